@@ -1,0 +1,97 @@
+# bastiond: the whole build. HACKING.md says which file goes into which program.
+#
+#   make            programs and module, into build/
+#   make deps       what the build and the tests need, by apt
+#   make check      everything that is tested, on fresh instances; make check-asan: the same under ASan and UBSan
+#   make demo       the product at work on this machine; make demo-down ends it
+#   make bench      speed, side by side with OpenSSH
+#   make install    DESTDIR= PREFIX=/usr/local
+
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+CC = gcc
+B := $(if $(SAN),build-asan,build)
+
+# one name a library: pkg-config knows the rest
+PKGS_bastiond = libssh sqlite3 libcrypto libevent_core libevent_openssl libssl jansson libconfuse libseccomp libcap-ng liboath libedit
+PKGS_bastion-collectord = libcrypto libssl libevent_core libevent_openssl libconfuse
+PKGS_bastion-replay = libcrypto jansson vterm
+PKGS_bastionctl = jansson libqrencode
+LDLIBS_bastiond = -lpam -lutil
+LDLIBS_bastion-replay = -ltinfo
+
+CPPFLAGS += -D_GNU_SOURCE -DSYSCONFDIR='"$(SYSCONFDIR)"' -Icommon -Irecorder -Iapprovals -Ibastiond -MMD -MP
+CFLAGS ?= -O2 -g
+WARN = -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wformat=2 -Wvla -Wundef -Werror
+HARDEN = -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE
+LDHARDEN = -pie -Wl,-z,relro,-z,now -Wl,--as-needed
+ifdef SAN
+HARDEN = -fPIE -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+LDHARDEN = -pie -fsanitize=address,undefined
+endif
+ALL_CFLAGS = -std=c11 $(WARN) $(HARDEN) $(CFLAGS)
+
+src = $(sort $(wildcard $(1)))
+without = $(filter-out $(foreach p,$(2),$(wildcard $(p))),$(call src,$(1)))
+obj = $(patsubst %.c,$(B)/%.o,$(1))
+
+LIB_common    := $(call obj,$(call src,common/*.c))
+LIB_record    := $(call obj,$(call without,recorder/*.c,recorder/collector_*.c recorder/replay_*.c recorder/role_*.c))
+LIB_approvals := $(call obj,$(call without,approvals/*.c,approvals/ctl_*.c))
+LIBS = $(B)/libapprovals.a $(B)/librecord.a $(B)/libcommon.a
+
+OBJ_bastiond            := $(call obj,$(call src,bastiond/*.c) $(call src,recorder/role_*.c))
+OBJ_bastion-collectord  := $(call obj,$(call src,recorder/collector_*.c))
+OBJ_bastion-replay      := $(call obj,$(call src,recorder/replay_*.c))
+OBJ_bastionctl          := $(call obj,$(call src,approvals/ctl_*.c))
+OBJ_pam                 := $(patsubst %.c,$(B)/pic/%.o,$(call src,pam/*.c) $(call src,common/*.c))
+
+PROGS := $(foreach p,bastiond bastion-collectord bastion-replay bastionctl,$(if $(OBJ_$(p)),$(B)/$(p)))
+MODULE := $(if $(wildcard pam/*.c),$(B)/pam_bastion.so)
+UNITS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(call src,tests/unit/test_*.c))
+
+all: $(PROGS) $(MODULE)
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
+$(B)/pic/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(filter-out -fPIE,$(ALL_CFLAGS)) -fPIC -fvisibility=hidden -c -o $@ $<
+
+$(B)/libcommon.a: $(LIB_common)
+$(B)/librecord.a: $(LIB_record)
+$(B)/libapprovals.a: $(LIB_approvals)
+$(LIBS):
+	@rm -f $@
+	ar rcs $@ $^
+
+define program
+$(B)/$(1): $$(OBJ_$(1)) $(LIBS)
+	$$(CC) $$(ALL_CFLAGS) $$(LDHARDEN) -o $$@ $$(OBJ_$(1)) $(LIBS) $$(shell pkg-config --libs $$(PKGS_$(1))) $$(LDLIBS_$(1))
+endef
+$(foreach p,bastiond bastion-collectord bastion-replay bastionctl,$(eval $(call program,$(p))))
+
+$(B)/pam_bastion.so: $(OBJ_pam) pam/export.map
+	$(CC) $(filter-out -fPIE,$(ALL_CFLAGS)) -shared $(filter-out -pie,$(LDHARDEN)) -Wl,--version-script=pam/export.map -o $@ $(OBJ_pam) -lpam
+
+# a unit test links every library; `WRAP: name …` in its first lines names functions that it wraps
+$(B)/unit/%: tests/unit/%.c $(LIBS)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDHARDEN) -Itests/unit -o $@ $< \
+	    $(foreach w,$(shell sed -n 's/^ \* WRAP: //p' $<),-Wl,--wrap=$(w)) \
+	    $(LIBS) $(LIBS) $(shell pkg-config --libs $(PKGS_bastiond) vterm libqrencode cmocka) -lpam -lutil -ltinfo
+
+units: $(UNITS)
+check-unit: units
+	@tests/run-units $(B)/unit
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
+
+include tests/targets.mk
+
+clean:
+	rm -rf build build-asan
+
+.PHONY: all units check-unit clean
+.DELETE_ON_ERROR:

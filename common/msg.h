@@ -1,0 +1,246 @@
+/*
+ * msg.h - the one list of the messages between roles.
+ *
+ * The list makes the enum, the names in the log, the permission table that ipc.c enforces and the
+ * exhaustive test (tests/unit/test_msg.c). A message that is not in the list for that sender, that
+ * receiver and the receiver's state, or is longer, carries other fds, or comes again although it may
+ * come once, ends the peer. Both ends of a link come from one build: there is no version here.
+ *
+ * Every message carries `id`: a slot (one connection, given by parent), a way (one destination inside
+ * a connection, given by session, 1..), a worker (given by policy) or a request number, as noted.
+ * Body notation: u8 u16 u32 u64 as in buf.h; str = string (u32 length, bytes); b16, b32 = that many raw bytes;
+ * list(x) = u32 count, then so many x.
+ */
+#ifndef BASTION_MSG_H
+#define BASTION_MSG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The processes. The letter is for log lines and `bastiond -R`. */
+#define ROLE_LIST(R)                                                                          \
+	R(PARENT, "parent") R(POLICY, "policy") R(KEYS, "keys") R(RECORDER, "recorder")       \
+	R(MASTER, "master") R(SESSION, "session") R(PAM, "pam") R(DIAL, "dial")               \
+	R(CONSOLE, "console") R(CTL, "control")
+
+enum role {
+#define R(name, text) ROLE_##name,
+	ROLE_LIST(R)
+#undef R
+	ROLE_COUNT
+};
+
+/*
+ * States of a link, as its receiver sees them; the receiver moves them on. A link starts in S_NEW.
+ * session → policy: S_NEW until the key is accepted, S_FACTOR while a second factor runs, S_LOGIN after.
+ */
+enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
+
+#define MSG_MAX 66000 /* one datagram: a frame of 64 KiB and its header */
+#define MSG_FDS_MAX 4
+
+/*        name            from      to        states     max    fds once */
+#define MSG_LIST(M)                                                                                   \
+	/* parent → master: id = slot. b16 session id; str peer address; u16 peer port; */            \
+	/* str local address; u16 local port. fds: client, to policy, to recorder */                  \
+	M(SESSION_START,  PARENT,   MASTER,   S_ANY,     256,   3, 0)                                 \
+	/* id = slot: kill that session process, it hangs or must end */                              \
+	M(SESSION_STOP,   PARENT,   MASTER,   S_ANY,     0,     0, 0)                                 \
+	/* master → parent: id = slot. u32 pid */                                                     \
+	M(SESSION_UP,     MASTER,   PARENT,   S_ANY,     4,     0, 0)                                 \
+	/* id = slot. u32 wait status; u64 cpu µs; u64 max rss KiB */                                 \
+	M(SESSION_DOWN,   MASTER,   PARENT,   S_ANY,     20,    0, 0)                                 \
+	/* master is ready to fork; sent once */                                                      \
+	M(MASTER_READY,   MASTER,   PARENT,   S_ANY,     0,     0, 1)                                 \
+                                                                                                      \
+	/* parent → policy: id = slot. As SESSION_START. fd: the session's link */                    \
+	M(PEER_UP,        PARENT,   POLICY,   S_ANY,     256,   1, 0)                                 \
+	/* id = slot. u32 wait status; u64 cpu µs; u64 max rss KiB */                                 \
+	M(PEER_DOWN,      PARENT,   POLICY,   S_ANY,     20,    0, 0)                                 \
+	/* policy → parent: id = slot. str reason: kill the session, it did not go by itself */       \
+	M(PEER_KILL,      POLICY,   PARENT,   S_ANY,     256,   0, 0)                                 \
+	/* id = slot. u8 verdict: 1 logged in, 0 failed (counts as a penalty for its source) */       \
+	M(PEER_VERDICT,   POLICY,   PARENT,   S_ANY,     1,     0, 0)                                 \
+	/* policy → parent: id = worker; a worker's link to policy is made by parent, see WORKER_UP. */ \
+	/* RUN_PAM str user; str peer address; b16 session id; u64 attempt token */                   \
+	M(RUN_PAM,        POLICY,   PARENT,   S_ANY,     512,   0, 0)                                 \
+	/* RUN_DIAL str host address (name or literal); u16 port; u32 time limit ms */                \
+	M(RUN_DIAL,       POLICY,   PARENT,   S_ANY,     512,   0, 0)                                 \
+	/* RUN_CONSOLE str user; str TERM; u16 columns; u16 rows */                                   \
+	M(RUN_CONSOLE,    POLICY,   PARENT,   S_ANY,     512,   0, 0)                                 \
+	M(WORKER_KILL,    POLICY,   PARENT,   S_ANY,     0,     0, 0)                                 \
+	/* parent → policy: id = worker. fds: pam and dial: link; console: link, pty master */        \
+	M(WORKER_UP,      PARENT,   POLICY,   S_ANY,     0,     -1, 0)                                \
+	/* id = worker. u32 wait status */                                                            \
+	M(WORKER_DOWN,    PARENT,   POLICY,   S_ANY,     4,     0, 0)                                 \
+	/* parent → policy, recorder, keys: read the configuration's files again (SIGHUP) */          \
+	M(POLICY_RELOAD,  PARENT,   POLICY,   S_ANY,     0,     0, 0)                                 \
+	M(RECORDER_RELOAD, PARENT,  RECORDER, S_ANY,     0,     0, 0)                                 \
+	M(POLICY_READY,   POLICY,   PARENT,   S_ANY,     0,     0, 1)                                 \
+	M(KEYS_READY,     KEYS,     PARENT,   S_ANY,     0,     0, 1)                                 \
+	M(RECORDER_READY, RECORDER, PARENT,   S_ANY,     0,     0, 1)                                 \
+	/* parent → recorder: id = slot. b16 session id. fd: the session's link */                    \
+	M(REC_PEER_UP,    PARENT,   RECORDER, S_ANY,     16,    1, 0)                                 \
+                                                                                                      \
+	/* policy → keys: id = request. str public key blob (RFC 4253); str principal; str key id; */ \
+	/* u64 serial; u64 valid after; u64 valid before (unix s); str source-address or "" */        \
+	M(SIGN_CERT,      POLICY,   KEYS,     S_ANY,     4096,  0, 0)                                 \
+	/* id = request. u8 ok; str certificate blob, or str reason */                                \
+	M(SIGN_CERT_RE,   KEYS,     POLICY,   S_ANY,     8192,  0, 0)                                 \
+	/* id = request. str managed key name; str login. fd: an agent socket keys will serve for */  \
+	/* that key, that login, SSH user authentication only, two signatures at most */              \
+	M(LEND_KEY,       POLICY,   KEYS,     S_ANY,     512,   1, 0)                                 \
+	/* id = request. u8 ok; str public key blob, or str reason */                                 \
+	M(LEND_KEY_RE,    KEYS,     POLICY,   S_ANY,     8192,  0, 0)                                 \
+	/* id = request. () → list(str name, str authorized_keys line); the CA first, named "ca" */   \
+	M(LIST_KEYS,      POLICY,   KEYS,     S_ANY,     0,     0, 0)                                 \
+	M(LIST_KEYS_RE,   KEYS,     POLICY,   S_ANY,     65536, 0, 0)                                 \
+                                                                                                      \
+	/* session → policy: id = 0. str user; str key blob; u8 signed (0: would it do? 1: proven) */ \
+	M(AUTH_KEY,       SESSION,  POLICY,   S_NEW,     9000,  0, 0)                                 \
+	/* u8 verdict: enum auth_verdict */                                                           \
+	M(AUTH_KEY_RE,    POLICY,   SESSION,  S_ANY,     1,     0, 0)                                 \
+	/* starts the second factor for the user whose key was proven */                              \
+	M(AUTH_FACTOR,    SESSION,  POLICY,   S_NEW,     0,     0, 0)                                 \
+	/* str name; str instruction; list(u8 echo, str prompt), at most 8 */                         \
+	M(AUTH_PROMPT,    POLICY,   SESSION,  S_ANY,     8192,  0, 0)                                 \
+	/* list(str answer), as many as prompts */                                                    \
+	M(AUTH_ANSWER,    SESSION,  POLICY,   S_FACTOR,  8192,  0, 0)                                 \
+	/* the client started anew: the attempt dies */                                               \
+	M(AUTH_ABORT,     SESSION,  POLICY,   S_ANY,     0,     0, 0)                                 \
+	/* u8 verdict: enum auth_verdict */                                                           \
+	M(AUTH_FACTOR_RE, POLICY,   SESSION,  S_ANY,     1,     0, 0)                                 \
+                                                                                                      \
+	/* session → policy: id = way. str host; str login; str ephemeral public key blob */          \
+	M(WAY_ASK,        SESSION,  POLICY,   S_LOGIN,   2048,  0, 0)                                 \
+	/* id = way. b16 recording id; u64 grant; u64 end of grant (unix s, 0: none); */              \
+	/* str target address as dialled; list(str pinned key blob); str certificate blob or ""; */   \
+	/* str recording metadata (JSON for the first frame); list(str age recipient); */             \
+	/* list(str age input recipient); u64 content limit; u32 hold ms; u32 banner ms; */           \
+	/* u8 strict. fds: connected socket [, agent socket when the key is managed] */               \
+	M(WAY_OK,         POLICY,   SESSION,  S_ANY,     32768, -1, 0)                                \
+	/* id = way. u8 enum way_refusal; str line for the user */                                    \
+	M(WAY_NO,         POLICY,   SESSION,  S_ANY,     2048,  0, 0)                                 \
+	/* id = way. u32 channel; str capability (shell exec sftp scp); str command or "" */          \
+	M(CHAN_ASK,       SESSION,  POLICY,   S_LOGIN,   33000, 0, 0)                                 \
+	/* id = way. u32 channel; u8 ok; str line for the user */                                     \
+	M(CHAN_RE,        POLICY,   SESSION,  S_ANY,     2048,  0, 0)                                 \
+	/* id = way. The target answered and the login there is done */                               \
+	M(WAY_UP,         SESSION,  POLICY,   S_LOGIN,   0,     0, 0)                                 \
+	/* id = way. str reason; u64 bytes in; u64 bytes out; u64 frames */                           \
+	M(WAY_DOWN,       SESSION,  POLICY,   S_LOGIN,   1024,  0, 0)                                 \
+	/* policy → session: id = way, 0: all. str line for the user: end it now */                   \
+	M(WAY_END,        POLICY,   SESSION,  S_ANY,     1024,  0, 0)                                 \
+	/* policy → session every second: the lease. session answers: its loop turns */               \
+	M(PING,           POLICY,   SESSION,  S_ANY,     0,     0, 0)                                 \
+	M(PONG,           SESSION,  POLICY,   S_ANY,     0,     0, 0)                                 \
+	/* session → policy: str kind (one of the list in approvals/event.h); str detail, raw */      \
+	M(NOTE,           SESSION,  POLICY,   S_ANY,     1024,  0, 0)                                 \
+	/* id = request. JSON as in PROTOCOL.control: the words, with the user's own rights */        \
+	M(WORDS,          SESSION,  POLICY,   S_LOGIN,   16384, 0, 0)                                 \
+	/* id = request. u8 more (1: the text goes on in the next); bytes of JSON */                  \
+	M(WORDS_RE,       POLICY,   SESSION,  S_ANY,     65536, 0, 0)                                 \
+	/* str TERM; u16 columns; u16 rows */                                                         \
+	M(CONSOLE_ASK,    SESSION,  POLICY,   S_LOGIN,   128,   0, 1)                                 \
+	/* u8 ok; str line. fds: link to the console worker, pty master */                            \
+	M(CONSOLE_RE,     POLICY,   SESSION,  S_ANY,     512,   -1, 1)                                \
+                                                                                                      \
+	/* session → console: str prompt; list(str completion words line) */                          \
+	M(LINE_ASK,       SESSION,  CONSOLE,  S_ANY,     65536, 0, 0)                                 \
+	/* console → session: u8 end of file; str line */                                             \
+	M(LINE_RE,        CONSOLE,  SESSION,  S_ANY,     4200,  0, 0)                                 \
+                                                                                                      \
+	/* pam → policy: list(u8 style: enum pam_style, str text), at most 8 */                       \
+	M(PAM_PROMPT,     PAM,      POLICY,   S_ANY,     8192,  0, 0)                                 \
+	/* policy → pam: list(str answer) */                                                          \
+	M(PAM_ANSWER,     POLICY,   PAM,      S_ANY,     8192,  0, 0)                                 \
+	/* u8 ok; str user as PAM has it at the end; str reason for the log */                        \
+	M(PAM_DONE,       PAM,      POLICY,   S_ANY,     2048,  0, 1)                                 \
+	/* dial → policy: u8 ok; str peer address; str local address; str reason. fd: the socket */   \
+	M(DIAL_DONE,      DIAL,     POLICY,   S_ANY,     2048,  -1, 1)                                \
+                                                                                                      \
+	/* control client → policy, over the control socket: JSON, see PROTOCOL.control */            \
+	M(CTL_REQUEST,    CTL,      POLICY,   S_ANY,     16384, 0, 0)                                 \
+	/* u8 more; bytes of JSON */                                                                  \
+	M(CTL_REPLY,      POLICY,   CTL,      S_ANY,     65536, 0, 0)                                 \
+	/* pam_bastion.so → policy, over the pam socket: str user; str peer address; str code; */     \
+	/* u64 attempt token (0: not from bastiond) */                                                \
+	M(OTP_CHECK,      CTL,      POLICY,   S_ANY,     1024,  0, 1)                                 \
+	/* u8 enum otp_verdict */                                                                     \
+	M(OTP_RE,         POLICY,   CTL,      S_ANY,     1,     0, 1)                                 \
+                                                                                                      \
+	/* session → recorder: id = way. b16 recording id; str header part (brec.h) of segment 0 */   \
+	M(REC_OPEN,       SESSION,  RECORDER, S_ANY,     32768, 0, 0)                                 \
+	/* id = way. Durable at the quorum: traffic may start */                                      \
+	M(REC_OPENED,     RECORDER, SESSION,  S_ANY,     0,     0, 0)                                 \
+	/* id = way. str line: no recording, and why */                                               \
+	M(REC_REFUSED,    RECORDER, SESSION,  S_ANY,     512,   0, 0)                                 \
+	/* id = way. One whole frame, as it stands in the segment */                                  \
+	M(REC_FRAME,      SESSION,  RECORDER, S_ANY,     66000, 0, 0)                                 \
+	/* id = way. u64 sequence: recorder puts a signed checkpoint frame with it here */            \
+	M(REC_MARK,       SESSION,  RECORDER, S_ANY,     8,     0, 0)                                 \
+	/* id = way. u64 sequence of the seal frame; str header part of the next segment */           \
+	M(REC_SEAL,       SESSION,  RECORDER, S_ANY,     32768, 0, 0)                                 \
+	/* id = way. u64 sequence of the close frame; u8 enum brec_end; str reason */                 \
+	M(REC_CLOSE,      SESSION,  RECORDER, S_ANY,     512,   0, 0)                                 \
+	/* id = way. u64: every frame up to this sequence is durable at the quorum */                 \
+	M(REC_COMMIT,     RECORDER, SESSION,  S_ANY,     8,     0, 0)                                 \
+	/* id = way. The close frame is durable */                                                    \
+	M(REC_CLOSED,     RECORDER, SESSION,  S_ANY,     0,     0, 0)                                 \
+	/* id = 0. u8 up; str what: the way to the collectors broke, or is back */                    \
+	M(REC_STATE,      RECORDER, SESSION,  S_ANY,     512,   0, 0)
+
+enum msg_type {
+	MSG_NONE,
+#define M(name, from, to, states, max, fds, once) MSG_##name,
+	MSG_LIST(M)
+#undef M
+	MSG_COUNT
+};
+
+/* AUTH_KEY_RE, AUTH_FACTOR_RE. A refusal never says which of the factors or names was wrong. */
+enum auth_verdict {
+	AUTH_NO,	/* refused; session answers after the floor of time */
+	AUTH_MAYBE,	/* probe: this key would do */
+	AUTH_PARTIAL,	/* key proven; the second factor is owed */
+	AUTH_YES,	/* logged in */
+};
+
+/* WAY_NO: for scripts and tests; the line says it to people. */
+enum way_refusal {
+	WAY_NO_HOST = 1,	/* not a registered host, or not for this user's eyes */
+	WAY_NO_GRANT,		/* nothing asked for yet */
+	WAY_PENDING, WAY_DENIED, WAY_EXPIRED, WAY_REVOKED, WAY_LOCKED,
+	WAY_UNREACHABLE,	/* the target does not answer */
+	WAY_BUSY,		/* a limit of the bastion */
+	WAY_BROKEN,		/* the bastion cannot: keys or recording away */
+};
+
+/* PAM_PROMPT: Linux-PAM's message styles, renumbered so that nothing depends on its header. */
+enum pam_style { PAM_STYLE_SECRET, PAM_STYLE_ECHO, PAM_STYLE_INFO, PAM_STYLE_ERROR };
+
+/* OTP_RE */
+enum otp_verdict { OTP_WRONG, OTP_RIGHT, OTP_UNAVAILABLE };
+
+struct msg_rule {
+	const char *name;
+	enum role from, to;
+	unsigned states;	/* mask of enum msg_state */
+	size_t max;		/* body bytes */
+	int fds;		/* exactly so many; -1: 0 to MSG_FDS_MAX, the handler counts */
+	bool once;
+};
+
+/* The rule of a type; NULL for a number that is no message. */
+const struct msg_rule *msg_rule(unsigned type);
+/* Name for the log, "?" for a number that is no message. */
+const char *msg_name(unsigned type);
+const char *role_name(enum role role);
+/* ROLE_COUNT when the text names none. */
+enum role role_by_name(const char *text);
+
+/* May this message go from `from` to `to`, seen in `state`? `seen`: it came before on this link. */
+bool msg_permitted(unsigned type, enum role from, enum role to, unsigned state, size_t body, int nfds, bool seen);
+
+#endif

@@ -1,0 +1,67 @@
+/*
+ * names.c - see names.h. Pure; every role, and the first thing that a user name from the network meets.
+ */
+#include "names.h"
+
+#include <string.h>
+
+#define LOWER "abcdefghijklmnopqrstuvwxyz"
+#define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define DIGIT "0123456789"
+
+/* `first` and then any of `rest`, up to max bytes in all. Locale plays no part. */
+static bool matches(const char *s, const char *first, const char *rest, size_t max)
+{
+	return s[0] != '\0' && strchr(first, s[0]) != NULL && strspn(s, rest) == strlen(s) && strlen(s) <= max;
+}
+
+bool name_is_user(const char *s)
+{
+	return matches(s, LOWER "_", LOWER DIGIT "_.-", USER_NAME_MAX);
+}
+
+bool name_is_login(const char *s)
+{
+	return matches(s, LOWER UPPER "_", LOWER UPPER DIGIT "_.-", LOGIN_MAX);
+}
+
+bool name_is_host(const char *s)
+{
+	return matches(s, LOWER UPPER DIGIT, LOWER UPPER DIGIT "_.-", HOST_NAME_MAX_LEN) &&
+	    strspn(s, DIGIT ".") != strlen(s);
+}
+
+bool name_is_label(const char *s)
+{
+	size_t key = strspn(s, LOWER DIGIT "_.-");
+
+	return key > 0 && strchr(LOWER DIGIT, s[0]) != NULL && s[key] == '=' && strlen(s) <= LABEL_MAX &&
+	    matches(s + key + 1, LOWER DIGIT, LOWER DIGIT "_.-", LABEL_MAX);
+}
+
+int target_parse(const char *text, struct target *t)
+{
+	const char *at = strchr(text, '@');
+	const char *at2 = at != NULL ? strchr(at + 1, '@') : NULL;
+	size_t user = at != NULL ? (size_t)(at - text) : strlen(text);
+
+	*t = (struct target){ .user = "" };
+	if (user > USER_NAME_MAX || (at != NULL && at2 == NULL))
+		return -1;
+	memcpy(t->user, text, user);
+	if (at != NULL) {
+		size_t login = (size_t)(at2 - at - 1), host = strlen(at2 + 1);
+
+		if (login > LOGIN_MAX || host > HOST_NAME_MAX_LEN)
+			goto bad;
+		memcpy(t->login, at + 1, login);
+		memcpy(t->host, at2 + 1, host);
+		if (!name_is_login(t->login) || !name_is_host(t->host))
+			goto bad;
+	}
+	if (name_is_user(t->user))
+		return 0;
+bad:
+	*t = (struct target){ .user = "" };
+	return -1;
+}
