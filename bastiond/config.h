@@ -1,0 +1,169 @@
+/*
+ * config.h - the configuration of bastiond: one option table makes the struct, the keywords, the
+ * defaults, the ranges, the dump of `bastiond -T` and, by a test, the manual page bastiond.conf(5).
+ *
+ * Every role reads it once, as root, before it drops; nobody changes it afterwards. A reload builds a new
+ * one beside the old and swaps the pointer.
+ */
+#ifndef BASTIOND_CONFIG_H
+#define BASTIOND_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#define CONFIG_LIST_MAX 64		/* elements of a list option */
+#define CONFIG_COLLECTORS_MAX 8
+#define CONFIG_TEXT_MAX (256U << 10)	/* bytes of a file that an option names */
+
+/* An account as written, and what it stands for. */
+struct config_user {
+	char *name;
+	uid_t uid;
+	gid_t gid;
+};
+
+/* A text, either written in place or in a file whose absolute path was written. */
+struct config_text {
+	char *text;	/* never NULL; "" when not set */
+	char *path;	/* NULL: it was written in place */
+};
+
+struct config_addr {
+	struct sockaddr_storage ss;
+	socklen_t len;
+};
+
+struct config_addrs {
+	struct config_addr *v;
+	size_t n;
+};
+
+/* A network: the first `bits` bits of addr, 4 or 16 bytes. */
+struct config_net {
+	int family;
+	uint8_t addr[16];
+	unsigned bits;
+};
+
+struct config_nets {
+	struct config_net *v;
+	size_t n;
+};
+
+/* Random early drop as in sshd: from `start` waiting logins on refuse `rate` per cent, all from `full` on. */
+struct config_startups {
+	uint32_t start, rate, full;
+};
+
+enum config_sandbox { SANDBOX_ON, SANDBOX_STRICT };
+
+struct config_collector {
+	char *name;
+	struct config_addr addr;	/* resolved when the configuration was read */
+	struct config_text certificate;	/* PEM: the one certificate it must show */
+};
+
+/* The type of a field, by the kind of its option. */
+#define CONFIG_TYPE_STR char *
+#define CONFIG_TYPE_DIR char *
+#define CONFIG_TYPE_TEXT struct config_text
+#define CONFIG_TYPE_USER struct config_user
+#define CONFIG_TYPE_INT uint32_t
+#define CONFIG_TYPE_BOOL bool
+#define CONFIG_TYPE_TIME uint32_t	/* milliseconds */
+#define CONFIG_TYPE_SIZE uint64_t	/* bytes */
+#define CONFIG_TYPE_CHOICE int		/* index into the words of the table's last column but one */
+#define CONFIG_TYPE_STARTUPS struct config_startups
+#define CONFIG_TYPE_ADDRS struct config_addrs
+#define CONFIG_TYPE_NETS struct config_nets
+
+#define MS 1000ULL
+#define CONFIG_DAY (86400ULL * MS)
+
+/* O(kind, keyword, default as in the file, least, most, choices, what it is): lists are separated by spaces here. */
+#define CONFIG_OPTIONS(O)                                                                             \
+	O(ADDRS, listen, "0.0.0.0:22 [::]:22", 0, 0, "", "addresses to take connections on")          \
+	O(NETS, allow_networks, "", 0, 0, "", "networks that may connect; empty: all")                \
+	O(DIR, state_dir, "/var/lib/bastiond", 0, 0, "", "database and keys")                         \
+	O(DIR, run_dir, "/run/bastiond", 0, 0, "", "sockets and pid file")                            \
+	O(USER, user_policy, "bastiond-policy", 0, 0, "", "account of the policy role")               \
+	O(USER, user_keys, "bastiond-keys", 0, 0, "", "account of the keys role")                     \
+	O(USER, user_recorder, "bastiond-recorder", 0, 0, "", "account of the recorder role")         \
+	O(USER, user_session, "bastiond-session", 0, 0, "", "account of the sessions")                \
+	O(USER, user_dial, "bastiond-dial", 0, 0, "", "account of the dial workers")                  \
+	O(USER, user_console, "bastiond-console", 0, 0, "", "account of the console workers")         \
+	O(STR, pam_service, "bastiond", 0, 0, "", "name of the PAM stack")                            \
+	O(STR, pam_confdir, "", 0, 0, "", "directory of PAM stacks; empty: the system's")             \
+	O(STARTUPS, max_startups, "100:30:400", 1, 20000, "", "connections not yet logged in")        \
+	O(INT, per_source_max, "64", 0, 20000, "", "of these, from one source; 0: no limit")          \
+	O(INT, source_bits4, "32", 8, 32, "", "bits of an IPv4 address that make a source")           \
+	O(INT, source_bits6, "64", 16, 128, "", "bits of an IPv6 address that make a source")         \
+	O(TIME, penalty_auth, "5s", 0, CONFIG_DAY, "", "penalty for a failed login")                  \
+	O(TIME, penalty_noauth, "1s", 0, CONFIG_DAY, "", "penalty for leaving without a login")       \
+	O(TIME, penalty_grace, "20s", 0, CONFIG_DAY, "", "penalty for using up login_grace")          \
+	O(TIME, penalty_crash, "90s", 0, CONFIG_DAY, "", "penalty for crashing a session")            \
+	O(TIME, penalty_min, "15s", 0, CONFIG_DAY, "", "penalties below it are not enforced")         \
+	O(TIME, penalty_max, "10m", 0, CONFIG_DAY, "", "penalties of a source add up to it")          \
+	O(NETS, penalty_exempt, "", 0, 0, "", "networks without penalties")                           \
+	O(INT, max_sessions, "2000", 1, 20000, "", "connections in all")                              \
+	O(INT, max_sessions_per_user, "50", 1, 20000, "", "connections of one user")                  \
+	O(INT, max_workers, "512", 4, 20000, "", "PAM, dial and console processes at once")           \
+	O(INT, max_channels, "64", 1, 1000, "", "channels in one connection")                         \
+	O(TIME, login_grace, "60s", 1 * MS, CONFIG_DAY, "", "time to log in")                         \
+	O(INT, max_auth_tries, "6", 1, 100, "", "authentication requests in one connection")          \
+	O(TIME, auth_floor, "300ms", 0, 10 * MS, "", "least time that a refused login takes")         \
+	O(TIME, mfa_grace, "0s", 0, CONFIG_DAY, "", "no second code for so long; 0s: always a code")  \
+	O(TIME, dial_timeout, "10s", 1 * MS, 120 * MS, "", "time to reach a target")                  \
+	O(TIME, lease, "5s", 2 * MS, 60 * MS, "", "a session lives so long without policy")           \
+	O(TEXT, banner, "", 0, 0, "", "text shown before login")                                      \
+	O(STR, source_address, "", 0, 0, "", "source-address of certificates; empty: as dialled")     \
+	O(TEXT, recipients, "", 0, 0, "", "age1... keys that can read recordings")                    \
+	O(TEXT, input_recipients, "", 0, 0, "", "age1... keys that can read typed input")             \
+	O(BOOL, strict, "true", 0, 0, "", "nothing moves before it is recorded")                      \
+	O(SIZE, content_limit, "1MiB", 0, 1ULL << 40, "", "bytes of bulk content kept a direction")   \
+	O(SIZE, segment_bytes, "1MiB", 65536, 1ULL << 30, "", "a segment is sealed at this size")     \
+	O(TIME, segment_time, "60s", 5 * MS, 3600 * MS, "", "a segment is sealed at this age")        \
+	O(TIME, hold_deadline, "30s", 1 * MS, 3600 * MS, "", "a session ends when recording stalls")  \
+	O(TIME, hold_banner, "2s", 100, 3600 * MS, "", "the user is told when recording stalls")      \
+	O(INT, quorum, "1", 1, CONFIG_COLLECTORS_MAX, "", "collectors that must have a frame")        \
+	O(CHOICE, sandbox, "on", 0, 0, "on strict", "strict: no start without every layer")           \
+	O(CHOICE, log_level, "info", 0, 0, "debug info notice warning error", "least level logged")
+
+struct config {
+#define O(kind, keyword, def, least, most, choices, text) CONFIG_TYPE_##kind keyword;
+	CONFIG_OPTIONS(O)
+#undef O
+	struct config_collector collectors[CONFIG_COLLECTORS_MAX];
+	size_t ncollectors;
+};
+
+/* Takes one finished line "FILE:LINE: what is wrong, and what would be right" (already escaped). */
+typedef void config_report(void *arg, const char *line);
+
+/*
+ * Reads and checks a configuration file, and the files it names; resolves accounts and collectors.
+ * NULL when anything is wrong: every fault found was reported. The caller owns the result.
+ */
+struct config *config_load(const char *path, config_report *report, void *arg);
+/* The same from an open descriptor (a role's start, a reload message), which stays the caller's. */
+struct config *config_load_fd(int fd, const char *name, config_report *report, void *arg);
+/* Only the defaults, nothing resolved or read. NULL without memory. */
+struct config *config_defaults(void);
+void config_destroy(struct config *conf);
+
+/*
+ * Writes it in the syntax of the file. `flat`: with the texts of files in place, numeric accounts and addresses,
+ * so that a role without a file system can load it. 0, or -1 with errno.
+ */
+int config_dump(const struct config *conf, FILE *out, bool flat);
+/* config_dump(flat) into a sealed memory file, read position 0. A descriptor, or -1 with errno. */
+int config_to_fd(const struct config *conf);
+
+/* Is the address in one of the networks? An IPv4-mapped IPv6 address counts as IPv4. */
+bool config_nets_match(const struct config_nets *nets, const struct sockaddr *sa);
+
+#endif

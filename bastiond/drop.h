@@ -1,0 +1,29 @@
+/*
+ * drop.h - a role gives up root, for good: one table says which account, root directory and network.
+ */
+#ifndef BASTIOND_DROP_H
+#define BASTIOND_DROP_H
+
+#include "config.h"
+#include "msg.h"
+
+/*
+ * In this order: core dumps off, no new privileges, own network namespace (roles without network), root directory, groups,
+ * ids, capabilities and their bounding set; then tries to get each back and fails if that works.
+ *
+ * role       account         root directory        network
+ * policy     user_policy     state_dir/db          none: the database is /policy.db from then on
+ * keys       user_keys       run_dir/empty         none
+ * recorder   user_recorder   run_dir/empty         yes
+ * master     user_session    run_dir/empty         none
+ * dial       user_dial       stays /               yes: the resolver's files
+ * console    user_console    stays /               none: terminal descriptions
+ *
+ * 0, or -1 with the failed step logged: the caller must exit. Not root (unit tests, a developer): -1, too.
+ */
+int drop_to(const struct config *conf, enum role role);
+
+/* Ends this process with SIGKILL when its parent process ends; checks that `parent` still is it. 0 or -1. */
+int drop_die_with_parent(pid_t parent);
+
+#endif

@@ -1,0 +1,26 @@
+/*
+ * sandbox.h - the system calls that a role may make after its start, as allow-lists for seccomp.
+ */
+#ifndef BASTIOND_SANDBOX_H
+#define BASTIOND_SANDBOX_H
+
+#include "config.h"
+#include "msg.h"
+
+/*
+ * Builds the filter of a role now, so that a later sandbox_enter(), in this process or in one it forks, costs
+ * one system call. Optional. 0, or -1 with errno.
+ */
+int sandbox_prepare(enum role role);
+
+/*
+ * Closes the sandbox: POLICY, KEYS, RECORDER, MASTER, SESSION (after MASTER, in the fork), DIAL, CONSOLE.
+ * A call outside the list kills the process (SIGSYS); harmless probes get EACCES. Logs once which layers are active.
+ * 0; -1 when a layer is missing and conf->sandbox is SANDBOX_STRICT (with SANDBOX_ON it warns and returns 0).
+ *
+ * With BASTIOND_SANDBOX=trap in the environment a forbidden call writes "sandbox: ROLE: system call N" to stderr
+ * and then kills: for tests and for updates of libraries.
+ */
+int sandbox_enter(const struct config *conf, enum role role);
+
+#endif
