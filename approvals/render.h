@@ -1,0 +1,59 @@
+/*
+ * render.h - a reply of policy (doc/PROTOCOL.control) made into text for a person.
+ *
+ * Used by bastionctl and by the session process. Pure. Everything in a reply is foreign (a reason that a user
+ * typed, a name from a target): it is escaped (promise P13) and cut to the width of the terminal.
+ */
+#ifndef BASTION_RENDER_H
+#define BASTION_RENDER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "words.h"
+
+#define RENDER_MAX (16U << 20)	/* a good limit for the buffers that render_reply fills */
+
+enum col_kind {
+	COL_TEXT,	/* text, number or true/false as they are */
+	COL_LIST,	/* array of texts, with commas */
+	COL_TIME,	/* unix seconds → 2026-11-22 20:15 (UTC) */
+	COL_LEFT,	/* unix seconds → time until then: 1h30m; "over" when past */
+	COL_AGO,	/* unix seconds → time since then */
+	COL_SPAN,	/* seconds → 2h */
+	COL_BYTES,	/* 1.4M */
+	COL_STATE,	/* text, coloured by what it says */
+	COL_YES,	/* true → yes, false → empty */
+};
+
+struct words_col {
+	const char *key;	/* in each row */
+	const char *head;
+	enum col_kind kind;
+	int weight;		/* who gives way on a narrow terminal: 0 never cut, else the higher the sooner */
+};
+
+struct render_opts {
+	const struct words_word *word;	/* what was asked */
+	int columns;	/* of the terminal; 0: no limit (a pipe) */
+	bool json;	/* print the reply's JSON, indented, and nothing else */
+	bool colour;	/* only on a terminal */
+	bool crlf;	/* line ends for a raw terminal (the console) */
+	int64_t now;	/* unix seconds, for "in 2h"; 0: leaves times absolute */
+};
+
+/*
+ * Text for standard output to out, for standard error to err; both were initialised by the caller with a limit.
+ * Returns the exit status (enum words_exit). A reply that is no JSON or has another shape is WORDS_BROKEN with a line in err.
+ */
+int render_reply(const char *json, size_t len, const struct render_opts *o, struct buf *out, struct buf *err);
+
+/* One line of advice or error, escaped, wrapped to the width, with its line end. */
+void render_line(struct buf *out, const struct render_opts *o, const char *text);
+
+/* Columns that an (escaped) text takes on a terminal: wide characters count two, combining ones none. */
+size_t render_width(const char *text, size_t len);
+
+#endif
