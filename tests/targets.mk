@@ -1,0 +1,94 @@
+# The targets around the programs: tests, lint, demo, install. Included by the Makefile.
+
+PYTEST = /usr/bin/python3 -m pytest -p no:cacheprovider
+C_FILES = $(wildcard common/*.c recorder/*.c approvals/*.c bastiond/*.c pam/*.c)
+H_FILES = $(wildcard common/*.h recorder/*.h approvals/*.h bastiond/*.h pam/*.h)
+SCRIPTS = tests/deps tests/run-units tests/check tests/askpass tests/demo tests/layers .ci/run $(wildcard etc/*.sh)
+
+deps:
+	@tests/deps build lab test
+
+# every stage runs even if one before it failed; the last line counts them all
+check:
+	@B=$(B) MAKE='$(MAKE)' tests/check deps lint units system $(if $(wildcard tests/fuzz/fuzz_*.c),corpus)
+check-asan:
+	@B=build-asan MAKE='$(MAKE) SAN=1' tests/check deps units system
+
+# T: which tests, as pytest's -k takes them: make check-system T='sftp or scp'
+check-system: all
+	@LAB_BIN=$(abspath $(B)) $(PYTEST) -q tests/system $(if $(T),-k '$(T)') $(PYTEST_ARGS)
+
+LINTS = lint-cppcheck lint-man lint-shell layers headers budgets
+lint: $(LINTS)
+lint-cppcheck:
+	@cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr --enable=warning,performance,portability \
+	    --suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches \
+	    -D_GNU_SOURCE -D__linux__ -DSYSCONFDIR='"/etc"' -Icommon -Irecorder -Iapprovals -Ibastiond $(C_FILES)
+lint-man:
+	@for f in $(wildcard man/*.[1-8]); do mandoc -Tlint -W style $$f || bad=1; done; [ -z "$$bad" ]
+lint-shell:
+	@shellcheck $(wildcard $(SCRIPTS))
+layers:
+	@tests/layers
+# a header says by itself all that it needs
+headers:
+	@for h in $(H_FILES); do $(CC) -fsyntax-only -x c $(filter-out -MMD -MP,$(CPPFLAGS)) -std=c11 -Wall -Wextra -Werror $$h || bad=1; done; [ -z "$$bad" ]
+budgets:
+	@tests/budgets
+clang-tidy:
+	@clang-tidy --quiet --warnings-as-errors='*' \
+	    --checks='-*,bugprone-*,clang-analyzer-*,-bugprone-easily-swappable-parameters,-bugprone-reserved-identifier,-bugprone-narrowing-conversions,-clang-analyzer-security.insecureAPI.*' \
+	    $(or $(F),$(C_FILES)) -- -std=c11 $(filter-out -MMD -MP,$(CPPFLAGS)) $(shell pkg-config --cflags libssh sqlite3 jansson libevent_core)
+
+demo:
+	@tests/deps build lab
+	@$(MAKE) --no-print-directory -j2 -s all
+	@LAB_BIN=$(abspath $(B)) tests/demo
+demo-down:
+	@tests/demo down
+
+ifneq ($(wildcard tests/bench/run),)
+bench: all
+	@LAB_BIN=$(abspath $(B)) tests/bench/run
+endif
+
+# a fuzz target reads one input from a file or standard input, so that afl-fuzz and a saved corpus use the same
+# program: tests/fuzz/fuzz_X.c, its inputs in tests/fuzz/corpus/X/
+FUZZERS = $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+$(B)/fuzz/%: tests/fuzz/%.c $(LIBS)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDHARDEN) -o $@ $< $(LIBS) $(LIBS) \
+	    $(shell pkg-config --libs $(PKGS_bastiond) vterm libqrencode) -lpam -lutil -ltinfo
+ifneq ($(wildcard tests/fuzz/run),)
+corpus: $(FUZZERS)
+	@tests/fuzz/run corpus $(B)/fuzz
+fuzz: $(FUZZERS)
+	@tests/fuzz/run fuzz $(B)/fuzz
+endif
+
+# kill -9 of every role in turn while a script types: what the target got must be a prefix of the recording
+ifneq ($(wildcard tests/crash/run),)
+torture: all
+	@LAB_BIN=$(abspath $(B)) tests/crash/run $(or $(N),1000)
+endif
+
+# PAM looks for modules in one folder only; elsewhere the PAM file must name the path
+PAMDIR ?= /lib/$(shell $(CC) -print-multiarch)/security
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+MANDIR ?= $(PREFIX)/share/man
+INSTALL = install -D
+D = $(DESTDIR)
+
+install: all
+	$(INSTALL) -m 755 -t $(D)$(PREFIX)/sbin $(B)/bastiond $(B)/bastion-collectord
+	$(INSTALL) -m 755 -t $(D)$(PREFIX)/bin $(B)/bastionctl $(B)/bastion-replay
+	$(INSTALL) -m 644 -t $(D)$(PAMDIR) $(B)/pam_bastion.so
+	@# a file that the administrator may have changed stays
+	@for f in bastiond.conf:bastiond/bastiond.conf collectord.conf:bastiond/collectord.conf pam.d/bastiond:pam.d/bastiond; do \
+	    to=$(D)$(SYSCONFDIR)/$${f#*:}; [ -e $$to ] || $(INSTALL) -m 644 etc/$${f%%:*} $$to || exit 1; done
+	@for u in $(notdir $(wildcard etc/systemd/*.service)); do mkdir -p $(D)$(UNITDIR) && \
+	    sed 's,@PREFIX@,$(PREFIX),g; s,@SYSCONFDIR@,$(SYSCONFDIR),g' etc/systemd/$$u >$(D)$(UNITDIR)/$$u || exit 1; done
+	@for s in 1 5 8; do for m in man/*.$$s; do [ ! -e $$m ] || $(INSTALL) -m 644 -t $(D)$(MANDIR)/man$$s $$m || exit 1; done; done
+	@for c in $(wildcard etc/completion/*); do $(INSTALL) -m 644 -t $(D)$(PREFIX)/share/bash-completion/completions $$c || exit 1; done
+
+.PHONY: deps check check-asan check-system lint $(LINTS) clang-tidy demo demo-down bench corpus fuzz torture install
