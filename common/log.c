@@ -30,6 +30,11 @@ void log_init(const char *name, bool to_stderr, enum log_level least)
 		openlog("bastiond", LOG_PID | LOG_NDELAY, LOG_AUTHPRIV);
 }
 
+void log_rename(const char *name)
+{
+	lg.name = name;
+}
+
 static void write_stderr(const char *level, const char *line)
 {
 	char out[LOG_LINE_MAX + 128], stamp[32];
