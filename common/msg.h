@@ -93,7 +93,8 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	M(LEND_KEY,       POLICY,   KEYS,     S_ANY,     512,   1, 0)                                 \
 	/* id = request. u8 ok; str public key blob, or str reason */                                 \
 	M(LEND_KEY_RE,    KEYS,     POLICY,   S_ANY,     8192,  0, 0)                                 \
-	/* id = request. () → list(str name, str authorized_keys line); the CA first, named "ca" */   \
+	/* id = request. → u8 more (1: the list goes on in the next); list(str name, */               \
+	/* str authorized_keys line); the CA first, named "ca" */                                     \
 	M(LIST_KEYS,      POLICY,   KEYS,     S_ANY,     0,     0, 0)                                 \
 	M(LIST_KEYS_RE,   KEYS,     POLICY,   S_ANY,     65536, 0, 0)                                 \
                                                                                                       \

@@ -1,0 +1,37 @@
+/*
+ * keys_store.h - the private keys of the keys role: read once as root, kept in memory, never on disk again.
+ */
+#ifndef BASTION_KEYS_STORE_H
+#define BASTION_KEYS_STORE_H
+
+#include <openssl/evp.h>
+#include <stddef.h>
+
+#include "names.h"
+
+#define KEYS_MANAGED_MAX 512	/* files in keys/managed */
+#define KEYS_LINE_MAX 3200	/* an authorized_keys line of the longest key */
+
+struct managed_key {
+	char name[USER_NAME_MAX + 1];	/* its file is NAME.pem */
+	EVP_PKEY *key;
+};
+
+struct keys {
+	EVP_PKEY *ca;			/* Ed25519 */
+	struct managed_key *managed;	/* by name */
+	size_t n;
+};
+
+/*
+ * Reads state_dir/keys/user_ca.pem and state_dir/keys/managed/NAME.pem (PKCS#8 PEM without passphrase). Each file must be
+ * readable to its owner alone, each key is tried. A directory `managed` that is not there is an empty one. 0; -1 with
+ * the file and the reason logged, and nothing to free.
+ */
+int keys_load(struct keys *k, const char *state_dir);
+void keys_finish(struct keys *k);
+
+/* NULL when there is none of that name. Owned by `k`. */
+EVP_PKEY *keys_find(const struct keys *k, const char *name);
+
+#endif
