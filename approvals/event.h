@@ -1,0 +1,91 @@
+/*
+ * event.h - the kinds of events, and the chain that makes their list append-only.
+ *
+ * Used by the policy role; the session role names a kind in NOTE (common/msg.h). An event is one row: number, time,
+ * kind, actor, subject, detail (JSON). Row n carries hash(n) = SHA-256(hash(n-1) ‖ canonical row n), hash(0) is 32 zero
+ * bytes; doc/PROTOCOL.control has the canonical bytes. Triggers refuse UPDATE and DELETE; whoever goes around them
+ * breaks the chain. What the chain alone cannot show is a cut at its end: compare the head with a copy kept elsewhere.
+ */
+#ifndef BASTION_EVENT_H
+#define BASTION_EVENT_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#define EVENT_HASH_LEN 32
+#define EVENT_ACTOR_MAX 128	/* bytes of actor and of subject; what is longer is cut */
+#define EVENT_DETAIL_MAX 8192	/* bytes of detail as JSON; more is replaced by {"cut":true} */
+
+/* E(symbol, name): past, one name for ever. */
+#define EVENT_LIST(E)                                                                         \
+	E(INIT, "store.init") E(START, "policy.start") E(RELOAD, "policy.reload")             \
+	E(ROLE_DOWN, "role.down") E(WORD_REFUSED, "word.refused")                             \
+	E(USER_ADD, "user.add") E(USER_LOCK, "user.lock") E(USER_UNLOCK, "user.unlock")       \
+	E(USER_REMOVE, "user.remove") E(USER_EXPIRE, "user.expire")                           \
+	E(KEY_ADD, "key.add") E(KEY_REVOKE, "key.revoke")                                     \
+	E(TOTP_ENROL, "totp.enrol") E(TOTP_CONFIRM, "totp.confirm") E(TOTP_RESET, "totp.reset") \
+	E(ROLE_ADD, "role.add") E(ROLE_REMOVE, "role.remove")                                 \
+	E(MEMBER_ADD, "member.add") E(MEMBER_REMOVE, "member.remove")                         \
+	E(APPROVER_ADD, "approver.add") E(APPROVER_REMOVE, "approver.remove")                 \
+	E(HOST_ADD, "host.add") E(HOST_REMOVE, "host.remove")                                 \
+	E(REQUEST, "request") E(APPROVE, "request.approve") E(DENY, "request.deny")           \
+	E(CANCEL, "request.cancel") E(EXPIRE, "request.expire")                               \
+	E(GRANT, "grant.start") E(GRANT_USE, "grant.use") E(GRANT_END, "grant.end")           \
+	E(GRANT_REVOKE, "grant.revoke")                                                       \
+	E(LOGIN, "login.ok") E(LOGIN_FAIL, "login.fail") E(LOGIN_GRACE, "login.grace")        \
+	E(OTP_FAIL, "otp.fail") E(OTP_REPLAY, "otp.replay") E(LOGOUT, "logout")               \
+	E(CONTROL, "control.open") E(PAM_FAIL, "pam.fail")                                    \
+	E(WAY_UP, "way.up") E(WAY_REFUSED, "way.refused") E(WAY_DOWN, "way.down")             \
+	E(WAY_BROKEN, "way.broken") E(WAY_ENDED, "way.ended") E(HOSTKEY, "hostkey.mismatch")  \
+	E(CHANNEL, "channel.open") E(CHANNEL_REFUSED, "channel.refused")                      \
+	E(FORWARD_REFUSED, "forward.refused") E(AGENT_REFUSED, "agent.refused")               \
+	E(X11_REFUSED, "x11.refused") E(STREAMLOCAL_REFUSED, "streamlocal.refused")           \
+	E(TUN_REFUSED, "tun.refused") E(PROTOCOL, "protocol.violation")                       \
+	E(SESSION_KILL, "session.kill") E(SESSION_CRASH, "session.crash")                     \
+	E(SESSION_HUNG, "session.hung") E(RECORDING, "recording.open")                        \
+	E(RECORDING_STALL, "recording.stall") E(RECORDING_LOST, "recording.lost")
+
+enum event_kind {
+#define E(symbol, name) EVENT_##symbol,
+	EVENT_LIST(E)
+#undef E
+	EVENT_COUNT
+};
+
+/* "grant.revoke"; "?" for a number that is no kind. */
+const char *event_name(enum event_kind kind);
+/* EVENT_COUNT when the text names none. */
+enum event_kind event_by_name(const char *text);
+
+/* One row, as it is hashed and stored. */
+struct event {
+	int64_t id, at;		/* from 1, without holes; unix seconds */
+	const char *kind, *actor, *subject, *detail;
+};
+
+/* next = SHA-256(prev ‖ canonical row). prev and next may be the same memory. 0, or -1. */
+int event_hash(const uint8_t prev[EVENT_HASH_LEN], const struct event *e, uint8_t next[EVENT_HASH_LEN]);
+
+struct store;
+
+/*
+ * Appends one event, in the caller's transaction if one is open, else in one of its own (durable when it returns).
+ * actor: who did it ("alice", "root", "bastiond"); subject: the user, host or other thing concerned, NULL: none.
+ * detail: taken over, an object or NULL. 0, or -1 (store_error() says why): then what it reports must not happen either.
+ */
+int event_add(struct store *s, int64_t now, enum event_kind kind, const char *actor, const char *subject,
+    json_t *detail);
+/* The same with detail made by json_pack(fmt, …); fmt NULL: none. */
+int event_addf(struct store *s, int64_t now, enum event_kind kind, const char *actor, const char *subject,
+    const char *fmt, ...);
+
+struct event_report {
+	int64_t rows;			/* good rows, from the start */
+	int64_t bad;			/* the first row that does not fit; 0: all fit */
+	uint8_t head[EVENT_HASH_LEN];	/* hash of the last good row */
+};
+
+/* Recomputes the whole chain. 0 also when a row is bad; -1 when the store cannot be read. */
+int event_verify(struct store *s, struct event_report *report);
+
+#endif
