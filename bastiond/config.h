@@ -84,7 +84,7 @@ struct config_collector {
 #define MS 1000ULL
 #define CONFIG_DAY (86400ULL * MS)
 
-/* O(kind, keyword, default as in the file, least, most, choices, what it is): lists are separated by spaces here. */
+/* O(kind, keyword, default as in the file (a list: by spaces), least, most, choices, what it is) */
 #define CONFIG_OPTIONS(O)                                                                             \
 	O(ADDRS, listen, "0.0.0.0:22 [::]:22", 0, 0, "", "addresses to take connections on")          \
 	O(NETS, allow_networks, "", 0, 0, "", "networks that may connect; empty: all")                \
@@ -144,11 +144,16 @@ struct config {
 /* Takes one finished line "FILE:LINE: what is wrong, and what would be right" (already escaped). */
 typedef void config_report(void *arg, const char *line);
 
+enum {
+	/* For `bastiond -I`, which makes what others need: files that an option names and collectors may be missing. */
+	CONFIG_INIT = 1,
+};
+
 /*
  * Reads and checks a configuration file, and the files it names; resolves accounts and collectors.
  * NULL when anything is wrong: every fault found was reported. The caller owns the result.
  */
-struct config *config_load(const char *path, config_report *report, void *arg);
+struct config *config_load(const char *path, unsigned flags, config_report *report, void *arg);
 /* The same from an open descriptor (a role's start, a reload message), which stays the caller's. */
 struct config *config_load_fd(int fd, const char *name, config_report *report, void *arg);
 /* Only the defaults, nothing resolved or read. NULL without memory. */

@@ -1,0 +1,184 @@
+/*
+ * config_check.c - what spans several options of the configuration: accounts, addresses, keys, limits.
+ *
+ * Runs after every value was accepted by itself (config_value.c), in parent and in each role.
+ */
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "config_option.h"
+#include "escape.h"
+
+#define AGE_PREFIX "age1"
+#define AGE_LEN 62 /* bech32 of 32 bytes with the prefix "age" */
+
+static bool number_in(const char *s, size_t len, unsigned long *v)
+{
+	char *end;
+
+	if (len == 0 || len > 10 || strspn(s, "0123456789") < len)
+		return false;
+	*v = strtoul(s, &end, 10);
+	return end == s + len && *v < UINT32_MAX;
+}
+
+/* A number needs no entry in passwd: its group is the one of the entry, if there is one, or the same number. */
+static bool resolve_user(struct config_user *u)
+{
+	size_t len = strcspn(u->name, ":");
+	unsigned long uid, gid;
+	struct passwd *pw;
+
+	if (!number_in(u->name, len, &uid)) {
+		if (u->name[len] != '\0' || (pw = getpwnam(u->name)) == NULL)
+			return false;
+		u->uid = pw->pw_uid;
+		u->gid = pw->pw_gid;
+		return true;
+	}
+	u->uid = (uid_t)uid;
+	if (u->name[len] == ':') {
+		if (!number_in(u->name + len + 1, strlen(u->name + len + 1), &gid))
+			return false;
+		u->gid = (gid_t)gid;
+	} else {
+		pw = getpwuid(u->uid);
+		u->gid = pw != NULL ? pw->pw_gid : (gid_t)uid;
+	}
+	return true;
+}
+
+static void check_users(struct config_loader *l, struct config *conf)
+{
+	char show[80];
+
+	for (int i = 0; i < OPT_COUNT; i++) {
+		const struct config_option *o = &config_options[i];
+		struct config_user *u = config_field(conf, o);
+
+		if (o->kind != KIND_USER)
+			continue;
+		esc_quoted(show, sizeof(show), u->name, strlen(u->name));
+		if (!resolve_user(u))
+			config_fault(l, i, "there is no account %s; make it (adduser --system --group --no-create-home NAME), "
+			    "or write a number that nobody uses", show);
+		else if (u->uid == 0 || u->gid == 0)
+			config_fault(l, i, "%s is root or in root's group; the role needs an account without rights", show);
+		for (int j = 0; j < i; j++) {
+			const struct config_user *other = config_field(conf, &config_options[j]);
+
+			if (config_options[j].kind == KIND_USER && u->uid == other->uid && u->uid != (uid_t)-1)
+				config_fault(l, i, "%s is the account of %s, too; each role needs one of its own",
+				    show, config_options[j].keyword);
+		}
+	}
+}
+
+/* One age1... key: the characters of bech32, the length of 32 bytes. Whether it is a point is seen when it is used. */
+static bool is_recipient(const char *s, size_t len)
+{
+	if (len != AGE_LEN || memcmp(s, AGE_PREFIX, 4) != 0)
+		return false;
+	for (size_t i = 4; i < len; i++)
+		if (memchr("qpzry9x8gf2tvdw0s3jn54khce6mua7l", s[i], 32) == NULL)
+			return false;
+	return true;
+}
+
+static void check_recipients(struct config_loader *l, int option, const struct config_text *t)
+{
+	const char *s = t->text;
+	char show[80];
+	size_t len;
+
+	for (int line = 1; *s != '\0'; s += len + (s[len] == '\n'), line++) {
+		size_t bare;
+
+		len = bare = strcspn(s, "\n");
+		while (bare > 0 && isspace((unsigned char)s[bare - 1]))
+			bare--;
+		if (bare == 0 || s[0] == '#' || is_recipient(s, bare))
+			continue;
+		esc_quoted(show, sizeof(show), s, bare);
+		config_fault(l, option, "%s%sline %d: %s is no age recipient; write one age1... of `age-keygen -y` a line",
+		    t->path != NULL ? t->path : "", t->path != NULL ? ", " : "", line, show);
+	}
+}
+
+static void check_recording(struct config_loader *l, struct config *conf)
+{
+	if (strstr(conf->recipients.text, AGE_PREFIX) == NULL)
+		config_fault(l, OPT_recipients, "no age1... key in it, so nobody could read the recordings; name a file "
+		    "with the lines that `age-keygen -y` prints");
+	check_recipients(l, OPT_recipients, &conf->recipients);
+	check_recipients(l, OPT_input_recipients, &conf->input_recipients);
+	if (conf->quorum > conf->ncollectors)
+		config_fault(l, OPT_quorum, "%u collectors must have each frame, but %zu stand here; write that many "
+		    "`collector NAME { address = ... port = ... certificate = ... }`", conf->quorum, conf->ncollectors);
+	for (size_t i = 0; i < conf->ncollectors; i++)
+		for (size_t j = 0; j < i; j++)
+			if (conf->collectors[i].addr.len == conf->collectors[j].addr.len &&
+			    memcmp(&conf->collectors[i].addr.ss, &conf->collectors[j].addr.ss,
+			    conf->collectors[i].addr.len) == 0)
+				config_fault(l, -1, "collectors %s and %s are at one address; a copy there is no second copy",
+				    conf->collectors[j].name, conf->collectors[i].name);
+	if (conf->hold_banner >= conf->hold_deadline)
+		config_fault(l, OPT_hold_banner, "the user would be told after the session ended; write less than hold_deadline");
+}
+
+static void check_source_address(struct config_loader *l, const char *text)
+{
+	char one[64], why[CONFIG_WHY_MAX];
+	struct config_net net;
+	size_t len;
+
+	if (strlen(text) > 1024)
+		config_fault(l, OPT_source_address, "more than 1024 bytes; write fewer networks");
+	for (; *text != '\0'; text += len + (text[len] == ',')) {
+		len = strcspn(text, ",");
+		snprintf(one, sizeof(one), "%.*s", (int)(len < sizeof(one) ? len : sizeof(one) - 1), text);
+		if (config_net_parse(one, &net, why) != 0)
+			config_fault(l, OPT_source_address, "%s; several are separated by commas", why);
+	}
+}
+
+static void check_pam(struct config_loader *l, const struct config *conf)
+{
+	struct stat st;
+
+	if (conf->pam_service[0] == '\0' || conf->pam_service[0] == '.' || strlen(conf->pam_service) > 64 ||
+	    strspn(conf->pam_service, "abcdefghijklmnopqrstuvwxyz0123456789_-.") != strlen(conf->pam_service))
+		config_fault(l, OPT_pam_service, "a PAM service is a file name of a-z 0-9 _ - . ; write \"bastiond\"");
+	if (conf->pam_confdir[0] == '\0')
+		return;
+	if (conf->pam_confdir[0] != '/' || stat(conf->pam_confdir, &st) != 0 || !S_ISDIR(st.st_mode))
+		config_fault(l, OPT_pam_confdir, "there is no such directory; write an absolute path, or \"\" for the system's");
+	else if (st.st_uid != 0 || (st.st_mode & 022) != 0)
+		config_fault(l, OPT_pam_confdir, "others than root can write there and so log in as anyone; chown root, chmod go-w");
+}
+
+void config_check(struct config_loader *l, struct config *conf, bool init)
+{
+	check_users(l, conf);
+	if (init)
+		return;
+	check_pam(l, conf);
+	check_recording(l, conf);
+	check_source_address(l, conf->source_address);
+	if (strlen(conf->run_dir) + sizeof("/control.sock") > sizeof(((struct sockaddr_un *)0)->sun_path))
+		config_fault(l, OPT_run_dir, "too long for the address of a socket; write at most %zu characters",
+		    sizeof(((struct sockaddr_un *)0)->sun_path) - sizeof("/control.sock"));
+	if (conf->listen.n == 0)
+		config_fault(l, OPT_listen, "no address to listen on; write { \"0.0.0.0:22\" }");
+	if (conf->penalty_min > conf->penalty_max)
+		config_fault(l, OPT_penalty_min, "more than penalty_max, so that no penalty would ever count; write less");
+	if (conf->per_source_max > conf->max_startups.full)
+		config_fault(l, OPT_per_source_max, "more than max_startups lets in at all (%u); write less, or 0 for no limit",
+		    conf->max_startups.full);
+}
