@@ -1,0 +1,505 @@
+"""One instance of the product on this machine: collector, target, bastiond, users, in one directory.
+
+tests/lab is its command line; tests/demo and tests/system use it as a module. Everything lives in the instance's
+directory (DIR below) and in what lab.json there lists; several instances run side by side, on ports of their own.
+
+    DIR/lab.json        what runs (pid and start time), ports, names
+    DIR/state DIR/run   bastiond's state_dir and run_dir (run_dir elsewhere when DIR is too long for a socket)
+    DIR/store           the collector's directory
+    DIR/target          a stock sshd: its accounts, host keys, homes
+    DIR/users/NAME      key, key.pub, totp (base32), totp.step (last code used)
+    DIR/auditor.key     age identity that opens the recordings
+    DIR/log             one file a daemon
+"""
+import base64
+import fcntl
+import hashlib
+import hmac
+import json
+import os
+import re
+import select
+import shlex
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import time
+
+REPO = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+STEP = 30               # seconds that a code lives
+START_DEADLINE = 20     # seconds for a daemon to take connections
+STOP_DEADLINE = 10      # seconds for a daemon to end after SIGTERM
+RUN_DIR_MAX = 80        # bytes; a unix socket's whole path has 108
+ROLE_UIDS = {"policy": 61001, "keys": 61002, "recorder": 61003, "session": 61004, "dial": 61005, "console": 61006}
+COLLECTOR_UID = 61007
+DBA_UID, APP_UID = 61101, 61102
+FIRST_USER_UID = 62001  # accounts on the bastion that stand for users; they need no passwd entry
+BASTION = "bastion"     # the name that clients have for it
+
+
+class LabError(Exception):
+    """Something did not come up or did not do what it was told; the text says what and where to look."""
+
+
+# --- one-time codes ---------------------------------------------------------------------------------------------
+
+def totp(secret, step):
+    """The six digits of RFC 6238 (SHA-1) for a step of 30 s."""
+    mac = hmac.new(base64.b32decode(secret + "=" * (-len(secret) % 8)), struct.pack(">Q", step), hashlib.sha1).digest()
+    at = mac[-1] & 15
+    return f"{(struct.unpack('>I', mac[at:at + 4])[0] & 0x7fffffff) % 1000000:06d}"
+
+
+def next_code(path):
+    """A code for the secret in `path` that nobody has used: a code opens one login, so each step is handed out once,
+    whoever asks. One step back and one ahead are accepted by the bastion; past that it waits for time to pass."""
+    with open(path, encoding="ascii") as f:
+        secret = f.read().strip()
+    with open(path + ".step", "a+", encoding="ascii") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        f.seek(0)
+        used = int(f.read() or 0)
+        now = time.time()
+        step = int(now) // STEP
+        # a code of the step before is taken only while this step is young enough to last through a login
+        first = step - 1 if now % STEP < STEP - 8 else step
+        step = max(used + 1, first)
+        wait = (step - 1) * STEP + 0.2 - now
+        if wait > 0:
+            time.sleep(wait)
+        f.truncate(0)
+        f.write(str(step))
+    return totp(secret, step)
+
+
+# --- processes --------------------------------------------------------------------------------------------------
+
+def start_time(pid):
+    """Field 22 of /proc/PID/stat: with the pid, the identity of a process. None when it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
+            fields = f.read().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] == "Z" else int(fields[19])
+
+
+def end_process(pid, started, deadline=STOP_DEADLINE):
+    """SIGTERM, and SIGKILL after the deadline, to that very process and no other that got its pid."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        if start_time(pid) != started:
+            return
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        for sig, limit in ((signal.SIGTERM, deadline), (signal.SIGKILL, STOP_DEADLINE)):
+            try:
+                signal.pidfd_send_signal(fd, sig)
+            except ProcessLookupError:
+                return
+            if poll.poll(limit * 1000):
+                return
+    finally:
+        os.close(fd)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_port(port, process, log, deadline=START_DEADLINE):
+    """Returns when 127.0.0.1:port takes connections. The process's end, or the deadline, is an error."""
+    end = time.monotonic() + deadline
+    fd = os.pidfd_open(process.pid)
+    try:
+        while time.monotonic() < end:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                return
+            except OSError:
+                # nobody listens yet: look again soon, or at once when the process has ended
+                if select.select([fd], [], [], 0.02)[0]:
+                    break
+    finally:
+        os.close(fd)
+    raise LabError(f"{process.args[0]} does not take connections on 127.0.0.1:{port}\n{tail(log)}")
+
+
+def tail(path, lines=25):
+    try:
+        with open(path, encoding="utf-8", errors="replace") as f:
+            return "".join(f.readlines()[-lines:])
+    except OSError:
+        return ""
+
+
+def write(path, text, mode=0o644):
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+    os.chmod(path, mode)
+    return path
+
+
+def read(path):
+    with open(path, encoding="utf-8") as f:
+        return f.read()
+
+
+def run(*argv, **kw):
+    """Runs a command to its end; a failure is a LabError with everything it said."""
+    kw.setdefault("timeout", 60)
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, **kw)
+    if done.returncode != 0:
+        raise LabError(f"{shlex.join(argv)}: status {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def keygen(path, kind="ed25519", comment=""):
+    if not os.path.exists(path):
+        run("ssh-keygen", "-q", "-t", kind, "-N", "", "-C", comment, "-f", path)
+    return path
+
+
+# --- the instance -----------------------------------------------------------------------------------------------
+
+class Lab:
+    """An instance in `dir`. create() makes and starts one; Lab(dir) opens one that is there."""
+
+    def __init__(self, directory):
+        self.dir = os.path.abspath(directory)
+        path = self.path("lab.json")
+        if not os.path.exists(path):
+            raise LabError(f"{self.dir}: no lab there; `tests/lab up {self.dir}` makes one")
+        self.state = json.loads(read(path))
+
+    @classmethod
+    def create(cls, directory, users=0, hosts=2, options=(), bin_dir=None):
+        directory = os.path.abspath(directory)
+        os.makedirs(directory, mode=0o711, exist_ok=True)
+        if os.listdir(directory):
+            raise LabError(f"{directory} is not empty: give a new directory, or `tests/lab down {directory}` first")
+        check_traversable(directory)
+        os.chmod(directory, 0o711)
+        bin_dir = bin_dir or os.environ.get("LAB_BIN") or os.path.join(REPO, "build")
+        for program in ("bastiond", "bastionctl", "bastion-collectord", "bastion-replay", "pam_bastion.so"):
+            if not os.path.exists(os.path.join(bin_dir, program)):
+                raise LabError(f"{bin_dir}/{program} is not built: run make, or set LAB_BIN")
+        state = {"bin": os.path.abspath(bin_dir), "ports": {}, "pids": {}, "options": list(options), "temporary": [],
+                 "users": {}, "hosts": [f"web{i + 1}" for i in range(max(1, hosts))]}
+        write(os.path.join(directory, "lab.json"), json.dumps(state))
+        lab = cls(directory)
+        try:
+            lab.make_directories()
+            lab.make_target()
+            lab.make_bastion()
+            lab.start("collector")
+            lab.start("target")
+            lab.start("bastiond")
+            lab.make_people(users)
+            lab.hand_over()
+        except BaseException:
+            lab.stop_all()
+            lab.save()
+            raise
+        return lab
+
+    def path(self, *parts):
+        return os.path.join(self.dir, *parts)
+
+    def bin(self, name):
+        return os.path.join(self.state["bin"], name)
+
+    def port(self, name):
+        return self.state["ports"][name]
+
+    def save(self):
+        temporary = write(self.path(".lab.json"), json.dumps(self.state, indent=1) + "\n")
+        os.replace(temporary, self.path("lab.json"))
+
+    # --- files
+
+    def make_directories(self):
+        for name in ("log", "users", "pam.d", "target", "run", "state"):
+            os.mkdir(self.path(name), 0o711)
+        run_dir = self.path("run")
+        if len(run_dir) > RUN_DIR_MAX:
+            run_dir = tempfile.mkdtemp(prefix="bastion-lab-")
+            self.state["temporary"].append(run_dir)
+        os.chmod(run_dir, 0o755)
+        self.state["run_dir"] = run_dir
+
+    def make_target(self):
+        """A stock sshd and the machine that it believes to be on: accounts, shell start-up files, /run."""
+        t = self.path("target")
+        for kind in ("ed25519", "ecdsa", "rsa"):
+            keygen(f"{t}/ssh_host_{kind}_key", kind, "target")
+        keygen(f"{t}/direct_key", comment="straight to the target, for comparisons")
+        accounts = [("dba", DBA_UID), ("app", APP_UID)]
+        passwd, group, shadow = ["root:x:0:0:root:/root:/bin/sh"], ["root:x:0:"], ["root:*:19000:0:99999:7:::"]
+        passwd += ["sshd:x:61100:65534::/run/sshd:/usr/sbin/nologin", "nobody:x:65534:65534::/nonexistent:/usr/sbin/nologin"]
+        group += ["nogroup:x:65534:", "tty:x:5:"]
+        for name, uid in accounts:
+            home = f"{t}/home/{name}"
+            os.makedirs(home, mode=0o755)
+            os.chown(home, uid, uid)
+            passwd.append(f"{name}:x:{uid}:{uid}::{home}:/bin/bash")
+            group.append(f"{name}:x:{uid}:")
+            shadow.append(f"{name}:*:19000:0:99999:7:::")
+        for name, lines in (("passwd", passwd), ("group", group), ("shadow", shadow)):
+            write(f"{t}/{name}", "\n".join(lines) + "\n", 0o600 if name == "shadow" else 0o644)
+        write(f"{t}/empty", "")
+        write(f"{t}/ca.pub", "")
+        shutil.copy(f"{t}/direct_key.pub", f"{t}/authorized_keys")
+        write(f"{t}/start", "#!/bin/sh\n# in mount and pid namespaces of its own: nothing here touches the machine\nset -e\n"
+              f"cd {shlex.quote(t)}\n"
+              "for f in passwd group shadow; do mount --bind $f /etc/$f; done\n"
+              "for f in profile bash.bashrc motd; do [ ! -e /etc/$f ] || mount --bind empty /etc/$f; done\n"
+              "mount -t tmpfs -o mode=755 tmpfs /run\nmkdir /run/sshd\n"
+              f"exec /usr/sbin/sshd -D -e -f {shlex.quote(t)}/sshd_config\n", 0o755)
+
+    def target_config(self):
+        t = self.path("target")
+        return f"""# the lab's target: a stock sshd that trusts the bastion's certificates
+ListenAddress 127.0.0.1:{self.port("target")}
+HostKey {t}/ssh_host_ed25519_key
+HostKey {t}/ssh_host_ecdsa_key
+HostKey {t}/ssh_host_rsa_key
+PidFile none
+TrustedUserCAKeys {t}/ca.pub
+AuthorizedKeysFile {t}/authorized_keys
+StrictModes no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+UsePAM no
+PermitRootLogin no
+Subsystem sftp internal-sftp
+MaxStartups 4000
+MaxSessions 1000
+UseDNS no
+PrintMotd no
+PrintLastLog no
+LogLevel VERBOSE
+# takes whatever the bastion lets through, so that what is missing was stopped there
+AcceptEnv *
+AllowTcpForwarding yes
+AllowAgentForwarding yes
+X11Forwarding yes
+PermitTunnel yes
+"""
+
+    def make_bastion(self):
+        """Configurations, keys and database, by the programs' own words."""
+        self.state["ports"].update(bastiond=free_port(), collector=free_port(), target=free_port())
+        run("age-keygen", "-o", self.path("auditor.key"))
+        os.chmod(self.path("auditor.key"), 0o600)
+        write(self.path("recipients"), run("age-keygen", "-y", self.path("auditor.key")))
+        write(self.path("pam.d", "bastiond"), f"auth required {self.bin('pam_bastion.so')} socket={self.state['run_dir']}/pam.sock\n"
+              "account required pam_permit.so\npassword required pam_deny.so\nsession required pam_permit.so\n")
+        self.write_configs()
+        run(self.bin("bastion-collectord"), "-I", "-f", self.path("collectord.conf"))
+        self.ctl("init")
+        self.write_known_hosts()
+        self.save()
+
+    def write_configs(self):
+        store = self.path("store")
+        write(self.path("collectord.conf"), f"""# the lab's collector
+listen = {{ "127.0.0.1:{self.port("collector")}" }}
+store = "{store}"
+recorder lab {{
+	certificate = "{self.path("state")}/recorder/client.crt"
+	signer = "{self.path("state")}/recorder/signer.pub"
+}}
+""")
+        users = "".join(f'user_{role} = "{uid}"\n' for role, uid in ROLE_UIDS.items())
+        options = "".join(f"{option}\n" for option in self.state["options"])
+        write(self.path("bastiond.conf"), f"""# the lab's bastion
+listen = {{ "127.0.0.1:{self.port("bastiond")}" }}
+state_dir = "{self.path("state")}"
+run_dir = "{self.state["run_dir"]}"
+pam_confdir = "{self.path("pam.d")}"
+recipients = "{self.path("recipients")}"
+{users}
+# everyone in a lab comes from one address, benchmarks by the hundred
+penalty_exempt = {{ "127.0.0.0/8" }}
+per_source_max = 0
+max_startups = "1000:30:2000"
+max_sessions_per_user = 2000
+{options}
+collector c1 {{
+	address = "127.0.0.1"
+	port = {self.port("collector")}
+	certificate = "{store}/collector.crt"
+}}
+""")
+
+    def write_known_hosts(self):
+        """One wildcard line a host key of the bastion: it answers for itself and, inside -J, for every target."""
+        keys = sorted(os.listdir(self.path("state", "keys")))
+        lines = []
+        for name in keys:
+            if name.startswith("ssh_host_") and name.endswith("_key"):
+                public = " ".join(run("ssh-keygen", "-y", "-f", self.path("state", "keys", name)).split()[:2])
+                lines.append(f"[127.0.0.1]:{self.port('bastiond')},{BASTION},web*,[web*]:* {public}\n")
+        write(self.path("known_hosts"), "".join(lines))
+
+    # --- daemons
+
+    def command(self, name):
+        if name == "collector":
+            return [self.bin("bastion-collectord"), "-D", "-f", self.path("collectord.conf")]
+        if name == "target":
+            return ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc",
+                    self.path("target", "start")]
+        return [self.bin("bastiond"), "-D", "-f", self.path("bastiond.conf")]
+
+    def start(self, name):
+        if name == "target":
+            write(self.path("target", "sshd_config"), self.target_config())
+        log = self.path("log", name)
+        with open(log, "ab") as out:
+            process = subprocess.Popen(self.command(name), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                                       start_new_session=True, cwd="/", umask=0o022)
+        self.state["pids"][name] = [process.pid, start_time(process.pid)]
+        self.save()
+        wait_port(self.port(name), process, log)
+
+    def stop(self, name, deadline=STOP_DEADLINE):
+        if name in self.state["pids"]:
+            # unshare keeps SIGTERM from its child; when it is gone the kernel ends the namespace
+            end_process(*self.state["pids"].pop(name), 0 if name == "target" else deadline)
+            self.save()
+
+    def stop_all(self):
+        for name in ("bastiond", "target", "collector"):
+            self.stop(name)
+
+    def down(self):
+        """Ends what runs and removes the directory and everything outside it."""
+        self.stop_all()
+        for path in self.state["temporary"]:
+            shutil.rmtree(path, ignore_errors=True)
+        shutil.rmtree(self.dir)
+
+    # --- words
+
+    def ctl(self, *words, uid=None):
+        """bastionctl WORDS as root, or as the local account that stands for a user."""
+        return run(self.bin("bastionctl"), "-f", self.path("bastiond.conf"), *words,
+                   **({} if uid is None else {"user": uid, "group": uid, "extra_groups": []}))
+
+    def ctl_json(self, *words, uid=None):
+        return json.loads(self.ctl(*words, "--json", uid=uid))
+
+    # --- people
+
+    def make_user(self, name, service=False, role=None, approver=None, admin=False):
+        """User with a key and, unless a service account, a confirmed TOTP secret, in the roles named."""
+        home = self.path("users", name)
+        os.mkdir(home, 0o755)
+        uid = FIRST_USER_UID + len(self.state["users"])
+        kind = ["--service", "--from", "127.0.0.0/8", "--until", time.strftime("%Y-%m-%d", time.gmtime(time.time() + 90 * 86400))]
+        self.ctl("user", "add", name, "--person", f"{name} of the lab", "--uid", str(uid), *(kind if service else ()),
+                 *(["--admin"] if admin else ()))
+        keygen(f"{home}/key", comment=f"{name}@lab")
+        self.ctl("user", "key", "add", name, "laptop", f"{home}/key.pub")
+        if not service:
+            self.enrol(name)
+        if role:
+            self.ctl("role", "member", "add", role, name)
+        if approver:
+            self.ctl("role", "approver", "add", approver, name)
+        self.state["users"][name] = uid
+        self.save()
+        self.hand_over(home)
+        return uid
+
+    def enrol(self, name):
+        """New TOTP secret: the codes of this step and of the one before confirm it."""
+        uri = json.dumps(self.ctl_json("user", "totp", "enrol", name))
+        secret = re.search(r"secret=([A-Z2-7]+)", uri).group(1)
+        step = int(time.time()) // STEP
+        self.ctl("user", "totp", "confirm", name, totp(secret, step - 1), totp(secret, step))
+        write(self.path("users", name, "totp"), secret + "\n", 0o600)
+        write(self.path("users", name, "totp.step"), str(step), 0o600)
+
+    def request(self, name, host="web1", login="dba", span="8h", caps=()):
+        """A request by that user; its number."""
+        extra = [w for cap in caps for w in ("--cap", cap)]
+        reply = self.ctl_json("request", host, "--login", login, "--for", span, "--reason", "lab", *extra, uid=self.state["users"][name])
+        return str(reply["id"])
+
+    def grant(self, name, host="web1", login="dba", span="8h", caps=(), approver="bob"):
+        """Requested by that user and approved by bob; its number."""
+        number = self.request(name, host, login, span, caps)
+        self.ctl("approve", number, uid=self.state["users"][approver])
+        return number
+
+    def make_people(self, users):
+        ca = run(self.bin("bastionctl"), "-f", self.path("bastiond.conf"), "key", "list", "--json")
+        line = re.search(r"(ssh-ed25519 [A-Za-z0-9+/=]+)", ca)
+        write(self.path("target", "ca.pub"), line.group(1) + "\n")
+        public = self.path("target", "ssh_host_ed25519_key.pub")
+        for host in self.state["hosts"]:
+            self.ctl("host", "add", host, "--address", "127.0.0.1", "--port", str(self.port("target")), "--key", public,
+                     "--login", "dba", "--login", "app", "--label", "tier=lab")
+        self.ctl("role", "add", "dba", "--host", "web*", "--login", "dba", "--max", "8h", "--approvals", "1")
+        self.make_user("alice", role="dba")
+        self.make_user("bob", approver="dba")
+        self.make_user("carol", admin=True)
+        self.make_user("deploy", service=True, role="dba")
+        for name in ("alice", "deploy"):
+            self.grant(name)
+        for i in range(users):
+            name = f"user{i + 1:04d}"
+            self.make_user(name, role="dba")
+            self.grant(name, host=self.state["hosts"][i % len(self.state["hosts"])])
+
+    def hand_over(self, top=None):
+        """What people hold belongs to who called sudo, if somebody did: ssh wants its keys so."""
+        uid, gid = int(os.environ.get("SUDO_UID", 0)), int(os.environ.get("SUDO_GID", 0))
+        if uid == 0:
+            return
+        tops = [top] if top else [self.path(n) for n in ("users", "auditor.key", "known_hosts", "lab.json")]
+        for one in tops:
+            os.chown(one, uid, gid)
+            for folder, names, files in os.walk(one):
+                for name in names + files:
+                    os.chown(os.path.join(folder, name), uid, gid)
+
+    def env(self):
+        """What scripts need, by name."""
+        def user(name, prefix):
+            out = {prefix: name, f"{prefix}_KEY": self.path("users", name, "key")}
+            if os.path.exists(self.path("users", name, "totp")):
+                out |= {f"{prefix}_TOTP": read(self.path("users", name, "totp")).strip(),
+                        f"{prefix}_TOTP_FILE": self.path("users", name, "totp")}
+            return out
+        return {
+            "LAB_DIR": self.dir, "LAB_BIN": self.state["bin"], "LAB_CONF": self.path("bastiond.conf"),
+            "LAB_HOST": "127.0.0.1", "LAB_PORT": str(self.port("bastiond")), "LAB_KNOWN_HOSTS": self.path("known_hosts"),
+            "LAB_TARGET": "web1", "LAB_LOGIN": "dba", "LAB_TARGET_PORT": str(self.port("target")),
+            "LAB_TARGET_HOME": self.path("target", "home", "dba"), "LAB_TARGET_KEY": self.path("target", "direct_key"),
+            "LAB_TARGET_HOST_KEY": self.path("target", "ssh_host_ed25519_key.pub"), "LAB_TRUST": self.path("target", "ca.pub"),
+            "LAB_STORE": self.path("store"), "LAB_COLLECTOR_CONF": self.path("collectord.conf"),
+            "LAB_CONTROL": self.state["run_dir"] + "/control.sock", "LAB_AUDITOR_KEY": self.path("auditor.key"),
+            "LAB_ASKPASS": os.path.join(REPO, "tests", "askpass"),
+            **user("alice", "LAB_USER"), **user("bob", "LAB_APPROVER"), **user("deploy", "LAB_SERVICE"),
+            **{f"LAB_PID_{name.upper()}": str(pid) for name, (pid, _) in self.state["pids"].items()},
+        }
+
+
+def check_traversable(path):
+    """The roles run under ids of their own: every directory above must let them through."""
+    while path != "/":
+        path = os.path.dirname(path)
+        if not os.stat(path).st_mode & 0o001:
+            raise LabError(f"{path} is closed to other users, and bastiond's roles are other users: choose a place below /tmp or /var/tmp")
