@@ -37,6 +37,8 @@ struct config_loader {
 	struct config *conf;
 	cfg_t *cfg;
 	int line[OPT_COUNT];		/* where the option stands; 0: it does not */
+	unsigned taken[OPT_COUNT];	/* elements of a list that were seen */
+	bool closed[OPT_COUNT];		/* the list's closing brace was seen */
 	unsigned faults;
 	config_report *report;
 	void *arg;
@@ -161,29 +163,49 @@ static void on_syntax(cfg_t *cfg, const char *fmt, va_list ap)
 	report_at(loading, cfg->line, all);
 }
 
-/* libconfuse has read one value of an option (one element of a list). */
+static void stands_twice(cfg_t *cfg, int i)
+{
+	char all[160];
+
+	snprintf(all, sizeof(all), "%s: stands in line %d already; keep one of them", config_options[i].keyword,
+	    loading->line[i]);
+	report_at(loading, cfg->line, all);
+}
+
+static void take_value(cfg_t *cfg, int i, const char *text)
+{
+	const struct config_option *o = &config_options[i];
+	char why[CONFIG_WHY_MAX], all[CONFIG_WHY_MAX + 80];
+
+	if (config_value_set(o, config_field(loading->conf, o), text, why) == 0)
+		return;
+	if (loading->init && o->kind == KIND_TEXT && errno == ENOENT)
+		return;
+	snprintf(all, sizeof(all), "%s: %s", o->keyword, why);
+	report_at(loading, cfg->line, all);
+}
+
+/* libconfuse calls it after each value, and once more at a list's closing brace. A fault is told, reading goes on. */
 static int on_value(cfg_t *cfg, cfg_opt_t *opt)
 {
 	int i = option_by_keyword(cfg_opt_name(opt));
-	const struct config_option *o = &config_options[i];
 	unsigned n = cfg_opt_size(opt);
-	char why[CONFIG_WHY_MAX], all[CONFIG_WHY_MAX + 80];
-	void *field = config_field(loading->conf, o);
+	bool first = loading->line[i] == 0, list = config_is_list(&config_options[i]);
 
-	if (loading->line[i] != 0 && (n == 1 || !config_is_list(o))) {
-		snprintf(all, sizeof(all), "%s: stands in line %d already; keep one of them", o->keyword, loading->line[i]);
-		report_at(loading, cfg->line, all);
+	if (first && list)
+		config_value_free(&config_options[i], config_field(loading->conf, &config_options[i]));
+	if (!first && (!list || (loading->closed[i] && n <= loading->taken[i]))) {
+		stands_twice(cfg, i);
 		return 0;
 	}
-	if (loading->line[i] == 0 && config_is_list(o))
-		config_value_free(o, field); /* the first element replaces the default */
 	loading->line[i] = cfg->line;
-	if (config_value_set(o, field, cfg_opt_getnstr(opt, n - 1), why) == 0)
+	if (list && n == loading->taken[i]) {
+		loading->closed[i] = true;
 		return 0;
-	if (loading->init && o->kind == KIND_TEXT && errno == ENOENT)
-		return 0;
-	snprintf(all, sizeof(all), "%s: %s", o->keyword, why);
-	report_at(loading, cfg->line, all);
+	}
+	loading->taken[i] = n;
+	loading->closed[i] = false;
+	take_value(cfg, i, cfg_opt_getnstr(opt, n - 1));
 	return 0;
 }
 
