@@ -28,12 +28,16 @@ struct brec_writer *brec_writer_create(const uint8_t id[BREC_ID_LEN], const char
 /* Wipes the keys. */
 void brec_writer_destroy(struct brec_writer *w);
 
+/* Other limits than brec.h's for a segment, 0: unchanged. Before the first event. */
+void brec_writer_limits(struct brec_writer *w, size_t segment_bytes, unsigned segment_seconds);
+
 /* The session's part of segment 0's header, for REC_OPEN. 0 or -1. */
 int brec_writer_part(struct brec_writer *w, struct buf *out);
 
 /*
- * Adds an event; long data is split over frames. Frames go to ops as they fill up. Returns the sequence of the frame
- * that holds, or will hold after the next flush, the last byte of it; 0 on error.
+ * Adds an event; long data is split over frames (all but i, o, e: at most BREC_EVENT_MAX). Frames go to ops as they fill
+ * up, and before an event of another stream, so that the order of frames is the order of events. Returns the sequence of
+ * the frame that holds, or will hold after the next flush, the last byte of it; 0 on error.
  */
 uint64_t brec_writer_event(struct brec_writer *w, enum brec_stream stream, enum brec_kind kind, uint64_t now_us,
     uint64_t channel, const void *data, size_t len);
