@@ -1,7 +1,7 @@
 /*
  * journal.h - where the collector makes a group of frames durable: one write, one fdatasync, whatever the number of recordings.
  *
- * Runs in bastion-collectord. Knows nothing of recordings: records are bytes. Two files, written and synced once with zeros, so
+ * Runs in bastion-collectord. Knows nothing of recordings: records are bytes. Two files, written once with zeros and synced, so
  * that a later fdatasync changes no metadata; they alternate, and a file is begun anew only after the caller says that what its
  * records stand for is durable elsewhere.
  *
@@ -36,7 +36,7 @@
 #define JOURNAL_RECORD_MAX (128U << 10)
 #define JOURNAL_GROUP_MAX (2U << 20)		/* bytes of one group in memory */
 #define JOURNAL_SIZE_MIN (4U << 20)
-#define JOURNAL_SIZE_MAX (4U << 30 >> 1)
+#define JOURNAL_SIZE_MAX (1U << 30)
 
 struct journal {
 	int dir;		/* borrowed */
@@ -46,8 +46,10 @@ struct journal {
 	uint64_t generation;	/* of that file */
 	uint64_t serial;	/* of the next record */
 	size_t pos;		/* where the next group goes */
-	uint8_t *group;		/* JOURNAL_GROUP_MAX, page aligned */
+	uint8_t *group;		/* JOURNAL_GROUP_MAX bytes, page aligned; */
+	uint8_t *spare;		/* the group before this one */
 	size_t group_len;
+	uint64_t lost;		/* records that replay missed between the files: the medium lost them */
 	bool begun;		/* the header of this generation is durable */
 	bool failed;		/* a write or a sync failed: nothing is accepted any more */
 };
@@ -56,8 +58,8 @@ struct journal {
 typedef int journal_replay_fn(void *ctx, const uint8_t *payload, size_t len);
 
 /*
- * Opens or makes the two files "a" and "b" in directory `dir`, `size` bytes each, and makes them durable. A file of another size that
- * holds records is kept until journal_begin. 0, or -1 with errno (EWOULDBLOCK: another process has it).
+ * Opens or makes the two files "a" and "b" in directory `dir`, `size` bytes each, and makes them durable. Files that are longer
+ * already stay so. 0, or -1 with errno (EWOULDBLOCK: another process has them).
  */
 int journal_open(struct journal *j, int dir, size_t size);
 void journal_close(struct journal *j);
@@ -68,7 +70,8 @@ int journal_replay(struct journal *j, journal_replay_fn *fn, void *ctx, uint64_t
 int journal_begin(struct journal *j);
 
 /*
- * Adds a record, from pieces, to the group in memory. Returns its payload there, valid until journal_sync; NULL with errno
+ * Adds a record, from pieces, to the group in memory. Returns its payload there, valid until the group after
+ * the next is begun (two groups of memory take turns); NULL with errno
  * ENOBUFS: the group is full, write and sync it first; ENOSPC: the file is full, sync and turn first; EIO: failed before.
  */
 const uint8_t *journal_add(struct journal *j, const struct iovec *piece, size_t n);
@@ -76,9 +79,7 @@ static inline bool journal_pending(const struct journal *j) { return j->group_le
 /* Has the group to be written before a record of the largest size fits? */
 bool journal_group_full(const struct journal *j);
 
-/* Hands the group to the kernel, and starts the device on it. 0, or -1 with errno: failed for good. */
-int journal_write(struct journal *j);
-/* Durable when it returns 0. -1 with errno: failed for good; no record of the group may be acknowledged. */
+/* Writes the group; durable when it returns 0. -1 with errno: failed for good; no record of the group may be acknowledged. */
 int journal_sync(struct journal *j);
 /* Goes on in the other file, whose records must not be needed any more. No group may be pending. */
 int journal_turn(struct journal *j);

@@ -19,7 +19,7 @@
 #define WIRE_MAX (128U << 10)			/* one message, its head included */
 #define WIRE_TEXT_MAX 256
 #define WIRE_NAME_MAX 64
-#define WIRE_LEAVES_MAX 1024			/* recordings that one COMMIT speaks of */
+#define WIRE_LEAVES_MAX 1024			/* recordings that one COMMIT or RECEIPT speaks of */
 #define WIRE_LEAF_LEN (BREC_ID_LEN + 8 + BREC_HASH_LEN)
 #define WIRE_SIG_LEN 64
 
@@ -31,7 +31,8 @@ enum wire_type {
 	WIRE_END,	/* b16 id, b32 h, close frame */
 	WIRE_RESUME,	/* b16 id, u64 wall clock µs of the header of segment 0 */
 	WIRE_AT,	/* b16 id, u8 enum wire_at, u64 sequence, b32 h: the answer to RESUME */
-	WIRE_COMMIT,	/* u64 wall µs, b64 signature, then leaves: b16 id, u64 sequence, b32 h (receipt.h) */
+	WIRE_COMMIT,	/* leaves, each b16 id, u64 sequence, b32 h: durable up to there */
+	WIRE_RECEIPT,	/* u64 wall µs, b64 signature, leaves as in COMMIT (wire_receipt.h) */
 	WIRE_STATE,	/* u8 0: cannot store for now, 1: can again; str what */
 	WIRE_ERR,	/* b16 id (zeros: the connection, which ends), u16 enum wire_err, str what */
 	WIRE_TYPES
@@ -75,7 +76,7 @@ struct wire_msg {
 		struct wire_entry entry;
 		struct { const uint8_t *id; uint64_t opened_us; } resume;
 		struct { const uint8_t *id; enum wire_at state; uint64_t seq; const uint8_t *h; } at;
-		struct { uint64_t wall_us; const uint8_t *sig; const uint8_t *leaves; size_t n; } commit;
+		struct { uint64_t wall_us; const uint8_t *sig; const uint8_t *leaves; size_t n; } commit; /* RECEIPT, too */
 		struct { bool ok; char text[WIRE_TEXT_MAX + 1]; } state;
 		struct { const uint8_t *id; uint16_t code; char text[WIRE_TEXT_MAX + 1]; } err;
 	};
@@ -88,7 +89,7 @@ struct wire_msg {
 long wire_length(const uint8_t *data, size_t len);
 /* Decodes exactly one message of wire_length() bytes. 0, or -1: malformed. m points into data. */
 int wire_decode(struct wire_msg *m, const uint8_t *data, size_t len);
-/* Leaf i of a decoded COMMIT. */
+/* Leaf i of a decoded COMMIT or RECEIPT. */
 void wire_leaf_get(const struct wire_msg *m, size_t i, struct wire_leaf *leaf);
 
 /* Each appends one message. 0, or -1: no room in the buffer (its `bad` is set). */
@@ -96,7 +97,8 @@ int wire_put_hello(struct buf *b, const uint8_t key[32], const char *name);
 int wire_put_entry(struct buf *b, const struct wire_entry *e);
 int wire_put_resume(struct buf *b, const uint8_t id[BREC_ID_LEN], uint64_t opened_us);
 int wire_put_at(struct buf *b, const uint8_t id[BREC_ID_LEN], enum wire_at state, uint64_t seq, const uint8_t h[BREC_HASH_LEN]);
-int wire_put_commit(struct buf *b, uint64_t wall_us, const uint8_t sig[WIRE_SIG_LEN], const struct wire_leaf *leaves, size_t n);
+int wire_put_commit(struct buf *b, const struct wire_leaf *leaves, size_t n);
+int wire_put_receipt(struct buf *b, uint64_t wall_us, const uint8_t sig[WIRE_SIG_LEN], const struct wire_leaf *leaves, size_t n);
 int wire_put_state(struct buf *b, bool ok, const char *text);
 /* id NULL: the connection. */
 int wire_put_err(struct buf *b, const uint8_t *id, enum wire_err code, const char *text);

@@ -3,8 +3,8 @@
  *
  * Runs in bastion-collectord (makes), the recorder and the offline verifier (check). Pure.
  *
- * One signature covers a batch: the leaves (recording, sequence, h after that frame) of all recordings that one flush made
- * durable for one client. As h chains over everything before, a leaf stands for the whole recording up to its sequence.
+ * One signature covers a batch: the leaves (recording, sequence, h after that frame) of all recordings of one client that
+ * moved on since the receipt before. As h chains over everything before, a leaf stands for the whole recording up to its sequence.
  *
  *   leaf  = SHA-256(0x00 ‖ id ‖ u64 sequence ‖ h)
  *   node  = SHA-256(0x01 ‖ left ‖ right); a tree as in RFC 6962 section 2.1
@@ -23,7 +23,7 @@
 #define RECEIPT_PATH_MAX 10		/* log2 WIRE_LEAVES_MAX */
 #define RECEIPT_LEN_MAX 640
 
-struct evp_pkey_st;
+struct sign_key;
 
 struct receipt {
 	uint8_t key[32];		/* raw Ed25519 public key of the collector's receipts */
@@ -38,7 +38,7 @@ struct receipt {
 /* Root of 1 to WIRE_LEAVES_MAX leaves. 0 or -1. */
 int receipt_root(const struct wire_leaf *leaves, size_t n, uint8_t root[BREC_HASH_LEN]);
 /* Signs a batch. `key` is the raw public half of `signer`. */
-int receipt_sign(struct evp_pkey_st *signer, const uint8_t key[32], uint64_t wall_us, const struct wire_leaf *leaves, size_t n,
+int receipt_sign(const struct sign_key *signer, const uint8_t key[32], uint64_t wall_us, const struct wire_leaf *leaves, size_t n,
     uint8_t sig[WIRE_SIG_LEN]);
 /* Checks a batch. 0 good, -1 not. */
 int receipt_check_batch(const uint8_t key[32], uint64_t wall_us, const struct wire_leaf *leaves, size_t n,
