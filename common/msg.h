@@ -33,7 +33,7 @@ enum role {
 
 /*
  * States of a link, as its receiver sees them; the receiver moves them on. A link starts in S_NEW.
- * session → policy: S_NEW until the key is accepted, S_FACTOR while a second factor runs, S_LOGIN after.
+ * session → policy: S_NEW, S_FACTOR while a second factor runs, S_LOGIN after the login.
  */
 enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 
@@ -98,22 +98,28 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	M(LIST_KEYS,      POLICY,   KEYS,     S_ANY,     0,     0, 0)                                 \
 	M(LIST_KEYS_RE,   KEYS,     POLICY,   S_ANY,     65536, 0, 0)                                 \
                                                                                                       \
-	/* session → policy: id = 0. str user; str key blob; u8 signed (0: would it do? 1: proven) */ \
-	M(AUTH_KEY,       SESSION,  POLICY,   S_NEW,     9000,  0, 0)                                 \
+	/* session → policy: id = 0. str user; str key blob (RFC 4253 wire form, not base64); */      \
+	/* u8 signed (0: would it do? 1: proven). Starts anew: a factor that runs dies */             \
+	M(AUTH_KEY,       SESSION,  POLICY,   S_NEW | S_FACTOR, 9000, 0, 0)                                 \
 	/* u8 verdict: enum auth_verdict */                                                           \
 	M(AUTH_KEY_RE,    POLICY,   SESSION,  S_ANY,     1,     0, 0)                                 \
-	/* starts the second factor for the user whose key was proven */                              \
-	M(AUTH_FACTOR,    SESSION,  POLICY,   S_NEW,     0,     0, 0)                                 \
-	/* str name; str instruction; list(u8 echo, str prompt), at most 8 */                         \
+	/* starts the second factor for the user whose key was proven. id = attempt, the session's */ \
+	/* number of it, in all of AUTH_FACTOR to AUTH_FACTOR_RE: what comes for another attempt than */ \
+	/* the one that runs crossed an abort on its way, and is dropped by either side */            \
+	M(AUTH_FACTOR,    SESSION,  POLICY,   S_NEW | S_FACTOR, 0, 0, 0)                              \
+	/* str name; str instruction; list(u8 echo, str prompt), 0 to 8 */                            \
 	M(AUTH_PROMPT,    POLICY,   SESSION,  S_ANY,     8192,  0, 0)                                 \
 	/* list(str answer), as many as prompts */                                                    \
-	M(AUTH_ANSWER,    SESSION,  POLICY,   S_FACTOR,  8192,  0, 0)                                 \
-	/* the client started anew: the attempt dies */                                               \
+	M(AUTH_ANSWER,    SESSION,  POLICY,   S_NEW | S_FACTOR, 8192, 0, 0)                           \
+	/* the client started anew: the attempt dies; the proven key holds. A login whose AUTH_YES */ \
+	/* crossed this is undone */                                                                  \
 	M(AUTH_ABORT,     SESSION,  POLICY,   S_ANY,     0,     0, 0)                                 \
 	/* u8 verdict: enum auth_verdict */                                                           \
 	M(AUTH_FACTOR_RE, POLICY,   SESSION,  S_ANY,     1,     0, 0)                                 \
                                                                                                       \
-	/* session → policy: id = way. str host; str login; str ephemeral public key blob */          \
+	/* session → policy: id = way, not in use. str host; str login; str ephemeral public key */   \
+	/* blob. The answer is WAY_OK or WAY_NO. A way that had no WAY_NO ends with WAY_DOWN, */      \
+	/* asked for (WAY_END) or not, before its WAY_OK came or after */                             \
 	M(WAY_ASK,        SESSION,  POLICY,   S_LOGIN,   2048,  0, 0)                                 \
 	/* id = way. b16 recording id; u64 grant; u64 end of grant (unix s, 0: none); */              \
 	/* str target address as dialled; list(str pinned key blob); str certificate blob or ""; */   \
@@ -131,12 +137,14 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	M(WAY_UP,         SESSION,  POLICY,   S_LOGIN,   0,     0, 0)                                 \
 	/* id = way. str reason; u64 bytes in; u64 bytes out; u64 frames */                           \
 	M(WAY_DOWN,       SESSION,  POLICY,   S_LOGIN,   1024,  0, 0)                                 \
-	/* policy → session: id = way, 0: all. str line for the user: end it now */                   \
+	/* policy → session: id = way, 0: all and the connection. str line for the user: end it now. */ \
+	/* WAY_DOWN, or the end of the process, is awaited for 4 s: then parent kills */              \
 	M(WAY_END,        POLICY,   SESSION,  S_ANY,     1024,  0, 0)                                 \
 	/* policy → session every second: the lease. session answers: its loop turns */               \
 	M(PING,           POLICY,   SESSION,  S_ANY,     0,     0, 0)                                 \
 	M(PONG,           SESSION,  POLICY,   S_ANY,     0,     0, 0)                                 \
-	/* session → policy: str kind (one of the list in approvals/event.h); str detail, raw */      \
+	/* session → policy: id = way or 0. str kind (one of the list in approvals/event.h that */    \
+	/* policy_way.c admits); str detail, raw. Before the login only the log has it */             \
 	M(NOTE,           SESSION,  POLICY,   S_ANY,     1024,  0, 0)                                 \
 	/* id = request. JSON as in PROTOCOL.control: the words, with the user's own rights */        \
 	M(WORDS,          SESSION,  POLICY,   S_LOGIN,   16384, 0, 0)                                 \
@@ -154,11 +162,12 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
                                                                                                       \
 	/* pam → policy: list(u8 style: enum pam_style, str text), at most 8 */                       \
 	M(PAM_PROMPT,     PAM,      POLICY,   S_ANY,     8192,  0, 0)                                 \
-	/* policy → pam: list(str answer) */                                                          \
+	/* policy → pam: list(str answer), as many as texts of style SECRET and ECHO, in their order */ \
 	M(PAM_ANSWER,     POLICY,   PAM,      S_ANY,     8192,  0, 0)                                 \
 	/* u8 ok; str user as PAM has it at the end; str reason for the log */                        \
 	M(PAM_DONE,       PAM,      POLICY,   S_ANY,     2048,  0, 1)                                 \
-	/* dial → policy: u8 ok; str peer address; str local address; str reason. fd: the socket */   \
+	/* dial → policy: u8 ok; str peer address; str local address (literals, no port); str reason. */ \
+	/* fd: the socket, non-blocking, TCP_NODELAY */                                               \
 	M(DIAL_DONE,      DIAL,     POLICY,   S_ANY,     2048,  -1, 1)                                \
                                                                                                       \
 	/* control client → policy, over the control socket: JSON, see PROTOCOL.control */            \
