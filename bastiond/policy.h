@@ -1,0 +1,277 @@
+/*
+ * policy.h - the policy role's own structures, and which file owns which decision.
+ *
+ *   role_policy.c     start, descriptors, the loop, messages from parent
+ *   policy_peer.c     one session's link: states, limits, lease, watchdog, end
+ *   policy_authn.c    who is it: AUTH_KEY, and the login
+ *   policy_factor.c   the second factor: AUTH_FACTOR, the PAM worker's conversation
+ *   policy_authz.c    where may it go: WAY_ASK to WAY_OK; dialling, certificate, managed key
+ *   policy_way.c      a way in use: rows, channels, notes, its end
+ *   policy_live.c     what ends: expiry, revocation, lock, kill
+ *   policy_worker.c   short-lived processes that parent forks for us
+ *   policy_keys.c     requests to the keys role
+ *   policy_control.c  control socket and WORDS; policy_otp.c: pam socket; policy_console.c: CONSOLE_ASK
+ *
+ * One process, one loop, no threads. Ownership: policy owns peers, workers and clients; a peer owns its ways; a way
+ * owns its descriptors. A worker points back to the peer it works for until either ends (worker_abandon).
+ * Peers, workers and clients are freed between turns of the loop only (policy_link.h).
+ */
+#ifndef BASTION_POLICY_H
+#define BASTION_POLICY_H
+
+#include "config.h"
+#include "control.h"
+#include "policy_link.h"
+#include "store.h"
+
+#define PEER_WAYS_MAX 16	/* destinations of one connection; the session has the same bound */
+#define WAY_TICKETS_MAX 4	/* grants that one way's channels rest on */
+#define WAY_PINS_MAX 8		/* pinned host keys that a session takes */
+#define PEER_TABLE 1024		/* hash buckets */
+#define WORKER_TABLE 256
+#define CLIENTS_MAX 128		/* control and pam sockets each */
+#define CLIENTS_ROOT 16		/* of these, kept free for uid 0 */
+#define KEY_LINES_MAX 1024	/* of LIST_KEYS_RE */
+#define EPHEMERAL_MAX 600	/* bytes of a session's public key: any type with a certificate */
+#define AUTH_PROMPTS_MAX 8
+#define PING_MS 1000
+#define PONG_MS 10000		/* a session that is silent for so long hangs */
+#define END_MS 4000		/* time to obey a WAY_END, or to go after its link ended */
+#define GRACE_SLACK_MS 3000	/* over login_grace, which the session keeps itself */
+#define LINE_LEN 1024		/* a line for a user or the log */
+
+struct peer;
+struct way;
+struct worker;
+
+/* The limit of what a peer may ask: `BUCKET_BURST` at once, `BUCKET_RATE` a second. */
+#define BUCKET_BURST 256
+#define BUCKET_RATE 32
+struct bucket {
+	uint32_t tokens;
+	uint64_t filled_ms;
+};
+
+struct policy {
+	struct config *conf;
+	struct store *store;
+	struct control control;
+	struct event_base *base;
+	struct link parent, keys;
+	struct event *tick;		/* every second */
+	struct event *deadline;		/* of the next thing that ends by itself */
+	struct event *term;
+	struct event *control_in, *pam_in;
+	int64_t control_due;		/* unix seconds; FOREVER */
+	struct peer *peers[PEER_TABLE];
+	struct worker *workers[WORKER_TABLE];
+	struct client *clients;
+	struct key_ask *key_asks;
+	size_t npeers, nworkers, nclients[2];
+	uint32_t next_worker, next_key_ask;
+	char *key_lines[KEY_LINES_MAX], *key_names[KEY_LINES_MAX];
+	size_t nkey_lines;
+	char *host_keys[4];		/* public lines of the bastion's own, NULL ends */
+	uint64_t serial;		/* of certificates */
+	bool over;
+	int status;
+};
+
+enum way_stage {
+	WAY_DIALLING,	/* a worker connects */
+	WAY_SIGNING,	/* the keys role signs or lends */
+	WAY_GIVEN,	/* WAY_OK is sent; the row is open */
+	WAY_LIVE,	/* WAY_UP came */
+};
+
+struct way {
+	struct peer *peer;
+	uint32_t id;			/* the session's */
+	enum way_stage stage;
+	struct host host;
+	char login[LOGIN_MAX + 1];
+	uint8_t ephemeral[EPHEMERAL_MAX];
+	size_t ephemeral_len;
+	unsigned caps;
+	int64_t until;			/* unix seconds; FOREVER */
+	int64_t tickets[WAY_TICKETS_MAX]; /* the first allowed the way; 0 ends */
+	struct worker *dial;
+	struct event *deadline;		/* of dialling and signing */
+	uint32_t key_ask;		/* 0: none under way */
+	int fd, agent;			/* the connected socket; the lent key's socket; -1 */
+	char local[ADDRESS_MAX + 1];	/* the socket's own address */
+	struct way_row row;
+	uint64_t ending_ms;		/* WAY_END was sent; 0: not */
+};
+
+enum peer_auth { PEER_STRANGER, PEER_PROVEN, PEER_IN };
+
+struct peer {
+	struct link link;		/* first: see policy_link.h */
+	struct policy *p;
+	struct peer *next;		/* in its bucket */
+	uint32_t slot;
+	uint8_t session[16];
+	char address[ADDRESS_MAX + 1];	/* of the client */
+	uint16_t port;
+	uint64_t up_ms, pong_ms;
+	uint64_t end_ms;		/* must be gone by then; 0: may stay */
+	unsigned pings;			/* sent and not answered */
+	bool killed;			/* PEER_KILL was sent */
+	struct bucket bucket;
+
+	enum peer_auth auth;
+	struct user user;		/* since PEER_PROVEN, */
+	struct device device;		/* and with which key */
+	struct connection row;		/* id 0: not logged in */
+	bool acted;			/* something was asked for since the login */
+	unsigned failures;		/* refused keys and factors */
+	unsigned notes;
+
+	struct worker *pam;		/* the attempt that runs; NULL: none */
+	uint32_t attempt;		/* the session's number of it */
+	uint64_t token;			/* its secret name on the pam socket */
+	unsigned prompts;		/* shown and not answered */
+	bool prompted;
+	bool code_right;		/* this attempt spent a one-time code */
+
+	struct way *ways[PEER_WAYS_MAX];
+	struct worker *console;
+};
+
+/* --- policy_peer.c --- */
+
+/* PEER_UP, PEER_DOWN from parent. 0, or -1: malformed. */
+int peer_up(struct policy *p, struct ipc_msg *m);
+int peer_down(struct policy *p, struct ipc_msg *m);
+/* Once a second: lease, watchdogs, deadlines of all peers. */
+void peers_tick(struct policy *p, uint64_t now_ms);
+typedef void peer_visit(struct peer *peer, void *arg);
+void peers_each(struct policy *p, peer_visit *visit, void *arg);
+/* Parent is to kill it; its link is closed. `reason` for the log. */
+void peer_kill(struct peer *peer, const char *reason);
+/* Takes a token for one more request; false: it asks too much. */
+bool peer_may_ask(struct peer *peer);
+/* Ends all ways with this line, and the connection. */
+void peer_end(struct peer *peer, const char *line);
+/* "alice", or "stranger": for logs and events. */
+const char *peer_name(const struct peer *peer);
+void peers_finish(struct policy *p);
+
+/* --- policy_authn.c --- */
+
+int authn_key(struct peer *peer, struct ipc_msg *m);
+/* All factors are there: opens the connection's row. AUTH_YES or AUTH_NO. `event`: how it came. */
+enum auth_verdict authn_login(struct peer *peer, enum event_kind event);
+/* Counts a refused attempt; too many end the peer. `penalty`: tell parent, too. */
+void authn_failed(struct peer *peer, bool penalty);
+/* What is known of the client is forgotten; a running attempt dies. */
+void authn_forget(struct peer *peer);
+
+/* --- policy_factor.c --- */
+
+int factor_start(struct peer *peer, uint32_t attempt);
+int factor_answer(struct peer *peer, struct ipc_msg *m);
+int factor_abort(struct peer *peer);
+/* The attempt of this name on the pam socket; NULL. */
+struct peer *factor_by_token(struct policy *p, uint64_t token);
+/* Kills the attempt that runs, if one does. */
+void factor_kill(struct peer *peer);
+
+/* --- policy_authz.c --- */
+
+int authz_ask(struct peer *peer, struct ipc_msg *m);
+/* The way never opened: says WAY_NO, frees it. `line` as the user reads it. */
+void authz_refuse(struct way *w, enum way_refusal refusal, const char *line);
+/* The keys role answered request `ask`: a certificate or a public key in `blob`, or `refusal`. */
+void authz_key(struct way *w, const char *refusal, const uint8_t *blob, size_t len);
+
+/* --- policy_grant.c --- */
+
+/* The WAY_OK of a way whose socket and key are there; opens its row. Refuses it if that fails. */
+void grant_way(struct way *w, const uint8_t *cert, size_t len);
+
+/* --- policy_way.c --- */
+
+struct way *way_find(struct peer *peer, uint32_t id);
+/* NULL: no room or no memory. */
+struct way *way_create(struct peer *peer, uint32_t id);
+/* Stops what works for it, closes what it holds, forgets it. */
+void way_destroy(struct way *w);
+/* WAY_END with this line; it is gone when the session says so, or the watchdog does. */
+void way_end(struct way *w, const char *line);
+/* Ends its row. */
+void way_close(struct way *w, const char *why);
+int way_on_up(struct peer *peer, uint32_t id);
+int way_on_down(struct peer *peer, struct ipc_msg *m);
+int way_on_channel(struct peer *peer, struct ipc_msg *m);
+int way_on_note(struct peer *peer, struct ipc_msg *m);
+
+/* --- policy_live.c --- */
+
+/* control.end: a grant, user, device or connection is over. */
+void live_end(void *arg, enum end_what what, int64_t id, const char *line);
+/* Ends what is over now and sets the timer for what is next. After every change of the store or of the ways. */
+void live_run(struct policy *p);
+int live_init(struct policy *p);
+
+/* --- policy_worker.c --- */
+
+enum worker_kind { WORKER_PAM, WORKER_DIAL, WORKER_CONSOLE };
+
+struct worker_ops {
+	enum role role;
+	/* It runs; `extra` is the second descriptor (console: the pty) or -1, the callee's to close. NULL: nothing to do.
+	   `link` set to true (console) keeps the link's descriptor out of our loop: it comes as `fd`. */
+	void (*up)(struct worker *w, int fd, int extra);
+	int (*message)(struct worker *w, struct ipc_msg *m);
+	/* It is over, or was never started, and nobody abandoned it. */
+	void (*ended)(struct worker *w);
+};
+
+struct worker {
+	struct link link;		/* first */
+	struct policy *p;
+	struct worker *next;
+	uint32_t id;
+	enum worker_kind kind;
+	const struct worker_ops *ops;
+	struct peer *peer;		/* for whom; NULL: abandoned, only its process is waited for */
+	struct way *way;		/* WORKER_DIAL */
+	bool up;
+};
+
+/* Asks parent to run one: `type` with `body`. NULL: the limit, or parent's link is broken. */
+struct worker *worker_run(struct peer *peer, enum worker_kind kind, const struct worker_ops *ops, enum msg_type type,
+    const struct buf *body);
+/* Its owner wants nothing of it any more: it is killed if it still runs. */
+void worker_abandon(struct worker *w);
+/* Its work is done: as worker_abandon, but it ends by itself. */
+void worker_done(struct worker *w);
+int worker_on_up(struct policy *p, struct ipc_msg *m);
+int worker_on_down(struct policy *p, struct ipc_msg *m);
+void workers_finish(struct policy *p);
+
+/* --- policy_keys.c --- */
+
+int keys_open(struct policy *p, int fd);
+/* The answer goes to authz_key(). The number of the request, 0: failed. */
+uint32_t keys_sign(struct way *w, const char *key_id, uint64_t after, uint64_t before, const char *source);
+uint32_t keys_lend(struct way *w, int agent_fd);
+/* The way is gone: its answer is dropped. */
+void keys_forget(struct policy *p, uint32_t ask);
+void keys_close(struct policy *p);
+
+/* --- policy_control.c, policy_otp.c, policy_console.c --- */
+
+struct client;
+
+int control_open(struct policy *p);
+/* Both sockets: ends clients that are silent for too long. */
+void clients_tick(struct policy *p, uint64_t now_ms);
+void clients_finish(struct policy *p);
+int words_ask(struct peer *peer, struct ipc_msg *m);
+int otp_on_check(struct policy *p, struct link *link, struct ipc_msg *m);
+int console_ask(struct peer *peer, struct ipc_msg *m);
+
+#endif
