@@ -179,7 +179,7 @@ static const struct { const char *line, *says; } wrong[] = {
 	{ "banner = \"x", "a quote or a value is missing" },
 	{ "max_sessions 7", "write: keyword = value" },
 	{ "}", "unexpected closing brace; remove it" },
-	{ "= 3", "bastiond.conf(5)" },
+	{ "= 3", "write: keyword = value" },
 	{ "collector { }", "write: collector NAME { ... }" },
 	{ "collector one { }", "give each collector a name of its own" },
 	{ "collector two { address = \"127.0.0.1\" }", "collector two: write address = \"HOST\" and port = 1 to 65535" },

@@ -1,0 +1,307 @@
+/*
+ * test_sandbox.c - each role's forbidden calls kill it, its own calls pass, and root cannot be had back after
+ * the drop. Every case is a child that does one thing. What needs root is skipped without it.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/ptrace.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "drop.c"
+#include "sandbox.c"
+
+static struct config conf; /* SANDBOX_ON */
+
+#define FINE 0
+#define DENIED 7 /* exit status: EACCES */
+
+/* What a child does; its return value is its exit status. */
+typedef int deed(void);
+
+static int verdict(long r) { return r >= 0 ? FINE : errno == EACCES ? DENIED : 8; }
+static int do_exec(void) { return verdict(execl("/bin/true", "true", (char *)NULL)); }
+static int do_fork(void) { pid_t p = fork(); if (p == 0) _exit(0); return p > 0 ? FINE : 8; }
+static int do_ptrace(void) { return verdict(ptrace(PTRACE_TRACEME, 0, 0, 0)); }
+static int do_kill(void) { return verdict(kill(getppid(), 0)); }
+static int do_open(void) { return verdict(open("/etc/hostname", O_RDONLY)); }
+static int do_write_open(void) { return verdict(open("/tmp/test_sandbox-file", O_WRONLY | O_CREAT, 0600)); }
+static int do_tcp(void) { return verdict(socket(AF_INET, SOCK_STREAM, 0)); }
+static int do_unix(void) { return verdict(socket(AF_UNIX, SOCK_STREAM, 0)); }
+static int do_raw(void) { return verdict(socket(AF_PACKET, SOCK_RAW, 0)); }
+static int do_pair(void) { int fds[2]; return verdict(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds)); }
+static int do_listen(void) { return verdict(listen(0, 1)); }
+static int do_mount(void) { return verdict(syscall(SYS_mount, "a", "/", "b", 0, "")); }
+static int do_setuid(void) { return verdict(setuid(0)); }
+static int do_unshare(void) { return verdict(unshare(CLONE_NEWUSER)); }
+static int do_bpf(void) { return verdict(syscall(SYS_bpf, 0, NULL, 0)); }
+static int do_keyctl(void) { return verdict(syscall(SYS_keyctl, 0, 0, 0)); }
+static int do_uring(void) { return verdict(syscall(SYS_io_uring_setup, 1, NULL)); }
+static int do_vm_read(void) { return verdict(syscall(SYS_process_vm_readv, getppid(), NULL, 0, NULL, 0, 0)); }
+static int do_sti(void) { return verdict(ioctl(0, TIOCSTI, "x") < 0 && errno != EACCES ? -1 : 0); }
+static int do_getrandom(void) { char c; return verdict(syscall(SYS_getrandom, &c, 1, 0)); }
+
+static int do_exec_memory(void)
+{
+	void *p = mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return verdict(p == MAP_FAILED ? -1 : 0);
+}
+
+static int do_loop(void)
+{
+	int fds[2], ep = epoll_create1(0);
+	struct epoll_event ev = { .events = EPOLLIN };
+	char *much = malloc(4 << 20);
+
+	if (pipe2(fds, O_CLOEXEC) != 0 || epoll_ctl(ep, EPOLL_CTL_ADD, fds[0], &ev) != 0 || much == NULL)
+		return 8;
+	free(much);
+	return verdict(write(fds[1], "x", 1) == 1 && epoll_wait(ep, &ev, 1, 1000) == 1 ? 0 : -1);
+}
+
+/* The wait status of a child that closes the sandbox of `role` and then does it. */
+static int in_sandbox(enum role role, deed *what)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		if (role == ROLE_SESSION && sandbox_enter(&conf, ROLE_MASTER) != 0)
+			_exit(99);
+		if (sandbox_enter(&conf, role) != 0)
+			_exit(99);
+		_exit(what());
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+#define KILLED (-1)
+
+static const struct {
+	const char *name;
+	deed *what;
+	int policy, keys, recorder, master, session, dial, console; /* FINE, DENIED or KILLED */
+} cases[] = {
+	/*                               policy  keys    recorder master  session dial    console */
+	{ "loop", do_loop,               FINE,   FINE,   FINE,   FINE,   FINE,   FINE,   FINE },
+	{ "getrandom", do_getrandom,     FINE,   FINE,   FINE,   FINE,   FINE,   FINE,   FINE },
+	{ "exec", do_exec,               KILLED, KILLED, KILLED, KILLED, KILLED, KILLED, KILLED },
+	{ "fork", do_fork,               KILLED, KILLED, KILLED, FINE,   KILLED, KILLED, KILLED },
+	{ "ptrace", do_ptrace,           KILLED, KILLED, KILLED, KILLED, KILLED, KILLED, KILLED },
+	{ "kill", do_kill,               KILLED, KILLED, KILLED, FINE,   KILLED, KILLED, KILLED },
+	{ "open", do_open,               FINE,   DENIED, DENIED, DENIED, DENIED, FINE,   DENIED },
+	{ "open to write", do_write_open, FINE,  DENIED, DENIED, DENIED, DENIED, DENIED, DENIED },
+	{ "tcp", do_tcp,                 DENIED, DENIED, FINE,   DENIED, DENIED, FINE,   DENIED },
+	{ "unix", do_unix,               DENIED, DENIED, DENIED, DENIED, DENIED, FINE,   DENIED },
+	{ "raw", do_raw,                 DENIED, DENIED, KILLED, DENIED, DENIED, KILLED, DENIED },
+	{ "socketpair", do_pair,         FINE,   KILLED, KILLED, FINE,   FINE,   KILLED, KILLED },
+	{ "listen", do_listen,           KILLED, KILLED, KILLED, KILLED, KILLED, KILLED, KILLED },
+	{ "mount", do_mount,             KILLED, KILLED, KILLED, KILLED, KILLED, KILLED, KILLED },
+	{ "setuid", do_setuid,           KILLED, KILLED, KILLED, KILLED, KILLED, KILLED, KILLED },
+	{ "unshare", do_unshare,         KILLED, KILLED, KILLED, KILLED, KILLED, KILLED, KILLED },
+	{ "bpf", do_bpf,                 KILLED, KILLED, KILLED, KILLED, KILLED, KILLED, KILLED },
+	{ "keyctl", do_keyctl,           KILLED, KILLED, KILLED, KILLED, KILLED, KILLED, KILLED },
+	{ "io_uring", do_uring,          KILLED, KILLED, KILLED, KILLED, KILLED, KILLED, KILLED },
+	{ "vm_read", do_vm_read,         KILLED, KILLED, KILLED, KILLED, KILLED, KILLED, KILLED },
+	{ "TIOCSTI", do_sti,             KILLED, KILLED, KILLED, KILLED, KILLED, KILLED, KILLED },
+	{ "executable memory", do_exec_memory, KILLED, KILLED, KILLED, KILLED, KILLED, FINE, KILLED },
+};
+
+static void expect(const char *name, enum role role, deed *what, int want)
+{
+	int status = in_sandbox(role, what);
+	bool as_wanted = want == KILLED ? WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS :
+	    WIFEXITED(status) && WEXITSTATUS(status) == want;
+
+	if (!as_wanted)
+		print_error("%s in %s: wait status %#x, wanted %d\n", name, role_name(role), status, want);
+	assert_true(as_wanted);
+}
+
+static void test_calls(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		expect(cases[i].name, ROLE_POLICY, cases[i].what, cases[i].policy);
+		expect(cases[i].name, ROLE_KEYS, cases[i].what, cases[i].keys);
+		expect(cases[i].name, ROLE_RECORDER, cases[i].what, cases[i].recorder);
+		expect(cases[i].name, ROLE_MASTER, cases[i].what, cases[i].master);
+		expect(cases[i].name, ROLE_SESSION, cases[i].what, cases[i].session);
+		expect(cases[i].name, ROLE_DIAL, cases[i].what, cases[i].dial);
+		expect(cases[i].name, ROLE_CONSOLE, cases[i].what, cases[i].console);
+	}
+	unlink("/tmp/test_sandbox-file");
+}
+
+static int do_abort(void)
+{
+	abort();
+}
+
+static void test_abort_stays_one(void **state)
+{
+	int status = in_sandbox(ROLE_SESSION, do_abort);
+
+	(void)state;
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
+static void test_trap_names_the_call(void **state)
+{
+	char text[128] = "";
+	int fds[2], status;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	if ((pid = fork()) == 0) {
+		setenv("BASTIOND_SANDBOX", "trap", 1);
+		dup2(fds[1], STDERR_FILENO);
+		memset(prepared, 0, sizeof(prepared));
+		if (sandbox_enter(&conf, ROLE_KEYS) != 0)
+			_exit(99);
+		syscall(SYS_ptrace, 0, 0, 0, 0);
+		_exit(0);
+	}
+	close(fds[1]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == TRAP_STATUS);
+	assert_true(read(fds[0], text, sizeof(text) - 1) > 0);
+	assert_non_null(strstr(text, "forbidden system call 0101\n"));
+	close(fds[0]);
+}
+
+static void test_no_sandbox_for_others(void **state)
+{
+	(void)state;
+	assert_int_equal(sandbox_prepare(ROLE_PAM), -1);
+	assert_int_equal(sandbox_prepare(ROLE_COUNT), -1);
+	assert_int_equal(sandbox_enter(&conf, ROLE_PARENT), -1);
+}
+
+static char dir[] = "/tmp/test_sandbox-XXXXXX";
+
+/* The child's side of the drop: 0, or the number of what did not hold. */
+static int after_drop(uid_t uid, bool rooted, bool offline)
+{
+	struct rlimit core;
+	int sock;
+
+	if (getuid() != uid || getgid() != uid + 50 || prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1 ||
+	    prctl(PR_GET_DUMPABLE) != 0)
+		return 1;
+	if (getrlimit(RLIMIT_CORE, &core) != 0 || core.rlim_max != 0)
+		return 2;
+	if (rooted != (access("/etc/passwd", F_OK) != 0))
+		return 3;
+	if (prctl(PR_CAPBSET_READ, 0) != 0 || setuid(0) == 0)
+		return 4;
+	if (offline) {
+		struct sockaddr_in sin = { .sin_family = AF_INET, .sin_port = htons(9),
+			.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+
+		sock = socket(AF_INET, SOCK_STREAM, 0);
+		if (connect(sock, (struct sockaddr *)&sin, sizeof(sin)) == 0 || errno != ENETUNREACH)
+			return 5;
+	}
+	return 0;
+}
+
+static void test_drop(void **state)
+{
+	static const struct { enum role role; uid_t uid; bool rooted, offline; } rows[] = {
+		{ ROLE_POLICY, 901, true, true }, { ROLE_KEYS, 902, true, true }, { ROLE_RECORDER, 903, true, false },
+		{ ROLE_MASTER, 904, true, true }, { ROLE_DIAL, 905, false, false }, { ROLE_CONSOLE, 906, false, true },
+	};
+	char path[64];
+	int status;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	snprintf(path, sizeof(path), "%s/db", dir);
+	assert_int_equal(mkdir(path, 0755), 0);
+	snprintf(path, sizeof(path), "%s/empty", dir);
+	assert_int_equal(mkdir(path, 0755), 0);
+	conf.state_dir = conf.run_dir = dir;
+	conf.user_policy = (struct config_user){ NULL, 901, 951 };
+	conf.user_keys = (struct config_user){ NULL, 902, 952 };
+	conf.user_recorder = (struct config_user){ NULL, 903, 953 };
+	conf.user_session = (struct config_user){ NULL, 904, 954 };
+	conf.user_dial = (struct config_user){ NULL, 905, 955 };
+	conf.user_console = (struct config_user){ NULL, 906, 956 };
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		pid_t pid = fork();
+
+		if (pid == 0)
+			_exit(drop_to(&conf, rows[i].role) != 0 ? 90 :
+			    after_drop(rows[i].uid, rows[i].rooted, rows[i].offline));
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		if (status != 0)
+			print_error("%s: status %#x\n", role_name(rows[i].role), status);
+		assert_int_equal(status, 0);
+	}
+}
+
+static void test_drop_refuses(void **state)
+{
+	int status;
+	pid_t pid;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	if ((pid = fork()) == 0) {
+		conf.user_keys = (struct config_user){ NULL, 0, 952 };
+		if (drop_to(&conf, ROLE_PAM) != -1 || drop_to(&conf, ROLE_KEYS) != -1)
+			_exit(1);
+		conf.user_keys.uid = 902;
+		conf.run_dir = (char *)(uintptr_t)"/nonexistent";
+		_exit(drop_to(&conf, ROLE_KEYS) == -1 ? 0 : 2);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	log_init("test", true, LOG_LVL_ERROR);
+	return mkdtemp(dir) != NULL && chmod(dir, 0755) == 0 ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+	char path[64];
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/db", dir);
+	rmdir(path);
+	snprintf(path, sizeof(path), "%s/empty", dir);
+	rmdir(path);
+	return rmdir(dir);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_calls), cmocka_unit_test(test_abort_stays_one),
+		cmocka_unit_test(test_trap_names_the_call), cmocka_unit_test(test_no_sandbox_for_others),
+		cmocka_unit_test(test_drop), cmocka_unit_test(test_drop_refuses),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
