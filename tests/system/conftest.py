@@ -1,0 +1,105 @@
+"""Fixtures of the system tests. One lab serves the session; a test that breaks its daemons makes one of its own (new_lab)."""
+import itertools
+import os
+import shutil
+import tempfile
+
+import pytest
+
+from harness import WAYS, Client, Terminal, labkit
+
+counter = itertools.count(1)
+
+
+def make_lab(**kw):
+    directory = tempfile.mkdtemp(prefix="bastion-lab-", dir="/tmp")
+    try:
+        return labkit.Lab.create(directory, **kw)
+    except labkit.LabError:
+        if not os.environ.get("LAB_KEEP"):
+            shutil.rmtree(directory, ignore_errors=True)
+        raise
+
+
+def drop_lab(lab):
+    if os.environ.get("LAB_KEEP"):
+        lab.stop_all()
+        print(f"kept: {lab.dir}")
+    else:
+        lab.down()
+
+
+@pytest.fixture(scope="session")
+def lab():
+    """The common instance. LAB_DIR names one that is up already."""
+    if os.environ.get("LAB_DIR"):
+        yield labkit.Lab(os.environ["LAB_DIR"])
+        return
+    it = make_lab()
+    yield it
+    drop_lab(it)
+
+
+@pytest.fixture(scope="module")
+def new_lab():
+    """new_lab(options=['mfa_grace = 10m'], ...): instances for one file's tests, ended with it."""
+    labs = []
+
+    def make(**kw):
+        labs.append(make_lab(**kw))
+        return labs[-1]
+    yield make
+    for it in labs:
+        drop_lab(it)
+
+
+@pytest.fixture
+def engineer(lab):
+    """engineer(): a user nobody used yet, with a grant for dba on web1: has fresh codes, can be revoked and locked."""
+    def make(where=None, grant=True, host="web1", login="dba", span="8h", caps=()):
+        where = where or lab
+        name = f"eng{os.getpid()}x{next(counter)}"
+        where.make_user(name, role="dba")
+        client = Client(where, name)
+        client.grant = where.grant(name, host, login, span, caps) if grant else None
+        return client
+    return make
+
+
+@pytest.fixture(scope="session")
+def deploy(lab):
+    """The service account: key alone, no code to wait for. What is not about factors goes through it."""
+    return Client(lab, "deploy")
+
+
+@pytest.fixture(params=WAYS)
+def way(request):
+    return request.param
+
+
+@pytest.fixture
+def target(way):
+    """The host's name in a client's configuration, for both ways."""
+    return f"web1.{way}"
+
+
+@pytest.fixture
+def home(lab):
+    """A directory of the test's own at the target, in dba's home, by its path there (the same as here)."""
+    path = tempfile.mkdtemp(dir=lab.path("target", "home", "dba"))
+    os.chown(path, labkit.DBA_UID, labkit.DBA_UID)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def terminals():
+    """terminals(client.terminal(...)): closed at the end of the test whatever happened."""
+    opened = []
+
+    def keep(terminal: Terminal):
+        opened.append(terminal)
+        return terminal
+    yield keep
+    for terminal in opened:
+        terminal.close()

@@ -1,0 +1,191 @@
+"""Helpers of the system tests: clients as users run them, terminals, waiting for things to be true."""
+import fcntl
+import os
+import pty
+import re
+import select
+import shlex
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import labkit
+
+DEADLINE = 40       # seconds for anything that has no figure of its own
+WAYS = ("jump", "name")     # ssh -J alice@bastion dba@web1, ssh alice@dba@web1@bastion
+
+
+def until(condition, deadline=10.0, pause=0.02, what="condition"):
+    """The first true value of condition(); past the deadline the test fails."""
+    end = time.monotonic() + deadline
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < end, f"not within {deadline} s: {what}"
+        time.sleep(pause)
+
+
+class Client:
+    """Stock OpenSSH as one user of a lab. Hosts in its configuration: `bastion`, and for every target a name for each
+    way, web1.jump and web1.name, so that scp, rsync, git and ansible take the way by the host's name alone."""
+
+    def __init__(self, lab, user, key=None, login="dba", options=()):
+        self.lab, self.user, self.login = lab, user, login
+        self.key = key or lab.path("users", user, "key")
+        self.folder = lab.path("users", user)
+        self.options = list(options)
+        self.env = {k: v for k, v in os.environ.items() if k not in ("SSH_AUTH_SOCK", "DISPLAY") and not k.startswith("LC_")}
+        self.env |= {"LANG": "C.UTF-8", "SSH_ASKPASS": os.path.join(labkit.REPO, "tests", "askpass"), "SSH_ASKPASS_REQUIRE": "force",
+                     "LAB_CODE": os.path.join(self.folder, "totp"), "TERM": "xterm"}
+        self.config = self.write_config()
+
+    def write_config(self):
+        port = self.lab.port("bastiond")
+        hosts = "".join(f"""
+Host {host}.jump
+    HostName {host}
+    ProxyJump bastion
+    User {self.login}
+Host {host}.name
+    HostName 127.0.0.1
+    Port {port}
+    HostKeyAlias bastion
+    User {self.user}@{self.login}@{host}
+""" for host in self.lab.state["hosts"])
+        fd, path = tempfile.mkstemp(prefix="ssh_config.", dir=self.folder)
+        os.close(fd)
+        return labkit.write(path, f"""
+Host bastion
+    HostName 127.0.0.1
+    Port {port}
+    HostKeyAlias bastion
+    User {self.user}
+{hosts}
+Host *
+    IdentityFile {self.key}
+    IdentitiesOnly yes
+    UserKnownHostsFile {self.lab.path("known_hosts")}
+    GlobalKnownHostsFile /dev/null
+    StrictHostKeyChecking yes
+    PreferredAuthentications publickey,keyboard-interactive
+    NumberOfPasswordPrompts 1
+    ConnectTimeout 20
+    LogLevel ERROR
+    SendEnv LANG LC_*
+""" + "".join(f"    {option}\n" for option in self.options), 0o600)
+
+    def argv(self, host, *words, options=()):
+        return ["ssh", "-F", self.config, *options, host, *words]
+
+    def run(self, host, *words, options=(), stdin=b"", check=False, timeout=DEADLINE, env=None):
+        """ssh HOST WORDS to its end: CompletedProcess with bytes."""
+        done = subprocess.run(self.argv(host, *words, options=options), input=stdin, capture_output=True, timeout=timeout,
+                              env=self.env | (env or {}), check=False)
+        if check:
+            assert done.returncode == 0, f"ssh {host} {words}: status {done.returncode}\n{done.stderr.decode(errors='replace')}"
+        return done
+
+    def tool(self, *argv, check=True, timeout=DEADLINE, env=None, stdin=b"", cwd=None):
+        """scp, sftp, rsync, git ...: something that runs ssh by itself."""
+        env = self.env | {"RSYNC_RSH": f"ssh -F {self.config}", "GIT_SSH_COMMAND": f"ssh -F {self.config}", **(env or {})}
+        done = subprocess.run(argv, input=stdin, capture_output=True, timeout=timeout, env=env, cwd=cwd, check=False)
+        if check:
+            assert done.returncode == 0, f"{shlex.join(argv)}: status {done.returncode}\n{(done.stdout + done.stderr).decode(errors='replace')}"
+        return done
+
+    def start(self, host, *words, options=(), **kw):
+        """ssh HOST WORDS in the background, with pipes."""
+        kw = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | kw
+        return subprocess.Popen(self.argv(host, *words, options=options), env=self.env, **kw)
+
+    def terminal(self, host, *words, options=(), rows=24, columns=80):
+        return Terminal(self.argv(host, *words, options=("-tt", *options)), self.env, rows, columns)
+
+
+class Terminal:
+    """A program on a terminal of its own; what it printed collects in `seen`."""
+
+    def __init__(self, argv, env, rows=24, columns=80):
+        self.seen = b""
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            try:
+                fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+                os.execvpe(argv[0], argv, env)
+            finally:
+                os._exit(127)
+        self.status = None
+
+    def read(self, timeout):
+        """One more piece; b"" on time-out, None at the end."""
+        if not select.select([self.fd], [], [], max(0, timeout))[0]:
+            return b""
+        try:
+            piece = os.read(self.fd, 65536)
+        except OSError:
+            return None
+        self.seen += piece
+        return piece or None
+
+    def expect(self, pattern, timeout=DEADLINE):
+        """Reads until the regular expression (bytes) matches what came since the last match; the match."""
+        end = time.monotonic() + timeout
+        start = getattr(self, "mark", 0)
+        while True:
+            match = re.compile(pattern, re.S).search(self.seen, start)
+            if match:
+                self.mark = match.end()
+                return match
+            left = end - time.monotonic()
+            assert left > 0, f"{pattern!r} did not come within {timeout} s; seen: {self.seen[start:]!r}"
+            assert self.read(left) is not None, f"ended before {pattern!r}; seen: {self.seen[start:]!r}"
+
+    def send(self, data):
+        os.write(self.fd, data)
+
+    def line(self, text):
+        self.send(text.encode() + b"\r")
+
+    def resize(self, rows, columns):
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        os.kill(self.pid, signal.SIGWINCH)
+
+    def wait(self, timeout=DEADLINE):
+        """Reads to the end; the exit status."""
+        end = time.monotonic() + timeout
+        while self.read(end - time.monotonic()) is not None:
+            assert time.monotonic() < end, f"still running after {timeout} s; seen: {self.seen!r}"
+        if self.status is None:
+            self.status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self.status
+
+    def close(self):
+        if self.status is None:
+            try:
+                os.kill(self.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            self.status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        os.close(self.fd)
+
+
+def replay(lab, *words, check=True, timeout=60):
+    """bastion-replay WORDS on the lab's store with the auditor's key."""
+    argv = [lab.bin("bastion-replay"), *words, "--store", lab.path("store"), "--key", lab.path("auditor.key")]
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False)
+    if check:
+        assert done.returncode == 0, f"{shlex.join(argv)}: status {done.returncode}\n{(done.stdout + done.stderr).decode(errors='replace')}"
+    return done
+
+
+def events(lab, kind=None, user=None, after=0):
+    """Rows of the event list, oldest first."""
+    words = ["events", "--limit", "1000", *(["--after", str(after)] if after else []), *(["--user", user] if user else [])]
+    rows = lab.ctl_json(*words)["rows"]
+    return [row for row in rows if kind is None or row["kind"] == kind]

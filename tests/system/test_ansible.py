@@ -1,0 +1,20 @@
+"""ansible's ping and copy, as it comes: with its own multiplexing."""
+import hashlib
+import os
+
+
+def test_ping_and_copy(deploy, target, home, tmp_path):
+    inventory = tmp_path / "inventory"
+    inventory.write_text(f"{target} ansible_python_interpreter=/usr/bin/python3\n")
+    data = tmp_path / "data"
+    data.write_bytes(os.urandom(100000))
+    env = {"HOME": str(tmp_path), "ANSIBLE_SSH_ARGS": f"-F {deploy.config} -o ControlMaster=auto -o ControlPersist=20s",
+           "ANSIBLE_SSH_CONTROL_PATH_DIR": "/tmp", "ANSIBLE_LOCAL_TEMP": str(tmp_path / "local"), "LC_ALL": "C.UTF-8"}
+    try:
+        done = deploy.tool("ansible", "-i", str(inventory), "all", "-m", "ping", env=env, timeout=90)
+        assert b'"pong"' in done.stdout
+        deploy.tool("ansible", "-i", str(inventory), "all", "-m", "copy", "-a", f"src={data} dest={home}/copy mode=0600", env=env, timeout=90)
+        with open(f"{home}/copy", "rb") as f:
+            assert hashlib.sha256(f.read()).digest() == hashlib.sha256(data.read_bytes()).digest()
+    finally:
+        deploy.tool("ssh", "-F", deploy.config, "-O", "exit", "-o", "ControlPath=/tmp/%C", target, check=False)

@@ -1,0 +1,110 @@
+"""Revoke, lock, kill, removal, a key's revocation and expiry end what is open within a second, and say why."""
+import os
+import time
+
+import pytest
+
+from harness import until
+
+LIMIT = 1.0
+BOB = "bob"
+
+
+def ended(process, since):
+    """Waits for the client's end; how long it took from `since`, and what it printed."""
+    out, err = process.communicate(timeout=20)
+    return time.monotonic() - since, (out + err).decode(errors="replace")
+
+
+def open_cat(client, target):
+    process = client.start(target, "cat", bufsize=0)
+    process.stdin.write(b"up\n")
+    assert process.stdout.read(3) == b"up\n"
+    return process
+
+
+def bob(lab, *words):
+    lab.ctl(*words, uid=lab.state["users"][BOB])
+
+
+CAUSES = {
+    "revoke": (lambda lab, user: bob(lab, "revoke", user.grant, "--reason", "done early"), "done early"),
+    "lock": (lambda lab, user: lab.ctl("user", "lock", user.user, "--reason", "laptop stolen"), "lock"),
+    "key": (lambda lab, user: lab.ctl("user", "key", "revoke", user.user, "laptop"), "key"),
+    "remove": (lambda lab, user: lab.ctl("user", "remove", user.user), "remove"),
+    "kill": (lambda lab, user: lab.ctl("kill", session_of(lab, user), "--reason", "enough"), "enough"),
+}
+
+
+def session_of(lab, user):
+    return str([row["id"] for row in lab.ctl_json("sessions")["rows"] if row["user"] == user.user][0])
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_open_session_ends(lab, engineer, target, cause):
+    act, word = CAUSES[cause]
+    user = engineer()
+    process = open_cat(user, target)
+    start = time.monotonic()
+    act(lab, user)
+    spent, said = ended(process, start)
+    assert process.returncode != 0
+    assert spent < LIMIT, f"{spent:.2f} s"
+    assert word in said.lower(), said
+
+
+def test_terminal_is_told(lab, engineer, target, terminals):
+    user = engineer()
+    shell = terminals(user.terminal(target))
+    shell.line("echo $((6*7))")
+    shell.expect(rb"\n42\r\n")
+    start = time.monotonic()
+    bob(lab, "revoke", user.grant, "--reason", "done early")
+    shell.expect(rb"done early", timeout=LIMIT)
+    assert shell.wait(5) != 0
+    assert time.monotonic() - start < LIMIT
+
+
+def test_expiry(engineer, target):
+    user = engineer(span="4s")
+    begin = time.monotonic()
+    process = open_cat(user, target)
+    _, said = ended(process, begin)
+    assert 3.0 < time.monotonic() - begin < 4 + LIMIT + 0.5
+    assert "expired" in said or "end" in said
+
+
+def test_transfer_ends(lab, engineer, target):
+    user = engineer()
+    process = user.start(target, "cat /dev/zero", bufsize=0)
+    got = len(process.stdout.read(100_000))
+    assert got > 0
+    start = time.monotonic()
+    bob(lab, "revoke", user.grant)
+    while time.monotonic() - start < 5 and process.stdout.read(1 << 20):
+        pass
+    assert time.monotonic() - start < LIMIT
+    process.communicate(timeout=10)
+
+
+def test_target_side_ends_too(lab, engineer, target, home):
+    user = engineer()
+    process = user.start(target, f"touch {home}/up; cat; touch {home}/down")
+    until(lambda: os.path.exists(f"{home}/up"))
+    bob(lab, "revoke", user.grant)
+    until(lambda: os.path.exists(f"{home}/down"), deadline=2)
+    process.communicate(timeout=10)
+
+
+def test_other_sessions_stay(lab, engineer, deploy, target):
+    with deploy.start(target, "cat", bufsize=0) as other:
+        other.stdin.write(b"up\n")
+        assert other.stdout.read(3) == b"up\n"
+        user = engineer()
+        process = open_cat(user, target)
+        bob(lab, "revoke", user.grant)
+        process.communicate(timeout=10)
+        other.stdin.write(b"on\n")
+        assert other.stdout.read(3) == b"on\n"
+        other.stdin.close()
+        assert other.wait(10) == 0

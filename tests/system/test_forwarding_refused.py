@@ -1,0 +1,77 @@
+"""Port, agent, X11, streamlocal and tun forwarding: refused, with a line that says so and an event."""
+import socket
+import subprocess
+
+import pytest
+
+from harness import events, labkit, until
+
+
+def last_event(lab):
+    rows = lab.ctl_json("events", "--limit", "1")["rows"]
+    return rows[-1]["id"] if rows else 0
+
+
+def expect_event(lab, kind, after):
+    until(lambda: [row for row in events(lab, after=after) if row["kind"] == kind], what=f"event {kind}")
+
+
+def test_local_forward(lab, deploy, target):
+    mark, port = last_event(lab), labkit.free_port()
+    with deploy.start(target, "cat", options=("-o", "LogLevel=INFO", "-o", "ExitOnForwardFailure=yes", "-L", f"{port}:127.0.0.1:22")) as process:
+        process.stdin.write(b"up\n")
+        process.stdin.flush()
+        assert process.stdout.read(3) == b"up\n"
+        with socket.create_connection(("127.0.0.1", port)) as s:
+            s.settimeout(10)
+            assert s.recv(100) == b""
+        process.stdin.close()
+        assert b"forward" in process.stderr.read().lower()
+        assert process.wait(20) == 0
+    expect_event(lab, "forward.refused", mark)
+
+
+def test_remote_forward(lab, deploy, target):
+    mark = last_event(lab)
+    done = deploy.run(target, "echo in", options=("-o", "LogLevel=INFO", "-o", "ExitOnForwardFailure=yes", "-R", "0:127.0.0.1:22"))
+    assert done.returncode == 255 and b"forward" in done.stderr.lower()
+    expect_event(lab, "forward.refused", mark)
+
+
+def test_remote_forward_is_not_fatal(deploy, target):
+    done = deploy.run(target, "echo in", options=("-o", "LogLevel=INFO", "-R", "0:127.0.0.1:22"), check=True)
+    assert done.stdout == b"in\n" and b"forward" in done.stderr.lower()
+
+
+def test_streamlocal(lab, deploy, target, tmp_path):
+    mark = last_event(lab)
+    done = deploy.run(target, "echo in", options=("-o", "LogLevel=INFO", "-o", "ExitOnForwardFailure=yes", "-R", "/tmp/remote.sock:/tmp/local.sock"))
+    assert done.returncode == 255
+    expect_event(lab, "streamlocal.refused", mark)
+
+
+def test_agent(lab, deploy, target, tmp_path):
+    agent = subprocess.run(["ssh-agent", "-s", "-a", str(tmp_path / "agent")], capture_output=True, text=True, check=True).stdout
+    pid = agent.split("SSH_AGENT_PID=")[1].split(";")[0]
+    mark = last_event(lab)
+    try:
+        done = deploy.run(target, "echo sock=$SSH_AUTH_SOCK.", options=("-A",), env={"SSH_AUTH_SOCK": str(tmp_path / "agent")}, check=True)
+        assert done.stdout == b"sock=.\n"
+    finally:
+        subprocess.run(["kill", pid], check=True)
+    expect_event(lab, "agent.refused", mark)
+
+
+def test_x11(lab, deploy, target, tmp_path):
+    mark = last_event(lab)
+    done = deploy.run(target, "echo display=$DISPLAY.", options=("-Y", "-o", "XAuthLocation=/bin/true"), env={"DISPLAY": "127.0.0.1:99"})
+    assert done.stdout == b"display=.\n"
+    expect_event(lab, "x11.refused", mark)
+
+
+def test_tun(lab, deploy, target):
+    mark = last_event(lab)
+    done = deploy.run(target, "echo in", options=("-o", "Tunnel=point-to-point", "-w", "any:any"), timeout=30)
+    if b"open failed" not in done.stderr and b"tun" in done.stderr.lower() and b"in" not in done.stdout:
+        pytest.skip("no tun device here: the client never asked")
+    expect_event(lab, "tun.refused", mark)

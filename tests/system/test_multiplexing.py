@@ -1,0 +1,75 @@
+"""ControlMaster: one login, many channels at once, each with its own bytes and status, each checked by itself."""
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from harness import events
+
+
+class Master:
+    """One connection of a client that others share."""
+
+    def __init__(self, client, target):
+        self.client, self.target = client, target
+        self.folder = tempfile.mkdtemp(prefix="mux-", dir="/tmp")
+        self.options = ("-o", "ControlMaster=auto", "-o", f"ControlPath={self.folder}/%C", "-o", "ControlPersist=60")
+
+    def run(self, *words, **kw):
+        return self.client.run(self.target, *words, options=self.options, **kw)
+
+    def start(self, *words):
+        return self.client.start(self.target, *words, options=self.options)
+
+    def sftp(self, batch):
+        return self.client.tool("sftp", "-q", "-b", "-", "-F", self.client.config, *self.options, self.target, stdin=batch)
+
+    def close(self):
+        self.client.run(self.target, options=("-O", "exit", *self.options))
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@pytest.fixture
+def master(deploy, target):
+    it = Master(deploy, target)
+    it.run("true", check=True)
+    yield it
+    it.close()
+
+
+def test_many_channels_at_once(master):
+    def one(i):
+        data = os.urandom(300_000 + i)
+        done = master.run(f"cat; exit {i}", stdin=data)
+        assert done.returncode == i
+        assert hashlib.sha256(done.stdout).digest() == hashlib.sha256(data).digest()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(one, range(40)))
+
+
+def test_each_channel_is_checked(lab, engineer, target):
+    """A grant for sftp alone does not open an exec on the connection that they share."""
+    user = engineer(caps=("sftp",))
+    shared = Master(user, target)
+    try:
+        shared.sftp(b"ls\n")
+        refused = shared.run("echo let in")
+        assert refused.returncode != 0 and refused.stdout == b""
+        assert b"exec" in refused.stderr
+        shared.sftp(b"ls\n")
+        assert events(lab, "channel.refused", user.user)
+    finally:
+        shared.close()
+
+
+def test_a_channel_that_nobody_reads_does_not_stop_the_others(master):
+    with master.start("cat /dev/zero") as slow:     # its pipe fills, its window closes
+        assert slow.stdout.read(1) == b"\0"
+        start = time.monotonic()
+        assert master.run("echo quick", check=True).stdout == b"quick\n"
+        assert time.monotonic() - start < 5
+        slow.kill()
