@@ -73,10 +73,10 @@ struct store;
  * actor: who did it ("alice", "root", "bastiond"); subject: the user, host or other thing concerned, NULL: none.
  * detail: taken over, an object or NULL. 0, or -1 (store_error() says why): then what it reports must not happen either.
  */
-int event_add(struct store *s, int64_t now, enum event_kind kind, const char *actor, const char *subject,
+int event_write(struct store *s, int64_t now, enum event_kind kind, const char *actor, const char *subject,
     json_t *detail);
 /* The same with detail made by json_pack(fmt, …); fmt NULL: none. */
-int event_addf(struct store *s, int64_t now, enum event_kind kind, const char *actor, const char *subject,
+int event_writef(struct store *s, int64_t now, enum event_kind kind, const char *actor, const char *subject,
     const char *fmt, ...);
 
 struct event_report {
