@@ -221,8 +221,8 @@ enum worker_kind { WORKER_PAM, WORKER_DIAL, WORKER_CONSOLE };
 
 struct worker_ops {
 	enum role role;
-	/* It runs; `extra` is the second descriptor (console: the pty) or -1, the callee's to close. NULL: nothing to do.
-	   `link` set to true (console) keeps the link's descriptor out of our loop: it comes as `fd`. */
+	/* WORKER_CONSOLE only: the link's and the terminal's descriptors, the callee's to close. Others: NULL, the link
+	   is in our loop. */
 	void (*up)(struct worker *w, int fd, int extra);
 	int (*message)(struct worker *w, struct ipc_msg *m);
 	/* It is over, or was never started, and nobody abandoned it. */

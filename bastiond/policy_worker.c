@@ -1,0 +1,161 @@
+/*
+ * policy_worker.c - the short-lived processes that parent forks on policy's word: PAM, dial, console.
+ *
+ * Role policy. A worker's record lives from RUN_* to WORKER_DOWN, whatever becomes of who wanted it. Its link and parent's
+ * are two sockets: WORKER_DOWN may overtake the worker's last message, so that one is read first.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "policy.h"
+
+static struct worker *worker_find(struct policy *p, uint32_t id)
+{
+	struct worker *w = p->workers[id % WORKER_TABLE];
+
+	while (w != NULL && w->id != id)
+		w = w->next;
+	return w;
+}
+
+/* Tells the owner, if there still is one, that nothing more comes. */
+static void worker_over(struct worker *w)
+{
+	if (w->peer != NULL)
+		w->ops->ended(w);
+	w->peer = NULL;
+	w->way = NULL;
+	link_close(&w->link);
+}
+
+static int on_message(struct link *l, struct ipc_msg *m)
+{
+	struct worker *w = (struct worker *)l;
+
+	return w->peer != NULL ? w->ops->message(w, m) : 0;
+}
+
+static void on_ended(struct link *l, int error)
+{
+	struct worker *w = (struct worker *)l;
+
+	if (error != 0)
+		log_warn("%s worker %u: its link broke (error %d)", role_name(w->ops->role), w->id, error);
+	worker_over(w);
+}
+
+static const struct link_ops worker_link = { on_message, on_ended };
+
+struct worker *worker_run(struct peer *peer, enum worker_kind kind, const struct worker_ops *ops, enum msg_type type,
+    const struct buf *body)
+{
+	struct policy *p = peer->p;
+	struct worker *w, **bucket;
+
+	if (p->nworkers >= p->conf->max_workers) {
+		log_warn("max_workers %u reached: no %s worker for %s", p->conf->max_workers,
+		    role_name(ops->role), peer->address);
+		return NULL;
+	}
+	if ((w = calloc(1, sizeof(*w))) == NULL)
+		return NULL;
+	do {
+		p->next_worker++;
+	} while (p->next_worker == 0 || worker_find(p, p->next_worker) != NULL);
+	*w = (struct worker){ .p = p, .id = p->next_worker, .kind = kind, .ops = ops, .peer = peer };
+	if (link_send(&p->parent, type, w->id, body, NULL, 0) != 0) {
+		free(w);
+		return NULL;
+	}
+	bucket = &p->workers[w->id % WORKER_TABLE];
+	w->next = *bucket;
+	*bucket = w;
+	p->nworkers++;
+	return w;
+}
+
+static void worker_let_go(struct worker *w, bool kill)
+{
+	if (w == NULL || w->peer == NULL)
+		return;
+	w->peer = NULL;
+	w->way = NULL;
+	link_close(&w->link);
+	if (kill)
+		link_send_empty(&w->p->parent, MSG_WORKER_KILL, w->id);
+}
+
+void worker_abandon(struct worker *w)
+{
+	worker_let_go(w, true);
+}
+
+void worker_done(struct worker *w)
+{
+	worker_let_go(w, false);
+}
+
+int worker_on_up(struct policy *p, struct ipc_msg *m)
+{
+	struct worker *w = worker_find(p, m->id);
+	int fd, extra;
+
+	if (w == NULL || w->up || m->nfds < 1 || m->nfds > 2)
+		return -1;
+	w->up = true;
+	if (w->peer == NULL)
+		return 0;
+	fd = ipc_take_fd(m, 0);
+	extra = ipc_take_fd(m, 1);
+	if (w->kind == WORKER_CONSOLE) {
+		w->ops->up(w, fd, extra);
+		return 0;
+	}
+	if (extra >= 0)
+		close(extra);
+	if (link_open(&w->link, p->base, fd, w->ops->role, &worker_link) != 0) {
+		log_error("%s worker %u: no memory", role_name(w->ops->role), w->id);
+		link_send_empty(&p->parent, MSG_WORKER_KILL, w->id);
+		worker_over(w);
+	}
+	return 0;
+}
+
+int worker_on_down(struct policy *p, struct ipc_msg *m)
+{
+	struct worker **at = &p->workers[m->id % WORKER_TABLE], *w;
+	uint32_t status = buf_get_u32(&m->body);
+
+	while (*at != NULL && (*at)->id != m->id)
+		at = &(*at)->next;
+	if ((w = *at) == NULL || !buf_end(&m->body))
+		return -1;
+	if (w->link.open)
+		link_read(&w->link);
+	if (status != 0 && w->peer != NULL)
+		log_warn("%s worker %u for %s ended with status %#x", role_name(w->ops->role), w->id,
+		    w->peer->address, status);
+	worker_over(w);
+	/* The owner may have started others: the bucket may have changed. */
+	for (at = &p->workers[m->id % WORKER_TABLE]; *at != w; at = &(*at)->next)
+		;
+	*at = w->next;
+	p->nworkers--;
+	link_bury(&w->link);
+	return 0;
+}
+
+void workers_finish(struct policy *p)
+{
+	for (size_t i = 0; i < WORKER_TABLE; i++) {
+		struct worker *w;
+
+		while ((w = p->workers[i]) != NULL) {
+			p->workers[i] = w->next;
+			link_bury(&w->link);
+		}
+	}
+	p->nworkers = 0;
+}
