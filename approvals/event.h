@@ -58,13 +58,13 @@ const char *event_name(enum event_kind kind);
 enum event_kind event_by_name(const char *text);
 
 /* One row, as it is hashed and stored. */
-struct event {
+struct event_row {
 	int64_t id, at;		/* from 1, without holes; unix seconds */
 	const char *kind, *actor, *subject, *detail;
 };
 
 /* next = SHA-256(prev ‖ canonical row). prev and next may be the same memory. 0, or -1. */
-int event_hash(const uint8_t prev[EVENT_HASH_LEN], const struct event *e, uint8_t next[EVENT_HASH_LEN]);
+int event_hash(const uint8_t prev[EVENT_HASH_LEN], const struct event_row *e, uint8_t next[EVENT_HASH_LEN]);
 
 struct store;
 

@@ -212,8 +212,8 @@ int store_grace_clear(struct store *s, int64_t user_id);	/* 0: what is over, of 
 /* --- events (store_event.c; event.h is for callers) --- */
 
 int store_event_head(struct store *s, int64_t *id, uint8_t hash[EVENT_HASH_LEN]);
-int store_event_insert(struct store *s, const struct event *e, const uint8_t hash[EVENT_HASH_LEN]);
+int store_event_insert(struct store *s, const struct event_row *e, const uint8_t hash[EVENT_HASH_LEN]);
 int store_event_each(struct store *s, int64_t after,
-    int (*fn)(void *arg, const struct event *e, const uint8_t *hash, size_t len), void *arg);
+    int (*fn)(void *arg, const struct event_row *e, const uint8_t *hash, size_t len), void *arg);
 
 #endif
