@@ -17,13 +17,10 @@
 #define RENDER_MAX (16U << 20)	/* a good limit for the buffers that render_reply fills */
 
 enum col_kind {
-	COL_TEXT,	/* text, number or true/false as they are */
-	COL_LIST,	/* array of texts, with commas */
+	COL_TEXT,	/* text, number or yes/no as they are; an array with commas */
 	COL_TIME,	/* unix seconds → 2026-11-22 20:15 (UTC) */
-	COL_LEFT,	/* unix seconds → time until then: 1h30m; "over" when past */
-	COL_AGO,	/* unix seconds → time since then */
+	COL_STAMP,	/* with seconds */
 	COL_SPAN,	/* seconds → 2h */
-	COL_BYTES,	/* 1.4M */
 	COL_STATE,	/* text, coloured by what it says */
 	COL_YES,	/* true → yes, false → empty */
 };
@@ -38,22 +35,25 @@ struct words_col {
 struct render_opts {
 	const struct words_word *word;	/* what was asked */
 	int columns;	/* of the terminal; 0: no limit (a pipe) */
-	bool json;	/* print the reply's JSON, indented, and nothing else */
+	bool json;	/* the reply's JSON, indented, in ASCII, and nothing else */
 	bool colour;	/* only on a terminal */
 	bool crlf;	/* line ends for a raw terminal (the console) */
-	int64_t now;	/* unix seconds, for "in 2h"; 0: leaves times absolute */
 };
 
 /*
  * Text for standard output to out, for standard error to err; both were initialised by the caller with a limit.
+ * A list is a table; where that does not fit the terminal, a block of lines for each row. Columns in which no row
+ * has anything are left out.
  * Returns the exit status (enum words_exit). A reply that is no JSON or has another shape is WORDS_BROKEN with a line in err.
  */
 int render_reply(const char *json, size_t len, const struct render_opts *o, struct buf *out, struct buf *err);
 
-/* One line of advice or error, escaped, wrapped to the width, with its line end. */
+/* Lines of advice or error, escaped (a '\n' parts them), with the terminal's line ends. */
 void render_line(struct buf *out, const struct render_opts *o, const char *text);
 
-/* Columns that an (escaped) text takes on a terminal: wide characters count two, combining ones none. */
+/* Terminal columns of well-formed UTF-8: wide characters take two, combining ones none (Unicode 15, in short). */
 size_t render_width(const char *text, size_t len);
+/* How many bytes of it fit into `columns`. */
+size_t render_fit(const char *text, size_t len, size_t columns);
 
 #endif

@@ -20,6 +20,7 @@
 #define WORDS_JSON_MAX 16000	/* bytes of a request; a message holds 16384 */
 #define WORDS_ERR_MAX 512	/* enough for every message of this file */
 #define WORDS_HELP_MAX 65536
+#define WORDS_CAPS "shell exec sftp scp"
 
 /* Exit status of bastionctl and of `ssh alice@bastion WORDS`, as in bastionctl(1). */
 enum words_exit {
@@ -63,9 +64,11 @@ enum arg_type {
 	ARG_COUNT,	/* 0 … 1000 */
 	ARG_CODE,	/* six digits, as text */
 	ARG_PUBKEY,	/* one line: type, base64, comment */
+	ARG_HOSTKEY,	/* the same, or a line of known_hosts: the names in front are dropped */
 	ARG_TEXT,	/* UTF-8, 1 to 500 bytes, no control characters */
 	ARG_WORD,	/* part of a command word (help) */
 	ARG_CHOICE,	/* one of struct words_arg.choices */
+	ARG_KEYWORD,	/* its own name, for reading's sake; not in the request */
 };
 
 enum { ARG_POS = 1, ARG_NEED = 2, ARG_MANY = 4, ARG_REST = 8 };
@@ -74,7 +77,7 @@ struct words_arg {
 	const char *name;	/* in the request; a flag's --name, with '-' for '_' */
 	const char *show;	/* stands for the value in help: HOST */
 	enum arg_type type;
-	unsigned how;		/* ARG_POS: by place; ARG_NEED; ARG_MANY: array; ARG_REST: joins all that follow */
+	unsigned how;		/* mask of ARG_POS, by place; ARG_NEED; ARG_MANY, an array; ARG_REST, joins what follows */
 	const char *help;
 	const char *choices;	/* ARG_CHOICE: "a b c" */
 };
@@ -85,13 +88,12 @@ struct words_word {
 	const char *path;	/* "user key add" */
 	enum words_who who;
 	enum words_where where;
-	bool list;		/* replies with rows; every word takes --json */
 	const char *help;	/* one line, for the overview */
 	const char *more;	/* what else to know; may be "" */
 	const char *example;	/* one line without the program's name */
 	const struct words_arg *args;
 	size_t nargs;
-	const struct words_col *cols;	/* list: ends with key NULL */
+	const struct words_col *cols;	/* replies with rows: how they are shown; ends with key NULL */
 };
 
 extern const struct words_word words_table[];
@@ -121,14 +123,21 @@ struct words_call {
  */
 int words_parse(int argc, char *const argv[], const struct words_env *env, struct words_call *call,
     char *err, size_t errsize);
-/* The same from one line with a shell's quotes ('…', "…", \x); nothing is expanded. An empty line is WORDS_OK with word NULL. */
-int words_parse_line(const char *line, const struct words_env *env, struct words_call *call, char *err, size_t errsize);
+/* The same from one line, by words_split. An empty line is WORDS_OK with word NULL. */
+int words_parse_line(const char *line, const struct words_env *env, struct words_call *call,
+    char *err, size_t errsize);
 void words_call_finish(struct words_call *call);
 
-/* Splits a line into at most `max` words, stored in out[size], terminated. Their number, or -1 with a line in err. */
+/*
+ * Splits a line at blanks into at most `max` words, stored in out[size], terminated; size > strlen(line) is enough.
+ * Quotes ('…', "…" with \" and \\) count where a word begins, or after the '=' of --name=; elsewhere they are
+ * characters, so that `--reason can't wait` survives a shell that took the user's quotes away. \x is x. Nothing is
+ * expanded. The number of words, or -1 with a line in err.
+ */
 int words_split(const char *line, char *out, size_t size, char **argv, int max, char *err, size_t errsize);
 
-/* Help: NULL: the overview; "user": the words that start so; "user key add": everything about one. 0, -1 if there is none. */
+/* Help. NULL: the overview; "user": the words that start so; "user key add": everything about one.
+   0, -1 if there is none. */
 int words_help(const char *path, const struct words_env *env, struct buf *out);
 /* The lines that the console completes, one for each word: "approve NUMBER --reason TEXT", newline after each. */
 void words_completions(const struct words_env *env, struct buf *out);

@@ -1,0 +1,424 @@
+/*
+ * render.c - a reply into text. See render.h.
+ *
+ * Runs in bastionctl and in the session process; before it comes a reply of policy (doc/PROTOCOL.control, section 3),
+ * after it a terminal or a pipe. Every foreign byte passes cell_text() or put_lines(), which escape.
+ */
+#include "render.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "escape.h"
+
+#define COLS_MAX 24
+#define ROWS_MAX 20000
+#define CELL_MAX 4096		/* bytes of an escaped cell; more is cut */
+#define GAP 2			/* blanks between columns */
+#define NARROW_MAX 10		/* a column is not cut below this or its head, whichever is more */
+#define ELLIPSIS "\xe2\x80\xa6"	/* one column */
+
+struct table {
+	const struct words_col *cols[COLS_MAX];	/* those that hold anything */
+	size_t ncols, nrows;
+	char **cells;		/* nrows * ncols, escaped */
+	size_t width[COLS_MAX];
+	const struct render_opts *o;
+	struct buf *out;
+};
+
+static void put(struct buf *b, const char *text)
+{
+	buf_put(b, text, strlen(text));
+}
+
+static void put_end(struct buf *b, const struct render_opts *o)
+{
+	put(b, o->crlf ? "\r\n" : "\n");
+}
+
+static void put_blanks(struct buf *b, size_t n)
+{
+	static const char blanks[] = "                                ";
+
+	for (size_t step; n > 0; n -= step) {
+		step = n < sizeof(blanks) - 1 ? n : sizeof(blanks) - 1;
+		buf_put(b, blanks, step);
+	}
+}
+
+/* Escapes all but '\n', which parts lines. */
+static void put_lines(struct buf *b, const struct render_opts *o, const char *text)
+{
+	for (;;) {
+		size_t len = strcspn(text, "\n"), size = len * 4 + 8;
+		uint8_t *room = buf_reserve(b, size);
+
+		if (room == NULL)
+			return;
+		b->len -= size - esc_line((char *)room, size, text, len);
+		put_end(b, o);
+		if (text[len] == '\0' || text[len + 1] == '\0')
+			return;
+		text += len + 1;
+	}
+}
+
+void render_line(struct buf *out, const struct render_opts *o, const char *text)
+{
+	put_lines(out, o, text);
+}
+
+/* A number of seconds, if the value is one that a clock can show. */
+static bool get_seconds(const json_t *v, int64_t *seconds)
+{
+	*seconds = json_integer_value(v);
+	return json_is_integer(v) && *seconds >= 0 && *seconds <= 253402300799; /* 9999-12-31 */
+}
+
+/* Appends the plain text of a value, not yet escaped. */
+static void value_text(struct buf *b, const json_t *v, enum col_kind kind)
+{
+	char tmp[32], *dump;
+	int64_t seconds;
+
+	if (kind == COL_SPAN && get_seconds(v, &seconds)) {
+		put(b, duration_format(tmp, sizeof(tmp), (uint64_t)seconds));
+	} else if ((kind == COL_TIME || kind == COL_STAMP) && get_seconds(v, &seconds)) {
+		clock_format(tmp, sizeof(tmp), seconds);
+		tmp[10] = ' ';
+		tmp[kind == COL_TIME ? 16 : 19] = '\0';
+		put(b, tmp);
+	} else if (json_is_string(v)) {
+		put(b, json_string_value(v));
+	} else if (json_is_boolean(v)) {
+		put(b, json_is_true(v) ? "yes" : kind == COL_YES ? "" : "no");
+	} else if (json_is_array(v)) {
+		for (size_t i = 0; i < json_array_size(v) && b->len < CELL_MAX; i++) {
+			put(b, i > 0 ? ", " : "");
+			value_text(b, json_array_get(v, i), kind);
+		}
+	} else if (v != NULL && !json_is_null(v)) {
+		if ((dump = json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY)) != NULL)
+			put(b, dump);
+		free(dump);
+	}
+}
+
+/* The escaped text of one cell, on the heap; NULL without memory. A missing value is "". */
+static char *cell_text(const json_t *row, const struct words_col *col)
+{
+	struct buf plain;
+	char *text = NULL;
+	size_t size;
+
+	buf_init(&plain, RENDER_MAX);
+	value_text(&plain, json_object_get(row, col->key), col->kind);
+	size = plain.len * 4 + 8 < CELL_MAX ? plain.len * 4 + 8 : CELL_MAX;
+	if (buf_ok(&plain) && (text = malloc(size)) != NULL)
+		esc_text(text, size, plain.data != NULL ? plain.data : (const uint8_t *)"", plain.len);
+	buf_finish(&plain);
+	return text;
+}
+
+static const char *cell(const struct table *t, size_t row, size_t col)
+{
+	return t->cells[row * t->ncols + col];
+}
+
+/* Columns that are empty in every row say nothing. */
+static void choose_cols(struct table *t, const struct words_col *cols, const json_t *rows)
+{
+	for (; cols->key != NULL && t->ncols < COLS_MAX; cols++) {
+		for (size_t r = 0; r < t->nrows; r++) {
+			const json_t *v = json_object_get(json_array_get(rows, r), cols->key);
+
+			if (v == NULL || json_is_null(v) || (json_is_array(v) && json_array_size(v) == 0) ||
+			    (json_is_string(v) && json_string_length(v) == 0) || (cols->kind == COL_YES && json_is_false(v)))
+				continue;
+			t->cols[t->ncols++] = cols;
+			break;
+		}
+	}
+}
+
+/* Escaped cells and the widths that they would like. 0, -1 without memory. */
+static int fill(struct table *t, const json_t *rows)
+{
+	if (t->ncols == 0 || (t->cells = calloc(t->nrows * t->ncols, sizeof(char *))) == NULL)
+		return t->ncols == 0 ? 0 : -1;
+	for (size_t c = 0; c < t->ncols; c++)
+		t->width[c] = strlen(t->cols[c]->head);
+	for (size_t r = 0; r < t->nrows; r++) {
+		for (size_t c = 0; c < t->ncols; c++) {
+			char *text = cell_text(json_array_get(rows, r), t->cols[c]);
+			size_t w;
+
+			if ((t->cells[r * t->ncols + c] = text) == NULL)
+				return -1;
+			if ((w = render_width(text, strlen(text))) > t->width[c])
+				t->width[c] = w;
+		}
+	}
+	return 0;
+}
+
+static size_t total_width(const struct table *t)
+{
+	size_t sum = t->ncols > 0 ? (t->ncols - 1) * GAP : 0;
+
+	for (size_t c = 0; c < t->ncols; c++)
+		sum += t->width[c];
+	return sum;
+}
+
+/* Cuts columns, the heaviest first and of equals the widest, until the table fits. False: it cannot. */
+static bool shrink(struct table *t)
+{
+	size_t have = (size_t)t->o->columns;
+
+	while (t->o->columns > 0 && total_width(t) > have) {
+		size_t best = t->ncols, over = total_width(t) - have, least = 0;
+
+		for (size_t c = 0; c < t->ncols; c++) {
+			size_t head = strlen(t->cols[c]->head), low = head > NARROW_MAX ? head : NARROW_MAX;
+
+			if (t->cols[c]->weight == 0 || t->width[c] <= low)
+				continue;
+			if (best < t->ncols && (t->cols[c]->weight < t->cols[best]->weight ||
+			    (t->cols[c]->weight == t->cols[best]->weight && t->width[c] <= t->width[best])))
+				continue;
+			best = c;
+			least = low;
+		}
+		if (best == t->ncols)
+			return false;
+		t->width[best] = t->width[best] - least > over ? t->width[best] - over : least;
+	}
+	return true;
+}
+
+/* SGR for a state: what gives access green, what waits yellow, what ended by someone's will red. */
+static const char *state_colour(const char *state)
+{
+	static const struct { const char *state, *sgr; } colours[] = {
+		{ "active", "\033[32m" }, { "approved", "\033[32m" }, { "pending", "\033[33m" }, { "denied", "\033[31m" },
+		{ "revoked", "\033[31m" }, { "locked", "\033[31m" }, { "removed", "\033[31m" },
+	};
+
+	for (size_t i = 0; i < sizeof(colours) / sizeof(colours[0]); i++)
+		if (strcmp(colours[i].state, state) == 0)
+			return colours[i].sgr;
+	return NULL;
+}
+
+/* A cell cut to its width; blanks after it unless it is the last of its line. */
+static void put_cell(struct table *t, size_t c, const char *text, const char *sgr, bool last)
+{
+	size_t len = strlen(text), w = render_width(text, len), fit = len;
+
+	if (!t->o->colour)
+		sgr = NULL;
+	if (w > t->width[c])
+		fit = render_fit(text, len, t->width[c] - 1);
+	put(t->out, sgr != NULL ? sgr : "");
+	buf_put(t->out, text, fit);
+	if (fit < len) {
+		put(t->out, ELLIPSIS);
+		w = render_width(text, fit) + 1;
+	}
+	put(t->out, sgr != NULL ? "\033[0m" : "");
+	if (!last)
+		put_blanks(t->out, t->width[c] - w + GAP);
+}
+
+static void put_table(struct table *t)
+{
+	for (size_t c = 0; c < t->ncols; c++)
+		put_cell(t, c, t->cols[c]->head, "\033[1m", c + 1 == t->ncols);
+	put_end(t->out, t->o);
+	for (size_t r = 0; r < t->nrows; r++) {
+		size_t last = t->ncols; /* no blanks at line ends */
+
+		while (last > 1 && cell(t, r, last - 1)[0] == '\0')
+			last--;
+		for (size_t c = 0; c < last; c++) {
+			const char *text = cell(t, r, c);
+
+			put_cell(t, c, text, t->cols[c]->kind == COL_STATE ? state_colour(text) : NULL, c + 1 == last);
+		}
+		put_end(t->out, t->o);
+	}
+}
+
+/* Text from column `indent` on, broken at blanks where there are any, continued under its beginning. */
+static void put_wrapped(struct table *t, const char *text, size_t indent)
+{
+	size_t columns = (size_t)t->o->columns, len = strlen(text);
+	size_t room = columns > indent + 8 ? columns - indent : 8;
+
+	while (t->o->columns > 0 && render_width(text, len) > room) {
+		size_t fit = render_fit(text, len, room), cut = fit;
+
+		while (cut > 0 && text[cut] != ' ')
+			cut--;
+		if (cut == 0)
+			cut = fit;
+		buf_put(t->out, text, cut);
+		put_end(t->out, t->o);
+		put_blanks(t->out, indent);
+		cut += text[cut] == ' ';
+		text += cut;
+		len -= cut;
+	}
+	buf_put(t->out, text, len);
+}
+
+/* One line a value, an empty line between rows: for one thing, and for lists on a narrow terminal. */
+static void put_blocks(struct table *t)
+{
+	size_t heads = 0;
+
+	for (size_t c = 0; c < t->ncols; c++)
+		if (strlen(t->cols[c]->head) > heads)
+			heads = strlen(t->cols[c]->head);
+	for (size_t r = 0; r < t->nrows; r++) {
+		if (r > 0)
+			put_end(t->out, t->o);
+		for (size_t c = 0; c < t->ncols; c++) {
+			const char *text = cell(t, r, c), *sgr = NULL;
+
+			if (text[0] == '\0')
+				continue;
+			if (t->o->colour && t->cols[c]->kind == COL_STATE)
+				sgr = state_colour(text);
+			put(t->out, t->cols[c]->head);
+			put_blanks(t->out, heads - strlen(t->cols[c]->head) + GAP);
+			put(t->out, sgr != NULL ? sgr : "");
+			put_wrapped(t, text, heads + GAP);
+			put(t->out, sgr != NULL ? "\033[0m" : "");
+			put_end(t->out, t->o);
+		}
+	}
+}
+
+static void free_cells(struct table *t)
+{
+	for (size_t i = 0; t->cells != NULL && i < t->nrows * t->ncols; i++)
+		free(t->cells[i]);
+	free(t->cells);
+}
+
+/* `rows`: an array of objects; `one`: it stands for a single thing. */
+static int render_rows(const json_t *rows, bool one, const struct render_opts *o, struct buf *out, struct buf *err)
+{
+	static const struct words_col none = { .key = NULL };
+	struct table t = { .nrows = json_array_size(rows), .o = o, .out = out };
+	const struct words_col *cols = o->word != NULL && o->word->cols != NULL ? o->word->cols : &none;
+	int r = WORDS_OK;
+
+	if (t.nrows == 0) {
+		render_line(err, o, "none");
+		return WORDS_OK;
+	}
+	if (t.nrows > ROWS_MAX) {
+		render_line(err, o, "the bastion sent too many rows; ask for less with --limit");
+		return WORDS_BROKEN;
+	}
+	choose_cols(&t, cols, rows);
+	if (fill(&t, rows) != 0) {
+		render_line(err, o, "no memory");
+		r = WORDS_BROKEN;
+	} else if (one || !shrink(&t)) {
+		put_blocks(&t);
+	} else {
+		put_table(&t);
+	}
+	free_cells(&t);
+	return r;
+}
+
+static int render_error(const json_t *reply, const struct render_opts *o, struct buf *err)
+{
+	static const struct { const char *code; enum words_exit exit; } codes[] = {
+		{ "refused", WORDS_REFUSED }, { "usage", WORDS_USAGE }, { "denied", WORDS_DENIED },
+		{ "not_found", WORDS_NOT_FOUND }, { "broken", WORDS_BROKEN },
+	};
+	const char *code = json_string_value(json_object_get(reply, "code"));
+	const char *error = json_string_value(json_object_get(reply, "error"));
+	const char *hint = json_string_value(json_object_get(reply, "hint"));
+
+	if (!o->json) {
+		render_line(err, o, error != NULL ? error : "refused");
+		if (hint != NULL)
+			render_line(err, o, hint);
+	}
+	for (size_t i = 0; code != NULL && i < sizeof(codes) / sizeof(codes[0]); i++)
+		if (strcmp(codes[i].code, code) == 0)
+			return codes[i].exit;
+	return WORDS_BROKEN;
+}
+
+/* JSON in ASCII: every control but DEL is escaped by jansson, DEL can only stand in a string. */
+static void put_json(struct buf *out, const json_t *reply, const struct render_opts *o)
+{
+	char *dump = json_dumps(reply, JSON_INDENT(2) | JSON_ENSURE_ASCII);
+
+	for (const char *p = dump; p != NULL && *p != '\0'; p++) {
+		if (*p == '\n')
+			put_end(out, o);
+		else if (*p == '\x7f')
+			put(out, "\\u007f");
+		else
+			buf_put_u8(out, (uint8_t)*p);
+	}
+	free(dump);
+	put_end(out, o);
+}
+
+/* A reply that policy would not send: an older or newer daemon, or something else behind the socket. */
+static int bad_reply(const struct render_opts *o, struct buf *err)
+{
+	render_line(err, o, "the bastion's answer makes no sense: are its programs of one version?");
+	return WORDS_BROKEN;
+}
+
+static int render_good(const json_t *reply, const struct render_opts *o, struct buf *out, struct buf *err)
+{
+	json_t *rows = json_object_get(reply, "rows"), *row = json_object_get(reply, "row");
+	const char *text = json_string_value(json_object_get(reply, "text"));
+	int r;
+
+	if (text != NULL && text[0] != '\0' && !o->json)
+		put_lines(out, o, text);
+	if (json_is_object(row)) {
+		if ((rows = json_array()) == NULL || json_array_append(rows, row) != 0)
+			r = WORDS_BROKEN;
+		else
+			r = o->json ? WORDS_OK : render_rows(rows, true, o, out, err);
+		json_decref(rows);
+		return r;
+	}
+	if (rows != NULL && !json_is_array(rows))
+		return bad_reply(o, err);
+	return rows == NULL || o->json ? WORDS_OK : render_rows(rows, false, o, out, err);
+}
+
+int render_reply(const char *json, size_t len, const struct render_opts *o, struct buf *out, struct buf *err)
+{
+	json_t *reply = json_loadb(json, len, 0, NULL), *ok;
+	int r;
+
+	if (reply == NULL || !json_is_boolean(ok = json_object_get(reply, "ok"))) {
+		r = bad_reply(o, err);
+	} else {
+		r = json_is_true(ok) ? render_good(reply, o, out, err) : render_error(reply, o, err);
+		if (o->json)
+			put_json(out, reply, o);
+	}
+	json_decref(reply);
+	return buf_ok(out) && buf_ok(err) ? r : WORDS_BROKEN;
+}

@@ -1,0 +1,322 @@
+/*
+ * words_help.c - what the table says to people and to shells: help, completion, "did you mean". See words.h.
+ *
+ * Runs in bastionctl and in the session process. Pure; the output is made of the table's own texts.
+ */
+#include "words.h"
+
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define NEAR_MAX 40	/* longer texts are not compared */
+#define PATH_WIDTH 22
+
+static void put_text(struct buf *out, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void put_text(struct buf *out, const char *fmt, ...)
+{
+	char line[1024];
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	if (n > 0)
+		buf_put(out, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
+}
+
+/* Optimal string alignment distance: insert, delete, replace, swap of neighbours. */
+static size_t distance(const char *a, const char *b)
+{
+	size_t row[3][NEAR_MAX + 1], la = strlen(a), lb = strlen(b);
+	size_t *before = row[0], *last = row[1], *now = row[2];
+
+	if (la > NEAR_MAX || lb > NEAR_MAX)
+		return NEAR_MAX;
+	for (size_t j = 0; j <= lb; j++)
+		last[j] = j;
+	for (size_t i = 1; i <= la; i++) {
+		now[0] = i;
+		for (size_t j = 1; j <= lb; j++) {
+			size_t best = last[j - 1] + (tolower((unsigned char)a[i - 1]) != b[j - 1]);
+
+			if (last[j] + 1 < best)
+				best = last[j] + 1;
+			if (now[j - 1] + 1 < best)
+				best = now[j - 1] + 1;
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && before[j - 2] + 1 < best)
+				best = before[j - 2] + 1;
+			now[j] = best;
+		}
+		size_t *free_row = before;
+
+		before = last;
+		last = now;
+		now = free_row;
+	}
+	return last[lb];
+}
+
+const char *words_nearest(const char *given, const char *(*next)(void *ctx), void *ctx)
+{
+	const char *best = NULL, *text;
+	size_t least = strlen(given) / 3 + 1; /* a third of the letters may be wrong, one in a short word */
+
+	if (strlen(given) < 2)
+		return NULL;
+	while ((text = next(ctx)) != NULL) {
+		size_t d = distance(given, text);
+
+		if (d <= least && d < strlen(text)) {
+			least = d;
+			best = text;
+			if (d == 0)
+				break;
+			least--;
+		}
+	}
+	return best;
+}
+
+static bool shown(const struct words_word *w, const struct words_env *env)
+{
+	return w->who <= env->who && (w->where != AT_CTL || env->ctl) && (w->where != AT_CONSOLE || env->console);
+}
+
+static void put_flag(struct buf *out, const char *name)
+{
+	buf_put(out, "--", 2);
+	for (; *name != '\0'; name++)
+		buf_put_u8(out, *name == '_' ? '-' : (uint8_t)*name);
+}
+
+/* "request HOST --login LOGIN … [--ticket ID]" */
+static void put_usage(struct buf *out, const struct words_word *w)
+{
+	put_text(out, "%s", w->path);
+	for (size_t i = 0; i < w->nargs; i++) {
+		const struct words_arg *a = &w->args[i];
+
+		put_text(out, (a->how & ARG_NEED) != 0 ? " " : " [");
+		if ((a->how & ARG_POS) == 0) {
+			put_flag(out, a->name);
+			if (a->show != NULL)
+				buf_put_u8(out, ' ');
+		}
+		if (a->show != NULL)
+			put_text(out, "%s", a->show);
+		if ((a->how & ARG_NEED) == 0)
+			buf_put_u8(out, ']');
+		if ((a->how & (ARG_MANY | ARG_REST)) != 0 && a->type != ARG_PUBKEY)
+			put_text(out, " ...");
+	}
+}
+
+/* The chapters of the overview: a word belongs to the last one whose first word stands before it in the table. */
+static const struct { const char *first, *title; } chapters[] = {
+	{ "hosts", "Access" }, { "approve", "Approval" }, { "user add", "Users" }, { "role add", "Roles" },
+	{ "host add", "Hosts" }, { "init", "This bastion" },
+};
+
+static const char *chapter_at(const struct words_word *w)
+{
+	for (size_t i = 0; i < sizeof(chapters) / sizeof(chapters[0]); i++)
+		if (strcmp(chapters[i].first, w->path) == 0)
+			return chapters[i].title;
+	return NULL;
+}
+
+static void overview(const struct words_env *env, struct buf *out)
+{
+	const char *title = NULL;
+
+	for (size_t i = 0; i < words_count; i++) {
+		const struct words_word *w = &words_table[i];
+		const char *chapter = chapter_at(w);
+
+		if (chapter != NULL)
+			title = chapter;
+		if (!shown(w, env))
+			continue;
+		if (title != NULL)
+			put_text(out, "%s%s\n", out->len > 0 ? "\n" : "", title);
+		title = NULL;
+		put_text(out, "  %-*s %s\n", PATH_WIDTH, w->path, w->help);
+	}
+	put_text(out, "\nMore about one of them: %shelp WORD\n", env->prefix);
+}
+
+static void explain(const struct words_word *w, const struct words_env *env, struct buf *out)
+{
+	static const char *const who[] = { "", "For approvers.", "For administrators.", "For root on the bastion." };
+
+	put_text(out, "%s: %s\n\n  %s", w->path, w->help, env->prefix);
+	put_usage(out, w);
+	put_text(out, "\n\n");
+	for (size_t i = 0; i < w->nargs; i++) {
+		const struct words_arg *a = &w->args[i];
+		size_t start = out->len;
+
+		put_text(out, "  ");
+		if ((a->how & ARG_POS) == 0) {
+			put_flag(out, a->name);
+			buf_put_u8(out, ' ');
+		}
+		if (a->show != NULL)
+			put_text(out, "%s", a->show);
+		put_text(out, "%*s%s\n", (int)(out->len - start < PATH_WIDTH + 3 ? PATH_WIDTH + 3 - (out->len - start) : 1),
+		    "", a->help);
+	}
+	put_text(out, "  %-*s %s\n", PATH_WIDTH, "--json", "print the reply as JSON");
+	if (w->more[0] != '\0' || who[w->who][0] != '\0')
+		put_text(out, "\n%s%s%s\n", who[w->who], w->more[0] != '\0' && who[w->who][0] != '\0' ? " " : "", w->more);
+	put_text(out, "\nExample:\n  %s%s\n", env->prefix, w->example);
+}
+
+int words_help(const char *path, const struct words_env *env, struct buf *out)
+{
+	size_t len = path != NULL ? strlen(path) : 0;
+	const struct words_word *w;
+	bool any = false;
+
+	if (len == 0) {
+		overview(env, out);
+		return 0;
+	}
+	if ((w = words_find(path)) != NULL) {
+		explain(w, env, out);
+		return 0;
+	}
+	for (size_t i = 0; i < words_count; i++) {
+		w = &words_table[i];
+		if (strncmp(w->path, path, len) != 0 || w->path[len] != ' ' || !shown(w, env))
+			continue;
+		put_text(out, "  %-*s %s\n", PATH_WIDTH, w->path, w->help);
+		any = true;
+	}
+	return any ? 0 : -1;
+}
+
+void words_completions(const struct words_env *env, struct buf *out)
+{
+	for (size_t i = 0; i < words_count; i++) {
+		const struct words_word *w = &words_table[i];
+
+		if (!shown(w, env))
+			continue;
+		put_text(out, "%s", w->path);
+		for (size_t a = 0; a < w->nargs; a++) {
+			buf_put_u8(out, ' ');
+			if ((w->args[a].how & ARG_POS) == 0)
+				put_flag(out, w->args[a].name);
+			if ((w->args[a].how & ARG_POS) == 0 && w->args[a].show != NULL)
+				buf_put_u8(out, ' ');
+			if (w->args[a].show != NULL)
+				put_text(out, "%s", w->args[a].show);
+		}
+		put_text(out, " --json\n");
+	}
+}
+
+/*
+ * Both scripts work alike: the words typed so far that are no options, joined, are matched against the paths. The next
+ * part of each path that goes on from there is offered; on a whole path its options and choices are.
+ */
+static const char bash_head[] =
+    "# bash completion for bastionctl(1), made by 'bastionctl completion bash'\n"
+    "_bastionctl() {\n"
+    "\tlocal cur=${COMP_WORDS[COMP_CWORD]} sofar='' path='' opts='' rest p i\n"
+    "\tCOMPREPLY=()\n"
+    "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
+    "\t\t[[ ${COMP_WORDS[i]} == -* ]] && break\n"
+    "\t\tsofar+=\"${COMP_WORDS[i]} \"\n"
+    "\tdone\n"
+    "\tlocal -A table=(\n";
+
+static const char bash_tail[] =
+    "\t)\n"
+    "\tfor p in \"${!table[@]}\"; do\n"
+    "\t\tif [[ \"$p \" == \"$sofar\"* && \"$p \" != \"$sofar\" ]]; then\n"
+    "\t\t\trest=${p:${#sofar}}\n"
+    "\t\t\topts+=\" ${rest%% *}\"\n"
+    "\t\telif [[ \"$sofar\" == \"$p \"* && ${#p} -gt ${#path} ]]; then\n"
+    "\t\t\tpath=$p\n"
+    "\t\tfi\n"
+    "\tdone\n"
+    "\t[[ -n $path ]] && opts+=\" ${table[$path]}\"\n"
+    "\tif [[ $opts == *@file* && $cur != -* ]]; then\n"
+    "\t\tCOMPREPLY=($(compgen -f -- \"$cur\"))\n"
+    "\telse\n"
+    "\t\tCOMPREPLY=($(compgen -W \"${opts//@file/}\" -- \"$cur\"))\n"
+    "\tfi\n"
+    "}\n"
+    "complete -o filenames -F _bastionctl bastionctl\n";
+
+static const char zsh_head[] =
+    "#compdef bastionctl\n"
+    "# zsh completion for bastionctl(1), made by 'bastionctl completion zsh'\n"
+    "_bastionctl() {\n"
+    "\tlocal sofar='' path_='' p rest w\n"
+    "\tlocal -a opts\n"
+    "\tfor w in ${words[2,CURRENT-1]}; do\n"
+    "\t\t[[ $w == -* ]] && break\n"
+    "\t\tsofar+=\"$w \"\n"
+    "\tdone\n"
+    "\tlocal -A table=(\n";
+
+static const char zsh_tail[] =
+    "\t)\n"
+    "\tfor p in \"${(@k)table}\"; do\n"
+    "\t\tif [[ \"$p \" == \"$sofar\"* && \"$p \" != \"$sofar\" ]]; then\n"
+    "\t\t\trest=${p#\"$sofar\"}\n"
+    "\t\t\topts+=(${rest%% *})\n"
+    "\t\telif [[ \"$sofar\" == \"$p \"* && ${#p} -gt ${#path_} ]]; then\n"
+    "\t\t\tpath_=$p\n"
+    "\t\tfi\n"
+    "\tdone\n"
+    "\t[[ -n $path_ ]] && opts+=(${=table[$path_]})\n"
+    "\t[[ -n ${(M)opts:#@file} && $PREFIX != -* ]] && _files\n"
+    "\tcompadd -- ${(u)opts:#@file}\n"
+    "}\n"
+    "if [[ $zsh_eval_context[-1] == loadautofunc ]]; then _bastionctl \"$@\"; else compdef _bastionctl bastionctl; fi\n";
+
+/* 'path' '--options choices': what may follow a whole path. */
+static void put_options(struct buf *out, const struct words_word *w)
+{
+	for (size_t a = 0; a < w->nargs; a++) {
+		const struct words_arg *arg = &w->args[a];
+
+		if ((arg->how & ARG_POS) == 0) {
+			put_flag(out, arg->name);
+			buf_put_u8(out, ' ');
+		} else if (arg->choices != NULL) {
+			put_text(out, "%s ", arg->choices);
+		}
+		if (arg->type == ARG_PUBKEY || arg->type == ARG_HOSTKEY)
+			put_text(out, "@file ");
+	}
+	put_text(out, "--json --help");
+}
+
+int words_shell_completion(const char *shell, struct buf *out)
+{
+	bool bash = strcmp(shell, "bash") == 0;
+
+	if (!bash && strcmp(shell, "zsh") != 0)
+		return -1;
+	buf_put(out, bash ? bash_head : zsh_head, strlen(bash ? bash_head : zsh_head));
+	for (size_t i = 0; i < words_count; i++) {
+		const struct words_word *w = &words_table[i];
+
+		if (w->where == AT_CONSOLE)
+			continue;
+		put_text(out, bash ? "\t\t['%s']='" : "\t\t'%s' '", w->path);
+		put_options(out, w);
+		put_text(out, "'\n");
+	}
+	buf_put(out, bash ? bash_tail : zsh_tail, strlen(bash ? bash_tail : zsh_tail));
+	return 0;
+}
