@@ -181,7 +181,8 @@ class Lab:
         self.state = json.loads(read(path))
 
     @classmethod
-    def create(cls, directory, users=0, hosts=2, options=(), bin_dir=None):
+    def create(cls, directory, users=0, hosts=2, options=(), bin_dir=None, etc=False):
+        """etc: bastiond runs with a copy of /etc (DIR/etc) in a mount namespace, for PAM modules that read files there."""
         directory = os.path.abspath(directory)
         os.makedirs(directory, mode=0o711, exist_ok=True)
         if os.listdir(directory):
@@ -198,6 +199,8 @@ class Lab:
         lab = cls(directory)
         try:
             lab.make_directories()
+            if etc:
+                shutil.copytree("/etc", lab.path("etc"), symlinks=True)
             lab.make_target()
             lab.make_bastion()
             lab.start("collector")
@@ -359,7 +362,8 @@ collector c1 {{
         if name == "target":
             return ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc",
                     self.path("target", "start")]
-        return [self.bin("bastiond"), "-D", "-f", self.path("bastiond.conf")]
+        own_etc = ["unshare", "--mount", "--propagation", "private", "sh", "-c", 'mount --bind "$0" /etc && exec "$@"', self.path("etc")]
+        return [*(own_etc if os.path.isdir(self.path("etc")) else ()), self.bin("bastiond"), "-D", "-f", self.path("bastiond.conf")]
 
     def start(self, name):
         if name == "target":

@@ -1,0 +1,57 @@
+"""`ssh alice@bastion` with a terminal: words, completion, editing, connect, and back."""
+import pytest
+
+
+@pytest.fixture
+def console(deploy, terminals):
+    it = terminals(deploy.terminal("bastion"))
+    it.expect(rb"> ?$")
+    return it
+
+
+def test_words(console):
+    console.line("hosts")
+    console.expect(rb"web1")
+    console.line("nonsense")
+    console.expect(rb"nonsense")
+    console.line("exit")
+    assert console.wait() == 0
+
+
+def test_completion_and_editing(console):
+    console.send(b"hos\t")
+    console.expect(rb"hosts?")
+    console.send(b"\x15hostz\x7fs\r")
+    console.expect(rb"web1")
+    console.send(b"\x04")
+    assert console.wait() == 0
+
+
+def test_connect_and_back(console):
+    console.line("connect web1 as dba")
+    console.line("echo $((6*7)); tty")
+    console.expect(rb"\n42\r\n/dev/pts/\d+\r\n")
+    console.resize(40, 100)
+    console.line("stty size")
+    console.expect(rb"40 100\r\n")
+    console.line("exit")
+    console.line("help")
+    console.expect(rb"request")
+    console.line("exit")
+    assert console.wait() == 0
+
+
+def test_connect_without_a_grant(engineer, terminals):
+    console = terminals(engineer(grant=False).terminal("bastion"))
+    console.line("connect web1 as dba")
+    console.expect(rb"request web1")
+    console.line("exit")
+    console.wait()
+
+
+def test_no_shell_escape(console):
+    for text in ("!id", "$(id)", "`id`", "hosts | sh", "\x1b[2J"):
+        console.line(text)
+    console.line("exit")
+    console.wait()
+    assert b"uid=" not in console.seen
