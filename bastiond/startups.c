@@ -1,0 +1,225 @@
+/*
+ * startups.c - see startups.h. Pure; parent.
+ *
+ * The table: nodes in one array, chained from buckets by index. A node lives while a connection waits or a penalty
+ * runs; when all are taken, a hand goes round and gives up the mildest of the next few.
+ */
+#include "startups.h"
+
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BUCKETS (2 * STARTUPS_SOURCES)
+#define LOOK_AT 64 /* nodes the hand looks at for one to give up */
+
+int startups_init(struct startups *s, uint64_t seed)
+{
+	*s = (struct startups){ .seed = seed };
+	s->sources = calloc(STARTUPS_SOURCES, sizeof(*s->sources));
+	s->buckets = calloc(BUCKETS, sizeof(*s->buckets));
+	if (s->sources != NULL && s->buckets != NULL)
+		return 0;
+	startups_finish(s);
+	return -1;
+}
+
+void startups_finish(struct startups *s)
+{
+	free(s->sources);
+	free(s->buckets);
+	*s = (struct startups){ 0 };
+}
+
+struct startups_key startups_key(const struct config *conf, const struct sockaddr *sa)
+{
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)sa;
+	const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)sa;
+	struct startups_key key = { 0 };
+	unsigned bits;
+
+	if (sa->sa_family == AF_INET || (sa->sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr))) {
+		key.family = 4;
+		bits = conf->source_bits4;
+		memcpy(key.addr, sa->sa_family == AF_INET ? (const uint8_t *)&in->sin_addr :
+		    in6->sin6_addr.s6_addr + 12, 4);
+	} else if (sa->sa_family == AF_INET6) {
+		key.family = 6;
+		bits = conf->source_bits6;
+		memcpy(key.addr, in6->sin6_addr.s6_addr, 16);
+	} else {
+		return key;
+	}
+	for (unsigned i = bits; i < 128; i++)
+		key.addr[i / 8] &= (uint8_t)~(0x80 >> i % 8);
+	return key;
+}
+
+static uint64_t mix(uint64_t h)
+{
+	h = (h ^ (h >> 33)) * 0xff51afd7ed558ccdULL;
+	h = (h ^ (h >> 33)) * 0xc4ceb9fe1a85ec53ULL;
+	return h ^ (h >> 33);
+}
+
+static uint32_t *bucket_of(struct startups *s, const struct startups_key *key)
+{
+	uint64_t part, h = mix(s->seed ^ key->family);
+
+	for (size_t i = 0; i < sizeof(key->addr); i += sizeof(part)) {
+		memcpy(&part, key->addr + i, sizeof(part));
+		h = mix(h ^ part);
+	}
+	return &s->buckets[h % BUCKETS];
+}
+
+static bool same(const struct startups_key *a, const struct startups_key *b)
+{
+	return a->family == b->family && memcmp(a->addr, b->addr, sizeof(a->addr)) == 0;
+}
+
+static struct source *find(struct startups *s, const struct startups_key *key)
+{
+	for (uint32_t i = *bucket_of(s, key); i != 0; i = s->sources[i - 1].next)
+		if (same(&s->sources[i - 1].key, key))
+			return &s->sources[i - 1];
+	return NULL;
+}
+
+static void forget(struct startups *s, struct source *src)
+{
+	uint32_t *at = bucket_of(s, &src->key), self = (uint32_t)(src - s->sources) + 1;
+
+	while (*at != self)
+		at = &s->sources[*at - 1].next;
+	*at = src->next;
+	*src = (struct source){ 0 };
+	s->used--;
+}
+
+/* A free node, or that of the source with least to lose. NULL: all near the hand have waiting connections. */
+static struct source *make_room(struct startups *s)
+{
+	struct source *mildest = NULL;
+
+	for (unsigned n = 0; n < (s->used < STARTUPS_SOURCES ? STARTUPS_SOURCES : LOOK_AT); n++) {
+		struct source *src = &s->sources[s->hand];
+
+		s->hand = (s->hand + 1) % STARTUPS_SOURCES;
+		if (src->key.family == 0)
+			return src;
+		if (src->waiting == 0 && (mildest == NULL || src->until_ms < mildest->until_ms))
+			mildest = src;
+	}
+	if (mildest != NULL)
+		forget(s, mildest);
+	return mildest;
+}
+
+static struct source *find_or_make(struct startups *s, const struct startups_key *key)
+{
+	struct source *src = key->family != 0 ? find(s, key) : NULL;
+	uint32_t *bucket;
+
+	if (src != NULL || key->family == 0 || (src = make_room(s)) == NULL)
+		return src;
+	bucket = bucket_of(s, key);
+	*src = (struct source){ .key = *key, .next = *bucket };
+	*bucket = (uint32_t)(src - s->sources) + 1;
+	s->used++;
+	return src;
+}
+
+/* sshd's random early drop: the chance grows from rate at start to 100 % at full. */
+static bool drops(const struct config_startups *max, uint32_t waiting, uint32_t random)
+{
+	uint64_t chance;
+
+	if (waiting < max->start)
+		return false;
+	if (waiting >= max->full || max->rate == 100)
+		return true;
+	chance = (100 - max->rate) * (uint64_t)(waiting - max->start) / (max->full - max->start) + max->rate;
+	return random % 100 < chance;
+}
+
+/* Penalties that ran out are forgotten here: a source costs memory only while it matters. */
+static bool is_penalized(struct startups *s, const struct startups_key *key, uint64_t now_ms)
+{
+	struct source *src = find(s, key);
+
+	if (src == NULL || src->until_ms > now_ms)
+		return src != NULL && src->enforced;
+	src->until_ms = 0;
+	src->enforced = false;
+	if (src->waiting == 0)
+		forget(s, src);
+	return false;
+}
+
+enum startups_verdict startups_enter(struct startups *s, const struct config *conf, const struct sockaddr *sa,
+    uint64_t now_ms, uint32_t random, struct startups_key *key)
+{
+	struct source *src;
+
+	*key = startups_key(conf, sa);
+	if (conf->allow_networks.n != 0 && !config_nets_match(&conf->allow_networks, sa))
+		return STARTUPS_NETWORK;
+	if (is_penalized(s, key, now_ms) && !config_nets_match(&conf->penalty_exempt, sa))
+		return STARTUPS_PENALTY;
+	if (drops(&conf->max_startups, s->waiting, random))
+		return STARTUPS_FULL;
+	/* without a node the source cannot be counted; that many sources at once is a flood */
+	if ((src = find_or_make(s, key)) == NULL)
+		return STARTUPS_FULL;
+	if (conf->per_source_max != 0 && src->waiting >= conf->per_source_max)
+		return STARTUPS_SOURCE;
+	src->waiting++;
+	s->waiting++;
+	return STARTUPS_OK;
+}
+
+void startups_leave(struct startups *s, const struct startups_key *key)
+{
+	struct source *src = find(s, key);
+
+	if (src == NULL || src->waiting == 0)
+		return;
+	src->waiting--;
+	s->waiting--;
+	if (src->waiting == 0 && src->until_ms == 0)
+		forget(s, src);
+}
+
+void startups_penalize(struct startups *s, const struct config *conf, const struct startups_key *key,
+    enum startups_offence offence, uint64_t now_ms)
+{
+	const uint32_t times[] = {
+		[OFFENCE_AUTH] = conf->penalty_auth, [OFFENCE_NOAUTH] = conf->penalty_noauth,
+		[OFFENCE_GRACE] = conf->penalty_grace, [OFFENCE_CRASH] = conf->penalty_crash,
+	};
+	struct source *src = times[offence] != 0 ? find_or_make(s, key) : NULL;
+
+	if (src == NULL)
+		return;
+	if (src->until_ms <= now_ms) {
+		src->until_ms = now_ms;
+		src->enforced = false;
+	}
+	src->until_ms += times[offence];
+	if (src->until_ms > now_ms + conf->penalty_max)
+		src->until_ms = now_ms + conf->penalty_max;
+	if (src->until_ms - now_ms >= conf->penalty_min)
+		src->enforced = true;
+}
+
+const char *startups_verdict_text(enum startups_verdict v)
+{
+	static const char *const texts[] = {
+		[STARTUPS_OK] = "accepted", [STARTUPS_NETWORK] = "not in allow_networks",
+		[STARTUPS_FULL] = "max_startups", [STARTUPS_SOURCE] = "per_source_max",
+		[STARTUPS_PENALTY] = "penalty for what this source did before",
+	};
+
+	return texts[v];
+}

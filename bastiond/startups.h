@@ -1,0 +1,66 @@
+/*
+ * startups.h - who may connect now: networks, connections waiting for a login, penalties of a source.
+ *
+ * Pure: time and chance come in as arguments. Used by parent between accept() and the session's start.
+ * A source is an address cut to source_bits4 or source_bits6. Penalties are those of OpenSSH's PerSourcePenalties:
+ * each offence adds time, up to penalty_max; they are enforced once they reach penalty_min, until they run out.
+ */
+#ifndef BASTIOND_STARTUPS_H
+#define BASTIOND_STARTUPS_H
+
+#include "config.h"
+
+#define STARTUPS_SOURCES 32768 /* sources remembered; past that the mildest are forgotten */
+
+enum startups_verdict {
+	STARTUPS_OK,
+	STARTUPS_NETWORK,	/* not in allow_networks */
+	STARTUPS_FULL,		/* max_startups, all or by chance */
+	STARTUPS_SOURCE,	/* per_source_max */
+	STARTUPS_PENALTY,
+};
+
+enum startups_offence { OFFENCE_AUTH, OFFENCE_NOAUTH, OFFENCE_GRACE, OFFENCE_CRASH };
+
+/* A source's address, cut: the caller keeps it from startups_enter() to startups_leave(). */
+struct startups_key {
+	uint8_t family;		/* 4, 6, or 0 for none */
+	uint8_t addr[16];
+};
+
+struct source {
+	struct startups_key key;
+	bool enforced;
+	uint32_t waiting;	/* connections not yet logged in */
+	uint32_t next;		/* index + 1 in its bucket; 0 ends */
+	uint64_t until_ms;	/* end of the penalties; 0: none */
+};
+
+struct startups {
+	uint64_t seed;
+	uint32_t waiting, used, hand;
+	struct source *sources;		/* STARTUPS_SOURCES of them */
+	uint32_t *buckets;		/* index + 1 */
+};
+
+/* `seed`: secret, so that nobody can choose addresses that share a bucket. 0, or -1 without memory. */
+int startups_init(struct startups *s, uint64_t seed);
+void startups_finish(struct startups *s);
+
+struct startups_key startups_key(const struct config *conf, const struct sockaddr *sa);
+
+/*
+ * A connection from `sa` at now_ms, with 32 random bits. With STARTUPS_OK it counts as waiting until
+ * startups_leave() is called with *key, once: it logged in or ended.
+ */
+enum startups_verdict startups_enter(struct startups *s, const struct config *conf, const struct sockaddr *sa,
+    uint64_t now_ms, uint32_t random, struct startups_key *key);
+void startups_leave(struct startups *s, const struct startups_key *key);
+/* Adds to the penalties of a source. penalty_exempt is looked at when they are enforced, not here. */
+void startups_penalize(struct startups *s, const struct config *conf, const struct startups_key *key,
+    enum startups_offence offence, uint64_t now_ms);
+
+/* For the log, a word each. */
+const char *startups_verdict_text(enum startups_verdict v);
+
+#endif
