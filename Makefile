@@ -44,7 +44,7 @@ OBJ_bastiond            := $(call obj,$(call src,bastiond/*.c) $(call src,record
 OBJ_bastion-collectord  := $(call obj,$(call src,recorder/collector_*.c))
 OBJ_bastion-replay      := $(call obj,$(call src,recorder/replay_*.c))
 OBJ_bastionctl          := $(call obj,$(call src,approvals/ctl_*.c))
-OBJ_pam                 := $(patsubst %.c,$(B)/pic/%.o,$(call src,pam/*.c) $(call src,common/*.c))
+OBJ_pam                 := $(patsubst %.c,$(B)/pic/%.o,$(call src,pam/*.c) $(call without,common/*.c,common/crypto*.c))
 
 PROGS := $(foreach p,bastiond bastion-collectord bastion-replay bastionctl,$(if $(OBJ_$(p)),$(B)/$(p)))
 MODULE := $(if $(wildcard pam/*.c),$(B)/pam_bastion.so)
