@@ -1,0 +1,563 @@
+/*
+ * relay_chan.c - one channel between its two legs: opened at the target after policy's word, then bytes both ways.
+ *
+ * Role: session. Before it: session_front.c (what the client asked for). Beside it: relay_record.c, which makes an event of
+ * everything before it may pass. libssh calls the callbacks below from inside its packet handling: they record and put
+ * into a hold, nothing more. The loop calls relay_step(), which moves what is committed.
+ *
+ *   client ──callback──▶ in  (hold) ──relay_step──▶ target
+ *   client ◀─relay_step── out (hold) ◀──callback── target
+ *
+ * Backpressure: a full hold takes nothing from libssh's buffer, so that libssh does not reopen the window; what it
+ * keeps (at most one window) is drained in one read when the hold is empty. libssh 0.10 reopens the whole window at each
+ * read, so reading less would let the buffer grow without end.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "log.h"
+#include "session.h"
+
+#define CLOSE_PATIENCE_MS 5000	/* for a target that does not read what a client left behind */
+#define WRITE_CHUNK 32768	/* bytes of one ssh_channel_write: one packet */
+
+static void relay_fail(struct chan *c, const char *why)
+{
+	if (c->way != NULL)
+		way_end(c->way, BREC_END_ERROR, why);
+	else
+		c->state = CHAN_DEAD;
+}
+
+/* Records bytes and holds them. False: the way is over. */
+static bool take(struct chan *c, bool input, bool is_err, const uint8_t *data, size_t len)
+{
+	uint64_t seq = 0;
+
+	/* a tunnel's bytes are recorded inside, in clear; the console's words are events */
+	if (c->kind == CHAN_TARGET &&
+	    (seq = record_data(c, input ? BREC_K_IN : is_err ? BREC_K_ERR : BREC_K_OUT, data, len)) == 0)
+		return false;
+	if (hold_put(input ? &c->in : &c->out, is_err ? HOLD_ERR : HOLD_DATA, seq, data, len) != 0) {
+		relay_fail(c, "bastiond: out of memory: session ended");
+		return false;
+	}
+	return true;
+}
+
+static int on_client_data(ssh_session ssh, ssh_channel ch, void *data, uint32_t len, int is_err, void *ctx)
+{
+	struct chan *c = ctx;
+
+	(void)ssh;
+	(void)ch;
+	if (c->target_abandoned || c->state == CHAN_ENDING)
+		return (int)len; /* nobody will read it */
+	if (is_err != 0)
+		return (int)len; /* RFC 4254 5.2 knows no standard error towards a server */
+	if (c->state != CHAN_LIVE || hold_full(&c->in)) {
+		c->left_in = true;
+		return 0;
+	}
+	return take(c, true, false, data, len) ? (int)len : 0;
+}
+
+static void on_client_eof(ssh_session ssh, ssh_channel ch, void *ctx)
+{
+	struct chan *c = ctx;
+
+	(void)ssh;
+	(void)ch;
+	c->client_eof = true;
+}
+
+static void on_client_close(ssh_session ssh, ssh_channel ch, void *ctx)
+{
+	struct chan *c = ctx;
+
+	(void)ssh;
+	(void)ch;
+	c->client_closed = true;
+}
+
+static void on_client_signal(ssh_session ssh, ssh_channel ch, const char *signal, void *ctx)
+{
+	struct chan *c = ctx;
+	uint64_t seq;
+
+	(void)ssh;
+	(void)ch;
+	/* RFC 4254 6.10: names are upper-case words; anything else is not passed on */
+	if (c->state != CHAN_LIVE || strlen(signal) > 32 ||
+	    strspn(signal, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") != strlen(signal))
+		return;
+	seq = way_event(c->way, BREC_META, BREC_K_SIGNAL, c->number, signal, strlen(signal));
+	if (seq != 0 && hold_put(&c->in, HOLD_SIGNAL, seq, signal, strlen(signal) + 1) != 0)
+		relay_fail(c, "bastiond: out of memory: session ended");
+}
+
+void relay_client_callbacks(struct chan *c)
+{
+	c->client_cb = (struct ssh_channel_callbacks_struct){
+		.userdata = c,
+		.channel_data_function = on_client_data,
+		.channel_eof_function = on_client_eof,
+		.channel_close_function = on_client_close,
+		.channel_signal_function = on_client_signal,
+	};
+	ssh_callbacks_init(&c->client_cb);
+	ssh_set_channel_callbacks(c->client, &c->client_cb);
+}
+
+static int on_target_data(ssh_session ssh, ssh_channel ch, void *data, uint32_t len, int is_err, void *ctx)
+{
+	struct chan *c = ctx;
+
+	(void)ssh;
+	(void)ch;
+	if (c->client_closed || c->state == CHAN_ENDING)
+		return (int)len;
+	if (hold_full(&c->out)) {
+		*(is_err != 0 ? &c->left_err : &c->left_out) = true;
+		return 0;
+	}
+	return take(c, false, is_err != 0, data, len) ? (int)len : 0;
+}
+
+static void on_target_eof(ssh_session ssh, ssh_channel ch, void *ctx)
+{
+	(void)ssh;
+	(void)ch;
+	((struct chan *)ctx)->target_eof = true;
+}
+
+static void on_target_close(ssh_session ssh, ssh_channel ch, void *ctx)
+{
+	(void)ssh;
+	(void)ch;
+	((struct chan *)ctx)->target_closed = true;
+}
+
+/* The exit may come before libssh's buffer is drained: it waits here, behind the bytes. */
+static void on_exit_status(ssh_session ssh, ssh_channel ch, int status, void *ctx)
+{
+	struct chan *c = ctx;
+
+	(void)ssh;
+	(void)ch;
+	c->exit_known = true;
+	c->exit_status = (uint32_t)status;
+}
+
+static void on_exit_signal(ssh_session ssh, ssh_channel ch, const char *signal, int core, const char *text,
+    const char *lang, void *ctx)
+{
+	struct chan *c = ctx;
+
+	(void)ssh;
+	(void)ch;
+	(void)text;
+	(void)lang;
+	if (strlen(signal) < sizeof(c->exit_signal) &&
+	    strspn(signal, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@.-_abcdefghijklmnopqrstuvwxyz") == strlen(signal))
+		strcpy(c->exit_signal, signal);
+	c->exit_core = core != 0;
+}
+
+static void target_callbacks(struct chan *c)
+{
+	c->target_cb = (struct ssh_channel_callbacks_struct){
+		.userdata = c,
+		.channel_data_function = on_target_data,
+		.channel_eof_function = on_target_eof,
+		.channel_close_function = on_target_close,
+		.channel_exit_status_function = on_exit_status,
+		.channel_exit_signal_function = on_exit_signal,
+	};
+	ssh_callbacks_init(&c->target_cb);
+	ssh_set_channel_callbacks(c->target, &c->target_cb);
+}
+
+void relay_start(struct chan *c)
+{
+	if (c->way == NULL)
+		c->way = c->front->way;
+	if (c->way->ending) {
+		chan_refuse(c, c->way->line);
+		return;
+	}
+	c->number = ++c->way->next_channel;
+}
+
+/* The way is open: one question for each channel, also on a connection that carried others before. */
+static void ask(struct chan *c)
+{
+	struct buf b;
+
+	buf_init(&b, CHAN_COMMAND_MAX + 200);
+	buf_put_u32(&b, c->number);
+	buf_put_cstring(&b, c->capability);
+	buf_put_cstring(&b, c->command);
+	if (ipc_send(&c->front->session->policy, MSG_CHAN_ASK, c->way->id, &b, NULL, 0) != 0)
+		c->front->session->over = true;
+	buf_finish(&b);
+	c->state = CHAN_ASKED;
+}
+
+void relay_allowed(struct chan *c)
+{
+	if (record_open(c) == 0)
+		return;
+	if ((c->target = ssh_channel_new(c->way->ssh)) == NULL) {
+		relay_fail(c, "bastiond: out of memory: session ended");
+		return;
+	}
+	target_callbacks(c);
+	c->state = CHAN_OPENING;
+}
+
+static int request_start(struct chan *c)
+{
+	switch (c->start_type) {
+	case SSH_CHANNEL_REQUEST_EXEC:
+		return ssh_channel_request_exec(c->target, c->command);
+	case SSH_CHANNEL_REQUEST_SUBSYSTEM:
+		return ssh_channel_request_subsystem(c->target, c->command);
+	default:
+		return ssh_channel_request_shell(c->target);
+	}
+}
+
+static int request_env(struct chan *c)
+{
+	char name[512], *eq;
+	int r;
+
+	strcpy(name, c->env[c->env_sent]);
+	eq = strchr(name, '=');
+	*eq = '\0';
+	r = ssh_channel_request_env(c->target, name, eq + 1);
+	return r == SSH_ERROR ? SSH_OK : r; /* a target that takes no environment is usual */
+}
+
+/* What one request at the target's end is followed by. SSH_AGAIN: it waits for an answer. */
+static int start_step(struct chan *c)
+{
+	int r = SSH_OK;
+
+	switch (c->state) {
+	case CHAN_OPENING:
+		if ((r = ssh_channel_open_session(c->target)) == SSH_OK)
+			c->state = c->pty ? CHAN_PTY : CHAN_ENV;
+		break;
+	case CHAN_PTY:
+		if ((r = ssh_channel_request_pty_size(c->target, c->term, c->cols, c->rows)) == SSH_OK)
+			c->state = CHAN_ENV;
+		break;
+	case CHAN_ENV:
+		if (c->env_sent == c->nenv)
+			c->state = CHAN_START;
+		else if ((r = request_env(c)) == SSH_OK)
+			c->env_sent++;
+		break;
+	default:
+		if ((r = request_start(c)) != SSH_OK)
+			break;
+		c->state = CHAN_LIVE;
+		if (c->start != NULL) {
+			ssh_message_channel_request_reply_success(c->start);
+			ssh_message_free(c->start);
+			c->start = NULL;
+		}
+	}
+	return r;
+}
+
+static void opening(struct chan *c)
+{
+	int r = SSH_OK;
+
+	while (r == SSH_OK && c->state >= CHAN_OPENING && c->state <= CHAN_START)
+		r = start_step(c);
+	if (r != SSH_ERROR)
+		return;
+	log_info("%s: %s@%s refused %s: %s", c->front->session->peer, c->way->login, c->way->host, c->capability,
+	    ssh_get_error(c->way->ssh));
+	chan_refuse(c, c->state == CHAN_OPENING ? "bastiond: the target opens no session" :
+	    c->state == CHAN_PTY ? "bastiond: the target gives no terminal" : "bastiond: the target refused to start it");
+}
+
+/* What a full hold left in libssh's buffer, when the hold is empty again: all of it at once. */
+static void drain(struct chan *c, ssh_channel from, bool input, bool is_err)
+{
+	uint8_t *data;
+	int n;
+
+	if (from == NULL || (n = ssh_channel_poll(from, is_err)) <= 0)
+		return;
+	if ((data = malloc((size_t)n)) == NULL) {
+		relay_fail(c, "bastiond: out of memory: session ended");
+		return;
+	}
+	n = ssh_channel_read_nonblocking(from, data, (uint32_t)n, is_err);
+	if (n > 0)
+		take(c, input, is_err, data, (size_t)n);
+	explicit_bzero(data, n > 0 ? (size_t)n : 0);
+	free(data);
+}
+
+static bool buffered(ssh_channel ch)
+{
+	/* with an eof or after close, poll says SSH_EOF when nothing is left */
+	return ch != NULL && (ssh_channel_poll(ch, 0) > 0 || ssh_channel_poll(ch, 1) > 0);
+}
+
+/* What came as flags from the callbacks goes behind the bytes, once there are no more of them. */
+static void queue_ends(struct chan *c)
+{
+	uint64_t seq;
+
+	if (c->client_eof && !c->eof_queued_in && !buffered(c->client)) {
+		c->eof_queued_in = true;
+		if ((seq = record_eof(c, false)) != 0)
+			hold_put(&c->in, HOLD_EOF, seq, NULL, 0);
+	}
+	if (c->target_closed)
+		c->target_eof = true;
+	if (!c->target_eof || c->eof_queued_out || buffered(c->target))
+		return;
+	/* exit status and signal may follow the eof: they go out when they are there, the close comes last */
+	if (c->exit_signal[0] != '\0' && (seq = record_exit_signal(c, c->exit_signal, c->exit_core)) != 0) {
+		hold_put(&c->out, HOLD_EXIT_SIGNAL, seq, c->exit_signal, strlen(c->exit_signal) + 1);
+		c->exit_signal[0] = '\0';
+	}
+	if (c->exit_known && (seq = record_exit(c, c->exit_status)) != 0) {
+		hold_put(&c->out, HOLD_EXIT, seq, &c->exit_status, sizeof(c->exit_status));
+		c->exit_known = false;
+	}
+	if (!c->eof_said_out) {
+		c->eof_said_out = true;
+		if ((seq = record_eof(c, true)) != 0)
+			hold_put(&c->out, HOLD_EOF, seq, NULL, 0);
+	}
+	if (c->target_closed) {
+		c->eof_queued_out = true;
+		if ((seq = record_close(c)) != 0)
+			hold_put(&c->out, HOLD_CLOSE, seq, NULL, 0);
+	}
+}
+
+static bool blocked(ssh_session ssh)
+{
+	return (ssh_get_poll_flags(ssh) & SSH_WRITE_PENDING) != 0;
+}
+
+/* One data item, as far as the peer's window and the socket go. False: it stays. */
+static bool write_data(struct hold *h, struct hold_item *it, ssh_channel to, ssh_session ssh, bool err)
+{
+	uint32_t window = ssh_channel_window_size(to), n = it->len;
+	int w;
+
+	if (window == 0 || blocked(ssh))
+		return false;
+	if (n > window)
+		n = window;
+	if (n > WRITE_CHUNK)
+		n = WRITE_CHUNK;
+	w = err ? ssh_channel_write_stderr(to, it->data, n) : ssh_channel_write(to, it->data, n);
+	if (w <= 0)
+		return false; /* 0: a key exchange runs; an error shows as a closed connection */
+	hold_take(h, (size_t)w);
+	return true;
+}
+
+static bool pass_in(struct chan *c, struct hold_item *it)
+{
+	uint16_t size[2];
+
+	switch (it->kind) {
+	case HOLD_DATA:
+		return write_data(&c->in, it, c->target, c->way->ssh, false);
+	case HOLD_EOF:
+		ssh_channel_send_eof(c->target);
+		break;
+	case HOLD_RESIZE:
+		memcpy(size, it->data, sizeof(size));
+		ssh_channel_change_pty_size(c->target, size[0], size[1]);
+		break;
+	case HOLD_SIGNAL:
+		ssh_channel_request_send_signal(c->target, (const char *)it->data);
+		break;
+	default:
+		break;
+	}
+	hold_drop(&c->in);
+	return true;
+}
+
+static bool pass_out(struct chan *c, struct hold_item *it)
+{
+	uint32_t status;
+
+	switch (it->kind) {
+	case HOLD_DATA:
+	case HOLD_ERR:
+		return write_data(&c->out, it, c->client, c->front->ssh, it->kind == HOLD_ERR);
+	case HOLD_EOF:
+		if (!c->from_console)
+			ssh_channel_send_eof(c->client);
+		break;
+	case HOLD_EXIT:
+		if (c->from_console)
+			break;
+		memcpy(&status, it->data, sizeof(status));
+		ssh_channel_request_send_exit_status(c->client, (int)status);
+		break;
+	case HOLD_EXIT_SIGNAL:
+		if (c->from_console)
+			break;
+		ssh_channel_request_send_exit_signal(c->client, (const char *)it->data, c->exit_core, "", "");
+		break;
+	case HOLD_CLOSE:
+		hold_drop(&c->out);
+		if (c->from_console) {
+			console_return(c);
+			return false;
+		}
+		ssh_channel_close(c->client);
+		c->state = CHAN_DEAD;
+		return false;
+	default:
+		break;
+	}
+	hold_drop(&c->out);
+	return true;
+}
+
+/* Everything at the front of the hold whose frame is durable (P2). */
+static void pass(struct chan *c, struct hold *h, bool (*one)(struct chan *c, struct hold_item *it))
+{
+	struct hold_item it;
+
+	while (hold_peek(h, &it) && (it.seq == 0 || way_passes(c->way, it.seq)))
+		if (!one(c, &it))
+			return;
+}
+
+static void live(struct chan *c)
+{
+	if (c->left_in && hold_empty(&c->in)) {
+		c->left_in = false;
+		drain(c, c->client, true, false);
+	}
+	if (c->left_out && hold_empty(&c->out)) {
+		c->left_out = false;
+		drain(c, c->target, false, false);
+	}
+	if (c->left_err && hold_empty(&c->out)) {
+		c->left_err = false;
+		drain(c, c->target, false, true);
+	}
+	queue_ends(c);
+	pass(c, &c->in, pass_in);
+	pass(c, &c->out, pass_out);
+	if (c->target_abandoned && !c->target_closed && !c->abandon_sent) {
+		c->abandon_sent = true;
+		ssh_channel_close(c->target);
+	}
+}
+
+/* The client closed the channel. What it sent before still belongs to the target, if that takes it. */
+static void abandoned(struct chan *c)
+{
+	uint64_t now = clock_mono_ms();
+
+	if (c->close_deadline_ms == 0)
+		c->close_deadline_ms = now + CLOSE_PATIENCE_MS;
+	if (c->state == CHAN_LIVE && !c->target_closed) {
+		if (c->left_in && hold_empty(&c->in)) {
+			c->left_in = false;
+			drain(c, c->client, true, false);
+		}
+		pass(c, &c->in, pass_in);
+		if ((!hold_empty(&c->in) || c->left_in) && now < c->close_deadline_ms)
+			return;
+	}
+	if (c->state == CHAN_LIVE)
+		record_close(c);
+	c->state = CHAN_DEAD;
+}
+
+void relay_raw_step(struct chan *c)
+{
+	if (c->left_in && hold_empty(&c->in)) {
+		c->left_in = false;
+		drain(c, c->client, true, false);
+	}
+	pass(c, &c->out, pass_out);
+}
+
+void relay_step(struct chan *c)
+{
+	if (c->client_closed && c->state != CHAN_DEAD) {
+		abandoned(c);
+		return;
+	}
+	switch (c->state) {
+	case CHAN_WAITS:
+		if (c->way->state == WAY_OPEN)
+			ask(c);
+		break;
+	case CHAN_OPENING:
+	case CHAN_PTY:
+	case CHAN_ENV:
+	case CHAN_START:
+		opening(c);
+		break;
+	case CHAN_LIVE:
+		live(c);
+		break;
+	case CHAN_ENDING:
+		pass(c, &c->out, pass_out);
+		break;
+	default:
+		break;
+	}
+}
+
+void relay_way_over(struct chan *c, const char *line)
+{
+	if (c->target != NULL) {
+		ssh_remove_channel_callbacks(c->target, &c->target_cb);
+		ssh_channel_free(c->target);
+		c->target = NULL;
+	}
+	bulk_end(&c->bulk);
+	if (c->state == CHAN_DEAD || c->state == CHAN_ENDING || c->state == CHAN_NEW)
+		return;
+	/* what was not committed never happened for the user either */
+	hold_finish(&c->in);
+	hold_finish(&c->out);
+	chan_refuse(c, line);
+}
+
+void chan_finish(struct chan *c)
+{
+	if (c->target != NULL) {
+		ssh_remove_channel_callbacks(c->target, &c->target_cb);
+		ssh_channel_free(c->target);
+	}
+	if (c->client != NULL) {
+		ssh_remove_channel_callbacks(c->client, &c->client_cb);
+		ssh_channel_free(c->client);
+	}
+	tunnel_destroy(c->tunnel);
+	ssh_message_free(c->start);
+	for (unsigned i = 0; i < c->nenv; i++)
+		free(c->env[i]);
+	free(c->command);
+	hold_finish(&c->in);
+	hold_finish(&c->out);
+	bulk_finish(&c->bulk);
+}

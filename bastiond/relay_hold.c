@@ -1,0 +1,110 @@
+/*
+ * relay_hold.c - see relay_hold.h. A byte queue in one block: items with a small header, consumed from the front.
+ */
+#include "relay_hold.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct item_head {
+	uint64_t seq;
+	uint32_t len;
+	uint32_t kind;
+};
+
+static size_t padded(size_t len)
+{
+	return (len + 7) & ~(size_t)7; /* heads stay aligned */
+}
+
+/* Room for `need` bytes at the tail: moves what is there to the front, or grows. */
+static int make_room(struct hold *h, size_t need)
+{
+	size_t used = h->tail - h->head, cap = h->cap != 0 ? h->cap : 4096;
+	uint8_t *mem;
+
+	if (h->cap - h->tail >= need)
+		return 0;
+	if (used + need > HOLD_MAX)
+		return -1;
+	if (h->cap >= (used + need) * 2) {
+		memmove(h->mem, h->mem + h->head, used);
+	} else {
+		while (cap < (used + need) * 2)
+			cap *= 2;
+		if ((mem = malloc(cap)) == NULL)
+			return -1;
+		if (used != 0)
+			memcpy(mem, h->mem + h->head, used);
+		free(h->mem);
+		h->mem = mem;
+		h->cap = cap;
+	}
+	h->head = 0;
+	h->tail = used;
+	return 0;
+}
+
+int hold_put(struct hold *h, enum hold_kind kind, uint64_t seq, const void *data, size_t len)
+{
+	struct item_head head = { seq, (uint32_t)len, kind };
+
+	if (len > HOLD_MAX || make_room(h, sizeof(head) + padded(len)) != 0)
+		return -1;
+	memcpy(h->mem + h->tail, &head, sizeof(head));
+	if (len != 0)
+		memcpy(h->mem + h->tail + sizeof(head), data, len);
+	h->tail += sizeof(head) + padded(len);
+	if (kind == HOLD_DATA || kind == HOLD_ERR)
+		h->bytes += len;
+	return 0;
+}
+
+bool hold_peek(struct hold *h, struct hold_item *item)
+{
+	struct item_head head;
+
+	if (hold_empty(h))
+		return false;
+	memcpy(&head, h->mem + h->head, sizeof(head));
+	*item = (struct hold_item){ head.seq, (uint32_t)(head.len - h->taken), (enum hold_kind)head.kind,
+		h->mem + h->head + sizeof(head) + h->taken };
+	return true;
+}
+
+void hold_drop(struct hold *h)
+{
+	struct item_head head;
+
+	memcpy(&head, h->mem + h->head, sizeof(head));
+	if (head.kind == HOLD_DATA || head.kind == HOLD_ERR)
+		h->bytes -= head.len - h->taken;
+	h->head += sizeof(head) + padded(head.len);
+	h->taken = 0;
+	if (!hold_empty(h))
+		return;
+	h->head = h->tail = 0;
+	if (h->cap > HOLD_KEEP)
+		hold_finish(h);
+}
+
+void hold_take(struct hold *h, size_t len)
+{
+	struct item_head head;
+
+	memcpy(&head, h->mem + h->head, sizeof(head));
+	if (h->taken + len >= head.len) {
+		hold_drop(h);
+		return;
+	}
+	h->taken += len;
+	h->bytes -= len;
+}
+
+void hold_finish(struct hold *h)
+{
+	if (h->mem != NULL)
+		explicit_bzero(h->mem, h->cap);
+	free(h->mem);
+	*h = (struct hold){ .mem = NULL };
+}

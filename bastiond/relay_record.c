@@ -1,0 +1,126 @@
+/*
+ * relay_record.c - what a channel carries, as events of its way's recording (bastion-record(5)).
+ *
+ * Role: session; called by relay_chan.c before anything may pass. A terminal is kept whole. A channel without one is kept up
+ * to content_limit a direction, then a gap says from where; digests and totals go on to the end, and are put into the
+ * recording every DIGEST_STEP bytes, so that a stalled collector stops the flow there too.
+ */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "session.h"
+
+#define DIGEST_STEP (8U << 20)
+
+static uint64_t put_json(struct chan *c, enum brec_kind kind, json_t *json)
+{
+	char *text = json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
+	uint64_t seq = 0;
+
+	if (text != NULL)
+		seq = way_event(c->way, BREC_META, kind, c->number, text, strlen(text));
+	else
+		way_end(c->way, BREC_END_ERROR, "bastiond: out of memory: session ended");
+	free(text);
+	json_decref(json);
+	return seq;
+}
+
+static void report_file(void *ctx, const char *json)
+{
+	struct chan *c = ctx;
+
+	if (c->way != NULL && c->way->writer != NULL)
+		way_event(c->way, BREC_META, BREC_K_FILE, c->number, json, strlen(json));
+}
+
+uint64_t record_open(struct chan *c)
+{
+	uint64_t seq = put_json(c, BREC_K_OPEN, json_pack("{s:s, s:o, s:b, s:s, s:i, s:i}", "capability", c->capability,
+	    "command", bulk_text(c->command, strlen(c->command)), "pty", c->pty, "term", c->term, "cols", c->cols, "rows", c->rows));
+
+	for (unsigned i = 0; seq != 0 && i < c->nenv; i++)
+		seq = way_event(c->way, BREC_META, BREC_K_ENV, c->number, c->env[i], strlen(c->env[i]));
+	if (seq != 0 && !c->pty &&
+	    bulk_start(&c->bulk, c->way->content_limit, c->capability, c->command, report_file, c) != 0) {
+		way_end(c->way, BREC_END_ERROR, "bastiond: out of memory: session ended");
+		return 0;
+	}
+	return seq;
+}
+
+static uint64_t put_digest(struct chan *c, bool input, bool final)
+{
+	struct bulk_stream *st = input ? &c->bulk.in : &c->bulk.out;
+	char hex[65];
+
+	bulk_digest(st, hex, sizeof(hex));
+	st->marked = st->bytes;
+	return put_json(c, BREC_K_DIGEST, json_pack("{s:s, s:I, s:s, s:b}", "dir", input ? "in" : "out",
+	    "bytes", (json_int_t)st->bytes, "sha256", hex, "final", final));
+}
+
+/* Past the limit only the digests say what passed. Their frames are waited for like content. */
+static uint64_t record_rest(struct chan *c, bool input, uint64_t gap_from)
+{
+	struct bulk_stream *st = input ? &c->bulk.in : &c->bulk.out;
+
+	if (gap_from != UINT64_MAX)
+		return put_json(c, BREC_K_GAP, json_pack("{s:s, s:I}", "dir", input ? "in" : "out",
+		    "from", (json_int_t)gap_from));
+	if (st->bytes - st->marked >= DIGEST_STEP)
+		return put_digest(c, input, false);
+	return brec_writer_seq(c->way->writer);
+}
+
+uint64_t record_data(struct chan *c, enum brec_kind kind, const uint8_t *data, size_t len)
+{
+	bool input = kind == BREC_K_IN;
+	uint64_t gap_from = UINT64_MAX, seq = 0;
+	size_t keep = len;
+
+	*(input ? &c->way->bytes_in : &c->way->bytes_out) += len;
+	if (c->bulk.active)
+		keep = bulk_feed(&c->bulk, input, data, len, &gap_from);
+	if (keep > 0 &&
+	    (seq = way_event(c->way, input ? BREC_INPUT : BREC_OUTPUT, kind, c->number, data, keep)) == 0)
+		return 0;
+	return keep == len ? seq : record_rest(c, input, gap_from);
+}
+
+uint64_t record_exit(struct chan *c, uint32_t status)
+{
+	uint8_t wire[4] = { (uint8_t)(status >> 24), (uint8_t)(status >> 16), (uint8_t)(status >> 8), (uint8_t)status };
+
+	return way_event(c->way, BREC_META, BREC_K_EXIT, c->number, wire, sizeof(wire));
+}
+
+uint64_t record_exit_signal(struct chan *c, const char *signal, bool core)
+{
+	uint8_t wire[40] = { core };
+
+	strncpy((char *)wire + 1, signal, sizeof(wire) - 2);
+	return way_event(c->way, BREC_META, BREC_K_EXIT_SIGNAL, c->number, wire, 1 + strlen(signal));
+}
+
+uint64_t record_eof(struct chan *c, bool from_target)
+{
+	uint8_t dir = from_target;
+
+	return way_event(c->way, BREC_META, BREC_K_EOF, c->number, &dir, 1);
+}
+
+uint64_t record_close(struct chan *c)
+{
+	if (c->close_recorded || c->way->writer == NULL)
+		return brec_writer_seq(c->way->writer);
+	c->close_recorded = true;
+	if (c->bulk.active) {
+		bulk_end(&c->bulk);
+		if (put_digest(c, true, true) == 0 || put_digest(c, false, true) == 0)
+			return 0;
+	}
+	return put_json(c, BREC_K_CLOSE, json_pack("{s:I, s:I}", "in", (json_int_t)c->bulk.in.bytes,
+	    "out", (json_int_t)c->bulk.out.bytes));
+}

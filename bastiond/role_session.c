@@ -1,0 +1,197 @@
+/*
+ * role_session.c - master: everything a session needs is made ready once; each connection is then a fork.
+ *
+ * Role: master, and until session_run() the session. Before it: role_parent.c (accept). After it: session_loop.c.
+ * Master reads nothing but its link to parent; a session inherits the prepared ssh_bind, the warmed libraries and three descriptors.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "drop.h"
+#include "ipc.h"
+#include "log.h"
+#include "roles.h"
+#include "sandbox.h"
+#include "session.h"
+#include "ssh_setup.h"
+
+/* Address space of a session: ways, holds and libssh's buffers fit; a leak or a hostile peer does not. */
+#define SESSION_AS_MAX (1ULL << 30)
+#define SESSION_FDS_MAX 256
+
+struct master {
+	struct config *conf;
+	struct ipc parent;
+	ssh_bind bind;
+	int sigs;		/* signalfd */
+	struct child { uint32_t slot; pid_t pid; } *children;
+	size_t nchildren;
+};
+
+static void limit(int what, rlim_t max)
+{
+	struct rlimit rl = { max, max };
+
+	if (setrlimit(what, &rl) != 0)
+		log_warn("session: setrlimit %d: %s", what, strerror(errno));
+}
+
+/* In the fork: this process is the session from here on. */
+static void session_start(struct master *m, struct ipc_msg *msg) __attribute__((noreturn));
+
+static void session_start(struct master *m, struct ipc_msg *msg)
+{
+	int client = ipc_take_fd(msg, 0), policy = ipc_take_fd(msg, 1), recorder = ipc_take_fd(msg, 2);
+	struct buf start;
+	sigset_t none;
+
+	/* master's end is parent's business: a session that dies is reaped by master */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() == 1)
+		_exit(1);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	log_rename("session");
+	close(m->parent.fd);
+	close(m->sigs);
+#ifndef __SANITIZE_ADDRESS__
+	limit(RLIMIT_AS, SESSION_AS_MAX);
+#endif
+	limit(RLIMIT_NOFILE, SESSION_FDS_MAX);
+	if (sandbox_enter(m->conf, ROLE_SESSION) != 0)
+		_exit(1);
+	buf_init(&start, 512);
+	if (buf_put(&start, msg->body.data + msg->body.off, buf_left(&msg->body)) != 0)
+		_exit(1);
+	session_run(m->conf, m->bind, &start, client, policy, recorder);
+}
+
+static void report_down(struct master *m, uint32_t slot, int status, const struct rusage *ru)
+{
+	struct buf b;
+
+	buf_init(&b, 64);
+	buf_put_u32(&b, (uint32_t)status);
+	buf_put_u64(&b, (uint64_t)(ru->ru_utime.tv_sec + ru->ru_stime.tv_sec) * 1000000 +
+	    (uint64_t)(ru->ru_utime.tv_usec + ru->ru_stime.tv_usec));
+	buf_put_u64(&b, (uint64_t)ru->ru_maxrss);
+	if (ipc_send(&m->parent, MSG_SESSION_DOWN, slot, &b, NULL, 0) != 0)
+		fatal("master: parent is gone: %s", strerror(errno));
+	buf_finish(&b);
+}
+
+static void on_start(struct master *m, struct ipc_msg *msg)
+{
+	struct rusage none = { 0 };
+	struct buf b;
+	pid_t pid;
+
+	if (m->nchildren == m->conf->max_sessions || (pid = fork()) < 0) {
+		log_error("master: cannot start a session: %s",
+		    m->nchildren == m->conf->max_sessions ? "max_sessions reached" : strerror(errno));
+		report_down(m, msg->id, 1 << 8, &none);
+		return;
+	}
+	if (pid == 0)
+		session_start(m, msg);
+	m->children[m->nchildren++] = (struct child){ msg->id, pid };
+	buf_init(&b, 8);
+	buf_put_u32(&b, (uint32_t)pid);
+	if (ipc_send(&m->parent, MSG_SESSION_UP, msg->id, &b, NULL, 0) != 0)
+		fatal("master: parent is gone: %s", strerror(errno));
+	buf_finish(&b);
+}
+
+static void on_stop(struct master *m, uint32_t slot)
+{
+	/* only master reaps, so the pid still is this child's */
+	for (size_t i = 0; i < m->nchildren; i++)
+		if (m->children[i].slot == slot)
+			kill(m->children[i].pid, SIGKILL);
+}
+
+static void reap(struct master *m)
+{
+	struct rusage ru;
+	int status;
+	pid_t pid;
+
+	while ((pid = wait4(-1, &status, WNOHANG, &ru)) > 0)
+		for (size_t i = 0; i < m->nchildren; i++)
+			if (m->children[i].pid == pid) {
+				report_down(m, m->children[i].slot, status, &ru);
+				m->children[i] = m->children[--m->nchildren];
+				break;
+			}
+}
+
+static void read_parent(struct master *m)
+{
+	struct ipc_msg msg;
+	int r;
+
+	while ((r = ipc_recv(&m->parent, &msg)) > 0) {
+		if (msg.type == MSG_SESSION_START)
+			on_start(m, &msg);
+		else
+			on_stop(m, msg.id);
+		ipc_msg_finish(&msg);
+	}
+	if (r < 0)
+		exit(errno == 0 ? 0 : 1);
+}
+
+static void loop(struct master *m)
+{
+	for (;;) {
+		struct pollfd p[2] = {
+			{ .fd = m->parent.fd, .events = POLLIN | (ipc_wants_write(&m->parent) ? POLLOUT : 0) },
+			{ .fd = m->sigs, .events = POLLIN },
+		};
+		struct signalfd_siginfo si;
+
+		if (poll(p, 2, -1) < 0 && errno != EINTR)
+			fatal("master: poll: %s", strerror(errno));
+		while (read(m->sigs, &si, sizeof(si)) == sizeof(si))
+			if (si.ssi_signo == SIGTERM)
+				exit(0);
+		reap(m);
+		read_parent(m);
+		if (ipc_flush(&m->parent) != 0)
+			exit(1);
+	}
+}
+
+int role_session(struct config *conf)
+{
+	struct master m = { .conf = conf };
+	sigset_t set;
+
+	ipc_init(&m.parent, ROLE_FD_PARENT, ROLE_MASTER, ROLE_PARENT);
+	if (ssh_init() != SSH_OK || (m.bind = ssh_setup_bind(conf)) == NULL)
+		return 1;
+	if ((m.children = calloc(conf->max_sessions, sizeof(*m.children))) == NULL)
+		fatal("master: no memory for %u sessions", conf->max_sessions);
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	if ((m.sigs = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)) < 0)
+		fatal("master: signalfd: %s", strerror(errno));
+	/* what libraries open or compute lazily happens here, before the file system and the calls for it are gone */
+	setenv("HOME", "/", 1);
+	if (ssh_setup_warm(m.bind) != 0 || drop_to(conf, ROLE_MASTER) != 0 ||
+	    sandbox_prepare(ROLE_SESSION) != 0 || sandbox_enter(conf, ROLE_MASTER) != 0)
+		return 1;
+	if (ipc_send_empty(&m.parent, MSG_MASTER_READY, 0) != 0)
+		return 1;
+	loop(&m);
+	return 0;
+}

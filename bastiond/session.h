@@ -1,0 +1,285 @@
+/*
+ * session.h - one connection: the structures of the session process, and which file owns which step.
+ *
+ *   role_session.c    master: prepares once, forks one session for each connection
+ *   session_loop.c    the loop: poll, pump the SSH connections, run what became possible
+ *   session_links.c   messages from policy and recorder
+ *   session_authn.c   who is it (authn_state.c decides)
+ *   session_front.c   what an authenticated client asks for: channels and requests on them
+ *   session_words.c   `ssh alice@bastion WORDS`
+ *   session_console.c `ssh alice@bastion` with a terminal
+ *   session_tunnel.c  direct-tcpip of `ssh -J`: the second SSH server inside
+ *   session_way.c     a way to one destination: asked, dialled, recorded, open, ended
+ *   session_target.c  the SSH client towards the target
+ *   relay_*.c         bytes of a channel: held until recorded, then passed on
+ *
+ * Ownership: session owns ways, fronts own channels, a channel names its way. Nothing is freed in a libssh callback:
+ * callbacks only append to holds and set flags; the loop acts on them. The process is the last line of clean-up:
+ * when the client is gone, recordings are closed and it exits.
+ */
+#ifndef BASTION_SESSION_H
+#define BASTION_SESSION_H
+
+#include <libssh/callbacks.h>
+#include <libssh/libssh.h>
+#include <libssh/server.h>
+
+#include "authn_state.h"
+#include "brec_writer.h"
+#include "config.h"
+#include "ipc.h"
+#include "names.h"
+#include "relay_bulk.h"
+#include "relay_hold.h"
+#include "ssh_setup.h"
+#include "words.h"
+
+#define SESSION_WAYS_MAX 16	/* destinations of one connection */
+#define CHAN_ENV_MAX 16		/* environment variables of a channel */
+#define CHAN_COMMAND_MAX 32768
+#define LINE_MAX_LEN 1024	/* a line for the user */
+#define WORDS_REPLY_MAX (4U << 20) /* JSON of one reply */
+
+struct session;
+struct way;
+struct chan;
+
+/* An SSH server connection that a client speaks to: the outer one, or one inside a direct-tcpip channel. */
+struct front {
+	struct session *session;
+	ssh_session ssh;
+	int fd;			/* libssh's end; closed by libssh */
+	struct way *way;	/* where its channels go; NULL: words and console */
+	struct chan *chans;
+	unsigned nchans;
+	bool kex_done, authenticated, gone;
+};
+
+enum chan_state {
+	CHAN_NEW,	/* open on the client's side; pty and env are collected */
+	CHAN_WAITS,	/* started by the client; the way is not open yet */
+	CHAN_ASKED,	/* policy looks at the capability */
+	CHAN_OPENING,	/* the channel at the target is being opened */
+	CHAN_PTY, CHAN_ENV, CHAN_START, /* requests at the target, one after the other */
+	CHAN_LIVE,	/* bytes flow */
+	CHAN_ENDING,	/* what is in `out` goes to the client, then close */
+	CHAN_DEAD	/* to be freed by the loop */
+};
+
+enum chan_kind { CHAN_TARGET, CHAN_WORDS, CHAN_CONSOLE, CHAN_TUNNEL };
+
+struct chan {
+	struct chan *next;
+	struct front *front;
+	struct way *way;		/* CHAN_TARGET: set when started */
+	enum chan_kind kind;
+	enum chan_state state;
+	uint32_t number;		/* inside its way's recording */
+	ssh_channel client, target;	/* the two legs */
+	struct ssh_channel_callbacks_struct client_cb, target_cb;
+	ssh_message start;		/* shell, exec or subsystem request that waits for its answer; owned */
+	int start_type;			/* SSH_CHANNEL_REQUEST_… of it */
+	const char *capability;		/* shell exec sftp scp */
+	char *command;
+	bool pty;
+	char term[64];
+	uint16_t cols, rows;
+	char *env[CHAN_ENV_MAX];	/* NAME=value */
+	unsigned nenv, env_sent;
+	struct hold in, out;		/* towards the target, towards the client */
+	struct bulk bulk;		/* digests and limits of a channel without a terminal */
+	bool client_closed, target_closed;
+	bool client_eof, target_eof;	/* the eof is in the hold */
+	bool target_abandoned;		/* the client reads no more: close towards the target */
+	bool left_in, left_out, left_err; /* a full hold left bytes in libssh's buffer */
+	uint64_t close_deadline_ms;
+	bool eof_queued_in, eof_said_out, eof_queued_out, abandon_sent;
+	bool exit_known, exit_core, close_recorded;
+	uint32_t exit_status;
+	char exit_signal[32];
+	struct tunnel *tunnel;		/* CHAN_TUNNEL */
+	const struct words_word *word;	/* CHAN_WORDS, CHAN_CONSOLE: what policy was asked */
+	bool words_json, words_run;
+	bool from_console;		/* `connect`: the console goes on when the target's channel is over */
+};
+
+enum way_state {
+	WAY_ASKING,	/* policy decides and dials */
+	WAY_LOGIN,	/* the target's SSH is being set up, the recording is being opened */
+	WAY_OPEN,
+	WAY_CLOSING,	/* the close frame is on its way to the collectors */
+	WAY_OVER
+};
+
+enum target_step { TARGET_CONNECT, TARGET_PIN, TARGET_AUTH, TARGET_READY, TARGET_FAILED };
+
+struct way {
+	struct session *session;
+	uint32_t id;
+	enum way_state state;
+	char host[HOST_NAME_MAX_LEN + 1], login[LOGIN_MAX + 1];
+	bool ending;			/* way_end() was called: way_step() takes it down */
+	bool orphan;			/* nobody will ask for it again: the loop frees it when it is over */
+	char line[LINE_MAX_LEN];	/* why it is over, for the user */
+	enum brec_end end;
+	/* the target's leg */
+	ssh_session ssh;
+	ssh_key key;			/* ephemeral */
+	enum target_step step;
+	uint64_t login_deadline_ms;
+	bool managed;			/* login with a lent key, through an agent socket */
+	struct buf pins;		/* list(str key blob) */
+	/* the recording */
+	struct brec_writer *writer;
+	uint8_t recording[BREC_ID_LEN];
+	bool recorded, refused, closed;	/* REC_OPENED, REC_REFUSED, REC_CLOSED came */
+	bool denied;			/* WAY_NO came: policy keeps nothing of this way */
+	bool strict;			/* nothing passes before its frame is durable */
+	uint64_t close_deadline_ms;
+	uint64_t committed;		/* every frame up to this sequence is durable */
+	uint64_t content_limit;
+	uint32_t hold_ms, banner_ms;
+	uint64_t stall_since_ms, stall_seq; /* a hold waits for this commit since; 0: none */
+	bool banner_shown;
+	uint32_t next_channel;
+	uint64_t bytes_in, bytes_out;
+};
+
+struct console;
+struct tunnel;
+
+struct session {
+	const struct config *conf;
+	ssh_bind bind;
+	uint8_t id[16];
+	char peer[64];
+	uint16_t peer_port;
+	struct ipc policy, recorder;
+	struct front outer;
+	char *pinned_name;		/* the first user name, as it came */
+	struct target who;		/* what the client named: user, perhaps login and host */
+	struct authn authn;
+	ssh_message auth_msg;		/* the request that waits for its answer; owned */
+	uint64_t auth_floor_ms, grace_ms; /* deadlines */
+	uint32_t nprompts, attempt;	/* attempt: number of the second factor that runs */
+	struct way *ways[SESSION_WAYS_MAX];
+	uint32_t next_way;
+	uint64_t lease_ms;		/* PING must come before this */
+	bool recorder_up;
+	uint32_t next_request;		/* id of the next WORDS */
+	struct chan *words_owner;	/* channel whose WORDS are with policy */
+	struct buf words_reply;
+	struct console *console;
+	bool agent_asked;		/* the client wants its agent forwarded: said by session_front.c */
+	bool over;
+};
+
+/* session_loop.c: serves one connection to its end, then exits the process. fds: client, policy, recorder. */
+void session_run(const struct config *conf, ssh_bind bind, struct buf *start, int client, int policy, int recorder)
+    __attribute__((noreturn));
+/* Reads and handles what is there on one SSH connection, without blocking. False: the connection is over. */
+bool session_pump(struct session *s, ssh_session ssh, void (*handle)(void *ctx, ssh_message m), void *ctx);
+
+/* session_links.c: all messages that wait. False: the link is over, and with it the session. */
+bool session_policy_read(struct session *s);
+bool session_recorder_read(struct session *s);
+/* An event for the audit trail; kind from approvals/event.h. */
+void session_note(struct session *s, uint32_t way, const char *kind, const char *detail);
+
+/* session_authn.c */
+void session_authn_message(struct session *s, ssh_message m);	/* takes m */
+void session_authn_policy(struct session *s, struct ipc_msg *m);
+/* Answers a held refusal, ends a login that takes too long; ms until the next deadline, -1: none. */
+int session_authn_tick(struct session *s, uint64_t now_ms);
+
+/* session_front.c: messages of an authenticated client. */
+void front_message(void *front, ssh_message m);			/* takes m */
+struct chan *front_chan_create(struct front *f, ssh_channel client, enum chan_kind kind);
+/* Refuses what the channel asked for, or ends it: a line on stderr, an exit status, close. */
+void chan_refuse(struct chan *c, const char *line);
+/* Refuses a forwarding: a line for the user, an event of this kind. */
+void front_refuse_forward(struct front *f, const char *kind, const char *what);
+void front_step(struct front *f);				/* all its channels */
+/* A line for the user: on one channel, on every live one. */
+void chan_say(struct chan *c, const char *line);
+void front_say(struct front *f, const char *line);
+void front_finish(struct front *f);
+
+/* session_tunnel.c */
+bool tunnel_open(struct front *outer, ssh_message m);		/* false: refuse it */
+void tunnel_step(struct chan *c);
+void tunnel_destroy(struct tunnel *t);
+struct front *tunnel_front(struct tunnel *t);
+int tunnel_fd(const struct tunnel *t);
+bool tunnel_reads(const struct tunnel *t);
+bool tunnel_writes(const struct tunnel *t);
+
+/* session_words.c */
+void words_start(struct chan *c);
+void words_policy(struct session *s, struct ipc_msg *m);
+void words_step(struct chan *c);
+/* One line of words for this channel; its answer, or the next prompt, follows. */
+void words_run(struct chan *c, const char *line);
+void words_print(struct chan *c, bool err, const void *text, size_t len);
+void words_env_of(const struct chan *c, struct words_env *env);
+
+/* session_console.c */
+void console_open(struct chan *c);
+void console_policy(struct session *s, struct ipc_msg *m);
+int console_fds(const struct session *s, int *link, int *pty);	/* 0, or -1: there is no console */
+bool console_pty_writes(const struct session *s);
+void console_ready(struct session *s);				/* its link or its pty may be read */
+void console_step(struct chan *c);
+void console_prompt(struct chan *c);				/* asks the worker for the next line */
+void console_word(struct chan *c, const char *path, const char *json); /* connect, exit */
+void console_resize(struct chan *c);
+/* A channel that `connect` lent to a target is the console's again. */
+void console_return(struct chan *c);
+void console_destroy(struct session *s);
+
+/* session_way.c */
+struct way *way_create(struct session *s, const char *host, const char *login);	/* NULL: too many, or no memory */
+struct way *way_find(struct session *s, uint32_t id);
+void way_policy(struct way *w, struct ipc_msg *m);
+void way_recorder(struct way *w, struct ipc_msg *m);
+void way_step(struct way *w);
+/* Sends the frame that is being filled. After everything else in a turn. */
+void way_flush(struct way *w);
+/* A line for the user on each of its channels. */
+void way_say(struct way *w, const char *line);
+struct chan *way_chan(struct way *w, uint32_t number);
+/* May what this sequence holds pass? */
+static inline bool way_passes(const struct way *w, uint64_t seq) { return seq <= w->committed || !w->strict; }
+/* Ends the way and its channels, with a line for the user. */
+void way_end(struct way *w, enum brec_end end, const char *line);
+int way_tick(struct way *w, uint64_t now_ms);			/* ms until the next deadline, -1: none */
+void way_destroy(struct way *w);
+/* Sequence to wait for after recording an event; 0: the recording broke, the way is over. */
+uint64_t way_event(struct way *w, enum brec_stream stream, enum brec_kind kind, uint32_t channel, const void *data,
+    size_t len);
+
+/* session_target.c */
+int target_start(struct way *w, int fd, const uint8_t *cert, size_t cert_len, int agent_fd);
+void target_step(struct way *w);
+void target_message(void *way, ssh_message m);
+
+/* relay_chan.c, relay_record.c: a channel between its two legs. */
+void relay_start(struct chan *c);	/* the way is open: ask policy for the capability */
+void relay_allowed(struct chan *c);	/* policy said yes */
+void relay_step(struct chan *c);
+/* Tunnel, console, words: what libssh holds back comes in, what is held goes to the client; nothing is recorded. */
+void relay_raw_step(struct chan *c);
+void relay_client_callbacks(struct chan *c);
+void chan_finish(struct chan *c);
+/* Its way is over: the channel at the target is closed, what was said to the client still goes out. */
+void relay_way_over(struct chan *c, const char *line);
+
+/* relay_record.c: what a channel carries becomes events. Each returns the sequence to wait for; 0: the way is over. */
+uint64_t record_open(struct chan *c);
+uint64_t record_data(struct chan *c, enum brec_kind kind, const uint8_t *data, size_t len);
+uint64_t record_exit(struct chan *c, uint32_t status);
+uint64_t record_exit_signal(struct chan *c, const char *signal, bool core);
+uint64_t record_eof(struct chan *c, bool from_target);
+uint64_t record_close(struct chan *c);
+
+#endif

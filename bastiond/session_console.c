@@ -1,0 +1,285 @@
+/*
+ * session_console.c - `ssh alice@bastion` with a terminal: a prompt, the words, and `connect`.
+ *
+ * Role: session. The lines are edited by a console worker (worker_console.c: libedit on a pty of its own); this process
+ * carries the bytes between the client's channel and that pty, and runs each finished line through session_words.c. While
+ * `connect` lasts, the channel belongs to relay_chan.c and the worker waits.
+ */
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "session.h"
+#include "words.h"
+
+#define PTY_READ 4096
+
+struct console {
+	struct ipc link;
+	int pty;
+	struct chan *chan;
+	bool prompted;		/* a LINE_ASK is out */
+};
+
+void console_open(struct chan *c)
+{
+	struct session *s = c->front->session;
+	struct buf b;
+
+	if (s->console != NULL) {
+		chan_refuse(c, "bastiond: one console a connection; open another ssh");
+		return;
+	}
+	if ((s->console = calloc(1, sizeof(*s->console))) == NULL) {
+		s->over = true;
+		return;
+	}
+	s->console->link.fd = s->console->pty = -1;
+	s->console->chan = c;
+	buf_init(&b, 128);
+	buf_put_cstring(&b, c->term);
+	buf_put_u16(&b, c->cols);
+	buf_put_u16(&b, c->rows);
+	if (ipc_send(&s->policy, MSG_CONSOLE_ASK, 0, &b, NULL, 0) != 0)
+		s->over = true;
+	buf_finish(&b);
+}
+
+void console_policy(struct session *s, struct ipc_msg *m)
+{
+	struct console *con = s->console;
+	bool ok = buf_get_u8(&m->body) != 0;
+	char line[512];
+
+	buf_get_cstring(&m->body, line, sizeof(line));
+	if (con == NULL || con->chan == NULL)
+		return;
+	if (!ok || m->nfds != 2) {
+		chan_refuse(con->chan, line);
+		return;
+	}
+	ipc_init(&con->link, ipc_take_fd(m, 0), ROLE_SESSION, ROLE_CONSOLE);
+	con->pty = ipc_take_fd(m, 1);
+	console_prompt(con->chan);
+}
+
+int console_fds(const struct session *s, int *link, int *pty)
+{
+	if (s->console == NULL || s->console->pty < 0)
+		return -1;
+	*link = s->console->link.fd;
+	*pty = s->console->pty;
+	return 0;
+}
+
+bool console_pty_writes(const struct session *s)
+{
+	struct chan *c = s->console->chan;
+
+	return c != NULL && c->kind == CHAN_CONSOLE && !hold_empty(&c->in);
+}
+
+void console_resize(struct chan *c)
+{
+	struct console *con = c->front->session->console;
+	struct winsize ws = { .ws_col = c->cols, .ws_row = c->rows };
+
+	if (con != NULL && con->pty >= 0 && ioctl(con->pty, TIOCSWINSZ, &ws) != 0)
+		log_warn("console: TIOCSWINSZ: %s", strerror(errno));
+}
+
+/* list(str completion line), one for each word */
+static void put_completions(struct chan *c, struct buf *b)
+{
+	struct words_env env;
+	struct buf text;
+	const char *p, *end, *nl;
+	uint32_t n = 0;
+
+	words_env_of(c, &env);
+	buf_init(&text, 32768);
+	words_completions(&env, &text);
+	p = (const char *)text.data;
+	end = p + text.len;
+	for (const char *q = p; q < end; q++)
+		n += *q == '\n';
+	buf_put_u32(b, n);
+	for (; p < end && (nl = memchr(p, '\n', (size_t)(end - p))) != NULL; p = nl + 1)
+		buf_put_string(b, p, (size_t)(nl - p));
+	buf_finish(&text);
+}
+
+void console_prompt(struct chan *c)
+{
+	struct session *s = c->front->session;
+	struct buf b;
+
+	if (s->console == NULL || s->console->pty < 0 || s->console->prompted)
+		return;
+	buf_init(&b, 65536);
+	buf_put_cstring(&b, "bastion> ");
+	put_completions(c, &b);
+	if (ipc_send(&s->console->link, MSG_LINE_ASK, 0, &b, NULL, 0) != 0)
+		c->state = CHAN_DEAD;
+	s->console->prompted = true;
+	buf_finish(&b);
+}
+
+static void console_end(struct chan *c)
+{
+	uint32_t status = 0;
+
+	hold_put(&c->out, HOLD_EXIT, 0, &status, sizeof(status));
+	if (hold_put(&c->out, HOLD_CLOSE, 0, NULL, 0) != 0)
+		c->state = CHAN_DEAD;
+}
+
+/* `connect HOST [as LOGIN]`: the channel becomes a target's, and comes back by console_return(). */
+static void connect_to(struct chan *c, const char *host, const char *login)
+{
+	struct way *w = way_create(c->front->session, host, login);
+
+	if (w == NULL) {
+		static const char text[] = "too many destinations on this connection\n";
+
+		words_print(c, true, text, sizeof(text) - 1);
+		console_prompt(c);
+		return;
+	}
+	c->way = w;
+	c->kind = CHAN_TARGET;
+	c->from_console = true;
+	c->capability = "shell";
+	c->state = CHAN_WAITS;
+	relay_start(c);
+}
+
+void console_word(struct chan *c, const char *path, const char *json)
+{
+	json_t *call, *args;
+	const char *host, *login;
+
+	if (strcmp(path, "connect") != 0) {
+		console_end(c);
+		return;
+	}
+	call = json_loads(json, 0, NULL);
+	args = json_object_get(call, "args");
+	host = json_string_value(json_object_get(args, "host"));
+	login = json_string_value(json_object_get(args, "login"));
+	if (host != NULL)
+		connect_to(c, host, login != NULL ? login : "");
+	else
+		console_prompt(c);
+	json_decref(call);
+}
+
+void console_return(struct chan *c)
+{
+	struct hold in = c->in, out = c->out;
+
+	if (c->target != NULL) {
+		ssh_remove_channel_callbacks(c->target, &c->target_cb);
+		ssh_channel_free(c->target);
+		c->target = NULL;
+	}
+	bulk_finish(&c->bulk);
+	way_end(c->way, BREC_END_NORMAL, "");
+	c->way->orphan = true;
+	c->way = NULL;
+	c->kind = CHAN_CONSOLE;
+	c->state = CHAN_LIVE;
+	c->from_console = c->target_eof = c->target_closed = c->target_abandoned = c->abandon_sent = false;
+	c->eof_said_out = c->eof_queued_out = c->exit_known = c->close_recorded = false;
+	c->in = in;
+	c->out = out;
+	console_resize(c);
+	words_print(c, false, "\n", 1);
+	console_prompt(c);
+}
+
+/* A line came, or the worker is gone. */
+static void read_link(struct session *s, struct console *con)
+{
+	struct ipc_msg m;
+	char line[4200];
+	bool eof;
+	int r;
+
+	if ((r = ipc_recv(&con->link, &m)) == 0)
+		return;
+	eof = r < 0 || buf_get_u8(&m.body) != 0;
+	if (r < 0 || buf_get_cstring(&m.body, line, sizeof(line)) != 0)
+		eof = true;
+	if (r > 0)
+		ipc_msg_finish(&m);
+	con->prompted = false;
+	if (con->chan == NULL) {
+		console_destroy(s);
+		return;
+	}
+	if (eof) {
+		console_end(con->chan);
+		console_destroy(s);
+	} else {
+		words_run(con->chan, line);
+	}
+}
+
+/* pty → client, as far as the hold takes it. */
+static void read_pty(struct console *con)
+{
+	uint8_t data[PTY_READ];
+	ssize_t n;
+
+	while (con->chan != NULL && !hold_full(&con->chan->out) && (n = read(con->pty, data, sizeof(data))) > 0)
+		if (con->chan->kind == CHAN_CONSOLE)
+			hold_put(&con->chan->out, HOLD_DATA, 0, data, (size_t)n);
+}
+
+void console_ready(struct session *s)
+{
+	/* first what the worker showed, then the line that it ended: they stay in order */
+	read_pty(s->console);
+	if (s->words_owner == NULL)
+		read_link(s, s->console);
+}
+
+void console_step(struct chan *c)
+{
+	struct session *s = c->front->session;
+	struct hold_item it;
+
+	if (c->state == CHAN_DEAD) {
+		console_destroy(s);
+		return;
+	}
+	while (s->console != NULL && s->console->pty >= 0 && hold_peek(&c->in, &it)) {
+		ssize_t n = write(s->console->pty, it.data, it.len);
+
+		if (n <= 0)
+			break;
+		hold_take(&c->in, (size_t)n);
+	}
+	if (c->client_eof)
+		console_end(c);
+}
+
+void console_destroy(struct session *s)
+{
+	struct console *con = s->console;
+
+	if (con == NULL)
+		return;
+	ipc_finish(&con->link);
+	if (con->pty >= 0)
+		close(con->pty);
+	free(con);
+	s->console = NULL;
+}

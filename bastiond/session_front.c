@@ -1,0 +1,347 @@
+/*
+ * session_front.c - what a logged-in client asks of its SSH server: channels, and requests on them. An allow-list.
+ *
+ * Role: session. Before it: session_authn.c, or session_tunnel.c for the inner server. After it: relay_chan.c,
+ * session_words.c. What is not listed here is refused, with a line and an event where a user would wonder.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "escape.h"
+#include "log.h"
+#include "session.h"
+
+static struct chan *find_chan(struct front *f, ssh_channel client)
+{
+	for (struct chan *c = f->chans; c != NULL; c = c->next)
+		if (c->client == client)
+			return c;
+	return NULL;
+}
+
+/* Counts over all fronts of the connection: the limit is the connection's. */
+static unsigned count_chans(const struct session *s)
+{
+	unsigned n = s->outer.nchans;
+
+	for (struct chan *c = s->outer.chans; c != NULL; c = c->next)
+		if (c->tunnel != NULL)
+			n += tunnel_front(c->tunnel)->nchans;
+	return n;
+}
+
+struct chan *front_chan_create(struct front *f, ssh_channel client, enum chan_kind kind)
+{
+	struct chan *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	c->front = f;
+	c->kind = kind;
+	c->state = CHAN_NEW;
+	c->client = client;
+	c->next = f->chans;
+	f->chans = c;
+	f->nchans++;
+	relay_client_callbacks(c);
+	return c;
+}
+
+void chan_say(struct chan *c, const char *line)
+{
+	char text[LINE_MAX_LEN + 8], safe[LINE_MAX_LEN];
+
+	if (line[0] == '\0' || c->state == CHAN_DEAD || c->state == CHAN_NEW || c->client_closed)
+		return;
+	esc_text(safe, sizeof(safe), line, strlen(line));
+	snprintf(text, sizeof(text), "%s%s\r\n", c->pty ? "\r\n" : "", safe);
+	/* a client that does not read must not keep its session: what does not fit is lost, the end is not */
+	if (ssh_channel_window_size(c->client) >= strlen(text))
+		ssh_channel_write_stderr(c->client, text, (uint32_t)strlen(text));
+}
+
+void front_say(struct front *f, const char *line)
+{
+	if (!f->authenticated || f->gone)
+		return;
+	for (struct chan *c = f->chans; c != NULL; c = c->next) {
+		if (c->tunnel != NULL)
+			front_say(tunnel_front(c->tunnel), line);
+		else
+			chan_say(c, line);
+	}
+}
+
+void front_refuse_forward(struct front *f, const char *kind, const char *what)
+{
+	char line[256];
+
+	snprintf(line, sizeof(line), "bastiond: %s is refused: no grant allows it", what);
+	session_note(f->session, f->way != NULL ? f->way->id : 0, kind, what);
+	log_info("%s: %s: %s refused", f->session->peer, f->session->who.user, what);
+	front_say(f, line);
+}
+
+static void open_session(struct front *f, ssh_message m)
+{
+	struct session *s = f->session;
+	ssh_channel client;
+
+	if (count_chans(s) >= s->conf->max_channels ||
+	    (client = ssh_message_channel_request_open_reply_accept(m)) == NULL) {
+		log_warn("%s: max_channels reached", s->peer);
+		ssh_message_reply_default(m);
+		return;
+	}
+	if (front_chan_create(f, client, f->way != NULL ? CHAN_TARGET : CHAN_WORDS) == NULL) {
+		ssh_channel_close(client);
+		ssh_channel_free(client);
+	}
+}
+
+static void on_open(struct front *f, ssh_message m)
+{
+	char what[200], host[128];
+	const char *dest;
+
+	switch (ssh_message_subtype(m)) {
+	case SSH_CHANNEL_SESSION:
+		open_session(f, m);
+		return;
+	case SSH_CHANNEL_DIRECT_TCPIP:
+		if (f == &f->session->outer && f->way == NULL && tunnel_open(f, m))
+			return;
+		dest = ssh_message_channel_request_open_destination(m);
+		esc_text(host, sizeof(host), dest != NULL ? dest : "", dest != NULL ? strlen(dest) : 0);
+		snprintf(what, sizeof(what), "port forwarding to %s:%d", host,
+		    ssh_message_channel_request_open_destination_port(m));
+		front_refuse_forward(f, "forward.refused", what);
+		break;
+	case SSH_CHANNEL_X11:
+		front_refuse_forward(f, "x11.refused", "X11 forwarding");
+		break;
+	default:
+		front_refuse_forward(f, "streamlocal.refused", "forwarding of sockets and tunnels");
+	}
+	ssh_message_reply_default(m);
+}
+
+static const char *const env_allowed[] = { "LANG", "LC_*", "TERM", "COLORTERM", NULL };
+
+static bool env_is_allowed(const char *name)
+{
+	for (size_t i = 0; env_allowed[i] != NULL; i++) {
+		size_t n = strlen(env_allowed[i]);
+
+		if (env_allowed[i][n - 1] == '*' ? strncmp(env_allowed[i], name, n - 1) == 0 :
+		    strcmp(env_allowed[i], name) == 0)
+			return strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789") == strlen(name);
+	}
+	return false;
+}
+
+static bool take_env(struct chan *c, ssh_message m)
+{
+	const char *name = ssh_message_channel_request_env_name(m), *value = ssh_message_channel_request_env_value(m);
+	char text[512];
+
+	if (c->state != CHAN_NEW || name == NULL || value == NULL || c->nenv == CHAN_ENV_MAX || !env_is_allowed(name))
+		return false;
+	/* locales are plain words: what a shell or a terminal could stumble over does not pass */
+	if (strspn(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._@:=+-") != strlen(value) ||
+	    snprintf(text, sizeof(text), "%s=%s", name, value) >= (int)sizeof(text))
+		return false;
+	if ((c->env[c->nenv] = strdup(text)) == NULL)
+		return false;
+	c->nenv++;
+	return true;
+}
+
+static uint16_t clamp16(int v)
+{
+	return v < 0 ? 0 : v > 4096 ? 4096 : (uint16_t)v;
+}
+
+static bool take_pty(struct chan *c, ssh_message m)
+{
+	const char *term = ssh_message_channel_request_pty_term(m);
+
+	if (c->state != CHAN_NEW || c->pty)
+		return false;
+	if (term == NULL || strlen(term) >= sizeof(c->term) ||
+	    strspn(term, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._+-") != strlen(term))
+		term = "dumb";
+	strcpy(c->term, term);
+	c->cols = clamp16(ssh_message_channel_request_pty_width(m));
+	c->rows = clamp16(ssh_message_channel_request_pty_height(m));
+	c->pty = true;
+	return true;
+}
+
+static void take_resize(struct chan *c, ssh_message m)
+{
+	uint16_t size[2] = {
+		clamp16(ssh_message_channel_request_pty_width(m)), clamp16(ssh_message_channel_request_pty_height(m)),
+	};
+	uint8_t wire[4] = { (uint8_t)(size[0] >> 8), (uint8_t)size[0], (uint8_t)(size[1] >> 8), (uint8_t)size[1] };
+	uint64_t seq;
+
+	if (!c->pty)
+		return;
+	c->cols = size[0];
+	c->rows = size[1];
+	if (c->kind == CHAN_CONSOLE)
+		console_resize(c);
+	if (c->state != CHAN_LIVE || c->way == NULL)
+		return;
+	seq = way_event(c->way, BREC_META, BREC_K_RESIZE, c->number, wire, sizeof(wire));
+	if (seq == 0 || hold_put(&c->in, HOLD_RESIZE, seq, size, sizeof(size)) != 0)
+		way_end(c->way, BREC_END_ERROR, "bastiond: out of memory");
+}
+
+/* shell, exec, subsystem: what the channel is for. Takes m when it must wait for its answer. */
+static bool take_start(struct chan *c, ssh_message m, int type)
+{
+	const char *text = type == SSH_CHANNEL_REQUEST_EXEC ? ssh_message_channel_request_command(m) :
+	    type == SSH_CHANNEL_REQUEST_SUBSYSTEM ? ssh_message_channel_request_subsystem(m) : "";
+
+	if (c->state != CHAN_NEW || text == NULL || strlen(text) > CHAN_COMMAND_MAX ||
+	    (c->command = strdup(text)) == NULL)
+		return false;
+	if (type == SSH_CHANNEL_REQUEST_SUBSYSTEM && strcmp(text, "sftp") != 0)
+		return false;
+	c->capability = type == SSH_CHANNEL_REQUEST_SHELL ? "shell" :
+	    type == SSH_CHANNEL_REQUEST_SUBSYSTEM ? "sftp" : command_capability(text);
+	c->start_type = type;
+	c->start = m;
+	c->state = CHAN_WAITS;
+	if (c->kind == CHAN_WORDS)
+		words_start(c);
+	else
+		relay_start(c);
+	return true;
+}
+
+/*
+ * A request that libssh has no name for. Without a terminal it is taken as eow@openssh.com: the client's
+ * reader is gone, `ssh host yes | head -1`. The only way to tell the target is to close the channel there.
+ */
+static void on_unknown(struct chan *c)
+{
+	if (c->state == CHAN_LIVE && !c->pty)
+		c->target_abandoned = true;
+}
+
+static void on_request(struct front *f, ssh_message m)
+{
+	struct chan *c = find_chan(f, ssh_message_channel_request_channel(m));
+	int type = ssh_message_subtype(m);
+	bool ok = false;
+
+	if (c == NULL || c->state == CHAN_DEAD || c->kind == CHAN_TUNNEL)
+		type = SSH_CHANNEL_REQUEST_UNKNOWN;
+	switch (type) {
+	case SSH_CHANNEL_REQUEST_PTY:
+		ok = take_pty(c, m);
+		break;
+	case SSH_CHANNEL_REQUEST_ENV:
+		ok = take_env(c, m);
+		break;
+	case SSH_CHANNEL_REQUEST_WINDOW_CHANGE:
+		take_resize(c, m);
+		ok = true;
+		break;
+	case SSH_CHANNEL_REQUEST_SHELL:
+	case SSH_CHANNEL_REQUEST_EXEC:
+	case SSH_CHANNEL_REQUEST_SUBSYSTEM:
+		if (take_start(c, m, type))
+			return; /* owned by the channel now */
+		break;
+	case SSH_CHANNEL_REQUEST_X11:
+		front_refuse_forward(f, "x11.refused", "X11 forwarding");
+		break;
+	default:
+		if (c != NULL)
+			on_unknown(c);
+	}
+	if (ok)
+		ssh_message_channel_request_reply_success(m);
+	else
+		ssh_message_reply_default(m);
+	ssh_message_free(m);
+}
+
+void front_message(void *front, ssh_message m)
+{
+	struct front *f = front;
+
+	switch (ssh_message_type(m)) {
+	case SSH_REQUEST_CHANNEL:
+		on_request(f, m);
+		return;
+	case SSH_REQUEST_CHANNEL_OPEN:
+		on_open(f, m);
+		break;
+	case SSH_REQUEST_GLOBAL:
+		front_refuse_forward(f, "forward.refused", "remote port forwarding");
+		ssh_message_reply_default(m);
+		break;
+	default:
+		/* authentication after success is ignored (RFC 4252 5.1); services after it do not exist */
+		if (ssh_message_type(m) != SSH_REQUEST_AUTH)
+			ssh_message_reply_default(m);
+	}
+	ssh_message_free(m);
+}
+
+void chan_refuse(struct chan *c, const char *line)
+{
+	char text[LINE_MAX_LEN + 4];
+	uint32_t status = 255; /* what ssh itself says of a connection that failed */
+	size_t n;
+
+	if (c->start != NULL) {
+		ssh_message_channel_request_reply_success(c->start); /* so that the line below is shown */
+		ssh_message_free(c->start);
+		c->start = NULL;
+	}
+	n = esc_text(text, sizeof(text) - 3, line, strlen(line));
+	memcpy(text + n, "\r\n", 3);
+	if (hold_put(&c->out, HOLD_ERR, 0, text, n + 2) != 0 ||
+	    hold_put(&c->out, HOLD_EXIT, 0, &status, sizeof(status)) != 0 ||
+	    hold_put(&c->out, HOLD_CLOSE, 0, NULL, 0) != 0)
+		c->state = CHAN_DEAD;
+	else
+		c->state = CHAN_ENDING;
+}
+
+void front_step(struct front *f)
+{
+	struct chan **at = &f->chans, *c;
+
+	while ((c = *at) != NULL) {
+		if (c->kind == CHAN_TUNNEL)
+			front_step(tunnel_front(c->tunnel));
+		else if (c->kind == CHAN_CONSOLE || (c->kind == CHAN_WORDS && c->state != CHAN_ENDING))
+			words_step(c);
+		else
+			relay_step(c);
+		if (c->state == CHAN_DEAD) {
+			*at = c->next;
+			f->nchans--;
+			chan_finish(c);
+			free(c);
+		} else {
+			at = &c->next;
+		}
+	}
+}
+
+void front_finish(struct front *f)
+{
+	if (f->ssh != NULL && ssh_is_connected(f->ssh)) {
+		ssh_blocking_flush(f->ssh, 200);
+		ssh_disconnect(f->ssh);
+	}
+}

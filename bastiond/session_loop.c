@@ -1,0 +1,291 @@
+/*
+ * session_loop.c - the loop of one connection: wait, pump the SSH connections, let every part do what became possible.
+ *
+ * Role: session. Before it: role_session.c (the fork). It calls the steps in the order in which a byte passes them:
+ * messages from policy and recorder, the outer connection, tunnels, ways, channels; then the recordings are flushed.
+ * No part blocks, none is called from inside a libssh callback.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "log.h"
+#include "session.h"
+#include "ssh_setup.h"
+
+/* outer, policy, recorder, console link and pty, and for each way its target and a tunnel's two ends */
+#define POLL_MAX (5 + 3 * SESSION_WAYS_MAX)
+#define PUMP_MAX 64	/* reads of one SSH connection in a turn: the others get theirs */
+
+bool session_pump(struct session *s, ssh_session ssh, void (*handle)(void *ctx, ssh_message m), void *ctx)
+{
+	for (int i = 0; i < PUMP_MAX; i++) {
+		struct pollfd p = { .fd = ssh_get_fd(ssh), .events = POLLIN };
+		ssh_message m;
+
+		/* reads once, without blocking; a message that waited comes before anything is read */
+		while ((m = ssh_message_get(ssh)) != NULL)
+			handle(ctx, m);
+		if ((ssh_get_status(ssh) & (SSH_CLOSED | SSH_CLOSED_ERROR)) != 0 || !ssh_is_connected(ssh))
+			return false;
+		if (s->over || poll(&p, 1, 0) <= 0)
+			break;
+	}
+	return true;
+}
+
+/* The outer connection: key exchange, then authentication, then channels. */
+static void outer_step(struct session *s, bool readable)
+{
+	struct front *f = &s->outer;
+
+	if (!f->kex_done) {
+		int r = ssh_handle_key_exchange(f->ssh);
+
+		if (r == SSH_ERROR) {
+			log_info("%s: key exchange failed: %s", s->peer, ssh_get_error(f->ssh));
+			f->gone = true;
+		}
+		f->kex_done = r == SSH_OK;
+		return;
+	}
+	if (!f->authenticated) {
+		/* one request at a time: the next is not read before this one is answered */
+		while (authn_listens(&s->authn) && !s->over && !f->authenticated) {
+			ssh_message m = ssh_message_get(f->ssh);
+
+			if (m == NULL) {
+				if (!ssh_is_connected(f->ssh))
+					f->gone = true;
+				break;
+			}
+			session_authn_message(s, m);
+		}
+		return;
+	}
+	if (readable && !session_pump(s, f->ssh, front_message, f))
+		f->gone = true;
+	if (s->agent_asked) {
+		s->agent_asked = false;
+		front_refuse_forward(f, "agent.refused", "agent forwarding");
+	}
+}
+
+static short ssh_events(ssh_session ssh)
+{
+	return (short)(POLLIN | ((ssh_get_poll_flags(ssh) & SSH_WRITE_PENDING) != 0 ? POLLOUT : 0));
+}
+
+static short link_events(const struct ipc *c)
+{
+	return (short)(POLLIN | (ipc_wants_write(c) ? POLLOUT : 0));
+}
+
+struct poll_set {
+	struct pollfd p[POLL_MAX];
+	nfds_t n;
+	int outer, policy, recorder, console_link, console_pty; /* places in p, -1: not there */
+};
+
+static int add(struct poll_set *ps, int fd, short events)
+{
+	if (fd < 0 || ps->n == POLL_MAX)
+		return -1;
+	ps->p[ps->n] = (struct pollfd){ .fd = fd, .events = events };
+	return (int)ps->n++;
+}
+
+static void collect(struct session *s, struct poll_set *ps)
+{
+	int link, pty;
+
+	ps->n = 0;
+	/* while a login request waits for its answer nothing is read; that the client left still shows */
+	ps->outer = add(ps, s->outer.fd, s->outer.kex_done && !s->outer.authenticated && !authn_listens(&s->authn) ?
+	    POLLRDHUP : ssh_events(s->outer.ssh));
+	ps->policy = add(ps, s->policy.fd, link_events(&s->policy));
+	ps->recorder = add(ps, s->recorder.fd, link_events(&s->recorder));
+	ps->console_link = ps->console_pty = -1;
+	if (console_fds(s, &link, &pty) == 0) {
+		ps->console_link = add(ps, link, POLLIN);
+		ps->console_pty = add(ps, pty, (short)(POLLIN | (console_pty_writes(s) ? POLLOUT : 0)));
+	}
+	for (size_t i = 0; i < SESSION_WAYS_MAX; i++)
+		if (s->ways[i] != NULL && s->ways[i]->ssh != NULL)
+			add(ps, ssh_get_fd(s->ways[i]->ssh), ssh_events(s->ways[i]->ssh));
+	for (struct chan *c = s->outer.chans; c != NULL; c = c->next)
+		if (c->tunnel != NULL) {
+			add(ps, tunnel_fd(c->tunnel), (short)((tunnel_reads(c->tunnel) ? POLLIN : 0) |
+			    (tunnel_writes(c->tunnel) ? POLLOUT : 0)));
+			if (!tunnel_front(c->tunnel)->gone)
+				add(ps, tunnel_front(c->tunnel)->fd, ssh_events(tunnel_front(c->tunnel)->ssh));
+		}
+}
+
+static int sooner(int a, int b)
+{
+	return a < 0 ? b : b < 0 ? a : a < b ? a : b;
+}
+
+/* Deadlines: acts on those that passed; ms until the next. */
+static int tick(struct session *s)
+{
+	uint64_t now = clock_mono_ms();
+	int next = session_authn_tick(s, now);
+
+	if (now >= s->lease_ms) {
+		log_error("%s: policy is silent: lease over", s->peer);
+		front_say(&s->outer, "bastiond: the access service does not answer: session ended");
+		s->over = true;
+	}
+	next = sooner(next, s->over ? 0 : (int)(s->lease_ms - now));
+	for (size_t i = 0; i < SESSION_WAYS_MAX; i++)
+		if (s->ways[i] != NULL)
+			next = sooner(next, way_tick(s->ways[i], now));
+	return next;
+}
+
+/* Everything that may go on goes on; nothing here waits. */
+static void steps(struct session *s, bool outer_readable)
+{
+	outer_step(s, outer_readable);
+	for (struct chan *c = s->outer.chans; c != NULL; c = c->next)
+		if (c->tunnel != NULL)
+			tunnel_step(c);
+	for (size_t i = 0; i < SESSION_WAYS_MAX; i++)
+		if (s->ways[i] != NULL)
+			way_step(s->ways[i]);
+	front_step(&s->outer);
+	for (size_t i = 0; i < SESSION_WAYS_MAX; i++) {
+		if (s->ways[i] == NULL)
+			continue;
+		way_flush(s->ways[i]);
+		if (s->ways[i]->state == WAY_OVER && s->ways[i]->orphan) {
+			way_destroy(s->ways[i]);
+			s->ways[i] = NULL;
+		}
+	}
+}
+
+static bool hit(const struct poll_set *ps, int place)
+{
+	return place >= 0 && ps->p[place].revents != 0;
+}
+
+static void turn(struct session *s)
+{
+	struct poll_set ps;
+	int timeout = tick(s);
+	bool outer;
+
+	if (s->over)
+		return;
+	collect(s, &ps);
+	if (poll(ps.p, ps.n, timeout) < 0 && errno != EINTR)
+		fatal("session: poll: %s", strerror(errno));
+	outer = hit(&ps, ps.outer);
+	if (outer && (ps.p[ps.outer].revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0 && !s->outer.authenticated &&
+	    !authn_listens(&s->authn))
+		s->outer.gone = true;
+	if ((hit(&ps, ps.policy) && !session_policy_read(s)) || ipc_flush(&s->policy) != 0) {
+		front_say(&s->outer, "bastiond: the access service went away: session ended");
+		s->over = true;
+	}
+	if ((hit(&ps, ps.recorder) && !session_recorder_read(s)) || ipc_flush(&s->recorder) != 0) {
+		front_say(&s->outer, "bastiond: the recorder went away: session ended");
+		s->over = true;
+	}
+	if (hit(&ps, ps.console_link) || hit(&ps, ps.console_pty))
+		console_ready(s);
+	steps(s, outer);
+}
+
+/* The client is gone, or the session must end: recordings are closed, as far as their collectors let them be. */
+static void wind_up(struct session *s)
+{
+	uint64_t deadline = clock_mono_ms() + 3000;
+
+	for (size_t i = 0; i < SESSION_WAYS_MAX; i++)
+		if (s->ways[i] != NULL)
+			way_end(s->ways[i], BREC_END_NORMAL, "");
+	for (;;) {
+		struct pollfd p[2] = {
+			{ .fd = s->recorder.fd, .events = link_events(&s->recorder) },
+			{ .fd = s->policy.fd, .events = link_events(&s->policy) },
+		};
+		uint64_t now = clock_mono_ms();
+		bool open = ipc_wants_write(&s->policy);
+
+		for (size_t i = 0; i < SESSION_WAYS_MAX; i++)
+			if (s->ways[i] != NULL) {
+				way_step(s->ways[i]);
+				open = open || s->ways[i]->state != WAY_OVER;
+			}
+		if (!open || now >= deadline)
+			return;
+		if (poll(p, 2, (int)(deadline - now)) < 0 && errno != EINTR)
+			return;
+		if (!session_recorder_read(s) || ipc_flush(&s->recorder) != 0 || !session_policy_read(s) ||
+		    ipc_flush(&s->policy) != 0)
+			return;
+	}
+}
+
+static int read_start(struct session *s, struct buf *start)
+{
+	buf_get_copy(start, s->id, sizeof(s->id));
+	buf_get_cstring(start, s->peer, sizeof(s->peer));
+	s->peer_port = buf_get_u16(start);
+	return buf_ok(start) ? 0 : -1;
+}
+
+/*
+ * libssh answers auth-agent-req@openssh.com by itself, with a failure, and tells nobody but its log. The log is
+ * the only place to learn that a user expects an agent at the other end.
+ */
+static void on_ssh_log(int priority, const char *function, const char *text, void *arg)
+{
+	struct session *s = arg;
+
+	(void)priority;
+	(void)function;
+	if (strstr(text, "Received an auth-agent-req request") != NULL)
+		s->agent_asked = true;
+}
+
+void session_run(const struct config *conf, ssh_bind bind, struct buf *start, int client, int policy, int recorder)
+{
+	static struct session s;
+
+	s.conf = conf;
+	s.bind = bind;
+	s.recorder_up = true;
+	s.next_way = 1;
+	ipc_init(&s.policy, policy, ROLE_SESSION, ROLE_POLICY);
+	ipc_init(&s.recorder, recorder, ROLE_SESSION, ROLE_RECORDER);
+	buf_init(&s.words_reply, WORDS_REPLY_MAX);
+	if (read_start(&s, start) != 0)
+		fatal("session: malformed start message");
+	s.outer.session = &s;
+	s.outer.fd = client;
+	if ((s.outer.ssh = ssh_setup_server(bind, client)) == NULL)
+		_exit(1);
+	ssh_set_log_callback(on_ssh_log);
+	ssh_set_log_userdata(&s);
+	ssh_set_log_level(SSH_LOG_PROTOCOL);
+	authn_init(&s.authn, conf->max_auth_tries);
+	s.grace_ms = clock_mono_ms() + conf->login_grace;
+	s.lease_ms = clock_mono_ms() + conf->lease;
+	while (!s.over && !s.outer.gone)
+		turn(&s);
+	if (!s.outer.gone)
+		front_finish(&s.outer);
+	wind_up(&s);
+	/* The address space goes with the process: keys are wiped, the rest is the kernel's. */
+	for (size_t i = 0; i < SESSION_WAYS_MAX; i++)
+		way_destroy(s.ways[i]);
+	exit(0);
+}

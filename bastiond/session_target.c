@@ -1,0 +1,171 @@
+/*
+ * session_target.c - the SSH client towards the target: key exchange, pinned host key, login.
+ *
+ * Role: session. Before it: policy's WAY_OK, with a socket that a dial worker connected. After it: relay_chan.c.
+ * Each step is tried again until libssh has what it waits for; nothing blocks. No host key is asked about, learnt or
+ * stored: it is one of the pinned ones, or the way ends (promise P11).
+ */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "log.h"
+#include "session.h"
+#include "ssh_setup.h"
+
+/* The algorithms of the pinned keys, so that the target shows a key that can be compared. */
+static int pinned_algorithms(const struct way *w, char *out, size_t size)
+{
+	struct buf b;
+	uint32_t n;
+
+	buf_view(&b, w->pins.data, w->pins.len);
+	n = buf_get_u32(&b);
+	out[0] = '\0';
+	while (n-- > 0) {
+		char type[64];
+		struct buf key;
+		size_t len, used = strlen(out);
+		const uint8_t *blob = buf_get_string(&b, 4096, &len);
+
+		if (blob == NULL)
+			return -1;
+		buf_view(&key, blob, len);
+		if (buf_get_cstring(&key, type, sizeof(type)) != 0)
+			return -1;
+		snprintf(out + used, size - used, "%s%s", used != 0 ? "," : "",
+		    strcmp(type, "ssh-rsa") == 0 ? "rsa-sha2-512,rsa-sha2-256" : type);
+	}
+	return out[0] != '\0' ? 0 : -1;
+}
+
+static int use_certificate(struct way *w, const uint8_t *cert, size_t len)
+{
+	ssh_key key = NULL;
+	struct buf text;
+	int r = -1;
+
+	buf_init(&text, 16384);
+	if (ssh_setup_base64(cert, len, &text) == 0 &&
+	    ssh_pki_import_cert_base64((const char *)text.data, SSH_KEYTYPE_ED25519_CERT01, &key) == SSH_OK &&
+	    ssh_pki_copy_cert_to_privkey(key, w->key) == SSH_OK)
+		r = 0;
+	ssh_key_free(key);
+	buf_finish(&text);
+	return r;
+}
+
+int target_start(struct way *w, int fd, const uint8_t *cert, size_t cert_len, int agent_fd)
+{
+	char algorithms[512];
+
+	if (fd < 0 || pinned_algorithms(w, algorithms, sizeof(algorithms)) != 0 ||
+	    (cert_len > 0 && use_certificate(w, cert, cert_len) != 0) || (cert_len == 0 && agent_fd < 0)) {
+		if (fd >= 0)
+			close(fd);
+		if (agent_fd >= 0)
+			close(agent_fd);
+		return -1;
+	}
+	w->ssh = ssh_setup_client(fd, w->login, algorithms);
+	if (w->ssh == NULL)
+		return -1;
+	if (cert_len == 0) {
+		w->managed = true;
+		if (ssh_set_agent_socket(w->ssh, agent_fd) != SSH_OK)
+			return -1;
+	}
+	w->step = TARGET_CONNECT;
+	return 0;
+}
+
+static bool is_pinned(const struct way *w, const struct buf *shown)
+{
+	struct buf b;
+	uint32_t n;
+
+	buf_view(&b, w->pins.data, w->pins.len);
+	n = buf_get_u32(&b);
+	while (n-- > 0) {
+		size_t len;
+		const uint8_t *blob = buf_get_string(&b, 4096, &len);
+
+		if (blob != NULL && len == shown->len && memcmp(blob, shown->data, len) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void check_pin(struct way *w)
+{
+	ssh_key key = NULL;
+	struct buf shown;
+	char line[256];
+
+	buf_init(&shown, 8192);
+	if (ssh_get_server_publickey(w->ssh, &key) == SSH_OK && ssh_setup_key_blob(key, &shown) == 0 &&
+	    is_pinned(w, &shown)) {
+		w->step = TARGET_AUTH;
+	} else {
+		snprintf(line, sizeof(line), "bastiond: the host key of %s is not the registered one: refused; "
+		    "tell your administrator (bastionctl host add)", w->host);
+		log_error("%s@%s: host key differs from the pinned ones", w->login, w->host);
+		session_note(w->session, w->id, "hostkey.mismatch", w->host);
+		way_end(w, BREC_END_ERROR, line);
+	}
+	ssh_key_free(key);
+	buf_finish(&shown);
+}
+
+static void target_failed(struct way *w, const char *what)
+{
+	char line[LINE_MAX_LEN];
+
+	log_warn("%s@%s: %s: %s", w->login, w->host, what, ssh_get_error(w->ssh));
+	snprintf(line, sizeof(line), "bastiond: %s: %s", w->host, what);
+	way_end(w, BREC_END_ERROR, line);
+}
+
+static void login_step(struct way *w)
+{
+	int r = w->managed ? ssh_userauth_agent(w->ssh, NULL) : ssh_userauth_publickey(w->ssh, NULL, w->key);
+
+	switch (r) {
+	case SSH_AUTH_AGAIN:
+		break;
+	case SSH_AUTH_SUCCESS:
+		w->step = TARGET_READY;
+		break;
+	default:
+		target_failed(w, "the target refused the login (does its sshd trust the bastion's CA, and does the account exist?)");
+	}
+}
+
+void target_message(void *way, ssh_message m)
+{
+	(void)way;
+	/* a server asks its client for nothing that this one has: forwarded ports, X11, agent */
+	ssh_message_reply_default(m);
+	ssh_message_free(m);
+}
+
+void target_step(struct way *w)
+{
+	int r;
+
+	if (w->step == TARGET_CONNECT) {
+		if ((r = ssh_connect(w->ssh)) == SSH_ERROR)
+			target_failed(w, "no SSH connection to the target");
+		else if (r == SSH_OK)
+			w->step = TARGET_PIN;
+	}
+	if (w->step == TARGET_PIN)
+		check_pin(w);
+	if (w->step == TARGET_AUTH && !w->ending)
+		login_step(w);
+	if (w->step != TARGET_READY || w->ending)
+		return;
+	if (!session_pump(w->session, w->ssh, target_message, w))
+		way_end(w, BREC_END_NORMAL, "bastiond: the target closed the connection");
+}

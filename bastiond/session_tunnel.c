@@ -1,0 +1,202 @@
+/*
+ * session_tunnel.c - `ssh -J`: a direct-tcpip channel whose far end is a second SSH server in this process.
+ *
+ * Role: session. Before it: session_front.c (the outer connection). The bytes of the channel go through a socket pair into libssh,
+ * which serves the inner connection with the bastion's host keys. The client never chooses an address: the name it gave is
+ * looked up among the registered hosts, the port only has to be SSH's. The inner login is a name, not a proof: who it is was settled outside.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "session.h"
+#include "ssh_setup.h"
+
+#define TUNNEL_READ 65536
+#define SSH_PORT 22
+
+struct tunnel {
+	struct front front;	/* the inner server */
+	struct chan *chan;	/* the direct-tcpip channel of the outer connection */
+	char host[HOST_NAME_MAX_LEN + 1];
+	int fd;			/* this side of the pair */
+	bool shut;		/* the client's end of file was passed on */
+};
+
+struct front *tunnel_front(struct tunnel *t) { return &t->front; }
+int tunnel_fd(const struct tunnel *t) { return t->fd; }
+/* What the inner server wants to say is taken when there is room for it towards the client. */
+bool tunnel_reads(const struct tunnel *t) { return !hold_full(&t->chan->out); }
+bool tunnel_writes(const struct tunnel *t) { return !hold_empty(&t->chan->in); }
+
+static struct tunnel *tunnel_create(struct session *s, const char *host)
+{
+	struct tunnel *t = calloc(1, sizeof(*t));
+	int fds[2];
+
+	if (t == NULL || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) != 0) {
+		free(t);
+		return NULL;
+	}
+	t->fd = fds[0];
+	t->front.session = s;
+	t->front.fd = fds[1];
+	strcpy(t->host, host);
+	if ((t->front.ssh = ssh_setup_server(s->bind, fds[1])) == NULL) {
+		close(fds[0]);
+		free(t);
+		return NULL;
+	}
+	return t;
+}
+
+bool tunnel_open(struct front *outer, ssh_message m)
+{
+	const char *host = ssh_message_channel_request_open_destination(m);
+	struct tunnel *t;
+	ssh_channel client;
+	struct chan *c;
+
+	/* libssh has cut the port to 16 bits: what it says now is what counts, and 22 leads nowhere but to the registered port */
+	if (host == NULL || !name_is_host(host) || ssh_message_channel_request_open_destination_port(m) != SSH_PORT ||
+	    outer->nchans >= SESSION_WAYS_MAX || (t = tunnel_create(outer->session, host)) == NULL)
+		return false;
+	if ((client = ssh_message_channel_request_open_reply_accept(m)) == NULL ||
+	    (c = front_chan_create(outer, client, CHAN_TUNNEL)) == NULL) {
+		tunnel_destroy(t);
+		return client != NULL;
+	}
+	c->tunnel = t;
+	c->state = CHAN_LIVE;
+	t->chan = c;
+	return true;
+}
+
+/* Messages of the inner connection before its login: a name is enough, and it is the login at the target. */
+static void inner_message(void *ctx, ssh_message m)
+{
+	struct tunnel *t = ctx;
+	struct front *f = &t->front;
+	const char *login;
+
+	if (f->authenticated) {
+		front_message(f, m);
+		return;
+	}
+	switch (ssh_message_type(m)) {
+	case SSH_REQUEST_SERVICE:
+		ssh_message_service_reply_success(m);
+		break;
+	case SSH_REQUEST_AUTH:
+		login = ssh_message_auth_user(m);
+		if (login == NULL || !name_is_login(login) ||
+		    (f->way = way_create(f->session, t->host, login)) == NULL) {
+			log_info("%s: inner login refused", f->session->peer);
+			f->gone = true;
+			break;
+		}
+		ssh_message_auth_reply_success(m, 0);
+		f->authenticated = true;
+		break;
+	default:
+		ssh_message_reply_default(m);
+	}
+	ssh_message_free(m);
+}
+
+static void inner_step(struct tunnel *t)
+{
+	struct front *f = &t->front;
+	int r;
+
+	if (f->gone)
+		return;
+	if (!f->kex_done) {
+		if ((r = ssh_handle_key_exchange(f->ssh)) == SSH_ERROR)
+			f->gone = true;
+		f->kex_done = r == SSH_OK;
+		if (!f->kex_done)
+			return;
+	}
+	if (!session_pump(f->session, f->ssh, inner_message, t))
+		f->gone = true;
+}
+
+/* Client → inner server. */
+static bool feed_inner(struct chan *c, struct tunnel *t)
+{
+	struct hold_item it;
+
+	while (hold_peek(&c->in, &it)) {
+		ssize_t n = send(t->fd, it.data, it.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (n < 0)
+			return errno == EAGAIN || errno == EINTR;
+		hold_take(&c->in, (size_t)n);
+	}
+	return true;
+}
+
+/* Inner server → client, as far as the hold takes it. */
+static bool drain_inner(struct chan *c, struct tunnel *t)
+{
+	uint8_t data[TUNNEL_READ];
+
+	while (!hold_full(&c->out)) {
+		ssize_t n = recv(t->fd, data, sizeof(data), MSG_DONTWAIT);
+
+		if (n <= 0)
+			return n < 0 && (errno == EAGAIN || errno == EINTR);
+		if (hold_put(&c->out, HOLD_DATA, 0, data, (size_t)n) != 0)
+			return false;
+	}
+	return true;
+}
+
+void tunnel_step(struct chan *c)
+{
+	struct tunnel *t = c->tunnel;
+
+	if (c->state == CHAN_DEAD)
+		return;
+	relay_raw_step(c);
+	if (!feed_inner(c, t))
+		t->front.gone = true;
+	if (c->client_eof && hold_empty(&c->in) && !t->shut) {
+		t->shut = true;
+		shutdown(t->fd, SHUT_WR);
+	}
+	inner_step(t);
+	if (!drain_inner(c, t) && hold_empty(&c->out))
+		t->front.gone = true;
+	relay_raw_step(c);
+	if (c->client_closed || (t->front.gone && hold_empty(&c->out)))
+		c->state = CHAN_DEAD;
+}
+
+void tunnel_destroy(struct tunnel *t)
+{
+	struct front *f;
+	struct chan *c, *next;
+
+	if (t == NULL)
+		return;
+	f = &t->front;
+	for (c = f->chans; c != NULL; c = next) {
+		next = c->next;
+		if (c->state == CHAN_LIVE && c->way != NULL)
+			record_close(c);
+		chan_finish(c);
+		free(c);
+	}
+	if (f->way != NULL) {
+		way_end(f->way, BREC_END_NORMAL, "");
+		f->way->orphan = true;
+	}
+	ssh_free(f->ssh);
+	close(t->fd);
+	free(t);
+}

@@ -1,0 +1,468 @@
+/*
+ * sftp_track.c - reads SFTP along (draft-ietf-secsh-filexfer-02, version 3): what was opened, moved, removed, and the size
+ * and SHA-256 of each file's content as it passed.
+ *
+ * Role: session, see relay_bulk.h. Packets: u32 length, u8 type, u32 request id, then by type. Content is hashed in the order of
+ * its offsets as long as these follow one another; a file read or written out of order is reported without a digest, said so.
+ * Tables are bounded: what does not fit is reported as untracked, never guessed.
+ */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "buf.h"
+#include "relay_bulk.h"
+
+#define HEAD_MAX 34000	/* a packet that is looked at whole; OpenSSH sends 34000 at most besides content */
+#define OPEN_MAX 256	/* files open at a time */
+#define PENDING_MAX 2048 /* requests without an answer */
+#define HANDLE_MAX 256
+
+enum { FXP_OPEN = 3, FXP_CLOSE, FXP_READ, FXP_WRITE, FXP_SETSTAT = 9, FXP_OPENDIR = 11, FXP_REMOVE = 13, FXP_MKDIR, FXP_RMDIR,
+	FXP_RENAME = 18, FXP_SYMLINK = 20, FXP_STATUS = 101, FXP_HANDLE, FXP_DATA, FXP_EXTENDED = 200 };
+
+struct content {		/* one direction of an open file */
+	EVP_MD_CTX *sha;
+	uint64_t bytes, next;	/* seen; the offset that would follow */
+	bool jumped;
+};
+
+struct file {
+	uint8_t handle[HANDLE_MAX];
+	size_t handle_len;
+	char *path;
+	size_t path_len;
+	struct content put, get;
+	bool used;
+};
+
+struct pending {
+	uint32_t id;
+	uint8_t type;		/* 0: free */
+	struct file *file;	/* READ, CLOSE */
+	uint64_t offset;
+	char *path;		/* OPEN */
+	size_t path_len;
+};
+
+struct stream {			/* one direction of the channel */
+	uint8_t *head;
+	size_t have;		/* bytes in head */
+	uint64_t skip;		/* bytes of a packet that are not looked at */
+	struct content *into;	/* content that passes now */
+	uint32_t content_left;
+};
+
+struct sftp_track {
+	struct stream in, out;
+	struct file files[OPEN_MAX];
+	struct pending pending[PENDING_MAX];
+	bool lost;
+	bulk_report report;
+	void *ctx;
+};
+
+struct sftp_track *sftp_track_create(bulk_report report, void *ctx)
+{
+	struct sftp_track *t = calloc(1, sizeof(*t));
+
+	if (t == NULL)
+		return NULL;
+	t->report = report;
+	t->ctx = ctx;
+	t->in.head = malloc(HEAD_MAX);
+	t->out.head = malloc(HEAD_MAX);
+	if (t->in.head == NULL || t->out.head == NULL) {
+		sftp_track_destroy(t);
+		return NULL;
+	}
+	return t;
+}
+
+static void say(struct sftp_track *t, json_t *json)
+{
+	char *text = json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
+
+	if (text != NULL)
+		t->report(t->ctx, text);
+	free(text);
+	json_decref(json);
+}
+
+static void lose(struct sftp_track *t, const char *why)
+{
+	if (!t->lost)
+		say(t, json_pack("{s:s, s:s}", "op", "untracked", "why", why));
+	t->lost = true;
+}
+
+static void say_content(struct sftp_track *t, const struct file *f, const struct content *c, const char *op)
+{
+	char hex[65] = "";
+
+	if (c->bytes == 0 && c->sha == NULL)
+		return;
+	if (!c->jumped)
+		bulk_hex(c->sha, hex, sizeof(hex));
+	say(t, json_pack("{s:s, s:o, s:I, s:s, s:b}", "op", op, "path", bulk_text(f->path, f->path_len),
+	    "size", (json_int_t)c->bytes, "sha256", hex, "in_order", !c->jumped));
+}
+
+static void file_close(struct sftp_track *t, struct file *f)
+{
+	if (f->put.sha == NULL && f->get.sha == NULL)
+		say(t, json_pack("{s:s, s:o}", "op", "open", "path", bulk_text(f->path, f->path_len)));
+	say_content(t, f, &f->put, "put");
+	say_content(t, f, &f->get, "get");
+	EVP_MD_CTX_free(f->put.sha);
+	EVP_MD_CTX_free(f->get.sha);
+	free(f->path);
+	for (size_t i = 0; i < PENDING_MAX; i++)
+		if (t->pending[i].file == f)
+			t->pending[i].file = NULL;
+	if (t->in.into == &f->put)
+		t->in.into = NULL;
+	if (t->out.into == &f->get)
+		t->out.into = NULL;
+	*f = (struct file){ .used = false };
+}
+
+static struct file *file_find(struct sftp_track *t, const uint8_t *handle, size_t len)
+{
+	for (size_t i = 0; i < OPEN_MAX; i++)
+		if (t->files[i].used && t->files[i].handle_len == len && memcmp(t->files[i].handle, handle, len) == 0)
+			return &t->files[i];
+	return NULL;
+}
+
+static struct pending *pending_add(struct sftp_track *t, uint32_t id, uint8_t type)
+{
+	/* ids count up in every client: start where a free place is likely */
+	for (size_t i = 0; i < PENDING_MAX; i++) {
+		struct pending *p = &t->pending[(id + i) % PENDING_MAX];
+
+		if (p->type == 0) {
+			*p = (struct pending){ .id = id, .type = type };
+			return p;
+		}
+	}
+	lose(t, "sftp: too many requests without an answer");
+	return NULL;
+}
+
+static struct pending *pending_find(struct sftp_track *t, uint32_t id)
+{
+	for (size_t i = 0; i < PENDING_MAX; i++) {
+		struct pending *p = &t->pending[(id + i) % PENDING_MAX];
+
+		if (p->type != 0 && p->id == id)
+			return p;
+	}
+	return NULL;
+}
+
+static void pending_end(struct pending *p)
+{
+	free(p->path);
+	*p = (struct pending){ .type = 0 };
+}
+
+/* Content is about to pass at this offset. */
+static void content_start(struct content *c, uint64_t offset)
+{
+	if (c->sha == NULL && (c->sha = bulk_sha()) == NULL)
+		c->jumped = true;
+	if (offset != c->next)
+		c->jumped = true;
+	c->next = offset;
+}
+
+static void content_feed(struct content *c, const uint8_t *data, size_t len)
+{
+	if (!c->jumped)
+		EVP_DigestUpdate(c->sha, data, len);
+	c->bytes += len;
+	c->next += len;
+}
+
+/* --- requests --- */
+
+static const char *op_name(uint8_t type)
+{
+	switch (type) {
+	case FXP_SETSTAT: return "setstat";
+	case FXP_OPENDIR: return "opendir";
+	case FXP_REMOVE: return "remove";
+	case FXP_MKDIR: return "mkdir";
+	case FXP_RMDIR: return "rmdir";
+	case FXP_RENAME: return "rename";
+	case FXP_SYMLINK: return "symlink";
+	default: return NULL;
+	}
+}
+
+static void say_op(struct sftp_track *t, const char *op, struct buf *b, bool two)
+{
+	size_t len, len2 = 0;
+	const uint8_t *path = buf_get_string(b, HEAD_MAX, &len), *path2 = two ? buf_get_string(b, HEAD_MAX, &len2) : NULL;
+
+	if (path == NULL || (two && path2 == NULL))
+		return;
+	if (two)
+		say(t, json_pack("{s:s, s:o, s:o}", "op", op, "path", bulk_text(path, len), "to", bulk_text(path2, len2)));
+	else
+		say(t, json_pack("{s:s, s:o}", "op", op, "path", bulk_text(path, len)));
+}
+
+static void on_extended(struct sftp_track *t, struct buf *b)
+{
+	static const char *const two_paths[] = { "posix-rename@openssh.com", "hardlink@openssh.com", NULL };
+	char name[64];
+
+	if (buf_get_cstring(b, name, sizeof(name)) != 0)
+		return;
+	for (size_t i = 0; two_paths[i] != NULL; i++)
+		if (strcmp(name, two_paths[i]) == 0)
+			say_op(t, i == 0 ? "rename" : "hardlink", b, true);
+}
+
+static void on_open(struct sftp_track *t, uint32_t id, struct buf *b)
+{
+	size_t len;
+	const uint8_t *path = buf_get_string(b, HEAD_MAX, &len);
+	struct pending *p;
+
+	if (path == NULL || (p = pending_add(t, id, FXP_OPEN)) == NULL)
+		return;
+	if ((p->path = malloc(len + 1)) == NULL) {
+		pending_end(p);
+		lose(t, "sftp: no memory");
+		return;
+	}
+	memcpy(p->path, path, len);
+	p->path[len] = '\0';
+	p->path_len = len;
+}
+
+static void on_read_or_close(struct sftp_track *t, uint32_t id, uint8_t type, struct buf *b)
+{
+	size_t len;
+	const uint8_t *handle = buf_get_string(b, HANDLE_MAX, &len);
+	struct file *f = handle != NULL ? file_find(t, handle, len) : NULL;
+	struct pending *p;
+
+	if (f == NULL || (p = pending_add(t, id, type)) == NULL)
+		return;
+	p->file = f;
+	p->offset = type == FXP_READ ? buf_get_u64(b) : 0;
+}
+
+/* A whole packet in head, from the type on. */
+static void on_packet(struct sftp_track *t, bool input, const uint8_t *packet, size_t len);
+
+static void on_request(struct sftp_track *t, uint8_t type, uint32_t id, struct buf *b)
+{
+	switch (type) {
+	case FXP_OPEN:
+		on_open(t, id, b);
+		break;
+	case FXP_READ:
+	case FXP_CLOSE:
+		on_read_or_close(t, id, type, b);
+		break;
+	case FXP_EXTENDED:
+		on_extended(t, b);
+		break;
+	default:
+		if (op_name(type) != NULL)
+			say_op(t, op_name(type), b, type == FXP_RENAME || type == FXP_SYMLINK);
+	}
+}
+
+static void on_handle(struct sftp_track *t, struct pending *p, struct buf *b)
+{
+	size_t len;
+	const uint8_t *handle = buf_get_string(b, HANDLE_MAX, &len);
+
+	if (handle == NULL || p->type != FXP_OPEN)
+		return;
+	for (size_t i = 0; i < OPEN_MAX; i++) {
+		struct file *f = &t->files[i];
+
+		if (f->used)
+			continue;
+		*f = (struct file){ .used = true, .handle_len = len, .path = p->path, .path_len = p->path_len };
+		memcpy(f->handle, handle, len);
+		p->path = NULL;
+		return;
+	}
+	lose(t, "sftp: too many open files");
+}
+
+static void on_answer(struct sftp_track *t, uint8_t type, uint32_t id, struct buf *b)
+{
+	struct pending *p = pending_find(t, id);
+
+	if (p == NULL)
+		return;
+	if (type == FXP_HANDLE)
+		on_handle(t, p, b);
+	else if (type == FXP_STATUS && p->type == FXP_OPEN)
+		say(t, json_pack("{s:s, s:o, s:I}", "op", "open-failed", "path", bulk_text(p->path, p->path_len),
+		    "status", (json_int_t)buf_get_u32(b)));
+	else if (type == FXP_STATUS && p->type == FXP_CLOSE && p->file != NULL)
+		file_close(t, p->file);
+	pending_end(p);
+}
+
+static void on_packet(struct sftp_track *t, bool input, const uint8_t *packet, size_t len)
+{
+	struct buf b;
+	uint8_t type;
+	uint32_t id;
+
+	buf_view(&b, packet, len);
+	type = buf_get_u8(&b);
+	id = buf_get_u32(&b);
+	if (!buf_ok(&b))
+		return;
+	if (input)
+		on_request(t, type, id, &b);
+	else
+		on_answer(t, type, id, &b);
+}
+
+/* --- the streams --- */
+
+/* Length of what stands before the content of a WRITE or DATA packet, 0 while too little of it is there. */
+static size_t content_head(const struct stream *st, bool input)
+{
+	uint32_t handle;
+
+	if (!input)
+		return 4 + 1 + 4 + 4;
+	if (st->have < 13)
+		return 0;
+	handle = (uint32_t)st->head[9] << 24 | (uint32_t)st->head[10] << 16 | (uint32_t)st->head[11] << 8 | st->head[12];
+	return handle > HANDLE_MAX ? SIZE_MAX : 13 + handle + 8 + 4;
+}
+
+static void content_packet(struct sftp_track *t, struct stream *st, bool input, uint32_t length)
+{
+	struct buf b;
+	size_t len;
+	uint32_t id, content;
+
+	buf_view(&b, st->head + 5, st->have - 5);
+	id = buf_get_u32(&b);
+	st->into = NULL;
+	if (input) {
+		const uint8_t *handle = buf_get_string(&b, HANDLE_MAX, &len);
+		struct file *f = file_find(t, handle, len);
+		uint64_t offset = buf_get_u64(&b);
+
+		if (f != NULL) {
+			content_start(&f->put, offset);
+			st->into = &f->put;
+		}
+	} else {
+		struct pending *p = pending_find(t, id);
+
+		if (p != NULL && p->type == FXP_READ && p->file != NULL) {
+			content_start(&p->file->get, p->offset);
+			st->into = &p->file->get;
+		}
+		if (p != NULL)
+			pending_end(p);
+	}
+	content = buf_get_u32(&b);
+	if (content > length + 4 - st->have) {
+		lose(t, "sftp: malformed packet");
+		content = 0;
+	}
+	st->content_left = content;
+	st->skip = length + 4 - st->have - content;
+	st->have = 0;
+}
+
+/* Bytes into head until a packet, or the head of a content packet, is there. Returns bytes used. */
+static size_t collect(struct sftp_track *t, struct stream *st, bool input, const uint8_t *data, size_t len)
+{
+	size_t want = 5, n;
+	uint32_t length = 0;
+	bool content = false;
+
+	if (st->have >= 5) {
+		length = (uint32_t)st->head[0] << 24 | (uint32_t)st->head[1] << 16 | (uint32_t)st->head[2] << 8 | st->head[3];
+		content = st->head[4] == (input ? FXP_WRITE : FXP_DATA);
+		want = content ? content_head(st, input) : (size_t)length + 4;
+		if (want == 0)
+			want = 13;
+		if (length < 1 || want > HEAD_MAX || want > (size_t)length + 4) {
+			/* a listing that is long is no loss; a length that cannot be is */
+			if (length < 1 || content)
+				lose(t, "sftp: malformed packet");
+			st->skip = (uint64_t)length + 4 - st->have;
+			st->have = 0;
+			return 0;
+		}
+	}
+	n = want - st->have < len ? want - st->have : len;
+	memcpy(st->head + st->have, data, n);
+	st->have += n;
+	if (st->have < want || st->have < 5 || length == 0)
+		return n;
+	if (content && content_head(st, input) == st->have) {
+		content_packet(t, st, input, length);
+	} else if (!content) {
+		on_packet(t, input, st->head + 4, length);
+		st->have = 0;
+	}
+	return n;
+}
+
+void sftp_track_feed(struct sftp_track *t, bool input, const uint8_t *data, size_t len)
+{
+	struct stream *st = input ? &t->in : &t->out;
+
+	while (len > 0 && !t->lost) {
+		size_t n;
+
+		if (st->content_left > 0) {
+			n = st->content_left < len ? st->content_left : len;
+			if (st->into != NULL)
+				content_feed(st->into, data, n);
+			st->content_left -= (uint32_t)n;
+		} else if (st->skip > 0) {
+			n = st->skip < len ? (size_t)st->skip : len;
+			st->skip -= n;
+		} else {
+			n = collect(t, st, input, data, len);
+		}
+		data += n;
+		len -= n;
+	}
+}
+
+void sftp_track_end(struct sftp_track *t)
+{
+	for (size_t i = 0; i < OPEN_MAX; i++)
+		if (t->files[i].used)
+			file_close(t, &t->files[i]);
+}
+
+void sftp_track_destroy(struct sftp_track *t)
+{
+	if (t == NULL)
+		return;
+	for (size_t i = 0; i < OPEN_MAX; i++) {
+		EVP_MD_CTX_free(t->files[i].put.sha);
+		EVP_MD_CTX_free(t->files[i].get.sha);
+		free(t->files[i].path);
+	}
+	for (size_t i = 0; i < PENDING_MAX; i++)
+		free(t->pending[i].path);
+	free(t->in.head);
+	free(t->out.head);
+	free(t);
+}
