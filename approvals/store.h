@@ -207,7 +207,8 @@ int store_throttle(struct store *s, int64_t user_id, int64_t device_id, int64_t 
 int store_throttle_set(struct store *s, int64_t user_id, int64_t device_id, int64_t failures, int64_t not_before);
 int store_grace_set(struct store *s, int64_t user_id, int64_t device_id, const char *source, int64_t until);
 int store_grace(struct store *s, int64_t user_id, int64_t device_id, const char *source, int64_t now);	/* 1, 0, -1 */
-int store_grace_clear(struct store *s, int64_t user_id);	/* 0: what is over, of everybody */
+/* Takes away this user's grace, and everybody's that is over. */
+int store_grace_clear(struct store *s, int64_t user_id, int64_t now);
 
 /* --- events (store_event.c; event.h is for callers) --- */
 

@@ -1,0 +1,300 @@
+/*
+ * access.c - see access.h: the states of a ticket and the decision. Pure; policy role, after the login, before the dial.
+ */
+#include "access.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "clock.h"
+#include "escape.h"
+
+static const char *const state_names[TICKET_STATES] = {
+#define T(symbol, name) name,
+	TICKET_LIST(T)
+#undef T
+};
+
+const char *ticket_state_name(enum ticket_state state)
+{
+	return (unsigned)state < TICKET_STATES ? state_names[state] : "?";
+}
+
+enum ticket_state ticket_state_by_name(const char *text)
+{
+	for (int i = 0; i < TICKET_STATES; i++)
+		if (strcmp(state_names[i], text) == 0)
+			return (enum ticket_state)i;
+	return TICKET_STATES;
+}
+
+/* The arrows of access.h, and no others. */
+static const struct { enum ticket_state from; enum ticket_act act; enum ticket_state to; } arrows[] = {
+	{ TICKET_PENDING,  ACT_APPROVE, TICKET_APPROVED },	/* words approve and request: the last verdict needed */
+	{ TICKET_PENDING,  ACT_DENY,    TICKET_DENIED },	/* word deny */
+	{ TICKET_PENDING,  ACT_CANCEL,  TICKET_CANCELLED },	/* word cancel; user, role, member, host remove */
+	{ TICKET_PENDING,  ACT_LAPSE,   TICKET_EXPIRED },	/* control_tick */
+	{ TICKET_APPROVED, ACT_USE,     TICKET_ACTIVE },	/* store_way_start */
+	{ TICKET_APPROVED, ACT_LAPSE,   TICKET_ENDED },		/* control_tick */
+	{ TICKET_APPROVED, ACT_REVOKE,  TICKET_REVOKED },	/* words revoke and cancel; user, role, member, host remove */
+	{ TICKET_ACTIVE,   ACT_USE,     TICKET_ACTIVE },
+	{ TICKET_ACTIVE,   ACT_LAPSE,   TICKET_ENDED },
+	{ TICKET_ACTIVE,   ACT_REVOKE,  TICKET_REVOKED },
+};
+
+enum ticket_state ticket_next(enum ticket_state state, enum ticket_act act)
+{
+	for (size_t i = 0; i < sizeof(arrows) / sizeof(arrows[0]); i++)
+		if (arrows[i].from == state && arrows[i].act == act)
+			return arrows[i].to;
+	return TICKET_STATES;
+}
+
+bool ticket_gives_access(enum ticket_state state)
+{
+	return state == TICKET_APPROVED || state == TICKET_ACTIVE;
+}
+
+const char *access_broken(const struct ticket *t)
+{
+	bool granted = ticket_gives_access(t->state) || t->state == TICKET_ENDED || t->state == TICKET_REVOKED;
+
+	if ((unsigned)t->state >= TICKET_STATES)
+		return "its state is none";
+	if (granted && t->given < t->needed)
+		return "I1: granted with fewer approvals than it needs";
+	if (granted && (t->start_at <= 0 || t->duration == 0 || t->end_at != t->start_at + (int64_t)t->duration))
+		return "I2: its end is not its start and its duration";
+	if (!granted && (t->start_at != 0 || t->end_at != 0))
+		return "I3: a grant without an approval";
+	if (t->state == TICKET_PENDING && t->needed > 0 && t->given >= t->needed)
+		return "I4: pending with all its approvals";
+	if (t->lapse_at <= t->asked_at)
+		return "I4: it never lapses";
+	return NULL;
+}
+
+enum way_refusal access_user(const struct user *user, const char *source, int64_t now, char *line, size_t size)
+{
+	char when[32];
+
+	if (user->state != USER_ACTIVE) {
+		snprintf(line, size, "%s is %s. An administrator can tell you why.", user->name,
+		    user->state == USER_LOCKED ? "locked" : "removed");
+		return WAY_LOCKED;
+	}
+	if (now >= user->until) {
+		snprintf(line, size, "The account %s ended at %s.", user->name, clock_format(when, sizeof(when), user->until));
+		return WAY_EXPIRED;
+	}
+	if (user->kind == USER_SERVICE && (user->networks[0] == '\0' || user->until == FOREVER)) {
+		snprintf(line, size, "The service account %s has no source network or no end.", user->name);
+		return WAY_LOCKED;
+	}
+	if (!access_from(user->networks, source)) {
+		snprintf(line, size, "%s may not come from %.64s. Use one of: %.256s", user->name, source, user->networks);
+		return WAY_LOCKED;
+	}
+	return 0;
+}
+
+/* --- the decision --- */
+
+static void refuse(struct access_answer *a, enum way_refusal why, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+static void refuse(struct access_answer *a, enum way_refusal why, const char *fmt, ...)
+{
+	va_list ap;
+
+	a->refusal = why;
+	a->ticket = 0;
+	a->caps = 0;
+	va_start(ap, fmt);
+	vsnprintf(a->line, sizeof(a->line), fmt, ap);
+	va_end(ap);
+}
+
+/* "Ask: ssh alice@bastion request web1 --login dba --for 2h --reason "…"" */
+static const char *ask_line(const struct access_ask *q, const char *verb, char *out, size_t size)
+{
+	snprintf(out, size, "%s: ssh %s@%s request %s --login %s --for 2h --reason \"...\"", verb, q->user->name, q->bastion,
+	    q->host->name, q->login);
+	return out;
+}
+
+/* A ticket that gives access, used inside its limits? Fills *a, and says no only for this ticket. */
+static bool try_ticket(const struct access_ask *q, const struct ticket *t, struct access_answer *a)
+{
+	int64_t hours = access_hours(t->role_hours, q->now);
+	char have[64];
+
+	if (!access_from(t->role_networks, q->source)) {
+		refuse(a, WAY_NO_GRANT, "Grant %lld for %s@%s holds only from: %.400s. You come from %.64s.", (long long)t->id,
+		    q->login, q->host->name, t->role_networks, q->source);
+		return false;
+	}
+	if (hours <= 0) {
+		refuse(a, WAY_NO_GRANT, "Grant %lld for %s@%s holds only at these hours (UTC): %s", (long long)t->id,
+		    q->login, q->host->name, t->role_hours);
+		return false;
+	}
+	if ((q->caps & ~t->caps) != 0) {
+		refuse(a, WAY_NO_GRANT, "Grant %lld for %s@%s is for %s only. Ask for more in a new request.", (long long)t->id,
+		    q->login, q->host->name, cap_names(have, sizeof(have), t->caps));
+		return false;
+	}
+	a->refusal = 0;
+	a->ticket = t->id;
+	a->first = t->state == TICKET_APPROVED;
+	a->caps = t->caps;
+	a->until = t->end_at < hours ? t->end_at : hours;
+	if (q->user->until < a->until)
+		a->until = q->user->until;
+	a->line[0] = '\0';
+	return true;
+}
+
+/* No ticket opens the way: the newest one tells the user why. */
+static void explain(const struct access_ask *q, const struct ticket *t, struct access_answer *a)
+{
+	char ask[512], when[32], why[2 * TEXT_MAX + 8], who[2 * PERSON_MAX];
+
+	esc_text(why, 300, t->why, strlen(t->why));
+	esc_text(who, sizeof(who), t->closer, strlen(t->closer));
+	ask_line(q, "Ask again", ask, sizeof(ask));
+	switch (t->state) {
+	case TICKET_PENDING:
+		refuse(a, WAY_PENDING, "Request %lld for %s@%s waits for approval (%u of %u). Look: ssh %s@%s requests", (long long)t->id,
+		    q->login, q->host->name, t->given, t->needed, q->user->name, q->bastion);
+		break;
+	case TICKET_DENIED:
+		refuse(a, WAY_DENIED, "Request %lld for %s@%s was denied by %s: %s. %s", (long long)t->id, q->login,
+		    q->host->name, who, why, ask);
+		break;
+	case TICKET_REVOKED:
+		refuse(a, WAY_REVOKED, "Grant %lld for %s@%s was revoked by %s%s%s. %s", (long long)t->id, q->login,
+		    q->host->name, who, why[0] != '\0' ? ": " : "", why, ask);
+		break;
+	case TICKET_EXPIRED:
+		refuse(a, WAY_EXPIRED, "Request %lld for %s@%s expired: nobody decided it. %s", (long long)t->id, q->login,
+		    q->host->name, ask);
+		break;
+	case TICKET_CANCELLED:
+		refuse(a, WAY_NO_GRANT, "Request %lld for %s@%s was cancelled. %s", (long long)t->id, q->login, q->host->name, ask);
+		break;
+	default:
+		refuse(a, WAY_EXPIRED, "Grant %lld for %s@%s ended at %s. %s", (long long)t->id, q->login, q->host->name,
+		    clock_format(when, sizeof(when), t->end_at), ask);
+		break;
+	}
+}
+
+/* Does any role of the user reach the host, by any login? What is outside does not exist for this user. */
+static bool visible(const struct access_ask *q)
+{
+	for (size_t i = 0; i < q->nroles; i++)
+		if (access_covers(&q->roles[i], q->host, NULL))
+			return true;
+	return false;
+}
+
+static void no_ticket(const struct access_ask *q, struct access_answer *a)
+{
+	char ask[512];
+
+	for (size_t i = 0; i < q->nroles; i++) {
+		if (access_covers(&q->roles[i], q->host, q->login)) {
+			refuse(a, WAY_NO_GRANT, "No grant for %s@%s. %s", q->login, q->host->name, ask_line(q, "Ask", ask, sizeof(ask)));
+			return;
+		}
+	}
+	refuse(a, WAY_NO_GRANT, "No role of yours reaches %s@%s. What you may ask for: ssh %s@%s hosts", q->login, q->host->name,
+	    q->user->name, q->bastion);
+}
+
+void access_decide(const struct access_ask *q, struct access_answer *a)
+{
+	char name[4 * HOST_NAME_MAX_LEN + 8], line[ACCESS_LINE_MAX];
+	enum way_refusal no;
+	bool tried = false;
+
+	*a = (struct access_answer){ .refusal = WAY_NO_GRANT };
+	if ((no = access_user(q->user, q->source, q->now, line, sizeof(line))) != 0) {
+		refuse(a, no, "%s", line);
+		return;
+	}
+	if (q->host == NULL || (q->ntickets == 0 && !visible(q))) {
+		esc_text(name, sizeof(name), q->host_name, strnlen(q->host_name, HOST_NAME_MAX_LEN + 1));
+		refuse(a, WAY_NO_HOST, "No host %s for you here. Yours: ssh %s@%s hosts", name, q->user->name, q->bastion);
+		return;
+	}
+	for (size_t i = 0; i < q->ntickets; i++) {
+		const struct ticket *t = &q->tickets[i];
+
+		/* the clock decides, not whether the tick has come by */
+		if (access_broken(t) != NULL || !ticket_gives_access(t->state) || t->end_at <= q->now || t->start_at > q->now)
+			continue;
+		if (try_ticket(q, t, a))
+			return;
+		tried = true;
+	}
+	if (tried)
+		return;
+	if (q->ntickets == 0) {
+		no_ticket(q, a);
+		return;
+	}
+	/* the newest by number: the list begins with those that gave access when it was made */
+	const struct ticket *newest = &q->tickets[0];
+
+	for (size_t i = 1; i < q->ntickets; i++)
+		if (q->tickets[i].id > newest->id)
+			newest = &q->tickets[i];
+	explain(q, newest, a);
+}
+
+/* --- may this be asked for? --- */
+
+/* NULL, or what keeps this role from admitting the request (for the user). */
+static const char *role_says_no(const struct request_ask *q, const struct access_role *r, char *out, size_t size)
+{
+	char span[32], caps[64];
+
+	if (!access_covers(r, q->host, q->login))
+		snprintf(out, size, "role %s has not the login %s", r->name, q->login);
+	else if ((q->caps & ~r->caps) != 0)
+		snprintf(out, size, "role %s allows %s", r->name, cap_names(caps, sizeof(caps), r->caps));
+	else if (q->duration > r->max)
+		snprintf(out, size, "role %s allows at most --for %s", r->name, duration_format(span, sizeof(span), r->max));
+	else if (r->ticket && q->ref[0] == '\0')
+		snprintf(out, size, "role %s wants the number of a ticket: --ticket ID", r->name);
+	else if (q->source[0] != '\0' && !access_from(r->networks, q->source))
+		snprintf(out, size, "role %s is for these networks: %.300s", r->name, r->networks);
+	else
+		return NULL;
+	return out;
+}
+
+const struct access_role *access_request(const struct request_ask *q, char *line, size_t size)
+{
+	const struct access_role *best = NULL;
+	char why[512] = "", name[4 * HOST_NAME_MAX_LEN + 8];
+
+	for (size_t i = 0; q->host != NULL && i < q->nroles; i++) {
+		const struct access_role *r = &q->roles[i];
+
+		if (!access_covers(r, q->host, NULL) || role_says_no(q, r, why, sizeof(why)) != NULL)
+			continue;
+		if (best == NULL || r->approvals < best->approvals || (r->approvals == best->approvals && r->id < best->id))
+			best = r;
+	}
+	if (best != NULL)
+		return best;
+	esc_text(name, sizeof(name), q->host_name, strnlen(q->host_name, HOST_NAME_MAX_LEN + 1));
+	if (why[0] != '\0')
+		snprintf(line, size, "%s@%s: %s", q->login, name, why);
+	else
+		snprintf(line, size, "No host %s for %s here", name, q->user->name);
+	return NULL;
+}

@@ -1,0 +1,142 @@
+/*
+ * event.c - see event.h. Policy role: the chain over the rows that store_event.c keeps.
+ */
+#include "event.h"
+
+#include <openssl/evp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "buf.h"
+#include "store.h"
+
+static const char *const names[EVENT_COUNT] = {
+#define E(symbol, name) name,
+	EVENT_LIST(E)
+#undef E
+};
+
+const char *event_name(enum event_kind kind)
+{
+	return (unsigned)kind < EVENT_COUNT ? names[kind] : "?";
+}
+
+enum event_kind event_by_name(const char *text)
+{
+	for (int i = 0; i < EVENT_COUNT; i++)
+		if (strcmp(names[i], text) == 0)
+			return (enum event_kind)i;
+	return EVENT_COUNT;
+}
+
+int event_hash(const uint8_t prev[EVENT_HASH_LEN], const struct event_row *e, uint8_t next[EVENT_HASH_LEN])
+{
+	struct buf b;
+	size_t n;
+	int r = -1;
+
+	buf_init(&b, EVENT_HASH_LEN + EVENT_DETAIL_MAX + 4 * EVENT_ACTOR_MAX + 64);
+	buf_put(&b, prev, EVENT_HASH_LEN);
+	buf_put_u64(&b, (uint64_t)e->id);
+	buf_put_u64(&b, (uint64_t)e->at);
+	buf_put_cstring(&b, e->kind);
+	buf_put_cstring(&b, e->actor);
+	buf_put_cstring(&b, e->subject);
+	buf_put_cstring(&b, e->detail);
+	if (buf_ok(&b) && EVP_Q_digest(NULL, "SHA256", NULL, b.data, b.len, next, &n))
+		r = 0;
+	buf_finish(&b);
+	return r;
+}
+
+/* Text cut at EVENT_ACTOR_MAX bytes, at the start of a character. */
+static const char *cut(char out[EVENT_ACTOR_MAX + 1], const char *text)
+{
+	size_t n = text != NULL ? strnlen(text, EVENT_ACTOR_MAX) : 0;
+
+	if (n == EVENT_ACTOR_MAX)
+		while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
+			n--;
+	if (n > 0)
+		memcpy(out, text, n);
+	out[n] = '\0';
+	return out;
+}
+
+static int append(struct store *s, struct event_row *e)
+{
+	uint8_t hash[EVENT_HASH_LEN];
+
+	if (store_event_head(s, &e->id, hash) < 0)
+		return -1;
+	e->id++;
+	return event_hash(hash, e, hash) < 0 ? -1 : store_event_insert(s, e, hash);
+}
+
+int event_write(struct store *s, int64_t now, enum event_kind kind, const char *actor, const char *subject, json_t *detail)
+{
+	char who[EVENT_ACTOR_MAX + 1], what[EVENT_ACTOR_MAX + 1];
+	char *text = detail != NULL ? json_dumps(detail, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+	struct event_row e = {
+		.at = now, .kind = event_name(kind), .actor = cut(who, actor), .subject = cut(what, subject), .detail = "",
+	};
+	int r = -1;
+
+	if (detail != NULL)
+		e.detail = text == NULL || strlen(text) > EVENT_DETAIL_MAX ? "{\"cut\":true}" : text;
+	json_decref(detail);
+	if (store_begin(s) == 0) { /* head and row are one step */
+		if (append(s, &e) == 0)
+			r = store_commit(s);
+		else
+			store_rollback(s);
+	}
+	free(text);
+	return r;
+}
+
+int event_writef(struct store *s, int64_t now, enum event_kind kind, const char *actor, const char *subject,
+    const char *fmt, ...)
+{
+	json_t *detail = NULL;
+	va_list ap;
+
+	if (fmt != NULL) {
+		va_start(ap, fmt);
+		detail = json_vpack_ex(NULL, 0, fmt, ap);
+		va_end(ap);
+		if (detail == NULL) /* a text that is no UTF-8: the event is worth more than its detail */
+			detail = json_pack("{s:b}", "cut", 1);
+	}
+	return event_write(s, now, kind, actor, subject, detail);
+}
+
+struct walk {
+	struct event_report *report;
+	int64_t next;
+};
+
+static int verify_row(void *arg, const struct event_row *e, const uint8_t *hash, size_t len)
+{
+	struct walk *w = arg;
+	uint8_t want[EVENT_HASH_LEN];
+
+	if (e->id != w->next || len != EVENT_HASH_LEN || e->kind == NULL || e->actor == NULL || e->subject == NULL ||
+	    e->detail == NULL || event_hash(w->report->head, e, want) < 0 || memcmp(want, hash, len) != 0) {
+		w->report->bad = w->next;
+		return 1;
+	}
+	memcpy(w->report->head, want, sizeof(want));
+	w->report->rows++;
+	w->next++;
+	return 0;
+}
+
+int event_verify(struct store *s, struct event_report *report)
+{
+	struct walk w = { .report = report, .next = 1 };
+
+	memset(report, 0, sizeof(*report));
+	return store_event_each(s, 0, verify_row, &w);
+}
