@@ -36,19 +36,17 @@ static int same_code(void *typed, const char *code)
 int64_t otp_match(const uint8_t secret[TOTP_SECRET_LEN], const char *code, int64_t now, int window)
 {
 	char typed[OTP_DIGITS + 1];
-	int64_t step = -1;
-	int pos = 0, r;
+	uint64_t step = 0;
+	int r;
 
 	/* the digits are ours to say: liboath's own validate takes their number from what was typed */
 	if (!is_code(code) || now < OTP_STEP * (window + 1))
 		return -1;
 	memcpy(typed, code, sizeof(typed));
 	r = oath_totp_validate4_callback((const char *)secret, TOTP_SECRET_LEN, (time_t)now, OTP_STEP, 0, OTP_DIGITS,
-	    (size_t)window, &pos, NULL, 0, same_code, typed);
-	if (r >= 0)
-		step = now / OTP_STEP + pos;
+	    (size_t)window, NULL, &step, 0, same_code, typed);
 	explicit_bzero(typed, sizeof(typed));
-	return step;
+	return r >= 0 ? (int64_t)step : -1;
 }
 
 static int64_t delay(int64_t failures)

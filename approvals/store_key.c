@@ -22,13 +22,13 @@ static const struct { const char *name; bool host; } types[] = {
 
 int key_fingerprint(const void *blob, size_t len, char out[STORE_FPR_MAX + 1])
 {
-	unsigned char hash[EVP_MAX_MD_SIZE], text[4 * ((EVP_MAX_MD_SIZE + 2) / 3) + 1];
+	unsigned char hash[EVP_MAX_MD_SIZE], text[48]; /* 32 bytes are 44 characters */
 	size_t n = 0;
 
 	out[0] = '\0';
 	if (!EVP_Q_digest(NULL, "SHA256", NULL, blob, len, hash, &n))
 		return -1;
-	EVP_EncodeBlock(text, hash, (int)n);
+	EVP_EncodeBlock(text, hash, 32);
 	text[strcspn((char *)text, "=")] = '\0'; /* OpenSSH leaves the padding out */
 	snprintf(out, STORE_FPR_MAX + 1, "SHA256:%s", (char *)text);
 	return 0;
