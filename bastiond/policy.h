@@ -62,7 +62,7 @@ struct policy {
 	struct event *deadline;		/* of the next thing that ends by itself */
 	struct event *term;
 	struct event *control_in, *pam_in;
-	int64_t control_due;		/* unix seconds; FOREVER */
+	int64_t live_due;		/* when that is, unix seconds; FOREVER */
 	struct peer *peers[PEER_TABLE];
 	struct worker *workers[WORKER_TABLE];
 	struct client *clients;
@@ -188,6 +188,8 @@ void authz_key(struct way *w, const char *refusal, const uint8_t *blob, size_t l
 
 /* --- policy_grant.c --- */
 
+/* Gives the way the number of its recording. */
+int grant_prepare(struct way *w);
 /* The WAY_OK of a way whose socket and key are there; opens its row. Refuses it if that fails. */
 void grant_way(struct way *w, const uint8_t *cert, size_t len);
 

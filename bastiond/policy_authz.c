@@ -1,0 +1,235 @@
+/*
+ * policy_authz.c - where may it go: from WAY_ASK to a connected socket and a key for it.
+ *
+ * Role policy. approvals/access.c decides; here is done what the decision allows:
+ *
+ *   WAY_ASK ─▶ decision ─▶ RUN_DIAL ─▶ socket ─▶ SIGN_CERT or LEND_KEY ─▶ policy_grant.c ─▶ WAY_OK
+ *                 └──────────────────────┴───────────────┴── authz_refuse() ─▶ WAY_NO
+ *
+ * The client names a registered host, never an address (promise P11): the address comes from the store.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "escape.h"
+#include "log.h"
+#include "policy.h"
+
+#define CERT_BACK 60		/* seconds: the target's clock may be behind; role_keys.c has the same bounds */
+#define CERT_AHEAD 300
+#define SIGN_TIME_MS 5000	/* for dialling's end, the certificate and the answer */
+
+static void send_no(struct peer *peer, uint32_t id, enum way_refusal refusal, const char *line)
+{
+	struct buf body;
+
+	buf_init(&body, 2048);
+	buf_put_u8(&body, (uint8_t)refusal);
+	buf_put_string(&body, line, strnlen(line, LINE_LEN - 1));
+	link_send(&peer->link, MSG_WAY_NO, id, &body, NULL, 0);
+	buf_finish(&body);
+}
+
+static void note_refusal(struct peer *peer, const char *host, const char *login, enum way_refusal refusal,
+    const char *line)
+{
+	struct store *s = peer->p->store;
+	char safe[4 * 64 + 8];
+
+	esc_text(safe, sizeof(safe), host, strnlen(host, 64));
+	log_info("way of %s to %s refused (%d): %s", peer->user.name, safe, (int)refusal, line);
+	if (event_writef(s, clock_wall(), EVENT_WAY_REFUSED, peer->user.name, safe, "{s:i, s:s, s:s, s:I}", "refusal",
+	    (int)refusal, "login", login, "why", line, "connection", (json_int_t)peer->row.id) != 0)
+		log_error("event: %s", store_error(s));
+}
+
+void authz_refuse(struct way *w, enum way_refusal refusal, const char *line)
+{
+	struct peer *peer = w->peer;
+
+	note_refusal(peer, w->host.name, w->login, refusal, line);
+	send_no(peer, w->id, refusal, line);
+	way_destroy(w);
+}
+
+/* --- the key --- */
+
+/* A certificate for this login, this grant and this socket alone. */
+static void ask_certificate(struct way *w)
+{
+	struct config *conf = w->peer->p->conf;
+	int64_t now = clock_wall(), end = now + CERT_AHEAD;
+	char key_id[256], recording[2 * STORE_RECORDING_LEN + 1];
+	const char *source = w->host.source_address[0] != '\0' ? w->host.source_address :
+	    conf->source_address[0] != '\0' ? conf->source_address : w->local;
+
+	for (size_t i = 0; i < STORE_RECORDING_LEN; i++)
+		snprintf(recording + 2 * i, 3, "%02x", w->row.recording[i]);
+	snprintf(key_id, sizeof(key_id), "%s/%lld/%s", w->peer->user.name, (long long)w->tickets[0], recording);
+	w->key_ask = keys_sign(w, key_id, (uint64_t)(now - CERT_BACK), (uint64_t)(w->until < end ? w->until : end),
+	    source);
+}
+
+static void ask_managed(struct way *w)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+		return;
+	w->key_ask = keys_lend(w, pair[0]);
+	close(pair[0]);
+	w->agent = pair[1];
+}
+
+static void ask_key(struct way *w)
+{
+	w->stage = WAY_SIGNING;
+	if (w->host.method == LOGIN_MANAGED)
+		ask_managed(w);
+	else
+		ask_certificate(w);
+	if (w->key_ask == 0)
+		authz_refuse(w, WAY_BROKEN, "bastiond: the keys role does not answer; tell the operator");
+}
+
+void authz_key(struct way *w, const char *refusal, const uint8_t *blob, size_t len)
+{
+	bool managed = w->host.method == LOGIN_MANAGED;
+
+	if (refusal != NULL) {
+		log_error("no key for %s@%s: %s", w->login, w->host.name, refusal);
+		authz_refuse(w, WAY_BROKEN, managed ?
+		    "bastiond: the managed key of this host is not there; tell the operator" :
+		    "bastiond: no certificate could be made for this host; tell the operator");
+		return;
+	}
+	/* With a lent key the session learns its public half from the agent. */
+	grant_way(w, managed ? NULL : blob, managed ? 0 : len);
+}
+
+/* --- the socket --- */
+
+static int on_dialled(struct worker *worker, struct ipc_msg *m)
+{
+	struct way *w = worker->way;
+	uint8_t ok = buf_get_u8(&m->body);
+	char peer[ADDRESS_MAX + 1], reason[512], safe[LINE_LEN], line[LINE_LEN + 200];
+
+	buf_get_cstring(&m->body, peer, sizeof(peer));
+	buf_get_cstring(&m->body, w->local, sizeof(w->local));
+	buf_get_cstring(&m->body, reason, sizeof(reason));
+	if (!buf_end(&m->body) || m->nfds != (ok ? 1 : 0))
+		return -1;
+	w->dial = NULL;
+	worker_done(worker);
+	if (!ok) {
+		esc_text(safe, sizeof(safe), reason, strlen(reason));
+		snprintf(line, sizeof(line), "bastiond: %s does not answer: %s", w->host.name, safe);
+		authz_refuse(w, WAY_UNREACHABLE, line);
+		return 0;
+	}
+	w->fd = ipc_take_fd(m, 0);
+	snprintf(w->row.target, sizeof(w->row.target), strchr(peer, ':') != NULL ? "[%s]:%u" : "%s:%u", peer,
+	    w->host.port);
+	ask_key(w);
+	return 0;
+}
+
+static void on_dial_ended(struct worker *worker)
+{
+	struct way *w = worker->way;
+
+	authz_refuse(w, WAY_BROKEN, "bastiond: the connection to the host could not be tried; tell the operator");
+}
+
+static const struct worker_ops dial_ops = { ROLE_DIAL, NULL, on_dialled, on_dial_ended };
+
+static void on_deadline(evutil_socket_t fd, short what, void *arg)
+{
+	struct way *w = arg;
+	char line[LINE_LEN];
+
+	(void)fd, (void)what;
+	snprintf(line, sizeof(line), "bastiond: %s did not answer in time", w->host.name);
+	authz_refuse(w, WAY_UNREACHABLE, line);
+}
+
+static int start_dial(struct way *w)
+{
+	struct config *conf = w->peer->p->conf;
+	uint32_t limit = conf->dial_timeout + SIGN_TIME_MS;
+	struct timeval wait = { .tv_sec = limit / 1000, .tv_usec = limit % 1000 * 1000 };
+	struct buf body;
+
+	if ((w->deadline = evtimer_new(w->peer->p->base, on_deadline, w)) == NULL || event_add(w->deadline, &wait) != 0)
+		return -1;
+	buf_init(&body, 512);
+	buf_put_cstring(&body, w->host.address);
+	buf_put_u16(&body, w->host.port);
+	buf_put_u32(&body, conf->dial_timeout);
+	if ((w->dial = worker_run(w->peer, WORKER_DIAL, &dial_ops, MSG_RUN_DIAL, &body)) != NULL)
+		w->dial->way = w;
+	buf_finish(&body);
+	return w->dial != NULL ? 0 : -1;
+}
+
+/* --- the question --- */
+
+/* Names that break their grammar are answered as unknown ones, and reach no query. */
+static void decide(struct peer *peer, const char *host, const char *login, struct access_answer *a, struct host *h)
+{
+	char safe[4 * HOST_NAME_MAX_LEN + 8];
+
+	if (!peer_may_ask(peer)) {
+		a->refusal = WAY_BUSY;
+		snprintf(a->line, sizeof(a->line), "bastiond: too many requests at once; try again in a few seconds");
+	} else if (!name_is_host(host) || !name_is_login(login)) {
+		a->refusal = WAY_NO_HOST;
+		esc_quoted(safe, sizeof(safe), host, strnlen(host, HOST_NAME_MAX_LEN));
+		snprintf(a->line, sizeof(a->line), "bastiond: %s is no registered host, or the login is no login name; "
+		    "addresses are not taken. Yours: ssh %s@%s hosts", safe, peer->user.name, peer->p->control.name);
+	} else {
+		control_way(&peer->p->control, peer->user.id, peer->address, host, login, 0, a, h);
+	}
+}
+
+int authz_ask(struct peer *peer, struct ipc_msg *m)
+{
+	char host[1024], login[1024];
+	struct access_answer a = { 0 };
+	struct host h = { 0 };
+	const uint8_t *blob;
+	struct way *w;
+	size_t len;
+
+	buf_get_cstring(&m->body, host, sizeof(host));
+	buf_get_cstring(&m->body, login, sizeof(login));
+	blob = buf_get_string(&m->body, EPHEMERAL_MAX, &len);
+	if (!buf_end(&m->body) || way_find(peer, m->id) != NULL || m->id == 0)
+		return -1;
+	decide(peer, host, login, &a, &h);
+	if (a.refusal != 0) {
+		note_refusal(peer, host, name_is_login(login) ? login : "?", a.refusal, a.line);
+		send_no(peer, m->id, a.refusal, a.line);
+		return 0;
+	}
+	if ((w = way_create(peer, m->id)) == NULL) {
+		send_no(peer, m->id, WAY_BUSY, "bastiond: too many destinations in this connection; open another one");
+		return 0;
+	}
+	w->host = h;
+	snprintf(w->login, sizeof(w->login), "%s", login);
+	memcpy(w->ephemeral, blob, len);
+	w->ephemeral_len = len;
+	w->caps = a.caps;
+	w->until = a.until;
+	w->tickets[0] = a.ticket;
+	if (grant_prepare(w) != 0 || start_dial(w) != 0)
+		authz_refuse(w, WAY_BUSY, "bastiond: too many connections are being opened; try again in a minute");
+	else
+		live_run(peer->p);
+	return 0;
+}

@@ -1,0 +1,205 @@
+/*
+ * policy_grant.c - WAY_OK: the row of the way, the pinned keys, the certificate, the parameters of the recording.
+ *
+ * Role policy, the end of policy_authz.c. The row and the grant's first use are on disk before the session has the socket.
+ *
+ * The recording's metadata, its first event, is one JSON object: v 1, recording, session (hex), connection, way, user, person,
+ * device, fingerprint, peer, peer_port, host, address (as registered), target (as dialled), login, method
+ * ("certificate", "managed"), grant, caps (array), until (unix s, missing: none), reason, ticket (missing: none), asked_by_other
+ * (true when somebody else asked), started (unix s), bastion.
+ */
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "log.h"
+#include "policy.h"
+
+#define META_MAX 16000		/* the session takes 16384 */
+#define RECIPIENTS_MAX 32	/* and so many recipients of each kind, */
+#define RECIPIENT_MAX 127	/* each so long */
+
+int grant_prepare(struct way *w)
+{
+	return RAND_bytes(w->row.recording, sizeof(w->row.recording)) == 1 ? 0 : -1;
+}
+
+static char *hex(char *out, const uint8_t *in, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		snprintf(out + 2 * i, 3, "%02x", in[i]);
+	return out;
+}
+
+/* "shell exec" to ["shell", "exec"] */
+static json_t *cap_array(unsigned caps)
+{
+	char names[128], *rest = cap_names(names, sizeof(names), caps), *one;
+	json_t *list = json_array();
+
+	while ((one = strsep(&rest, " ")) != NULL)
+		if (*one != '\0')
+			json_array_append_new(list, json_string(one));
+	return list;
+}
+
+static json_t *make_meta(const struct way *w, const struct ticket *t)
+{
+	const struct peer *peer = w->peer;
+	char recording[2 * STORE_RECORDING_LEN + 1], session[33];
+	json_t *meta = json_pack("{s:i, s:s, s:s, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:I, s:o, "
+	    "s:s, s:I, s:s}", "v", 1, "recording", hex(recording, w->row.recording, STORE_RECORDING_LEN),
+	    "session", hex(session, peer->session, sizeof(peer->session)), "connection", (json_int_t)peer->row.id,
+	    "way", (json_int_t)w->row.id, "user", peer->user.name, "person", peer->user.person,
+	    "device", peer->device.name, "fingerprint", peer->device.fingerprint, "peer", peer->address,
+	    "peer_port", (int)peer->port, "host", w->host.name, "address", w->host.address, "target", w->row.target,
+	    "login", w->login, "method", w->host.method == LOGIN_MANAGED ? "managed" : "certificate",
+	    "grant", (json_int_t)t->id, "caps", cap_array(w->caps), "reason", t->reason,
+	    "started", (json_int_t)clock_wall(), "bastion", peer->p->control.name);
+
+	if (meta == NULL)
+		return NULL;
+	if (w->until != FOREVER)
+		json_object_set_new(meta, "until", json_integer(w->until));
+	if (t->ref[0] != '\0')
+		json_object_set_new(meta, "ticket", json_string(t->ref));
+	if (t->by_id != t->user_id)
+		json_object_set_new(meta, "asked_by_other", json_true());
+	return meta;
+}
+
+static int put_meta(const struct way *w, struct buf *body)
+{
+	struct ticket t;
+	json_t *meta = NULL;
+	char *text = NULL;
+	int r = -1;
+
+	if (store_ticket(w->peer->p->store, w->tickets[0], &t) == 1 && (meta = make_meta(w, &t)) != NULL &&
+	    (text = json_dumps(meta, JSON_COMPACT)) != NULL && strlen(text) <= META_MAX)
+		r = buf_put_cstring(body, text);
+	free(text);
+	json_decref(meta);
+	return r;
+}
+
+struct pins {
+	struct buf list;
+	uint32_t n;
+};
+
+static int put_pin(void *arg, const struct host_key *k)
+{
+	struct pins *pins = arg;
+
+	if (pins->n == WAY_PINS_MAX)
+		return 1;
+	pins->n++;
+	return buf_put_string(&pins->list, k->blob, k->len);
+}
+
+static int put_pins(const struct way *w, struct buf *body)
+{
+	struct pins pins = { .n = 0 };
+	int r;
+
+	buf_init(&pins.list, WAY_PINS_MAX * 1100);
+	r = store_host_keys(w->peer->p->store, w->host.id, put_pin, &pins);
+	if (r == 0 && pins.n > 0 && buf_ok(&pins.list)) {
+		buf_put_u32(body, pins.n);
+		r = buf_put(body, pins.list.data, pins.list.len);
+	} else {
+		r = -1;
+	}
+	buf_finish(&pins.list);
+	return r;
+}
+
+/* The lines of a recipients file that hold a key. -1: more or longer than a session takes. */
+static int put_recipients(const char *text, struct buf *body)
+{
+	struct buf list;
+	uint32_t n = 0;
+	int r = -1;
+
+	buf_init(&list, RECIPIENTS_MAX * (RECIPIENT_MAX + 5));
+	for (size_t len; *text != '\0'; text += len + (text[len] != '\0')) {
+		size_t used = strcspn(text, " \t\r\n");
+
+		len = strcspn(text, "\n");
+		if (used == 0 || *text == '#')
+			continue;
+		if (++n > RECIPIENTS_MAX || used > RECIPIENT_MAX)
+			goto out;
+		buf_put_string(&list, text, used);
+	}
+	buf_put_u32(body, n);
+	r = buf_put(body, list.data, list.len);
+out:
+	buf_finish(&list);
+	return r;
+}
+
+static int put_body(const struct way *w, const uint8_t *cert, size_t len, struct buf *body)
+{
+	const struct config *conf = w->peer->p->conf;
+
+	buf_put(body, w->row.recording, sizeof(w->row.recording));
+	buf_put_u64(body, (uint64_t)w->tickets[0]);
+	buf_put_u64(body, w->until == FOREVER ? 0 : (uint64_t)w->until);
+	buf_put_cstring(body, w->row.target);
+	if (put_pins(w, body) != 0)
+		return -1;
+	buf_put_string(body, cert, len);
+	if (put_meta(w, body) != 0 || put_recipients(conf->recipients.text, body) != 0 ||
+	    put_recipients(conf->input_recipients.text, body) != 0)
+		return -1;
+	buf_put_u64(body, conf->content_limit);
+	buf_put_u32(body, conf->hold_deadline);
+	buf_put_u32(body, conf->hold_banner);
+	return buf_put_u8(body, conf->strict);
+}
+
+static int start_row(struct way *w)
+{
+	w->row.connection_id = w->peer->row.id;
+	w->row.ticket_id = w->tickets[0];
+	w->row.host_id = w->host.id;
+	snprintf(w->row.login, sizeof(w->row.login), "%s", w->login);
+	return store_way_start(w->peer->p->store, &w->row, w->peer->user.name, clock_wall());
+}
+
+void grant_way(struct way *w, const uint8_t *cert, size_t len)
+{
+	struct peer *peer = w->peer;
+	int fds[2] = { w->fd, w->agent };
+	const char *fault = NULL;
+	struct buf body;
+
+	buf_init(&body, 32768);
+	if (w->until <= clock_wall())
+		fault = "bastiond: your grant ended while the host was being reached";
+	else if (start_row(w) != 0)
+		fault = "bastiond: the bastion cannot write its database, and opens nothing new; tell the operator";
+	else if (put_body(w, cert, len, &body) != 0)
+		fault = "bastiond: pinned host keys, recipients or grant cannot be read; tell the operator";
+	if (fault != NULL) {
+		log_error("way of %s to %s not given: %s (%s)", peer->user.name, w->host.name, fault,
+		    store_error(peer->p->store));
+		way_close(w, fault);
+		authz_refuse(w, WAY_BROKEN, fault);
+	} else {
+		w->stage = WAY_GIVEN;
+		event_free(w->deadline);
+		w->deadline = NULL;
+		link_send(&peer->link, MSG_WAY_OK, w->id, &body, fds, w->agent >= 0 ? 2 : 1);
+		close(w->fd);
+		if (w->agent >= 0)
+			close(w->agent);
+		w->fd = w->agent = -1;
+	}
+	buf_finish(&body);
+}

@@ -1,0 +1,188 @@
+/*
+ * policy_keys.c - requests to the keys role: a certificate, or a managed key for a while; and its public keys.
+ *
+ * Role policy, between policy_authz.c and role_keys.c. A request names its way until the answer comes or the way ends.
+ */
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "policy.h"
+
+#define KEY_ASKS_MAX 4096	/* under way: every session's ways at once are not that many */
+
+struct key_ask {
+	struct key_ask *next;
+	uint32_t id;
+	struct way *way;	/* NULL: it ended meanwhile */
+};
+
+/* Takes the request out of the list. */
+static struct way *ask_take(struct policy *p, uint32_t id, bool *known)
+{
+	for (struct key_ask **at = &p->key_asks, *a; (a = *at) != NULL; at = &a->next)
+		if (a->id == id) {
+			struct way *w = a->way;
+
+			*at = a->next;
+			free(a);
+			*known = true;
+			return w;
+		}
+	*known = false;
+	return NULL;
+}
+
+static uint32_t ask_put(struct way *w, enum msg_type type, const struct buf *body, int fd)
+{
+	struct policy *p = w->peer->p;
+	struct key_ask *a = calloc(1, sizeof(*a));
+	size_t n = 0;
+
+	for (struct key_ask *i = p->key_asks; i != NULL; i = i->next)
+		n++;
+	if (a == NULL || n >= KEY_ASKS_MAX)
+		goto fail;
+	if (++p->next_key_ask == 0)
+		p->next_key_ask = 1;
+	if (link_send(&p->keys, type, p->next_key_ask, body, &fd, fd >= 0 ? 1 : 0) != 0)
+		goto fail;
+	*a = (struct key_ask){ .next = p->key_asks, .id = p->next_key_ask, .way = w };
+	p->key_asks = a;
+	return a->id;
+fail:
+	free(a);
+	return 0;
+}
+
+uint32_t keys_sign(struct way *w, const char *key_id, uint64_t after, uint64_t before, const char *source)
+{
+	struct buf body;
+	uint32_t id;
+
+	buf_init(&body, 4096);
+	buf_put_string(&body, w->ephemeral, w->ephemeral_len);
+	buf_put_cstring(&body, w->login);
+	buf_put_cstring(&body, key_id);
+	buf_put_u64(&body, ++w->peer->p->serial);
+	buf_put_u64(&body, after);
+	buf_put_u64(&body, before);
+	buf_put_cstring(&body, source);
+	id = ask_put(w, MSG_SIGN_CERT, &body, -1);
+	buf_finish(&body);
+	return id;
+}
+
+uint32_t keys_lend(struct way *w, int agent_fd)
+{
+	struct buf body;
+	uint32_t id;
+
+	buf_init(&body, 512);
+	buf_put_cstring(&body, w->host.managed_key);
+	buf_put_cstring(&body, w->login);
+	id = ask_put(w, MSG_LEND_KEY, &body, agent_fd);
+	buf_finish(&body);
+	return id;
+}
+
+void keys_forget(struct policy *p, uint32_t ask)
+{
+	for (struct key_ask *a = p->key_asks; a != NULL; a = a->next)
+		if (a->id == ask)
+			a->way = NULL;
+}
+
+/* u8 ok; str blob or reason */
+static int on_answer(struct policy *p, struct ipc_msg *m)
+{
+	uint8_t ok = buf_get_u8(&m->body);
+	size_t len;
+	const uint8_t *blob = buf_get_string(&m->body, m->body.len, &len);
+	char reason[256];
+	struct way *w;
+	bool known;
+
+	if (!buf_end(&m->body))
+		return -1;
+	w = ask_take(p, m->id, &known);
+	if (w == NULL)
+		return known ? 0 : -1;
+	w->key_ask = 0;
+	if (ok == 0) {
+		snprintf(reason, sizeof(reason), "%.*s", (int)len, (const char *)blob);
+		authz_key(w, reason, NULL, 0);
+	} else {
+		authz_key(w, NULL, blob, len);
+	}
+	return 0;
+}
+
+static void drop_lines(struct policy *p)
+{
+	for (size_t i = 0; i < p->nkey_lines; i++) {
+		free(p->key_lines[i]);
+		free(p->key_names[i]);
+	}
+	p->nkey_lines = 0;
+}
+
+/* u8 more; list(str name, str line) */
+static int on_list(struct policy *p, struct ipc_msg *m)
+{
+	uint32_t n;
+
+	buf_get_u8(&m->body);
+	n = buf_get_u32(&m->body);
+	for (uint32_t i = 0; i < n && p->nkey_lines < KEY_LINES_MAX; i++) {
+		char name[USER_NAME_MAX + 1], line[4096];
+		size_t at = p->nkey_lines;
+
+		if (buf_get_cstring(&m->body, name, sizeof(name)) != 0 ||
+		    buf_get_cstring(&m->body, line, sizeof(line)) != 0)
+			return -1;
+		p->key_names[at] = strdup(name);
+		p->key_lines[at] = strdup(line);
+		p->nkey_lines++;
+		if (p->key_names[at] == NULL || p->key_lines[at] == NULL)
+			return -1;
+	}
+	return buf_end(&m->body) ? 0 : -1;
+}
+
+static int on_message(struct link *l, struct ipc_msg *m)
+{
+	struct policy *p = (struct policy *)((char *)l - offsetof(struct policy, keys));
+
+	return m->type == MSG_LIST_KEYS_RE ? on_list(p, m) : on_answer(p, m);
+}
+
+static void on_ended(struct link *l, int error)
+{
+	struct policy *p = (struct policy *)((char *)l - offsetof(struct policy, keys));
+
+	log_error("the link to keys is over (error %d)", error);
+	p->over = true;
+}
+
+static const struct link_ops keys_link = { on_message, on_ended };
+
+int keys_open(struct policy *p, int fd)
+{
+	return link_open(&p->keys, p->base, fd, ROLE_KEYS, &keys_link) != 0 ? -1 :
+	    link_send_empty(&p->keys, MSG_LIST_KEYS, 0);
+}
+
+void keys_close(struct policy *p)
+{
+	struct key_ask *a;
+
+	link_close(&p->keys);
+	while ((a = p->key_asks) != NULL) {
+		p->key_asks = a->next;
+		free(a);
+	}
+	drop_lines(p);
+}

@@ -1,0 +1,135 @@
+/*
+ * policy_live.c - what is open and has to end: expiry, revocation, lock, kill (promise P7: within a second).
+ *
+ * Role policy. Two sources: control.c calls live_end() for what a word or the store's own clock ended; a way's `until` covers
+ * what no row says (hours of a role, end of an account). One timer stands at the nearest of these moments; the
+ * tick of every second looks again, because wall clocks jump.
+ */
+#include <string.h>
+
+#include "clock.h"
+#include "log.h"
+#include "policy.h"
+
+struct ending {
+	enum end_what what;
+	int64_t id;
+	const char *line;
+};
+
+static bool way_on_ticket(const struct way *w, int64_t ticket)
+{
+	for (size_t i = 0; i < WAY_TICKETS_MAX; i++)
+		if (w->tickets[i] == ticket)
+			return true;
+	return false;
+}
+
+static void end_way(struct way *w, enum way_refusal refusal, const char *line)
+{
+	if (w->stage < WAY_GIVEN)
+		authz_refuse(w, refusal, line);
+	else
+		way_end(w, line);
+}
+
+static bool peer_concerned(const struct peer *peer, const struct ending *e)
+{
+	switch (e->what) {
+	case END_USER:
+		return peer->user.id == e->id;
+	case END_DEVICE:
+		return peer->device.id == e->id;
+	case END_CONNECTION:
+		return peer->row.id == e->id;
+	default:
+		return false;
+	}
+}
+
+static void end_in_peer(struct peer *peer, void *arg)
+{
+	const struct ending *e = arg;
+
+	if (peer->auth == PEER_STRANGER)
+		return;
+	if (e->what == END_GRANT) {
+		for (size_t i = 0; i < PEER_WAYS_MAX; i++)
+			if (peer->ways[i] != NULL && way_on_ticket(peer->ways[i], e->id))
+				end_way(peer->ways[i], WAY_REVOKED, e->line);
+		return;
+	}
+	/* Who has only proven a key is not in yet; authn_login() asks again. */
+	if (peer->auth != PEER_IN || !peer_concerned(peer, e))
+		return;
+	log_info("connection %lld of %s ends: %s", (long long)peer->row.id, peer->user.name, e->line);
+	for (size_t i = 0; i < PEER_WAYS_MAX; i++)
+		if (peer->ways[i] != NULL)
+			end_way(peer->ways[i], WAY_LOCKED, e->line);
+	peer_end(peer, e->line);
+}
+
+void live_end(void *arg, enum end_what what, int64_t id, const char *line)
+{
+	struct ending e = { what, id, line };
+
+	if (id != 0)
+		peers_each(arg, end_in_peer, &e);
+}
+
+struct scan {
+	int64_t now, next;
+};
+
+/* Ends ways over their time, and finds the next one's. */
+static void scan_ways(struct peer *peer, void *arg)
+{
+	struct scan *s = arg;
+
+	for (size_t i = 0; i < PEER_WAYS_MAX; i++) {
+		struct way *w = peer->ways[i];
+
+		if (w == NULL || w->ending_ms != 0)
+			continue;
+		if (w->until <= s->now)
+			end_way(w, WAY_EXPIRED, "bastiond: the time of your grant, or its hours, are over: session ended");
+		else if (w->until < s->next)
+			s->next = w->until;
+	}
+}
+
+void live_run(struct policy *p)
+{
+	struct scan s = { .now = clock_wall() };
+	struct timeval wait;
+	int64_t us;
+
+	if ((s.next = control_tick(&p->control)) < 0) {
+		log_error("cannot look for what is over: %s", store_error(p->store));
+		s.next = s.now + 1;
+	}
+	peers_each(p, scan_ways, &s);
+	p->live_due = s.next;
+	if (s.next == FOREVER) {
+		event_del(p->deadline);
+		return;
+	}
+	/* A day is enough: the tick sees to the rest. */
+	us = s.next - s.now > 86400 ? 86400 * INT64_C(1000000) : s.next * 1000000 - clock_wall_us();
+	if (us < 1000)
+		us = 1000;
+	wait = (struct timeval){ .tv_sec = us / 1000000, .tv_usec = us % 1000000 };
+	event_add(p->deadline, &wait);
+}
+
+static void on_deadline(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	live_run(arg);
+}
+
+int live_init(struct policy *p)
+{
+	p->live_due = FOREVER;
+	return (p->deadline = evtimer_new(p->base, on_deadline, p)) != NULL ? 0 : -1;
+}

@@ -1,0 +1,290 @@
+/*
+ * policy_peer.c - one session as policy sees it: its link, what it may send when, its lease and its end.
+ *
+ * Role policy. Before it: parent's PEER_UP. The session is the process that speaks with strangers: it is believed in what
+ * it verified itself (a signature, an SSH message) and in nothing else. Which message may come in which state is in
+ * msg.h; this file moves the state (S_NEW ⇄ S_FACTOR → S_LOGIN) and limits how much.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "escape.h"
+#include "log.h"
+#include "policy.h"
+
+const char *peer_name(const struct peer *peer)
+{
+	return peer->auth != PEER_STRANGER ? peer->user.name : "stranger";
+}
+
+bool peer_may_ask(struct peer *peer)
+{
+	struct bucket *b = &peer->bucket;
+	uint64_t now = clock_mono_ms(), fresh = (now - b->filled_ms) * BUCKET_RATE / 1000;
+
+	if (fresh > 0) {
+		b->tokens = fresh + b->tokens > BUCKET_BURST ? BUCKET_BURST : b->tokens + (uint32_t)fresh;
+		b->filled_ms = now;
+	}
+	if (b->tokens == 0)
+		return false;
+	b->tokens--;
+	return true;
+}
+
+static int on_pong(struct peer *peer)
+{
+	if (peer->pings == 0)
+		return -1;
+	peer->pings--;
+	peer->pong_ms = clock_mono_ms();
+	return 0;
+}
+
+static int on_message(struct link *l, struct ipc_msg *m)
+{
+	struct peer *peer = (struct peer *)l;
+
+	if (l->ipc.state == S_LOGIN && m->type != MSG_PONG && m->type != MSG_AUTH_ABORT)
+		peer->acted = true;
+	switch (m->type) {
+	case MSG_AUTH_KEY:
+		return authn_key(peer, m);
+	case MSG_AUTH_FACTOR:
+		return factor_start(peer, m->id);
+	case MSG_AUTH_ANSWER:
+		return factor_answer(peer, m);
+	case MSG_AUTH_ABORT:
+		return factor_abort(peer);
+	case MSG_WAY_ASK:
+		return authz_ask(peer, m);
+	case MSG_CHAN_ASK:
+		return way_on_channel(peer, m);
+	case MSG_WAY_UP:
+		return way_on_up(peer, m->id);
+	case MSG_WAY_DOWN:
+		return way_on_down(peer, m);
+	case MSG_PONG:
+		return on_pong(peer);
+	case MSG_NOTE:
+		return way_on_note(peer, m);
+	case MSG_WORDS:
+		return words_ask(peer, m);
+	case MSG_CONSOLE_ASK:
+		return console_ask(peer, m);
+	default:
+		return -1;
+	}
+}
+
+static void on_ended(struct link *l, int error)
+{
+	struct peer *peer = (struct peer *)l;
+
+	peer->end_ms = clock_mono_ms() + END_MS;
+	factor_kill(peer);
+	if (error == 0 || error == EPIPE || error == ECONNRESET)
+		return;
+	log_warn("session %u of %s: what it sent is not permitted or malformed, or it does not read (error %d)",
+	    peer->slot, peer_name(peer), error);
+	if (peer->auth == PEER_IN && event_writef(peer->p->store, clock_wall(), EVENT_PROTOCOL, peer->user.name, NULL,
+	    "{s:s, s:s}", "by", "session", "peer", peer->address) != 0)
+		log_error("event: %s", store_error(peer->p->store));
+	peer_kill(peer, "it broke the protocol between session and policy");
+}
+
+static const struct link_ops peer_link = { on_message, on_ended };
+
+static struct peer **peer_at(struct policy *p, uint32_t slot)
+{
+	struct peer **at = &p->peers[slot % PEER_TABLE];
+
+	while (*at != NULL && (*at)->slot != slot)
+		at = &(*at)->next;
+	return at;
+}
+
+int peer_up(struct policy *p, struct ipc_msg *m)
+{
+	struct peer *peer = calloc(1, sizeof(*peer)), **at = peer_at(p, m->id);
+	char local[ADDRESS_MAX + 1];
+
+	if (peer == NULL || *at != NULL)
+		goto fail;
+	peer->p = p;
+	peer->slot = m->id;
+	buf_get_copy(&m->body, peer->session, sizeof(peer->session));
+	buf_get_cstring(&m->body, peer->address, sizeof(peer->address));
+	peer->port = buf_get_u16(&m->body);
+	buf_get_cstring(&m->body, local, sizeof(local));
+	buf_get_u16(&m->body);
+	peer->up_ms = peer->pong_ms = peer->bucket.filled_ms = clock_mono_ms();
+	peer->bucket.tokens = BUCKET_BURST;
+	if (!buf_end(&m->body) || link_open(&peer->link, p->base, ipc_take_fd(m, 0), ROLE_SESSION, &peer_link) != 0)
+		goto fail;
+	*at = peer;
+	p->npeers++;
+	return 0;
+fail:
+	free(peer);
+	return -1;
+}
+
+/* The end in words, and as an event if it was no ordinary one. */
+static const char *peer_epitaph(struct peer *peer, uint32_t status)
+{
+	enum event_kind kind = peer->killed ? EVENT_SESSION_KILL : EVENT_SESSION_CRASH;
+
+	if (WIFEXITED(status) && !peer->killed)
+		return "connection closed";
+	if (peer->auth == PEER_IN && event_writef(peer->p->store, clock_wall(), kind, "bastiond", peer->user.name,
+	    "{s:i, s:i}", "connection", (int)peer->row.id, "status", (int)status) != 0)
+		log_error("event: %s", store_error(peer->p->store));
+	log_warn("session %u of %s from %s %s, wait status %#x", peer->slot, peer_name(peer), peer->address,
+	    peer->killed ? "was killed" : "crashed", status);
+	return peer->killed ? "session killed" : "session crashed";
+}
+
+static void peer_close_row(struct peer *peer, const char *why)
+{
+	struct policy *p = peer->p;
+
+	if (peer->row.id == 0)
+		return;
+	if (store_connection_end(p->store, peer->row.id, why, clock_wall()) != 0)
+		log_error("session of %s not closed in the database: %s", peer->user.name, store_error(p->store));
+	peer->row.id = 0;
+}
+
+/* Stops what works for it and forgets it; the memory goes between turns of the loop. */
+static void peer_destroy(struct peer *peer, const char *why)
+{
+	struct policy *p = peer->p;
+
+	factor_kill(peer);
+	for (size_t i = 0; i < PEER_WAYS_MAX; i++)
+		if (peer->ways[i] != NULL) {
+			way_close(peer->ways[i], why);
+			way_destroy(peer->ways[i]);
+		}
+	worker_abandon(peer->console);
+	peer_close_row(peer, why);
+	*peer_at(p, peer->slot) = peer->next;
+	p->npeers--;
+	link_bury(&peer->link);
+}
+
+int peer_down(struct policy *p, struct ipc_msg *m)
+{
+	struct peer *peer = *peer_at(p, m->id);
+	uint32_t status = buf_get_u32(&m->body);
+	uint64_t cpu = buf_get_u64(&m->body), rss = buf_get_u64(&m->body);
+
+	if (peer == NULL || !buf_end(&m->body))
+		return -1;
+	/* Its last words, byte counts among them, may still be in the link. */
+	if (peer->link.open)
+		link_read(&peer->link);
+	log_info("session %u of %s from %s: over after %llu s, %llu ms of CPU, %llu KiB", peer->slot, peer_name(peer),
+	    peer->address, (unsigned long long)(clock_mono_ms() - peer->up_ms) / 1000,
+	    (unsigned long long)cpu / 1000, (unsigned long long)rss);
+	peer_destroy(peer, peer_epitaph(peer, status));
+	return 0;
+}
+
+void peer_kill(struct peer *peer, const char *reason)
+{
+	struct buf body;
+
+	link_close(&peer->link);
+	if (peer->killed)
+		return;
+	peer->killed = true;
+	peer->end_ms = 0;
+	log_warn("session %u of %s from %s: to be killed: %s", peer->slot, peer_name(peer), peer->address, reason);
+	buf_init(&body, 256);
+	buf_put_cstring(&body, reason);
+	link_send(&peer->p->parent, MSG_PEER_KILL, peer->slot, &body, NULL, 0);
+	buf_finish(&body);
+}
+
+void peer_end(struct peer *peer, const char *line)
+{
+	struct buf body;
+
+	if (peer->end_ms != 0 || peer->killed)
+		return;
+	peer->end_ms = clock_mono_ms() + END_MS;
+	buf_init(&body, LINE_LEN);
+	buf_put_string(&body, line, strnlen(line, LINE_LEN - 4));
+	link_send(&peer->link, MSG_WAY_END, 0, &body, NULL, 0);
+	buf_finish(&body);
+}
+
+static void ping(struct peer *peer)
+{
+	if (peer->link.open && peer->pings < PONG_MS / PING_MS * 2 &&
+	    link_send_empty(&peer->link, MSG_PING, 0) == 0)
+		peer->pings++;
+}
+
+/* Does one of its ways ignore that it has to end? */
+static bool way_overdue(const struct peer *peer, uint64_t now_ms)
+{
+	for (size_t i = 0; i < PEER_WAYS_MAX; i++)
+		if (peer->ways[i] != NULL && peer->ways[i]->ending_ms != 0 &&
+		    now_ms - peer->ways[i]->ending_ms > END_MS)
+			return true;
+	return false;
+}
+
+static void peer_tick(struct peer *peer, void *arg)
+{
+	uint64_t now_ms = *(const uint64_t *)arg;
+
+	if (peer->killed)
+		return;
+	if (peer->auth != PEER_IN &&
+	    now_ms - peer->up_ms > peer->p->conf->login_grace + GRACE_SLACK_MS) {
+		peer_kill(peer, "it did not end at login_grace");
+	} else if (now_ms - peer->pong_ms > PONG_MS) {
+		if (peer->auth == PEER_IN && event_writef(peer->p->store, clock_wall(), EVENT_SESSION_HUNG, "bastiond",
+		    peer->user.name, "{s:i}", "connection", (int)peer->row.id) != 0)
+			log_error("event: %s", store_error(peer->p->store));
+		peer_kill(peer, "it gave no sign of life for 10 s");
+	} else if ((peer->end_ms != 0 && now_ms > peer->end_ms) || way_overdue(peer, now_ms)) {
+		peer_kill(peer, "it did not end when told to");
+	} else {
+		ping(peer);
+	}
+}
+
+void peers_each(struct policy *p, peer_visit *visit, void *arg)
+{
+	for (size_t i = 0; i < PEER_TABLE; i++)
+		for (struct peer *peer = p->peers[i], *next; peer != NULL; peer = next) {
+			next = peer->next;
+			visit(peer, arg);
+		}
+}
+
+void peers_tick(struct policy *p, uint64_t now_ms)
+{
+	peers_each(p, peer_tick, &now_ms);
+}
+
+static void finish_one(struct peer *peer, void *arg)
+{
+	peer_destroy(peer, arg);
+}
+
+void peers_finish(struct policy *p)
+{
+	char why[] = "policy ended";
+
+	peers_each(p, finish_one, why);
+}

@@ -1,0 +1,276 @@
+/*
+ * policy_way.c - a way in use: found, counted, its channels allowed one by one, noted, ended.
+ *
+ * Role policy; policy_authz.c and policy_grant.c bring a way to life, policy_live.c says when it has to end.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "escape.h"
+#include "log.h"
+#include "policy.h"
+
+#define NOTES_MAX 500		/* events that one connection may cause by NOTE; the log goes on, more slowly */
+#define NOTE_KIND_MAX 32
+
+static void log_event_lost(const struct peer *peer)
+{
+	log_error("event not written: %s", store_error(peer->p->store));
+}
+
+struct way *way_find(struct peer *peer, uint32_t id)
+{
+	for (size_t i = 0; i < PEER_WAYS_MAX; i++)
+		if (peer->ways[i] != NULL && peer->ways[i]->id == id)
+			return peer->ways[i];
+	return NULL;
+}
+
+struct way *way_create(struct peer *peer, uint32_t id)
+{
+	struct way *w;
+	size_t i = 0;
+
+	while (i < PEER_WAYS_MAX && peer->ways[i] != NULL)
+		i++;
+	if (i == PEER_WAYS_MAX || (w = calloc(1, sizeof(*w))) == NULL)
+		return NULL;
+	w->peer = peer;
+	w->id = id;
+	w->fd = w->agent = -1;
+	peer->ways[i] = w;
+	return w;
+}
+
+void way_destroy(struct way *w)
+{
+	struct peer *peer = w->peer;
+
+	for (size_t i = 0; i < PEER_WAYS_MAX; i++)
+		if (peer->ways[i] == w)
+			peer->ways[i] = NULL;
+	if (w->dial != NULL)
+		worker_abandon(w->dial);
+	if (w->key_ask != 0)
+		keys_forget(peer->p, w->key_ask);
+	if (w->deadline != NULL)
+		event_free(w->deadline);
+	if (w->fd >= 0)
+		close(w->fd);
+	if (w->agent >= 0)
+		close(w->agent);
+	free(w);
+}
+
+void way_end(struct way *w, const char *line)
+{
+	struct peer *peer = w->peer;
+	struct buf body;
+
+	if (w->ending_ms != 0)
+		return;
+	w->ending_ms = clock_mono_ms();
+	log_info("way %u of %s to %s@%s ends: %s", w->id, peer->user.name, w->login, w->host.name, line);
+	buf_init(&body, LINE_LEN);
+	buf_put_string(&body, line, strnlen(line, LINE_LEN - 4));
+	link_send(&peer->link, MSG_WAY_END, w->id, &body, NULL, 0);
+	buf_finish(&body);
+	if (event_writef(peer->p->store, clock_wall(), EVENT_WAY_ENDED, "bastiond", peer->user.name,
+	    "{s:I, s:I, s:s}", "way", (json_int_t)w->row.id, "grant", (json_int_t)w->tickets[0], "why", line) != 0)
+		log_event_lost(peer);
+}
+
+void way_close(struct way *w, const char *why)
+{
+	struct store *s = w->peer->p->store;
+	int64_t now = clock_wall();
+
+	if (w->row.id == 0)
+		return;
+	if (store_way_end(s, &w->row, why, now) != 0 ||
+	    event_writef(s, now, EVENT_WAY_DOWN, w->peer->user.name, w->host.name, "{s:I, s:s, s:I, s:I}", "way",
+	    (json_int_t)w->row.id, "why", why, "in", (json_int_t)w->row.bytes_in, "out",
+	    (json_int_t)w->row.bytes_out) != 0)
+		log_event_lost(w->peer);
+	w->row.id = 0;
+}
+
+int way_on_up(struct peer *peer, uint32_t id)
+{
+	struct way *w = way_find(peer, id);
+
+	if (w == NULL || w->stage != WAY_GIVEN)
+		return -1;
+	w->stage = WAY_LIVE;
+	log_info("way %u of %s to %s@%s is up, grant %lld", id, peer->user.name, w->login, w->host.name,
+	    (long long)w->tickets[0]);
+	if (event_writef(peer->p->store, clock_wall(), EVENT_WAY_UP, peer->user.name, w->host.name, "{s:I, s:I, s:s}",
+	    "way", (json_int_t)w->row.id, "grant", (json_int_t)w->tickets[0], "login", w->login) != 0)
+		log_event_lost(peer);
+	return 0;
+}
+
+int way_on_down(struct peer *peer, struct ipc_msg *m)
+{
+	struct way *w = way_find(peer, m->id);
+	char reason[LINE_LEN], safe[LINE_LEN];
+	uint64_t in, out, frames;
+
+	buf_get_cstring(&m->body, reason, sizeof(reason));
+	in = buf_get_u64(&m->body);
+	out = buf_get_u64(&m->body);
+	frames = buf_get_u64(&m->body);
+	if (!buf_end(&m->body) || in > INT64_MAX || out > INT64_MAX || frames > INT64_MAX)
+		return -1;
+	if (w == NULL)
+		return 0; /* it crossed the WAY_NO */
+	esc_line(safe, sizeof(safe), reason, strlen(reason));
+	w->row.bytes_in = in;
+	w->row.bytes_out = out;
+	w->row.frames = frames;
+	way_close(w, safe);
+	way_destroy(w);
+	return 0;
+}
+
+/* --- channels --- */
+
+static bool way_rests_on(const struct way *w, int64_t ticket)
+{
+	for (size_t i = 0; i < WAY_TICKETS_MAX; i++)
+		if (w->tickets[i] == ticket)
+			return true;
+	return false;
+}
+
+/* Another grant of the same user, host and login allows this channel: the way rests on both from here on. */
+static int way_add_ticket(struct way *w, const struct access_answer *a)
+{
+	struct store *s = w->peer->p->store;
+	struct ticket t;
+	size_t i = 0;
+
+	while (i < WAY_TICKETS_MAX && w->tickets[i] != 0)
+		i++;
+	if (i == WAY_TICKETS_MAX || store_ticket(s, a->ticket, &t) != 1)
+		return -1;
+	if (a->first && (store_ticket_move(s, &t, ACT_USE, w->peer->user.name, NULL, clock_wall()) != 1 ||
+	    event_writef(s, clock_wall(), EVENT_GRANT_USE, w->peer->user.name, w->peer->user.name, "{s:I}", "grant",
+	    (json_int_t)t.id) != 0))
+		return -1;
+	w->tickets[i] = a->ticket;
+	if (a->until < w->until)
+		w->until = a->until;
+	live_run(w->peer->p);
+	return 0;
+}
+
+static int channel_answer(struct peer *peer, uint32_t way, uint32_t channel, const char *refusal)
+{
+	struct buf body;
+
+	buf_init(&body, 2048);
+	buf_put_u32(&body, channel);
+	buf_put_u8(&body, refusal == NULL);
+	buf_put_cstring(&body, refusal != NULL ? refusal : "");
+	link_send(&peer->link, MSG_CHAN_RE, way, &body, NULL, 0);
+	buf_finish(&body);
+	return 0;
+}
+
+/* NULL: allowed; else the line for the user, in `a` or static. */
+static const char *channel_refusal(struct way *w, const char *capability, struct access_answer *a)
+{
+	struct peer *peer = w->peer;
+	unsigned cap = cap_by_name(capability);
+	struct host h;
+
+	if (cap == 0)
+		return "bastiond: there is no capability of that name";
+	if (!peer_may_ask(peer))
+		return "bastiond: too many channels at once; try again in a few seconds";
+	control_way(&peer->p->control, peer->user.id, peer->address, w->host.name, w->login, cap, a, &h);
+	if (a->refusal != 0)
+		return a->line;
+	if (!way_rests_on(w, a->ticket) && way_add_ticket(w, a) != 0)
+		return "bastiond: this connection cannot use another grant; open a new one";
+	return NULL;
+}
+
+int way_on_channel(struct peer *peer, struct ipc_msg *m)
+{
+	uint32_t channel = buf_get_u32(&m->body);
+	struct way *w = way_find(peer, m->id);
+	struct access_answer a;
+	char capability[32];
+	const char *refusal;
+	size_t len;
+
+	buf_get_cstring(&m->body, capability, sizeof(capability));
+	/* The command itself is sealed in the recording; the database, which the bastion can read, never has it. */
+	buf_get_string(&m->body, m->body.len, &len);
+	if (!buf_end(&m->body) || (w != NULL && w->stage < WAY_GIVEN))
+		return -1;
+	if (w == NULL || w->ending_ms != 0)
+		return channel_answer(peer, m->id, channel, "bastiond: the session is ended");
+	refusal = channel_refusal(w, capability, &a);
+	if (event_writef(peer->p->store, clock_wall(), refusal == NULL ? EVENT_CHANNEL : EVENT_CHANNEL_REFUSED,
+	    peer->user.name, w->host.name, "{s:I, s:s%, s:i}", "way", (json_int_t)w->row.id, "capability",
+	    cap_by_name(capability) != 0 ? capability : "?", cap_by_name(capability) != 0 ? strlen(capability) : 1,
+	    "channel", (int)channel) != 0) {
+		log_event_lost(peer);
+		refusal = "bastiond: the bastion cannot write its log of events: nothing new opens; tell the operator";
+	}
+	return channel_answer(peer, w->id, channel, refusal);
+}
+
+/* --- notes --- */
+
+/* What a session may put into the events by itself. */
+static bool note_permitted(enum event_kind kind)
+{
+	switch (kind) {
+	case EVENT_HOSTKEY:
+	case EVENT_WAY_BROKEN:
+	case EVENT_CHANNEL_REFUSED:
+	case EVENT_FORWARD_REFUSED:
+	case EVENT_AGENT_REFUSED:
+	case EVENT_X11_REFUSED:
+	case EVENT_STREAMLOCAL_REFUSED:
+	case EVENT_TUN_REFUSED:
+	case EVENT_PROTOCOL:
+	case EVENT_RECORDING:
+	case EVENT_RECORDING_STALL:
+	case EVENT_RECORDING_LOST:
+		return true;
+	default:
+		return false;
+	}
+}
+
+int way_on_note(struct peer *peer, struct ipc_msg *m)
+{
+	struct way *w = way_find(peer, m->id);
+	char name[NOTE_KIND_MAX + 1], safe[LINE_LEN];
+	enum event_kind kind;
+	const uint8_t *detail;
+	size_t len;
+
+	buf_get_cstring(&m->body, name, sizeof(name));
+	detail = buf_get_string(&m->body, m->body.len, &len);
+	if (!buf_end(&m->body) || !note_permitted(kind = event_by_name(name)))
+		return -1;
+	if (!peer_may_ask(peer) || ++peer->notes > NOTES_MAX)
+		return 0;
+	esc_text(safe, sizeof(safe), detail, len);
+	log_notice("session %u of %s from %s: %s: %s", peer->slot, peer_name(peer), peer->address, name, safe);
+	/* A stranger's doings stay in the log, which rotates. */
+	if (peer->auth == PEER_IN && event_writef(peer->p->store, clock_wall(), kind, peer->user.name,
+	    w != NULL ? w->host.name : NULL, "{s:s, s:I}", "detail", safe, "connection",
+	    (json_int_t)peer->row.id) != 0)
+		log_event_lost(peer);
+	return 0;
+}
