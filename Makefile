@@ -39,8 +39,10 @@ LIB_common    := $(call obj,$(call src,common/*.c))
 LIB_record    := $(call obj,$(call without,recorder/*.c,recorder/collector_*.c recorder/replay_*.c recorder/role_*.c))
 LIB_approvals := $(call obj,$(call without,approvals/*.c,approvals/ctl_*.c))
 LIBS = $(B)/libapprovals.a $(B)/librecord.a $(B)/libcommon.a
+# everything of the daemon but main(): the unit tests link it too
+LIB_bastiond  := $(call obj,$(call without,bastiond/*.c,bastiond/main.c) $(call src,recorder/role_*.c))
 
-OBJ_bastiond            := $(call obj,$(call src,bastiond/*.c) $(call src,recorder/role_*.c))
+OBJ_bastiond            := $(call obj,$(call src,bastiond/main.c)) $(B)/libbastiond.a
 OBJ_bastion-collectord  := $(call obj,$(call src,recorder/collector_*.c))
 OBJ_bastion-replay      := $(call obj,$(call src,recorder/replay_*.c))
 OBJ_bastionctl          := $(call obj,$(call src,approvals/ctl_*.c))
@@ -62,7 +64,8 @@ $(B)/pic/%.o: %.c
 $(B)/libcommon.a: $(LIB_common)
 $(B)/librecord.a: $(LIB_record)
 $(B)/libapprovals.a: $(LIB_approvals)
-$(LIBS):
+$(B)/libbastiond.a: $(LIB_bastiond)
+$(LIBS) $(B)/libbastiond.a:
 	@rm -f $@
 	ar rcs $@ $^
 
@@ -76,11 +79,11 @@ $(B)/pam_bastion.so: $(OBJ_pam) pam/export.map
 	$(CC) $(filter-out -fPIE,$(ALL_CFLAGS)) -shared $(filter-out -pie,$(LDHARDEN)) -Wl,--version-script=pam/export.map -o $@ $(OBJ_pam) -lpam
 
 # a unit test links every library; `WRAP: name …` in its first lines names functions that it wraps
-$(B)/unit/%: tests/unit/%.c $(LIBS)
+$(B)/unit/%: tests/unit/%.c $(B)/libbastiond.a $(LIBS)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDHARDEN) -Itests/unit -o $@ $< \
 	    $(foreach w,$(shell sed -n 's/^ \* WRAP: //p' $<),-Wl,--wrap=$(w)) \
-	    $(LIBS) $(LIBS) $(shell pkg-config --libs $(PKGS_bastiond) vterm libqrencode cmocka) -lpam -lutil -ltinfo
+	    $(B)/libbastiond.a $(LIBS) $(LIBS) $(shell pkg-config --libs $(PKGS_bastiond) vterm libqrencode cmocka) -lpam -lutil -ltinfo
 
 units: $(UNITS)
 check-unit: units

@@ -23,10 +23,10 @@ static int make_room(struct hold *h, size_t need)
 	size_t used = h->tail - h->head, cap = h->cap != 0 ? h->cap : 4096;
 	uint8_t *mem;
 
-	if (h->cap - h->tail >= need)
-		return 0;
 	if (used + need > HOLD_MAX)
 		return -1;
+	if (h->cap - h->tail >= need)
+		return 0;
 	if (h->cap >= (used + need) * 2) {
 		memmove(h->mem, h->mem + h->head, used);
 	} else {

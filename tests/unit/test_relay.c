@@ -1,0 +1,319 @@
+/*
+ * test_relay.c - what waits between two legs (relay_hold.c), and what is read along (relay_bulk.c, sftp_track.c, scp_track.c).
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "buf.h"
+#include "relay_bulk.h"
+#include "relay_hold.h"
+
+/* --- hold --- */
+
+static void order_is_kept(void **state)
+{
+	struct hold h = { .mem = NULL };
+	struct hold_item it;
+
+	(void)state;
+	assert_int_equal(hold_put(&h, HOLD_DATA, 1, "abc", 3), 0);
+	assert_int_equal(hold_put(&h, HOLD_ERR, 2, "de", 2), 0);
+	assert_int_equal(hold_put(&h, HOLD_EOF, 3, NULL, 0), 0);
+	assert_int_equal(h.bytes, 5);
+	assert_true(hold_peek(&h, &it));
+	assert_memory_equal(it.data, "abc", 3);
+	hold_take(&h, 2);
+	assert_true(hold_peek(&h, &it));
+	assert_int_equal(it.len, 1);
+	assert_int_equal(it.data[0], 'c');
+	assert_int_equal(it.seq, 1);
+	hold_take(&h, 1);
+	assert_true(hold_peek(&h, &it));
+	assert_int_equal(it.kind, HOLD_ERR);
+	hold_drop(&h);
+	assert_int_equal(h.bytes, 0);
+	assert_true(hold_peek(&h, &it));
+	assert_int_equal(it.kind, HOLD_EOF);
+	hold_drop(&h);
+	assert_false(hold_peek(&h, &it));
+	hold_finish(&h);
+}
+
+/* Random puts and takes: what comes out is what went in, byte for byte, and memory stays bounded. */
+static void random_walk(void **state)
+{
+	struct hold h = { .mem = NULL };
+	uint8_t chunk[9000];
+	uint64_t in = 0, out = 0;
+	struct hold_item it;
+
+	(void)state;
+	srandom(1);
+	for (int i = 0; i < 200000; i++) {
+		if (random() % 2 && h.bytes < HOLD_SOFT) {
+			size_t n = (size_t)random() % sizeof(chunk);
+
+			for (size_t k = 0; k < n; k++)
+				chunk[k] = (uint8_t)(in++ * 7);
+			assert_int_equal(hold_put(&h, HOLD_DATA, in, chunk, n), 0);
+		} else if (hold_peek(&h, &it)) {
+			size_t n = it.len == 0 ? 0 : (size_t)random() % it.len + 1;
+
+			for (size_t k = 0; k < n; k++)
+				assert_int_equal(it.data[k], (uint8_t)(out++ * 7));
+			if (n == 0)
+				hold_drop(&h);
+			else
+				hold_take(&h, n);
+		}
+		assert_true(h.cap <= 4 * HOLD_MAX);
+		assert_int_equal(h.bytes, in - out);
+	}
+	hold_finish(&h);
+}
+
+static void refuses_over_the_limit(void **state)
+{
+	struct hold h = { .mem = NULL };
+	static uint8_t big[HOLD_MAX];
+
+	(void)state;
+	assert_int_equal(hold_put(&h, HOLD_DATA, 1, big, HOLD_MAX / 2), 0);
+	assert_int_not_equal(hold_put(&h, HOLD_DATA, 1, big, HOLD_MAX), 0);
+	assert_int_equal(h.bytes, HOLD_MAX / 2);
+	hold_finish(&h);
+}
+
+/* --- capabilities --- */
+
+static void capabilities(void **state)
+{
+	static const struct { const char *command, *capability; } cases[] = {
+		{ "scp -t /tmp/x", "scp" }, { "scp -r -p -f a b", "scp" }, { "scp -rpt ~/x", "scp" },
+		{ "scp -f $(id)", "exec" }, { "scp -t x; id", "exec" }, { "scp -t x\nid", "exec" },
+		{ "scp -S prog -t x", "exec" }, { "scp -oProxyCommand=id -t x", "exec" }, { "scp a b", "exec" },
+		{ "scp -t 'x'", "exec" }, { "scp -t `id`", "exec" }, { "scp -t x|id", "exec" }, { "scp -t x>y", "exec" },
+		{ "internal-sftp", "sftp" }, { "/usr/lib/openssh/sftp-server", "sftp" },
+		{ "/usr/lib/openssh/sftp-server -d /", "exec" }, { "sftp-server;id", "exec" }, { "", "exec" },
+		{ "rsync --server -logDtpre.iLsfxCIvu . /tmp", "exec" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_string_equal(command_capability(cases[i].command), cases[i].capability);
+}
+
+/* --- trackers --- */
+
+static char said[16384];
+
+static void remember(void *ctx, const char *json)
+{
+	(void)ctx;
+	if (strlen(said) + strlen(json) + 2 < sizeof(said)) {
+		strcat(said, json);
+		strcat(said, "\n");
+	}
+}
+
+static void limit_and_digest(void **state)
+{
+	struct bulk b;
+	uint64_t gap = UINT64_MAX;
+	char hex[65];
+
+	(void)state;
+	assert_int_equal(bulk_start(&b, 4, "exec", "cat", remember, NULL), 0);
+	assert_int_equal(bulk_feed(&b, true, (const uint8_t *)"ab", 2, &gap), 2);
+	assert_int_equal(gap, UINT64_MAX);
+	assert_int_equal(bulk_feed(&b, true, (const uint8_t *)"cdef", 4, &gap), 2);
+	assert_int_equal(gap, 4);
+	gap = UINT64_MAX;
+	assert_int_equal(bulk_feed(&b, true, (const uint8_t *)"g", 1, &gap), 0);
+	assert_int_equal(gap, UINT64_MAX);
+	bulk_digest(&b.in, hex, sizeof(hex));
+	/* printf abcdefg | sha256sum */
+	assert_string_equal(hex, "7d1a54127b222502f5b79b5fb0803061152a44f92b37e23c6527baf665d4da9a");
+	bulk_finish(&b);
+}
+
+/* The same bytes, cut at every place into two calls, and into single bytes. */
+static void feed_split(void (*feed)(void *t, const uint8_t *p, size_t n), void *t, const uint8_t *p, size_t n, size_t cut)
+{
+	if (cut == SIZE_MAX) {
+		for (size_t i = 0; i < n; i++)
+			feed(t, p + i, 1);
+		return;
+	}
+	feed(t, p, cut);
+	feed(t, p + cut, n - cut);
+}
+
+static void feed_scp(void *t, const uint8_t *p, size_t n)
+{
+	scp_track_feed(t, true, p, n);
+}
+
+static void scp_upload(void **state)
+{
+	static const char wire[] = "T1 0 1 0\nD0755 0 d\nC0644 3 a b\nabc\0E\nC0600 0 empty\n\0";
+	char first[sizeof(said)] = "";
+
+	(void)state;
+	for (size_t cut = 0; cut <= sizeof(wire); cut++) {
+		struct scp_track *t = scp_track_create(true, remember, NULL);
+
+		said[0] = '\0';
+		feed_split(feed_scp, t, (const uint8_t *)wire, sizeof(wire) - 1, cut == sizeof(wire) ? SIZE_MAX : cut);
+		scp_track_end(t);
+		scp_track_destroy(t);
+		if (cut == 0)
+			strcpy(first, said);
+		assert_string_equal(said, first);
+	}
+	assert_non_null(strstr(first, "\"path\":\"d/a b\""));
+	assert_non_null(strstr(first, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
+	assert_non_null(strstr(first, "\"path\":\"empty\""));
+}
+
+static void put_packet(struct buf *out, const struct buf *body)
+{
+	buf_put_string(out, body->data, body->len);
+}
+
+static void put_write(struct buf *out, uint32_t id, const char *handle, uint64_t offset, const char *data)
+{
+	struct buf b;
+
+	buf_init(&b, 65536);
+	buf_put_u8(&b, 6);
+	buf_put_u32(&b, id);
+	buf_put_cstring(&b, handle);
+	buf_put_u64(&b, offset);
+	buf_put_cstring(&b, data);
+	put_packet(out, &b);
+	buf_finish(&b);
+}
+
+static void put_simple(struct buf *out, uint8_t type, uint32_t id, const char *text)
+{
+	struct buf b;
+
+	buf_init(&b, 65536);
+	buf_put_u8(&b, type);
+	buf_put_u32(&b, id);
+	buf_put_cstring(&b, text);
+	if (type == 3) {
+		buf_put_u32(&b, 26);
+		buf_put_u32(&b, 0);
+	}
+	put_packet(out, &b);
+	buf_finish(&b);
+}
+
+static void put_status(struct buf *out, uint32_t id, uint32_t code)
+{
+	struct buf b;
+
+	buf_init(&b, 64);
+	buf_put_u8(&b, 101);
+	buf_put_u32(&b, id);
+	buf_put_u32(&b, code);
+	put_packet(out, &b);
+	buf_finish(&b);
+}
+
+struct half { struct sftp_track *t; bool input; };
+
+static void feed_sftp(void *ctx, const uint8_t *p, size_t n)
+{
+	struct half *h = ctx;
+
+	sftp_track_feed(h->t, h->input, p, n);
+}
+
+static void both(struct sftp_track *t, bool input, struct buf *b, size_t every)
+{
+	struct half h = { t, input };
+
+	feed_split(feed_sftp, &h, b->data, b->len, every == 0 ? SIZE_MAX : every < b->len ? every : b->len);
+	buf_reset(b);
+}
+
+static void sftp_put(void **state)
+{
+	char first[sizeof(said)] = "";
+
+	(void)state;
+	for (size_t every = 0; every < 64; every++) {
+		struct sftp_track *t = sftp_track_create(remember, NULL);
+		struct buf b;
+
+		said[0] = '\0';
+		buf_init(&b, 1 << 20);
+		put_simple(&b, 3, 1, "/tmp/x");
+		both(t, true, &b, every);
+		put_simple(&b, 102, 1, "h1");
+		both(t, false, &b, every);
+		put_write(&b, 2, "h1", 0, "ab");
+		put_write(&b, 3, "h1", 2, "c");
+		put_simple(&b, 13, 4, "/tmp/gone");
+		put_simple(&b, 4, 5, "h1");
+		both(t, true, &b, every);
+		put_status(&b, 2, 0);
+		put_status(&b, 3, 0);
+		put_status(&b, 4, 0);
+		put_status(&b, 5, 0);
+		both(t, false, &b, every);
+		sftp_track_end(t);
+		sftp_track_destroy(t);
+		buf_finish(&b);
+		if (every == 0)
+			strcpy(first, said);
+		assert_string_equal(said, first);
+	}
+	assert_non_null(strstr(first, "{\"op\":\"remove\",\"path\":\"/tmp/gone\"}"));
+	assert_non_null(strstr(first, "\"path\":\"/tmp/x\",\"size\":3,\"sha256\":\"ba7816bf"));
+}
+
+static void sftp_out_of_order_is_said(void **state)
+{
+	struct sftp_track *t = sftp_track_create(remember, NULL);
+	struct buf b;
+
+	(void)state;
+	said[0] = '\0';
+	buf_init(&b, 1 << 20);
+	put_simple(&b, 3, 1, "x");
+	both(t, true, &b, 0);
+	put_simple(&b, 102, 1, "h");
+	both(t, false, &b, 0);
+	put_write(&b, 2, "h", 10, "ab");
+	both(t, true, &b, 0);
+	sftp_track_end(t);
+	sftp_track_destroy(t);
+	buf_finish(&b);
+	assert_non_null(strstr(said, "\"sha256\":\"\",\"in_order\":false"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(order_is_kept),
+		cmocka_unit_test(random_walk),
+		cmocka_unit_test(refuses_over_the_limit),
+		cmocka_unit_test(capabilities),
+		cmocka_unit_test(limit_and_digest),
+		cmocka_unit_test(scp_upload),
+		cmocka_unit_test(sftp_put),
+		cmocka_unit_test(sftp_out_of_order_is_said),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
