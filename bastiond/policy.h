@@ -188,15 +188,13 @@ void authz_key(struct way *w, const char *refusal, const uint8_t *blob, size_t l
 
 /* --- policy_grant.c --- */
 
-/* Gives the way the number of its recording. */
-int grant_prepare(struct way *w);
 /* The WAY_OK of a way whose socket and key are there; opens its row. Refuses it if that fails. */
 void grant_way(struct way *w, const uint8_t *cert, size_t len);
 
 /* --- policy_way.c --- */
 
 struct way *way_find(struct peer *peer, uint32_t id);
-/* NULL: no room or no memory. */
+/* With a fresh recording id. NULL: no room or no memory. */
 struct way *way_create(struct peer *peer, uint32_t id);
 /* Stops what works for it, closes what it holds, forgets it. */
 void way_destroy(struct way *w);
@@ -240,7 +238,7 @@ struct worker {
 	const struct worker_ops *ops;
 	struct peer *peer;		/* for whom; NULL: abandoned, only its process is waited for */
 	struct way *way;		/* WORKER_DIAL */
-	bool up;
+	bool up, down;			/* the process runs; is over */
 };
 
 /* Asks parent to run one: `type` with `body`. NULL: the limit, or parent's link is broken. */

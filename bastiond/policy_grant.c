@@ -8,7 +8,6 @@
  * ("certificate", "managed"), grant, caps (array), until (unix s, missing: none), reason, ticket (missing: none), asked_by_other
  * (true when somebody else asked), started (unix s), bastion.
  */
-#include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,11 +20,6 @@
 #define META_MAX 16000		/* the session takes 16384 */
 #define RECIPIENTS_MAX 32	/* and so many recipients of each kind, */
 #define RECIPIENT_MAX 127	/* each so long */
-
-int grant_prepare(struct way *w)
-{
-	return RAND_bytes(w->row.recording, sizeof(w->row.recording)) == 1 ? 0 : -1;
-}
 
 static char *hex(char *out, const uint8_t *in, size_t len)
 {

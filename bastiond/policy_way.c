@@ -3,6 +3,7 @@
  *
  * Role policy; policy_authz.c and policy_grant.c bring a way to life, policy_live.c says when it has to end.
  */
+#include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +39,10 @@ struct way *way_create(struct peer *peer, uint32_t id)
 		i++;
 	if (i == PEER_WAYS_MAX || (w = calloc(1, sizeof(*w))) == NULL)
 		return NULL;
+	if (RAND_bytes(w->row.recording, sizeof(w->row.recording)) != 1) {
+		free(w);
+		return NULL;
+	}
 	w->peer = peer;
 	w->id = id;
 	w->fd = w->agent = -1;

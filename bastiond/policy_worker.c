@@ -83,7 +83,7 @@ static void worker_let_go(struct worker *w, bool kill)
 	w->peer = NULL;
 	w->way = NULL;
 	link_close(&w->link);
-	if (kill)
+	if (kill && !w->down)
 		link_send_empty(&w->p->parent, MSG_WORKER_KILL, w->id);
 }
 
@@ -132,6 +132,7 @@ int worker_on_down(struct policy *p, struct ipc_msg *m)
 		at = &(*at)->next;
 	if ((w = *at) == NULL || !buf_end(&m->body))
 		return -1;
+	w->down = true;
 	if (w->link.open)
 		link_read(&w->link);
 	if (status != 0 && w->peer != NULL)
