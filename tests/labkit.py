@@ -72,6 +72,8 @@ def next_code(path):
             time.sleep(wait)
         f.truncate(0)
         f.write(str(step))
+    if os.environ.get("LAB_OATHTOOL"):
+        return run("oathtool", "--totp", "--base32", "--now", f"@{step * STEP}", secret).strip()
     return totp(secret, step)
 
 
@@ -168,6 +170,41 @@ def keygen(path, kind="ed25519", comment=""):
     return path
 
 
+# --- the control socket ---------------------------------------------------------------------------------------
+
+class Control:
+    """A connection to control.sock as some uid (doc/PROTOCOL.control): what bastionctl does, without a process a word."""
+
+    def __init__(self, path, uid=0):
+        names = re.findall(r"^\s*M\((\w+),", read(os.path.join(REPO, "common", "msg.h")), re.M)
+        self.request_type = names.index("CTL_REQUEST") + 1
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.sock.settimeout(60)
+        # the kernel notes the effective uid at connect
+        os.seteuid(uid)
+        try:
+            self.sock.connect(path)
+        finally:
+            os.seteuid(0)
+
+    def ask(self, word, **args):
+        body = json.dumps({"word": word, "args": args}).encode()
+        self.sock.sendall(struct.pack("=HHI", self.request_type, 0, 1) + body)
+        text, more = b"", 1
+        while more:
+            packet = self.sock.recv(1 << 17)
+            if len(packet) < 9:
+                raise LabError(f"{word}: the control socket closed")
+            more, text = packet[8], text + packet[9:]
+        reply = json.loads(text)
+        if not reply["ok"]:
+            raise LabError(f"{word} {args}: {reply.get('error')} {reply.get('hint', '')}")
+        return reply
+
+    def close(self):
+        self.sock.close()
+
+
 # --- the instance -----------------------------------------------------------------------------------------------
 
 class Lab:
@@ -175,14 +212,15 @@ class Lab:
 
     def __init__(self, directory):
         self.dir = os.path.abspath(directory)
+        self.control = None     # root's, kept while bastiond runs
         path = self.path("lab.json")
         if not os.path.exists(path):
             raise LabError(f"{self.dir}: no lab there; `tests/lab up {self.dir}` makes one")
         self.state = json.loads(read(path))
 
     @classmethod
-    def create(cls, directory, users=0, hosts=2, options=(), bin_dir=None, etc=False):
-        """etc: bastiond runs with a copy of /etc (DIR/etc) in a mount namespace, for PAM modules that read files there."""
+    def create(cls, directory, users=0, hosts=2, options=(), bin_dir=None, etc=False, people=True):
+        """people: False leaves users and grants to the caller. etc: bastiond runs with a copy of /etc (DIR/etc) in a mount namespace, for PAM modules that read files there."""
         directory = os.path.abspath(directory)
         os.makedirs(directory, mode=0o711, exist_ok=True)
         if os.listdir(directory):
@@ -206,7 +244,10 @@ class Lab:
             lab.start("collector")
             lab.start("target")
             lab.start("bastiond")
-            lab.make_people(users)
+            lab.trust()
+            lab.make_hosts()
+            if people:
+                lab.make_people(users)
             lab.hand_over()
         except BaseException:
             lab.stop_all()
@@ -381,6 +422,9 @@ collector c1 {{
             # unshare keeps SIGTERM from its child; when it is gone the kernel ends the namespace
             end_process(*self.state["pids"].pop(name), 0 if name == "target" else deadline)
             self.save()
+        if name == "bastiond" and self.control:
+            self.control.close()
+            self.control = None
 
     def stop_all(self):
         for name in ("bastiond", "target", "collector"):
@@ -405,57 +449,69 @@ collector c1 {{
 
     # --- people
 
-    def make_user(self, name, service=False, role=None, approver=None, admin=False):
+    def ask(self, word, uid=0, **args):
+        """One word over the control socket, as root or as the local account of a user; the reply."""
+        path = self.state["run_dir"] + "/control.sock"
+        if uid != 0:
+            control = Control(path, uid)
+            try:
+                return control.ask(word, **args)
+            finally:
+                control.close()
+        if self.control is None:
+            self.control = Control(path)
+        return self.control.ask(word, **args)
+
+    def make_user(self, name, service=False, role=None, approver=None, admin=False, grant=None):
         """User with a key and, unless a service account, a confirmed TOTP secret, in the roles named."""
         home = self.path("users", name)
         os.mkdir(home, 0o755)
         uid = FIRST_USER_UID + len(self.state["users"])
-        kind = ["--service", "--from", "127.0.0.0/8", "--until", time.strftime("%Y-%m-%d", time.gmtime(time.time() + 90 * 86400))]
-        self.ctl("user", "add", name, "--person", f"{name} of the lab", "--uid", str(uid), *(kind if service else ()),
-                 *(["--admin"] if admin else ()))
+        kind = {"service": True, "from": ["127.0.0.0/8"], "until": int(time.time()) + 90 * 86400} if service else {}
+        self.ask("user add", user=name, person=f"{name} of the lab", uid=uid, admin=admin, **kind)
         keygen(f"{home}/key", comment=f"{name}@lab")
-        self.ctl("user", "key", "add", name, "laptop", f"{home}/key.pub")
+        self.ask("user key add", user=name, device="laptop", key=read(f"{home}/key.pub").strip())
         if not service:
             self.enrol(name)
         if role:
-            self.ctl("role", "member", "add", role, name)
+            self.ask("role member add", role=role, user=name)
         if approver:
-            self.ctl("role", "approver", "add", approver, name)
+            self.ask("role approver add", role=approver, user=name)
         self.state["users"][name] = uid
-        self.save()
         self.hand_over(home)
-        return uid
 
     def enrol(self, name):
         """New TOTP secret: the codes of this step and of the one before confirm it."""
-        uri = json.dumps(self.ctl_json("user", "totp", "enrol", name))
-        secret = re.search(r"secret=([A-Z2-7]+)", uri).group(1)
+        secret = self.ask("user totp enrol", user=name)["secret"]
         step = int(time.time()) // STEP
-        self.ctl("user", "totp", "confirm", name, totp(secret, step - 1), totp(secret, step))
+        self.ask("user totp confirm", user=name, code1=totp(secret, step - 1), code2=totp(secret, step))
         write(self.path("users", name, "totp"), secret + "\n", 0o600)
         write(self.path("users", name, "totp.step"), str(step), 0o600)
 
-    def request(self, name, host="web1", login="dba", span="8h", caps=()):
-        """A request by that user; its number."""
-        extra = [w for cap in caps for w in ("--cap", cap)]
-        reply = self.ctl_json("request", host, "--login", login, "--for", span, "--reason", "lab", *extra, uid=self.state["users"][name])
-        return str(reply["id"])
+    def request(self, name, host="web1", login="dba", span=8 * 3600, caps=()):
+        """A request by that user; its number. span: seconds."""
+        extra = {"cap": list(caps)} if caps else {}
+        uid = self.state["users"][name]
+        return str(self.ask("request", uid=uid, host=host, login=login, reason="lab", **{"for": span}, **extra)["id"])
 
-    def grant(self, name, host="web1", login="dba", span="8h", caps=(), approver="bob"):
+    def grant(self, name, host="web1", login="dba", span=8 * 3600, caps=(), approver="bob"):
         """Requested by that user and approved by bob; its number."""
         number = self.request(name, host, login, span, caps)
-        self.ctl("approve", number, uid=self.state["users"][approver])
+        self.ask("approve", uid=self.state["users"][approver], id=int(number))
         return number
 
-    def make_people(self, users):
-        ca = run(self.bin("bastionctl"), "-f", self.path("bastiond.conf"), "key", "list", "--json")
-        line = re.search(r"(ssh-ed25519 [A-Za-z0-9+/=]+)", ca)
-        write(self.path("target", "ca.pub"), line.group(1) + "\n")
-        public = self.path("target", "ssh_host_ed25519_key.pub")
+    def trust(self):
+        """The target trusts the bastion's certificates."""
+        ca = [row["key"] for row in self.ask("key list")["rows"] if row["name"] == "ca"]
+        write(self.path("target", "ca.pub"), ca[0] + "\n")
+
+    def make_hosts(self):
+        key = read(self.path("target", "ssh_host_ed25519_key.pub")).strip()
         for host in self.state["hosts"]:
-            self.ctl("host", "add", host, "--address", "127.0.0.1", "--port", str(self.port("target")), "--key", public,
-                     "--login", "dba", "--login", "app", "--label", "tier=lab")
-        self.ctl("role", "add", "dba", "--host", "web*", "--login", "dba", "--max", "8h", "--approvals", "1")
+            self.ask("host add", host=host, address="127.0.0.1", port=self.port("target"), key=[key], login=["dba", "app"], label=["tier=lab"])
+        self.ask("role add", role="dba", host=["web*"], login=["dba"], max=8 * 3600, approvals=1)
+
+    def make_people(self, users):
         self.make_user("alice", role="dba")
         self.make_user("bob", approver="dba")
         self.make_user("carol", admin=True)
@@ -466,6 +522,7 @@ collector c1 {{
             name = f"user{i + 1:04d}"
             self.make_user(name, role="dba")
             self.grant(name, host=self.state["hosts"][i % len(self.state["hosts"])])
+        self.save()
 
     def hand_over(self, top=None):
         """What people hold belongs to who called sudo, if somebody did: ssh wants its keys so."""
@@ -482,6 +539,8 @@ collector c1 {{
     def env(self):
         """What scripts need, by name."""
         def user(name, prefix):
+            if name not in self.state["users"]:
+                return {}
             out = {prefix: name, f"{prefix}_KEY": self.path("users", name, "key")}
             if os.path.exists(self.path("users", name, "totp")):
                 out |= {f"{prefix}_TOTP": read(self.path("users", name, "totp")).strip(),

@@ -56,7 +56,7 @@ def new_lab():
 @pytest.fixture
 def engineer(lab):
     """engineer(): a user nobody used yet, with a grant for dba on web1: has fresh codes, can be revoked and locked."""
-    def make(where=None, grant=True, host="web1", login="dba", span="8h", caps=()):
+    def make(where=None, grant=True, host="web1", login="dba", span=8 * 3600, caps=()):
         where = where or lab
         name = f"eng{os.getpid()}x{next(counter)}"
         where.make_user(name, role="dba")

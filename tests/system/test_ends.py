@@ -66,7 +66,7 @@ def test_terminal_is_told(lab, engineer, target, terminals):
 
 
 def test_expiry(engineer, target):
-    user = engineer(span="4s")
+    user = engineer(span=4)
     begin = time.monotonic()
     process = open_cat(user, target)
     _, said = ended(process, begin)

@@ -42,7 +42,7 @@ def test_revoked(lab, engineer, target):
 
 
 def test_expired(engineer, target):
-    user = engineer(span="1s")
+    user = engineer(span=1)
     time.sleep(1.1)     # the grant's own length
     line = refusal(user, target)
     assert "expired" in line or "ended" in line or "over" in line
