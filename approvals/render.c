@@ -2,7 +2,7 @@
  * render.c - a reply into text. See render.h.
  *
  * Runs in bastionctl and in the session process; before it comes a reply of policy (doc/PROTOCOL.control, section 3),
- * after it a terminal or a pipe. Every foreign byte passes cell_text() or put_lines(), which escape.
+ * after it a terminal or a pipe. Every foreign byte passes cell_text() or render_line(), which escape.
  */
 #include "render.h"
 
@@ -35,11 +35,6 @@ static void put(struct buf *b, const char *text)
 	buf_put(b, text, strlen(text));
 }
 
-static void put_end(struct buf *b, const struct render_opts *o)
-{
-	put(b, o->crlf ? "\r\n" : "\n");
-}
-
 static void put_blanks(struct buf *b, size_t n)
 {
 	static const char blanks[] = "                                ";
@@ -51,7 +46,7 @@ static void put_blanks(struct buf *b, size_t n)
 }
 
 /* Escapes all but '\n', which parts lines. */
-static void put_lines(struct buf *b, const struct render_opts *o, const char *text)
+void render_line(struct buf *b, const char *text)
 {
 	for (;;) {
 		size_t len = strcspn(text, "\n"), size = len * 4 + 8;
@@ -60,16 +55,11 @@ static void put_lines(struct buf *b, const struct render_opts *o, const char *te
 		if (room == NULL)
 			return;
 		b->len -= size - esc_line((char *)room, size, text, len);
-		put_end(b, o);
+		put(b, "\n");
 		if (text[len] == '\0' || text[len + 1] == '\0')
 			return;
 		text += len + 1;
 	}
-}
-
-void render_line(struct buf *out, const struct render_opts *o, const char *text)
-{
-	put_lines(out, o, text);
 }
 
 /* A number of seconds, if the value is one that a clock can show. */
@@ -239,7 +229,7 @@ static void put_table(struct table *t)
 {
 	for (size_t c = 0; c < t->ncols; c++)
 		put_cell(t, c, t->cols[c]->head, "\033[1m", c + 1 == t->ncols);
-	put_end(t->out, t->o);
+	put(t->out, "\n");
 	for (size_t r = 0; r < t->nrows; r++) {
 		size_t last = t->ncols; /* no blanks at line ends */
 
@@ -250,7 +240,7 @@ static void put_table(struct table *t)
 
 			put_cell(t, c, text, t->cols[c]->kind == COL_STATE ? state_colour(text) : NULL, c + 1 == last);
 		}
-		put_end(t->out, t->o);
+		put(t->out, "\n");
 	}
 }
 
@@ -268,7 +258,7 @@ static void put_wrapped(struct table *t, const char *text, size_t indent)
 		if (cut == 0)
 			cut = fit;
 		buf_put(t->out, text, cut);
-		put_end(t->out, t->o);
+		put(t->out, "\n");
 		put_blanks(t->out, indent);
 		cut += text[cut] == ' ';
 		text += cut;
@@ -287,7 +277,7 @@ static void put_blocks(struct table *t)
 			heads = strlen(t->cols[c]->head);
 	for (size_t r = 0; r < t->nrows; r++) {
 		if (r > 0)
-			put_end(t->out, t->o);
+			put(t->out, "\n");
 		for (size_t c = 0; c < t->ncols; c++) {
 			const char *text = cell(t, r, c), *sgr = NULL;
 
@@ -300,7 +290,7 @@ static void put_blocks(struct table *t)
 			put(t->out, sgr != NULL ? sgr : "");
 			put_wrapped(t, text, heads + GAP);
 			put(t->out, sgr != NULL ? "\033[0m" : "");
-			put_end(t->out, t->o);
+			put(t->out, "\n");
 		}
 	}
 }
@@ -321,16 +311,16 @@ static int render_rows(const json_t *rows, bool one, const struct render_opts *o
 	int r = WORDS_OK;
 
 	if (t.nrows == 0) {
-		render_line(err, o, "none");
+		render_line(err, "none");
 		return WORDS_OK;
 	}
 	if (t.nrows > ROWS_MAX) {
-		render_line(err, o, "the bastion sent too many rows; ask for less with --limit");
+		render_line(err, "the bastion sent too many rows; ask for less with --limit");
 		return WORDS_BROKEN;
 	}
 	choose_cols(&t, cols, rows);
 	if (fill(&t, rows) != 0) {
-		render_line(err, o, "no memory");
+		render_line(err, "no memory");
 		r = WORDS_BROKEN;
 	} else if (one || !shrink(&t)) {
 		put_blocks(&t);
@@ -352,9 +342,9 @@ static int render_error(const json_t *reply, const struct render_opts *o, struct
 	const char *hint = json_string_value(json_object_get(reply, "hint"));
 
 	if (!o->json) {
-		render_line(err, o, error != NULL ? error : "refused");
+		render_line(err, error != NULL ? error : "refused");
 		if (hint != NULL)
-			render_line(err, o, hint);
+			render_line(err, hint);
 	}
 	for (size_t i = 0; code != NULL && i < sizeof(codes) / sizeof(codes[0]); i++)
 		if (strcmp(codes[i].code, code) == 0)
@@ -363,26 +353,24 @@ static int render_error(const json_t *reply, const struct render_opts *o, struct
 }
 
 /* JSON in ASCII: every control but DEL is escaped by jansson, DEL can only stand in a string. */
-static void put_json(struct buf *out, const json_t *reply, const struct render_opts *o)
+static void put_json(struct buf *out, const json_t *reply)
 {
 	char *dump = json_dumps(reply, JSON_INDENT(2) | JSON_ENSURE_ASCII);
 
 	for (const char *p = dump; p != NULL && *p != '\0'; p++) {
-		if (*p == '\n')
-			put_end(out, o);
-		else if (*p == '\x7f')
+		if (*p == '\x7f')
 			put(out, "\\u007f");
 		else
 			buf_put_u8(out, (uint8_t)*p);
 	}
 	free(dump);
-	put_end(out, o);
+	put(out, "\n");
 }
 
 /* A reply that policy would not send: an older or newer daemon, or something else behind the socket. */
-static int bad_reply(const struct render_opts *o, struct buf *err)
+static int bad_reply(struct buf *err)
 {
-	render_line(err, o, "the bastion's answer makes no sense: are its programs of one version?");
+	render_line(err, "the bastion's answer makes no sense: are its programs of one version?");
 	return WORDS_BROKEN;
 }
 
@@ -393,7 +381,7 @@ static int render_good(const json_t *reply, const struct render_opts *o, struct 
 	int r;
 
 	if (text != NULL && text[0] != '\0' && !o->json)
-		put_lines(out, o, text);
+		render_line(out, text);
 	if (json_is_object(row)) {
 		if ((rows = json_array()) == NULL || json_array_append(rows, row) != 0)
 			r = WORDS_BROKEN;
@@ -403,7 +391,7 @@ static int render_good(const json_t *reply, const struct render_opts *o, struct 
 		return r;
 	}
 	if (rows != NULL && !json_is_array(rows))
-		return bad_reply(o, err);
+		return bad_reply(err);
 	return rows == NULL || o->json ? WORDS_OK : render_rows(rows, false, o, out, err);
 }
 
@@ -413,11 +401,11 @@ int render_reply(const char *json, size_t len, const struct render_opts *o, stru
 	int r;
 
 	if (reply == NULL || !json_is_boolean(ok = json_object_get(reply, "ok"))) {
-		r = bad_reply(o, err);
+		r = bad_reply(err);
 	} else {
 		r = json_is_true(ok) ? render_good(reply, o, out, err) : render_error(reply, o, err);
 		if (o->json)
-			put_json(out, reply, o);
+			put_json(out, reply);
 	}
 	json_decref(reply);
 	return buf_ok(out) && buf_ok(err) ? r : WORDS_BROKEN;

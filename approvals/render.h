@@ -37,7 +37,6 @@ struct render_opts {
 	int columns;	/* of the terminal; 0: no limit (a pipe) */
 	bool json;	/* the reply's JSON, indented, in ASCII, and nothing else */
 	bool colour;	/* only on a terminal */
-	bool crlf;	/* line ends for a raw terminal (the console) */
 };
 
 /*
@@ -48,8 +47,8 @@ struct render_opts {
  */
 int render_reply(const char *json, size_t len, const struct render_opts *o, struct buf *out, struct buf *err);
 
-/* Lines of advice or error, escaped (a '\n' parts them), with the terminal's line ends. */
-void render_line(struct buf *out, const struct render_opts *o, const char *text);
+/* Lines of advice or error, escaped (a '\n' parts them), each with its '\n'. */
+void render_line(struct buf *out, const char *text);
 
 /* Terminal columns of well-formed UTF-8: wide characters take two, combining ones none (Unicode 15, in short). */
 size_t render_width(const char *text, size_t len);

@@ -20,6 +20,7 @@
 
 struct parse {
 	const struct words_env *env;
+	const char *prefix;
 	const struct words_word *word;
 	json_t *args;
 	const struct words_arg *text;	/* the text flag that was set last, while what follows may belong to it */
@@ -197,7 +198,7 @@ static int no_word(struct parse *p, int argc, char *const argv[])
 	}
 	if (near != NULL)
 		return complain(p, "no word %s: did you mean '%s'?", show(p, path), near);
-	return complain(p, "no word %s: '%shelp' lists them", show(p, argv[0]), p->env->prefix);
+	return complain(p, "no word %s: '%shelp' lists them", show(p, argv[0]), p->prefix);
 }
 
 /* The word that argv begins with: the longest path counts. Returns its number of parts, 0 if there is none. */
@@ -246,7 +247,7 @@ static int no_flag(struct parse *p, const char *given)
 
 	if (near != NULL)
 		return complain(p, "%s: no option %s: did you mean %s?", p->word->path, show(p, given), flag_of(p, near));
-	return complain(p, "%s: no option %s: see '%shelp %s'", p->word->path, show(p, given), p->env->prefix,
+	return complain(p, "%s: no option %s: see '%shelp %s'", p->word->path, show(p, given), p->prefix,
 	    p->word->path);
 }
 
@@ -345,7 +346,7 @@ static int take_place(struct parse *p, int i, int argc, char *const argv[])
 	if (p->text != NULL)
 		return join_text(p, argv[i]) != 0 ? -1 : 1;
 	return complain(p, "%s: %s is one word too many: see '%shelp %s'", p->word->path, show(p, argv[i]),
-	    p->env->prefix, p->word->path);
+	    p->prefix, p->word->path);
 }
 
 static int take_args(struct parse *p, int argc, char *const argv[])
@@ -377,7 +378,7 @@ static int check_missing(struct parse *p)
 
 		if ((arg->how & ARG_NEED) != 0 && json_object_get(p->args, arg->name) == NULL)
 			return complain(p, "%s: %s is missing: %s\nexample: %s%s", p->word->path, arg_of(p, arg),
-			    arg->help, p->env->prefix, p->word->example);
+			    arg->help, p->prefix, p->word->example);
 	}
 	return 0;
 }
@@ -391,7 +392,7 @@ static int answer(struct parse *p, struct words_call *call)
 
 	buf_init(&text, WORDS_HELP_MAX);
 	if (words_help(about, p->env, &text) != 0) {
-		complain(p, "no word %s: '%shelp' lists them", show(p, about), p->env->prefix);
+		complain(p, "no word %s: '%shelp' lists them", show(p, about), p->prefix);
 		r = WORDS_USAGE;
 	} else if (buf_put_u8(&text, '\0') != 0 || (call->text = strdup((char *)text.data)) == NULL) {
 		r = WORDS_BROKEN;
@@ -418,7 +419,7 @@ static int request(struct parse *p, struct words_call *call)
 int words_parse(int argc, char *const argv[], const struct words_env *env, struct words_call *call,
     char *err, size_t errsize)
 {
-	struct parse p = { .env = env, .err = err, .errsize = errsize };
+	struct parse p = { .env = env, .prefix = env->prefix != NULL ? env->prefix : "", .err = err, .errsize = errsize };
 	int r = WORDS_USAGE, n;
 
 	*call = (struct words_call){ .word = NULL };

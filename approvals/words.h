@@ -103,7 +103,7 @@ extern const size_t words_count;
 struct words_env {
 	enum words_who who;	/* help and completion leave out what this person may not do */
 	bool ctl, console;	/* AT_CTL, AT_CONSOLE words exist */
-	const char *prefix;	/* goes before a word in help and advice: "bastionctl ", "ssh alice@bastion ", "" */
+	const char *prefix;	/* before a word in help and advice: "bastionctl ", "ssh alice@bastion "; NULL: none */
 	/* Reads the file that a KEY argument names: a terminated text, at most size-1 bytes. 0, or -1 with errno.
 	   NULL: a file name is refused. */
 	int (*read_file)(const char *path, char *out, size_t size);
@@ -136,7 +136,7 @@ void words_call_finish(struct words_call *call);
  */
 int words_split(const char *line, char *out, size_t size, char **argv, int max, char *err, size_t errsize);
 
-/* Help. NULL: the overview; "user": the words that start so; "user key add": everything about one.
+/* Help. NULL: the overview ("all": of every word); "user": the words that start so; "user key add": everything about one.
    0, -1 if there is none. */
 int words_help(const char *path, const struct words_env *env, struct buf *out);
 /* The lines that the console completes, one for each word: "approve NUMBER --reason TEXT", newline after each. */

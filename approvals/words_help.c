@@ -81,9 +81,19 @@ const char *words_nearest(const char *given, const char *(*next)(void *ctx), voi
 	return best;
 }
 
+static bool exists(const struct words_word *w, const struct words_env *env)
+{
+	return (w->where != AT_CTL || env->ctl) && (w->where != AT_CONSOLE || env->console);
+}
+
 static bool shown(const struct words_word *w, const struct words_env *env)
 {
-	return w->who <= env->who && (w->where != AT_CTL || env->ctl) && (w->where != AT_CONSOLE || env->console);
+	return w->who <= env->who && exists(w, env);
+}
+
+static const char *prefix_of(const struct words_env *env)
+{
+	return env->prefix != NULL ? env->prefix : "";
 }
 
 static void put_flag(struct buf *out, const char *name)
@@ -129,7 +139,7 @@ static const char *chapter_at(const struct words_word *w)
 	return NULL;
 }
 
-static void overview(const struct words_env *env, struct buf *out)
+static void overview(const struct words_env *env, bool all, struct buf *out)
 {
 	const char *title = NULL;
 
@@ -139,21 +149,23 @@ static void overview(const struct words_env *env, struct buf *out)
 
 		if (chapter != NULL)
 			title = chapter;
-		if (!shown(w, env))
+		if (!(all ? exists(w, env) : shown(w, env)))
 			continue;
 		if (title != NULL)
 			put_text(out, "%s%s\n", out->len > 0 ? "\n" : "", title);
 		title = NULL;
 		put_text(out, "  %-*s %s\n", PATH_WIDTH, w->path, w->help);
 	}
-	put_text(out, "\nMore about one of them: %shelp WORD\n", env->prefix);
+	put_text(out, "\nMore about one of them: %shelp WORD\n", prefix_of(env));
+	if (!all && env->who < WHO_ADMIN)
+		put_text(out, "Administrators' words too: %shelp all\n", prefix_of(env));
 }
 
 static void explain(const struct words_word *w, const struct words_env *env, struct buf *out)
 {
 	static const char *const who[] = { "", "For approvers.", "For administrators.", "For root on the bastion." };
 
-	put_text(out, "%s: %s\n\n  %s", w->path, w->help, env->prefix);
+	put_text(out, "%s: %s\n\n  %s", w->path, w->help, prefix_of(env));
 	put_usage(out, w);
 	put_text(out, "\n\n");
 	for (size_t i = 0; i < w->nargs; i++) {
@@ -173,7 +185,7 @@ static void explain(const struct words_word *w, const struct words_env *env, str
 	put_text(out, "  %-*s %s\n", PATH_WIDTH, "--json", "print the reply as JSON");
 	if (w->more[0] != '\0' || who[w->who][0] != '\0')
 		put_text(out, "\n%s%s%s\n", who[w->who], w->more[0] != '\0' && who[w->who][0] != '\0' ? " " : "", w->more);
-	put_text(out, "\nExample:\n  %s%s\n", env->prefix, w->example);
+	put_text(out, "\nExample:\n  %s%s\n", prefix_of(env), w->example);
 }
 
 int words_help(const char *path, const struct words_env *env, struct buf *out)
@@ -182,8 +194,8 @@ int words_help(const char *path, const struct words_env *env, struct buf *out)
 	const struct words_word *w;
 	bool any = false;
 
-	if (len == 0) {
-		overview(env, out);
+	if (len == 0 || strcmp(path, "all") == 0) {
+		overview(env, len != 0, out);
 		return 0;
 	}
 	if ((w = words_find(path)) != NULL) {
@@ -192,7 +204,7 @@ int words_help(const char *path, const struct words_env *env, struct buf *out)
 	}
 	for (size_t i = 0; i < words_count; i++) {
 		w = &words_table[i];
-		if (strncmp(w->path, path, len) != 0 || w->path[len] != ' ' || !shown(w, env))
+		if (strncmp(w->path, path, len) != 0 || w->path[len] != ' ' || !exists(w, env))
 			continue;
 		put_text(out, "  %-*s %s\n", PATH_WIDTH, w->path, w->help);
 		any = true;
