@@ -16,7 +16,7 @@ B := $(if $(SAN),build-asan,build)
 PKGS_bastiond = libssh sqlite3 libcrypto libevent_core libevent_openssl libssl jansson libconfuse libseccomp libcap-ng liboath libedit
 PKGS_bastion-collectord = libcrypto libssl libevent_core libevent_openssl libconfuse
 PKGS_bastion-replay = libcrypto jansson vterm
-PKGS_bastionctl = jansson libqrencode
+PKGS_bastionctl = jansson libqrencode libconfuse libcrypto
 LDLIBS_bastiond = -lpam -lutil
 LDLIBS_bastion-replay = -ltinfo
 
@@ -45,7 +45,8 @@ LIB_bastiond  := $(call obj,$(call without,bastiond/*.c,bastiond/main.c) $(call 
 OBJ_bastiond            := $(call obj,$(call src,bastiond/main.c)) $(B)/libbastiond.a
 OBJ_bastion-collectord  := $(call obj,$(call src,recorder/collector_*.c))
 OBJ_bastion-replay      := $(call obj,$(call src,recorder/replay_*.c))
-OBJ_bastionctl          := $(call obj,$(call src,approvals/ctl_*.c))
+# `key add` tells public keys as the keys role does
+OBJ_bastionctl          := $(call obj,$(call src,approvals/ctl_*.c) bastiond/keys_sshkey.c)
 OBJ_pam                 := $(patsubst %.c,$(B)/pic/%.o,$(call src,pam/*.c) $(call without,common/*.c,common/crypto*.c))
 
 PROGS := $(foreach p,bastiond bastion-collectord bastion-replay bastionctl,$(if $(OBJ_$(p)),$(B)/$(p)))

@@ -4,18 +4,17 @@
  */
 #include "words_check.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "access.h"
 #include "clock.h"
 #include "escape.h"
 #include "names.h"
 
-#define TEXT_MAX 500
 #define KEY_LINE_MAX 4000	/* RSA of 16384 bits takes 2,750 characters */
 #define KEY_FILE_MAX 32768
 #define KEYS_MAX 16		/* keys in one file or argument */
@@ -31,31 +30,9 @@ static bool is_number(const char *s, uint64_t least, uint64_t most, uint64_t *ou
 	return *out >= least && *out <= most;
 }
 
-/* An address, and bits after a '/' that the family has. */
-static bool is_network(const char *s)
-{
-	char addr[INET6_ADDRSTRLEN];
-	const char *slash = strchr(s, '/');
-	size_t len = slash != NULL ? (size_t)(slash - s) : strlen(s);
-	uint8_t raw[16];
-	uint64_t bits, most;
-
-	if (len >= sizeof(addr))
-		return false;
-	memcpy(addr, s, len);
-	addr[len] = '\0';
-	if (inet_pton(AF_INET, addr, raw) == 1)
-		most = 32;
-	else if (inet_pton(AF_INET6, addr, raw) == 1)
-		most = 128;
-	else
-		return false;
-	return slash == NULL || is_number(slash + 1, 0, most, &bits);
-}
-
 static bool is_address(const char *s)
 {
-	return s[0] != '\0' && s[0] != '-' && strlen(s) <= 253 &&
+	return s[0] != '\0' && s[0] != '-' && strlen(s) <= ADDRESS_MAX &&
 	    strspn(s, BASE64 ".:-_%") == strlen(s) && strpbrk(s, "+/") == NULL;
 }
 
@@ -106,11 +83,12 @@ static bool is_right(const struct words_arg *arg, const char *v)
 	case ARG_PATTERN: return is_pattern(v);
 	case ARG_LABEL: return name_is_label(v);
 	case ARG_CAP: return is_one_of(v, WORDS_CAPS);
-	case ARG_NETWORK: return is_network(v);
+	case ARG_NETWORK: return access_network_ok(v);
+	case ARG_HOURS: return access_hours(v, 0) != -1;
 	case ARG_ADDRESS: return is_address(v);
 	case ARG_CODE: return strlen(v) == 6 && strspn(v, "0123456789") == 6;
 	case ARG_CHOICE: return is_one_of(v, arg->choices);
-	case ARG_TEXT: case ARG_WORD: case ARG_HOURS:
+	case ARG_TEXT: case ARG_WORD:
 		return is_text(v);
 	default: return false;
 	}
@@ -132,7 +110,7 @@ static const char *advice(const struct words_arg *arg)
 		[ARG_DURATION] = "a duration is a number with s, m, h or d: 30m, 2h, 1h30m, 7d",
 		[ARG_TIME] = "a time is UTC, as 2027-01-31 or 2027-01-31T18:00Z",
 		[ARG_HOURS] = "hours are days and times in UTC: \"mon-fri 08:00-18:00\"",
-		[ARG_NETWORK] = "a network is an address, or an address and its bits: 10.1.0.0/16, 2001:db8::/48",
+		[ARG_NETWORK] = "a network is an address, or an address without host part and its bits: 10.1.0.0/16, 2001:db8::/48",
 		[ARG_ADDRESS] = "an address is a DNS name, or an IPv4 or IPv6 address",
 		[ARG_PORT] = "a port is a number from 1 to 65535",
 		[ARG_NUMBER] = "a number from 1 on",

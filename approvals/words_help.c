@@ -253,7 +253,7 @@ static const char bash_tail[] =
     "\tfor p in \"${!table[@]}\"; do\n"
     "\t\tif [[ \"$p \" == \"$sofar\"* && \"$p \" != \"$sofar\" ]]; then\n"
     "\t\t\trest=${p:${#sofar}}\n"
-    "\t\t\topts+=\" ${rest%% *}\"\n"
+    "\t\t\t[[ \" $opts \" == *\" ${rest%% *} \"* ]] || opts+=\" ${rest%% *}\"\n"
     "\t\telif [[ \"$sofar\" == \"$p \"* && ${#p} -gt ${#path} ]]; then\n"
     "\t\t\tpath=$p\n"
     "\t\tfi\n"

@@ -1,0 +1,44 @@
+/*
+ * ctl.h - the parts of bastionctl(1). It runs as whoever called it; policy knows that from the kernel.
+ */
+#ifndef BASTION_CTL_H
+#define BASTION_CTL_H
+
+#include <stdbool.h>
+
+#include "buf.h"
+#include "ipc.h"
+#include "render.h"
+#include "words.h"
+
+#define CTL_CONF SYSCONFDIR "/bastiond/bastiond.conf"
+#define CTL_REPLY_MAX (8U << 20)
+#define CTL_TIMEOUT_MS 30000
+#define CTL_PATH_MAX 4096
+
+struct ctl {
+	const char *conf_path;		/* bastiond.conf */
+	char state_dir[CTL_PATH_MAX], run_dir[CTL_PATH_MAX];
+	char socket[CTL_PATH_MAX];
+	struct ipc link;		/* fd -1: not connected */
+	uint32_t next_id;
+	struct render_opts show;
+	bool terminal;			/* standard input and output: questions and QR codes make sense */
+};
+
+/* state_dir and run_dir from the configuration; its other options are nobody's business here. 0, or -1 after a line. */
+int ctl_conf_read(struct ctl *c, bool must_exist);
+
+/* One request and its whole reply, through the control socket. enum words_exit: WORDS_OK, or WORDS_BROKEN after a line. */
+int ctl_ask(struct ctl *c, const char *json, struct buf *reply);
+/* Prints it; returns what render_reply returns. */
+int ctl_show(struct ctl *c, const struct buf *reply);
+/* Prints a line on standard error, with the program's name; returns WORDS_BROKEN. */
+int ctl_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* `user totp enrol`, after its reply came: QR code, two codes, confirmation. Returns the exit status. */
+int ctl_enrol(struct ctl *c, const struct words_call *call, const struct buf *reply);
+/* AT_CTL words. `argv0`: how bastionctl was called, to find bastiond beside it. */
+int ctl_local(struct ctl *c, const struct words_call *call);
+
+#endif

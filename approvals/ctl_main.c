@@ -1,0 +1,125 @@
+/*
+ * ctl_main.c - bastionctl(1): the command words at the bastion itself.
+ *
+ * A word is parsed (words.c), sent to policy over the control socket (ctl_link.c), and its reply shown (render.c). Who
+ * asks is what the kernel tells policy about the other end of the socket.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "ctl.h"
+#include "log.h"
+
+static const char usage[] =
+    "usage: bastionctl [-f CONFIGURATION] [-S SOCKET] WORD [ARGUMENT ...]\n"
+    "'bastionctl help' lists the words; 'bastionctl help WORD' explains one.\n";
+
+/* Reads a whole file, "-": standard input. */
+static int read_file(const char *path, char *out, size_t size)
+{
+	int fd = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
+	size_t len = 0;
+	ssize_t n = 0;
+
+	if (fd < 0)
+		return -1;
+	while (len < size && ((n = read(fd, out + len, size - len)) > 0 || (n < 0 && errno == EINTR)))
+		len += n > 0 ? (size_t)n : 0;
+	close(fd);
+	if (n < 0)
+		return -1;
+	if (len == size || memchr(out, '\0', len) != NULL) {
+		errno = len == size ? EFBIG : EINVAL;
+		return -1;
+	}
+	out[len] = '\0';
+	return 0;
+}
+
+static void look_at_terminal(struct ctl *c)
+{
+	const char *term = getenv("TERM");
+	struct winsize ws;
+
+	if (!isatty(STDOUT_FILENO))
+		return;
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws) == 0)
+		c->show.columns = ws.ws_col;
+	c->show.colour = getenv("NO_COLOR") == NULL && term != NULL && strcmp(term, "dumb") != 0;
+	c->terminal = isatty(STDIN_FILENO) != 0;
+}
+
+static int run(struct ctl *c, const struct words_call *call)
+{
+	struct buf reply;
+	int r;
+
+	if (call->word->where == AT_PARSER)
+		return fputs(call->text, stdout) < 0 || fflush(stdout) != 0 ? WORDS_BROKEN : WORDS_OK;
+	c->show.word = call->word;
+	c->show.json = call->as_json;
+	if (call->word->where == AT_CTL)
+		return ctl_local(c, call);
+	buf_init(&reply, CTL_REPLY_MAX);
+	if ((r = ctl_ask(c, call->json, &reply)) == WORDS_OK)
+		r = ctl_show(c, &reply);
+	if (r == WORDS_OK && !call->as_json && strcmp(call->word->path, "user totp enrol") == 0)
+		r = ctl_enrol(c, call, &reply);
+	buf_finish(&reply);
+	return r;
+}
+
+int main(int argc, char *argv[])
+{
+	struct ctl c = { .conf_path = CTL_CONF, .link = { .fd = -1 } };
+	struct words_env env = { .who = geteuid() == 0 ? WHO_ROOT : WHO_APPROVER, .ctl = true,
+	    .prefix = "bastionctl ", .read_file = read_file };
+	struct words_call call;
+	const char *socket = NULL;
+	char err[WORDS_ERR_MAX];
+	bool conf_given = false;
+	int opt, r;
+
+	signal(SIGPIPE, SIG_IGN);
+	log_init("bastionctl", true, LOG_LVL_WARN);
+	while ((opt = getopt(argc, argv, "+f:S:h")) != -1) {
+		switch (opt) {
+		case 'f':
+			c.conf_path = optarg;
+			conf_given = true;
+			break;
+		case 'S':
+			socket = optarg;
+			break;
+		default:
+			fputs(usage, opt == 'h' ? stdout : stderr);
+			return opt == 'h' ? WORDS_OK : WORDS_USAGE;
+		}
+	}
+	if (optind == argc) {
+		fputs(usage, stderr);
+		return WORDS_USAGE;
+	}
+	look_at_terminal(&c);
+	if ((r = words_parse(argc - optind, argv + optind, &env, &call, err, sizeof(err))) != WORDS_OK) {
+		ctl_fail("%s", err);
+		return r;
+	}
+	if (ctl_conf_read(&c, conf_given) != 0)
+		r = WORDS_BROKEN;
+	else if (socket != NULL)
+		snprintf(c.socket, sizeof(c.socket), "%s", socket);
+	else if ((size_t)snprintf(c.socket, sizeof(c.socket), "%s/control.sock", c.run_dir) >= sizeof(c.socket))
+		r = ctl_fail("run_dir of %s is too long", c.conf_path);
+	if (r == WORDS_OK)
+		r = run(&c, &call);
+	words_call_finish(&call);
+	ipc_finish(&c.link);
+	return r;
+}
