@@ -400,6 +400,8 @@ int brec_event_decode(struct buf *b, struct brec_event *e)
 				return BREC_E_FIELD;
 		return left < 15 ? 0 : BREC_E_FIELD; /* padding of a whole block is none */
 	}
+	if (e->kind == BREC_K_MORE)
+		return BREC_E_FIELD;
 	e->t_us = buf_get_varint(b);
 	e->channel = buf_get_varint(b);
 	e->len = buf_get_varint(b);

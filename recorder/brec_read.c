@@ -1,0 +1,345 @@
+/*
+ * brec_read.c - see brec_read.h: frames to events, with the auditor's identities.
+ *
+ * Runs in bastion-replay, above brec_dir.c. The AEAD binds a frame to its recording, segment, stream and sequence, so what
+ * is decrypted is what some writer with the file key made; that this writer was the bastion is brec_verify.c's to say.
+ */
+#include "brec_read.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "brec_dir.h"
+
+struct brec_reader {
+	struct brec_dir dir;
+	const struct age_identities *ids;
+	struct brec_info info;
+	char error[256];
+
+	bool in_segment;		/* a header was read; frames follow */
+	bool sealed;			/* the segment ended; the next one may be there */
+	uint8_t aad_tail[BREC_AAD_TAIL];
+	struct aead aead[BREC_STREAMS];
+
+	uint8_t plain[BREC_FRAME_MAX];
+	struct buf events;		/* a view of plain: what is not handed out yet */
+	enum brec_stream stream;	/* of it */
+	uint64_t frame_seq;
+	struct buf joined;		/* pieces of one event */
+	uint8_t joined_kind;		/* 0: none is being put together */
+};
+
+static int fail(struct brec_reader *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static int fail(struct brec_reader *r, const char *fmt, ...)
+{
+	char what[160];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(what, sizeof(what), fmt, ap);
+	va_end(ap);
+	snprintf(r->error, sizeof(r->error), "%s: byte %llu: %s", r->dir.name, (unsigned long long)r->dir.offset, what);
+	return -1;
+}
+
+static void forget_keys(struct brec_reader *r)
+{
+	for (int i = 0; i < BREC_STREAMS; i++)
+		aead_finish(&r->aead[i]);
+}
+
+static void start(struct brec_reader *r)
+{
+	forget_keys(r);
+	explicit_bzero(r->plain, sizeof(r->plain));
+	r->info = (struct brec_info){ 0 };
+	r->error[0] = '\0';
+	r->in_segment = r->sealed = false;
+	buf_view(&r->events, r->plain, 0);
+	buf_reset(&r->joined);
+	r->joined_kind = 0;
+}
+
+struct brec_reader *brec_reader_open(const char *dir, const struct age_identities *ids, char *err, size_t errsize)
+{
+	struct brec_reader *r = calloc(1, sizeof(*r));
+
+	if (r == NULL || brec_dir_open(&r->dir, dir) != 0) {
+		snprintf(err, errsize, "%s: %s", dir, strerror(errno));
+		free(r);
+		return NULL;
+	}
+	r->ids = ids;
+	buf_init(&r->joined, BREC_EVENT_MAX);
+	start(r);
+	if (brec_dir_segment(&r->dir, 0) != 1) {
+		snprintf(err, errsize, "%s: no recording: 00000000.brec: %s", dir, strerror(errno));
+		brec_reader_close(r);
+		return NULL;
+	}
+	return r;
+}
+
+void brec_reader_close(struct brec_reader *r)
+{
+	if (r == NULL)
+		return;
+	forget_keys(r);
+	buf_finish(&r->joined);
+	brec_dir_close(&r->dir);
+	explicit_bzero(r->plain, sizeof(r->plain));
+	free(r);
+}
+
+int brec_reader_rewind(struct brec_reader *r)
+{
+	start(r);
+	return brec_dir_segment(&r->dir, 0) == 1 ? 0 : fail(r, "%s", strerror(errno));
+}
+
+const char *brec_reader_error(const struct brec_reader *r) { return r->error; }
+const struct brec_info *brec_reader_info(const struct brec_reader *r) { return &r->info; }
+
+/* ---- keys ---- */
+
+/* The group's key by any identity. 1; 0: none fits; -1: one fits, and the header's commitment is to another key. */
+static int open_group(struct brec_reader *r, const struct brec_header *h, const struct brec_wrap *wrap, enum brec_group group,
+    uint8_t key[KEY_LEN])
+{
+	uint8_t file_key[AGE_FILE_KEY_LEN], commit[HASH_LEN];
+	int found = 0;
+
+	for (size_t i = 0; r->ids != NULL && i < r->ids->n && found == 0; i++)
+		for (uint32_t j = 0; j < wrap->count && found == 0; j++)
+			if (age_unwrap(file_key, wrap->stanzas + (size_t)j * BREC_STANZA_LEN, &r->ids->v[i]) == 0)
+				found = brec_group_key(key, file_key, h->id, h->epoch, group) == 0 &&
+				    brec_commitment(commit, key, h->id, h->epoch, group) == 0 &&
+				    equal_secret(commit, wrap->commit, sizeof(commit)) ? 1 : -1;
+	explicit_bzero(file_key, sizeof(file_key));
+	return found;
+}
+
+static int open_stream(struct brec_reader *r, const struct brec_header *h, enum brec_stream stream, const uint8_t *group_key)
+{
+	uint8_t key[KEY_LEN];
+	int result = -1;
+
+	if (brec_stream_key(key, group_key, h->id, h->epoch, stream) == 0 && aead_init(&r->aead[stream], key, false) == 0) {
+		r->info.can_read[stream] = true;
+		result = 0;
+	}
+	explicit_bzero(key, sizeof(key));
+	return result;
+}
+
+static int open_keys(struct brec_reader *r, const struct brec_header *h)
+{
+	struct brec_wrap wraps[BREC_GROUPS];
+	uint8_t key[KEY_LEN];
+	int result = -1, got;
+
+	forget_keys(r);
+	if (brec_part_decode(h->part, h->part_len, wraps) != 0)
+		return fail(r, "%s", brec_strerror(BREC_E_FIELD));
+	for (enum brec_group group = BREC_GROUP_MAIN; group < BREC_GROUPS; group++) {
+		if (!wraps[group].present)
+			continue;
+		if ((got = open_group(r, h, &wraps[group], group, key)) < 0) {
+			fail(r, "the header commits to another key than the one wrapped in it");
+			goto out;
+		}
+		if (got == 0)
+			continue;
+		if ((group == BREC_GROUP_MAIN &&
+		    (open_stream(r, h, BREC_META, key) != 0 || open_stream(r, h, BREC_OUTPUT, key) != 0)) ||
+		    ((group == BREC_GROUP_INPUT || !wraps[BREC_GROUP_INPUT].present) &&
+		    open_stream(r, h, BREC_INPUT, key) != 0)) {
+			fail(r, "%s", brec_strerror(BREC_E_CRYPTO));
+			goto out;
+		}
+	}
+	result = 0;
+out:
+	explicit_bzero(key, sizeof(key));
+	return result;
+}
+
+/* ---- headers and frames ---- */
+
+/* 1: a header was read; 0: it is not there yet; -1. */
+static int read_header(struct brec_reader *r)
+{
+	struct brec_header h;
+	const uint8_t *p;
+	size_t have;
+	int e;
+
+	if (r->sealed) {
+		int got = brec_dir_segment(&r->dir, r->info.segments);
+
+		if (got == 0 && brec_dir_last(&r->dir) > (int64_t)r->info.segments)
+			return fail(r, "segment %u is missing", r->info.segments);
+		if (got <= 0)
+			return got == 0 ? 0 : fail(r, "segment %u: %s", r->info.segments, strerror(errno));
+		r->sealed = false;
+	}
+	e = brec_dir_header(&r->dir, &h, &p, &have);
+	if (e == BREC_SHORT)
+		return 0;
+	if (e != 0)
+		return fail(r, "%s", e > 0 ? strerror(errno) : brec_strerror(e));
+	if (h.segment != r->info.segments || h.first_seq != r->info.seq + 1 ||
+	    (h.segment != 0 && memcmp(h.id, r->info.id, BREC_ID_LEN) != 0))
+		return fail(r, "this header belongs to another place or recording");
+	if (h.segment == 0) {
+		memcpy(r->info.id, h.id, BREC_ID_LEN);
+		memcpy(r->info.signer, h.signer, sizeof(h.signer));
+		r->info.wall_us = h.wall_us;
+	}
+	if (open_keys(r, &h) != 0)
+		return -1;
+	brec_aad_tail(r->aad_tail, h.id, h.segment);
+	brec_dir_skip(&r->dir, h.len);
+	r->info.segments++;
+	r->in_segment = true;
+	return 1;
+}
+
+/* Decrypts a data frame into r->events, or makes it a locked item. 1: item; 0: events are there; -1. */
+static int read_data(struct brec_reader *r, const struct brec_frame *f, const uint8_t *p, struct brec_item *it)
+{
+	const size_t len = f->body_len - AEAD_TAG_LEN;
+	uint8_t nonce[AEAD_NONCE_LEN];
+
+	if (r->aead[f->stream].ctx == NULL) {
+		r->info.locked[f->stream]++;
+		*it = (struct brec_item){ .type = BREC_ITEM_LOCKED, .stream = f->stream, .seq = f->seq,
+			.segment = r->info.segments - 1 };
+		return 1;
+	}
+	memcpy(r->plain, f->body, f->body_len);
+	brec_nonce(nonce, f->seq);
+	if (aead_open(&r->aead[f->stream], nonce, (const struct span[]){ SPAN(p, BREC_FRAME_HEAD),
+	    SPAN(r->aad_tail, BREC_AAD_TAIL) }, 2, r->plain, len) != 0)
+		return fail(r, "frame %llu does not decrypt: it was changed or moved", (unsigned long long)f->seq);
+	buf_view(&r->events, r->plain, len);
+	r->stream = f->stream;
+	r->frame_seq = f->seq;
+	return 0;
+}
+
+static int read_mark(struct brec_reader *r, const struct brec_frame *f, struct brec_item *it)
+{
+	struct brec_mark m;
+
+	if (brec_mark_decode(f, &m) != 0)
+		return fail(r, "frame %llu: %s", (unsigned long long)f->seq, brec_strerror(BREC_E_FIELD));
+	*it = (struct brec_item){ .type = BREC_ITEM_MARK, .seq = f->seq, .segment = r->info.segments - 1, .wall_us = m.wall_us };
+	if (f->type == BREC_SEAL) {
+		r->sealed = true;
+		r->in_segment = false;
+	} else if (f->type == BREC_CLOSE) {
+		r->info.closed = true;
+		it->type = BREC_ITEM_CLOSE;
+		it->end = m.end;
+		memcpy(it->reason, m.reason, sizeof(m.reason));
+	}
+	return 1;
+}
+
+/* The next frame: 1: an item; 0: nothing there (*more false), or events to take (*more true); -1. */
+static int read_frame(struct brec_reader *r, struct brec_item *it, bool *more)
+{
+	struct brec_frame f;
+	const uint8_t *p;
+	size_t have, len;
+	int e = brec_dir_frame(&r->dir, &f, &p, &have), result;
+
+	*more = false;
+	r->info.torn = e == BREC_SHORT && have != 0;
+	if (e == BREC_SHORT && brec_dir_last(&r->dir) >= (int64_t)r->info.segments) {
+		/* the next segment is made after the seal is written: look once more */
+		e = brec_dir_frame(&r->dir, &f, &p, &have);
+		if (e == BREC_SHORT)
+			return fail(r, "the segment's end is missing, and another one follows");
+	}
+	if (e == BREC_SHORT)
+		return 0;
+	if (e != 0)
+		return fail(r, "%s", e > 0 ? strerror(errno) : brec_strerror(e));
+	if (f.seq != r->info.seq + 1 || f.epoch != r->dir.segment)
+		return fail(r, "frame %llu stands where frame %llu should", (unsigned long long)f.seq,
+		    (unsigned long long)r->info.seq + 1);
+	len = f.len;
+	if ((result = f.type == BREC_DATA ? read_data(r, &f, p, it) : read_mark(r, &f, it)) < 0)
+		return -1;
+	brec_dir_skip(&r->dir, len);
+	r->info.seq = f.seq;
+	*more = result == 0;
+	return result;
+}
+
+/* ---- events ---- */
+
+static int give(const struct brec_reader *r, struct brec_item *it, const struct brec_event *e)
+{
+	*it = (struct brec_item){ .type = BREC_ITEM_EVENT, .stream = r->stream, .event = *e, .seq = r->frame_seq,
+		.segment = r->info.segments - 1 };
+	return 1;
+}
+
+/* An event from r->events: 1; 0: no whole one is there; -1. */
+static int read_event(struct brec_reader *r, struct brec_item *it)
+{
+	struct brec_event e;
+	int got;
+
+	while ((got = brec_event_decode(&r->events, &e)) == 1) {
+		const bool more = (e.kind & BREC_K_MORE) != 0;
+		const uint8_t kind = e.kind & (uint8_t)~BREC_K_MORE;
+
+		if (r->joined_kind == 0 && !more)
+			return give(r, it, &e);
+		if (r->joined_kind != 0 && r->joined_kind != kind)
+			return fail(r, "an event is not continued");
+		if (buf_put(&r->joined, e.data, e.len) != 0)
+			return fail(r, "an event is longer than %u bytes", BREC_EVENT_MAX);
+		r->joined_kind = kind;
+		if (more)
+			continue;
+		r->joined_kind = 0;
+		e.data = r->joined.data;
+		e.len = r->joined.len;
+		return give(r, it, &e);
+	}
+	buf_view(&r->events, r->plain, 0);
+	return got == 0 ? 0 : fail(r, "frame %llu: %s", (unsigned long long)r->frame_seq, brec_strerror(got));
+}
+
+int brec_reader_next(struct brec_reader *r, struct brec_item *it)
+{
+	bool more = true;
+	int got;
+
+	if (r->error[0] != '\0')
+		return -1;
+	/* what the last item's data pointed to */
+	if (r->joined_kind == 0)
+		buf_reset(&r->joined);
+	while (more) {
+		if ((got = read_event(r, it)) != 0)
+			return got;
+		if (r->info.closed)
+			return 0;
+		if (!r->in_segment && (got = read_header(r)) <= 0)
+			return got;
+		if ((got = read_frame(r, it, &more)) != 0)
+			return got;
+	}
+	return 0;
+}
