@@ -1,7 +1,8 @@
 /*
  * policy.h - the policy role's own structures, and which file owns which decision.
  *
- *   role_policy.c     start, descriptors, the loop, messages from parent
+ *   role_policy.c     start as root, drop, sandbox
+ *   policy_core.c     the loop, messages from parent
  *   policy_peer.c     one session's link: states, limits, lease, watchdog, end
  *   policy_authn.c    who is it: AUTH_KEY, and the login
  *   policy_factor.c   the second factor: AUTH_FACTOR, the PAM worker's conversation
@@ -126,6 +127,7 @@ struct peer {
 	struct connection row;		/* id 0: not logged in */
 	bool acted;			/* something was asked for since the login */
 	unsigned failures;		/* refused keys and factors */
+	unsigned attempts;		/* PAM workers started */
 	unsigned notes;
 
 	struct worker *pam;		/* the attempt that runs; NULL: none */
@@ -138,6 +140,20 @@ struct peer {
 	struct way *ways[PEER_WAYS_MAX];
 	struct worker *console;
 };
+
+/* --- policy_core.c --- */
+
+struct policy_fds {
+	int parent, keys;		/* links */
+	int control, pam;		/* listening sockets, non-blocking */
+};
+
+/* Opens the database and the loop; p->conf and p->control.name are set, the rest is zero. 0, or -1, logged. */
+int policy_open(struct policy *p, const char *database, const struct policy_fds *fds);
+/* Says POLICY_READY, then loops until parent's link ends or SIGTERM comes. The exit status. */
+int policy_run(struct policy *p);
+/* After policy_open, failed or not: closes everything, ends the rows of what was open. */
+void policy_close(struct policy *p);
 
 /* --- policy_peer.c --- */
 
@@ -262,16 +278,15 @@ uint32_t keys_lend(struct way *w, int agent_fd);
 void keys_forget(struct policy *p, uint32_t ask);
 void keys_close(struct policy *p);
 
-/* --- policy_control.c, policy_otp.c, policy_console.c --- */
+/* --- policy_control.c, policy_console.c --- */
 
 struct client;
 
-int control_open(struct policy *p);
+int control_open(struct policy *p, const struct policy_fds *fds);
 /* Both sockets: ends clients that are silent for too long. */
 void clients_tick(struct policy *p, uint64_t now_ms);
 void clients_finish(struct policy *p);
 int words_ask(struct peer *peer, struct ipc_msg *m);
-int otp_on_check(struct policy *p, struct link *link, struct ipc_msg *m);
 int console_ask(struct peer *peer, struct ipc_msg *m);
 
 #endif

@@ -193,7 +193,9 @@ int factor_start(struct peer *peer, uint32_t attempt)
 {
 	struct buf body;
 
-	if (peer->auth != PEER_PROVEN || peer->user.kind != USER_HUMAN)
+	/* A client that starts and aborts for ever would cost a fork each time. */
+	if (peer->auth != PEER_PROVEN || peer->user.kind != USER_HUMAN ||
+	    ++peer->attempts > 2 * peer->p->conf->max_auth_tries)
 		return -1;
 	factor_kill(peer);
 	peer->attempt = attempt;

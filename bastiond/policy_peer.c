@@ -142,7 +142,7 @@ static const char *peer_epitaph(struct peer *peer, uint32_t status)
 	if (WIFEXITED(status) && !peer->killed)
 		return "connection closed";
 	if (peer->auth == PEER_IN && event_writef(peer->p->store, clock_wall(), kind, "bastiond", peer->user.name,
-	    "{s:i, s:i}", "connection", (int)peer->row.id, "status", (int)status) != 0)
+	    "{s:I, s:i}", "connection", (json_int_t)peer->row.id, "status", (int)status) != 0)
 		log_error("event: %s", store_error(peer->p->store));
 	log_warn("session %u of %s from %s %s, wait status %#x", peer->slot, peer_name(peer), peer->address,
 	    peer->killed ? "was killed" : "crashed", status);
@@ -253,7 +253,7 @@ static void peer_tick(struct peer *peer, void *arg)
 		peer_kill(peer, "it did not end at login_grace");
 	} else if (now_ms - peer->pong_ms > PONG_MS) {
 		if (peer->auth == PEER_IN && event_writef(peer->p->store, clock_wall(), EVENT_SESSION_HUNG, "bastiond",
-		    peer->user.name, "{s:i}", "connection", (int)peer->row.id) != 0)
+		    peer->user.name, "{s:I}", "connection", (json_int_t)peer->row.id) != 0)
 			log_error("event: %s", store_error(peer->p->store));
 		peer_kill(peer, "it gave no sign of life for 10 s");
 	} else if ((peer->end_ms != 0 && now_ms > peer->end_ms) || way_overdue(peer, now_ms)) {

@@ -1,0 +1,244 @@
+/*
+ * policy_control.c - the command words: over control.sock (bastionctl), and from sessions (`ssh alice@bastion WORDS`).
+ *
+ * Role policy. Who asks is the kernel's word (SO_PEERCRED) on the socket, the login in a session. approvals/control.c does
+ * what is asked; here are sockets, limits, and replies in pieces. pam.sock shares the sockets' part.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "log.h"
+#include "policy_client.h"
+
+#define PIECE 60000		/* bytes of a reply in one message */
+#define CONTROL_IDLE_MS 300000	/* a client that is silent so long goes */
+#define PAM_IDLE_MS 10000
+#define UID_CLIENTS_MAX 8	/* at once, of one account that is not root */
+
+/* u8 more; bytes. An empty text is one message. */
+static int send_pieces(struct link *l, enum msg_type type, uint32_t id, const struct buf *text)
+{
+	size_t at = 0;
+	int r;
+
+	do {
+		size_t n = text->len - at > PIECE ? PIECE : text->len - at;
+		struct buf body;
+
+		buf_init(&body, PIECE + 1);
+		buf_put_u8(&body, at + n < text->len);
+		buf_put(&body, text->data + at, n);
+		r = link_send(l, type, id, &body, NULL, 0);
+		buf_finish(&body);
+		at += n;
+	} while (r == 0 && at < text->len);
+	return r;
+}
+
+static void put_error(struct buf *out, const char *code, const char *error)
+{
+	json_t *reply = json_pack("{s:b, s:s, s:s}", "ok", 0, "code", code, "error", error);
+	char *text = reply != NULL ? json_dumps(reply, JSON_COMPACT) : NULL;
+
+	if (text != NULL)
+		buf_put(out, text, strlen(text));
+	free(text);
+	json_decref(reply);
+}
+
+/* The request's bytes lie in the shared inbox: nothing is received before control_handle() is through with them. */
+static void carry_out(struct policy *p, const struct actor *a, const struct buf *request, struct buf *out)
+{
+	if (control_handle(&p->control, a, request->data, request->len, out) != 0) {
+		buf_reset(out);
+		put_error(out, "broken", "the reply is too long or there is no memory; ask for less, with limit");
+	}
+	live_run(p);
+}
+
+/* --- sessions --- */
+
+int words_ask(struct peer *peer, struct ipc_msg *m)
+{
+	struct actor a = { .user_id = peer->user.id };
+	struct buf out;
+
+	memcpy(a.source, peer->address, sizeof(a.source));
+	buf_init(&out, CONTROL_REPLY_MAX);
+	if (!peer_may_ask(peer))
+		put_error(&out, "refused", "too many requests at once; try again in a few seconds");
+	else
+		carry_out(peer->p, &a, &m->body, &out);
+	send_pieces(&peer->link, MSG_WORDS_RE, m->id, &out);
+	buf_finish(&out);
+	return 0;
+}
+
+/* --- the sockets --- */
+
+static int on_request(struct client *c, struct ipc_msg *m)
+{
+	struct policy *p = c->p;
+	char line[LINE_LEN] = "no user of the bastion has your account";
+	struct actor a;
+	struct buf out;
+	int r;
+
+	buf_init(&out, CONTROL_REPLY_MAX);
+	r = control_actor(&p->control, (int64_t)c->uid, &a, line, sizeof(line));
+	if (r == 1)
+		carry_out(p, &a, &m->body, &out);
+	else
+		put_error(&out, r == 0 ? "denied" : "broken", r == 0 ? line : "the database cannot be read");
+	send_pieces(&c->link, MSG_CTL_REPLY, m->id, &out);
+	buf_finish(&out);
+	return r == 1 ? 0 : -1;
+}
+
+/* Either socket's clients play role CTL: which message belongs to which socket is decided here. */
+static int on_message(struct link *l, struct ipc_msg *m)
+{
+	struct client *c = (struct client *)l;
+
+	c->seen_ms = clock_mono_ms();
+	if (m->type == MSG_CTL_REQUEST && c->kind == CLIENT_CONTROL)
+		return on_request(c, m);
+	if (m->type == MSG_OTP_CHECK && c->kind == CLIENT_PAM)
+		return otp_on_check(c, m);
+	return -1;
+}
+
+static void client_destroy(struct client *c)
+{
+	struct client **at = &c->p->clients;
+
+	while (*at != c)
+		at = &(*at)->next;
+	*at = c->next;
+	c->p->nclients[c->kind]--;
+	link_bury(&c->link);
+}
+
+static void on_ended(struct link *l, int error)
+{
+	(void)error;
+	client_destroy((struct client *)l);
+}
+
+static const struct link_ops client_link = { on_message, on_ended };
+
+/* May one more connect? So many in all, a few of each account, and root always finds a place. */
+static bool client_admitted(const struct policy *p, enum client_kind kind, uid_t uid)
+{
+	size_t own = 0;
+
+	for (const struct client *c = p->clients; c != NULL; c = c->next)
+		if (c->kind == kind && c->uid == uid)
+			own++;
+	if (uid == 0)
+		return p->nclients[kind] < CLIENTS_MAX;
+	return kind == CLIENT_CONTROL && own < UID_CLIENTS_MAX && p->nclients[kind] < CLIENTS_MAX - CLIENTS_ROOT;
+}
+
+static void client_start(struct policy *p, enum client_kind kind, int fd)
+{
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+	struct client *c = NULL;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0 || !client_admitted(p, kind, cred.uid)) {
+		log_warn("%s: a connection is refused: too many, or not root", kind == CLIENT_PAM ? "pam.sock" :
+		    "control.sock");
+		close(fd);
+		return;
+	}
+	if ((c = calloc(1, sizeof(*c))) == NULL) {
+		close(fd);
+		return;
+	}
+	*c = (struct client){ .p = p, .kind = kind, .uid = cred.uid, .seen_ms = clock_mono_ms() };
+	if (link_open(&c->link, p->base, fd, ROLE_CTL, &client_link) != 0) {
+		free(c);
+		return;
+	}
+	c->next = p->clients;
+	p->clients = c;
+	p->nclients[kind]++;
+}
+
+static void accept_one(struct policy *p, enum client_kind kind, int listener)
+{
+	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (fd >= 0)
+		client_start(p, kind, fd);
+	else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+		log_error("accept: %s", strerror(errno));
+}
+
+static void on_control(evutil_socket_t fd, short what, void *arg)
+{
+	(void)what;
+	accept_one(arg, CLIENT_CONTROL, fd);
+}
+
+static void on_pam(evutil_socket_t fd, short what, void *arg)
+{
+	(void)what;
+	accept_one(arg, CLIENT_PAM, fd);
+}
+
+/* --- what control.c asks of us --- */
+
+static const char *key_line(void *arg, size_t i, const char **name)
+{
+	struct policy *p = arg;
+
+	if (i >= p->nkey_lines)
+		return NULL;
+	*name = p->key_names[i];
+	return p->key_lines[i];
+}
+
+static const char *host_key(void *arg, size_t i)
+{
+	struct policy *p = arg;
+
+	return i < sizeof(p->host_keys) / sizeof(p->host_keys[0]) ? p->host_keys[i] : NULL;
+}
+
+int control_open(struct policy *p, const struct policy_fds *fds)
+{
+	p->control.store = p->store;
+	p->control.arg = p;
+	p->control.end = live_end;
+	p->control.key_line = key_line;
+	p->control.host_key = host_key;
+	p->control_in = event_new(p->base, fds->control, EV_READ | EV_PERSIST, on_control, p);
+	p->pam_in = event_new(p->base, fds->pam, EV_READ | EV_PERSIST, on_pam, p);
+	return p->control_in != NULL && p->pam_in != NULL && event_add(p->control_in, NULL) == 0 &&
+	    event_add(p->pam_in, NULL) == 0 ? 0 : -1;
+}
+
+void clients_tick(struct policy *p, uint64_t now_ms)
+{
+	for (struct client *c = p->clients, *next; c != NULL; c = next) {
+		next = c->next;
+		if (now_ms - c->seen_ms > (c->kind == CLIENT_PAM ? PAM_IDLE_MS : CONTROL_IDLE_MS))
+			client_destroy(c);
+	}
+}
+
+void clients_finish(struct policy *p)
+{
+	while (p->clients != NULL)
+		client_destroy(p->clients);
+	if (p->control_in != NULL)
+		event_free(p->control_in);
+	if (p->pam_in != NULL)
+		event_free(p->pam_in);
+}

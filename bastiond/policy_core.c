@@ -1,0 +1,145 @@
+/*
+ * policy_core.c - the loop of the policy role: what parent says, the tick of every second, opening and closing of all parts.
+ *
+ * Role policy, between role_policy.c (root, drop, sandbox) and the other policy_*.c. The unit tests run it on a database and
+ * links of their own.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "log.h"
+#include "policy.h"
+
+static int from_parent(struct link *l, struct ipc_msg *m)
+{
+	struct policy *p = (struct policy *)((char *)l - offsetof(struct policy, parent));
+
+	switch (m->type) {
+	case MSG_PEER_UP:
+		return peer_up(p, m);
+	case MSG_PEER_DOWN:
+		return peer_down(p, m);
+	case MSG_WORKER_UP:
+		return worker_on_up(p, m);
+	case MSG_WORKER_DOWN:
+		return worker_on_down(p, m);
+	case MSG_POLICY_RELOAD:
+		log_notice("reload: the database is read at each question; options of policy need a restart");
+		return 0;
+	default:
+		return -1;
+	}
+}
+
+static void parent_ended(struct link *l, int error)
+{
+	struct policy *p = (struct policy *)((char *)l - offsetof(struct policy, parent));
+
+	if (error != 0) {
+		log_error("the link to parent is over (error %d)", error);
+		p->status = 1;
+	}
+	p->over = true;
+}
+
+static const struct link_ops parent_link = { from_parent, parent_ended };
+
+static void on_term(evutil_socket_t fd, short what, void *arg)
+{
+	struct policy *p = arg;
+
+	(void)fd, (void)what;
+	p->over = true;
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct policy *p = arg;
+	uint64_t now_ms = clock_mono_ms();
+
+	(void)fd, (void)what;
+	peers_tick(p, now_ms);
+	clients_tick(p, now_ms);
+	if (clock_wall() >= p->live_due)
+		live_run(p);
+}
+
+static int open_store(struct policy *p, const char *database)
+{
+	char err[STORE_ERR_MAX];
+	int n;
+
+	if ((p->store = store_open(database, err)) == NULL) {
+		log_error("%s", err);
+		return -1;
+	}
+	if ((n = store_sessions_reset(p->store, "policy started anew", clock_wall())) < 0 ||
+	    event_writef(p->store, clock_wall(), EVENT_START, "bastiond", NULL, "{s:i}", "left_open", n) != 0) {
+		log_error("database: %s", store_error(p->store));
+		return -1;
+	}
+	return 0;
+}
+
+static int open_loop(struct policy *p, const struct policy_fds *fds)
+{
+	const struct timeval second = { .tv_sec = 1 };
+
+	if ((p->base = event_base_new()) == NULL || live_init(p) != 0 || control_open(p, fds) != 0 ||
+	    link_open(&p->parent, p->base, fds->parent, ROLE_PARENT, &parent_link) != 0 ||
+	    keys_open(p, fds->keys) != 0)
+		return -1;
+	p->tick = event_new(p->base, -1, EV_PERSIST, on_tick, p);
+	p->term = evsignal_new(p->base, SIGTERM, on_term, p);
+	return p->tick != NULL && p->term != NULL && event_add(p->tick, &second) == 0 &&
+	    event_add(p->term, NULL) == 0 ? 0 : -1;
+}
+
+int policy_open(struct policy *p, const char *database, const struct policy_fds *fds)
+{
+	if (open_store(p, database) != 0)
+		return -1;
+	if (open_loop(p, fds) == 0)
+		return 0;
+	log_error("no memory for the loop of policy");
+	return -1;
+}
+
+void policy_close(struct policy *p)
+{
+	peers_finish(p);
+	workers_finish(p);
+	clients_finish(p);
+	keys_close(p);
+	link_close(&p->parent);
+	links_reap();
+	if (p->tick != NULL)
+		event_free(p->tick);
+	if (p->term != NULL)
+		event_free(p->term);
+	if (p->deadline != NULL)
+		event_free(p->deadline);
+	if (p->base != NULL)
+		event_base_free(p->base);
+	if (p->store != NULL)
+		store_close(p->store);
+	for (size_t i = 0; i < sizeof(p->host_keys) / sizeof(p->host_keys[0]); i++)
+		free(p->host_keys[i]);
+}
+
+int policy_run(struct policy *p)
+{
+	if (link_send_empty(&p->parent, MSG_POLICY_READY, 0) != 0)
+		return 1;
+	live_run(p);
+	while (!p->over) {
+		if (event_base_loop(p->base, EVLOOP_ONCE) < 0)
+			return 1;
+		links_reap();
+	}
+	return p->status;
+}
