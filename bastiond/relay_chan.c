@@ -22,6 +22,20 @@
 #define CLOSE_PATIENCE_MS 5000	/* for a target that does not read what a client left behind */
 #define WRITE_CHUNK 32768	/* bytes of one ssh_channel_write: one packet */
 
+#define RECORDER_QUEUE_SOFT (1U << 20) /* a recorder that is behind shuts every window of the connection */
+
+/* May bytes be taken into this hold? */
+static bool has_room(const struct chan *c, const struct hold *h)
+{
+	return !hold_full(h) && c->front->session->recorder.queued < RECORDER_QUEUE_SOFT;
+}
+
+/* What libssh kept back may be drained: all of it fits on top of an empty hold. */
+static bool may_drain(const struct chan *c, const struct hold *h)
+{
+	return hold_empty(h) && has_room(c, h);
+}
+
 static void relay_fail(struct chan *c, const char *why)
 {
 	if (c->way != NULL)
@@ -56,7 +70,8 @@ static int on_client_data(ssh_session ssh, ssh_channel ch, void *data, uint32_t 
 		return (int)len; /* nobody will read it */
 	if (is_err != 0)
 		return (int)len; /* RFC 4254 5.2 knows no standard error towards a server */
-	if (c->state != CHAN_LIVE || hold_full(&c->in)) {
+	c->front->session->again = true;
+	if (c->state != CHAN_LIVE || !has_room(c, &c->in)) {
 		c->left_in = true;
 		return 0;
 	}
@@ -118,7 +133,8 @@ static int on_target_data(ssh_session ssh, ssh_channel ch, void *data, uint32_t 
 	(void)ch;
 	if (c->client_closed || c->state == CHAN_ENDING)
 		return (int)len;
-	if (hold_full(&c->out)) {
+	c->front->session->again = true;
+	if (!has_room(c, &c->out)) {
 		*(is_err != 0 ? &c->left_err : &c->left_out) = true;
 		return 0;
 	}
@@ -376,6 +392,8 @@ static bool pass_in(struct chan *c, struct hold_item *it)
 {
 	uint16_t size[2];
 
+	if (c->way->lost)
+		return false;
 	switch (it->kind) {
 	case HOLD_DATA:
 		return write_data(&c->in, it, c->target, c->way->ssh, false);
@@ -440,22 +458,26 @@ static void pass(struct chan *c, struct hold *h, bool (*one)(struct chan *c, str
 {
 	struct hold_item it;
 
-	while (hold_peek(h, &it) && (it.seq == 0 || way_passes(c->way, it.seq)))
+	while (hold_peek(h, &it) && (it.seq == 0 || way_passes(c->way, it.seq))) {
 		if (!one(c, &it))
 			return;
+		/* libssh flushes after each write, and reads while it does: what came is looked at without waiting */
+		*(h == &c->in ? &c->way->ready : &c->front->ready) = true;
+		c->front->session->again = true;
+	}
 }
 
 static void live(struct chan *c)
 {
-	if (c->left_in && hold_empty(&c->in)) {
+	if (c->left_in && may_drain(c, &c->in)) {
 		c->left_in = false;
 		drain(c, c->client, true, false);
 	}
-	if (c->left_out && hold_empty(&c->out)) {
+	if (c->left_out && may_drain(c, &c->out)) {
 		c->left_out = false;
 		drain(c, c->target, false, false);
 	}
-	if (c->left_err && hold_empty(&c->out)) {
+	if (c->left_err && may_drain(c, &c->out)) {
 		c->left_err = false;
 		drain(c, c->target, false, true);
 	}
@@ -476,7 +498,7 @@ static void abandoned(struct chan *c)
 	if (c->close_deadline_ms == 0)
 		c->close_deadline_ms = now + CLOSE_PATIENCE_MS;
 	if (c->state == CHAN_LIVE && !c->target_closed) {
-		if (c->left_in && hold_empty(&c->in)) {
+		if (c->left_in && may_drain(c, &c->in)) {
 			c->left_in = false;
 			drain(c, c->client, true, false);
 		}
@@ -491,7 +513,7 @@ static void abandoned(struct chan *c)
 
 void relay_raw_step(struct chan *c)
 {
-	if (c->left_in && hold_empty(&c->in)) {
+	if (c->left_in && may_drain(c, &c->in)) {
 		c->left_in = false;
 		drain(c, c->client, true, false);
 	}
@@ -524,6 +546,21 @@ void relay_step(struct chan *c)
 	default:
 		break;
 	}
+}
+
+void relay_target_lost(struct chan *c)
+{
+	static const char text[] = "bastiond: the target closed the connection\r\n";
+
+	if (c->state != CHAN_LIVE) {
+		if (c->state > CHAN_NEW && c->state < CHAN_ENDING)
+			chan_refuse(c, "bastiond: the target closed the connection");
+		return;
+	}
+	/* its own end was not said: the user should know that this is not one */
+	if (!c->target_eof && !c->target_closed)
+		hold_put(&c->out, HOLD_ERR, 0, text, sizeof(text) - 1);
+	c->target_closed = true;
 }
 
 void relay_way_over(struct chan *c, const char *line)

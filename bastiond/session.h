@@ -53,6 +53,7 @@ struct front {
 	struct chan *chans;
 	unsigned nchans;
 	bool kex_done, authenticated, gone;
+	bool ready;		/* its socket may be read, or libssh read ahead while it wrote */
 };
 
 enum chan_state {
@@ -126,6 +127,8 @@ struct way {
 	ssh_session ssh;
 	ssh_key key;			/* ephemeral */
 	enum target_step step;
+	bool ready;			/* as in struct front */
+	bool lost;			/* the target is gone; what it had sent still goes to the client */
 	uint64_t login_deadline_ms;
 	bool managed;			/* login with a lent key, through an agent socket */
 	struct buf pins;		/* list(str key blob) */
@@ -171,6 +174,7 @@ struct session {
 	struct buf words_reply;
 	struct console *console;
 	bool agent_asked;		/* the client wants its agent forwarded: said by session_front.c */
+	bool again;			/* something came in while a step wrote: do not wait in the next turn */
 	bool over;
 };
 
@@ -204,6 +208,9 @@ void front_step(struct front *f);				/* all its channels */
 void chan_say(struct chan *c, const char *line);
 void front_say(struct front *f, const char *line);
 void front_finish(struct front *f);
+
+/* Each channel of a way, in whichever front it is. */
+void way_each_chan(struct way *w, void (*visit)(struct chan *c, void *arg), void *arg);
 
 /* session_tunnel.c */
 bool tunnel_open(struct front *outer, ssh_message m);		/* false: refuse it */
@@ -271,6 +278,8 @@ void relay_step(struct chan *c);
 void relay_raw_step(struct chan *c);
 void relay_client_callbacks(struct chan *c);
 void chan_finish(struct chan *c);
+/* The target closed the connection: what is held goes out, then the channel ends. */
+void relay_target_lost(struct chan *c);
 /* Its way is over: the channel at the target is closed, what was said to the client still goes out. */
 void relay_way_over(struct chan *c, const char *line);
 

@@ -38,7 +38,7 @@ bool session_pump(struct session *s, ssh_session ssh, void (*handle)(void *ctx, 
 }
 
 /* The outer connection: key exchange, then authentication, then channels. */
-static void outer_step(struct session *s, bool readable)
+static void outer_step(struct session *s)
 {
 	struct front *f = &s->outer;
 
@@ -64,9 +64,11 @@ static void outer_step(struct session *s, bool readable)
 			}
 			session_authn_message(s, m);
 		}
-		return;
+		if (!f->authenticated)
+			return;
+		f->ready = true; /* libssh may have read ahead */
 	}
-	if (readable && !session_pump(s, f->ssh, front_message, f))
+	if (f->ready && !session_pump(s, f->ssh, front_message, f))
 		f->gone = true;
 	if (s->agent_asked) {
 		s->agent_asked = false;
@@ -88,6 +90,8 @@ struct poll_set {
 	struct pollfd p[POLL_MAX];
 	nfds_t n;
 	int outer, policy, recorder, console_link, console_pty; /* places in p, -1: not there */
+	int way[SESSION_WAYS_MAX];
+	nfds_t inner;	/* the tunnels' first place */
 };
 
 static int add(struct poll_set *ps, int fd, short events)
@@ -114,14 +118,32 @@ static void collect(struct session *s, struct poll_set *ps)
 		ps->console_pty = add(ps, pty, (short)(POLLIN | (console_pty_writes(s) ? POLLOUT : 0)));
 	}
 	for (size_t i = 0; i < SESSION_WAYS_MAX; i++)
-		if (s->ways[i] != NULL && s->ways[i]->ssh != NULL)
-			add(ps, ssh_get_fd(s->ways[i]->ssh), ssh_events(s->ways[i]->ssh));
+		if (s->ways[i] != NULL && s->ways[i]->ssh != NULL && !s->ways[i]->lost)
+			ps->way[i] = add(ps, ssh_get_fd(s->ways[i]->ssh), ssh_events(s->ways[i]->ssh));
+		else
+			ps->way[i] = -1;
+	ps->inner = ps->n;
 	for (struct chan *c = s->outer.chans; c != NULL; c = c->next)
 		if (c->tunnel != NULL) {
 			add(ps, tunnel_fd(c->tunnel), (short)((tunnel_reads(c->tunnel) ? POLLIN : 0) |
 			    (tunnel_writes(c->tunnel) ? POLLOUT : 0)));
-			if (!tunnel_front(c->tunnel)->gone)
-				add(ps, tunnel_front(c->tunnel)->fd, ssh_events(tunnel_front(c->tunnel)->ssh));
+			add(ps, tunnel_front(c->tunnel)->fd, ssh_events(tunnel_front(c->tunnel)->ssh));
+		}
+}
+
+/* Who may read now. Pairs from ps->inner on are the tunnels', in the order of collect(). */
+static void mark_ready(struct session *s, const struct poll_set *ps)
+{
+	nfds_t at = ps->inner;
+
+	for (size_t i = 0; i < SESSION_WAYS_MAX; i++)
+		if (ps->way[i] >= 0 && ps->p[ps->way[i]].revents != 0)
+			s->ways[i]->ready = true;
+	for (struct chan *c = s->outer.chans; c != NULL; c = c->next)
+		if (c->tunnel != NULL && at + 1 < ps->n) {
+			if (ps->p[at + 1].revents != 0)
+				tunnel_front(c->tunnel)->ready = true;
+			at += 2;
 		}
 }
 
@@ -149,15 +171,17 @@ static int tick(struct session *s)
 }
 
 /* Everything that may go on goes on; nothing here waits. */
-static void steps(struct session *s, bool outer_readable)
+static void steps(struct session *s)
 {
-	outer_step(s, outer_readable);
+	outer_step(s);
+	s->outer.ready = false;
 	for (struct chan *c = s->outer.chans; c != NULL; c = c->next)
 		if (c->tunnel != NULL)
 			tunnel_step(c);
 	for (size_t i = 0; i < SESSION_WAYS_MAX; i++)
 		if (s->ways[i] != NULL)
 			way_step(s->ways[i]);
+	s->again = false;
 	front_step(&s->outer);
 	for (size_t i = 0; i < SESSION_WAYS_MAX; i++) {
 		if (s->ways[i] == NULL)
@@ -184,9 +208,11 @@ static void turn(struct session *s)
 	if (s->over)
 		return;
 	collect(s, &ps);
-	if (poll(ps.p, ps.n, timeout) < 0 && errno != EINTR)
+	if (poll(ps.p, ps.n, s->again ? 0 : timeout) < 0 && errno != EINTR)
 		fatal("session: poll: %s", strerror(errno));
 	outer = hit(&ps, ps.outer);
+	s->outer.ready = s->outer.ready || outer;
+	mark_ready(s, &ps);
 	if (outer && (ps.p[ps.outer].revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0 && !s->outer.authenticated &&
 	    !authn_listens(&s->authn))
 		s->outer.gone = true;
@@ -200,7 +226,7 @@ static void turn(struct session *s)
 	}
 	if (hit(&ps, ps.console_link) || hit(&ps, ps.console_pty))
 		console_ready(s);
-	steps(s, outer);
+	steps(s);
 }
 
 /* The client is gone, or the session must end: recordings are closed, as far as their collectors let them be. */

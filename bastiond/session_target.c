@@ -150,6 +150,12 @@ void target_message(void *way, ssh_message m)
 	ssh_message_free(m);
 }
 
+static void visit_lost(struct chan *c, void *arg)
+{
+	(void)arg;
+	relay_target_lost(c);
+}
+
 void target_step(struct way *w)
 {
 	int r;
@@ -166,6 +172,9 @@ void target_step(struct way *w)
 		login_step(w);
 	if (w->step != TARGET_READY || w->ending)
 		return;
-	if (!session_pump(w->session, w->ssh, target_message, w))
-		way_end(w, BREC_END_NORMAL, "bastiond: the target closed the connection");
+	if (w->ready && !w->lost && !session_pump(w->session, w->ssh, target_message, w)) {
+		w->lost = true;
+		way_each_chan(w, visit_lost, NULL);
+	}
+	w->ready = false;
 }

@@ -120,9 +120,11 @@ static void inner_step(struct tunnel *t)
 		f->kex_done = r == SSH_OK;
 		if (!f->kex_done)
 			return;
+		f->ready = true;
 	}
-	if (!session_pump(f->session, f->ssh, inner_message, t))
+	if (f->ready && !session_pump(f->session, f->ssh, inner_message, t))
 		f->gone = true;
+	f->ready = false;
 }
 
 /* Client → inner server. */

@@ -172,6 +172,7 @@ static bool get_recipients(struct buf *b, char text[][RECIPIENT_LEN], const char
 static int open_recording(struct way *w, const char *meta, size_t meta_len, const char *const *recipients,
     const char *const *input)
 {
+	const struct config *conf = w->session->conf;
 	uint64_t now = clock_mono_us();
 	struct buf b, part;
 	int r = -1;
@@ -181,6 +182,7 @@ static int open_recording(struct way *w, const char *meta, size_t meta_len, cons
 	w->writer = brec_writer_create(w->recording, recipients, input, now, &recorder_ops, w);
 	if (w->writer == NULL || brec_writer_part(w->writer, &part) != 0)
 		goto out;
+	brec_writer_limits(w->writer, (size_t)conf->segment_bytes, conf->segment_time / 1000);
 	buf_put(&b, w->recording, sizeof(w->recording));
 	buf_put_string(&b, part.data, part.len);
 	if (ipc_send(&w->session->recorder, MSG_REC_OPEN, w->id, &b, NULL, 0) != 0)
@@ -313,9 +315,7 @@ void way_recorder(struct way *w, struct ipc_msg *m)
 
 /* --- steps --- */
 
-typedef void chan_visit(struct chan *c, void *arg);
-
-static void each_in(struct front *f, struct way *w, chan_visit *visit, void *arg)
+static void each_in(struct front *f, struct way *w, void (*visit)(struct chan *c, void *arg), void *arg)
 {
 	for (struct chan *c = f->chans; c != NULL; c = c->next) {
 		if (c->tunnel != NULL)
@@ -325,7 +325,7 @@ static void each_in(struct front *f, struct way *w, chan_visit *visit, void *arg
 	}
 }
 
-static void each_chan(struct way *w, chan_visit *visit, void *arg)
+void way_each_chan(struct way *w, void (*visit)(struct chan *c, void *arg), void *arg)
 {
 	each_in(&w->session->outer, w, visit, arg);
 }
@@ -344,7 +344,7 @@ struct chan *way_chan(struct way *w, uint32_t number)
 {
 	struct find_number f = { number, NULL };
 
-	each_chan(w, match_number, &f);
+	way_each_chan(w, match_number, &f);
 	return f.found;
 }
 
@@ -363,6 +363,22 @@ static void count_held(struct chan *c, void *arg)
 	if ((hold_peek(&c->in, &it) && !way_passes(c->way, it.seq)) ||
 	    (hold_peek(&c->out, &it) && !way_passes(c->way, it.seq)))
 		*waits = true;
+}
+
+static void count_live(struct chan *c, void *arg)
+{
+	if (c->state > CHAN_NEW && c->state < CHAN_ENDING)
+		*(bool *)arg = true;
+}
+
+/* The target is gone: the way ends when its channels have said what they held. */
+static void check_lost(struct way *w)
+{
+	bool live = false;
+
+	way_each_chan(w, count_live, &live);
+	if (!live)
+		way_end(w, BREC_END_NORMAL, "bastiond: the target closed the connection");
 }
 
 static void report_down(struct way *w)
@@ -385,7 +401,7 @@ static void take_down(struct way *w)
 	w->close_deadline_ms = clock_mono_ms() + CLOSE_WAIT_MS;
 	if (w->writer != NULL && w->line[0] != '\0')
 		brec_writer_event(w->writer, BREC_META, BREC_K_NOTE, clock_mono_us(), 0, w->line, strlen(w->line));
-	each_chan(w, visit_over, w);
+	way_each_chan(w, visit_over, w);
 	if (w->ssh != NULL) {
 		ssh_disconnect(w->ssh);
 		ssh_free(w->ssh);
@@ -409,6 +425,8 @@ void way_step(struct way *w)
 {
 	if (w->ssh != NULL && !w->ending)
 		target_step(w);
+	if (w->lost && !w->ending)
+		check_lost(w);
 	if (w->ending && w->state != WAY_CLOSING && w->state != WAY_OVER)
 		take_down(w);
 	if (w->state == WAY_LOGIN && w->step == TARGET_READY && w->recorded)
@@ -434,7 +452,7 @@ void way_say(struct way *w, const char *line)
 	char text[LINE_MAX_LEN];
 
 	snprintf(text, sizeof(text), "%s", line);
-	each_chan(w, visit_say, text);
+	way_each_chan(w, visit_say, text);
 }
 
 /* Bytes wait for the collectors: after a while the user is told, after hold_ms the way ends. */
@@ -443,7 +461,7 @@ static int tick_stall(struct way *w, uint64_t now_ms)
 	bool waits = false;
 	uint64_t at;
 
-	each_chan(w, count_held, &waits);
+	way_each_chan(w, count_held, &waits);
 	if (!waits) {
 		if (w->banner_shown)
 			way_say(w, "bastiond: recording goes on, thank you for waiting");
