@@ -1,7 +1,7 @@
 /*
- * relay_chan.c - one channel between its two legs: opened at the target after policy's word, then bytes both ways.
+ * relay_chan.c - one channel between its two legs: bytes both ways, and how it ends.
  *
- * Role: session. Before it: session_front.c (what the client asked for). Beside it: relay_record.c, which makes an event of
+ * Role: session. Before it: relay_open.c (the channel at the target). Beside it: relay_record.c, which makes an event of
  * everything before it may pass. libssh calls the callbacks below from inside its packet handling: they record and put
  * into a hold, nothing more. The loop calls relay_step(), which moves what is committed.
  *
@@ -36,7 +36,7 @@ static bool may_drain(const struct chan *c, const struct hold *h)
 	return hold_empty(h) && has_room(c, h);
 }
 
-static void relay_fail(struct chan *c, const char *why)
+void relay_fail(struct chan *c, const char *why)
 {
 	if (c->way != NULL)
 		way_end(c->way, BREC_END_ERROR, why);
@@ -181,7 +181,7 @@ static void on_exit_signal(ssh_session ssh, ssh_channel ch, const char *signal, 
 	c->exit_core = core != 0;
 }
 
-static void target_callbacks(struct chan *c)
+void relay_target_callbacks(struct chan *c)
 {
 	c->target_cb = (struct ssh_channel_callbacks_struct){
 		.userdata = c,
@@ -193,115 +193,6 @@ static void target_callbacks(struct chan *c)
 	};
 	ssh_callbacks_init(&c->target_cb);
 	ssh_set_channel_callbacks(c->target, &c->target_cb);
-}
-
-void relay_start(struct chan *c)
-{
-	if (c->way == NULL)
-		c->way = c->front->way;
-	if (c->way->ending) {
-		chan_refuse(c, c->way->line);
-		return;
-	}
-	c->number = ++c->way->next_channel;
-}
-
-/* The way is open: one question for each channel, also on a connection that carried others before. */
-static void ask(struct chan *c)
-{
-	struct buf b;
-
-	buf_init(&b, CHAN_COMMAND_MAX + 200);
-	buf_put_u32(&b, c->number);
-	buf_put_cstring(&b, c->capability);
-	buf_put_cstring(&b, c->command);
-	if (ipc_send(&c->front->session->policy, MSG_CHAN_ASK, c->way->id, &b, NULL, 0) != 0)
-		c->front->session->over = true;
-	buf_finish(&b);
-	c->state = CHAN_ASKED;
-}
-
-void relay_allowed(struct chan *c)
-{
-	if (record_open(c) == 0)
-		return;
-	if ((c->target = ssh_channel_new(c->way->ssh)) == NULL) {
-		relay_fail(c, "bastiond: out of memory: session ended");
-		return;
-	}
-	target_callbacks(c);
-	c->state = CHAN_OPENING;
-}
-
-static int request_start(struct chan *c)
-{
-	switch (c->start_type) {
-	case SSH_CHANNEL_REQUEST_EXEC:
-		return ssh_channel_request_exec(c->target, c->command);
-	case SSH_CHANNEL_REQUEST_SUBSYSTEM:
-		return ssh_channel_request_subsystem(c->target, c->command);
-	default:
-		return ssh_channel_request_shell(c->target);
-	}
-}
-
-static int request_env(struct chan *c)
-{
-	char name[512], *eq;
-	int r;
-
-	strcpy(name, c->env[c->env_sent]);
-	eq = strchr(name, '=');
-	*eq = '\0';
-	r = ssh_channel_request_env(c->target, name, eq + 1);
-	return r == SSH_ERROR ? SSH_OK : r; /* a target that takes no environment is usual */
-}
-
-/* What one request at the target's end is followed by. SSH_AGAIN: it waits for an answer. */
-static int start_step(struct chan *c)
-{
-	int r = SSH_OK;
-
-	switch (c->state) {
-	case CHAN_OPENING:
-		if ((r = ssh_channel_open_session(c->target)) == SSH_OK)
-			c->state = c->pty ? CHAN_PTY : CHAN_ENV;
-		break;
-	case CHAN_PTY:
-		if ((r = ssh_channel_request_pty_size(c->target, c->term, c->cols, c->rows)) == SSH_OK)
-			c->state = CHAN_ENV;
-		break;
-	case CHAN_ENV:
-		if (c->env_sent == c->nenv)
-			c->state = CHAN_START;
-		else if ((r = request_env(c)) == SSH_OK)
-			c->env_sent++;
-		break;
-	default:
-		if ((r = request_start(c)) != SSH_OK)
-			break;
-		c->state = CHAN_LIVE;
-		if (c->start != NULL) {
-			ssh_message_channel_request_reply_success(c->start);
-			ssh_message_free(c->start);
-			c->start = NULL;
-		}
-	}
-	return r;
-}
-
-static void opening(struct chan *c)
-{
-	int r = SSH_OK;
-
-	while (r == SSH_OK && c->state >= CHAN_OPENING && c->state <= CHAN_START)
-		r = start_step(c);
-	if (r != SSH_ERROR)
-		return;
-	log_info("%s: %s@%s refused %s: %s", c->front->session->peer, c->way->login, c->way->host, c->capability,
-	    ssh_get_error(c->way->ssh));
-	chan_refuse(c, c->state == CHAN_OPENING ? "bastiond: the target opens no session" :
-	    c->state == CHAN_PTY ? "bastiond: the target gives no terminal" : "bastiond: the target refused to start it");
 }
 
 /* What a full hold left in libssh's buffer, when the hold is empty again: all of it at once. */
@@ -528,14 +419,11 @@ void relay_step(struct chan *c)
 	}
 	switch (c->state) {
 	case CHAN_WAITS:
-		if (c->way->state == WAY_OPEN)
-			ask(c);
-		break;
 	case CHAN_OPENING:
 	case CHAN_PTY:
 	case CHAN_ENV:
 	case CHAN_START:
-		opening(c);
+		relay_open_step(c);
 		break;
 	case CHAN_LIVE:
 		live(c);

@@ -11,7 +11,8 @@
  *   session_tunnel.c  direct-tcpip of `ssh -J`: the second SSH server inside
  *   session_way.c     a way to one destination: asked, dialled, recorded, open, ended
  *   session_target.c  the SSH client towards the target
- *   relay_*.c         bytes of a channel: held until recorded, then passed on
+ *   relay_open.c      a channel is opened at the target
+ *   relay_chan.c      its bytes: held until recorded (relay_record.c), then passed on
  *
  * Ownership: session owns ways, fronts own channels, a channel names its way. Nothing is freed in a libssh callback:
  * callbacks only append to holds and set flags; the loop acts on them. The process is the last line of clean-up:
@@ -270,9 +271,16 @@ int target_start(struct way *w, int fd, const uint8_t *cert, size_t cert_len, in
 void target_step(struct way *w);
 void target_message(void *way, ssh_message m);
 
-/* relay_chan.c, relay_record.c: a channel between its two legs. */
-void relay_start(struct chan *c);	/* the way is open: ask policy for the capability */
+/* relay_open.c: a channel at the target. */
+void relay_start(struct chan *c);	/* the client said what the channel is for */
 void relay_allowed(struct chan *c);	/* policy said yes */
+void relay_open_step(struct chan *c);
+
+/* relay_chan.c: a channel between its two legs. */
+void relay_client_callbacks(struct chan *c);
+void relay_target_callbacks(struct chan *c);
+/* The way ends, with this line. May be called from a libssh callback. */
+void relay_fail(struct chan *c, const char *why);
 void relay_step(struct chan *c);
 /* Tunnel, console, words: what libssh holds back comes in, what is held goes to the client; nothing is recorded. */
 void relay_raw_step(struct chan *c);

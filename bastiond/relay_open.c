@@ -1,0 +1,125 @@
+/*
+ * relay_open.c - a channel is opened at the target: policy's word first, then open, pty, environment, start.
+ *
+ * Role: session. Before it: session_front.c (what the client asked for) and session_way.c (the way is open). After it:
+ * relay_chan.c. The requests at the target go one after the other, because libssh has room for one answer at a time;
+ * the client's own request is answered when the target has answered its copy.
+ */
+#include <string.h>
+
+#include "log.h"
+#include "session.h"
+
+void relay_start(struct chan *c)
+{
+	if (c->way == NULL)
+		c->way = c->front->way;
+	if (c->way->ending) {
+		chan_refuse(c, c->way->line);
+		return;
+	}
+	c->number = ++c->way->next_channel;
+}
+
+/* The way is open: one question for each channel, also on a connection that carried others before. */
+static void ask(struct chan *c)
+{
+	struct buf b;
+
+	buf_init(&b, CHAN_COMMAND_MAX + 200);
+	buf_put_u32(&b, c->number);
+	buf_put_cstring(&b, c->capability);
+	buf_put_cstring(&b, c->command);
+	if (ipc_send(&c->front->session->policy, MSG_CHAN_ASK, c->way->id, &b, NULL, 0) != 0)
+		c->front->session->over = true;
+	buf_finish(&b);
+	c->state = CHAN_ASKED;
+}
+
+void relay_allowed(struct chan *c)
+{
+	if (record_open(c) == 0)
+		return;
+	if ((c->target = ssh_channel_new(c->way->ssh)) == NULL) {
+		relay_fail(c, "bastiond: out of memory: session ended");
+		return;
+	}
+	relay_target_callbacks(c);
+	c->state = CHAN_OPENING;
+}
+
+static int request_start(struct chan *c)
+{
+	switch (c->start_type) {
+	case SSH_CHANNEL_REQUEST_EXEC:
+		return ssh_channel_request_exec(c->target, c->command);
+	case SSH_CHANNEL_REQUEST_SUBSYSTEM:
+		return ssh_channel_request_subsystem(c->target, c->command);
+	default:
+		return ssh_channel_request_shell(c->target);
+	}
+}
+
+static int request_env(struct chan *c)
+{
+	char name[512], *eq;
+	int r;
+
+	strcpy(name, c->env[c->env_sent]);
+	eq = strchr(name, '=');
+	*eq = '\0';
+	r = ssh_channel_request_env(c->target, name, eq + 1);
+	return r == SSH_ERROR ? SSH_OK : r; /* a target that takes no environment is usual */
+}
+
+/* What one request at the target's end is followed by. SSH_AGAIN: it waits for an answer. */
+static int start_step(struct chan *c)
+{
+	int r = SSH_OK;
+
+	switch (c->state) {
+	case CHAN_OPENING:
+		if ((r = ssh_channel_open_session(c->target)) == SSH_OK)
+			c->state = c->pty ? CHAN_PTY : CHAN_ENV;
+		break;
+	case CHAN_PTY:
+		if ((r = ssh_channel_request_pty_size(c->target, c->term, c->cols, c->rows)) == SSH_OK)
+			c->state = CHAN_ENV;
+		break;
+	case CHAN_ENV:
+		if (c->env_sent == c->nenv)
+			c->state = CHAN_START;
+		else if ((r = request_env(c)) == SSH_OK)
+			c->env_sent++;
+		break;
+	default:
+		if ((r = request_start(c)) != SSH_OK)
+			break;
+		c->state = CHAN_LIVE;
+		if (c->start != NULL) {
+			ssh_message_channel_request_reply_success(c->start);
+			ssh_message_free(c->start);
+			c->start = NULL;
+		}
+	}
+	return r;
+}
+
+void relay_open_step(struct chan *c)
+{
+	int r = SSH_OK;
+
+	if (c->state == CHAN_WAITS) {
+		if (c->way->state == WAY_OPEN)
+			ask(c);
+		return;
+	}
+	while (r == SSH_OK && c->state >= CHAN_OPENING && c->state <= CHAN_START)
+		r = start_step(c);
+	if (r != SSH_ERROR)
+		return;
+	log_info("%s: %s@%s refused %s: %s", c->front->session->peer, c->way->login, c->way->host, c->capability,
+	    ssh_get_error(c->way->ssh));
+	chan_refuse(c, c->state == CHAN_OPENING ? "bastiond: the target opens no session" :
+	    c->state == CHAN_PTY ? "bastiond: the target gives no terminal" : "bastiond: the target refused to start it");
+}
