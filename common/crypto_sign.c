@@ -174,22 +174,38 @@ int key_id(uint8_t id[HASH_LEN], const uint8_t pub[KEY_LEN])
 	return sha256_spans(id, SPANS(SPAN(pub, KEY_LEN)));
 }
 
+/* One block's key into pub. False: it is no Ed25519 key. */
+static bool block_key(const uint8_t *der, long der_len, uint8_t pub[KEY_LEN])
+{
+	EVP_PKEY *key = d2i_PUBKEY(NULL, &der, der_len);
+	size_t len = KEY_LEN;
+	bool ok = key != NULL && EVP_PKEY_is_a(key, "ED25519") && EVP_PKEY_get_raw_public_key(key, pub, &len) == 1;
+
+	EVP_PKEY_free(key);
+	return ok;
+}
+
 int public_keys_load(const char *path, uint8_t (*pubs)[KEY_LEN], size_t max)
 {
 	FILE *f = fopen(path, "re");
-	EVP_PKEY *key;
+	char *name, *header;
+	uint8_t *der;
+	long len;
 	bool bad = false;
 	size_t n = 0;
 
 	if (f == NULL)
 		return -1;
 	ERR_clear_error();
-	while (!bad && (key = PEM_read_PUBKEY(f, NULL, no_passphrase, NULL)) != NULL) {
-		size_t len = KEY_LEN;
-
-		bad = n == max || !EVP_PKEY_is_a(key, "ED25519") || EVP_PKEY_get_raw_public_key(key, pubs[n], &len) != 1;
-		n++;
-		EVP_PKEY_free(key);
+	/* PEM_read, not PEM_read_PUBKEY: that one does not tell the end of the file from a broken block */
+	while (!bad && PEM_read(f, &name, &header, &der, &len) == 1) {
+		if (strcmp(name, PEM_STRING_PUBLIC) == 0) {
+			bad = n == max || !block_key(der, len, pubs[n]);
+			n++;
+		}
+		OPENSSL_free(name);
+		OPENSSL_free(header);
+		OPENSSL_free(der);
 	}
 	/* the only good reason to stop is that no further block begins */
 	if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
