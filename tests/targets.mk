@@ -3,7 +3,7 @@
 PYTEST = /usr/bin/python3 -m pytest -p no:cacheprovider
 C_FILES = $(wildcard common/*.c recorder/*.c approvals/*.c bastiond/*.c pam/*.c)
 H_FILES = $(wildcard common/*.h recorder/*.h approvals/*.h bastiond/*.h pam/*.h)
-SCRIPTS = tests/deps tests/run-units tests/check tests/askpass tests/demo tests/layers .ci/run $(wildcard etc/*.sh)
+SCRIPTS = tests/deps tests/run-units tests/check tests/layers tests/fuzz/run .ci/run $(wildcard etc/*.sh)
 
 deps:
 	@tests/deps build lab test
@@ -52,19 +52,23 @@ bench: all
 	@LAB_BIN=$(abspath $(B)) tests/bench/run
 endif
 
-# a fuzz target reads one input from a file or standard input, so that afl-fuzz and a saved corpus use the same
-# program: tests/fuzz/fuzz_X.c, its inputs in tests/fuzz/corpus/X/
+# tests/fuzz/fuzz_X.c has LLVMFuzzerTestOneInput, tests/fuzz/corpus/X/ its inputs. `corpus` replays all of them under ASan and
+# UBSan; `fuzz` looks for new ones with libFuzzer: make fuzz FUZZ_SECONDS=600 T=screen
 FUZZERS = $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
-$(B)/fuzz/%: tests/fuzz/%.c $(LIBS)
+FUZZ_MAIN = $(if $(LIBFUZZER),-fsanitize=fuzzer,$(if $(SAN),-fsanitize=address$(comma)undefined) tests/fuzz/main_replay.c)
+comma := ,
+$(B)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/main_replay.c $(B)/libbastiond.a $(LIBS)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDHARDEN) -o $@ $< $(LIBS) $(LIBS) \
+	$(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(ALL_CFLAGS) $(LDHARDEN) -o $@ $< $(FUZZ_MAIN) $(B)/libbastiond.a $(LIBS) $(LIBS) \
 	    $(shell pkg-config --libs $(PKGS_bastiond) vterm libqrencode) -lpam -lutil -ltinfo
-ifneq ($(wildcard tests/fuzz/run),)
-corpus: $(FUZZERS)
-	@tests/fuzz/run corpus $(B)/fuzz
-fuzz: $(FUZZERS)
-	@tests/fuzz/run fuzz $(B)/fuzz
-endif
+fuzzers: $(FUZZERS)
+corpus:
+	@$(MAKE) --no-print-directory -s SAN=1 B=$(if $(SAN),$(B),build-asan) fuzzers
+	@tests/fuzz/run corpus $(if $(SAN),$(B),build-asan)/fuzz
+fuzz:
+	@tests/deps build fuzz
+	@$(MAKE) --no-print-directory -s SAN=1 LIBFUZZER=1 B=build-fuzz CC=clang CFLAGS='-O1 -g -fsanitize=fuzzer-no-link -Wno-unused-command-line-argument' fuzzers
+	@tests/fuzz/run fuzz build-fuzz/fuzz
 
 # kill -9 of every role in turn while a script types: what the target got must be a prefix of the recording
 ifneq ($(wildcard tests/crash/run),)
@@ -91,4 +95,4 @@ install: all
 	@for s in 1 5 8; do for m in man/*.$$s; do [ ! -e $$m ] || $(INSTALL) -m 644 -t $(D)$(MANDIR)/man$$s $$m || exit 1; done; done
 	@for c in $(wildcard etc/completion/*); do $(INSTALL) -m 644 -t $(D)$(PREFIX)/share/bash-completion/completions $$c || exit 1; done
 
-.PHONY: deps check check-asan check-system lint $(LINTS) clang-tidy demo demo-down bench corpus fuzz torture install
+.PHONY: deps check check-asan check-system lint $(LINTS) clang-tidy demo demo-down bench fuzzers corpus fuzz torture install
