@@ -1,0 +1,280 @@
+/*
+ * collector_apply.c - an entry's bytes into the files of its recording: the same code for what just became durable in the journal
+ * and for the replay after a crash. Writing the same entry again writes the same bytes to the same place.
+ *
+ * Journal payload (big-endian): u8 enum wire_type, b16 id, u64 wall µs of segment 0's header, u32 segment, u64 byte in that segment,
+ * u64 sequence, b32 h, u32 length of the frame, frame, header of a new segment.
+ */
+#include "collector_store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "hex.h"
+#include "log.h"
+
+#define YEAR_FROM 2020
+#define YEAR_TO 2200
+
+struct payload {
+	enum wire_type type;
+	const uint8_t *id, *h, *frame, *header;
+	uint64_t opened_us, offset, seq;
+	uint32_t segment;
+	size_t frame_len, header_len;
+};
+
+int rec_name(struct rec *r)
+{
+	time_t t = (time_t)(r->opened_us / 1000000);
+	char hex[2 * BREC_ID_LEN + 1];
+	struct tm tm;
+
+	if (gmtime_r(&t, &tm) == NULL || tm.tm_year + 1900 < YEAR_FROM || tm.tm_year + 1900 > YEAR_TO)
+		return -1;
+	snprintf(r->dir, sizeof(r->dir), "%04u-%02u-%02u/%s", (unsigned)(tm.tm_year + 1900) % 10000, (unsigned)(tm.tm_mon + 1) % 100,
+	    (unsigned)tm.tm_mday % 100, hex_encode(hex, r->id, BREC_ID_LEN));
+	return 0;
+}
+
+size_t apply_encode(uint8_t head[APPLY_HEAD], const struct rec *r, const struct wire_entry *e)
+{
+	struct buf b = { .data = head, .cap = APPLY_HEAD, .max = APPLY_HEAD };
+
+	buf_put_u8(&b, (uint8_t)e->type);
+	buf_put(&b, e->id, BREC_ID_LEN);
+	buf_put_u64(&b, r->opened_us);
+	buf_put_u32(&b, r->segment);
+	buf_put_u64(&b, r->offset);
+	buf_put_u64(&b, e->seq);
+	buf_put(&b, e->h, BREC_HASH_LEN);
+	buf_put_u32(&b, (uint32_t)e->frame_len);
+	return b.len;
+}
+
+static int decode(struct payload *p, const uint8_t *data, size_t len)
+{
+	struct buf b;
+
+	buf_view(&b, data, len);
+	p->type = (enum wire_type)buf_get_u8(&b);
+	p->id = buf_get(&b, BREC_ID_LEN);
+	p->opened_us = buf_get_u64(&b);
+	p->segment = buf_get_u32(&b);
+	p->offset = buf_get_u64(&b);
+	p->seq = buf_get_u64(&b);
+	p->h = buf_get(&b, BREC_HASH_LEN);
+	p->frame_len = buf_get_u32(&b);
+	p->frame = buf_get(&b, p->frame_len);
+	p->header_len = buf_left(&b);
+	p->header = buf_get(&b, p->header_len);
+	if (!buf_ok(&b) || p->type < WIRE_OPEN || p->type > WIRE_END) {
+		errno = EINVAL;
+		return -1;
+	}
+	return 0;
+}
+
+static int make_dirs(struct store *s, const struct rec *r)
+{
+	char date[STORE_DIR_LEN];
+
+	memcpy(date, r->dir, sizeof(date));
+	date[strcspn(date, "/")] = '\0';
+	if (mkdirat(s->recordings, date, 0750) != 0 && errno != EEXIST)
+		return -1;
+	return mkdirat(s->recordings, r->dir, 0750) != 0 && errno != EEXIST ? -1 : 0;
+}
+
+struct seg_file *apply_open(struct store *s, const struct rec *r, uint32_t segment, bool create)
+{
+	struct seg_file *f = calloc(1, sizeof(*f));
+	char path[STORE_DIR_LEN + 16];
+	int e;
+
+	if (f == NULL)
+		return NULL;
+	if (segment == STORE_RECEIPTS)
+		snprintf(path, sizeof(path), "%s/receipts", r->dir);
+	else
+		snprintf(path, sizeof(path), "%s/%08" PRIu32 ".brec", r->dir, segment);
+	if (create && segment == 0 && make_dirs(s, r) != 0)
+		goto bad;
+	f->fd = openat(s->recordings, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | (create ? O_CREAT : 0), 0640);
+	if (f->fd < 0)
+		goto bad;
+	f->segment = segment;
+	f->created = create;
+	memcpy(f->dir, r->dir, sizeof(f->dir));
+	STAILQ_INSERT_TAIL(&s->dirty, f, link);
+	s->ndirty++;
+	if (s->dirty_since_ms == 0)
+		s->dirty_since_ms = clock_mono_ms();
+	return f;
+bad:
+	e = errno;
+	free(f);
+	errno = e;
+	return NULL;
+}
+
+struct sync_item *apply_take_dirty(struct store *s, size_t *n)
+{
+	struct sync_item *items = s->ndirty != 0 ? calloc(s->ndirty, sizeof(*items)) : NULL;
+	struct seg_file *f;
+
+	*n = 0;
+	if (items == NULL)
+		return NULL;
+	while ((f = STAILQ_FIRST(&s->dirty)) != NULL) {
+		struct sync_item *item = &items[(*n)++];
+
+		item->fd = f->fd;
+		item->created = f->created;
+		item->first = f->created && f->segment == 0;
+		memcpy(item->dir, f->dir, sizeof(item->dir));
+		if (f->rec != NULL)
+			f->rec->file = NULL;
+		STAILQ_REMOVE_HEAD(&s->dirty, link);
+		free(f);
+	}
+	s->ndirty = 0;
+	s->dirty_since_ms = 0;
+	return items;
+}
+
+static int file_for(struct store *s, struct rec *r, uint32_t segment, bool create)
+{
+	if (r->file != NULL && r->file->segment == segment)
+		return 0;
+	if (r->file != NULL)
+		r->file->rec = NULL;
+	if ((r->file = apply_open(s, r, segment, create)) == NULL)
+		return -1;
+	r->file->rec = r;
+	return 0;
+}
+
+static int write_at(int fd, const uint8_t *data, size_t len, uint64_t at)
+{
+	while (len != 0) {
+		ssize_t n = pwrite(fd, data, len, (off_t)at);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			errno = n == 0 ? EIO : errno;
+			return -1;
+		}
+		data += n;
+		len -= (size_t)n;
+		at += (uint64_t)n;
+	}
+	return 0;
+}
+
+int apply_payload(struct store *s, struct rec *r, const uint8_t *payload, size_t len)
+{
+	struct payload p;
+
+	if (decode(&p, payload, len) != 0)
+		return -1;
+	if (p.type == WIRE_OPEN)
+		return file_for(s, r, 0, true) != 0 ? -1 : write_at(r->file->fd, p.header, p.header_len, 0);
+	if (file_for(s, r, p.segment, false) != 0 || write_at(r->file->fd, p.frame, p.frame_len, p.offset) != 0)
+		return -1;
+	if (p.type != WIRE_SEAL)
+		return 0;
+	return file_for(s, r, p.segment + 1, true) != 0 ? -1 : write_at(r->file->fd, p.header, p.header_len, 0);
+}
+
+/* Files of a replay are synced in portions, so that descriptors do not run out. */
+static int sync_now(struct store *s)
+{
+	size_t n;
+	struct sync_item *items = apply_take_dirty(s, &n);
+	int r = 0, e;
+
+	if (items == NULL)
+		return s->ndirty == 0 ? 0 : -1;
+	r = sync_items(s->recordings, items, n);
+	e = errno;
+	for (size_t i = 0; i < n; i++)
+		close(items[i].fd);
+	free(items);
+	errno = e;
+	return r;
+}
+
+static int replay_one(void *ctx, const uint8_t *payload, size_t len)
+{
+	struct store *s = ctx;
+	struct payload p;
+	struct rec *r;
+
+	if (decode(&p, payload, len) != 0)
+		return -1;
+	if ((r = store_lookup(s, p.id)) == NULL && (r = rec_create(s, p.id, p.opened_us)) == NULL)
+		return -1;
+	if (s->ndirty >= s->files_max && sync_now(s) != 0)
+		return -1;
+	memcpy(r->durable.id, p.id, BREC_ID_LEN);
+	memcpy(r->durable.h, p.h, BREC_HASH_LEN);
+	r->durable.seq = p.seq;
+	if (apply_payload(s, r, payload, len) != 0) {
+		log_error("replaying the journal into %s: %s", r->dir, strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+/*
+ * The recordings in memory are then those that the journal spoke of, with their last entry; each gets a receipt, as the crash may
+ * have come before the one that was due. They are forgotten afterwards: who resumes one loads it from its files.
+ */
+static int sign_and_forget(struct store *s)
+{
+	for (size_t i = 0; i < STORE_BUCKETS; i++) {
+		struct rec *r;
+
+		while ((r = LIST_FIRST(&s->buckets[i])) != NULL) {
+			if (s->sign != NULL && s->sign(s->ctx, s, r) != 0)
+				return -1;
+			store_drop(s, r);
+			if (s->ndirty >= s->files_max && sync_now(s) != 0)
+				return -1;
+		}
+	}
+	return sync_now(s);
+}
+
+int apply_recover(struct store *s)
+{
+	uint64_t records = 0;
+	size_t recordings;
+
+	if (journal_replay(&s->journal, replay_one, s, &records) != 0) {
+		log_error("the journal could not be replayed: %s%s", strerror(errno),
+		    errno == ENOSPC || errno == EDQUOT ? ". Make space and start again; nothing is lost" : "");
+		return -1;
+	}
+	if (s->journal.lost != 0)
+		log_error("ALARM: %" PRIu64 " records of the journal are gone: the disk lost what it had reported as written. "
+		    "The recordings concerned show it when their bastion resumes them and when they are verified", s->journal.lost);
+	recordings = s->count;
+	if (sync_now(s) != 0 || sign_and_forget(s) != 0 || journal_begin(&s->journal) != 0) {
+		log_error("after replaying the journal: %s", strerror(errno));
+		return -1;
+	}
+	if (records != 0)
+		log_notice("journal replayed: %" PRIu64 " entries of %zu recordings", records, recordings);
+	return 0;
+}

@@ -1,0 +1,357 @@
+/*
+ * collector_conf.c - reads collectord.conf. Runs in bastion-collectord at its start, as root if it was started so, and at SIGHUP.
+ */
+#include "collector_conf.h"
+
+#include <confuse.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <pwd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "crypto.h"
+#include "escape.h"
+#include "journal.h"
+#include "names.h"
+
+#define DEFAULT_LISTEN "{\"0.0.0.0:7422\", \"[::]:7422\"}"
+
+static void complain(cfg_t *cfg, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
+
+static void complain(cfg_t *cfg, const char *fmt, va_list ap)
+{
+	char raw[1024], line[2048];
+
+	vsnprintf(raw, sizeof(raw), fmt, ap);
+	esc_line(line, sizeof(line), raw, strlen(raw));
+	fprintf(stderr, "%s:%d: %s\n", cfg->filename != NULL ? cfg->filename : "?", cfg->line, line);
+}
+
+/* "64MiB" and the like; a plain number is bytes. 0, or -1. */
+static int parse_size(const char *text, uint64_t *out)
+{
+	static const struct { const char *unit; unsigned shift; } units[] = { { "", 0 }, { "KiB", 10 }, { "MiB", 20 }, { "GiB", 30 } };
+	unsigned long long n;
+	char *end;
+
+	errno = 0;
+	n = strtoull(text, &end, 10);
+	if (errno != 0 || end == text || text[0] == '-' || n > 1U << 30)
+		return -1;
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+		if (strcmp(end, units[i].unit) == 0) {
+			*out = n << units[i].shift;
+			return 0;
+		}
+	return -1;
+}
+
+static int parse_listen(const char *text, struct coll_listen *l)
+{
+	const struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE, .ai_socktype = SOCK_STREAM };
+	char host[64], *colon;
+	struct addrinfo *ai;
+	char *h = host;
+
+	if (snprintf(host, sizeof(host), "%s", text) >= (int)sizeof(host) || (colon = strrchr(host, ':')) == NULL)
+		return -1;
+	*colon = '\0';
+	if (h[0] == '[' && colon > h + 1 && colon[-1] == ']') {
+		colon[-1] = '\0';
+		h++;
+	}
+	if (getaddrinfo(h, colon + 1, &hints, &ai) != 0)
+		return -1;
+	memcpy(&l->ss, ai->ai_addr, ai->ai_addrlen);
+	l->len = ai->ai_addrlen;
+	freeaddrinfo(ai);
+	snprintf(l->text, sizeof(l->text), "%s", text);
+	return 0;
+}
+
+/* Validators say what is wrong while libconfuse still knows the line. */
+static int check_listen(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *text = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
+	struct coll_listen l;
+
+	if (cfg_opt_size(opt) <= COLL_LISTEN_MAX && parse_listen(text, &l) == 0)
+		return 0;
+	cfg_error(cfg, "listen: \"%s\" is no numeric address with a port, or one of more than %d. Right would be: "
+	    "listen = { \"192.0.2.1:7422\", \"[2001:db8::1]:7422\" }", text, COLL_LISTEN_MAX);
+	return -1;
+}
+
+static int check_size(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *text = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
+	bool journal = strcmp(cfg_opt_name(opt), "journal_bytes") == 0;
+	uint64_t n;
+
+	if (parse_size(text, &n) == 0 && (!journal || (n >= 2 * (uint64_t)JOURNAL_SIZE_MIN && n <= JOURNAL_SIZE_MAX && n % JOURNAL_BLOCK == 0)))
+		return 0;
+	cfg_error(cfg, "%s: \"%s\" is not right; %s", cfg_opt_name(opt), text,
+	    journal ? "write 8MiB to 1GiB, for instance \"64MiB\"" : "write a number with KiB, MiB or GiB, for instance \"256MiB\"");
+	return -1;
+}
+
+static int check_path(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *text = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
+
+	if (text[0] == '/' || text[0] == '\0')
+		return 0;
+	cfg_error(cfg, "%s: \"%s\" does not begin with /; write the whole path", cfg_opt_name(opt), text);
+	return -1;
+}
+
+static int check_number(cfg_t *cfg, cfg_opt_t *opt)
+{
+	static const struct { const char *name; long least, most; } ranges[] = {
+		{ "max_connections", 1, 4096 }, { "max_recordings", 1, 1000000 }, { "handshake_time", 1, 300 } };
+	long n = cfg_opt_getnint(opt, cfg_opt_size(opt) - 1);
+
+	for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++)
+		if (strcmp(ranges[i].name, cfg_opt_name(opt)) == 0 && (n < ranges[i].least || n > ranges[i].most)) {
+			cfg_error(cfg, "%s: %ld is out of range; %ld to %ld is right", ranges[i].name, n, ranges[i].least, ranges[i].most);
+			return -1;
+		}
+	return 0;
+}
+
+static int check_level(cfg_t *cfg, cfg_opt_t *opt)
+{
+	static const char *const names[] = { "debug", "info", "notice", "warning", "error" };
+	const char *text = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
+
+	for (int i = 0; i < 5; i++)
+		if (strcmp(text, names[i]) == 0)
+			return i;
+	if (cfg != NULL)
+		cfg_error(cfg, "log_level: \"%s\" is none; debug, info, notice, warning or error is right", text);
+	return -1;
+}
+
+static int validate_level(cfg_t *cfg, cfg_opt_t *opt)
+{
+	return check_level(cfg, opt) < 0 ? -1 : 0;
+}
+
+static int check_section(cfg_t *cfg, cfg_opt_t *opt)
+{
+	cfg_t *sec = cfg_opt_getnsec(opt, cfg_opt_size(opt) - 1);
+
+	if (cfg_opt_size(opt) > COLL_CLIENTS_MAX) {
+		cfg_error(cfg, "more than %d recorder sections", COLL_CLIENTS_MAX);
+		return -1;
+	}
+	if (!name_is_user(cfg_title(sec))) {
+		cfg_error(cfg, "recorder \"%s\": a name is lower-case letters, digits, '.', '_', '-', at most %d", cfg_title(sec), COLL_NAME_MAX);
+		return -1;
+	}
+	if (cfg_getstr(sec, "certificate")[0] == '\0') {
+		cfg_error(cfg, "recorder %s: certificate is missing: name a copy of the bastion's STATE_DIR/recorder/client.crt", cfg_title(sec));
+		return -1;
+	}
+	return 0;
+}
+
+/* A small text file, whole. NULL with errno. */
+static char *slurp(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), e;
+	char *text = NULL;
+	struct stat st;
+	ssize_t n = -1;
+
+	if (fd < 0)
+		return NULL;
+	if (fstat(fd, &st) == 0 && st.st_size >= 0 && st.st_size <= (off_t)COLL_FILE_MAX) {
+		if ((text = malloc((size_t)st.st_size + 1)) != NULL && (n = read(fd, text, (size_t)st.st_size)) >= 0)
+			text[n] = '\0';
+	} else {
+		errno = EFBIG;
+	}
+	e = errno;
+	close(fd);
+	if (n < 0) {
+		free(text);
+		errno = e;
+		return NULL;
+	}
+	return text;
+}
+
+static int read_pins(cfg_t *cfg, const struct coll_client *client, const char *path, struct tls_pins *pins, bool keys_only)
+{
+	char *text = slurp(path), why[160] = "";
+	struct tls_pins found = { 0 };
+	int r = -1;
+
+	if (text == NULL) {
+		cfg_error(cfg, "recorder %s: %s: %s; copy it from the bastion", client->name, path, strerror(errno));
+		return -1;
+	}
+	if (keys_only)
+		r = public_keys_load(path, found.keys, TLS_PINS_MAX) > 0 ? 0 : -1;
+	else
+		r = tls_pins_add(&found, text, why, sizeof(why));
+	free(text);
+	if (r == 0) {
+		*pins = found;
+		return 0;
+	}
+	cfg_error(cfg, "recorder %s: %s: %s", client->name, path, keys_only ? "holds no PUBLIC KEY block of an Ed25519 key" : why);
+	return -1;
+}
+
+static int take_clients(struct coll_conf *c, cfg_t *cfg)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < cfg_size(cfg, "recorder"); i++) {
+		cfg_t *sec = cfg_getnsec(cfg, "recorder", i);
+		struct coll_client *client = &c->clients[c->nclients++];
+		const char *signer = cfg_getstr(sec, "signer");
+
+		snprintf(client->name, sizeof(client->name), "%s", cfg_title(sec));
+		r |= read_pins(sec, client, cfg_getstr(sec, "certificate"), &client->certs, false);
+		if (signer[0] != '\0')
+			r |= read_pins(sec, client, signer, &client->signers, true);
+	}
+	return r;
+}
+
+static char *path_or(cfg_t *cfg, const char *option, const char *store, const char *file)
+{
+	const char *set = cfg_getstr(cfg, option);
+	char *path = NULL;
+
+	if (set[0] != '\0')
+		return strdup(set);
+	return asprintf(&path, "%s/%s", store, file) < 0 ? NULL : path;
+}
+
+static int take_user(struct coll_conf *c, cfg_t *cfg)
+{
+	char *end;
+	unsigned long n = strtoul(c->user, &end, 10);
+	struct passwd *pw = getpwnam(c->user);
+
+	if (pw != NULL) {
+		c->uid = pw->pw_uid;
+		c->gid = pw->pw_gid;
+	} else if (c->user[0] != '\0' && *end == '\0' && n > 0 && n < UINT32_MAX) {
+		c->uid = (uid_t)n;
+		c->gid = (gid_t)n;
+	} else if (geteuid() == 0) {
+		cfg_error(cfg, "user: there is no account \"%s\"; make it (useradd --system %s) or name another, or a numeric id", c->user, c->user);
+		return -1;
+	}
+	if (geteuid() == 0 && c->uid == 0) {
+		cfg_error(cfg, "user: \"%s\" is root; the collector needs no such right", c->user);
+		return -1;
+	}
+	return 0;
+}
+
+static int take(struct coll_conf *c, cfg_t *cfg, bool init)
+{
+	const char *store = cfg_getstr(cfg, "store");
+
+	for (unsigned i = 0; i < cfg_size(cfg, "listen"); i++)
+		if (parse_listen(cfg_getnstr(cfg, "listen", i), &c->listen[c->nlisten++]) != 0)
+			return -1;
+	c->store = strdup(store);
+	c->user = strdup(cfg_getstr(cfg, "user"));
+	c->certificate = path_or(cfg, "certificate", store, "collector.crt");
+	c->key = path_or(cfg, "key", store, "collector.key");
+	c->receipt_key = path_or(cfg, "receipt_key", store, "receipt.key");
+	if (c->store == NULL || c->user == NULL || c->certificate == NULL || c->key == NULL || c->receipt_key == NULL ||
+	    parse_size(cfg_getstr(cfg, "journal_bytes"), &c->journal_bytes) != 0 || parse_size(cfg_getstr(cfg, "reserve"), &c->reserve) != 0)
+		return -1;
+	c->max_connections = (uint32_t)cfg_getint(cfg, "max_connections");
+	c->max_recordings = (uint32_t)cfg_getint(cfg, "max_recordings");
+	c->handshake_s = (uint32_t)cfg_getint(cfg, "handshake_time");
+	c->log_level = (enum log_level)check_level(NULL, cfg_getopt(cfg, "log_level"));
+	if (take_user(c, cfg) != 0)
+		return -1;
+	if (init)
+		return 0;
+	if (cfg_size(cfg, "recorder") == 0) {
+		cfg_error(cfg, "no recorder section: nobody could store anything. Right would be: recorder NAME { certificate = \"FILE\" }");
+		return -1;
+	}
+	return take_clients(c, cfg);
+}
+
+struct coll_conf *coll_conf_load(const char *file, bool init)
+{
+	cfg_opt_t section[] = { CFG_STR("certificate", "", CFGF_NONE), CFG_STR("signer", "", CFGF_NONE), CFG_END() };
+	cfg_opt_t options[] = {
+		CFG_STR_LIST("listen", DEFAULT_LISTEN, CFGF_NONE),
+		CFG_STR("store", "/var/lib/bastion-collectord", CFGF_NONE), CFG_STR("user", "bastion-collector", CFGF_NONE),
+		CFG_STR("certificate", "", CFGF_NONE), CFG_STR("key", "", CFGF_NONE), CFG_STR("receipt_key", "", CFGF_NONE),
+		CFG_STR("journal_bytes", "64MiB", CFGF_NONE), CFG_STR("reserve", "256MiB", CFGF_NONE),
+		CFG_INT("max_connections", 64, CFGF_NONE), CFG_INT("max_recordings", 20000, CFGF_NONE), CFG_INT("handshake_time", 10, CFGF_NONE),
+		CFG_STR("log_level", "info", CFGF_NONE),
+		CFG_SEC("recorder", section, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+		CFG_END()
+	};
+	static const char *const paths[] = { "store", "certificate", "key", "receipt_key", "recorder|certificate", "recorder|signer" };
+	static const char *const numbers[] = { "max_connections", "max_recordings", "handshake_time" };
+	struct coll_conf *c = calloc(1, sizeof(*c));
+	cfg_t *cfg = cfg_init(options, CFGF_NONE);
+	int r = -1;
+
+	if (c == NULL || cfg == NULL)
+		goto out;
+	cfg_set_error_function(cfg, complain);
+	cfg_set_validate_func(cfg, "listen", check_listen);
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+		cfg_set_validate_func(cfg, paths[i], check_path);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		cfg_set_validate_func(cfg, numbers[i], check_number);
+	cfg_set_validate_func(cfg, "journal_bytes", check_size);
+	cfg_set_validate_func(cfg, "reserve", check_size);
+	cfg_set_validate_func(cfg, "log_level", validate_level);
+	cfg_set_validate_func(cfg, "recorder", check_section);
+	r = cfg_parse(cfg, file);
+	if (r == CFG_FILE_ERROR)
+		fprintf(stderr, "%s: %s\n", file, strerror(errno));
+	r = r == CFG_SUCCESS ? take(c, cfg, init) : -1;
+out:
+	if (cfg != NULL)
+		cfg_free(cfg);
+	if (r == 0)
+		return c;
+	coll_conf_destroy(c);
+	return NULL;
+}
+
+void coll_conf_destroy(struct coll_conf *c)
+{
+	if (c == NULL)
+		return;
+	free(c->store);
+	free(c->user);
+	free(c->certificate);
+	free(c->key);
+	free(c->receipt_key);
+	free(c);
+}
+
+const struct coll_client *coll_conf_client(const struct coll_conf *c, const uint8_t pin[TLS_PIN_LEN])
+{
+	for (size_t i = 0; i < c->nclients; i++)
+		for (size_t k = 0; k < c->clients[i].certs.ncerts; k++)
+			if (memcmp(c->clients[i].certs.certs[k], pin, TLS_PIN_LEN) == 0)
+				return &c->clients[i];
+	return NULL;
+}

@@ -1,0 +1,59 @@
+/*
+ * collector_conf.h - the configuration of bastion-collectord: collectord.conf, described in bastion-collectord(8).
+ */
+#ifndef BASTION_COLLECTOR_CONF_H
+#define BASTION_COLLECTOR_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include "log.h"
+#include "wire_tls.h"
+
+#define COLL_LISTEN_MAX 16
+#define COLL_CLIENTS_MAX 16
+#define COLL_NAME_MAX 32
+#define COLL_FILE_MAX (256U << 10)	/* bytes of a file that an option names */
+
+struct coll_listen {
+	struct sockaddr_storage ss;
+	socklen_t len;
+	char text[64];
+};
+
+/* A recorder section: who may store, and whose signature its recordings carry. */
+struct coll_client {
+	char name[COLL_NAME_MAX + 1];
+	struct tls_pins certs;		/* of its TLS client */
+	struct tls_pins signers;	/* keys only; none: headers are not checked */
+};
+
+struct coll_conf {
+	struct coll_listen listen[COLL_LISTEN_MAX];
+	size_t nlisten;
+	char *store, *user, *certificate, *key, *receipt_key;
+	uid_t uid;			/* of `user`; 0: it is not to be changed */
+	gid_t gid;
+	uint64_t journal_bytes, reserve;
+	uint32_t max_connections, max_recordings, handshake_s;
+	enum log_level log_level;
+	struct coll_client clients[COLL_CLIENTS_MAX];
+	size_t nclients;
+};
+
+/*
+ * Reads FILE. Problems go to standard error as "FILE:LINE: what, and what would be right". `init`: the certificates of
+ * recorders, which may not exist yet, are not read. NULL after a problem. The caller destroys the result.
+ */
+struct coll_conf *coll_conf_load(const char *file, bool init);
+void coll_conf_destroy(struct coll_conf *c);
+/* The client whose certificate it is; NULL. */
+const struct coll_client *coll_conf_client(const struct coll_conf *c, const uint8_t pin[TLS_PIN_LEN]);
+
+/* bastion-collectord -I: makes directories, keys, certificate; prints what goes to the bastion. An exit status. */
+int coll_init(const struct coll_conf *c);
+
+#endif

@@ -1,0 +1,243 @@
+/*
+ * collector_main.c - bastion-collectord(8): stores recordings for bastions. Options, start, the loop, the end.
+ *
+ * One process: the loop and the thread of collector_sync.c. Starts as root only to read its keys and to bind a low port.
+ */
+#include <errno.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <event2/listener.h>
+#include <event2/thread.h>
+
+#include "clock.h"
+#include "collector_conn.h"
+#include "log.h"
+
+#define DEFAULT_CONF SYSCONFDIR "/bastiond/collectord.conf"
+#define BACKLOG 64
+#define DRAIN_PASSES 8		/* turns that are joined while frames keep coming, before a commit */
+
+static void usage(void)
+{
+	fprintf(stderr, "usage: bastion-collectord [-DIdt] [-f file]\n"
+	    "  -f  configuration (%s)\n  -D  stay in the foreground, log to standard error\n  -d  log more\n"
+	    "  -t  check the configuration and the keys, then end\n  -I  make directories, keys and certificate, then end\n", DEFAULT_CONF);
+	exit(2);
+}
+
+static void load_keys(struct server *sv)
+{
+	const struct coll_conf *c = sv->conf;
+	char why[512];
+
+	for (size_t i = 0; i < c->nclients; i++)
+		for (size_t k = 0; k < c->clients[i].certs.ncerts && sv->pins.ncerts < TLS_PINS_MAX; k++)
+			memcpy(sv->pins.certs[sv->pins.ncerts++], c->clients[i].certs.certs[k], TLS_PIN_LEN);
+	if ((sv->tls = tls_context(true, c->certificate, c->key, &sv->pins, why, sizeof(why))) == NULL)
+		fatal("%s. Make it with: bastion-collectord -I", why);
+	if ((sv->signer = sign_key_load(c->receipt_key)) == NULL)
+		fatal("receipt key %s: %s. Make it with: bastion-collectord -I", c->receipt_key, strerror(errno));
+	sign_key_public(sv->signer, sv->signer_pub);
+}
+
+static int bind_one(const struct coll_listen *l)
+{
+	int fd = socket(l->ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1;
+
+	if (fd < 0)
+		fatal("listen %s: %s", l->text, strerror(errno));
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (l->ss.ss_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
+	if (bind(fd, (const struct sockaddr *)&l->ss, l->len) != 0)
+		fatal("listen %s: %s", l->text, strerror(errno));
+	return fd;
+}
+
+/* Gives up root for good, and tries to get it back. */
+static void drop(const struct coll_conf *c)
+{
+	struct rlimit files = { 65536, 65536 }, none = { 0, 0 };
+
+	if (geteuid() == 0) {
+		setrlimit(RLIMIT_NOFILE, &files);
+		if (setgroups(0, NULL) != 0 || setresgid(c->gid, c->gid, c->gid) != 0 || setresuid(c->uid, c->uid, c->uid) != 0)
+			fatal("becoming user %s: %s", c->user, strerror(errno));
+		if (setuid(0) == 0 || setgid(0) == 0)
+			fatal("becoming user %s did not hold", c->user);
+	}
+	setrlimit(RLIMIT_CORE, &none);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+		fatal("prctl: %s", strerror(errno));
+	umask(027);
+}
+
+static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *sa, int salen, void *arg)
+{
+	(void)l;
+	conn_accept(arg, fd, sa, salen);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	server_tick(arg);
+}
+
+static void on_receipts(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	server_receipts(arg);
+}
+
+static void on_synced(evutil_socket_t fd, short what, void *arg)
+{
+	struct server *sv = arg;
+
+	(void)fd, (void)what;
+	store_synced(&sv->store);
+}
+
+static void on_term(evutil_socket_t sig, short what, void *arg)
+{
+	struct server *sv = arg;
+
+	(void)sig, (void)what;
+	sv->stop = true;
+}
+
+/* The recorders' certificates and signers are taken anew; the rest needs a start. Connections go on, on what they began with. */
+static void on_hup(evutil_socket_t sig, short what, void *arg)
+{
+	struct server *sv = arg;
+	struct coll_conf *c = coll_conf_load(sv->conf_file, false);
+
+	(void)sig, (void)what;
+	if (c == NULL) {
+		log_error("reload: %s has errors (bastion-collectord -t shows them); nothing is changed", sv->conf_file);
+		return;
+	}
+	conn_end_all(sv);
+	coll_conf_destroy(sv->conf);
+	sv->conf = c;
+	sv->pins.ncerts = 0;
+	for (size_t i = 0; i < c->nclients; i++)
+		for (size_t k = 0; k < c->clients[i].certs.ncerts && sv->pins.ncerts < TLS_PINS_MAX; k++)
+			memcpy(sv->pins.certs[sv->pins.ncerts++], c->clients[i].certs.certs[k], TLS_PIN_LEN);
+	log_notice("reload: %zu recorders", c->nclients);
+}
+
+static void watch(struct server *sv, int *fds)
+{
+	static const struct { int sig; event_callback_fn fn; } signals[] = { { SIGTERM, on_term }, { SIGINT, on_term }, { SIGHUP, on_hup } };
+	const struct timeval second = { .tv_sec = 1 };
+	struct event *e;
+
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		if ((e = evsignal_new(sv->base, signals[i].sig, signals[i].fn, sv)) == NULL || event_add(e, NULL) != 0)
+			fatal("out of memory");
+	sv->receipts = evtimer_new(sv->base, on_receipts, sv);
+	sv->tick = event_new(sv->base, -1, EV_PERSIST, on_tick, sv);
+	e = event_new(sv->base, sv->store.syncer.event, EV_READ | EV_PERSIST, on_synced, sv);
+	if (sv->receipts == NULL || sv->tick == NULL || e == NULL || event_add(sv->tick, &second) != 0 || event_add(e, NULL) != 0)
+		fatal("out of memory");
+	for (size_t i = 0; i < sv->conf->nlisten; i++) {
+		if (listen(fds[i], BACKLOG) != 0)
+			fatal("listen %s: %s", sv->conf->listen[i].text, strerror(errno));
+		if (evconnlistener_new(sv->base, on_accept, sv, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fds[i]) == NULL)
+			fatal("out of memory");
+		log_notice("listening on %s", sv->conf->listen[i].text);
+	}
+}
+
+/*
+ * A turn waits only if nothing is left to do. TLS hands over 16 KiB a turn and connection, so turns are joined while frames
+ * keep coming: one commit for all of them.
+ */
+static void loop(struct server *sv)
+{
+	while (!sv->stop) {
+		event_base_loop(sv->base, server_busy(sv) ? EVLOOP_NONBLOCK : EVLOOP_ONCE);
+		for (int i = 0; i < DRAIN_PASSES && !store_full(&sv->store); i++) {
+			uint64_t before = sv->store.entries;
+
+			event_base_loop(sv->base, EVLOOP_NONBLOCK);
+			if (sv->store.entries == before)
+				break;
+		}
+		server_turn(sv);
+	}
+}
+
+static int run(struct server *sv, bool foreground)
+{
+	int fds[COLL_LISTEN_MAX];
+
+	for (size_t i = 0; i < sv->conf->nlisten; i++)
+		fds[i] = bind_one(&sv->conf->listen[i]);
+	if (!foreground && daemon(0, 0) != 0)
+		fatal("daemon: %s", strerror(errno));
+	drop(sv->conf);
+	if (store_open(&sv->store, sv->conf->store, sv->conf->journal_bytes, sv->conf->reserve, server_sign_one, sv) != 0)
+		return 1;
+	if ((sv->base = event_base_new()) == NULL)
+		fatal("out of memory");
+	watch(sv, fds);
+	loop(sv);
+	server_receipts(sv);
+	conn_end_all(sv);
+	log_notice("ended: %lu frames in %lu commits", (unsigned long)sv->store.entries, (unsigned long)sv->store.commits);
+	return store_close(&sv->store) == 0 ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+	static struct server sv = { .conf_file = DEFAULT_CONF };
+	bool foreground = false, check = false, init = false, debug = false;
+	int opt;
+
+	while ((opt = getopt(argc, argv, "DIdtf:")) != -1)
+		switch (opt) {
+		case 'D':
+			foreground = true;
+			break;
+		case 'I':
+			init = true;
+			break;
+		case 'd':
+			debug = true;
+			break;
+		case 't':
+			check = true;
+			break;
+		case 'f':
+			sv.conf_file = optarg;
+			break;
+		default:
+			usage();
+		}
+	if (optind != argc)
+		usage();
+	log_init("collectord", true, LOG_LVL_INFO);
+	signal(SIGPIPE, SIG_IGN);
+	if ((sv.conf = coll_conf_load(sv.conf_file, init)) == NULL)
+		return 1;
+	if (init)
+		return coll_init(sv.conf);
+	log_init("collectord", foreground || check, debug ? LOG_LVL_DEBUG : sv.conf->log_level);
+	load_keys(&sv);
+	if (check) {
+		printf("%s: ok\n", sv.conf_file);
+		return 0;
+	}
+	return run(&sv, foreground);
+}

@@ -1,0 +1,159 @@
+/*
+ * collector_store.h - what the collector knows of recordings, and how their bytes get into files.
+ *
+ * Runs in bastion-collectord; knows nothing of connections. The way of an entry:
+ *
+ *   store_entry      is it the next one, and does its chain value hold? Then into the journal's group, in memory
+ *   store_commit     the group becomes durable (journal.h). From here on it may be acknowledged
+ *   store_write_out  the same bytes into the segment files, after the acknowledgement has left; without fsync
+ *   store_turn       when a journal file is full or old: another thread syncs the segment files that it covers,
+ *                    then that journal file may be used again
+ *
+ * So a segment file never holds a byte that is not durable in the journal, and a journal record is never
+ * overwritten before its bytes are durable in the segment file. After a crash store_open() replays.
+ */
+#ifndef BASTION_COLLECTOR_STORE_H
+#define BASTION_COLLECTOR_STORE_H
+
+#include <sys/queue.h>
+
+#include "collector_sync.h"
+#include "journal.h"
+#include "wire.h"
+#include "wire_receipt.h"
+#include "wire_tls.h"
+
+#define STORE_BUCKETS 4096
+#define STORE_OUT_MAX 32768		/* entries of one group */
+#define STORE_CONFLICTS_MAX 16		/* conflict files kept of one recording */
+#define STORE_RECEIPTS_BYTES (64 << 20)	/* longest file of receipts that is gone on with */
+#define STORE_SYNC_SECONDS 10		/* segment files are synced at the latest after so long */
+
+/* A file that was written to since the journal's file was begun. Its descriptor goes to the syncer. */
+struct seg_file {
+	STAILQ_ENTRY(seg_file) link;
+	int fd;
+	uint32_t segment;	/* STORE_RECEIPTS: the file of that name */
+	bool created;
+	struct rec *rec;	/* whose current file it is; NULL: nobody's any more */
+	char dir[STORE_DIR_LEN];
+};
+STAILQ_HEAD(seg_list, seg_file);
+#define STORE_RECEIPTS UINT32_MAX
+
+struct rec {
+	LIST_ENTRY(rec) bucket;
+	uint8_t id[BREC_ID_LEN];
+	uint64_t opened_us;
+	uint8_t signer[HASH_LEN];
+	char dir[STORE_DIR_LEN];	/* "2026-11-22/<hex id>" below recordings */
+	uint32_t segment;		/* where the next frame goes, */
+	uint64_t offset;		/* and at which byte */
+	uint64_t seq;			/* of the last entry taken */
+	uint8_t h[BREC_HASH_LEN];	/* after that entry: the leaf's value */
+	struct wire_leaf durable;	/* the last entry that a commit covers: what may be acknowledged */
+	uint8_t chain[BREC_HASH_LEN];	/* what the next frame is chained to: after a seal the new header's */
+	bool ended, damaged;
+	unsigned unwritten;		/* entries not yet in a segment file */
+	unsigned conflicts;
+	struct seg_file *file;		/* the segment last written to, if it is open */
+	off_t receipts_end;		/* of the file `receipts`; -1: not looked at yet */
+
+	void *owner;			/* the connection that feeds it, and its lists: */
+	TAILQ_ENTRY(rec) owned, touched_link, unsigned_link;
+	bool touched;			/* to be acknowledged after the next commit */
+	bool not_signed;		/* acknowledged without a receipt so far */
+	bool keep_receipt;		/* the next receipt goes into the file: it was sealed or ended */
+};
+TAILQ_HEAD(rec_list, rec);
+LIST_HEAD(rec_bucket, rec);
+
+/* An entry on its way from the journal to its file. */
+struct store_out {
+	struct rec *rec;
+	const uint8_t *payload;
+	size_t len;
+};
+
+struct store {
+	int top, recordings, journal_dir;
+	struct journal journal;
+	struct syncer syncer;
+	struct rec_bucket buckets[STORE_BUCKETS];
+	size_t count;
+	struct store_out *group, *out;	/* STORE_OUT_MAX each: in the journal's group; durable, not written yet */
+	size_t ngroup, nout, done;	/* out[0..done) is written */
+	struct seg_list dirty;		/* files that the journal's current file covers: all that are open */
+	size_t ndirty, files_max;
+	uint64_t dirty_since_ms;	/* 0: nothing is dirty */
+	uint64_t reserve;
+	bool held;			/* no space: nothing is taken until store_write_out succeeds */
+	bool low;			/* less than the reserve is free: no new recordings */
+	int (*sign)(void *ctx, struct store *s, struct rec *r);	/* receipt for a recovered recording */
+	void *ctx;
+	uint64_t entries, bytes, commits; /* since the start, for the log */
+};
+
+/*
+ * Opens or makes the store below `path`, replays the journal, syncs. Logs what it found. 0, or -1 logged.
+ * sign may be NULL; it stores a receipt of each recording that the replay touched.
+ */
+int store_open(struct store *s, const char *path, size_t journal_bytes, uint64_t reserve,
+    int (*sign)(void *, struct store *, struct rec *), void *ctx);
+/* Everything into the files and synced: a clean end. 0, or -1: the journal has it. */
+int store_close(struct store *s);
+
+/* The recording, from memory or disk. 0 (*out NULL: there is none), or WIRE_E_DAMAGED with a log line. */
+enum wire_err store_find(struct store *s, const uint8_t id[BREC_ID_LEN], uint64_t opened_us, struct rec **out);
+/* From memory only. */
+struct rec *store_lookup(struct store *s, const uint8_t id[BREC_ID_LEN]);
+
+/*
+ * Takes an entry. 0: in the group, or there already and identical: acknowledge r->seq after the next commit. Otherwise
+ * what is wrong, with why[size] for the peer. signers: keys that may sign headers of new segments; none: any.
+ */
+enum wire_err store_entry(struct store *s, const struct wire_entry *e, const struct tls_pins *signers, struct rec **r,
+    char *why, size_t size);
+/* Does the next entry need a commit (or a turn) first? */
+bool store_full(const struct store *s);
+/* Makes the group durable. -1: held (below), try later. A failure ends the process: what the disk holds is not known any more. */
+int store_commit(struct store *s);
+/* 0, or -1: no space, s->held is set and said once in the log; call again later. Other errors end the process. */
+int store_write_out(struct store *s);
+/* If it is due (or `now`): hands dirty files to the syncer and begins the other journal file. */
+void store_turn(struct store *s, bool now);
+/* The syncer finished (its descriptor is readable). */
+void store_synced(struct store *s);
+/* Looks at the free space: sets s->low. True if that changed. */
+bool store_space(struct store *s);
+
+/* Appends to the recording's file `receipts`; errors are logged, not fatal: the next receipt says more. */
+void store_receipt(struct store *s, struct rec *r, const struct receipt *receipt);
+/* Forgets a recording in memory, unless something is on its way. */
+void store_drop(struct store *s, struct rec *r);
+/* Drops what has no owner. */
+void store_sweep(struct store *s);
+
+/* collector_load.c: state of a recording from its last segment. 1, 0: no such directory, -1: damaged (logged). */
+int load_recording(struct store *s, struct rec *r);
+/* Are these bytes what is stored for that sequence? 1 yes, 0 other bytes, -1 not found or unreadable. */
+int load_compare(struct store *s, const struct rec *r, const struct wire_entry *e);
+/* Keeps a second version of an entry beside the recording. */
+void load_keep_conflict(struct store *s, struct rec *r, const struct wire_entry *e);
+
+/* collector_apply.c: an entry's journal payload, and its bytes into files. */
+#define APPLY_HEAD (1 + BREC_ID_LEN + 8 + 4 + 8 + 8 + BREC_HASH_LEN + 4)
+size_t apply_encode(uint8_t head[APPLY_HEAD], const struct rec *r, const struct wire_entry *e);
+/* 0; -1 with errno. ENOSPC and EDQUOT: may be tried again, whole. */
+int apply_payload(struct store *s, struct rec *r, const uint8_t *payload, size_t len);
+/* Replays the journal into the files and syncs them. 0 or -1 logged. */
+int apply_recover(struct store *s);
+/* Opens a file of a recording and enters it as dirty. NULL with errno. */
+struct seg_file *apply_open(struct store *s, const struct rec *r, uint32_t segment, bool create);
+/* All descriptors out of the dirty list, which is then empty. NULL: none, or no memory (errno). */
+struct sync_item *apply_take_dirty(struct store *s, size_t *n);
+/* Fills r->dir. 0, or -1: the clock in it is no date of our times. */
+int rec_name(struct rec *r);
+struct rec *rec_create(struct store *s, const uint8_t id[BREC_ID_LEN], uint64_t opened_us);
+
+#endif
