@@ -29,6 +29,7 @@
 struct init {
 	const struct config *conf;
 	char path[PATH_MAX];		/* of the piece at hand; at() fills it */
+	bool ran_before;		/* the database, which is made last, was there */
 	char ca_line[SSH_HOSTKEY_LINE_MAX];
 };
 
@@ -41,6 +42,13 @@ static const char *at(struct init *in, const char *name)
 static void say(const char *did, const char *name, const char *what)
 {
 	printf("%-5s %-30s %s\n", did, name, what);
+}
+
+static void say_made(const struct init *in, bool have, const char *name, const char *what)
+{
+	say(have ? "kept" : "made", name, what);
+	if (!have && in->ran_before)
+		log_warn("%s was missing and is new now: whoever trusted the old one must be told", name);
 }
 
 static int fail(const char *path, const char *step)
@@ -165,7 +173,7 @@ static int make_hostkey(struct init *in, size_t i)
 		return -1;
 	if (ssh_hostkeys_describe(i, path, line, fingerprint) != 0)
 		return -1;
-	say(have ? "kept" : "made", name, fingerprint);
+	say_made(in, have, name, fingerprint);
 	snprintf(public, sizeof(public), "%s.pub", path);
 	return put_public(public, line);
 }
@@ -213,7 +221,7 @@ static int make_ca(struct init *in)
 	if (evp == NULL || sshkey_line(evp, "bastiond-user-ca", in->ca_line, sizeof(in->ca_line)) != 0) {
 		log_error("%s: OpenSSL cannot tell its public key", path);
 	} else {
-		say(have ? "kept" : "made", name, "signs what targets trust");
+		say_made(in, have, name, "signs what targets trust");
 		snprintf(public, sizeof(public), "%s/keys/user_ca.pub", in->conf->state_dir);
 		r = put_public(public, in->ca_line);
 	}
@@ -237,7 +245,7 @@ static int make_signer(struct init *in)
 	snprintf(public, sizeof(public), "%s", at(in, "recorder/signer.pub"));
 	if ((have_public = is_there(public, false)) < 0)
 		return -1;
-	say(have ? "kept" : "made", name, "signs recordings");
+	say_made(in, have, name, "signs recordings");
 	if (!have_public) {
 		if (public_key_save(raw, side_name(public, side)) != 0)
 			return fail(side, "cannot write");
@@ -276,7 +284,7 @@ static int make_client(struct init *in)
 		if (publish(cert_side, cert) != 0 || publish(key_side, key) != 0)
 			return -1;
 	}
-	say(have_key ? "kept" : "made", "recorder/client.crt", "goes to every collector");
+	say_made(in, have_key, "recorder/client.crt", "goes to every collector");
 	return 0;
 }
 
@@ -355,6 +363,7 @@ int bastiond_init(const struct config *conf)
 		log_error("%s: another 'bastiond -I' is at work here", conf->state_dir);
 		goto out;
 	}
+	in.ran_before = access(at(&in, "db/policy.db"), F_OK) == 0;
 	for (size_t i = 0; i < SSH_HOSTKEYS_COUNT; i++)
 		if (make_hostkey(&in, i) != 0)
 			goto out;
