@@ -140,6 +140,8 @@ static int add_conditional(scmp_filter_ctx ctx, unsigned groups)
 		RULE(ioctl, 1, SCMP_A1(SCMP_CMP_EQ, 0x541b)); /* FIONREAD */
 		RULE(ioctl, 1, SCMP_A1(SCMP_CMP_EQ, 0x5421)); /* FIONBIO */
 	}
+	if ((groups & G_PAIR) != 0)
+		RULE(ioctl, 1, SCMP_A1(SCMP_CMP_EQ, 0x5414)); /* TIOCSWINSZ, of the console's terminal */
 	RULE(tgkill, 1, SCMP_A2(SCMP_CMP_EQ, SIGABRT)); /* abort() stays an abort in the wait status */
 #undef RULE
 	return r;

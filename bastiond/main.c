@@ -1,0 +1,185 @@
+/*
+ * main.c - bastiond(8): options, the configuration, and then the role that this process is.
+ *
+ * Without -R the process becomes parent, which runs this program again once for each role.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "drop.h"
+#include "init.h"
+#include "log.h"
+#include "msg.h"
+#include "roles.h"
+
+#ifndef BASTIOND_VERSION
+#define BASTIOND_VERSION "1.0"
+#endif
+
+/* Exit statuses of bastiond(8). */
+enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+struct options {
+	const char *conf;
+	bool foreground, debug, check, dump, init;
+	enum role role;		/* ROLE_PARENT without -R */
+};
+
+static int usage(FILE *out)
+{
+	fputs("usage: bastiond [-D] [-d] [-f FILE]\n"
+	    "       bastiond -t | -T | -I [-f FILE]\n"
+	    "  -f FILE  configuration, " SYSCONFDIR "/bastiond/bastiond.conf without it\n"
+	    "  -D       stay in the foreground, log to standard error\n"
+	    "  -d       log everything\n"
+	    "  -t       check the configuration and end\n"
+	    "  -T       check it and print all options as they are in force\n"
+	    "  -I       make what is missing: directories, keys, database\n"
+	    "  -V       print the version\n", out);
+	return EXIT_USAGE;
+}
+
+/* 0; -1: usage. */
+static int parse_options(struct options *o, int argc, char **argv)
+{
+	int c;
+
+	*o = (struct options){ .conf = SYSCONFDIR "/bastiond/bastiond.conf", .role = ROLE_PARENT };
+	while ((c = getopt(argc, argv, "DdtTIVf:R:")) != -1) {
+		switch (c) {
+		case 'D': o->foreground = true; break;
+		case 'd': o->debug = true; break;
+		case 't': o->check = true; break;
+		case 'T': o->dump = true; break;
+		case 'I': o->init = true; break;
+		case 'f': o->conf = optarg; break;
+		case 'R': o->role = role_by_name(optarg); break;
+		case 'V':
+			puts("bastiond " BASTIOND_VERSION);
+			exit(EXIT_FINE);
+		default: return -1;
+		}
+	}
+	return optind == argc && o->check + o->dump + o->init <= 1 ? 0 : -1;
+}
+
+static void to_stderr(void *arg, const char *line)
+{
+	(void)arg;
+	fprintf(stderr, "%s\n", line);
+}
+
+static void to_log(void *arg, const char *line)
+{
+	(void)arg;
+	log_error("%s", line);
+}
+
+/* Descriptors 0 to 2 are always open, so that no socket ever takes their numbers. */
+static void sane_descriptors(void)
+{
+	int fd;
+
+	do {
+		if ((fd = open("/dev/null", O_RDWR)) < 0)
+			_exit(EXIT_FAILED);
+	} while (fd <= STDERR_FILENO);
+	close(fd);
+}
+
+/* What the roles inherit of the environment; PAM modules, libraries and scripts see nothing else. */
+static void scrub_environment(void)
+{
+	static const char *const keep[] = { "TZ", "NOTIFY_SOCKET", "BASTIOND_SANDBOX", "ASAN_OPTIONS", "UBSAN_OPTIONS" };
+	char *values[sizeof(keep) / sizeof(keep[0])];
+
+	for (size_t i = 0; i < sizeof(keep) / sizeof(keep[0]); i++)
+		values[i] = getenv(keep[i]) != NULL ? strdup(getenv(keep[i])) : NULL;
+	clearenv();
+	setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", 1);
+	for (size_t i = 0; i < sizeof(keep) / sizeof(keep[0]); i++) {
+		if (values[i] != NULL)
+			setenv(keep[i], values[i], 1);
+		free(values[i]);
+	}
+}
+
+static int run_role(const struct options *o)
+{
+	struct config *conf;
+
+	log_init(role_name(o->role), o->foreground, LOG_LVL_INFO);
+	if (drop_die_with_parent(getppid()) != 0 || fcntl(ROLE_FD_PARENT, F_GETFD) < 0)
+		fatal("-R is for bastiond itself");
+	conf = config_load_fd(ROLE_FD_CONFIG, o->conf, to_log, NULL);
+	close(ROLE_FD_CONFIG);
+	if (conf == NULL)
+		return EXIT_FAILED;
+	log_init(role_name(o->role), o->foreground, (enum log_level)conf->log_level);
+	unsetenv("NOTIFY_SOCKET");
+	switch (o->role) {
+	case ROLE_POLICY: return role_policy(conf);
+	case ROLE_KEYS: return role_keys(conf);
+	case ROLE_RECORDER: return role_recorder(conf);
+	case ROLE_MASTER: return role_session(conf);
+	default: return EXIT_USAGE;
+	}
+}
+
+/* A copy that outlives the caller's working directory: parent reads the file again at SIGHUP. */
+static const char *absolute(const char *path)
+{
+	char *abs = realpath(path, NULL);
+
+	return abs != NULL ? abs : path;
+}
+
+static int run_parent(struct config *conf, const struct options *o)
+{
+	if (geteuid() != 0) {
+		fprintf(stderr, "bastiond: must be started as root; it gives root up where it can\n");
+		return EXIT_FAILED;
+	}
+	if (o->debug)
+		conf->log_level = LOG_LVL_DEBUG;
+	log_init("parent", o->foreground, (enum log_level)conf->log_level);
+	if (!o->foreground && daemon(0, 0) != 0) {
+		fprintf(stderr, "bastiond: cannot go to the background: %s\n", strerror(errno));
+		return EXIT_FAILED;
+	}
+	return role_parent(conf, absolute(o->conf), o->foreground);
+}
+
+int main(int argc, char **argv)
+{
+	struct config *conf;
+	struct options o;
+	int status;
+
+	sane_descriptors();
+	signal(SIGPIPE, SIG_IGN);
+	umask(077);
+	if (parse_options(&o, argc, argv) != 0)
+		return usage(stderr);
+	scrub_environment();
+	if (o.role != ROLE_PARENT)
+		return run_role(&o);
+	if ((conf = config_load(o.conf, o.init ? CONFIG_INIT : 0, to_stderr, NULL)) == NULL)
+		return EXIT_FAILED;
+	if (!o.check && !o.dump && !o.init)
+		return run_parent(conf, &o);
+	status = EXIT_FINE;
+	if (o.dump)
+		status = config_dump(conf, stdout, false) == 0 ? EXIT_FINE : EXIT_FAILED;
+	if (o.init)
+		status = bastiond_init(conf) == 0 ? EXIT_FINE : EXIT_FAILED;
+	config_destroy(conf);
+	return status;
+}

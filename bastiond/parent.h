@@ -1,0 +1,150 @@
+/*
+ * parent.h - the parent role's own structures, and which file owns which duty.
+ *
+ *   role_parent.c     start, the loop, signals, reload, the end
+ *   parent_set.c      the four roles: start by re-exec, READY, one dead = all ended, started anew with pauses
+ *   parent_accept.c   listening sockets, accept, a session's links, its end
+ *   parent_worker.c   pam, dial and console processes that policy asks for
+ *   parent_socket.c   run_dir, control.sock, pam.sock, pid file, listening sockets; sd_notify
+ *
+ * Parent is root and so reads nothing that a stranger wrote: not a byte of a client, and of policy's messages only
+ * the fields of RUN_*, each bounded. One loop over poll(2); nothing in it waits.
+ */
+#ifndef BASTIOND_PARENT_H
+#define BASTIOND_PARENT_H
+
+#include <poll.h>
+#include <sys/types.h>
+
+#include "config.h"
+#include "ipc.h"
+#include "startups.h"
+
+#define PARENT_SESSIONS_MAX 20000	/* most that max_sessions may be: below 1 << SLOT_BITS */
+#define SLOT_BITS 15
+#define GRACE_SLACK_MS 6000		/* over login_grace, which policy keeps with 3 s more: parent is the last to act */
+
+enum set_state {
+	SET_DOWN,	/* waits for its next start */
+	SET_STARTING,	/* forked, not all READY */
+	SET_UP,
+	SET_FALLING,	/* one is dead, the others are killed: waits for their ends */
+	SET_ENDING,	/* SIGTERM came: policy ends the sessions, then the others go */
+};
+
+enum { PROC_POLICY, PROC_KEYS, PROC_RECORDER, PROC_MASTER, PROC_COUNT };
+
+struct proc {
+	enum role role;
+	pid_t pid;		/* 0: not running */
+	bool ready;
+	struct ipc link;
+};
+
+/* A connection, from accept to SESSION_DOWN. */
+struct slot {
+	uint32_t id;		/* generation << SLOT_BITS | index; 0: free */
+	bool waiting;		/* counted by startups: not yet logged in */
+	bool failed;		/* a login failed: the penalty is given */
+	bool late;		/* login_grace passed */
+	bool stopped;		/* SESSION_STOP was sent: its death is no crash */
+	struct startups_key source;
+	uint64_t began_ms;
+};
+
+struct child {
+	pid_t pid;		/* 0: free */
+	uint32_t id;		/* policy's number */
+	bool abandoned;		/* of a set that is gone: nobody to tell */
+};
+
+struct parent {
+	struct config *conf;
+	const char *path;
+	bool foreground, first;		/* first: no set was ever up */
+	int signals;			/* signalfd */
+	int reserve;			/* spare descriptor for the day there is none left */
+	int listeners[CONFIG_LIST_MAX];
+	size_t nlisteners;
+	bool listening;
+	int control, pam;		/* listening sockets of policy */
+	int status;			/* exit status, once over */
+	bool over;
+
+	enum set_state state;
+	uint64_t since_ms, next_ms;	/* of the state; next start or deadline of the state, 0: none */
+	unsigned falls;			/* in a row without a long life between */
+	struct proc procs[PROC_COUNT];
+
+	struct startups startups;
+	struct slot *slots;		/* PARENT_SESSIONS_MAX */
+	uint32_t nslots, generation, hand;
+	uint64_t refused[STARTUPS_PENALTY + 1], told_ms;
+
+	struct child *children;		/* max_workers at start */
+	size_t nchildren, maxchildren;
+};
+
+/* --- role_parent.c --- */
+
+/* In a fork: default signals, an empty mask, death with parent. 0 or -1. */
+int parent_child_signals(pid_t parent);
+
+/* --- parent_socket.c --- */
+
+/* run_dir and run_dir/empty, root's; control.sock, pam.sock, the pid file. 0, or -1 logged. */
+int parent_sockets_open(struct parent *p);
+void parent_sockets_close(struct parent *p);
+/* Binds what conf->listen names and is not bound yet, closes what it does not name any more. 0, or -1 logged. */
+int parent_listen(struct parent *p, const struct config *conf);
+/* Opens the bound sockets to clients. */
+int parent_listen_start(struct parent *p);
+/* Tells the service manager of NOTIFY_SOCKET, if there is one: "READY=1", "STOPPING=1", ... */
+void parent_notify(const char *state);
+
+/* --- parent_set.c --- */
+
+void set_init(struct parent *p);
+/* Forks the four roles. 0, or -1 logged (the set then falls). */
+int set_start(struct parent *p);
+/* All at once, sessions and workers with them. */
+void set_fall(struct parent *p, const char *why);
+/* SIGTERM came: the orderly end. */
+void set_end(struct parent *p);
+/* Is it one of ours? Then its end is dealt with. */
+bool set_reaped(struct parent *p, pid_t pid, int status);
+/* Deadlines and starts that are due. */
+void set_tick(struct parent *p, uint64_t now_ms);
+/* A role's link is readable: reads it up. */
+void set_read(struct parent *p, struct proc *proc);
+/* A message to a role; a link that is broken or clogged makes the set fall. */
+void set_send(struct parent *p, int proc, enum msg_type type, uint32_t id, const struct buf *body, const int *fds, int nfds);
+/* The new configuration, for the roles that take one while they run. */
+void set_reload(struct parent *p);
+
+/* --- parent_accept.c --- */
+
+int accept_init(struct parent *p);
+void accept_finish(struct parent *p);
+/* Takes the connections that wait at listener i, a bounded number. */
+void accept_some(struct parent *p, size_t i);
+void accept_session_down(struct parent *p, struct ipc_msg *m);
+/* PEER_KILL and PEER_VERDICT from policy. 0, or -1: malformed. */
+int accept_peer_kill(struct parent *p, struct ipc_msg *m);
+int accept_peer_verdict(struct parent *p, struct ipc_msg *m);
+/* Connections that never logged in and are over their time. */
+void accept_tick(struct parent *p, uint64_t now_ms);
+/* The set fell: no connection is left. */
+void accept_forget(struct parent *p);
+
+/* --- parent_worker.c --- */
+
+int children_init(struct parent *p);
+/* RUN_PAM, RUN_DIAL, RUN_CONSOLE. 0, or -1: malformed. */
+int children_run(struct parent *p, struct ipc_msg *m);
+void children_kill(struct parent *p, uint32_t id);
+bool children_reaped(struct parent *p, pid_t pid, int status);
+/* The set fell: all are killed, nobody is told. */
+void children_abandon(struct parent *p);
+
+#endif

@@ -1,0 +1,240 @@
+/*
+ * role_parent.c - parent: root, starts and supervises everything, accepts, forks workers; see parent.h for its files.
+ *
+ * Before it: main.c. It reads no byte of a stranger. Its loop waits in poll(2) for signals, the four roles' links and
+ * the listening sockets; times that are due are handled between the turns.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "drop.h"
+#include "log.h"
+#include "parent.h"
+#include "roles.h"
+#include "sandbox.h"
+
+#define FDS_SPARE 512	/* descriptors of a role beside those of its sessions */
+#define TICK_MS 1000
+
+int parent_child_signals(pid_t parent)
+{
+	sigset_t none;
+
+	for (int sig = 1; sig < NSIG; sig++)
+		if (sig != SIGKILL && sig != SIGSTOP && sig != SIGPIPE)
+			signal(sig, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	return drop_die_with_parent(parent);
+}
+
+static int open_signals(struct parent *p)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) != 0 ||
+	    (p->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)) < 0) {
+		log_error("signalfd: %s", strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+/* Policy and the recorder hold one descriptor a session, a way at policy some more; they inherit the limit. */
+static void raise_limits(const struct config *conf)
+{
+	struct rlimit rl, want = { 4ULL * conf->max_sessions + FDS_SPARE, 4ULL * conf->max_sessions + FDS_SPARE };
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur >= want.rlim_cur)
+		return;
+	if (rl.rlim_max > want.rlim_max)
+		want.rlim_max = rl.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &want) != 0)
+		log_warn("cannot raise the limit of open files to %llu (%s): fewer sessions than max_sessions fit",
+		    (unsigned long long)want.rlim_cur, strerror(errno));
+}
+
+static void report(void *arg, const char *line)
+{
+	(void)arg;
+	log_error("%s", line);
+}
+
+/* What the running processes were built around cannot change under them. */
+static bool needs_restart(const struct config *a, const struct config *b)
+{
+	return strcmp(a->state_dir, b->state_dir) != 0 || strcmp(a->run_dir, b->run_dir) != 0 ||
+	    a->max_workers != b->max_workers || a->user_policy.uid != b->user_policy.uid ||
+	    a->user_keys.uid != b->user_keys.uid || a->user_recorder.uid != b->user_recorder.uid ||
+	    a->user_session.uid != b->user_session.uid;
+}
+
+/* The new configuration is built and checked beside the old one; a wrong one changes nothing. */
+static void reload(struct parent *p)
+{
+	struct config *conf = config_load(p->path, 0, report, NULL);
+
+	if (conf == NULL) {
+		log_error("the configuration is not reloaded; the old one stays in force");
+		return;
+	}
+	if (needs_restart(p->conf, conf)) {
+		log_error("state_dir, run_dir, max_workers and the accounts change only by a restart: not reloaded");
+		config_destroy(conf);
+		return;
+	}
+	if (parent_listen(p, conf) != 0)
+		log_error("some addresses of listen are not served: the lines above say why");
+	if (p->listening)
+		parent_listen_start(p);
+	config_destroy(p->conf);
+	p->conf = conf;
+	raise_limits(conf);
+	set_reload(p);
+	log_notice("configuration reloaded from %s", p->path);
+}
+
+static void reap(struct parent *p)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		if (!children_reaped(p, pid, status) && !set_reaped(p, pid, status))
+			log_debug("process %d ended with status %#x", (int)pid, (unsigned)status);
+}
+
+static void read_signals(struct parent *p)
+{
+	struct signalfd_siginfo si;
+
+	while (read(p->signals, &si, sizeof(si)) == sizeof(si)) {
+		if (si.ssi_signo == SIGHUP && !p->over && p->state != SET_ENDING)
+			reload(p);
+		if (si.ssi_signo == SIGTERM || si.ssi_signo == SIGINT) {
+			parent_notify("STOPPING=1");
+			set_end(p);
+		}
+	}
+	/* SIGCHLD may stand for many ends */
+	reap(p);
+}
+
+static size_t fill(struct parent *p, struct pollfd *v)
+{
+	size_t n = 0;
+
+	v[n++] = (struct pollfd){ .fd = p->signals, .events = POLLIN };
+	for (int i = 0; i < PROC_COUNT; i++)
+		v[n++] = (struct pollfd){ .fd = p->procs[i].link.fd,
+			.events = POLLIN | (ipc_wants_write(&p->procs[i].link) ? POLLOUT : 0) };
+	/* while no set is up the kernel keeps the connections that come */
+	for (size_t i = 0; i < p->nlisteners && p->listening && p->state == SET_UP; i++)
+		v[n++] = (struct pollfd){ .fd = p->listeners[i], .events = POLLIN };
+	return n;
+}
+
+static int wait_ms(const struct parent *p, uint64_t now)
+{
+	if (p->next_ms == 0 || p->next_ms - now > TICK_MS)
+		return p->next_ms != 0 && p->next_ms <= now ? 0 : TICK_MS;
+	return (int)(p->next_ms - now);
+}
+
+static void turn(struct parent *p)
+{
+	struct pollfd v[1 + PROC_COUNT + CONFIG_LIST_MAX];
+	size_t n = fill(p, v);
+
+	if (poll(v, n, wait_ms(p, clock_mono_ms())) < 0)
+		return;
+	for (int i = 0; i < PROC_COUNT; i++) {
+		struct proc *proc = &p->procs[i];
+
+		if (v[1 + i].revents == 0 || proc->link.fd != v[1 + i].fd)
+			continue;
+		set_read(p, proc);
+		if (proc->link.fd >= 0 && ipc_flush(&proc->link) != 0)
+			set_fall(p, "a role's link broke");
+	}
+	if (v[0].revents != 0)
+		read_signals(p);
+	for (size_t i = 1 + PROC_COUNT; i < n; i++)
+		if ((v[i].revents & POLLIN) != 0 && i - 1 - PROC_COUNT < p->nlisteners)
+			accept_some(p, i - 1 - PROC_COUNT);
+}
+
+static void loop(struct parent *p)
+{
+	uint64_t ticked = 0;
+
+	while (!p->over) {
+		uint64_t now;
+
+		turn(p);
+		now = clock_mono_ms();
+		set_tick(p, now);
+		if (now - ticked >= TICK_MS) {
+			accept_tick(p, now);
+			ticked = now;
+		}
+	}
+}
+
+/* Workers that are left are killed: nothing of us stays behind. */
+static void finish(struct parent *p)
+{
+	children_abandon(p);
+	while (p->nchildren > 0) {
+		int status;
+		pid_t pid = waitpid(-1, &status, 0);
+
+		if (pid < 0 && errno != EINTR)
+			break;
+		if (pid > 0)
+			children_reaped(p, pid, status);
+	}
+	parent_sockets_close(p);
+	accept_finish(p);
+	free(p->children);
+	config_destroy(p->conf);
+}
+
+int role_parent(struct config *conf, const char *path, bool foreground)
+{
+	struct parent *p = calloc(1, sizeof(*p));
+	int status;
+
+	if (p == NULL)
+		fatal("no memory");
+	*p = (struct parent){ .conf = conf, .path = path, .foreground = foreground, .first = true, .control = -1,
+		.pam = -1, .reserve = -1, .signals = -1 };
+	prctl(PR_SET_DUMPABLE, 0);
+	raise_limits(conf);
+	set_init(p);
+	if (open_signals(p) != 0 || accept_init(p) != 0 || children_init(p) != 0 || parent_sockets_open(p) != 0 ||
+	    parent_listen(p, conf) != 0 || sandbox_prepare(ROLE_DIAL) != 0 || sandbox_prepare(ROLE_CONSOLE) != 0) {
+		log_error("cannot start");
+		return 1;
+	}
+	set_start(p);
+	loop(p);
+	status = p->status;
+	finish(p);
+	free(p);
+	log_notice("ended");
+	return status;
+}

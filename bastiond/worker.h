@@ -1,0 +1,42 @@
+/*
+ * worker.h - the short-lived processes: each is a fork of parent with one link to policy, one job, and its end.
+ *
+ * parent_worker.c forks, closes everything but the link (and the console's terminal) and calls one of these, which exit.
+ */
+#ifndef BASTIOND_WORKER_H
+#define BASTIOND_WORKER_H
+
+#include "config.h"
+#include "ipc.h"
+#include "names.h"
+
+#define WORKER_ADDRESS_MAX 255	/* a host name or a literal */
+#define WORKER_TERM_MAX 64
+
+struct pam_job {
+	char user[USER_NAME_MAX + 1];
+	char peer[WORKER_ADDRESS_MAX + 1];	/* PAM_RHOST */
+	uint64_t token;				/* for pam_bastion.so: which attempt asks */
+};
+
+struct dial_job {
+	char host[WORKER_ADDRESS_MAX + 1];
+	uint16_t port;
+	uint32_t limit_ms;
+};
+
+struct console_job {
+	char user[USER_NAME_MAX + 1];
+	char term[WORKER_TERM_MAX + 1];
+	uint16_t columns, rows;
+	int terminal;				/* the slave side */
+};
+
+/* Root: one pass through the site's PAM stack; PAM_PROMPT, PAM_ANSWER, PAM_DONE. */
+void worker_pam(const struct config *conf, struct ipc *link, const struct pam_job *job) __attribute__((noreturn));
+/* user_dial: name to socket; DIAL_DONE. */
+void worker_dial(const struct config *conf, struct ipc *link, const struct dial_job *job) __attribute__((noreturn));
+/* user_console: the line editor behind `ssh alice@bastion`; LINE_ASK, LINE_RE. Its link goes to the session. */
+void worker_console(const struct config *conf, struct ipc *link, const struct console_job *job) __attribute__((noreturn));
+
+#endif

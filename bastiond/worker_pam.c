@@ -1,0 +1,245 @@
+/*
+ * worker_pam.c - one pass of one user through the site's PAM stack, its conversation relayed over the link.
+ *
+ * Role pam: root, a fork of parent for one attempt; killed on any change of mind. Before it: policy_factor.c. After it: the same
+ * file, which compares the user that PAM has at the end with the one whose key was proven.
+ * Order: authenticate, PAM_USER, acct_mgmt, chauthtok if it is due, setcred, open_session; all in one
+ * conversation. The session is closed when policy closes the link.
+ */
+#include <security/pam_appl.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "worker.h"
+
+#define MESSAGES_MAX 8		/* of one call, as PAM_PROMPT in common/msg.h has it */
+#define TEXT_MAX 900		/* of a message: eight of them fit */
+#define ROUNDS_MAX 64		/* of one attempt: a stack that asks for ever is wrong */
+#define ANSWER_SLACK_MS 10000	/* over login_grace, within which policy kills us */
+
+struct pam_run {
+	struct ipc *link;
+	const struct config *conf;
+	pam_handle_t *pam;
+	unsigned rounds;
+	bool broken;		/* the link is over: no more rounds */
+	const char *step;	/* for the log */
+};
+
+static int style_of(int pam_style)
+{
+	switch (pam_style) {
+	case PAM_PROMPT_ECHO_OFF: return PAM_STYLE_SECRET;
+	case PAM_PROMPT_ECHO_ON: return PAM_STYLE_ECHO;
+	case PAM_TEXT_INFO: return PAM_STYLE_INFO;
+	case PAM_ERROR_MSG: return PAM_STYLE_ERROR;
+	default: return -1; /* Linux-PAM's radio and binary prompts: no client can answer */
+	}
+}
+
+static bool wants_answer(const struct pam_message *m)
+{
+	return m->msg_style == PAM_PROMPT_ECHO_OFF || m->msg_style == PAM_PROMPT_ECHO_ON;
+}
+
+/* list(u8 style, str text). A module's text is cut, not refused: it is shown and nothing else. */
+static int put_messages(struct buf *b, int n, const struct pam_message **msgs)
+{
+	buf_put_u32(b, (uint32_t)n);
+	for (int i = 0; i < n; i++) {
+		const char *text = msgs[i]->msg != NULL ? msgs[i]->msg : "";
+		int style = style_of(msgs[i]->msg_style);
+
+		if (style < 0)
+			return -1;
+		buf_put_u8(b, (uint8_t)style);
+		buf_put_string(b, text, strnlen(text, TEXT_MAX));
+	}
+	return buf_ok(b) ? 0 : -1;
+}
+
+static void wipe_responses(struct pam_response *v, int n)
+{
+	for (int i = 0; v != NULL && i < n; i++) {
+		if (v[i].resp != NULL)
+			explicit_bzero(v[i].resp, strlen(v[i].resp));
+		free(v[i].resp);
+	}
+	free(v);
+}
+
+/* list(str answer), one for each message that wants one. The strings become the module's, on the heap, as PAM has it. */
+static int get_answers(struct buf *b, int n, const struct pam_message **msgs, struct pam_response *v)
+{
+	char answer[PAM_MAX_RESP_SIZE];
+	uint32_t count = buf_get_u32(b), wanted = 0;
+	int r = 0;
+
+	for (int i = 0; i < n; i++)
+		wanted += wants_answer(msgs[i]);
+	if (count != wanted)
+		return -1;
+	for (int i = 0; i < n && r == 0; i++)
+		if (wants_answer(msgs[i]) &&
+		    (buf_get_cstring(b, answer, sizeof(answer)) != 0 || (v[i].resp = strdup(answer)) == NULL))
+			r = -1;
+	explicit_bzero(answer, sizeof(answer));
+	return r == 0 && buf_end(b) ? 0 : -1;
+}
+
+static int ask(struct pam_run *run, int n, const struct pam_message **msgs, struct pam_response *v)
+{
+	struct ipc_msg m;
+	struct buf b;
+	int r = -1;
+
+	buf_init(&b, 8192);
+	if (put_messages(&b, n, msgs) == 0 && ipc_send(run->link, MSG_PAM_PROMPT, 0, &b, NULL, 0) == 0 &&
+	    ipc_wait(run->link, &m, (int)(run->conf->login_grace + ANSWER_SLACK_MS)) == 1) {
+		r = get_answers(&m.body, n, msgs, v);
+		ipc_msg_finish(&m);
+		if (r != 0)
+			log_warn("an answer to %s is malformed or too long", run->step);
+	} else {
+		run->broken = true;
+	}
+	buf_finish(&b);
+	return r;
+}
+
+/* Linux-PAM's conversation function: modules call it with whatever they like. */
+static int converse(int n, const struct pam_message **msgs, struct pam_response **resp, void *arg)
+{
+	struct pam_run *run = arg;
+	struct pam_response *v;
+
+	if (resp != NULL)
+		*resp = NULL;
+	if (n <= 0 || n > MESSAGES_MAX || msgs == NULL || resp == NULL || run->broken || run->rounds++ >= ROUNDS_MAX)
+		return PAM_CONV_ERR;
+	for (int i = 0; i < n; i++)
+		if (msgs[i] == NULL)
+			return PAM_CONV_ERR;
+	if ((v = calloc((size_t)n, sizeof(*v))) == NULL)
+		return PAM_BUF_ERR;
+	if (ask(run, n, msgs, v) != 0) {
+		wipe_responses(v, n);
+		return PAM_CONV_ERR;
+	}
+	*resp = v;
+	return PAM_SUCCESS;
+}
+
+/* Modules ask for a delay after a failure; the floor of time that all refusals share is policy's and session's. */
+static void no_delay(int status, unsigned usec, void *arg)
+{
+	(void)status;
+	(void)usec;
+	(void)arg;
+}
+
+static int prepare(struct pam_run *run, const struct pam_job *job, struct pam_conv *conv)
+{
+	const char *dir = run->conf->pam_confdir;
+	void (*delay)(int, unsigned, void *) = no_delay;
+	char attempt[48];
+	int r;
+
+	run->step = "pam_start";
+	r = dir[0] != '\0' ? pam_start_confdir(run->conf->pam_service, job->user, conv, dir, &run->pam) :
+	    pam_start(run->conf->pam_service, job->user, conv, &run->pam);
+	snprintf(attempt, sizeof(attempt), "BASTIOND_ATTEMPT=%llu", (unsigned long long)job->token);
+	if (r != PAM_SUCCESS) {
+		run->pam = NULL;
+		return r;
+	}
+	if ((r = pam_set_item(run->pam, PAM_RHOST, job->peer)) == PAM_SUCCESS &&
+	    (r = pam_set_item(run->pam, PAM_TTY, "ssh")) == PAM_SUCCESS &&
+	    (r = pam_set_item(run->pam, PAM_FAIL_DELAY, (const void *)delay)) == PAM_SUCCESS)
+		r = pam_putenv(run->pam, attempt);
+	return r;
+}
+
+/* A module may change PAM_USER: what counts is what it is now. "" when it is none or too long. */
+static void read_user(struct pam_run *run, char user[USER_NAME_MAX + 1])
+{
+	const void *item = NULL;
+
+	user[0] = '\0';
+	if (run->pam != NULL && pam_get_item(run->pam, PAM_USER, &item) == PAM_SUCCESS && item != NULL &&
+	    strlen(item) <= USER_NAME_MAX)
+		memcpy(user, item, strlen(item) + 1);
+}
+
+static int pass(struct pam_run *run)
+{
+	int r;
+
+	run->step = "authentication";
+	if ((r = pam_authenticate(run->pam, PAM_DISALLOW_NULL_AUTHTOK)) != PAM_SUCCESS)
+		return r;
+	run->step = "account check";
+	r = pam_acct_mgmt(run->pam, PAM_DISALLOW_NULL_AUTHTOK);
+	if (r == PAM_NEW_AUTHTOK_REQD) {
+		run->step = "password change";
+		r = pam_chauthtok(run->pam, PAM_CHANGE_EXPIRED_AUTHTOK);
+	}
+	if (r != PAM_SUCCESS)
+		return r;
+	run->step = "credentials";
+	if ((r = pam_setcred(run->pam, PAM_ESTABLISH_CRED)) != PAM_SUCCESS)
+		return r;
+	run->step = "opening of the session";
+	return pam_open_session(run->pam, 0);
+}
+
+static int report(struct pam_run *run, bool ok, const char *user, const char *reason)
+{
+	struct buf b;
+	int r;
+
+	buf_init(&b, 2048);
+	buf_put_u8(&b, ok);
+	buf_put_cstring(&b, user);
+	buf_put_cstring(&b, reason);
+	r = ipc_send(run->link, MSG_PAM_DONE, 0, &b, NULL, 0);
+	buf_finish(&b);
+	return r;
+}
+
+/* Policy has nothing more to say: whatever comes, the link's end most of all, is the end of the session. */
+static void close_session(struct pam_run *run)
+{
+	struct ipc_msg m;
+
+	if (ipc_wait(run->link, &m, -1) == 1)
+		ipc_msg_finish(&m);
+	run->broken = true;
+	pam_close_session(run->pam, 0);
+	pam_setcred(run->pam, PAM_DELETE_CRED);
+}
+
+void worker_pam(const struct config *conf, struct ipc *link, const struct pam_job *job)
+{
+	struct pam_run run = { .link = link, .conf = conf, .step = "" };
+	struct pam_conv conv = { converse, &run };
+	char user[USER_NAME_MAX + 1], reason[256] = "";
+	int r;
+
+	clearenv();
+	setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", 1);
+	if ((r = prepare(&run, job, &conv)) == PAM_SUCCESS)
+		r = pass(&run);
+	read_user(&run, user);
+	if (r != PAM_SUCCESS)
+		snprintf(reason, sizeof(reason), "%s: %.200s", run.step, pam_strerror(run.pam, r));
+	if (report(&run, r == PAM_SUCCESS, user, reason) == 0 && r == PAM_SUCCESS)
+		close_session(&run);
+	if (run.pam != NULL)
+		pam_end(run.pam, r);
+	exit(0);
+}
