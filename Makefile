@@ -33,7 +33,8 @@ ALL_CFLAGS = -std=c11 $(WARN) $(HARDEN) $(CFLAGS)
 
 src = $(sort $(wildcard $(1)))
 without = $(filter-out $(foreach p,$(2),$(wildcard $(p))),$(call src,$(1)))
-obj = $(patsubst %.c,$(B)/%.o,$(1))
+# objects lie in a folder of their own: the program bastiond has its folder's name
+obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
 LIB_common    := $(call obj,$(call src,common/*.c))
 LIB_record    := $(call obj,$(call without,recorder/*.c,recorder/collector_*.c recorder/replay_*.c recorder/role_*.c))
@@ -55,7 +56,7 @@ UNITS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(call src,tests/unit/test_*.c))
 
 all: $(PROGS) $(MODULE)
 
-$(B)/%.o: %.c
+$(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
 $(B)/pic/%.o: %.c
