@@ -41,6 +41,7 @@
 #define LIST_MAX 1024		/* bytes of a list: words that passed their grammar, one space between */
 #define HOURS_MAX 128
 #define ACCESS_LINE_MAX 1024	/* a line for the user */
+#define ACCESS_TICKETS 8	/* tickets of one user, host and login that a decision looks at */
 #define FOREVER INT64_MAX
 
 /* What a grant may be used for. */

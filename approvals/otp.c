@@ -170,13 +170,10 @@ int otp_enrol(struct store *s, const struct user *u, const char *issuer, int64_t
 
 static enum otp_result confirm(struct store *s, const struct user *u, const char *code1, const char *code2, int64_t now)
 {
-	int64_t before, not_before, first, second;
+	int64_t first, second;
 	struct totp t;
-	enum otp_result r = charge(s, u, 0, now, &before, &not_before);
 	int n;
 
-	if (r != OTP_ACCEPTED)
-		return r;
 	if ((n = store_totp(s, u->id, &t)) < 0)
 		return OTP_FAILED;
 	if (n == 0 || !t.enrolled) {
@@ -188,9 +185,7 @@ static enum otp_result confirm(struct store *s, const struct user *u, const char
 	explicit_bzero(&t, sizeof(t));
 	if (first < 0 || second != first + 1)
 		return OTP_REFUSED;
-	if (store_throttle_set(s, u->id, 0, 0, 0) < 0 || store_totp_confirm(s, u->id, second, now) < 0)
-		return OTP_FAILED;
-	return OTP_ACCEPTED;
+	return store_totp_confirm(s, u->id, second, now) < 0 ? OTP_FAILED : OTP_ACCEPTED;
 }
 
 enum otp_result otp_confirm(struct store *s, const struct user *u, const char *code1, const char *code2, int64_t now)

@@ -45,7 +45,8 @@ int otp_enrol(struct store *s, const struct user *u, const char *issuer, int64_t
     char secret[OTP_SECRET_TEXT], char uri[OTP_URI_MAX]);
 /*
  * Two codes of consecutive steps, the second of now (±OTP_WINDOW): OTP_ACCEPTED, the secret is in force and both codes are
- * spent. OTP_REFUSED; OTP_NOT_ENROLLED: nothing to confirm; OTP_FAILED. Throttled as otp_check with device 0.
+ * spent. OTP_REFUSED; OTP_NOT_ENROLLED: nothing to confirm; OTP_FAILED. Not throttled: a guess has one chance in 10^11,
+ * and who guesses right has only put in force the secret that the owner has.
  */
 enum otp_result otp_confirm(struct store *s, const struct user *u, const char *code1, const char *code2, int64_t now);
 

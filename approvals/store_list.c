@@ -59,7 +59,7 @@
 	"lower(hex(w.recording)) AS recording, w.target AS target, w.bytes_in AS bytes_in, w.bytes_out AS bytes_out, " \
 	"coalesce(w.why, c.why) AS why FROM connections c JOIN users u ON u.id=c.user_id JOIN devices d ON d.id=c.device_id " \
 	"LEFT JOIN ways w ON w.connection_id=c.id AND (:all OR w.end_at IS NULL) LEFT JOIN hosts h ON h.id=w.host_id " \
-	"LEFT JOIN requests r ON r.id=w.request_id WHERE c.id>:after AND (:all OR c.end_at IS NULL) AND (:user=0 OR " \
+	"LEFT JOIN requests r ON r.id=w.request_id WHERE c.id>:after AND (:id=0 OR c.id=:id) AND (:all OR c.end_at IS NULL) AND (:user=0 OR " \
 	"c.user_id=:user OR EXISTS (SELECT 1 FROM role_users ru WHERE ru.role_id=r.role_id AND ru.user_id=:user AND ru.part='a'))"
 
 #define EVENTS "SELECT e.id AS id, e.at AS at, e.kind AS kind, e.actor AS actor, nullif(e.subject, '') AS subject, " \

@@ -1,0 +1,265 @@
+/*
+ * control.c - see control.h: one request from its bytes to its reply. Policy role.
+ *
+ * Before: policy_control.c, which knows who asks. After: the handlers in control_user.c, control_role.c, control_host.c,
+ * control_ticket.c and control_live.c. What is not in the table below, for this actor, is denied.
+ */
+#include "control_word.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "escape.h"
+#include "log.h"
+
+/* Who may. SELF: when the argument `user` is missing or names the actor. */
+enum { U = 1, A = 2, S = 4, R = 8, SELF = 16 };
+
+static const struct word {
+	const char *path;
+	unsigned who;
+	word_fn *fn;
+} words[] = {
+	{ "hosts", U, word_hosts },
+	{ "request", U | R, word_request },		/* R: for a service account only */
+	{ "requests", U | R, word_requests },
+	{ "approve", U, word_approve },			/* an approver of the role, checked there */
+	{ "deny", U, word_deny },
+	{ "cancel", U | R, word_cancel },
+	{ "revoke", U | R, word_revoke },
+	{ "grants", U | R, word_grants },
+	{ "sessions", U | R, word_sessions },
+	{ "kill", U | R, word_kill },
+	{ "config", U, word_config },
+	{ "events", A | S | R, word_events },
+	{ "user add", A | R, word_user_add },
+	{ "user list", A | S | R, word_user_list },
+	{ "user show", A | S | R | SELF, word_user_show },
+	{ "user lock", A | R, word_user_lock },
+	{ "user unlock", A | R, word_user_unlock },
+	{ "user remove", A | R, word_user_remove },
+	{ "user key add", A | R, word_key_add },
+	{ "user key list", A | S | R | SELF, word_key_list },
+	{ "user key revoke", A | R | SELF, word_key_revoke },
+	{ "user totp enrol", A | R, word_totp_enrol },
+	{ "user totp confirm", A | R | SELF, word_totp_confirm },
+	{ "user totp reset", A | R, word_totp_reset },
+	{ "role add", A | R, word_role_add },
+	{ "role list", A | S | R, word_role_list },
+	{ "role show", A | S | R, word_role_show },
+	{ "role remove", A | R, word_role_remove },
+	{ "role member add", A | R, word_member_add },
+	{ "role member remove", A | R, word_member_remove },
+	{ "role approver add", A | R, word_approver_add },
+	{ "role approver remove", A | R, word_approver_remove },
+	{ "host add", A | R, word_host_add },
+	{ "host list", A | S | R, word_host_list },
+	{ "host remove", A | R, word_host_remove },
+	{ "host trust", A | R, word_host_trust },
+	{ "key list", A | R, word_keys },
+};
+
+#define WORDS (sizeof(words) / sizeof(words[0]))
+
+const char *control_word(size_t i)
+{
+	return i < WORDS ? words[i].path : NULL;
+}
+
+bool is_admin(const struct call *k)
+{
+	return k->actor->root || k->me.admin;
+}
+
+int control_actor(struct control *c, int64_t uid, struct actor *a, char *line, size_t size)
+{
+	struct user u;
+	int r;
+
+	*a = (struct actor){ .root = uid == 0, .local = true };
+	if (a->root)
+		return 1;
+	if ((r = store_user_by_uid(c->store, uid, &u)) == 1)
+		a->user_id = u.id;
+	else if (r == 0)
+		snprintf(line, size, "uid %lld is no user of this bastion. An administrator can say so with: "
+		    "bastionctl user add NAME --uid %lld", (long long)uid, (long long)uid);
+	return r;
+}
+
+/* Who asks, as the store has it now; not as it was when the connection began. */
+static enum words_exit load_actor(struct call *k)
+{
+	char line[LINE_SHORT];
+	enum way_refusal no = 0;
+	int r;
+
+	k->name = "root";
+	if (k->actor->root)
+		return WORDS_OK;
+	if ((r = store_user(k->s, k->actor->user_id, &k->me)) < 0)
+		return broken(k);
+	k->name = k->me.name;
+	if (r == 0)
+		return refuse(k, WORDS_DENIED, NULL, "This user is not known any more.");
+	if (!k->actor->local)
+		no = access_user(&k->me, k->actor->source, k->now, line, sizeof(line));
+	else if (k->me.state != USER_ACTIVE || k->now >= k->me.until)
+		no = WAY_LOCKED, snprintf(line, sizeof(line), "%s is locked, or has ended.", k->me.name);
+	return no == 0 ? WORDS_OK : refuse(k, WORDS_DENIED, NULL, "%s", line);
+}
+
+static enum words_exit permit(struct call *k, const struct word *w)
+{
+	const char *user = arg_text(k, "user");
+
+	if (k->actor->root && (w->who & R) != 0)
+		return WORDS_OK;
+	if (!k->actor->root && ((w->who & U) != 0 || ((w->who & A) != 0 && k->me.admin) || ((w->who & S) != 0 && k->me.auditor) ||
+	    ((w->who & SELF) != 0 && (user == NULL || strcmp(user, k->me.name) == 0))))
+		return WORDS_OK;
+	if (k->actor->root)
+		return refuse(k, WORDS_DENIED, "Do it as yourself: with your own account, or by ssh.",
+		    "root is no person here: '%s' is for users.", w->path);
+	return refuse(k, WORDS_DENIED, "An administrator can do it.", "'%s' is not for you.", w->path);
+}
+
+/* The handler in a transaction of its own: undone when it refuses. */
+static enum words_exit attempt(struct call *k, const struct word *w)
+{
+	enum words_exit r;
+
+	if (store_begin(k->s) < 0)
+		return broken(k);
+	r = w->fn(k);
+	if (r != WORDS_OK)
+		store_rollback(k->s);
+	else if (store_commit(k->s) < 0)
+		r = broken(k);
+	return r;
+}
+
+/* A refusal is an event; the word's own changes are gone by then. */
+static int note_refusal(struct call *k)
+{
+	const char *error = json_string_value(json_object_get(k->reply, "error"));
+
+	json_object_del(k->args, "code1"); /* codes are no business of the record */
+	json_object_del(k->args, "code2");
+	return event_writef(k->s, k->now, EVENT_WORD_REFUSED, k->name, arg_text(k, "user"), "{s:s,s:s,s:O}", "word", k->word->path,
+	    "error", error != NULL ? error : "", "args", k->args);
+}
+
+static enum words_exit run(struct call *k, const struct word *w)
+{
+	enum words_exit r;
+
+	if (store_begin(k->s) < 0)
+		return broken(k);
+	if ((r = load_actor(k)) == WORDS_OK && (r = permit(k, w)) == WORDS_OK)
+		r = attempt(k, w);
+	if (r == WORDS_BROKEN || (r != WORDS_OK && note_refusal(k) < 0)) {
+		store_rollback(k->s);
+		return broken(k);
+	}
+	return store_commit(k->s) < 0 ? broken(k) : r;
+}
+
+static enum words_exit parse(struct call *k, const void *request, size_t len, const struct word **w)
+{
+	json_error_t at;
+	const char *path;
+	char shown[160];
+
+	*w = NULL;
+	if (len > CONTROL_REQUEST_MAX ||
+	    (k->request = json_loadb(request, len, JSON_REJECT_DUPLICATES, &at)) == NULL || !json_is_object(k->request))
+		return refuse(k, WORDS_USAGE, NULL, "The request is no JSON object of at most %d bytes.", CONTROL_REQUEST_MAX);
+	if ((path = json_string_value(json_object_get(k->request, "word"))) == NULL)
+		return refuse(k, WORDS_USAGE, NULL, "The request names no word.");
+	k->args = json_object_get(k->request, "args");
+	if (json_object_size(k->request) != 1U + (k->args != NULL))
+		return refuse(k, WORDS_USAGE, NULL, "The request has members besides word and args.");
+	if (k->args == NULL && json_object_set_new(k->request, "args", k->args = json_object()) < 0)
+		return broken(k);
+	if (!json_is_object(k->args))
+		return refuse(k, WORDS_USAGE, NULL, "args is no object.");
+	for (size_t i = 0; i < WORDS; i++)
+		if (strcmp(words[i].path, path) == 0)
+			*w = &words[i];
+	k->word = words_find(path);
+	if (*w != NULL && k->word != NULL)
+		return args_check(k);
+	esc_quoted(shown, sizeof(shown), path, strlen(path));
+	return refuse(k, WORDS_USAGE, "Look at: help", "There is no word %s.", shown);
+}
+
+static int put_reply(struct call *k, struct buf *out)
+{
+	static const char none[] = "{\"ok\":false,\"code\":\"broken\",\"error\":\"The bastion has no memory.\"}";
+	char *text = k->reply != NULL ? json_dumps(k->reply, JSON_COMPACT) : NULL;
+	int r;
+
+	if (text != NULL && strlen(text) > CONTROL_REPLY_MAX) {
+		free(text);
+		refuse(k, WORDS_REFUSED, "Ask for fewer with --limit, and for more with --after.", "The list is too long.");
+		text = json_dumps(k->reply, JSON_COMPACT);
+	}
+	r = text != NULL ? buf_put(out, text, strlen(text)) : buf_put(out, none, sizeof(none) - 1);
+	if (text != NULL)
+		explicit_bzero(text, strlen(text)); /* it may hold a secret */
+	free(text);
+	return r;
+}
+
+int control_handle(struct control *c, const struct actor *a, const void *request, size_t len, struct buf *out)
+{
+	struct call k = { .c = c, .s = c->store, .actor = a, .now = c->now != NULL ? c->now(c->arg) : clock_wall() };
+	const struct word *w;
+	enum words_exit code = parse(&k, request, len, &w);
+	int r;
+
+	if (code == WORDS_OK)
+		code = run(&k, w);
+	r = put_reply(&k, out);
+	for (size_t i = 0; code == WORDS_OK && i < k.neffects; i++)
+		c->end(c->arg, k.effects[i].what, k.effects[i].id, k.effects[i].line);
+	free(k.effects);
+	json_decref(k.request);
+	json_decref(k.reply);
+	return r;
+}
+
+/* --- the answer to WAY_ASK --- */
+
+void control_way(struct control *c, int64_t user_id, const char *source, const char *host, const char *login, unsigned caps,
+    struct access_answer *a, struct host *h)
+{
+	struct user u;
+	struct access_role *roles = NULL;
+	struct ticket *t = calloc(ACCESS_TICKETS, sizeof(*t));
+	int nroles = -1, found = -1, nt = 0;
+
+	*a = (struct access_answer){ .refusal = WAY_BROKEN };
+	memset(h, 0, sizeof(*h));
+	if (t != NULL && store_user(c->store, user_id, &u) == 1 && (nroles = store_user_roles(c->store, user_id, &roles)) >= 0)
+		found = store_host_by_name(c->store, host, h);
+	if (found == 1)
+		nt = store_tickets(c->store, user_id, h->id, login, t, ACCESS_TICKETS);
+	if (found >= 0 && nt >= 0) {
+		const struct access_ask q = {
+			.user = &u, .source = source, .host_name = host, .login = login, .host = found == 1 ? h : NULL, .caps = caps,
+			.now = c->now != NULL ? c->now(c->arg) : clock_wall(), .roles = roles, .nroles = (size_t)nroles,
+			.tickets = t, .ntickets = (size_t)nt, .bastion = c->name,
+		};
+
+		access_decide(&q, a);
+	} else {
+		log_error("way of user %lld: %s", (long long)user_id, t == NULL ? "no memory" : store_error(c->store));
+		snprintf(a->line, sizeof(a->line), "The bastion cannot look up your grants now. Try again, or tell its administrators.");
+	}
+	free(roles);
+	free(t);
+}

@@ -1,0 +1,136 @@
+/*
+ * control_live.c - sessions, kill, events, and what ends by itself. Policy role; see control_word.h.
+ */
+#include "control_word.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "log.h"
+
+#define TICK_MAX 256	/* endings in one turn: the loop must go round */
+
+static json_t *sessions(struct call *k, int64_t id, int64_t sees, bool all)
+{
+	return store_list(k->s, LIST_SESSIONS, &(struct list_ask){ .id = id, .user_id = sees, .after = arg_int(k, "after", 0),
+	    .now = k->now, .all = all, .limit = (int)arg_int(k, "limit", CONTROL_LIMIT) });
+}
+
+enum words_exit word_sessions(struct call *k)
+{
+	return say_rows(k, "sessions", sessions(k, 0, is_admin(k) || k->me.auditor ? 0 : k->me.id, arg_flag(k, "all")));
+}
+
+enum words_exit word_kill(struct call *k)
+{
+	const char *reason = arg_text(k, "reason");
+	int64_t id = arg_int(k, "id", 0);
+	struct connection c;
+	struct user u;
+	char why[500];
+	json_t *rows;
+	size_t n;
+	int r;
+
+	if ((rows = sessions(k, id, is_admin(k) ? 0 : k->me.id, false)) == NULL)
+		return broken(k);
+	n = json_array_size(rows);
+	json_decref(rows);
+	if (n == 0)
+		return refuse(k, WORDS_NOT_FOUND, "Look at: sessions", "There is no session %lld that you could end.", (long long)id);
+	if ((r = store_connection(k->s, id, &c)) != 1 || store_user(k->s, c.user_id, &u) != 1)
+		return broken(k);
+	if (event_writef(k->s, k->now, EVENT_SESSION_KILL, k->name, u.name, "{s:I,s:s*}", "session", (json_int_t)id, "reason",
+	    reason) < 0 ||
+	    effect(k, END_CONNECTION, id, "Your session was ended by %s%s.", k->name, because(reason, why, sizeof(why))) < 0)
+		return broken(k);
+	return say(k, "Session %lld of %s ends.", (long long)id, u.name);
+}
+
+static enum words_exit verify(struct call *k)
+{
+	char hex[2 * EVENT_HASH_LEN + 1];
+	struct event_report r;
+
+	if (event_verify(k->s, &r) < 0)
+		return broken(k);
+	if (r.bad != 0)
+		return refuse(k, WORDS_REFUSED, "Compare with a backup: somebody changed the database.",
+		    "Event %lld does not fit the chain; %lld before it do.", (long long)r.bad, (long long)r.rows);
+	for (size_t i = 0; i < EVENT_HASH_LEN; i++)
+		snprintf(hex + 2 * i, 3, "%02x", r.head[i]);
+	return say(k, "All %lld events fit the chain. Head: %lld %s", (long long)r.rows, (long long)r.rows, hex);
+}
+
+enum words_exit word_events(struct call *k)
+{
+	if (arg_flag(k, "verify"))
+		return verify(k);
+	return say_rows(k, "events", store_list(k->s, LIST_EVENTS, &(struct list_ask){ .text = arg_text(k, "user"),
+	    .after = arg_int(k, "after", 0), .now = k->now, .limit = (int)arg_int(k, "limit", CONTROL_LIMIT) }));
+}
+
+/* --- what ends by itself --- */
+
+/* One ticket over: its state, its event; then its ways. 0, or -1. */
+static int lapse(struct control *c, struct ticket *t, int64_t now)
+{
+	bool granted = ticket_gives_access(t->state);
+	char line[LINE_SHORT];
+	struct user u;
+
+	if (store_begin(c->store) < 0)
+		return -1;
+	if (store_user(c->store, t->user_id, &u) < 0 || store_ticket_move(c->store, t, ACT_LAPSE, NULL, NULL, now) != 1 ||
+	    event_writef(c->store, now, granted ? EVENT_GRANT_END : EVENT_EXPIRE, "bastiond", u.name, "{s:I}", "request",
+	    (json_int_t)t->id) < 0) {
+		store_rollback(c->store);
+		return -1;
+	}
+	if (store_commit(c->store) < 0)
+		return -1;
+	snprintf(line, sizeof(line), "Grant %lld has ended. Ask for more: ssh %s@%s request", (long long)t->id, u.name, c->name);
+	if (granted)
+		c->end(c->arg, END_GRANT, t->id, line);
+	return 0;
+}
+
+/* An account over: locked, so that it says so. 0, or -1. */
+static int expire(struct control *c, const struct user *u, int64_t now)
+{
+	if (store_begin(c->store) < 0)
+		return -1;
+	if (store_user_state(c->store, u->id, USER_LOCKED, "the account ended", now) < 0 ||
+	    event_write(c->store, now, EVENT_USER_EXPIRE, "bastiond", u->name, NULL) < 0) {
+		store_rollback(c->store);
+		return -1;
+	}
+	if (store_commit(c->store) < 0)
+		return -1;
+	c->end(c->arg, END_USER, u->id, "Your account has ended.");
+	return 0;
+}
+
+int64_t control_tick(struct control *c)
+{
+	int64_t now = c->now != NULL ? c->now(c->arg) : clock_wall(), next = FOREVER, users = FOREVER;
+	struct ticket t;
+	struct user u;
+	int r = 0, i, j;
+
+	for (i = 0; i < TICK_MAX && (r = store_ticket_due(c->store, now, &t, &next)) == 1; i++)
+		if ((r = lapse(c, &t, now)) < 0)
+			break;
+	for (j = 0; r >= 0 && j < TICK_MAX && (r = store_user_due(c->store, now, &u, &users)) == 1; j++)
+		if ((r = expire(c, &u, now)) < 0)
+			break;
+	if (r < 0) {
+		log_error("tick: %s", store_error(c->store));
+		return -1;
+	}
+	if (i == TICK_MAX || j == TICK_MAX)
+		return now; /* there is more than one turn holds */
+	return next < users ? next : users;
+}
