@@ -358,6 +358,9 @@ PermitTunnel yes
         write(self.path("collectord.conf"), f"""# the lab's collector
 listen = {{ "127.0.0.1:{self.port("collector")}" }}
 store = "{store}"
+user = "{COLLECTOR_UID}"
+journal_bytes = "8MiB"
+reserve = "16MiB"
 recorder lab {{
 	certificate = "{self.path("state")}/recorder/client.crt"
 	signer = "{self.path("state")}/recorder/signer.pub"
