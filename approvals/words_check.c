@@ -18,7 +18,7 @@
 #define KEY_LINE_MAX 4000	/* RSA of 16384 bits takes 2,750 characters */
 #define KEY_FILE_MAX 32768
 #define KEYS_MAX 16		/* keys in one file or argument */
-#define NUMBER_MAX (1ULL << 53)	/* JSON numbers are exact up to here */
+#define NUMBER_MAX ((1ULL << 53) - 1)	/* JSON numbers are exact up to here */
 #define BASE64 "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 #define BLANK " \t\r"
 
