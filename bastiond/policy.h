@@ -209,15 +209,15 @@ void grant_way(struct way *w, const uint8_t *cert, size_t len);
 
 /* --- policy_way.c --- */
 
-struct way *way_find(struct peer *peer, uint32_t id);
+struct way *peer_way_find(struct peer *peer, uint32_t id);
 /* With a fresh recording id. NULL: no room or no memory. */
-struct way *way_create(struct peer *peer, uint32_t id);
+struct way *peer_way_create(struct peer *peer, uint32_t id);
 /* Stops what works for it, closes what it holds, forgets it. */
-void way_destroy(struct way *w);
+void peer_way_destroy(struct way *w);
 /* WAY_END with this line; it is gone when the session says so, or the watchdog does. */
-void way_end(struct way *w, const char *line);
+void peer_way_end(struct way *w, const char *line);
 /* Ends its row. */
-void way_close(struct way *w, const char *why);
+void peer_way_close(struct way *w, const char *why);
 int way_on_up(struct peer *peer, uint32_t id);
 int way_on_down(struct peer *peer, struct ipc_msg *m);
 int way_on_channel(struct peer *peer, struct ipc_msg *m);

@@ -52,7 +52,7 @@ void authz_refuse(struct way *w, enum way_refusal refusal, const char *line)
 
 	note_refusal(peer, w->host.name, w->login, refusal, line);
 	send_no(peer, w->id, refusal, line);
-	way_destroy(w);
+	peer_way_destroy(w);
 }
 
 /* --- the key --- */
@@ -208,7 +208,7 @@ int authz_ask(struct peer *peer, struct ipc_msg *m)
 	buf_get_cstring(&m->body, host, sizeof(host));
 	buf_get_cstring(&m->body, login, sizeof(login));
 	blob = buf_get_string(&m->body, EPHEMERAL_MAX, &len);
-	if (!buf_end(&m->body) || way_find(peer, m->id) != NULL || m->id == 0)
+	if (!buf_end(&m->body) || peer_way_find(peer, m->id) != NULL || m->id == 0)
 		return -1;
 	decide(peer, host, login, &a, &h);
 	if (a.refusal != 0) {
@@ -216,7 +216,7 @@ int authz_ask(struct peer *peer, struct ipc_msg *m)
 		send_no(peer, m->id, a.refusal, a.line);
 		return 0;
 	}
-	if ((w = way_create(peer, m->id)) == NULL) {
+	if ((w = peer_way_create(peer, m->id)) == NULL) {
 		send_no(peer, m->id, WAY_BUSY, "bastiond: too many destinations in this connection; open another one");
 		return 0;
 	}

@@ -183,7 +183,7 @@ void grant_way(struct way *w, const uint8_t *cert, size_t len)
 	if (fault != NULL) {
 		log_error("way of %s to %s not given: %s (%s)", peer->user.name, w->host.name, fault,
 		    store_error(peer->p->store));
-		way_close(w, fault);
+		peer_way_close(w, fault);
 		authz_refuse(w, WAY_BROKEN, fault);
 	} else {
 		w->stage = WAY_GIVEN;

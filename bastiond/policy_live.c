@@ -30,7 +30,7 @@ static void end_way(struct way *w, enum way_refusal refusal, const char *line)
 	if (w->stage < WAY_GIVEN)
 		authz_refuse(w, refusal, line);
 	else
-		way_end(w, line);
+		peer_way_end(w, line);
 }
 
 static bool peer_concerned(const struct peer *peer, const struct ending *e)

@@ -168,8 +168,8 @@ static void peer_destroy(struct peer *peer, const char *why)
 	factor_kill(peer);
 	for (size_t i = 0; i < PEER_WAYS_MAX; i++)
 		if (peer->ways[i] != NULL) {
-			way_close(peer->ways[i], why);
-			way_destroy(peer->ways[i]);
+			peer_way_close(peer->ways[i], why);
+			peer_way_destroy(peer->ways[i]);
 		}
 	worker_abandon(peer->console);
 	peer_close_row(peer, why);

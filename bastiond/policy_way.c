@@ -22,7 +22,7 @@ static void log_event_lost(const struct peer *peer)
 	log_error("event not written: %s", store_error(peer->p->store));
 }
 
-struct way *way_find(struct peer *peer, uint32_t id)
+struct way *peer_way_find(struct peer *peer, uint32_t id)
 {
 	for (size_t i = 0; i < PEER_WAYS_MAX; i++)
 		if (peer->ways[i] != NULL && peer->ways[i]->id == id)
@@ -30,7 +30,7 @@ struct way *way_find(struct peer *peer, uint32_t id)
 	return NULL;
 }
 
-struct way *way_create(struct peer *peer, uint32_t id)
+struct way *peer_way_create(struct peer *peer, uint32_t id)
 {
 	struct way *w;
 	size_t i = 0;
@@ -50,7 +50,7 @@ struct way *way_create(struct peer *peer, uint32_t id)
 	return w;
 }
 
-void way_destroy(struct way *w)
+void peer_way_destroy(struct way *w)
 {
 	struct peer *peer = w->peer;
 
@@ -70,7 +70,7 @@ void way_destroy(struct way *w)
 	free(w);
 }
 
-void way_end(struct way *w, const char *line)
+void peer_way_end(struct way *w, const char *line)
 {
 	struct peer *peer = w->peer;
 	struct buf body;
@@ -88,7 +88,7 @@ void way_end(struct way *w, const char *line)
 		log_event_lost(peer);
 }
 
-void way_close(struct way *w, const char *why)
+void peer_way_close(struct way *w, const char *why)
 {
 	struct store *s = w->peer->p->store;
 	int64_t now = clock_wall();
@@ -105,7 +105,7 @@ void way_close(struct way *w, const char *why)
 
 int way_on_up(struct peer *peer, uint32_t id)
 {
-	struct way *w = way_find(peer, id);
+	struct way *w = peer_way_find(peer, id);
 
 	if (w == NULL || w->stage != WAY_GIVEN)
 		return -1;
@@ -120,7 +120,7 @@ int way_on_up(struct peer *peer, uint32_t id)
 
 int way_on_down(struct peer *peer, struct ipc_msg *m)
 {
-	struct way *w = way_find(peer, m->id);
+	struct way *w = peer_way_find(peer, m->id);
 	char reason[LINE_LEN], safe[LINE_LEN];
 	uint64_t in, out, frames;
 
@@ -136,8 +136,8 @@ int way_on_down(struct peer *peer, struct ipc_msg *m)
 	w->row.bytes_in = in;
 	w->row.bytes_out = out;
 	w->row.frames = frames;
-	way_close(w, safe);
-	way_destroy(w);
+	peer_way_close(w, safe);
+	peer_way_destroy(w);
 	return 0;
 }
 
@@ -208,7 +208,7 @@ static const char *channel_refusal(struct way *w, const char *capability, struct
 int way_on_channel(struct peer *peer, struct ipc_msg *m)
 {
 	uint32_t channel = buf_get_u32(&m->body);
-	struct way *w = way_find(peer, m->id);
+	struct way *w = peer_way_find(peer, m->id);
 	struct access_answer a;
 	char capability[32];
 	const char *refusal;
@@ -258,7 +258,7 @@ static bool note_permitted(enum event_kind kind)
 
 int way_on_note(struct peer *peer, struct ipc_msg *m)
 {
-	struct way *w = way_find(peer, m->id);
+	struct way *w = peer_way_find(peer, m->id);
 	char name[NOTE_KIND_MAX + 1], safe[LINE_LEN];
 	enum event_kind kind;
 	const uint8_t *detail;
