@@ -22,7 +22,10 @@ static void complain(cfg_t *cfg, const char *fmt, va_list ap)
 
 int ctl_conf_read(struct ctl *c, bool must_exist)
 {
+	/* libconfuse passes over an unknown option, not over an unknown section with a title */
+	cfg_opt_t section[] = { CFG_END() };
 	cfg_opt_t opts[] = {
+		CFG_SEC("collector", section, CFGF_MULTI | CFGF_TITLE | CFGF_IGNORE_UNKNOWN),
 		CFG_STR("state_dir", "/var/lib/bastiond", CFGF_NONE),
 		CFG_STR("run_dir", "/run/bastiond", CFGF_NONE),
 		CFG_END()
