@@ -1,0 +1,133 @@
+/*
+ * test_event.c - the record of events: kinds, the chain, what it shows, what the triggers refuse.
+ */
+#include "store_rig.h"
+
+#include <openssl/sha.h>
+
+static void kinds_have_one_name_each(void **state)
+{
+	(void)state;
+	for (int i = 0; i < EVENT_COUNT; i++)
+		assert_int_equal(event_by_name(event_name((enum event_kind)i)), i);
+	assert_int_equal(event_by_name("no.such"), EVENT_COUNT);
+	assert_string_equal(event_name(EVENT_COUNT), "?");
+}
+
+/* The bytes of doc/PROTOCOL.control section 6, made here by hand. */
+static void hash_is_as_documented(void **state)
+{
+	static const uint8_t row[] = "\0\0\0\0\0\0\0\1" "\0\0\0\0\0\0\0\2" "\0\0\0\1k" "\0\0\0\1a" "\0\0\0\0" "\0\0\0\2{}";
+	const struct event_row e = { 1, 2, "k", "a", "", "{}" };
+	uint8_t all[32 + sizeof(row) - 1] = { 0 }, want[32], got[32];
+
+	(void)state;
+	memcpy(all + 32, row, sizeof(row) - 1);
+	SHA256(all, sizeof(all), want);
+	assert_int_equal(event_hash(all, &e, got), 0);
+	assert_memory_equal(got, want, 32);
+}
+
+static void chain_verifies(void **state)
+{
+	struct event_report r;
+
+	(void)state;
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(event_writef(rig.s, NOW + i, EVENT_LOGIN, "alice", "alice", "{s:i}", "n", i), 0);
+	assert_int_equal(event_verify(rig.s, &r), 0);
+	assert_int_equal(r.bad, 0);
+	assert_int_equal(r.rows, 101); /* and store.init */
+}
+
+static void table_refuses_change(void **state)
+{
+	(void)state;
+	assert_int_equal(event_write(rig.s, NOW, EVENT_LOGIN, "alice", NULL, NULL), 0);
+	assert_int_not_equal(by_hand("UPDATE events SET actor='bob' WHERE id=2"), SQLITE_OK);
+	assert_int_not_equal(by_hand("DELETE FROM events WHERE id=1"), SQLITE_OK);
+	assert_int_not_equal(by_hand("INSERT INTO events VALUES (9,0,'k','a','','',zeroblob(32))"), SQLITE_OK);
+}
+
+/* Whoever takes the triggers away first is shown by the chain. */
+static void chain_shows_change(void **state)
+{
+	static const struct { const char *sql; int64_t bad; } hands[] = {
+		{ "UPDATE events SET actor='bob' WHERE id=3", 3 },
+		{ "UPDATE events SET at=at+1 WHERE id=2", 2 },
+		{ "UPDATE events SET detail='' WHERE id=5", 5 },
+		{ "DELETE FROM events WHERE id=4", 4 },
+		{ "UPDATE events SET hash=zeroblob(32) WHERE id=6", 6 },
+		{ "UPDATE events SET hash=(SELECT hash FROM events WHERE id=2) WHERE id=3", 3 },
+	};
+	struct event_report r;
+
+	(void)state;
+	for (int i = 0; i < 6; i++)
+		assert_int_equal(event_writef(rig.s, NOW, EVENT_LOGIN, "alice", "alice", "{s:i}", "n", i), 0);
+	assert_int_equal(by_hand("CREATE TABLE keep AS SELECT * FROM events; DROP TRIGGER events_fixed; DROP TRIGGER events_kept;"
+	    "DROP TRIGGER events_next"), SQLITE_OK);
+	for (size_t i = 0; i < sizeof(hands) / sizeof(hands[0]); i++) {
+		assert_int_equal(by_hand(hands[i].sql), SQLITE_OK);
+		assert_int_equal(event_verify(rig.s, &r), 0);
+		assert_int_equal(r.bad, hands[i].bad);
+		assert_int_equal(r.rows, hands[i].bad - 1);
+		assert_int_equal(by_hand("DELETE FROM events; INSERT INTO events SELECT * FROM keep"), SQLITE_OK);
+	}
+	assert_int_equal(event_verify(rig.s, &r), 0);
+	assert_int_equal(r.bad, 0);
+}
+
+static void long_and_foreign_text_is_kept_within_bounds(void **state)
+{
+	char *big = malloc(20001), actor[400];
+	struct event_report r;
+	json_t *rows;
+
+	(void)state;
+	memset(big, 'x', 20000);
+	big[20000] = '\0';
+	for (size_t i = 0; i + 1 < sizeof(actor); i++)
+		actor[i] = "\xc3\xa4"[i % 2];
+	actor[sizeof(actor) - 1] = '\0';
+	assert_int_equal(event_writef(rig.s, NOW, EVENT_LOGIN, actor, "'; DROP TABLE events; --", "{s:s}", "big", big), 0);
+	assert_int_equal(event_writef(rig.s, NOW, EVENT_LOGIN, "a", NULL, "{s:s}", "text", "\xff\xfe"), 0);
+	rows = store_list(rig.s, LIST_EVENTS, &(struct list_ask){ .limit = 10 });
+	assert_int_equal(json_array_size(rows), 3);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(rows, 1), "detail")), "{\"cut\":true}");
+	assert_int_equal(strlen(json_string_value(json_object_get(json_array_get(rows, 1), "actor"))), EVENT_ACTOR_MAX);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(rows, 1), "subject")), "'; DROP TABLE events; --");
+	assert_int_equal(event_verify(rig.s, &r), 0);
+	assert_int_equal(r.bad, 0);
+	json_decref(rows);
+	free(big);
+}
+
+static void rolled_back_events_leave_no_hole(void **state)
+{
+	struct event_report r;
+
+	(void)state;
+	assert_int_equal(store_begin(rig.s), 0);
+	assert_int_equal(event_write(rig.s, NOW, EVENT_LOGIN, "a", NULL, NULL), 0);
+	store_rollback(rig.s);
+	assert_int_equal(event_write(rig.s, NOW, EVENT_LOGIN, "b", NULL, NULL), 0);
+	assert_int_equal(event_verify(rig.s, &r), 0);
+	assert_int_equal(r.rows, 2);
+	assert_int_equal(r.bad, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(kinds_have_one_name_each),
+		cmocka_unit_test(hash_is_as_documented),
+		cmocka_unit_test_setup_teardown(chain_verifies, setup_empty, teardown),
+		cmocka_unit_test_setup_teardown(table_refuses_change, setup_empty, teardown),
+		cmocka_unit_test_setup_teardown(chain_shows_change, setup_empty, teardown),
+		cmocka_unit_test_setup_teardown(long_and_foreign_text_is_kept_within_bounds, setup_empty, teardown),
+		cmocka_unit_test_setup_teardown(rolled_back_events_leave_no_hole, setup_empty, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
