@@ -117,7 +117,7 @@ int store_ticket(struct store *s, int64_t id, struct ticket *t);
 /* Of this user, host and login: those that give access first, then newest first; up to max. Their number, or -1. */
 int store_tickets(struct store *s, int64_t user_id, int64_t host_id, const char *login, struct ticket *t, int max);
 int store_ticket_add(struct store *s, struct ticket *t);	/* PENDING; sets t->id. ENOSPC: STORE_PENDING_MAX */
-/* One verdict a person. 1 counted, 0 this person has given one; t is loaded anew. */
+/* One verdict a person. 1 counted, 0 this person has given one; t->given counts it. */
 int store_verdict(struct store *s, struct ticket *t, const struct user *by, bool yes, const char *reason, int64_t now);
 /*
  * Takes the ticket where ticket_next() says; EPERM if it says nowhere. ACT_APPROVE gives it start_at = now and its end. 1 done,
