@@ -452,11 +452,11 @@ collector c1 {{
 
     # --- people
 
-    def ask(self, word, uid=0, **args):
+    def ask(self, word, as_uid=0, **args):
         """One word over the control socket, as root or as the local account of a user; the reply."""
         path = self.state["run_dir"] + "/control.sock"
-        if uid != 0:
-            control = Control(path, uid)
+        if as_uid != 0:
+            control = Control(path, as_uid)
             try:
                 return control.ask(word, **args)
             finally:
@@ -495,12 +495,12 @@ collector c1 {{
         """A request by that user; its number. span: seconds."""
         extra = {"cap": list(caps)} if caps else {}
         uid = self.state["users"][name]
-        return str(self.ask("request", uid=uid, host=host, login=login, reason="lab", **{"for": span}, **extra)["id"])
+        return str(self.ask("request", as_uid=uid, host=host, login=login, reason="lab", **{"for": span}, **extra)["id"])
 
     def grant(self, name, host="web1", login="dba", span=8 * 3600, caps=(), approver="bob"):
         """Requested by that user and approved by bob; its number."""
         number = self.request(name, host, login, span, caps)
-        self.ask("approve", uid=self.state["users"][approver], id=int(number))
+        self.ask("approve", as_uid=self.state["users"][approver], id=int(number))
         return number
 
     def trust(self):
