@@ -48,6 +48,17 @@ static void put_back(const struct files *f, int i)
 	fx_write(f->name[i], f->data[i], f->len[i]);
 }
 
+/* One byte in place: writing a file anew costs a flush on some file systems. */
+static void put_byte(const struct files *f, int i, size_t at)
+{
+	FILE *file = fopen(f->name[i], "r+b");
+
+	assert_non_null(file);
+	assert_int_equal(fseek(file, (long)at, SEEK_SET), 0);
+	assert_int_equal(fputc(f->data[i][at], file), f->data[i][at]);
+	assert_int_equal(fclose(file), 0);
+}
+
 /* Receipts for the logged frames `step` apart, each in a batch with two strangers. */
 static void write_receipts(const struct fixture *x, size_t from, size_t step)
 {
@@ -123,7 +134,7 @@ static void test_every_bit(void **state)
 		for (size_t byte = 0; byte < f.len[i]; byte++) {
 			for (int bit = 0; bit < 8; bit++) {
 				f.data[i][byte] ^= (uint8_t)(1 << bit);
-				put_back(&f, i);
+				put_byte(&f, i, byte);
 				judge(x, &out, false);
 				if (out.verdict == BREC_COMPLETE || out.verdict == BREC_ABANDONED)
 					fail_msg("segment %d byte %zu bit %d: %s: %s", i, byte, bit,
@@ -134,8 +145,8 @@ static void test_every_bit(void **state)
 					    (unsigned long long)out.offset);
 				f.data[i][byte] ^= (uint8_t)(1 << bit);
 			}
+			put_byte(&f, i, byte);
 		}
-		put_back(&f, i);
 	}
 	assert_int_equal(judge(x, &out, false), BREC_COMPLETE);
 	unload(&f);
@@ -155,7 +166,7 @@ static void test_every_cut(void **state)
 	load(x, &f, true);
 	for (int i = 1; i >= 0; i--) {
 		for (size_t len = f.len[i]; len-- > 0;) {
-			fx_write(f.name[i], f.data[i], len);
+			assert_int_equal(truncate(f.name[i], (off_t)len), 0);
 			judge(x, &out, false);
 			assert_true(out.verdict == BREC_CUT || out.verdict == BREC_ABANDONED);
 			assert_true(out.offset <= len);
