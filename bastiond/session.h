@@ -45,6 +45,11 @@ struct session;
 struct way;
 struct chan;
 
+/* What tells whether libssh found anything to read: asking the kernel again would cost a system call for each 4 KiB. */
+struct pump {
+	struct ssh_counter_struct socket;
+};
+
 /* An SSH server connection that a client speaks to: the outer one, or one inside a direct-tcpip channel. */
 struct front {
 	struct session *session;
@@ -53,6 +58,7 @@ struct front {
 	struct way *way;	/* where its channels go; NULL: words and console */
 	struct chan *chans;
 	unsigned nchans;
+	struct pump pump;
 	bool kex_done, authenticated, gone;
 	bool ready;		/* its socket may be read, or libssh read ahead while it wrote */
 };
@@ -128,6 +134,7 @@ struct way {
 	ssh_session ssh;
 	ssh_key key;			/* ephemeral */
 	enum target_step step;
+	struct pump pump;
 	bool ready;			/* as in struct front */
 	bool lost;			/* the target is gone; what it had sent still goes to the client */
 	uint64_t login_deadline_ms;
@@ -183,7 +190,7 @@ struct session {
 void session_run(const struct config *conf, ssh_bind bind, struct buf *start, int client, int policy, int recorder)
     __attribute__((noreturn));
 /* Reads and handles what is there on one SSH connection, without blocking. False: the connection is over. */
-bool session_pump(struct session *s, ssh_session ssh, void (*handle)(void *ctx, ssh_message m), void *ctx);
+bool session_pump(struct session *s, struct pump *pump, ssh_session ssh, void (*handle)(void *ctx, ssh_message m), void *ctx);
 
 /* session_links.c: all messages that wait. False: the link is over, and with it the session. */
 bool session_policy_read(struct session *s);

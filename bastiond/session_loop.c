@@ -20,10 +20,11 @@
 #define POLL_MAX (5 + 3 * SESSION_WAYS_MAX)
 #define PUMP_MAX 64	/* reads of one SSH connection in a turn: the others get theirs */
 
-bool session_pump(struct session *s, ssh_session ssh, void (*handle)(void *ctx, ssh_message m), void *ctx)
+bool session_pump(struct session *s, struct pump *pump, ssh_session ssh, void (*handle)(void *ctx, ssh_message m), void *ctx)
 {
-	for (int i = 0; i < PUMP_MAX; i++) {
-		struct pollfd p = { .fd = ssh_get_fd(ssh), .events = POLLIN };
+	ssh_set_counters(ssh, &pump->socket, NULL);
+	for (int i = 0; i < PUMP_MAX && !s->over; i++) {
+		uint64_t before = pump->socket.in_bytes;
 		ssh_message m;
 
 		/* reads once, without blocking; a message that waited comes before anything is read */
@@ -31,7 +32,7 @@ bool session_pump(struct session *s, ssh_session ssh, void (*handle)(void *ctx, 
 			handle(ctx, m);
 		if ((ssh_get_status(ssh) & (SSH_CLOSED | SSH_CLOSED_ERROR)) != 0 || !ssh_is_connected(ssh))
 			return false;
-		if (s->over || poll(&p, 1, 0) <= 0)
+		if (pump->socket.in_bytes == before)
 			break;
 	}
 	return true;
@@ -68,7 +69,7 @@ static void outer_step(struct session *s)
 			return;
 		f->ready = true; /* libssh may have read ahead */
 	}
-	if (f->ready && !session_pump(s, f->ssh, front_message, f))
+	if (f->ready && !session_pump(s, &f->pump, f->ssh, front_message, f))
 		f->gone = true;
 	if (s->agent_asked) {
 		s->agent_asked = false;

@@ -172,7 +172,7 @@ void target_step(struct way *w)
 		login_step(w);
 	if (w->step != TARGET_READY || w->ending)
 		return;
-	if (w->ready && !w->lost && !session_pump(w->session, w->ssh, target_message, w)) {
+	if (w->ready && !w->lost && !session_pump(w->session, &w->pump, w->ssh, target_message, w)) {
 		w->lost = true;
 		way_each_chan(w, visit_lost, NULL);
 	}

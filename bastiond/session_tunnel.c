@@ -122,7 +122,7 @@ static void inner_step(struct tunnel *t)
 			return;
 		f->ready = true;
 	}
-	if (f->ready && !session_pump(f->session, f->ssh, inner_message, t))
+	if (f->ready && !session_pump(f->session, &f->pump, f->ssh, inner_message, t))
 		f->gone = true;
 	f->ready = false;
 }
