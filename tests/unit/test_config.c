@@ -407,7 +407,7 @@ static void test_manual_page(void **state)
 			fail();
 		}
 		snprintf(item, sizeof(item), "\n.Pq default: Li %s\n", config_options[i].def[0] != '\0' ?
-		    config_options[i].def : "\"\"");
+		    config_options[i].def : "none");
 		if (strncmp(strchr(at + 1, '\n'), item, strlen(item)) != 0) {
 			print_error("%s: wanted%s", config_options[i].keyword, item);
 			fail();
