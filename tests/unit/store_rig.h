@@ -26,6 +26,7 @@
 #include "control.h"
 #include "log.h"
 #include "otp.h"
+#include "words.h"
 #include "store_key.h"
 
 #define NOW 1800000000LL /* a Friday, 08:00 UTC */
