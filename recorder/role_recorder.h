@@ -1,0 +1,190 @@
+/*
+ * role_recorder.h - inside the recorder role: links of sessions, recordings, connections to collectors.
+ *
+ *   role_recorder.c          start, loop, reload, the end
+ *   role_recorder_link.c     a session's link: its messages become entries, commits go back
+ *   role_recorder_queue.c    a recording: chain, entries in memory, who has what, the quorum. No I/O
+ *   role_recorder_ship.c     a collector: TLS, entries out, commits and receipts in, reconnection
+ *
+ * An entry (wire.h) is encoded once; each collector gets the same bytes, and again the same after a reconnection. It
+ * stays in memory until all collectors have it, or the quorum has it and the memory is needed.
+ */
+#ifndef BASTION_ROLE_RECORDER_H
+#define BASTION_ROLE_RECORDER_H
+
+#include <sys/queue.h>
+
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+
+#include "brec.h"
+#include "config.h"
+#include "ipc.h"
+#include "wire.h"
+#include "wire_tls.h"
+
+#define REC_BUCKETS 4096
+#define REC_WAYS_MAX 128			/* recordings open in one session */
+#define REC_RECORDINGS_MAX 65536		/* all that are in memory */
+#define REC_LINK_BYTES (1U << 20)		/* uncommitted bytes of a session: over it, its link is not read */
+#define REC_TOTAL_BYTES (512U << 20)		/* the same for all sessions together */
+#define REC_KEEP_BYTES (1U << 20)		/* of a recording, committed but missing at a slow collector */
+#define REC_KEEP_TOTAL (256U << 20)
+#define REC_TURN_MESSAGES 64			/* messages of one session before the others get their turn */
+#define SHIP_OUTPUT_BYTES (2U << 20)		/* handed to TLS and not sent yet */
+#define SHIP_RETRY_MS 100			/* first pause before a reconnection; doubles up to */
+#define SHIP_RETRY_MAX_MS 3000
+#define SHIP_HELLO_MS 5000			/* for TLS and HELLO */
+#define SHIP_SILENCE_MS 5000			/* unacknowledged by TCP for so long: the connection is dead */
+#define SHIP_RECEIPT_MS 10000			/* a commit without a receipt for so long is an alarm */
+
+struct entry {
+	STAILQ_ENTRY(entry) link;
+	uint64_t seq;
+	uint8_t h[BREC_HASH_LEN];
+	size_t len;
+	uint8_t data[];			/* the message */
+};
+STAILQ_HEAD(entries, entry);
+
+/* A recording at one collector. */
+struct copy {
+	uint64_t has;			/* entries that it acknowledged: the last is number has - 1 */
+	uint8_t h[BREC_HASH_LEN];	/* of that one */
+	struct entry *unacked;		/* first that it has not acknowledged; NULL: none in memory */
+	struct entry *next;		/* first to send; NULL: none */
+	bool synced;			/* this connection knows where it stands */
+	bool lost;			/* it cannot get this recording any more */
+};
+
+struct link;
+
+struct recording {
+	LIST_ENTRY(recording) bucket;
+	TAILQ_ENTRY(recording) all;
+	LIST_ENTRY(recording) of_link;
+	struct link *link;		/* NULL: its session has ended */
+	uint32_t way;
+	uint8_t id[BREC_ID_LEN];
+	uint64_t opened_us;
+	uint32_t segment;
+	uint64_t next_seq;		/* that the session's next frame must have */
+	uint8_t h[BREC_HASH_LEN];	/* chain value that it hangs on */
+	struct entries entries;
+	struct entry *uncommitted;	/* first that the quorum has not acknowledged */
+	uint64_t committed;		/* entries that the quorum has acknowledged */
+	size_t bytes, waiting;		/* in memory; of these uncommitted */
+	bool closed;			/* the close frame was made */
+	bool done;			/* and committed */
+	bool refused;			/* there is no quorum for it: the session was told, nothing is kept */
+	struct copy copies[CONFIG_COLLECTORS_MAX];
+};
+TAILQ_HEAD(recordings, recording);
+LIST_HEAD(recording_list, recording);
+
+/* A session's link. */
+struct link {
+	LIST_ENTRY(link) all;
+	struct recorder *rc;
+	uint32_t slot;
+	struct ipc ipc;
+	struct event *rd, *wr;
+	struct recording_list ways;
+	unsigned nways;
+	size_t waiting;			/* uncommitted bytes of its recordings */
+	bool paused, over;
+};
+LIST_HEAD(link_list, link);
+
+enum ship_state { SHIP_DOWN, SHIP_CONNECTING, SHIP_UP, SHIP_BARRED };
+
+struct ship {
+	struct recorder *rc;
+	unsigned i;			/* index in copies */
+	char name[64];
+	struct config_addr addr;
+	struct tls_pins pins;
+	SSL_CTX *tls;
+	struct bufferevent *bev;
+	struct event *timer;		/* DOWN: next try; CONNECTING: limit */
+	enum ship_state state;
+	bool full;			/* its store has no room: no new recordings */
+	bool behind;			/* entries wait until its output drains */
+	bool said;			/* the failure to reach it was logged */
+	unsigned retry_ms;
+	uint8_t key[KEY_LEN];		/* its receipt key */
+	uint64_t owes_receipt_ms;	/* since when; 0: none */
+};
+
+struct recorder {
+	struct event_base *base;
+	struct config *conf;
+	struct ipc parent;
+	struct event *parent_rd, *tick, *ready;
+	struct sign_key *signer;
+	uint8_t signer_pub[KEY_LEN];
+	uint8_t boot_id[16];
+	struct ship ships[CONFIG_COLLECTORS_MAX];
+	unsigned nships, quorum;
+	struct recording_list buckets[REC_BUCKETS];
+	struct recordings all;
+	size_t count, waiting, kept;	/* recordings; bytes uncommitted, bytes committed but kept */
+	struct link_list links;
+	bool up, told_ready, stop;
+};
+
+/* --- role_recorder_queue.c --- */
+
+struct recording *queue_find(struct recorder *rc, const uint8_t id[BREC_ID_LEN]);
+/* Makes the recording with its OPEN entry. NULL: errno EEXIST, ENOMEM, EINVAL (part malformed), EMFILE (limit). */
+struct recording *queue_open(struct recorder *rc, const uint8_t id[BREC_ID_LEN], const uint8_t *part, size_t len);
+/* Each appends one entry: 0, or -1: the session broke the rules (sequence, epoch, format) or memory is short. */
+int queue_frame(struct recorder *rc, struct recording *r, const uint8_t *frame, size_t len);
+int queue_mark(struct recorder *rc, struct recording *r, uint64_t seq);
+int queue_seal(struct recorder *rc, struct recording *r, uint64_t seq, const uint8_t *part, size_t len);
+int queue_close(struct recorder *rc, struct recording *r, uint64_t seq, enum brec_end end, const char *reason);
+
+/*
+ * Collector i acknowledged everything up to seq. 0: fine (r->committed may have moved); -1: the value h is not that of the
+ * entry, or there is no such entry.
+ */
+int queue_ack(struct recorder *rc, struct recording *r, unsigned i, uint64_t seq, const uint8_t h[BREC_HASH_LEN]);
+/* A connection says that its collector stores everything up to seq (`some`) or nothing: where sending goes on. As queue_ack. */
+int queue_resume(struct recorder *rc, struct recording *r, unsigned i, bool some, uint64_t seq, const uint8_t h[BREC_HASH_LEN]);
+/* It can have no more of it. False: there is no quorum for the recording any more. */
+bool queue_lose(struct recorder *rc, struct recording *r, unsigned i);
+/* Frees what nobody needs any more; destroys a recording that is over. True if it was. */
+bool queue_release(struct recorder *rc, struct recording *r);
+/* Drops all entries: the recording is refused. */
+void queue_drop(struct recorder *rc, struct recording *r);
+void queue_destroy(struct recorder *rc, struct recording *r);
+
+/* --- role_recorder_link.c --- */
+
+void link_up(struct recorder *rc, uint32_t slot, int fd);
+/* r->committed moved from `before`: tell the session. */
+void link_committed(struct recording *r, uint64_t before);
+/* The recording cannot go on. */
+void link_refuse(struct recorder *rc, struct recording *r, const char *line);
+/* The way to the collectors broke, or is back. */
+void link_state_all(struct recorder *rc, bool up, const char *what);
+/* Frees the links that are over, and their recordings' ties; lets paused ones go on. After each turn of the loop. */
+void link_turn(struct recorder *rc);
+void link_end_all(struct recorder *rc);
+
+/* --- role_recorder_ship.c --- */
+
+/* Keys are read here, still as root. 0, or -1 with a line logged. */
+int ship_init(struct recorder *rc, struct ship *s, unsigned i, const struct config_collector *c, const char *cert, const char *key);
+void ship_start(struct ship *s);
+/* Sends what r has for it. */
+void ship_push(struct ship *s, struct recording *r);
+/* To all collectors. */
+void ship_push_all(struct recorder *rc, struct recording *r);
+/* Are enough collectors there for a new recording? */
+bool ship_quorum(const struct recorder *rc);
+/* Once a second. */
+void ship_tick(struct ship *s);
+void ship_finish(struct ship *s);
+
+#endif

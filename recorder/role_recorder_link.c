@@ -1,0 +1,312 @@
+/*
+ * role_recorder_link.c - the links of sessions in the recorder: frames come in, commits go out. Runs in the recorder role.
+ *
+ * What a session sends is checked as if it were hostile: a wrong sequence, format or way ends its link, and with it the session. A
+ * session that is gone, however it ended, leaves recordings that the recorder closes itself (BREC_END_ABANDONED).
+ */
+#include "role_recorder.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "hex.h"
+#include "log.h"
+
+#define LINE_MAX_LEN 400
+
+static void over(struct link *l)
+{
+	l->over = true;
+}
+
+/* After each send: what the socket did not take leaves when it can. */
+static void check_send(struct link *l, int r)
+{
+	if (r != 0)
+		over(l);
+	else if (ipc_wants_write(&l->ipc))
+		event_add(l->wr, NULL);
+}
+
+static void send_empty(struct link *l, enum msg_type type, uint32_t way)
+{
+	check_send(l, ipc_send_empty(&l->ipc, type, way));
+}
+
+static void send_line(struct link *l, enum msg_type type, uint32_t way, const uint8_t *first, const char *line)
+{
+	uint8_t mem[8 + LINE_MAX_LEN];
+	struct buf b = { .data = mem, .cap = sizeof(mem), .max = sizeof(mem) };
+
+	if (first != NULL)
+		buf_put_u8(&b, *first);
+	buf_put_string(&b, line, strnlen(line, LINE_MAX_LEN));
+	check_send(l, ipc_send(&l->ipc, type, way, &b, NULL, 0));
+}
+
+static struct recording *find_way(struct link *l, uint32_t way)
+{
+	struct recording *r;
+
+	LIST_FOREACH(r, &l->ways, of_link)
+		if (r->way == way)
+			return r;
+	return NULL;
+}
+
+void link_committed(struct recording *r, uint64_t before)
+{
+	struct link *l = r->link;
+	uint8_t mem[8];
+	struct buf b = { .data = mem, .cap = sizeof(mem), .max = sizeof(mem) };
+
+	if (l == NULL || l->over || r->committed == before)
+		return;
+	if (before == 0)
+		send_empty(l, MSG_REC_OPENED, r->way);
+	if (r->committed > 1) {
+		buf_put_u64(&b, r->committed - 1);
+		check_send(l, ipc_send(&l->ipc, MSG_REC_COMMIT, r->way, &b, NULL, 0));
+	}
+	if (r->done)
+		send_empty(l, MSG_REC_CLOSED, r->way);
+}
+
+void link_refuse(struct recorder *rc, struct recording *r, const char *line)
+{
+	char hex[2 * BREC_ID_LEN + 1];
+
+	log_error("recording %s cannot go on: %s", hex_encode(hex, r->id, BREC_ID_LEN), line);
+	if (r->link == NULL) {
+		queue_destroy(rc, r);
+		return;
+	}
+	if (!r->link->over)
+		send_line(r->link, MSG_REC_REFUSED, r->way, NULL, line);
+	queue_drop(rc, r);
+}
+
+/* --- messages --- */
+
+/* A refusal leaves nothing behind: what the session had sent before it knew is dropped unread (on_message). */
+static int on_open(struct link *l, struct ipc_msg *m)
+{
+	const uint8_t *id = buf_get(&m->body, BREC_ID_LEN), *part;
+	struct recorder *rc = l->rc;
+	struct recording *r;
+	size_t len;
+
+	part = buf_get_string(&m->body, BREC_PART_MAX, &len);
+	if (!buf_end(&m->body) || find_way(l, m->id) != NULL || l->nways >= REC_WAYS_MAX)
+		return -1;
+	if (!ship_quorum(rc)) {
+		send_line(l, MSG_REC_REFUSED, m->id, NULL, "bastiond: the recording store does not answer: no session without a recording, try again later");
+		return 0;
+	}
+	if ((r = queue_open(rc, id, part, len)) == NULL) {
+		if (errno != ENOMEM && errno != EMFILE)
+			return -1;
+		send_line(l, MSG_REC_REFUSED, m->id, NULL, "bastiond: too many recordings at once: try again later");
+		return 0;
+	}
+	r->way = m->id;
+	r->link = l;
+	l->waiting += r->waiting;
+	l->nways++;
+	LIST_INSERT_HEAD(&l->ways, r, of_link);
+	ship_push_all(rc, r);
+	return 0;
+}
+
+static int on_close(struct recorder *rc, struct recording *r, struct buf *b)
+{
+	uint64_t seq = buf_get_u64(b);
+	uint8_t end = buf_get_u8(b);
+	char reason[BREC_REASON_MAX + 1];
+
+	buf_get_cstring(b, reason, sizeof(reason));
+	if (!buf_end(b) || end < BREC_END_NORMAL || end > BREC_END_ABANDONED)
+		return -1;
+	return queue_close(rc, r, seq, (enum brec_end)end, reason);
+}
+
+static int on_seal(struct recorder *rc, struct recording *r, struct buf *b)
+{
+	uint64_t seq = buf_get_u64(b);
+	const uint8_t *part;
+	size_t len;
+
+	part = buf_get_string(b, BREC_PART_MAX, &len);
+	return buf_end(b) ? queue_seal(rc, r, seq, part, len) : -1;
+}
+
+static int on_mark(struct recorder *rc, struct recording *r, struct buf *b)
+{
+	uint64_t seq = buf_get_u64(b);
+
+	return buf_end(b) ? queue_mark(rc, r, seq) : -1;
+}
+
+static int on_message(struct link *l, struct ipc_msg *m)
+{
+	struct recording *r;
+	int e;
+
+	if (m->type == MSG_REC_OPEN)
+		return on_open(l, m);
+	/* refused, or done: the session may not know yet */
+	if ((r = find_way(l, m->id)) == NULL || r->refused)
+		return 0;
+	switch (m->type) {
+	case MSG_REC_FRAME:
+		e = queue_frame(l->rc, r, m->body.data, m->body.len);
+		break;
+	case MSG_REC_MARK:
+		e = on_mark(l->rc, r, &m->body);
+		break;
+	case MSG_REC_SEAL:
+		e = on_seal(l->rc, r, &m->body);
+		break;
+	default:
+		e = on_close(l->rc, r, &m->body);
+	}
+	if (e == 0)
+		ship_push_all(l->rc, r);
+	return e;
+}
+
+/* Too much waits for the collectors: let the session's socket fill up, and so the session wait. */
+static bool must_pause(const struct link *l)
+{
+	return l->waiting > REC_LINK_BYTES || l->rc->waiting > REC_TOTAL_BYTES;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct link *l = arg;
+
+	(void)fd, (void)what;
+	for (int i = 0; i < REC_TURN_MESSAGES && !l->over; i++) {
+		struct ipc_msg m;
+		int r;
+
+		if (must_pause(l)) {
+			l->paused = true;
+			event_del(l->rd);
+			return;
+		}
+		if ((r = ipc_recv(&l->ipc, &m)) == 0)
+			return;
+		if (r < 0) {
+			over(l);
+			return;
+		}
+		if (on_message(l, &m) != 0) {
+			log_error("session %" PRIu32 ": %s for way %" PRIu32 " is not what may come now: its link is ended",
+			    l->slot, msg_name(m.type), m.id);
+			over(l);
+		}
+		ipc_msg_finish(&m);
+	}
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	struct link *l = arg;
+
+	(void)fd, (void)what;
+	check_send(l, ipc_flush(&l->ipc));
+}
+
+/* --- coming and going --- */
+
+void link_up(struct recorder *rc, uint32_t slot, int fd)
+{
+	const uint8_t down = 0;
+	struct link *l = calloc(1, sizeof(*l));
+
+	if (l == NULL) {
+		log_error("session %" PRIu32 ": out of memory", slot);
+		close(fd);
+		return;
+	}
+	l->rc = rc;
+	l->slot = slot;
+	LIST_INIT(&l->ways);
+	ipc_init(&l->ipc, fd, ROLE_RECORDER, ROLE_SESSION);
+	LIST_INSERT_HEAD(&rc->links, l, all);
+	l->rd = event_new(rc->base, fd, EV_READ | EV_PERSIST, on_readable, l);
+	l->wr = event_new(rc->base, fd, EV_WRITE, on_writable, l);
+	if (l->rd == NULL || l->wr == NULL || event_add(l->rd, NULL) != 0) {
+		over(l);
+		return;
+	}
+	if (!rc->up)
+		send_line(l, MSG_REC_STATE, 0, &down, "the recording store does not answer");
+}
+
+void link_state_all(struct recorder *rc, bool up, const char *what)
+{
+	const uint8_t byte = up;
+	struct link *l;
+
+	LIST_FOREACH(l, &rc->links, all)
+		if (!l->over)
+			send_line(l, MSG_REC_STATE, 0, &byte, what);
+}
+
+/* The session is gone. What it had not closed is closed for it, and shipped until the quorum has it. */
+static void link_destroy(struct link *l)
+{
+	struct recorder *rc = l->rc;
+	struct recording *r;
+
+	while ((r = LIST_FIRST(&l->ways)) != NULL) {
+		LIST_REMOVE(r, of_link);
+		l->nways--;
+		l->waiting -= r->waiting;
+		r->link = NULL;
+		if (r->refused) {
+			queue_destroy(rc, r);
+		} else if (!r->closed) {
+			if (queue_close(rc, r, r->next_seq, BREC_END_ABANDONED, "the session's process ended without closing the recording") != 0)
+				log_error("session %" PRIu32 ": its recording could not be closed", l->slot);
+			ship_push_all(rc, r);
+		}
+	}
+	if (l->rd != NULL)
+		event_free(l->rd);
+	if (l->wr != NULL)
+		event_free(l->wr);
+	ipc_finish(&l->ipc);
+	LIST_REMOVE(l, all);
+	free(l);
+}
+
+void link_turn(struct recorder *rc)
+{
+	struct link *l, *next;
+
+	for (l = LIST_FIRST(&rc->links); l != NULL; l = next) {
+		next = LIST_NEXT(l, all);
+		if (l->over) {
+			link_destroy(l);
+		} else if (l->paused && !must_pause(l)) {
+			l->paused = false;
+			if (event_add(l->rd, NULL) != 0)
+				over(l);
+		}
+	}
+}
+
+void link_end_all(struct recorder *rc)
+{
+	struct link *l;
+
+	while ((l = LIST_FIRST(&rc->links)) != NULL)
+		link_destroy(l);
+}

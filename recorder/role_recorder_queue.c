@@ -1,0 +1,360 @@
+/*
+ * role_recorder_queue.c - a recording in the recorder: chain, signatures, entries in memory, and which collector has what.
+ * Pure but for memory. Comes after role_recorder_link.c; role_recorder_ship.c sends what is here.
+ *
+ * Invariants of a recording:
+ *   entries are consecutive; `uncommitted`, and each copy's `unacked` and `next`, point into them or are NULL (past the end)
+ *   copy.has <= number of `next` <= r->next_seq;  r->committed is the quorum-th largest `has`
+ *   r->waiting = bytes from `uncommitted` on;  r->bytes = bytes of all
+ */
+#include "role_recorder.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "crypto.h"
+
+static struct recording_list *bucket(struct recorder *rc, const uint8_t id[BREC_ID_LEN])
+{
+	return &rc->buckets[((unsigned)id[0] << 8 | id[1]) % REC_BUCKETS];
+}
+
+struct recording *queue_find(struct recorder *rc, const uint8_t id[BREC_ID_LEN])
+{
+	struct recording *r;
+
+	LIST_FOREACH(r, bucket(rc, id), bucket)
+		if (memcmp(r->id, id, BREC_ID_LEN) == 0)
+			return r;
+	return NULL;
+}
+
+/* Encodes the entry and hangs it on the end, for every collector that takes part. */
+static int append(struct recorder *rc, struct recording *r, struct wire_entry *we)
+{
+	size_t len = WIRE_HEAD + BREC_ID_LEN + BREC_HASH_LEN + (we->type == WIRE_SEAL ? 4 : 0) + we->frame_len + we->header_len;
+	struct entry *e = malloc(sizeof(*e) + len);
+	struct buf b;
+
+	if (e == NULL)
+		return -1;
+	b = (struct buf){ .data = e->data, .cap = len, .max = len };
+	if (wire_put_entry(&b, we) != 0 || b.len != len) {
+		free(e);
+		return -1;
+	}
+	e->seq = we->seq;
+	memcpy(e->h, we->h, BREC_HASH_LEN);
+	e->len = len;
+	STAILQ_INSERT_TAIL(&r->entries, e, link);
+	r->bytes += len;
+	r->waiting += len;
+	rc->waiting += len;
+	if (r->link != NULL)
+		r->link->waiting += len;
+	if (r->uncommitted == NULL)
+		r->uncommitted = e;
+	for (unsigned i = 0; i < rc->nships; i++) {
+		struct copy *c = &r->copies[i];
+
+		if (c->unacked == NULL && !c->lost)
+			c->unacked = e;
+		if (c->next == NULL && c->synced && !c->lost)
+			c->next = e;
+	}
+	r->next_seq = e->seq + 1;
+	return 0;
+}
+
+static int build_header(struct recorder *rc, struct recording *r, const uint8_t *part, size_t len, uint64_t first_seq,
+    const uint8_t prev[BREC_HASH_LEN], struct buf *out)
+{
+	struct brec_header h = { .segment = r->segment, .first_seq = first_seq, .wall_us = clock_wall_us(), .part = part, .part_len = len };
+	struct brec_wrap wraps[BREC_GROUPS];
+
+	memcpy(h.id, r->id, BREC_ID_LEN);
+	memcpy(h.prev, prev, BREC_HASH_LEN);
+	memcpy(h.boot_id, rc->boot_id, sizeof(h.boot_id));
+	if (r->segment == 0)
+		r->opened_us = (uint64_t)h.wall_us;
+	if (len > BREC_PART_MAX || brec_part_decode(part, len, wraps) != 0) {
+		errno = EINVAL;
+		return -1;
+	}
+	buf_init(out, BREC_HEADER_MAX);
+	if (brec_header_build(out, &h, rc->signer) == 0 && brec_chain_start(r->h, out->data, out->len) == 0)
+		return 0;
+	buf_finish(out);
+	errno = ENOMEM;
+	return -1;
+}
+
+struct recording *queue_open(struct recorder *rc, const uint8_t id[BREC_ID_LEN], const uint8_t *part, size_t len)
+{
+	static const uint8_t zero[BREC_HASH_LEN];
+	struct recording *r;
+	struct buf header;
+	int e;
+
+	if (queue_find(rc, id) != NULL || rc->count >= REC_RECORDINGS_MAX) {
+		errno = rc->count >= REC_RECORDINGS_MAX ? EMFILE : EEXIST;
+		return NULL;
+	}
+	if ((r = calloc(1, sizeof(*r))) == NULL)
+		return NULL;
+	memcpy(r->id, id, BREC_ID_LEN);
+	STAILQ_INIT(&r->entries);
+	if (build_header(rc, r, part, len, 1, zero, &header) != 0) {
+		e = errno;
+		free(r);
+		errno = e;
+		return NULL;
+	}
+	/* who is connected gets the OPEN at once; the others are asked first, when they are back (queue_resume) */
+	for (unsigned i = 0; i < rc->nships; i++)
+		r->copies[i].synced = rc->ships[i].state == SHIP_UP;
+	e = append(rc, r, &(struct wire_entry){ .type = WIRE_OPEN, .id = r->id, .h = r->h, .header = header.data, .header_len = header.len });
+	buf_finish(&header);
+	if (e != 0) {
+		free(r);
+		errno = ENOMEM;
+		return NULL;
+	}
+	LIST_INSERT_HEAD(bucket(rc, id), r, bucket);
+	TAILQ_INSERT_TAIL(&rc->all, r, all);
+	rc->count++;
+	return r;
+}
+
+int queue_frame(struct recorder *rc, struct recording *r, const uint8_t *frame, size_t len)
+{
+	struct brec_frame f;
+
+	if (r->closed || brec_frame_decode(frame, len, &f) != BREC_OK || f.len != len || f.type != BREC_DATA ||
+	    f.seq != r->next_seq || f.epoch != r->segment || brec_chain_add(r->h, frame, len) != 0)
+		return -1;
+	return append(rc, r, &(struct wire_entry){ .type = WIRE_FRAME, .id = r->id, .h = r->h, .seq = f.seq, .frame = frame, .frame_len = len });
+}
+
+/* Checkpoint, seal or close frame, chained on: r->h is then the value after it. */
+static int build_mark(struct recorder *rc, struct recording *r, struct brec_mark *m, struct buf *out)
+{
+	if (r->closed || m->seq != r->next_seq)
+		return -1;
+	m->epoch = r->segment;
+	memcpy(m->h, r->h, BREC_HASH_LEN);
+	m->wall_us = clock_wall_us();
+	buf_init(out, BREC_FRAME_MAX);
+	if (brec_mark_build(out, r->id, m, rc->signer) == 0 && brec_chain_add(r->h, out->data, out->len) == 0)
+		return 0;
+	buf_finish(out);
+	return -1;
+}
+
+int queue_mark(struct recorder *rc, struct recording *r, uint64_t seq)
+{
+	struct brec_mark m = { .type = BREC_CHECKPOINT, .seq = seq };
+	struct buf frame;
+	int e;
+
+	if (build_mark(rc, r, &m, &frame) != 0)
+		return -1;
+	e = append(rc, r, &(struct wire_entry){ .type = WIRE_FRAME, .id = r->id, .h = r->h, .seq = seq,
+	    .frame = frame.data, .frame_len = frame.len });
+	buf_finish(&frame);
+	return e;
+}
+
+int queue_seal(struct recorder *rc, struct recording *r, uint64_t seq, const uint8_t *part, size_t len)
+{
+	struct brec_mark m = { .type = BREC_SEAL, .seq = seq };
+	uint8_t sealed[BREC_HASH_LEN];
+	struct buf frame, header;
+	int e = -1;
+
+	if (build_mark(rc, r, &m, &frame) != 0)
+		return -1;
+	memcpy(sealed, r->h, sizeof(sealed));
+	r->segment++;
+	if (build_header(rc, r, part, len, seq + 1, sealed, &header) == 0) {
+		e = append(rc, r, &(struct wire_entry){ .type = WIRE_SEAL, .id = r->id, .h = sealed, .seq = seq, .frame = frame.data,
+		    .frame_len = frame.len, .header = header.data, .header_len = header.len });
+		buf_finish(&header);
+	}
+	buf_finish(&frame);
+	return e;
+}
+
+int queue_close(struct recorder *rc, struct recording *r, uint64_t seq, enum brec_end end, const char *reason)
+{
+	struct brec_mark m = { .type = BREC_CLOSE, .seq = seq, .end = end };
+	struct buf frame;
+	int e;
+
+	strncpy(m.reason, reason, sizeof(m.reason) - 1);
+	if (build_mark(rc, r, &m, &frame) != 0)
+		return -1;
+	e = append(rc, r, &(struct wire_entry){ .type = WIRE_END, .id = r->id, .h = r->h, .seq = seq,
+	    .frame = frame.data, .frame_len = frame.len });
+	buf_finish(&frame);
+	r->closed = e == 0;
+	return e;
+}
+
+/* The quorum-th largest count: so many entries at least `quorum` collectors have. */
+static uint64_t quorum_has(const struct recorder *rc, const struct recording *r)
+{
+	uint64_t best = 0;
+
+	for (unsigned i = 0; i < rc->nships; i++) {
+		unsigned n = 0;
+
+		for (unsigned k = 0; k < rc->nships; k++)
+			n += r->copies[k].has >= r->copies[i].has;
+		if (n >= rc->quorum && r->copies[i].has > best)
+			best = r->copies[i].has;
+	}
+	return best;
+}
+
+static void advance(struct recorder *rc, struct recording *r)
+{
+	uint64_t has = quorum_has(rc, r);
+
+	if (has <= r->committed)
+		return;
+	r->committed = has;
+	while (r->uncommitted != NULL && r->uncommitted->seq < has) {
+		size_t len = r->uncommitted->len;
+
+		r->waiting -= len;
+		rc->waiting -= len;
+		rc->kept += len;
+		if (r->link != NULL)
+			r->link->waiting -= len;
+		r->uncommitted = STAILQ_NEXT(r->uncommitted, link);
+	}
+	r->done = r->closed && r->uncommitted == NULL;
+}
+
+int queue_ack(struct recorder *rc, struct recording *r, unsigned i, uint64_t seq, const uint8_t h[BREC_HASH_LEN])
+{
+	struct copy *c = &r->copies[i];
+	struct entry *last = NULL, *e;
+
+	/* said again, after an identical repeat */
+	if (seq + 1 == c->has)
+		return memcmp(h, c->h, BREC_HASH_LEN) == 0 ? 0 : -1;
+	for (e = c->unacked; e != NULL && e != c->next && e->seq <= seq; e = STAILQ_NEXT(e, link))
+		last = e;
+	if (last == NULL || last->seq != seq || memcmp(last->h, h, BREC_HASH_LEN) != 0)
+		return -1;
+	c->unacked = e;
+	c->has = seq + 1;
+	memcpy(c->h, h, BREC_HASH_LEN);
+	advance(rc, r);
+	return 0;
+}
+
+int queue_resume(struct recorder *rc, struct recording *r, unsigned i, bool some, uint64_t seq, const uint8_t h[BREC_HASH_LEN])
+{
+	struct copy *c = &r->copies[i];
+	uint64_t has = some ? seq + 1 : 0;
+	struct entry *e;
+
+	/* what it acknowledged it must have */
+	if (has < c->has || has > r->next_seq)
+		return -1;
+	c->synced = true;
+	/* all that is in memory may have been sent before the connection broke */
+	c->next = NULL;
+	if (has > c->has && queue_ack(rc, r, i, seq, h) != 0)
+		return -1;
+	if (has == c->has && some && memcmp(c->h, h, BREC_HASH_LEN) != 0)
+		return -1;
+	STAILQ_FOREACH(e, &r->entries, link)
+		if (e->seq >= has)
+			break;
+	if (e == NULL ? has != r->next_seq : e->seq != has)
+		return -1;
+	c->unacked = c->next = e;
+	return 0;
+}
+
+bool queue_lose(struct recorder *rc, struct recording *r, unsigned i)
+{
+	unsigned left = 0;
+
+	r->copies[i].lost = true;
+	r->copies[i].next = r->copies[i].unacked = NULL;
+	for (unsigned k = 0; k < rc->nships; k++)
+		left += !r->copies[k].lost;
+	return left >= rc->quorum;
+}
+
+static void free_first(struct recorder *rc, struct recording *r)
+{
+	struct entry *e = STAILQ_FIRST(&r->entries);
+
+	STAILQ_REMOVE_HEAD(&r->entries, link);
+	r->bytes -= e->len;
+	rc->kept -= e->len;
+	free(e);
+}
+
+bool queue_release(struct recorder *rc, struct recording *r)
+{
+	struct entry *e;
+
+	while ((e = STAILQ_FIRST(&r->entries)) != NULL && e != r->uncommitted) {
+		bool needed = false;
+
+		for (unsigned i = 0; i < rc->nships; i++)
+			needed |= !r->copies[i].lost && r->copies[i].has <= e->seq;
+		if (needed && r->bytes - r->waiting <= REC_KEEP_BYTES && rc->kept <= REC_KEEP_TOTAL)
+			return false;
+		/* the quorum has it; who is so far behind stays without the rest of this recording */
+		for (unsigned i = 0; i < rc->nships; i++)
+			if (needed && r->copies[i].has <= e->seq)
+				queue_lose(rc, r, i);
+		free_first(rc, r);
+	}
+	if (e != NULL || !r->done)
+		return false;
+	queue_destroy(rc, r);
+	return true;
+}
+
+void queue_drop(struct recorder *rc, struct recording *r)
+{
+	struct entry *e;
+
+	while ((e = STAILQ_FIRST(&r->entries)) != NULL) {
+		STAILQ_REMOVE_HEAD(&r->entries, link);
+		free(e);
+	}
+	rc->waiting -= r->waiting;
+	rc->kept -= r->bytes - r->waiting;
+	if (r->link != NULL)
+		r->link->waiting -= r->waiting;
+	r->bytes = r->waiting = 0;
+	r->uncommitted = NULL;
+	for (unsigned i = 0; i < rc->nships; i++)
+		r->copies[i] = (struct copy){ .lost = true };
+	r->refused = true;
+}
+
+void queue_destroy(struct recorder *rc, struct recording *r)
+{
+	queue_drop(rc, r);
+	if (r->link != NULL) {
+		LIST_REMOVE(r, of_link);
+		r->link->nways--;
+	}
+	LIST_REMOVE(r, bucket);
+	TAILQ_REMOVE(&rc->all, r, all);
+	rc->count--;
+	free(r);
+}
