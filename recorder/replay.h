@@ -1,0 +1,186 @@
+/*
+ * replay.h - bastion-replay, the auditor's program: what its files share.
+ *
+ *   replay_main.c     main: options, dispatch
+ *   replay_args.c     the command table and the options; makes --help, is held against the man page by a test
+ *   replay_store.c    finds recordings in a collector's directory, or in a copy of it
+ *   replay_keys.c     the auditor's identity, the file of trusted keys
+ *   replay_scan.c     what a recording says about itself: metadata, channels
+ *   replay_text.c     events as lines of text
+ *   replay_list.c, replay_show.c, replay_verify.c, replay_export.c, replay_cast.c
+ *   replay_play.c     the player; replay_tape.c what it plays, replay_clock.c when, replay_tty.c where
+ *
+ * It runs as the auditor, on any machine, reads only, and treats every byte of a recording as hostile: what it prints
+ * has gone through escape.c or screen.c.
+ */
+#ifndef BASTION_REPLAY_H
+#define BASTION_REPLAY_H
+
+#include <jansson.h>
+
+#include "age.h"
+#include "brec_read.h"
+#include "brec_verify.h"
+
+#define REPLAY_STORE "/var/lib/bastion-collector"
+#define REPLAY_TRUST SYSCONFDIR "/bastiond/trust"
+#define REPLAY_IDS_MAX 256		/* arguments of one command */
+#define REPLAY_RECORDINGS_MAX 1000000	/* in one store */
+#define REPLAY_PATH_MAX 4096
+#define REPLAY_CHANNELS_MAX 4096	/* of one recording, that are told apart */
+#define REPLAY_TEXT_MAX 2048		/* an escaped value in a line */
+#define TRUST_KEYS_MAX 64		/* of each kind */
+
+enum replay_exit { EXIT_OK, EXIT_VERDICT, EXIT_USAGE, EXIT_UNREADABLE };
+
+enum export_form { EXPORT_NONE, EXPORT_CAST, EXPORT_TEXT, EXPORT_JSON };
+
+/* ---- replay_args.c ---- */
+
+struct args {
+	const struct command *command;
+	const char *store, *identity, *trust;	/* from options, environment or defaults */
+	bool json, all, help;
+	const char *user, *host;
+	int64_t since, until;			/* unix seconds; 0 and INT64_MAX: no limit */
+	unsigned speed;				/* per cent */
+	uint64_t idle_us;			/* longest pause shown */
+	uint64_t at_us;
+	int64_t channel;			/* -1: chosen by the program */
+	enum export_form form;
+	const char *ids[REPLAY_IDS_MAX];
+	unsigned nids;
+};
+
+struct command {
+	const char *name, *args, *help;
+	unsigned bit;				/* in the options' masks */
+	unsigned least, most;			/* arguments */
+	int (*run)(struct args *a);		/* an exit status */
+};
+
+extern const struct command replay_commands[];
+
+/* Reads the command line. 0, or -1: a sentence is on standard error. */
+int args_parse(struct args *a, int argc, char **argv);
+/* For all commands, or for one. */
+void args_help(FILE *out, const struct command *c);
+/* "90", "1:30", "1:02:03", "1h2m" to µs. 0, or -1. */
+int args_offset(const char *text, uint64_t *us);
+
+int cmd_list(struct args *a);
+int cmd_show(struct args *a);
+int cmd_play(struct args *a);
+int cmd_verify(struct args *a);
+int cmd_export(struct args *a);
+
+/* ---- replay_store.c ---- */
+
+struct recording {
+	char *dir;			/* path */
+	char id[2 * BREC_ID_LEN + 1];
+};
+
+struct recordings {
+	struct recording *v;
+	size_t n, cap;
+};
+
+/* All recordings below a store (or `recordings` directory), by day and id. 0, or -1: said on standard error. */
+int store_scan(struct recordings *out, const char *store);
+/*
+ * The one that `name` means: the path of its directory, its id, or a beginning of that which no other has. 0, or -1: said
+ * on standard error.
+ */
+int store_find(struct recording *out, const char *store, const char *name);
+void recording_finish(struct recording *r);
+void recordings_finish(struct recordings *r);
+/* Bytes of its files. */
+uint64_t recording_size(const struct recording *r);
+
+/* ---- replay_keys.c ---- */
+
+struct trust {
+	uint8_t signers[TRUST_KEYS_MAX][KEY_LEN], collectors[TRUST_KEYS_MAX][KEY_LEN];
+	char signer_names[TRUST_KEYS_MAX][64], collector_names[TRUST_KEYS_MAX][64];
+	size_t nsigners, ncollectors;
+};
+
+/* Needed: -1 and a sentence if there is none. Otherwise *ids stays empty, unless a file that was named cannot be read. */
+int keys_identity(struct age_identities *ids, const struct args *a, bool needed);
+/* The file of a->trust. 0, or -1: said on standard error. */
+int keys_trust(struct trust *t, const struct args *a);
+/* One line of it; `dir` is where relative file names start. 0, or -1 with a sentence in err. */
+int trust_line(struct trust *t, const char *line, const char *dir, char *err, size_t errsize);
+struct brec_trust trust_view(const struct trust *t);
+/* Name of the signer whose key id that is, or NULL. */
+const char *trust_signer(const struct trust *t, const uint8_t id[HASH_LEN]);
+
+/* ---- replay_scan.c ---- */
+
+struct channel {
+	uint64_t number;
+	char capability[32], term[64];
+	char command[REPLAY_TEXT_MAX];	/* escaped */
+	bool pty, closed;
+	unsigned cols, rows;
+	uint64_t open_us, close_us;	/* on the recording's clock; close_us: of its last event */
+	uint64_t in, out;		/* bytes, as the close event or the kept data say */
+	int64_t exit_status;		/* -1: none */
+};
+
+struct scan {
+	json_t *meta;			/* NULL: not readable */
+	struct channel *chans;
+	size_t nchans;
+	uint64_t last_us;		/* of the last event */
+	struct brec_info info;
+	bool broken;			/* it stopped at `error` */
+	char error[512];
+};
+
+/* Reads the recording, up to its first channel if `brief`. 0, or -1: nothing of it can be read (error says why). */
+int scan_recording(struct scan *s, const char *dir, const struct age_identities *ids, bool brief);
+void scan_finish(struct scan *s);
+const struct channel *scan_channel(const struct scan *s, uint64_t number);
+/* A string of the metadata, escaped, to out[size]; "" if there is none. Returns out. */
+const char *meta_text(const json_t *meta, const char *key, char *out, size_t size);
+
+/* ---- replay_text.c ---- */
+
+/*
+ * What an event other than data says, as one escaped line without a line end; false: nothing worth a line.
+ * `out` is empty or initialised.
+ */
+bool text_event(const struct brec_event *e, char *out, size_t size);
+
+/* Bytes of a channel without a terminal, escaped; tab and line feed stay. A code point cut at the end waits. */
+struct plain {
+	uint8_t held[4];
+	size_t nheld;
+	bool cr;			/* a CR waits for its LF */
+};
+typedef void plain_put_fn(void *ctx, const char *text, size_t len);
+void plain_feed(struct plain *p, const uint8_t *data, size_t len, plain_put_fn *put, void *ctx);
+void plain_end(struct plain *p, plain_put_fn *put, void *ctx);
+/* Is the content of such channels worth showing (a command's output) or is it a protocol (sftp, scp)? */
+bool channel_is_text(const struct channel *c);
+
+/* "2026-11-22 20:15:03", "3:07", "1:02:03", "1.2M"; return out. */
+char *text_time(char *out, size_t size, int64_t wall_us);
+char *text_span(char *out, size_t size, uint64_t us);
+char *text_size(char *out, size_t size, uint64_t bytes);
+
+/* ---- replay_cast.c ---- */
+
+/* asciicast v2 of one channel on standard output. 0, or -1: said on standard error. */
+int cast_export(const struct scan *s, const struct channel *c, const char *dir, const struct age_identities *ids);
+/* Prints a value as one line, ASCII only, and drops it. 0, or -1: standard output failed. */
+int json_line(json_t *v);
+/* Bytes as a string where they are UTF-8, else as {"base64": …}. */
+json_t *json_bytes(const void *data, size_t len);
+
+/* The channel to show: a->channel, else the first with a terminal, else the first. NULL: said on standard error. */
+const struct channel *choose_channel(const struct scan *s, const struct args *a);
+
+#endif

@@ -1,0 +1,306 @@
+/*
+ * replay_args.c - the command line of bastion-replay: one table of commands, one of options.
+ */
+#include "replay.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "escape.h"
+
+enum { B_LIST = 1, B_SHOW = 2, B_PLAY = 4, B_VERIFY = 8, B_EXPORT = 16, B_ALL = 31 };
+
+const struct command replay_commands[] = {
+	{ "list", "", "recordings of the store, oldest first", B_LIST, 0, 0, cmd_list },
+	{ "show", "ID", "metadata, channels, commands, files, gaps and notes of a recording", B_SHOW, 1, 1, cmd_show },
+	{ "play", "ID", "a terminal session as it was seen", B_PLAY, 1, 1, cmd_play },
+	{ "verify", "[ID ...]", "is it whole and untouched? Needs no identity", B_VERIFY, 0, REPLAY_IDS_MAX, cmd_verify },
+	{ "export", "ID", "a recording in a form for other programs, on standard output", B_EXPORT, 1, 1, cmd_export },
+	{ NULL, NULL, NULL, 0, 0, 0, NULL },
+};
+
+/* Options without a letter have a number of their own. */
+enum { O_JSON = 256, O_USER, O_HOST, O_SINCE, O_UNTIL, O_SPEED, O_IDLE, O_AT, O_CHANNEL, O_ALL, O_CAST, O_TEXT };
+
+static const struct {
+	const char *name;
+	int key;
+	const char *arg;	/* NULL: takes none */
+	unsigned commands;
+	const char *help;
+} options[] = {
+	{ "store", 'd', "DIR", B_ALL, "the collector's directory, or a copy of it ($BASTION_STORE)" },
+	{ "identity", 'i', "FILE", B_ALL, "the auditor's age identity ($BASTION_IDENTITY)" },
+	{ "key", 'i', "FILE", B_ALL, "the same as --identity" },
+	{ "trust", 'k', "FILE", B_ALL, "the keys of bastions and collectors to believe ($BASTION_TRUST)" },
+	{ "json", O_JSON, NULL, B_LIST | B_SHOW | B_VERIFY | B_EXPORT, "JSON, one object a line" },
+	{ "user", O_USER, "NAME", B_LIST, "only recordings of this user" },
+	{ "host", O_HOST, "NAME", B_LIST, "only recordings of this host" },
+	{ "since", O_SINCE, "TIME", B_LIST, "only those begun at this time or later (2026-11-22, 2026-11-22T20:15Z)" },
+	{ "until", O_UNTIL, "TIME", B_LIST, "only those begun before this time" },
+	{ "all", O_ALL, NULL, B_VERIFY, "all recordings of the store; so it is also without an ID" },
+	{ "speed", O_SPEED, "N", B_PLAY, "times the speed of the recording, 0.1 to 100 (1)" },
+	{ "idle-max", O_IDLE, "TIME", B_PLAY, "longest pause shown, 0 for no limit (2s)" },
+	{ "at", O_AT, "TIME", B_PLAY, "start there: 90, 1:30, 1h2m" },
+	{ "channel", O_CHANNEL, "N", B_PLAY | B_EXPORT, "this channel of the connection; show lists them" },
+	{ "asciicast", O_CAST, NULL, B_EXPORT, "asciicast v2 of a channel, for asciinema-player and agg" },
+	{ "text", O_TEXT, NULL, B_EXPORT, "what was to be read, as lines" },
+	{ "help", 'h', NULL, B_ALL, "this text" },
+};
+#define OPTIONS (sizeof(options) / sizeof(options[0]))
+
+static int complain(const char *what, const char *value, const char *right)
+{
+	char text[256];
+
+	esc_quoted(text, sizeof(text), value, strlen(value));
+	fprintf(stderr, "bastion-replay: %s %s: %s\n", what, text, right);
+	return -1;
+}
+
+/* ---- values ---- */
+
+int args_offset(const char *text, uint64_t *us)
+{
+	unsigned long part[3] = { 0 };
+	const char *p = text;
+	uint32_t seconds;
+	int n = 0;
+	char *end;
+
+	if (strcmp(text, "0") == 0) {
+		*us = 0;
+		return 0;
+	}
+	if (text[strspn(text, "0123456789:")] != '\0') {
+		if (duration_parse(text, &seconds) != 0)
+			return -1;
+		*us = seconds * 1000000ULL;
+		return 0;
+	}
+	for (;;) {
+		if (n == 3 || *p < '0' || *p > '9')
+			return -1;
+		errno = 0;
+		part[n] = strtoul(p, &end, 10);
+		if (errno != 0 || part[n] > 10000000 || (n > 0 && part[n] > 59))
+			return -1;
+		n++;
+		if (*end == '\0')
+			break;
+		p = end + 1;
+	}
+	uint64_t s = 0;
+	for (int i = 0; i < n; i++)
+		s = s * 60 + part[i];
+	*us = s * 1000000;
+	return 0;
+}
+
+static int parse_speed(const char *text, unsigned *percent)
+{
+	char *end;
+	double v = strtod(text, &end);
+
+	if (end == text || *end != '\0' || !(v >= 0.1 && v <= 100))
+		return -1;
+	*percent = (unsigned)(v * 100 + 0.5);
+	return 0;
+}
+
+static int parse_channel(const char *text, int64_t *out)
+{
+	char *end;
+
+	errno = 0;
+	long long v = strtoll(text, &end, 10);
+	if (errno != 0 || end == text || *end != '\0' || v < 0)
+		return -1;
+	*out = v;
+	return 0;
+}
+
+static int set_form(struct args *a, enum export_form form)
+{
+	if (a->form != EXPORT_NONE && a->form != form) {
+		fprintf(stderr, "bastion-replay: export makes one of --asciicast, --text and --json at a time\n");
+		return -1;
+	}
+	a->form = form;
+	return 0;
+}
+
+static int set_option(struct args *a, int key, const char *value)
+{
+	switch (key) {
+	case 'd': a->store = value; return 0;
+	case 'i': a->identity = value; return 0;
+	case 'k': a->trust = value; return 0;
+	case 'h': a->help = true; return 0;
+	case O_USER: a->user = value; return 0;
+	case O_HOST: a->host = value; return 0;
+	case O_ALL: a->all = true; return 0;
+	case O_CAST: return set_form(a, EXPORT_CAST);
+	case O_TEXT: return set_form(a, EXPORT_TEXT);
+	case O_JSON:
+		a->json = true;
+		return set_form(a, EXPORT_JSON);
+	case O_SINCE:
+		return clock_parse(value, &a->since) == 0 ? 0 : complain("--since", value, "a time is 2026-11-22 or 2026-11-22T20:15Z");
+	case O_UNTIL:
+		return clock_parse(value, &a->until) == 0 ? 0 : complain("--until", value, "a time is 2026-11-22 or 2026-11-22T20:15Z");
+	case O_SPEED:
+		return parse_speed(value, &a->speed) == 0 ? 0 : complain("--speed", value, "a number from 0.1 to 100");
+	case O_IDLE:
+		return args_offset(value, &a->idle_us) == 0 ? 0 : complain("--idle-max", value, "a time is 0, 2s, 1:30");
+	case O_AT:
+		return args_offset(value, &a->at_us) == 0 ? 0 : complain("--at", value, "a time is 90, 1:30, 1h2m");
+	default:
+		return parse_channel(value, &a->channel) == 0 ? 0 : complain("--channel", value, "a number; show lists the channels");
+	}
+}
+
+/* ---- the command line ---- */
+
+static const struct command *find_command(const char *name)
+{
+	for (const struct command *c = replay_commands; c->name != NULL; c++)
+		if (strcmp(c->name, name) == 0)
+			return c;
+	return NULL;
+}
+
+static const char *from_environment(const char *name, const char *otherwise)
+{
+	const char *v = getenv(name);
+
+	return v != NULL && v[0] != '\0' ? v : otherwise;
+}
+
+static void set_defaults(struct args *a)
+{
+	memset(a, 0, sizeof(*a));
+	a->store = from_environment("BASTION_STORE", REPLAY_STORE);
+	a->identity = from_environment("BASTION_IDENTITY", NULL);
+	a->trust = from_environment("BASTION_TRUST", REPLAY_TRUST);
+	a->until = INT64_MAX;
+	a->speed = 100;
+	a->idle_us = 2000000;
+	a->channel = -1;
+}
+
+/* The long options and the letters for getopt, from the table. */
+static void make_getopt(struct option lopts[OPTIONS + 1], char letters[2 * OPTIONS + 2])
+{
+	size_t n = 0;
+
+	letters[n++] = ':';
+	for (size_t i = 0; i < OPTIONS; i++) {
+		lopts[i] = (struct option){ options[i].name, options[i].arg != NULL ? required_argument : no_argument, NULL,
+			options[i].key };
+		if (options[i].key < 256 && strchr(letters + 1, options[i].key) == NULL) {
+			letters[n++] = (char)options[i].key;
+			if (options[i].arg != NULL)
+				letters[n++] = ':';
+		}
+		letters[n] = '\0';
+	}
+	lopts[OPTIONS] = (struct option){ 0 };
+}
+
+static int take_operands(struct args *a, int argc, char **argv)
+{
+	unsigned n = (unsigned)(argc - optind);
+
+	if (n == 0 && a->help)
+		return 0;
+	if (n == 0) {
+		args_help(stderr, NULL);
+		return -1;
+	}
+	a->command = find_command(argv[optind]);
+	if (strcmp(argv[optind], "help") == 0) {
+		a->help = true;
+		a->command = n > 1 ? find_command(argv[optind + 1]) : NULL;
+		return 0;
+	}
+	if (a->command == NULL)
+		return complain("unknown command", argv[optind], "bastion-replay --help lists them");
+	if (a->help)
+		return 0;
+	n--;
+	if (n < a->command->least || n > a->command->most) {
+		fprintf(stderr, "bastion-replay: usage: bastion-replay %s %s\n", a->command->name, a->command->args);
+		return -1;
+	}
+	for (a->nids = 0; a->nids < n; a->nids++)
+		a->ids[a->nids] = argv[optind + 1 + (int)a->nids];
+	return 0;
+}
+
+int args_parse(struct args *a, int argc, char **argv)
+{
+	struct option lopts[OPTIONS + 1];
+	char letters[2 * OPTIONS + 2] = "";
+	bool used[OPTIONS] = { false };
+	int c, at = -1;
+
+	set_defaults(a);
+	make_getopt(lopts, letters);
+	opterr = 0;
+	optind = 0;
+	while ((c = getopt_long(argc, argv, letters, lopts, &at)) != -1) {
+		if (c == ':')
+			return complain("option", argv[optind - 1], "it needs a value");
+		if (c == '?')
+			return complain("unknown option", argv[optind - 1], "bastion-replay --help lists them");
+		for (size_t i = 0; i < OPTIONS; i++)
+			if (options[i].key == c)
+				used[i] = true;
+		if (set_option(a, c, optarg) != 0)
+			return -1;
+	}
+	if (take_operands(a, argc, argv) != 0)
+		return -1;
+	for (size_t i = 0; i < OPTIONS && a->command != NULL; i++)
+		if (used[i] && (options[i].commands & a->command->bit) == 0) {
+			fprintf(stderr, "bastion-replay: --%s means nothing to %s\n", options[i].name, a->command->name);
+			return -1;
+		}
+	return 0;
+}
+
+static void help_options(FILE *out, unsigned mask, bool common)
+{
+	char left[64];
+
+	for (size_t i = 0; i < OPTIONS; i++) {
+		if ((options[i].commands & mask) == 0 || (options[i].commands == B_ALL) != common)
+			continue;
+		snprintf(left, sizeof(left), "%s%c%s--%s%s%s", options[i].key < 256 ? "-" : "", options[i].key < 256 ? options[i].key : ' ',
+		    options[i].key < 256 ? ", " : "   ", options[i].name, options[i].arg != NULL ? " " : "",
+		    options[i].arg != NULL ? options[i].arg : "");
+		fprintf(out, "  %-22s %s\n", left, options[i].help);
+	}
+}
+
+void args_help(FILE *out, const struct command *c)
+{
+	if (c != NULL)
+		fprintf(out, "usage: bastion-replay %s [options] %s\n\n  %s\n\n", c->name, c->args, c->help);
+	else {
+		fprintf(out, "usage: bastion-replay COMMAND [options] [ID]\n\n");
+		for (c = replay_commands; c->name != NULL; c++)
+			fprintf(out, "  %-8s %-10s %s\n", c->name, c->args, c->help);
+		fprintf(out, "\n  An ID may be cut to what is unique in the store, or be a recording's directory.\n\n");
+		c = NULL;
+	}
+	if (c != NULL)
+		help_options(out, c->bit, false);
+	help_options(out, c != NULL ? c->bit : B_ALL, true);
+	fprintf(out, "\n%s\n", c == NULL ? "bastion-replay COMMAND --help says more; bastion-replay(1) says it all." :
+	    "Exit status: 0 done, 1 a verdict is not \"complete\", 2 wrong usage, 3 cannot be read or decrypted.");
+}

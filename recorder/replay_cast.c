@@ -1,0 +1,163 @@
+/*
+ * replay_cast.c - asciicast v2 of a channel, and JSON lines for every export.
+ *
+ * The data of the cast has gone through screen_filter.c: whoever plays it, with whatever, is as safe as with `play`.
+ */
+#include "replay.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "hex.h"
+#include "screen_filter.h"
+
+int json_line(json_t *v)
+{
+	char *text = v != NULL ? json_dumps(v, JSON_ENSURE_ASCII | JSON_COMPACT | JSON_REAL_PRECISION(16)) : NULL;
+	int r = -1;
+
+	if (text == NULL)
+		fprintf(stderr, "bastion-replay: out of memory, or a file name that is no UTF-8\n");
+	else if (puts(text) >= 0)
+		r = 0;
+	free(text);
+	json_decref(v);
+	return r;
+}
+
+json_t *json_bytes(const void *data, size_t len)
+{
+	json_t *v = json_stringn(data, len);
+	char *text;
+
+	if (v != NULL)
+		return v;
+	text = malloc(BASE64_SIZE(len));
+	if (text == NULL)
+		return NULL;
+	v = json_pack("{s:s}", "base64", base64_encode(text, data, len));
+	free(text);
+	return v;
+}
+
+struct cast {
+	const struct channel *chan;
+	struct filter filter;
+	struct plain plain;
+	char *text;		/* of the event in progress */
+	size_t len, cap;
+	bool failed;
+};
+
+static void collect(void *ctx, const char *bytes, size_t len)
+{
+	struct cast *c = ctx;
+
+	if (c->len + len > c->cap) {
+		size_t cap = 2 * (c->len + len);
+		char *v = realloc(c->text, cap);
+
+		if (v == NULL) {
+			c->failed = true;
+			return;
+		}
+		c->text = v;
+		c->cap = cap;
+	}
+	memcpy(c->text + c->len, bytes, len);
+	c->len += len;
+}
+
+/* What plain.c made of a command's output, for a terminal: a line feed alone does not go back to the first column. */
+static void collect_plain(void *ctx, const char *text, size_t len)
+{
+	if (len == 1 && text[0] == '\n')
+		collect(ctx, "\r\n", 2);
+	else
+		collect(ctx, text, len);
+}
+
+static void no_hook(void *ctx, enum filter_hook what)
+{
+	(void)ctx;
+	(void)what;
+}
+
+static int cast_line(struct cast *c, uint64_t t_us, const char *code)
+{
+	/* of what was filtered out nothing may be left */
+	if (c->failed)
+		return -1;
+	if (c->len == 0)
+		return 0;
+	return json_line(json_pack("[f, s, s%]", (double)t_us / 1e6, code, c->text, c->len));
+}
+
+static int cast_resize(struct cast *c, const struct brec_event *e)
+{
+	char size[32];
+
+	if (e->len != 4)
+		return 0;
+	c->len = 0;
+	snprintf(size, sizeof(size), "%ux%u", e->data[0] << 8 | e->data[1], e->data[2] << 8 | e->data[3]);
+	collect(c, size, strlen(size));
+	return cast_line(c, e->t_us - c->chan->open_us, "r");
+}
+
+static int cast_event(struct cast *c, const struct brec_event *e)
+{
+	char line[3 * REPLAY_TEXT_MAX];
+	uint64_t t = e->t_us - c->chan->open_us;
+
+	c->len = 0;
+	switch (e->kind) {
+	case BREC_K_OUT: case BREC_K_ERR:
+		if (c->chan->pty)
+			filter_feed(&c->filter, e->data, e->len);
+		else if (channel_is_text(c->chan))
+			plain_feed(&c->plain, e->data, e->len, collect_plain, c);
+		return cast_line(c, t, "o");
+	case BREC_K_RESIZE:
+		return cast_resize(c, e);
+	default:
+		if (!text_event(e, line, sizeof(line)))
+			return 0;
+		collect(c, line, strlen(line));
+		if (c->chan->pty)
+			return cast_line(c, t, "m");
+		collect(c, "\r\n", 2);
+		return cast_line(c, t, "o");
+	}
+}
+
+static int cast_header(const struct scan *s, const struct channel *c)
+{
+	char user[64], host[128], login[64], title[300];
+
+	snprintf(title, sizeof(title), "%s: %s@%s", meta_text(s->meta, "user", user, sizeof(user)),
+	    meta_text(s->meta, "login", login, sizeof(login)), meta_text(s->meta, "host", host, sizeof(host)));
+	return json_line(json_pack("{s:i, s:i, s:i, s:I, s:f, s:s, s:{s:s}}", "version", 2, "width", c->cols > 0 ? (int)c->cols : 80,
+	    "height", c->rows > 0 ? (int)c->rows : 24, "timestamp", (json_int_t)((s->info.wall_us + (int64_t)c->open_us) / 1000000),
+	    "duration", (double)(c->close_us - c->open_us) / 1e6, "title", title, "env", "TERM", c->term));
+}
+
+int cast_export(const struct scan *s, const struct channel *chan, const char *dir, const struct age_identities *ids)
+{
+	static const struct filter_ops ops = { .put = collect, .hook = no_hook };
+	struct cast c = { .chan = chan };
+	char err[512];
+	struct brec_reader *r = brec_reader_open(dir, ids, err, sizeof(err));
+	struct brec_item it;
+	int n = 0, bad = r == NULL || cast_header(s, chan) != 0;
+
+	filter_init(&c.filter, &ops, &c);
+	while (!bad && (n = brec_reader_next(r, &it)) == 1)
+		if (it.type == BREC_ITEM_EVENT && it.event.channel == chan->number)
+			bad = cast_event(&c, &it.event) != 0;
+	if (r == NULL || n < 0)
+		fprintf(stderr, "bastion-replay: %s\n", r == NULL ? err : brec_reader_error(r));
+	brec_reader_close(r);
+	free(c.text);
+	return bad || n < 0 ? -1 : 0;
+}

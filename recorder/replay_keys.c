@@ -1,0 +1,182 @@
+/*
+ * replay_keys.c - whose recordings are believed, and with which key they are read.
+ *
+ * The trust file, one key a line; # begins a comment:
+ *
+ *   signer NAME KEY       a bastion's recorder: state_dir/recorder/signer.pub
+ *   collector NAME KEY    a collector's receipts: its certificate file, which holds the key as well
+ *
+ * KEY is the raw Ed25519 public key in base64, or the name of a PEM file with PUBLIC KEY blocks; a relative name starts
+ * at the trust file's directory.
+ */
+#include "replay.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "escape.h"
+#include "hex.h"
+
+/* ---- the identity ---- */
+
+/* Asks on the terminal, without echo. */
+static int ask_passphrase(void *ctx, const char *path, char *out, size_t size)
+{
+	struct termios old, quiet;
+	char name[256];
+	size_t n = 0;
+	int fd = open("/dev/tty", O_RDWR | O_CLOEXEC);
+
+	(void)ctx;
+	if (fd < 0 || tcgetattr(fd, &old) != 0) {
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	esc_line(name, sizeof(name), path, strlen(path));
+	dprintf(fd, "Passphrase of %s: ", name);
+	quiet = old;
+	quiet.c_lflag &= ~(tcflag_t)ECHO;
+	tcsetattr(fd, TCSAFLUSH, &quiet);
+	while (n + 1 < size && read(fd, out + n, 1) == 1 && out[n] != '\n')
+		n++;
+	out[n] = '\0';
+	tcsetattr(fd, TCSAFLUSH, &old);
+	dprintf(fd, "\n");
+	close(fd);
+	return n > 0 ? 0 : -1;
+}
+
+int keys_identity(struct age_identities *ids, const struct args *a, bool needed)
+{
+	char err[512];
+
+	memset(ids, 0, sizeof(*ids));
+	if (a->identity == NULL) {
+		if (!needed)
+			return 0;
+		fprintf(stderr, "bastion-replay: reading a recording needs the auditor's age identity: --identity FILE or "
+		    "$BASTION_IDENTITY\n");
+		return -1;
+	}
+	if (age_identities_load(ids, a->identity, ask_passphrase, NULL, err, sizeof(err)) == 0)
+		return 0;
+	fprintf(stderr, "bastion-replay: %s\n", err);
+	age_identities_finish(ids);
+	return -1;
+}
+
+/* ---- trust ---- */
+
+static int add_key(struct trust *t, bool signer, const char *name, const uint8_t key[KEY_LEN])
+{
+	size_t *n = signer ? &t->nsigners : &t->ncollectors;
+
+	if (*n == TRUST_KEYS_MAX)
+		return -1;
+	memcpy(signer ? t->signers[*n] : t->collectors[*n], key, KEY_LEN);
+	snprintf(signer ? t->signer_names[*n] : t->collector_names[*n], sizeof(t->signer_names[0]), "%s", name);
+	(*n)++;
+	return 0;
+}
+
+static int add_file(struct trust *t, bool signer, const char *name, const char *file, const char *dir, char *err, size_t errsize)
+{
+	uint8_t keys[TRUST_KEYS_MAX][KEY_LEN];
+	char path[REPLAY_PATH_MAX], text[512];
+	int n;
+
+	snprintf(path, sizeof(path), "%s%s%s", file[0] == '/' ? "" : dir, file[0] == '/' ? "" : "/", file);
+	n = public_keys_load(path, keys, TRUST_KEYS_MAX);
+	if (n < 0) {
+		esc_quoted(text, sizeof(text), file, strlen(file));
+		snprintf(err, errsize, "%s is neither an Ed25519 key in base64 nor a file with PUBLIC KEY blocks (%s)", text,
+		    strerror(errno));
+		return -1;
+	}
+	for (int i = 0; i < n; i++)
+		if (add_key(t, signer, name, keys[i]) != 0) {
+			snprintf(err, errsize, "more than %d keys of a kind", TRUST_KEYS_MAX);
+			return -1;
+		}
+	return 0;
+}
+
+int trust_line(struct trust *t, const char *line, const char *dir, char *err, size_t errsize)
+{
+	char copy[1024], *save, *kind, *name, *value;
+	uint8_t key[KEY_LEN];
+
+	if (snprintf(copy, sizeof(copy), "%s", line) >= (int)sizeof(copy)) {
+		snprintf(err, errsize, "the line is too long");
+		return -1;
+	}
+	kind = strtok_r(copy, " \t\r\n", &save);
+	if (kind == NULL || kind[0] == '#')
+		return 0;
+	name = strtok_r(NULL, " \t\r\n", &save);
+	value = strtok_r(NULL, " \t\r\n", &save);
+	if ((strcmp(kind, "signer") != 0 && strcmp(kind, "collector") != 0) || value == NULL ||
+	    strtok_r(NULL, " \t\r\n", &save) != NULL) {
+		snprintf(err, errsize, "a line is `signer NAME KEY` or `collector NAME KEY`");
+		return -1;
+	}
+	if (base64_decode(key, sizeof(key), value, strlen(value)) != KEY_LEN)
+		return add_file(t, kind[0] == 's', name, value, dir, err, errsize);
+	if (add_key(t, kind[0] == 's', name, key) == 0)
+		return 0;
+	snprintf(err, errsize, "more than %d keys of a kind", TRUST_KEYS_MAX);
+	return -1;
+}
+
+int keys_trust(struct trust *t, const struct args *a)
+{
+	char line[1024], dir[REPLAY_PATH_MAX], err[1024], name[512];
+	FILE *f = fopen(a->trust, "re");
+	int r = 0;
+
+	memset(t, 0, sizeof(*t));
+	esc_quoted(name, sizeof(name), a->trust, strlen(a->trust));
+	if (f == NULL) {
+		fprintf(stderr, "bastion-replay: trust file %s: %s; --trust FILE names the keys of bastions and collectors to "
+		    "believe, see bastion-replay(1)\n", name, strerror(errno));
+		return -1;
+	}
+	const char *slash = strrchr(a->trust, '/');
+	snprintf(dir, sizeof(dir), "%.*s", slash == NULL ? 1 : (int)(slash - a->trust) + 1, slash == NULL ? "." : a->trust);
+	for (int n = 1; r == 0 && fgets(line, sizeof(line), f) != NULL; n++)
+		if (trust_line(t, line, dir, err, sizeof(err)) != 0) {
+			fprintf(stderr, "bastion-replay: %s:%d: %s\n", name, n, err);
+			r = -1;
+		}
+	if (r == 0 && ferror(f)) {
+		fprintf(stderr, "bastion-replay: %s: %s\n", name, strerror(errno));
+		r = -1;
+	}
+	if (r == 0 && t->nsigners == 0) {
+		fprintf(stderr, "bastion-replay: %s names no signer: no recording could be believed\n", name);
+		r = -1;
+	}
+	fclose(f);
+	return r;
+}
+
+struct brec_trust trust_view(const struct trust *t)
+{
+	return (struct brec_trust){ .signers = t->signers, .nsigners = t->nsigners, .collectors = t->collectors,
+		.ncollectors = t->ncollectors };
+}
+
+const char *trust_signer(const struct trust *t, const uint8_t id[HASH_LEN])
+{
+	uint8_t have[HASH_LEN];
+
+	for (size_t i = 0; i < t->nsigners; i++)
+		if (key_id(have, t->signers[i]) == 0 && memcmp(have, id, HASH_LEN) == 0)
+			return t->signer_names[i];
+	return NULL;
+}

@@ -1,0 +1,31 @@
+/*
+ * replay_main.c - bastion-replay's main function.
+ */
+#include "replay.h"
+
+#include <errno.h>
+#include <locale.h>
+#include <signal.h>
+#include <string.h>
+
+int main(int argc, char **argv)
+{
+	struct args a;
+	int status;
+
+	/* for the character set of the terminal alone: everything that is printed is spelt in C */
+	setlocale(LC_CTYPE, "");
+	signal(SIGPIPE, SIG_IGN);
+	if (args_parse(&a, argc, argv) != 0)
+		return EXIT_USAGE;
+	if (a.help) {
+		args_help(stdout, a.command);
+		return EXIT_OK;
+	}
+	status = a.command->run(&a);
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		fprintf(stderr, "bastion-replay: standard output: %s\n", strerror(errno));
+		return EXIT_UNREADABLE;
+	}
+	return status;
+}

@@ -1,0 +1,201 @@
+/*
+ * replay_store.c - finds recordings: STORE/recordings/YYYY-MM-DD/<id>/, as the collector writes them.
+ */
+#include "replay.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "escape.h"
+#include "hex.h"
+
+static int complain(const char *path, const char *what)
+{
+	char text[512];
+
+	esc_quoted(text, sizeof(text), path, strlen(path));
+	fprintf(stderr, "bastion-replay: %s: %s\n", text, what);
+	return -1;
+}
+
+void recording_finish(struct recording *r)
+{
+	free(r->dir);
+	r->dir = NULL;
+}
+
+void recordings_finish(struct recordings *r)
+{
+	for (size_t i = 0; i < r->n; i++)
+		recording_finish(&r->v[i]);
+	free(r->v);
+	memset(r, 0, sizeof(*r));
+}
+
+static bool is_id(const char *name)
+{
+	uint8_t id[BREC_ID_LEN];
+
+	return hex_decode(id, sizeof(id), name) == 0;
+}
+
+static int add(struct recordings *out, const char *dir, const char *name)
+{
+	struct recording *r;
+
+	if (out->n == REPLAY_RECORDINGS_MAX) {
+		errno = EOVERFLOW;
+		return -1;
+	}
+	if (out->n == out->cap) {
+		size_t cap = out->cap == 0 ? 64 : 2 * out->cap;
+		struct recording *v = reallocarray(out->v, cap, sizeof(*v));
+
+		if (v == NULL)
+			return -1;
+		out->v = v;
+		out->cap = cap;
+	}
+	r = &out->v[out->n];
+	if (asprintf(&r->dir, "%s/%s", dir, name) < 0)
+		return -1;
+	memcpy(r->id, name, sizeof(r->id)); /* is_id(): exactly so long */
+	out->n++;
+	return 0;
+}
+
+/* Recordings that lie in `dir`, and, one level deeper, those of its days. A name that is neither is passed over. */
+static int scan_dir(struct recordings *out, const char *dir, int depth)
+{
+	struct dirent *e;
+	DIR *d = opendir(dir);
+	int r = 0;
+
+	if (d == NULL)
+		return -1;
+	while (r == 0 && (errno = 0, e = readdir(d)) != NULL) {
+		char path[REPLAY_PATH_MAX];
+
+		if (e->d_name[0] == '.')
+			continue;
+		if (is_id(e->d_name)) {
+			r = add(out, dir, e->d_name);
+			continue;
+		}
+		if (depth == 0 || snprintf(path, sizeof(path), "%s/%s", dir, e->d_name) >= (int)sizeof(path))
+			continue;
+		if (scan_dir(out, path, depth - 1) != 0 && errno != ENOTDIR)
+			r = -1;
+	}
+	if (errno != 0)
+		r = -1;
+	int saved = errno;
+	closedir(d);
+	errno = saved;
+	return r;
+}
+
+/* The day's directory comes before the id in the path, so this is the order of days. */
+static int by_path(const void *a, const void *b)
+{
+	return strcmp(((const struct recording *)a)->dir, ((const struct recording *)b)->dir);
+}
+
+int store_scan(struct recordings *out, const char *store)
+{
+	char path[REPLAY_PATH_MAX];
+	struct stat st;
+
+	memset(out, 0, sizeof(*out));
+	if (snprintf(path, sizeof(path), "%s/recordings", store) >= (int)sizeof(path))
+		return complain(store, "the name is too long");
+	if (stat(path, &st) != 0)
+		snprintf(path, sizeof(path), "%s", store);
+	if (scan_dir(out, path, 1) != 0) {
+		complain(path, errno == EOVERFLOW ? "too many recordings for one store" : strerror(errno));
+		if (errno == ENOENT)
+			fprintf(stderr, "bastion-replay: name the collector's directory, or a copy of it, with --store\n");
+		recordings_finish(out);
+		return -1;
+	}
+	if (out->n > 0)
+		qsort(out->v, out->n, sizeof(*out->v), by_path);
+	return 0;
+}
+
+/* A directory that was named by its path. */
+static int find_path(struct recording *out, const char *name)
+{
+	size_t len = strlen(name);
+	const char *base;
+
+	while (len > 1 && name[len - 1] == '/')
+		len--;
+	out->dir = strndup(name, len);
+	if (out->dir == NULL)
+		return complain(name, strerror(errno));
+	base = strrchr(out->dir, '/');
+	base = base != NULL ? base + 1 : out->dir;
+	if (is_id(base))
+		memcpy(out->id, base, sizeof(out->id));
+	else
+		strcpy(out->id, "?");
+	return 0;
+}
+
+static int pick(struct recording *out, struct recordings *all, const char *name)
+{
+	size_t len = strlen(name), found = 0, at = 0;
+
+	for (size_t i = 0; i < all->n; i++)
+		if (strncasecmp(all->v[i].id, name, len) == 0) {
+			at = i;
+			found++;
+		}
+	if (found == 0)
+		return complain(name, "no recording of the store has an ID that begins so; bastion-replay list shows them");
+	if (found > 1)
+		return complain(name, "more than one ID begins so; write more of it");
+	*out = all->v[at];
+	all->v[at].dir = NULL;
+	return 0;
+}
+
+int store_find(struct recording *out, const char *store, const char *name)
+{
+	struct recordings all;
+	struct stat st;
+	int r;
+
+	memset(out, 0, sizeof(*out));
+	if (strchr(name, '/') != NULL || (stat(name, &st) == 0 && S_ISDIR(st.st_mode)))
+		return stat(name, &st) == 0 ? find_path(out, name) : complain(name, strerror(errno));
+	if (name[0] == '\0' || name[strspn(name, "0123456789abcdefABCDEF")] != '\0')
+		return complain(name, "an ID is made of hexadecimal digits; bastion-replay list shows them");
+	if (store_scan(&all, store) != 0)
+		return -1;
+	r = pick(out, &all, name);
+	recordings_finish(&all);
+	return r;
+}
+
+uint64_t recording_size(const struct recording *r)
+{
+	struct dirent *e;
+	uint64_t sum = 0;
+	struct stat st;
+	DIR *d = opendir(r->dir);
+
+	if (d == NULL)
+		return 0;
+	while ((e = readdir(d)) != NULL)
+		if (fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+			sum += (uint64_t)st.st_size;
+	closedir(d);
+	return sum;
+}

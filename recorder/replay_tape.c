@@ -1,0 +1,173 @@
+/*
+ * replay_tape.c - what the player plays: the events of one channel, in memory, so that it can go back.
+ */
+#include "replay_player.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct loader {
+	struct tape *tape;
+	const struct channel *chan;
+	struct plain plain;
+	bool failed;
+};
+
+static void add_data(void *ctx, const char *bytes, size_t len)
+{
+	struct loader *l = ctx;
+	struct tape *t = l->tape;
+
+	if (t->len + len > t->size) {
+		size_t size = t->size == 0 ? 65536 : 2 * t->size;
+
+		while (size < t->len + len)
+			size *= 2;
+		char *v = size > 2 * (size_t)TAPE_BYTES_MAX ? NULL : realloc(t->data, size);
+		if (v == NULL) {
+			l->failed = true;
+			return;
+		}
+		t->data = v;
+		t->size = size;
+	}
+	memcpy(t->data + t->len, bytes, len);
+	t->len += len;
+}
+
+/* Output of a command, for a screen: a line feed alone does not go back to the first column. */
+static void add_plain(void *ctx, const char *text, size_t len)
+{
+	if (len == 1 && text[0] == '\n')
+		add_data(ctx, "\r\n", 2);
+	else
+		add_data(ctx, text, len);
+}
+
+/* An event of the data from `off` on. */
+static void add_event(struct loader *l, uint64_t t_us, char kind, size_t off)
+{
+	struct tape *t = l->tape;
+
+	if (t->n == t->cap) {
+		size_t cap = t->cap == 0 ? 1024 : 2 * t->cap;
+		struct tape_event *v = reallocarray(t->v, cap, sizeof(*v));
+
+		if (v == NULL) {
+			l->failed = true;
+			return;
+		}
+		t->v = v;
+		t->cap = cap;
+	}
+	t->v[t->n++] = (struct tape_event){ .t_us = t_us, .kind = kind, .off = off, .len = (uint32_t)(t->len - off) };
+	t->end_us = t_us;
+}
+
+static void load_line(struct loader *l, const struct brec_event *e, uint64_t t)
+{
+	char line[3 * REPLAY_TEXT_MAX];
+	size_t off = l->tape->len;
+
+	if (!text_event(e, line, sizeof(line)))
+		return;
+	if (l->chan->pty) {
+		add_data(l, line, strlen(line));
+		add_event(l, t, 'n', off);
+		return;
+	}
+	/* among a command's output it is told apart by its looks: no output can have any */
+	plain_end(&l->plain, add_plain, l);
+	add_data(l, "\033[1m", 4);
+	add_data(l, line, strlen(line));
+	add_data(l, "\033[m\r\n", 5);
+	add_event(l, t, 'n', off);
+}
+
+static void load_event(struct loader *l, const struct brec_event *e)
+{
+	uint64_t t = e->t_us > l->chan->open_us ? e->t_us - l->chan->open_us : 0;
+	size_t off = l->tape->len;
+
+	switch (e->kind) {
+	case BREC_K_OUT: case BREC_K_ERR:
+		if (l->chan->pty)
+			add_data(l, (const char *)e->data, e->len);
+		else if (channel_is_text(l->chan))
+			plain_feed(&l->plain, e->data, e->len, add_plain, l);
+		if (l->tape->len > off)
+			add_event(l, t, 'o', off);
+		break;
+	case BREC_K_IN:
+		if (memchr(e->data, '\r', e->len) != NULL || memchr(e->data, '\n', e->len) != NULL)
+			add_event(l, t, 'k', off);
+		break;
+	case BREC_K_RESIZE:
+		if (e->len != 4)
+			break;
+		add_data(l, (const char *)e->data, 4);
+		add_event(l, t, 'r', off);
+		break;
+	default:
+		load_line(l, e, t);
+		break;
+	}
+}
+
+/* Notes of the whole connection belong to each of its channels, while that is open. */
+static bool is_ours(const struct channel *c, const struct brec_event *e)
+{
+	return e->channel == c->number || (e->kind == BREC_K_NOTE && e->t_us >= c->open_us && (!c->closed || e->t_us <= c->close_us));
+}
+
+static const char *load_items(struct loader *l, struct brec_reader *r)
+{
+	struct tape *t = l->tape;
+	struct brec_item it;
+	int n;
+
+	while ((n = brec_reader_next(r, &it)) == 1) {
+		if (it.type != BREC_ITEM_EVENT || !is_ours(l->chan, &it.event))
+			continue;
+		if (t->n >= TAPE_EVENTS_MAX || t->len >= TAPE_BYTES_MAX) {
+			t->cut = true;
+			return "only its beginning fits into memory: export --text has all";
+		}
+		load_event(l, &it.event);
+		if (l->failed)
+			return "out of memory";
+	}
+	if (n < 0)
+		return brec_reader_error(r);
+	return brec_reader_info(r)->closed ? "" : "the recording has no end yet, or was abandoned";
+}
+
+int tape_load(struct tape *t, const struct channel *c, const char *dir, const struct age_identities *ids)
+{
+	struct loader l = { .tape = t, .chan = c };
+	struct brec_reader *r;
+
+	memset(t, 0, sizeof(*t));
+	r = brec_reader_open(dir, ids, t->note, sizeof(t->note));
+	if (r == NULL)
+		return -1;
+	snprintf(t->note, sizeof(t->note), "%s", load_items(&l, r));
+	brec_reader_close(r);
+	if (l.failed)
+		tape_finish(t);
+	return l.failed ? -1 : 0;
+}
+
+void tape_finish(struct tape *t)
+{
+	free(t->v);
+	free(t->data);
+	t->v = NULL;
+	t->data = NULL;
+	t->n = t->cap = t->len = t->size = 0;
+}
+
+bool tape_is_marker(const struct tape_event *e)
+{
+	return e->kind == 'n' || e->kind == 'k';
+}

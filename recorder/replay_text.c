@@ -1,0 +1,240 @@
+/*
+ * replay_text.c - events of a recording as lines that a person reads. Everything that leaves here is escaped.
+ */
+#include "replay.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "escape.h"
+
+/* ---- numbers ---- */
+
+char *text_time(char *out, size_t size, int64_t wall_us)
+{
+	time_t t = (time_t)(wall_us / 1000000);
+	struct tm tm;
+
+	if (gmtime_r(&t, &tm) == NULL || strftime(out, size, "%Y-%m-%d %H:%M:%S", &tm) == 0)
+		snprintf(out, size, "?");
+	return out;
+}
+
+char *text_span(char *out, size_t size, uint64_t us)
+{
+	unsigned long long s = us / 1000000;
+
+	if (s < 3600)
+		snprintf(out, size, "%llu:%02llu", s / 60, s % 60);
+	else
+		snprintf(out, size, "%llu:%02llu:%02llu", s / 3600, s / 60 % 60, s % 60);
+	return out;
+}
+
+char *text_size(char *out, size_t size, uint64_t bytes)
+{
+	static const char units[] = "KMGTP";
+	double v = (double)bytes;
+	int u = -1;
+
+	if (bytes < 1024) {
+		snprintf(out, size, "%u", (unsigned)bytes);
+		return out;
+	}
+	while (v >= 1024 && u < 4) {
+		v /= 1024;
+		u++;
+	}
+	snprintf(out, size, v < 10 ? "%.1f%c" : "%.0f%c", v, units[u]);
+	return out;
+}
+
+/* ---- events ---- */
+
+static void file_line(const json_t *j, char *out, size_t size)
+{
+	char op[64], path[REPLAY_TEXT_MAX], to[REPLAY_TEXT_MAX], bytes[32], sha[80], why[128];
+
+	meta_text(j, "op", op, sizeof(op));
+	meta_text(j, "path", path, sizeof(path));
+	meta_text(j, "to", to, sizeof(to));
+	meta_text(j, "size", bytes, sizeof(bytes));
+	meta_text(j, "sha256", sha, sizeof(sha));
+	meta_text(j, "why", why, sizeof(why));
+	snprintf(out, size, "[file] %s %s%s%s%s%s%s%s%s%s%s", op, path, to[0] ? " -> " : "", to, bytes[0] ? ", " : "", bytes,
+	    bytes[0] ? " bytes" : "", sha[0] ? ", sha256 " : "", sha, why[0] ? ": " : "", why);
+	if (json_is_false(json_object_get(j, "whole")))
+		snprintf(out + strlen(out), size - strlen(out), ", not whole");
+}
+
+static void open_line(const json_t *j, char *out, size_t size)
+{
+	char cap[32], command[REPLAY_TEXT_MAX], term[64];
+
+	meta_text(j, "capability", cap, sizeof(cap));
+	meta_text(j, "command", command, sizeof(command));
+	meta_text(j, "term", term, sizeof(term));
+	if (command[0] != '\0' && strcmp(command, cap) != 0)
+		snprintf(out, size, "[%s] %s", cap, command);
+	else
+		snprintf(out, size, "[%s]", cap);
+	if (json_is_true(json_object_get(j, "pty")))
+		snprintf(out + strlen(out), size - strlen(out), " (terminal %s, %lldx%lld)", term,
+		    (long long)json_integer_value(json_object_get(j, "cols")),
+		    (long long)json_integer_value(json_object_get(j, "rows")));
+}
+
+static void digest_line(const json_t *j, char *out, size_t size)
+{
+	char dir[16], bytes[32], sha[80];
+
+	snprintf(out, size, "[%s] %s bytes, sha256 %s", meta_text(j, "dir", dir, sizeof(dir)),
+	    meta_text(j, "bytes", bytes, sizeof(bytes)), meta_text(j, "sha256", sha, sizeof(sha)));
+}
+
+static void gap_line(const json_t *j, char *out, size_t size)
+{
+	char dir[16], from[32];
+
+	snprintf(out, size, "[gap] %s: after byte %s the content was counted and hashed, not kept",
+	    meta_text(j, "dir", dir, sizeof(dir)), meta_text(j, "from", from, sizeof(from)));
+}
+
+static bool json_event(const struct brec_event *e, char *out, size_t size)
+{
+	json_t *j = json_loadb((const char *)e->data, e->len, JSON_ALLOW_NUL, NULL);
+	bool said = true;
+
+	if (j == NULL) {
+		snprintf(out, size, "[malformed event '%c']", e->kind);
+		return true;
+	}
+	if (e->kind == BREC_K_FILE)
+		file_line(j, out, size);
+	else if (e->kind == BREC_K_OPEN)
+		open_line(j, out, size);
+	else if (e->kind == BREC_K_GAP)
+		gap_line(j, out, size);
+	else if (json_is_true(json_object_get(j, "final")) && json_integer_value(json_object_get(j, "bytes")) > 0)
+		digest_line(j, out, size);
+	else
+		said = false;
+	json_decref(j);
+	return said;
+}
+
+static bool tagged(const char *tag, const uint8_t *data, size_t len, char *out, size_t size)
+{
+	size_t n = (size_t)snprintf(out, size, "[%s] ", tag);
+
+	esc_line(out + n, size - n, data, len);
+	return true;
+}
+
+bool text_event(const struct brec_event *e, char *out, size_t size)
+{
+	switch (e->kind) {
+	case BREC_K_OPEN: case BREC_K_FILE: case BREC_K_GAP: case BREC_K_DIGEST:
+		return json_event(e, out, size);
+	case BREC_K_NOTE:
+		return tagged("bastion", e->data, e->len, out, size);
+	case BREC_K_SIGNAL:
+		return tagged("signal", e->data, e->len, out, size);
+	case BREC_K_EXIT_SIGNAL:
+		return tagged("ended by signal", e->data + (e->len > 0), e->len - (e->len > 0), out, size);
+	case BREC_K_EXIT:
+		if (e->len != 4)
+			return false;
+		snprintf(out, size, "[exit status %u]", (unsigned)e->data[0] << 24 | (unsigned)e->data[1] << 16 |
+		    (unsigned)e->data[2] << 8 | e->data[3]);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* ---- bytes ---- */
+
+bool channel_is_text(const struct channel *c)
+{
+	return strcmp(c->capability, "sftp") != 0 && strcmp(c->capability, "scp") != 0;
+}
+
+/* Length of the beginning of a code point at the end of data, that more bytes could complete; at most 3. */
+static size_t cut_tail(const uint8_t *data, size_t len)
+{
+	for (size_t n = 1; n <= 3 && n <= len; n++) {
+		uint8_t c = data[len - n];
+
+		if ((c & 0xc0) == 0x80)
+			continue;
+		return c >= 0xc2 && c < 0xf5 && n < (c < 0xe0 ? 2U : c < 0xf0 ? 3U : 4U) ? n : 0;
+	}
+	return 0;
+}
+
+static void put_escaped(const uint8_t *data, size_t len, plain_put_fn *put, void *ctx)
+{
+	char out[4 * 1024 + 7];
+
+	while (len > 0) {
+		size_t part = len > 1024 ? 1024 - cut_tail(data, 1024) : len;
+		size_t n = esc_line(out, sizeof(out), data, part);
+
+		put(ctx, out, n);
+		data += part;
+		len -= part;
+	}
+}
+
+static void feed_whole(struct plain *p, const uint8_t *data, size_t len, plain_put_fn *put, void *ctx)
+{
+	size_t from = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		bool was_cr = p->cr;
+
+		p->cr = false;
+		if (was_cr && data[i] != '\n')
+			put(ctx, "\\r", 2);
+		if (data[i] != '\n' && data[i] != '\t' && data[i] != '\r')
+			continue;
+		put_escaped(data + from, i - from, put, ctx);
+		from = i + 1;
+		if (data[i] == '\r')
+			p->cr = true;
+		else
+			put(ctx, data[i] == '\n' ? "\n" : "\t", 1);
+	}
+	put_escaped(data + from, len - from, put, ctx);
+}
+
+void plain_feed(struct plain *p, const uint8_t *data, size_t len, plain_put_fn *put, void *ctx)
+{
+	/* a code point that the last event began: add bytes until it is whole, or is none */
+	while (p->nheld > 0 && len > 0) {
+		if ((*data & 0xc0) == 0x80) {
+			p->held[p->nheld++] = *data++;
+			len--;
+		}
+		if (len > 0 && (*data & 0xc0) == 0x80 && cut_tail(p->held, p->nheld) == p->nheld)
+			continue;
+		if (cut_tail(p->held, p->nheld) == p->nheld && len == 0)
+			return;
+		feed_whole(p, p->held, p->nheld, put, ctx);
+		p->nheld = 0;
+	}
+	size_t tail = cut_tail(data, len);
+	feed_whole(p, data, len - tail, put, ctx);
+	memcpy(p->held, data + len - tail, tail);
+	p->nheld = tail;
+}
+
+void plain_end(struct plain *p, plain_put_fn *put, void *ctx)
+{
+	feed_whole(p, p->held, p->nheld, put, ctx);
+	p->nheld = 0;
+	if (p->cr)
+		put(ctx, "\\r", 2);
+	p->cr = false;
+}

@@ -1,0 +1,231 @@
+/*
+ * replay_tty.c - the auditor's terminal. However the program ends, but for SIGKILL, the terminal is as it was before.
+ */
+#include "replay_player.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+static const int crashes[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT };
+#define CRASHES (sizeof(crashes) / sizeof(crashes[0]))
+
+/* For the handler of a crash alone: it may use nothing else. */
+static struct tty *crash_tty;
+
+static void on_crash(int sig)
+{
+	struct tty *t = crash_tty;
+
+	if (t != NULL && t->raw) {
+		ssize_t n = write(t->out, VIEW_LEAVE, sizeof(VIEW_LEAVE) - 1);
+
+		(void)n;
+		tcsetattr(t->in, TCSANOW, &t->saved);
+	}
+	/* the handler was reset when it was called: this time it ends the process */
+	raise(sig);
+}
+
+static void watch_crashes(bool on)
+{
+	struct sigaction sa = { .sa_handler = on ? on_crash : SIG_DFL, .sa_flags = (int)SA_RESETHAND };
+
+	for (size_t i = 0; i < CRASHES; i++)
+		sigaction(crashes[i], &sa, NULL);
+}
+
+static void signal_set(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGWINCH);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGHUP);
+	sigaddset(set, SIGQUIT);
+	sigaddset(set, SIGTSTP);
+}
+
+/* Standard output is the terminal; keys come from standard input, or from the terminal if that is something else. */
+static int open_ends(struct tty *t)
+{
+	sigset_t set;
+
+	t->out = STDOUT_FILENO;
+	t->in = isatty(STDIN_FILENO) ? STDIN_FILENO : open("/dev/tty", O_RDWR | O_CLOEXEC);
+	if (t->in < 0)
+		return -1;
+	signal_set(&set);
+	t->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	return t->signals < 0 ? -1 : 0;
+}
+
+static int go_raw(struct tty *t)
+{
+	struct termios raw = t->saved;
+	sigset_t set;
+
+	cfmakeraw(&raw);
+	signal_set(&set);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) != 0 || tcsetattr(t->in, TCSAFLUSH, &raw) != 0)
+		return -1;
+	t->raw = true;
+	crash_tty = t;
+	watch_crashes(true);
+	return tty_write(t, VIEW_ENTER, sizeof(VIEW_ENTER) - 1);
+}
+
+static void go_back(struct tty *t)
+{
+	sigset_t set;
+
+	if (!t->raw)
+		return;
+	tty_write(t, VIEW_LEAVE, sizeof(VIEW_LEAVE) - 1);
+	tcsetattr(t->in, TCSAFLUSH, &t->saved);
+	t->raw = false;
+	watch_crashes(false);
+	signal_set(&set);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+int tty_enter(struct tty *t)
+{
+	memset(t, 0, sizeof(*t));
+	t->signals = -1;
+	if (open_ends(t) != 0 || tcgetattr(t->in, &t->saved) != 0 || go_raw(t) != 0) {
+		int saved = errno;
+
+		tty_leave(t);
+		errno = saved;
+		return -1;
+	}
+	return 0;
+}
+
+void tty_leave(struct tty *t)
+{
+	go_back(t);
+	crash_tty = NULL;
+	if (t->signals >= 0)
+		close(t->signals);
+	if (t->in > STDERR_FILENO)
+		close(t->in);
+	t->signals = -1;
+}
+
+void tty_stop(struct tty *t)
+{
+	go_back(t);
+	raise(SIGSTOP);
+	go_raw(t);
+}
+
+void tty_size(const struct tty *t, unsigned *cols, unsigned *rows)
+{
+	struct winsize ws;
+
+	*cols = 80;
+	*rows = 24;
+	if (ioctl(t->out, TIOCGWINSZ, &ws) == 0 && ws.ws_col > 0 && ws.ws_row > 0) {
+		*cols = ws.ws_col;
+		*rows = ws.ws_row;
+	}
+}
+
+int tty_write(struct tty *t, const void *data, size_t len)
+{
+	const char *p = data;
+
+	while (len > 0) {
+		ssize_t n = write(t->out, p, len);
+
+		if (n < 0 && errno == EAGAIN) {
+			struct pollfd pfd = { .fd = t->out, .events = POLLOUT };
+
+			poll(&pfd, 1, -1);
+			continue;
+		}
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return -1;
+		p += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+/* ---- keys ---- */
+
+static int read_byte(struct tty *t, int timeout_ms)
+{
+	struct pollfd pfd = { .fd = t->in, .events = POLLIN };
+	unsigned char c;
+
+	if (poll(&pfd, 1, timeout_ms) <= 0)
+		return -1;
+	return read(t->in, &c, 1) == 1 ? c : -1;
+}
+
+/* After ESC: what follows within a moment is a key's sequence, otherwise it was the key itself. */
+static int read_escape(struct tty *t)
+{
+	static const struct { char final; enum key key; } names[] = {
+		{ 'A', KEY_UP }, { 'B', KEY_DOWN }, { 'C', KEY_RIGHT }, { 'D', KEY_LEFT }, { 'H', KEY_HOME }, { 'F', KEY_END },
+	};
+	int c = read_byte(t, 50), first;
+
+	if (c < 0)
+		return KEY_ESC;
+	if (c != '[' && c != 'O')
+		return KEY_OTHER;
+	first = c = read_byte(t, 50);
+	for (int i = 0; i < 16 && c >= 0x20 && c < 0x40; i++)
+		c = read_byte(t, 50);
+	if (c == '~')
+		return first == '1' || first == '7' ? KEY_HOME : first == '4' || first == '8' ? KEY_END : KEY_OTHER;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (names[i].final == c)
+			return names[i].key;
+	return KEY_OTHER;
+}
+
+static int read_signal(struct tty *t)
+{
+	struct signalfd_siginfo si;
+
+	if (read(t->signals, &si, sizeof(si)) != (ssize_t)sizeof(si))
+		return KEY_NONE;
+	if (si.ssi_signo == SIGWINCH)
+		return KEY_RESIZE;
+	if (si.ssi_signo == SIGTSTP)
+		return KEY_STOP;
+	t->status = (int)si.ssi_signo;
+	return KEY_QUIT;
+}
+
+int tty_key(struct tty *t, uint64_t timeout_us)
+{
+	struct pollfd pfd[2] = { { .fd = t->in, .events = POLLIN }, { .fd = t->signals, .events = POLLIN } };
+	struct timespec ts = { .tv_sec = (time_t)(timeout_us / 1000000), .tv_nsec = (long)(timeout_us % 1000000) * 1000 };
+	unsigned char c;
+
+	if (ppoll(pfd, 2, timeout_us == PCLOCK_NEVER ? NULL : &ts, NULL) <= 0)
+		return KEY_NONE;
+	if (pfd[1].revents != 0)
+		return read_signal(t);
+	ssize_t n = read(t->in, &c, 1);
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return KEY_NONE;
+	if (n != 1)
+		return KEY_QUIT;
+	if (c == 0x1b)
+		return read_escape(t);
+	return c == 0x1a ? KEY_STOP : c == 3 ? KEY_QUIT : c == 0 ? KEY_OTHER : c;
+}
