@@ -84,13 +84,19 @@ static void warm_up(struct recorder *rc)
 		SSL_free(SSL_new(rc->ships[i].tls));
 }
 
+static void complain(void *arg, const char *line)
+{
+	(void)arg;
+	log_error("%s", line);
+}
+
 /*
  * New certificates of the collectors, for a change of keys without a gap. The set of collectors, their addresses and the recorder's own keys
  * need a start. A collector that was barred gets another chance.
  */
 static void reload(struct recorder *rc, int fd)
 {
-	struct config *conf = config_load_fd(fd, "reload", NULL, NULL);
+	struct config *conf = config_load_fd(fd, "reload", complain, NULL);
 
 	if (conf == NULL) {
 		log_error("reload: the configuration was not understood; nothing is changed");

@@ -31,6 +31,7 @@
 #define REC_KEEP_BYTES (1U << 20)		/* of a recording, committed but missing at a slow collector */
 #define REC_KEEP_TOTAL (256U << 20)
 #define REC_TURN_MESSAGES 64			/* messages of one session before the others get their turn */
+#define REC_END_TURNS 16				/* so many such turns are read from each link at the end */
 #define SHIP_OUTPUT_BYTES (2U << 20)		/* handed to TLS and not sent yet */
 #define SHIP_RETRY_MS 100			/* first pause before a reconnection; doubles up to */
 #define SHIP_RETRY_MAX_MS 3000

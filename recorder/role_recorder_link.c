@@ -307,6 +307,10 @@ void link_end_all(struct recorder *rc)
 {
 	struct link *l;
 
-	while ((l = LIST_FIRST(&rc->links)) != NULL)
+	while ((l = LIST_FIRST(&rc->links)) != NULL) {
+		/* what the session had said before it was told to end counts */
+		for (int i = 0; i < REC_END_TURNS && !l->over; i++)
+			on_readable(-1, 0, l);
 		link_destroy(l);
+	}
 }

@@ -147,7 +147,8 @@ SSL_CTX *tls_context(bool server, const char *cert_file, const char *key_file, c
 	/* no resumption: each connection proves both keys, and no ticket is a secret to keep */
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_num_tickets(ctx, 0);
-	SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
+	SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
+	    SSL_OP_IGNORE_UNEXPECTED_EOF); /* messages have lengths, and what was not acknowledged is sent again */
 	return ctx;
 bad:
 	SSL_CTX_free(ctx);
