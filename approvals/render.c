@@ -69,6 +69,28 @@ static bool get_seconds(const json_t *v, int64_t *seconds)
 	return json_is_integer(v) && *seconds >= 0 && *seconds <= 253402300799; /* 9999-12-31 */
 }
 
+static void value_text(struct buf *b, const json_t *v, enum col_kind kind);
+
+/* {"host":"web1","for":7200,"ticket":""} as host=web1 for=7200 */
+static void detail_text(struct buf *b, const char *text)
+{
+	json_t *detail = json_loads(text, 0, NULL), *v;
+	const char *key;
+
+	if (!json_is_object(detail))
+		put(b, text);
+	json_object_foreach(detail, key, v) {
+		if (json_is_false(v) || json_is_null(v) || (json_is_string(v) && json_string_length(v) == 0) ||
+		    (json_is_object(v) && json_object_size(v) == 0))
+			continue;
+		put(b, b->len > 0 ? " " : "");
+		put(b, key);
+		put(b, "=");
+		value_text(b, v, COL_TEXT);
+	}
+	json_decref(detail);
+}
+
 /* Appends the plain text of a value, not yet escaped. */
 static void value_text(struct buf *b, const json_t *v, enum col_kind kind)
 {
@@ -82,6 +104,8 @@ static void value_text(struct buf *b, const json_t *v, enum col_kind kind)
 		tmp[10] = ' ';
 		tmp[kind == COL_TIME ? 16 : 19] = '\0';
 		put(b, tmp);
+	} else if (json_is_string(v) && kind == COL_DETAIL) {
+		detail_text(b, json_string_value(v));
 	} else if (json_is_string(v)) {
 		put(b, json_string_value(v));
 	} else if (json_is_boolean(v)) {
@@ -374,6 +398,21 @@ static int bad_reply(struct buf *err)
 	return WORDS_BROKEN;
 }
 
+/* What `user totp enrol` replies beside its text. */
+static void put_secret(struct buf *out, const json_t *reply)
+{
+	const char *secret = json_string_value(json_object_get(reply, "secret"));
+	const char *uri = json_string_value(json_object_get(reply, "uri"));
+
+	if (secret == NULL || uri == NULL)
+		return;
+	render_line(out, "");
+	put(out, "  secret  ");
+	render_line(out, secret);
+	put(out, "  URI     ");
+	render_line(out, uri);
+}
+
 static int render_good(const json_t *reply, const struct render_opts *o, struct buf *out, struct buf *err)
 {
 	json_t *rows = json_object_get(reply, "rows"), *row = json_object_get(reply, "row");
@@ -382,6 +421,8 @@ static int render_good(const json_t *reply, const struct render_opts *o, struct 
 
 	if (text != NULL && text[0] != '\0' && !o->json)
 		render_line(out, text);
+	if (!o->json)
+		put_secret(out, reply);
 	if (json_is_object(row)) {
 		if ((rows = json_array()) == NULL || json_array_append(rows, row) != 0)
 			r = WORDS_BROKEN;

@@ -23,6 +23,7 @@ enum col_kind {
 	COL_SPAN,	/* seconds → 2h */
 	COL_STATE,	/* text, coloured by what it says */
 	COL_YES,	/* true → yes, false → empty */
+	COL_DETAIL,	/* text of a JSON object → name=value, without what is empty or false */
 };
 
 struct words_col {

@@ -121,7 +121,7 @@ const struct words_word words_table[] = {
 	       { "verify", NULL, ARG_FLAG, 0, "check the chain", NULL }),
 	  COLS({ "id", "ID", COL_TEXT, 0 }, { "at", "TIME", COL_STAMP, 0 },
 	       { "kind", "KIND", COL_TEXT, 1 }, { "actor", "BY", COL_TEXT, 2 },
-	       { "subject", "ABOUT", COL_TEXT, 3 }, { "detail", "DETAIL", COL_TEXT, 5 }) },
+	       { "subject", "ABOUT", COL_TEXT, 3 }, { "detail", "DETAIL", COL_DETAIL, 5 }) },
 
 	/* users */
 	{ .path = "user add", .who = WHO_ADMIN,

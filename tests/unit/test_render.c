@@ -44,6 +44,8 @@ static void texts(void **state)
 	assert_string_equal(OUT, "one\n\ntwo\n");
 	assert_int_equal(render("approve", "{\"ok\":true,\"text\":\"\\u001b]0;x\\u0007\\u202e\\u009b1m\\r\\\\\"}", 80, false), WORDS_OK);
 	assert_string_equal(OUT, "\\x1b]0;x\\x07\\u{202e}\\u{9b}1m\\r\\\n");
+	assert_int_equal(render("user totp enrol", "{\"ok\":true,\"text\":\"t\",\"secret\":\"ABC\",\"uri\":\"otpauth://x\\u001b\"}", 80, false), WORDS_OK);
+	assert_string_equal(OUT, "t\n\n  secret  ABC\n  URI     otpauth://x\\x1b\n");
 	assert_int_equal(render(NULL, "{\"ok\":true}", 80, false), WORDS_OK);
 	assert_string_equal(OUT, "");
 }
@@ -105,6 +107,12 @@ static void table(void **state)
 	    "ID  STATE    USER   LOGIN  HOST          FOR    UNTIL             APPROVALS  REASON\n"
 	    "17  pending  alice  dba    web1          2h                       0/1        index rebuild\n"
 	    "9   active   bob    app    db-long-name  1h30m  2026-11-18 11:06  1/1\n");
+	assert_int_equal(render("events", "{\"ok\":true,\"rows\":[{\"id\":1,\"at\":0,\"detail\":\"{\\\"for\\\":60,\\\"x\\\":\\\"\\\",\\\"y\\\":false,"
+	    "\\\"host\\\":\\\"a\\\\u001bb\\\"}\"},{\"id\":2,\"detail\":\"{x\"}]}", 80, false), WORDS_OK);
+	assert_string_equal(OUT,
+	    "ID  TIME                 DETAIL\n"
+	    "1   1970-01-01 00:00:00  for=60 host=a\\x1bb\n"
+	    "2                        {x\n");
 	assert_int_equal(render("requests", "{\"ok\":true,\"rows\":[]}", 80, false), WORDS_OK);
 	assert_string_equal(OUT, "");
 	assert_string_equal(ERR, "none\n");
