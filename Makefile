@@ -40,12 +40,13 @@ LIB_common    := $(call obj,$(call src,common/*.c))
 LIB_record    := $(call obj,$(call without,recorder/*.c,recorder/collector_*.c recorder/replay_*.c recorder/role_*.c))
 LIB_approvals := $(call obj,$(call without,approvals/*.c,approvals/ctl_*.c))
 LIBS = $(B)/libapprovals.a $(B)/librecord.a $(B)/libcommon.a
-# everything of the daemon but main(): the unit tests link it too
+# everything of the daemon, and of the player, but main(): the unit tests link it too
 LIB_bastiond  := $(call obj,$(call without,bastiond/*.c,bastiond/main.c) $(call src,recorder/role_*.c))
+LIB_replay    := $(call obj,$(call without,recorder/replay_*.c,recorder/replay_main.c))
 
 OBJ_bastiond            := $(call obj,$(call src,bastiond/main.c)) $(B)/libbastiond.a
 OBJ_bastion-collectord  := $(call obj,$(call src,recorder/collector_*.c))
-OBJ_bastion-replay      := $(call obj,$(call src,recorder/replay_*.c))
+OBJ_bastion-replay      := $(call obj,recorder/replay_main.c) $(B)/libreplay.a
 # `key add` tells public keys as the keys role does
 OBJ_bastionctl          := $(call obj,$(call src,approvals/ctl_*.c) bastiond/keys_sshkey.c)
 OBJ_pam                 := $(patsubst %.c,$(B)/pic/%.o,$(call src,pam/*.c) $(call without,common/*.c,common/crypto*.c))
@@ -67,7 +68,8 @@ $(B)/libcommon.a: $(LIB_common)
 $(B)/librecord.a: $(LIB_record)
 $(B)/libapprovals.a: $(LIB_approvals)
 $(B)/libbastiond.a: $(LIB_bastiond)
-$(LIBS) $(B)/libbastiond.a:
+$(B)/libreplay.a: $(LIB_replay)
+$(LIBS) $(B)/libbastiond.a $(B)/libreplay.a:
 	@rm -f $@
 	ar rcs $@ $^
 
@@ -81,11 +83,11 @@ $(B)/pam_bastion.so: $(OBJ_pam) pam/export.map
 	$(CC) $(filter-out -fPIE,$(ALL_CFLAGS)) -shared $(filter-out -pie,$(LDHARDEN)) -Wl,--version-script=pam/export.map -o $@ $(OBJ_pam) -lpam
 
 # a unit test links every library; `WRAP: name …` in its first lines names functions that it wraps
-$(B)/unit/%: tests/unit/%.c $(B)/libbastiond.a $(LIBS)
+$(B)/unit/%: tests/unit/%.c $(B)/libbastiond.a $(B)/libreplay.a $(LIBS)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDHARDEN) -Itests/unit -o $@ $< \
 	    $(foreach w,$(shell sed -n 's/^ \* WRAP: //p' $<),-Wl,--wrap=$(w)) \
-	    $(B)/libbastiond.a $(LIBS) $(LIBS) $(shell pkg-config --libs $(PKGS_bastiond) vterm libqrencode cmocka) -lpam -lutil -ltinfo
+	    $(B)/libbastiond.a $(B)/libreplay.a $(LIBS) $(LIBS) $(shell pkg-config --libs $(PKGS_bastiond) vterm libqrencode cmocka) -lpam -lutil -ltinfo
 
 units: $(UNITS)
 check-unit: units
