@@ -25,6 +25,9 @@ struct console {
 	int pty;
 	struct chan *chan;
 	bool prompted;		/* a LINE_ASK is out */
+	bool lined, eof;	/* its answer is here, and waits for the mark behind its echo */
+	unsigned marks;
+	char line[4200];
 };
 
 void console_open(struct chan *c)
@@ -205,50 +208,59 @@ void console_return(struct chan *c)
 }
 
 /* A line came, or the worker is gone. */
-static void read_link(struct session *s, struct console *con)
+static void read_link(struct console *con)
 {
 	struct ipc_msg m;
-	char line[4200];
-	bool eof;
-	int r;
+	int r = ipc_recv(&con->link, &m);
 
-	if ((r = ipc_recv(&con->link, &m)) == 0)
+	if (r == 0)
 		return;
-	eof = r < 0 || buf_get_u8(&m.body) != 0;
-	if (r < 0 || buf_get_cstring(&m.body, line, sizeof(line)) != 0)
-		eof = true;
-	if (r > 0)
+	con->lined = true;
+	con->eof = r < 0 || buf_get_u8(&m.body) != 0 || buf_get_cstring(&m.body, con->line, sizeof(con->line)) != 0;
+	if (r < 0)
+		con->marks++; /* nothing will come behind it */
+	else
 		ipc_msg_finish(&m);
-	con->prompted = false;
-	if (con->chan == NULL) {
-		console_destroy(s);
-		return;
-	}
-	if (eof) {
-		console_end(con->chan);
-		console_destroy(s);
-	} else {
-		words_run(con->chan, line);
-	}
 }
 
-/* pty → client, as far as the hold takes it. */
+/* pty → client, as far as the hold takes it; marks are counted and taken out. */
 static void read_pty(struct console *con)
 {
 	uint8_t data[PTY_READ];
 	ssize_t n;
 
-	while (con->chan != NULL && !hold_full(&con->chan->out) && (n = read(con->pty, data, sizeof(data))) > 0)
-		if (con->chan->kind == CHAN_CONSOLE)
-			hold_put(&con->chan->out, HOLD_DATA, 0, data, (size_t)n);
+	while (con->chan != NULL && !hold_full(&con->chan->out) && (n = read(con->pty, data, sizeof(data))) > 0) {
+		size_t kept = 0;
+
+		for (ssize_t i = 0; i < n; i++)
+			if (data[i] == (uint8_t)CONSOLE_MARK[0])
+				con->marks++;
+			else
+				data[kept++] = data[i];
+		if (con->chan->kind == CHAN_CONSOLE && kept > 0)
+			hold_put(&con->chan->out, HOLD_DATA, 0, data, kept);
+	}
 }
 
 void console_ready(struct session *s)
 {
-	/* first what the worker showed, then the line that it ended: they stay in order */
-	read_pty(s->console);
-	if (s->words_owner == NULL)
-		read_link(s, s->console);
+	struct console *con = s->console;
+
+	read_pty(con);
+	if (!con->lined)
+		read_link(con);
+	/* the echo of a line goes out before its answer: the mark stands behind it */
+	if (!con->lined || con->marks == 0)
+		return;
+	con->lined = con->prompted = false;
+	con->marks = 0;
+	if (con->chan == NULL || con->eof) {
+		if (con->chan != NULL)
+			console_end(con->chan);
+		console_destroy(s);
+	} else {
+		words_run(con->chan, con->line);
+	}
 }
 
 void console_step(struct chan *c)

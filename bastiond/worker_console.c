@@ -289,6 +289,9 @@ static int answer(struct console *c, const char *line, int count)
 		if (len > 0)
 			history(c->history, &ev, H_ENTER, line);
 	}
+	/* the terminal is slower than the link: the session waits for this byte before it answers the line */
+	if (write(STDOUT_FILENO, CONSOLE_MARK, 1) != 1)
+		return -1;
 	buf_init(&b, 4200);
 	buf_put_u8(&b, line == NULL || count <= 0);
 	buf_put_string(&b, line != NULL ? line : "", len);

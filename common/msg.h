@@ -233,6 +233,9 @@ enum pam_style { PAM_STYLE_SECRET, PAM_STYLE_ECHO, PAM_STYLE_INFO, PAM_STYLE_ERR
 /* OTP_RE */
 enum otp_verdict { OTP_WRONG, OTP_RIGHT, OTP_UNAVAILABLE };
 
+/* What the console worker writes to its terminal when a line ends, before LINE_RE: no line of text has it. */
+#define CONSOLE_MARK "\x1e"
+
 struct msg_rule {
 	const char *name;
 	enum role from, to;
