@@ -223,16 +223,16 @@ int factor_answer(struct peer *peer, struct ipc_msg *m)
 	struct buf all = m->body;
 	uint32_t n = buf_get_u32(&m->body);
 
-	if (m->id != peer->attempt || peer->pam == NULL)
-		return 0; /* it crossed the end of its attempt */
-	if (!peer->prompted || n != peer->prompts)
-		return -1;
-	for (uint32_t i = 0; i < n; i++) {
+	for (uint32_t i = 0; i < n && buf_ok(&m->body); i++) {
 		size_t len;
 
 		buf_get_string(&m->body, all.len, &len);
 	}
 	if (!buf_end(&m->body))
+		return -1;
+	if (m->id != peer->attempt || peer->pam == NULL)
+		return 0; /* it crossed the end of its attempt */
+	if (!peer->prompted || n != peer->prompts)
 		return -1;
 	peer->prompted = false;
 	link_send(&peer->pam->link, MSG_PAM_ANSWER, peer->pam->id, &all, NULL, 0);

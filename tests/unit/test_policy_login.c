@@ -1,7 +1,7 @@
 /*
  * test_policy_login.c - AUTH_KEY to AUTH_YES on a whole policy role: what lets in, and all that does not.
  */
-#include "policy_rig.h"
+#include "policy_rig_login.h"
 
 static void key_then_code_lets_in(void **state)
 {

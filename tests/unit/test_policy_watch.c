@@ -1,0 +1,170 @@
+/*
+ * test_policy_watch.c - policy and the sessions that hang, disobey or say too much; the words and the console on their link.
+ */
+#include "policy_rig_way.h"
+
+static void session_that_ignores_the_end(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	struct way *w;
+
+	way_open(r, &s, 3600);
+	w = peer_of(r, &s)->ways[0];
+	peer_way_end(w, "test");
+	expect_end(r, &s, 1);
+	peers_tick(&r->p, w->ending_ms + END_MS);
+	expect_silence(r, &r->parent);
+	peers_tick(&r->p, w->ending_ms + END_MS + 1);
+	expect_kill(r, &s);
+	session_over(r, &s, 9);
+	assert_int_equal(r->p.npeers, 0);
+}
+
+static void session_that_hangs(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	struct ipc_msg m;
+
+	login_alice(r, &s, 0);
+	peers_tick(&r->p, clock_mono_ms());
+	rig_turn(r);
+	assert_int_equal(ipc_wait(&s.link, &m, WAIT_MS), 1);
+	assert_int_equal(m.type, MSG_PING);
+	ipc_msg_finish(&m);
+	assert_int_equal(ipc_send_empty(&s.link, MSG_PONG, 0), 0);
+	rig_turn(r);
+	peers_tick(&r->p, peer_of(r, &s)->pong_ms + PONG_MS);
+	expect_silence(r, &r->parent);
+	peers_tick(&r->p, peer_of(r, &s)->pong_ms + PONG_MS + 1);
+	expect_kill(r, &s);
+	session_over(r, &s, 9);
+}
+
+static void stranger_over_the_grace_time(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	uint64_t end;
+
+	session_start(r, &s);
+	end = peer_of(r, &s)->up_ms + r->conf->login_grace + GRACE_SLACK_MS;
+	peer_of(r, &s)->pong_ms = end;
+	peers_tick(&r->p, end);
+	expect_silence(r, &r->parent);
+	peers_tick(&r->p, end + 1);
+	expect_kill(r, &s);
+	session_over(r, &s, 9);
+}
+
+static void kinds_of_notes(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	struct buf b;
+
+	login_alice(r, &s, 0);
+	buf_init(&b, 256);
+	buf_put_cstring(&b, "forward.refused");
+	buf_put_cstring(&b, "\033]0;evil\a 10.0.0.1:80");
+	assert_int_equal(ipc_send(&s.link, MSG_NOTE, 0, &b, NULL, 0), 0);
+	expect_silence(r, &r->parent);
+	control_request(r, "{\"word\":\"events\",\"args\":{}}", "forward.refused");
+	buf_reset(&b);
+	buf_put_cstring(&b, "login.ok"); /* not a session's to say */
+	buf_put_cstring(&b, "");
+	assert_int_equal(ipc_send(&s.link, MSG_NOTE, 0, &b, NULL, 0), 0);
+	buf_finish(&b);
+	expect_kill(r, &s);
+	session_over(r, &s, 9);
+}
+
+static void long_replies_come_in_pieces(void **state)
+{
+	static const char ask[] = "{\"word\":\"events\",\"args\":{\"limit\":1000}}";
+	struct rig *r = *state;
+	struct session_end s;
+	struct ipc c;
+	struct ipc_msg m;
+	struct buf b, all;
+	json_t *reply;
+	uint8_t more;
+	int pieces = 0;
+
+	login_alice(r, &s, 0);
+	for (int i = 0; i < 900; i++)
+		assert_int_equal(event_writef(r->p.store, clock_wall(), EVENT_PROTOCOL, "test", NULL, "{s:s}", "detail",
+		    "something of a length that makes a long list of events, piece by piece"), 0);
+	rig_connect(r, "control.sock", &c);
+	buf_view(&b, ask, strlen(ask));
+	assert_int_equal(ipc_send(&c, MSG_CTL_REQUEST, 3, &b, NULL, 0), 0);
+	buf_init(&all, CONTROL_REPLY_MAX);
+	do {
+		expect(r, &c, MSG_CTL_REPLY, &m);
+		more = buf_get_u8(&m.body);
+		buf_put(&all, m.body.data + 1, m.body.len - 1);
+		ipc_msg_finish(&m);
+		pieces++;
+	} while (more != 0);
+	assert_true(pieces > 2);
+	assert_non_null(reply = json_loadb((const char *)all.data, all.len, 0, NULL));
+	assert_true(json_array_size(json_object_get(reply, "rows")) > 900);
+	json_decref(reply);
+	buf_finish(&all);
+	ipc_finish(&c);
+	session_over(r, &s, 0);
+}
+
+static void console_goes_through(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	struct ipc_msg m;
+	struct buf b;
+	char text[64];
+	int fds[4];
+	uint32_t id;
+
+	login_alice(r, &s, 0);
+	buf_init(&b, 128);
+	buf_put_cstring(&b, "../../x");
+	buf_put_u16(&b, 80);
+	buf_put_u16(&b, 24);
+	assert_int_equal(ipc_send(&s.link, MSG_CONSOLE_ASK, 0, &b, NULL, 0), 0);
+	buf_finish(&b);
+	expect(r, &r->parent, MSG_RUN_CONSOLE, &m);
+	id = m.id;
+	buf_get_cstring(&m.body, text, sizeof(text));
+	assert_string_equal(text, "alice");
+	buf_get_cstring(&m.body, text, sizeof(text));
+	assert_string_equal(text, "dumb");
+	ipc_msg_finish(&m);
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(pipe(fds + 2), 0);
+	assert_int_equal(ipc_send(&r->parent, MSG_WORKER_UP, id, NULL, fds, 2), 0);
+	for (int i = 0; i < 4; i++)
+		close(fds[i]);
+	expect(r, &s.link, MSG_CONSOLE_RE, &m);
+	assert_int_equal(m.nfds, 2);
+	assert_int_equal(buf_get_u8(&m.body), 1);
+	ipc_msg_finish(&m);
+	session_over(r, &s, 0);
+	expect(r, &r->parent, MSG_WORKER_KILL, &m);
+	assert_int_equal(m.id, id);
+	ipc_msg_finish(&m);
+	worker_end(r, &(struct ipc){ .fd = -1 }, id);
+	assert_int_equal(r->p.nworkers, 0);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, rig_up, rig_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(session_that_ignores_the_end), T(session_that_hangs), T(stranger_over_the_grace_time),
+		T(kinds_of_notes), T(long_replies_come_in_pieces), T(console_goes_through),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,227 @@
+/*
+ * test_policy_way.c - WAY_ASK to WAY_DOWN on a whole policy role: who gets through, with what, and what ends it when.
+ */
+#include "policy_rig_way.h"
+
+static void grant_opens_a_way(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+
+	way_open(r, &s, 3600);
+	channel(r, &s, "shell", 1);
+	channel(r, &s, "exec", 1);
+	channel(r, &s, "sftp", 0);
+	channel(r, &s, "forward", 0);
+	way_over(r, &s, 1);
+	channel(r, &s, "shell", 0); /* it crossed the end of its way */
+	session_over(r, &s, 0);
+	assert_int_equal(r->p.nworkers, 0);
+}
+
+static void refusals_have_their_numbers(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	int64_t grant;
+	char json[128];
+
+	login_alice(r, &s, 0);
+	way_ask(&s, 1, "nowhere", "dba");
+	expect_no(r, &s, 1, WAY_NO_HOST);
+	way_ask(&s, 1, "127.0.0.1", "dba");
+	expect_no(r, &s, 1, WAY_NO_HOST);
+	way_ask(&s, 1, "web1'; DROP TABLE hosts; --", "dba");
+	expect_no(r, &s, 1, WAY_NO_HOST);
+	way_ask(&s, 1, "web1", "../root");
+	expect_no(r, &s, 1, WAY_NO_HOST);
+	way_ask(&s, 1, "web1", "dba");
+	expect_no(r, &s, 1, WAY_NO_GRANT);
+	grant = rig_grant(r, r->p.store, &r->alice, 3600);
+	snprintf(json, sizeof(json), "{\"word\":\"revoke\",\"args\":{\"id\":%lld}}", (long long)grant);
+	words(r, &s, json, true);
+	way_ask(&s, 1, "web1", "dba");
+	expect_no(r, &s, 1, WAY_REVOKED);
+	session_over(r, &s, 0);
+}
+
+static void target_that_does_not_answer(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	struct ipc worker;
+	uint32_t id;
+
+	rig_grant(r, r->p.store, &r->alice, 3600);
+	login_alice(r, &s, 0);
+	way_ask(&s, 1, "web1", "dba");
+	id = expect_dial(r, &worker);
+	dial_done(&worker, id, -1);
+	expect_no(r, &s, 1, WAY_UNREACHABLE);
+	worker_end(r, &worker, id);
+	way_ask(&s, 1, "web1", "dba");
+	id = expect_dial(r, &worker);
+	worker_end(r, &worker, id); /* without a word */
+	expect_no(r, &s, 1, WAY_BROKEN);
+	session_over(r, &s, 0);
+	assert_int_equal(r->p.nworkers, 0);
+}
+
+static void keys_that_refuse(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	struct ipc_msg m;
+	struct buf b;
+
+	rig_grant(r, r->p.store, &r->alice, 3600);
+	login_alice(r, &s, 0);
+	way_ask(&s, 1, "web1", "dba");
+	dial_ok(r);
+	expect(r, &r->keys, MSG_SIGN_CERT, &m);
+	buf_init(&b, 64);
+	buf_put_u8(&b, 0);
+	buf_put_cstring(&b, "no");
+	assert_int_equal(ipc_send(&r->keys, MSG_SIGN_CERT_RE, m.id, &b, NULL, 0), 0);
+	buf_finish(&b);
+	ipc_msg_finish(&m);
+	expect_no(r, &s, 1, WAY_BROKEN);
+	session_over(r, &s, 0);
+}
+
+static void session_goes_while_keys_sign(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	int64_t grant = rig_grant(r, r->p.store, &r->alice, 3600);
+
+	login_alice(r, &s, 0);
+	way_ask(&s, 1, "web1", "dba");
+	dial_ok(r);
+	session_over(r, &s, 0);
+	sign(r, grant, clock_wall() + 3600); /* the late answer finds nobody, and harms nobody */
+	rig_turn(r);
+	assert_null(r->p.key_asks);
+	assert_false(r->p.over);
+}
+
+static void revocation_ends_the_way(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	int64_t grant = way_open(r, &s, 3600);
+	char json[128];
+
+	snprintf(json, sizeof(json), "{\"word\":\"revoke\",\"args\":{\"id\":%lld}}", (long long)grant);
+	{
+		struct buf b;
+
+		buf_view(&b, json, strlen(json));
+		assert_int_equal(ipc_send(&s.link, MSG_WORDS, 5, &b, NULL, 0), 0);
+	}
+	expect_end(r, &s, 1);
+	way_over(r, &s, 1);
+	session_over(r, &s, 0);
+}
+
+static void expiry_ends_the_way_within_a_second(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	int64_t end, over;
+
+	way_open(r, &s, 2);
+	end = r->p.peers[s.slot % PEER_TABLE]->ways[0]->until;
+	expect_end(r, &s, 1);
+	over = clock_wall_us() - end * 1000000;
+	assert_true(over >= 0 && over < 1000000);
+	way_over(r, &s, 1);
+	session_over(r, &s, 0);
+}
+
+static void expiry_while_dialling(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	struct ipc worker;
+	uint32_t id;
+
+	rig_grant(r, r->p.store, &r->alice, 1);
+	login_alice(r, &s, 0);
+	way_ask(&s, 1, "web1", "dba");
+	id = expect_dial(r, &worker);
+	expect_no(r, &s, 1, WAY_REVOKED);
+	worker_end(r, &worker, id);
+	session_over(r, &s, 0);
+}
+
+static void lock_ends_the_connection(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+
+	way_open(r, &s, 3600);
+	control_request(r, "{\"word\":\"user lock\",\"args\":{\"user\":\"alice\",\"reason\":\"test\"}}", "true");
+	expect_end(r, &s, 1);
+	expect_end(r, &s, 0);
+	session_over(r, &s, 0);
+}
+
+static void managed_key_is_lent(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	struct host h = { .port = 22, .method = LOGIN_MANAGED };
+	struct host_key pin = { .type = "ssh-ed25519", .len = 51 };
+	char name[64], login[64];
+	struct ipc_msg m;
+	struct buf b;
+	int64_t grant;
+
+	assert_int_equal(store_host_remove(r->p.store, r->web1.id, clock_wall()), 0);
+	strcpy(h.name, "web2");
+	strcpy(h.address, "web1.internal");
+	strcpy(h.logins, "dba");
+	strcpy(h.managed_key, "appliance");
+	assert_int_equal(store_host_add(r->p.store, &h, clock_wall()), 0);
+	memcpy(pin.blob, WRONG_KEY, pin.len);
+	assert_int_equal(key_fingerprint(pin.blob, pin.len, pin.fingerprint), 0);
+	assert_int_equal(store_host_key_add(r->p.store, h.id, &pin), 0);
+	r->web1 = h;
+	grant = rig_grant(r, r->p.store, &r->alice, 3600);
+	login_alice(r, &s, 0);
+	way_ask(&s, 1, "web2", "dba");
+	dial_ok(r);
+	expect(r, &r->keys, MSG_LEND_KEY, &m);
+	assert_int_equal(m.nfds, 1);
+	buf_get_cstring(&m.body, name, sizeof(name));
+	buf_get_cstring(&m.body, login, sizeof(login));
+	assert_true(buf_end(&m.body));
+	assert_string_equal(name, "appliance");
+	assert_string_equal(login, "dba");
+	buf_init(&b, 64);
+	buf_put_u8(&b, 1);
+	buf_put_cstring(&b, "BLOB");
+	assert_int_equal(ipc_send(&r->keys, MSG_LEND_KEY_RE, m.id, &b, NULL, 0), 0);
+	buf_finish(&b);
+	ipc_msg_finish(&m);
+	expect(r, &s.link, MSG_WAY_OK, &m);
+	assert_int_equal(m.nfds, 2);
+	buf_get(&m.body, 16);
+	assert_int_equal(buf_get_u64(&m.body), grant);
+	ipc_msg_finish(&m);
+	session_over(r, &s, 0);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, rig_up, rig_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(grant_opens_a_way), T(refusals_have_their_numbers), T(target_that_does_not_answer), T(keys_that_refuse),
+		T(session_goes_while_keys_sign), T(revocation_ends_the_way), T(expiry_ends_the_way_within_a_second),
+		T(expiry_while_dialling), T(lock_ends_the_connection), T(managed_key_is_lent),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
