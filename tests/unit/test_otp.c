@@ -1,0 +1,247 @@
+/*
+ * test_otp.c - one-time codes: the RFC's vectors, one code one login, throttling, enrolment, grace.
+ */
+#include "store_rig.h"
+
+#include <liboath/oath.h>
+#include <sys/wait.h>
+
+static const uint8_t rfc_secret[TOTP_SECRET_LEN] = "12345678901234567890";
+
+static const char *code_at(const uint8_t *secret, int64_t t)
+{
+	static char out[OTP_DIGITS + 1];
+
+	assert_int_equal(oath_totp_generate((const char *)secret, TOTP_SECRET_LEN, (time_t)t, OTP_STEP, 0, OTP_DIGITS, out), OATH_OK);
+	return out;
+}
+
+/* RFC 6238 appendix B, SHA-1, the last six digits. */
+static void vectors(void **state)
+{
+	static const struct { int64_t t; const char *code; } v[] = {
+		{ 59, "287082" }, { 1111111109, "081804" }, { 1111111111, "050471" }, { 1234567890, "005924" },
+		{ 2000000000, "279037" }, { 20000000000, "353130" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++)
+		assert_int_equal(otp_match(rfc_secret, v[i].code, v[i].t + 60, 2), v[i].t / 30);
+}
+
+static void window_is_one_step(void **state)
+{
+	(void)state;
+	for (int d = -3; d <= 3; d++) {
+		int64_t want = d >= -1 && d <= 1 ? NOW / 30 + d : -1;
+
+		assert_int_equal(otp_match(rfc_secret, code_at(rfc_secret, NOW + 30 * d), NOW, OTP_WINDOW), want);
+	}
+}
+
+static void six_digits_and_nothing_else(void **state)
+{
+	static const char *const bad[] = { "", "1", "12345", "1234567", "12345678", "12345a", " 12345", "123456 ", "-12345", "\xd9\xa1""2345" };
+	char longer[9];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(otp_match(rfc_secret, bad[i], NOW, OTP_WINDOW), -1);
+	/* eight digits that would be right as eight digits */
+	assert_int_equal(oath_totp_generate((const char *)rfc_secret, 20, (time_t)NOW, 30, 0, 8, longer), OATH_OK);
+	assert_int_equal(otp_match(rfc_secret, longer, NOW, OTP_WINDOW), -1);
+}
+
+static struct user alice;
+
+/* alice with a secret in force. */
+static int setup_enrolled(void **state)
+{
+	setup_world(state);
+	assert_int_equal(store_user_by_name(rig.s, "alice", &alice), 1);
+	assert_int_equal(store_totp_enrol(rig.s, alice.id, rfc_secret, NOW - 1000), 0);
+	assert_int_equal(store_totp_confirm(rig.s, alice.id, 1, NOW - 1000), 0);
+	return 0;
+}
+
+#define CHECK(dev, code, t) otp_check(rig.s, &alice, dev, "10.0.0.9", code, t)
+
+static void one_code_one_login(void **state)
+{
+	int64_t failures, not_before;
+
+	(void)state;
+	assert_int_equal(CHECK(1, code_at(rfc_secret, NOW), NOW), OTP_ACCEPTED);
+	assert_int_equal(CHECK(1, code_at(rfc_secret, NOW), NOW), OTP_REPLAYED);
+	assert_int_equal(CHECK(1, code_at(rfc_secret, NOW), NOW + 29), OTP_REPLAYED);
+	assert_int_equal(CHECK(1, code_at(rfc_secret, NOW - 30), NOW), OTP_REPLAYED); /* older than the last */
+	assert_int_equal(store_throttle(rig.s, alice.id, 1, &failures, &not_before), 0); /* none of it counted */
+	assert_int_equal(CHECK(1, code_at(rfc_secret, NOW + 30), NOW), OTP_ACCEPTED);
+	assert_int_equal(CHECK(1, "000000", NOW), OTP_REFUSED);
+}
+
+static void replay_takes_no_failure_back(void **state)
+{
+	int64_t failures, not_before;
+
+	(void)state;
+	assert_int_equal(CHECK(1, code_at(rfc_secret, NOW), NOW), OTP_ACCEPTED);
+	assert_int_equal(CHECK(1, "000000", NOW), OTP_REFUSED);
+	assert_int_equal(CHECK(1, code_at(rfc_secret, NOW), NOW), OTP_REPLAYED);
+	assert_int_equal(store_throttle(rig.s, alice.id, 1, &failures, &not_before), 1);
+	assert_int_equal(failures, 1);
+}
+
+static void throttle_grows_and_is_bounded(void **state)
+{
+	int64_t now = NOW, wait = 0;
+
+	(void)state;
+	for (int i = 0; i < OTP_FREE; i++)
+		assert_int_equal(CHECK(1, "000000", now), OTP_REFUSED);
+	for (int i = 0; i < 12; i++) {
+		int64_t before = wait;
+
+		assert_int_equal(CHECK(1, "000000", now), OTP_REFUSED);
+		for (wait = 0; CHECK(1, code_at(rfc_secret, now + 600), now + wait) == OTP_THROTTLED; wait++)
+			assert_true(wait < OTP_DELAY_MAX);
+		assert_true(wait >= before || wait == OTP_DELAY_MAX);
+		now += wait + 1000; /* well after: that attempt failed, too */
+	}
+	assert_int_equal(wait, OTP_DELAY_MAX);
+	/* the right code is not even looked at while it waits; another device of the same user is not held up */
+	assert_int_equal(CHECK(1, "000000", now), OTP_REFUSED);
+	assert_int_equal(CHECK(1, code_at(rfc_secret, now), now + 1), OTP_THROTTLED);
+	assert_int_equal(CHECK(2, code_at(rfc_secret, now), now + 1), OTP_ACCEPTED);
+	assert_int_equal(CHECK(1, code_at(rfc_secret, now + OTP_DELAY_MAX), now + OTP_DELAY_MAX), OTP_ACCEPTED);
+	assert_int_equal(CHECK(1, "000000", now + OTP_DELAY_MAX), OTP_REFUSED); /* a success forgives */
+	/* a clock that was set back a year does not lock out for a year */
+	for (int i = 0; i < 12; i++)
+		CHECK(3, "000000", now + i * 100);
+	assert_int_equal(CHECK(3, code_at(rfc_secret, now + 3000), NOW - 31536000), OTP_REFUSED);
+}
+
+static void without_a_secret_nobody_comes_in(void **state)
+{
+	struct user bob;
+
+	(void)state;
+	assert_int_equal(store_user_by_name(rig.s, "bob", &bob), 1);
+	assert_int_equal(otp_check(rig.s, &bob, 1, "", "000000", NOW), OTP_NOT_ENROLLED);
+	assert_int_equal(store_totp_enrol(rig.s, bob.id, rfc_secret, NOW), 0);
+	assert_int_equal(otp_check(rig.s, &bob, 1, "", code_at(rfc_secret, NOW), NOW), OTP_NOT_ENROLLED); /* not confirmed */
+}
+
+static void enrolment(void **state)
+{
+	char secret[OTP_SECRET_TEXT], uri[OTP_URI_MAX], one[8], two[8], *raw;
+	size_t n;
+	uint8_t bin[TOTP_SECRET_LEN];
+
+	(void)state;
+	assert_int_equal(otp_enrol(rig.s, &alice, "my bastion:22", NOW, secret, uri), 0);
+	assert_non_null(strstr(uri, "otpauth://totp/my%20bastion%3A22:alice?secret="));
+	assert_non_null(strstr(uri, "&issuer=my%20bastion%3A22&"));
+	assert_int_equal(oath_base32_decode(secret, strlen(secret), &raw, &n), OATH_OK);
+	assert_int_equal(n, TOTP_SECRET_LEN);
+	memcpy(bin, raw, n);
+	free(raw);
+	/* the old secret is in force until the new one is confirmed */
+	assert_int_equal(CHECK(1, code_at(rfc_secret, NOW), NOW), OTP_ACCEPTED);
+	strcpy(one, code_at(bin, NOW));
+	strcpy(two, code_at(bin, NOW + 30));
+	assert_int_equal(otp_confirm(rig.s, &alice, two, one, NOW + 30), OTP_REFUSED);	/* the wrong way round */
+	assert_int_equal(otp_confirm(rig.s, &alice, one, one, NOW + 30), OTP_REFUSED);
+	assert_int_equal(otp_confirm(rig.s, &alice, one, two, NOW + 120), OTP_REFUSED);	/* too old */
+	assert_int_equal(otp_confirm(rig.s, &alice, one, two, NOW + 30), OTP_ACCEPTED);
+	assert_int_equal(otp_confirm(rig.s, &alice, one, two, NOW + 30), OTP_NOT_ENROLLED);
+	assert_int_equal(CHECK(1, two, NOW + 30), OTP_REPLAYED);		/* both codes are spent */
+	assert_int_equal(CHECK(1, one, NOW + 30), OTP_REPLAYED);
+	assert_int_equal(CHECK(1, code_at(rfc_secret, NOW + 60), NOW + 60), OTP_REFUSED);
+	assert_int_equal(CHECK(1, code_at(bin, NOW + 60), NOW + 60), OTP_ACCEPTED);
+	assert_int_equal(store_totp_reset(rig.s, alice.id), 0);
+	assert_int_equal(CHECK(1, code_at(bin, NOW + 90), NOW + 90), OTP_NOT_ENROLLED);
+}
+
+/* Promise P8: processes with connections of their own, one code, one instant. */
+static void simultaneous_checks_open_one(void **state)
+{
+	enum { PROCESSES = 20, TRIES = 10 };
+	int gate[2], won = 0, lost = 0;
+	char err[STORE_ERR_MAX], c;
+
+	(void)state;
+	assert_int_equal(pipe(gate), 0);
+	for (int i = 0; i < PROCESSES; i++) {
+		pid_t pid = fork();
+
+		assert_true(pid >= 0);
+		if (pid == 0) {
+			struct store *mine = store_open(rig.path, err);
+			int accepted = 0;
+
+			close(gate[1]);
+			if (mine == NULL || read(gate[0], &c, 1) != 0) /* closed for all at once */
+				_exit(100);
+			for (int k = 0; k < TRIES; k++) {
+				enum otp_result r = otp_check(mine, &alice, i + 1, "10.0.0.9", code_at(rfc_secret, NOW), NOW);
+
+				if (r != OTP_ACCEPTED && r != OTP_REPLAYED)
+					_exit(101 + (int)r);
+				accepted += r == OTP_ACCEPTED;
+			}
+			store_close(mine);
+			_exit(accepted);
+		}
+	}
+	close(gate[0]);
+	close(gate[1]);
+	for (int i = 0; i < PROCESSES; i++) {
+		int status;
+
+		assert_true(wait(&status) > 0);
+		assert_true(WIFEXITED(status) && WEXITSTATUS(status) < 100);
+		won += WEXITSTATUS(status);
+		lost += TRIES - WEXITSTATUS(status);
+	}
+	assert_int_equal(won, 1);
+	assert_int_equal(lost, PROCESSES * TRIES - 1);
+}
+
+static void grace_is_bound_to_device_and_source(void **state)
+{
+	struct device d;
+	int64_t u = alice.id;
+
+	(void)state;
+	assert_int_equal(store_device_by_name(rig.s, u, "laptop", &d), 1);
+	assert_int_equal(store_grace(rig.s, u, d.id, "10.0.0.9", NOW), 0);
+	assert_int_equal(store_grace_set(rig.s, u, d.id, "10.0.0.9", NOW + 60), 0);
+	assert_int_equal(store_grace(rig.s, u, d.id, "10.0.0.9", NOW), 1);
+	assert_int_equal(store_grace(rig.s, u, d.id, "10.0.0.9", NOW + 60), 0);
+	assert_int_equal(store_grace(rig.s, u, d.id, "10.0.0.8", NOW), 0);
+	assert_int_equal(store_grace(rig.s, u, d.id + 1, "10.0.0.9", NOW), 0);
+	assert_int_equal(store_grace(rig.s, u + 1, d.id, "10.0.0.9", NOW), 0);
+	OK("root", "{\"word\":\"user lock\",\"args\":{\"user\":\"alice\"}}");
+	assert_int_equal(store_grace(rig.s, u, d.id, "10.0.0.9", NOW), 0);
+	assert_int_equal(store_grace_set(rig.s, u, d.id, "10.0.0.9", NOW + 60), 0);
+	OK("root", "{\"word\":\"user totp reset\",\"args\":{\"user\":\"alice\"}}");
+	assert_int_equal(store_grace(rig.s, u, d.id, "10.0.0.9", NOW), 0);
+	assert_int_equal(store_grace_set(rig.s, u, d.id, "10.0.0.9", NOW + 60), 0);
+	OK("root", "{\"word\":\"user key revoke\",\"args\":{\"user\":\"alice\",\"device\":\"laptop\"}}");
+	assert_int_equal(store_grace(rig.s, u, d.id, "10.0.0.9", NOW), 0);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup_enrolled, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(vectors), cmocka_unit_test(window_is_one_step), cmocka_unit_test(six_digits_and_nothing_else),
+		T(one_code_one_login), T(replay_takes_no_failure_back), T(throttle_grows_and_is_bounded),
+		T(without_a_secret_nobody_comes_in), T(enrolment), T(simultaneous_checks_open_one),
+		T(grace_is_bound_to_device_and_source),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
