@@ -16,7 +16,6 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/bufferevent_ssl.h>
-#include <openssl/err.h>
 
 #include "clock.h"
 #include "escape.h"
@@ -262,13 +261,7 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 
 	if (what & BEV_EVENT_CONNECTED)
 		return;
-	if (what & BEV_EVENT_TIMEOUT)
-		conn_end(c, "no handshake in time");
-	else if (e != 0)
-		conn_end(c, (ERR_error_string_n(e, why, sizeof(why)), why));
-	else
-		conn_end(c, what & BEV_EVENT_EOF ? "closed by the other side" : "network error");
-	ERR_clear_error();
+	conn_end(c, what & BEV_EVENT_TIMEOUT ? "no handshake in time" : tls_end_reason(why, sizeof(why), e, (what & BEV_EVENT_EOF) != 0));
 }
 
 static void peer_text(char *out, size_t size, const struct sockaddr *sa)

@@ -17,7 +17,6 @@
 
 #include <event2/buffer.h>
 #include <event2/bufferevent_ssl.h>
-#include <openssl/err.h>
 
 #include "clock.h"
 #include "crypto.h"
@@ -366,13 +365,7 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 		send_buf(s, &b);
 		return;
 	}
-	if (e != 0)
-		ERR_error_string_n(e, why, sizeof(why));
-	else
-		snprintf(why, sizeof(why), "%s", what & BEV_EVENT_EOF ? "it closed the connection (is this bastion's certificate registered there?)" :
-		    strerror(EVUTIL_SOCKET_ERROR()));
-	ERR_clear_error();
-	fail(s, why);
+	fail(s, tls_end_reason(why, sizeof(why), e, (what & BEV_EVENT_EOF) != 0));
 }
 
 static int make_socket(const struct ship *s)

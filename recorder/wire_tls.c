@@ -32,6 +32,21 @@ const char *tls_reason(char *out, size_t size)
 	return out;
 }
 
+const char *tls_end_reason(char *out, size_t size, unsigned long e, bool eof)
+{
+	int err = errno;
+
+	/* errors of the system are in the queue, too, as numbers without a library */
+	if (e != 0 && ERR_GET_LIB(e) != ERR_LIB_NONE && ERR_GET_LIB(e) != ERR_LIB_SYS)
+		snprintf(out, size, "TLS: %s", ERR_reason_error_string(e) != NULL ? ERR_reason_error_string(e) : "unknown error");
+	else if (eof || err == 0)
+		snprintf(out, size, "closed by the other side");
+	else
+		snprintf(out, size, "%s", strerror(err));
+	ERR_clear_error();
+	return out;
+}
+
 /* Contexts are checked by fingerprint alone, so nothing but the leaf is looked at. */
 static int cert_pin(const X509 *cert, uint8_t pin[TLS_PIN_LEN])
 {

@@ -37,6 +37,8 @@ SSL_CTX *tls_context(bool server, const char *cert_file, const char *key_file, c
 int tls_peer_pin(const SSL *ssl, uint8_t pin[TLS_PIN_LEN]);
 /* The oldest reason in OpenSSL's error queue as text; empties the queue. */
 const char *tls_reason(char *out, size_t size);
+/* Why a connection ended: e as bufferevent_get_openssl_error gives it, errno otherwise; `eof`: the peer closed it. Empties the queue. */
+const char *tls_end_reason(char *out, size_t size, unsigned long e, bool eof);
 
 /*
  * Makes a key (PEM, mode 0600) and a self-signed certificate (0644) with the common name `name`: P-256, no end date. Neither file

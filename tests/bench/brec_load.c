@@ -524,7 +524,7 @@ int main(int argc, char **argv)
 		default: return 2;
 		}
 	if ((opt.conf == NULL) == (opt.store == NULL) || opt.n == 0 || opt.window == 0 || opt.window > WINDOW_MAX - 1 ||
-	    opt.size < 16 || opt.size > BREC_FRAME_MAX - BREC_FRAME_HEAD - 4 || (opt.store != NULL && opt.log == NULL)) {
+	    opt.size < 16 || opt.size % 16 != 0 || opt.size > BREC_FRAME_MAX - BREC_FRAME_HEAD - 4 || (opt.store != NULL && opt.log == NULL)) {
 		fprintf(stderr, "usage: brec_load -f bastiond.conf [-n recordings] [-s bytes] [-w window] [-i ms] [-t s] [-b dir] [-a log] [-S frames]\n"
 		    "       brec_load -c store -a log\n");
 		return 2;
