@@ -123,6 +123,7 @@ static int on_dialled(struct worker *worker, struct ipc_msg *m)
 	buf_get_cstring(&m->body, reason, sizeof(reason));
 	if (!buf_end(&m->body) || m->nfds != (ok ? 1 : 0))
 		return -1;
+	w->local[strcspn(w->local, "%")] = '\0'; /* fe80::1%eth0: a certificate has no scopes */
 	w->dial = NULL;
 	worker_done(worker);
 	if (!ok) {

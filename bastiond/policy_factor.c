@@ -15,8 +15,9 @@
 
 #include <openssl/rand.h>
 
+#define TEXT_LEN 1024		/* of one text from PAM; longer is malformed */
 #define INSTRUCTION_MAX 3800	/* the session shows 4095 bytes */
-#define PROMPT_MAX 511		/* and so much of a prompt */
+#define PROMPT_MAX 511		/* and so much of a prompt: what is longer is cut */
 
 void factor_kill(struct peer *peer)
 {
@@ -58,7 +59,7 @@ static void log_failure(struct peer *peer, const char *why)
 /* INFO and ERROR texts make the instruction, one a line; the others are prompts. -1: malformed. */
 static int convert_prompts(struct buf *in, struct buf *out, unsigned *nprompts)
 {
-	char text[PROMPT_MAX + 1];
+	char text[TEXT_LEN];
 	struct buf info, list;
 	uint32_t n = buf_get_u32(in);
 	int r = -1;
@@ -74,12 +75,14 @@ static int convert_prompts(struct buf *in, struct buf *out, unsigned *nprompts)
 		if (buf_get_cstring(in, text, sizeof(text)) != 0 || style > PAM_STYLE_ERROR)
 			goto out;
 		if (style == PAM_STYLE_INFO || style == PAM_STYLE_ERROR) {
-			if (info.len != 0)
+			size_t room = INSTRUCTION_MAX - info.len;
+
+			if (info.len != 0 && room > 1)
 				buf_put_u8(&info, '\n');
-			buf_put(&info, text, strlen(text));
+			buf_put(&info, text, strnlen(text, room > 1 ? room - 1 : 0));
 		} else {
 			buf_put_u8(&list, style == PAM_STYLE_ECHO);
-			buf_put_cstring(&list, text);
+			buf_put_string(&list, text, strnlen(text, PROMPT_MAX));
 			++*nprompts;
 		}
 	}
