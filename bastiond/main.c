@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -113,9 +114,13 @@ static void scrub_environment(void)
 
 static int run_role(const struct options *o)
 {
+	static const char *const comm[ROLE_COUNT + 1] = { [ROLE_POLICY] = "bastiond-policy", [ROLE_KEYS] = "bastiond-keys",
+		[ROLE_RECORDER] = "bastiond-rec", [ROLE_MASTER] = "bastiond-sess" };
 	struct config *conf;
 
 	log_init(role_name(o->role), o->foreground, LOG_LVL_INFO);
+	if ((unsigned)o->role >= ROLE_COUNT || comm[o->role] == NULL)
+		return usage(stderr);
 	if (drop_die_with_parent(getppid()) != 0 || fcntl(ROLE_FD_PARENT, F_GETFD) < 0)
 		fatal("-R is for bastiond itself");
 	conf = config_load_fd(ROLE_FD_CONFIG, o->conf, to_log, NULL);
@@ -124,6 +129,7 @@ static int run_role(const struct options *o)
 		return EXIT_FAILED;
 	log_init(role_name(o->role), o->foreground, (enum log_level)conf->log_level);
 	unsetenv("NOTIFY_SOCKET");
+	prctl(PR_SET_NAME, comm[o->role]); /* after an exec of /proc/self/exe it would be "exe" */
 	switch (o->role) {
 	case ROLE_POLICY: return role_policy(conf);
 	case ROLE_KEYS: return role_keys(conf);

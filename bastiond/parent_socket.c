@@ -84,7 +84,7 @@ static int write_pid(const char *dir)
 		return -1;
 	}
 	len = snprintf(text, sizeof(text), "%d\n", (int)getpid());
-	if (ftruncate(fd, 0) != 0 || write(fd, text, (size_t)len) != len) {
+	if (fchmod(fd, 0644) != 0 || ftruncate(fd, 0) != 0 || write(fd, text, (size_t)len) != len) {
 		log_error("cannot write %s: %s", path, strerror(errno));
 		close(fd);
 		return -1;

@@ -5,6 +5,7 @@
  * the listening sockets; times that are due are handled between the turns.
  */
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -147,11 +148,18 @@ static size_t fill(struct parent *p, struct pollfd *v)
 	return n;
 }
 
+/* Until what is due next; -1, for ever, when nothing is. */
 static int wait_ms(const struct parent *p, uint64_t now)
 {
-	if (p->next_ms == 0 || p->next_ms - now > TICK_MS)
-		return p->next_ms != 0 && p->next_ms <= now ? 0 : TICK_MS;
-	return (int)(p->next_ms - now);
+	int ms = p->startups.waiting > 0 || p->state == SET_ENDING ? TICK_MS : -1;
+
+	if (p->next_ms == 0)
+		return ms;
+	if (p->next_ms <= now)
+		return 0;
+	if (ms < 0 || p->next_ms - now < (uint64_t)ms)
+		return p->next_ms - now < INT_MAX ? (int)(p->next_ms - now) : INT_MAX;
+	return ms;
 }
 
 static void turn(struct parent *p)
