@@ -152,19 +152,46 @@ static int note_refusal(struct call *k)
 	    "error", error != NULL ? error : "", "args", k->args);
 }
 
-static enum words_exit run(struct call *k, const struct word *w)
+/* 0, or -1 without memory; a list that is too long is refused instead. */
+static int put_reply(struct call *k, struct buf *out)
 {
+	char *text = k->reply != NULL ? json_dumps(k->reply, JSON_COMPACT) : NULL;
+	int r = -1;
+
+	if (text != NULL && strlen(text) > CONTROL_REPLY_MAX) {
+		free(text);
+		refuse(k, WORDS_REFUSED, "Ask for fewer with --limit, and for more with --after.", "The list is too long.");
+		text = k->reply != NULL ? json_dumps(k->reply, JSON_COMPACT) : NULL;
+	}
+	if (text != NULL) {
+		r = buf_put(out, text, strlen(text));
+		explicit_bzero(text, strlen(text)); /* it may hold a secret */
+	}
+	free(text);
+	return r;
+}
+
+/* The reply is written before the commit, so that memory that is short undoes the change and not only the answer. */
+static enum words_exit run(struct call *k, const struct word *w, struct buf *out)
+{
+	size_t mark = out->len;
 	enum words_exit r;
 
 	if (store_begin(k->s) < 0)
 		return broken(k);
 	if ((r = load_actor(k)) == WORDS_OK && (r = permit(k, w)) == WORDS_OK)
 		r = attempt(k, w);
-	if (r == WORDS_BROKEN || (r != WORDS_OK && note_refusal(k) < 0)) {
+	if (r == WORDS_BROKEN || (r != WORDS_OK && note_refusal(k) < 0) || put_reply(k, out) < 0) {
 		store_rollback(k->s);
-		return broken(k);
+		r = broken(k);
+	} else if (store_commit(k->s) < 0) {
+		r = broken(k);
+	} else {
+		return r;
 	}
-	return store_commit(k->s) < 0 ? broken(k) : r;
+	out->len = mark;
+	out->bad = false;
+	return r;
 }
 
 static enum words_exit parse(struct call *k, const void *request, size_t len, const struct word **w)
@@ -196,34 +223,22 @@ static enum words_exit parse(struct call *k, const void *request, size_t len, co
 	return refuse(k, WORDS_USAGE, "Look at: help", "There is no word %s.", shown);
 }
 
-static int put_reply(struct call *k, struct buf *out)
-{
-	static const char none[] = "{\"ok\":false,\"code\":\"broken\",\"error\":\"The bastion has no memory.\"}";
-	char *text = k->reply != NULL ? json_dumps(k->reply, JSON_COMPACT) : NULL;
-	int r;
-
-	if (text != NULL && strlen(text) > CONTROL_REPLY_MAX) {
-		free(text);
-		refuse(k, WORDS_REFUSED, "Ask for fewer with --limit, and for more with --after.", "The list is too long.");
-		text = json_dumps(k->reply, JSON_COMPACT);
-	}
-	r = text != NULL ? buf_put(out, text, strlen(text)) : buf_put(out, none, sizeof(none) - 1);
-	if (text != NULL)
-		explicit_bzero(text, strlen(text)); /* it may hold a secret */
-	free(text);
-	return r;
-}
-
 int control_handle(struct control *c, const struct actor *a, const void *request, size_t len, struct buf *out)
 {
+	static const char none[] = "{\"ok\":false,\"code\":\"broken\",\"error\":\"The bastion has no memory. Nothing was changed.\"}";
 	struct call k = { .c = c, .s = c->store, .actor = a, .now = c->now != NULL ? c->now(c->arg) : clock_wall() };
 	const struct word *w;
+	size_t mark = out->len;
 	enum words_exit code = parse(&k, request, len, &w);
-	int r;
+	int r = 0;
 
 	if (code == WORDS_OK)
-		code = run(&k, w);
-	r = put_reply(&k, out);
+		code = run(&k, w, out);
+	if (out->len == mark && put_reply(&k, out) < 0) {
+		out->bad = false;
+		out->len = mark;
+		r = buf_put(out, none, sizeof(none) - 1);
+	}
 	for (size_t i = 0; code == WORDS_OK && i < k.neffects; i++)
 		c->end(c->arg, k.effects[i].what, k.effects[i].id, k.effects[i].line);
 	free(k.effects);

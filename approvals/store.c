@@ -47,6 +47,7 @@ static int db_fail(struct store *s, const char *what)
 	}
 	if (rc == SQLITE_CONSTRAINT_UNIQUE || rc == SQLITE_CONSTRAINT_PRIMARYKEY)
 		return store_fail(s, EEXIST, "database: %s", sqlite3_errmsg(s->db));
+	s->spoiled = true;
 	return store_fail(s, EIO, "database: %s: %s%s", what, sqlite3_errmsg(s->db), advice);
 }
 
@@ -233,14 +234,19 @@ int store_begin(struct store *s)
 
 	if (r < 0)
 		return -1;
-	s->depth++;
+	if (s->depth++ == 0)
+		s->spoiled = false;
 	return 0;
 }
 
 int store_commit(struct store *s)
 {
-	int r = s->depth == 1 ? sql_do(s, "COMMIT", "") : sql_do(s, "RELEASE inner_one", "");
+	int r = -1;
 
+	if (s->spoiled)
+		errno = EIO;
+	else
+		r = s->depth == 1 ? sql_do(s, "COMMIT", "") : sql_do(s, "RELEASE inner_one", "");
 	if (r < 0) {
 		int e = errno;
 

@@ -16,6 +16,7 @@
 struct store {
 	sqlite3 *db;
 	int depth;	/* of nested transactions */
+	bool spoiled;	/* a statement failed in this transaction: whoever overlooked it must not commit */
 	bool misfit;	/* a value of the current row did not fit: the row must not be believed */
 	size_t cached;
 	struct { const char *text; sqlite3_stmt *st; } cache[SQL_CACHE];
