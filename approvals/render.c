@@ -45,20 +45,21 @@ static void put_blanks(struct buf *b, size_t n)
 	}
 }
 
-/* Escapes all but '\n', which parts lines. */
+/* Escapes all but '\n', which parts lines, and '\t', which `config` indents with. */
 void render_line(struct buf *b, const char *text)
 {
 	for (;;) {
-		size_t len = strcspn(text, "\n"), size = len * 4 + 8;
+		size_t len = strcspn(text, "\t\n"), size = len * 4 + 8;
 		uint8_t *room = buf_reserve(b, size);
 
 		if (room == NULL)
 			return;
 		b->len -= size - esc_line((char *)room, size, text, len);
-		put(b, "\n");
-		if (text[len] == '\0' || text[len + 1] == '\0')
+		text += len;
+		put(b, *text == '\t' ? "\t" : "\n");
+		if (*text == '\0' || (*text == '\n' && text[1] == '\0'))
 			return;
-		text += len + 1;
+		text++;
 	}
 }
 

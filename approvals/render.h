@@ -48,7 +48,7 @@ struct render_opts {
  */
 int render_reply(const char *json, size_t len, const struct render_opts *o, struct buf *out, struct buf *err);
 
-/* Lines of advice or error, escaped (a '\n' parts them), each with its '\n'. */
+/* Lines of advice or error, escaped but for '\t' and the '\n' that parts them; the last ends with one, too. */
 void render_line(struct buf *out, const char *text);
 
 /* Terminal columns of well-formed UTF-8: wide characters take two, combining ones none (Unicode 15, in short). */

@@ -435,7 +435,7 @@ int words_parse(int argc, char *const argv[], const struct words_env *env, struc
 	if (take_args(&p, argc - n, argv + n) != 0 || (!p.help && check_missing(&p) != 0))
 		goto out;
 	r = p.help || p.word->where == AT_PARSER ? answer(&p, call) : request(&p, call);
-	call->word = p.word;
+	call->word = p.help ? words_find("help") : p.word; /* who looks at its `where` finds a text */
 	call->as_json = p.as_json;
 out:
 	json_decref(p.args);

@@ -42,6 +42,8 @@ static void texts(void **state)
 	assert_string_equal(OUT, "one\ntwo\n");
 	assert_int_equal(render("approve", "{\"ok\":true,\"text\":\"one\\n\\ntwo\\n\"}", 80, false), WORDS_OK);
 	assert_string_equal(OUT, "one\n\ntwo\n");
+	assert_int_equal(render("config", "{\"ok\":true,\"text\":\"Host x\\n\\tPort 1\\t\"}", 80, false), WORDS_OK);
+	assert_string_equal(OUT, "Host x\n\tPort 1\t\n");
 	assert_int_equal(render("approve", "{\"ok\":true,\"text\":\"\\u001b]0;x\\u0007\\u202e\\u009b1m\\r\\\\\"}", 80, false), WORDS_OK);
 	assert_string_equal(OUT, "\\x1b]0;x\\x07\\u{202e}\\u{9b}1m\\r\\\n");
 	assert_int_equal(render("user totp enrol", "{\"ok\":true,\"text\":\"t\",\"secret\":\"ABC\",\"uri\":\"otpauth://x\\u001b\"}", 80, false), WORDS_OK);

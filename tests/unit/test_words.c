@@ -208,6 +208,18 @@ static void json_flag(void **state)
 	assert_int_equal(words_parse_line("hosts", &ssh, &call, err, sizeof(err)), WORDS_OK);
 	assert_false(call.as_json);
 	words_call_finish(&call);
+	/* --help makes any word one that is answered here, whatever else is missing */
+	for (size_t i = 0; i < words_count; i++) {
+		static const struct words_env all = { .who = WHO_ROOT, .ctl = true, .console = true };
+		char line[64];
+
+		snprintf(line, sizeof(line), i % 2 == 0 ? "%s --help" : "%s -h", words_table[i].path);
+		assert_int_equal(words_parse_line(line, &all, &call, err, sizeof(err)), WORDS_OK);
+		assert_int_equal(call.word->where, AT_PARSER);
+		assert_non_null(call.text);
+		assert_null(call.json);
+		words_call_finish(&call);
+	}
 }
 
 /* --- the table --- */
