@@ -132,6 +132,7 @@ struct way {
 	enum brec_end end;
 	/* the target's leg */
 	ssh_session ssh;
+	int fd;				/* libssh's socket */
 	ssh_key key;			/* ephemeral */
 	enum target_step step;
 	struct pump pump;

@@ -68,6 +68,7 @@ int target_start(struct way *w, int fd, const uint8_t *cert, size_t cert_len, in
 			close(agent_fd);
 		return -1;
 	}
+	w->fd = fd;
 	w->ssh = ssh_setup_client(fd, w->login, algorithms);
 	if (w->ssh == NULL)
 		return -1;

@@ -198,7 +198,7 @@ void tunnel_destroy(struct tunnel *t)
 		way_end(f->way, BREC_END_NORMAL, "");
 		f->way->orphan = true;
 	}
-	ssh_free(f->ssh);
+	ssh_setup_free(f->ssh, f->fd);
 	close(t->fd);
 	free(t);
 }

@@ -404,7 +404,7 @@ static void take_down(struct way *w)
 	way_each_chan(w, visit_over, w);
 	if (w->ssh != NULL) {
 		ssh_disconnect(w->ssh);
-		ssh_free(w->ssh);
+		ssh_setup_free(w->ssh, w->fd);
 		w->ssh = NULL;
 	}
 	if (!w->denied)
@@ -524,7 +524,7 @@ void way_destroy(struct way *w)
 	if (w == NULL)
 		return;
 	if (w->ssh != NULL)
-		ssh_free(w->ssh);
+		ssh_setup_free(w->ssh, w->fd);
 	ssh_key_free(w->key);
 	brec_writer_destroy(w->writer);
 	buf_finish(&w->pins);

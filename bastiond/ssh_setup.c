@@ -16,6 +16,7 @@
 
 #include "log.h"
 #include "ssh_hostkeys.h"
+#include "ssh_readahead.h"
 
 /* No finite-field exchange: 0.10 does not check the peer's share. From 0.12 on the hybrids go first. */
 #if LIBSSH_VERSION_INT >= SSH_VERSION_INT(0, 12, 0)
@@ -110,6 +111,7 @@ ssh_session ssh_setup_server(ssh_bind bind, int fd)
 		return NULL;
 	}
 	ssh_set_blocking(ssh, 0);
+	ssh_readahead_start(fd);
 	return ssh;
 }
 
@@ -150,7 +152,14 @@ ssh_session ssh_setup_client(int fd, const char *login, const char *hostkeys)
 	}
 	ssh_setup_socket(fd);
 	ssh_set_blocking(ssh, 0);
+	ssh_readahead_start(fd);
 	return ssh;
+}
+
+void ssh_setup_free(ssh_session ssh, int fd)
+{
+	ssh_readahead_stop(fd);
+	ssh_free(ssh);
 }
 
 int ssh_setup_key_blob(ssh_key key, struct buf *out)
@@ -226,8 +235,8 @@ static int warm_once(ssh_bind bind, const char *hostkey)
 		log_error("ssh: trial connection with %s failed: server: %s; client: %s", hostkey,
 		    server != NULL ? ssh_get_error(server) : "none", client != NULL ? ssh_get_error(client) : "none");
 	ssh_key_free(key);
-	ssh_free(client);
-	ssh_free(server);
+	ssh_setup_free(client, fds[1]);
+	ssh_setup_free(server, fds[0]);
 	return r;
 }
 

@@ -22,6 +22,8 @@ ssh_bind ssh_setup_bind(const struct config *conf);
 ssh_session ssh_setup_server(ssh_bind bind, int fd);
 /* A client session on a connected descriptor; `hostkeys`: the algorithms of the pinned keys. NULL, logged; fd is then closed. */
 ssh_session ssh_setup_client(int fd, const char *login, const char *hostkeys);
+/* Frees either, and forgets what was read ahead on its descriptor. NULL is fine. */
+void ssh_setup_free(ssh_session ssh, int fd);
 /* One exchange of each kind over a socket pair: what libssh and libcrypto open or compute lazily is done. 0 or -1. */
 int ssh_setup_warm(ssh_bind bind);
 /* Appends the public key's blob (RFC 4253 6.6), raw. 0 or -1. */
