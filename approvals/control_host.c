@@ -298,6 +298,8 @@ enum words_exit word_config(struct call *k)
 		r = text != NULL ? say(k, "%s", "") : broken(k);
 		if (r == WORDS_OK)
 			say_more(k, "text", text);
+		else
+			json_decref(text);
 	}
 	json_decref(rows);
 	buf_finish(&b);
