@@ -1,0 +1,179 @@
+/*
+ * test_brec_independent.c - tests/brec_independent.py, which was written from bastion-record(5) alone, agrees with our own
+ * reader and verifier about recordings that are whole, cut, damaged and without a key.
+ */
+#include "brec_fixture.h"
+
+#include <libgen.h>
+
+#include "wire_receipt.h"
+
+static char script[4096];
+
+/* The script's output and, in *status, its exit status. */
+static char *run(const char *args, int *status)
+{
+	static char out[65536];
+	char command[8192];
+	size_t n;
+	FILE *p;
+
+	snprintf(command, sizeof(command), "/usr/bin/python3 %s %s 2>&1", script, args);
+	assert_non_null(p = popen(command, "r"));
+	n = fread(out, 1, sizeof(out) - 1, p);
+	out[n] = '\0';
+	*status = pclose(p);
+	return out;
+}
+
+static void keys(const struct fixture *x, const struct sign_key *collector)
+{
+	uint8_t pub[KEY_LEN];
+	char path[128], text[AGE_IDENTITY_LEN + 1];
+
+	snprintf(path, sizeof(path), "%s/signer.pub", x->dir);
+	assert_int_equal(public_key_save(x->pub, path), 0);
+	sign_key_public(collector, pub);
+	snprintf(path, sizeof(path), "%s/collector.pub", x->dir);
+	assert_int_equal(public_key_save(pub, path), 0);
+	age_identity_format(text, &x->auditor);
+	snprintf(path, sizeof(path), "%s/auditor.key", x->dir);
+	fx_write(path, text, AGE_IDENTITY_LEN);
+	age_identity_format(text, &x->input_auditor);
+	snprintf(path, sizeof(path), "%s/input.key", x->dir);
+	fx_write(path, text, AGE_IDENTITY_LEN);
+}
+
+static void remove_keys(const struct fixture *x)
+{
+	static const char *const names[] = { "signer.pub", "collector.pub", "auditor.key", "input.key" };
+	char path[128];
+
+	for (size_t i = 0; i < 4; i++) {
+		snprintf(path, sizeof(path), "%s/%s", x->dir, names[i]);
+		unlink(path);
+	}
+}
+
+/* Receipts in batches of different sizes, at different places. */
+static void receipts(const struct fixture *x, const struct sign_key *collector)
+{
+	uint8_t pub[KEY_LEN], sig[SIG_LEN];
+	struct wire_leaf leaves[7] = { { .seq = 1 } };
+	char name[128];
+	struct buf b;
+
+	buf_init(&b, 1 << 20);
+	sign_key_public(collector, pub);
+	for (size_t i = 0; i < x->logged; i++) {
+		const size_t n = 1 + i % 7, at = i * 3 % n;
+		struct receipt r;
+
+		memcpy(leaves[at].id, x->id, BREC_ID_LEN);
+		memcpy(leaves[at].h, x->log[i].h, BREC_HASH_LEN);
+		leaves[at].seq = x->log[i].seq;
+		assert_int_equal(receipt_sign(collector, pub, 77, leaves, n, sig), 0);
+		assert_int_equal(receipt_extract(&r, pub, 77, leaves, n, at, sig), 0);
+		assert_int_equal(receipt_put(&b, &r), 0);
+	}
+	snprintf(name, sizeof(name), "%s/receipts", x->dir);
+	fx_write(name, b.data, b.len);
+	buf_finish(&b);
+}
+
+static void agree(const struct fixture *x, const struct sign_key *collector)
+{
+	uint8_t pub[1][KEY_LEN];
+	struct brec_trust trust = { (const uint8_t (*)[KEY_LEN])x->pub, 1, (const uint8_t (*)[KEY_LEN])pub, 1 };
+	struct brec_report ours;
+	char args[512], want[128], *got;
+	int status;
+
+	sign_key_public(collector, pub[0]);
+	brec_verify_dir(x->dir, &trust, &ours);
+	snprintf(args, sizeof(args), "verify %s --signer %s/signer.pub --collector %s/collector.pub", x->dir, x->dir, x->dir);
+	got = run(args, &status);
+	snprintf(want, sizeof(want), "%s %llu %llu %llu ", brec_verdict_name(ours.verdict), (unsigned long long)ours.last_seq,
+	    (unsigned long long)ours.signed_seq, (unsigned long long)ours.receipt_seq);
+	if (strncmp(got, want, strlen(want)) != 0)
+		fail_msg("we say '%s%s', it says '%s'", want, ours.reason, got);
+	assert_int_equal(status == 0, ours.verdict == BREC_COMPLETE);
+}
+
+static void test_verdicts(void **state)
+{
+	struct sign_key *collector = sign_key_generate();
+	struct fixture *x = fx_open(true, false);
+	char name[2][128];
+	uint8_t *data[2];
+	size_t len[2];
+
+	(void)state;
+	fx_small(x, true);
+	keys(x, collector);
+	agree(x, collector);
+	for (uint32_t i = 0; i < 2; i++) {
+		fx_name(x, i, name[i]);
+		data[i] = fx_read(name[i], &len[i]);
+	}
+	for (size_t cut = 1; cut < len[1]; cut += 97) {
+		assert_int_equal(truncate(name[1], (off_t)(len[1] - cut)), 0);
+		agree(x, collector);
+	}
+	fx_write(name[1], data[1], len[1]);
+	receipts(x, collector);
+	agree(x, collector);
+	assert_int_equal(truncate(name[1], (off_t)(len[1] - 150)), 0);
+	/* a part of a frame at the end */
+	agree(x, collector);
+	unlink(name[1]);
+	agree(x, collector);
+	fx_write(name[1], data[1], len[1]);
+	data[0][len[0] / 2] ^= 4;
+	fx_write(name[0], data[0], len[0]);
+	agree(x, collector);
+	free(data[0]);
+	free(data[1]);
+	remove_keys(x);
+	fx_destroy(x);
+	sign_key_destroy(collector);
+}
+
+static void test_events(void **state)
+{
+	struct sign_key *collector = sign_key_generate();
+	struct fixture *x = fx_open(true, false);
+	char args[512], *out;
+	int status;
+
+	(void)state;
+	fx_small(x, true);
+	keys(x, collector);
+	snprintf(args, sizeof(args), "events %s --identity %s/auditor.key --identity %s/input.key", x->dir, x->dir, x->dir);
+	out = run(args, &status);
+	assert_int_equal(status, 0);
+	assert_non_null(strstr(out, "\"stream\": \"metadata\", \"kind\": \"m\", \"channel\": 1"));
+	assert_non_null(strstr(out, "\"t\": 1000, \"stream\": \"input\", \"kind\": \"i\", \"channel\": 1, \"seq\": 2, \"data\": \"ls\\r\""));
+	assert_non_null(strstr(out, "\"data\": \"ls\\r\\nREADME\\r\\n\""));
+	assert_non_null(strstr(out, "late words"));
+	assert_null(strstr(out, "locked"));
+	snprintf(args, sizeof(args), "events %s --identity %s/auditor.key", x->dir, x->dir);
+	out = run(args, &status);
+	assert_int_equal(status, 0);
+	assert_non_null(strstr(out, "{\"locked\": \"input\", \"seq\": 2}"));
+	assert_null(strstr(out, "\"data\": \"ls\\r\"}"));
+	assert_non_null(strstr(out, "late words"));
+	remove_keys(x);
+	fx_destroy(x);
+	sign_key_destroy(collector);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_verdicts), cmocka_unit_test(test_events) };
+	char here[] = __FILE__;
+
+	/* tests/unit/… to tests/ */
+	snprintf(script, sizeof(script), "%s/../brec_independent.py", dirname(here));
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
