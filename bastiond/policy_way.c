@@ -95,11 +95,19 @@ void peer_way_close(struct way *w, const char *why)
 
 	if (w->row.id == 0)
 		return;
+	if (store_begin(s) != 0) {
+		log_event_lost(w->peer);
+		return;
+	}
 	if (store_way_end(s, &w->row, why, now) != 0 ||
 	    event_writef(s, now, EVENT_WAY_DOWN, w->peer->user.name, w->host.name, "{s:I, s:s, s:I, s:I}", "way",
 	    (json_int_t)w->row.id, "why", why, "in", (json_int_t)w->row.bytes_in, "out",
-	    (json_int_t)w->row.bytes_out) != 0)
+	    (json_int_t)w->row.bytes_out) != 0) {
 		log_event_lost(w->peer);
+		store_rollback(s);
+	} else if (store_commit(s) != 0) {
+		log_event_lost(w->peer);
+	}
 	w->row.id = 0;
 }
 
