@@ -238,27 +238,31 @@ static char *path_or(cfg_t *cfg, const char *option, const char *store, const ch
 	return asprintf(&path, "%s/%s", store, file) < 0 ? NULL : path;
 }
 
-static int take_user(struct coll_conf *c, cfg_t *cfg)
+/* A name or a number; only root can change to it. */
+static int find_user(const char *name, uid_t *uid, gid_t *gid)
 {
 	char *end;
-	unsigned long n = strtoul(c->user, &end, 10);
-	struct passwd *pw = getpwnam(c->user);
+	unsigned long n = strtoul(name, &end, 10);
+	struct passwd *pw = getpwnam(name);
 
-	if (pw != NULL) {
-		c->uid = pw->pw_uid;
-		c->gid = pw->pw_gid;
-	} else if (c->user[0] != '\0' && *end == '\0' && n > 0 && n < UINT32_MAX) {
-		c->uid = (uid_t)n;
-		c->gid = (gid_t)n;
-	} else if (geteuid() == 0) {
-		cfg_error(cfg, "user: there is no account \"%s\"; make it (useradd --system %s) or name another, or a numeric id", c->user, c->user);
-		return -1;
-	}
-	if (geteuid() == 0 && c->uid == 0) {
-		cfg_error(cfg, "user: \"%s\" is root; the collector needs no such right", c->user);
-		return -1;
-	}
-	return 0;
+	*uid = pw != NULL ? pw->pw_uid : (uid_t)n;
+	*gid = pw != NULL ? pw->pw_gid : (gid_t)n;
+	return pw != NULL || (name[0] != '\0' && *end == '\0' && n > 0 && n < UINT32_MAX) || geteuid() != 0 ? 0 : -1;
+}
+
+static int check_user(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *name = cfg_opt_getnstr(opt, 0);
+	uid_t uid;
+	gid_t gid;
+
+	if (find_user(name, &uid, &gid) != 0)
+		cfg_error(cfg, "user: there is no account \"%s\"; make it (useradd --system %s), or write another or a numeric id", name, name);
+	else if (geteuid() == 0 && uid == 0)
+		cfg_error(cfg, "user: \"%s\" is root; the collector needs no such right", name);
+	else
+		return 0;
+	return -1;
 }
 
 static int take(struct coll_conf *c, cfg_t *cfg, bool init)
@@ -280,7 +284,7 @@ static int take(struct coll_conf *c, cfg_t *cfg, bool init)
 	c->max_recordings = (uint32_t)cfg_getint(cfg, "max_recordings");
 	c->handshake_s = (uint32_t)cfg_getint(cfg, "handshake_time");
 	c->log_level = (enum log_level)check_level(NULL, cfg_getopt(cfg, "log_level"));
-	if (take_user(c, cfg) != 0)
+	if (check_user(cfg, cfg_getopt(cfg, "user")) != 0 || find_user(c->user, &c->uid, &c->gid) != 0)
 		return -1;
 	if (init)
 		return 0;
@@ -314,6 +318,7 @@ struct coll_conf *coll_conf_load(const char *file, bool init)
 		goto out;
 	cfg_set_error_function(cfg, complain);
 	cfg_set_validate_func(cfg, "listen", check_listen);
+	cfg_set_validate_func(cfg, "user", check_user);
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
 		cfg_set_validate_func(cfg, paths[i], check_path);
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
