@@ -107,6 +107,7 @@ int main(int argc, char *argv[])
 		return WORDS_USAGE;
 	}
 	look_at_terminal(&c);
+	env.columns = c.show.columns;
 	if ((r = words_parse(argc - optind, argv + optind, &env, &call, err, sizeof(err))) != WORDS_OK) {
 		ctl_fail("%s", err);
 		return r;

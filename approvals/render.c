@@ -19,13 +19,16 @@
 #define CELL_MAX 4096		/* bytes of an escaped cell; more is cut */
 #define GAP 2			/* blanks between columns */
 #define NARROW_MAX 10		/* a column is not cut below this or its head, whichever is more */
+#define DROP_WEIGHT 4		/* from this weight on a column may be left out, */
+#define DROP_COLUMNS 60		/* on a terminal so wide; on a narrower one blocks say more */
 #define ELLIPSIS "\xe2\x80\xa6"	/* one column */
 
 struct table {
 	const struct words_col *cols[COLS_MAX];	/* those that hold anything */
 	size_t ncols, nrows;
 	char **cells;		/* nrows * ncols, escaped */
-	size_t width[COLS_MAX];
+	size_t natural[COLS_MAX], width[COLS_MAX];	/* as the cells would like it; as it is */
+	bool dropped[COLS_MAX];
 	const struct render_opts *o;
 	struct buf *out;
 };
@@ -166,7 +169,7 @@ static int fill(struct table *t, const json_t *rows)
 	if (t->ncols == 0 || (t->cells = calloc(t->nrows * t->ncols, sizeof(char *))) == NULL)
 		return t->ncols == 0 ? 0 : -1;
 	for (size_t c = 0; c < t->ncols; c++)
-		t->width[c] = strlen(t->cols[c]->head);
+		t->natural[c] = strlen(t->cols[c]->head);
 	for (size_t r = 0; r < t->nrows; r++) {
 		for (size_t c = 0; c < t->ncols; c++) {
 			char *text = cell_text(json_array_get(rows, r), t->cols[c]);
@@ -174,8 +177,8 @@ static int fill(struct table *t, const json_t *rows)
 
 			if ((t->cells[r * t->ncols + c] = text) == NULL)
 				return -1;
-			if ((w = render_width(text, strlen(text))) > t->width[c])
-				t->width[c] = w;
+			if ((w = render_width(text, strlen(text))) > t->natural[c])
+				t->natural[c] = w;
 		}
 	}
 	return 0;
@@ -183,25 +186,33 @@ static int fill(struct table *t, const json_t *rows)
 
 static size_t total_width(const struct table *t)
 {
-	size_t sum = t->ncols > 0 ? (t->ncols - 1) * GAP : 0;
+	size_t sum = 0;
 
 	for (size_t c = 0; c < t->ncols; c++)
-		sum += t->width[c];
+		if (!t->dropped[c])
+			sum += t->width[c] + (sum > 0 ? GAP : 0);
 	return sum;
 }
 
-/* Cuts columns, the heaviest first and of equals the widest, until the table fits. False: it cannot. */
+/* Numbers and times say nothing when they are cut. */
+static bool may_cut(const struct words_col *col)
+{
+	return col->weight > 0 && (col->kind == COL_TEXT || col->kind == COL_DETAIL);
+}
+
+/* Cuts texts, those of the heaviest column first, of equals the widest, until the table fits. False: it cannot. */
 static bool shrink(struct table *t)
 {
 	size_t have = (size_t)t->o->columns;
 
+	memcpy(t->width, t->natural, sizeof(t->width));
 	while (t->o->columns > 0 && total_width(t) > have) {
 		size_t best = t->ncols, over = total_width(t) - have, least = 0;
 
 		for (size_t c = 0; c < t->ncols; c++) {
 			size_t head = strlen(t->cols[c]->head), low = head > NARROW_MAX ? head : NARROW_MAX;
 
-			if (t->cols[c]->weight == 0 || t->width[c] <= low)
+			if (t->dropped[c] || !may_cut(t->cols[c]) || t->width[c] <= low)
 				continue;
 			if (best < t->ncols && (t->cols[c]->weight < t->cols[best]->weight ||
 			    (t->cols[c]->weight == t->cols[best]->weight && t->width[c] <= t->width[best])))
@@ -214,6 +225,39 @@ static bool shrink(struct table *t)
 		t->width[best] = t->width[best] - least > over ? t->width[best] - over : least;
 	}
 	return true;
+}
+
+/* Leaves out the heaviest columns, one by one, until the rest fits. False: blocks it is, with all of them. */
+static bool fit(struct table *t)
+{
+	while (!shrink(t)) {
+		size_t best = t->ncols;
+
+		for (size_t c = 0; c < t->ncols; c++)
+			if (!t->dropped[c] && t->cols[c]->weight >= DROP_WEIGHT &&
+			    (best == t->ncols || t->cols[c]->weight >= t->cols[best]->weight))
+				best = c;
+		if (best == t->ncols || t->o->columns < DROP_COLUMNS)
+			return false;
+		t->dropped[best] = true;
+	}
+	return true;
+}
+
+/* What was left out shall not look as if it were not there. */
+static void tell_dropped(const struct table *t, struct buf *err)
+{
+	const char *before = "not shown for want of room: ";
+
+	for (size_t c = 0; c < t->ncols; c++) {
+		if (!t->dropped[c])
+			continue;
+		put(err, before);
+		put(err, t->cols[c]->head);
+		before = ", ";
+	}
+	if (before[0] == ',')
+		put(err, " (a wider terminal or --json has it)\n");
 }
 
 /* SGR for a state: what gives access green, what waits yellow, what ended by someone's will red. */
@@ -233,63 +277,67 @@ static const char *state_colour(const char *state)
 /* A cell cut to its width; blanks after it unless it is the last of its line. */
 static void put_cell(struct table *t, size_t c, const char *text, const char *sgr, bool last)
 {
-	size_t len = strlen(text), w = render_width(text, len), fit = len;
+	size_t len = strlen(text), w = render_width(text, len), cut = len;
 
 	if (!t->o->colour)
 		sgr = NULL;
 	if (w > t->width[c])
-		fit = render_fit(text, len, t->width[c] - 1);
+		cut = render_fit(text, len, t->width[c] - 1);
 	put(t->out, sgr != NULL ? sgr : "");
-	buf_put(t->out, text, fit);
-	if (fit < len) {
+	buf_put(t->out, text, cut);
+	if (cut < len) {
 		put(t->out, ELLIPSIS);
-		w = render_width(text, fit) + 1;
+		w = render_width(text, cut) + 1;
 	}
 	put(t->out, sgr != NULL ? "\033[0m" : "");
 	if (!last)
 		put_blanks(t->out, t->width[c] - w + GAP);
 }
 
-static void put_table(struct table *t)
+/* r: a row, or t->nrows for the heads. No blanks at the line's end. */
+static void put_line(struct table *t, size_t r)
 {
+	size_t last = 0;
+
 	for (size_t c = 0; c < t->ncols; c++)
-		put_cell(t, c, t->cols[c]->head, "\033[1m", c + 1 == t->ncols);
-	put(t->out, "\n");
-	for (size_t r = 0; r < t->nrows; r++) {
-		size_t last = t->ncols; /* no blanks at line ends */
+		if (!t->dropped[c] && (r == t->nrows || cell(t, r, c)[0] != '\0'))
+			last = c;
+	for (size_t c = 0; c <= last; c++) {
+		const char *text = r == t->nrows ? t->cols[c]->head : cell(t, r, c);
 
-		while (last > 1 && cell(t, r, last - 1)[0] == '\0')
-			last--;
-		for (size_t c = 0; c < last; c++) {
-			const char *text = cell(t, r, c);
-
-			put_cell(t, c, text, t->cols[c]->kind == COL_STATE ? state_colour(text) : NULL, c + 1 == last);
-		}
-		put(t->out, "\n");
+		if (!t->dropped[c])
+			put_cell(t, c, text, r == t->nrows ? "\033[1m" : t->cols[c]->kind == COL_STATE ? state_colour(text) : NULL,
+			    c == last);
 	}
+	put(t->out, "\n");
 }
 
-/* Text from column `indent` on, broken at blanks where there are any, continued under its beginning. */
-static void put_wrapped(struct table *t, const char *text, size_t indent)
+static void put_table(struct table *t)
 {
-	size_t columns = (size_t)t->o->columns, len = strlen(text);
-	size_t room = columns > indent + 8 ? columns - indent : 8;
+	put_line(t, t->nrows);
+	for (size_t r = 0; r < t->nrows; r++)
+		put_line(t, r);
+}
 
-	while (t->o->columns > 0 && render_width(text, len) > room) {
-		size_t fit = render_fit(text, len, room), cut = fit;
+void render_wrapped(struct buf *out, const char *text, size_t indent, int columns)
+{
+	size_t len = strlen(text), room = (size_t)columns > indent + 8 ? (size_t)columns - indent : 8;
+
+	while (columns > 0 && render_width(text, len) > room) {
+		size_t whole = render_fit(text, len, room), cut = whole;
 
 		while (cut > 0 && text[cut] != ' ')
 			cut--;
 		if (cut == 0)
-			cut = fit;
-		buf_put(t->out, text, cut);
-		put(t->out, "\n");
-		put_blanks(t->out, indent);
+			cut = whole;
+		buf_put(out, text, cut);
+		put(out, "\n");
+		put_blanks(out, indent);
 		cut += text[cut] == ' ';
 		text += cut;
 		len -= cut;
 	}
-	buf_put(t->out, text, len);
+	buf_put(out, text, len);
 }
 
 /* One line a value, an empty line between rows: for one thing, and for lists on a narrow terminal. */
@@ -313,7 +361,7 @@ static void put_blocks(struct table *t)
 			put(t->out, t->cols[c]->head);
 			put_blanks(t->out, heads - strlen(t->cols[c]->head) + GAP);
 			put(t->out, sgr != NULL ? sgr : "");
-			put_wrapped(t, text, heads + GAP);
+			render_wrapped(t->out, text, heads + GAP, t->o->columns);
 			put(t->out, sgr != NULL ? "\033[0m" : "");
 			put(t->out, "\n");
 		}
@@ -347,10 +395,13 @@ static int render_rows(const json_t *rows, bool one, const struct render_opts *o
 	if (fill(&t, rows) != 0) {
 		render_line(err, "no memory");
 		r = WORDS_BROKEN;
-	} else if (one || !shrink(&t)) {
+	} else if (t.ncols == 0) {
+		render_line(err, "nothing in it that this program can show; --json has it");
+	} else if (one || !fit(&t)) {
 		put_blocks(&t);
 	} else {
 		put_table(&t);
+		tell_dropped(&t, err);
 	}
 	free_cells(&t);
 	return r;

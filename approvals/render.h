@@ -30,7 +30,7 @@ struct words_col {
 	const char *key;	/* in each row */
 	const char *head;
 	enum col_kind kind;
-	int weight;		/* who gives way on a narrow terminal: 0 never cut, else the higher the sooner */
+	int weight;		/* who gives way on a narrow terminal: 0 never, else the higher the sooner */
 };
 
 struct render_opts {
@@ -42,14 +42,17 @@ struct render_opts {
 
 /*
  * Text for standard output to out, for standard error to err; both were initialised by the caller with a limit.
- * A list is a table; where that does not fit the terminal, a block of lines for each row. Columns in which no row
- * has anything are left out.
+ * A list is a table. Columns in which no row has anything are left out. On a narrow terminal texts are cut, then the
+ * heaviest columns left out, which err says; and where that is not enough each row becomes a block of lines.
  * Returns the exit status (enum words_exit). A reply that is no JSON or has another shape is WORDS_BROKEN with a line in err.
  */
 int render_reply(const char *json, size_t len, const struct render_opts *o, struct buf *out, struct buf *err);
 
 /* Lines of advice or error, escaped but for '\t' and the '\n' that parts them; the last ends with one, too. */
 void render_line(struct buf *out, const char *text);
+
+/* Appends (escaped) text that stands in column `indent`, broken at blanks, continued under its beginning. columns 0: as it is. */
+void render_wrapped(struct buf *out, const char *text, size_t indent, int columns);
 
 /* Terminal columns of well-formed UTF-8: wide characters take two, combining ones none (Unicode 15, in short). */
 size_t render_width(const char *text, size_t len);

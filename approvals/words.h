@@ -104,6 +104,7 @@ struct words_env {
 	enum words_who who;	/* help and completion leave out what this person may not do */
 	bool ctl, console;	/* AT_CTL, AT_CONSOLE words exist */
 	const char *prefix;	/* before a word in help and advice: "bastionctl ", "ssh alice@bastion "; NULL: none */
+	int columns;		/* of the terminal, for help; 0: no limit */
 	/* Reads the file that a KEY argument names: a terminated text, at most size-1 bytes. 0, or -1 with errno.
 	   NULL: a file name is refused. */
 	int (*read_file)(const char *path, char *out, size_t size);

@@ -3,6 +3,7 @@
  *
  * Runs in bastionctl and in the session process. Pure; the output is made of the table's own texts.
  */
+#include "render.h"
 #include "words.h"
 
 #include <ctype.h>
@@ -12,6 +13,7 @@
 
 #define NEAR_MAX 40	/* longer texts are not compared */
 #define PATH_WIDTH 22
+#define NARROW 60	/* terminal columns from which on there is room for two columns */
 
 static void put_text(struct buf *out, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
@@ -139,6 +141,29 @@ static const char *chapter_at(const struct words_word *w)
 	return NULL;
 }
 
+/* "  LEFT     what it is", the second beside the first, or under it on a narrow terminal. */
+static void put_item(struct buf *out, const struct words_env *env, const struct buf *left, const char *text)
+{
+	bool under = env->columns > 0 && env->columns < NARROW;
+	size_t indent = under ? 6 : PATH_WIDTH + 3;
+
+	put_text(out, "  %.*s", (int)left->len, (const char *)left->data);
+	if (under || left->len + 3 > indent)
+		put_text(out, "\n%*s", (int)indent, "");
+	else
+		put_text(out, "%*s", (int)(indent - left->len - 2), "");
+	render_wrapped(out, text, indent, env->columns);
+	buf_put_u8(out, '\n');
+}
+
+static void put_word(struct buf *out, const struct words_env *env, const struct words_word *w)
+{
+	struct buf left;
+
+	buf_view(&left, w->path, strlen(w->path));
+	put_item(out, env, &left, w->help);
+}
+
 static void overview(const struct words_env *env, bool all, struct buf *out)
 {
 	const char *title = NULL;
@@ -154,38 +179,52 @@ static void overview(const struct words_env *env, bool all, struct buf *out)
 		if (title != NULL)
 			put_text(out, "%s%s\n", out->len > 0 ? "\n" : "", title);
 		title = NULL;
-		put_text(out, "  %-*s %s\n", PATH_WIDTH, w->path, w->help);
+		put_word(out, env, w);
 	}
 	put_text(out, "\nMore about one of them: %shelp WORD\n", prefix_of(env));
 	if (!all && env->who < WHO_ADMIN)
 		put_text(out, "Administrators' words too: %shelp all\n", prefix_of(env));
 }
 
+static void explain_arg(const struct words_arg *a, const struct words_env *env, struct buf *out)
+{
+	struct buf left;
+
+	buf_init(&left, 256);
+	if ((a->how & ARG_POS) == 0)
+		put_flag(&left, a->name);
+	if (a->show != NULL)
+		put_text(&left, "%s%s", left.len > 0 ? " " : "", a->show);
+	put_item(out, env, &left, a->help);
+	buf_finish(&left);
+}
+
 static void explain(const struct words_word *w, const struct words_env *env, struct buf *out)
 {
-	static const char *const who[] = { "", "For approvers.", "For administrators.", "For root on the bastion." };
+	static const char *const who[] = { "", "For approvers. ", "For administrators. ", "For root on the bastion. " };
+	static const struct words_arg json = { .name = "json", .help = "print the reply as JSON" };
+	struct buf text;
 
-	put_text(out, "%s: %s\n\n  %s", w->path, w->help, prefix_of(env));
-	put_usage(out, w);
+	buf_init(&text, 4096);
+	put_text(&text, "%s", prefix_of(env));
+	put_usage(&text, w);
+	buf_put_u8(&text, '\0');
+	put_text(out, "%s: %s\n\n  ", w->path, w->help);
+	render_wrapped(out, (const char *)text.data, 4, env->columns > 2 ? env->columns - 2 : 0);
 	put_text(out, "\n\n");
-	for (size_t i = 0; i < w->nargs; i++) {
-		const struct words_arg *a = &w->args[i];
-		size_t start = out->len;
-
-		put_text(out, "  ");
-		if ((a->how & ARG_POS) == 0) {
-			put_flag(out, a->name);
-			buf_put_u8(out, ' ');
-		}
-		if (a->show != NULL)
-			put_text(out, "%s", a->show);
-		put_text(out, "%*s%s\n", (int)(out->len - start < PATH_WIDTH + 3 ? PATH_WIDTH + 3 - (out->len - start) : 1),
-		    "", a->help);
+	for (size_t i = 0; i < w->nargs; i++)
+		explain_arg(&w->args[i], env, out);
+	explain_arg(&json, env, out);
+	buf_reset(&text);
+	put_text(&text, "%s%s", who[w->who], w->more);
+	buf_put_u8(&text, '\0');
+	if (text.len > 1) {
+		buf_put_u8(out, '\n');
+		render_wrapped(out, (const char *)text.data, 0, env->columns);
+		buf_put_u8(out, '\n');
 	}
-	put_text(out, "  %-*s %s\n", PATH_WIDTH, "--json", "print the reply as JSON");
-	if (w->more[0] != '\0' || who[w->who][0] != '\0')
-		put_text(out, "\n%s%s%s\n", who[w->who], w->more[0] != '\0' && who[w->who][0] != '\0' ? " " : "", w->more);
 	put_text(out, "\nExample:\n  %s%s\n", prefix_of(env), w->example);
+	buf_finish(&text);
 }
 
 int words_help(const char *path, const struct words_env *env, struct buf *out)
@@ -206,7 +245,7 @@ int words_help(const char *path, const struct words_env *env, struct buf *out)
 		w = &words_table[i];
 		if (strncmp(w->path, path, len) != 0 || w->path[len] != ' ' || !exists(w, env))
 			continue;
-		put_text(out, "  %-*s %s\n", PATH_WIDTH, w->path, w->help);
+		put_word(out, env, w);
 		any = true;
 	}
 	return any ? 0 : -1;

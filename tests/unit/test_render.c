@@ -234,9 +234,16 @@ static void narrow(void **state)
 	(void)state;
 	assert_int_equal(render("grants", json, 80, false), WORDS_OK);
 	assert_string_equal(OUT,
-	    "ID  STATE   USER   LOGIN  HOST  UNTIL             LEFT  CAPABILITIES  REASON\n"
-	    "1   active  alice  dba    web1  2026-11-18 11:06  1m    shell, exec\xe2\x80\xa6  rebuild t\xe2\x80\xa6\n"
+	    "ID  STATE   USER   LOGIN  HOST  LEFT  UNTIL             CAPABILITIES  REASON\n"
+	    "1   active  alice  dba    web1  1m    2026-11-18 11:06  shell, exec\xe2\x80\xa6  rebuild t\xe2\x80\xa6\n"
 	    "2                         web2\n");
+	assert_string_equal(ERR, "");
+	assert_int_equal(render("grants", json, 62, false), WORDS_OK);
+	assert_string_equal(OUT,
+	    "ID  STATE   USER   LOGIN  HOST  LEFT  CAPABILITIES  REASON\n"
+	    "1   active  alice  dba    web1  1m    shell, exec\xe2\x80\xa6  rebuild t\xe2\x80\xa6\n"
+	    "2                         web2\n");
+	assert_string_equal(ERR, "not shown for want of room: UNTIL (a wider terminal or --json has it)\n");
 	assert_int_equal(render("grants", json, 40, false), WORDS_OK);
 	assert_string_equal(OUT,
 	    "ID            1\n"
@@ -244,8 +251,8 @@ static void narrow(void **state)
 	    "USER          alice\n"
 	    "LOGIN         dba\n"
 	    "HOST          web1\n"
-	    "UNTIL         2026-11-18 11:06\n"
 	    "LEFT          1m\n"
+	    "UNTIL         2026-11-18 11:06\n"
 	    "CAPABILITIES  shell, exec, sftp, scp\n"
 	    "REASON        rebuild the index of the\n"
 	    "              big table, then vacuum\n"
