@@ -1,0 +1,675 @@
+/*
+ * test_pam.c - the PAM module against hostile conversations and sockets, and the worker through whole stacks.
+ * WRAP: pam_acct_mgmt pam_open_session pam_close_session
+ *
+ * The module is called directly, with handles of pam_start_confdir(). The worker runs in a fork, as in parent; the
+ * test is policy. Stacks are made of the modules of pam_wrapper.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <glob.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "../../pam/pam_bastion.c"
+#include "worker_pam.c"
+
+#define CHATTY "auth optional %s/pam_chatty.so"
+
+/* Responses are the module's to free, which pam_chatty forgets; libpam leaks after a stack that does not load. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void) { return "leak:converse\nleak:libpam.so\n"; }
+
+static char dir[] = "/tmp/test_pam-XXXXXX";
+static char modules[256];
+
+/* What the fork and the wrapped functions tell. */
+static struct {
+	int opened, closed;
+	bool change_due;
+	uint8_t question[2048];
+	ssize_t question_len;
+} *shared;
+
+int __real_pam_acct_mgmt(pam_handle_t *pamh, int flags);
+int __wrap_pam_acct_mgmt(pam_handle_t *pamh, int flags);
+int __real_pam_open_session(pam_handle_t *pamh, int flags);
+int __wrap_pam_open_session(pam_handle_t *pamh, int flags);
+int __real_pam_close_session(pam_handle_t *pamh, int flags);
+int __wrap_pam_close_session(pam_handle_t *pamh, int flags);
+
+int __wrap_pam_acct_mgmt(pam_handle_t *pamh, int flags)
+{
+	int r = __real_pam_acct_mgmt(pamh, flags);
+
+	return r == PAM_SUCCESS && shared->change_due ? PAM_NEW_AUTHTOK_REQD : r;
+}
+
+int __wrap_pam_open_session(pam_handle_t *pamh, int flags)
+{
+	shared->opened++;
+	return __real_pam_open_session(pamh, flags);
+}
+
+int __wrap_pam_close_session(pam_handle_t *pamh, int flags)
+{
+	shared->closed++;
+	return __real_pam_close_session(pamh, flags);
+}
+
+static char *in_dir(const char *name)
+{
+	static char path[4][128];
+	static unsigned i;
+
+	i = (i + 1) % 4;
+	snprintf(path[i], sizeof(path[i]), "%s/%s", dir, name);
+	return path[i];
+}
+
+static void write_file(const char *name, const char *text)
+{
+	FILE *f = fopen(in_dir(name), "w");
+
+	assert_non_null(f);
+	fputs(text, f);
+	assert_int_equal(fclose(f), 0);
+}
+
+/* --- the module --- */
+
+enum server { SAY_RIGHT, SAY_WRONG, SAY_UNAVAILABLE, SAY_UNKNOWN, SAY_OTHER_TYPE, SAY_SHORT, SAY_LONG, SAY_NOTHING, HANG_UP };
+
+static size_t put_reply(enum server how, uint8_t out[64])
+{
+	const uint16_t head[2] = { how == SAY_OTHER_TYPE ? MSG_CTL_REPLY : MSG_OTP_RE, 0 };
+
+	memset(out, 0, 64);
+	memcpy(out, head, sizeof(head));
+	out[HEAD] = how == SAY_WRONG ? OTP_WRONG : how == SAY_UNAVAILABLE ? OTP_UNAVAILABLE : how == SAY_UNKNOWN ? 77 :
+	    OTP_RIGHT;
+	return how == SAY_SHORT ? HEAD : how == SAY_LONG ? HEAD + 2 : HEAD + 1;
+}
+
+/* One question, one answer of the wanted kind; its socket is there before this returns. */
+static pid_t serve_once(enum server how)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET, 0), client;
+	uint8_t reply[64];
+	pid_t pid;
+
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", in_dir("pam.sock"));
+	unlink(sun.sun_path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
+	assert_int_equal(listen(fd, 4), 0);
+	if ((pid = fork()) == 0) {
+		alarm(20);
+		client = accept(fd, NULL, NULL);
+		if (how != HANG_UP)
+			shared->question_len = recv(client, shared->question, sizeof(shared->question), 0);
+		if (how < SAY_NOTHING && send(client, reply, put_reply(how, reply), MSG_NOSIGNAL) < 0)
+			_exit(1);
+		if (how == SAY_NOTHING)
+			recv(client, reply, sizeof(reply), 0); /* until the module gives up */
+		_exit(0);
+	}
+	close(fd);
+	return pid;
+}
+
+struct talk {
+	const char *answer;	/* NULL: response without text */
+	int result;
+	bool no_response;
+	int calls;
+};
+
+static int talk(int n, const struct pam_message **msgs, struct pam_response **resp, void *arg)
+{
+	struct talk *t = arg;
+
+	t->calls++;
+	assert_int_equal(n, 1);
+	assert_int_equal(msgs[0]->msg_style, PAM_PROMPT_ECHO_OFF);
+	if (t->no_response)
+		return t->result;
+	*resp = calloc(1, sizeof(**resp));
+	if (t->answer != NULL)
+		(*resp)->resp = strdup(t->answer);
+	return t->result;
+}
+
+static int authenticate(struct talk *t, const char *user, const char *attempt, int argc, const char **argv)
+{
+	struct pam_conv conv = { talk, t };
+	pam_handle_t *pamh = NULL;
+	int r;
+
+	write_file("permit", "auth required pam_permit.so\n");
+	assert_int_equal(pam_start_confdir("permit", user, &conv, dir, &pamh), PAM_SUCCESS);
+	pam_set_item(pamh, PAM_RHOST, "192.0.2.7");
+	if (attempt != NULL)
+		pam_putenv(pamh, attempt);
+	r = pam_sm_authenticate(pamh, 0, argc, argv);
+	assert_int_equal(pam_sm_setcred(pamh, 0, argc, argv), PAM_SUCCESS);
+	assert_int_equal(pam_sm_acct_mgmt(pamh, 0, argc, argv), PAM_SUCCESS);
+	pam_end(pamh, r);
+	return r;
+}
+
+/* The module with a server of this kind and that answer to its prompt. */
+static int against(enum server how, struct talk *t)
+{
+	char socket_arg[160];
+	const char *argv[] = { socket_arg, "timeout=1", "prompt=One-time code: " };
+	pid_t pid = serve_once(how);
+	int r, status;
+
+	snprintf(socket_arg, sizeof(socket_arg), "socket=%s", in_dir("pam.sock"));
+	r = authenticate(t, "alice", "BASTIOND_ATTEMPT=18446744073709551615", 3, argv);
+	kill(pid, SIGKILL); /* where nobody called it still waits */
+	waitpid(pid, &status, 0);
+	return r;
+}
+
+static void test_verdicts(void **state)
+{
+	static const struct { enum server how; int want; } rows[] = {
+		{ SAY_RIGHT, PAM_SUCCESS }, { SAY_WRONG, PAM_AUTH_ERR }, { SAY_UNAVAILABLE, PAM_AUTHINFO_UNAVAIL },
+		{ SAY_UNKNOWN, PAM_AUTHINFO_UNAVAIL }, { SAY_OTHER_TYPE, PAM_AUTHINFO_UNAVAIL },
+		{ SAY_SHORT, PAM_AUTHINFO_UNAVAIL }, { SAY_LONG, PAM_AUTHINFO_UNAVAIL },
+		{ SAY_NOTHING, PAM_AUTHINFO_UNAVAIL }, { HANG_UP, PAM_AUTHINFO_UNAVAIL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct talk t = { .answer = "123456" };
+
+		assert_int_equal(against(rows[i].how, &t), rows[i].want);
+		assert_int_equal(t.calls, 1);
+	}
+}
+
+static void test_question(void **state)
+{
+	struct talk t = { .answer = " 123 456 " };
+	char user[64], rhost[64], code[64];
+	struct buf b;
+
+	(void)state;
+	assert_int_equal(against(SAY_RIGHT, &t), PAM_SUCCESS);
+	assert_true(shared->question_len > HEAD);
+	assert_int_equal(shared->question[0] | shared->question[1] << 8, MSG_OTP_CHECK);
+	buf_view(&b, shared->question + HEAD, (size_t)shared->question_len - HEAD);
+	assert_int_equal(buf_get_cstring(&b, user, sizeof(user)), 0);
+	assert_int_equal(buf_get_cstring(&b, rhost, sizeof(rhost)), 0);
+	assert_int_equal(buf_get_cstring(&b, code, sizeof(code)), 0);
+	assert_string_equal(user, "alice");
+	assert_string_equal(rhost, "192.0.2.7");
+	assert_string_equal(code, "123456");
+	assert_true(buf_get_u64(&b) == UINT64_MAX);
+	assert_true(buf_end(&b));
+}
+
+/* A server that would say yes to everything must not be reached by any of these. */
+static void test_hostile_conversations(void **state)
+{
+	char huge[513], just[CODE_MAX + 1];
+	struct talk rows[] = {
+		{ .answer = NULL },			/* response without text */
+		{ .no_response = true },		/* success without a response */
+		{ .answer = "123456", .result = PAM_CONV_ERR },
+		{ .no_response = true, .result = PAM_CONV_ERR },
+		{ .answer = huge },
+	};
+	struct talk fits = { .answer = just };
+
+	(void)state;
+	memset(huge, '1', sizeof(huge) - 1);
+	huge[sizeof(huge) - 1] = '\0';
+	memset(just, '1', sizeof(just) - 1);
+	just[sizeof(just) - 1] = '\0';
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		shared->question_len = 0;
+		assert_int_not_equal(against(SAY_RIGHT, &rows[i]), PAM_SUCCESS);
+		assert_int_equal(shared->question_len, 0);
+	}
+	assert_int_equal(against(SAY_RIGHT, &fits), PAM_SUCCESS);
+}
+
+static void test_no_conversation(void **state)
+{
+	struct pam_conv conv = { NULL, NULL };
+	pam_handle_t *pamh = NULL;
+
+	(void)state;
+	write_file("permit", "auth required pam_permit.so\n");
+	assert_int_equal(pam_start_confdir("permit", "alice", &conv, dir, &pamh), PAM_SUCCESS);
+	assert_int_equal(pam_sm_authenticate(pamh, 0, 0, NULL), PAM_AUTHINFO_UNAVAIL);
+	pam_end(pamh, 0);
+}
+
+static void test_arguments(void **state)
+{
+	static const char *const wrong[] = { "sockt=/x", "timeout=0", "timeout=61", "timeout=", "timeout=5s", "debug", "" };
+	static const char *const attempts[] = { "BASTIOND_ATTEMPT=", "BASTIOND_ATTEMPT=x", "BASTIOND_ATTEMPT=-1",
+		"BASTIOND_ATTEMPT=1x", "BASTIOND_ATTEMPT=18446744073709551616" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		const char *argv[] = { wrong[i] };
+		struct talk t = { .answer = "123456" };
+
+		assert_int_equal(authenticate(&t, "alice", NULL, 1, argv), PAM_AUTHINFO_UNAVAIL);
+		assert_int_equal(t.calls, 0);
+	}
+	for (size_t i = 0; i < sizeof(attempts) / sizeof(attempts[0]); i++) {
+		struct talk t = { .answer = "123456" };
+
+		assert_int_equal(authenticate(&t, "alice", attempts[i], 0, NULL), PAM_AUTHINFO_UNAVAIL);
+		assert_int_equal(t.calls, 0);
+	}
+}
+
+static void test_no_socket(void **state)
+{
+	char path[200] = "socket=";
+	const char *argv[] = { "socket=/nonexistent/pam.sock" }, *too_long[] = { path };
+	struct talk t = { .answer = "123456" };
+
+	(void)state;
+	assert_int_equal(authenticate(&t, "alice", NULL, 1, argv), PAM_AUTHINFO_UNAVAIL);
+	memset(path + 7, 'x', sizeof(path) - 8);
+	assert_int_equal(authenticate(&t, "alice", NULL, 1, too_long), PAM_AUTHINFO_UNAVAIL);
+}
+
+/* --- the worker --- */
+
+static struct config conf;
+
+static struct ipc run_worker(const char *service, pid_t *pid)
+{
+	static struct pam_job job = { .user = "alice", .peer = "192.0.2.7", .token = 7 };
+	struct ipc mine, its;
+	int fds[2];
+
+	conf.pam_service = (char *)(uintptr_t)service;
+	conf.pam_confdir = dir;
+	conf.login_grace = 5000;
+	shared->opened = shared->closed = 0;
+	assert_int_equal(ipc_pair(fds), 0);
+	if ((*pid = fork()) == 0) {
+		alarm(20);
+		close(fds[0]);
+		ipc_init(&its, fds[1], ROLE_PAM, ROLE_POLICY);
+		worker_pam(&conf, &its, &job);
+	}
+	close(fds[1]);
+	ipc_init(&mine, fds[0], ROLE_POLICY, ROLE_PAM);
+	return mine;
+}
+
+/* The next PAM_PROMPT: its only message's style, its text in out. */
+static int expect_prompt(struct ipc *c, char *out, size_t size)
+{
+	struct ipc_msg m;
+	int style;
+
+	assert_int_equal(ipc_wait(c, &m, 10000), 1);
+	assert_int_equal(m.type, MSG_PAM_PROMPT);
+	assert_int_equal(buf_get_u32(&m.body), 1);
+	style = buf_get_u8(&m.body);
+	assert_int_equal(buf_get_cstring(&m.body, out, size), 0);
+	assert_true(buf_end(&m.body));
+	ipc_msg_finish(&m);
+	return style;
+}
+
+/* NULL: no answer, to a message that wants none. */
+static void send_answer(struct ipc *c, const char *text)
+{
+	struct buf b;
+
+	buf_init(&b, 8192);
+	buf_put_u32(&b, text != NULL);
+	if (text != NULL)
+		buf_put_cstring(&b, text);
+	assert_int_equal(ipc_send(c, MSG_PAM_ANSWER, 0, &b, NULL, 0), 0);
+	buf_finish(&b);
+}
+
+static bool expect_done(struct ipc *c, char user[64], char reason[512])
+{
+	struct ipc_msg m;
+	bool ok;
+
+	assert_int_equal(ipc_wait(c, &m, 10000), 1);
+	assert_int_equal(m.type, MSG_PAM_DONE);
+	ok = buf_get_u8(&m.body) == 1;
+	assert_int_equal(buf_get_cstring(&m.body, user, 64), 0);
+	assert_int_equal(buf_get_cstring(&m.body, reason, 512), 0);
+	assert_true(buf_end(&m.body));
+	ipc_msg_finish(&m);
+	if (!ok)
+		print_message("refused: %s\n", reason);
+	return ok;
+}
+
+static void expect_end(struct ipc *c, pid_t pid)
+{
+	int status;
+
+	ipc_finish(c);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+static void write_stack(const char *service, const char *auth)
+{
+	char text[4096];
+
+	snprintf(text, sizeof(text), "%s\naccount required pam_permit.so\npassword required %s/pam_matrix.so passdb=%s\n"
+	    "session required pam_permit.so\n", auth, modules, in_dir("passdb"));
+	write_file(service, text);
+	snprintf(text, sizeof(text), "alice:secret:%s\n", service);
+	write_file("passdb", text);
+}
+
+static void write_matrix(const char *service)
+{
+	char auth[512];
+
+	snprintf(auth, sizeof(auth), "auth required %s/pam_matrix.so passdb=%s", modules, in_dir("passdb"));
+	write_stack(service, auth);
+}
+
+static void test_worker_accepts(void **state)
+{
+	char text[1024], user[64], reason[512];
+	struct ipc c;
+	pid_t pid;
+
+	(void)state;
+	write_matrix("matrix");
+	c = run_worker("matrix", &pid);
+	assert_int_equal(expect_prompt(&c, text, sizeof(text)), PAM_STYLE_SECRET);
+	send_answer(&c, "secret");
+	assert_true(expect_done(&c, user, reason));
+	assert_string_equal(user, "alice");
+	assert_int_equal(shared->opened, 1);
+	assert_int_equal(shared->closed, 0);
+	expect_end(&c, pid);
+	assert_int_equal(shared->closed, 1);
+}
+
+static void test_worker_refuses(void **state)
+{
+	char text[1024], user[64], reason[512];
+	struct ipc c;
+	pid_t pid;
+
+	(void)state;
+	write_matrix("matrix");
+	c = run_worker("matrix", &pid);
+	expect_prompt(&c, text, sizeof(text));
+	send_answer(&c, "wrong");
+	assert_false(expect_done(&c, user, reason));
+	assert_non_null(strstr(reason, "authentication: "));
+	assert_int_equal(shared->opened, 0);
+	expect_end(&c, pid);
+	assert_int_equal(shared->closed, 0);
+}
+
+/* An expired password is changed in the same conversation; the new one is in the file then. */
+static void test_worker_changes_password(void **state)
+{
+	char text[1024], user[64], reason[512], line[64] = "";
+	struct ipc c;
+	pid_t pid;
+	FILE *f;
+
+	(void)state;
+	write_matrix("matrix");
+	shared->change_due = true;
+	c = run_worker("matrix", &pid);
+	expect_prompt(&c, text, sizeof(text));
+	send_answer(&c, "secret");
+	expect_prompt(&c, text, sizeof(text)); /* the old one again */
+	send_answer(&c, "secret");
+	expect_prompt(&c, text, sizeof(text));
+	send_answer(&c, "brandnew");
+	expect_prompt(&c, text, sizeof(text));
+	send_answer(&c, "brandnew");
+	assert_true(expect_done(&c, user, reason));
+	expect_end(&c, pid);
+	shared->change_due = false;
+	f = fopen(in_dir("passdb"), "r");
+	assert_non_null(fgets(line, sizeof(line), f));
+	fclose(f);
+	assert_non_null(strstr(line, "brandnew"));
+}
+
+static void test_worker_messages(void **state)
+{
+	char text[1024], user[64], reason[512], auth[512];
+	struct ipc c;
+	pid_t pid;
+	int infos = 0, errors = 0;
+
+	(void)state;
+	snprintf(auth, sizeof(auth), CHATTY " num_lines=9 info error", modules);
+	write_stack("chatty", auth);
+	c = run_worker("chatty", &pid);
+	for (int i = 0; i < 18; i++) {
+		int style = expect_prompt(&c, text, sizeof(text));
+
+		infos += style == PAM_STYLE_INFO;
+		errors += style == PAM_STYLE_ERROR;
+		send_answer(&c, NULL);
+	}
+	expect_done(&c, user, reason); /* refused: pam_chatty has no pam_sm_setcred */
+	assert_int_equal(infos, 9);
+	assert_int_equal(errors, 9);
+	expect_end(&c, pid);
+}
+
+/* A module that talks for ever is stopped by the number of rounds. */
+static void test_worker_rounds_are_bounded(void **state)
+{
+	char auth[2048] = "";
+	struct ipc_msg m;
+	struct ipc c;
+	pid_t pid;
+	int rounds = 0;
+
+	(void)state;
+	for (int i = 0; i < ROUNDS_MAX / 16 + 1; i++)
+		snprintf(auth + strlen(auth), sizeof(auth) - strlen(auth), CHATTY " num_lines=16 info\n", modules);
+	write_stack("chatty", auth);
+	c = run_worker("chatty", &pid);
+	while (ipc_wait(&c, &m, 10000) == 1 && m.type == MSG_PAM_PROMPT) {
+		rounds++;
+		ipc_msg_finish(&m);
+		send_answer(&c, NULL);
+	}
+	assert_int_equal(m.type, MSG_PAM_DONE);
+	ipc_msg_finish(&m);
+	assert_int_equal(rounds, ROUNDS_MAX);
+	expect_end(&c, pid);
+}
+
+static void hostile_answer(const struct buf *body)
+{
+	char text[1024], user[64], reason[512];
+	struct ipc c;
+	pid_t pid;
+
+	write_matrix("matrix");
+	c = run_worker("matrix", &pid);
+	expect_prompt(&c, text, sizeof(text));
+	assert_int_equal(ipc_send(&c, MSG_PAM_ANSWER, 0, body, NULL, 0), 0);
+	assert_false(expect_done(&c, user, reason));
+	expect_end(&c, pid);
+}
+
+/* Wrong count, NUL bytes, too long, cut, bytes behind: each a refusal, none a crash. */
+static void test_worker_hostile_answers(void **state)
+{
+	char huge[PAM_MAX_RESP_SIZE];
+	struct buf b;
+
+	(void)state;
+	memset(huge, 'x', sizeof(huge));
+	buf_init(&b, 8192);
+	hostile_answer(&b);
+	buf_put_u32(&b, 0);
+	hostile_answer(&b);
+	buf_reset(&b);
+	buf_put_u32(&b, 2);
+	buf_put_cstring(&b, "secret");
+	buf_put_cstring(&b, "secret");
+	hostile_answer(&b);
+	buf_reset(&b);
+	buf_put_u32(&b, 1);
+	buf_put_string(&b, "secret\0x", 8);
+	hostile_answer(&b);
+	buf_reset(&b);
+	buf_put_u32(&b, 1);
+	buf_put_string(&b, huge, sizeof(huge));
+	hostile_answer(&b);
+	buf_reset(&b);
+	buf_put_u32(&b, 1);
+	buf_put_cstring(&b, "secret");
+	buf_put_u8(&b, 0);
+	hostile_answer(&b);
+	buf_finish(&b);
+}
+
+/* Policy goes away in the middle: the worker ends by itself, without a session. */
+static void test_worker_link_ends(void **state)
+{
+	char text[1024];
+	struct ipc c;
+	pid_t pid;
+
+	(void)state;
+	write_matrix("matrix");
+	c = run_worker("matrix", &pid);
+	expect_prompt(&c, text, sizeof(text));
+	expect_end(&c, pid);
+	assert_int_equal(shared->opened, 0);
+}
+
+/* What modules see: PAM_RHOST, PAM_TTY, the attempt; and a user that a module changed is reported as it is then. */
+static void test_worker_items(void **state)
+{
+	char auth[512], user[64], reason[512];
+	struct ipc c;
+	pid_t pid;
+
+	(void)state;
+	write_file("check", "#!/bin/sh\n[ \"$PAM_RHOST $PAM_TTY $PAM_USER $BASTIOND_ATTEMPT\" = '192.0.2.7 ssh alice 7' ] && [ -z \"$HOME\" ]\n");
+	assert_int_equal(chmod(in_dir("check"), 0755), 0);
+	setenv("HOME", "/secret", 1);
+	snprintf(auth, sizeof(auth), "auth required pam_exec.so %s\nauth required pam_permit.so", in_dir("check"));
+	write_stack("items", auth);
+	c = run_worker("items", &pid);
+	assert_true(expect_done(&c, user, reason));
+	expect_end(&c, pid);
+}
+
+static void test_worker_no_stack(void **state)
+{
+	char user[64], reason[512];
+	struct ipc c;
+	pid_t pid;
+
+	(void)state;
+	c = run_worker("nosuchservice", &pid);
+	assert_false(expect_done(&c, user, reason));
+	assert_true(reason[0] != '\0');
+	expect_end(&c, pid);
+	write_file("broken", "auth required /nonexistent/pam_x.so\naccount required pam_permit.so\n");
+	c = run_worker("broken", &pid);
+	assert_false(expect_done(&c, user, reason));
+	expect_end(&c, pid);
+}
+
+static int call(int n, const struct pam_message **msgs, struct pam_response **resp, bool broken)
+{
+	struct pam_run run = { .broken = broken, .conf = &conf, .step = "test" };
+
+	return converse(n, msgs, resp, &run);
+}
+
+/* A module that misuses the conversation function. */
+static void test_converse_misused(void **state)
+{
+	const struct pam_message odd = { 99, "x" };
+	const struct pam_message *some[MESSAGES_MAX + 1] = { NULL }, *odds[1] = { &odd };
+	struct pam_response *resp = NULL;
+	struct pam_run run = { .conf = &conf, .step = "test" };
+	struct ipc link = { .fd = -1 };
+
+	(void)state;
+	assert_int_equal(call(0, some, &resp, false), PAM_CONV_ERR);
+	assert_int_equal(call(-1, some, &resp, false), PAM_CONV_ERR);
+	assert_int_equal(call(MESSAGES_MAX + 1, some, &resp, false), PAM_CONV_ERR);
+	assert_int_equal(call(1, NULL, &resp, false), PAM_CONV_ERR);
+	assert_int_equal(call(1, some, NULL, false), PAM_CONV_ERR);
+	assert_int_equal(call(1, some, &resp, false), PAM_CONV_ERR);
+	assert_int_equal(call(1, odds, &resp, true), PAM_CONV_ERR);
+	run.link = &link;
+	assert_int_equal(converse(1, odds, &resp, &run), PAM_CONV_ERR);
+	assert_null(resp);
+}
+
+static int set_up(void **state)
+{
+	glob_t g;
+
+	(void)state;
+	log_init("test", true, LOG_LVL_ERROR);
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared == MAP_FAILED || mkdtemp(dir) == NULL || glob("/usr/lib/*/pam_wrapper", 0, NULL, &g) != 0)
+		return -1;
+	snprintf(modules, sizeof(modules), "%s", g.gl_pathv[0]);
+	globfree(&g);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	static const char *const names[] = { "pam.sock", "permit", "matrix", "chatty", "items", "broken", "check", "passdb" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		unlink(in_dir(names[i]));
+	return rmdir(dir);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_verdicts), cmocka_unit_test(test_question),
+		cmocka_unit_test(test_hostile_conversations), cmocka_unit_test(test_no_conversation),
+		cmocka_unit_test(test_arguments), cmocka_unit_test(test_no_socket),
+		cmocka_unit_test(test_worker_accepts), cmocka_unit_test(test_worker_refuses),
+		cmocka_unit_test(test_worker_changes_password), cmocka_unit_test(test_worker_messages),
+		cmocka_unit_test(test_worker_rounds_are_bounded), cmocka_unit_test(test_worker_hostile_answers),
+		cmocka_unit_test(test_worker_link_ends), cmocka_unit_test(test_worker_items),
+		cmocka_unit_test(test_worker_no_stack), cmocka_unit_test(test_converse_misused),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
