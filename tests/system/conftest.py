@@ -2,6 +2,7 @@
 import itertools
 import os
 import shutil
+import signal
 import tempfile
 
 import pytest
@@ -9,6 +10,18 @@ import pytest
 from harness import WAYS, Client, Terminal, labkit
 
 counter = itertools.count(1)
+TEST_LIMIT = 240    # seconds for one test; what hangs is a failure like any other
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call(item):
+    def late(*_):
+        raise TimeoutError(f"not done after {TEST_LIMIT} s")
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(TEST_LIMIT)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 def make_lab(**kw):

@@ -13,13 +13,16 @@ def test_output_goes_on_after_end_of_input(deploy, target):
     assert done.stdout.endswith(b"\n200000\n") and done.stdout.count(b"\n") == 200000
 
 
-def test_end_of_output_reaches_the_client(deploy, target):
-    with deploy.start(target, "echo out; exec >&-; cat >&2") as process:
+def test_end_of_output_reaches_the_client(deploy, target, home):
+    """sshd sends it when standard error is closed as well; input goes on."""
+    with deploy.start(target, f"echo out; exec >&- 2>&-; cat >{home}/heard") as process:
         assert process.stdout.read() == b"out\n"
+        assert process.stderr.read() == b""
         process.stdin.write(b"still heard\n")
         process.stdin.close()
-        assert process.stderr.read() == b"still heard\n"
         assert process.wait(20) == 0
+    with open(f"{home}/heard", "rb") as f:
+        assert f.read() == b"still heard\n"
 
 
 def test_endless_output_ends_when_nobody_reads(deploy, target):
