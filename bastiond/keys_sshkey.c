@@ -56,7 +56,7 @@ static int put_mpint(struct buf *out, const uint8_t *n, size_t len)
 
 static int put_param(EVP_PKEY *key, const char *param, struct buf *out)
 {
-	uint8_t bytes[SSHKEY_RSA_BITS_MAX / 8];
+	uint8_t bytes[SSHKEY_RSA_BITS_MAX / 8] = { 0 };
 	BIGNUM *n = NULL;
 	int r = -1;
 

@@ -12,7 +12,7 @@
 
 #include "buf.h"
 
-#define SSHKEY_BLOB_MAX 2200	/* RSA of 16384 bits and its names */
+#define SSHKEY_BLOB_MAX 2200U	/* RSA of 16384 bits and its names */
 #define SSHKEY_RSA_BITS_MIN 2048
 #define SSHKEY_RSA_BITS_MAX 16384
 

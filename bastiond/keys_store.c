@@ -32,7 +32,7 @@ static bool key_works(EVP_PKEY *key)
 	struct buf out;
 	bool ok;
 
-	buf_init(&out, 2 * SSHKEY_BLOB_MAX);
+	buf_init(&out, (size_t)2 * SSHKEY_BLOB_MAX);
 	ok = alg != NULL && sshkey_blob(key, &out) == 0 && sshkey_sign(key, alg, "try", 3, &out) == 0;
 	buf_finish(&out);
 	return ok;
@@ -170,7 +170,7 @@ void keys_finish(struct keys *k)
 
 EVP_PKEY *keys_find(const struct keys *k, const char *name)
 {
-	struct managed_key want, *found;
+	struct managed_key want = { .key = NULL }, *found;
 
 	if (!name_is_user(name))
 		return NULL;

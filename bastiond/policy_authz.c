@@ -162,7 +162,7 @@ static int start_dial(struct way *w)
 {
 	struct config *conf = w->peer->p->conf;
 	uint32_t limit = conf->dial_timeout + SIGN_TIME_MS;
-	struct timeval wait = { .tv_sec = limit / 1000, .tv_usec = limit % 1000 * 1000 };
+	struct timeval wait = { .tv_sec = limit / 1000, .tv_usec = (suseconds_t)(limit % 1000) * 1000 };
 	struct buf body;
 
 	if ((w->deadline = evtimer_new(w->peer->p->base, on_deadline, w)) == NULL || event_add(w->deadline, &wait) != 0)

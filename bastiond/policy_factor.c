@@ -17,7 +17,7 @@
 
 #define TEXT_LEN 1024		/* of one text from PAM; longer is malformed */
 #define INSTRUCTION_MAX 3800	/* the session shows 4095 bytes */
-#define PROMPT_MAX 511		/* and so much of a prompt: what is longer is cut */
+#define PROMPT_MAX 511U		/* and so much of a prompt: what is longer is cut */
 
 void factor_kill(struct peer *peer)
 {
@@ -66,7 +66,7 @@ static int convert_prompts(struct buf *in, struct buf *out, unsigned *nprompts)
 
 	*nprompts = 0;
 	buf_init(&info, INSTRUCTION_MAX);
-	buf_init(&list, AUTH_PROMPTS_MAX * (PROMPT_MAX + 8));
+	buf_init(&list, (size_t)AUTH_PROMPTS_MAX * (PROMPT_MAX + 8));
 	if (n > AUTH_PROMPTS_MAX)
 		goto out;
 	for (uint32_t i = 0; i < n; i++) {

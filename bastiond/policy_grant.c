@@ -100,7 +100,7 @@ static int put_pins(const struct way *w, struct buf *body)
 	struct pins pins = { .n = 0 };
 	int r;
 
-	buf_init(&pins.list, WAY_PINS_MAX * 1100);
+	buf_init(&pins.list, (size_t)WAY_PINS_MAX * 1100);
 	r = store_host_keys(w->peer->p->store, w->host.id, put_pin, &pins);
 	if (r == 0 && pins.n > 0 && buf_ok(&pins.list)) {
 		buf_put_u32(body, pins.n);
@@ -119,7 +119,7 @@ static int put_recipients(const char *text, struct buf *body)
 	uint32_t n = 0;
 	int r = -1;
 
-	buf_init(&list, RECIPIENTS_MAX * (RECIPIENT_MAX + 5));
+	buf_init(&list, (size_t)RECIPIENTS_MAX * (RECIPIENT_MAX + 5));
 	for (size_t len; *text != '\0'; text += len + (text[len] != '\0')) {
 		size_t used = strcspn(text, " \t\r\n");
 
