@@ -244,6 +244,7 @@ static char *next_line(char **text, unsigned *number)
 int age_identities_parse(struct age_identities *ids, const char *text, size_t len, char *err, size_t errsize)
 {
 	char *copy = malloc(len + 1), *rest = copy, *line;
+	const size_t before = ids->n;
 	unsigned number = 0;
 	int r = -1;
 
@@ -264,11 +265,10 @@ int age_identities_parse(struct age_identities *ids, const char *text, size_t le
 		}
 		ids->n++;
 	}
-	r = 0;
-	if (ids->n == 0) {
+	if (ids->n > before)
+		r = 0;
+	else
 		snprintf(err, errsize, "no identity in it");
-		r = -1;
-	}
 out:
 	if (copy != NULL)
 		explicit_bzero(copy, len + 1);

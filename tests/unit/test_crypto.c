@@ -119,7 +119,7 @@ static void test_x25519(void **state)
 	uint8_t a[32], b[32], pa[32], pb[32], k1[32], k2[32], zero[32] = { 0 };
 
 	(void)state;
-	unhex(a, 32, "77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ac177fba51db92c2a");
+	unhex(a, 32, "77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a");
 	unhex(b, 32, "5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb");
 	assert_int_equal(x25519_public(pb, b), 0);
 	assert_hex(pb, 32, "de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f");
