@@ -47,8 +47,7 @@ LIB_replay    := $(call obj,$(call without,recorder/replay_*.c,recorder/replay_m
 OBJ_bastiond            := $(call obj,$(call src,bastiond/main.c)) $(B)/libbastiond.a
 OBJ_bastion-collectord  := $(call obj,$(call src,recorder/collector_*.c))
 OBJ_bastion-replay      := $(call obj,recorder/replay_main.c) $(B)/libreplay.a
-# `key add` tells public keys as the keys role does
-OBJ_bastionctl          := $(call obj,$(call src,approvals/ctl_*.c) bastiond/keys_sshkey.c)
+OBJ_bastionctl          := $(call obj,$(call src,approvals/ctl_*.c))
 OBJ_pam                 := $(patsubst %.c,$(B)/pic/%.o,$(call src,pam/*.c) $(call without,common/*.c,common/crypto*.c))
 
 PROGS := $(foreach p,bastiond bastion-collectord bastion-replay bastionctl,$(if $(OBJ_$(p)),$(B)/$(p)))

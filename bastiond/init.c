@@ -18,7 +18,7 @@
 
 #include "config.h"
 #include "crypto.h"
-#include "keys_sshkey.h"
+#include "sshkey.h"
 #include "log.h"
 #include "ssh_hostkeys.h"
 #include "store.h"

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "keys_sshkey.h"
+#include "sshkey.h"
 #include "log.h"
 
 /* draft-miller-ssh-agent section 5.1; flags 5.3 */

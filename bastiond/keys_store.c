@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "escape.h"
-#include "keys_sshkey.h"
+#include "sshkey.h"
 #include "log.h"
 
 /* OpenSSL would ask at the terminal: a daemon has none. */

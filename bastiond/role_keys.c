@@ -16,7 +16,7 @@
 #include "escape.h"
 #include "ipc.h"
 #include "keys_lend.h"
-#include "keys_sshkey.h"
+#include "sshkey.h"
 #include "keys_store.h"
 #include "log.h"
 #include "roles.h"

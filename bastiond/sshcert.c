@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "keys_sshkey.h"
+#include "sshkey.h"
 
 #define CERT_USER 1
 #define NONCE_LEN 32

@@ -15,7 +15,7 @@
 #include <openssl/rsa.h>
 
 #include "keys_agent.h"
-#include "keys_sshkey.h"
+#include "sshkey.h"
 #include "log.h"
 #include "sshcert.h"
 

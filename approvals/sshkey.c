@@ -1,7 +1,7 @@
 /*
- * keys_sshkey.c - see keys_sshkey.h. Role keys, and the unit tests. Pure: no descriptor, no state.
+ * sshkey.c - see sshkey.h. Pure: no descriptor, no state.
  */
-#include "keys_sshkey.h"
+#include "sshkey.h"
 
 #include <errno.h>
 #include <openssl/bn.h>
