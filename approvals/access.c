@@ -1,5 +1,6 @@
 /*
- * access.c - see access.h: the states of a ticket and the decision. Pure; policy role, after the login, before the dial.
+ * access.c - see access.h: the states of a ticket and the decision. Pure; policy role, after the
+ * login, before the dial.
  */
 #include "access.h"
 
@@ -30,17 +31,27 @@ enum ticket_state ticket_state_by_name(const char *text)
 }
 
 /* The arrows of access.h, and no others. */
-static const struct { enum ticket_state from; enum ticket_act act; enum ticket_state to; } arrows[] = {
-	{ TICKET_PENDING,  ACT_APPROVE, TICKET_APPROVED },	/* words approve and request: the last verdict needed */
-	{ TICKET_PENDING,  ACT_DENY,    TICKET_DENIED },	/* word deny */
-	{ TICKET_PENDING,  ACT_CANCEL,  TICKET_CANCELLED },	/* word cancel; user, role, member, host remove */
-	{ TICKET_PENDING,  ACT_LAPSE,   TICKET_EXPIRED },	/* control_tick */
-	{ TICKET_APPROVED, ACT_USE,     TICKET_ACTIVE },	/* store_way_start */
-	{ TICKET_APPROVED, ACT_LAPSE,   TICKET_ENDED },		/* control_tick */
-	{ TICKET_APPROVED, ACT_REVOKE,  TICKET_REVOKED },	/* words revoke and cancel; user, role, member, host remove */
-	{ TICKET_ACTIVE,   ACT_USE,     TICKET_ACTIVE },
-	{ TICKET_ACTIVE,   ACT_LAPSE,   TICKET_ENDED },
-	{ TICKET_ACTIVE,   ACT_REVOKE,  TICKET_REVOKED },
+static const struct {
+	enum ticket_state from;
+	enum ticket_act act;
+	enum ticket_state to;
+} arrows[] = {
+	/* words approve and request: the last verdict needed */
+	{ TICKET_PENDING, ACT_APPROVE, TICKET_APPROVED },
+	/* word deny */
+	{ TICKET_PENDING, ACT_DENY, TICKET_DENIED },
+	/* word cancel; user, role, member, host remove */
+	{ TICKET_PENDING, ACT_CANCEL, TICKET_CANCELLED },
+	/* control_tick */
+	{ TICKET_PENDING, ACT_LAPSE, TICKET_EXPIRED },
+	{ TICKET_APPROVED, ACT_LAPSE, TICKET_ENDED },
+	{ TICKET_ACTIVE, ACT_LAPSE, TICKET_ENDED },
+	/* store_way_start */
+	{ TICKET_APPROVED, ACT_USE, TICKET_ACTIVE },
+	{ TICKET_ACTIVE, ACT_USE, TICKET_ACTIVE },
+	/* words revoke and cancel; user, role, member, host remove */
+	{ TICKET_APPROVED, ACT_REVOKE, TICKET_REVOKED },
+	{ TICKET_ACTIVE, ACT_REVOKE, TICKET_REVOKED },
 };
 
 enum ticket_state ticket_next(enum ticket_state state, enum ticket_act act)
@@ -58,13 +69,16 @@ bool ticket_gives_access(enum ticket_state state)
 
 const char *access_broken(const struct ticket *t)
 {
-	bool granted = ticket_gives_access(t->state) || t->state == TICKET_ENDED || t->state == TICKET_REVOKED;
+	bool granted = ticket_gives_access(t->state) || t->state == TICKET_ENDED ||
+	    t->state == TICKET_REVOKED;
 
 	if ((unsigned)t->state >= TICKET_STATES)
 		return "its state is none";
 	if (granted && t->given < t->needed)
 		return "I1: granted with fewer approvals than it needs";
-	if (granted && (t->start_at <= 0 || t->duration == 0 || t->end_at != t->start_at + (int64_t)t->duration))
+	if (granted &&
+	    (t->start_at <= 0 || t->duration == 0 ||
+		t->end_at != t->start_at + (int64_t)t->duration))
 		return "I2: its end is not its start and its duration";
 	if (!granted && (t->start_at != 0 || t->end_at != 0))
 		return "I3: a grant without an approval";
@@ -75,7 +89,8 @@ const char *access_broken(const struct ticket *t)
 	return NULL;
 }
 
-enum way_refusal access_user(const struct user *user, const char *source, int64_t now, char *line, size_t size)
+enum way_refusal access_user(const struct user *user, const char *source, int64_t now, char *line,
+    size_t size)
 {
 	char when[32];
 
@@ -85,15 +100,18 @@ enum way_refusal access_user(const struct user *user, const char *source, int64_
 		return WAY_LOCKED;
 	}
 	if (now >= user->until) {
-		snprintf(line, size, "The account %s ended at %s.", user->name, clock_format(when, sizeof(when), user->until));
+		snprintf(line, size, "The account %s ended at %s.", user->name,
+		    clock_format(when, sizeof(when), user->until));
 		return WAY_EXPIRED;
 	}
 	if (user->kind == USER_SERVICE && (user->networks[0] == '\0' || user->until == FOREVER)) {
-		snprintf(line, size, "The service account %s has no source network or no end.", user->name);
+		snprintf(line, size, "The service account %s has no source network or no end.",
+		    user->name);
 		return WAY_LOCKED;
 	}
 	if (!access_from(user->networks, source)) {
-		snprintf(line, size, "%s may not come from %.64s. Use one of: %.256s", user->name, source, user->networks);
+		snprintf(line, size, "%s may not come from %.64s. Use one of: %.256s", user->name,
+		    source, user->networks);
 		return WAY_LOCKED;
 	}
 	return 0;
@@ -101,7 +119,8 @@ enum way_refusal access_user(const struct user *user, const char *source, int64_
 
 /* --- the decision --- */
 
-static void refuse(struct access_answer *a, enum way_refusal why, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static void refuse(struct access_answer *a, enum way_refusal why, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 static void refuse(struct access_answer *a, enum way_refusal why, const char *fmt, ...)
 {
@@ -118,30 +137,33 @@ static void refuse(struct access_answer *a, enum way_refusal why, const char *fm
 /* "Ask: ssh alice@bastion request web1 --login dba --for 2h --reason "…"" */
 static const char *ask_line(const struct access_ask *q, const char *verb, char *out, size_t size)
 {
-	snprintf(out, size, "%s: ssh %s@%s request %s --login %s --for 2h --reason \"...\"", verb, q->user->name, q->bastion,
-	    q->host->name, q->login);
+	snprintf(out, size, "%s: ssh %s@%s request %s --login %s --for 2h --reason \"...\"", verb,
+	    q->user->name, q->bastion, q->host->name, q->login);
 	return out;
 }
 
-/* A ticket that gives access, used inside its limits? Fills *a, and says no only for this ticket. */
+/* A ticket that gives access, used inside its limits? Fills *a; a no is for this ticket only. */
 static bool try_ticket(const struct access_ask *q, const struct ticket *t, struct access_answer *a)
 {
 	int64_t hours = access_hours(t->role_hours, q->now);
 	char have[64];
 
 	if (!access_from(t->role_networks, q->source)) {
-		refuse(a, WAY_NO_GRANT, "Grant %lld for %s@%s holds only from: %.400s. You come from %.64s.", (long long)t->id,
-		    q->login, q->host->name, t->role_networks, q->source);
+		refuse(a, WAY_NO_GRANT,
+		    "Grant %lld for %s@%s holds only from: %.400s. You come from %.64s.",
+		    (long long)t->id, q->login, q->host->name, t->role_networks, q->source);
 		return false;
 	}
 	if (hours <= 0) {
-		refuse(a, WAY_NO_GRANT, "Grant %lld for %s@%s holds only at these hours (UTC): %s", (long long)t->id,
-		    q->login, q->host->name, t->role_hours);
+		refuse(a, WAY_NO_GRANT, "Grant %lld for %s@%s holds only at these hours (UTC): %s",
+		    (long long)t->id, q->login, q->host->name, t->role_hours);
 		return false;
 	}
 	if ((q->caps & ~t->caps) != 0) {
-		refuse(a, WAY_NO_GRANT, "Grant %lld for %s@%s is for %s only. Ask for more in a new request.", (long long)t->id,
-		    q->login, q->host->name, cap_names(have, sizeof(have), t->caps));
+		refuse(a, WAY_NO_GRANT,
+		    "Grant %lld for %s@%s is for %s only. Ask for more in a new request.",
+		    (long long)t->id, q->login, q->host->name,
+		    cap_names(have, sizeof(have), t->caps));
 		return false;
 	}
 	a->refusal = 0;
@@ -165,32 +187,38 @@ static void explain(const struct access_ask *q, const struct ticket *t, struct a
 	ask_line(q, "Ask again", ask, sizeof(ask));
 	switch (t->state) {
 	case TICKET_PENDING:
-		refuse(a, WAY_PENDING, "Request %lld for %s@%s waits for approval (%u of %u). Look: ssh %s@%s requests", (long long)t->id,
-		    q->login, q->host->name, t->given, t->needed, q->user->name, q->bastion);
+		refuse(a, WAY_PENDING,
+		    "Request %lld for %s@%s waits for approval (%u of %u). Look: ssh %s@%s "
+		    "requests",
+		    (long long)t->id, q->login, q->host->name, t->given, t->needed, q->user->name,
+		    q->bastion);
 		break;
 	case TICKET_DENIED:
-		refuse(a, WAY_DENIED, "Request %lld for %s@%s was denied by %s: %s. %s", (long long)t->id, q->login,
-		    q->host->name, who, why, ask);
+		refuse(a, WAY_DENIED, "Request %lld for %s@%s was denied by %s: %s. %s",
+		    (long long)t->id, q->login, q->host->name, who, why, ask);
 		break;
 	case TICKET_REVOKED:
-		refuse(a, WAY_REVOKED, "Grant %lld for %s@%s was revoked by %s%s%s. %s", (long long)t->id, q->login,
-		    q->host->name, who, why[0] != '\0' ? ": " : "", why, ask);
+		refuse(a, WAY_REVOKED, "Grant %lld for %s@%s was revoked by %s%s%s. %s",
+		    (long long)t->id, q->login, q->host->name, who, why[0] != '\0' ? ": " : "", why,
+		    ask);
 		break;
 	case TICKET_EXPIRED:
-		refuse(a, WAY_EXPIRED, "Request %lld for %s@%s expired: nobody decided it. %s", (long long)t->id, q->login,
-		    q->host->name, ask);
+		refuse(a, WAY_EXPIRED, "Request %lld for %s@%s expired: nobody decided it. %s",
+		    (long long)t->id, q->login, q->host->name, ask);
 		break;
 	case TICKET_CANCELLED:
-		refuse(a, WAY_NO_GRANT, "Request %lld for %s@%s was cancelled. %s", (long long)t->id, q->login, q->host->name, ask);
+		refuse(a, WAY_NO_GRANT, "Request %lld for %s@%s was cancelled. %s",
+		    (long long)t->id, q->login, q->host->name, ask);
 		break;
 	default:
-		refuse(a, WAY_EXPIRED, "Grant %lld for %s@%s ended at %s. %s", (long long)t->id, q->login, q->host->name,
-		    clock_format(when, sizeof(when), t->end_at), ask);
+		refuse(a, WAY_EXPIRED, "Grant %lld for %s@%s ended at %s. %s", (long long)t->id,
+		    q->login, q->host->name, clock_format(when, sizeof(when), t->end_at), ask);
 		break;
 	}
 }
 
-/* Does any role of the user reach the host, by any login? What is outside does not exist for this user. */
+/* Does any role of the user reach the host, by any login? What is outside does not exist for this
+ * user. */
 static bool visible(const struct access_ask *q)
 {
 	for (size_t i = 0; i < q->nroles; i++)
@@ -205,12 +233,14 @@ static void no_ticket(const struct access_ask *q, struct access_answer *a)
 
 	for (size_t i = 0; i < q->nroles; i++) {
 		if (access_covers(&q->roles[i], q->host, q->login)) {
-			refuse(a, WAY_NO_GRANT, "No grant for %s@%s. %s", q->login, q->host->name, ask_line(q, "Ask", ask, sizeof(ask)));
+			refuse(a, WAY_NO_GRANT, "No grant for %s@%s. %s", q->login, q->host->name,
+			    ask_line(q, "Ask", ask, sizeof(ask)));
 			return;
 		}
 	}
-	refuse(a, WAY_NO_GRANT, "No role of yours reaches %s@%s. What you may ask for: ssh %s@%s hosts", q->login, q->host->name,
-	    q->user->name, q->bastion);
+	refuse(a, WAY_NO_GRANT,
+	    "No role of yours reaches %s@%s. What you may ask for: ssh %s@%s hosts", q->login,
+	    q->host->name, q->user->name, q->bastion);
 }
 
 void access_decide(const struct access_ask *q, struct access_answer *a)
@@ -225,15 +255,18 @@ void access_decide(const struct access_ask *q, struct access_answer *a)
 		return;
 	}
 	if (q->host == NULL || (q->ntickets == 0 && !visible(q))) {
-		esc_text(name, sizeof(name), q->host_name, strnlen(q->host_name, HOST_NAME_MAX_LEN + 1));
-		refuse(a, WAY_NO_HOST, "No host %s for you here. Yours: ssh %s@%s hosts", name, q->user->name, q->bastion);
+		esc_text(name, sizeof(name), q->host_name,
+		    strnlen(q->host_name, HOST_NAME_MAX_LEN + 1));
+		refuse(a, WAY_NO_HOST, "No host %s for you here. Yours: ssh %s@%s hosts", name,
+		    q->user->name, q->bastion);
 		return;
 	}
 	for (size_t i = 0; i < q->ntickets; i++) {
 		const struct ticket *t = &q->tickets[i];
 
 		/* the clock decides, not whether the tick has come by */
-		if (access_broken(t) != NULL || !ticket_gives_access(t->state) || t->end_at <= q->now || t->start_at > q->now)
+		if (access_broken(t) != NULL || !ticket_gives_access(t->state) ||
+		    t->end_at <= q->now || t->start_at > q->now)
 			continue;
 		if (try_ticket(q, t, a))
 			return;
@@ -257,16 +290,19 @@ void access_decide(const struct access_ask *q, struct access_answer *a)
 /* --- may this be asked for? --- */
 
 /* NULL, or what keeps this role from admitting the request (for the user). */
-static const char *role_says_no(const struct request_ask *q, const struct access_role *r, char *out, size_t size)
+static const char *role_says_no(const struct request_ask *q, const struct access_role *r, char *out,
+    size_t size)
 {
 	char span[32], caps[64];
 
 	if (!access_covers(r, q->host, q->login))
 		snprintf(out, size, "role %s has not the login %s", r->name, q->login);
 	else if ((q->caps & ~r->caps) != 0)
-		snprintf(out, size, "role %s allows %s", r->name, cap_names(caps, sizeof(caps), r->caps));
+		snprintf(out, size, "role %s allows %s", r->name,
+		    cap_names(caps, sizeof(caps), r->caps));
 	else if (q->duration > r->max)
-		snprintf(out, size, "role %s allows at most --for %s", r->name, duration_format(span, sizeof(span), r->max));
+		snprintf(out, size, "role %s allows at most --for %s", r->name,
+		    duration_format(span, sizeof(span), r->max));
 	else if (r->ticket && q->ref[0] == '\0')
 		snprintf(out, size, "role %s wants the number of a ticket: --ticket ID", r->name);
 	else if (q->source[0] != '\0' && !access_from(r->networks, q->source))
@@ -284,9 +320,11 @@ const struct access_role *access_request(const struct request_ask *q, char *line
 	for (size_t i = 0; q->host != NULL && i < q->nroles; i++) {
 		const struct access_role *r = &q->roles[i];
 
-		if (!access_covers(r, q->host, NULL) || role_says_no(q, r, why, sizeof(why)) != NULL)
+		if (!access_covers(r, q->host, NULL) ||
+		    role_says_no(q, r, why, sizeof(why)) != NULL)
 			continue;
-		if (best == NULL || r->approvals < best->approvals || (r->approvals == best->approvals && r->id < best->id))
+		if (best == NULL || r->approvals < best->approvals ||
+		    (r->approvals == best->approvals && r->id < best->id))
 			best = r;
 	}
 	if (best != NULL)

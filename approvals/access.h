@@ -1,8 +1,10 @@
 /*
- * access.h - who may reach what: the rows of the access model, the states of a request, and the decision.
+ * access.h - who may reach what: the rows of the access model, the states of a request, and the
+ * decision.
  *
- * Pure: no clock, no database, no allocation. The policy role loads rows (store.h), asks here, and acts. A *ticket*
- * is a request and, once approved, its grant: one row, one number, one state machine.
+ * Pure: no clock, no database, no allocation. The policy role loads rows (store.h), asks here, and
+ * acts. A *ticket* is a request and, once approved, its grant: one row, one number, one state
+ * machine.
  *
  *                     deny ──▶ DENIED
  *                    cancel ─▶ CANCELLED
@@ -14,15 +16,16 @@
  *                    │  └── lapse ──▶ ENDED ◀─ lapse  │
  *                    └──── revoke ──▶ REVOKED ◀─ revoke
  *
- * APPROVED and ACTIVE give access, and nothing else does. DENIED, CANCELLED, EXPIRED, ENDED and REVOKED are final: who
- * wants in again asks again, under a new number.
+ * APPROVED and ACTIVE give access, and nothing else does. DENIED, CANCELLED, EXPIRED, ENDED and
+ * REVOKED are final: who wants in again asks again, under a new number.
  *
  * Invariants, which access_broken() checks on each ticket that comes out of the store:
  *  I1  a ticket gives access only with as many approvals as it needs, and with an end;
  *  I2  the end is the start and the asked duration, never later;
  *  I3  PENDING, DENIED, CANCELLED, EXPIRED have no grant: start and end are 0;
  *  I4  PENDING has fewer approvals than it needs, and a time at which it lapses;
- *  I5  no approval is by the person who asked or the person who profits (the store's schema and its check hold this).
+ *  I5  no approval is by the person who asked or the person who profits (the store's schema holds
+ *      this, and its check).
  */
 #ifndef BASTION_ACCESS_H
 #define BASTION_ACCESS_H
@@ -38,7 +41,7 @@
 #define ADDRESS_MAX 255		/* DNS name or literal */
 #define TEXT_MAX 500		/* reason */
 #define TICKET_REF_MAX 64	/* number of an outside ticket */
-#define LIST_MAX 1024		/* bytes of a list: words that passed their grammar, one space between */
+#define LIST_MAX 1024 /* bytes of a list: words that passed their grammar, one space between */
 #define HOURS_MAX 128
 #define ACCESS_LINE_MAX 1024	/* a line for the user */
 #define ACCESS_TICKETS 8	/* tickets of one user, host and login that a decision looks at */
@@ -64,9 +67,9 @@ struct user {
 	enum user_kind kind;
 	enum user_state state;
 	bool admin, auditor;
-	int64_t uid;			/* local account that may use the control socket as this user; -1: none */
-	char networks[LIST_MAX + 1];	/* may come from here only; "": anywhere (never for a service) */
-	int64_t until;			/* end of the account; FOREVER: none (never for a service) */
+	int64_t uid;			/* local account that is this user at the socket; -1: none */
+	char networks[LIST_MAX + 1];	/* comes from here only; "": anywhere (no service) */
+	int64_t until;			/* end of the account; FOREVER: none (no service) */
 };
 
 struct host {
@@ -83,7 +86,8 @@ struct host {
 struct access_role {
 	int64_t id;
 	char name[USER_NAME_MAX + 1];
-	char hosts[LIST_MAX + 1], labels[LIST_MAX + 1];	/* patterns of names; labels. Both given: both must hold */
+	char hosts[LIST_MAX + 1];	/* patterns of names, and */
+	char labels[LIST_MAX + 1];	/* labels; both given: both must hold */
 	char logins[LIST_MAX + 1];
 	unsigned caps;			/* enum capability */
 	uint32_t max;			/* seconds of the longest grant */
@@ -121,13 +125,15 @@ struct ticket {
 	int64_t start_at, end_at;	/* the grant; 0, 0: none */
 	char why[TEXT_MAX + 1];		/* the reason of the denial, revocation or cancellation */
 	char closer[PERSON_MAX + 1];	/* who denied, revoked, cancelled */
-	char role_hours[HOURS_MAX + 1], role_networks[LIST_MAX + 1];	/* of its role, as it stands now */
+	char role_hours[HOURS_MAX + 1];	/* of its role, as it stands now */
+	char role_networks[LIST_MAX + 1];
 };
 
 /* "active"; "?" for a number that is no state. TICKET_STATES when the text names none. */
 const char *ticket_state_name(enum ticket_state state);
 enum ticket_state ticket_state_by_name(const char *text);
-/* Where `act` leads from `state`, or TICKET_STATES: it is not allowed there. The only place that says so. */
+/* Where `act` leads from `state`, or TICKET_STATES: it is not allowed there. The only place that
+ * says so. */
 enum ticket_state ticket_next(enum ticket_state state, enum ticket_act act);
 bool ticket_gives_access(enum ticket_state state);
 /* NULL, or the text of the invariant that this ticket breaks: it must then be treated as absent. */
@@ -147,12 +153,13 @@ bool access_glob(const char *pattern, const char *name);
 bool access_covers(const struct access_role *role, const struct host *host, const char *login);
 /* "10.0.0.0/8", "::1": does it parse, has it no bits outside the mask? */
 bool access_network_ok(const char *network);
-/* Address (literal) in one of the list's networks; "" holds for any address. ::ffff:a.b.c.d counts as a.b.c.d. */
+/* Address (literal) in one of the list's networks; "" holds for any address. ::ffff:a.b.c.d counts
+ * as a.b.c.d. */
 bool access_from(const char *networks, const char *address);
 /*
- * Hours, UTC: "mon-fri 08:00-18:00", several with commas. 00:00-24:00 is a whole day; an end before the start runs
- * into the next day. Returns the moment at which the allowed time that holds at `now` ends: FOREVER for "" (always),
- * 0: not allowed now, -1: the text is none of these.
+ * Hours, UTC: "mon-fri 08:00-18:00", several with commas. 00:00-24:00 is a whole day; an end before
+ * the start runs into the next day. Returns the moment at which the allowed time that holds at
+ * `now` ends: FOREVER for "" (always), 0: not allowed now, -1: the text is none of these.
  */
 int64_t access_hours(const char *hours, int64_t now);
 
@@ -167,9 +174,9 @@ struct access_ask {
 	int64_t now;
 	const struct access_role *roles;	/* that the user is a member of */
 	size_t nroles;
-	const struct ticket *tickets;	/* of this user, host and login: those that give access first, then newest first */
+	const struct ticket *tickets;	/* of this user, host and login, as store_tickets() has them */
 	size_t ntickets;
-	const char *bastion;		/* what goes after '@' in the command to run next: "bastion.example.org" */
+	const char *bastion;		/* goes after '@' in the command to run next */
 };
 
 struct access_answer {
@@ -178,19 +185,22 @@ struct access_answer {
 	bool first;			/* it was never used: store_ticket_use() is due */
 	int64_t until;			/* the earliest end: of the grant, the account, the hours */
 	unsigned caps;
-	char line[ACCESS_LINE_MAX];	/* refusal: what is missing and the command to run next; escaped */
+	char line[ACCESS_LINE_MAX];	/* refusal: what is missing, the command to run next; escaped */
 };
 
 /* Decides, and always fills *a. Default: no. */
 void access_decide(const struct access_ask *q, struct access_answer *a);
 
-/* May this user log in at all, from there, now? 0, or WAY_LOCKED / WAY_EXPIRED with the line for the log. */
-enum way_refusal access_user(const struct user *user, const char *source, int64_t now, char *line, size_t size);
+/* May this user log in at all, from there, now? 0, or WAY_LOCKED / WAY_EXPIRED with the line for
+ * the log. */
+enum way_refusal access_user(const struct user *user, const char *source, int64_t now, char *line,
+    size_t size);
 
-/* The role that admits this request best (fewest approvals, then lowest number), or NULL with the line for the user. */
+/* The role that admits this request best (fewest approvals, then lowest number), or NULL with the
+ * line for the user. */
 struct request_ask {
 	const struct user *user;	/* who profits */
-	const char *source;		/* "": asked at the bastion itself, networks are checked at login */
+	const char *source; /* "": asked at the bastion itself, networks are checked at login */
 	const struct host *host;
 	const char *host_name, *login;
 	unsigned caps;			/* 0: all that the role has */

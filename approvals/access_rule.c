@@ -1,5 +1,6 @@
 /*
- * access_rule.c - the single rules of a role: hosts, labels, logins, networks, hours, capabilities. Pure; see access.h.
+ * access_rule.c - the single rules of a role: hosts, labels, logins, networks, hours, capabilities.
+ * Pure; see access.h.
  */
 #include "access.h"
 
@@ -35,7 +36,8 @@ char *cap_names(char *out, size_t size, unsigned mask)
 	out[0] = '\0';
 	for (size_t i = 0; i < sizeof(caps) / sizeof(caps[0]); i++)
 		if ((mask & caps[i].bit) != 0 && n < size)
-			n += (size_t)snprintf(out + n, size - n, "%s%s", n > 0 ? " " : "", caps[i].name);
+			n += (size_t)snprintf(out + n, size - n, "%s%s", n > 0 ? " " : "",
+			    caps[i].name);
 	return out;
 }
 
@@ -168,7 +170,8 @@ static bool parse_network(const char *text, size_t len, struct address *a, unsig
 	most = v4 ? 32 : 128;
 	n = most;
 	if (slash != NULL) {
-		if (strspn(slash, "0123456789") != strlen(slash) || *slash == '\0' || strlen(slash) > 3)
+		if (strspn(slash, "0123456789") != strlen(slash) || *slash == '\0' ||
+		    strlen(slash) > 3)
 			return false;
 		n = strtoul(slash, &end, 10);
 	}
@@ -259,11 +262,12 @@ static int parse_part(const char **p, struct window *w, int *n)
 		++*p;
 		last = day_of(p);
 	}
-	if (first < 0 || last < 0 || *(*p)++ != ' ' || (from = clock_of(p)) < 0 || *(*p)++ != '-' || (to = clock_of(p)) < 0 ||
-	    from == to || from == DAY)
+	if (first < 0 || last < 0 || *(*p)++ != ' ' || (from = clock_of(p)) < 0 || *(*p)++ != '-' ||
+	    (to = clock_of(p)) < 0 || from == to || from == DAY)
 		return -1;
 	for (int d = first;; d = (d + 1) % 7) {
-		w[(*n)++] = (struct window){ d * DAY + from, to > from ? to - from : to - from + DAY };
+		w[(*n)++] = (struct window){ d * DAY + from,
+			to > from ? to - from : to - from + DAY };
 		if (d == last)
 			return 0;
 	}

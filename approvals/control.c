@@ -1,8 +1,9 @@
 /*
  * control.c - see control.h: one request from its bytes to its reply. Policy role.
  *
- * Before: policy_control.c, which knows who asks. After: the handlers in control_user.c, control_role.c, control_host.c,
- * control_ticket.c and control_live.c. What is not in the table below, for this actor, is denied.
+ * Before: policy_control.c, which knows who asks. After: the handlers in control_user.c,
+ * control_role.c, control_host.c, control_ticket.c and control_live.c. What is not in the table
+ * below, for this actor, is denied.
  */
 #include "control_word.h"
 
@@ -84,8 +85,10 @@ int control_actor(struct control *c, int64_t uid, struct actor *a, char *line, s
 	if ((r = store_user_by_uid(c->store, uid, &u)) == 1)
 		a->user_id = u.id;
 	else if (r == 0)
-		snprintf(line, size, "uid %lld is no user of this bastion. An administrator can say so with: "
-		    "bastionctl user add NAME --uid %lld", (long long)uid, (long long)uid);
+		snprintf(line, size,
+		    "uid %lld is no user of this bastion. An administrator can say so with: "
+		    "bastionctl user add NAME --uid %lld",
+		    (long long)uid, (long long)uid);
 	return r;
 }
 
@@ -107,7 +110,8 @@ static enum words_exit load_actor(struct call *k)
 	if (!k->actor->local)
 		no = access_user(&k->me, k->actor->source, k->now, line, sizeof(line));
 	else if (k->me.state != USER_ACTIVE || k->now >= k->me.until)
-		no = WAY_LOCKED, snprintf(line, sizeof(line), "%s is locked, or has ended.", k->me.name);
+		no = WAY_LOCKED,
+		snprintf(line, sizeof(line), "%s is locked, or has ended.", k->me.name);
 	return no == 0 ? WORDS_OK : refuse(k, WORDS_DENIED, NULL, "%s", line);
 }
 
@@ -117,13 +121,17 @@ static enum words_exit permit(struct call *k, const struct word *w)
 
 	if (k->actor->root && (w->who & R) != 0)
 		return WORDS_OK;
-	if (!k->actor->root && ((w->who & U) != 0 || ((w->who & A) != 0 && k->me.admin) || ((w->who & S) != 0 && k->me.auditor) ||
-	    ((w->who & SELF) != 0 && (user == NULL || strcmp(user, k->me.name) == 0))))
+	if (!k->actor->root &&
+	    ((w->who & U) != 0 || ((w->who & A) != 0 && k->me.admin) ||
+		((w->who & S) != 0 && k->me.auditor) ||
+		((w->who & SELF) != 0 && (user == NULL || strcmp(user, k->me.name) == 0))))
 		return WORDS_OK;
 	if (k->actor->root)
-		return refuse(k, WORDS_DENIED, "Do it as yourself: with your own account, or by ssh.",
+		return refuse(k, WORDS_DENIED,
+		    "Do it as yourself: with your own account, or by ssh.",
 		    "root is no person here: '%s' is for users.", w->path);
-	return refuse(k, WORDS_DENIED, "An administrator can do it.", "'%s' is not for you.", w->path);
+	return refuse(k, WORDS_DENIED, "An administrator can do it.", "'%s' is not for you.",
+	    w->path);
 }
 
 /* The handler in a transaction of its own: undone when it refuses. */
@@ -148,8 +156,9 @@ static int note_refusal(struct call *k)
 
 	json_object_del(k->args, "code1"); /* codes are no business of the record */
 	json_object_del(k->args, "code2");
-	return event_writef(k->s, k->now, EVENT_WORD_REFUSED, k->name, arg_text(k, "user"), "{s:s,s:s,s:O}", "word", k->word->path,
-	    "error", error != NULL ? error : "", "args", k->args);
+	return event_writef(k->s, k->now, EVENT_WORD_REFUSED, k->name, arg_text(k, "user"),
+	    "{s:s,s:s,s:O}", "word", k->word->path, "error", error != NULL ? error : "", "args",
+	    k->args);
 }
 
 /* 0, or -1 without memory; a list that is too long is refused instead. */
@@ -160,7 +169,8 @@ static int put_reply(struct call *k, struct buf *out)
 
 	if (text != NULL && strlen(text) > CONTROL_REPLY_MAX) {
 		free(text);
-		refuse(k, WORDS_REFUSED, "Ask for fewer with --limit, and for more with --after.", "The list is too long.");
+		refuse(k, WORDS_REFUSED, "Ask for fewer with --limit, and for more with --after.",
+		    "The list is too long.");
 		text = k->reply != NULL ? json_dumps(k->reply, JSON_COMPACT) : NULL;
 	}
 	if (text != NULL) {
@@ -171,7 +181,8 @@ static int put_reply(struct call *k, struct buf *out)
 	return r;
 }
 
-/* The reply is written before the commit, so that memory that is short undoes the change and not only the answer. */
+/* The reply is written before the commit, so that memory that is short undoes the change and not
+ * only the answer. */
 static enum words_exit run(struct call *k, const struct word *w, struct buf *out)
 {
 	size_t mark = out->len;
@@ -202,13 +213,16 @@ static enum words_exit parse(struct call *k, const void *request, size_t len, co
 
 	*w = NULL;
 	if (len > CONTROL_REQUEST_MAX ||
-	    (k->request = json_loadb(request, len, JSON_REJECT_DUPLICATES, &at)) == NULL || !json_is_object(k->request))
-		return refuse(k, WORDS_USAGE, NULL, "The request is no JSON object of at most %d bytes.", CONTROL_REQUEST_MAX);
+	    (k->request = json_loadb(request, len, JSON_REJECT_DUPLICATES, &at)) == NULL ||
+	    !json_is_object(k->request))
+		return refuse(k, WORDS_USAGE, NULL,
+		    "The request is no JSON object of at most %d bytes.", CONTROL_REQUEST_MAX);
 	if ((path = json_string_value(json_object_get(k->request, "word"))) == NULL)
 		return refuse(k, WORDS_USAGE, NULL, "The request names no word.");
 	k->args = json_object_get(k->request, "args");
 	if (json_object_size(k->request) != 1U + (k->args != NULL))
-		return refuse(k, WORDS_USAGE, NULL, "The request has members besides word and args.");
+		return refuse(k, WORDS_USAGE, NULL,
+		    "The request has members besides word and args.");
 	if (k->args == NULL && json_object_set_new(k->request, "args", k->args = json_object()) < 0)
 		return broken(k);
 	if (!json_is_object(k->args))
@@ -223,10 +237,15 @@ static enum words_exit parse(struct call *k, const void *request, size_t len, co
 	return refuse(k, WORDS_USAGE, "Look at: help", "There is no word %s.", shown);
 }
 
-int control_handle(struct control *c, const struct actor *a, const void *request, size_t len, struct buf *out)
+int control_handle(struct control *c, const struct actor *a, const void *request, size_t len,
+    struct buf *out)
 {
-	static const char none[] = "{\"ok\":false,\"code\":\"broken\",\"error\":\"The bastion has no memory. Nothing was changed.\"}";
-	struct call k = { .c = c, .s = c->store, .actor = a, .now = c->now != NULL ? c->now(c->arg) : clock_wall() };
+	static const char none[] = "{\"ok\":false,\"code\":\"broken\",\"error\":\"The bastion has "
+				   "no memory. Nothing was changed.\"}";
+	struct call k = { .c = c,
+		.s = c->store,
+		.actor = a,
+		.now = c->now != NULL ? c->now(c->arg) : clock_wall() };
 	const struct word *w;
 	size_t mark = out->len;
 	enum words_exit code = parse(&k, request, len, &w);
@@ -249,8 +268,8 @@ int control_handle(struct control *c, const struct actor *a, const void *request
 
 /* --- the answer to WAY_ASK --- */
 
-void control_way(struct control *c, int64_t user_id, const char *source, const char *host, const char *login, unsigned caps,
-    struct access_answer *a, struct host *h)
+void control_way(struct control *c, int64_t user_id, const char *source, const char *host,
+    const char *login, unsigned caps, struct access_answer *a, struct host *h)
 {
 	struct user u;
 	struct access_role *roles = NULL;
@@ -259,21 +278,34 @@ void control_way(struct control *c, int64_t user_id, const char *source, const c
 
 	*a = (struct access_answer){ .refusal = WAY_BROKEN };
 	memset(h, 0, sizeof(*h));
-	if (t != NULL && store_user(c->store, user_id, &u) == 1 && (nroles = store_user_roles(c->store, user_id, &roles)) >= 0)
+	if (t != NULL && store_user(c->store, user_id, &u) == 1 &&
+	    (nroles = store_user_roles(c->store, user_id, &roles)) >= 0)
 		found = store_host_by_name(c->store, host, h);
 	if (found == 1)
 		nt = store_tickets(c->store, user_id, h->id, login, t, ACCESS_TICKETS);
 	if (found >= 0 && nt >= 0) {
 		const struct access_ask q = {
-			.user = &u, .source = source, .host_name = host, .login = login, .host = found == 1 ? h : NULL, .caps = caps,
-			.now = c->now != NULL ? c->now(c->arg) : clock_wall(), .roles = roles, .nroles = (size_t)nroles,
-			.tickets = t, .ntickets = (size_t)nt, .bastion = c->name,
+			.user = &u,
+			.source = source,
+			.host_name = host,
+			.login = login,
+			.host = found == 1 ? h : NULL,
+			.caps = caps,
+			.now = c->now != NULL ? c->now(c->arg) : clock_wall(),
+			.roles = roles,
+			.nroles = (size_t)nroles,
+			.tickets = t,
+			.ntickets = (size_t)nt,
+			.bastion = c->name,
 		};
 
 		access_decide(&q, a);
 	} else {
-		log_error("way of user %lld: %s", (long long)user_id, t == NULL ? "no memory" : store_error(c->store));
-		snprintf(a->line, sizeof(a->line), "The bastion cannot look up your grants now. Try again, or tell its administrators.");
+		log_error("way of user %lld: %s", (long long)user_id,
+		    t == NULL ? "no memory" : store_error(c->store));
+		snprintf(a->line, sizeof(a->line),
+		    "The bastion cannot look up your grants now. Try again, or tell its "
+		    "administrators.");
 	}
 	free(roles);
 	free(t);

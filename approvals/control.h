@@ -1,9 +1,10 @@
 /*
  * control.h - the command words, as the policy role carries them out (doc/PROTOCOL.control).
  *
- * Runs in the policy role, on the store; what must happen to live connections goes out through the callbacks. One
- * request is one transaction: the change, its event, and nothing of either when one fails. Refusals are events too.
- * Callbacks run after the commit. Nothing here blocks but the database.
+ * Runs in the policy role, on the store; what must happen to live connections goes out through the
+ * callbacks. One request is one transaction: the change, its event, and nothing of either when one
+ * fails. Refusals are events too. Callbacks run after the commit. Nothing here blocks but the
+ * database.
  */
 #ifndef BASTION_CONTROL_H
 #define BASTION_CONTROL_H
@@ -17,7 +18,7 @@
 #include "store.h"
 
 #define CONTROL_REQUEST_MAX 16384
-#define CONTROL_REPLY_MAX (4U << 20)	/* bytes; a longer list is refused with the hint to ask for less */
+#define CONTROL_REPLY_MAX (4U << 20)	/* bytes; a longer list is refused: ask for less */
 #define CONTROL_LIMIT 100		/* rows, if the request names no limit */
 #define CONTROL_LIMIT_MAX 1000
 #define CONTROL_PENDING_TTL 86400	/* seconds: a request that nobody decides expires */
@@ -36,9 +37,11 @@ struct control {
 	uint16_t port;
 	void *arg;		/* handed to the callbacks */
 	int64_t (*now)(void *arg);	/* unix seconds; NULL: clock_wall */
-	/* End these ways now, each with this line for its user. Must not fail and must not call back. */
+	/* End these ways now, each with this line for its user. Must not fail and must not call
+	 * back. */
 	void (*end)(void *arg, enum end_what what, int64_t id, const char *line);
-	/* The authorized_keys line of key number i: 0 is the CA ("ca"), then the managed ones. NULL: there are no more. */
+	/* The authorized_keys line of key number i: 0 is the CA ("ca"), then the managed ones.
+	 * NULL: there are no more. */
 	const char *(*key_line)(void *arg, size_t i, const char **name);
 	/* The bastion's own host key number i, "ssh-ed25519 AAAA…". NULL: there are no more. */
 	const char *(*host_key)(void *arg, size_t i);
@@ -46,7 +49,7 @@ struct control {
 
 /* Who asks. */
 struct actor {
-	bool root;		/* uid 0 at the control socket: administers, but is no person: asks for and approves nothing */
+	bool root;		/* uid 0 at the control socket: administers, but is no person */
 	int64_t user_id;	/* if not root; read anew from the store for each request */
 	bool local;		/* over the control socket: "" as source */
 	char source[ADDRESS_MAX + 1];	/* client's address, literal */
@@ -56,22 +59,27 @@ struct actor {
 int control_actor(struct control *c, int64_t uid, struct actor *a, char *line, size_t size);
 
 /*
- * Carries out one request, JSON of len bytes. Always appends one JSON reply to `out`, which may grow to CONTROL_REPLY_MAX;
- * bad requests and a failing store have theirs. -1 only when `out` could not take any reply: drop the client.
+ * Carries out one request, JSON of len bytes. Always appends one JSON reply to `out`, which may
+ * grow to CONTROL_REPLY_MAX; bad requests and a failing store have theirs. -1 only when `out` could
+ * not take any reply: drop the client.
  */
-int control_handle(struct control *c, const struct actor *a, const void *request, size_t len, struct buf *out);
+int control_handle(struct control *c, const struct actor *a, const void *request, size_t len,
+    struct buf *out);
 
-/* The path of word number i, "user key add"; NULL after the last. The test holds words_table against it. */
+/* The path of word number i, "user key add"; NULL after the last. The test holds words_table
+ * against it. */
 const char *control_word(size_t i);
 
 /*
- * Lets end what is over: pending requests, grants, accounts; calls c->end for what was live. Call at start, when the time it
- * returns (unix seconds) has come, and after each control_handle. FOREVER: nothing is due. -1: the store failed, try again.
+ * Lets end what is over: pending requests, grants, accounts; calls c->end for what was live. Call
+ * at start, when the time it returns (unix seconds) has come, and after each control_handle.
+ * FOREVER: nothing is due. -1: the store failed, try again.
  */
 int64_t control_tick(struct control *c);
 
-/* Loads what access_decide needs, and decides: the whole answer to WAY_ASK. Never fails: a store that fails is WAY_BROKEN. */
-void control_way(struct control *c, int64_t user_id, const char *source, const char *host, const char *login,
-    unsigned caps, struct access_answer *a, struct host *h);
+/* Loads what access_decide needs, and decides: the whole answer to WAY_ASK. Never fails: a store
+ * that fails is WAY_BROKEN. */
+void control_way(struct control *c, int64_t user_id, const char *source, const char *host,
+    const char *login, unsigned caps, struct access_answer *a, struct host *h);
 
 #endif

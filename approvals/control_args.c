@@ -1,8 +1,8 @@
 /*
  * control_args.c - the arguments of a request, checked. Policy role; before any handler sees them.
  *
- * The table of words.h says which arguments a word has; what their values may be is checked here anew, because the
- * one who parsed them is the client.
+ * The table of words.h says which arguments a word has; what their values may be is checked here
+ * anew, because the one who parsed them is the client.
  */
 #include "control_word.h"
 
@@ -43,9 +43,11 @@ static bool is_pattern(const char *s)
 
 static bool is_address(const char *s)
 {
-	static const char set[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.:-_%";
+	static const char set[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.:"
+				  "-_%";
 
-	return s[0] != '\0' && s[0] != '-' && strlen(s) <= ADDRESS_MAX && strspn(s, set) == strlen(s);
+	return s[0] != '\0' && s[0] != '-' && strlen(s) <= ADDRESS_MAX &&
+	    strspn(s, set) == strlen(s);
 }
 
 /* NULL, or what would be right. */
@@ -54,17 +56,33 @@ static const char *wrong_text(enum arg_type type, const char *v)
 	switch (type) {
 	case ARG_USER: case ARG_ROLE: case ARG_DEVICE: case ARG_KEYNAME:
 		return name_is_user(v) ? NULL : "a name: a-z or _, then a-z 0-9 _ . -, at most 32";
-	case ARG_LOGIN: return name_is_login(v) ? NULL : "a login: a letter or _, then letters, digits, _ . -, at most 32";
+	case ARG_LOGIN:
+		return name_is_login(v) ?
+		    NULL :
+		    "a login: a letter or _, then letters, digits, _ . -, at most 32";
 	case ARG_HOST: return name_is_host(v) ? NULL : "a host's registered name, never an address";
-	case ARG_PATTERN: return is_pattern(v) ? NULL : "a host's name, in which * may stand for any characters";
+	case ARG_PATTERN:
+		return is_pattern(v) ? NULL :
+				       "a host's name, in which * may stand for any characters";
 	case ARG_LABEL: return name_is_label(v) ? NULL : "key=value of a-z 0-9 _ . -";
 	case ARG_CAP: return cap_by_name(v) != 0 ? NULL : "shell, exec, sftp or scp";
-	case ARG_NETWORK: return access_network_ok(v) ? NULL : "a network: 10.1.0.0/16, 2001:db8::/48, without bits after the mask";
+	case ARG_NETWORK:
+		return access_network_ok(v) ?
+		    NULL :
+		    "a network: 10.1.0.0/16, 2001:db8::/48, without bits after the mask";
 	case ARG_ADDRESS: return is_address(v) ? NULL : "a DNS name, or an IPv4 or IPv6 address";
-	case ARG_HOURS: return strlen(v) <= HOURS_MAX && access_hours(v, 0) >= 0 ? NULL : "hours in UTC: \"mon-fri 08:00-18:00\"";
+	case ARG_HOURS:
+		return strlen(v) <= HOURS_MAX && access_hours(v, 0) >= 0 ?
+		    NULL :
+		    "hours in UTC: \"mon-fri 08:00-18:00\"";
 	case ARG_CODE: return strlen(v) == 6 && strspn(v, "0123456789") == 6 ? NULL : "six digits";
-	case ARG_PUBKEY: case ARG_HOSTKEY: return is_plain_text(v, KEY_TEXT_MAX) ? NULL : "one line: type, base64, comment";
-	default: return is_plain_text(v, TEXT_MAX) ? NULL : "1 to 500 bytes of UTF-8 without control characters";
+	case ARG_PUBKEY:
+	case ARG_HOSTKEY:
+		return is_plain_text(v, KEY_TEXT_MAX) ? NULL : "one line: type, base64, comment";
+	default:
+		return is_plain_text(v, TEXT_MAX) ?
+		    NULL :
+		    "1 to 500 bytes of UTF-8 without control characters";
 	}
 }
 
@@ -73,7 +91,8 @@ static const char *wrong_int(enum arg_type type, json_int_t v)
 	switch (type) {
 	case ARG_PORT: return v >= 1 && v <= 65535 ? NULL : "a port from 1 to 65535";
 	case ARG_COUNT: return v >= 0 && v <= COUNT_MAX ? NULL : "a number from 0 to 1000";
-	case ARG_DURATION: return v >= 1 && v <= DURATION_MAX ? NULL : "seconds, from 1 to ten years";
+	case ARG_DURATION:
+		return v >= 1 && v <= DURATION_MAX ? NULL : "seconds, from 1 to ten years";
 	case ARG_TIME: return v >= 0 && v <= NUMBER_MAX ? NULL : "unix seconds";
 	default: return v >= 1 && v <= NUMBER_MAX ? NULL : "a number from 1 on";
 	}
@@ -86,7 +105,8 @@ static const char *wrong(const struct words_arg *arg, const json_t *v)
 	case ARG_FLAG:
 		return json_is_boolean(v) ? NULL : "true or false";
 	case ARG_PORT: case ARG_COUNT: case ARG_DURATION: case ARG_TIME: case ARG_NUMBER:
-		return json_is_integer(v) ? wrong_int(arg->type, json_integer_value(v)) : "a number";
+		return json_is_integer(v) ? wrong_int(arg->type, json_integer_value(v)) :
+					    "a number";
 	default:
 		return json_is_string(v) ? wrong_text(arg->type, json_string_value(v)) : "a text";
 	}
@@ -100,7 +120,8 @@ static enum words_exit check_one(struct call *k, const struct words_arg *arg, js
 
 	if ((arg->how & ARG_MANY) != 0 && json_is_array(v)) {
 		if (json_array_size(v) == 0 || json_array_size(v) > ITEMS_MAX)
-			return refuse(k, WORDS_USAGE, NULL, "%s: 1 to %d of them", arg->name, ITEMS_MAX);
+			return refuse(k, WORDS_USAGE, NULL, "%s: 1 to %d of them", arg->name,
+			    ITEMS_MAX);
 		for (size_t i = 0; right == NULL && i < json_array_size(v); i++)
 			right = wrong(arg, bad = json_array_get(v, i));
 	} else {
@@ -109,7 +130,8 @@ static enum words_exit check_one(struct call *k, const struct words_arg *arg, js
 	if (right == NULL)
 		return WORDS_OK;
 	text = json_string_value(bad);
-	esc_quoted(shown, sizeof(shown), text != NULL ? text : "?", text != NULL ? strlen(text) : 1);
+	esc_quoted(shown, sizeof(shown), text != NULL ? text : "?",
+	    text != NULL ? strlen(text) : 1);
 	return refuse(k, WORDS_USAGE, NULL, "%s: %s is not %s", arg->name, shown, right);
 }
 
@@ -132,14 +154,17 @@ enum words_exit args_check(struct call *k)
 	json_object_foreach(k->args, name, v) {
 		if ((arg = find_arg(k->word, name)) == NULL) {
 			esc_quoted(shown, sizeof(shown), name, strlen(name));
-			return refuse(k, WORDS_USAGE, NULL, "%s has no argument %s", k->word->path, shown);
+			return refuse(k, WORDS_USAGE, NULL, "%s has no argument %s", k->word->path,
+			    shown);
 		}
 		if ((r = check_one(k, arg, v)) != WORDS_OK)
 			return r;
 	}
 	for (size_t i = 0; i < k->word->nargs; i++)
-		if ((k->word->args[i].how & ARG_NEED) != 0 && json_object_get(k->args, k->word->args[i].name) == NULL)
-			return refuse(k, WORDS_USAGE, NULL, "%s needs the argument %s", k->word->path, k->word->args[i].name);
+		if ((k->word->args[i].how & ARG_NEED) != 0 &&
+		    json_object_get(k->args, k->word->args[i].name) == NULL)
+			return refuse(k, WORDS_USAGE, NULL, "%s needs the argument %s",
+			    k->word->path, k->word->args[i].name);
 	return WORDS_OK;
 }
 

@@ -1,5 +1,6 @@
 /*
- * control_host.c - the words for hosts and keys, and the lines for ~/.ssh/config. Policy role; see control_word.h.
+ * control_host.c - the words for hosts and keys, and the lines for ~/.ssh/config. Policy role; see
+ * control_word.h.
  */
 #include "control_word.h"
 
@@ -17,7 +18,9 @@ enum words_exit load_host(struct call *k, struct host *h)
 
 	if (r < 0)
 		return broken(k);
-	return r == 1 ? WORDS_OK : refuse(k, WORDS_NOT_FOUND, "Look at: host list", "There is no host %s.", name);
+	return r == 1 ?
+	    WORDS_OK :
+	    refuse(k, WORDS_NOT_FOUND, "Look at: host list", "There is no host %s.", name);
 }
 
 /* The authorized_keys line of this managed key or "ca"; NULL. */
@@ -45,7 +48,9 @@ static enum words_exit pin_keys(struct call *k, const struct host *h)
 		if (key_parse(json_string_value(v), true, &key, err, sizeof(err)) < 0)
 			return refuse(k, WORDS_USAGE, NULL, "key: %s", err);
 		if (store_host_key_add(k->s, h->id, &key) < 0)
-			return errno == ENOSPC ? refuse(k, WORDS_REFUSED, NULL, "%s", store_error(k->s)) : broken(k);
+			return errno == ENOSPC ?
+			    refuse(k, WORDS_REFUSED, NULL, "%s", store_error(k->s)) :
+			    broken(k);
 	}
 	return WORDS_OK;
 }
@@ -53,7 +58,8 @@ static enum words_exit pin_keys(struct call *k, const struct host *h)
 enum words_exit word_host_add(struct call *k)
 {
 	const char *managed = arg_text(k, "managed_key"), *from = arg_text(k, "source_address");
-	struct host h = { .port = (uint16_t)arg_int(k, "port", 22), .method = managed != NULL ? LOGIN_MANAGED : LOGIN_CERTIFICATE };
+	struct host h = { .port = (uint16_t)arg_int(k, "port", 22),
+		.method = managed != NULL ? LOGIN_MANAGED : LOGIN_CERTIFICATE };
 	enum words_exit r;
 
 	snprintf(h.name, sizeof(h.name), "%s", arg_text(k, "host"));
@@ -61,28 +67,37 @@ enum words_exit word_host_add(struct call *k)
 	snprintf(h.managed_key, sizeof(h.managed_key), "%s", managed != NULL ? managed : "");
 	snprintf(h.source_address, sizeof(h.source_address), "%s", from != NULL ? from : "");
 	if (arg_list(k, "label", h.labels) < 0 || arg_list(k, "login", h.logins) < 0)
-		return refuse(k, WORDS_USAGE, NULL, "label or login: the list takes more than %d bytes.", LIST_MAX);
+		return refuse(k, WORDS_USAGE, NULL,
+		    "label or login: the list takes more than %d bytes.", LIST_MAX);
 	if (managed != NULL && (strcmp(managed, "ca") == 0 || line_of(k, managed) == NULL))
-		return refuse(k, WORDS_NOT_FOUND, "Make it with 'bastionctl key add', and look at: key list",
+		return refuse(k, WORDS_NOT_FOUND,
+		    "Make it with 'bastionctl key add', and look at: key list",
 		    "There is no managed key %s.", managed);
 	if (from != NULL && !access_network_ok(from))
-		return refuse(k, WORDS_USAGE, NULL, "source_address: not an IPv4 or IPv6 address, or network.");
+		return refuse(k, WORDS_USAGE, NULL,
+		    "source_address: not an IPv4 or IPv6 address, or network.");
 	if (store_host_add(k->s, &h, k->now) < 0) {
 		if (errno == EEXIST)
-			return refuse(k, WORDS_REFUSED, "Remove it first, or take another name.", "There is a host %s already.", h.name);
-		return errno == ENOSPC ? refuse(k, WORDS_REFUSED, NULL, "%s", store_error(k->s)) : broken(k);
+			return refuse(k, WORDS_REFUSED, "Remove it first, or take another name.",
+			    "There is a host %s already.", h.name);
+		return errno == ENOSPC ? refuse(k, WORDS_REFUSED, NULL, "%s", store_error(k->s)) :
+					 broken(k);
 	}
 	if ((r = pin_keys(k, &h)) != WORDS_OK)
 		return r;
-	if (event_writef(k->s, k->now, EVENT_HOST_ADD, k->name, h.name, "{s:O}", "args", k->args) < 0)
+	if (event_writef(k->s, k->now, EVENT_HOST_ADD, k->name, h.name, "{s:O}", "args", k->args) <
+	    0)
 		return broken(k);
 	return say(k, "The host %s is there. What its sshd needs: host trust %s", h.name, h.name);
 }
 
 enum words_exit word_host_list(struct call *k)
 {
-	return say_rows(k, "hosts", store_list(k->s, LIST_HOSTS, &(struct list_ask){
-	    .after = arg_int(k, "after", 0), .limit = (int)arg_int(k, "limit", CONTROL_LIMIT), .now = k->now }));
+	return say_rows(k, "hosts",
+	    store_list(k->s, LIST_HOSTS,
+		&(struct list_ask){ .after = arg_int(k, "after", 0),
+		    .limit = (int)arg_int(k, "limit", CONTROL_LIMIT),
+		    .now = k->now }));
 }
 
 enum words_exit word_host_remove(struct call *k)
@@ -92,7 +107,8 @@ enum words_exit word_host_remove(struct call *k)
 
 	if (r != WORDS_OK)
 		return r;
-	if (close_tickets(k, 0, 0, h.id, "the host was removed") < 0 || store_host_remove(k->s, h.id, k->now) < 0 ||
+	if (close_tickets(k, 0, 0, h.id, "the host was removed") < 0 ||
+	    store_host_remove(k->s, h.id, k->now) < 0 ||
 	    event_write(k->s, k->now, EVENT_HOST_REMOVE, k->name, h.name, NULL) < 0)
 		return broken(k);
 	return say(k, "The host %s is removed; requests and grants for it ended.", h.name);
@@ -107,11 +123,16 @@ enum words_exit word_host_trust(struct call *k)
 	if (r != WORDS_OK)
 		return r;
 	if ((line = line_of(k, h.method == LOGIN_MANAGED ? h.managed_key : "ca")) == NULL)
-		return refuse(k, WORDS_BROKEN, "Look at the log of the keys role.", "The key for %s is not there.", h.name);
+		return refuse(k, WORDS_BROKEN, "Look at the log of the keys role.",
+		    "The key for %s is not there.", h.name);
 	if (h.method == LOGIN_MANAGED)
-		return say(k, "# on %s, in ~/.ssh/authorized_keys of: %s\nrestrict,pty %s", h.name, h.logins, line);
-	return say(k, "# on %s, in /etc/ssh/bastion_user_ca.pub\n%s\n# and in /etc/ssh/sshd_config, then reload sshd\n"
-	    "TrustedUserCAKeys /etc/ssh/bastion_user_ca.pub", h.name, line);
+		return say(k, "# on %s, in ~/.ssh/authorized_keys of: %s\nrestrict,pty %s", h.name,
+		    h.logins, line);
+	return say(k,
+	    "# on %s, in /etc/ssh/bastion_user_ca.pub\n%s\n# and in /etc/ssh/sshd_config, then "
+	    "reload sshd\n"
+	    "TrustedUserCAKeys /etc/ssh/bastion_user_ca.pub",
+	    h.name, line);
 }
 
 enum words_exit word_keys(struct call *k)
@@ -119,7 +140,8 @@ enum words_exit word_keys(struct call *k)
 	json_t *rows = json_array();
 	const char *name, *line;
 
-	for (size_t i = 0; rows != NULL && (line = k->c->key_line(k->c->arg, i, &name)) != NULL; i++)
+	for (size_t i = 0; rows != NULL && (line = k->c->key_line(k->c->arg, i, &name)) != NULL;
+	     i++)
 		json_array_append_new(rows, json_pack("{s:s,s:s}", "name", name, "key", line));
 	return say_rows(k, "keys", rows);
 }
@@ -154,7 +176,8 @@ static int load_open(struct mine *m)
 	return r;
 }
 
-/* Logins that some role of the user has on the host, into an array; the longest grant of these roles. */
+/* Logins that some role of the user has on the host, into an array; the longest grant of these
+ * roles. */
 static json_t *logins_of(const struct mine *m, const struct host *h, uint32_t *longest)
 {
 	json_t *logins = json_array();
@@ -204,7 +227,8 @@ static int see_host(void *arg, const struct host *h)
 		json_decref(logins);
 		return 0;
 	}
-	row = json_pack("{s:s,s:o,s:o,s:I}", "name", h->name, "logins", logins, "labels", labels_of(h), "max", (json_int_t)longest);
+	row = json_pack("{s:s,s:o,s:o,s:I}", "name", h->name, "logins", logins, "labels",
+	    labels_of(h), "max", (json_int_t)longest);
 	if (row != NULL && until > 0)
 		json_object_set_new(row, "until", json_integer(until));
 	m->failed = row == NULL || json_array_append_new(m->rows, row) < 0;
@@ -217,7 +241,8 @@ static json_t *my_hosts(struct call *k)
 	struct mine m = { .k = k, .rows = json_array() };
 	int r = -1;
 
-	if (m.rows != NULL && (m.nroles = store_user_roles(k->s, k->me.id, &m.roles)) >= 0 && load_open(&m) == 0)
+	if (m.rows != NULL && (m.nroles = store_user_roles(k->s, k->me.id, &m.roles)) >= 0 &&
+	    load_open(&m) == 0)
 		r = store_hosts(k->s, see_host, &m);
 	free(m.roles);
 	free(m.open);
@@ -232,11 +257,12 @@ enum words_exit word_hosts(struct call *k)
 	return say_rows(k, "hosts", my_hosts(k));
 }
 
-/* "web1,[web1]:*,web2,…": every port, as the inner SSH of `ssh -J` shows itself under the target's name. */
+/* "web1,[web1]:*,web2,…": the inner SSH of `ssh -J` shows itself under the target's name. */
 static void put_patterns(struct buf *b, const json_t *rows)
 {
 	for (size_t i = 0; i < json_array_size(rows); i++) {
-		const char *name = json_string_value(json_object_get(json_array_get(rows, i), "name"));
+		const json_t *row = json_array_get(rows, i);
+		const char *name = json_string_value(json_object_get(row, "name"));
 
 		buf_put(b, i > 0 ? "," : "", i > 0);
 		buf_put(b, name, strlen(name));
@@ -257,14 +283,16 @@ static void put_config(struct call *k, struct buf *b, const json_t *rows)
 	const char *line;
 
 	snprintf(port, sizeof(port), "%u", k->c->port);
-	snprintf(head, sizeof(head), "# ~/.ssh/config\nHost bastion\n\tHostName %s\n\tPort %s\n\tUser %s\n", k->c->name, port,
-	    k->me.name);
+	snprintf(head, sizeof(head),
+	    "# ~/.ssh/config\nHost bastion\n\tHostName %s\n\tPort %s\n\tUser %s\n", k->c->name,
+	    port, k->me.name);
 	put_text(b, head);
 	if (json_array_size(rows) > 0) {
 		put_text(b, "Host");
 		for (size_t i = 0; i < json_array_size(rows); i++) {
 			put_text(b, " ");
-			put_text(b, json_string_value(json_object_get(json_array_get(rows, i), "name")));
+			put_text(b,
+			    json_string_value(json_object_get(json_array_get(rows, i), "name")));
 		}
 		put_text(b, "\n\tProxyJump bastion\n");
 	}

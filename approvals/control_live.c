@@ -1,5 +1,6 @@
 /*
- * control_live.c - sessions, kill, events, and what ends by itself. Policy role; see control_word.h.
+ * control_live.c - sessions, kill, events, and what ends by itself. Policy role; see
+ * control_word.h.
  */
 #include "control_word.h"
 
@@ -14,13 +15,19 @@
 
 static json_t *sessions(struct call *k, int64_t id, int64_t sees, bool all)
 {
-	return store_list(k->s, LIST_SESSIONS, &(struct list_ask){ .id = id, .user_id = sees, .after = arg_int(k, "after", 0),
-	    .now = k->now, .all = all, .limit = (int)arg_int(k, "limit", CONTROL_LIMIT) });
+	return store_list(k->s, LIST_SESSIONS,
+	    &(struct list_ask){ .id = id,
+		.user_id = sees,
+		.after = arg_int(k, "after", 0),
+		.now = k->now,
+		.all = all,
+		.limit = (int)arg_int(k, "limit", CONTROL_LIMIT) });
 }
 
 enum words_exit word_sessions(struct call *k)
 {
-	return say_rows(k, "sessions", sessions(k, 0, is_admin(k) || k->me.auditor ? 0 : k->me.id, arg_flag(k, "all")));
+	return say_rows(k, "sessions",
+	    sessions(k, 0, is_admin(k) || k->me.auditor ? 0 : k->me.id, arg_flag(k, "all")));
 }
 
 enum words_exit word_kill(struct call *k)
@@ -39,12 +46,14 @@ enum words_exit word_kill(struct call *k)
 	n = json_array_size(rows);
 	json_decref(rows);
 	if (n == 0)
-		return refuse(k, WORDS_NOT_FOUND, "Look at: sessions", "There is no session %lld that you could end.", (long long)id);
+		return refuse(k, WORDS_NOT_FOUND, "Look at: sessions",
+		    "There is no session %lld that you could end.", (long long)id);
 	if ((r = store_connection(k->s, id, &c)) != 1 || store_user(k->s, c.user_id, &u) != 1)
 		return broken(k);
-	if (event_writef(k->s, k->now, EVENT_SESSION_KILL, k->name, u.name, "{s:I,s:s*}", "session", (json_int_t)id, "reason",
-	    reason) < 0 ||
-	    effect(k, END_CONNECTION, id, "Your session was ended by %s%s.", k->name, because(reason, why, sizeof(why))) < 0)
+	if (event_writef(k->s, k->now, EVENT_SESSION_KILL, k->name, u.name, "{s:I,s:s*}", "session",
+		(json_int_t)id, "reason", reason) < 0 ||
+	    effect(k, END_CONNECTION, id, "Your session was ended by %s%s.", k->name,
+		because(reason, why, sizeof(why))) < 0)
 		return broken(k);
 	return say(k, "Session %lld of %s ends.", (long long)id, u.name);
 }
@@ -57,19 +66,26 @@ static enum words_exit verify(struct call *k)
 	if (event_verify(k->s, &r) < 0)
 		return broken(k);
 	if (r.bad != 0)
-		return refuse(k, WORDS_REFUSED, "Compare with a backup: somebody changed the database.",
-		    "Event %lld does not fit the chain; %lld before it do.", (long long)r.bad, (long long)r.rows);
+		return refuse(k, WORDS_REFUSED,
+		    "Compare with a backup: somebody changed the database.",
+		    "Event %lld does not fit the chain; %lld before it do.", (long long)r.bad,
+		    (long long)r.rows);
 	for (size_t i = 0; i < EVENT_HASH_LEN; i++)
 		snprintf(hex + 2 * i, 3, "%02x", r.head[i]);
-	return say(k, "All %lld events fit the chain. Head: %lld %s", (long long)r.rows, (long long)r.rows, hex);
+	return say(k, "All %lld events fit the chain. Head: %lld %s", (long long)r.rows,
+	    (long long)r.rows, hex);
 }
 
 enum words_exit word_events(struct call *k)
 {
 	if (arg_flag(k, "verify"))
 		return verify(k);
-	return say_rows(k, "events", store_list(k->s, LIST_EVENTS, &(struct list_ask){ .text = arg_text(k, "user"),
-	    .after = arg_int(k, "after", 0), .now = k->now, .limit = (int)arg_int(k, "limit", CONTROL_LIMIT) }));
+	return say_rows(k, "events",
+	    store_list(k->s, LIST_EVENTS,
+		&(struct list_ask){ .text = arg_text(k, "user"),
+		    .after = arg_int(k, "after", 0),
+		    .now = k->now,
+		    .limit = (int)arg_int(k, "limit", CONTROL_LIMIT) }));
 }
 
 /* --- what ends by itself --- */
@@ -83,15 +99,17 @@ static int lapse(struct control *c, struct ticket *t, int64_t now)
 
 	if (store_begin(c->store) < 0)
 		return -1;
-	if (store_user(c->store, t->user_id, &u) < 0 || store_ticket_move(c->store, t, ACT_LAPSE, NULL, NULL, now) != 1 ||
-	    event_writef(c->store, now, granted ? EVENT_GRANT_END : EVENT_EXPIRE, "bastiond", u.name, "{s:I}", "request",
-	    (json_int_t)t->id) < 0) {
+	if (store_user(c->store, t->user_id, &u) < 0 ||
+	    store_ticket_move(c->store, t, ACT_LAPSE, NULL, NULL, now) != 1 ||
+	    event_writef(c->store, now, granted ? EVENT_GRANT_END : EVENT_EXPIRE, "bastiond",
+		u.name, "{s:I}", "request", (json_int_t)t->id) < 0) {
 		store_rollback(c->store);
 		return -1;
 	}
 	if (store_commit(c->store) < 0)
 		return -1;
-	snprintf(line, sizeof(line), "Grant %lld has ended. Ask for more: ssh %s@%s request", (long long)t->id, u.name, c->name);
+	snprintf(line, sizeof(line), "Grant %lld has ended. Ask for more: ssh %s@%s request",
+	    (long long)t->id, u.name, c->name);
 	if (granted)
 		c->end(c->arg, END_GRANT, t->id, line);
 	return 0;
@@ -115,7 +133,8 @@ static int expire(struct control *c, const struct user *u, int64_t now)
 
 int64_t control_tick(struct control *c)
 {
-	int64_t now = c->now != NULL ? c->now(c->arg) : clock_wall(), next = FOREVER, users = FOREVER;
+	int64_t now = c->now != NULL ? c->now(c->arg) : clock_wall(), next = FOREVER,
+		users = FOREVER;
 	struct ticket t;
 	struct user u;
 	int r = 0, i, j;
@@ -123,7 +142,8 @@ int64_t control_tick(struct control *c)
 	for (i = 0; i < TICK_MAX && (r = store_ticket_due(c->store, now, &t, &next)) == 1; i++)
 		if ((r = lapse(c, &t, now)) < 0)
 			break;
-	for (j = 0; r >= 0 && j < TICK_MAX && (r = store_user_due(c->store, now, &u, &users)) == 1; j++)
+	for (j = 0; r >= 0 && j < TICK_MAX && (r = store_user_due(c->store, now, &u, &users)) == 1;
+	     j++)
 		if ((r = expire(c, &u, now)) < 0)
 			break;
 	if (r < 0) {

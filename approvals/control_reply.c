@@ -12,7 +12,10 @@
 #include "log.h"
 
 static const char *const codes[] = {
-	[WORDS_REFUSED] = "refused", [WORDS_USAGE] = "usage", [WORDS_DENIED] = "denied", [WORDS_NOT_FOUND] = "not_found",
+	[WORDS_REFUSED] = "refused",
+	[WORDS_USAGE] = "usage",
+	[WORDS_DENIED] = "denied",
+	[WORDS_NOT_FOUND] = "not_found",
 	[WORDS_BROKEN] = "broken",
 };
 
@@ -68,14 +71,17 @@ enum words_exit refuse(struct call *k, enum words_exit code, const char *hint, c
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	json_decref(k->reply);
-	k->reply = json_pack("{s:b,s:s,s:s,s:s*}", "ok", 0, "code", codes[code], "error", text, "hint", hint);
+	k->reply = json_pack("{s:b,s:s,s:s,s:s*}", "ok", 0, "code", codes[code], "error", text,
+	    "hint", hint);
 	return code;
 }
 
 enum words_exit broken(struct call *k)
 {
-	log_error("control: %s: %s", k->word != NULL ? k->word->path : "request", store_error(k->s));
-	return refuse(k, WORDS_BROKEN, "Try again. If it stays so, tell the administrators of the bastion: its log says why.",
+	log_error("control: %s: %s", k->word != NULL ? k->word->path : "request",
+	    store_error(k->s));
+	return refuse(k, WORDS_BROKEN,
+	    "Try again. If it stays so, tell the administrators of the bastion: its log says why.",
 	    "The bastion cannot do this now. Nothing was changed.");
 }
 

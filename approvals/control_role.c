@@ -1,5 +1,6 @@
 /*
- * control_role.c - the words for roles, their members and approvers. Policy role; see control_word.h.
+ * control_role.c - the words for roles, their members and approvers. Policy role; see
+ * control_word.h.
  */
 #include "control_word.h"
 
@@ -17,7 +18,9 @@ enum words_exit load_role(struct call *k, struct access_role *r)
 
 	if (n < 0)
 		return broken(k);
-	return n == 1 ? WORDS_OK : refuse(k, WORDS_NOT_FOUND, "Look at: role list", "There is no role %s.", name);
+	return n == 1 ?
+	    WORDS_OK :
+	    refuse(k, WORDS_NOT_FOUND, "Look at: role list", "There is no role %s.", name);
 }
 
 enum words_exit word_role_add(struct call *k)
@@ -32,19 +35,24 @@ enum words_exit word_role_add(struct call *k)
 	snprintf(r.hours, sizeof(r.hours), "%s", hours != NULL ? hours : "");
 	if (r.caps == 0)
 		r.caps = CAP_ALL;
-	if (arg_list(k, "host", r.hosts) < 0 || arg_list(k, "label", r.labels) < 0 || arg_list(k, "login", r.logins) < 0 ||
-	    arg_list(k, "from", r.networks) < 0)
-		return refuse(k, WORDS_USAGE, NULL, "host, label, login or from: the list takes more than %d bytes.", LIST_MAX);
+	if (arg_list(k, "host", r.hosts) < 0 || arg_list(k, "label", r.labels) < 0 ||
+	    arg_list(k, "login", r.logins) < 0 || arg_list(k, "from", r.networks) < 0)
+		return refuse(k, WORDS_USAGE, NULL,
+		    "host, label, login or from: the list takes more than %d bytes.", LIST_MAX);
 	if (r.hosts[0] == '\0' && r.labels[0] == '\0')
-		return refuse(k, WORDS_USAGE, "Add --host PATTERN or --label KEY=VALUE.", "The role covers no host.");
+		return refuse(k, WORDS_USAGE, "Add --host PATTERN or --label KEY=VALUE.",
+		    "The role covers no host.");
 	if (r.approvals > ROLE_APPROVALS_MAX)
 		return refuse(k, WORDS_USAGE, NULL, "approvals: at most %d.", ROLE_APPROVALS_MAX);
 	if (store_role_add(k->s, &r, k->now) < 0) {
 		if (errno == EEXIST)
-			return refuse(k, WORDS_REFUSED, NULL, "There is a role %s already.", r.name);
-		return errno == ENOSPC ? refuse(k, WORDS_REFUSED, NULL, "%s", store_error(k->s)) : broken(k);
+			return refuse(k, WORDS_REFUSED, NULL, "There is a role %s already.",
+			    r.name);
+		return errno == ENOSPC ? refuse(k, WORDS_REFUSED, NULL, "%s", store_error(k->s)) :
+					 broken(k);
 	}
-	if (event_writef(k->s, k->now, EVENT_ROLE_ADD, k->name, r.name, "{s:O}", "args", k->args) < 0)
+	if (event_writef(k->s, k->now, EVENT_ROLE_ADD, k->name, r.name, "{s:O}", "args", k->args) <
+	    0)
 		return broken(k);
 	return say(k, "The role %s is there. Next: role member add %s USER%s%s", r.name, r.name,
 	    r.approvals > 0 ? ", and role approver add " : "", r.approvals > 0 ? r.name : "");
@@ -52,8 +60,11 @@ enum words_exit word_role_add(struct call *k)
 
 static json_t *roles(struct call *k, int64_t id)
 {
-	return store_list(k->s, LIST_ROLES, &(struct list_ask){
-		.id = id, .after = arg_int(k, "after", 0), .limit = (int)arg_int(k, "limit", CONTROL_LIMIT), .now = k->now });
+	return store_list(k->s, LIST_ROLES,
+	    &(struct list_ask){ .id = id,
+		.after = arg_int(k, "after", 0),
+		.limit = (int)arg_int(k, "limit", CONTROL_LIMIT),
+		.now = k->now });
 }
 
 enum words_exit word_role_list(struct call *k)
@@ -66,7 +77,8 @@ enum words_exit word_role_show(struct call *k)
 	struct access_role r;
 	enum words_exit code = load_role(k, &r);
 
-	return code != WORDS_OK ? code : say_row(k, "role", roles(k, r.id), "There is no such role.");
+	return code != WORDS_OK ? code :
+				  say_row(k, "role", roles(k, r.id), "There is no such role.");
 }
 
 enum words_exit word_role_remove(struct call *k)
@@ -76,7 +88,8 @@ enum words_exit word_role_remove(struct call *k)
 
 	if (code != WORDS_OK)
 		return code;
-	if (close_tickets(k, 0, r.id, 0, "the role was removed") < 0 || store_role_remove(k->s, r.id, k->now) < 0 ||
+	if (close_tickets(k, 0, r.id, 0, "the role was removed") < 0 ||
+	    store_role_remove(k->s, r.id, k->now) < 0 ||
 	    event_write(k->s, k->now, EVENT_ROLE_REMOVE, k->name, r.name, NULL) < 0)
 		return broken(k);
 	return say(k, "The role %s is removed; requests and grants under it ended.", r.name);
@@ -92,14 +105,19 @@ static enum words_exit join(struct call *k, char as)
 	if ((code = load_role(k, &r)) != WORDS_OK || (code = load_user(k, &u)) != WORDS_OK)
 		return code;
 	if (as == 'a' && u.kind == USER_SERVICE)
-		return refuse(k, WORDS_REFUSED, NULL, "%s is a service account: only people approve.", u.name);
+		return refuse(k, WORDS_REFUSED, NULL,
+		    "%s is a service account: only people approve.", u.name);
 	if ((n = store_role_join(k->s, r.id, u.id, as)) < 0)
-		return errno == ENOSPC ? refuse(k, WORDS_REFUSED, NULL, "%s", store_error(k->s)) : broken(k);
+		return errno == ENOSPC ? refuse(k, WORDS_REFUSED, NULL, "%s", store_error(k->s)) :
+					 broken(k);
 	if (n == 0)
-		return refuse(k, WORDS_REFUSED, NULL, "%s %s %s already.", u.name, as == 'a' ? "approves under" : "is in", r.name);
-	if (event_writef(k->s, k->now, as == 'a' ? EVENT_APPROVER_ADD : EVENT_MEMBER_ADD, k->name, u.name, "{s:s}", "role", r.name) < 0)
+		return refuse(k, WORDS_REFUSED, NULL, "%s %s %s already.", u.name,
+		    as == 'a' ? "approves under" : "is in", r.name);
+	if (event_writef(k->s, k->now, as == 'a' ? EVENT_APPROVER_ADD : EVENT_MEMBER_ADD, k->name,
+		u.name, "{s:s}", "role", r.name) < 0)
 		return broken(k);
-	return say(k, as == 'a' ? "%s decides requests under %s." : "%s may ask under %s.", u.name, r.name);
+	return say(k, as == 'a' ? "%s decides requests under %s." : "%s may ask under %s.", u.name,
+	    r.name);
 }
 
 static enum words_exit leave(struct call *k, char as)
@@ -114,12 +132,15 @@ static enum words_exit leave(struct call *k, char as)
 	if ((n = store_role_leave(k->s, r.id, u.id, as)) < 0)
 		return broken(k);
 	if (n == 0)
-		return refuse(k, WORDS_NOT_FOUND, NULL, "%s %s %s.", u.name, as == 'a' ? "does not approve under" : "is not in", r.name);
+		return refuse(k, WORDS_NOT_FOUND, NULL, "%s %s %s.", u.name,
+		    as == 'a' ? "does not approve under" : "is not in", r.name);
 	if ((as == 'm' && close_tickets(k, u.id, r.id, 0, "the user left the role") < 0) ||
-	    event_writef(k->s, k->now, as == 'a' ? EVENT_APPROVER_REMOVE : EVENT_MEMBER_REMOVE, k->name, u.name, "{s:s}",
-	    "role", r.name) < 0)
+	    event_writef(k->s, k->now, as == 'a' ? EVENT_APPROVER_REMOVE : EVENT_MEMBER_REMOVE,
+		k->name, u.name, "{s:s}", "role", r.name) < 0)
 		return broken(k);
-	return say(k, as == 'a' ? "%s does not decide under %s any more." : "%s left %s; requests and grants under it ended.",
+	return say(k,
+	    as == 'a' ? "%s does not decide under %s any more." :
+			"%s left %s; requests and grants under it ended.",
 	    u.name, r.name);
 }
 

@@ -1,6 +1,6 @@
 /*
- * control_ticket.c - request, approve, deny, cancel, revoke, and their lists. Policy role; see control_word.h, and
- * access.h for the states that these words move a ticket through.
+ * control_ticket.c - request, approve, deny, cancel, revoke, and their lists. Policy role; see
+ * control_word.h, and access.h for the states that these words move a ticket through.
  */
 #include "control_word.h"
 
@@ -19,8 +19,12 @@ static int64_t sees(const struct call *k)
 
 static json_t *tickets(struct call *k, enum store_list which)
 {
-	return store_list(k->s, which, &(struct list_ask){ .user_id = sees(k), .after = arg_int(k, "after", 0), .now = k->now,
-	    .all = arg_flag(k, "all"), .limit = (int)arg_int(k, "limit", CONTROL_LIMIT) });
+	return store_list(k->s, which,
+	    &(struct list_ask){ .user_id = sees(k),
+		.after = arg_int(k, "after", 0),
+		.now = k->now,
+		.all = arg_flag(k, "all"),
+		.limit = (int)arg_int(k, "limit", CONTROL_LIMIT) });
 }
 
 enum words_exit word_requests(struct call *k)
@@ -38,7 +42,8 @@ static const char *place(struct call *k, const struct ticket *t, char *out, size
 {
 	struct host h;
 
-	snprintf(out, size, "%s@%s", t->login, store_host(k->s, t->host_id, &h) == 1 ? h.name : "(removed host)");
+	snprintf(out, size, "%s@%s", t->login,
+	    store_host(k->s, t->host_id, &h) == 1 ? h.name : "(removed host)");
 	return out;
 }
 
@@ -50,20 +55,27 @@ static enum words_exit for_whom(struct call *k, struct user *u)
 	enum words_exit r;
 
 	*u = k->me;
-	if (arg_text(k, "user") == NULL || (!k->actor->root && strcmp(arg_text(k, "user"), k->me.name) == 0))
-		return !k->actor->root ? WORDS_OK : refuse(k, WORDS_DENIED, "Ask as yourself; or for a service account, with --user.",
-		    "root is no person here, and gets no access.");
+	if (arg_text(k, "user") == NULL ||
+	    (!k->actor->root && strcmp(arg_text(k, "user"), k->me.name) == 0))
+		return !k->actor->root ?
+		    WORDS_OK :
+		    refuse(k, WORDS_DENIED,
+			"Ask as yourself; or for a service account, with --user.",
+			"root is no person here, and gets no access.");
 	if (!is_admin(k))
-		return refuse(k, WORDS_DENIED, "Ask in your own name, without --user.", "Only administrators ask for others.");
+		return refuse(k, WORDS_DENIED, "Ask in your own name, without --user.",
+		    "Only administrators ask for others.");
 	if ((r = load_user(k, u)) != WORDS_OK)
 		return r;
 	if (u->kind != USER_SERVICE)
-		return refuse(k, WORDS_REFUSED, NULL, "%s is a person, and asks in person: --user is for service accounts.", u->name);
+		return refuse(k, WORDS_REFUSED, NULL,
+		    "%s is a person, and asks in person: --user is for service accounts.", u->name);
 	return WORDS_OK;
 }
 
 /* Refuses a second open request for the same. */
-static enum words_exit no_twin(struct call *k, const struct user *u, const struct host *h, const char *login)
+static enum words_exit no_twin(struct call *k, const struct user *u, const struct host *h,
+    const char *login)
 {
 	struct ticket t = { .id = 0 };
 	char pre[128];
@@ -73,8 +85,10 @@ static enum words_exit no_twin(struct call *k, const struct user *u, const struc
 		if (t.state != TICKET_PENDING || strcmp(t.login, login) != 0)
 			continue;
 		prefix(k, pre, sizeof(pre));
-		return refuse(k, WORDS_REFUSED, "Wait for it, or take it back with the word cancel.",
-		    "Request %lld for %s@%s waits already. Look: %srequests", (long long)t.id, login, h->name, pre);
+		return refuse(k, WORDS_REFUSED,
+		    "Wait for it, or take it back with the word cancel.",
+		    "Request %lld for %s@%s waits already. Look: %srequests", (long long)t.id,
+		    login, h->name, pre);
 	}
 	return r < 0 ? broken(k) : WORDS_OK;
 }
@@ -82,13 +96,15 @@ static enum words_exit no_twin(struct call *k, const struct user *u, const struc
 /* "bob, carol": who may decide under the role. */
 static void approvers(struct call *k, int64_t role_id, char *out, size_t size)
 {
-	json_t *rows = store_list(k->s, LIST_ROLES, &(struct list_ask){ .id = role_id, .limit = 1, .now = k->now });
+	json_t *rows = store_list(k->s, LIST_ROLES,
+	    &(struct list_ask){ .id = role_id, .limit = 1, .now = k->now });
 	json_t *names = json_object_get(json_array_get(rows, 0), "approvers");
 	size_t n = 0;
 
 	snprintf(out, size, "nobody yet");
 	for (size_t i = 0; i < json_array_size(names) && i < 8 && n < size; i++)
-		n += (size_t)snprintf(out + n, size - n, "%s%s", i > 0 ? ", " : "", json_string_value(json_array_get(names, i)));
+		n += (size_t)snprintf(out + n, size - n, "%s%s", i > 0 ? ", " : "",
+		    json_string_value(json_array_get(names, i)));
 	json_decref(rows);
 }
 
@@ -98,23 +114,31 @@ static enum words_exit grant(struct call *k, struct ticket *t, const struct user
 	char where[128], until[32];
 
 	if (store_ticket_move(k->s, t, ACT_APPROVE, NULL, NULL, k->now) != 1 ||
-	    event_writef(k->s, k->now, EVENT_GRANT, k->name, u->name, "{s:I,s:I}", "request", (json_int_t)t->id, "until",
-	    (json_int_t)t->end_at) < 0)
+	    event_writef(k->s, k->now, EVENT_GRANT, k->name, u->name, "{s:I,s:I}", "request",
+		(json_int_t)t->id, "until", (json_int_t)t->end_at) < 0)
 		return broken(k);
-	if (say(k, "Grant %lld: %s may log in as %s until %s.", (long long)t->id, u->name, place(k, t, where, sizeof(where)),
-	    clock_format(until, sizeof(until), t->end_at)) != WORDS_OK)
+	if (say(k, "Grant %lld: %s may log in as %s until %s.", (long long)t->id, u->name,
+		place(k, t, where, sizeof(where)),
+		clock_format(until, sizeof(until), t->end_at)) != WORDS_OK)
 		return WORDS_BROKEN;
 	say_more(k, "id", json_integer(t->id));
 	return WORDS_OK;
 }
 
-static enum words_exit file_request(struct call *k, const struct user *u, const struct host *h, const struct access_role *role)
+static enum words_exit file_request(struct call *k, const struct user *u, const struct host *h,
+    const struct access_role *role)
 {
 	const char *ref = arg_text(k, "ticket");
 	unsigned caps = arg_caps(k);
 	struct ticket t = {
-		.user_id = u->id, .by_id = k->me.id, .host_id = h->id, .role_id = role->id, .caps = caps != 0 ? caps : role->caps,
-		.duration = (uint32_t)arg_int(k, "for", 0), .needed = role->approvals, .asked_at = k->now,
+		.user_id = u->id,
+		.by_id = k->me.id,
+		.host_id = h->id,
+		.role_id = role->id,
+		.caps = caps != 0 ? caps : role->caps,
+		.duration = (uint32_t)arg_int(k, "for", 0),
+		.needed = role->approvals,
+		.asked_at = k->now,
 		.lapse_at = k->now + CONTROL_PENDING_TTL,
 	};
 	char who[320], span[32];
@@ -123,17 +147,21 @@ static enum words_exit file_request(struct call *k, const struct user *u, const 
 	snprintf(t.reason, sizeof(t.reason), "%s", arg_text(k, "reason"));
 	snprintf(t.ref, sizeof(t.ref), "%s", ref != NULL ? ref : "");
 	if (store_ticket_add(k->s, &t) < 0)
-		return errno == ENOSPC ? refuse(k, WORDS_REFUSED, NULL, "%s.", store_error(k->s)) : broken(k);
-	if (event_writef(k->s, k->now, EVENT_REQUEST, k->name, u->name, "{s:I,s:s,s:s,s:I,s:s,s:s,s:s}", "request", (json_int_t)t.id,
-	    "host", h->name, "login", t.login, "for", (json_int_t)t.duration, "role", role->name, "reason", t.reason,
-	    "ticket", t.ref) < 0)
+		return errno == ENOSPC ? refuse(k, WORDS_REFUSED, NULL, "%s.", store_error(k->s)) :
+					 broken(k);
+	if (event_writef(k->s, k->now, EVENT_REQUEST, k->name, u->name,
+		"{s:I,s:s,s:s,s:I,s:s,s:s,s:s}", "request", (json_int_t)t.id, "host", h->name,
+		"login", t.login, "for", (json_int_t)t.duration, "role", role->name, "reason",
+		t.reason, "ticket", t.ref) < 0)
 		return broken(k);
 	if (t.needed == 0)
 		return grant(k, &t, u);
 	approvers(k, role->id, who, sizeof(who));
-	if (say(k, "Request %lld: %s@%s for %s. It needs %u approval%s, from: %s. They say: ssh NAME@%s approve %lld", (long long)t.id,
-	    t.login, h->name, duration_format(span, sizeof(span), t.duration), t.needed, t.needed == 1 ? "" : "s", who, k->c->name,
-	    (long long)t.id) != WORDS_OK)
+	if (say(k,
+		"Request %lld: %s@%s for %s. It needs %u approval%s, from: %s. They say: ssh "
+		"NAME@%s approve %lld",
+		(long long)t.id, t.login, h->name, duration_format(span, sizeof(span), t.duration),
+		t.needed, t.needed == 1 ? "" : "s", who, k->c->name, (long long)t.id) != WORDS_OK)
 		return WORDS_BROKEN;
 	say_more(k, "id", json_integer(t.id));
 	return WORDS_OK;
@@ -154,21 +182,33 @@ enum words_exit word_request(struct call *k)
 		return r;
 	if (ref != NULL && strlen(ref) > TICKET_REF_MAX)
 		return refuse(k, WORDS_USAGE, NULL, "ticket: at most %d bytes.", TICKET_REF_MAX);
-	if ((found = store_host_by_name(k->s, arg_text(k, "host"), &h)) < 0 || (n = store_user_roles(k->s, u.id, &roles)) < 0)
+	if ((found = store_host_by_name(k->s, arg_text(k, "host"), &h)) < 0 ||
+	    (n = store_user_roles(k->s, u.id, &roles)) < 0)
 		return broken(k);
 	const struct request_ask q = {
 		/* for a service account, its own address counts, at its login */
-		.user = &u, .source = u.id == k->me.id && !k->actor->local ? k->actor->source : "", .host = found == 1 ? &h : NULL,
-		.host_name = arg_text(k, "host"), .login = login, .caps = arg_caps(k), .duration = (uint32_t)arg_int(k, "for", 0),
-		.ref = ref != NULL ? ref : "", .now = k->now, .roles = roles, .nroles = (size_t)n, .bastion = k->c->name,
+		.user = &u,
+		.source = u.id == k->me.id && !k->actor->local ? k->actor->source : "",
+		.host = found == 1 ? &h : NULL,
+		.host_name = arg_text(k, "host"),
+		.login = login,
+		.caps = arg_caps(k),
+		.duration = (uint32_t)arg_int(k, "for", 0),
+		.ref = ref != NULL ? ref : "",
+		.now = k->now,
+		.roles = roles,
+		.nroles = (size_t)n,
+		.bastion = k->c->name,
 	};
 
 	if ((role = access_request(&q, line, sizeof(line))) != NULL) {
 		if ((r = no_twin(k, &u, &h, login)) == WORDS_OK)
 			r = file_request(k, &u, &h, role);
 	} else {
-		snprintf(hint, sizeof(hint), "What you may ask for: %shosts", prefix(k, pre, sizeof(pre)));
-		r = refuse(k, strncmp(line, "No host", 7) == 0 ? WORDS_NOT_FOUND : WORDS_REFUSED, hint, "%s.", line);
+		snprintf(hint, sizeof(hint), "What you may ask for: %shosts",
+		    prefix(k, pre, sizeof(pre)));
+		r = refuse(k, strncmp(line, "No host", 7) == 0 ? WORDS_NOT_FOUND : WORDS_REFUSED,
+		    hint, "%s.", line);
 	}
 	free(roles);
 	return r;
@@ -178,7 +218,8 @@ enum words_exit word_request(struct call *k)
 
 static enum words_exit no_such(struct call *k, const char *what)
 {
-	return refuse(k, WORDS_NOT_FOUND, "Look at: requests", "There is no request %lld %s.", (long long)arg_int(k, "id", 0), what);
+	return refuse(k, WORDS_NOT_FOUND, "Look at: requests", "There is no request %lld %s.",
+	    (long long)arg_int(k, "id", 0), what);
 }
 
 /* The ticket that `id` names, if this actor may decide it. */
@@ -189,15 +230,19 @@ static enum words_exit load_decidable(struct call *k, struct ticket *t)
 	if (r < 0 || (r == 1 && (own = store_ticket_own(k->s, t, k->me.person)) < 0))
 		return broken(k);
 	if (r == 1 && own == 1)
-		return refuse(k, WORDS_DENIED, "Another person must decide it.", "Nobody decides their own request.");
-	if (r == 1 && k->me.kind == USER_HUMAN && (r = store_role_has(k->s, t->role_id, k->me.id, 'a')) < 0)
+		return refuse(k, WORDS_DENIED, "Another person must decide it.",
+		    "Nobody decides their own request.");
+	if (r == 1 && k->me.kind == USER_HUMAN &&
+	    (r = store_role_has(k->s, t->role_id, k->me.id, 'a')) < 0)
 		return broken(k);
 	if (r != 1 || k->me.kind != USER_HUMAN)
 		return no_such(k, "for you to decide");
 	if (t->state != TICKET_PENDING)
-		return refuse(k, WORDS_REFUSED, NULL, "Request %lld is %s already.", (long long)t->id, ticket_state_name(t->state));
+		return refuse(k, WORDS_REFUSED, NULL, "Request %lld is %s already.",
+		    (long long)t->id, ticket_state_name(t->state));
 	if (t->lapse_at <= k->now)
-		return refuse(k, WORDS_REFUSED, NULL, "Request %lld has expired.", (long long)t->id);
+		return refuse(k, WORDS_REFUSED, NULL, "Request %lld has expired.",
+		    (long long)t->id);
 	return WORDS_OK;
 }
 
@@ -213,10 +258,10 @@ static enum words_exit decide(struct call *k, struct ticket *t, bool yes)
 	if ((n = store_verdict(k->s, t, &k->me, yes, reason, k->now)) < 0)
 		return broken(k);
 	if (n == 0)
-		return refuse(k, WORDS_REFUSED, "Another person must decide it.", "You have decided request %lld already.",
-		    (long long)t->id);
-	if (event_writef(k->s, k->now, yes ? EVENT_APPROVE : EVENT_DENY, k->name, NULL, "{s:I,s:s*}", "request", (json_int_t)t->id,
-	    "reason", reason) < 0)
+		return refuse(k, WORDS_REFUSED, "Another person must decide it.",
+		    "You have decided request %lld already.", (long long)t->id);
+	if (event_writef(k->s, k->now, yes ? EVENT_APPROVE : EVENT_DENY, k->name, NULL,
+		"{s:I,s:s*}", "request", (json_int_t)t->id, "reason", reason) < 0)
 		return broken(k);
 	return WORDS_OK;
 }
@@ -230,7 +275,8 @@ enum words_exit word_approve(struct call *k)
 	if (r != WORDS_OK)
 		return r;
 	if (t.given < t.needed)
-		return say(k, "Request %lld has %u of %u approvals.", (long long)t.id, t.given, t.needed);
+		return say(k, "Request %lld has %u of %u approvals.", (long long)t.id, t.given,
+		    t.needed);
 	return store_user(k->s, t.user_id, &u) == 1 ? grant(k, &t, &u) : broken(k);
 }
 
@@ -253,18 +299,21 @@ static enum words_exit revoke(struct call *k, struct ticket *t)
 	char where[128], why[500];
 
 	if (!ticket_gives_access(t->state))
-		return refuse(k, WORDS_REFUSED, t->state == TICKET_PENDING ? "Deny it, or cancel it." : NULL,
-		    "Request %lld is %s: there is no grant to end.", (long long)t->id, ticket_state_name(t->state));
+		return refuse(k, WORDS_REFUSED,
+		    t->state == TICKET_PENDING ? "Deny it, or cancel it." : NULL,
+		    "Request %lld is %s: there is no grant to end.", (long long)t->id,
+		    ticket_state_name(t->state));
 	if (store_ticket_move(k->s, t, ACT_REVOKE, k->name, reason, k->now) != 1 ||
-	    event_writef(k->s, k->now, EVENT_GRANT_REVOKE, k->name, NULL, "{s:I,s:s*}", "request", (json_int_t)t->id, "reason",
-	    reason) < 0 ||
-	    effect(k, END_GRANT, t->id, "Grant %lld for %s was revoked by %s%s.", (long long)t->id, place(k, t, where, sizeof(where)),
-	    k->name, because(reason, why, sizeof(why))) < 0)
+	    event_writef(k->s, k->now, EVENT_GRANT_REVOKE, k->name, NULL, "{s:I,s:s*}", "request",
+		(json_int_t)t->id, "reason", reason) < 0 ||
+	    effect(k, END_GRANT, t->id, "Grant %lld for %s was revoked by %s%s.", (long long)t->id,
+		place(k, t, where, sizeof(where)), k->name, because(reason, why, sizeof(why))) < 0)
 		return broken(k);
 	return say(k, "Grant %lld is revoked; what was open under it ends.", (long long)t->id);
 }
 
-/* The ticket that `id` names; *mine: asked by or for this actor. Others only with `role` true and an approver's part. */
+/* The ticket that `id` names; *mine: asked by or for this actor. Others only with `role` true and
+ * an approver's part. */
 static enum words_exit load_touchable(struct call *k, struct ticket *t, bool role)
 {
 	int r = store_ticket(k->s, arg_int(k, "id", 0), t), part = 0;
@@ -288,7 +337,8 @@ enum words_exit word_cancel(struct call *k)
 	if (t.state != TICKET_PENDING)
 		return revoke(k, &t);
 	if (store_ticket_move(k->s, &t, ACT_CANCEL, k->name, arg_text(k, "reason"), k->now) != 1 ||
-	    event_writef(k->s, k->now, EVENT_CANCEL, k->name, NULL, "{s:I}", "request", (json_int_t)t.id) < 0)
+	    event_writef(k->s, k->now, EVENT_CANCEL, k->name, NULL, "{s:I}", "request",
+		(json_int_t)t.id) < 0)
 		return broken(k);
 	return say(k, "Request %lld is cancelled.", (long long)t.id);
 }

@@ -1,5 +1,6 @@
 /*
- * control_user.c - the words for users, their devices and their codes. Policy role; see control_word.h.
+ * control_user.c - the words for users, their devices and their codes. Policy role; see
+ * control_word.h.
  */
 #include "control_word.h"
 
@@ -24,7 +25,8 @@ enum words_exit load_user(struct call *k, struct user *u)
 	return WORDS_OK;
 }
 
-int close_tickets(struct call *k, int64_t user_id, int64_t role_id, int64_t host_id, const char *why)
+int close_tickets(struct call *k, int64_t user_id, int64_t role_id, int64_t host_id,
+    const char *why)
 {
 	struct ticket t = { .id = 0 };
 	int r;
@@ -32,10 +34,13 @@ int close_tickets(struct call *k, int64_t user_id, int64_t role_id, int64_t host
 	while ((r = store_ticket_open(k->s, user_id, role_id, host_id, t.id, &t)) == 1) {
 		bool granted = ticket_gives_access(t.state);
 
-		if (store_ticket_move(k->s, &t, granted ? ACT_REVOKE : ACT_CANCEL, k->name, why, k->now) != 1 ||
-		    event_writef(k->s, k->now, granted ? EVENT_GRANT_REVOKE : EVENT_CANCEL, k->name, NULL, "{s:I,s:s}",
-		    "request", (json_int_t)t.id, "reason", why) < 0 ||
-		    (granted && effect(k, END_GRANT, t.id, "Your grant %lld was revoked: %s.", (long long)t.id, why) < 0))
+		if (store_ticket_move(k->s, &t, granted ? ACT_REVOKE : ACT_CANCEL, k->name, why,
+			k->now) != 1 ||
+		    event_writef(k->s, k->now, granted ? EVENT_GRANT_REVOKE : EVENT_CANCEL, k->name,
+			NULL, "{s:I,s:s}", "request", (json_int_t)t.id, "reason", why) < 0 ||
+		    (granted &&
+			effect(k, END_GRANT, t.id, "Your grant %lld was revoked: %s.",
+			    (long long)t.id, why) < 0))
 			return -1;
 	}
 	return r;
@@ -46,11 +51,14 @@ static enum words_exit check_user(struct call *k, const struct user *u)
 {
 	if (u->kind == USER_SERVICE && (u->networks[0] == '\0' || u->until == FOREVER))
 		return refuse(k, WORDS_USAGE, "Add --from NETWORK and --until TIME.",
-		    "A service account has no second factor: it needs a source network and an end.");
+		    "A service account has no second factor: it needs a source network and an "
+		    "end.");
 	if (u->kind == USER_SERVICE && (u->admin || u->auditor))
-		return refuse(k, WORDS_USAGE, NULL, "A service account is no administrator and no auditor.");
+		return refuse(k, WORDS_USAGE, NULL,
+		    "A service account is no administrator and no auditor.");
 	if (u->until <= k->now)
-		return refuse(k, WORDS_USAGE, NULL, "The account would end before it begins: look at --until.");
+		return refuse(k, WORDS_USAGE, NULL,
+		    "The account would end before it begins: look at --until.");
 	if (u->uid > UINT32_MAX - 1)
 		return refuse(k, WORDS_USAGE, NULL, "uid %lld is too large.", (long long)u->uid);
 	return WORDS_OK;
@@ -60,8 +68,11 @@ enum words_exit word_user_add(struct call *k)
 {
 	const char *name = arg_text(k, "user"), *person = arg_text(k, "person");
 	struct user u = {
-		.kind = arg_flag(k, "service") ? USER_SERVICE : USER_HUMAN, .admin = arg_flag(k, "admin"),
-		.auditor = arg_flag(k, "auditor"), .uid = arg_int(k, "uid", -1), .until = arg_int(k, "until", FOREVER),
+		.kind = arg_flag(k, "service") ? USER_SERVICE : USER_HUMAN,
+		.admin = arg_flag(k, "admin"),
+		.auditor = arg_flag(k, "auditor"),
+		.uid = arg_int(k, "uid", -1),
+		.until = arg_int(k, "until", FOREVER),
 	};
 	enum words_exit r;
 
@@ -72,18 +83,22 @@ enum words_exit word_user_add(struct call *k)
 	snprintf(u.name, sizeof(u.name), "%s", name);
 	snprintf(u.person, sizeof(u.person), "%s", person);
 	if (arg_list(k, "from", u.networks) < 0)
-		return refuse(k, WORDS_USAGE, NULL, "from: the networks take more than %d bytes.", LIST_MAX);
+		return refuse(k, WORDS_USAGE, NULL, "from: the networks take more than %d bytes.",
+		    LIST_MAX);
 	if ((r = check_user(k, &u)) != WORDS_OK)
 		return r;
 	if (store_user_add(k->s, &u, k->now) < 0) {
 		if (errno == EEXIST)
-			return refuse(k, WORDS_REFUSED, NULL, "The name %s is taken, or was another person's.", name);
+			return refuse(k, WORDS_REFUSED, NULL,
+			    "The name %s is taken, or was another person's.", name);
 		if (errno == EADDRINUSE)
-			return refuse(k, WORDS_REFUSED, NULL, "uid %lld belongs to another user.", (long long)arg_int(k, "uid", -1));
+			return refuse(k, WORDS_REFUSED, NULL, "uid %lld belongs to another user.",
+			    (long long)arg_int(k, "uid", -1));
 		return broken(k);
 	}
-	if (event_writef(k->s, k->now, EVENT_USER_ADD, k->name, u.name, "{s:s,s:b,s:b,s:b}", "person", u.person, "service",
-	    u.kind == USER_SERVICE, "admin", (int)u.admin, "auditor", (int)u.auditor) < 0)
+	if (event_writef(k->s, k->now, EVENT_USER_ADD, k->name, u.name, "{s:s,s:b,s:b,s:b}",
+		"person", u.person, "service", u.kind == USER_SERVICE, "admin", (int)u.admin,
+		"auditor", (int)u.auditor) < 0)
 		return broken(k);
 	return say(k, "%s is a user now. Next: user key add %s DEVICE KEY%s", u.name, u.name,
 	    u.kind == USER_HUMAN ? ", and user totp enrol" : "");
@@ -91,8 +106,11 @@ enum words_exit word_user_add(struct call *k)
 
 static json_t *users(struct call *k, int64_t id)
 {
-	return store_list(k->s, LIST_USERS, &(struct list_ask){
-		.id = id, .after = arg_int(k, "after", 0), .limit = (int)arg_int(k, "limit", CONTROL_LIMIT), .now = k->now });
+	return store_list(k->s, LIST_USERS,
+	    &(struct list_ask){ .id = id,
+		.after = arg_int(k, "after", 0),
+		.limit = (int)arg_int(k, "limit", CONTROL_LIMIT),
+		.now = k->now });
 }
 
 enum words_exit word_user_list(struct call *k)
@@ -120,8 +138,10 @@ enum words_exit word_user_lock(struct call *k)
 	if (u.state == USER_LOCKED)
 		return refuse(k, WORDS_REFUSED, NULL, "%s is locked already.", u.name);
 	if (store_user_state(k->s, u.id, USER_LOCKED, reason, k->now) < 0 ||
-	    event_writef(k->s, k->now, EVENT_USER_LOCK, k->name, u.name, "{s:s*}", "reason", reason) < 0 ||
-	    effect(k, END_USER, u.id, "Your account was locked%s.", because(reason, why, sizeof(why))) < 0)
+	    event_writef(k->s, k->now, EVENT_USER_LOCK, k->name, u.name, "{s:s*}", "reason",
+		reason) < 0 ||
+	    effect(k, END_USER, u.id, "Your account was locked%s.",
+		because(reason, why, sizeof(why))) < 0)
 		return broken(k);
 	return say(k, "%s is locked; what was open ends. Undo: user unlock %s", u.name, u.name);
 }
@@ -136,7 +156,8 @@ enum words_exit word_user_unlock(struct call *k)
 	if (u.state != USER_LOCKED)
 		return refuse(k, WORDS_REFUSED, NULL, "%s is not locked.", u.name);
 	if (u.until <= k->now)
-		return refuse(k, WORDS_REFUSED, "Remove it, and add it with a new end.", "The account %s has ended.", u.name);
+		return refuse(k, WORDS_REFUSED, "Remove it, and add it with a new end.",
+		    "The account %s has ended.", u.name);
 	if (store_user_state(k->s, u.id, USER_ACTIVE, NULL, k->now) < 0 ||
 	    event_write(k->s, k->now, EVENT_USER_UNLOCK, k->name, u.name, NULL) < 0)
 		return broken(k);
@@ -154,10 +175,13 @@ enum words_exit word_user_remove(struct call *k)
 		return r;
 	if (close_tickets(k, u.id, 0, 0, "the user was removed") < 0 ||
 	    store_user_state(k->s, u.id, USER_REMOVED, reason, k->now) < 0 ||
-	    event_writef(k->s, k->now, EVENT_USER_REMOVE, k->name, u.name, "{s:s*}", "reason", reason) < 0 ||
-	    effect(k, END_USER, u.id, "Your account was removed%s.", because(reason, why, sizeof(why))) < 0)
+	    event_writef(k->s, k->now, EVENT_USER_REMOVE, k->name, u.name, "{s:s*}", "reason",
+		reason) < 0 ||
+	    effect(k, END_USER, u.id, "Your account was removed%s.",
+		because(reason, why, sizeof(why))) < 0)
 		return broken(k);
-	return say(k, "%s is removed, with keys, codes, roles and grants; what was open ends.", u.name);
+	return say(k, "%s is removed, with keys, codes, roles and grants; what was open ends.",
+	    u.name);
 }
 
 /* --- devices --- */
@@ -177,24 +201,29 @@ enum words_exit word_key_add(struct call *k)
 	if (key_parse(arg_text(k, "key"), false, &key, err, sizeof(err)) < 0)
 		return refuse(k, WORDS_USAGE, NULL, "key: %s", err);
 	if ((n = store_device_by_name(k->s, u.id, name, &d)) != 0)
-		return n < 0 ? broken(k) : refuse(k, WORDS_REFUSED, "Take another name, or revoke it first.",
-		    "%s has a device %s already.", u.name, name);
+		return n < 0 ? broken(k) :
+			       refuse(k, WORDS_REFUSED, "Take another name, or revoke it first.",
+				   "%s has a device %s already.", u.name, name);
 	d = (struct device){ .user_id = u.id };
 	snprintf(d.name, sizeof(d.name), "%s", name);
 	snprintf(d.type, sizeof(d.type), "%s", key.type);
 	snprintf(d.fingerprint, sizeof(d.fingerprint), "%s", key.fingerprint);
 	if (store_device_add(k->s, &d, key.blob, key.len, k->now) < 0) {
 		if (errno == EEXIST)
-			return refuse(k, WORDS_REFUSED, "Make a new key for this device.", "This key (%s) is known already: in force, "
-			    "revoked, or another user's.", key.fingerprint);
+			return refuse(k, WORDS_REFUSED, "Make a new key for this device.",
+			    "This key (%s) is known already: in force, "
+			    "revoked, or another user's.",
+			    key.fingerprint);
 		if (errno == ENOSPC)
-			return refuse(k, WORDS_REFUSED, "Revoke one first.", "%s has %d devices already.", u.name, STORE_DEVICES_MAX);
+			return refuse(k, WORDS_REFUSED, "Revoke one first.",
+			    "%s has %d devices already.", u.name, STORE_DEVICES_MAX);
 		return broken(k);
 	}
-	if (event_writef(k->s, k->now, EVENT_KEY_ADD, k->name, u.name, "{s:s,s:s}", "device", d.name, "fingerprint",
-	    d.fingerprint) < 0)
+	if (event_writef(k->s, k->now, EVENT_KEY_ADD, k->name, u.name, "{s:s,s:s}", "device",
+		d.name, "fingerprint", d.fingerprint) < 0)
 		return broken(k);
-	return say(k, "%s may log in with the device %s: %s %s", u.name, d.name, d.type, d.fingerprint);
+	return say(k, "%s may log in with the device %s: %s %s", u.name, d.name, d.type,
+	    d.fingerprint);
 }
 
 enum words_exit word_key_list(struct call *k)
@@ -204,8 +233,11 @@ enum words_exit word_key_list(struct call *k)
 
 	if (arg_text(k, "user") != NULL && (r = load_user(k, &u)) != WORDS_OK)
 		return r;
-	return say_rows(k, "devices", store_list(k->s, LIST_DEVICES, &(struct list_ask){
-	    .user_id = u.id, .limit = CONTROL_LIMIT_MAX, .now = k->now })); /* root without a name: all */
+	return say_rows(k, "devices",
+	    store_list(k->s, LIST_DEVICES,
+		&(struct list_ask){ .user_id = u.id,
+		    .limit = CONTROL_LIMIT_MAX,
+		    .now = k->now })); /* root without a name: all */
 }
 
 enum words_exit word_key_revoke(struct call *k)
@@ -220,11 +252,14 @@ enum words_exit word_key_revoke(struct call *k)
 	if (r != WORDS_OK)
 		return r;
 	if ((n = store_device_by_name(k->s, u.id, name, &d)) != 1)
-		return n < 0 ? broken(k) : refuse(k, WORDS_NOT_FOUND, "Look at: user key list", "%s has no device %s.", u.name, name);
+		return n < 0 ? broken(k) :
+			       refuse(k, WORDS_NOT_FOUND, "Look at: user key list",
+				   "%s has no device %s.", u.name, name);
 	if (store_device_revoke(k->s, d.id, k->now) < 0 ||
-	    event_writef(k->s, k->now, EVENT_KEY_REVOKE, k->name, u.name, "{s:s,s:s,s:s*}", "device", d.name, "fingerprint",
-	    d.fingerprint, "reason", reason) < 0 ||
-	    effect(k, END_DEVICE, d.id, "The key of your device %s was revoked%s.", d.name, because(reason, why, sizeof(why))) < 0)
+	    event_writef(k->s, k->now, EVENT_KEY_REVOKE, k->name, u.name, "{s:s,s:s,s:s*}",
+		"device", d.name, "fingerprint", d.fingerprint, "reason", reason) < 0 ||
+	    effect(k, END_DEVICE, d.id, "The key of your device %s was revoked%s.", d.name,
+		because(reason, why, sizeof(why))) < 0)
 		return broken(k);
 	return say(k, "The device %s of %s is revoked; what it had open ends.", d.name, u.name);
 }
@@ -240,12 +275,15 @@ enum words_exit word_totp_enrol(struct call *k)
 	if (r != WORDS_OK)
 		return r;
 	if (u.kind == USER_SERVICE)
-		return refuse(k, WORDS_REFUSED, NULL, "%s is a service account: it has no second factor.", u.name);
+		return refuse(k, WORDS_REFUSED, NULL,
+		    "%s is a service account: it has no second factor.", u.name);
 	if (otp_enrol(k->s, &u, k->c->name, k->now, secret, uri) < 0 ||
 	    event_write(k->s, k->now, EVENT_TOTP_ENROL, k->name, u.name, NULL) < 0)
 		r = broken(k);
-	else if ((r = say(k, "A secret for %s, shown only now. It is in force after: user totp confirm %s CODE CODE",
-	    u.name, u.name)) == WORDS_OK) {
+	else if ((r = say(k,
+		      "A secret for %s, shown only now. It is in force after: user totp confirm %s "
+		      "CODE CODE",
+		      u.name, u.name)) == WORDS_OK) {
 		say_more(k, "secret", json_string(secret));
 		say_more(k, "uri", json_string(uri));
 	}
@@ -265,16 +303,22 @@ enum words_exit word_totp_confirm(struct call *k)
 	case OTP_ACCEPTED:
 		break;
 	case OTP_REFUSED:
-		return refuse(k, WORDS_REFUSED, "Take the code that is shown, then the next one, and send both at once. "
-		    "Compare the clocks of the device and of the bastion.", "These are not two codes in a row of the new secret.");
+		return refuse(k, WORDS_REFUSED,
+		    "Take the code that is shown, then the next one, and send both at once. "
+		    "Compare the clocks of the device and of the bastion.",
+		    "These are not two codes in a row of the new secret.");
 	case OTP_NOT_ENROLLED:
-		return refuse(k, WORDS_REFUSED, "First: user totp enrol", "%s has no secret to confirm.", u.name);
+		return refuse(k, WORDS_REFUSED, "First: user totp enrol",
+		    "%s has no secret to confirm.", u.name);
 	default:
 		return broken(k);
 	}
 	if (event_write(k->s, k->now, EVENT_TOTP_CONFIRM, k->name, u.name, NULL) < 0)
 		return broken(k);
-	return say(k, "%s logs in with codes of this secret from now on. The two codes are spent: wait for the next.", u.name);
+	return say(k,
+	    "%s logs in with codes of this secret from now on. The two codes are spent: wait for "
+	    "the next.",
+	    u.name);
 }
 
 enum words_exit word_totp_reset(struct call *k)
@@ -285,7 +329,9 @@ enum words_exit word_totp_reset(struct call *k)
 	if (r != WORDS_OK)
 		return r;
 	if (store_totp_reset(k->s, u.id) < 0 ||
-	    event_writef(k->s, k->now, EVENT_TOTP_RESET, k->name, u.name, "{s:s*}", "reason", arg_text(k, "reason")) < 0)
+	    event_writef(k->s, k->now, EVENT_TOTP_RESET, k->name, u.name, "{s:s*}", "reason",
+		arg_text(k, "reason")) < 0)
 		return broken(k);
-	return say(k, "%s has no secret any more, and cannot log in before: user totp enrol %s", u.name, u.name);
+	return say(k, "%s has no secret any more, and cannot log in before: user totp enrol %s",
+	    u.name, u.name);
 }

@@ -1,8 +1,9 @@
 /*
  * control_word.h - inside the command words: one request under way. Private to control*.c.
  *
- * A handler runs in a transaction of its own. It checks what is left to check, changes the store, writes the event, sets
- * the reply, lists what must end among live connections, and returns WORDS_OK; or refuse() and its code, which undoes all.
+ * A handler runs in a transaction of its own. It checks what is left to check, changes the store,
+ * writes the event, sets the reply, lists what must end among live connections, and returns
+ * WORDS_OK; or refuse() and its code, which undoes all.
  */
 #ifndef BASTION_CONTROL_WORD_H
 #define BASTION_CONTROL_WORD_H
@@ -56,17 +57,20 @@ const char *prefix(struct call *k, char *out, size_t size);
 /* ": REASON", escaped, or "" when there is none. */
 const char *because(const char *reason, char *out, size_t size);
 /* After the commit: c->end for each effect. 0, or -1 without memory. */
-int effect(struct call *k, enum end_what what, int64_t id, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+int effect(struct call *k, enum end_what what, int64_t id, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 
 /* --- arguments (control_args.c) --- */
 
 /* Checks args against the word's table: unknown, missing, ill-typed. WORDS_OK, or refuse(). */
 enum words_exit args_check(struct call *k);
-/* After args_check these have the right type; NULL, 0, false, or `otherwise` when the argument is missing. */
+/* After args_check these have the right type; NULL, 0, false, or `otherwise` when the argument is
+ * missing. */
 const char *arg_text(const struct call *k, const char *name);
 int64_t arg_int(const struct call *k, const char *name, int64_t otherwise);
 bool arg_flag(const struct call *k, const char *name);
-/* Words with one space between, without duplicates, into out[LIST_MAX + 1]. 0, or -1: they do not fit. */
+/* Words with one space between, without duplicates, into out[LIST_MAX + 1]. 0, or -1: they do not
+ * fit. */
 int arg_list(const struct call *k, const char *name, char *out);
 unsigned arg_caps(const struct call *k);
 
@@ -77,14 +81,19 @@ bool is_admin(const struct call *k);	/* root or an administrator */
 enum words_exit load_user(struct call *k, struct user *u);
 enum words_exit load_role(struct call *k, struct access_role *r);
 enum words_exit load_host(struct call *k, struct host *h);
-/* Cancels and revokes all open tickets of user, role, host (0: any), and lists their ways to end. 0, or -1. */
-int close_tickets(struct call *k, int64_t user_id, int64_t role_id, int64_t host_id, const char *why);
+/* Cancels and revokes all open tickets of user, role, host (0: any), and lists their ways to end.
+ * 0, or -1. */
+int close_tickets(struct call *k, int64_t user_id, int64_t role_id, int64_t host_id,
+    const char *why);
 
-word_fn word_user_add, word_user_list, word_user_show, word_user_lock, word_user_unlock, word_user_remove;
-word_fn word_key_add, word_key_list, word_key_revoke, word_totp_enrol, word_totp_confirm, word_totp_reset;
+word_fn word_user_add, word_user_list, word_user_show, word_user_lock, word_user_unlock,
+    word_user_remove;
+word_fn word_key_add, word_key_list, word_key_revoke, word_totp_enrol, word_totp_confirm,
+    word_totp_reset;
 word_fn word_role_add, word_role_list, word_role_show, word_role_remove;
 word_fn word_member_add, word_member_remove, word_approver_add, word_approver_remove;
-word_fn word_host_add, word_host_list, word_host_remove, word_host_trust, word_keys, word_hosts, word_config;
+word_fn word_host_add, word_host_list, word_host_remove, word_host_trust, word_keys, word_hosts,
+    word_config;
 word_fn word_request, word_requests, word_approve, word_deny, word_cancel, word_revoke, word_grants;
 word_fn word_sessions, word_kill, word_events;
 

@@ -30,7 +30,8 @@ enum event_kind event_by_name(const char *text)
 	return EVENT_COUNT;
 }
 
-int event_hash(const uint8_t prev[EVENT_HASH_LEN], const struct event_row *e, uint8_t next[EVENT_HASH_LEN])
+int event_hash(const uint8_t prev[EVENT_HASH_LEN], const struct event_row *e,
+    uint8_t next[EVENT_HASH_LEN])
 {
 	struct buf b;
 	size_t n;
@@ -74,17 +75,23 @@ static int append(struct store *s, struct event_row *e)
 	return event_hash(hash, e, hash) < 0 ? -1 : store_event_insert(s, e, hash);
 }
 
-int event_write(struct store *s, int64_t now, enum event_kind kind, const char *actor, const char *subject, json_t *detail)
+int event_write(struct store *s, int64_t now, enum event_kind kind, const char *actor,
+    const char *subject, json_t *detail)
 {
 	char who[EVENT_ACTOR_MAX + 1], what[EVENT_ACTOR_MAX + 1];
 	char *text = detail != NULL ? json_dumps(detail, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
 	struct event_row e = {
-		.at = now, .kind = event_name(kind), .actor = cut(who, actor), .subject = cut(what, subject), .detail = "",
+		.at = now,
+		.kind = event_name(kind),
+		.actor = cut(who, actor),
+		.subject = cut(what, subject),
+		.detail = "",
 	};
 	int r = -1;
 
 	if (detail != NULL)
-		e.detail = text == NULL || strlen(text) > EVENT_DETAIL_MAX ? "{\"cut\":true}" : text;
+		e.detail = text == NULL || strlen(text) > EVENT_DETAIL_MAX ? "{\"cut\":true}" :
+									     text;
 	json_decref(detail);
 	if (store_begin(s) == 0) { /* head and row are one step */
 		if (append(s, &e) == 0)
@@ -96,8 +103,8 @@ int event_write(struct store *s, int64_t now, enum event_kind kind, const char *
 	return r;
 }
 
-int event_writef(struct store *s, int64_t now, enum event_kind kind, const char *actor, const char *subject,
-    const char *fmt, ...)
+int event_writef(struct store *s, int64_t now, enum event_kind kind, const char *actor,
+    const char *subject, const char *fmt, ...)
 {
 	json_t *detail = NULL;
 	va_list ap;
@@ -106,7 +113,8 @@ int event_writef(struct store *s, int64_t now, enum event_kind kind, const char 
 		va_start(ap, fmt);
 		detail = json_vpack_ex(NULL, 0, fmt, ap);
 		va_end(ap);
-		if (detail == NULL) /* a text that is no UTF-8: the event is worth more than its detail */
+		if (detail ==
+		    NULL) /* a text that is no UTF-8: the event is worth more than its detail */
 			detail = json_pack("{s:b}", "cut", 1);
 	}
 	return event_write(s, now, kind, actor, subject, detail);
@@ -122,8 +130,9 @@ static int verify_row(void *arg, const struct event_row *e, const uint8_t *hash,
 	struct walk *w = arg;
 	uint8_t want[EVENT_HASH_LEN];
 
-	if (e->id != w->next || len != EVENT_HASH_LEN || e->kind == NULL || e->actor == NULL || e->subject == NULL ||
-	    e->detail == NULL || event_hash(w->report->head, e, want) < 0 || memcmp(want, hash, len) != 0) {
+	if (e->id != w->next || len != EVENT_HASH_LEN || e->kind == NULL || e->actor == NULL ||
+	    e->subject == NULL || e->detail == NULL || event_hash(w->report->head, e, want) < 0 ||
+	    memcmp(want, hash, len) != 0) {
 		w->report->bad = w->next;
 		return 1;
 	}

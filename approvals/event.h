@@ -1,10 +1,11 @@
 /*
  * event.h - the kinds of events, and the chain that makes their list append-only.
  *
- * Used by the policy role; the session role names a kind in NOTE (common/msg.h). An event is one row: number, time,
- * kind, actor, subject, detail (JSON). Row n carries hash(n) = SHA-256(hash(n-1) ‖ canonical row n), hash(0) is 32 zero
- * bytes; doc/PROTOCOL.control has the canonical bytes. Triggers refuse UPDATE and DELETE; whoever goes around them
- * breaks the chain. What the chain alone cannot show is a cut at its end: compare the head with a copy kept elsewhere.
+ * Used by the policy role; the session role names a kind in NOTE (common/msg.h). An event is one
+ * row: number, time, kind, actor, subject, detail (JSON). Row n carries hash(n) = SHA-256(hash(n-1)
+ * ‖ canonical row n), hash(0) is 32 zero bytes; doc/PROTOCOL.control has the canonical bytes.
+ * Triggers refuse UPDATE and DELETE; whoever goes around them breaks the chain. What the chain
+ * alone cannot show is a cut at its end: compare the head with a copy kept elsewhere.
  */
 #ifndef BASTION_EVENT_H
 #define BASTION_EVENT_H
@@ -64,20 +65,22 @@ struct event_row {
 };
 
 /* next = SHA-256(prev ‖ canonical row). prev and next may be the same memory. 0, or -1. */
-int event_hash(const uint8_t prev[EVENT_HASH_LEN], const struct event_row *e, uint8_t next[EVENT_HASH_LEN]);
+int event_hash(const uint8_t prev[EVENT_HASH_LEN], const struct event_row *e,
+    uint8_t next[EVENT_HASH_LEN]);
 
 struct store;
 
 /*
- * Appends one event, in the caller's transaction if one is open, else in one of its own (durable when it returns).
- * actor: who did it ("alice", "root", "bastiond"); subject: the user, host or other thing concerned, NULL: none.
- * detail: taken over, an object or NULL. 0, or -1 (store_error() says why): then what it reports must not happen either.
+ * Appends one event, in the caller's transaction if one is open, else in one of its own (durable
+ * when it returns). actor: who did it ("alice", "root", "bastiond"); subject: the user, host or
+ * other thing concerned, NULL: none. detail: taken over, an object or NULL. 0, or -1 (store_error()
+ * says why): then what it reports must not happen either.
  */
-int event_write(struct store *s, int64_t now, enum event_kind kind, const char *actor, const char *subject,
-    json_t *detail);
+int event_write(struct store *s, int64_t now, enum event_kind kind, const char *actor,
+    const char *subject, json_t *detail);
 /* The same with detail made by json_pack(fmt, …); fmt NULL: none. */
-int event_writef(struct store *s, int64_t now, enum event_kind kind, const char *actor, const char *subject,
-    const char *fmt, ...);
+int event_writef(struct store *s, int64_t now, enum event_kind kind, const char *actor,
+    const char *subject, const char *fmt, ...);
 
 struct event_report {
 	int64_t rows;			/* good rows, from the start */

@@ -12,7 +12,8 @@
 
 const char *otp_result_name(enum otp_result r)
 {
-	static const char *const names[] = { "accepted", "wrong", "used before", "too soon", "not enrolled", "store failed" };
+	static const char *const names[] = { "accepted", "wrong", "used before", "too soon",
+		"not enrolled", "store failed" };
 
 	return (unsigned)r < sizeof(names) / sizeof(names[0]) ? names[r] : "?";
 }
@@ -39,12 +40,13 @@ int64_t otp_match(const uint8_t secret[TOTP_SECRET_LEN], const char *code, int64
 	uint64_t step = 0;
 	int r;
 
-	/* the digits are ours to say: liboath's own validate takes their number from what was typed */
+	/* the digits are ours to say: liboath's own validate takes their number from what was typed
+	 */
 	if (!is_code(code) || now < OTP_STEP * (window + 1))
 		return -1;
 	memcpy(typed, code, sizeof(typed));
-	r = oath_totp_validate4_callback((const char *)secret, TOTP_SECRET_LEN, (time_t)now, OTP_STEP, 0, OTP_DIGITS,
-	    (size_t)window, NULL, &step, 0, same_code, typed);
+	r = oath_totp_validate4_callback((const char *)secret, TOTP_SECRET_LEN, (time_t)now,
+	    OTP_STEP, 0, OTP_DIGITS, (size_t)window, NULL, &step, 0, same_code, typed);
 	explicit_bzero(typed, sizeof(typed));
 	return r >= 0 ? (int64_t)step : -1;
 }
@@ -58,9 +60,10 @@ static int64_t delay(int64_t failures)
 	return over > 6 || 1 << (over - 1) > OTP_DELAY_MAX ? OTP_DELAY_MAX : 1 << (over - 1);
 }
 
-/* Counts the attempt as a failure before anything is compared; a success takes it back in the same transaction. */
-static enum otp_result charge(struct store *s, const struct user *u, int64_t device_id, int64_t now, int64_t *before,
-    int64_t *not_before)
+/* Counts the attempt as a failure before anything is compared; a success takes it back in the same
+ * transaction. */
+static enum otp_result charge(struct store *s, const struct user *u, int64_t device_id, int64_t now,
+    int64_t *before, int64_t *not_before)
 {
 	if (store_throttle(s, u->id, device_id, before, not_before) < 0)
 		return OTP_FAILED;
@@ -73,7 +76,8 @@ static enum otp_result charge(struct store *s, const struct user *u, int64_t dev
 }
 
 /* Inside the transaction. */
-static enum otp_result attempt(struct store *s, const struct user *u, int64_t device_id, const char *code, int64_t now)
+static enum otp_result attempt(struct store *s, const struct user *u, int64_t device_id,
+    const char *code, int64_t now)
 {
 	int64_t before, not_before, step;
 	struct totp t;
@@ -91,22 +95,27 @@ static enum otp_result attempt(struct store *s, const struct user *u, int64_t de
 		return r;
 	if ((n = store_totp_spend(s, u->id, step)) < 0)
 		return OTP_FAILED;
-	/* a code that was right once proves nothing and accuses nobody: the failures stand as they stood */
-	if (store_throttle_set(s, u->id, device_id, n == 1 ? 0 : before, n == 1 ? 0 : not_before) < 0)
+	/* a code that was right once proves nothing and accuses nobody: the failures stand as they
+	 * stood */
+	if (store_throttle_set(s, u->id, device_id, n == 1 ? 0 : before, n == 1 ? 0 : not_before) <
+	    0)
 		return OTP_FAILED;
 	return n == 1 ? OTP_ACCEPTED : OTP_REPLAYED;
 }
 
-static int note(struct store *s, enum otp_result r, const struct user *u, int64_t device_id, const char *source, int64_t now)
+static int note(struct store *s, enum otp_result r, const struct user *u, int64_t device_id,
+    const char *source, int64_t now)
 {
-	if (r == OTP_ACCEPTED || r == OTP_THROTTLED) /* a flood of throttled attempts must not fill the disk */
+	if (r == OTP_ACCEPTED ||
+	    r == OTP_THROTTLED) /* a flood of throttled attempts must not fill the disk */
 		return 0;
-	return event_writef(s, now, r == OTP_REPLAYED ? EVENT_OTP_REPLAY : EVENT_OTP_FAIL, u->name, u->name, "{s:s,s:s,s:I}",
-	    "result", otp_result_name(r), "source", source, "device", (json_int_t)device_id);
+	return event_writef(s, now, r == OTP_REPLAYED ? EVENT_OTP_REPLAY : EVENT_OTP_FAIL, u->name,
+	    u->name, "{s:s,s:s,s:I}", "result", otp_result_name(r), "source", source, "device",
+	    (json_int_t)device_id);
 }
 
-enum otp_result otp_check(struct store *s, const struct user *u, int64_t device_id, const char *source, const char *code,
-    int64_t now)
+enum otp_result otp_check(struct store *s, const struct user *u, int64_t device_id,
+    const char *source, const char *code, int64_t now)
 {
 	enum otp_result r;
 
@@ -125,7 +134,8 @@ enum otp_result otp_check(struct store *s, const struct user *u, int64_t device_
 /* RFC 3986: what a label or an issuer needs. */
 static void percent(char *out, size_t size, const char *in)
 {
-	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+				    "-._~";
 	size_t n = 0;
 
 	for (; *in != '\0' && n + 4 <= size; in++) {
@@ -137,27 +147,30 @@ static void percent(char *out, size_t size, const char *in)
 	out[n] = '\0';
 }
 
-static int describe(const struct user *u, const char *issuer, const uint8_t *raw, char secret[OTP_SECRET_TEXT], char uri[OTP_URI_MAX])
+static int describe(const struct user *u, const char *issuer, const uint8_t *raw,
+    char secret[OTP_SECRET_TEXT], char uri[OTP_URI_MAX])
 {
 	char where[128], *text = NULL;
 	size_t n = 0;
 
-	if (oath_base32_encode((const char *)raw, TOTP_SECRET_LEN, &text, &n) != OATH_OK || n >= OTP_SECRET_TEXT) {
+	if (oath_base32_encode((const char *)raw, TOTP_SECRET_LEN, &text, &n) != OATH_OK ||
+	    n >= OTP_SECRET_TEXT) {
 		free(text);
 		return -1;
 	}
 	memcpy(secret, text, n); /* 20 bytes are 32 characters: no padding to care for */
 	secret[n] = '\0';
 	percent(where, sizeof(where), issuer);
-	snprintf(uri, OTP_URI_MAX, "otpauth://totp/%s:%s?secret=%s&issuer=%s&algorithm=SHA1&digits=%d&period=%d", where, u->name,
-	    secret, where, OTP_DIGITS, OTP_STEP);
+	snprintf(uri, OTP_URI_MAX,
+	    "otpauth://totp/%s:%s?secret=%s&issuer=%s&algorithm=SHA1&digits=%d&period=%d", where,
+	    u->name, secret, where, OTP_DIGITS, OTP_STEP);
 	explicit_bzero(text, n);
 	free(text);
 	return 0;
 }
 
-int otp_enrol(struct store *s, const struct user *u, const char *issuer, int64_t now, char secret[OTP_SECRET_TEXT],
-    char uri[OTP_URI_MAX])
+int otp_enrol(struct store *s, const struct user *u, const char *issuer, int64_t now,
+    char secret[OTP_SECRET_TEXT], char uri[OTP_URI_MAX])
 {
 	uint8_t raw[TOTP_SECRET_LEN];
 	int r = -1;
@@ -168,7 +181,8 @@ int otp_enrol(struct store *s, const struct user *u, const char *issuer, int64_t
 	return r;
 }
 
-static enum otp_result confirm(struct store *s, const struct user *u, const char *code1, const char *code2, int64_t now)
+static enum otp_result confirm(struct store *s, const struct user *u, const char *code1,
+    const char *code2, int64_t now)
 {
 	int64_t first, second;
 	struct totp t;
@@ -188,7 +202,8 @@ static enum otp_result confirm(struct store *s, const struct user *u, const char
 	return store_totp_confirm(s, u->id, second, now) < 0 ? OTP_FAILED : OTP_ACCEPTED;
 }
 
-enum otp_result otp_confirm(struct store *s, const struct user *u, const char *code1, const char *code2, int64_t now)
+enum otp_result otp_confirm(struct store *s, const struct user *u, const char *code1,
+    const char *code2, int64_t now)
 {
 	enum otp_result r;
 

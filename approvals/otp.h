@@ -1,9 +1,10 @@
 /*
- * otp.h - one-time codes (TOTP, RFC 6238): six digits, 30 s, SHA-1, one code for one login (promise P8).
+ * otp.h - one-time codes (TOTP, RFC 6238): six digits, 30 s, SHA-1, one code for one login (promise
+ * P8).
  *
- * Runs in the policy role, on the store. Ask only after the first factor was proven: so a stranger never reaches the
- * counter of failures, and cannot lock anybody out. Failures are counted for a user *with a device*: who holds a stolen
- * key slows down that key, not its owner's other devices.
+ * Runs in the policy role, on the store. Ask only after the first factor was proven: so a stranger
+ * never reaches the counter of failures, and cannot lock anybody out. Failures are counted for a
+ * user *with a device*: who holds a stolen key slows down that key, not its owner's other devices.
  */
 #ifndef BASTION_OTP_H
 #define BASTION_OTP_H
@@ -33,24 +34,28 @@ enum otp_result {
 const char *otp_result_name(enum otp_result r);
 
 /*
- * One attempt: charged first, then checked, then spent, in one transaction that is durable before this returns. Of any
- * number of simultaneous calls with one code, over any number of connections to the database, one gets OTP_ACCEPTED.
- * device_id 0: a check without a device. Writes OTP_FAIL and OTP_REPLAY events, with `source` in them.
+ * One attempt: charged first, then checked, then spent, in one transaction that is durable before
+ * this returns. Of any number of simultaneous calls with one code, over any number of connections
+ * to the database, one gets OTP_ACCEPTED. device_id 0: a check without a device. Writes OTP_FAIL
+ * and OTP_REPLAY events, with `source` in them.
  */
-enum otp_result otp_check(struct store *s, const struct user *u, int64_t device_id, const char *source,
-    const char *code, int64_t now);
+enum otp_result otp_check(struct store *s, const struct user *u, int64_t device_id,
+    const char *source, const char *code, int64_t now);
 
-/* A fresh secret for the user, as text and as otpauth:// URI; in force only after otp_confirm. 0, or -1. */
+/* A fresh secret for the user, as text and as otpauth:// URI; in force only after otp_confirm. 0,
+ * or -1. */
 int otp_enrol(struct store *s, const struct user *u, const char *issuer, int64_t now,
     char secret[OTP_SECRET_TEXT], char uri[OTP_URI_MAX]);
 /*
- * Two codes of consecutive steps, the second of now (±OTP_WINDOW): OTP_ACCEPTED, the secret is in force and both codes are
- * spent. OTP_REFUSED; OTP_NOT_ENROLLED: nothing to confirm; OTP_FAILED. Not throttled: a guess has one chance in 10^11,
- * and who guesses right has only put in force the secret that the owner has.
+ * Two codes of consecutive steps, the second of now (±OTP_WINDOW): OTP_ACCEPTED, the secret is in
+ * force and both codes are spent. OTP_REFUSED; OTP_NOT_ENROLLED: nothing to confirm; OTP_FAILED.
+ * Not throttled: a guess has one chance in 10^11, and who guesses right has only put in force the
+ * secret that the owner has.
  */
-enum otp_result otp_confirm(struct store *s, const struct user *u, const char *code1, const char *code2, int64_t now);
+enum otp_result otp_confirm(struct store *s, const struct user *u, const char *code1,
+    const char *code2, int64_t now);
 
-/* The time step that `code` belongs to, within window steps of now; -1: none. Pure: for tests too. */
+/* The time step that `code` belongs to, within window steps of now; -1: none. Pure. */
 int64_t otp_match(const uint8_t secret[TOTP_SECRET_LEN], const char *code, int64_t now, int window);
 
 #endif

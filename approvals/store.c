@@ -1,7 +1,8 @@
 /*
  * store.c - the database file: create, open, migrate, check, transactions, statements.
  *
- * Policy role. See store.h for what it promises; store_sql.h for the tools that the other store_*.c use.
+ * Policy role. See store.h for what it promises; store_sql.h for the tools that the other store_*.c
+ * use.
  */
 #include "store_sql.h"
 
@@ -41,7 +42,9 @@ static int db_fail(struct store *s, const char *what)
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB: advice = ": restore it from a backup"; break;
 	case SQLITE_READONLY:
-	case SQLITE_CANTOPEN: advice = ": check the owner and mode of the file and its directory"; break;
+	case SQLITE_CANTOPEN:
+		advice = ": check the owner and mode of the file and its directory";
+		break;
 	case SQLITE_BUSY: advice = ": another program keeps it locked"; break;
 	default: break;
 	}
@@ -69,7 +72,8 @@ static sqlite3_stmt *prepare(struct store *s, const char *text)
 		store_fail(s, ENOSPC, "database: over %d statements", SQL_CACHE);
 		return NULL;
 	}
-	if (sqlite3_prepare_v3(s->db, text, -1, SQLITE_PREPARE_PERSISTENT, &st, NULL) != SQLITE_OK) {
+	if (sqlite3_prepare_v3(s->db, text, -1, SQLITE_PREPARE_PERSISTENT, &st, NULL) !=
+	    SQLITE_OK) {
 		db_fail(s, "prepare");
 		return NULL;
 	}
@@ -86,7 +90,8 @@ static int bind(sqlite3_stmt *st, const char *fmt, va_list ap)
 		if (*fmt == 'i') {
 			rc = sqlite3_bind_int64(st, i, va_arg(ap, int64_t));
 		} else if (*fmt == 't') {
-			rc = sqlite3_bind_text(st, i, va_arg(ap, const char *), -1, SQLITE_TRANSIENT);
+			rc = sqlite3_bind_text(st, i, va_arg(ap, const char *), -1,
+			    SQLITE_TRANSIENT);
 		} else {
 			const void *data = va_arg(ap, const void *);
 
@@ -100,7 +105,8 @@ static sqlite3_stmt *sql_va(struct store *s, const char *text, const char *fmt, 
 {
 	sqlite3_stmt *st;
 
-	/* a full disk or no memory ends SQLite's transaction by itself: what follows must not commit on its own */
+	/* a full disk or no memory ends SQLite's transaction by itself: what follows must not
+	 * commit on its own */
 	if (s->depth > 0 && sqlite3_get_autocommit(s->db)) {
 		store_fail(s, EIO, "database: the transaction was undone");
 		return NULL;
@@ -198,7 +204,8 @@ void sql_text(struct store *s, sqlite3_stmt *st, int col, char *out, size_t size
 	size_t len = text != NULL ? (size_t)sqlite3_column_bytes(st, col) : 0;
 
 	if (len >= size || (len > 0 && memchr(text, '\0', len) != NULL)) {
-		store_fail(s, EIO, "database: a value in column %s does not fit", sqlite3_column_name(st, col));
+		store_fail(s, EIO, "database: a value in column %s does not fit",
+		    sqlite3_column_name(st, col));
 		s->misfit = true;
 		len = 0;
 	}
@@ -218,7 +225,8 @@ void sql_blob(sqlite3_stmt *st, int col, uint8_t *out, size_t len)
 
 int64_t sql_time(sqlite3_stmt *st, int col)
 {
-	return sqlite3_column_type(st, col) == SQLITE_NULL ? FOREVER : sqlite3_column_int64(st, col);
+	return sqlite3_column_type(st, col) == SQLITE_NULL ? FOREVER :
+							     sqlite3_column_int64(st, col);
 }
 
 /* --- transactions --- */
@@ -230,7 +238,8 @@ bool store_in_transaction(const struct store *s)
 
 int store_begin(struct store *s)
 {
-	int r = s->depth == 0 ? sql_do(s, "BEGIN IMMEDIATE", "") : sql_do(s, "SAVEPOINT inner_one", "");
+	int r = s->depth == 0 ? sql_do(s, "BEGIN IMMEDIATE", "") :
+				sql_do(s, "SAVEPOINT inner_one", "");
 
 	if (r < 0)
 		return -1;
@@ -286,9 +295,11 @@ static int configure(struct store *s)
 		{ SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0 }, { SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0 },
 		{ SQLITE_DBCONFIG_DQS_DML, 0 }, { SQLITE_DBCONFIG_DQS_DDL, 0 },
 	};
-	static const char *const pragmas =
-	    "PRAGMA synchronous=FULL; PRAGMA secure_delete=ON; PRAGMA temp_store=MEMORY;"
-	    "PRAGMA cell_size_check=ON; PRAGMA wal_autocheckpoint=1000; PRAGMA journal_size_limit=16777216;";
+	static const char *const pragmas = "PRAGMA synchronous=FULL; PRAGMA secure_delete=ON; "
+					   "PRAGMA temp_store=MEMORY;"
+					   "PRAGMA cell_size_check=ON; PRAGMA "
+					   "wal_autocheckpoint=1000; PRAGMA "
+					   "journal_size_limit=16777216;";
 
 	sqlite3_extended_result_codes(s->db, 1);
 	sqlite3_busy_timeout(s->db, BUSY_MS);
@@ -297,7 +308,9 @@ static int configure(struct store *s)
 	for (size_t i = 0; i < sizeof(conf) / sizeof(conf[0]); i++)
 		if (sqlite3_db_config(s->db, conf[i].op, conf[i].on, NULL) != SQLITE_OK)
 			return db_fail(s, "configure");
-	return sqlite3_exec(s->db, pragmas, NULL, NULL, NULL) == SQLITE_OK ? 0 : db_fail(s, "configure");
+	return sqlite3_exec(s->db, pragmas, NULL, NULL, NULL) == SQLITE_OK ?
+	    0 :
+	    db_fail(s, "configure");
 }
 
 /* "PATH: what" in err[STORE_ERR_MAX]. */
@@ -314,8 +327,10 @@ static struct store *open_file(const char *path, char *err)
 		snprintf(err, STORE_ERR_MAX, "%s: no memory", path);
 		return NULL;
 	}
-	if (sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW,
-	    NULL) == SQLITE_OK && configure(s) == 0)
+	if (sqlite3_open_v2(path, &s->db,
+		SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW,
+		NULL) == SQLITE_OK &&
+	    configure(s) == 0)
 		return s;
 	if (s->err[0] == '\0')
 		db_fail(s, "open");
@@ -332,7 +347,8 @@ static int run_scripts(struct store *s, const char *const *script)
 	return 0;
 }
 
-/* From the version in the file to ours, each step one transaction: a step that fails leaves the version before it. */
+/* From the version in the file to ours, each step one transaction: a step that fails leaves the
+ * version before it. */
 static int migrate(struct store *s)
 {
 	int64_t version = 0;
@@ -361,14 +377,20 @@ static int check_version(struct store *s)
 {
 	int64_t app = 0, version = 0;
 
-	if (sql_int(s, &app, "PRAGMA application_id", "") != 1 || sql_int(s, &version, "PRAGMA user_version", "") != 1)
+	if (sql_int(s, &app, "PRAGMA application_id", "") != 1 ||
+	    sql_int(s, &version, "PRAGMA user_version", "") != 1)
 		return -1;
 	if (app != APPLICATION_ID)
-		return store_fail(s, EINVAL, "this is no database of bastiond (application id %08llx): "
-		    "check state_dir, or make one with 'bastionctl init'", (unsigned long long)app);
+		return store_fail(s, EINVAL,
+		    "this is no database of bastiond (application id %08llx): "
+		    "check state_dir, or make one with 'bastionctl init'",
+		    (unsigned long long)app);
 	if (version > STORE_VERSION)
-		return store_fail(s, EINVAL, "its schema has version %lld, this bastiond knows %d: install the bastiond that "
-		    "wrote it, or restore the backup made before the upgrade", (long long)version, STORE_VERSION);
+		return store_fail(s, EINVAL,
+		    "its schema has version %lld, this bastiond knows %d: install the bastiond "
+		    "that "
+		    "wrote it, or restore the backup made before the upgrade",
+		    (long long)version, STORE_VERSION);
 	return 0;
 }
 
@@ -383,7 +405,8 @@ static int check_pages(struct store *s, const char *pragma)
 	text = (const char *)sqlite3_column_text(st, 0);
 	r = 0;
 	if (text == NULL || strcmp(text, "ok") != 0)
-		r = store_fail(s, EIO, "damaged (%s): restore it from a backup", text != NULL ? text : "?");
+		r = store_fail(s, EIO, "damaged (%s): restore it from a backup",
+		    text != NULL ? text : "?");
 	sql_done(st);
 	return r;
 }
@@ -394,7 +417,8 @@ struct store *store_open(const char *path, char *err)
 
 	if (s == NULL)
 		return NULL;
-	if (check_version(s) == 0 && check_pages(s, "PRAGMA quick_check(1)") == 0 && migrate(s) == 0)
+	if (check_version(s) == 0 && check_pages(s, "PRAGMA quick_check(1)") == 0 &&
+	    migrate(s) == 0)
 		return s;
 	say_file(err, path, s->err);
 	store_close(s);
@@ -448,13 +472,20 @@ int store_check(struct store *s, char *err)
 {
 	/* each yields a line for a row that must not be */
 	static const char *const faults[] = {
-		"SELECT 'row ' || rowid || ' of ' || \"table\" || ' points to nothing' FROM pragma_foreign_key_check LIMIT 1",
-		"SELECT 'request ' || r.id || ': approved by who asked' FROM verdicts v JOIN requests r ON r.id=v.request_id "
-		"JOIN users u ON u.id IN (r.user_id, r.by_id) AND u.person=v.person COLLATE NOCASE LIMIT 1",
-		"SELECT 'grant ' || g.id || ': fewer approvals than it needs' FROM grants g JOIN requests r ON r.id=g.id "
-		"WHERE r.needed>(SELECT count(*) FROM verdicts v WHERE v.request_id=r.id AND v.yes=1) LIMIT 1",
-		"SELECT 'request ' || r.id || ': state ' || r.state || ' and its grant do not fit' FROM requests r LEFT JOIN grants g "
-		"ON g.id=r.id WHERE (g.id IS NOT NULL)<>(r.state IN ('approved','active','ended','revoked')) "
+		"SELECT 'row ' || rowid || ' of ' || \"table\" || ' points to nothing' FROM "
+		"pragma_foreign_key_check LIMIT 1",
+		"SELECT 'request ' || r.id || ': approved by who asked' FROM verdicts v JOIN "
+		"requests r ON r.id=v.request_id "
+		"JOIN users u ON u.id IN (r.user_id, r.by_id) AND u.person=v.person COLLATE NOCASE "
+		"LIMIT 1",
+		"SELECT 'grant ' || g.id || ': fewer approvals than it needs' FROM grants g JOIN "
+		"requests r ON r.id=g.id "
+		"WHERE r.needed>(SELECT count(*) FROM verdicts v WHERE v.request_id=r.id AND "
+		"v.yes=1) LIMIT 1",
+		"SELECT 'request ' || r.id || ': state ' || r.state || ' and its grant do not fit' "
+		"FROM requests r LEFT JOIN grants g "
+		"ON g.id=r.id WHERE (g.id IS NOT NULL)<>(r.state IN "
+		"('approved','active','ended','revoked')) "
 		"OR (g.id IS NOT NULL AND g.end_at<>g.start_at+r.duration) LIMIT 1",
 	};
 	int r = check_pages(s, "PRAGMA integrity_check(1)");
@@ -481,7 +512,8 @@ int store_backup(struct store *s, const char *path)
 	if (fd < 0)
 		return store_fail(s, errno, "%s: %s", path, strerror(errno));
 	close(fd);
-	rc = sqlite3_open_v2(path, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, NULL);
+	rc = sqlite3_open_v2(path, &to,
+	    SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, NULL);
 	if (rc == SQLITE_OK) {
 		if ((b = sqlite3_backup_init(to, "main", s->db, "main")) != NULL) {
 			sqlite3_backup_step(b, -1);

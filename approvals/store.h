@@ -1,13 +1,14 @@
 /*
  * store.h - the database: users, devices, roles, hosts, tickets, sessions, events.
  *
- * Only the policy role opens it (and `bastiond -I` creates it). SQLite stays behind this header: store*.c alone include
- * sqlite3.h. Write-ahead log, synchronous=FULL: what was committed survives a power cut. Every value is bound, never
- * pasted; every statement is prepared once and kept.
+ * Only the policy role opens it (and `bastiond -I` creates it). SQLite stays behind this header:
+ * store*.c alone include sqlite3.h. Write-ahead log, synchronous=FULL: what was committed survives
+ * a power cut. Every value is bound, never pasted; every statement is prepared once and kept.
  *
- * Results: finders return 1 found, 0 not there, -1 failed; changers 0 or -1. After -1 store_error() has the line, and
- * the caller must treat the question as answered with no. A change outside a transaction is one of its own.
- * Rows go into the caller's memory. Not for threads; not to be carried over fork().
+ * Results: finders return 1 found, 0 not there, -1 failed; changers 0 or -1. After -1 store_error()
+ * has the line, and the caller must treat the question as answered with no. A change outside a
+ * transaction is one of its own. Rows go into the caller's memory. Not for threads; not to be
+ * carried over fork().
  */
 #ifndef BASTION_STORE_H
 #define BASTION_STORE_H
@@ -36,21 +37,25 @@
 
 struct store;
 
-/* Makes a new database, mode 0600; EEXIST when there is one. 0, or -1 with a line in err[STORE_ERR_MAX]. */
+/* Makes a new database, mode 0600; EEXIST when there is one. 0, or -1 with a line in
+ * err[STORE_ERR_MAX]. */
 int store_create(const char *path, char *err);
-/* Opens, migrates forward, checks its integrity. NULL with a line in err: what is wrong with it and what to do. */
+/* Opens, migrates forward, checks its integrity. NULL with a line in err: what is wrong with it and
+ * what to do. */
 struct store *store_open(const char *path, char *err);
 void store_close(struct store *s);
 /* The last failure as one line. Valid until the next call. */
 const char *store_error(const struct store *s);
-/* Structure, references, invariants I1–I5 and the schema's own. 0 good; 1 with the first fault in err; -1. */
+/* Structure, references, invariants I1–I5 and the schema's own. 0 good; 1 with the first fault in
+ * err; -1. */
 int store_check(struct store *s, char *err);
 /* A copy for a backup, while others write. 0, or -1. */
 int store_backup(struct store *s, const char *path);
 
 /* BEGIN IMMEDIATE: waits up to 5 s for another writer. Nests: an inner one is a savepoint. */
 int store_begin(struct store *s);
-/* The outermost makes it durable before it returns. After -1 everything since store_begin is undone. */
+/* The outermost makes it durable before it returns. After -1 everything since store_begin is
+ * undone. */
 int store_commit(struct store *s);
 void store_rollback(struct store *s);
 bool store_in_transaction(const struct store *s);
@@ -58,11 +63,13 @@ bool store_in_transaction(const struct store *s);
 /* --- users and devices (store_user.c) --- */
 
 int store_user(struct store *s, int64_t id, struct user *u);
-int store_user_by_name(struct store *s, const char *name, struct user *u);	/* removed ones too */
+int store_user_by_name(struct store *s, const char *name, struct user *u); /* removed ones too */
 int store_user_by_uid(struct store *s, int64_t uid, struct user *u);	/* not removed */
-/* Sets u->id. A removed user of the same name and person comes back without keys, roles and codes. errno EEXIST: the name, EADDRINUSE: the uid is taken. */
+/* Sets u->id. A removed user of the same name and person comes back without keys, roles and codes.
+ * errno EEXIST: the name, EADDRINUSE: the uid is taken. */
 int store_user_add(struct store *s, struct user *u, int64_t now);
-int store_user_state(struct store *s, int64_t id, enum user_state state, const char *why, int64_t now);
+int store_user_state(struct store *s, int64_t id, enum user_state state, const char *why,
+    int64_t now);
 
 struct device {
 	int64_t id, user_id;
@@ -73,12 +80,16 @@ struct device {
 };
 
 /*
- * The login's question: this user, this public key (wire form)? 1: both filled and the device is in force (the user may still
- * be locked or expired: access_user()). 0: not. The same statements run whether the user, the key or nothing is known.
+ * The login's question: this user, this public key (wire form)? 1: both filled and the device is in
+ * force (the user may still be locked or expired: access_user()). 0: not. The same statements run
+ * whether the user, the key or nothing is known.
  */
-int store_device_login(struct store *s, const char *user, const void *blob, size_t len, struct user *u, struct device *d);
-int store_device_by_name(struct store *s, int64_t user_id, const char *name, struct device *d);	/* in force */
-/* errno EEXIST: the key is known already, here or with another user, in force or revoked; ENOSPC: STORE_DEVICES_MAX. */
+int store_device_login(struct store *s, const char *user, const void *blob, size_t len,
+    struct user *u, struct device *d);
+/* Those in force. */
+int store_device_by_name(struct store *s, int64_t user_id, const char *name, struct device *d);
+/* errno EEXIST: the key is known already, here or with another user, in force or revoked; ENOSPC:
+ * STORE_DEVICES_MAX. */
 int store_device_add(struct store *s, struct device *d, const void *blob, size_t len, int64_t now);
 int store_device_revoke(struct store *s, int64_t id, int64_t now);
 int store_device_used(struct store *s, int64_t id, const char *source, int64_t now);
@@ -87,7 +98,7 @@ int store_device_used(struct store *s, int64_t id, const char *source, int64_t n
 
 int store_role_by_name(struct store *s, const char *name, struct access_role *r);
 int store_role(struct store *s, int64_t id, struct access_role *r);
-int store_role_add(struct store *s, struct access_role *r, int64_t now);	/* sets r->id; EEXIST */
+int store_role_add(struct store *s, struct access_role *r, int64_t now); /* sets r->id; EEXIST */
 int store_role_remove(struct store *s, int64_t id, int64_t now);
 /* as: 'm' member, 'a' approver. Add: 1 done, 0 was so already; remove: 1 done, 0 was not. */
 int store_role_join(struct store *s, int64_t role_id, int64_t user_id, char as);
@@ -107,27 +118,38 @@ int store_host(struct store *s, int64_t id, struct host *h);
 int store_host_add(struct store *s, struct host *h, int64_t now);	/* sets h->id; EEXIST */
 int store_host_remove(struct store *s, int64_t id, int64_t now);
 int store_host_key_add(struct store *s, int64_t host_id, const struct host_key *k);
-/* Calls fn for each pinned key, each host; stops when fn returns non-zero. 0, or -1. fn must not change the store. */
-int store_host_keys(struct store *s, int64_t host_id, int (*fn)(void *arg, const struct host_key *k), void *arg);
+/* Calls fn for each pinned key, each host; stops when fn returns non-zero. 0, or -1. fn must not
+ * change the store. */
+int store_host_keys(struct store *s, int64_t host_id,
+    int (*fn)(void *arg, const struct host_key *k), void *arg);
 int store_hosts(struct store *s, int (*fn)(void *arg, const struct host *h), void *arg);
 
 /* --- tickets: requests and grants (store_ticket.c) --- */
 
 int store_ticket(struct store *s, int64_t id, struct ticket *t);
-/* Of this user, host and login: those that give access first, then newest first; up to max. Their number, or -1. */
-int store_tickets(struct store *s, int64_t user_id, int64_t host_id, const char *login, struct ticket *t, int max);
-int store_ticket_add(struct store *s, struct ticket *t);	/* PENDING; sets t->id. ENOSPC: STORE_PENDING_MAX */
+/* Of this user, host and login: those that give access first, then newest first; up to max. Their
+ * number, or -1. */
+int store_tickets(struct store *s, int64_t user_id, int64_t host_id, const char *login,
+    struct ticket *t, int max);
+/* PENDING; sets t->id. errno ENOSPC: STORE_PENDING_MAX. */
+int store_ticket_add(struct store *s, struct ticket *t);
 /* One verdict a person. 1 counted, 0 this person has given one; t->given counts it. */
-int store_verdict(struct store *s, struct ticket *t, const struct user *by, bool yes, const char *reason, int64_t now);
+int store_verdict(struct store *s, struct ticket *t, const struct user *by, bool yes,
+    const char *reason, int64_t now);
 /*
- * Takes the ticket where ticket_next() says; EPERM if it says nowhere. ACT_APPROVE gives it start_at = now and its end. 1 done,
- * 0: the row is no longer in t->state (somebody was faster; t is loaded anew), -1.
+ * Takes the ticket where ticket_next() says; EPERM if it says nowhere. ACT_APPROVE gives it
+ * start_at = now and its end. 1 done, 0: the row is no longer in t->state (somebody was faster; t
+ * is loaded anew), -1.
  */
-int store_ticket_move(struct store *s, struct ticket *t, enum ticket_act act, const char *by, const char *why, int64_t now);
-/* The next ticket that is over at `now`: 1, 0, -1. *deadline: when the next one will be, FOREVER: none open. */
+int store_ticket_move(struct store *s, struct ticket *t, enum ticket_act act, const char *by,
+    const char *why, int64_t now);
+/* The next ticket that is over at `now`: 1, 0, -1. *deadline: when the next one will be, FOREVER:
+ * none open. */
 int store_ticket_due(struct store *s, int64_t now, struct ticket *t, int64_t *deadline);
-/* An open ticket of this user (0: any), role (0: any), host (0: any), with a number over `after`. 1, 0, -1. */
-int store_ticket_open(struct store *s, int64_t user_id, int64_t role_id, int64_t host_id, int64_t after, struct ticket *t);
+/* An open ticket of this user (0: any), role (0: any), host (0: any), with a number over `after`.
+ * 1, 0, -1. */
+int store_ticket_open(struct store *s, int64_t user_id, int64_t role_id, int64_t host_id,
+    int64_t after, struct ticket *t);
 /* A user whose account ends by `now` and is still active: 1, 0, -1. *deadline as above. */
 int store_user_due(struct store *s, int64_t now, struct user *u, int64_t *deadline);
 /* Is the person the one who asked for, or profits from, this ticket? 1, 0, -1. */
@@ -155,7 +177,8 @@ struct way_row {
 	uint64_t bytes_in, bytes_out, frames;	/* at its end */
 };
 
-/* A way opens. Sets w->id, marks the ticket used (GRANT_USE is an event) and, with it, is one transaction. */
+/* A way opens. Sets w->id, marks the ticket used (GRANT_USE is an event) and, with it, is one
+ * transaction. */
 int store_way_start(struct store *s, struct way_row *w, const char *user, int64_t now);
 int store_way_end(struct store *s, const struct way_row *w, const char *why, int64_t now);
 /* At the start of policy: whatever is open belongs to a policy that died. Their number, or -1. */
@@ -163,8 +186,9 @@ int store_sessions_reset(struct store *s, const char *why, int64_t now);
 
 /* --- lists for people (store_list.c) --- */
 
-#define STORE_LIST(L)                                                                         \
-	L(USERS) L(DEVICES) L(ROLES) L(HOSTS) L(REQUESTS) L(GRANTS) L(SESSIONS) L(EVENTS) L(VERDICTS)
+#define STORE_LIST(L)                                                                \
+	L(USERS) L(DEVICES) L(ROLES) L(HOSTS) L(REQUESTS) L(GRANTS) L(SESSIONS)      \
+	L(EVENTS) L(VERDICTS)
 
 enum store_list {
 #define L(name) LIST_##name,
@@ -175,7 +199,7 @@ enum store_list {
 
 struct list_ask {
 	int64_t id;		/* of the one row that is meant; 0: all */
-	int64_t user_id;	/* DEVICES, EVENTS: of that user; REQUESTS, GRANTS, SESSIONS: what that user may see; 0: all */
+	int64_t user_id;	/* DEVICES: of it; REQUESTS, GRANTS, SESSIONS: what it sees; 0: all */
 	const char *text;	/* EVENTS: subject or actor; NULL: any */
 	int64_t after;		/* page: numbers over this */
 	int64_t now;
@@ -183,7 +207,8 @@ struct list_ask {
 	int limit;
 };
 
-/* An array of objects, one a row; NULL with store_error(). The caller's. Keys as in doc/PROTOCOL.control. */
+/* An array of objects, one a row; NULL with store_error(). The caller's. Keys as in
+ * doc/PROTOCOL.control. */
 json_t *store_list(struct store *s, enum store_list which, const struct list_ask *ask);
 
 /* --- second factor (store_otp.c; the rules are in otp.c) --- */
@@ -191,29 +216,38 @@ json_t *store_list(struct store *s, enum store_list which, const struct list_ask
 #define TOTP_SECRET_LEN 20
 
 struct totp {
-	uint8_t secret[TOTP_SECRET_LEN], fresh[TOTP_SECRET_LEN];	/* in force; enrolled, not yet confirmed */
-	bool confirmed, enrolled;	/* which of the two are there */
-	int64_t last_counter;		/* the last time step that opened a login */
+	uint8_t secret[TOTP_SECRET_LEN];	/* in force */
+	uint8_t fresh[TOTP_SECRET_LEN];		/* enrolled, not yet confirmed */
+	bool confirmed, enrolled;		/* which of the two are there */
+	int64_t last_counter;			/* the last time step that opened a login */
 };
 
 int store_totp(struct store *s, int64_t user_id, struct totp *t);
-int store_totp_enrol(struct store *s, int64_t user_id, const uint8_t secret[TOTP_SECRET_LEN], int64_t now);
-int store_totp_confirm(struct store *s, int64_t user_id, int64_t counter, int64_t now);	/* fresh → in force */
+int store_totp_enrol(struct store *s, int64_t user_id, const uint8_t secret[TOTP_SECRET_LEN],
+    int64_t now);
+/* The fresh secret comes in force; its steps up to counter are spent. */
+int store_totp_confirm(struct store *s, int64_t user_id, int64_t counter, int64_t now);
 int store_totp_reset(struct store *s, int64_t user_id);
 /* Moves last_counter forward: 1; 0: this step or a later one was used. */
 int store_totp_spend(struct store *s, int64_t user_id, int64_t counter);
 /* Failures of one user with one device. Absent: 0, 0. */
-int store_throttle(struct store *s, int64_t user_id, int64_t device_id, int64_t *failures, int64_t *not_before);
-int store_throttle_set(struct store *s, int64_t user_id, int64_t device_id, int64_t failures, int64_t not_before);
-int store_grace_set(struct store *s, int64_t user_id, int64_t device_id, const char *source, int64_t until);
-int store_grace(struct store *s, int64_t user_id, int64_t device_id, const char *source, int64_t now);	/* 1, 0, -1 */
+int store_throttle(struct store *s, int64_t user_id, int64_t device_id, int64_t *failures,
+    int64_t *not_before);
+int store_throttle_set(struct store *s, int64_t user_id, int64_t device_id, int64_t failures,
+    int64_t not_before);
+int store_grace_set(struct store *s, int64_t user_id, int64_t device_id, const char *source,
+    int64_t until);
+/* 1, 0, -1 */
+int store_grace(struct store *s, int64_t user_id, int64_t device_id, const char *source,
+    int64_t now);
 /* Takes away this user's grace, and everybody's that is over. */
 int store_grace_clear(struct store *s, int64_t user_id, int64_t now);
 
 /* --- events (store_event.c; event.h is for callers) --- */
 
 int store_event_head(struct store *s, int64_t *id, uint8_t hash[EVENT_HASH_LEN]);
-int store_event_insert(struct store *s, const struct event_row *e, const uint8_t hash[EVENT_HASH_LEN]);
+int store_event_insert(struct store *s, const struct event_row *e,
+    const uint8_t hash[EVENT_HASH_LEN]);
 int store_event_each(struct store *s, int64_t after,
     int (*fn)(void *arg, const struct event_row *e, const uint8_t *hash, size_t len), void *arg);
 

@@ -19,16 +19,24 @@ int store_event_head(struct store *s, int64_t *id, uint8_t hash[EVENT_HASH_LEN])
 	return sql_loaded(s, st);
 }
 
-int store_event_insert(struct store *s, const struct event_row *e, const uint8_t hash[EVENT_HASH_LEN])
+int store_event_insert(struct store *s, const struct event_row *e,
+    const uint8_t hash[EVENT_HASH_LEN])
 {
-	return sql_do(s, "INSERT INTO events (id, at, kind, actor, subject, detail, hash) VALUES (?,?,?,?,?,?,?)", "iittttb",
-	    e->id, e->at, e->kind, e->actor, e->subject, e->detail, (const void *)hash, (size_t)EVENT_HASH_LEN) < 0 ? -1 : 0;
+	return sql_do(s,
+		   "INSERT INTO events (id, at, kind, actor, subject, detail, hash) VALUES "
+		   "(?,?,?,?,?,?,?)",
+		   "iittttb", e->id, e->at, e->kind, e->actor, e->subject, e->detail,
+		   (const void *)hash, (size_t)EVENT_HASH_LEN) < 0 ?
+	    -1 :
+	    0;
 }
 
 int store_event_each(struct store *s, int64_t after,
     int (*fn)(void *arg, const struct event_row *e, const uint8_t *hash, size_t len), void *arg)
 {
-	sqlite3_stmt *st = sql(s, "SELECT id, at, kind, actor, subject, detail, hash FROM events WHERE id>? ORDER BY id", "i", after);
+	sqlite3_stmt *st = sql(s,
+	    "SELECT id, at, kind, actor, subject, detail, hash FROM events WHERE id>? ORDER BY id",
+	    "i", after);
 	int r;
 
 	while ((r = sql_next(s, st)) == 1) {
@@ -41,7 +49,8 @@ int store_event_each(struct store *s, int64_t after,
 			.detail = (const char *)sqlite3_column_text(st, 5),
 		};
 
-		if (fn(arg, &e, sqlite3_column_blob(st, 6), (size_t)sqlite3_column_bytes(st, 6)) != 0) {
+		if (fn(arg, &e, sqlite3_column_blob(st, 6), (size_t)sqlite3_column_bytes(st, 6)) !=
+		    0) {
 			sql_done(st);
 			return 0;
 		}

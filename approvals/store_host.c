@@ -6,7 +6,9 @@
 #include <errno.h>
 #include <string.h>
 
-#define HOST_SQL "SELECT id, name, address, port, labels, logins, method, managed_key, source_address FROM hosts "
+#define HOST_SQL                                                                                   \
+	"SELECT id, name, address, port, labels, logins, method, managed_key, source_address "     \
+	"FROM hosts "
 
 static void load_host(struct store *s, sqlite3_stmt *st, struct host *h)
 {
@@ -18,7 +20,9 @@ static void load_host(struct store *s, sqlite3_stmt *st, struct host *h)
 	sql_text(s, st, 5, h->logins, sizeof(h->logins));
 	sql_text(s, st, 7, h->managed_key, sizeof(h->managed_key));
 	sql_text(s, st, 8, h->source_address, sizeof(h->source_address));
-	h->method = h->managed_key[0] != '\0' ? LOGIN_MANAGED : LOGIN_CERTIFICATE; /* a CHECK holds the column to this */
+	h->method = h->managed_key[0] != '\0' ?
+	    LOGIN_MANAGED :
+	    LOGIN_CERTIFICATE; /* a CHECK holds the column to this */
 }
 
 static int one_host(struct store *s, sqlite3_stmt *st, struct host *h)
@@ -50,9 +54,13 @@ int store_host_add(struct store *s, struct host *h, int64_t now)
 		return -1;
 	if (n >= STORE_HOSTS_MAX)
 		return store_fail(s, ENOSPC, "there are %d hosts: remove one", STORE_HOSTS_MAX);
-	if (sql_do(s, "INSERT INTO hosts (name, address, port, labels, logins, method, managed_key, source_address, added) "
-	    "VALUES (?,?,?,?,?,?,?,?,?)", "ttittttti", h->name, h->address, (int64_t)h->port, h->labels, h->logins,
-	    h->method == LOGIN_MANAGED ? "managed" : "certificate", h->managed_key, h->source_address, now) < 0)
+	if (sql_do(s,
+		"INSERT INTO hosts (name, address, port, labels, logins, method, managed_key, "
+		"source_address, added) "
+		"VALUES (?,?,?,?,?,?,?,?,?)",
+		"ttittttti", h->name, h->address, (int64_t)h->port, h->labels, h->logins,
+		h->method == LOGIN_MANAGED ? "managed" : "certificate", h->managed_key,
+		h->source_address, now) < 0)
 		return -1;
 	h->id = sqlite3_last_insert_rowid(s->db);
 	return 0;
@@ -60,7 +68,10 @@ int store_host_add(struct store *s, struct host *h, int64_t now)
 
 int store_host_remove(struct store *s, int64_t id, int64_t now)
 {
-	return sql_do(s, "UPDATE hosts SET removed=?2 WHERE id=?1 AND removed IS NULL", "ii", id, now) < 0 ? -1 : 0;
+	return sql_do(s, "UPDATE hosts SET removed=?2 WHERE id=?1 AND removed IS NULL", "ii", id,
+		   now) < 0 ?
+	    -1 :
+	    0;
 }
 
 int store_host_key_add(struct store *s, int64_t host_id, const struct host_key *k)
@@ -71,13 +82,20 @@ int store_host_key_add(struct store *s, int64_t host_id, const struct host_key *
 		return -1;
 	if (n >= STORE_HOST_KEYS_MAX)
 		return store_fail(s, ENOSPC, "a host has at most %d keys", STORE_HOST_KEYS_MAX);
-	return sql_do(s, "INSERT INTO host_keys (host_id, type, fingerprint, blob) VALUES (?,?,?,?) ON CONFLICT DO NOTHING",
-	    "ittb", host_id, k->type, k->fingerprint, k->blob, k->len) < 0 ? -1 : 0;
+	return sql_do(s,
+		   "INSERT INTO host_keys (host_id, type, fingerprint, blob) VALUES (?,?,?,?) ON "
+		   "CONFLICT DO NOTHING",
+		   "ittb", host_id, k->type, k->fingerprint, k->blob, k->len) < 0 ?
+	    -1 :
+	    0;
 }
 
-int store_host_keys(struct store *s, int64_t host_id, int (*fn)(void *arg, const struct host_key *k), void *arg)
+int store_host_keys(struct store *s, int64_t host_id,
+    int (*fn)(void *arg, const struct host_key *k), void *arg)
 {
-	sqlite3_stmt *st = sql(s, "SELECT type, fingerprint, blob FROM host_keys WHERE host_id=? ORDER BY type", "i", host_id);
+	sqlite3_stmt *st = sql(s,
+	    "SELECT type, fingerprint, blob FROM host_keys WHERE host_id=? ORDER BY type", "i",
+	    host_id);
 	struct host_key k;
 	int r;
 

@@ -13,11 +13,15 @@
 #define RSA_BITS_MIN 2048
 #define TEXT_KEY_MAX (STORE_BLOB_MAX / 3 * 4 + 8)
 
-static const struct { const char *name; bool host; } types[] = {
+static const struct { const char *name; bool host;
+} types[] = {
 	{ "ssh-ed25519", true },
-	{ "ecdsa-sha2-nistp256", true }, { "ecdsa-sha2-nistp384", true }, { "ecdsa-sha2-nistp521", true },
+	{ "ecdsa-sha2-nistp256", true },
+	{ "ecdsa-sha2-nistp384", true },
+	{ "ecdsa-sha2-nistp521", true },
 	{ "ssh-rsa", true },
-	{ "sk-ssh-ed25519@openssh.com", false }, { "sk-ecdsa-sha2-nistp256@openssh.com", false },
+	{ "sk-ssh-ed25519@openssh.com", false },
+	{ "sk-ecdsa-sha2-nistp256@openssh.com", false },
 };
 
 int key_fingerprint(const void *blob, size_t len, char out[STORE_FPR_MAX + 1])
@@ -37,7 +41,8 @@ int key_fingerprint(const void *blob, size_t len, char out[STORE_FPR_MAX + 1])
 static int find_type(const char *word, size_t len, bool host)
 {
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-		if (strlen(types[i].name) == len && memcmp(types[i].name, word, len) == 0 && (types[i].host || !host))
+		if (strlen(types[i].name) == len && memcmp(types[i].name, word, len) == 0 &&
+		    (types[i].host || !host))
 			return (int)i;
 	return -1;
 }
@@ -53,7 +58,8 @@ static int decode(const char *text, size_t len, uint8_t *out)
 		return -1;
 	while (pad < 2 && text[len - 1 - pad] == '=')
 		pad++;
-	if (memchr(text, '=', len - pad) != NULL || (n = EVP_DecodeBlock(raw, (const uint8_t *)text, (int)len)) < 0)
+	if (memchr(text, '=', len - pad) != NULL ||
+	    (n = EVP_DecodeBlock(raw, (const uint8_t *)text, (int)len)) < 0)
 		return -1;
 	n -= (int)pad;
 	if (n > STORE_BLOB_MAX)
@@ -99,7 +105,10 @@ int key_parse(const char *line, bool host, struct host_key *k, char *err, size_t
 		type = find_type(p, strcspn(p, " \t"), host);
 	}
 	if (type < 0) {
-		snprintf(err, errsize, "%s is no public key: it starts with ssh-ed25519, ecdsa-sha2-nistp256 or ssh-rsa", shown);
+		snprintf(err, errsize,
+		    "%s is no public key: it starts with ssh-ed25519, ecdsa-sha2-nistp256 or "
+		    "ssh-rsa",
+		    shown);
 		return -1;
 	}
 	snprintf(k->type, sizeof(k->type), "%s", types[type].name);

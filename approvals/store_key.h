@@ -1,7 +1,8 @@
 /*
  * store_key.h - public keys as text and as blobs: parse, fingerprint.
  *
- * Pure. A key line is foreign text: only the types of the list are taken, and the blob must say the same type.
+ * Pure. A key line is foreign text: only the types of the list are taken, and the blob must say the
+ * same type.
  */
 #ifndef BASTION_STORE_KEY_H
 #define BASTION_STORE_KEY_H
@@ -11,8 +12,9 @@
 /* "SHA256:…" of a blob, as ssh-keygen -l prints it. 0, or -1 (OpenSSL failed). */
 int key_fingerprint(const void *blob, size_t len, char out[STORE_FPR_MAX + 1]);
 /*
- * "ssh-ed25519 AAAA… comment", a line of ssh-keyscan with the host's name in front included. `host`: for a host key (no
- * security-key types). RSA needs 2048 bits or more. 0, or -1 with a line in err (escaped).
+ * "ssh-ed25519 AAAA… comment", a line of ssh-keyscan with the host's name in front included.
+ * `host`: for a host key (no security-key types). RSA needs 2048 bits or more. 0, or -1 with a line
+ * in err (escaped).
  */
 int key_parse(const char *line, bool host, struct host_key *k, char *err, size_t errsize);
 /* "ssh-ed25519 AAAA…" into out[size]. 0, or -1: it does not fit. */

@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROLE_SQL "SELECT r.id, r.name, r.hosts, r.labels, r.logins, r.caps, r.max, r.approvals, r.hours, r.networks, r.ticket " \
+#define ROLE_SQL                                                                                   \
+	"SELECT r.id, r.name, r.hosts, r.labels, r.logins, r.caps, r.max, r.approvals, r.hours, "  \
+	"r.networks, r.ticket "                                                                    \
 	"FROM roles r "
 
 static void load_role(struct store *s, sqlite3_stmt *st, struct access_role *r)
@@ -54,9 +56,13 @@ int store_role_add(struct store *s, struct access_role *r, int64_t now)
 		return -1;
 	if (n >= STORE_ROLES_MAX)
 		return store_fail(s, ENOSPC, "there are %d roles: remove one", STORE_ROLES_MAX);
-	if (sql_do(s, "INSERT INTO roles (name, hosts, labels, logins, caps, max, approvals, hours, networks, ticket, added) "
-	    "VALUES (?,?,?,?,?,?,?,?,?,?,?)", "ttttiiittii", r->name, r->hosts, r->labels, r->logins, (int64_t)r->caps,
-	    (int64_t)r->max, (int64_t)r->approvals, r->hours, r->networks, (int64_t)r->ticket, now) < 0)
+	if (sql_do(s,
+		"INSERT INTO roles (name, hosts, labels, logins, caps, max, approvals, hours, "
+		"networks, ticket, added) "
+		"VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+		"ttttiiittii", r->name, r->hosts, r->labels, r->logins, (int64_t)r->caps,
+		(int64_t)r->max, (int64_t)r->approvals, r->hours, r->networks, (int64_t)r->ticket,
+		now) < 0)
 		return -1;
 	r->id = sqlite3_last_insert_rowid(s->db);
 	return 0;
@@ -66,7 +72,10 @@ int store_role_remove(struct store *s, int64_t id, int64_t now)
 {
 	if (sql_do(s, "DELETE FROM role_users WHERE role_id=?", "i", id) < 0)
 		return -1;
-	return sql_do(s, "UPDATE roles SET removed=?2 WHERE id=?1 AND removed IS NULL", "ii", id, now) < 0 ? -1 : 0;
+	return sql_do(s, "UPDATE roles SET removed=?2 WHERE id=?1 AND removed IS NULL", "ii", id,
+		   now) < 0 ?
+	    -1 :
+	    0;
 }
 
 /* 'm' → "m" */
@@ -79,25 +88,28 @@ int store_role_join(struct store *s, int64_t role_id, int64_t user_id, char as)
 {
 	int64_t n = 0;
 
-	if (sql_int(s, &n, "SELECT count(*) FROM role_users WHERE user_id=? AND part='m'", "i", user_id) < 0)
+	if (sql_int(s, &n, "SELECT count(*) FROM role_users WHERE user_id=? AND part='m'", "i",
+		user_id) < 0)
 		return -1;
 	if (as != 'a' && n >= STORE_USER_ROLES_MAX)
 		return store_fail(s, ENOSPC, "a user is in at most %d roles", STORE_USER_ROLES_MAX);
-	return sql_do(s, "INSERT INTO role_users (role_id, user_id, part) VALUES (?,?,?) ON CONFLICT DO NOTHING", "iit",
-	    role_id, user_id, part(as));
+	return sql_do(s,
+	    "INSERT INTO role_users (role_id, user_id, part) VALUES (?,?,?) ON CONFLICT DO NOTHING",
+	    "iit", role_id, user_id, part(as));
 }
 
 int store_role_leave(struct store *s, int64_t role_id, int64_t user_id, char as)
 {
-	return sql_do(s, "DELETE FROM role_users WHERE role_id=? AND user_id=? AND part=?", "iit", role_id, user_id, part(as));
+	return sql_do(s, "DELETE FROM role_users WHERE role_id=? AND user_id=? AND part=?", "iit",
+	    role_id, user_id, part(as));
 }
 
 int store_role_has(struct store *s, int64_t role_id, int64_t user_id, char as)
 {
 	int64_t one;
 
-	return sql_int(s, &one, "SELECT 1 FROM role_users WHERE role_id=? AND user_id=? AND part=?", "iit",
-	    role_id, user_id, part(as));
+	return sql_int(s, &one, "SELECT 1 FROM role_users WHERE role_id=? AND user_id=? AND part=?",
+	    "iit", role_id, user_id, part(as));
 }
 
 int store_user_roles(struct store *s, int64_t user_id, struct access_role **roles)
@@ -106,8 +118,11 @@ int store_user_roles(struct store *s, int64_t user_id, struct access_role **role
 	int r, n = 0;
 
 	*roles = NULL;
-	st = sql(s, ROLE_SQL "JOIN role_users ru ON ru.role_id=r.id WHERE ru.user_id=? AND ru.part='m' AND r.removed IS NULL "
-	    "ORDER BY r.id LIMIT 64", "i", user_id);
+	st = sql(s,
+	    ROLE_SQL "JOIN role_users ru ON ru.role_id=r.id WHERE ru.user_id=? AND ru.part='m' AND "
+		     "r.removed IS NULL "
+		     "ORDER BY r.id LIMIT 64",
+	    "i", user_id);
 	while ((r = sql_next(s, st)) == 1) {
 		struct access_role *more = realloc(*roles, (size_t)(n + 1) * sizeof(**roles));
 

@@ -1,8 +1,8 @@
 /*
  * store_session.c - connections, and the ways inside them. Policy role; see store.h.
  *
- * Rows are kept: they say which recording belongs to whom. Open ones have no end_at; a policy that starts closes what
- * the one before it left open.
+ * Rows are kept: they say which recording belongs to whom. Open ones have no end_at; a policy that
+ * starts closes what the one before it left open.
  */
 #include "store_sql.h"
 
@@ -11,8 +11,11 @@
 
 int store_connection_start(struct store *s, struct connection *c, int64_t now)
 {
-	if (sql_do(s, "INSERT INTO connections (user_id, device_id, peer, session, start_at) VALUES (?,?,?,?,?)", "iitbi",
-	    c->user_id, c->device_id, c->peer, (const void *)c->session, sizeof(c->session), now) < 0)
+	if (sql_do(s,
+		"INSERT INTO connections (user_id, device_id, peer, session, start_at) VALUES "
+		"(?,?,?,?,?)",
+		"iitbi", c->user_id, c->device_id, c->peer, (const void *)c->session,
+		sizeof(c->session), now) < 0)
 		return -1;
 	c->id = sqlite3_last_insert_rowid(s->db);
 	return 0;
@@ -20,12 +23,17 @@ int store_connection_start(struct store *s, struct connection *c, int64_t now)
 
 int store_connection_end(struct store *s, int64_t id, const char *why, int64_t now)
 {
-	return sql_do(s, "UPDATE connections SET end_at=?2, why=?3 WHERE id=?1 AND end_at IS NULL", "iit", id, now, why) < 0 ? -1 : 0;
+	return sql_do(s, "UPDATE connections SET end_at=?2, why=?3 WHERE id=?1 AND end_at IS NULL",
+		   "iit", id, now, why) < 0 ?
+	    -1 :
+	    0;
 }
 
 int store_connection(struct store *s, int64_t id, struct connection *c)
 {
-	sqlite3_stmt *st = sql(s, "SELECT id, user_id, device_id, peer, session FROM connections WHERE id=? AND end_at IS NULL",
+	sqlite3_stmt *st = sql(s,
+	    "SELECT id, user_id, device_id, peer, session FROM connections WHERE id=? AND end_at "
+	    "IS NULL",
 	    "i", id);
 	int r = sql_next(s, st);
 
@@ -47,18 +55,26 @@ static int start_way(struct store *s, struct way_row *w, const char *user, int64
 	int r = store_ticket(s, w->ticket_id, &t);
 
 	if (r != 1)
-		return r < 0 ? -1 : store_fail(s, ENOENT, "there is no grant %lld", (long long)w->ticket_id);
+		return r < 0 ?
+		    -1 :
+		    store_fail(s, ENOENT, "there is no grant %lld", (long long)w->ticket_id);
 	first = t.state == TICKET_APPROVED;
 	if (!ticket_gives_access(t.state) || now >= t.end_at)
-		return store_fail(s, EPERM, "grant %lld is %s", (long long)t.id, ticket_state_name(t.state));
+		return store_fail(s, EPERM, "grant %lld is %s", (long long)t.id,
+		    ticket_state_name(t.state));
 	if (store_ticket_move(s, &t, ACT_USE, NULL, NULL, now) != 1)
 		return -1;
-	if (sql_do(s, "INSERT INTO ways (connection_id, request_id, host_id, login, target, recording, start_at) "
-	    "VALUES (?,?,?,?,?,?,?)", "iiittbi", w->connection_id, w->ticket_id, w->host_id, w->login, w->target,
-	    (const void *)w->recording, sizeof(w->recording), now) < 0)
+	if (sql_do(s,
+		"INSERT INTO ways (connection_id, request_id, host_id, login, target, recording, "
+		"start_at) "
+		"VALUES (?,?,?,?,?,?,?)",
+		"iiittbi", w->connection_id, w->ticket_id, w->host_id, w->login, w->target,
+		(const void *)w->recording, sizeof(w->recording), now) < 0)
 		return -1;
 	w->id = sqlite3_last_insert_rowid(s->db);
-	return first ? event_writef(s, now, EVENT_GRANT_USE, user, NULL, "{s:I}", "request", (json_int_t)t.id) : 0;
+	return first ? event_writef(s, now, EVENT_GRANT_USE, user, NULL, "{s:I}", "request",
+			   (json_int_t)t.id) :
+		       0;
 }
 
 int store_way_start(struct store *s, struct way_row *w, const char *user, int64_t now)
@@ -78,8 +94,13 @@ int store_way_start(struct store *s, struct way_row *w, const char *user, int64_
 
 int store_way_end(struct store *s, const struct way_row *w, const char *why, int64_t now)
 {
-	return sql_do(s, "UPDATE ways SET end_at=?2, why=?3, bytes_in=?4, bytes_out=?5, frames=?6 WHERE id=?1 AND end_at IS NULL",
-	    "iitiii", w->id, now, why, (int64_t)w->bytes_in, (int64_t)w->bytes_out, (int64_t)w->frames) < 0 ? -1 : 0;
+	return sql_do(s,
+		   "UPDATE ways SET end_at=?2, why=?3, bytes_in=?4, bytes_out=?5, frames=?6 WHERE "
+		   "id=?1 AND end_at IS NULL",
+		   "iitiii", w->id, now, why, (int64_t)w->bytes_in, (int64_t)w->bytes_out,
+		   (int64_t)w->frames) < 0 ?
+	    -1 :
+	    0;
 }
 
 int store_sessions_reset(struct store *s, const char *why, int64_t now)
@@ -88,8 +109,10 @@ int store_sessions_reset(struct store *s, const char *why, int64_t now)
 
 	if (store_begin(s) < 0)
 		return -1;
-	if (sql_do(s, "UPDATE ways SET end_at=?1, why=?2 WHERE end_at IS NULL", "it", now, why) < 0 ||
-	    (n = sql_do(s, "UPDATE connections SET end_at=?1, why=?2 WHERE end_at IS NULL", "it", now, why)) < 0) {
+	if (sql_do(s, "UPDATE ways SET end_at=?1, why=?2 WHERE end_at IS NULL", "it", now, why) <
+		0 ||
+	    (n = sql_do(s, "UPDATE connections SET end_at=?1, why=?2 WHERE end_at IS NULL", "it",
+		 now, why)) < 0) {
 		store_rollback(s);
 		return -1;
 	}

@@ -1,8 +1,9 @@
 /*
  * store_sql.h - inside the store: one way to prepare, bind and step. Private to store*.c.
  *
- * A statement is its text: sql() prepares a literal once for each connection and keeps it under the literal's address, so
- * the SQL stands where it is used, and a request never prepares anything after the first time.
+ * A statement is its text: sql() prepares a literal once for each connection and keeps it under the
+ * literal's address, so the SQL stands where it is used, and a request never prepares anything
+ * after the first time.
  */
 #ifndef BASTION_STORE_SQL_H
 #define BASTION_STORE_SQL_H
@@ -16,7 +17,8 @@
 struct store {
 	sqlite3 *db;
 	int depth;	/* of nested transactions */
-	bool spoiled;	/* a statement failed in this transaction: whoever overlooked it must not commit */
+	bool spoiled; /* a statement failed in this transaction: whoever overlooked it must not
+			 commit */
 	bool misfit;	/* a value of the current row did not fit: the row must not be believed */
 	size_t cached;
 	struct { const char *text; sqlite3_stmt *st; } cache[SQL_CACHE];
@@ -24,22 +26,24 @@ struct store {
 };
 
 /*
- * The statement for this literal, reset, with its values bound by fmt: i int64_t, t const char * (NULL: NULL), b const
- * void * and size_t. NULL with s->err; sql_next and sql_done take NULL.
+ * The statement for this literal, reset, with its values bound by fmt: i int64_t, t const char *
+ * (NULL: NULL), b const void * and size_t. NULL with s->err; sql_next and sql_done take NULL.
  */
 sqlite3_stmt *sql(struct store *s, const char *text, const char *fmt, ...);
-/* 1: a row; 0: no more; -1: failed, with s->err and errno. After 0 and -1 the statement is reset. */
+/* 1: a row; 0: no more; -1: failed, with s->err and errno. After 0 and -1 it is reset. */
 int sql_next(struct store *s, sqlite3_stmt *st);
 /* Resets, and forgets what was bound. Owed after the last sql_next that returned 1. */
 void sql_done(sqlite3_stmt *st);
-/* After the columns of the one row that is wanted: sql_done, and 1, or -1 if a value did not fit. */
+/* After the columns of the one row that is wanted: sql_done; 1, or -1: a value did not fit. */
 int sql_loaded(struct store *s, sqlite3_stmt *st);
-/* Runs a statement without rows: the number of changed rows, or -1 (errno EEXIST: a unique value is taken). */
+/* Runs a statement without rows: the number of changed rows, or -1 (errno EEXIST: a unique value is
+ * taken). */
 int sql_do(struct store *s, const char *text, const char *fmt, ...);
 /* The one integer that a statement yields: 1, 0 no row or NULL, -1. */
 int sql_int(struct store *s, int64_t *out, const char *text, const char *fmt, ...);
 
-/* Column `col` as terminated text; NULL is "". What does not fit is a fault of the database: "", and s->misfit. */
+/* Column `col` as terminated text; NULL is "". What does not fit is a fault of the database: "",
+ * and s->misfit. */
 void sql_text(struct store *s, sqlite3_stmt *st, int col, char *out, size_t size);
 /* Column of exactly len bytes; zeroes if it is not. */
 void sql_blob(sqlite3_stmt *st, int col, uint8_t *out, size_t len);
@@ -47,7 +51,8 @@ void sql_blob(sqlite3_stmt *st, int col, uint8_t *out, size_t len);
 int64_t sql_time(sqlite3_stmt *st, int col);
 
 /* Sets s->err from a format; errno = code. Always -1. */
-int store_fail(struct store *s, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+int store_fail(struct store *s, int code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* store_schema.c: the scripts that lead from version i to i + 1; NULL ends each. */
 extern const char *const *const store_migrations[STORE_VERSION];

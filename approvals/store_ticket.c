@@ -1,17 +1,23 @@
 /*
- * store_ticket.c - requests, verdicts and grants. Policy role; see store.h, and access.h for the states.
+ * store_ticket.c - requests, verdicts and grants. Policy role; see store.h, and access.h for the
+ * states.
  *
- * A ticket's state is in requests.state and nowhere else; its grant is the row of the same number in grants. Every row
- * that comes out passes access_broken(): what breaks an invariant is a failure, not a ticket.
+ * A ticket's state is in requests.state and nowhere else; its grant is the row of the same number
+ * in grants. Every row that comes out passes access_broken(): what breaks an invariant is a
+ * failure, not a ticket.
  */
 #include "store_sql.h"
 
 #include <errno.h>
 #include <string.h>
 
-#define TICKET_SQL "SELECT r.id, r.state, r.user_id, r.by_id, r.host_id, r.role_id, r.login, r.caps, r.duration, r.needed, " \
-	"(SELECT count(*) FROM verdicts v WHERE v.request_id=r.id AND v.yes=1), r.reason, r.ref, r.asked_at, r.lapse_at, " \
-	"g.start_at, g.end_at, r.why, r.closer, o.hours, o.networks FROM requests r JOIN roles o ON o.id=r.role_id " \
+#define TICKET_SQL                                                                                 \
+	"SELECT r.id, r.state, r.user_id, r.by_id, r.host_id, r.role_id, r.login, r.caps, "        \
+	"r.duration, r.needed, "                                                                   \
+	"(SELECT count(*) FROM verdicts v WHERE v.request_id=r.id AND v.yes=1), r.reason, r.ref, " \
+	"r.asked_at, r.lapse_at, "                                                                 \
+	"g.start_at, g.end_at, r.why, r.closer, o.hours, o.networks FROM requests r JOIN roles o " \
+	"ON o.id=r.role_id "                                                                       \
 	"LEFT JOIN grants g ON g.id=r.id "
 
 static int load_ticket(struct store *s, sqlite3_stmt *st, struct ticket *t)
@@ -65,11 +71,15 @@ int store_ticket(struct store *s, int64_t id, struct ticket *t)
 	return one_ticket(s, sql(s, TICKET_SQL "WHERE r.id=?", "i", id), t);
 }
 
-int store_tickets(struct store *s, int64_t user_id, int64_t host_id, const char *login, struct ticket *t, int max)
+int store_tickets(struct store *s, int64_t user_id, int64_t host_id, const char *login,
+    struct ticket *t, int max)
 {
-	sqlite3_stmt *st = sql(s, TICKET_SQL "WHERE r.user_id=? AND r.host_id=? AND r.login=? "
-	    "ORDER BY r.state IN ('approved', 'active') DESC, ifnull(g.end_at, 0) * (r.state IN ('approved', 'active')) DESC, "
-	    "r.id DESC LIMIT ?", "iiti", user_id, host_id, login, (int64_t)max);
+	sqlite3_stmt *st = sql(s,
+	    TICKET_SQL "WHERE r.user_id=? AND r.host_id=? AND r.login=? "
+		       "ORDER BY r.state IN ('approved', 'active') DESC, ifnull(g.end_at, 0) * "
+		       "(r.state IN ('approved', 'active')) DESC, "
+		       "r.id DESC LIMIT ?",
+	    "iiti", user_id, host_id, login, (int64_t)max);
 	int r, n = 0;
 
 	while ((r = sql_next(s, st)) == 1 && n < max)
@@ -83,15 +93,22 @@ int store_ticket_add(struct store *s, struct ticket *t)
 {
 	int64_t n = 0;
 
-	if (sql_int(s, &n, "SELECT count(*) FROM requests WHERE state='pending' AND ?1 IN (user_id, by_id)", "i",
-	    t->by_id != 0 ? t->by_id : t->user_id) < 0)
+	if (sql_int(s, &n,
+		"SELECT count(*) FROM requests WHERE state='pending' AND ?1 IN (user_id, by_id)",
+		"i", t->by_id != 0 ? t->by_id : t->user_id) < 0)
 		return -1;
 	if (n >= STORE_PENDING_MAX)
-		return store_fail(s, ENOSPC, "%d requests are open already: wait for them, or cancel one", STORE_PENDING_MAX);
-	if (sql_do(s, "INSERT INTO requests (state, user_id, by_id, host_id, role_id, login, caps, duration, needed, reason, ref, "
-	    "asked_at, lapse_at) VALUES ('pending', ?, nullif(?,0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "iiiitiiittii", t->user_id,
-	    t->by_id, t->host_id, t->role_id, t->login, (int64_t)t->caps, (int64_t)t->duration, (int64_t)t->needed, t->reason,
-	    t->ref, t->asked_at, t->lapse_at) < 0)
+		return store_fail(s, ENOSPC,
+		    "%d requests are open already: wait for them, or cancel one",
+		    STORE_PENDING_MAX);
+	if (sql_do(s,
+		"INSERT INTO requests (state, user_id, by_id, host_id, role_id, login, caps, "
+		"duration, needed, reason, ref, "
+		"asked_at, lapse_at) VALUES ('pending', ?, nullif(?,0), ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+		"?)",
+		"iiiitiiittii", t->user_id, t->by_id, t->host_id, t->role_id, t->login,
+		(int64_t)t->caps, (int64_t)t->duration, (int64_t)t->needed, t->reason, t->ref,
+		t->asked_at, t->lapse_at) < 0)
 		return -1;
 	t->id = sqlite3_last_insert_rowid(s->db);
 	return store_ticket(s, t->id, t) == 1 ? 0 : -1;
@@ -101,34 +118,40 @@ int store_ticket_own(struct store *s, const struct ticket *t, const char *person
 {
 	int64_t one;
 
-	return sql_int(s, &one, "SELECT 1 FROM users WHERE id IN (?1, ?2) AND person=?3 LIMIT 1", "iit",
-	    t->user_id, t->by_id, person);
+	return sql_int(s, &one, "SELECT 1 FROM users WHERE id IN (?1, ?2) AND person=?3 LIMIT 1",
+	    "iit", t->user_id, t->by_id, person);
 }
 
-int store_verdict(struct store *s, struct ticket *t, const struct user *by, bool yes, const char *reason, int64_t now)
+int store_verdict(struct store *s, struct ticket *t, const struct user *by, bool yes,
+    const char *reason, int64_t now)
 {
-	int n = sql_do(s, "INSERT INTO verdicts (request_id, person, user_id, yes, reason, at) VALUES (?,?,?,?,?,?) "
-	    "ON CONFLICT (request_id, person) DO NOTHING", "itiiti", t->id, by->person, by->id, (int64_t)yes,
-	    reason != NULL ? reason : "", now);
+	int n = sql_do(s,
+	    "INSERT INTO verdicts (request_id, person, user_id, yes, reason, at) VALUES "
+	    "(?,?,?,?,?,?) "
+	    "ON CONFLICT (request_id, person) DO NOTHING",
+	    "itiiti", t->id, by->person, by->id, (int64_t)yes, reason != NULL ? reason : "", now);
 
-	/* not read back here: with its last approval the request is at odds with I4 until store_ticket_move() */
+	/* not read back here: with its last approval the request is at odds with I4 until
+	 * store_ticket_move() */
 	if (n > 0 && yes)
 		t->given++;
 	return n;
 }
 
 /* The state's change and what belongs to it: the grant that begins, or the grant that is over. */
-static int write_move(struct store *s, const struct ticket *t, enum ticket_state to, const char *by, const char *why, int64_t now)
+static int write_move(struct store *s, const struct ticket *t, enum ticket_state to, const char *by,
+    const char *why, int64_t now)
 {
-	int n = sql_do(s, "UPDATE requests SET state=?3, closer=iif(?4='', closer, ?4), why=iif(?5='', why, ?5), "
-	    "closed_at=iif(?3 IN ('approved', 'active'), NULL, ?6) WHERE id=?1 AND state=?2", "itttti", t->id,
-	    ticket_state_name(t->state), ticket_state_name(to), by, why, now);
+	int n = sql_do(s,
+	    "UPDATE requests SET state=?3, closer=iif(?4='', closer, ?4), why=iif(?5='', why, ?5), "
+	    "closed_at=iif(?3 IN ('approved', 'active'), NULL, ?6) WHERE id=?1 AND state=?2",
+	    "itttti", t->id, ticket_state_name(t->state), ticket_state_name(to), by, why, now);
 
 	if (n != 1)
 		return n;
 	if (to == TICKET_APPROVED)
-		return sql_do(s, "INSERT INTO grants (id, start_at, end_at) VALUES (?,?,?)", "iii", t->id, now,
-		    now + (int64_t)t->duration);
+		return sql_do(s, "INSERT INTO grants (id, start_at, end_at) VALUES (?,?,?)", "iii",
+		    t->id, now, now + (int64_t)t->duration);
 	if (to == TICKET_ACTIVE)
 		return sql_do(s, "UPDATE grants SET used_at=?2 WHERE id=?1", "ii", t->id, now);
 	if (ticket_gives_access(t->state))
@@ -136,13 +159,15 @@ static int write_move(struct store *s, const struct ticket *t, enum ticket_state
 	return 1;
 }
 
-int store_ticket_move(struct store *s, struct ticket *t, enum ticket_act act, const char *by, const char *why, int64_t now)
+int store_ticket_move(struct store *s, struct ticket *t, enum ticket_act act, const char *by,
+    const char *why, int64_t now)
 {
 	enum ticket_state to = ticket_next(t->state, act);
 	int n;
 
 	if (to == TICKET_STATES)
-		return store_fail(s, EPERM, "request %lld is %s", (long long)t->id, ticket_state_name(t->state));
+		return store_fail(s, EPERM, "request %lld is %s", (long long)t->id,
+		    ticket_state_name(t->state));
 	if (to == t->state)
 		return 1;
 	if (store_begin(s) < 0)
@@ -157,8 +182,12 @@ int store_ticket_move(struct store *s, struct ticket *t, enum ticket_act act, co
 
 int store_ticket_due(struct store *s, int64_t now, struct ticket *t, int64_t *deadline)
 {
-	int r = sql_int(s, deadline, "SELECT min(coalesce(g.end_at, r.lapse_at)) FROM requests r LEFT JOIN grants g ON g.id=r.id "
-	    "WHERE r.state IN ('pending', 'approved', 'active') AND coalesce(g.end_at, r.lapse_at)>?", "i", now);
+	int r = sql_int(s, deadline,
+	    "SELECT min(coalesce(g.end_at, r.lapse_at)) FROM requests r LEFT JOIN grants g ON "
+	    "g.id=r.id "
+	    "WHERE r.state IN ('pending', 'approved', 'active') AND coalesce(g.end_at, "
+	    "r.lapse_at)>?",
+	    "i", now);
 
 	if (r < 0)
 		return -1;
@@ -168,9 +197,14 @@ int store_ticket_due(struct store *s, int64_t now, struct ticket *t, int64_t *de
 	    "AND coalesce(g.end_at, r.lapse_at)<=? ORDER BY r.id LIMIT 1", "i", now), t);
 }
 
-int store_ticket_open(struct store *s, int64_t user_id, int64_t role_id, int64_t host_id, int64_t after, struct ticket *t)
+int store_ticket_open(struct store *s, int64_t user_id, int64_t role_id, int64_t host_id,
+    int64_t after, struct ticket *t)
 {
-	return one_ticket(s, sql(s, TICKET_SQL "WHERE r.state IN ('pending', 'approved', 'active') AND r.id>?4 "
-	    "AND ?1 IN (0, r.user_id) AND ?2 IN (0, r.role_id) AND ?3 IN (0, r.host_id) ORDER BY r.id LIMIT 1", "iiii",
-	    user_id, role_id, host_id, after), t);
+	return one_ticket(s,
+	    sql(s,
+		TICKET_SQL "WHERE r.state IN ('pending', 'approved', 'active') AND r.id>?4 "
+			   "AND ?1 IN (0, r.user_id) AND ?2 IN (0, r.role_id) AND ?3 IN (0, "
+			   "r.host_id) ORDER BY r.id LIMIT 1",
+		"iiii", user_id, role_id, host_id, after),
+	    t);
 }
