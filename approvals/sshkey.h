@@ -1,8 +1,9 @@
 /*
  * sshkey.h - SSH's shapes of OpenSSL's keys: public key blobs and signatures. Pure.
  *
- * Role keys, `bastiond -I` and `bastionctl key add`. Types: ssh-ed25519 (RFC 8709), ecdsa-sha2-nistp256, -384, -521 (RFC 5656), ssh-rsa of at least
- * 2048 bits (RFC 4253), which signs as rsa-sha2-256 or rsa-sha2-512 (RFC 8332) and never with SHA-1.
+ * Role keys, `bastiond -I` and `bastionctl key add`. Types: ssh-ed25519 (RFC 8709), ecdsa-sha2-nistp256, -384, -521
+ * (RFC 5656), ssh-rsa of at least 2048 bits (RFC 4253), which signs as rsa-sha2-256 or rsa-sha2-512 (RFC 8332) and
+ * never with SHA-1.
  */
 #ifndef BASTION_SSHKEY_H
 #define BASTION_SSHKEY_H
