@@ -4,6 +4,7 @@
 #ifndef BASTION_CTL_H
 #define BASTION_CTL_H
 
+#include <jansson.h>
 #include <stdbool.h>
 
 #include "buf.h"
@@ -38,7 +39,9 @@ int ctl_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* `user totp enrol`, after its reply came: QR code, two codes, confirmation. Returns the exit status. */
 int ctl_enrol(struct ctl *c, const struct words_call *call, const struct buf *reply);
-/* AT_CTL words. `argv0`: how bastionctl was called, to find bastiond beside it. */
+/* AT_CTL words. Returns the exit status; init does not return if it works. */
 int ctl_local(struct ctl *c, const struct words_call *call);
+/* `key add`, with the arguments of its request. */
+int ctl_key_add(struct ctl *c, const json_t *args);
 
 #endif

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "ctl.h"
-#include "sshkey.h"
 
 /* bastiond beside this program, in sbin beside its bin, or on the path. Does not return if it works. */
 static int do_init(const struct ctl *c)

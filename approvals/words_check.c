@@ -106,7 +106,7 @@ static const char *advice(const struct words_arg *arg)
 		[ARG_HOST] = "a host is named as it was registered, never by its address: letters, digits, . - _, at most 64",
 		[ARG_PATTERN] = "a host's name, in which * may stand for any characters: web*",
 		[ARG_LABEL] = "a label is key=value in a-z 0-9 _ . -, for example tier=db",
-		[ARG_CAP] = "a capability is one of: " WORDS_CAPS,
+		[ARG_CAP] = ("a capability is one of: " WORDS_CAPS),
 		[ARG_DURATION] = "a duration is a number with s, m, h or d: 30m, 2h, 1h30m, 7d",
 		[ARG_TIME] = "a time is UTC, as 2027-01-31 or 2027-01-31T18:00Z",
 		[ARG_HOURS] = "hours are days and times in UTC: \"mon-fri 08:00-18:00\"",
