@@ -76,6 +76,18 @@ torture: all
 	@LAB_BIN=$(abspath $(B)) tests/crash/run $(or $(N),1000)
 endif
 
+# programs that make load or measure: tests/bench/X.c
+BENCHES = $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/*.c))
+$(B)/bench/%: tests/bench/%.c $(B)/libbastiond.a $(LIBS)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDHARDEN) -o $@ $< $(B)/libbastiond.a $(LIBS) $(LIBS) \
+	    $(shell pkg-config --libs $(PKGS_bastiond)) -lpam -lutil
+benches: $(BENCHES)
+
+# kill -9, power cut and full disk between recorder and collector
+torture-ship: all benches
+	@LAB_BIN=$(abspath $(B)) tests/crash/ship $(or $(N),100)
+
 # PAM looks for modules in one folder only; elsewhere the PAM file must name the path
 PAMDIR ?= /lib/$(shell $(CC) -print-multiarch)/security
 UNITDIR ?= $(PREFIX)/lib/systemd/system
@@ -96,4 +108,4 @@ install: all
 	$(INSTALL) -m 644 -t $(D)$(PREFIX)/share/bash-completion/completions etc/completion/bastionctl
 	$(INSTALL) -m 644 -t $(D)$(PREFIX)/share/zsh/site-functions etc/completion/_bastionctl
 
-.PHONY: deps check check-asan check-system lint $(LINTS) clang-tidy demo demo-down bench fuzzers corpus fuzz torture install
+.PHONY: deps check check-asan check-system lint $(LINTS) clang-tidy demo demo-down bench fuzzers corpus fuzz benches torture torture-ship install
