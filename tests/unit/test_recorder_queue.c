@@ -1,0 +1,356 @@
+/*
+ * test_recorder_queue.c - a recording in the recorder's memory: what is made of the session's frames, the quorum for every number of
+ * collectors, resume after every kind of break, what is kept and what is freed.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "crypto.h"
+#include "role_recorder.h"
+
+struct fixture {
+	struct recorder rc;
+	struct recording *r;
+	struct buf part;
+};
+
+static const uint8_t id[BREC_ID_LEN] = { 0xab, 0xcd, 1 };
+
+static void init(struct fixture *f, unsigned ships, unsigned quorum)
+{
+	const uint8_t seed[KEY_LEN] = { 4 }, commit[32] = { 1 }, stanza[BREC_STANZA_LEN] = { 2 };
+
+	memset(f, 0, sizeof(*f));
+	TAILQ_INIT(&f->rc.all);
+	f->rc.nships = ships;
+	f->rc.quorum = quorum;
+	f->rc.signer = sign_key_from_seed(seed);
+	sign_key_public(f->rc.signer, f->rc.signer_pub);
+	for (unsigned i = 0; i < ships; i++)
+		f->rc.ships[i].state = SHIP_UP;
+	buf_init(&f->part, BREC_PART_MAX);
+	buf_put_u8(&f->part, 1);
+	buf_put_u8(&f->part, 0);
+	buf_put(&f->part, commit, sizeof(commit));
+	buf_put_u32(&f->part, 1);
+	buf_put(&f->part, stanza, sizeof(stanza));
+	f->r = queue_open(&f->rc, id, f->part.data, f->part.len);
+	assert_non_null(f->r);
+}
+
+static void finish(struct fixture *f)
+{
+	struct recording *r;
+
+	while ((r = TAILQ_FIRST(&f->rc.all)) != NULL)
+		queue_destroy(&f->rc, r);
+	assert_int_equal(f->rc.waiting, 0);
+	assert_int_equal(f->rc.kept, 0);
+	assert_int_equal(f->rc.count, 0);
+	sign_key_destroy(f->rc.signer);
+	buf_finish(&f->part);
+}
+
+static int frame(struct fixture *f, uint64_t seq, uint32_t epoch)
+{
+	uint8_t data[BREC_FRAME_HEAD + 32 + 4];
+
+	brec_frame_head(data, BREC_DATA, BREC_OUTPUT, epoch, seq, 32);
+	memset(data + BREC_FRAME_HEAD, (int)(seq & 0xff), 32);
+	brec_frame_end(data, sizeof(data));
+	return queue_frame(&f->rc, f->r, data, sizeof(data));
+}
+
+static void frames(struct fixture *f, uint64_t from, uint64_t to)
+{
+	for (uint64_t n = from; n <= to; n++)
+		assert_int_equal(frame(f, n, f->r->segment), 0);
+}
+
+static const struct entry *entry(const struct fixture *f, uint64_t seq)
+{
+	const struct entry *e;
+
+	STAILQ_FOREACH(e, &f->r->entries, link)
+		if (e->seq == seq)
+			return e;
+	return NULL;
+}
+
+static int ack(struct fixture *f, unsigned i, uint64_t seq)
+{
+	const struct entry *e = entry(f, seq);
+
+	assert_non_null(e);
+	return queue_ack(&f->rc, f->r, i, seq, e->h);
+}
+
+/* As ship_push does when there is room. */
+static void sent(struct fixture *f, unsigned i)
+{
+	f->r->copies[i].next = NULL;
+}
+
+static void entries_are_what_the_format_says(void **state)
+{
+	uint8_t h[BREC_HASH_LEN];
+	struct brec_header header;
+	struct brec_frame fr;
+	struct brec_mark mark;
+	struct fixture f;
+	const struct entry *e;
+	struct wire_msg m;
+
+	(void)state;
+	init(&f, 1, 1);
+	frames(&f, 1, 3);
+	assert_int_equal(queue_mark(&f.rc, f.r, 4), 0);
+	assert_int_equal(queue_seal(&f.rc, f.r, 5, f.part.data, f.part.len), 0);
+	frames(&f, 6, 7);
+	assert_int_equal(queue_close(&f.rc, f.r, 8, BREC_END_KILLED, "why"), 0);
+	STAILQ_FOREACH(e, &f.r->entries, link) {
+		assert_int_equal(wire_decode(&m, e->data, e->len), 0);
+		assert_true(m.entry.seq == e->seq);
+		assert_memory_equal(m.entry.id, id, sizeof(id));
+		if (e->seq == 0)
+			assert_int_equal(brec_chain_start(h, m.entry.header, m.entry.header_len), 0);
+		else
+			assert_int_equal(brec_chain_add(h, m.entry.frame, m.entry.frame_len), 0);
+		assert_memory_equal(m.entry.h, h, sizeof(h));
+		assert_memory_equal(e->h, h, sizeof(h));
+		if (m.entry.header != NULL) {
+			assert_int_equal(brec_header_decode(m.entry.header, m.entry.header_len, &header), BREC_OK);
+			assert_true(brec_header_verify(m.entry.header, &header, f.rc.signer_pub));
+			assert_int_equal(header.segment, e->seq == 0 ? 0 : 1);
+			assert_true(header.first_seq == e->seq + 1);
+		}
+		if (e->seq == 4 || e->seq == 5 || e->seq == 8) {
+			assert_int_equal(brec_frame_decode(m.entry.frame, m.entry.frame_len, &fr), BREC_OK);
+			assert_int_equal(brec_mark_decode(&fr, &mark), 0);
+			assert_true(brec_mark_verify(id, &mark, f.rc.signer_pub));
+		}
+		if (m.type == WIRE_SEAL) {
+			assert_memory_equal(header.prev, h, sizeof(h));
+			assert_int_equal(brec_chain_start(h, m.entry.header, m.entry.header_len), 0);
+		}
+	}
+	assert_int_equal(mark.end, BREC_END_KILLED);
+	assert_string_equal(mark.reason, "why");
+	finish(&f);
+}
+
+static void a_session_that_breaks_the_rules(void **state)
+{
+	uint8_t data[BREC_FRAME_HEAD + 32 + 4];
+	struct fixture f;
+
+	(void)state;
+	init(&f, 1, 1);
+	frames(&f, 1, 2);
+	assert_int_equal(frame(&f, 2, 0), -1);
+	assert_int_equal(frame(&f, 4, 0), -1);
+	assert_int_equal(frame(&f, 3, 1), -1);
+	assert_int_equal(queue_mark(&f.rc, f.r, 4), -1);
+	assert_int_equal(queue_seal(&f.rc, f.r, 2, f.part.data, f.part.len), -1);
+	assert_int_equal(queue_close(&f.rc, f.r, 9, BREC_END_NORMAL, ""), -1);
+	/* a frame that only the recorder makes; a broken crc; a byte too few */
+	brec_frame_head(data, BREC_CHECKPOINT, 0, 0, 3, 32);
+	brec_frame_end(data, sizeof(data));
+	assert_int_equal(queue_frame(&f.rc, f.r, data, sizeof(data)), -1);
+	brec_frame_head(data, BREC_DATA, BREC_OUTPUT, 0, 3, 32);
+	brec_frame_end(data, sizeof(data));
+	data[30] ^= 1;
+	assert_int_equal(queue_frame(&f.rc, f.r, data, sizeof(data)), -1);
+	data[30] ^= 1;
+	assert_int_equal(queue_frame(&f.rc, f.r, data, sizeof(data) - 1), -1);
+	/* none of that harmed it */
+	frames(&f, 3, 3);
+	assert_int_equal(queue_close(&f.rc, f.r, 4, BREC_END_NORMAL, ""), 0);
+	assert_int_equal(frame(&f, 5, 0), -1);
+	assert_int_equal(queue_close(&f.rc, f.r, 5, BREC_END_NORMAL, ""), -1);
+	/* the same id again, and parts that are none */
+	assert_null(queue_open(&f.rc, id, f.part.data, f.part.len));
+	assert_null(queue_open(&f.rc, (const uint8_t *)"0123456789abcdef", f.part.data, f.part.len - 1));
+	finish(&f);
+}
+
+/* For each number of collectors and each quorum: committed is what so many of them have, whoever they are. */
+static void the_quorum_decides(void **state)
+{
+	(void)state;
+	for (unsigned n = 1; n <= 4; n++)
+		for (unsigned q = 1; q <= n; q++) {
+			struct fixture f;
+
+			init(&f, n, q);
+			frames(&f, 1, 9);
+			for (unsigned i = 0; i < n; i++) {
+				uint64_t before = f.r->committed;
+
+				sent(&f, i);
+				assert_int_equal(ack(&f, i, 9 - i), 0);
+				/* with i + 1 answers the (i + 1)-th best is the last one's */
+				assert_true(f.r->committed == (i + 1 < q ? 0 : i + 1 == q ? 10 - i : before));
+			}
+			assert_int_equal(f.rc.waiting, f.r->waiting);
+			finish(&f);
+		}
+}
+
+static void acknowledgements_that_cannot_be(void **state)
+{
+	uint8_t other[BREC_HASH_LEN] = { 0 };
+	struct fixture f;
+
+	(void)state;
+	init(&f, 1, 1);
+	frames(&f, 1, 5);
+	/* nothing was sent yet but up to 2 */
+	f.r->copies[0].next = (struct entry *)(uintptr_t)entry(&f, 3);
+	assert_int_equal(ack(&f, 0, 3), -1);
+	assert_int_equal(queue_ack(&f.rc, f.r, 0, 2, other), -1);
+	assert_int_equal(queue_ack(&f.rc, f.r, 0, 77, other), -1);
+	assert_int_equal(ack(&f, 0, 2), 0);
+	/* the same again is a repeat; less, or another value, is not */
+	assert_int_equal(ack(&f, 0, 2), 0);
+	assert_int_equal(queue_ack(&f.rc, f.r, 0, 2, other), -1);
+	assert_int_equal(ack(&f, 0, 1), -1);
+	finish(&f);
+}
+
+static void memory_is_freed_when_all_have_it(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	init(&f, 2, 1);
+	frames(&f, 1, 5);
+	sent(&f, 0);
+	sent(&f, 1);
+	assert_int_equal(ack(&f, 0, 5), 0);
+	assert_int_equal(f.r->waiting, 0);
+	assert_false(queue_release(&f.rc, f.r));
+	/* the other one may still need them */
+	assert_non_null(entry(&f, 0));
+	assert_int_equal(ack(&f, 1, 3), 0);
+	assert_false(queue_release(&f.rc, f.r));
+	assert_null(entry(&f, 3));
+	assert_non_null(entry(&f, 4));
+	assert_int_equal(queue_close(&f.rc, f.r, 6, BREC_END_NORMAL, ""), 0);
+	sent(&f, 0);
+	sent(&f, 1);
+	assert_int_equal(ack(&f, 0, 6), 0);
+	assert_true(f.r->done);
+	assert_false(queue_release(&f.rc, f.r));
+	assert_int_equal(ack(&f, 1, 6), 0);
+	assert_true(queue_release(&f.rc, f.r));
+	finish(&f);
+}
+
+/* A collector that stays away costs no more than REC_KEEP_BYTES; then it is given up for this recording, and the other goes on. */
+static void who_is_far_behind_is_given_up(void **state)
+{
+	static uint8_t data[BREC_FRAME_MAX];
+	struct fixture f;
+
+	(void)state;
+	init(&f, 2, 1);
+	f.r->copies[1].synced = false;
+	for (uint64_t n = 1; n < 100; n++) {
+		const size_t len = BREC_FRAME_HEAD + 32000 + 4;
+
+		brec_frame_head(data, BREC_DATA, BREC_OUTPUT, 0, n, 32000);
+		brec_frame_end(data, len);
+		assert_int_equal(queue_frame(&f.rc, f.r, data, len), 0);
+		sent(&f, 0);
+		assert_int_equal(ack(&f, 0, n), 0);
+		queue_release(&f.rc, f.r);
+		assert_true(f.r->bytes <= REC_KEEP_BYTES + len + 100);
+	}
+	assert_true(f.r->copies[1].lost);
+	assert_false(f.r->copies[0].lost);
+	finish(&f);
+}
+
+/* Where the collector stands after a break decides where sending goes on; what cannot be is refused. */
+static void resume_goes_on_where_it_stands(void **state)
+{
+	const uint8_t zero[BREC_HASH_LEN] = { 0 };
+	struct fixture f;
+	uint8_t h[BREC_HASH_LEN];
+
+	(void)state;
+	for (uint64_t at = 2; at <= 6; at++) {
+		init(&f, 1, 1);
+		frames(&f, 1, 6);
+		sent(&f, 0);
+		assert_int_equal(ack(&f, 0, 2), 0);
+		queue_release(&f.rc, f.r);
+		memcpy(h, at == 2 ? f.r->copies[0].h : entry(&f, at)->h, sizeof(h));
+		/* it lost what it had, it has more than there is, it has something else */
+		assert_int_equal(queue_resume(&f.rc, f.r, 0, false, 0, zero), -1);
+		assert_int_equal(queue_resume(&f.rc, f.r, 0, true, 1, zero), -1);
+		assert_int_equal(queue_resume(&f.rc, f.r, 0, true, 7, zero), -1);
+		assert_int_equal(queue_resume(&f.rc, f.r, 0, true, at, zero), -1);
+		assert_int_equal(queue_resume(&f.rc, f.r, 0, true, at, h), 0);
+		assert_true(f.r->committed == at + 1);
+		if (at == 6)
+			assert_null(f.r->copies[0].next);
+		else
+			assert_true(f.r->copies[0].next->seq == at + 1);
+		/* and new frames follow */
+		frames(&f, 7, 7);
+		assert_true(f.r->copies[0].next->seq == (at == 6 ? 7 : at + 1));
+		finish(&f);
+	}
+}
+
+static void resume_from_nothing(void **state)
+{
+	const uint8_t zero[BREC_HASH_LEN] = { 0 };
+	struct fixture f;
+
+	(void)state;
+	init(&f, 2, 1);
+	f.r->copies[1].synced = false;
+	f.r->copies[1].next = NULL;
+	frames(&f, 1, 3);
+	assert_null(f.r->copies[1].next);
+	assert_int_equal(queue_resume(&f.rc, f.r, 1, false, 0, zero), 0);
+	assert_true(f.r->copies[1].next->seq == 0);
+	finish(&f);
+}
+
+static void losing_copies_ends_at_the_quorum(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	init(&f, 3, 2);
+	frames(&f, 1, 2);
+	assert_true(queue_lose(&f.rc, f.r, 0));
+	assert_false(queue_lose(&f.rc, f.r, 2));
+	queue_drop(&f.rc, f.r);
+	assert_true(f.r->refused);
+	assert_int_equal(f.rc.waiting, 0);
+	finish(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(entries_are_what_the_format_says), cmocka_unit_test(a_session_that_breaks_the_rules),
+		cmocka_unit_test(the_quorum_decides), cmocka_unit_test(acknowledgements_that_cannot_be),
+		cmocka_unit_test(memory_is_freed_when_all_have_it), cmocka_unit_test(who_is_far_behind_is_given_up),
+		cmocka_unit_test(resume_goes_on_where_it_stands), cmocka_unit_test(resume_from_nothing),
+		cmocka_unit_test(losing_copies_ends_at_the_quorum),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
