@@ -186,9 +186,8 @@ int store_sessions_reset(struct store *s, const char *why, int64_t now);
 
 /* --- lists for people (store_list.c) --- */
 
-#define STORE_LIST(L)                                                                \
-	L(USERS) L(DEVICES) L(ROLES) L(HOSTS) L(REQUESTS) L(GRANTS) L(SESSIONS)      \
-	L(EVENTS) L(VERDICTS)
+#define STORE_LIST(L) \
+	L(USERS) L(DEVICES) L(ROLES) L(HOSTS) L(REQUESTS) L(GRANTS) L(SESSIONS) L(EVENTS)
 
 enum store_list {
 #define L(name) LIST_##name,

@@ -1,111 +1,109 @@
 /*
- * store_list.c - lists for people: rows as JSON, with the keys of doc/PROTOCOL.control section 5. Policy role.
+ * store_list.c - lists for people: rows as JSON, with the keys of doc/PROTOCOL.control section 5.
+ * Policy role.
  *
- * A column's name is its key; a mark at its end makes the value more than a number or a text: [] words with spaces
- * between → array; {} lines → array; ? 0 or 1 → false or true. NULL, "" and empty arrays' keys are left out, but for [].
+ * A column's name is its key; a mark at its end makes the value more than a number or a text: []
+ * words with spaces between → array; {} lines → array; ? 0 or 1 → false or true. Of NULL and ""
+ * the key is left out, but for [].
  */
 #include "store_sql.h"
 
 #include <errno.h>
 #include <string.h>
 
-#define CAPS(col) "rtrim(iif(" col "&1, 'shell ', '') || iif(" col "&2, 'exec ', '') || " \
-	"iif(" col "&4, 'sftp ', '') " \
-	"|| iif(" col "&8, 'scp ', '')) AS \"caps[]\""
+#define CAPS(col)                                                                          \
+	"rtrim(iif(" col "&1, 'shell ', '') || iif(" col "&2, 'exec ', '')"                \
+	" || iif(" col "&4, 'sftp ', '') || iif(" col "&8, 'scp ', '')) AS \"caps[]\""
 
-/* Newest rows up to the limit, or those after a number; in the order of their numbers either way. */
-#define PAGED(body) { "SELECT * FROM (" body " ORDER BY id DESC LIMIT :limit) ORDER BY " \
-	"id", body " ORDER BY id LIMIT :limit" }
+/* The newest rows, or those after a number; in the order of their numbers either way. */
+#define PAGED(body)                                                                        \
+	{ "SELECT * FROM (" body " ORDER BY id DESC LIMIT :limit) ORDER BY id",            \
+	  body " ORDER BY id LIMIT :limit" }
 /* From the start. */
 #define WHOLE(body) { body " ORDER BY id LIMIT :limit", body " ORDER BY id LIMIT :limit" }
 
-#define TICKETS "SELECT r.id AS id, r.state AS state, u.name AS user, r.login AS login, " \
-	"h.name AS host, o.name AS role, " \
-	"r.duration AS \"for\", r.asked_at AS asked, nullif(ifnull(b.name, 'root'), u.name) " \
-	"AS by, g.start_at AS start, " \
-	"g.end_at AS until, iif(r.state IN ('approved', 'active') AND g.end_at>:now, " \
-	"g.end_at-:now, NULL) AS left, r.needed AS needed, " \
-	"(SELECT count(*) FROM verdicts v WHERE v.request_id=r.id AND v.yes=1) || '/' || " \
-	"r.needed AS approvals, " \
-	"(SELECT group_concat(x.name, ' ') FROM verdicts v JOIN users x ON x.id=v.user_id " \
-	"WHERE v.request_id=r.id AND v.yes=1) " \
-	"AS \"approvers[]\", " CAPS("r.caps") ", r.ref AS ticket, r.reason AS reason, " \
-	"r.closer AS closer, r.why AS why " \
-	"FROM requests r JOIN users u ON u.id=r.user_id LEFT JOIN users b ON b.id=r.by_id " \
-	"JOIN hosts h ON h.id=r.host_id " \
-	"JOIN roles o ON o.id=r.role_id LEFT JOIN grants g ON g.id=r.id WHERE r.id>:after " \
-	"AND (:id=0 OR r.id=:id) AND " \
-	"(:user=0 OR :user IN (r.user_id, r.by_id) OR EXISTS " \
-	"(SELECT 1 FROM role_users ru WHERE ru.role_id=r.role_id AND ru.user_id=:user AND "
-	"ru.part='a'))"
+/* Is :user an approver of the role? */
+#define DECIDES(role)                                                                      \
+	"EXISTS (SELECT 1 FROM role_users ru WHERE ru.role_id=" role                       \
+	" AND ru.user_id=:user AND ru.part='a')"
 
-#define ROLE_NAMES(what, key) "(SELECT group_concat(o.name, ' ') FROM role_users ru JOIN " \
-	"roles o ON o.id=ru.role_id WHERE " \
-	"ru.user_id=u.id AND ru.part='" what "') AS \"" key "\""
-#define USER_NAMES(what, key) "(SELECT group_concat(u.name, ' ') FROM role_users ru JOIN " \
-	"users u ON u.id=ru.user_id WHERE " \
-	"ru.role_id=o.id AND ru.part='" what "') AS \"" key "\""
+#define TICKETS                                                                            \
+	"SELECT r.id AS id, r.state AS state, u.name AS user, r.login AS login,"           \
+	" h.name AS host, o.name AS role, r.duration AS \"for\", r.asked_at AS asked,"     \
+	" nullif(ifnull(b.name, 'root'), u.name) AS by, g.start_at AS start,"              \
+	" g.end_at AS until, iif(r.state IN ('approved', 'active') AND g.end_at>:now,"     \
+	"  g.end_at-:now, NULL) AS left, r.needed AS needed,"                              \
+	" (SELECT count(*) FROM verdicts v WHERE v.request_id=r.id AND v.yes=1)"           \
+	"  || '/' || r.needed AS approvals,"                                               \
+	" (SELECT group_concat(x.name, ' ') FROM verdicts v JOIN users x ON x.id=v.user_id" \
+	"  WHERE v.request_id=r.id AND v.yes=1) AS \"approvers[]\", " CAPS("r.caps") ","   \
+	" r.ref AS ticket, r.reason AS reason, r.closer AS closer, r.why AS why"           \
+	" FROM requests r JOIN users u ON u.id=r.user_id LEFT JOIN users b ON b.id=r.by_id" \
+	" JOIN hosts h ON h.id=r.host_id JOIN roles o ON o.id=r.role_id"                   \
+	" LEFT JOIN grants g ON g.id=r.id"                                                 \
+	" WHERE r.id>:after AND (:id=0 OR r.id=:id)"                                       \
+	" AND (:user=0 OR :user IN (r.user_id, r.by_id) OR " DECIDES("r.role_id") ")"
 
-#define USERS "SELECT u.id AS id, u.name AS name, u.person AS person, u.kind AS kind, " \
-	"u.state AS state, u.admin AS \"admin?\", " \
-	"u.auditor AS \"auditor?\", (SELECT count(*) FROM devices d WHERE d.user_id=u.id " \
-	"AND d.revoked IS NULL) AS keys, " \
-	"(SELECT iif(t.secret IS NOT NULL, 'yes', 'pending') FROM totp t WHERE " \
-	"t.user_id=u.id) AS totp, u.networks AS \"from[]\", " \
-	"u.until AS until, u.uid AS uid, u.added AS added, nullif(u.why, '') AS why, " \
-	"" ROLE_NAMES("m", "roles[]") ", " \
-	ROLE_NAMES("a", "approves[]") " FROM users u WHERE u.id>:after AND (:id=0 OR "
-	"u.id=:id) AND (:all OR :id<>0 OR u.state<>'removed')"
+#define ROLE_NAMES(what, key)                                                              \
+	"(SELECT group_concat(o.name, ' ') FROM role_users ru JOIN roles o"                \
+	" ON o.id=ru.role_id WHERE ru.user_id=u.id AND ru.part='" what "') AS \"" key "\""
+#define USER_NAMES(what, key)                                                              \
+	"(SELECT group_concat(u.name, ' ') FROM role_users ru JOIN users u"                \
+	" ON u.id=ru.user_id WHERE ru.role_id=o.id AND ru.part='" what "') AS \"" key "\""
 
-#define DEVICES "SELECT d.id AS id, u.name AS user, d.name AS device, d.type AS type, " \
-	"d.fingerprint AS fingerprint, " \
-	"iif(d.revoked IS NULL, 'active', 'revoked') AS state, d.added AS added, d.revoked " \
-	"AS revoked, d.used AS used, " \
-	"d.used_from AS used_from FROM devices d JOIN users u ON u.id=d.user_id WHERE "
-	"d.id>:after AND (:user=0 OR d.user_id=:user)"
+#define USERS                                                                              \
+	"SELECT u.id AS id, u.name AS name, u.person AS person, u.kind AS kind,"           \
+	" u.state AS state, u.admin AS \"admin?\", u.auditor AS \"auditor?\","             \
+	" (SELECT count(*) FROM devices d WHERE d.user_id=u.id AND d.revoked IS NULL)"     \
+	"  AS keys,"                                                                       \
+	" (SELECT iif(t.secret IS NOT NULL, 'yes', 'pending') FROM totp t"                 \
+	"  WHERE t.user_id=u.id) AS totp,"                                                 \
+	" u.networks AS \"from[]\", u.until AS until, u.uid AS uid, u.added AS added,"     \
+	" u.why AS why, " ROLE_NAMES("m", "roles[]") ", " ROLE_NAMES("a", "approves[]")    \
+	" FROM users u WHERE u.id>:after AND (:id=0 OR u.id=:id)"                          \
+	" AND (:all OR :id<>0 OR u.state<>'removed')"
 
-#define ROLES "SELECT o.id AS id, o.name AS name, o.hosts AS \"hosts[]\", o.labels AS " \
-	"\"labels[]\", o.logins AS \"logins[]\", " \
-	CAPS("o.caps") ", o.max AS max, o.approvals AS approvals, o.ticket AS \"ticket?\", " \
-	"nullif(o.hours, '') AS hours, " \
-	"o.networks AS \"from[]\", " USER_NAMES("m", "members[]") ", " \
-	"" USER_NAMES("a", "approvers[]") \
+#define DEVICES                                                                            \
+	"SELECT d.id AS id, u.name AS user, d.name AS device, d.type AS type,"             \
+	" d.fingerprint AS fingerprint, iif(d.revoked IS NULL, 'active', 'revoked')"       \
+	" AS state, d.added AS added, d.revoked AS revoked, d.used AS used,"               \
+	" d.used_from AS used_from FROM devices d JOIN users u ON u.id=d.user_id"          \
+	" WHERE d.id>:after AND (:user=0 OR d.user_id=:user)"
+
+#define ROLES                                                                              \
+	"SELECT o.id AS id, o.name AS name, o.hosts AS \"hosts[]\","                       \
+	" o.labels AS \"labels[]\", o.logins AS \"logins[]\", " CAPS("o.caps") ","         \
+	" o.max AS max, o.approvals AS approvals, o.ticket AS \"ticket?\","                \
+	" o.hours AS hours, o.networks AS \"from[]\", " USER_NAMES("m", "members[]") ", "  \
+	USER_NAMES("a", "approvers[]")                                                     \
 	" FROM roles o WHERE o.removed IS NULL AND o.id>:after AND (:id=0 OR o.id=:id)"
 
-#define HOSTS "SELECT h.id AS id, h.name AS name, h.address AS address, h.port AS port, " \
-	"h.labels AS \"labels[]\", " \
-	"h.logins AS \"logins[]\", h.method AS method, nullif(h.managed_key, '') AS " \
-	"managed_key, " \
-	"nullif(h.source_address, '') AS source_address, (SELECT group_concat(k.type || ' ' " \
-	"|| k.fingerprint, char(10)) " \
-	"FROM host_keys k WHERE k.host_id=h.id) AS \"keys{}\" FROM hosts h WHERE h.removed " \
-	"IS NULL AND h.id>:after " \
-	"AND (:id=0 OR h.id=:id)"
+#define HOSTS                                                                              \
+	"SELECT h.id AS id, h.name AS name, h.address AS address, h.port AS port,"         \
+	" h.labels AS \"labels[]\", h.logins AS \"logins[]\", h.method AS method,"         \
+	" h.managed_key AS managed_key, h.source_address AS source_address,"               \
+	" (SELECT group_concat(k.type || ' ' || k.fingerprint, char(10)) FROM host_keys k" \
+	"  WHERE k.host_id=h.id) AS \"keys{}\""                                            \
+	" FROM hosts h WHERE h.removed IS NULL AND h.id>:after AND (:id=0 OR h.id=:id)"
 
-#define SESSIONS "SELECT c.id AS id, u.name AS user, d.name AS device, c.peer AS peer, " \
-	"coalesce(w.start_at, c.start_at) AS since, " \
-	"coalesce(w.end_at, c.end_at) AS ended, w.login AS login, h.name AS host, " \
-	"w.request_id AS grant, " \
-	"lower(hex(w.recording)) AS recording, w.target AS target, w.bytes_in AS bytes_in, " \
-	"w.bytes_out AS bytes_out, " \
-	"coalesce(w.why, c.why) AS why FROM connections c JOIN users u ON u.id=c.user_id " \
-	"JOIN devices d ON d.id=c.device_id " \
-	"LEFT JOIN ways w ON w.connection_id=c.id AND (:all OR w.end_at IS NULL) LEFT JOIN " \
-	"hosts h ON h.id=w.host_id " \
-	"LEFT JOIN requests r ON r.id=w.request_id WHERE c.id>:after AND (:id=0 OR " \
-	"c.id=:id) AND (:all OR c.end_at IS NULL) AND (:user=0 OR " \
-	"c.user_id=:user OR EXISTS (SELECT 1 FROM role_users ru WHERE ru.role_id=r.role_id "
-	"AND ru.user_id=:user AND ru.part='a'))"
+#define SESSIONS                                                                           \
+	"SELECT c.id AS id, u.name AS user, d.name AS device, c.peer AS peer,"             \
+	" coalesce(w.start_at, c.start_at) AS since, coalesce(w.end_at, c.end_at)"         \
+	" AS ended, w.login AS login, h.name AS host, w.request_id AS grant,"              \
+	" lower(hex(w.recording)) AS recording, w.target AS target,"                       \
+	" w.bytes_in AS bytes_in, w.bytes_out AS bytes_out, coalesce(w.why, c.why) AS why" \
+	" FROM connections c JOIN users u ON u.id=c.user_id"                               \
+	" JOIN devices d ON d.id=c.device_id"                                              \
+	" LEFT JOIN ways w ON w.connection_id=c.id AND (:all OR w.end_at IS NULL)"         \
+	" LEFT JOIN hosts h ON h.id=w.host_id LEFT JOIN requests r ON r.id=w.request_id"   \
+	" WHERE c.id>:after AND (:id=0 OR c.id=:id) AND (:all OR c.end_at IS NULL)"        \
+	" AND (:user=0 OR c.user_id=:user OR " DECIDES("r.role_id") ")"
 
-#define EVENTS "SELECT e.id AS id, e.at AS at, e.kind AS kind, e.actor AS actor, " \
-	"nullif(e.subject, '') AS subject, " \
-	"nullif(e.detail, '') AS detail, lower(hex(e.hash)) AS hash FROM events e WHERE " \
-	"e.id>:after " \
-	"AND (:text IS NULL OR :text IN (e.actor, e.subject))"
-
-#define VERDICTS "SELECT v.at AS id, v.at AS at, u.name AS user, v.yes AS \"yes?\", " \
-	"v.reason AS reason FROM verdicts v " \
-	"JOIN users u ON u.id=v.user_id WHERE v.request_id=:id"
+#define EVENTS                                                                             \
+	"SELECT e.id AS id, e.at AS at, e.kind AS kind, e.actor AS actor,"                 \
+	" e.subject AS subject, e.detail AS detail, lower(hex(e.hash)) AS hash"            \
+	" FROM events e WHERE e.id>:after"                                                 \
+	" AND (:text IS NULL OR :text IN (e.actor, e.subject))"
 
 /* Without and with a number to go on after. */
 static const char *const lists[LIST_COUNT][2] = {
@@ -118,14 +116,13 @@ static const char *const lists[LIST_COUNT][2] = {
 	"('approved', 'active'))"),
 	[LIST_SESSIONS] = PAGED(SESSIONS),
 	[LIST_EVENTS] = PAGED(EVENTS),
-	[LIST_VERDICTS] = WHOLE(VERDICTS),
 };
 
 static int bind_named(sqlite3_stmt *st, const struct list_ask *a)
 {
 	const struct { const char *name; int64_t value; } ints[] = {
-		{ ":id", a->id }, { ":user", a->user_id }, { ":after", a->after }, { ":now", a->now }, { ":all", a->all },
-		{ ":limit", a->limit },
+		{ ":id", a->id }, { ":user", a->user_id }, { ":after", a->after },
+		{ ":now", a->now }, { ":all", a->all }, { ":limit", a->limit },
 	};
 	int rc = SQLITE_OK, i;
 

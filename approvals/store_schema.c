@@ -1,10 +1,12 @@
 /*
- * store_schema.c - the tables, and the rules that the database keeps by itself.
+ * store_schema.c - the tables, and the rules that the database keeps by itself. Policy role.
  *
- * Version 1. A later version is a further script here, never a change of an earlier one: every database in the field is
- * carried forward by the same steps. Lists are words with one space between; what they may hold was checked before it came here.
+ * Version 1. A later version is a further script here, never a change of an earlier one: every
+ * database in the field is carried forward by the same steps. Lists are words with one space
+ * between; what they may hold was checked before it came here.
  *
- * The triggers are a second line: they say no to what approvals/access.c would never do, and to a hand with sqlite3(1).
+ * The triggers are a second line: they say no to what approvals/access.c would never do, and to a
+ * hand with sqlite3(1).
  */
 #include "store_sql.h"
 
