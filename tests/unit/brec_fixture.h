@@ -147,7 +147,7 @@ static int fx_close(void *ctx, uint64_t seq, enum brec_end end, const char *reas
 static const struct brec_writer_ops fx_ops = { fx_frame, fx_mark, fx_seal, fx_close };
 
 /* An open recording in a fresh directory. */
-static struct fixture *fx_open(bool split, bool discard)
+static inline struct fixture *fx_open(bool split, bool discard)
 {
 	struct fixture *x = calloc(1, sizeof(*x));
 	const char *to[2] = { NULL }, *to_input[2] = { NULL };
@@ -187,7 +187,7 @@ static void fx_done(struct fixture *x)
 	x->w = NULL;
 }
 
-static void fx_destroy(struct fixture *x)
+static inline void fx_destroy(struct fixture *x)
 {
 	char name[128];
 
