@@ -38,6 +38,7 @@ struct proc {
 	enum role role;
 	pid_t pid;		/* 0: not running */
 	bool ready;
+	bool broken;		/* its link ended first: how it ended is the news */
 	struct ipc link;
 };
 

@@ -101,7 +101,7 @@ static int start_proc(struct parent *p, struct proc *proc, int link, const int *
 	}
 	if (proc->pid == 0)
 		exec_role(p, proc->role, v, self);
-	proc->ready = false;
+	proc->ready = proc->broken = false;
 	return 0;
 }
 
@@ -238,7 +238,9 @@ bool set_reaped(struct parent *p, pid_t pid, int status)
 		    WTERMSIG(status) == SIGSYS ? "a system call outside its sandbox" : strsignal(WTERMSIG(status)));
 	else
 		snprintf(why, sizeof(why), "%s ended with status %d", role_name(proc->role), WEXITSTATUS(status));
-	if (p->state == SET_FALLING || p->state == SET_ENDING)
+	if (proc->broken && p->state == SET_FALLING)
+		log_error("%s", why);
+	else if (p->state == SET_FALLING || p->state == SET_ENDING)
 		log_info("%s", why);
 	else
 		set_fall(p, why);
@@ -333,7 +335,8 @@ void set_read(struct parent *p, struct proc *proc)
 	}
 	if (r >= 0)
 		return;
-	/* its end by SIGCHLD says more; but a role that only closed its link is as good as dead */
+	/* its end, by SIGCHLD, says more; but a role that only closed its link is as good as dead */
+	proc->broken = true;
 	snprintf(why, sizeof(why), "the link to %s broke", role_name(proc->role));
 	ipc_finish(&proc->link);
 	set_fall(p, why);
