@@ -39,7 +39,8 @@ static const struct curve *key_curve(EVP_PKEY *key)
 	return NULL;
 }
 
-/* mpint of RFC 4251 section 5 from a positive big-endian number: no leading zero but one before a high bit. */
+/* mpint of RFC 4251 section 5 from a positive big-endian number: no leading zero but one before a
+   high bit. */
 static int put_mpint(struct buf *out, const uint8_t *n, size_t len)
 {
 	while (len > 0 && *n == 0) {
@@ -93,7 +94,8 @@ static int put_ec(EVP_PKEY *key, struct buf *out)
 
 static int put_rsa(EVP_PKEY *key, struct buf *out)
 {
-	if (EVP_PKEY_get_bits(key) < SSHKEY_RSA_BITS_MIN || EVP_PKEY_get_bits(key) > SSHKEY_RSA_BITS_MAX)
+	if (EVP_PKEY_get_bits(key) < SSHKEY_RSA_BITS_MIN ||
+	    EVP_PKEY_get_bits(key) > SSHKEY_RSA_BITS_MAX)
 		return -1;
 	buf_put_cstring(out, "ssh-rsa");
 	return put_param(key, OSSL_PKEY_PARAM_RSA_E, out) != 0 ||
@@ -170,10 +172,12 @@ const char *sshkey_check_blob(const uint8_t *blob, size_t len, struct buf *field
 		return p != NULL && n == 32 && buf_end(&b) ? "ssh-ed25519" : NULL;
 	}
 	if (strcmp(type, "ecdsa-sha2-nistp256") == 0) {
-		if (buf_get_cstring(&b, curve, sizeof(curve)) != 0 || strcmp(curve, "nistp256") != 0)
+		if (buf_get_cstring(&b, curve, sizeof(curve)) != 0 ||
+		    strcmp(curve, "nistp256") != 0)
 			return NULL;
 		p = buf_get_string(&b, POINT_MAX, &n);
-		return p != NULL && buf_end(&b) && point_on_curve(p, n) ? "ecdsa-sha2-nistp256" : NULL;
+		return p != NULL && buf_end(&b) && point_on_curve(p, n) ? "ecdsa-sha2-nistp256"
+									: NULL;
 	}
 	if (strcmp(type, "ssh-rsa") == 0 && mpint_in(&b, 2, 64) &&
 	    mpint_in(&b, SSHKEY_RSA_BITS_MIN, SSHKEY_RSA_BITS_MAX) && buf_end(&b))
@@ -181,7 +185,8 @@ const char *sshkey_check_blob(const uint8_t *blob, size_t len, struct buf *field
 	return NULL;
 }
 
-/* The digest of a signature algorithm that this key may use: NULL in *md for Ed25519, which brings its own. */
+/* The digest of a signature algorithm that this key may use: NULL in *md for Ed25519, which brings
+   its own. */
 static bool key_digest(EVP_PKEY *key, const char *alg, const EVP_MD **md)
 {
 	const struct curve *curve;
@@ -239,7 +244,8 @@ static int put_ecdsa(const uint8_t *der, size_t len, struct buf *out)
 	buf_init(&inner, sizeof(both));
 	n = BN_bn2binpad(ECDSA_SIG_get0_r(sig), r, sizeof(r));
 	m = BN_bn2binpad(ECDSA_SIG_get0_s(sig), s, sizeof(s));
-	if (n > 0 && m > 0 && put_mpint(&inner, r, (size_t)n) == 0 && put_mpint(&inner, s, (size_t)m) == 0)
+	if (n > 0 && m > 0 && put_mpint(&inner, r, (size_t)n) == 0 &&
+	    put_mpint(&inner, s, (size_t)m) == 0)
 		ret = buf_put_string(out, inner.data, inner.len);
 	buf_finish(&inner);
 	ECDSA_SIG_free(sig);

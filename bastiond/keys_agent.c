@@ -1,8 +1,9 @@
 /*
  * keys_agent.c - see keys_agent.h. Role keys; fuzzed by tests/fuzz/fuzz_agent.c.
  *
- * The session holds the other end. It is the process that speaks with strangers, so each byte here is hostile: whoever owns
- * a session must not get more from a lent key than one login, as the lent account, with that key.
+ * The session holds the other end. It is the process that speaks with strangers, so each byte here
+ * is hostile: whoever owns a session must not get more from a lent key than one login, as the lent
+ * account, with that key.
  */
 #include "keys_agent.h"
 
@@ -53,7 +54,8 @@ static bool same_key(EVP_PKEY *key, const uint8_t *blob, size_t len)
 	return same;
 }
 
-const char *agent_refusal(EVP_PKEY *key, const char *login, const char *alg, const uint8_t *data, size_t len)
+const char *agent_refusal(EVP_PKEY *key, const char *login, const char *alg, const uint8_t *data,
+    size_t len)
 {
 	char user[LOGIN_MAX + 1], service[32], method[32], algorithm[32];
 	const uint8_t *blob;
@@ -113,7 +115,8 @@ static int put_identities(struct agent *a, struct buf *out)
 	return r;
 }
 
-static int put_signature(struct agent *a, const char *alg, const uint8_t *data, size_t len, struct buf *out)
+static int put_signature(struct agent *a, const char *alg, const uint8_t *data, size_t len,
+    struct buf *out)
 {
 	struct buf body;
 	int r = -1;
@@ -139,7 +142,8 @@ static int answer_sign(struct agent *a, struct buf *b, struct buf *out)
 	else if (!same_key(a->key, blob, blob_len))
 		why = "for another key";
 	else if (alg == NULL)
-		why = "for ssh-rsa, which is SHA-1: the target must offer rsa-sha2-256 or rsa-sha2-512";
+		why = "for ssh-rsa, which is SHA-1: the target must offer rsa-sha2-256 or "
+		      "rsa-sha2-512";
 	else if (a->left == 0)
 		why = "one too many";
 	else

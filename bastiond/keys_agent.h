@@ -1,8 +1,10 @@
 /*
- * keys_agent.h - the ssh-agent protocol (draft-miller-ssh-agent) over one lent key. Pure: bytes in, bytes out.
+ * keys_agent.h - the ssh-agent protocol (draft-miller-ssh-agent) over one lent key. Pure: bytes in,
+ * bytes out.
  *
- * Role keys: serves the session's login at a target whose key is managed, and nothing else. One identity is listed;
- * a signature is given over a USERAUTH_REQUEST (RFC 4252 section 7) for the lent login and that key alone, twice at most.
+ * Role keys: serves the session's login at a target whose key is managed, and nothing else. One
+ * identity is listed; a signature is given over a USERAUTH_REQUEST (RFC 4252 section 7) for the
+ * lent login and that key alone, twice at most.
  */
 #ifndef BASTION_KEYS_AGENT_H
 #define BASTION_KEYS_AGENT_H
@@ -24,12 +26,15 @@ struct agent {
 void agent_init(struct agent *a, EVP_PKEY *key, const char *login);
 
 /*
- * Answers one request (type byte and contents, the length taken off). Appends the answer to out, its length in front.
- * A request that is not served is answered SSH_AGENT_FAILURE. 0, or -1 when no answer could be made: end the link.
+ * Answers one request (type byte and contents, the length taken off). Appends the answer to out,
+ * its length in front. A request that is not served is answered SSH_AGENT_FAILURE. 0, or -1 when no
+ * answer could be made: end the link.
  */
 int agent_answer(struct agent *a, const uint8_t *request, size_t len, struct buf *out);
 
-/* May `data` be signed with `key` under `alg` for `login`? Static text of why not, NULL if it may. */
-const char *agent_refusal(EVP_PKEY *key, const char *login, const char *alg, const uint8_t *data, size_t len);
+/* May `data` be signed with `key` under `alg` for `login`? Static text of why not, NULL if it may.
+   */
+const char *agent_refusal(EVP_PKEY *key, const char *login, const char *alg, const uint8_t *data,
+    size_t len);
 
 #endif

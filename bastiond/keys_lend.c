@@ -1,7 +1,7 @@
 /*
- * keys_lend.c - see keys_lend.h. Role keys: framing of the agent protocol on stream sockets, time and number limits;
- * keys_agent.c has the protocol. What does not fit into the socket's buffer is not queued: a peer that
- * asks and does not read is ended.
+ * keys_lend.c - see keys_lend.h. Role keys: framing of the agent protocol on stream sockets, time
+ * and number limits; keys_agent.c has the protocol. What does not fit into the socket's buffer is
+ * not queued: a peer that asks and does not read is ended.
  */
 #include "keys_lend.h"
 
@@ -113,7 +113,8 @@ void lend_events(struct lending *l, const struct pollfd *p, size_t n, uint64_t n
 {
 	/* From the end: an entry that ends is replaced by the last one, which was seen already. */
 	for (size_t i = n; i-- > 0;)
-		if ((p[i].revents != 0 && serve(l->lent[i]) != 0) || now_ms >= l->lent[i]->deadline_ms)
+		if ((p[i].revents != 0 && serve(l->lent[i]) != 0) ||
+		    now_ms >= l->lent[i]->deadline_ms)
 			lend_end(l, i);
 }
 

@@ -1,5 +1,6 @@
 /*
- * keys_lend.h - the agent sockets that the keys role serves: one a login at a target whose key is managed.
+ * keys_lend.h - the agent sockets that the keys role serves: one a login at a target whose key is
+ * managed.
  */
 #ifndef BASTION_KEYS_LEND_H
 #define BASTION_KEYS_LEND_H
@@ -21,7 +22,8 @@ struct lending {
 };
 
 /* Takes over fd, even when it fails. NULL, or a static text of why not. */
-const char *lend_start(struct lending *l, int fd, EVP_PKEY *key, const char *login, uint64_t now_ms);
+const char *lend_start(struct lending *l, int fd, EVP_PKEY *key, const char *login,
+    uint64_t now_ms);
 /* Fills in p[0..n-1], in the order of lend_events; returns n. */
 size_t lend_poll(const struct lending *l, struct pollfd *p);
 /* Serves what poll found, ends what is over its time. `p`, `n`: as lend_poll left them. */

@@ -25,7 +25,8 @@ static int no_passphrase(char *out, int size, int writing, void *ctx)
 	return -1;
 }
 
-/* A key that cannot sign is found out here, not at the first login; OpenSSL's lazy starts happen before the sandbox, too. */
+/* A key that cannot sign is found out here, not at the first login; OpenSSL's lazy starts happen
+   before the sandbox, too. */
 static bool key_works(EVP_PKEY *key)
 {
 	const char *alg = sshkey_algorithm(key);
@@ -33,7 +34,8 @@ static bool key_works(EVP_PKEY *key)
 	bool ok;
 
 	buf_init(&out, (size_t)2 * SSHKEY_BLOB_MAX);
-	ok = alg != NULL && sshkey_blob(key, &out) == 0 && sshkey_sign(key, alg, "try", 3, &out) == 0;
+	ok = alg != NULL && sshkey_blob(key, &out) == 0 &&
+	    sshkey_sign(key, alg, "try", 3, &out) == 0;
 	buf_finish(&out);
 	return ok;
 }
@@ -52,8 +54,10 @@ static EVP_PKEY *load_key(int dir, const char *name, const char *shown)
 		    (unsigned)st.st_mode & 07777);
 	} else if ((f = fdopen(fd, "r")) == NULL) {
 		log_error("%s: %s", shown, strerror(errno));
-	} else if ((key = PEM_read_PrivateKey(f, NULL, no_passphrase, NULL)) == NULL || !key_works(key)) {
-		log_error("%s: no PKCS#8 PEM of an Ed25519, ECDSA or RSA (2048 bits or more) key without passphrase",
+	} else if ((key = PEM_read_PrivateKey(f, NULL, no_passphrase, NULL)) == NULL ||
+	    !key_works(key)) {
+		log_error("%s: no PKCS#8 PEM of an Ed25519, ECDSA or RSA (2048 bits or more) key "
+			  "without passphrase",
 		    shown);
 		EVP_PKEY_free(key);
 		key = NULL;

@@ -1,5 +1,6 @@
 /*
- * keys_store.h - the private keys of the keys role: read once as root, kept in memory, never on disk again.
+ * keys_store.h - the private keys of the keys role: read once as root, kept in memory, never on
+ * disk again.
  */
 #ifndef BASTION_KEYS_STORE_H
 #define BASTION_KEYS_STORE_H
@@ -24,9 +25,10 @@ struct keys {
 };
 
 /*
- * Reads state_dir/keys/user_ca.pem and state_dir/keys/managed/NAME.pem (PKCS#8 PEM without passphrase). Each file must be
- * readable to its owner alone, each key is tried. A directory `managed` that is not there is an empty one. 0; -1 with
- * the file and the reason logged, and nothing to free.
+ * Reads state_dir/keys/user_ca.pem and state_dir/keys/managed/NAME.pem (PKCS#8 PEM without
+ * passphrase). Each file must be readable to its owner alone, each key is tried. A directory
+ * `managed` that is not there is an empty one. 0; -1 with the file and the reason logged, and
+ * nothing to free.
  */
 int keys_load(struct keys *k, const char *state_dir);
 void keys_finish(struct keys *k);

@@ -11,11 +11,14 @@
  *   policy_live.c     what ends: expiry, revocation, lock, kill
  *   policy_worker.c   short-lived processes that parent forks for us
  *   policy_keys.c     requests to the keys role
- *   policy_control.c  control socket and WORDS; policy_otp.c: pam socket; policy_console.c: CONSOLE_ASK
+ *   policy_control.c  control socket and WORDS
+ *   policy_otp.c      pam socket
+ *   policy_console.c  CONSOLE_ASK
  *
- * One process, one loop, no threads. Ownership: policy owns peers, workers and clients; a peer owns its ways; a way
- * owns its descriptors. A worker points back to the peer it works for until either ends (worker_abandon).
- * Peers, workers and clients are freed between turns of the loop only (policy_link.h).
+ * One process, one loop, no threads. Ownership: policy owns peers, workers and clients; a peer owns
+ * its ways; a way owns its descriptors. A worker points back to the peer it works for until either
+ * ends (worker_abandon). Peers, workers and clients are freed between turns of the loop only
+ * (policy_link.h).
  */
 #ifndef BASTION_POLICY_H
 #define BASTION_POLICY_H
@@ -148,7 +151,8 @@ struct policy_fds {
 	int control, pam;		/* listening sockets, non-blocking */
 };
 
-/* Opens the database and the loop; p->conf and p->control.name are set, the rest is zero. 0, or -1, logged. */
+/* Opens the database and the loop; p->conf and p->control.name are set, the rest is zero. 0, or -1,
+   logged. */
 int policy_open(struct policy *p, const char *database, const struct policy_fds *fds);
 /* Says POLICY_READY, then loops until parent's link ends or SIGTERM comes. The exit status. */
 int policy_run(struct policy *p);
@@ -227,7 +231,8 @@ int way_on_note(struct peer *peer, struct ipc_msg *m);
 
 /* control.end: a grant, user, device or connection is over. */
 void live_end(void *arg, enum end_what what, int64_t id, const char *line);
-/* Ends what is over now and sets the timer for what is next. After every change of the store or of the ways. */
+/* Ends what is over now and sets the timer for what is next. After every change of the store or of
+   the ways. */
 void live_run(struct policy *p);
 int live_init(struct policy *p);
 
@@ -237,8 +242,8 @@ enum worker_kind { WORKER_PAM, WORKER_DIAL, WORKER_CONSOLE };
 
 struct worker_ops {
 	enum role role;
-	/* WORKER_CONSOLE only: the link's and the terminal's descriptors, the callee's to close. Others: NULL, the link
-	   is in our loop. */
+	/* WORKER_CONSOLE only: the link's and the terminal's descriptors, the callee's to close.
+	   Others: NULL, the link is in our loop. */
 	void (*up)(struct worker *w, int fd, int extra);
 	int (*message)(struct worker *w, struct ipc_msg *m);
 	/* It is over, or was never started, and nobody abandoned it. */
@@ -252,14 +257,14 @@ struct worker {
 	uint32_t id;
 	enum worker_kind kind;
 	const struct worker_ops *ops;
-	struct peer *peer;		/* for whom; NULL: abandoned, only its process is waited for */
+	struct peer *peer;		/* for whom; NULL: abandoned, its process is waited for */
 	struct way *way;		/* WORKER_DIAL */
 	bool up, down;			/* the process runs; is over */
 };
 
 /* Asks parent to run one: `type` with `body`. NULL: the limit, or parent's link is broken. */
-struct worker *worker_run(struct peer *peer, enum worker_kind kind, const struct worker_ops *ops, enum msg_type type,
-    const struct buf *body);
+struct worker *worker_run(struct peer *peer, enum worker_kind kind, const struct worker_ops *ops,
+    enum msg_type type, const struct buf *body);
 /* Its owner wants nothing of it any more: it is killed if it still runs. */
 void worker_abandon(struct worker *w);
 /* Its work is done: as worker_abandon, but it ends by itself. */
@@ -272,7 +277,8 @@ void workers_finish(struct policy *p);
 
 int keys_open(struct policy *p, int fd);
 /* The answer goes to authz_key(). The number of the request, 0: failed. */
-uint32_t keys_sign(struct way *w, const char *key_id, uint64_t after, uint64_t before, const char *source);
+uint32_t keys_sign(struct way *w, const char *key_id, uint64_t after, uint64_t before,
+    const char *source);
 uint32_t keys_lend(struct way *w, int agent_fd);
 /* The way is gone: its answer is dropped. */
 void keys_forget(struct policy *p, uint32_t ask);

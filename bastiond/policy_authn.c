@@ -1,10 +1,10 @@
 /*
  * policy_authn.c - who is it: the public key, and what a login opens.
  *
- * Role policy. The session has verified the signature; here is decided whose key it is and whether that user may come in
- * now, from there. policy_factor.c comes between key and login for people. The answer never says what was wrong; the log does. An
- * unknown user and a wrong key ask the store the same questions (store_device_login) and write nothing: what a stranger does
- * costs no disk.
+ * Role policy. The session has verified the signature; here is decided whose key it is and whether
+ * that user may come in now, from there. policy_factor.c comes between key and login for people.
+ * The answer never says what was wrong; the log does. An unknown user and a wrong key ask the store
+ * the same questions (store_device_login) and write nothing: what a stranger does costs no disk.
  */
 #include <stdio.h>
 #include <string.h>
@@ -63,14 +63,17 @@ static bool user_may(struct peer *peer, const struct user *u, char *why, size_t 
 		r = r > 0 && !totp.confirmed ? 0 : r;
 		explicit_bzero(&totp, sizeof(totp));
 		if (r <= 0) {
-			snprintf(why, size, "%s", r < 0 ? store_error(p->store) :
-			    "no confirmed second factor: `bastionctl user totp enrol`, then `… confirm`");
+			snprintf(why, size, "%s",
+			    r < 0 ? store_error(p->store)
+				  : "no confirmed second factor: `bastionctl user totp enrol`, "
+				    "then `… confirm`");
 			return false;
 		}
 	}
 	peers_each(p, count_user, &c);
 	if (c.n >= p->conf->max_sessions_per_user) {
-		snprintf(why, size, "%u sessions are open, max_sessions_per_user allows no more", c.n);
+		snprintf(why, size, "%u sessions are open, max_sessions_per_user allows no more",
+		    c.n);
 		return false;
 	}
 	return true;
@@ -82,15 +85,19 @@ static int answer(struct peer *peer, enum auth_verdict verdict)
 	return 0;
 }
 
-/* Right key, wrong circumstances: that is somebody we know, and worth an event if the key is proven. */
-static void refused_user(struct peer *peer, const struct user *u, const struct device *d, bool proven, const char *why)
+/* Right key, wrong circumstances: that is somebody we know, and worth an event if the key is
+   proven. */
+static void refused_user(struct peer *peer, const struct user *u, const struct device *d,
+    bool proven, const char *why)
 {
 	char safe[LINE_LEN];
 
 	esc_line(safe, sizeof(safe), why, strlen(why));
-	log_notice("login of %s with %s from %s refused: %s", u->name, d->name, peer->address, safe);
-	if (proven && event_writef(peer->p->store, clock_wall(), EVENT_LOGIN_FAIL, u->name, u->name, "{s:s, s:s, s:s}",
-	    "device", d->name, "peer", peer->address, "why", safe) != 0)
+	log_notice("login of %s with %s from %s refused: %s", u->name, d->name, peer->address,
+	    safe);
+	if (proven &&
+	    event_writef(peer->p->store, clock_wall(), EVENT_LOGIN_FAIL, u->name, u->name,
+		"{s:s, s:s, s:s}", "device", d->name, "peer", peer->address, "why", safe) != 0)
 		log_error("event: %s", store_error(peer->p->store));
 }
 
@@ -101,8 +108,8 @@ static enum auth_verdict next_factor(struct peer *peer)
 
 	if (peer->user.kind == USER_SERVICE)
 		return authn_login(peer, EVENT_LOGIN);
-	if (p->conf->mfa_grace != 0 && store_grace(p->store, peer->user.id, peer->device.id, peer->address,
-	    clock_wall()) == 1)
+	if (p->conf->mfa_grace != 0 &&
+	    store_grace(p->store, peer->user.id, peer->device.id, peer->address, clock_wall()) == 1)
 		return authn_login(peer, EVENT_LOGIN_GRACE);
 	return AUTH_PARTIAL;
 }
@@ -145,7 +152,8 @@ int authn_key(struct peer *peer, struct ipc_msg *m)
 	return answer(peer, verdict);
 }
 
-/* The row, the device's last use, the event and the grace: all or nothing, and on disk before anybody is let in. */
+/* The row, the device's last use, the event and the grace: all or nothing, and on disk before
+   anybody is let in. */
 static int open_row(struct peer *peer, enum event_kind event)
 {
 	struct policy *p = peer->p;
@@ -160,9 +168,11 @@ static int open_row(struct peer *peer, enum event_kind event)
 	if (store_connection_start(s, &c, now) != 0 ||
 	    store_device_used(s, peer->device.id, peer->address, now) != 0 ||
 	    (event == EVENT_LOGIN && peer->user.kind == USER_HUMAN && p->conf->mfa_grace != 0 &&
-	    store_grace_set(s, peer->user.id, peer->device.id, peer->address, now + p->conf->mfa_grace / 1000) != 0) ||
-	    event_writef(s, now, event, peer->user.name, peer->user.name, "{s:s, s:s, s:I}", "device",
-	    peer->device.name, "peer", peer->address, "connection", (json_int_t)c.id) != 0) {
+		store_grace_set(s, peer->user.id, peer->device.id, peer->address,
+		    now + p->conf->mfa_grace / 1000) != 0) ||
+	    event_writef(s, now, event, peer->user.name, peer->user.name, "{s:s, s:s, s:I}",
+		"device", peer->device.name, "peer", peer->address, "connection",
+		(json_int_t)c.id) != 0) {
 		store_rollback(s);
 		return -1;
 	}
@@ -179,23 +189,27 @@ enum auth_verdict authn_login(struct peer *peer, enum event_kind event)
 	struct device d;
 
 	/* Minutes may lie between the key and the code: what was true then is asked again. */
-	if (store_user(peer->p->store, peer->user.id, &u) != 1 || !user_may(peer, &u, why, sizeof(why)) ||
-	    store_device_by_name(peer->p->store, u.id, peer->device.name, &d) != 1 || d.id != peer->device.id) {
-		log_notice("login of %s from %s refused at its end: user or device is no longer in force", peer->user.name,
-		    peer->address);
+	if (store_user(peer->p->store, peer->user.id, &u) != 1 ||
+	    !user_may(peer, &u, why, sizeof(why)) ||
+	    store_device_by_name(peer->p->store, u.id, peer->device.name, &d) != 1 ||
+	    d.id != peer->device.id) {
+		log_notice(
+		    "login of %s from %s refused at its end: user or device is no longer in force",
+		    peer->user.name, peer->address);
 		return AUTH_NO;
 	}
 	peer->user = u;
 	if (open_row(peer, event) != 0) {
-		log_error("login of %s refused, the store failed: %s", u.name, store_error(peer->p->store));
+		log_error("login of %s refused, the store failed: %s", u.name,
+		    store_error(peer->p->store));
 		return AUTH_NO;
 	}
 	peer->auth = PEER_IN;
 	peer->acted = false;
 	peer->link.ipc.state = S_LOGIN;
 	link_send_u8(&peer->p->parent, MSG_PEER_VERDICT, peer->slot, 1);
-	log_info("login of %s with %s from %s, connection %lld", u.name, peer->device.name, peer->address,
-	    (long long)peer->row.id);
+	log_info("login of %s with %s from %s, connection %lld", u.name, peer->device.name,
+	    peer->address, (long long)peer->row.id);
 	live_run(peer->p);
 	return AUTH_YES;
 }

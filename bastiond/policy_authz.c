@@ -6,7 +6,8 @@
  *   WAY_ASK ─▶ decision ─▶ RUN_DIAL ─▶ socket ─▶ SIGN_CERT or LEND_KEY ─▶ policy_grant.c ─▶ WAY_OK
  *                 └──────────────────────┴───────────────┴── authz_refuse() ─▶ WAY_NO
  *
- * The client names a registered host, never an address (promise P11): the address comes from the store.
+ * The client names a registered host, never an address (promise P11): the address comes from the
+ * store.
  */
 #include <stdio.h>
 #include <string.h>
@@ -18,7 +19,7 @@
 #include "log.h"
 #include "policy.h"
 
-#define CERT_BACK 60		/* seconds: the target's clock may be behind; role_keys.c has the same bounds */
+#define CERT_BACK 60		/* seconds: the target's clock may be behind; as sshcert.h */
 #define CERT_AHEAD 300
 #define SIGN_TIME_MS 5000	/* for dialling's end, the certificate and the answer */
 
@@ -33,16 +34,17 @@ static void send_no(struct peer *peer, uint32_t id, enum way_refusal refusal, co
 	buf_finish(&body);
 }
 
-static void note_refusal(struct peer *peer, const char *host, const char *login, enum way_refusal refusal,
-    const char *line)
+static void note_refusal(struct peer *peer, const char *host, const char *login,
+    enum way_refusal refusal, const char *line)
 {
 	struct store *s = peer->p->store;
 	char safe[4 * 64 + 8];
 
 	esc_text(safe, sizeof(safe), host, strnlen(host, 64));
 	log_info("way of %s to %s refused (%d): %s", peer->user.name, safe, (int)refusal, line);
-	if (event_writef(s, clock_wall(), EVENT_WAY_REFUSED, peer->user.name, safe, "{s:i, s:s, s:s, s:I}", "refusal",
-	    (int)refusal, "login", login, "why", line, "connection", (json_int_t)peer->row.id) != 0)
+	if (event_writef(s, clock_wall(), EVENT_WAY_REFUSED, peer->user.name, safe,
+		"{s:i, s:s, s:s, s:I}", "refusal", (int)refusal, "login", login, "why", line,
+		"connection", (json_int_t)peer->row.id) != 0)
 		log_error("event: %s", store_error(s));
 }
 
@@ -68,9 +70,10 @@ static void ask_certificate(struct way *w)
 
 	for (size_t i = 0; i < STORE_RECORDING_LEN; i++)
 		snprintf(recording + 2 * i, 3, "%02x", w->row.recording[i]);
-	snprintf(key_id, sizeof(key_id), "%s/%lld/%s", w->peer->user.name, (long long)w->tickets[0], recording);
-	w->key_ask = keys_sign(w, key_id, (uint64_t)(now - CERT_BACK), (uint64_t)(w->until < end ? w->until : end),
-	    source);
+	snprintf(key_id, sizeof(key_id), "%s/%lld/%s", w->peer->user.name, (long long)w->tickets[0],
+	    recording);
+	w->key_ask = keys_sign(w, key_id, (uint64_t)(now - CERT_BACK),
+	    (uint64_t)(w->until < end ? w->until : end), source);
 }
 
 static void ask_managed(struct way *w)
@@ -92,7 +95,8 @@ static void ask_key(struct way *w)
 	else
 		ask_certificate(w);
 	if (w->key_ask == 0)
-		authz_refuse(w, WAY_BROKEN, "bastiond: the keys role does not answer; tell the operator");
+		authz_refuse(w, WAY_BROKEN,
+		    "bastiond: the keys role does not answer; tell the operator");
 }
 
 void authz_key(struct way *w, const char *refusal, const uint8_t *blob, size_t len)
@@ -128,13 +132,14 @@ static int on_dialled(struct worker *worker, struct ipc_msg *m)
 	worker_done(worker);
 	if (!ok) {
 		esc_text(safe, sizeof(safe), reason, strlen(reason));
-		snprintf(line, sizeof(line), "bastiond: %s does not answer: %s", w->host.name, safe);
+		snprintf(line, sizeof(line), "bastiond: %s does not answer: %s", w->host.name,
+		    safe);
 		authz_refuse(w, WAY_UNREACHABLE, line);
 		return 0;
 	}
 	w->fd = ipc_take_fd(m, 0);
-	snprintf(w->row.target, sizeof(w->row.target), strchr(peer, ':') != NULL ? "[%s]:%u" : "%s:%u", peer,
-	    w->host.port);
+	snprintf(w->row.target, sizeof(w->row.target),
+	    strchr(peer, ':') != NULL ? "[%s]:%u" : "%s:%u", peer, w->host.port);
 	ask_key(w);
 	return 0;
 }
@@ -143,7 +148,8 @@ static void on_dial_ended(struct worker *worker)
 {
 	struct way *w = worker->way;
 
-	authz_refuse(w, WAY_BROKEN, "bastiond: the connection to the host could not be tried; tell the operator");
+	authz_refuse(w, WAY_BROKEN,
+	    "bastiond: the connection to the host could not be tried; tell the operator");
 }
 
 static const struct worker_ops dial_ops = { ROLE_DIAL, NULL, on_dialled, on_dial_ended };
@@ -162,10 +168,12 @@ static int start_dial(struct way *w)
 {
 	struct config *conf = w->peer->p->conf;
 	uint32_t limit = conf->dial_timeout + SIGN_TIME_MS;
-	struct timeval wait = { .tv_sec = limit / 1000, .tv_usec = (suseconds_t)(limit % 1000) * 1000 };
+	struct timeval wait = { .tv_sec = limit / 1000,
+		.tv_usec = (suseconds_t)(limit % 1000) * 1000 };
 	struct buf body;
 
-	if ((w->deadline = evtimer_new(w->peer->p->base, on_deadline, w)) == NULL || event_add(w->deadline, &wait) != 0)
+	if ((w->deadline = evtimer_new(w->peer->p->base, on_deadline, w)) == NULL ||
+	    event_add(w->deadline, &wait) != 0)
 		return -1;
 	buf_init(&body, 512);
 	buf_put_cstring(&body, w->host.address);
@@ -180,18 +188,22 @@ static int start_dial(struct way *w)
 /* --- the question --- */
 
 /* Names that break their grammar are answered as unknown ones, and reach no query. */
-static void decide(struct peer *peer, const char *host, const char *login, struct access_answer *a, struct host *h)
+static void decide(struct peer *peer, const char *host, const char *login, struct access_answer *a,
+    struct host *h)
 {
 	char safe[4 * HOST_NAME_MAX_LEN + 8];
 
 	if (!peer_may_ask(peer)) {
 		a->refusal = WAY_BUSY;
-		snprintf(a->line, sizeof(a->line), "bastiond: too many requests at once; try again in a few seconds");
+		snprintf(a->line, sizeof(a->line),
+		    "bastiond: too many requests at once; try again in a few seconds");
 	} else if (!name_is_host(host) || !name_is_login(login)) {
 		a->refusal = WAY_NO_HOST;
 		esc_quoted(safe, sizeof(safe), host, strnlen(host, HOST_NAME_MAX_LEN));
-		snprintf(a->line, sizeof(a->line), "bastiond: %s is no registered host, or the login is no login name; "
-		    "addresses are not taken. Yours: ssh %s@%s hosts", safe, peer->user.name, peer->p->control.name);
+		snprintf(a->line, sizeof(a->line),
+		    "bastiond: %s is no registered host, or the login is no login name; "
+		    "addresses are not taken. Yours: ssh %s@%s hosts",
+		    safe, peer->user.name, peer->p->control.name);
 	} else {
 		control_way(&peer->p->control, peer->user.id, peer->address, host, login, 0, a, h);
 	}
@@ -218,7 +230,8 @@ int authz_ask(struct peer *peer, struct ipc_msg *m)
 		return 0;
 	}
 	if ((w = peer_way_create(peer, m->id)) == NULL) {
-		send_no(peer, m->id, WAY_BUSY, "bastiond: too many destinations in this connection; open another one");
+		send_no(peer, m->id, WAY_BUSY,
+		    "bastiond: too many destinations in this connection; open another one");
 		return 0;
 	}
 	w->host = h;
@@ -229,7 +242,8 @@ int authz_ask(struct peer *peer, struct ipc_msg *m)
 	w->until = a.until;
 	w->tickets[0] = a.ticket;
 	if (start_dial(w) != 0)
-		authz_refuse(w, WAY_BUSY, "bastiond: too many connections are being opened; try again in a minute");
+		authz_refuse(w, WAY_BUSY,
+		    "bastiond: too many connections are being opened; try again in a minute");
 	else
 		live_run(peer->p);
 	return 0;

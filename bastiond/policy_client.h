@@ -1,5 +1,6 @@
 /*
- * policy_client.h - programs on this machine that speak to policy: bastionctl on control.sock, pam_bastion.so on pam.sock.
+ * policy_client.h - programs on this machine that speak to policy: bastionctl on control.sock,
+ * pam_bastion.so on pam.sock.
  */
 #ifndef BASTION_POLICY_CLIENT_H
 #define BASTION_POLICY_CLIENT_H

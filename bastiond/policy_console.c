@@ -1,8 +1,10 @@
 /*
- * policy_console.c - `ssh alice@bastion` with a terminal: the console's worker, handed to the session.
+ * policy_console.c - `ssh alice@bastion` with a terminal: the console's worker, handed to the
+ * session.
  *
- * Role policy. The worker edits lines at a pseudo-terminal of its own; the session reads its lines and asks WORDS. Both
- * descriptors go through here once; afterwards policy only waits for the worker's end.
+ * Role policy. The worker edits lines at a pseudo-terminal of its own; the session reads its lines
+ * and asks WORDS. Both descriptors go through here once; afterwards policy only waits for the
+ * worker's end.
  */
 #include <string.h>
 #include <unistd.h>
@@ -45,7 +47,8 @@ static int on_message(struct worker *w, struct ipc_msg *m)
 static void on_ended(struct worker *w)
 {
 	if (!w->up)
-		console_answer(w->peer, "bastiond: the console could not be started; tell the operator", NULL, 0);
+		console_answer(w->peer,
+		    "bastiond: the console could not be started; tell the operator", NULL, 0);
 	w->peer->console = NULL;
 }
 
@@ -54,7 +57,8 @@ static const struct worker_ops console_ops = { ROLE_CONSOLE, on_up, on_message, 
 /* A name for the terminal database: what is none becomes "dumb". */
 static void clean_term(char *term)
 {
-	size_t good = strspn(term, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+._-");
+	size_t good = strspn(term,
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+._-");
 
 	if (good == 0 || term[good] != '\0' || term[0] == '.')
 		strcpy(term, "dumb");
@@ -80,6 +84,7 @@ int console_ask(struct peer *peer, struct ipc_msg *m)
 	peer->console = worker_run(peer, WORKER_CONSOLE, &console_ops, MSG_RUN_CONSOLE, &body);
 	buf_finish(&body);
 	if (peer->console == NULL)
-		console_answer(peer, "bastiond: too many consoles are open; try again in a minute", NULL, 0);
+		console_answer(peer, "bastiond: too many consoles are open; try again in a minute",
+		    NULL, 0);
 	return 0;
 }

@@ -1,8 +1,10 @@
 /*
- * policy_control.c - the command words: over control.sock (bastionctl), and from sessions (`ssh alice@bastion WORDS`).
+ * policy_control.c - the command words: over control.sock (bastionctl), and from sessions (`ssh
+ * alice@bastion WORDS`).
  *
- * Role policy. Who asks is the kernel's word (SO_PEERCRED) on the socket, the login in a session. approvals/control.c does
- * what is asked; here are sockets, limits, and replies in pieces. pam.sock shares the sockets' part.
+ * Role policy. Who asks is the kernel's word (SO_PEERCRED) on the socket, the login in a session.
+ * approvals/control.c does what is asked; here are sockets, limits, and replies in pieces. pam.sock
+ * shares the sockets' part.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -50,12 +52,15 @@ static void put_error(struct buf *out, const char *code, const char *error)
 	json_decref(reply);
 }
 
-/* The request's bytes lie in the shared inbox: nothing is received before control_handle() is through with them. */
-static void carry_out(struct policy *p, const struct actor *a, const struct buf *request, struct buf *out)
+/* The request's bytes lie in the shared inbox: nothing is received before control_handle() is
+   through with them. */
+static void carry_out(struct policy *p, const struct actor *a, const struct buf *request,
+    struct buf *out)
 {
 	if (control_handle(&p->control, a, request->data, request->len, out) != 0) {
 		buf_reset(out);
-		put_error(out, "broken", "the reply is too long or there is no memory; ask for less, with limit");
+		put_error(out, "broken",
+		    "the reply is too long or there is no memory; ask for less, with limit");
 	}
 	live_run(p);
 }
@@ -93,7 +98,8 @@ static int on_request(struct client *c, struct ipc_msg *m)
 	if (r == 1)
 		carry_out(p, &a, &m->body, &out);
 	else
-		put_error(&out, r == 0 ? "denied" : "broken", r == 0 ? line : "the database cannot be read");
+		put_error(&out, r == 0 ? "denied" : "broken",
+		    r == 0 ? line : "the database cannot be read");
 	send_pieces(&c->link, MSG_CTL_REPLY, m->id, &out);
 	buf_finish(&out);
 	return r == 1 ? 0 : -1;
@@ -141,7 +147,8 @@ static bool client_admitted(const struct policy *p, enum client_kind kind, uid_t
 			own++;
 	if (uid == 0)
 		return p->nclients[kind] < CLIENTS_MAX;
-	return kind == CLIENT_CONTROL && own < UID_CLIENTS_MAX && p->nclients[kind] < CLIENTS_MAX - CLIENTS_ROOT;
+	return kind == CLIENT_CONTROL && own < UID_CLIENTS_MAX &&
+	    p->nclients[kind] < CLIENTS_MAX - CLIENTS_ROOT;
 }
 
 static void client_start(struct policy *p, enum client_kind kind, int fd)
@@ -150,9 +157,10 @@ static void client_start(struct policy *p, enum client_kind kind, int fd)
 	socklen_t len = sizeof(cred);
 	struct client *c = NULL;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0 || !client_admitted(p, kind, cred.uid)) {
-		log_warn("%s: a connection is refused: too many, or not root", kind == CLIENT_PAM ? "pam.sock" :
-		    "control.sock");
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0 ||
+	    !client_admitted(p, kind, cred.uid)) {
+		log_warn("%s: a connection is refused: too many, or not root",
+		    kind == CLIENT_PAM ? "pam.sock" : "control.sock");
 		close(fd);
 		return;
 	}

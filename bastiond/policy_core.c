@@ -1,8 +1,9 @@
 /*
- * policy_core.c - the loop of the policy role: what parent says, the tick of every second, opening and closing of all parts.
+ * policy_core.c - the loop of the policy role: what parent says, the tick of every second, opening
+ * and closing of all parts.
  *
- * Role policy, between role_policy.c (root, drop, sandbox) and the other policy_*.c. The unit tests run it on a database and
- * links of their own.
+ * Role policy, between role_policy.c (root, drop, sandbox) and the other policy_*.c. The unit tests
+ * run it on a database and links of their own.
  */
 #include <errno.h>
 #include <signal.h>
@@ -28,7 +29,8 @@ static int from_parent(struct link *l, struct ipc_msg *m)
 	case MSG_WORKER_DOWN:
 		return worker_on_down(p, m);
 	case MSG_POLICY_RELOAD:
-		log_notice("reload: the database is read at each question; options of policy need a restart");
+		log_notice("reload: the database is read at each question; options of policy need "
+			   "a restart");
 		return 0;
 	default:
 		return -1;
@@ -78,7 +80,8 @@ static int open_store(struct policy *p, const char *database)
 		return -1;
 	}
 	if ((n = store_sessions_reset(p->store, "policy started anew", clock_wall())) < 0 ||
-	    event_writef(p->store, clock_wall(), EVENT_START, "bastiond", NULL, "{s:i}", "left_open", n) != 0) {
+	    event_writef(p->store, clock_wall(), EVENT_START, "bastiond", NULL, "{s:i}",
+		"left_open", n) != 0) {
 		log_error("database: %s", store_error(p->store));
 		return -1;
 	}
@@ -89,7 +92,8 @@ static int open_loop(struct policy *p, const struct policy_fds *fds)
 {
 	const struct timeval second = { .tv_sec = 1 };
 
-	if ((p->base = event_base_new()) == NULL || live_init(p) != 0 || control_open(p, fds) != 0 ||
+	if ((p->base = event_base_new()) == NULL || live_init(p) != 0 ||
+	    control_open(p, fds) != 0 ||
 	    link_open(&p->parent, p->base, fds->parent, ROLE_PARENT, &parent_link) != 0 ||
 	    keys_open(p, fds->keys) != 0)
 		return -1;

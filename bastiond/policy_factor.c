@@ -1,9 +1,11 @@
 /*
- * policy_factor.c - the second factor: one PAM worker an attempt, its prompts to the session, the answers back.
+ * policy_factor.c - the second factor: one PAM worker an attempt, its prompts to the session, the
+ * answers back.
  *
- * Role policy, after policy_authn.c. The worker runs PAM's stack in a process of its own, which a change of mind kills. Two
- * things must be true at its end: PAM says yes for the same user who proved the key, and this very attempt spent
- * a one-time code (policy_otp.c). The second catches a PAM stack without pam_bastion.so, which would let in on less.
+ * Role policy, after policy_authn.c. The worker runs PAM's stack in a process of its own, which a
+ * change of mind kills. Two things must be true at its end: PAM says yes for the same user who
+ * proved the key, and this very attempt spent a one-time code (policy_otp.c). The second catches a
+ * PAM stack without pam_bastion.so, which would let in on less.
  */
 #include <stdio.h>
 #include <string.h>
@@ -51,8 +53,9 @@ static void log_failure(struct peer *peer, const char *why)
 
 	esc_line(safe, sizeof(safe), why, strlen(why));
 	log_notice("second factor of %s from %s refused: %s", peer->user.name, peer->address, safe);
-	if (event_writef(peer->p->store, clock_wall(), EVENT_PAM_FAIL, peer->user.name, peer->user.name,
-	    "{s:s, s:s, s:s}", "device", peer->device.name, "peer", peer->address, "why", safe) != 0)
+	if (event_writef(peer->p->store, clock_wall(), EVENT_PAM_FAIL, peer->user.name,
+		peer->user.name, "{s:s, s:s, s:s}", "device", peer->device.name, "peer",
+		peer->address, "why", safe) != 0)
 		log_error("event: %s", store_error(peer->p->store));
 }
 
@@ -120,7 +123,8 @@ static const char *judge(struct peer *peer, uint8_t ok, const char *user, const 
 	if (strcmp(user, peer->user.name) != 0)
 		return "PAM ended with another user than the one who proved the key";
 	if (!peer->code_right)
-		return "PAM said yes, but no one-time code was spent: is pam_bastion.so required in the PAM stack?";
+		return "PAM said yes, but no one-time code was spent: is pam_bastion.so required "
+		       "in the PAM stack?";
 	return NULL;
 }
 
@@ -248,11 +252,14 @@ int factor_abort(struct peer *peer)
 		factor_kill(peer);
 		return 0;
 	}
-	/* AUTH_YES crossed it. The client was never told, so there is nothing to undo but our own books. */
+	/* AUTH_YES crossed it. The client was never told, so there is nothing to undo but our own
+	   books. */
 	if (peer->acted)
 		return -1;
-	log_info("login of %s from %s undone: the client started anew at the same moment", peer->user.name, peer->address);
-	if (store_connection_end(peer->p->store, peer->row.id, "aborted by the client", clock_wall()) != 0)
+	log_info("login of %s from %s undone: the client started anew at the same moment",
+	    peer->user.name, peer->address);
+	if (store_connection_end(peer->p->store, peer->row.id, "aborted by the client",
+		clock_wall()) != 0)
 		log_error("connection not closed in the database: %s", store_error(peer->p->store));
 	peer->row.id = 0;
 	peer->auth = PEER_PROVEN;

@@ -1,12 +1,15 @@
 /*
- * policy_grant.c - WAY_OK: the row of the way, the pinned keys, the certificate, the parameters of the recording.
+ * policy_grant.c - WAY_OK: the row of the way, the pinned keys, the certificate, the parameters of
+ * the recording.
  *
- * Role policy, the end of policy_authz.c. The row and the grant's first use are on disk before the session has the socket.
+ * Role policy, the end of policy_authz.c. The row and the grant's first use are on disk before the
+ * session has the socket.
  *
- * The recording's metadata, its first event, is one JSON object: v 1, recording, session (hex), connection, way, user, person,
- * device, fingerprint, peer, peer_port, host, address (as registered), target (as dialled), login, method
- * ("certificate", "managed"), grant, caps (array), until (unix s, missing: none), reason, ticket (missing: none), asked_by_other
- * (true when somebody else asked), started (unix s), bastion.
+ * The recording's metadata, its first event, is one JSON object: v 1, recording, session (hex),
+ * connection, way, user, person, device, fingerprint, peer, peer_port, host, address (as
+ * registered), target (as dialled), login, method ("certificate", "managed"), grant, caps (array),
+ * until (unix s, missing: none), reason, ticket (missing: none), asked_by_other (true when somebody
+ * else asked), started (unix s), bastion.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,15 +47,18 @@ static json_t *make_meta(const struct way *w, const struct ticket *t)
 {
 	const struct peer *peer = w->peer;
 	char recording[2 * STORE_RECORDING_LEN + 1], session[33];
-	json_t *meta = json_pack("{s:i, s:s, s:s, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:I, s:o, "
-	    "s:s, s:I, s:s}", "v", 1, "recording", hex(recording, w->row.recording, STORE_RECORDING_LEN),
-	    "session", hex(session, peer->session, sizeof(peer->session)), "connection", (json_int_t)peer->row.id,
-	    "way", (json_int_t)w->row.id, "user", peer->user.name, "person", peer->user.person,
-	    "device", peer->device.name, "fingerprint", peer->device.fingerprint, "peer", peer->address,
-	    "peer_port", (int)peer->port, "host", w->host.name, "address", w->host.address, "target", w->row.target,
-	    "login", w->login, "method", w->host.method == LOGIN_MANAGED ? "managed" : "certificate",
-	    "grant", (json_int_t)t->id, "caps", cap_array(w->caps), "reason", t->reason,
-	    "started", (json_int_t)clock_wall(), "bastion", peer->p->control.name);
+	json_t *meta = json_pack("{s:i, s:s, s:s, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:i, s:s, "
+				 "s:s, s:s, s:s, s:s, s:I, s:o, "
+				 "s:s, s:I, s:s}",
+	    "v", 1, "recording", hex(recording, w->row.recording, STORE_RECORDING_LEN), "session",
+	    hex(session, peer->session, sizeof(peer->session)), "connection",
+	    (json_int_t)peer->row.id, "way", (json_int_t)w->row.id, "user", peer->user.name,
+	    "person", peer->user.person, "device", peer->device.name, "fingerprint",
+	    peer->device.fingerprint, "peer", peer->address, "peer_port", (int)peer->port, "host",
+	    w->host.name, "address", w->host.address, "target", w->row.target, "login", w->login,
+	    "method", w->host.method == LOGIN_MANAGED ? "managed" : "certificate", "grant",
+	    (json_int_t)t->id, "caps", cap_array(w->caps), "reason", t->reason, "started",
+	    (json_int_t)clock_wall(), "bastion", peer->p->control.name);
 
 	if (meta == NULL)
 		return NULL;
@@ -72,8 +78,9 @@ static int put_meta(const struct way *w, struct buf *body)
 	char *text = NULL;
 	int r = -1;
 
-	if (store_ticket(w->peer->p->store, w->tickets[0], &t) == 1 && (meta = make_meta(w, &t)) != NULL &&
-	    (text = json_dumps(meta, JSON_COMPACT)) != NULL && strlen(text) <= META_MAX)
+	if (store_ticket(w->peer->p->store, w->tickets[0], &t) == 1 &&
+	    (meta = make_meta(w, &t)) != NULL && (text = json_dumps(meta, JSON_COMPACT)) != NULL &&
+	    strlen(text) <= META_MAX)
 		r = buf_put_cstring(body, text);
 	free(text);
 	json_decref(meta);
@@ -177,12 +184,14 @@ void grant_way(struct way *w, const uint8_t *cert, size_t len)
 	if (w->until <= clock_wall())
 		fault = "bastiond: your grant ended while the host was being reached";
 	else if (start_row(w) != 0)
-		fault = "bastiond: the bastion cannot write its database, and opens nothing new; tell the operator";
+		fault = "bastiond: the bastion cannot write its database, and opens nothing new; "
+			"tell the operator";
 	else if (put_body(w, cert, len, &body) != 0)
-		fault = "bastiond: pinned host keys, recipients or grant cannot be read; tell the operator";
+		fault = "bastiond: pinned host keys, recipients or grant cannot be read; tell the "
+			"operator";
 	if (fault != NULL) {
-		log_error("way of %s to %s not given: %s (%s)", peer->user.name, w->host.name, fault,
-		    store_error(peer->p->store));
+		log_error("way of %s to %s not given: %s (%s)", peer->user.name, w->host.name,
+		    fault, store_error(peer->p->store));
 		peer_way_close(w, fault);
 		authz_refuse(w, WAY_BROKEN, fault);
 	} else {

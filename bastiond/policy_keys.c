@@ -1,7 +1,9 @@
 /*
- * policy_keys.c - requests to the keys role: a certificate, or a managed key for a while; and its public keys.
+ * policy_keys.c - requests to the keys role: a certificate, or a managed key for a while; and its
+ * public keys.
  *
- * Role policy, between policy_authz.c and role_keys.c. A request names its way until the answer comes or the way ends.
+ * Role policy, between policy_authz.c and role_keys.c. A request names its way until the answer
+ * comes or the way ends.
  */
 #include <stddef.h>
 #include <stdio.h>
@@ -57,7 +59,8 @@ fail:
 	return 0;
 }
 
-uint32_t keys_sign(struct way *w, const char *key_id, uint64_t after, uint64_t before, const char *source)
+uint32_t keys_sign(struct way *w, const char *key_id, uint64_t after, uint64_t before,
+    const char *source)
 {
 	struct buf body;
 	uint32_t id;

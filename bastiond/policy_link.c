@@ -32,7 +32,8 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 		event_add(l->out, NULL);
 }
 
-int link_open(struct link *l, struct event_base *base, int fd, enum role peer, const struct link_ops *ops)
+int link_open(struct link *l, struct event_base *base, int fd, enum role peer,
+    const struct link_ops *ops)
 {
 	ipc_init(&l->ipc, fd, ROLE_POLICY, peer);
 	l->ops = ops;
@@ -80,7 +81,8 @@ void links_reap(void)
 	}
 }
 
-int link_send(struct link *l, enum msg_type type, uint32_t id, const struct buf *body, const int *fds, int nfds)
+int link_send(struct link *l, enum msg_type type, uint32_t id, const struct buf *body,
+    const int *fds, int nfds)
 {
 	if (!l->open || l->error != 0)
 		return -1;

@@ -1,9 +1,9 @@
 /*
  * policy_link.h - a link (common/ipc.h) in policy's event loop, and the safe end of what owns it.
  *
- * Role policy. A link is the first member of the object that it belongs to (peer, worker, client). An object may end while
- * its own message is handled; so nothing is freed there: link_bury() closes the link and hands the object to
- * links_reap(), which the loop calls between turns.
+ * Role policy. A link is the first member of the object that it belongs to (peer, worker, client).
+ * An object may end while its own message is handled; so nothing is freed there: link_bury() closes
+ * the link and hands the object to links_reap(), which the loop calls between turns.
  */
 #ifndef BASTION_POLICY_LINK_H
 #define BASTION_POLICY_LINK_H
@@ -12,14 +12,15 @@
 
 #include "ipc.h"
 
-#define LINK_BURST 64	/* messages of one peer in one turn of the loop: nobody starves the others */
+#define LINK_BURST 64	/* messages of one peer in one turn: nobody starves the others */
 
 struct link;
 
 struct link_ops {
 	/* One message; what it took of the fds it took. 0, or -1: malformed, ended() follows. */
 	int (*message)(struct link *l, struct ipc_msg *m);
-	/* The link is over, closed already. `error`: 0 end of file, EPERM not permitted or malformed, or the socket's. */
+	/* The link is over, closed already. `error`: 0 end of file, EPERM not permitted or
+	   malformed, or the socket's. */
 	void (*ended)(struct link *l, int error);
 };
 
@@ -34,23 +35,27 @@ struct link {
 };
 
 /* Takes over fd (closed on failure too). 0, or -1 without memory. */
-int link_open(struct link *l, struct event_base *base, int fd, enum role peer, const struct link_ops *ops);
+int link_open(struct link *l, struct event_base *base, int fd, enum role peer,
+    const struct link_ops *ops);
 /* Closes it; ended() is not called. Safe to call again. */
 void link_close(struct link *l);
-/* Closes it and frees the object, which is heap memory and starts with `l`, between turns of the loop. */
+/* Closes it and frees the object, which is heap memory and starts with `l`, between turns of the
+   loop. */
 void link_bury(struct link *l);
 void links_reap(void);
 
 /*
- * Sends, or queues and writes later. 0, or -1: the link was closed already, or is broken now (ended() comes from the loop) and
- * the fds stay the caller's, as ever. `body` may be NULL.
+ * Sends, or queues and writes later. 0, or -1: the link was closed already, or is broken now
+ * (ended() comes from the loop) and the fds stay the caller's, as ever. `body` may be NULL.
  */
-int link_send(struct link *l, enum msg_type type, uint32_t id, const struct buf *body, const int *fds, int nfds);
+int link_send(struct link *l, enum msg_type type, uint32_t id, const struct buf *body,
+    const int *fds, int nfds);
 int link_send_empty(struct link *l, enum msg_type type, uint32_t id);
 /* u8 value and nothing else: the verdicts. */
 int link_send_u8(struct link *l, enum msg_type type, uint32_t id, uint8_t value);
 
-/* Reads and handles what waits now, up to LINK_BURST; the loop does it, and who knows that the sender is gone. */
+/* Reads and handles what waits now, up to LINK_BURST; the loop does it, and who knows that the
+   sender is gone. */
 void link_read(struct link *l);
 
 #endif

@@ -1,9 +1,11 @@
 /*
- * policy_live.c - what is open and has to end: expiry, revocation, lock, kill (promise P7: within a second).
+ * policy_live.c - what is open and has to end: expiry, revocation, lock, kill (promise P7: within a
+ * second).
  *
- * Role policy. Two sources: control.c calls live_end() for what a word or the store's own clock ended; a way's `until` covers
- * what no row says (hours of a role, end of an account). One timer stands at the nearest of these moments; the
- * tick of every second looks again, because wall clocks jump.
+ * Role policy. Two sources: control.c calls live_end() for what a word or the store's own clock
+ * ended; a way's `until` covers what no row says (hours of a role, end of an account). One timer
+ * stands at the nearest of these moments; the tick of every second looks again, because wall clocks
+ * jump.
  */
 #include <string.h>
 
@@ -62,7 +64,8 @@ static void end_in_peer(struct peer *peer, void *arg)
 	/* Who has only proven a key is not in yet; authn_login() asks again. */
 	if (peer->auth != PEER_IN || !peer_concerned(peer, e))
 		return;
-	log_info("connection %lld of %s ends: %s", (long long)peer->row.id, peer->user.name, e->line);
+	log_info("connection %lld of %s ends: %s", (long long)peer->row.id, peer->user.name,
+	    e->line);
 	for (size_t i = 0; i < PEER_WAYS_MAX; i++)
 		if (peer->ways[i] != NULL)
 			end_way(peer->ways[i], WAY_LOCKED, e->line);
@@ -92,7 +95,9 @@ static void scan_ways(struct peer *peer, void *arg)
 		if (w == NULL || w->ending_ms != 0)
 			continue;
 		if (w->until <= s->now)
-			end_way(w, WAY_EXPIRED, "bastiond: the time of your grant, or its hours, are over: session ended");
+			end_way(w, WAY_EXPIRED,
+			    "bastiond: the time of your grant, or its hours, are over: session "
+			    "ended");
 		else if (w->until < s->next)
 			s->next = w->until;
 	}

@@ -1,9 +1,10 @@
 /*
- * policy_otp.c - pam_bastion.so asks whether a one-time code is right: the secret never leaves this process.
+ * policy_otp.c - pam_bastion.so asks whether a one-time code is right: the secret never leaves this
+ * process.
  *
- * Role policy. Root alone may ask (policy_control.c has checked). From bastiond's own PAM workers the question carries the token of
- * the attempt, and so the user and the device that the key proved; other services of this machine ask with token 0, and
- * for them there is no device.
+ * Role policy. Root alone may ask (policy_control.c has checked). From bastiond's own PAM workers
+ * the question carries the token of the attempt, and so the user and the device that the key
+ * proved; other services of this machine ask with token 0, and for them there is no device.
  */
 #include <string.h>
 
@@ -35,15 +36,18 @@ static enum otp_verdict check_attempt(struct peer *peer, const char *user, const
 		log_warn("pam.sock: a code for an attempt that does not run, or for another user");
 		return OTP_WRONG;
 	}
-	r = otp_check(peer->p->store, &peer->user, peer->device.id, peer->address, code, clock_wall());
+	r = otp_check(peer->p->store, &peer->user, peer->device.id, peer->address, code,
+	    clock_wall());
 	if (r != OTP_ACCEPTED)
-		log_notice("one-time code of %s from %s: %s", peer->user.name, peer->address, otp_result_name(r));
+		log_notice("one-time code of %s from %s: %s", peer->user.name, peer->address,
+		    otp_result_name(r));
 	peer->code_right = r == OTP_ACCEPTED;
 	return verdict_of(r);
 }
 
 /* Another PAM service, with pam_bastion.so in its stack. */
-static enum otp_verdict check_foreign(struct policy *p, const char *user, const char *source, const char *code)
+static enum otp_verdict check_foreign(struct policy *p, const char *user, const char *source,
+    const char *code)
 {
 	char why[LINE_LEN];
 	enum otp_result r;
@@ -52,7 +56,8 @@ static enum otp_verdict check_foreign(struct policy *p, const char *user, const 
 
 	if (found < 0)
 		return OTP_UNAVAILABLE;
-	if (found == 0 || u.kind != USER_HUMAN || access_user(&u, "", clock_wall(), why, sizeof(why)) != 0)
+	if (found == 0 || u.kind != USER_HUMAN ||
+	    access_user(&u, "", clock_wall(), why, sizeof(why)) != 0)
 		return OTP_WRONG;
 	r = otp_check(p->store, &u, 0, source, code, clock_wall());
 	log_info("one-time code of %s for another PAM service: %s", u.name, otp_result_name(r));

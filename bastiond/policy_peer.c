@@ -1,9 +1,11 @@
 /*
- * policy_peer.c - one session as policy sees it: its link, what it may send when, its lease and its end.
+ * policy_peer.c - one session as policy sees it: its link, what it may send when, its lease and its
+ * end.
  *
- * Role policy. Before it: parent's PEER_UP. The session is the process that speaks with strangers: it is believed in what
- * it verified itself (a signature, an SSH message) and in nothing else. Which message may come in which state is in
- * msg.h; this file moves the state (S_NEW ⇄ S_FACTOR → S_LOGIN) and limits how much.
+ * Role policy. Before it: parent's PEER_UP. The session is the process that speaks with strangers:
+ * it is believed in what it verified itself (a signature, an SSH message) and in nothing else.
+ * Which message may come in which state is in msg.h; this file moves the state (S_NEW ⇄ S_FACTOR →
+ * S_LOGIN) and limits how much.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -27,7 +29,8 @@ bool peer_may_ask(struct peer *peer)
 	uint64_t now = clock_mono_ms(), fresh = (now - b->filled_ms) * BUCKET_RATE / 1000;
 
 	if (fresh > 0) {
-		b->tokens = fresh + b->tokens > BUCKET_BURST ? BUCKET_BURST : b->tokens + (uint32_t)fresh;
+		b->tokens = fresh + b->tokens > BUCKET_BURST ? BUCKET_BURST
+							     : b->tokens + (uint32_t)fresh;
 		b->filled_ms = now;
 	}
 	if (b->tokens == 0)
@@ -89,10 +92,12 @@ static void on_ended(struct link *l, int error)
 	factor_kill(peer);
 	if (error == 0 || error == EPIPE || error == ECONNRESET)
 		return;
-	log_warn("session %u of %s: what it sent is not permitted or malformed, or it does not read (error %d)",
+	log_warn("session %u of %s: what it sent is not permitted or malformed, or it does not "
+		 "read (error %d)",
 	    peer->slot, peer_name(peer), error);
-	if (peer->auth == PEER_IN && event_writef(peer->p->store, clock_wall(), EVENT_PROTOCOL, peer->user.name, NULL,
-	    "{s:s, s:s}", "by", "session", "peer", peer->address) != 0)
+	if (peer->auth == PEER_IN &&
+	    event_writef(peer->p->store, clock_wall(), EVENT_PROTOCOL, peer->user.name, NULL,
+		"{s:s, s:s}", "by", "session", "peer", peer->address) != 0)
 		log_error("event: %s", store_error(peer->p->store));
 	peer_kill(peer, "it broke the protocol between session and policy");
 }
@@ -124,7 +129,8 @@ int peer_up(struct policy *p, struct ipc_msg *m)
 	buf_get_u16(&m->body);
 	peer->up_ms = peer->pong_ms = peer->bucket.filled_ms = clock_mono_ms();
 	peer->bucket.tokens = BUCKET_BURST;
-	if (!buf_end(&m->body) || link_open(&peer->link, p->base, ipc_take_fd(m, 0), ROLE_SESSION, &peer_link) != 0)
+	if (!buf_end(&m->body) ||
+	    link_open(&peer->link, p->base, ipc_take_fd(m, 0), ROLE_SESSION, &peer_link) != 0)
 		goto fail;
 	*at = peer;
 	p->npeers++;
@@ -141,11 +147,12 @@ static const char *peer_epitaph(struct peer *peer, uint32_t status)
 
 	if (WIFEXITED(status) && !peer->killed)
 		return "connection closed";
-	if (peer->auth == PEER_IN && event_writef(peer->p->store, clock_wall(), kind, "bastiond", peer->user.name,
-	    "{s:I, s:i}", "connection", (json_int_t)peer->row.id, "status", (int)status) != 0)
+	if (peer->auth == PEER_IN &&
+	    event_writef(peer->p->store, clock_wall(), kind, "bastiond", peer->user.name,
+		"{s:I, s:i}", "connection", (json_int_t)peer->row.id, "status", (int)status) != 0)
 		log_error("event: %s", store_error(peer->p->store));
-	log_warn("session %u of %s from %s %s, wait status %#x", peer->slot, peer_name(peer), peer->address,
-	    peer->killed ? "was killed" : "crashed", status);
+	log_warn("session %u of %s from %s %s, wait status %#x", peer->slot, peer_name(peer),
+	    peer->address, peer->killed ? "was killed" : "crashed", status);
 	return peer->killed ? "session killed" : "session crashed";
 }
 
@@ -157,9 +164,10 @@ static void peer_close_row(struct peer *peer, const char *why)
 	if (peer->row.id == 0)
 		return;
 	if (store_connection_end(s, peer->row.id, why, now) != 0 ||
-	    event_writef(s, now, EVENT_LOGOUT, peer->user.name, peer->user.name, "{s:I, s:s}", "connection",
-	    (json_int_t)peer->row.id, "why", why) != 0)
-		log_error("session of %s not closed in the database: %s", peer->user.name, store_error(s));
+	    event_writef(s, now, EVENT_LOGOUT, peer->user.name, peer->user.name, "{s:I, s:s}",
+		"connection", (json_int_t)peer->row.id, "why", why) != 0)
+		log_error("session of %s not closed in the database: %s", peer->user.name,
+		    store_error(s));
 	peer->row.id = 0;
 }
 
@@ -174,7 +182,8 @@ static void peer_close_rows(struct peer *peer, const char *why)
 			peer_way_close(peer->ways[i], why);
 	peer_close_row(peer, why);
 	if (together && store_commit(s) != 0)
-		log_error("session of %s not closed in the database: %s", peer->user.name, store_error(s));
+		log_error("session of %s not closed in the database: %s", peer->user.name,
+		    store_error(s));
 }
 
 /* Stops what works for it and forgets it; the memory goes between turns of the loop. */
@@ -204,8 +213,9 @@ int peer_down(struct policy *p, struct ipc_msg *m)
 	/* Its last words, byte counts among them, may still be in the link. */
 	if (peer->link.open)
 		link_read(&peer->link);
-	log_info("session %u of %s from %s: over after %llu s, %llu ms of CPU, %llu KiB", peer->slot, peer_name(peer),
-	    peer->address, (unsigned long long)(clock_mono_ms() - peer->up_ms) / 1000,
+	log_info("session %u of %s from %s: over after %llu s, %llu ms of CPU, %llu KiB",
+	    peer->slot, peer_name(peer), peer->address,
+	    (unsigned long long)(clock_mono_ms() - peer->up_ms) / 1000,
 	    (unsigned long long)cpu / 1000, (unsigned long long)rss);
 	peer_destroy(peer, peer_epitaph(peer, status));
 	return 0;
@@ -220,7 +230,8 @@ void peer_kill(struct peer *peer, const char *reason)
 		return;
 	peer->killed = true;
 	peer->end_ms = 0;
-	log_warn("session %u of %s from %s: to be killed: %s", peer->slot, peer_name(peer), peer->address, reason);
+	log_warn("session %u of %s from %s: to be killed: %s", peer->slot, peer_name(peer),
+	    peer->address, reason);
 	buf_init(&body, 256);
 	buf_put_cstring(&body, reason);
 	link_send(&peer->p->parent, MSG_PEER_KILL, peer->slot, &body, NULL, 0);
@@ -267,8 +278,9 @@ static void peer_tick(struct peer *peer, void *arg)
 	    now_ms - peer->up_ms > peer->p->conf->login_grace + GRACE_SLACK_MS) {
 		peer_kill(peer, "it did not end at login_grace");
 	} else if (now_ms - peer->pong_ms > PONG_MS) {
-		if (peer->auth == PEER_IN && event_writef(peer->p->store, clock_wall(), EVENT_SESSION_HUNG, "bastiond",
-		    peer->user.name, "{s:I}", "connection", (json_int_t)peer->row.id) != 0)
+		if (peer->auth == PEER_IN &&
+		    event_writef(peer->p->store, clock_wall(), EVENT_SESSION_HUNG, "bastiond",
+			peer->user.name, "{s:I}", "connection", (json_int_t)peer->row.id) != 0)
 			log_error("event: %s", store_error(peer->p->store));
 		peer_kill(peer, "it gave no sign of life for 10 s");
 	} else if ((peer->end_ms != 0 && now_ms > peer->end_ms) || way_overdue(peer, now_ms)) {

@@ -1,7 +1,8 @@
 /*
  * policy_way.c - a way in use: found, counted, its channels allowed one by one, noted, ended.
  *
- * Role policy; policy_authz.c and policy_grant.c bring a way to life, policy_live.c says when it has to end.
+ * Role policy; policy_authz.c and policy_grant.c bring a way to life, policy_live.c says when it
+ * has to end.
  */
 #include <openssl/rand.h>
 #include <stdio.h>
@@ -14,7 +15,7 @@
 #include "log.h"
 #include "policy.h"
 
-#define NOTES_MAX 500		/* events that one connection may cause by NOTE; the log goes on, more slowly */
+#define NOTES_MAX 500		/* events that one connection may cause by NOTE */
 #define NOTE_KIND_MAX 32
 
 static void log_event_lost(const struct peer *peer)
@@ -78,13 +79,15 @@ void peer_way_end(struct way *w, const char *line)
 	if (w->ending_ms != 0)
 		return;
 	w->ending_ms = clock_mono_ms();
-	log_info("way %u of %s to %s@%s ends: %s", w->id, peer->user.name, w->login, w->host.name, line);
+	log_info("way %u of %s to %s@%s ends: %s", w->id, peer->user.name, w->login, w->host.name,
+	    line);
 	buf_init(&body, LINE_LEN);
 	buf_put_string(&body, line, strnlen(line, LINE_LEN - 4));
 	link_send(&peer->link, MSG_WAY_END, w->id, &body, NULL, 0);
 	buf_finish(&body);
 	if (event_writef(peer->p->store, clock_wall(), EVENT_WAY_ENDED, "bastiond", peer->user.name,
-	    "{s:I, s:I, s:s}", "way", (json_int_t)w->row.id, "grant", (json_int_t)w->tickets[0], "why", line) != 0)
+		"{s:I, s:I, s:s}", "way", (json_int_t)w->row.id, "grant", (json_int_t)w->tickets[0],
+		"why", line) != 0)
 		log_event_lost(peer);
 }
 
@@ -100,9 +103,9 @@ void peer_way_close(struct way *w, const char *why)
 		return;
 	}
 	if (store_way_end(s, &w->row, why, now) != 0 ||
-	    event_writef(s, now, EVENT_WAY_DOWN, w->peer->user.name, w->host.name, "{s:I, s:s, s:I, s:I}", "way",
-	    (json_int_t)w->row.id, "why", why, "in", (json_int_t)w->row.bytes_in, "out",
-	    (json_int_t)w->row.bytes_out) != 0) {
+	    event_writef(s, now, EVENT_WAY_DOWN, w->peer->user.name, w->host.name,
+		"{s:I, s:s, s:I, s:I}", "way", (json_int_t)w->row.id, "why", why, "in",
+		(json_int_t)w->row.bytes_in, "out", (json_int_t)w->row.bytes_out) != 0) {
 		log_event_lost(w->peer);
 		store_rollback(s);
 	} else if (store_commit(s) != 0) {
@@ -118,10 +121,11 @@ int way_on_up(struct peer *peer, uint32_t id)
 	if (w == NULL || w->stage != WAY_GIVEN)
 		return -1;
 	w->stage = WAY_LIVE;
-	log_info("way %u of %s to %s@%s is up, grant %lld", id, peer->user.name, w->login, w->host.name,
-	    (long long)w->tickets[0]);
-	if (event_writef(peer->p->store, clock_wall(), EVENT_WAY_UP, peer->user.name, w->host.name, "{s:I, s:I, s:s}",
-	    "way", (json_int_t)w->row.id, "grant", (json_int_t)w->tickets[0], "login", w->login) != 0)
+	log_info("way %u of %s to %s@%s is up, grant %lld", id, peer->user.name, w->login,
+	    w->host.name, (long long)w->tickets[0]);
+	if (event_writef(peer->p->store, clock_wall(), EVENT_WAY_UP, peer->user.name, w->host.name,
+		"{s:I, s:I, s:s}", "way", (json_int_t)w->row.id, "grant", (json_int_t)w->tickets[0],
+		"login", w->login) != 0)
 		log_event_lost(peer);
 	return 0;
 }
@@ -159,7 +163,8 @@ static bool way_rests_on(const struct way *w, int64_t ticket)
 	return false;
 }
 
-/* Another grant of the same user, host and login allows this channel: the way rests on both from here on. */
+/* Another grant of the same user, host and login allows this channel: the way rests on both from
+   here on. */
 static int way_add_ticket(struct way *w, const struct access_answer *a)
 {
 	struct store *s = w->peer->p->store;
@@ -170,9 +175,10 @@ static int way_add_ticket(struct way *w, const struct access_answer *a)
 		i++;
 	if (i == WAY_TICKETS_MAX || store_ticket(s, a->ticket, &t) != 1)
 		return -1;
-	if (a->first && (store_ticket_move(s, &t, ACT_USE, w->peer->user.name, NULL, clock_wall()) != 1 ||
-	    event_writef(s, clock_wall(), EVENT_GRANT_USE, w->peer->user.name, w->peer->user.name, "{s:I}", "grant",
-	    (json_int_t)t.id) != 0))
+	if (a->first &&
+	    (store_ticket_move(s, &t, ACT_USE, w->peer->user.name, NULL, clock_wall()) != 1 ||
+		event_writef(s, clock_wall(), EVENT_GRANT_USE, w->peer->user.name,
+		    w->peer->user.name, "{s:I}", "grant", (json_int_t)t.id) != 0))
 		return -1;
 	w->tickets[i] = a->ticket;
 	if (a->until < w->until)
@@ -205,7 +211,8 @@ static const char *channel_refusal(struct way *w, const char *capability, struct
 		return "bastiond: there is no capability of that name";
 	if (!peer_may_ask(peer))
 		return "bastiond: too many channels at once; try again in a few seconds";
-	control_way(&peer->p->control, peer->user.id, peer->address, w->host.name, w->login, cap, a, &h);
+	control_way(&peer->p->control, peer->user.id, peer->address, w->host.name, w->login, cap, a,
+	    &h);
 	if (a->refusal != 0)
 		return a->line;
 	if (!way_rests_on(w, a->ticket) && way_add_ticket(w, a) != 0)
@@ -223,19 +230,23 @@ int way_on_channel(struct peer *peer, struct ipc_msg *m)
 	size_t len;
 
 	buf_get_cstring(&m->body, capability, sizeof(capability));
-	/* The command itself is sealed in the recording; the database, which the bastion can read, never has it. */
+	/* The command itself is sealed in the recording; the database, which the bastion can read,
+	   never has it. */
 	buf_get_string(&m->body, m->body.len, &len);
 	if (!buf_end(&m->body) || (w != NULL && w->stage < WAY_GIVEN))
 		return -1;
 	if (w == NULL || w->ending_ms != 0)
 		return channel_answer(peer, m->id, channel, "bastiond: the session is ended");
 	refusal = channel_refusal(w, capability, &a);
-	if (event_writef(peer->p->store, clock_wall(), refusal == NULL ? EVENT_CHANNEL : EVENT_CHANNEL_REFUSED,
-	    peer->user.name, w->host.name, "{s:I, s:s%, s:i}", "way", (json_int_t)w->row.id, "capability",
-	    cap_by_name(capability) != 0 ? capability : "?", cap_by_name(capability) != 0 ? strlen(capability) : 1,
-	    "channel", (int)channel) != 0) {
+	if (event_writef(peer->p->store, clock_wall(),
+		refusal == NULL ? EVENT_CHANNEL : EVENT_CHANNEL_REFUSED, peer->user.name,
+		w->host.name, "{s:I, s:s%, s:i}", "way", (json_int_t)w->row.id, "capability",
+		cap_by_name(capability) != 0 ? capability : "?",
+		cap_by_name(capability) != 0 ? strlen(capability) : 1, "channel",
+		(int)channel) != 0) {
 		log_event_lost(peer);
-		refusal = "bastiond: the bastion cannot write its log of events: nothing new opens; tell the operator";
+		refusal = "bastiond: the bastion cannot write its log of events: nothing new "
+			  "opens; tell the operator";
 	}
 	return channel_answer(peer, w->id, channel, refusal);
 }
@@ -279,11 +290,13 @@ int way_on_note(struct peer *peer, struct ipc_msg *m)
 	if (!peer_may_ask(peer) || ++peer->notes > NOTES_MAX)
 		return 0;
 	esc_text(safe, sizeof(safe), detail, len);
-	log_notice("session %u of %s from %s: %s: %s", peer->slot, peer_name(peer), peer->address, name, safe);
+	log_notice("session %u of %s from %s: %s: %s", peer->slot, peer_name(peer), peer->address,
+	    name, safe);
 	/* A stranger's doings stay in the log, which rotates. */
-	if (peer->auth == PEER_IN && event_writef(peer->p->store, clock_wall(), kind, peer->user.name,
-	    w != NULL ? w->host.name : NULL, "{s:s, s:I}", "detail", safe, "connection",
-	    (json_int_t)peer->row.id) != 0)
+	if (peer->auth == PEER_IN &&
+	    event_writef(peer->p->store, clock_wall(), kind, peer->user.name,
+		w != NULL ? w->host.name : NULL, "{s:s, s:I}", "detail", safe, "connection",
+		(json_int_t)peer->row.id) != 0)
 		log_event_lost(peer);
 	return 0;
 }

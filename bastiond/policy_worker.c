@@ -1,8 +1,10 @@
 /*
- * policy_worker.c - the short-lived processes that parent forks on policy's word: PAM, dial, console.
+ * policy_worker.c - the short-lived processes that parent forks on policy's word: PAM, dial,
+ * console.
  *
- * Role policy. A worker's record lives from RUN_* to WORKER_DOWN, whatever becomes of who wanted it. Its link and parent's
- * are two sockets: WORKER_DOWN may overtake the worker's last message, so that one is read first.
+ * Role policy. A worker's record lives from RUN_* to WORKER_DOWN, whatever becomes of who wanted
+ * it. Its link and parent's are two sockets: WORKER_DOWN may overtake the worker's last message, so
+ * that one is read first.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -42,14 +44,15 @@ static void on_ended(struct link *l, int error)
 	struct worker *w = (struct worker *)l;
 
 	if (error != 0)
-		log_warn("%s worker %u: its link broke (error %d)", role_name(w->ops->role), w->id, error);
+		log_warn("%s worker %u: its link broke (error %d)", role_name(w->ops->role), w->id,
+		    error);
 	worker_over(w);
 }
 
 static const struct link_ops worker_link = { on_message, on_ended };
 
-struct worker *worker_run(struct peer *peer, enum worker_kind kind, const struct worker_ops *ops, enum msg_type type,
-    const struct buf *body)
+struct worker *worker_run(struct peer *peer, enum worker_kind kind, const struct worker_ops *ops,
+    enum msg_type type, const struct buf *body)
 {
 	struct policy *p = peer->p;
 	struct worker *w, **bucket;
@@ -64,7 +67,9 @@ struct worker *worker_run(struct peer *peer, enum worker_kind kind, const struct
 	do {
 		p->next_worker++;
 	} while (p->next_worker == 0 || worker_find(p, p->next_worker) != NULL);
-	*w = (struct worker){ .p = p, .id = p->next_worker, .kind = kind, .ops = ops, .peer = peer };
+	*w = (struct worker){
+		.p = p, .id = p->next_worker, .kind = kind, .ops = ops, .peer = peer
+	};
 	if (link_send(&p->parent, type, w->id, body, NULL, 0) != 0) {
 		free(w);
 		return NULL;
@@ -136,8 +141,8 @@ int worker_on_down(struct policy *p, struct ipc_msg *m)
 	if (w->link.open)
 		link_read(&w->link);
 	if (status != 0 && w->peer != NULL)
-		log_warn("%s worker %u for %s ended with status %#x", role_name(w->ops->role), w->id,
-		    w->peer->address, status);
+		log_warn("%s worker %u for %s ended with status %#x", role_name(w->ops->role),
+		    w->id, w->peer->address, status);
 	worker_over(w);
 	/* The owner may have started others: the bucket may have changed. */
 	for (at = &p->workers[m->id % WORKER_TABLE]; *at != w; at = &(*at)->next)

@@ -1,9 +1,11 @@
 /*
- * role_keys.c - the keys role: signs user certificates and lends managed keys, within bounds of its own.
+ * role_keys.c - the keys role: signs user certificates and lends managed keys, within bounds of its
+ * own.
  *
- * Comes after policy's decision (policy_authz.c), before the session's login at the target. It believes policy about
- * who may log in where; it does not believe anyone about how much a signature is good for: one login name, five
- * minutes, two signatures. Opens no file after its start and has no network.
+ * Comes after policy's decision (policy_authz.c), before the session's login at the target. It
+ * believes policy about who may log in where; it does not believe anyone about how much a signature
+ * is good for: one login name, five minutes, two signatures. Opens no file after its start and has
+ * no network.
  */
 #include <errno.h>
 #include <poll.h>
@@ -33,7 +35,8 @@ struct keys_role {
 };
 
 /* u8 ok; str */
-static int reply(struct keys_role *k, enum msg_type type, uint32_t id, const char *refusal, const struct buf *blob)
+static int reply(struct keys_role *k, enum msg_type type, uint32_t id, const char *refusal,
+    const struct buf *blob)
 {
 	struct buf body;
 	int r;
@@ -90,7 +93,8 @@ static int lend_key(struct keys_role *k, struct ipc_msg *m)
 	if (!name_is_login(login))
 		refusal = "not a login name";
 	else if ((key = keys_find(&k->keys, name)) == NULL)
-		refusal = "no managed key of that name in keys/managed; a new one is seen after a restart";
+		refusal = "no managed key of that name in keys/managed; a new one is seen after a "
+			  "restart";
 	else if (sshkey_blob(key, &blob) != 0)
 		refusal = "the key has no SSH form";
 	else
@@ -104,7 +108,8 @@ static int lend_key(struct keys_role *k, struct ipc_msg *m)
 	return r;
 }
 
-/* Writes u8 more; list(str name, str line) of as many keys as fit from *i on; 0 is the CA, 1.. are the managed keys. */
+/* Writes u8 more; list(str name, str line) of as many keys as fit from *i on; 0 is the CA, 1.. are
+   the managed keys. */
 static int put_keys(const struct keys *k, size_t *i, struct buf *body)
 {
 	char line[KEYS_LINE_MAX];
@@ -115,7 +120,8 @@ static int put_keys(const struct keys *k, size_t *i, struct buf *body)
 	for (; *i <= k->n && list.len < LIST_BYTES_MAX; ++*i) {
 		const char *name = *i == 0 ? "ca" : k->managed[*i - 1].name;
 
-		if (sshkey_line(*i == 0 ? k->ca : k->managed[*i - 1].key, name, line, sizeof(line)) != 0)
+		if (sshkey_line(*i == 0 ? k->ca : k->managed[*i - 1].key, name, line,
+			sizeof(line)) != 0)
 			continue;
 		buf_put_cstring(&list, name);
 		buf_put_cstring(&list, line);
@@ -168,7 +174,8 @@ static int from_policy(struct keys_role *k)
 	while ((r = ipc_recv(&k->policy, &m)) > 0) {
 		r = handle(k, &m);
 		if (r != 0)
-			log_error("%s from policy is malformed, or its link is full", msg_name(m.type));
+			log_error("%s from policy is malformed, or its link is full",
+			    msg_name(m.type));
 		ipc_msg_finish(&m);
 		if (r != 0)
 			return -1;

@@ -1,8 +1,10 @@
 /*
- * role_policy.c - the policy role: its start as root, the drop, the sandbox. policy_core.c has the loop.
+ * role_policy.c - the policy role: its start as root, the drop, the sandbox. policy_core.c has the
+ * loop.
  *
- * Comes after parent's re-execution with the descriptors of roles.h; drops to user_policy with the database's directory
- * as its root. Every decision of the bastion is made in this process: policy.h says in which file.
+ * Comes after parent's re-execution with the descriptors of roles.h; drops to user_policy with the
+ * database's directory as its root. Every decision of the bastion is made in this process: policy.h
+ * says in which file.
  */
 #include <errno.h>
 #include <limits.h>
@@ -21,12 +23,15 @@
 
 #define DATABASE "/policy.db"	/* below the new root */
 
-/* Still root: the public halves of the bastion's host keys, for `config`. Without them that word says less. */
+/* Still root: the public halves of the bastion's host keys, for `config`. Without them that word
+   says less. */
 static void read_host_keys(struct policy *p)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; ssh_hostkeys_name(i) != NULL && n + 1 < sizeof(p->host_keys) / sizeof(p->host_keys[0]); i++) {
+	for (size_t i = 0;
+	     ssh_hostkeys_name(i) != NULL && n + 1 < sizeof(p->host_keys) / sizeof(p->host_keys[0]);
+	     i++) {
 		char path[PATH_MAX], line[SSH_HOSTKEY_LINE_MAX];
 		FILE *f;
 
@@ -44,7 +49,8 @@ static void read_host_keys(struct policy *p)
 	}
 }
 
-/* What `config` and the advice in refusals call this bastion: the machine's name, and the first listening port. */
+/* What `config` and the advice in refusals call this bastion: the machine's name, and the first
+   listening port. */
 static void name_bastion(struct policy *p)
 {
 	static char name[HOST_NAME_MAX + 1];
@@ -63,7 +69,8 @@ static void name_bastion(struct policy *p)
 
 int role_policy(struct config *conf)
 {
-	const struct policy_fds fds = { ROLE_FD_PARENT, POLICY_FD_KEYS, POLICY_FD_CONTROL, POLICY_FD_PAM };
+	const struct policy_fds fds = { ROLE_FD_PARENT, POLICY_FD_KEYS, POLICY_FD_CONTROL,
+		POLICY_FD_PAM };
 	struct policy *p = calloc(1, sizeof(*p));
 	int status = 1;
 

@@ -1,11 +1,14 @@
 /*
  * sshcert.c - see sshcert.h. Role keys. The format is OpenSSH's PROTOCOL.certkeys:
  *
- *   string type "…-cert-v01@openssh.com"; string nonce; the public key's own fields; u64 serial; u32 1 (user);
- *   string key id; string (list of string principal); u64 valid after; u64 valid before;
- *   string critical options; string extensions; string reserved; string CA's public key blob; string signature
+ *   string type "…-cert-v01@openssh.com"; string nonce; the public key's own fields; u64 serial;
+ *   u32 1 (user); string key id; string (list of string principal); u64 valid after;
+ *   u64 valid before;
+ *   string critical options; string extensions; string reserved;
+ *   string CA's public key blob; string signature
  *
- * An options list is (string name, string data)*, in the order of the names; data of source-address is one more string.
+ * An options list is (string name, string data)*, in the order of the names; data of source-address
+ * is one more string.
  */
 #include "sshcert.h"
 
@@ -75,7 +78,8 @@ const char *sshcert_refusal(const struct sshcert *c, int64_t now)
 	struct buf fields;
 
 	if (sshkey_check_blob(c->key, c->key_len, &fields) == NULL)
-		return "the key is no well-formed ed25519, nistp256 or RSA key of 2048 bits or more";
+		return "the key is no well-formed ed25519, nistp256 or RSA key of 2048 bits or "
+		       "more";
 	if (!name_is_login(c->principal))
 		return "the principal is no login name";
 	if (c->key_id[0] == '\0')

@@ -1,6 +1,7 @@
 /*
- * fuzz_agent.c - what a hostile session sends to a lent key: the agent's requests, and the stream's bytes as a certificate request.
- * Whatever comes, an answer is well framed and no more than two signatures are given.
+ * fuzz_agent.c - what a hostile session sends to a lent key: the agent's requests, and the stream's
+ * bytes as a certificate request. Whatever comes, an answer is well framed and no more than two
+ * signatures are given.
  */
 #include <stdint.h>
 #include <stddef.h>

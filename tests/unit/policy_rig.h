@@ -1,8 +1,9 @@
 /*
- * policy_rig.h - a whole policy role in this process, on a real database; the test plays parent, keys, sessions and workers.
+ * policy_rig.h - a whole policy role in this process, on a real database; the test plays parent,
+ * keys, sessions and workers.
  *
- * The loop runs only while a test waits (rig_turn, expect), so a test is a sequence of sent and awaited messages without
- * any sleep. Clean-up is complete: the sanitizers look.
+ * The loop runs only while a test waits (rig_turn, expect), so a test is a sequence of sent and
+ * awaited messages without any sleep. Clean-up is complete: the sanitizers look.
  */
 #ifndef BASTION_POLICY_RIG_H
 #define BASTION_POLICY_RIG_H
@@ -39,9 +40,12 @@ struct rig {
 	uint32_t next_slot;
 };
 
-static const uint8_t ALICE_KEY[] = "\0\0\0\x0bssh-ed25519\0\0\0\x20" "alice-alice-alice-alice-alice-al";
-static const uint8_t DEPLOY_KEY[] = "\0\0\0\x0bssh-ed25519\0\0\0\x20" "deploy-deploy-deploy-deploy-depl";
-static const uint8_t WRONG_KEY[] = "\0\0\0\x0bssh-ed25519\0\0\0\x20" "nobody-nobody-nobody-nobody-nobo";
+static const uint8_t ALICE_KEY[] = "\0\0\0\x0bssh-ed25519\0\0\0\x20"
+				   "alice-alice-alice-alice-alice-al";
+static const uint8_t DEPLOY_KEY[] = "\0\0\0\x0bssh-ed25519\0\0\0\x20"
+				    "deploy-deploy-deploy-deploy-depl";
+static const uint8_t WRONG_KEY[] = "\0\0\0\x0bssh-ed25519\0\0\0\x20"
+				   "nobody-nobody-nobody-nobody-nobo";
 #define KEY(k) (k), sizeof(k) - 1
 
 static inline int rig_listen(const struct rig *r, const char *name)
@@ -66,7 +70,8 @@ static inline void rig_connect(const struct rig *r, const char *name, struct ipc
 	c->state = S_ANY;
 }
 
-static inline void add_user(struct store *s, struct user *u, const char *name, enum user_kind kind, const uint8_t *key, size_t len)
+static inline void add_user(struct store *s, struct user *u, const char *name, enum user_kind kind,
+    const uint8_t *key, size_t len)
 {
 	struct device d = { 0 };
 
@@ -96,7 +101,8 @@ static inline void rig_fill(struct rig *r, struct store *s)
 	add_user(s, &r->deploy, "deploy", USER_SERVICE, KEY(DEPLOY_KEY));
 	memset(r->alice_secret, 'a', sizeof(r->alice_secret));
 	assert_int_equal(store_totp_enrol(s, r->alice.id, r->alice_secret, clock_wall()), 0);
-	assert_int_equal(store_totp_confirm(s, r->alice.id, clock_wall() / 30 - 10, clock_wall()), 0);
+	assert_int_equal(store_totp_confirm(s, r->alice.id, clock_wall() / 30 - 10, clock_wall()),
+	    0);
 	r->web1 = (struct host){ .port = 22, .method = LOGIN_CERTIFICATE };
 	strcpy(r->web1.name, "web1");
 	strcpy(r->web1.address, "web1.internal");
@@ -115,12 +121,20 @@ static inline void rig_fill(struct rig *r, struct store *s)
 }
 
 /* A running grant of `seconds`; its number. */
-static inline int64_t rig_grant(struct rig *r, struct store *s, const struct user *u, uint32_t seconds)
+static inline int64_t rig_grant(struct rig *r, struct store *s, const struct user *u,
+    uint32_t seconds)
 {
 	int64_t now = clock_wall();
-	struct ticket t = { .state = TICKET_PENDING, .user_id = u->id, .by_id = u->id, .host_id = r->web1.id,
-	    .role_id = r->dba.id, .caps = r->dba.caps, .duration = seconds, .needed = 1, .asked_at = now,
-	    .lapse_at = now + 3600 };
+	struct ticket t = { .state = TICKET_PENDING,
+		.user_id = u->id,
+		.by_id = u->id,
+		.host_id = r->web1.id,
+		.role_id = r->dba.id,
+		.caps = r->dba.caps,
+		.duration = seconds,
+		.needed = 1,
+		.asked_at = now,
+		.lapse_at = now + 3600 };
 
 	strcpy(t.login, "dba");
 	strcpy(t.reason, "test");
@@ -181,7 +195,8 @@ static inline int rig_up(void **state)
 	assert_int_equal(ipc_pair(keys), 0);
 	ipc_init(&r->parent, parent[0], ROLE_PARENT, ROLE_POLICY);
 	ipc_init(&r->keys, keys[0], ROLE_KEYS, ROLE_POLICY);
-	fds = (struct policy_fds){ parent[1], keys[1], rig_listen(r, "control.sock"), rig_listen(r, "pam.sock") };
+	fds = (struct policy_fds){ parent[1], keys[1], rig_listen(r, "control.sock"),
+		rig_listen(r, "pam.sock") };
 	r->p.conf = r->conf;
 	r->p.control.name = "bastion";
 	assert_int_equal(policy_open(&r->p, path, &fds), 0);
@@ -211,7 +226,8 @@ static inline int rig_down(void **state)
 	return 0;
 }
 
-/* The next message on a link that is no PING, with the loop running meanwhile: its type; MSG_NONE when the link is over. */
+/* The next message on a link that is no PING, with the loop running meanwhile: its type; MSG_NONE
+   when the link is over. */
 static inline enum msg_type next_message(struct rig *r, struct ipc *c, struct ipc_msg *m)
 {
 	uint64_t end = clock_mono_ms() + WAIT_MS;

@@ -1,5 +1,6 @@
 /*
- * policy_rig_login.h - parent, sessions and PAM workers as the tests of policy play them, message by message; whole logins.
+ * policy_rig_login.h - parent, sessions and PAM workers as the tests of policy play them, message
+ * by message; whole logins.
  */
 #ifndef BASTION_POLICY_RIG_LOGIN_H
 #define BASTION_POLICY_RIG_LOGIN_H
@@ -56,7 +57,8 @@ static inline void session_over(struct rig *r, struct session_end *s, uint32_t s
 	rig_turn(r);
 }
 
-static inline void send_key(struct session_end *s, const char *user, const uint8_t *key, size_t len, uint8_t proven)
+static inline void send_key(struct session_end *s, const char *user, const uint8_t *key, size_t len,
+    uint8_t proven)
 {
 	struct buf b;
 
@@ -145,7 +147,9 @@ static inline void pam_prompt(struct pam_end *w)
 
 static inline void code_of(const uint8_t *secret, int64_t at, char out[7])
 {
-	assert_int_equal(oath_totp_generate((const char *)secret, TOTP_SECRET_LEN, (time_t)at, 30, 0, 6, out), OATH_OK);
+	assert_int_equal(
+	    oath_totp_generate((const char *)secret, TOTP_SECRET_LEN, (time_t)at, 30, 0, 6, out),
+	    OATH_OK);
 }
 
 /* What pam_bastion.so does. */
@@ -179,7 +183,8 @@ static inline void key_proven(struct rig *r, struct session_end *s)
 	expect_u8(r, &s->link, MSG_AUTH_KEY_RE, AUTH_PARTIAL);
 }
 
-static inline void factor_begin(struct rig *r, struct session_end *s, struct pam_end *w, uint32_t attempt)
+static inline void factor_begin(struct rig *r, struct session_end *s, struct pam_end *w,
+    uint32_t attempt)
 {
 	assert_int_equal(ipc_send_empty(&s->link, MSG_AUTH_FACTOR, attempt), 0);
 	expect_run_pam(r, w);

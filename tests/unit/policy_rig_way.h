@@ -1,12 +1,14 @@
 /*
- * policy_rig_way.h - a way as the tests of policy play it: dial workers, the keys role, the session's questions.
+ * policy_rig_way.h - a way as the tests of policy play it: dial workers, the keys role, the
+ * session's questions.
  */
 #ifndef BASTION_POLICY_RIG_WAY_H
 #define BASTION_POLICY_RIG_WAY_H
 
 #include "policy_rig_login.h"
 
-static const uint8_t EPHEMERAL[] = "\0\0\0\x0bssh-ed25519\0\0\0\x20" "ephemeral-ephemeral-ephemeral-ep";
+static const uint8_t EPHEMERAL[] = "\0\0\0\x0bssh-ed25519\0\0\0\x20"
+				   "ephemeral-ephemeral-ephemeral-ep";
 
 static inline void way_ask(struct session_end *s, uint32_t id, const char *host, const char *login)
 {
@@ -129,7 +131,8 @@ static inline void check_meta(const uint8_t *text, size_t len, int64_t grant)
 	json_decref(meta);
 }
 
-static inline void expect_ok(struct rig *r, struct session_end *s, uint32_t id, int64_t grant, const char *cert, int nfds)
+static inline void expect_ok(struct rig *r, struct session_end *s, uint32_t id, int64_t grant,
+    const char *cert, int nfds)
 {
 	char text[256];
 	struct ipc_msg m;

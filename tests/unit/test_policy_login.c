@@ -1,5 +1,6 @@
 /*
- * test_policy_login.c - AUTH_KEY to AUTH_YES on a whole policy role: what lets in, and all that does not.
+ * test_policy_login.c - AUTH_KEY to AUTH_YES on a whole policy role: what lets in, and all that
+ * does not.
  */
 #include "policy_rig_login.h"
 
@@ -297,7 +298,8 @@ static void locked_between_key_and_code(void **state)
 	factor_begin(r, &s, &w, 1);
 	code_of(r->alice_secret, clock_wall(), code);
 	assert_int_equal(otp_ask(r, "alice", code, w.token), OTP_RIGHT);
-	assert_int_equal(store_user_state(r->p.store, r->alice.id, USER_LOCKED, "test", clock_wall()), 0);
+	assert_int_equal(
+	    store_user_state(r->p.store, r->alice.id, USER_LOCKED, "test", clock_wall()), 0);
 	pam_done(&w, 1, "alice");
 	expect_u8(r, &s.link, MSG_AUTH_FACTOR_RE, AUTH_NO);
 	worker_end(r, &w.link, w.id);
@@ -344,11 +346,21 @@ static void sessions_of_a_user_are_counted(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(key_then_code_lets_in), T(strangers_learn_nothing), T(another_name_after_the_key), T(one_code_one_login),
-		T(pam_ends_with_another_user), T(worker_that_dies_refuses), T(verdict_overtaken_by_the_end),
-		T(abort_kills_the_attempt), T(yes_that_crossed_an_abort), T(too_many_attempts_end_it),
-		T(service_needs_its_network), T(not_enrolled_is_refused), T(locked_between_key_and_code),
-		T(grace_is_bound_to_the_source), T(sessions_of_a_user_are_counted),
+		T(key_then_code_lets_in),
+		T(strangers_learn_nothing),
+		T(another_name_after_the_key),
+		T(one_code_one_login),
+		T(pam_ends_with_another_user),
+		T(worker_that_dies_refuses),
+		T(verdict_overtaken_by_the_end),
+		T(abort_kills_the_attempt),
+		T(yes_that_crossed_an_abort),
+		T(too_many_attempts_end_it),
+		T(service_needs_its_network),
+		T(not_enrolled_is_refused),
+		T(locked_between_key_and_code),
+		T(grace_is_bound_to_the_source),
+		T(sessions_of_a_user_are_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

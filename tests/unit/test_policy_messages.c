@@ -1,6 +1,7 @@
 /*
- * test_policy_messages.c - every message number in every state of a session's link, well-formed and not; the same from keys, workers
- * and the two sockets. What msg.h does not permit ends that peer, and nobody else.
+ * test_policy_messages.c - every message number in every state of a session's link, well-formed and
+ * not; the same from keys, workers and the two sockets. What msg.h does not permit ends that peer,
+ * and nobody else.
  */
 #include "policy_rig_way.h"
 
@@ -35,7 +36,8 @@ static bool killed(struct rig *r, const struct session_end *s)
 	return found;
 }
 
-/* A body that the handler takes in that state; -1 for messages whose emptiness is right or that are wrong there anyway. */
+/* A body that the handler takes in that state; -1 for messages whose emptiness is right or that are
+   wrong there anyway. */
 static void good_body(enum msg_type type, struct buf *b)
 {
 	switch (type) {
@@ -100,8 +102,8 @@ static void set_scene(struct rig *r, struct session_end *s, enum scene scene)
 	}
 }
 
-/* Permitted by the list, and in order: a factor needs a proven key, WAY_UP a way, PONG a PING, an answer a prompt (if its
-   attempt runs: else it is late, and dropped). */
+/* Permitted by the list, and in order: a factor needs a proven key, WAY_UP a way, PONG a PING, an
+   answer a prompt (if its attempt runs: else it is late, and dropped). */
 static bool lawful(unsigned type, enum scene scene, size_t len)
 {
 	static const unsigned states[SCENES] = { S_NEW, S_NEW, S_FACTOR, S_LOGIN };
@@ -121,7 +123,8 @@ static bool lawful(unsigned type, enum scene scene, size_t len)
 	}
 }
 
-static void one_case(struct rig *r, unsigned type, enum scene scene, const struct buf *body, bool well_formed)
+static void one_case(struct rig *r, unsigned type, enum scene scene, const struct buf *body,
+    bool well_formed)
 {
 	struct session_end s;
 	bool dies;
@@ -130,8 +133,8 @@ static void one_case(struct rig *r, unsigned type, enum scene scene, const struc
 	send_raw(s.link.fd, type, 1, body->data, body->len);
 	dies = killed(r, &s);
 	if (dies == (well_formed && lawful(type, scene, body->len)))
-		fail_msg("message %s (%u), %zu bytes, in scene %d: %s", msg_name(type), type, body->len, (int)scene,
-		    dies ? "killed" : "taken");
+		fail_msg("message %s (%u), %zu bytes, in scene %d: %s", msg_name(type), type,
+		    body->len, (int)scene, dies ? "killed" : "taken");
 	session_over(r, &s, dies ? 9 : 0);
 	killed(r, &s);
 	assert_false(r->p.over);
@@ -168,14 +171,18 @@ static void fds_that_do_not_belong(void **state)
 	session_start(r, &s);
 	{
 		uint8_t datagram[8] = { MSG_AUTH_ABORT };
-		union { struct cmsghdr align; char space[CMSG_SPACE(sizeof(int))]; } control = { 0 };
+		union {
+			struct cmsghdr align;
+			char space[CMSG_SPACE(sizeof(int))];
+		} control = { 0 };
 		struct iovec iov = { datagram, sizeof(datagram) };
 		struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.space,
 		    .msg_controllen = sizeof(control.space) };
 		struct cmsghdr *ch = CMSG_FIRSTHDR(&mh);
 		int fd = STDERR_FILENO;
 
-		*ch = (struct cmsghdr){ .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int)) };
+		*ch = (struct cmsghdr){ .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
+			.cmsg_len = CMSG_LEN(sizeof(int)) };
 		memcpy(CMSG_DATA(ch), &fd, sizeof(fd));
 		assert_int_equal(sendmsg(s.link.fd, &mh, 0), sizeof(datagram));
 	}
@@ -252,8 +259,10 @@ static void uid_of_nobody_is_denied(void **state)
 			_exit(2);
 		rig_connect(r, "control.sock", &c);
 		buf_view(&b, "{\"word\":\"user list\"}", 20);
-		ok = ipc_send(&c, MSG_CTL_REQUEST, 1, &b, NULL, 0) == 0 && ipc_wait(&c, &m, WAIT_MS) == 1 &&
-		    memmem(m.body.data, m.body.len, "denied", 6) != NULL && ipc_wait(&c, &m, WAIT_MS) == -1;
+		ok = ipc_send(&c, MSG_CTL_REQUEST, 1, &b, NULL, 0) == 0 &&
+		    ipc_wait(&c, &m, WAIT_MS) == 1 &&
+		    memmem(m.body.data, m.body.len, "denied", 6) != NULL &&
+		    ipc_wait(&c, &m, WAIT_MS) == -1;
 		rig_connect(r, "pam.sock", &c);
 		_exit(ok && ipc_wait(&c, &m, WAIT_MS) == -1 ? 0 : 1);
 	}
@@ -263,7 +272,8 @@ static void uid_of_nobody_is_denied(void **state)
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
-/* Parent and keys are trusted to live, not to be right: nonsense from them ends policy, and with it the set. */
+/* Parent and keys are trusted to live, not to be right: nonsense from them ends policy, and with it
+   the set. */
 static void nonsense_from_keys_ends_policy(void **state)
 {
 	struct rig *r = *state;
@@ -288,8 +298,13 @@ static void nonsense_from_parent_ends_policy(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(every_message_in_every_state), T(fds_that_do_not_belong), T(flood_is_limited), T(sockets_keep_apart),
-		T(uid_of_nobody_is_denied), T(nonsense_from_keys_ends_policy), T(nonsense_from_parent_ends_policy),
+		T(every_message_in_every_state),
+		T(fds_that_do_not_belong),
+		T(flood_is_limited),
+		T(sockets_keep_apart),
+		T(uid_of_nobody_is_denied),
+		T(nonsense_from_keys_ends_policy),
+		T(nonsense_from_parent_ends_policy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /*
- * test_policy_watch.c - policy and the sessions that hang, disobey or say too much; the words and the console on their link.
+ * test_policy_watch.c - policy and the sessions that hang, disobey or say too much; the words and
+ * the console on their link.
  */
 #include "policy_rig_way.h"
 
@@ -94,8 +95,11 @@ static void long_replies_come_in_pieces(void **state)
 
 	login_alice(r, &s, 0);
 	for (int i = 0; i < 900; i++)
-		assert_int_equal(event_writef(r->p.store, clock_wall(), EVENT_PROTOCOL, "test", NULL, "{s:s}", "detail",
-		    "something of a length that makes a long list of events, piece by piece"), 0);
+		assert_int_equal(
+		    event_writef(r->p.store, clock_wall(), EVENT_PROTOCOL, "test", NULL, "{s:s}",
+			"detail",
+			"something of a length that makes a long list of events, piece by piece"),
+		    0);
 	rig_connect(r, "control.sock", &c);
 	buf_view(&b, ask, strlen(ask));
 	assert_int_equal(ipc_send(&c, MSG_CTL_REQUEST, 3, &b, NULL, 0), 0);
@@ -162,8 +166,12 @@ static void console_goes_through(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(session_that_ignores_the_end), T(session_that_hangs), T(stranger_over_the_grace_time),
-		T(kinds_of_notes), T(long_replies_come_in_pieces), T(console_goes_through),
+		T(session_that_ignores_the_end),
+		T(session_that_hangs),
+		T(stranger_over_the_grace_time),
+		T(kinds_of_notes),
+		T(long_replies_come_in_pieces),
+		T(console_goes_through),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /*
- * test_policy_way.c - WAY_ASK to WAY_DOWN on a whole policy role: who gets through, with what, and what ends it when.
+ * test_policy_way.c - WAY_ASK to WAY_DOWN on a whole policy role: who gets through, with what, and
+ * what ends it when.
  */
 #include "policy_rig_way.h"
 
@@ -38,7 +39,8 @@ static void refusals_have_their_numbers(void **state)
 	way_ask(&s, 1, "web1", "dba");
 	expect_no(r, &s, 1, WAY_NO_GRANT);
 	grant = rig_grant(r, r->p.store, &r->alice, 3600);
-	snprintf(json, sizeof(json), "{\"word\":\"revoke\",\"args\":{\"id\":%lld}}", (long long)grant);
+	snprintf(json, sizeof(json), "{\"word\":\"revoke\",\"args\":{\"id\":%lld}}",
+	    (long long)grant);
 	words(r, &s, json, true);
 	way_ask(&s, 1, "web1", "dba");
 	expect_no(r, &s, 1, WAY_REVOKED);
@@ -112,7 +114,8 @@ static void revocation_ends_the_way(void **state)
 	int64_t grant = way_open(r, &s, 3600);
 	char json[128];
 
-	snprintf(json, sizeof(json), "{\"word\":\"revoke\",\"args\":{\"id\":%lld}}", (long long)grant);
+	snprintf(json, sizeof(json), "{\"word\":\"revoke\",\"args\":{\"id\":%lld}}",
+	    (long long)grant);
 	{
 		struct buf b;
 
@@ -161,7 +164,8 @@ static void lock_ends_the_connection(void **state)
 	struct session_end s;
 
 	way_open(r, &s, 3600);
-	control_request(r, "{\"word\":\"user lock\",\"args\":{\"user\":\"alice\",\"reason\":\"test\"}}", "true");
+	control_request(r,
+	    "{\"word\":\"user lock\",\"args\":{\"user\":\"alice\",\"reason\":\"test\"}}", "true");
 	expect_end(r, &s, 1);
 	expect_end(r, &s, 0);
 	session_over(r, &s, 0);
@@ -218,9 +222,16 @@ static void managed_key_is_lent(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(grant_opens_a_way), T(refusals_have_their_numbers), T(target_that_does_not_answer), T(keys_that_refuse),
-		T(session_goes_while_keys_sign), T(revocation_ends_the_way), T(expiry_ends_the_way_within_a_second),
-		T(expiry_while_dialling), T(lock_ends_the_connection), T(managed_key_is_lent),
+		T(grant_opens_a_way),
+		T(refusals_have_their_numbers),
+		T(target_that_does_not_answer),
+		T(keys_that_refuse),
+		T(session_goes_while_keys_sign),
+		T(revocation_ends_the_way),
+		T(expiry_ends_the_way_within_a_second),
+		T(expiry_while_dialling),
+		T(lock_ends_the_connection),
+		T(managed_key_is_lent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /*
- * test_sshcert.c - certificates against ssh-keygen's reading of them, the bounds of the keys role, and the lent key's agent.
- * tests/system/test_certificate.py shows the same certificates to a real sshd.
+ * test_sshcert.c - certificates against ssh-keygen's reading of them, the bounds of the keys role,
+ * and the lent key's agent. tests/system/test_certificate.py shows the same certificates to a real
+ * sshd.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -48,8 +49,12 @@ static int free_keys(void **state)
 
 static struct sshcert example(struct buf *blob, EVP_PKEY *key)
 {
-	struct sshcert c = { .principal = "dba", .key_id = "alice/17/00ff", .serial = 7, .after = NOW - 60,
-	    .before = NOW + 300, .source = "127.0.0.1,10.0.0.0/8" };
+	struct sshcert c = { .principal = "dba",
+		.key_id = "alice/17/00ff",
+		.serial = 7,
+		.after = NOW - 60,
+		.before = NOW + 300,
+		.source = "127.0.0.1,10.0.0.0/8" };
 
 	buf_init(blob, SSHKEY_BLOB_MAX);
 	assert_int_equal(sshkey_blob(key, blob), 0);
@@ -250,7 +255,8 @@ static void put_userauth(struct buf *out, const struct userauth *u)
 }
 
 /* Sends SIGN_REQUEST, returns the type of the answer; the signature blob in *sig if it is one. */
-static uint8_t ask_sign(struct agent *a, EVP_PKEY *key, const struct userauth *u, uint32_t flags, struct buf *sig)
+static uint8_t ask_sign(struct agent *a, EVP_PKEY *key, const struct userauth *u, uint32_t flags,
+    struct buf *sig)
 {
 	struct buf request, data, out;
 	uint8_t type;
@@ -301,7 +307,8 @@ static void lent_key_signs_nothing_else(void **state)
 
 	(void)state;
 	agent_init(&a, ed, "dba");
-#define BAD(change) do { u = good; change; assert_int_equal(ask_sign(&a, ed, &u, 0, NULL), 5); } while (0)
+#define BAD(change) \
+	do { u = good; change; assert_int_equal(ask_sign(&a, ed, &u, 0, NULL), 5); } while (0)
 	BAD(u.user = "root");
 	BAD(u.user = "");
 	BAD(u.type = 51);
@@ -374,7 +381,8 @@ static void other_requests_fail(void **state)
 		uint8_t request[6] = { (uint8_t)type, 0, 0, 0, 0, 0 };
 
 		buf_init(&out, AGENT_MESSAGE_MAX + 4);
-		assert_int_equal(agent_answer(&a, request, type == 11 ? 2 : sizeof(request), &out), 0);
+		assert_int_equal(agent_answer(&a, request, type == 11 ? 2 : sizeof(request), &out),
+		    0);
 		assert_int_equal(out.len, 5);
 		assert_int_equal(out.data[4], 5);
 		buf_finish(&out);
