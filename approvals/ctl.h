@@ -1,5 +1,6 @@
 /*
- * ctl.h - the parts of bastionctl(1). It runs as whoever called it; policy knows that from the kernel.
+ * ctl.h - the parts of bastionctl(1). It runs as whoever called it; policy knows that from the
+ * kernel.
  */
 #ifndef BASTION_CTL_H
 #define BASTION_CTL_H
@@ -24,20 +25,29 @@ struct ctl {
 	struct ipc link;		/* fd -1: not connected */
 	uint32_t next_id;
 	struct render_opts show;
-	bool terminal;			/* standard input and output: questions and QR codes make sense */
+	bool terminal;			/* at both ends: questions and QR codes make sense */
 };
 
-/* state_dir and run_dir from the configuration; its other options are nobody's business here. 0, or -1 after a line. */
+/*
+ * state_dir and run_dir from the configuration; its other options are nobody's business here. 0, or
+ * -1 after a line.
+ */
 int ctl_conf_read(struct ctl *c, bool must_exist);
 
-/* One request and its whole reply, through the control socket. enum words_exit: WORDS_OK, or WORDS_BROKEN after a line. */
+/*
+ * One request and its whole reply, through the control socket. enum words_exit: WORDS_OK, or
+ * WORDS_BROKEN after a line.
+ */
 int ctl_ask(struct ctl *c, const char *json, struct buf *reply);
 /* Prints it; returns what render_reply returns. */
 int ctl_show(struct ctl *c, const struct buf *reply);
 /* Prints a line on standard error, with the program's name; returns WORDS_BROKEN. */
 int ctl_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* `user totp enrol`, after its reply came: QR code, two codes, confirmation. Returns the exit status. */
+/*
+ * `user totp enrol`, after its reply came: QR code, two codes, confirmation. Returns the exit
+ * status.
+ */
 int ctl_enrol(struct ctl *c, const struct words_call *call, const struct buf *reply);
 /* AT_CTL words. Returns the exit status; init does not return if it works. */
 int ctl_local(struct ctl *c, const struct words_call *call);

@@ -1,6 +1,6 @@
 /*
- * ctl_conf.c - where the daemon's socket and keys are. bastionctl reads two options of bastiond.conf(5); that the
- * whole file is right is for `bastiond -t`.
+ * ctl_conf.c - where the daemon's socket and keys are. bastionctl reads two options of
+ * bastiond.conf(5); that the whole file is right is for `bastiond -t`.
  */
 #include <confuse.h>
 #include <errno.h>
@@ -39,7 +39,8 @@ int ctl_conf_read(struct ctl *c, bool must_exist)
 	}
 	cfg_set_error_function(cfg, complain);
 	/* the defaults serve who may not read the file */
-	if (access(c->conf_path, R_OK) != 0 && (must_exist || (errno != ENOENT && errno != EACCES))) {
+	if (access(c->conf_path, R_OK) != 0 &&
+	    (must_exist || (errno != ENOENT && errno != EACCES))) {
 		ctl_fail("%s: %s", c->conf_path, strerror(errno));
 	} else if (access(c->conf_path, R_OK) != 0 || cfg_parse(cfg, c->conf_path) == CFG_SUCCESS) {
 		snprintf(c->state_dir, sizeof(c->state_dir), "%s", cfg_getstr(cfg, "state_dir"));

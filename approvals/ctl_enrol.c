@@ -1,8 +1,8 @@
 /*
  * ctl_enrol.c - the rest of `user totp enrol` at a terminal: QR code, two codes, confirmation.
  *
- * Runs in bastionctl, after policy answered with the secret and its otpauth URI. The secret is in that reply and on
- * this screen, and is wiped here; policy keeps it unused until it is confirmed.
+ * Runs in bastionctl, after policy answered with the secret and its otpauth URI. The secret is in
+ * that reply and on this screen, nowhere else; policy keeps it unused until it is confirmed.
  */
 #include <jansson.h>
 #include <qrencode.h>
@@ -12,11 +12,14 @@
 
 #include "ctl.h"
 
-#define QUIET 2		/* modules of white around; phones do with half of the standard's four */
+#define QUIET 2		/* modules of white around; half of the standard's four will do */
 #define TRIES 3
 #define CODE_LINE 64
 
-/* Two rows of modules in a line of text: upper half block in the colour of the one on that of the other. */
+/*
+ * Two rows of modules in a line of text: upper half block in the colour of the one on that of the
+ * other.
+ */
 static void put_row(const QRcode *qr, int y)
 {
 	for (int x = -QUIET; x < qr->width + QUIET; x++) {
@@ -37,7 +40,7 @@ static void put_qr(const struct ctl *c, const char *uri)
 	if (qr == NULL)
 		return; /* the URI was printed, and does the same */
 	if (c->show.columns > 0 && qr->width + 2 * QUIET > c->show.columns)
-		printf("(The QR code needs %d columns: widen the terminal and enrol again, or type the secret.)\n",
+		printf("(The QR code needs %d columns: widen the terminal and enrol again.)\n",
 		    qr->width + 2 * QUIET);
 	else
 		for (int y = -QUIET; y < qr->width + QUIET; y += 2)
@@ -74,9 +77,10 @@ static int confirm(struct ctl *c, const char *user, bool *again)
 	int r;
 
 	*again = false;
-	if (!ask("Code that the device shows: ", code1) || !ask("The next one, when it changes: ", code2))
-		return ctl_fail("not confirmed: the new secret is not in force. Later: bastionctl user totp confirm %s "
-		    "CODE CODE", user);
+	if (!ask("Code that the device shows: ", code1) ||
+	    !ask("The next one, when it changes: ", code2))
+		return ctl_fail("not confirmed: the new secret is not in force. "
+		    "Later: bastionctl user totp confirm %s " "CODE CODE", user);
 	*again = true;
 	if ((r = words_parse(6, argv, &env, &call, err, sizeof(err))) != WORDS_OK) {
 		ctl_fail("%s", err);
@@ -96,13 +100,15 @@ int ctl_enrol(struct ctl *c, const struct words_call *call, const struct buf *re
 {
 	json_t *request = json_loads(call->json, 0, NULL);
 	json_t *answer = json_loadb((const char *)reply->data, reply->len, 0, NULL);
-	const char *user = json_string_value(json_object_get(json_object_get(request, "args"), "user"));
+	const char *user = json_string_value(json_object_get(json_object_get(request, "args"),
+	    "user"));
 	const char *uri = json_string_value(json_object_get(answer, "uri"));
 	bool again = true;
 	int r = WORDS_BROKEN;
 
 	if (user == NULL || uri == NULL) {
-		ctl_fail("the bastion's answer has no otpauth URI: are its programs of one version?");
+		ctl_fail(
+		    "the bastion's answer has no otpauth URI: are its programs of one version?");
 	} else if (!c->terminal) {
 		r = WORDS_OK; /* a script confirms by itself */
 	} else {

@@ -1,5 +1,6 @@
 /*
- * ctl_key.c - `key add`: a managed key, made by root on the bastion. The keys role loads it at its next start.
+ * ctl_key.c - `key add`: a managed key, made by root on the bastion. The keys role loads it at its
+ * next start.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,7 +29,10 @@ static EVP_PKEY *make_key(const char *type)
 	return EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
 }
 
-/* Whole or not at all: PATH.new, then a link to PATH, which fails if that is there. 0, or -1 with errno. */
+/*
+ * Whole or not at all: PATH.new, then a link to PATH, which fails if that is there. 0, or -1 with
+ * errno.
+ */
 static int write_key(const char *path, const EVP_PKEY *key)
 {
 	char side[CTL_PATH_MAX + 64];
@@ -44,7 +48,8 @@ static int write_key(const char *path, const EVP_PKEY *key)
 		goto out;
 	}
 	errno = EIO;
-	if (PEM_write_PKCS8PrivateKey(f, key, NULL, NULL, 0, NULL, NULL) == 1 && fflush(f) == 0 && fsync(fd) == 0)
+	if (PEM_write_PKCS8PrivateKey(f, key, NULL, NULL, 0, NULL, NULL) == 1 && fflush(f) == 0 &&
+	    fsync(fd) == 0)
 		r = 0;
 	if (fclose(f) != 0)
 		r = -1;
@@ -59,8 +64,9 @@ out:
 static int show_key(struct ctl *c, const char *name, const char *line)
 {
 	json_t *reply = json_pack("{s:b, s:s+++, s:s, s:s}", "ok", 1, "text", line,
-	    "\nPut this line into ~/.ssh/authorized_keys of the logins on the target. After the next start of bastiond,\n"
-	    "register the target with: bastionctl host add ... --managed-key ", name, "", "name", name, "key", line);
+	    "\nPut this line into ~/.ssh/authorized_keys of the logins on the target. After the\n"
+	    "next start of bastiond: bastionctl host add ... --managed-key ",
+	    name, "", "name", name, "key", line);
 	char *dump = reply != NULL ? json_dumps(reply, JSON_COMPACT) : NULL;
 	struct buf b;
 	int r;
@@ -72,6 +78,17 @@ static int show_key(struct ctl *c, const char *name, const char *line)
 	r = ctl_show(c, &b);
 	free(dump);
 	return r;
+}
+
+static int cannot_write(const char *path)
+{
+	if (errno == EEXIST) {
+		ctl_fail("%s: there is such a key already; its line: bastionctl key list", path);
+		return WORDS_REFUSED;
+	}
+	if (errno == ENOENT)
+		return ctl_fail("%s: cannot be written: 'bastionctl init' comes first", path);
+	return ctl_fail("%s: %s", path, strerror(errno));
 }
 
 int ctl_key_add(struct ctl *c, const json_t *args)
@@ -92,11 +109,7 @@ int ctl_key_add(struct ctl *c, const json_t *args)
 	    sshkey_line(key, comment, line, sizeof(line)) != 0) {
 		r = ctl_fail("key add: OpenSSL cannot make this key");
 	} else if (write_key(path, key) != 0) {
-		r = ctl_fail(errno == EEXIST ? "%s: there is such a key already; its line: bastionctl key list%.0s" :
-		    errno == ENOENT ? "%s: cannot be written: 'bastionctl init' comes first%.0s" : "%s: %s", path,
-		    strerror(errno));
-		if (access(path, F_OK) == 0)
-			r = WORDS_REFUSED;
+		r = cannot_write(path);
 	} else {
 		r = show_key(c, name, line);
 	}

@@ -1,5 +1,6 @@
 /*
- * ctl_link.c - bastionctl's end of the control socket: one request, one reply in parts (doc/PROTOCOL.control).
+ * ctl_link.c - bastionctl's end of the control socket: one request, one reply in parts
+ * (doc/PROTOCOL.control).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,13 +33,19 @@ static int cannot_connect(const struct ctl *c)
 {
 	switch (errno) {
 	case ENOENT:
-		return ctl_fail("%s: no such socket. Is bastiond running ('systemctl status bastiond')?\n"
-		    "With another configuration: bastionctl -f FILE", c->socket);
+		return ctl_fail(
+		    "%s: no such socket. Is bastiond running ('systemctl status bastiond')?\n"
+		    "With another configuration: bastionctl -f FILE",
+		    c->socket);
 	case ECONNREFUSED:
-		return ctl_fail("%s: nobody answers: bastiond has ended. Start it; its log says why", c->socket);
+		return ctl_fail(
+		    "%s: nobody answers: bastiond has ended. Start it; its log says why",
+		    c->socket);
 	case EACCES:
-		return ctl_fail("%s: permission denied: the directory is closed to you. Ask over ssh instead, "
-		    "or as root", c->socket);
+		return ctl_fail(
+		    "%s: permission denied: the directory is closed to you. Ask over ssh instead, "
+		    "or as root",
+		    c->socket);
 	case EAGAIN:
 		return ctl_fail("%s: bastiond is busy. Try again", c->socket);
 	default:
@@ -79,10 +86,13 @@ static int read_reply(struct ctl *c, uint32_t id, struct buf *reply)
 		size_t len;
 
 		if (r == 0)
-			return ctl_fail("no answer within %d s. Whether the word was carried out is not known: "
-			    "look with a list before you repeat it", CTL_TIMEOUT_MS / 1000);
+			return ctl_fail(
+			    "no answer within %d s. Whether the word was carried out is not known: "
+			    "look with a list before you repeat it",
+			    CTL_TIMEOUT_MS / 1000);
 		if (r < 0)
-			return ctl_fail("bastiond closed the connection%s%s. Whether the word was carried out is not "
+			return ctl_fail("bastiond closed the connection%s%s. "
+			    "Whether the word was carried out is not "
 			    "known: look with a list before you repeat it", errno != 0 ? ": " : "",
 			    errno != 0 ? strerror(errno) : "");
 		if (m.type == MSG_CTL_REPLY && m.id == id) {
@@ -92,7 +102,9 @@ static int read_reply(struct ctl *c, uint32_t id, struct buf *reply)
 		}
 		ipc_msg_finish(&m);
 		if (!buf_ok(reply))
-			return ctl_fail("the answer is longer than %u bytes. Ask for less with --limit", CTL_REPLY_MAX);
+			return ctl_fail(
+			    "the answer is longer than %u bytes. Ask for less with --limit",
+			    CTL_REPLY_MAX);
 	}
 	return WORDS_OK;
 }

@@ -10,7 +10,10 @@
 
 #include "ctl.h"
 
-/* bastiond beside this program, in sbin beside its bin, or on the path. Does not return if it works. */
+/*
+ * bastiond beside this program, in sbin beside its bin, or on the path. Does not return if it
+ * works.
+ */
 static int do_init(const struct ctl *c)
 {
 	static const char *const places[] = { "bastiond", "../sbin/bastiond" };
@@ -34,8 +37,8 @@ static int do_completion(const json_t *args)
 	int r = WORDS_OK;
 
 	buf_init(&out, WORDS_HELP_MAX);
-	if (words_shell_completion(json_string_value(json_object_get(args, "shell")), &out) != 0 || !buf_ok(&out) ||
-	    fwrite(out.data, 1, out.len, stdout) != out.len || fflush(stdout) != 0)
+	if (words_shell_completion(json_string_value(json_object_get(args, "shell")), &out) != 0 ||
+	    !buf_ok(&out) || fwrite(out.data, 1, out.len, stdout) != out.len || fflush(stdout) != 0)
 		r = ctl_fail("completion: cannot write it");
 	buf_finish(&out);
 	return r;

@@ -1,8 +1,8 @@
 /*
  * ctl_main.c - bastionctl(1): the command words at the bastion itself.
  *
- * A word is parsed (words.c), sent to policy over the control socket (ctl_link.c), and its reply shown (render.c). Who
- * asks is what the kernel tells policy about the other end of the socket.
+ * A word is parsed (words.c), sent to policy over the control socket (ctl_link.c), and its reply
+ * shown (render.c). Who asks is what the kernel tells policy about the other end of the socket.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,7 +29,8 @@ static int read_file(const char *path, char *out, size_t size)
 
 	if (fd < 0)
 		return -1;
-	while (len < size && ((n = read(fd, out + len, size - len)) > 0 || (n < 0 && errno == EINTR)))
+	while (len < size &&
+	    ((n = read(fd, out + len, size - len)) > 0 || (n < 0 && errno == EINTR)))
 		len += n > 0 ? (size_t)n : 0;
 	close(fd);
 	if (n < 0)
@@ -61,7 +62,7 @@ static int run(struct ctl *c, const struct words_call *call)
 	int r;
 
 	if (call->word->where == AT_PARSER)
-		return fputs(call->text, stdout) < 0 || fflush(stdout) != 0 ? WORDS_BROKEN : WORDS_OK;
+		return fputs(call->text, stdout) >= 0 && fflush(stdout) == 0 ? WORDS_OK : WORDS_BROKEN;
 	c->show.word = call->word;
 	c->show.json = call->as_json;
 	if (call->word->where == AT_CTL)
@@ -108,7 +109,8 @@ int main(int argc, char *argv[])
 	}
 	look_at_terminal(&c);
 	env.columns = c.show.columns;
-	if ((r = words_parse(argc - optind, argv + optind, &env, &call, err, sizeof(err))) != WORDS_OK) {
+	r = words_parse(argc - optind, argv + optind, &env, &call, err, sizeof(err));
+	if (r != WORDS_OK) {
 		ctl_fail("%s", err);
 		return r;
 	}
@@ -116,7 +118,8 @@ int main(int argc, char *argv[])
 		r = WORDS_BROKEN;
 	else if (socket != NULL)
 		snprintf(c.socket, sizeof(c.socket), "%s", socket);
-	else if ((size_t)snprintf(c.socket, sizeof(c.socket), "%s/control.sock", c.run_dir) >= sizeof(c.socket))
+	else if ((size_t)snprintf(c.socket, sizeof(c.socket), "%s/control.sock", c.run_dir) >=
+	    sizeof(c.socket))
 		r = ctl_fail("run_dir of %s is too long", c.conf_path);
 	if (r == WORDS_OK)
 		r = run(&c, &call);

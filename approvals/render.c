@@ -1,8 +1,9 @@
 /*
  * render.c - a reply into text. See render.h.
  *
- * Runs in bastionctl and in the session process; before it comes a reply of policy (doc/PROTOCOL.control, section 3),
- * after it a terminal or a pipe. Every foreign byte passes cell_text() or render_line(), which escape.
+ * Runs in bastionctl and in the session process; before it comes a reply of policy
+ * (doc/PROTOCOL.control, section 3), after it a terminal or a pipe. Every foreign byte passes
+ * cell_text() or render_line(), which escape.
  */
 #include "render.h"
 
@@ -18,9 +19,14 @@
 #define ROWS_MAX 20000
 #define CELL_MAX 4096		/* bytes of an escaped cell; more is cut */
 #define GAP 2			/* blanks between columns */
-#define NARROW_MAX 10		/* a column is not cut below this or its head, whichever is more */
+#define NARROW_MAX 10		/* a column is not cut below this, nor below its head */
 #define DROP_WEIGHT 4		/* from this weight on a column may be left out, */
-#define DROP_COLUMNS 60		/* on a terminal so wide; on a narrower one blocks say more */
+#define DROP_COLUMNS 60		/* on a terminal as wide as this; else blocks say more */
+#define BOLD "\033[1m"
+#define GREEN "\033[32m"
+#define YELLOW "\033[33m"
+#define RED "\033[31m"
+#define PLAIN "\033[0m"
 #define ELLIPSIS "\xe2\x80\xa6"	/* one column */
 
 struct table {
@@ -73,6 +79,14 @@ static bool get_seconds(const json_t *v, int64_t *seconds)
 	return json_is_integer(v) && *seconds >= 0 && *seconds <= 253402300799; /* 9999-12-31 */
 }
 
+/* Says nothing: missing, null, "", [] or {}. */
+static bool is_empty(const json_t *v)
+{
+	return v == NULL || json_is_null(v) || (json_is_string(v) && json_string_length(v) == 0) ||
+	    (json_is_array(v) && json_array_size(v) == 0) ||
+	    (json_is_object(v) && json_object_size(v) == 0);
+}
+
 static void value_text(struct buf *b, const json_t *v, enum col_kind kind);
 
 /* {"host":"web1","for":7200,"ticket":""} as host=web1 for=7200 */
@@ -84,8 +98,7 @@ static void detail_text(struct buf *b, const char *text)
 	if (!json_is_object(detail))
 		put(b, text);
 	json_object_foreach(detail, key, v) {
-		if (json_is_false(v) || json_is_null(v) || (json_is_string(v) && json_string_length(v) == 0) ||
-		    (json_is_object(v) && json_object_size(v) == 0))
+		if (is_empty(v) || json_is_false(v))
 			continue;
 		put(b, b->len > 0 ? " " : "");
 		put(b, key);
@@ -137,7 +150,8 @@ static char *cell_text(const json_t *row, const struct words_col *col)
 	value_text(&plain, json_object_get(row, col->key), col->kind);
 	size = plain.len * 4 + 8 < CELL_MAX ? plain.len * 4 + 8 : CELL_MAX;
 	if (buf_ok(&plain) && (text = malloc(size)) != NULL)
-		esc_text(text, size, plain.data != NULL ? plain.data : (const uint8_t *)"", plain.len);
+		esc_text(text, size, plain.data != NULL ? plain.data : (const uint8_t *)"",
+		    plain.len);
 	buf_finish(&plain);
 	return text;
 }
@@ -154,8 +168,7 @@ static void choose_cols(struct table *t, const struct words_col *cols, const jso
 		for (size_t r = 0; r < t->nrows; r++) {
 			const json_t *v = json_object_get(json_array_get(rows, r), cols->key);
 
-			if (v == NULL || json_is_null(v) || (json_is_array(v) && json_array_size(v) == 0) ||
-			    (json_is_string(v) && json_string_length(v) == 0) || (cols->kind == COL_YES && json_is_false(v)))
+			if (is_empty(v) || (cols->kind == COL_YES && json_is_false(v)))
 				continue;
 			t->cols[t->ncols++] = cols;
 			break;
@@ -200,7 +213,18 @@ static bool may_cut(const struct words_col *col)
 	return col->weight > 0 && (col->kind == COL_TEXT || col->kind == COL_DETAIL);
 }
 
-/* Cuts texts, those of the heaviest column first, of equals the widest, until the table fits. False: it cannot. */
+/* Does column c give way before column d? */
+static bool gives_way(const struct table *t, size_t c, size_t d)
+{
+	if (t->cols[c]->weight != t->cols[d]->weight)
+		return t->cols[c]->weight > t->cols[d]->weight;
+	return t->width[c] > t->width[d];
+}
+
+/*
+ * Cuts texts, those of the heaviest column first, of equals the widest, until the table fits.
+ * False: it cannot.
+ */
 static bool shrink(struct table *t)
 {
 	size_t have = (size_t)t->o->columns;
@@ -210,12 +234,11 @@ static bool shrink(struct table *t)
 		size_t best = t->ncols, over = total_width(t) - have, least = 0;
 
 		for (size_t c = 0; c < t->ncols; c++) {
-			size_t head = strlen(t->cols[c]->head), low = head > NARROW_MAX ? head : NARROW_MAX;
+			size_t head = strlen(t->cols[c]->head);
+			size_t low = head > NARROW_MAX ? head : NARROW_MAX;
 
-			if (t->dropped[c] || !may_cut(t->cols[c]) || t->width[c] <= low)
-				continue;
-			if (best < t->ncols && (t->cols[c]->weight < t->cols[best]->weight ||
-			    (t->cols[c]->weight == t->cols[best]->weight && t->width[c] <= t->width[best])))
+			if (t->dropped[c] || !may_cut(t->cols[c]) || t->width[c] <= low ||
+			    (best < t->ncols && !gives_way(t, c, best)))
 				continue;
 			best = c;
 			least = low;
@@ -227,7 +250,10 @@ static bool shrink(struct table *t)
 	return true;
 }
 
-/* Leaves out the heaviest columns, one by one, until the rest fits. False: blocks it is, with all of them. */
+/*
+ * Leaves out the heaviest columns, one by one, until the rest fits. False: blocks it is, with all
+ * of them.
+ */
 static bool fit(struct table *t)
 {
 	while (!shrink(t)) {
@@ -264,8 +290,8 @@ static void tell_dropped(const struct table *t, struct buf *err)
 static const char *state_colour(const char *state)
 {
 	static const struct { const char *state, *sgr; } colours[] = {
-		{ "active", "\033[32m" }, { "approved", "\033[32m" }, { "pending", "\033[33m" }, { "denied", "\033[31m" },
-		{ "revoked", "\033[31m" }, { "locked", "\033[31m" }, { "removed", "\033[31m" },
+		{ "active", GREEN }, { "approved", GREEN }, { "pending", YELLOW }, { "denied", RED },
+		{ "revoked", RED }, { "locked", RED }, { "removed", RED },
 	};
 
 	for (size_t i = 0; i < sizeof(colours) / sizeof(colours[0]); i++)
@@ -289,7 +315,7 @@ static void put_cell(struct table *t, size_t c, const char *text, const char *sg
 		put(t->out, ELLIPSIS);
 		w = render_width(text, cut) + 1;
 	}
-	put(t->out, sgr != NULL ? "\033[0m" : "");
+	put(t->out, sgr != NULL ? PLAIN : "");
 	if (!last)
 		put_blanks(t->out, t->width[c] - w + GAP);
 }
@@ -303,11 +329,14 @@ static void put_line(struct table *t, size_t r)
 		if (!t->dropped[c] && (r == t->nrows || cell(t, r, c)[0] != '\0'))
 			last = c;
 	for (size_t c = 0; c <= last; c++) {
-		const char *text = r == t->nrows ? t->cols[c]->head : cell(t, r, c);
+		const char *text = r == t->nrows ? t->cols[c]->head : cell(t, r, c), *sgr = NULL;
 
+		if (r == t->nrows)
+			sgr = BOLD;
+		else if (t->cols[c]->kind == COL_STATE)
+			sgr = state_colour(text);
 		if (!t->dropped[c])
-			put_cell(t, c, text, r == t->nrows ? "\033[1m" : t->cols[c]->kind == COL_STATE ? state_colour(text) : NULL,
-			    c == last);
+			put_cell(t, c, text, sgr, c == last);
 	}
 	put(t->out, "\n");
 }
@@ -321,7 +350,9 @@ static void put_table(struct table *t)
 
 void render_wrapped(struct buf *out, const char *text, size_t indent, int columns)
 {
-	size_t len = strlen(text), room = (size_t)columns > indent + 8 ? (size_t)columns - indent : 8;
+	const size_t wide = columns > 0 ? (size_t)columns : 0;
+	const size_t room = wide > indent + 8 ? wide - indent : 8;
+	size_t len = strlen(text);
 
 	while (columns > 0 && render_width(text, len) > room) {
 		size_t whole = render_fit(text, len, room), cut = whole;
@@ -340,7 +371,9 @@ void render_wrapped(struct buf *out, const char *text, size_t indent, int column
 	buf_put(out, text, len);
 }
 
-/* One line a value, an empty line between rows: for one thing, and for lists on a narrow terminal. */
+/*
+ * One line a value, an empty line between rows: for one thing, and for lists on a narrow terminal.
+ */
 static void put_blocks(struct table *t)
 {
 	size_t heads = 0;
@@ -362,7 +395,7 @@ static void put_blocks(struct table *t)
 			put_blanks(t->out, heads - strlen(t->cols[c]->head) + GAP);
 			put(t->out, sgr != NULL ? sgr : "");
 			render_wrapped(t->out, text, heads + GAP, t->o->columns);
-			put(t->out, sgr != NULL ? "\033[0m" : "");
+			put(t->out, sgr != NULL ? PLAIN : "");
 			put(t->out, "\n");
 		}
 	}
@@ -376,12 +409,16 @@ static void free_cells(struct table *t)
 }
 
 /* `rows`: an array of objects; `one`: it stands for a single thing. */
-static int render_rows(const json_t *rows, bool one, const struct render_opts *o, struct buf *out, struct buf *err)
+static int render_rows(const json_t *rows, bool one, const struct render_opts *o, struct buf *out,
+    struct buf *err)
 {
 	static const struct words_col none = { .key = NULL };
 	struct table t = { .nrows = json_array_size(rows), .o = o, .out = out };
-	const struct words_col *cols = o->word != NULL && o->word->cols != NULL ? o->word->cols : &none;
+	const struct words_col *cols = &none;
 	int r = WORDS_OK;
+
+	if (o->word != NULL && o->word->cols != NULL)
+		cols = o->word->cols;
 
 	if (t.nrows == 0) {
 		render_line(err, "none");
@@ -443,7 +480,10 @@ static void put_json(struct buf *out, const json_t *reply)
 	put(out, "\n");
 }
 
-/* A reply that policy would not send: an older or newer daemon, or something else behind the socket. */
+/*
+ * A reply that policy would not send: an older or newer daemon, or something else behind the
+ * socket.
+ */
 static int bad_reply(struct buf *err)
 {
 	render_line(err, "the bastion's answer makes no sense: are its programs of one version?");
@@ -465,7 +505,8 @@ static void put_secret(struct buf *out, const json_t *reply)
 	render_line(out, uri);
 }
 
-static int render_good(const json_t *reply, const struct render_opts *o, struct buf *out, struct buf *err)
+static int render_good(const json_t *reply, const struct render_opts *o, struct buf *out,
+    struct buf *err)
 {
 	json_t *rows = json_object_get(reply, "rows"), *row = json_object_get(reply, "row");
 	const char *text = json_string_value(json_object_get(reply, "text"));
@@ -488,7 +529,8 @@ static int render_good(const json_t *reply, const struct render_opts *o, struct 
 	return rows == NULL || o->json ? WORDS_OK : render_rows(rows, false, o, out, err);
 }
 
-int render_reply(const char *json, size_t len, const struct render_opts *o, struct buf *out, struct buf *err)
+int render_reply(const char *json, size_t len, const struct render_opts *o, struct buf *out,
+    struct buf *err)
 {
 	json_t *reply = json_loadb(json, len, 0, NULL), *ok;
 	int r;
@@ -496,7 +538,10 @@ int render_reply(const char *json, size_t len, const struct render_opts *o, stru
 	if (reply == NULL || !json_is_boolean(ok = json_object_get(reply, "ok"))) {
 		r = bad_reply(err);
 	} else {
-		r = json_is_true(ok) ? render_good(reply, o, out, err) : render_error(reply, o, err);
+		if (json_is_true(ok))
+			r = render_good(reply, o, out, err);
+		else
+			r = render_error(reply, o, err);
 		if (o->json)
 			put_json(out, reply);
 	}

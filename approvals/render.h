@@ -1,8 +1,9 @@
 /*
  * render.h - a reply of policy (doc/PROTOCOL.control) made into text for a person.
  *
- * Used by bastionctl and by the session process. Pure. Everything in a reply is foreign (a reason that a user
- * typed, a name from a target): it is escaped (promise P13) and cut to the width of the terminal.
+ * Used by bastionctl and by the session process. Pure. Everything in a reply is foreign (a reason
+ * that a user typed, a name from a target): it is escaped (promise P13) and cut to the width of the
+ * terminal.
  */
 #ifndef BASTION_RENDER_H
 #define BASTION_RENDER_H
@@ -23,14 +24,14 @@ enum col_kind {
 	COL_SPAN,	/* seconds → 2h */
 	COL_STATE,	/* text, coloured by what it says */
 	COL_YES,	/* true → yes, false → empty */
-	COL_DETAIL,	/* text of a JSON object → name=value, without what is empty or false */
+	COL_DETAIL,	/* text of a JSON object → name=value, but what is empty or false */
 };
 
 struct words_col {
 	const char *key;	/* in each row */
 	const char *head;
 	enum col_kind kind;
-	int weight;		/* who gives way on a narrow terminal: 0 never, else the higher the sooner */
+	int weight;		/* gives way on narrow terminals: 0 never, the higher the sooner */
 };
 
 struct render_opts {
@@ -41,20 +42,31 @@ struct render_opts {
 };
 
 /*
- * Text for standard output to out, for standard error to err; both were initialised by the caller with a limit.
- * A list is a table. Columns in which no row has anything are left out. On a narrow terminal texts are cut, then the
- * heaviest columns left out, which err says; and where that is not enough each row becomes a block of lines.
- * Returns the exit status (enum words_exit). A reply that is no JSON or has another shape is WORDS_BROKEN with a line in err.
+ * Text for standard output to out, for standard error to err; both were initialised by the caller
+ * with a limit. A list is a table. Columns in which no row has anything are left out. On a narrow
+ * terminal texts are cut, then the heaviest columns left out, which err says; and where that is not
+ * enough each row becomes a block of lines. Returns the exit status (enum words_exit). A reply that
+ * is no JSON or has another shape is WORDS_BROKEN with a line in err.
  */
-int render_reply(const char *json, size_t len, const struct render_opts *o, struct buf *out, struct buf *err);
+int render_reply(const char *json, size_t len, const struct render_opts *o, struct buf *out,
+    struct buf *err);
 
-/* Lines of advice or error, escaped but for '\t' and the '\n' that parts them; the last ends with one, too. */
+/*
+ * Lines of advice or error, escaped but for '\t' and the '\n' that parts them; the last ends with
+ * one, too.
+ */
 void render_line(struct buf *out, const char *text);
 
-/* Appends (escaped) text that stands in column `indent`, broken at blanks, continued under its beginning. columns 0: as it is. */
+/*
+ * Appends (escaped) text that stands in column `indent`, broken at blanks, continued under its
+ * beginning. columns 0: as it is.
+ */
 void render_wrapped(struct buf *out, const char *text, size_t indent, int columns);
 
-/* Terminal columns of well-formed UTF-8: wide characters take two, combining ones none (Unicode 15, in short). */
+/*
+ * Terminal columns of well-formed UTF-8: wide characters take two, combining ones none (Unicode 15,
+ * in short).
+ */
 size_t render_width(const char *text, size_t len);
 /* How many bytes of it fit into `columns`. */
 size_t render_fit(const char *text, size_t len, size_t columns);

@@ -1,8 +1,9 @@
 /*
  * words.c - a line or an argv into a request. See words.h.
  *
- * Runs in bastionctl and in the session process; before it comes a line that a user typed, after it the request
- * goes to policy (control.c). The order: split, find the word, take its arguments, check that none is missing.
+ * Runs in bastionctl and in the session process; before it comes a line that a user typed, after it
+ * the request goes to policy (control.c). The order: split, find the word, take its arguments,
+ * check that none is missing.
  */
 #include "words.h"
 
@@ -23,7 +24,7 @@ struct parse {
 	const char *prefix;
 	const struct words_word *word;
 	json_t *args;
-	const struct words_arg *text;	/* the text flag that was set last, while what follows may belong to it */
+	const struct words_arg *text; /* the text flag set last, if what follows may belong to it */
 	size_t place;			/* next argument by place */
 	bool as_json, help;
 	char *err;
@@ -50,7 +51,10 @@ static const char *show(struct parse *p, const char *s)
 	return p->shown;
 }
 
-/* "managed_key" in the request is --managed-key for people. The result goes with the parse, one at a time. */
+/*
+ * "managed_key" in the request is --managed-key for people. The result goes with the parse, one at
+ * a time.
+ */
 static const char *flag_of(struct parse *p, const char *name)
 {
 	snprintf(p->flag, sizeof(p->flag), "--%s", name);
@@ -67,8 +71,9 @@ static const char *arg_of(struct parse *p, const struct words_arg *arg)
 }
 
 /*
- * One word of the line at *p to *o. `open`: a quote would count here: where the word begins, after the '=' of a flag,
- * and after a quoted part, so that 'can'\''t' is as in a shell. Returns the quote that was not closed, or 0.
+ * One word of the line at *p to *o. `open`: a quote would count here: where the word begins, after
+ * the '=' of a flag, and after a quoted part, so that 'can'\''t' is as in a shell. Returns the
+ * quote that was not closed, or 0.
  */
 static int split_word(const char **p, char **o)
 {
@@ -82,7 +87,8 @@ static int split_word(const char **p, char **o)
 			open = true;
 			continue;
 		}
-		if (*s == '\\' && s[1] != '\0' && (quote == '\0' || (quote == '"' && strchr("\"\\", s[1]) != NULL))) {
+		if (*s == '\\' && s[1] != '\0' &&
+		    (quote == '\0' || (quote == '"' && strchr("\"\\", s[1]) != NULL))) {
 			s++;
 		} else if (quote == '\0') {
 			open = flag && *s == '=';
@@ -95,7 +101,8 @@ static int split_word(const char **p, char **o)
 	return quote;
 }
 
-int words_split(const char *line, char *out, size_t size, char **argv, int max, char *err, size_t errsize)
+int words_split(const char *line, char *out, size_t size, char **argv, int max, char *err,
+    size_t errsize)
 {
 	char *o = out;
 	int n = 0, quote;
@@ -114,7 +121,8 @@ int words_split(const char *line, char *out, size_t size, char **argv, int max, 
 		}
 		argv[n++] = o;
 		if ((quote = split_word(&line, &o)) != '\0') {
-			snprintf(err, errsize, "a quote (%c) is not closed: close it, or write \\%c", quote, quote);
+			snprintf(err, errsize,
+			    "a quote (%c) is not closed: close it, or write \\%c", quote, quote);
 			return -1;
 		}
 	}
@@ -128,7 +136,10 @@ const struct words_word *words_find(const char *path)
 	return NULL;
 }
 
-/* Does the word exist where the caller is? Rights are not looked at: a refusal by policy says more than "no such word". */
+/*
+ * Does the word exist where the caller is? Rights are not looked at: a refusal by policy says more
+ * than "no such word".
+ */
 static bool exists_here(const struct words_word *w, const struct words_env *env)
 {
 	return (w->where != AT_CTL || env->ctl) && (w->where != AT_CONSOLE || env->console);
@@ -188,7 +199,8 @@ static int no_word(struct parse *p, int argc, char *const argv[])
 			const struct words_word *w = &words_table[i];
 
 			len = strlen(path);
-			if (exists_here(w, p->env) && strncmp(w->path, path, len) == 0 && w->path[len] == ' ')
+			if (exists_here(w, p->env) && strncmp(w->path, path, len) == 0 &&
+			    w->path[len] == ' ')
 				snprintf(more + strlen(more), sizeof(more) - strlen(more), "%s%s",
 				    more[0] != '\0' ? ", " : "", w->path);
 		}
@@ -201,13 +213,17 @@ static int no_word(struct parse *p, int argc, char *const argv[])
 	return complain(p, "no word %s: '%shelp' lists them", show(p, argv[0]), p->prefix);
 }
 
-/* The word that argv begins with: the longest path counts. Returns its number of parts, 0 if there is none. */
+/*
+ * The word that argv begins with: the longest path counts. Returns its number of parts, 0 if there
+ * is none.
+ */
 static int find_word(struct parse *p, int argc, char *const argv[])
 {
 	char path[PATH_MAX_LEN];
 
 	for (int n = argc < WORD_DEPTH ? argc : WORD_DEPTH; n > 0; n--)
-		if (join(path, argv, n) && (p->word = words_find(path)) != NULL && exists_here(p->word, p->env))
+		if (join(path, argv, n) && (p->word = words_find(path)) != NULL &&
+		    exists_here(p->word, p->env))
 			return n;
 	p->word = words_find("help");
 	return strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0;
@@ -220,7 +236,8 @@ static int put(struct parse *p, const struct words_arg *arg, const char *value)
 	if ((arg->how & ARG_MANY) == 0 && json_object_get(p->args, arg->name) != NULL)
 		return complain(p, "%s: %s was given twice", p->word->path, arg_of(p, arg));
 	if (words_put(p->args, arg, value, p->env, why, sizeof(why)) != 0)
-		return complain(p, "%s: %s %s: %s", p->word->path, arg_of(p, arg), show(p, value), why);
+		return complain(p, "%s: %s %s: %s", p->word->path, arg_of(p, arg), show(p, value),
+		    why);
 	p->text = arg->type == ARG_TEXT && (arg->how & ARG_POS) == 0 ? arg : NULL;
 	return 0;
 }
@@ -246,9 +263,10 @@ static int no_flag(struct parse *p, const char *given)
 	const char *near = words_nearest(given + 2, next_flag, &f);
 
 	if (near != NULL)
-		return complain(p, "%s: no option %s: did you mean %s?", p->word->path, show(p, given), flag_of(p, near));
-	return complain(p, "%s: no option %s: see '%shelp %s'", p->word->path, show(p, given), p->prefix,
-	    p->word->path);
+		return complain(p, "%s: no option %s: did you mean %s?", p->word->path,
+		    show(p, given), flag_of(p, near));
+	return complain(p, "%s: no option %s: see '%shelp %s'", p->word->path, show(p, given),
+	    p->prefix, p->word->path);
 }
 
 static const struct words_arg *find_flag(struct parse *p, const char *given, size_t len)
@@ -285,7 +303,8 @@ static int take_flag(struct parse *p, int i, int argc, char *const argv[])
 	if (value != NULL)
 		return put(p, arg, value + 1) != 0 ? -1 : 1;
 	if (i + 1 == argc || strncmp(argv[i + 1], "--", 2) == 0)
-		return complain(p, "%s: %s needs a value: %s (%s)", p->word->path, argv[i], arg->show, arg->help);
+		return complain(p, "%s: %s needs a value: %s (%s)", p->word->path, argv[i],
+		    arg->show, arg->help);
 	return put(p, arg, argv[i + 1]) != 0 ? -1 : 2;
 }
 
@@ -296,14 +315,16 @@ static int join_text(struct parse *p, const char *value)
 	const char *have = json_string_value(json_object_get(p->args, arg->name));
 	char both[WORDS_LINE_MAX + 2];
 
-	if (have == NULL || (size_t)snprintf(both, sizeof(both), "%s %s", have, value) >= sizeof(both))
+	if (have == NULL ||
+	    (size_t)snprintf(both, sizeof(both), "%s %s", have, value) >= sizeof(both))
 		return complain(p, "%s: %s is too long", p->word->path, arg_of(p, arg));
 	json_object_del(p->args, arg->name);
 	return put(p, arg, both);
 }
 
 /* The words of an argument that takes the rest, but for --json and --help. */
-static int take_rest(struct parse *p, const struct words_arg *arg, int i, int argc, char *const argv[])
+static int take_rest(struct parse *p, const struct words_arg *arg, int i, int argc,
+    char *const argv[])
 {
 	char both[WORDS_JSON_MAX];
 	size_t len = 0;
@@ -345,8 +366,8 @@ static int take_place(struct parse *p, int i, int argc, char *const argv[])
 	}
 	if (p->text != NULL)
 		return join_text(p, argv[i]) != 0 ? -1 : 1;
-	return complain(p, "%s: %s is one word too many: see '%shelp %s'", p->word->path, show(p, argv[i]),
-	    p->prefix, p->word->path);
+	return complain(p, "%s: %s is one word too many: see '%shelp %s'", p->word->path,
+	    show(p, argv[i]), p->prefix, p->word->path);
 }
 
 static int take_args(struct parse *p, int argc, char *const argv[])
@@ -377,8 +398,8 @@ static int check_missing(struct parse *p)
 		const struct words_arg *arg = &p->word->args[a];
 
 		if ((arg->how & ARG_NEED) != 0 && json_object_get(p->args, arg->name) == NULL)
-			return complain(p, "%s: %s is missing: %s\nexample: %s%s", p->word->path, arg_of(p, arg),
-			    arg->help, p->prefix, p->word->example);
+			return complain(p, "%s: %s is missing: %s\nexample: %s%s", p->word->path,
+			    arg_of(p, arg), arg->help, p->prefix, p->word->example);
 	}
 	return 0;
 }
@@ -386,15 +407,18 @@ static int check_missing(struct parse *p)
 /* A word that is answered here, or --help. */
 static int answer(struct parse *p, struct words_call *call)
 {
-	const char *about = p->help ? p->word->path : json_string_value(json_object_get(p->args, "word"));
+	const char *about = json_string_value(json_object_get(p->args, "word"));
 	struct buf text;
 	int r = WORDS_OK;
 
+	if (p->help)
+		about = p->word->path;
 	buf_init(&text, WORDS_HELP_MAX);
 	if (words_help(about, p->env, &text) != 0) {
 		complain(p, "no word %s: '%shelp' lists them", show(p, about), p->prefix);
 		r = WORDS_USAGE;
-	} else if (buf_put_u8(&text, '\0') != 0 || (call->text = strdup((char *)text.data)) == NULL) {
+	} else if (buf_put_u8(&text, '\0') != 0 ||
+	    (call->text = strdup((char *)text.data)) == NULL) {
 		r = WORDS_BROKEN;
 	}
 	buf_finish(&text);
@@ -410,7 +434,8 @@ static int request(struct parse *p, struct words_call *call)
 		call->json = json_dumps(whole, JSON_COMPACT);
 	json_decref(whole);
 	if (call->json != NULL && strlen(call->json) > WORDS_JSON_MAX) {
-		complain(p, "%s: the arguments are too long together: at most %d bytes", p->word->path, WORDS_JSON_MAX);
+		complain(p, "%s: the arguments are too long together: at most %d bytes",
+		    p->word->path, WORDS_JSON_MAX);
 		return WORDS_USAGE;
 	}
 	return call->json != NULL ? WORDS_OK : WORDS_BROKEN;
@@ -419,11 +444,13 @@ static int request(struct parse *p, struct words_call *call)
 int words_parse(int argc, char *const argv[], const struct words_env *env, struct words_call *call,
     char *err, size_t errsize)
 {
-	struct parse p = { .env = env, .prefix = env->prefix != NULL ? env->prefix : "", .err = err, .errsize = errsize };
+	struct parse p = { .env = env, .prefix = "", .err = err, .errsize = errsize };
 	int r = WORDS_USAGE, n;
 
 	*call = (struct words_call){ .word = NULL };
 	err[0] = '\0';
+	if (env->prefix != NULL)
+		p.prefix = env->prefix;
 	if (argc == 0)
 		return WORDS_OK;
 	if ((p.args = json_object()) == NULL)
@@ -435,7 +462,8 @@ int words_parse(int argc, char *const argv[], const struct words_env *env, struc
 	if (take_args(&p, argc - n, argv + n) != 0 || (!p.help && check_missing(&p) != 0))
 		goto out;
 	r = p.help || p.word->where == AT_PARSER ? answer(&p, call) : request(&p, call);
-	call->word = p.help ? words_find("help") : p.word; /* who looks at its `where` finds a text */
+	/* who looks at the word's `where` shall find a text there */
+	call->word = p.help ? words_find("help") : p.word;
 	call->as_json = p.as_json;
 out:
 	json_decref(p.args);
@@ -448,7 +476,8 @@ out:
 	return r;
 }
 
-int words_parse_line(const char *line, const struct words_env *env, struct words_call *call, char *err, size_t errsize)
+int words_parse_line(const char *line, const struct words_env *env, struct words_call *call,
+    char *err, size_t errsize)
 {
 	char words[WORDS_LINE_MAX + 1], *argv[WORDS_ARGV_MAX];
 	int argc = words_split(line, words, sizeof(words), argv, WORDS_ARGV_MAX, err, errsize);

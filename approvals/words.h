@@ -1,10 +1,12 @@
 /*
- * words.h - the command words: one table that makes the parser, the help, the completion and the tests.
+ * words.h - the command words: one table that makes the parser, the help, the completion and the
+ * tests.
  *
- * Used by bastionctl (arguments of a shell), by the session process (`ssh alice@bastion WORDS`, a line of the
- * console) and by the unit tests, which hold the table against bastionctl(1) and against policy's handlers.
- * Pure: no file, no socket, no shell. A parsed line becomes the JSON request of doc/PROTOCOL.control,
- *     {"word": "user key add", "args": {"user": "alice", "device": "laptop", "key": "ssh-ed25519 AAAA…"}}
+ * Used by bastionctl (arguments of a shell), by the session process (`ssh alice@bastion WORDS`, a
+ * line of the console) and by the unit tests, which hold the table against bastionctl(1) and
+ * against policy's handlers. Pure: no file, no socket, no shell. A parsed line becomes the JSON
+ * request of doc/PROTOCOL.control,
+ *     {"word": "user key add", "args": {"user": "alice", "device": "laptop", "key": "ssh-ed25519 …"}}
  * Policy checks every argument again: what is checked here is checked for a good error message.
  */
 #ifndef BASTION_WORDS_H
@@ -71,13 +73,18 @@ enum arg_type {
 	ARG_KEYWORD,	/* its own name, for reading's sake; not in the request */
 };
 
-enum { ARG_POS = 1, ARG_NEED = 2, ARG_MANY = 4, ARG_REST = 8 };
+enum {
+	ARG_POS = 1,	/* by its place, without a --name */
+	ARG_NEED = 2,
+	ARG_MANY = 4,	/* may be repeated: an array */
+	ARG_REST = 8,	/* takes the rest of the line */
+};
 
 struct words_arg {
 	const char *name;	/* in the request; a flag's --name, with '-' for '_' */
 	const char *show;	/* stands for the value in help: HOST */
 	enum arg_type type;
-	unsigned how;		/* mask of ARG_POS, by place; ARG_NEED; ARG_MANY, an array; ARG_REST, joins what follows */
+	unsigned how;		/* mask of ARG_POS … */
 	const char *help;
 	const char *choices;	/* ARG_CHOICE: "a b c" */
 };
@@ -93,7 +100,7 @@ struct words_word {
 	const char *example;	/* one line without the program's name */
 	const struct words_arg *args;
 	size_t nargs;
-	const struct words_col *cols;	/* replies with rows: how they are shown; ends with key NULL */
+	const struct words_col *cols;	/* how rows are shown; ends with key NULL */
 };
 
 extern const struct words_word words_table[];
@@ -103,24 +110,26 @@ extern const size_t words_count;
 struct words_env {
 	enum words_who who;	/* help and completion leave out what this person may not do */
 	bool ctl, console;	/* AT_CTL, AT_CONSOLE words exist */
-	const char *prefix;	/* before a word in help and advice: "bastionctl ", "ssh alice@bastion "; NULL: none */
+	const char *prefix;	/* before a word in advice: "ssh alice@bastion "; NULL: none */
 	int columns;		/* of the terminal, for help; 0: no limit */
-	/* Reads the file that a KEY argument names: a terminated text, at most size-1 bytes. 0, or -1 with errno.
-	   NULL: a file name is refused. */
+	/*
+	 * Reads the file that a KEY argument names: a terminated text, at most size-1 bytes.
+	 * 0, or -1 with errno. NULL: a file name is refused.
+	 */
 	int (*read_file)(const char *path, char *out, size_t size);
 };
 
 struct words_call {
 	const struct words_word *word;
-	char *json;	/* the request, terminated; for AT_CTL and AT_CONSOLE too. NULL for AT_PARSER */
+	char *json;	/* the request, also of AT_CTL and AT_CONSOLE; NULL for AT_PARSER */
 	char *text;	/* AT_PARSER: what to print */
 	bool as_json;	/* --json was given: hand it to render_reply */
 };
 
 /*
- * argv[0] is the first word (no program name). WORDS_OK: *call holds what to do, end it with words_call_finish.
- * WORDS_USAGE: err (WORDS_ERR_MAX bytes do) holds one escaped line or two: what was wrong, with which value, and what
- * would be right. WORDS_BROKEN: no memory.
+ * argv[0] is the first word (no program name). WORDS_OK: *call holds what to do, end it with
+ * words_call_finish. WORDS_USAGE: err (WORDS_ERR_MAX bytes do) holds one escaped line or two: what
+ * was wrong, with which value, and what would be right. WORDS_BROKEN: no memory.
  */
 int words_parse(int argc, char *const argv[], const struct words_env *env, struct words_call *call,
     char *err, size_t errsize);
@@ -130,24 +139,34 @@ int words_parse_line(const char *line, const struct words_env *env, struct words
 void words_call_finish(struct words_call *call);
 
 /*
- * Splits a line at blanks into at most `max` words, stored in out[size], terminated; size > strlen(line) is enough.
- * Quotes ('…', "…" with \" and \\) count where a word begins, or after the '=' of --name=; elsewhere they are
- * characters, so that `--reason can't wait` survives a shell that took the user's quotes away. \x is x. Nothing is
- * expanded. The number of words, or -1 with a line in err.
+ * Splits a line at blanks into at most `max` words, stored in out[size], terminated; size >
+ * strlen(line) is enough. Quotes ('…', "…" with \" and \\) count where a word begins, or after the
+ * '=' of --name=; elsewhere they are characters, so that `--reason can't wait` survives a shell
+ * that took the user's quotes away. \x is x. Nothing is expanded. The number of words, or -1 with a
+ * line in err.
  */
-int words_split(const char *line, char *out, size_t size, char **argv, int max, char *err, size_t errsize);
+int words_split(const char *line, char *out, size_t size, char **argv, int max, char *err,
+    size_t errsize);
 
-/* Help. NULL: the overview ("all": of every word); "user": the words that start so; "user key add": everything about one.
-   0, -1 if there is none. */
+/*
+ * Help. NULL: the overview ("all": of every word); "user": the words that start so; "user key add":
+ * everything about one. 0, -1 if there is none.
+ */
 int words_help(const char *path, const struct words_env *env, struct buf *out);
-/* The lines that the console completes, one for each word: "approve NUMBER --reason TEXT", newline after each. */
+/*
+ * The lines that the console completes, one for each word: "approve NUMBER --reason TEXT", newline
+ * after each.
+ */
 void words_completions(const struct words_env *env, struct buf *out);
 /* Completion script for "bash" or "zsh". 0, -1 for another shell. */
 int words_shell_completion(const char *shell, struct buf *out);
 
 /* The word with exactly this path; NULL. */
 const struct words_word *words_find(const char *path);
-/* The known text nearest to `given`, if it is near enough to be meant; NULL. `next` hands them out, NULL ends. */
+/*
+ * The known text nearest to `given`, if it is near enough to be meant; NULL. `next` hands them out,
+ * NULL ends.
+ */
 const char *words_nearest(const char *given, const char *(*next)(void *ctx), void *ctx);
 
 #endif

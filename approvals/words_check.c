@@ -1,6 +1,6 @@
 /*
- * words_check.c - see words_check.h. Runs in bastionctl and in the session process, on what a user typed; a file
- * is read only through the callback that bastionctl gives.
+ * words_check.c - see words_check.h. Runs in bastionctl and in the session process, on what a user
+ * typed; a file is read only through the callback that bastionctl gives.
  */
 #include "words_check.h"
 
@@ -28,6 +28,11 @@ static bool is_number(const char *s, uint64_t least, uint64_t most, uint64_t *ou
 		return false;
 	*out = strtoull(s, NULL, 10);
 	return *out >= least && *out <= most;
+}
+
+static uint64_t number_max(enum arg_type type)
+{
+	return type == ARG_PORT ? 65535 : type == ARG_COUNT ? 1000 : NUMBER_MAX;
 }
 
 static bool is_address(const char *s)
@@ -98,19 +103,26 @@ static bool is_right(const struct words_arg *arg, const char *v)
 static const char *advice(const struct words_arg *arg)
 {
 	static const char *const texts[] = {
-		[ARG_USER] = "a user's name starts with a-z or _, goes on with a-z 0-9 _ . - and has at most 32 characters",
-		[ARG_ROLE] = "a role's name starts with a-z or _, goes on with a-z 0-9 _ . - and has at most 32 characters",
-		[ARG_DEVICE] = "a device's name starts with a-z or _, goes on with a-z 0-9 _ . - and has at most 32 characters",
-		[ARG_KEYNAME] = "a key's name starts with a-z or _, goes on with a-z 0-9 _ . - and has at most 32 characters",
-		[ARG_LOGIN] = "a login starts with a letter or _, goes on with letters, digits, _ . - and has at most 32 characters",
-		[ARG_HOST] = "a host is named as it was registered, never by its address: letters, digits, . - _, at most 64",
+		[ARG_USER] =
+		    "a user's name starts with a-z or _, then a-z 0-9 _ . -, at most 32 in all",
+		[ARG_ROLE] =
+		    "a role's name starts with a-z or _, then a-z 0-9 _ . -, at most 32 in all",
+		[ARG_DEVICE] =
+		    "a device's name starts with a-z or _, then a-z 0-9 _ . -, at most 32 in all",
+		[ARG_KEYNAME] =
+		    "a key's name starts with a-z or _, then a-z 0-9 _ . -, at most 32 in all",
+		[ARG_LOGIN] =
+		    "a login starts with a letter or _, then letters, digits, _ . -, at most 32",
+		[ARG_HOST] =
+		    "a host is named as registered, never by its address: letters, digits, . - _",
 		[ARG_PATTERN] = "a host's name, in which * may stand for any characters: web*",
 		[ARG_LABEL] = "a label is key=value in a-z 0-9 _ . -, for example tier=db",
 		[ARG_CAP] = ("a capability is one of: " WORDS_CAPS),
 		[ARG_DURATION] = "a duration is a number with s, m, h or d: 30m, 2h, 1h30m, 7d",
 		[ARG_TIME] = "a time is UTC, as 2027-01-31 or 2027-01-31T18:00Z",
 		[ARG_HOURS] = "hours are days and times in UTC: \"mon-fri 08:00-18:00\"",
-		[ARG_NETWORK] = "a network is an address, or an address without host part and its bits: 10.1.0.0/16, 2001:db8::/48",
+		[ARG_NETWORK] =
+		    "a network is an address, or one without host part and its bits: 10.1.0.0/16",
 		[ARG_ADDRESS] = "an address is a DNS name, or an IPv4 or IPv6 address",
 		[ARG_PORT] = "a port is a number from 1 to 65535",
 		[ARG_NUMBER] = "a number from 1 on",
@@ -141,8 +153,8 @@ static int store(json_t *args, const struct words_arg *arg, json_t *value)
 }
 
 static const char *const key_types[] = {
-	"ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa",
-	"sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com",
+	"ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521",
+	"ssh-rsa", "sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com",
 };
 
 static const char *key_type(const char *s, size_t len)
@@ -153,10 +165,14 @@ static const char *key_type(const char *s, size_t len)
 	return NULL;
 }
 
-/* RFC 4253 6.6: a blob begins with its type as a string; so its base64 begins with what this type makes of it. */
+/*
+ * RFC 4253 6.6: a blob begins with its type as a string; so its base64 begins with what this type
+ * makes of it.
+ */
 static bool blob_has_type(const char *b64, size_t len, const char *type)
 {
-	const size_t n = strlen(type), whole = (4 + n) * 4 / 3; /* characters that depend on these bytes alone */
+	const size_t n = strlen(type);
+	const size_t whole = (4 + n) * 4 / 3; /* characters that depend on these bytes alone */
 	uint32_t bits = 0;
 
 	if (len < whole + 8)
@@ -176,8 +192,9 @@ static bool blob_has_type(const char *b64, size_t len, const char *type)
 }
 
 /*
- * One line: type, base64, comment; before them stands nothing, or `names` word more (known_hosts). Fills
- * out[KEY_LINE_MAX] without it. 0, or -1 with why. Options as in authorized_keys are not taken: they would not be kept.
+ * One line: type, base64, comment; before them stands nothing, or `names` word more (known_hosts).
+ * Fills out[KEY_LINE_MAX] without it. 0, or -1 with why. Options as in authorized_keys are not
+ * taken: they would not be kept.
  */
 static int key_line(const char *line, size_t len, int names, char *out, char *why, size_t size)
 {
@@ -191,7 +208,8 @@ static int key_line(const char *line, size_t len, int names, char *out, char *wh
 			p++;
 		n = strcspn(p, BLANK "\n");
 		if (p >= end || skipped > names) {
-			snprintf(why, size, "a public key is one line: its type, its base64 text, a comment");
+			snprintf(why, size,
+			    "a public key is one line: its type, its base64 text, a comment");
 			return -1;
 		}
 		type = key_type(p, n);
@@ -202,7 +220,9 @@ static int key_line(const char *line, size_t len, int names, char *out, char *wh
 	b64_len = strspn(p, BASE64);
 	p += b64_len + strspn(p + b64_len, "=");
 	if ((p < end && strchr(BLANK, *p) == NULL) || !blob_has_type(b64, b64_len, type)) {
-		snprintf(why, size, "the text after %s is not such a key: copy the whole line of the .pub file", type);
+		snprintf(why, size,
+		    "the text after %s is not such a key: copy the whole line of the .pub file",
+		    type);
 		return -1;
 	}
 	while (end > p && strchr(BLANK, end[-1]) != NULL)
@@ -217,13 +237,15 @@ static int key_line(const char *line, size_t len, int names, char *out, char *wh
 }
 
 /* All keys of a text; blank lines and # comments are passed over. */
-static int put_keys(json_t *args, const struct words_arg *arg, const char *text, char *why, size_t size)
+static int put_keys(json_t *args, const struct words_arg *arg, const char *text, char *why,
+    size_t size)
 {
 	char line[KEY_LINE_MAX];
 	int found = 0;
 
 	if (strstr(text, "PRIVATE KEY-----") != NULL) {
-		snprintf(why, size, "this is a private key: keep it to yourself, and give the .pub file beside it");
+		snprintf(why, size,
+		    "this is a private key: keep it to yourself, and give the .pub file beside it");
 		return -1;
 	}
 	for (const char *p = text; *p != '\0';) {
@@ -249,9 +271,12 @@ static int put_keys(json_t *args, const struct words_arg *arg, const char *text,
 	return found == 0 ? -1 : 0;
 }
 
-/* A key's text, or with bastionctl the name of its file: told apart by the type, which no file name begins with. */
-static int put_pubkey(json_t *args, const struct words_arg *arg, const char *v, const struct words_env *env,
-    char *why, size_t size)
+/*
+ * A key's text, or with bastionctl the name of its file: told apart by the type, which no file name
+ * begins with.
+ */
+static int put_pubkey(json_t *args, const struct words_arg *arg, const char *v,
+    const struct words_env *env, char *why, size_t size)
 {
 	char *text;
 	int r = -1;
@@ -259,7 +284,8 @@ static int put_pubkey(json_t *args, const struct words_arg *arg, const char *v, 
 	if (strpbrk(v, BLANK "\n") != NULL || strncmp(v, "-----", 5) == 0)
 		return put_keys(args, arg, v, why, size);
 	if (env->read_file == NULL) {
-		snprintf(why, size, "a public key is one line: its type, its base64 text, a comment "
+		snprintf(why, size,
+		    "a public key is one line: its type, its base64 text, a comment "
 		    "(the name of a file works with bastionctl only)");
 		return -1;
 	}
@@ -294,8 +320,7 @@ int words_put(json_t *args, const struct words_arg *arg, const char *v, const st
 		value = clock_parse(v, &time) == 0 ? json_integer(time) : NULL;
 		break;
 	case ARG_PORT: case ARG_NUMBER: case ARG_COUNT:
-		if (is_number(v, arg->type != ARG_COUNT,
-		    arg->type == ARG_PORT ? 65535 : arg->type == ARG_COUNT ? 1000 : NUMBER_MAX, &number))
+		if (is_number(v, arg->type != ARG_COUNT, number_max(arg->type), &number))
 			value = json_integer((json_int_t)number);
 		break;
 	default:

@@ -1,5 +1,6 @@
 /*
- * words_help.c - what the table says to people and to shells: help, completion, "did you mean". See words.h.
+ * words_help.c - what the table says to people and to shells: help, completion, "did you mean". See
+ * words.h.
  *
  * Runs in bastionctl and in the session process. Pure; the output is made of the table's own texts.
  */
@@ -49,7 +50,8 @@ static size_t distance(const char *a, const char *b)
 				best = last[j] + 1;
 			if (now[j - 1] + 1 < best)
 				best = now[j - 1] + 1;
-			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && before[j - 2] + 1 < best)
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+			    before[j - 2] + 1 < best)
 				best = before[j - 2] + 1;
 			now[j] = best;
 		}
@@ -65,7 +67,8 @@ static size_t distance(const char *a, const char *b)
 const char *words_nearest(const char *given, const char *(*next)(void *ctx), void *ctx)
 {
 	const char *best = NULL, *text;
-	size_t least = strlen(given) / 3 + 1; /* a third of the letters may be wrong, one in a short word */
+	/* a third of the letters may be wrong, one in a short word */
+	size_t least = strlen(given) / 3 + 1;
 
 	if (strlen(given) < 2)
 		return NULL;
@@ -127,10 +130,13 @@ static void put_usage(struct buf *out, const struct words_word *w)
 	}
 }
 
-/* The chapters of the overview: a word belongs to the last one whose first word stands before it in the table. */
+/*
+ * The chapters of the overview: a word belongs to the last one whose first word stands before it in
+ * the table.
+ */
 static const struct { const char *first, *title; } chapters[] = {
-	{ "hosts", "Access" }, { "approve", "Approval" }, { "user add", "Users" }, { "role add", "Roles" },
-	{ "host add", "Hosts" }, { "init", "This bastion" },
+	{ "hosts", "Access" }, { "approve", "Approval" }, { "user add", "Users" },
+	{ "role add", "Roles" }, { "host add", "Hosts" }, { "init", "This bastion" },
 };
 
 static const char *chapter_at(const struct words_word *w)
@@ -142,7 +148,8 @@ static const char *chapter_at(const struct words_word *w)
 }
 
 /* "  LEFT     what it is", the second beside the first, or under it on a narrow terminal. */
-static void put_item(struct buf *out, const struct words_env *env, const struct buf *left, const char *text)
+static void put_item(struct buf *out, const struct words_env *env, const struct buf *left,
+    const char *text)
 {
 	bool under = env->columns > 0 && env->columns < NARROW;
 	size_t indent = under ? 6 : PATH_WIDTH + 3;
@@ -201,7 +208,9 @@ static void explain_arg(const struct words_arg *a, const struct words_env *env, 
 
 static void explain(const struct words_word *w, const struct words_env *env, struct buf *out)
 {
-	static const char *const who[] = { "", "For approvers. ", "For administrators. ", "For root on the bastion. " };
+	static const char *const who[] = {
+		"", "For approvers. ", "For administrators. ", "For root on the bastion. "
+	};
 	static const struct words_arg json = { .name = "json", .help = "print the reply as JSON" };
 	struct buf text;
 
@@ -273,8 +282,9 @@ void words_completions(const struct words_env *env, struct buf *out)
 }
 
 /*
- * Both scripts work alike: the words typed so far that are no options, joined, are matched against the paths. The next
- * part of each path that goes on from there is offered; on a whole path its options and choices are.
+ * Both scripts work alike: the words typed so far that are no options, joined, are matched against
+ * the paths. The next part of each path that goes on from there is offered; on a whole path its
+ * options and choices are.
  */
 static const char bash_head[] =
     "# bash completion for bastionctl(1), made by 'bastionctl completion bash'\n"
@@ -332,7 +342,11 @@ static const char zsh_tail[] =
     "\t[[ -n ${(M)opts:#@file} && $PREFIX != -* ]] && _files\n"
     "\tcompadd -- ${(u)opts:#@file}\n"
     "}\n"
-    "if [[ $zsh_eval_context[-1] == loadautofunc ]]; then _bastionctl \"$@\"; else compdef _bastionctl bastionctl; fi\n";
+    "if [[ $zsh_eval_context[-1] == loadautofunc ]]; then\n"
+    "\t_bastionctl \"$@\"\n"
+    "else\n"
+    "\tcompdef _bastionctl bastionctl\n"
+    "fi\n";
 
 /* 'path' '--options choices': what may follow a whole path. */
 static void put_options(struct buf *out, const struct words_word *w)

@@ -31,7 +31,8 @@
 
 /* Requests and grants are rows of one shape: a grant is a request that was approved. */
 #define COLS_TICKET { "id", "ID", COL_TEXT, 0 }, { "state", "STATE", COL_STATE, 0 }, \
-	{ "user", "USER", COL_TEXT, 2 }, { "login", "LOGIN", COL_TEXT, 2 }, { "host", "HOST", COL_TEXT, 1 }
+	{ "user", "USER", COL_TEXT, 2 }, { "login", "LOGIN", COL_TEXT, 2 }, \
+	{ "host", "HOST", COL_TEXT, 1 }
 
 const struct words_word words_table[] = {
 	/* what an engineer needs */
@@ -46,9 +47,10 @@ const struct words_word words_table[] = {
 	  .help = "ask for access to a host",
 	  .more = "An approver of the role that covers the host decides. The time starts with the "
 	  "approval. An undecided request expires after a day.",
-	  .example = "request web1 --login dba --for 2h --reason \"index rebuild\" --ticket OPS-4711",
+	  .example = "request web1 --login dba --for 2h --reason \"index rebuild\" --ticket OPS-7",
 	  ARGS(A_HOST, { "login", "LOGIN", ARG_LOGIN, N, "account on the host", NULL },
-	       { "for", "DURATION", ARG_DURATION, N, "how long: 30m, 2h, 1h30m, 1d", NULL }, A_WHY(N),
+	       { "for", "DURATION", ARG_DURATION, N, "how long: 30m, 2h, 1h30m, 1d", NULL },
+	       A_WHY(N),
 	       { "ticket", "ID", ARG_TEXT, 0, "outside ticket, where the role asks for one", NULL },
 	       A_CAPS("shell, exec, sftp or scp; may be repeated; all of the role otherwise"),
 	       { "user", "USER", ARG_USER, 0, "for a service account (administrators)", NULL }) },
@@ -115,7 +117,7 @@ const struct words_word words_table[] = {
 	{ .path = "events", .who = WHO_ADMIN,
 	  .help = "what happened: the append-only record",
 	  .more = "Also for auditors. The newest come last. --verify checks the hash chain and "
-	  "names its head: a copy of that, kept elsewhere, shows later whether the end was cut off.",
+	  "names its head: a copy of that, kept elsewhere, shows later if the end was cut off.",
 	  .example = "events --user alice --limit 50",
 	  ARGS(A_PAGE, { "user", "USER", ARG_USER, 0, "only those about or by this user", NULL },
 	       { "verify", NULL, ARG_FLAG, 0, "check the chain", NULL }),
@@ -130,7 +132,7 @@ const struct words_word words_table[] = {
 	  "end. Two accounts with the same --person are one person when approvals count.",
 	  .example = "user add alice --person \"Alice Example\" --uid 1001",
 	  ARGS(A_USER, { "person", "TEXT", ARG_TEXT, 0, "who it is: name or staff number", NULL },
-	       { "uid", "UID", ARG_NUMBER, 0, "local account that uses bastionctl as this user", NULL },
+	       { "uid", "UID", ARG_NUMBER, 0, "local account that is this user to bastionctl", NULL },
 	       { "admin", NULL, ARG_FLAG, 0, "may set up the bastion", NULL },
 	       { "auditor", NULL, ARG_FLAG, 0, "may see all lists and events", NULL },
 	       { "service", NULL, ARG_FLAG, 0, "a service account", NULL }, A_FROM,
@@ -206,12 +208,12 @@ const struct words_word words_table[] = {
 	  "itself.",
 	  .example = "role add dba --label tier=db --login dba --cap shell --cap sftp --max 8h",
 	  ARGS(A_ROLE,
-	       { "host", "PATTERN", ARG_PATTERN, M, "hosts by name, with *; may be repeated", NULL },
+	       { "host", "PATTERN", ARG_PATTERN, M, "hosts, with *; may be repeated", NULL },
 	       { "label", "KEY=VALUE", ARG_LABEL, M, "hosts by label; may be repeated", NULL },
 	       { "login", "LOGIN", ARG_LOGIN, M | N, "accounts; may be repeated", NULL },
 	       A_CAPS("shell, exec, sftp or scp; may be repeated; all four otherwise"),
 	       { "max", "DURATION", ARG_DURATION, 0, "longest grant", NULL },
-	       { "approvals", "COUNT", ARG_COUNT, 0, "persons who must approve; 1 otherwise", NULL },
+	       { "approvals", "COUNT", ARG_COUNT, 0, "persons who must agree; 1 otherwise", NULL },
 	       { "ticket", NULL, ARG_FLAG, 0, "a request must name an outside ticket", NULL },
 	       { "hours", "HOURS", ARG_HOURS, 0, "when: \"mon-fri 08:00-18:00\" (UTC)", NULL },
 	       A_FROM) },
@@ -227,7 +229,8 @@ const struct words_word words_table[] = {
 	  COLS({ "name", "role", COL_TEXT, 0 }, { "hosts", "hosts", COL_TEXT, 0 },
 	       { "labels", "labels", COL_TEXT, 0 }, { "logins", "logins", COL_TEXT, 0 },
 	       { "caps", "capabilities", COL_TEXT, 0 }, { "max", "longest grant", COL_SPAN, 0 },
-	       { "approvals", "approvals", COL_TEXT, 0 }, { "ticket", "needs a ticket", COL_YES, 0 },
+	       { "approvals", "approvals", COL_TEXT, 0 },
+	       { "ticket", "needs a ticket", COL_YES, 0 },
 	       { "hours", "hours", COL_TEXT, 0 }, { "from", "comes from", COL_TEXT, 0 },
 	       { "members", "members", COL_TEXT, 0 }, { "approvers", "approvers", COL_TEXT, 0 }) },
 	{ .path = "role remove", .who = WHO_ADMIN,
@@ -253,16 +256,16 @@ const struct words_word words_table[] = {
 	  "host keys. KEY is a line of ssh-keyscan or of a .pub file; for bastionctl also the "
 	  "name of a file of such lines, or - for standard input. Compare its fingerprint with "
 	  "the one that the host itself shows.",
-	  .example = "host add web1 --address 10.0.0.11 --key web1.pub --label tier=web --login dba",
+	  .example = "host add web1 --address 10.0.0.11 --key web1.pub --label tier=db --login dba",
 	  ARGS(A_HOST,
-	       { "address", "ADDRESS", ARG_ADDRESS, N, "what is dialled: a DNS name or an address", NULL },
+	       { "address", "ADDRESS", ARG_ADDRESS, N, "what is dialled: name or address", NULL },
 	       { "port", "PORT", ARG_PORT, 0, "22 otherwise", NULL },
 	       { "key", "KEY", ARG_HOSTKEY, M | N, "pinned host key; may be repeated", NULL },
 	       { "label", "KEY=VALUE", ARG_LABEL, M, "may be repeated", NULL },
 	       { "login", "LOGIN", ARG_LOGIN, M | N, "account on it; may be repeated", NULL },
-	       { "managed_key", "NAME", ARG_KEYNAME, 0, "log in with it, not with certificates", NULL },
+	       { "managed_key", "NAME", ARG_KEYNAME, 0, "log in with this, not certificates", NULL },
 	       { "source_address", "ADDRESS", ARG_ADDRESS, 0,
-	         "where certificates are used from, if the host sees the bastion under another address",
+	         "address of the bastion as the host sees it, if it is another than the dialling one's",
 	         NULL }) },
 	{ .path = "host list", .who = WHO_ADMIN,
 	  .help = "all hosts", .more = "", .example = "host list", ARGS(A_PAGE),

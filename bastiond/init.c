@@ -1,8 +1,9 @@
 /*
- * init.c - `bastiond -I`, see init.h. Runs once, as root, before the daemon's first start; `bastionctl init` execs it.
+ * init.c - `bastiond -I`, see init.h. Runs once, as root, before the daemon's first start;
+ * `bastionctl init` execs it.
  *
- * A piece is made under the name X.new, synced, and renamed to X: so X is whole or not there. What can be derived
- * from a private key (.pub files) is written again whenever it is missing.
+ * A piece is made under the name X.new, synced, and renamed to X: so X is whole or not there. What
+ * can be derived from a private key (.pub files) is written again whenever it is missing.
  */
 #include "init.h"
 
@@ -48,7 +49,8 @@ static void say_made(const struct init *in, bool have, const char *name, const c
 {
 	say(have ? "kept" : "made", name, what);
 	if (!have && in->ran_before)
-		log_warn("%s was missing and is new now: whoever trusted the old one must be told", name);
+		log_warn("%s was missing and is new now: whoever trusted the old one must be told",
+		    name);
 }
 
 static int fail(const char *path, const char *step)
@@ -69,8 +71,9 @@ static int is_there(const char *path, bool private)
 		return -1;
 	}
 	if (private && (st.st_uid != 0 || (st.st_mode & 077) != 0)) {
-		log_error("%s: owner %u, mode %04o; chown root and chmod 0600 it, if nobody else can have read it",
-		    path, (unsigned)st.st_uid, (unsigned)st.st_mode & 07777);
+		log_error("%s: owner %u, mode %04o; chown root and chmod 0600 it, "
+		    "if nobody else can have read it", path, (unsigned)st.st_uid,
+		    (unsigned)st.st_mode & 07777);
 		return -1;
 	}
 	return 1;
@@ -114,7 +117,8 @@ static int put_public(const char *path, const char *line)
 
 	if (f == NULL)
 		return fail(side, "cannot create");
-	ok = fprintf(f, "%s\n", line) > 0 && fflush(f) == 0 && fchmod(fileno(f), 0644) == 0 && fsync(fileno(f)) == 0;
+	ok = fprintf(f, "%s\n", line) > 0 && fflush(f) == 0 && fchmod(fileno(f), 0644) == 0 &&
+	    fsync(fileno(f)) == 0;
 	if (fclose(f) != 0 || !ok)
 		return fail(side, "cannot write");
 	return publish(side, path);
@@ -141,8 +145,9 @@ static int make_dir(struct init *in, const char *name, mode_t mode, const struct
 		return -1;
 	}
 	if (st.st_uid != uid || (st.st_mode & 07777 & ~mode) != 0) {
-		log_error("%s: owner %u, mode %04o; chown %u:%u and chmod %04o it", path, (unsigned)st.st_uid,
-		    (unsigned)st.st_mode & 07777, (unsigned)uid, (unsigned)gid, (unsigned)mode);
+		log_error("%s: owner %u, mode %04o; chown %u:%u and chmod %04o it", path,
+		    (unsigned)st.st_uid, (unsigned)st.st_mode & 07777, (unsigned)uid, (unsigned)gid,
+		    (unsigned)mode);
 		return -1;
 	}
 	return 0;
@@ -156,7 +161,8 @@ static int make_dirs(struct init *in)
 	};
 
 	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
-		if (make_dir(in, dirs[i].name, dirs[i].mode, dirs[i].policy ? &in->conf->user_policy : NULL) != 0)
+		if (make_dir(in, dirs[i].name, dirs[i].mode,
+			dirs[i].policy ? &in->conf->user_policy : NULL) != 0)
 			return -1;
 	return 0;
 }
@@ -169,7 +175,8 @@ static int make_hostkey(struct init *in, size_t i)
 
 	if (have < 0)
 		return -1;
-	if (have == 0 && (ssh_hostkeys_make(i, side_name(path, side)) != 0 || publish(side, path) != 0))
+	if (have == 0 &&
+	    (ssh_hostkeys_make(i, side_name(path, side)) != 0 || publish(side, path) != 0))
 		return -1;
 	if (ssh_hostkeys_describe(i, path, line, fingerprint) != 0)
 		return -1;
@@ -178,7 +185,9 @@ static int make_hostkey(struct init *in, size_t i)
 	return put_public(public, line);
 }
 
-/* An Ed25519 key that is ours: loaded if it is there, else made. *have: which. NULL after a line. */
+/*
+ * An Ed25519 key that is ours: loaded if it is there, else made. *have: which. NULL after a line.
+ */
 static struct sign_key *make_sign_key(const char *path, int *have)
 {
 	char side[SIDE_MAX];
@@ -188,8 +197,8 @@ static struct sign_key *make_sign_key(const char *path, int *have)
 		return NULL;
 	if (*have) {
 		if ((key = sign_key_load(path)) == NULL)
-			log_error("%s: no Ed25519 key in PKCS#8 PEM (%s); put back the right one from the backup",
-			    path, strerror(errno));
+			log_error("%s: no Ed25519 key in PKCS#8 PEM (%s); "
+			    "put back the right one from the backup", path, strerror(errno));
 		return key;
 	}
 	key = sign_key_generate();
@@ -202,7 +211,10 @@ static struct sign_key *make_sign_key(const char *path, int *have)
 	return NULL;
 }
 
-/* The certificate authority of the users' short-lived certificates. Its public line is what targets trust. */
+/*
+ * The certificate authority of the users' short-lived certificates. Its public line is what targets
+ * trust.
+ */
 static int make_ca(struct init *in)
 {
 	static const char name[] = "keys/user_ca.pem";
@@ -218,7 +230,8 @@ static int make_ca(struct init *in)
 	sign_key_public(key, raw);
 	sign_key_destroy(key);
 	evp = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, raw, sizeof(raw));
-	if (evp == NULL || sshkey_line(evp, "bastiond-user-ca", in->ca_line, sizeof(in->ca_line)) != 0) {
+	if (evp == NULL ||
+	    sshkey_line(evp, "bastiond-user-ca", in->ca_line, sizeof(in->ca_line)) != 0) {
 		log_error("%s: OpenSSL cannot tell its public key", path);
 	} else {
 		say_made(in, have, name, "signs what targets trust");
@@ -229,7 +242,10 @@ static int make_ca(struct init *in)
 	return r;
 }
 
-/* signer.pub goes to the collector and the auditors: one that does not fit its key would make recordings worthless. */
+/*
+ * signer.pub goes to the collector and the auditors: one that does not fit its key would make
+ * recordings worthless.
+ */
 static int make_signer(struct init *in)
 {
 	static const char name[] = "recorder/signer.pem";
@@ -253,14 +269,17 @@ static int make_signer(struct init *in)
 	}
 	if (public_keys_load(public, seen, 1) == 1 && memcmp(seen[0], raw, KEY_LEN) == 0)
 		return 0;
-	log_error("%s: not the public key of %s; remove the one that is wrong (the .pub is made again)", public, name);
+	log_error(
+	    "%s: not the public key of %s; remove the one that is wrong (the .pub is made again)",
+	    public, name);
 	return -1;
 }
 
 /* The recorder's identity towards collectors: a pair, of which one half alone is of no use. */
 static int make_client(struct init *in)
 {
-	char key[PATH_MAX], cert[PATH_MAX], key_side[SIDE_MAX], cert_side[SIDE_MAX], host[256], why[256];
+	char key[PATH_MAX], cert[PATH_MAX], key_side[SIDE_MAX], cert_side[SIDE_MAX], host[256],
+	    why[256];
 	int have_key, have_cert;
 
 	snprintf(key, sizeof(key), "%s", at(in, "recorder/client.key"));
@@ -268,19 +287,22 @@ static int make_client(struct init *in)
 	if ((have_key = is_there(key, true)) < 0 || (have_cert = is_there(cert, false)) < 0)
 		return -1;
 	if (have_key != have_cert) {
-		log_error("%s is there, but %s is not; put it back from the backup, or remove what is left, run this "
-		    "again and give every collector the new certificate", have_key ? key : cert, have_key ? cert : key);
+		log_error("%s is there, but %s is not; put it back from the backup, "
+		    "or remove what is left, run this "
+		    "again and give every collector the new certificate", have_key ? key : cert,
+		    have_key ? cert : key);
 		return -1;
 	}
 	if (!have_key) {
 		if (gethostname(host, sizeof(host)) != 0)
 			return fail("gethostname", "cannot name the certificate");
 		host[sizeof(host) - 1] = '\0';
-		if (tls_make_identity(side_name(key, key_side), side_name(cert, cert_side), host, why, sizeof(why)) != 0) {
+		if (tls_make_identity(side_name(key, key_side), side_name(cert, cert_side), host,
+			why, sizeof(why)) != 0) {
 			log_error("%s: %s", key, why);
 			return -1;
 		}
-		/* the certificate first: a run cut short here leaves no key without it, and says so */
+		/* a run cut short between the two is told by the lone certificate */
 		if (publish(cert_side, cert) != 0 || publish(key_side, key) != 0)
 			return -1;
 	}
@@ -288,7 +310,10 @@ static int make_client(struct init *in)
 	return 0;
 }
 
-/* policy.db is never opened here when it is there: root would leave files in db/ that policy could not write. */
+/*
+ * policy.db is never opened here when it is there: root would leave files in db/ that policy could
+ * not write.
+ */
 static int make_database(struct init *in)
 {
 	static const char name[] = "db/policy.db";
@@ -303,15 +328,17 @@ static int make_database(struct init *in)
 		return -1;
 	if (have) {
 		if (stat(path, &st) != 0 || st.st_uid != owner->uid) {
-			log_error("%s: owner %u; chown %u:%u what is in db/ (user_policy = %s)", path, (unsigned)st.st_uid,
-			    (unsigned)owner->uid, (unsigned)owner->gid, owner->name);
+			log_error("%s: owner %u; chown %u:%u what is in db/ (user_policy = %s)",
+			    path, (unsigned)st.st_uid, (unsigned)owner->uid, (unsigned)owner->gid,
+			    owner->name);
 			return -1;
 		}
 		say("kept", name, "users, roles, hosts, grants, events");
 		return 0;
 	}
 	if (have_wal) {
-		log_error("%s is there, but %s is not: the database was lost; put both back from the backup, or move "
+		log_error("%s is there, but %s is not: the database was lost; "
+		    "put both back from the backup, or move "
 		    "the first away to begin without users and grants", wal, path);
 		return -1;
 	}
@@ -331,14 +358,16 @@ static void next_steps(const struct init *in)
 {
 	const char *dir = in->conf->state_dir;
 
-	printf("\nNext:\n"
+	printf(
+	    "\nNext:\n"
 	    "  1. Collector: copy %s/recorder/client.crt and signer.pub to it and\n"
 	    "     name them in its collectord.conf(5); name its certificate in bastiond.conf(5).\n"
 	    "  2. Auditor: put the age1... recipients into the file that 'recipients' names.\n"
 	    "  3. Check with 'bastiond -t', then start bastiond.\n"
-	    "  4. 'bastionctl user add', 'user key add', 'user totp enrol', 'host add', 'role add'.\n"
+	    "  4. bastionctl: 'user add', 'user key add', 'user totp enrol', 'host add', 'role add'.\n"
 	    "  5. On each target, as 'bastionctl host trust HOST' explains, trust:\n     %s\n"
-	    "Keep a backup of %s: its keys cannot be made again.\n", dir, in->ca_line, dir);
+	    "Keep a backup of %s: its keys cannot be made again.\n",
+	    dir, in->ca_line, dir);
 }
 
 int bastiond_init(const struct config *conf)
@@ -367,7 +396,8 @@ int bastiond_init(const struct config *conf)
 	for (size_t i = 0; i < SSH_HOSTKEYS_COUNT; i++)
 		if (make_hostkey(&in, i) != 0)
 			goto out;
-	if (make_ca(&in) != 0 || make_signer(&in) != 0 || make_client(&in) != 0 || make_database(&in) != 0)
+	if (make_ca(&in) != 0 || make_signer(&in) != 0 || make_client(&in) != 0 ||
+	    make_database(&in) != 0)
 		goto out;
 	next_steps(&in);
 	r = fflush(stdout) == 0 ? 0 : fail("standard output", "cannot write");

@@ -1,5 +1,6 @@
 /*
- * ssh_hostkeys.c - see ssh_hostkeys.h. Runs as root: in `bastiond -I`, and in master before it drops.
+ * ssh_hostkeys.c - see ssh_hostkeys.h. Runs as root: in `bastiond -I`, and in master before it
+ * drops.
  */
 #include "ssh_hostkeys.h"
 
@@ -31,7 +32,9 @@ const char *ssh_hostkeys_name(size_t i)
 	return i < SSH_HOSTKEYS_COUNT ? kinds[i].name : NULL;
 }
 
-/* A key that others could read, or that somebody put a link to, is not this bastion's own any more. */
+/*
+ * A key that others could read, or that somebody put a link to, is not this bastion's own any more.
+ */
 static int check_file(const char *path)
 {
 	struct stat st;
@@ -39,7 +42,8 @@ static int check_file(const char *path)
 	if (lstat(path, &st) != 0)
 		log_error("%s: %s; 'bastionctl init' makes the host keys", path, strerror(errno));
 	else if (!S_ISREG(st.st_mode) || (st.st_mode & 077) != 0)
-		log_error("%s: mode %04o; a private key must be a file of mode 0600", path, (unsigned)st.st_mode & 07777);
+		log_error("%s: mode %04o; a private key must be a file of mode 0600", path,
+		    (unsigned)st.st_mode & 07777);
 	else
 		return 0;
 	return -1;
@@ -52,13 +56,15 @@ static ssh_key load_one(size_t i, const char *path)
 	if (check_file(path) != 0)
 		return NULL;
 	if (ssh_pki_import_privkey_file(path, NULL, NULL, NULL, &key) != SSH_OK) {
-		log_error("%s: not a private key without passphrase; move it away and run 'bastionctl init'", path);
+		log_error(
+		    "%s: no private key without passphrase; move it away and run 'bastionctl init'",
+		    path);
 		return NULL;
 	}
 	if (ssh_key_type(key) == kinds[i].type)
 		return key;
-	log_error("%s: a key of type %s; %s belongs here", path, ssh_key_type_to_char(ssh_key_type(key)),
-	    ssh_key_type_to_char(kinds[i].type));
+	log_error("%s: a key of type %s; %s belongs here", path,
+	    ssh_key_type_to_char(ssh_key_type(key)), ssh_key_type_to_char(kinds[i].type));
 	ssh_key_free(key);
 	return NULL;
 }
@@ -113,7 +119,8 @@ int ssh_hostkeys_make(size_t i, const char *path)
 	return r;
 }
 
-int ssh_hostkeys_describe(size_t i, const char *path, char line[SSH_HOSTKEY_LINE_MAX], char fingerprint[64])
+int ssh_hostkeys_describe(size_t i, const char *path, char line[SSH_HOSTKEY_LINE_MAX],
+    char fingerprint[64])
 {
 	ssh_key key = load_one(i, path);
 	unsigned char *hash = NULL;
@@ -129,11 +136,14 @@ int ssh_hostkeys_describe(size_t i, const char *path, char line[SSH_HOSTKEY_LINE
 		log_error("%s: libssh cannot tell its public key", path);
 		goto out;
 	}
-	n = snprintf(line, SSH_HOSTKEY_LINE_MAX, "%s %s", ssh_key_type_to_char(ssh_key_type(key)), base64);
+	n = snprintf(line, SSH_HOSTKEY_LINE_MAX, "%s %s", ssh_key_type_to_char(ssh_key_type(key)),
+	    base64);
 	if (n > 0 && n < SSH_HOSTKEY_LINE_MAX && snprintf(fingerprint, 64, "%s", text) < 64)
 		r = 0;
 	else
-		log_error("%s: an RSA key of more than 5000 bits; move it away and run 'bastionctl init'", path);
+		log_error(
+		    "%s: an RSA key of more than 5000 bits; move it away and run 'bastionctl init'",
+		    path);
 out:
 	ssh_clean_pubkey_hash(&hash);
 	ssh_string_free_char(base64);
