@@ -174,6 +174,9 @@ void peer_kill(struct peer *peer, const char *reason);
 bool peer_may_ask(struct peer *peer);
 /* Ends all ways with this line, and the connection. */
 void peer_end(struct peer *peer, const char *line);
+/* Writes an event now; `detail` is taken over. 0, or -1 with the loss logged. */
+int peer_event(struct peer *peer, enum event_kind kind, const char *actor, const char *subject,
+    json_t *detail);
 /* "alice", or "stranger": for logs and events. */
 const char *peer_name(const struct peer *peer);
 void peers_finish(struct policy *p);

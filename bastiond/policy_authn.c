@@ -95,10 +95,9 @@ static void refused_user(struct peer *peer, const struct user *u, const struct d
 	esc_line(safe, sizeof(safe), why, strlen(why));
 	log_notice("login of %s with %s from %s refused: %s", u->name, d->name, peer->address,
 	    safe);
-	if (proven &&
-	    event_writef(peer->p->store, clock_wall(), EVENT_LOGIN_FAIL, u->name, u->name,
-		"{s:s, s:s, s:s}", "device", d->name, "peer", peer->address, "why", safe) != 0)
-		log_error("event: %s", store_error(peer->p->store));
+	if (proven)
+		peer_event(peer, EVENT_LOGIN_FAIL, u->name, u->name, json_pack("{s:s, s:s, s:s}",
+		    "device", d->name, "peer", peer->address, "why", safe));
 }
 
 /* The key is proven: what is owed still? */

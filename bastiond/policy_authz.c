@@ -37,15 +37,13 @@ static void send_no(struct peer *peer, uint32_t id, enum way_refusal refusal, co
 static void note_refusal(struct peer *peer, const char *host, const char *login,
     enum way_refusal refusal, const char *line)
 {
-	struct store *s = peer->p->store;
 	char safe[4 * 64 + 8];
 
 	esc_text(safe, sizeof(safe), host, strnlen(host, 64));
 	log_info("way of %s to %s refused (%d): %s", peer->user.name, safe, (int)refusal, line);
-	if (event_writef(s, clock_wall(), EVENT_WAY_REFUSED, peer->user.name, safe,
-		"{s:i, s:s, s:s, s:I}", "refusal", (int)refusal, "login", login, "why", line,
-		"connection", (json_int_t)peer->row.id) != 0)
-		log_error("event: %s", store_error(s));
+	peer_event(peer, EVENT_WAY_REFUSED, peer->user.name, safe, json_pack("{s:i, s:s, s:s, s:I}",
+	    "refusal", (int)refusal, "login", login, "why", line, "connection",
+	    (json_int_t)peer->row.id));
 }
 
 void authz_refuse(struct way *w, enum way_refusal refusal, const char *line)

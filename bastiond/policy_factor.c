@@ -53,10 +53,9 @@ static void log_failure(struct peer *peer, const char *why)
 
 	esc_line(safe, sizeof(safe), why, strlen(why));
 	log_notice("second factor of %s from %s refused: %s", peer->user.name, peer->address, safe);
-	if (event_writef(peer->p->store, clock_wall(), EVENT_PAM_FAIL, peer->user.name,
-		peer->user.name, "{s:s, s:s, s:s}", "device", peer->device.name, "peer",
-		peer->address, "why", safe) != 0)
-		log_error("event: %s", store_error(peer->p->store));
+	peer_event(peer, EVENT_PAM_FAIL, peer->user.name, peer->user.name,
+	    json_pack("{s:s, s:s, s:s}", "device", peer->device.name, "peer", peer->address,
+		"why", safe));
 }
 
 /* INFO and ERROR texts make the instruction, one a line; the others are prompts. -1: malformed. */

@@ -23,6 +23,16 @@ const char *peer_name(const struct peer *peer)
 	return peer->auth != PEER_STRANGER ? peer->user.name : "stranger";
 }
 
+int peer_event(struct peer *peer, enum event_kind kind, const char *actor, const char *subject,
+    json_t *detail)
+{
+	if (event_write(peer->p->store, clock_wall(), kind, actor, subject, detail) == 0)
+		return 0;
+	log_error("event %s of %s not written: %s", event_name(kind), actor,
+	    store_error(peer->p->store));
+	return -1;
+}
+
 bool peer_may_ask(struct peer *peer)
 {
 	struct bucket *b = &peer->bucket;
@@ -95,10 +105,9 @@ static void on_ended(struct link *l, int error)
 	log_warn("session %u of %s: what it sent is not permitted or malformed, or it does not "
 		 "read (error %d)",
 	    peer->slot, peer_name(peer), error);
-	if (peer->auth == PEER_IN &&
-	    event_writef(peer->p->store, clock_wall(), EVENT_PROTOCOL, peer->user.name, NULL,
-		"{s:s, s:s}", "by", "session", "peer", peer->address) != 0)
-		log_error("event: %s", store_error(peer->p->store));
+	if (peer->auth == PEER_IN)
+		peer_event(peer, EVENT_PROTOCOL, peer->user.name, NULL,
+		    json_pack("{s:s, s:s}", "by", "session", "peer", peer->address));
 	peer_kill(peer, "it broke the protocol between session and policy");
 }
 
@@ -147,10 +156,9 @@ static const char *peer_epitaph(struct peer *peer, uint32_t status)
 
 	if (WIFEXITED(status) && !peer->killed)
 		return "connection closed";
-	if (peer->auth == PEER_IN &&
-	    event_writef(peer->p->store, clock_wall(), kind, "bastiond", peer->user.name,
-		"{s:I, s:i}", "connection", (json_int_t)peer->row.id, "status", (int)status) != 0)
-		log_error("event: %s", store_error(peer->p->store));
+	if (peer->auth == PEER_IN)
+		peer_event(peer, kind, "bastiond", peer->user.name, json_pack("{s:I, s:i}",
+		    "connection", (json_int_t)peer->row.id, "status", (int)status));
 	log_warn("session %u of %s from %s %s, wait status %#x", peer->slot, peer_name(peer),
 	    peer->address, peer->killed ? "was killed" : "crashed", status);
 	return peer->killed ? "session killed" : "session crashed";
@@ -278,10 +286,9 @@ static void peer_tick(struct peer *peer, void *arg)
 	    now_ms - peer->up_ms > peer->p->conf->login_grace + GRACE_SLACK_MS) {
 		peer_kill(peer, "it did not end at login_grace");
 	} else if (now_ms - peer->pong_ms > PONG_MS) {
-		if (peer->auth == PEER_IN &&
-		    event_writef(peer->p->store, clock_wall(), EVENT_SESSION_HUNG, "bastiond",
-			peer->user.name, "{s:I}", "connection", (json_int_t)peer->row.id) != 0)
-			log_error("event: %s", store_error(peer->p->store));
+		if (peer->auth == PEER_IN)
+			peer_event(peer, EVENT_SESSION_HUNG, "bastiond", peer->user.name,
+			    json_pack("{s:I}", "connection", (json_int_t)peer->row.id));
 		peer_kill(peer, "it gave no sign of life for 10 s");
 	} else if ((peer->end_ms != 0 && now_ms > peer->end_ms) || way_overdue(peer, now_ms)) {
 		peer_kill(peer, "it did not end when told to");

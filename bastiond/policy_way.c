@@ -18,11 +18,6 @@
 #define NOTES_MAX 500		/* events that one connection may cause by NOTE */
 #define NOTE_KIND_MAX 32
 
-static void log_event_lost(const struct peer *peer)
-{
-	log_error("event not written: %s", store_error(peer->p->store));
-}
-
 struct way *peer_way_find(struct peer *peer, uint32_t id)
 {
 	for (size_t i = 0; i < PEER_WAYS_MAX; i++)
@@ -85,33 +80,33 @@ void peer_way_end(struct way *w, const char *line)
 	buf_put_string(&body, line, strnlen(line, LINE_LEN - 4));
 	link_send(&peer->link, MSG_WAY_END, w->id, &body, NULL, 0);
 	buf_finish(&body);
-	if (event_writef(peer->p->store, clock_wall(), EVENT_WAY_ENDED, "bastiond", peer->user.name,
-		"{s:I, s:I, s:s}", "way", (json_int_t)w->row.id, "grant", (json_int_t)w->tickets[0],
-		"why", line) != 0)
-		log_event_lost(peer);
+	peer_event(peer, EVENT_WAY_ENDED, "bastiond", peer->user.name,
+	    json_pack("{s:I, s:I, s:s}", "way", (json_int_t)w->row.id, "grant",
+		(json_int_t)w->tickets[0], "why", line));
 }
 
 void peer_way_close(struct way *w, const char *why)
 {
-	struct store *s = w->peer->p->store;
-	int64_t now = clock_wall();
+	struct peer *peer = w->peer;
+	struct store *s = peer->p->store;
+	struct way_row row = w->row;
 
-	if (w->row.id == 0)
-		return;
-	if (store_begin(s) != 0) {
-		log_event_lost(w->peer);
-		return;
-	}
-	if (store_way_end(s, &w->row, why, now) != 0 ||
-	    event_writef(s, now, EVENT_WAY_DOWN, w->peer->user.name, w->host.name,
-		"{s:I, s:s, s:I, s:I}", "way", (json_int_t)w->row.id, "why", why, "in",
-		(json_int_t)w->row.bytes_in, "out", (json_int_t)w->row.bytes_out) != 0) {
-		log_event_lost(w->peer);
-		store_rollback(s);
-	} else if (store_commit(s) != 0) {
-		log_event_lost(w->peer);
-	}
 	w->row.id = 0;
+	if (row.id == 0)
+		return;
+	if (store_begin(s) == 0) {
+		if (store_way_end(s, &row, why, clock_wall()) == 0 &&
+		    peer_event(peer, EVENT_WAY_DOWN, peer->user.name, w->host.name,
+			json_pack("{s:I, s:s, s:I, s:I}", "way", (json_int_t)row.id, "why", why,
+			    "in", (json_int_t)row.bytes_in, "out", (json_int_t)row.bytes_out)) ==
+			0) {
+			if (store_commit(s) == 0)
+				return;
+		} else {
+			store_rollback(s);
+		}
+	}
+	log_error("end of way %lld not in the database: %s", (long long)row.id, store_error(s));
 }
 
 int way_on_up(struct peer *peer, uint32_t id)
@@ -123,10 +118,9 @@ int way_on_up(struct peer *peer, uint32_t id)
 	w->stage = WAY_LIVE;
 	log_info("way %u of %s to %s@%s is up, grant %lld", id, peer->user.name, w->login,
 	    w->host.name, (long long)w->tickets[0]);
-	if (event_writef(peer->p->store, clock_wall(), EVENT_WAY_UP, peer->user.name, w->host.name,
-		"{s:I, s:I, s:s}", "way", (json_int_t)w->row.id, "grant", (json_int_t)w->tickets[0],
-		"login", w->login) != 0)
-		log_event_lost(peer);
+	peer_event(peer, EVENT_WAY_UP, peer->user.name, w->host.name,
+	    json_pack("{s:I, s:I, s:s}", "way", (json_int_t)w->row.id, "grant",
+		(json_int_t)w->tickets[0], "login", w->login));
 	return 0;
 }
 
@@ -177,8 +171,8 @@ static int way_add_ticket(struct way *w, const struct access_answer *a)
 		return -1;
 	if (a->first &&
 	    (store_ticket_move(s, &t, ACT_USE, w->peer->user.name, NULL, clock_wall()) != 1 ||
-		event_writef(s, clock_wall(), EVENT_GRANT_USE, w->peer->user.name,
-		    w->peer->user.name, "{s:I}", "grant", (json_int_t)t.id) != 0))
+		peer_event(w->peer, EVENT_GRANT_USE, w->peer->user.name, w->peer->user.name,
+		    json_pack("{s:I}", "grant", (json_int_t)t.id)) != 0))
 		return -1;
 	w->tickets[i] = a->ticket;
 	if (a->until < w->until)
@@ -238,16 +232,12 @@ int way_on_channel(struct peer *peer, struct ipc_msg *m)
 	if (w == NULL || w->ending_ms != 0)
 		return channel_answer(peer, m->id, channel, "bastiond: the session is ended");
 	refusal = channel_refusal(w, capability, &a);
-	if (event_writef(peer->p->store, clock_wall(),
-		refusal == NULL ? EVENT_CHANNEL : EVENT_CHANNEL_REFUSED, peer->user.name,
-		w->host.name, "{s:I, s:s%, s:i}", "way", (json_int_t)w->row.id, "capability",
-		cap_by_name(capability) != 0 ? capability : "?",
-		cap_by_name(capability) != 0 ? strlen(capability) : 1, "channel",
-		(int)channel) != 0) {
-		log_event_lost(peer);
+	if (peer_event(peer, refusal == NULL ? EVENT_CHANNEL : EVENT_CHANNEL_REFUSED,
+		peer->user.name, w->host.name,
+		json_pack("{s:I, s:s, s:i}", "way", (json_int_t)w->row.id, "capability",
+		    cap_by_name(capability) != 0 ? capability : "?", "channel", (int)channel)) != 0)
 		refusal = "bastiond: the bastion cannot write its log of events: nothing new "
 			  "opens; tell the operator";
-	}
 	return channel_answer(peer, w->id, channel, refusal);
 }
 
@@ -293,10 +283,9 @@ int way_on_note(struct peer *peer, struct ipc_msg *m)
 	log_notice("session %u of %s from %s: %s: %s", peer->slot, peer_name(peer), peer->address,
 	    name, safe);
 	/* A stranger's doings stay in the log, which rotates. */
-	if (peer->auth == PEER_IN &&
-	    event_writef(peer->p->store, clock_wall(), kind, peer->user.name,
-		w != NULL ? w->host.name : NULL, "{s:s, s:I}", "detail", safe, "connection",
-		(json_int_t)peer->row.id) != 0)
-		log_event_lost(peer);
+	if (peer->auth == PEER_IN)
+		peer_event(peer, kind, peer->user.name, w != NULL ? w->host.name : NULL,
+		    json_pack("{s:s, s:I}", "detail", safe, "connection",
+			(json_int_t)peer->row.id));
 	return 0;
 }
