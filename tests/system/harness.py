@@ -16,7 +16,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import labkit
 
-DEADLINE = 40       # seconds for anything that has no figure of its own
+DEADLINE = 30       # seconds for anything that has no figure of its own
 WAYS = ("jump", "name")     # ssh -J alice@bastion dba@web1, ssh alice@dba@web1@bastion
 
 
@@ -29,6 +29,15 @@ def until(condition, deadline=10.0, pause=0.02, what="condition"):
             return value
         assert time.monotonic() < end, f"not within {deadline} s: {what}"
         time.sleep(pause)
+
+
+class Process(subprocess.Popen):
+    """A client in the background; a test that fails does not wait for it."""
+
+    def __exit__(self, kind, value, trace):
+        if kind is not None:
+            self.kill()
+        super().__exit__(kind, value, trace)
 
 
 class Client:
@@ -102,7 +111,7 @@ Host *
     def start(self, host, *words, options=(), **kw):
         """ssh HOST WORDS in the background, with pipes."""
         kw = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | kw
-        return subprocess.Popen(self.argv(host, *words, options=options), env=self.env, **kw)
+        return Process(self.argv(host, *words, options=options), env=self.env, **kw)
 
     def terminal(self, host, *words, options=(), rows=24, columns=80):
         return Terminal(self.argv(host, *words, options=("-tt", *options)), self.env, rows, columns)
