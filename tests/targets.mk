@@ -25,7 +25,9 @@ lint-cppcheck:
 	    --suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches \
 	    -D_GNU_SOURCE -D__linux__ -DSYSCONFDIR='"/etc"' -Icommon -Irecorder -Iapprovals -Ibastiond $(C_FILES)
 lint-man:
-	@for f in $(wildcard man/*.[1-8]); do mandoc -Tlint -W style $$f || bad=1; done; [ -z "$$bad" ]
+	@# cross-references are looked up among the installed pages, where ours are not
+	@! for f in $(wildcard man/*.[1-8]); do mandoc -Tlint -W style $$f 2>&1; done | \
+	    grep -v 'referenced manual not found\|outdated mandoc.db'
 lint-shell:
 	@shellcheck $(wildcard $(SCRIPTS))
 layers:
