@@ -24,6 +24,12 @@
 #define BASTIOND_VERSION "1.0"
 #endif
 
+#ifdef __SANITIZE_ADDRESS__
+/* Leaks are looked for by way of /proc and ptrace, which roles have given up; the unit tests look for them. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void) { return "detect_leaks=0"; }
+#endif
+
 /* Exit statuses of bastiond(8). */
 enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 

@@ -336,7 +336,7 @@ void set_read(struct parent *p, struct proc *proc)
 	if (r >= 0)
 		return;
 	/* its end, by SIGCHLD, says more; but a role that only closed its link is as good as dead */
-	proc->broken = true;
+	proc->broken = p->state != SET_FALLING;
 	snprintf(why, sizeof(why), "the link to %s broke", role_name(proc->role));
 	ipc_finish(&proc->link);
 	set_fall(p, why);

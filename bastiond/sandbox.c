@@ -105,6 +105,21 @@ static const struct {
 
 static struct sock_fprog prepared[ROLE_COUNT];
 
+/*
+ * A sanitizer's report asks for calls that no role may make, so that a filter would hide what was found. In such a build
+ * there is no filter, unless the environment says BASTIOND_SANDBOX=kill: the sandbox's own test does.
+ */
+static bool sanitizing(void)
+{
+#ifdef __SANITIZE_ADDRESS__
+	const char *mode = getenv("BASTIOND_SANDBOX");
+
+	return mode == NULL || strcmp(mode, "kill") != 0;
+#else
+	return false;
+#endif
+}
+
 static bool trapping(void)
 {
 	const char *mode = getenv("BASTIOND_SANDBOX");
@@ -319,6 +334,8 @@ int sandbox_enter(const struct config *conf, enum role role)
 		log_error("no sandbox for %s", role_name(role));
 		return -1;
 	}
+	if (sanitizing() && !trapping())
+		return 0;
 	/* a session's file system was closed by master; its filter could not make the call any more */
 	landlock = role == ROLE_SESSION || enter_landlock(role);
 	seccomp = enter_seccomp(role);

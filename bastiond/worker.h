@@ -1,7 +1,8 @@
 /*
  * worker.h - the short-lived processes: each is a fork of parent with one link to policy, one job, and its end.
  *
- * parent_worker.c forks, closes everything but the link (and the console's terminal) and calls one of these, which exit.
+ * parent_worker.c forks, closes everything but the link (and the console's terminal) and calls one of these. They end with
+ * _exit(): what parent registered with atexit() is not theirs to run.
  */
 #ifndef BASTIOND_WORKER_H
 #define BASTIOND_WORKER_H

@@ -332,9 +332,9 @@ void worker_console(const struct config *conf, struct ipc *link, const struct co
 	setlocale(LC_CTYPE, "C.UTF-8");
 	/* the editor reads the terminal's description: before the file system is closed */
 	if (take_terminal(job) != 0 || drop_to(conf, ROLE_CONSOLE) != 0 || start_editor(&c) != 0)
-		exit(1);
+		_exit(1);
 	catch_signals();
 	if (sandbox_enter(conf, ROLE_CONSOLE) != 0)
-		exit(1);
-	exit(serve(&c) == 0 ? 0 : 1);
+		_exit(1);
+	_exit(serve(&c) == 0 ? 0 : 1);
 }

@@ -166,9 +166,9 @@ void worker_dial(const struct config *conf, struct ipc *link, const struct dial_
 
 	set_alarm(limit + 500);
 	if (drop_to(conf, ROLE_DIAL) != 0 || sandbox_enter(conf, ROLE_DIAL) != 0)
-		exit(1);
+		_exit(1);
 	if (resolve(&d) == 0)
 		connect_any(&d, end_ms);
 	log_debug("%s port %u: %s", job->host, job->port, d.fd >= 0 ? "connected" : d.reason);
-	exit(report(&d, link) == 0 ? 0 : 1);
+	_exit(report(&d, link) == 0 ? 0 : 1);
 }

@@ -241,5 +241,5 @@ void worker_pam(const struct config *conf, struct ipc *link, const struct pam_jo
 		close_session(&run);
 	if (run.pam != NULL)
 		pam_end(run.pam, r);
-	exit(0);
+	_exit(0);
 }

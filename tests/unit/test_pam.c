@@ -25,10 +25,6 @@
 
 #define CHATTY "auth optional %s/pam_chatty.so"
 
-/* Responses are the module's to free, which pam_chatty forgets; libpam leaks after a stack that does not load. */
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void) { return "leak:converse\nleak:libpam.so\n"; }
-
 static char dir[] = "/tmp/test_pam-XXXXXX";
 static char modules[256];
 

@@ -531,6 +531,7 @@ static void test_penalty_and_limits(void **state)
 
 	(void)state;
 	start("per_source_max = 2\npenalty_auth = 9s\npenalty_min = 15s\n");
+	expect("policy starts");
 	fds[0] = connect_to_parent();
 	slot = number(expect("policy PEER_UP"), "slot=");
 	fds[1] = connect_to_parent();
@@ -550,25 +551,27 @@ static void test_penalty_and_limits(void **state)
 	order(MSG_PEER_VERDICT, slot, &b);
 	order(MSG_PEER_KILL, slot, NULL); /* malformed, as above */
 	expect("policy starts");
-	expect("policy starts");
 	expect_refusal();
 	close(fds[0]);
 	stop();
 }
 
-static void put_dial(struct buf *b, const char *host, uint16_t to, uint32_t limit_ms)
+static void order_dial(unsigned id, const char *host, uint16_t to, uint32_t limit_ms)
 {
-	buf_init(b, 512);
-	buf_put_cstring(b, host);
-	buf_put_u16(b, to);
-	buf_put_u32(b, limit_ms);
+	struct buf b;
+
+	buf_init(&b, 512);
+	buf_put_cstring(&b, host);
+	buf_put_u16(&b, to);
+	buf_put_u32(&b, limit_ms);
+	order(MSG_RUN_DIAL, id, &b);
+	buf_finish(&b);
 }
 
 static void test_dial(void **state)
 {
 	uint16_t target, closed;
 	int fd = listen_somewhere(&target);
-	struct buf b;
 
 	(void)state;
 	if (geteuid() != 0) {
@@ -579,20 +582,15 @@ static void test_dial(void **state)
 	start("");
 	close(connect_to_parent());
 	expect("policy PEER_UP");
-	put_dial(&b, "127.0.0.1", target, 2000);
-	order(MSG_RUN_DIAL, 7, &b);
+	order_dial(7, "127.0.0.1", target, 2000);
 	expect("policy DIAL ok=1 peer=127.0.0.1 local=127.0.0.1 fds=1 reason=");
 	assert_int_equal(number(expect("policy WORKER_DOWN id=7"), "value="), 0);
-	put_dial(&b, "localhost", target, 2000);
-	order(MSG_RUN_DIAL, 8, &b);
+	order_dial(8, "localhost", target, 2000);
 	expect("policy DIAL ok=1");
-	put_dial(&b, "127.0.0.1", closed, 2000);
-	order(MSG_RUN_DIAL, 9, &b);
+	order_dial(9, "127.0.0.1", closed, 2000);
 	expect("policy DIAL ok=0 peer= local= fds=0 reason=Connection refused");
-	put_dial(&b, "no-such-name.invalid", target, 5000);
-	order(MSG_RUN_DIAL, 10, &b);
+	order_dial(10, "no-such-name.invalid", target, 5000);
 	expect("policy DIAL ok=0 peer= local= fds=0 reason=the name does not resolve");
-	buf_finish(&b);
 	stop();
 	close(fd);
 }
@@ -619,9 +617,9 @@ static void test_worker_limit_and_kill(void **state)
 		/* the puppet closes the link, but a console is killed or ends: either way it is told below */
 		expect("policy WORKER_DOWN");
 	}
-	put_dial(&b, "192.0.2.1", 9, 30000);
+	buf_finish(&b);
 	for (unsigned id = 11; id <= 15; id++)
-		order(MSG_RUN_DIAL, id, &b);
+		order_dial(id, "192.0.2.1", 9, 30000);
 	for (unsigned id = 11; id <= 15; id++)
 		order(MSG_WORKER_KILL, id, NULL);
 	for (unsigned id = 11; id <= 15; id++) {
@@ -630,7 +628,6 @@ static void test_worker_limit_and_kill(void **state)
 		snprintf(line, sizeof(line), "policy WORKER_DOWN id=%u", id);
 		expect(line);
 	}
-	buf_finish(&b);
 	stop();
 }
 
