@@ -79,6 +79,7 @@ int cmd_export(struct args *a);
 struct recording {
 	char *dir;			/* path */
 	char id[2 * BREC_ID_LEN + 1];
+	int64_t wall_us;		/* of its first header, as it says; 0 if that cannot be read */
 };
 
 struct recordings {
@@ -86,7 +87,7 @@ struct recordings {
 	size_t n, cap;
 };
 
-/* All recordings below a store (or `recordings` directory), by day and id. 0, or -1: said on standard error. */
+/* All recordings below a store (or `recordings` directory), oldest first. 0, or -1: said on standard error. */
 int store_scan(struct recordings *out, const char *store);
 /*
  * The one that `name` means: the path of its directory, its id, or a beginning of that which no other has. 0, or -1: said
@@ -166,7 +167,7 @@ void plain_end(struct plain *p, plain_put_fn *put, void *ctx);
 /* Is the content of such channels worth showing (a command's output) or is it a protocol (sftp, scp)? */
 bool channel_is_text(const struct channel *c);
 
-/* "2026-11-22 20:15:03", "3:07", "1:02:03", "1.2M"; return out. */
+/* "2026-11-22 20:15:03", "3:07", "1:02:03", "35B", "1.2M"; return out. */
 char *text_time(char *out, size_t size, int64_t wall_us);
 char *text_span(char *out, size_t size, uint64_t us);
 char *text_size(char *out, size_t size, uint64_t bytes);

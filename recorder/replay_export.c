@@ -19,6 +19,7 @@ struct text_channel {
 	const struct channel *info;
 	struct screen *screen;		/* of a channel with a terminal */
 	struct plain plain;
+	bool blank;			/* the last line was one, of an alternate screen */
 	struct text_export *owner;
 };
 
@@ -50,9 +51,14 @@ static void speak(struct text_export *x, uint64_t channel)
 static void screen_line(void *ctx, const char *text, size_t len, bool alternate)
 {
 	struct text_channel *c = ctx;
+	bool empty = len == 0 && alternate;
 
-	speak(c->owner, c->number);
-	printf("%s%.*s\n", alternate ? "| " : "", (int)len, text);
+	/* a full-screen program leaves much of it blank */
+	if (!empty || !c->blank) {
+		speak(c->owner, c->number);
+		printf("%s%.*s\n", empty ? "|" : alternate ? "| " : "", (int)len, text);
+	}
+	c->blank = empty;
 }
 
 static void plain_put(void *ctx, const char *text, size_t len)

@@ -69,6 +69,7 @@ static void seek(struct player *p, uint64_t t)
 		apply_next(p, false);
 	p->clock.pos_us = t;
 	p->clock.real_us = clock_mono_us();
+	p->message[0] = '\0';
 	p->dirty = true;
 }
 

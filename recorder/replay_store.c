@@ -100,10 +100,29 @@ static int scan_dir(struct recordings *out, const char *dir, int depth)
 	return r;
 }
 
-/* The day's directory comes before the id in the path, so this is the order of days. */
-static int by_path(const void *a, const void *b)
+/* The time in the header of segment 0 (brec.h): for the order of the list, so nothing is verified here. */
+static int64_t header_wall(const char *dir)
 {
-	return strcmp(((const struct recording *)a)->dir, ((const struct recording *)b)->dir);
+	char path[REPLAY_PATH_MAX];
+	struct brec_header h;
+	int64_t wall = 0;
+	FILE *f;
+
+	if (snprintf(path, sizeof(path), "%s/%08u.brec", dir, 0) >= (int)sizeof(path) || (f = fopen(path, "re")) == NULL)
+		return 0;
+	uint8_t *data = malloc(BREC_HEADER_MAX);
+	if (data != NULL && brec_header_decode(data, fread(data, 1, BREC_HEADER_MAX, f), &h) == BREC_OK)
+		wall = h.wall_us;
+	free(data);
+	fclose(f);
+	return wall;
+}
+
+static int by_time(const void *a, const void *b)
+{
+	const struct recording *x = a, *y = b;
+
+	return x->wall_us != y->wall_us ? (x->wall_us < y->wall_us ? -1 : 1) : strcmp(x->dir, y->dir);
 }
 
 int store_scan(struct recordings *out, const char *store)
@@ -123,8 +142,10 @@ int store_scan(struct recordings *out, const char *store)
 		recordings_finish(out);
 		return -1;
 	}
+	for (size_t i = 0; i < out->n; i++)
+		out->v[i].wall_us = header_wall(out->v[i].dir);
 	if (out->n > 0)
-		qsort(out->v, out->n, sizeof(*out->v), by_path);
+		qsort(out->v, out->n, sizeof(*out->v), by_time);
 	return 0;
 }
 

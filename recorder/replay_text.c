@@ -38,7 +38,7 @@ char *text_size(char *out, size_t size, uint64_t bytes)
 	int u = -1;
 
 	if (bytes < 1024) {
-		snprintf(out, size, "%u", (unsigned)bytes);
+		snprintf(out, size, "%uB", (unsigned)bytes);
 		return out;
 	}
 	while (v >= 1024 && u < 4) {
@@ -219,11 +219,13 @@ void plain_feed(struct plain *p, const uint8_t *data, size_t len, plain_put_fn *
 		}
 		if (len > 0 && (*data & 0xc0) == 0x80 && cut_tail(p->held, p->nheld) == p->nheld)
 			continue;
-		if (cut_tail(p->held, p->nheld) == p->nheld && len == 0)
+		if (len == 0 && cut_tail(p->held, p->nheld) == p->nheld)
 			return;
 		feed_whole(p, p->held, p->nheld, put, ctx);
 		p->nheld = 0;
 	}
+	if (p->nheld > 0)
+		return;
 	size_t tail = cut_tail(data, len);
 	feed_whole(p, data, len - tail, put, ctx);
 	memcpy(p->held, data + len - tail, tail);
