@@ -300,7 +300,8 @@ const uint8_t *journal_add(struct journal *j, const struct iovec *piece, size_t 
 	if (errno != 0)
 		return NULL;
 	for (size_t i = 0; i < n; i++) {
-		memcpy(p, piece[i].iov_base, piece[i].iov_len);
+		if (piece[i].iov_len != 0)
+			memcpy(p, piece[i].iov_base, piece[i].iov_len);
 		p += piece[i].iov_len;
 	}
 	put32(rec, (uint32_t)len);

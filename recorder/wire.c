@@ -240,8 +240,10 @@ static void put_leaves(struct buf *b, const struct wire_leaf *leaves, size_t n)
 
 int wire_put_commit(struct buf *b, const struct wire_leaf *leaves, size_t n)
 {
-	if (n == 0 || n > WIRE_LEAVES_MAX)
+	if (n == 0 || n > WIRE_LEAVES_MAX) {
 		b->bad = true;
+		return -1;
+	}
 	put_head(b, WIRE_COMMIT, n * WIRE_LEAF_LEN);
 	put_leaves(b, leaves, n);
 	return done(b);
@@ -249,8 +251,10 @@ int wire_put_commit(struct buf *b, const struct wire_leaf *leaves, size_t n)
 
 int wire_put_receipt(struct buf *b, uint64_t wall_us, const uint8_t sig[WIRE_SIG_LEN], const struct wire_leaf *leaves, size_t n)
 {
-	if (n == 0 || n > WIRE_LEAVES_MAX)
+	if (n == 0 || n > WIRE_LEAVES_MAX) {
 		b->bad = true;
+		return -1;
+	}
 	put_head(b, WIRE_RECEIPT, 8 + WIRE_SIG_LEN + n * WIRE_LEAF_LEN);
 	buf_put_u64(b, wall_us);
 	buf_put(b, sig, WIRE_SIG_LEN);

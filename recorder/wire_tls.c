@@ -38,7 +38,7 @@ const char *tls_end_reason(char *out, size_t size, unsigned long e, bool eof)
 
 	/* errors of the system are in the queue, too, as numbers without a library */
 	if (e != 0 && ERR_GET_LIB(e) != ERR_LIB_NONE && ERR_GET_LIB(e) != ERR_LIB_SYS)
-		snprintf(out, size, "TLS: %s", ERR_reason_error_string(e) != NULL ? ERR_reason_error_string(e) : "unknown error");
+		ERR_error_string_n(e, out, size);
 	else if (eof || err == 0)
 		snprintf(out, size, "closed by the other side");
 	else
