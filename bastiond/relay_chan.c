@@ -131,7 +131,7 @@ static int on_target_data(ssh_session ssh, ssh_channel ch, void *data, uint32_t 
 
 	(void)ssh;
 	(void)ch;
-	if (c->client_closed || c->state == CHAN_ENDING)
+	if (c->client_closed || c->target_abandoned || c->state == CHAN_ENDING)
 		return (int)len;
 	c->front->session->again = true;
 	if (!has_room(c, &c->out)) {
@@ -232,7 +232,9 @@ static void queue_ends(struct chan *c)
 	}
 	if (c->target_closed)
 		c->target_eof = true;
-	if (!c->target_eof || c->eof_queued_out || buffered(c->target))
+	/* of a channel that was closed towards the target, or lost with it, libssh gives nothing out any more */
+	if (!c->target_eof || c->eof_queued_out ||
+	    (!c->target_abandoned && !c->way->lost && buffered(c->target)))
 		return;
 	/* exit status and signal may follow the eof: they go out when they are there, the close comes last */
 	if (c->exit_signal[0] != '\0' && (seq = record_exit_signal(c, c->exit_signal, c->exit_core)) != 0) {

@@ -14,6 +14,7 @@
 #include "clock.h"
 #include "log.h"
 #include "session.h"
+#include "ssh_readahead.h"
 #include "ssh_setup.h"
 
 /* outer, policy, recorder, console link and pty, and for each way its target and a tunnel's two ends */
@@ -103,14 +104,23 @@ static int add(struct poll_set *ps, int fd, short events)
 	return (int)ps->n++;
 }
 
+/* An SSH connection: bytes that were read ahead are not known to the kernel. */
+static int add_ssh(struct session *s, struct poll_set *ps, int fd, short events, bool *ready)
+{
+	if ((events & POLLIN) != 0 && ssh_readahead_pending(fd))
+		*ready = s->again = true;
+	return add(ps, fd, events);
+}
+
+
 static void collect(struct session *s, struct poll_set *ps)
 {
 	int link, pty;
 
 	ps->n = 0;
 	/* while a login request waits for its answer nothing is read; that the client left still shows */
-	ps->outer = add(ps, s->outer.fd, s->outer.kex_done && !s->outer.authenticated && !authn_listens(&s->authn) ?
-	    POLLRDHUP : ssh_events(s->outer.ssh));
+	ps->outer = add_ssh(s, ps, s->outer.fd, s->outer.kex_done && !s->outer.authenticated && !authn_listens(&s->authn) ?
+	    POLLRDHUP : ssh_events(s->outer.ssh), &s->outer.ready);
 	ps->policy = add(ps, s->policy.fd, link_events(&s->policy));
 	ps->recorder = add(ps, s->recorder.fd, link_events(&s->recorder));
 	ps->console_link = ps->console_pty = -1;
@@ -120,7 +130,7 @@ static void collect(struct session *s, struct poll_set *ps)
 	}
 	for (size_t i = 0; i < SESSION_WAYS_MAX; i++)
 		if (s->ways[i] != NULL && s->ways[i]->ssh != NULL && !s->ways[i]->lost)
-			ps->way[i] = add(ps, ssh_get_fd(s->ways[i]->ssh), ssh_events(s->ways[i]->ssh));
+			ps->way[i] = add_ssh(s, ps, s->ways[i]->fd, ssh_events(s->ways[i]->ssh), &s->ways[i]->ready);
 		else
 			ps->way[i] = -1;
 	ps->inner = ps->n;
@@ -128,7 +138,8 @@ static void collect(struct session *s, struct poll_set *ps)
 		if (c->tunnel != NULL) {
 			add(ps, tunnel_fd(c->tunnel), (short)((tunnel_reads(c->tunnel) ? POLLIN : 0) |
 			    (tunnel_writes(c->tunnel) ? POLLOUT : 0)));
-			add(ps, tunnel_front(c->tunnel)->fd, ssh_events(tunnel_front(c->tunnel)->ssh));
+			add_ssh(s, ps, tunnel_front(c->tunnel)->fd, ssh_events(tunnel_front(c->tunnel)->ssh),
+			    &tunnel_front(c->tunnel)->ready);
 		}
 }
 

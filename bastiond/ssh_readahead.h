@@ -8,8 +8,12 @@
 #ifndef BASTION_SSH_READAHEAD_H
 #define BASTION_SSH_READAHEAD_H
 
+#include <stdbool.h>
+
 /* From now on reads of this stream socket may be large. Nothing happens for a descriptor over the table's size. */
 void ssh_readahead_start(int fd);
+/* Bytes that were read ahead wait in memory: a loop must not sleep, whatever the kernel says. */
+bool ssh_readahead_pending(int fd);
 /* Before the descriptor is closed; what was read ahead is dropped. Safe on one that was never started. */
 void ssh_readahead_stop(int fd);
 
