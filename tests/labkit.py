@@ -507,6 +507,9 @@ collector c1 {{
         """The target trusts the bastion's certificates."""
         ca = [row["key"] for row in self.ask("key list")["rows"] if row["name"] == "ca"]
         write(self.path("target", "ca.pub"), ca[0] + "\n")
+        # and the auditor the recorder's signatures and the collector's receipts
+        write(self.path("auditor.trust"), "".join(f"{kind} lab {public_key(self.path(*place))}\n" for kind, place in (
+            ("signer", ("state", "recorder", "signer.pub")), ("collector", ("store", "collector.crt")))))
 
     def make_hosts(self):
         key = read(self.path("target", "ssh_host_ed25519_key.pub")).strip()
@@ -557,10 +560,17 @@ collector c1 {{
             "LAB_TARGET_HOST_KEY": self.path("target", "ssh_host_ed25519_key.pub"), "LAB_TRUST": self.path("target", "ca.pub"),
             "LAB_STORE": self.path("store"), "LAB_COLLECTOR_CONF": self.path("collectord.conf"),
             "LAB_CONTROL": self.state["run_dir"] + "/control.sock", "LAB_AUDITOR_KEY": self.path("auditor.key"),
+            "LAB_AUDITOR_TRUST": self.path("auditor.trust"),
             "LAB_ASKPASS": os.path.join(REPO, "tests", "askpass"),
             **user("alice", "LAB_USER"), **user("bob", "LAB_APPROVER"), **user("deploy", "LAB_SERVICE"),
             **{f"LAB_PID_{name.upper()}": str(pid) for name, (pid, _) in self.state["pids"].items()},
         }
+
+
+def public_key(path):
+    """The raw Ed25519 key of a PEM file's PUBLIC KEY block, as bastion-replay's trust file wants it."""
+    block = re.search(r"-----BEGIN PUBLIC KEY-----(.*?)-----END", read(path), re.S).group(1)
+    return base64.b64encode(base64.b64decode(block)[-32:]).decode()
 
 
 def check_traversable(path):

@@ -66,7 +66,7 @@ def test_collector(small):
             process.communicate(timeout=40)
             until(lambda: not works(small), deadline=40, what="new sessions are refused")
     until(lambda: works(small), deadline=30, what="works again")
-    done = subprocess.run([small.bin("bastion-replay"), "verify", "--store", small.path("store")], capture_output=True, text=True, check=False)
+    done = subprocess.run([small.bin("bastion-replay"), "verify", "--store", small.path("store"), "--trust", small.path("auditor.trust")], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

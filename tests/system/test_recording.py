@@ -95,7 +95,7 @@ def test_changes_show_without_a_key(lab, engineer, harm, tmp_path):
     user = engineer()
     user.run("web1.name", "seq 2000", check=True)
     path = recording_of(lab, user.user)
-    until(lambda: subprocess.run([lab.bin("bastion-replay"), "verify", path, "--store", lab.path("store")], capture_output=True, check=False).returncode == 0)
+    until(lambda: subprocess.run([lab.bin("bastion-replay"), "verify", path, "--trust", lab.path("auditor.trust")], capture_output=True, check=False).returncode == 0)
     copy = tmp_path / "store"
     shutil.copytree(lab.path("store"), copy)
     victim = segments(str(copy / os.path.relpath(path, lab.path("store"))))[0]
@@ -110,7 +110,7 @@ def test_changes_show_without_a_key(lab, engineer, harm, tmp_path):
         os.truncate(victim, size - 200)
     else:
         os.unlink(victim)
-    done = subprocess.run([lab.bin("bastion-replay"), "verify", os.path.dirname(victim), "--store", str(copy)], capture_output=True, check=False)
+    done = subprocess.run([lab.bin("bastion-replay"), "verify", os.path.dirname(victim), "--trust", lab.path("auditor.trust")], capture_output=True, check=False)
     assert done.returncode != 0, done.stdout + done.stderr
 
 
