@@ -80,7 +80,7 @@ static void check_users(struct config_loader *l, struct config *conf)
 	}
 }
 
-/* One age1... key: the characters of bech32, the length of 32 bytes. Whether it is a point is seen when it is used. */
+/* One age1... key: the characters of bech32, the length of 32 bytes. Whether it is a point is seen in use. */
 static bool is_recipient(const char *s, size_t len)
 {
 	if (len != AGE_LEN || memcmp(s, AGE_PREFIX, 4) != 0)
@@ -160,7 +160,8 @@ static void check_pam(struct config_loader *l, const struct config *conf)
 	if (conf->pam_confdir[0] != '/' || stat(conf->pam_confdir, &st) != 0 || !S_ISDIR(st.st_mode))
 		config_fault(l, OPT_pam_confdir, "there is no such directory; write an absolute path, or \"\" for the system's");
 	else if (st.st_uid != 0 || (st.st_mode & 022) != 0)
-		config_fault(l, OPT_pam_confdir, "others than root can write there and so log in as anyone; chown root, chmod go-w");
+		config_fault(l, OPT_pam_confdir, "others than root can write there and so log in as anyone; chown root, "
+		    "chmod go-w");
 }
 
 void config_check(struct config_loader *l, struct config *conf, bool init)

@@ -8,8 +8,8 @@
 #include "msg.h"
 
 /*
- * In this order: core dumps off, no new privileges, own network namespace (roles without network), root directory, groups,
- * ids, capabilities and their bounding set; then tries to get each back and fails if that works.
+ * In this order: core dumps off, own network namespace (roles without network), root directory, capability bounding
+ * set, groups, ids, capabilities, no new privileges; then tries to get root back and fails if that works.
  *
  * role       account         root directory        network
  * policy     user_policy     state_dir/db          none: the database is /policy.db from then on

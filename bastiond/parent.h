@@ -119,7 +119,8 @@ void set_tick(struct parent *p, uint64_t now_ms);
 /* A role's link is readable: reads it up. */
 void set_read(struct parent *p, struct proc *proc);
 /* A message to a role; a link that is broken or clogged makes the set fall. */
-void set_send(struct parent *p, int proc, enum msg_type type, uint32_t id, const struct buf *body, const int *fds, int nfds);
+void set_send(struct parent *p, int proc, enum msg_type type, uint32_t id, const struct buf *body, const int *fds,
+    int nfds);
 /* The new configuration, for the roles that take one while they run. */
 void set_reload(struct parent *p);
 

@@ -1,9 +1,9 @@
 /*
  * parent_set.c - the set of the four roles: policy, keys, recorder, master. All of them, or none.
  *
- * Role parent. States: DOWN → STARTING (four forks) → UP (four READY) → FALLING (one died: all are killed) → DOWN, with a
- * pause that grows while falls follow each other. ENDING comes from SIGTERM and leads out of the program. One
- * rule, because a session must not outlive the policy that allowed it or the recorder that keeps it.
+ * Role parent. States: DOWN → STARTING (four forks) → UP (four READY) → FALLING (one died: all are killed) →
+ * DOWN, with a pause that grows while falls follow each other. ENDING comes from SIGTERM and leads out of the
+ * program. One rule, because a session must not outlive the policy that allowed it or the recorder that keeps it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -79,7 +79,7 @@ static void exec_role(const struct parent *p, enum role role, const struct fixed
 		log_error("cannot prepare %s: %s", role_name(role), strerror(errno));
 		_exit(1);
 	}
-	/* the inode that parent runs, also when an update has put another file in its place: one build on both ends of each link */
+	/* the inode that parent runs, also after an update of the file: both ends of a link are one build */
 	execv("/proc/self/exe", argv);
 	log_error("cannot start %s: %s", role_name(role), strerror(errno));
 	_exit(1);
@@ -342,7 +342,8 @@ void set_read(struct parent *p, struct proc *proc)
 	set_fall(p, why);
 }
 
-void set_send(struct parent *p, int i, enum msg_type type, uint32_t id, const struct buf *body, const int *fds, int nfds)
+void set_send(struct parent *p, int i, enum msg_type type, uint32_t id, const struct buf *body, const int *fds,
+    int nfds)
 {
 	struct proc *proc = &p->procs[i];
 	char why[96];

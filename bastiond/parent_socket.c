@@ -66,7 +66,7 @@ fail:
 	return -1;
 }
 
-/* Is another bastiond at work here? Its lock on the pid file says so. The descriptor stays open: it holds the lock. */
+/* Is another bastiond at work here? Its lock on the pid file says so, which the open descriptor holds. */
 static int write_pid(const char *dir)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };

@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -231,6 +232,7 @@ int role_parent(struct config *conf, const char *path, bool foreground)
 	*p = (struct parent){ .conf = conf, .path = path, .foreground = foreground, .first = true, .control = -1,
 		.pam = -1, .reserve = -1, .signals = -1 };
 	prctl(PR_SET_DUMPABLE, 0);
+	tzset(); /* each worker's first log line would read it anew */
 	raise_limits(conf);
 	set_init(p);
 	if (open_signals(p) != 0 || accept_init(p) != 0 || children_init(p) != 0 || parent_sockets_open(p) != 0 ||

@@ -106,8 +106,8 @@ static const struct {
 static struct sock_fprog prepared[ROLE_COUNT];
 
 /*
- * A sanitizer's report asks for calls that no role may make, so that a filter would hide what was found. In such a build
- * there is no filter, unless the environment says BASTIOND_SANDBOX=kill: the sandbox's own test does.
+ * A sanitizer's report asks for calls that no role may make, so that a filter would hide what was found. In such
+ * a build there is no filter, unless the environment says BASTIOND_SANDBOX=kill: the sandbox's own test does.
  */
 static bool sanitizing(void)
 {

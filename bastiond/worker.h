@@ -1,8 +1,8 @@
 /*
  * worker.h - the short-lived processes: each is a fork of parent with one link to policy, one job, and its end.
  *
- * parent_worker.c forks, closes everything but the link (and the console's terminal) and calls one of these. They end with
- * _exit(): what parent registered with atexit() is not theirs to run.
+ * parent_worker.c forks, closes everything but the link (and the console's terminal) and calls one of these. They
+ * end with _exit(): what parent registered with atexit() is not theirs to run.
  */
 #ifndef BASTIOND_WORKER_H
 #define BASTIOND_WORKER_H
@@ -38,6 +38,7 @@ void worker_pam(const struct config *conf, struct ipc *link, const struct pam_jo
 /* user_dial: name to socket; DIAL_DONE. */
 void worker_dial(const struct config *conf, struct ipc *link, const struct dial_job *job) __attribute__((noreturn));
 /* user_console: the line editor behind `ssh alice@bastion`; LINE_ASK, LINE_RE. Its link goes to the session. */
-void worker_console(const struct config *conf, struct ipc *link, const struct console_job *job) __attribute__((noreturn));
+void worker_console(const struct config *conf, struct ipc *link, const struct console_job *job)
+    __attribute__((noreturn));
 
 #endif

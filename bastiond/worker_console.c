@@ -1,9 +1,9 @@
 /*
  * worker_console.c - the line editor behind `ssh alice@bastion`: libedit on a terminal of its own.
  *
- * Role console, a fork of parent for one console. The session relays the client's bytes to and from the other side of the
- * terminal, asks for a line (LINE_ASK) and gets it (LINE_RE). So the editor parses what people type and what
- * terminals send in a process that can do nothing else. Size changes come by the terminal (SIGWINCH).
+ * Role console, a fork of parent for one console. The session relays the client's bytes to and from the other
+ * side of the terminal, asks for a line (LINE_ASK) and gets it (LINE_RE). So the editor parses what people type
+ * and what terminals send in a process that can do nothing else. Size changes come by the terminal (SIGWINCH).
  */
 #include <errno.h>
 #include <histedit.h>

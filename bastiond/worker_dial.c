@@ -1,8 +1,8 @@
 /*
  * worker_dial.c - name or literal to a connected socket: the only place where a name is looked up.
  *
- * Role dial, a fork of parent for one connection. Before it: policy_authz.c, which took the address from the registered
- * host, never from the client. After it: the descriptor goes to policy and from there to the session.
+ * Role dial, a fork of parent for one connection. Before it: policy_authz.c, which took the address from the
+ * registered host, never from the client. After it: the descriptor goes to policy and from there to the session.
  * Several addresses are tried side by side, a new one each 250 ms (RFC 8305 in short); the first that answers wins.
  */
 #include <errno.h>

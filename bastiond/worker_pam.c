@@ -1,8 +1,8 @@
 /*
  * worker_pam.c - one pass of one user through the site's PAM stack, its conversation relayed over the link.
  *
- * Role pam: root, a fork of parent for one attempt; killed on any change of mind. Before it: policy_factor.c. After it: the same
- * file, which compares the user that PAM has at the end with the one whose key was proven.
+ * Role pam: root, a fork of parent for one attempt; killed on any change of mind. Before it: policy_factor.c.
+ * After it: the same file, which compares the user that PAM has at the end with the one whose key was proven.
  * Order: authenticate, PAM_USER, acct_mgmt, chauthtok if it is due, setcred, open_session; all in one
  * conversation. The session is closed when policy closes the link.
  */
@@ -72,7 +72,7 @@ static void wipe_responses(struct pam_response *v, int n)
 	free(v);
 }
 
-/* list(str answer), one for each message that wants one. The strings become the module's, on the heap, as PAM has it. */
+/* list(str answer), one for each message that wants one. The strings become the module's, on the heap. */
 static int get_answers(struct buf *b, int n, const struct pam_message **msgs, struct pam_response *v)
 {
 	char answer[PAM_MAX_RESP_SIZE];
