@@ -151,7 +151,7 @@ static int bind_one(const struct config_addr *a)
 
 int parent_listen(struct parent *p, const struct config *conf)
 {
-	int now[CONFIG_LIST_MAX];
+	int now[CONFIG_LIST_MAX] = { 0 };
 	size_t n = 0;
 	int r = 0;
 
