@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define WINDOW (4 * BREC_FRAME_MAX)	/* holds any header or frame, and more in one read */
+#define WINDOW ((size_t)4 * BREC_FRAME_MAX)	/* holds any header or frame, and more in one read */
 
 int brec_dir_open(struct brec_dir *d, const char *path)
 {

@@ -81,7 +81,7 @@ static void judge_end(struct verify *v, uint32_t segment, size_t have, const cha
 		judge(v, BREC_GAP, "segment %u ends after frame %llu without its seal, and segment %lld is there", segment, last,
 		    (long long)v->last_segment);
 	else if (have != 0 || strcmp(what, "header") == 0)
-		judge(v, BREC_CUT, "after frame %llu stands %zu bytes of a %s, not all of it", last, have, what);
+		judge(v, BREC_CUT, "after frame %llu stand %zu bytes of a %s, not all of it", last, have, what);
 	else
 		judge(v, BREC_ABANDONED, "no close frame: it ends after frame %llu, signed up to frame %llu", last,
 		    (unsigned long long)v->out->signed_seq);

@@ -16,7 +16,7 @@
 
 #include "age.h"
 
-#define ROOM ((BREC_FRAME_MAX - BREC_FRAME_OVERHEAD) / 16 * 16)	/* plaintext of one frame */
+#define ROOM ((size_t)(BREC_FRAME_MAX - BREC_FRAME_OVERHEAD) / 16 * 16)	/* plaintext of one frame */
 #define EVENT_HEAD_MAX (1 + 10 + 10 + 10)
 #define PIECE_MIN 64			/* a frame with less room for data than this is ended instead */
 #define CHECKPOINT_BUSY_US 1000000
