@@ -301,6 +301,7 @@ class Lab:
             write(f"{t}/{name}", "\n".join(lines) + "\n", 0o600 if name == "shadow" else 0o644)
         write(f"{t}/empty", "")
         write(f"{t}/ca.pub", "")
+        write(f"{t}/inputrc", "set enable-bracketed-paste off\n")
         shutil.copy(f"{t}/direct_key.pub", f"{t}/authorized_keys")
         write(f"{t}/start", "#!/bin/sh\n# in mount and pid namespaces of its own: nothing here touches the machine\nset -e\n"
               f"cd {shlex.quote(t)}\n"
@@ -333,6 +334,8 @@ PrintLastLog no
 LogLevel VERBOSE
 # takes whatever the bastion lets through, so that what is missing was stopped there
 AcceptEnv *
+# bash's line editor without its escape sequences around what is pasted
+SetEnv INPUTRC={t}/inputrc
 AllowTcpForwarding yes
 AllowAgentForwarding yes
 X11Forwarding yes
@@ -481,6 +484,7 @@ collector c1 {{
         if approver:
             self.ask("role approver add", role=approver, user=name)
         self.state["users"][name] = uid
+        self.save()
         self.hand_over(home)
 
     def enrol(self, name):
@@ -528,7 +532,6 @@ collector c1 {{
             name = f"user{i + 1:04d}"
             self.make_user(name, role="dba")
             self.grant(name, host=self.state["hosts"][i % len(self.state["hosts"])])
-        self.save()
 
     def hand_over(self, top=None):
         """What people hold belongs to who called sudo, if somebody did: ssh wants its keys so."""

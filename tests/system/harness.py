@@ -198,3 +198,22 @@ def events(lab, kind=None, user=None, after=0):
     words = ["events", "--limit", "1000", *(["--after", str(after)] if after else []), *(["--user", user] if user else [])]
     rows = lab.ctl_json(*words)["rows"]
     return [row for row in rows if kind is None or row["kind"] == kind]
+
+
+def recordings(lab, user):
+    """Directories of a user's recordings, oldest first, that the bastion knows of."""
+    rows = lab.ctl_json("sessions", "--all")["rows"]
+    found = []
+    for recording in [row["recording"] for row in rows if row["user"] == user and row.get("recording")]:
+        for day in sorted(os.listdir(lab.path("store", "recordings"))):
+            path = lab.path("store", "recordings", day, recording)
+            if os.path.isdir(path):
+                found.append(path)
+    return found
+
+
+def recording_of(lab, user):
+    """Directory of a user's newest recording, once it is complete."""
+    path = until(lambda: recordings(lab, user), what=f"a recording of {user}")[-1]
+    until(lambda: replay(lab, "verify", path, check=False).returncode == 0, what=f"{path} is complete")
+    return path

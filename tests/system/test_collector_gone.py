@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from harness import Client, Terminal, replay, until
+from harness import Client, Terminal, recording_of, replay, until
 
 
 @pytest.fixture(scope="module")
@@ -91,4 +91,4 @@ def test_a_command_across_a_restart_is_whole(short, user, target):
         assert process.wait(30) == 0
     whole = b"".join(b"%d\n" % n for n in range(1, 300001)) * 2
     assert len(rest) == len(whole) - 1000 and rest == whole[1000:]
-    assert replay(short, "verify").returncode == 0
+    assert replay(short, "verify", recording_of(short, "deploy")).returncode == 0

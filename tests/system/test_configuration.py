@@ -31,7 +31,8 @@ def test_wrong_lines(lab, tmp_path, line):
     assert re.search(re.escape(path) + r":\d+: \S", said) or "/no/such/file" in said, said
 
 
-@pytest.mark.parametrize("data", [b"\x00\x01\x02", b"listen = { " * 10_000, bytes(range(256)) * 100, b"a" * 1_000_000, b'banner = "' + b"%n%s" * 1000])
+@pytest.mark.parametrize("data", [b"\x00\x01\x02", b"listen = { " * 10_000, bytes(range(256)) * 100, b"a" * 1_000_000, b'banner = "' + b"%n%s" * 1000],
+                         ids=["control bytes", "open lists", "all bytes", "a long line", "formats"])
 def test_garbage_files(lab, tmp_path, data):
     path = tmp_path / "bastiond.conf"
     path.write_bytes(data)

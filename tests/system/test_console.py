@@ -19,22 +19,25 @@ def test_words(console):
 
 
 def test_completion_and_editing(console):
-    console.send(b"hos\t")
-    console.expect(rb"hosts?")
-    console.send(b"\x15hostz\x7fs\r")
+    console.send(b"hos\t\r")
+    console.expect(rb"web1.*> ?$")
+    console.send(b"nonsense\x15hostz\x7fs\r")
     console.expect(rb"web1")
+    assert b"nonsense" not in console.seen.split(b"hostz")[-1]
     console.send(b"\x04")
     assert console.wait() == 0
 
 
 def test_connect_and_back(console):
     console.line("connect web1 as dba")
+    console.expect(rb"\$ $")
     console.line("echo $((6*7)); tty")
     console.expect(rb"\n42\r\n/dev/pts/\d+\r\n")
     console.resize(40, 100)
     console.line("stty size")
     console.expect(rb"40 100\r\n")
     console.line("exit")
+    console.expect(rb"> ?$")
     console.line("help")
     console.expect(rb"request")
     console.line("exit")
