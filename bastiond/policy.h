@@ -57,7 +57,7 @@ struct bucket {
 };
 
 struct policy {
-	struct config *conf;
+	struct config *conf;		/* ours: a reload destroys it for a new one */
 	struct store *store;
 	struct control control;
 	struct event_base *base;

@@ -10,10 +10,35 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "log.h"
 #include "policy.h"
+
+static void report(void *arg, const char *line)
+{
+	(void)arg;
+	log_error("%s", line);
+}
+
+/* Parent has checked it already; if it does not load here, too, the old one stays. Nothing keeps
+   pointers into the configuration. */
+static int reload(struct policy *p, int fd)
+{
+	struct config *fresh = config_load_fd(fd, "reloaded configuration", report, NULL);
+
+	close(fd);
+	if (fresh == NULL) {
+		log_error("reload: the old configuration stays in force");
+		return 0;
+	}
+	config_destroy(p->conf);
+	p->conf = fresh;
+	if (event_writef(p->store, clock_wall(), EVENT_RELOAD, "bastiond", NULL, NULL) != 0)
+		log_error("event of the reload not written: %s", store_error(p->store));
+	return 0;
+}
 
 static int from_parent(struct link *l, struct ipc_msg *m)
 {
@@ -29,9 +54,7 @@ static int from_parent(struct link *l, struct ipc_msg *m)
 	case MSG_WORKER_DOWN:
 		return worker_on_down(p, m);
 	case MSG_POLICY_RELOAD:
-		log_notice("reload: the database is read at each question; options of policy need "
-			   "a restart");
-		return 0;
+		return reload(p, ipc_take_fd(m, 0));
 	default:
 		return -1;
 	}

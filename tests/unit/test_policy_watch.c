@@ -4,6 +4,8 @@
  */
 #include "policy_rig_way.h"
 
+#include <sys/mman.h>
+
 static void session_that_ignores_the_end(void **state)
 {
 	struct rig *r = *state;
@@ -161,6 +163,49 @@ static void console_goes_through(void **state)
 	assert_int_equal(r->p.nworkers, 0);
 }
 
+/* A descriptor with this text; parent sends one like it. */
+static int text_fd(const char *text)
+{
+	int fd = memfd_create("configuration", MFD_CLOEXEC);
+
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	return fd;
+}
+
+static void send_reload(struct rig *r, const char *text)
+{
+	int fd = text_fd(text);
+
+	assert_int_equal(ipc_send(&r->parent, MSG_POLICY_RELOAD, 0, NULL, &fd, 1), 0);
+	close(fd);
+	rig_turn(r);
+	assert_false(r->p.over);
+	r->conf = r->p.conf; /* the old one is gone if it was replaced */
+}
+
+static void reload_takes_effect(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+
+	send_reload(r, "user_policy=901\nuser_keys=902\nuser_recorder=903\nuser_session=904\n"
+		       "user_dial=905\nuser_console=906\nmax_auth_tries=1\nrecipients=\""
+		       "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kudxsmqks0nhz0e\"\n"
+		       "collector one { address = \"127.0.0.1\" port = 7000 certificate = \""
+		       "-----BEGIN CERTIFICATE-----\\nx\\n-----END CERTIFICATE-----\\n\" }\n");
+	assert_int_equal(r->conf->max_auth_tries, 1);
+	session_start(r, &s);
+	send_key(&s, "alice", KEY(WRONG_KEY), 0);
+	expect_u8(r, &s.link, MSG_AUTH_KEY_RE, AUTH_NO);
+	expect_u8(r, &r->parent, MSG_PEER_VERDICT, 0);
+	session_over(r, &s, 0);
+	/* what does not load is said, and changes nothing */
+	log_init("policy", true, LOG_LVL_ERROR + 1);
+	send_reload(r, "max_auth_tries = -2\n");
+	assert_int_equal(r->conf->max_auth_tries, 1);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, rig_up, rig_down)
 
 int main(void)
@@ -172,6 +217,7 @@ int main(void)
 		T(kinds_of_notes),
 		T(long_replies_come_in_pieces),
 		T(console_goes_through),
+		T(reload_takes_effect),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
