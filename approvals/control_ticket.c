@@ -260,8 +260,7 @@ static enum words_exit decide(struct call *k, struct ticket *t, bool yes)
 	if (n == 0)
 		return refuse(k, WORDS_REFUSED, "Another person must decide it.",
 		    "You have decided request %lld already.", (long long)t->id);
-	if (event_writef(k->s, k->now, yes ? EVENT_APPROVE : EVENT_DENY, k->name, NULL,
-		"{s:I,s:s*}", "request", (json_int_t)t->id, "reason", reason) < 0)
+	if (ticket_event(k, t, yes ? EVENT_APPROVE : EVENT_DENY, reason) < 0)
 		return broken(k);
 	return WORDS_OK;
 }
@@ -304,8 +303,7 @@ static enum words_exit revoke(struct call *k, struct ticket *t)
 		    "Request %lld is %s: there is no grant to end.", (long long)t->id,
 		    ticket_state_name(t->state));
 	if (store_ticket_move(k->s, t, ACT_REVOKE, k->name, reason, k->now) != 1 ||
-	    event_writef(k->s, k->now, EVENT_GRANT_REVOKE, k->name, NULL, "{s:I,s:s*}", "request",
-		(json_int_t)t->id, "reason", reason) < 0 ||
+	    ticket_event(k, t, EVENT_GRANT_REVOKE, reason) < 0 ||
 	    effect(k, END_GRANT, t->id, "Grant %lld for %s was revoked by %s%s.", (long long)t->id,
 		place(k, t, where, sizeof(where)), k->name, because(reason, why, sizeof(why))) < 0)
 		return broken(k);
@@ -337,8 +335,7 @@ enum words_exit word_cancel(struct call *k)
 	if (t.state != TICKET_PENDING)
 		return revoke(k, &t);
 	if (store_ticket_move(k->s, &t, ACT_CANCEL, k->name, arg_text(k, "reason"), k->now) != 1 ||
-	    event_writef(k->s, k->now, EVENT_CANCEL, k->name, NULL, "{s:I}", "request",
-		(json_int_t)t.id) < 0)
+	    ticket_event(k, &t, EVENT_CANCEL, arg_text(k, "reason")) < 0)
 		return broken(k);
 	return say(k, "Request %lld is cancelled.", (long long)t.id);
 }

@@ -25,6 +25,16 @@ enum words_exit load_user(struct call *k, struct user *u)
 	return WORDS_OK;
 }
 
+int ticket_event(struct call *k, const struct ticket *t, enum event_kind kind, const char *reason)
+{
+	struct user u;
+
+	if (store_user(k->s, t->user_id, &u) != 1)
+		return -1;
+	return event_writef(k->s, k->now, kind, k->name, u.name, "{s:I,s:s*}", "request",
+	    (json_int_t)t->id, "reason", reason);
+}
+
 int close_tickets(struct call *k, int64_t user_id, int64_t role_id, int64_t host_id,
     const char *why)
 {
@@ -36,8 +46,7 @@ int close_tickets(struct call *k, int64_t user_id, int64_t role_id, int64_t host
 
 		if (store_ticket_move(k->s, &t, granted ? ACT_REVOKE : ACT_CANCEL, k->name, why,
 			k->now) != 1 ||
-		    event_writef(k->s, k->now, granted ? EVENT_GRANT_REVOKE : EVENT_CANCEL, k->name,
-			NULL, "{s:I,s:s}", "request", (json_int_t)t.id, "reason", why) < 0 ||
+		    ticket_event(k, &t, granted ? EVENT_GRANT_REVOKE : EVENT_CANCEL, why) < 0 ||
 		    (granted &&
 			effect(k, END_GRANT, t.id, "Your grant %lld was revoked: %s.",
 			    (long long)t.id, why) < 0))

@@ -77,6 +77,8 @@ unsigned arg_caps(const struct call *k);
 /* --- shared between handlers --- */
 
 bool is_admin(const struct call *k);	/* root or an administrator */
+/* An event about a ticket, with its holder as subject, and the reason if there is one. 0, or -1. */
+int ticket_event(struct call *k, const struct ticket *t, enum event_kind kind, const char *reason);
 /* Loads what the argument names. WORDS_OK, or refuse(). */
 enum words_exit load_user(struct call *k, struct user *u);
 enum words_exit load_role(struct call *k, struct access_role *r);
