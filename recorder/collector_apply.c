@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -94,72 +93,44 @@ static int make_dirs(struct store *s, const struct rec *r)
 	return mkdirat(s->recordings, r->dir, 0750) != 0 && errno != EEXIST ? -1 : 0;
 }
 
-struct seg_file *apply_open(struct store *s, const struct rec *r, uint32_t segment, bool create)
+int apply_open(struct store *s, const struct rec *r, const char *name, bool create)
 {
-	struct seg_file *f = calloc(1, sizeof(*f));
-	char path[STORE_DIR_LEN + 16];
-	int e;
+	char path[STORE_DIR_LEN + 32];
 
-	if (f == NULL)
-		return NULL;
-	if (segment == STORE_RECEIPTS)
-		snprintf(path, sizeof(path), "%s/receipts", r->dir);
-	else
-		snprintf(path, sizeof(path), "%s/%08" PRIu32 ".brec", r->dir, segment);
-	if (create && segment == 0 && make_dirs(s, r) != 0)
-		goto bad;
-	f->fd = openat(s->recordings, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | (create ? O_CREAT : 0), 0640);
-	if (f->fd < 0)
-		goto bad;
-	f->segment = segment;
-	f->created = create;
-	memcpy(f->dir, r->dir, sizeof(f->dir));
-	STAILQ_INSERT_TAIL(&s->dirty, f, link);
-	s->ndirty++;
-	if (s->dirty_since_ms == 0)
-		s->dirty_since_ms = clock_mono_ms();
-	return f;
-bad:
-	e = errno;
-	free(f);
-	errno = e;
-	return NULL;
+	snprintf(path, sizeof(path), "%s/%s", r->dir, name);
+	return openat(s->recordings, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | (create ? O_CREAT : 0), 0640);
 }
 
-struct sync_item *apply_take_dirty(struct store *s, size_t *n)
+void apply_close(struct store *s, struct rec *r)
 {
-	struct sync_item *items = s->ndirty != 0 ? calloc(s->ndirty, sizeof(*items)) : NULL;
-	struct seg_file *f;
-
-	*n = 0;
-	if (items == NULL)
-		return NULL;
-	while ((f = STAILQ_FIRST(&s->dirty)) != NULL) {
-		struct sync_item *item = &items[(*n)++];
-
-		item->fd = f->fd;
-		item->created = f->created;
-		item->first = f->created && f->segment == 0;
-		memcpy(item->dir, f->dir, sizeof(item->dir));
-		if (f->rec != NULL)
-			f->rec->file = NULL;
-		STAILQ_REMOVE_HEAD(&s->dirty, link);
-		free(f);
-	}
-	s->ndirty = 0;
-	s->dirty_since_ms = 0;
-	return items;
+	if (r->fd < 0)
+		return;
+	close(r->fd);
+	r->fd = -1;
+	TAILQ_REMOVE(&s->open, r, open);
+	s->nopen--;
 }
 
 static int file_for(struct store *s, struct rec *r, uint32_t segment, bool create)
 {
-	if (r->file != NULL && r->file->segment == segment)
+	char name[16];
+
+	if (r->fd >= 0 && r->fd_segment == segment) {
+		TAILQ_REMOVE(&s->open, r, open);
+		TAILQ_INSERT_TAIL(&s->open, r, open);
 		return 0;
-	if (r->file != NULL)
-		r->file->rec = NULL;
-	if ((r->file = apply_open(s, r, segment, create)) == NULL)
+	}
+	apply_close(s, r);
+	if (s->nopen >= s->files_max)
+		apply_close(s, TAILQ_FIRST(&s->open));
+	if (create && segment == 0 && make_dirs(s, r) != 0)
 		return -1;
-	r->file->rec = r;
+	snprintf(name, sizeof(name), "%08" PRIu32 ".brec", segment);
+	if ((r->fd = apply_open(s, r, name, create)) < 0)
+		return -1;
+	r->fd_segment = segment;
+	TAILQ_INSERT_TAIL(&s->open, r, open);
+	s->nopen++;
 	return 0;
 }
 
@@ -187,31 +158,15 @@ int apply_payload(struct store *s, struct rec *r, const uint8_t *payload, size_t
 
 	if (decode(&p, payload, len) != 0)
 		return -1;
+	if (s->dirty_since_ms == 0)
+		s->dirty_since_ms = clock_mono_ms();
 	if (p.type == WIRE_OPEN)
-		return file_for(s, r, 0, true) != 0 ? -1 : write_at(r->file->fd, p.header, p.header_len, 0);
-	if (file_for(s, r, p.segment, false) != 0 || write_at(r->file->fd, p.frame, p.frame_len, p.offset) != 0)
+		return file_for(s, r, 0, true) != 0 ? -1 : write_at(r->fd, p.header, p.header_len, 0);
+	if (file_for(s, r, p.segment, false) != 0 || write_at(r->fd, p.frame, p.frame_len, p.offset) != 0)
 		return -1;
 	if (p.type != WIRE_SEAL)
 		return 0;
-	return file_for(s, r, p.segment + 1, true) != 0 ? -1 : write_at(r->file->fd, p.header, p.header_len, 0);
-}
-
-/* Files of a replay are synced in portions, so that descriptors do not run out. */
-static int sync_now(struct store *s)
-{
-	size_t n;
-	struct sync_item *items = apply_take_dirty(s, &n);
-	int r = 0, e;
-
-	if (items == NULL)
-		return s->ndirty == 0 ? 0 : -1;
-	r = sync_items(s->recordings, items, n);
-	e = errno;
-	for (size_t i = 0; i < n; i++)
-		close(items[i].fd);
-	free(items);
-	errno = e;
-	return r;
+	return file_for(s, r, p.segment + 1, true) != 0 ? -1 : write_at(r->fd, p.header, p.header_len, 0);
 }
 
 static int replay_one(void *ctx, const uint8_t *payload, size_t len)
@@ -223,8 +178,6 @@ static int replay_one(void *ctx, const uint8_t *payload, size_t len)
 	if (decode(&p, payload, len) != 0)
 		return -1;
 	if ((r = store_lookup(s, p.id)) == NULL && (r = rec_create(s, p.id, p.opened_us)) == NULL)
-		return -1;
-	if (s->ndirty >= s->files_max && sync_now(s) != 0)
 		return -1;
 	memcpy(r->durable.id, p.id, BREC_ID_LEN);
 	memcpy(r->durable.h, p.h, BREC_HASH_LEN);
@@ -249,11 +202,9 @@ static int sign_and_forget(struct store *s)
 			if (s->sign != NULL && s->sign(s->ctx, s, r) != 0)
 				return -1;
 			store_drop(s, r);
-			if (s->ndirty >= s->files_max && sync_now(s) != 0)
-				return -1;
 		}
 	}
-	return sync_now(s);
+	return 0;
 }
 
 int apply_recover(struct store *s)
@@ -270,7 +221,7 @@ int apply_recover(struct store *s)
 		log_error("ALARM: %" PRIu64 " records of the journal are gone: the disk lost what it had reported as written. "
 		    "The recordings concerned show it when their bastion resumes them and when they are verified", s->journal.lost);
 	recordings = s->count;
-	if (sync_now(s) != 0 || sign_and_forget(s) != 0 || journal_begin(&s->journal) != 0) {
+	if (sign_and_forget(s) != 0 || syncfs(s->recordings) != 0 || journal_begin(&s->journal) != 0) {
 		log_error("after replaying the journal: %s", strerror(errno));
 		return -1;
 	}

@@ -99,14 +99,6 @@ static void on_receipts(evutil_socket_t fd, short what, void *arg)
 	server_receipts(arg);
 }
 
-static void on_synced(evutil_socket_t fd, short what, void *arg)
-{
-	struct server *sv = arg;
-
-	(void)fd, (void)what;
-	store_synced(&sv->store);
-}
-
 static void on_term(evutil_socket_t sig, short what, void *arg)
 {
 	struct server *sv = arg;
@@ -147,8 +139,7 @@ static void watch(struct server *sv, int *fds)
 			fatal("out of memory");
 	sv->receipts = evtimer_new(sv->base, on_receipts, sv);
 	sv->tick = event_new(sv->base, -1, EV_PERSIST, on_tick, sv);
-	e = event_new(sv->base, sv->store.syncer.event, EV_READ | EV_PERSIST, on_synced, sv);
-	if (sv->receipts == NULL || sv->tick == NULL || e == NULL || event_add(sv->tick, &second) != 0 || event_add(e, NULL) != 0)
+	if (sv->receipts == NULL || sv->tick == NULL || event_add(sv->tick, &second) != 0)
 		fatal("out of memory");
 	for (size_t i = 0; i < sv->conf->nlisten; i++) {
 		if (listen(fds[i], BACKLOG) != 0)

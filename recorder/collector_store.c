@@ -44,6 +44,7 @@ struct rec *rec_create(struct store *s, const uint8_t id[BREC_ID_LEN], uint64_t 
 	memcpy(r->id, id, BREC_ID_LEN);
 	r->opened_us = opened_us;
 	r->receipts_end = -1;
+	r->fd = -1;
 	if (rec_name(r) != 0) {
 		free(r);
 		errno = ERANGE;
@@ -58,8 +59,7 @@ void store_drop(struct store *s, struct rec *r)
 {
 	if (r->unwritten != 0 || r->touched || r->not_signed)
 		return;
-	if (r->file != NULL)
-		r->file->rec = NULL;
+	apply_close(s, r);
 	LIST_REMOVE(r, bucket);
 	s->count--;
 	free(r);
@@ -335,26 +335,11 @@ int store_commit(struct store *s)
 	return 0;
 }
 
-/* All open files to the syncer, which is waited for if it still has others. */
-static void sync_dirty(struct store *s)
-{
-	struct sync_item *items;
-	size_t n;
-
-	syncer_wait(&s->syncer);
-	if ((items = apply_take_dirty(s, &n)) != NULL)
-		syncer_give(&s->syncer, items, n);
-	else if (s->ndirty != 0)
-		fatal("out of memory");
-}
-
 int store_write_out(struct store *s)
 {
 	for (; s->done < s->nout; s->done++) {
 		struct store_out *o = &s->out[s->done];
 
-		if (s->ndirty >= s->files_max)
-			sync_dirty(s);
 		if (apply_payload(s, o->rec, o->payload, o->len) == 0) {
 			o->rec->unwritten--;
 			continue;
@@ -376,25 +361,18 @@ int store_write_out(struct store *s)
 }
 
 /*
- * Invariant: before a journal file is begun anew, every byte that its records stand for is synced. All of the current file's are in the
- * dirty list or were given to the syncer before; those of the other file were given at the latest when it was left. So: wait for
- * the syncer, give it the list, and the other file is free. A group in memory carries the new generation only if it is empty now.
+ * Invariant: before a journal file is begun anew, every byte that its records stand for is synced. When the current file is left, all
+ * of its bytes are written; the syncer, started then, makes them durable; and before the next turn it is waited for.
  */
 void store_turn(struct store *s, bool now)
 {
 	if (s->nout != 0 || journal_pending(&s->journal) || !(now || turn_due(s)))
 		return;
-	sync_dirty(s);
+	syncer_wait(&s->syncer);
+	syncer_go(&s->syncer);
+	s->dirty_since_ms = 0;
 	if (journal_turn(&s->journal) != 0)
 		fatal("journal: %s", strerror(errno));
-}
-
-void store_synced(struct store *s)
-{
-	uint64_t n;
-
-	if (read(s->syncer.event, &n, sizeof(n)) < 0 && errno != EAGAIN)
-		log_debug("syncer: %s", strerror(errno));
 }
 
 bool store_space(struct store *s)
@@ -444,21 +422,21 @@ static int receipts_end(struct rec *r, int fd)
 
 void store_receipt(struct store *s, struct rec *r, const struct receipt *receipt)
 {
-	struct seg_file *f;
+	int fd = apply_open(s, r, "receipts", true);
 	struct buf b;
 
-	if (s->ndirty >= s->files_max && s->syncer.running)
-		sync_dirty(s);
 	buf_init(&b, RECEIPT_LEN_MAX + 8);
-	if (receipt_put(&b, receipt) != 0 || (f = apply_open(s, r, STORE_RECEIPTS, true)) == NULL || receipts_end(r, f->fd) != 0 ||
-	    pwrite(f->fd, b.data, b.len, r->receipts_end) != (ssize_t)b.len)
+	if (receipt_put(&b, receipt) != 0 || fd < 0 || receipts_end(r, fd) != 0 ||
+	    pwrite(fd, b.data, b.len, r->receipts_end) != (ssize_t)b.len)
 		log_warn("%s/receipts: %s", r->dir, strerror(errno));
 	else
 		r->receipts_end += (off_t)b.len;
 	buf_finish(&b);
+	if (fd >= 0)
+		close(fd);
 }
 
-/* Descriptors for segment files: half for those that are open, half for those at the syncer. */
+/* As many segment files may be open at once as the system allows; others are opened again at need. */
 static size_t files_limit(void)
 {
 	struct rlimit rl;
@@ -470,7 +448,7 @@ static size_t files_limit(void)
 		rl.rlim_cur = 65536;
 	if (setrlimit(RLIMIT_NOFILE, &rl) != 0)
 		getrlimit(RLIMIT_NOFILE, &rl);
-	return rl.rlim_cur > FILES_RESERVED + 64 ? (rl.rlim_cur - FILES_RESERVED) / 2 : 32;
+	return rl.rlim_cur > FILES_RESERVED + 64 ? rl.rlim_cur - FILES_RESERVED : 32;
 }
 
 static int open_dir(int at, const char *path)
@@ -485,7 +463,7 @@ int store_open(struct store *s, const char *path, size_t journal_bytes, uint64_t
 {
 	*s = (struct store){ .top = -1, .recordings = -1, .journal_dir = -1, .reserve = reserve, .files_max = files_limit(),
 		.sign = sign, .ctx = ctx };
-	STAILQ_INIT(&s->dirty);
+	TAILQ_INIT(&s->open);
 	s->group = calloc(STORE_OUT_MAX, sizeof(*s->group));
 	s->out = calloc(STORE_OUT_MAX, sizeof(*s->out));
 	if (s->group == NULL || s->out == NULL || (s->top = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 ||

@@ -6,8 +6,8 @@
  *   store_entry      is it the next one, and does its chain value hold? Then into the journal's group, in memory
  *   store_commit     the group becomes durable (journal.h). From here on it may be acknowledged
  *   store_write_out  the same bytes into the segment files, after the acknowledgement has left; without fsync
- *   store_turn       when a journal file is full or old: another thread syncs the segment files that it covers,
- *                    then that journal file may be used again
+ *   store_turn       when a journal file is full or old: the other one is begun, while another thread syncs
+ *                    the segment files that this one covers
  *
  * So a segment file never holds a byte that is not durable in the journal, and a journal record is never
  * overwritten before its bytes are durable in the segment file. After a crash store_open() replays.
@@ -29,17 +29,7 @@
 #define STORE_RECEIPTS_BYTES (64 << 20)	/* longest file of receipts that is gone on with */
 #define STORE_SYNC_SECONDS 10		/* segment files are synced at the latest after so long */
 
-/* A file that was written to since the journal's file was begun. Its descriptor goes to the syncer. */
-struct seg_file {
-	STAILQ_ENTRY(seg_file) link;
-	int fd;
-	uint32_t segment;	/* STORE_RECEIPTS: the file of that name */
-	bool created;
-	struct rec *rec;	/* whose current file it is; NULL: nobody's any more */
-	char dir[STORE_DIR_LEN];
-};
-STAILQ_HEAD(seg_list, seg_file);
-#define STORE_RECEIPTS UINT32_MAX
+#define STORE_DIR_LEN 48
 
 struct rec {
 	LIST_ENTRY(rec) bucket;
@@ -56,7 +46,9 @@ struct rec {
 	bool ended, damaged;
 	unsigned unwritten;		/* entries not yet in a segment file */
 	unsigned conflicts;
-	struct seg_file *file;		/* the segment last written to, if it is open */
+	int fd;				/* of the segment last written to, */
+	uint32_t fd_segment;		/* and its number; fd -1: none is open */
+	TAILQ_ENTRY(rec) open;		/* in store.open, the one written to longest ago first */
 	off_t receipts_end;		/* of the file `receipts`; -1: not looked at yet */
 
 	void *owner;			/* the connection that feeds it, and its lists: */
@@ -83,9 +75,9 @@ struct store {
 	size_t count;
 	struct store_out *group, *out;	/* STORE_OUT_MAX each: in the journal's group; durable, not written yet */
 	size_t ngroup, nout, done;	/* out[0..done) is written */
-	struct seg_list dirty;		/* files that the journal's current file covers: all that are open */
-	size_t ndirty, files_max;
-	uint64_t dirty_since_ms;	/* 0: nothing is dirty */
+	struct rec_list open;		/* recordings with a file open: at most files_max */
+	size_t nopen, files_max;
+	uint64_t dirty_since_ms;	/* something was written since the syncer's last start; 0: nothing */
 	uint64_t reserve;
 	bool held;			/* no space: nothing is taken until store_write_out succeeds */
 	bool low;			/* less than the reserve is free: no new recordings */
@@ -120,10 +112,8 @@ bool store_full(const struct store *s);
 int store_commit(struct store *s);
 /* 0, or -1: no space, s->held is set and said once in the log; call again later. Other errors end the process. */
 int store_write_out(struct store *s);
-/* If it is due (or `now`): hands dirty files to the syncer and begins the other journal file. */
+/* If it is due (or `now`): lets the syncer run and begins the other journal file. */
 void store_turn(struct store *s, bool now);
-/* The syncer finished (its descriptor is readable). */
-void store_synced(struct store *s);
 /* Looks at the free space: sets s->low. True if that changed. */
 bool store_space(struct store *s);
 
@@ -148,10 +138,9 @@ size_t apply_encode(uint8_t head[APPLY_HEAD], const struct rec *r, const struct 
 int apply_payload(struct store *s, struct rec *r, const uint8_t *payload, size_t len);
 /* Replays the journal into the files and syncs them. 0 or -1 logged. */
 int apply_recover(struct store *s);
-/* Opens a file of a recording and enters it as dirty. NULL with errno. */
-struct seg_file *apply_open(struct store *s, const struct rec *r, uint32_t segment, bool create);
-/* All descriptors out of the dirty list, which is then empty. NULL: none, or no memory (errno). */
-struct sync_item *apply_take_dirty(struct store *s, size_t *n);
+/* Opens a file of a recording: `segment`, or `receipts`. -1 with errno. */
+int apply_open(struct store *s, const struct rec *r, const char *name, bool create);
+void apply_close(struct store *s, struct rec *r);
 /* Fills r->dir. 0, or -1: the clock in it is no date of our times. */
 int rec_name(struct rec *r);
 struct rec *rec_create(struct store *s, const uint8_t id[BREC_ID_LEN], uint64_t opened_us);

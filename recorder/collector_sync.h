@@ -1,45 +1,30 @@
 /*
- * collector_sync.h - the one other thread of the collector: it syncs segment files while the loop goes on.
+ * collector_sync.h - the one other thread of the collector: it syncs the segment files while the loop goes on.
  *
- * Runs in bastion-collectord. A file stays open from its first write until it is synced, so that an error of the disk cannot get
- * lost between two descriptors. The loop hands its descriptors over; a file that is written meanwhile is opened again.
+ * Runs in bastion-collectord. One syncfs(2) for all files and directories, instead of one or two flushes for each of a thousand
+ * recordings. From Linux 5.8 on it also reports every error of writing back since the descriptor was opened, whichever file it
+ * hit and whether or not that is still open. The store is best on a file system of its own.
  */
 #ifndef BASTION_COLLECTOR_SYNC_H
 #define BASTION_COLLECTOR_SYNC_H
 
 #include <pthread.h>
 #include <stdbool.h>
-#include <stddef.h>
-
-#define STORE_DIR_LEN 48
-
-struct sync_item {
-	int fd;
-	bool created;			/* the directory entry is not durable yet, */
-	bool first;			/* and neither are those of its directories */
-	char dir[STORE_DIR_LEN];	/* "2026-11-22/<hex id>" below recordings */
-};
 
 struct syncer {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t wake, idle;
 	bool running, busy, stop;
-	int recordings;		/* directory, borrowed */
-	int event;		/* readable when a job is done */
-	struct sync_item *items;
-	size_t nitems;
+	int fd;			/* anything on that file system, open since before the first write; borrowed */
 };
 
-int syncer_start(struct syncer *y, int recordings);
-/* Takes over items (freed, and their fds closed, by the thread). The syncer must be idle: syncer_wait first. */
-void syncer_give(struct syncer *y, struct sync_item *items, size_t n);
-/* Blocks until it is idle. */
+int syncer_start(struct syncer *y, int fd);
+/* Everything written before this call will be durable when the syncer is idle again. It must be idle: syncer_wait first. */
+void syncer_go(struct syncer *y);
+/* Blocks until it is idle. An error of the disk ends the process there: the journal holds what was acknowledged. */
 void syncer_wait(struct syncer *y);
 bool syncer_busy(struct syncer *y);
 void syncer_stop(struct syncer *y);
-
-/* Syncs the items and the directories of new ones. 0, or -1 with errno. Used by the thread, and directly at recovery. */
-int sync_items(int recordings, const struct sync_item *items, size_t n);
 
 #endif

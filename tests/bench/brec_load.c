@@ -6,8 +6,8 @@
  *
  * Plays bastiond's parent and `n` sessions of one recording each, around the real recorder role, which it forks (so it needs root,
  * as bastiond does). Each recording keeps `window` frames on the way and sends the next when one is committed, not before `ms`
- * after the one before. -b: every half second also times a plain pwrite + fdatasync of as many bytes on a preallocated file in
- * `dir`. -a: appends one line "id sequence" for each commit that a session was told of. -S: seals after so many frames. -c: instead
+ * after the one before. -b: every half second it lets all commits come in and then times a plain pwrite + fdatasync of as many bytes
+ * on a preallocated file in `dir`. -a: appends one line "id sequence" for each commit that a session was told of. -S: seals after so many frames. -c: instead
  * checks a store: every frame that the log names is there, and all of it is what the sessions sent. Exit status 1: it is not.
  */
 #include <dirent.h>
@@ -59,6 +59,9 @@ static uint32_t *samples, *base_samples;
 static size_t nsamples, nbase;
 static uint64_t frames, bytes;
 static FILE *ack_log;
+static bool resting;		/* nothing is sent while the disk alone is timed */
+static unsigned on_the_way;	/* frames sent and not committed */
+static uint64_t rest_us;	/* time so spent */
 
 static void die(const char *what)
 {
@@ -96,9 +99,11 @@ static void make_part(void)
 
 static void over(struct feed *f, const char *why)
 {
-	if (!f->over && why != NULL)
-		fprintf(stderr, "brec_load: %s (%s)\n", why, errno != 0 ? strerror(errno) : "-");
+	if (f->over)
+		return;
+	fprintf(stderr, "brec_load: %s (%s)\n", why, errno != 0 ? strerror(errno) : "-");
 	f->over = true;
+	on_the_way -= (unsigned)(f->seq - f->committed);
 }
 
 static void send_open(struct feed *f)
@@ -119,6 +124,7 @@ static void send_seal(struct feed *f)
 
 	buf_init(&b, BREC_HEADER_MAX);
 	buf_put_u64(&b, ++f->seq);
+	on_the_way++;
 	buf_put_string(&b, part.data, part.len);
 	if (ipc_send(&f->ipc, MSG_REC_SEAL, 1, &b, NULL, 0) != 0)
 		over(f, "seal");
@@ -138,6 +144,7 @@ static void send_frame(struct feed *f, uint64_t now)
 		return;
 	}
 	f->seq++;
+	on_the_way++;
 	brec_frame_head(frame, BREC_DATA, BREC_OUTPUT, f->epoch, f->seq, opt.size);
 	fill(frame + BREC_FRAME_HEAD, opt.size, f->id, f->seq);
 	brec_frame_end(frame, BREC_FRAME_HEAD + opt.size + 4);
@@ -150,7 +157,7 @@ static void send_frame(struct feed *f, uint64_t now)
 
 static void feed_more(struct feed *f, uint64_t now)
 {
-	while (f->opened && !f->over && f->seq - f->committed < opt.window && now >= f->next_us)
+	while (!resting && f->opened && !f->over && f->seq - f->committed < opt.window && now >= f->next_us)
 		send_frame(f, now);
 }
 
@@ -164,6 +171,7 @@ static void on_commit(struct feed *f, uint64_t seq, uint64_t now)
 		if (sent != 0 && nsamples < SAMPLES_MAX)
 			samples[nsamples++] = (uint32_t)(now - sent);
 		frames++;
+		on_the_way--;
 		bytes += opt.size + BREC_FRAME_HEAD + 4;
 	}
 	/* line buffered: what the session was told is on file even if this process is killed next */
@@ -224,7 +232,7 @@ static void baseline(void)
 		if (fsync(fd) != 0)
 			die(path);
 	}
-	for (int i = 0; i < 100 && nbase < SAMPLES_MAX; i++) {
+	for (int i = 0; i < 50 && nbase < SAMPLES_MAX; i++) {
 		uint64_t t = clock_mono_us();
 
 		if (pwrite(fd, block, len, at) != (ssize_t)len || fdatasync(fd) != 0)
@@ -310,7 +318,7 @@ static void close_feeds(void)
 
 static void run(int ep, uint64_t end)
 {
-	uint64_t next_base = 0;
+	uint64_t next_base = clock_mono_us() + 500000, rest_from = 0;
 	unsigned left = opt.n;
 
 	while (left != 0 && clock_mono_us() < end) {
@@ -331,10 +339,20 @@ static void run(int ep, uint64_t end)
 		}
 		for (unsigned i = 0; opt.interval_ms != 0 && i < opt.n; i++)
 			feed_more(&feeds[i], now);
-		if (opt.base_dir != NULL && now >= next_base) {
-			baseline();
-			next_base = clock_mono_us() + 500000;
-		}
+		if (opt.base_dir == NULL || now < next_base)
+			continue;
+		if (!resting)
+			rest_from = now;
+		resting = true;
+		if (on_the_way != 0)
+			continue;
+		baseline();
+		resting = false;
+		now = clock_mono_us();
+		next_base = now + 500000;
+		rest_us += now - rest_from;
+		for (unsigned i = 0; i < opt.n; i++)
+			feed_more(&feeds[i], now);
 	}
 }
 
@@ -381,7 +399,7 @@ static int load(void)
 		start_feed(&feeds[i], i + 1, ep);
 	start = clock_mono_us();
 	run(ep, start + opt.seconds * 1000000ULL);
-	report((double)(clock_mono_us() - start) / 1e6);
+	report((double)(clock_mono_us() - start - rest_us) / 1e6);
 	close_feeds();
 	ipc_finish(&parent);
 	waitpid(pid, &status, 0);
