@@ -50,7 +50,7 @@ demo-down:
 	@tests/demo down
 
 ifneq ($(wildcard tests/bench/run),)
-bench: all
+bench: all benches
 	@LAB_BIN=$(abspath $(B)) tests/bench/run
 endif
 
