@@ -34,6 +34,7 @@ const struct config_option config_options[OPT_COUNT] = {
 struct config_loader {
 	const char *name;		/* of the file, for reports */
 	bool init;			/* CONFIG_INIT */
+	bool sent;			/* by a descriptor */
 	struct config *conf;
 	cfg_t *cfg;
 	int line[OPT_COUNT];		/* where the option stands; 0: it does not */
@@ -296,9 +297,13 @@ static cfg_t *make_cfg(void)
 	return cfg;
 }
 
+/*
+ * The text has room for one byte more: a space at its end, because libconfuse's scanner writes a backslash that
+ * nothing follows to standard output.
+ */
 static void parse(struct config_loader *l, char *text)
 {
-	FILE *in = fmemopen(text, strlen(text), "r");
+	FILE *in = fmemopen(text, strlen(strcat(text, " ")), "r");
 
 	if (in == NULL || (l->cfg = make_cfg()) == NULL) {
 		report_at(l, 0, "out of memory");
@@ -316,9 +321,14 @@ static void parse(struct config_loader *l, char *text)
 		fclose(in);
 }
 
-static struct config *load_text(char *text, const char *name, bool init, config_report *report, void *arg)
+bool config_is_sent(const struct config_loader *l)
 {
-	struct config_loader l = { .name = name, .init = init, .report = report, .arg = arg };
+	return l->sent;
+}
+
+static struct config *load_text(struct config_loader *from, char *text)
+{
+	struct config_loader l = *from;
 
 	if ((l.conf = config_defaults()) == NULL) {
 		report_at(&l, 0, "out of memory");
@@ -327,7 +337,7 @@ static struct config *load_text(char *text, const char *name, bool init, config_
 	if (text[0] != '\0')
 		parse(&l, text);
 	if (l.faults == 0)
-		config_check(&l, l.conf, init);
+		config_check(&l, l.conf, l.init);
 	if (l.faults != 0) {
 		config_destroy(l.conf);
 		l.conf = NULL;
@@ -337,7 +347,9 @@ static struct config *load_text(char *text, const char *name, bool init, config_
 
 struct config *config_load(const char *path, unsigned flags, config_report *report, void *arg)
 {
-	struct config_loader l = { .name = path, .report = report, .arg = arg };
+	struct config_loader l = {
+		.name = path, .init = (flags & CONFIG_INIT) != 0, .report = report, .arg = arg
+	};
 	char why[CONFIG_WHY_MAX], *text;
 	struct config *conf = NULL;
 	struct stat st;
@@ -347,16 +359,16 @@ struct config *config_load(const char *path, unsigned flags, config_report *repo
 	else if ((st.st_mode & 022) != 0 || (st.st_uid != 0 && st.st_uid != geteuid()))
 		report_at(&l, 0, "others than its owner can write it, or the owner is not root; chown root, chmod go-w");
 	else
-		conf = load_text(text, path, (flags & CONFIG_INIT) != 0, report, arg);
+		conf = load_text(&l, text);
 	free(text);
 	return conf;
 }
 
 struct config *config_load_fd(int fd, const char *name, config_report *report, void *arg)
 {
-	struct config_loader l = { .name = name, .report = report, .arg = arg };
+	struct config_loader l = { .name = name, .sent = true, .report = report, .arg = arg };
 	size_t most = 16 * CONFIG_TEXT_MAX, have = 0; /* the texts of its files are in it */
-	char *text = malloc(most + 1);
+	char *text = malloc(most + 2);
 	struct config *conf = NULL;
 	ssize_t n = 0;
 
@@ -366,7 +378,7 @@ struct config *config_load_fd(int fd, const char *name, config_report *report, v
 		report_at(&l, 0, "cannot read it");
 	} else {
 		text[have] = '\0';
-		conf = load_text(text, name, false, report, arg);
+		conf = load_text(&l, text);
 	}
 	free(text);
 	return conf;

@@ -60,12 +60,15 @@ int config_addr_parse(const char *text, struct config_addr *a);
 char *config_addr_format(char *out, size_t size, const struct config_addr *a);
 /* "10.0.0.0/8", or an address alone. 0; or -1 with `why`. */
 int config_net_parse(const char *text, struct config_net *net, char *why);
-/* A whole file of at most CONFIG_TEXT_MAX bytes, without NUL. NULL with `why` and errno. */
+/* A whole file of at most CONFIG_TEXT_MAX bytes, without NUL, and room for one more. NULL with `why` and errno. */
 char *config_read_file(const char *path, char *why);
 
 /* Where an option, or a fault without an option (-1), stands: the loader reports with file and line. */
 struct config_loader;
 void config_fault(struct config_loader *l, int option, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* Does it come by a descriptor? Then it was checked by whoever sent it, and the paths in it may be out of sight. */
+bool config_is_sent(const struct config_loader *l);
 
 /*
  * What spans several options: accounts (resolved here), keys, ranges that depend on each other. Reports each fault.

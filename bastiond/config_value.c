@@ -88,7 +88,7 @@ char *config_read_file(const char *path, char *why)
 		explain(why, "%s is no plain file", shown(show, path));
 		goto out;
 	}
-	if ((text = malloc(CONFIG_TEXT_MAX + 1)) == NULL) {
+	if ((text = malloc(CONFIG_TEXT_MAX + 2)) == NULL) {
 		explain(why, "out of memory");
 		goto out;
 	}
