@@ -155,7 +155,8 @@ static void check_pam(struct config_loader *l, const struct config *conf)
 	if (conf->pam_service[0] == '\0' || conf->pam_service[0] == '.' || strlen(conf->pam_service) > 64 ||
 	    strspn(conf->pam_service, "abcdefghijklmnopqrstuvwxyz0123456789_-.") != strlen(conf->pam_service))
 		config_fault(l, OPT_pam_service, "a PAM service is a file name of a-z 0-9 _ - . ; write \"bastiond\"");
-	if (conf->pam_confdir[0] == '\0')
+	/* a role that reloads has no file system any more: parent has looked */
+	if (conf->pam_confdir[0] == '\0' || config_is_sent(l))
 		return;
 	if (conf->pam_confdir[0] != '/' || stat(conf->pam_confdir, &st) != 0 || !S_ISDIR(st.st_mode))
 		config_fault(l, OPT_pam_confdir, "there is no such directory; write an absolute path, or \"\" for the system's");

@@ -16,7 +16,7 @@
 #define SSHCERT_AHEAD 300	/* seconds a certificate may be valid from now */
 #define SSHCERT_BACK 60		/* and before now: the target's clock may be behind */
 #define SSHCERT_KEY_ID_MAX 255
-#define SSHCERT_SOURCE_MAX 255
+#define SSHCERT_SOURCE_MAX 1024
 #define SSHCERT_MAX 8000	/* bytes of a certificate */
 
 struct sshcert {
