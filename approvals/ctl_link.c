@@ -75,6 +75,21 @@ static int open_link(struct ctl *c)
 	return WORDS_OK;
 }
 
+/* A reply that does not come, or is none. What became of the word is then not known. */
+static int no_reply(const struct ctl *c, int r)
+{
+	static const char look[] = "Whether the word was carried out is not known: look with a list "
+	    "before you repeat it";
+
+	if (r == 0)
+		return ctl_fail("no answer within %d s. %s", CTL_TIMEOUT_MS / 1000, look);
+	if (errno == EPERM)
+		return ctl_fail("%s: what answers there is no bastiond of this version", c->socket);
+	if (errno == 0)
+		return ctl_fail("bastiond closed the connection. %s", look);
+	return ctl_fail("%s: %s. %s", c->socket, strerror(errno), look);
+}
+
 /* The parts of one reply; `id` tells it from a late one. */
 static int read_reply(struct ctl *c, uint32_t id, struct buf *reply)
 {
@@ -85,16 +100,8 @@ static int read_reply(struct ctl *c, uint32_t id, struct buf *reply)
 		int r = ipc_wait(&c->link, &m, CTL_TIMEOUT_MS);
 		size_t len;
 
-		if (r == 0)
-			return ctl_fail(
-			    "no answer within %d s. Whether the word was carried out is not known: "
-			    "look with a list before you repeat it",
-			    CTL_TIMEOUT_MS / 1000);
-		if (r < 0)
-			return ctl_fail("bastiond closed the connection%s%s. "
-			    "Whether the word was carried out is not "
-			    "known: look with a list before you repeat it", errno != 0 ? ": " : "",
-			    errno != 0 ? strerror(errno) : "");
+		if (r <= 0)
+			return no_reply(c, r);
 		if (m.type == MSG_CTL_REPLY && m.id == id) {
 			more = buf_get_u8(&m.body) != 0;
 			len = buf_left(&m.body);
