@@ -488,7 +488,7 @@ static int tick_stall(struct way *w, uint64_t now_ms)
 
 int way_tick(struct way *w, uint64_t now_ms)
 {
-	int next = -1, stall;
+	int next = -1, stall = 0;
 
 	if (w->ending && w->state != WAY_CLOSING)
 		return 0;
