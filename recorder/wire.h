@@ -26,7 +26,7 @@
 enum wire_type {
 	WIRE_HELLO = 1,	/* both ways, first: "BRECship", u16 version, b32 key, str name */
 	WIRE_OPEN,	/* b16 id, b32 h, header of segment 0 */
-	WIRE_FRAME,	/* b16 id, b32 h, frame: data, checkpoint or receipt */
+	WIRE_FRAME,	/* b16 id, b32 h, frame: data or checkpoint */
 	WIRE_SEAL,	/* b16 id, b32 h after the seal frame, str seal frame, header of the next segment */
 	WIRE_END,	/* b16 id, b32 h, close frame */
 	WIRE_RESUME,	/* b16 id, u64 wall clock µs of the header of segment 0 */
