@@ -60,20 +60,24 @@ enum words_exit word_kill(struct call *k)
 
 static enum words_exit verify(struct call *k)
 {
-	char hex[2 * EVENT_HASH_LEN + 1];
+	int64_t after = arg_int(k, "after", 0), last;
+	char hex[2 * EVENT_HASH_LEN + 1], more[64] = "";
 	struct event_report r;
 
-	if (event_verify(k->s, &r) < 0)
+	if (event_verify(k->s, after, &r) < 0)
 		return broken(k);
+	last = after + r.rows;
 	if (r.bad != 0)
-		return refuse(k, WORDS_REFUSED,
-		    "Compare with a backup: somebody changed the database.",
+		return refuse(k, WORDS_REFUSED, "Compare with a backup: somebody changed the database.",
 		    "Event %lld does not fit the chain; %lld before it do.", (long long)r.bad,
 		    (long long)r.rows);
 	for (size_t i = 0; i < EVENT_HASH_LEN; i++)
 		snprintf(hex + 2 * i, 3, "%02x", r.head[i]);
-	return say(k, "All %lld events fit the chain. Head: %lld %s", (long long)r.rows,
-	    (long long)r.rows, hex);
+	if (r.more)
+		snprintf(more, sizeof(more), " Go on with --after %lld", (long long)last);
+	return say(k, "All %lld events%s fit the chain. %s: %lld %s%s", (long long)r.rows,
+	    after > 0 ? " after that" : "", r.more ? "The last of them" : "Head", (long long)last,
+	    hex, more);
 }
 
 enum words_exit word_events(struct call *k)

@@ -130,6 +130,10 @@ static int verify_row(void *arg, const struct event_row *e, const uint8_t *hash,
 	struct walk *w = arg;
 	uint8_t want[EVENT_HASH_LEN];
 
+	if (w->report->rows == EVENT_VERIFY_MAX) {
+		w->report->more = true;
+		return 1;
+	}
 	if (e->id != w->next || len != EVENT_HASH_LEN || e->kind == NULL || e->actor == NULL ||
 	    e->subject == NULL || e->detail == NULL || event_hash(w->report->head, e, want) < 0 ||
 	    memcmp(want, hash, len) != 0) {
@@ -142,10 +146,15 @@ static int verify_row(void *arg, const struct event_row *e, const uint8_t *hash,
 	return 0;
 }
 
-int event_verify(struct store *s, struct event_report *report)
+int event_verify(struct store *s, int64_t after, struct event_report *report)
 {
-	struct walk w = { .report = report, .next = 1 };
+	struct walk w = { .report = report, .next = after + 1 };
+	int r;
 
 	memset(report, 0, sizeof(*report));
-	return store_event_each(s, 0, verify_row, &w);
+	if (after > 0 && (r = store_event_hash(s, after, report->head)) != 1) {
+		report->bad = r == 0 ? after : 0;
+		return r;
+	}
+	return store_event_each(s, after, verify_row, &w);
 }

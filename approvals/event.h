@@ -11,6 +11,7 @@
 #define BASTION_EVENT_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define EVENT_HASH_LEN 32
@@ -82,13 +83,19 @@ int event_write(struct store *s, int64_t now, enum event_kind kind, const char *
 int event_writef(struct store *s, int64_t now, enum event_kind kind, const char *actor,
     const char *subject, const char *fmt, ...);
 
+#define EVENT_VERIFY_MAX 500000 /* rows in one call: a second, in which policy does nothing else */
+
 struct event_report {
-	int64_t rows;			/* good rows, from the start */
+	int64_t rows;			/* that fit, one after the other */
 	int64_t bad;			/* the first row that does not fit; 0: all fit */
-	uint8_t head[EVENT_HASH_LEN];	/* hash of the last good row */
+	bool more;			/* there are rows after these */
+	uint8_t head[EVENT_HASH_LEN];	/* hash of the last row that fits */
 };
 
-/* Recomputes the whole chain. 0 also when a row is bad; -1 when the store cannot be read. */
-int event_verify(struct store *s, struct event_report *report);
+/*
+ * Recomputes the chain of up to EVENT_VERIFY_MAX rows after number `after`, whose own stored hash
+ * is taken as given (0: from the start). 0 also when a row is bad; -1 when the store cannot be read.
+ */
+int event_verify(struct store *s, int64_t after, struct event_report *report);
 
 #endif

@@ -245,6 +245,7 @@ int store_grace_clear(struct store *s, int64_t user_id, int64_t now);
 /* --- events (store_event.c; event.h is for callers) --- */
 
 int store_event_head(struct store *s, int64_t *id, uint8_t hash[EVENT_HASH_LEN]);
+int store_event_hash(struct store *s, int64_t id, uint8_t hash[EVENT_HASH_LEN]);
 int store_event_insert(struct store *s, const struct event_row *e,
     const uint8_t hash[EVENT_HASH_LEN]);
 int store_event_each(struct store *s, int64_t after,

@@ -19,6 +19,17 @@ int store_event_head(struct store *s, int64_t *id, uint8_t hash[EVENT_HASH_LEN])
 	return sql_loaded(s, st);
 }
 
+int store_event_hash(struct store *s, int64_t id, uint8_t hash[EVENT_HASH_LEN])
+{
+	sqlite3_stmt *st = sql(s, "SELECT hash FROM events WHERE id=?", "i", id);
+	int r = sql_next(s, st);
+
+	if (r != 1)
+		return r;
+	sql_blob(st, 0, hash, EVENT_HASH_LEN);
+	return sql_loaded(s, st);
+}
+
 int store_event_insert(struct store *s, const struct event_row *e,
     const uint8_t hash[EVENT_HASH_LEN])
 {

@@ -35,9 +35,15 @@ static void chain_verifies(void **state)
 	(void)state;
 	for (int i = 0; i < 100; i++)
 		assert_int_equal(event_writef(rig.s, NOW + i, EVENT_LOGIN, "alice", "alice", "{s:i}", "n", i), 0);
-	assert_int_equal(event_verify(rig.s, &r), 0);
+	assert_int_equal(event_verify(rig.s, 0, &r), 0);
 	assert_int_equal(r.bad, 0);
 	assert_int_equal(r.rows, 101); /* and store.init */
+	assert_int_equal(event_verify(rig.s, 60, &r), 0);
+	assert_int_equal(r.rows, 41);
+	assert_int_equal(r.bad, 0);
+	assert_false(r.more);
+	assert_int_equal(event_verify(rig.s, 102, &r), 0); /* there is no such row to start from */
+	assert_int_equal(r.bad, 102);
 }
 
 static void table_refuses_change(void **state)
@@ -69,12 +75,12 @@ static void chain_shows_change(void **state)
 	    "DROP TRIGGER events_next"), SQLITE_OK);
 	for (size_t i = 0; i < sizeof(hands) / sizeof(hands[0]); i++) {
 		assert_int_equal(by_hand(hands[i].sql), SQLITE_OK);
-		assert_int_equal(event_verify(rig.s, &r), 0);
+		assert_int_equal(event_verify(rig.s, 0, &r), 0);
 		assert_int_equal(r.bad, hands[i].bad);
 		assert_int_equal(r.rows, hands[i].bad - 1);
 		assert_int_equal(by_hand("DELETE FROM events; INSERT INTO events SELECT * FROM keep"), SQLITE_OK);
 	}
-	assert_int_equal(event_verify(rig.s, &r), 0);
+	assert_int_equal(event_verify(rig.s, 0, &r), 0);
 	assert_int_equal(r.bad, 0);
 }
 
@@ -97,7 +103,7 @@ static void long_and_foreign_text_is_kept_within_bounds(void **state)
 	assert_string_equal(json_string_value(json_object_get(json_array_get(rows, 1), "detail")), "{\"cut\":true}");
 	assert_int_equal(strlen(json_string_value(json_object_get(json_array_get(rows, 1), "actor"))), EVENT_ACTOR_MAX);
 	assert_string_equal(json_string_value(json_object_get(json_array_get(rows, 1), "subject")), "'; DROP TABLE events; --");
-	assert_int_equal(event_verify(rig.s, &r), 0);
+	assert_int_equal(event_verify(rig.s, 0, &r), 0);
 	assert_int_equal(r.bad, 0);
 	json_decref(rows);
 	free(big);
@@ -112,7 +118,7 @@ static void rolled_back_events_leave_no_hole(void **state)
 	assert_int_equal(event_write(rig.s, NOW, EVENT_LOGIN, "a", NULL, NULL), 0);
 	store_rollback(rig.s);
 	assert_int_equal(event_write(rig.s, NOW, EVENT_LOGIN, "b", NULL, NULL), 0);
-	assert_int_equal(event_verify(rig.s, &r), 0);
+	assert_int_equal(event_verify(rig.s, 0, &r), 0);
 	assert_int_equal(r.rows, 2);
 	assert_int_equal(r.bad, 0);
 }

@@ -407,7 +407,7 @@ static void whole_or_nothing(long *left, int error, bool sandwich)
 		}
 	}
 	assert_int_equal(store_check(rig.s, err), 0);
-	assert_int_equal(event_verify(rig.s, &r), 0);
+	assert_int_equal(event_verify(rig.s, 0, &r), 0);
 	assert_int_equal(r.bad, 0);
 }
 
