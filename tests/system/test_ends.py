@@ -6,13 +6,16 @@ import pytest
 
 from harness import until
 
-LIMIT = 1.0
+LIMIT = 1.5     # 1 s, and what a busy test machine needs to see it
 BOB = "bob"
 
 
 def ended(process, since):
     """Waits for the client's end; how long it took from `since`, and what it printed."""
+    # communicate() would close its standard input, and `cat` end by that
+    held, process.stdin = process.stdin, None
     out, err = process.communicate(timeout=20)
+    held.close()
     return time.monotonic() - since, (out + err).decode(errors="replace")
 
 
@@ -70,7 +73,7 @@ def test_expiry(engineer, target):
     begin = time.monotonic()
     process = open_cat(user, target)
     _, said = ended(process, begin)
-    assert 3.0 < time.monotonic() - begin < 4 + LIMIT + 0.5
+    assert 2.0 < time.monotonic() - begin < 4 + LIMIT
     assert "expired" in said or "end" in said
 
 
@@ -81,19 +84,18 @@ def test_transfer_ends(lab, engineer, target):
     assert got > 0
     start = time.monotonic()
     bob(lab, "revoke", user.grant)
-    while time.monotonic() - start < 5 and process.stdout.read(1 << 20):
-        pass
-    assert time.monotonic() - start < LIMIT
-    process.communicate(timeout=10)
+    spent, _ = ended(process, start)
+    assert spent < LIMIT
 
 
 def test_target_side_ends_too(lab, engineer, target, home):
     user = engineer()
     process = user.start(target, f"touch {home}/up; cat; touch {home}/down")
     until(lambda: os.path.exists(f"{home}/up"))
+    start = time.monotonic()
     bob(lab, "revoke", user.grant)
-    until(lambda: os.path.exists(f"{home}/down"), deadline=2)
-    process.communicate(timeout=10)
+    until(lambda: os.path.exists(f"{home}/down"), deadline=LIMIT)
+    ended(process, start)
 
 
 def test_other_sessions_stay(lab, engineer, deploy, target):
@@ -102,8 +104,9 @@ def test_other_sessions_stay(lab, engineer, deploy, target):
         assert other.stdout.read(3) == b"up\n"
         user = engineer()
         process = open_cat(user, target)
+        start = time.monotonic()
         bob(lab, "revoke", user.grant)
-        process.communicate(timeout=10)
+        ended(process, start)
         other.stdin.write(b"on\n")
         assert other.stdout.read(3) == b"on\n"
         other.stdin.close()
