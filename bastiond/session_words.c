@@ -16,7 +16,12 @@
 
 void words_env_of(const struct chan *c, struct words_env *env)
 {
-	*env = (struct words_env){ .who = WHO_ADMIN, .console = c->kind == CHAN_CONSOLE };
+	/* what this user may is policy's to say: here it only chooses what `help` shows first */
+	*env = (struct words_env){
+		.who = WHO_APPROVER,
+		.console = c->kind == CHAN_CONSOLE,
+		.columns = c->pty ? c->cols : 0,
+	};
 }
 
 /* Text towards the client; line ends for a terminal that no tty driver stands behind. */
