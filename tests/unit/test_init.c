@@ -59,7 +59,8 @@ static void has(const char *name, mode_t mode, uid_t uid)
 	struct stat st;
 
 	if (stat(at(name), &st) != 0 || (st.st_mode & 07777) != mode || st.st_uid != uid)
-		fail_msg("%s: not there, or owner %u, mode %04o", name, (unsigned)st.st_uid, (unsigned)st.st_mode & 07777);
+		fail_msg("%s: not there, or owner %u, mode %04o", name, (unsigned)st.st_uid,
+		    (unsigned)st.st_mode & 07777);
 }
 
 static size_t read_all(const char *name, char *out, size_t size)
@@ -105,12 +106,20 @@ static int teardown(void **state)
 static void makes(void **state)
 {
 	static const char *const private[] = {
-		"keys/ssh_host_ed25519_key", "keys/ssh_host_ecdsa_key", "keys/ssh_host_rsa_key", "keys/user_ca.pem",
-		"recorder/client.key", "recorder/signer.pem",
+		"keys/ssh_host_ed25519_key",
+		"keys/ssh_host_ecdsa_key",
+		"keys/ssh_host_rsa_key",
+		"keys/user_ca.pem",
+		"recorder/client.key",
+		"recorder/signer.pem",
 	};
 	static const char *const public[] = {
-		"keys/ssh_host_ed25519_key.pub", "keys/ssh_host_ecdsa_key.pub", "keys/ssh_host_rsa_key.pub",
-		"keys/user_ca.pub", "recorder/client.crt", "recorder/signer.pub",
+		"keys/ssh_host_ed25519_key.pub",
+		"keys/ssh_host_ecdsa_key.pub",
+		"keys/ssh_host_rsa_key.pub",
+		"keys/user_ca.pub",
+		"recorder/client.crt",
+		"recorder/signer.pub",
 	};
 	ssh_key keys[SSH_HOSTKEYS_COUNT];
 	char err[STORE_ERR_MAX], path[256];
@@ -147,7 +156,10 @@ static void makes(void **state)
 static void keeps(void **state)
 {
 	static const char *const names[] = {
-		"keys/ssh_host_ed25519_key", "keys/user_ca.pem", "recorder/client.crt", "recorder/signer.pub",
+		"keys/ssh_host_ed25519_key",
+		"keys/user_ca.pem",
+		"recorder/client.crt",
+		"recorder/signer.pub",
 		"keys/ssh_host_rsa_key.pub",
 	};
 	char before[5][8192], after[8192];
@@ -224,7 +236,8 @@ static void refuses_halves(void **state)
 		skip();
 	refuses_without("recorder/client.key");
 	refuses_without("recorder/client.crt");
-	refuses_with("recorder/signer.pub", "-----BEGIN PUBLIC KEY-----\n"
+	refuses_with("recorder/signer.pub",
+	    "-----BEGIN PUBLIC KEY-----\n"
 	    "MCowBQYDK2VwAyEA2VWxUgQxuHY1LFp9cmR4wpEUcLY/8yNIL7q6AGSxOio=\n-----END PUBLIC KEY-----\n");
 	refuses_with("keys/user_ca.pem", "no key\n");
 	refuses_with("keys/ssh_host_ecdsa_key", "no key\n");
@@ -273,8 +286,12 @@ static void refuses_others(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(makes), cmocka_unit_test(keeps), cmocka_unit_test(resumes),
-		cmocka_unit_test(refuses_halves), cmocka_unit_test(refuses_modes), cmocka_unit_test(refuses_others),
+		cmocka_unit_test(makes),
+		cmocka_unit_test(keeps),
+		cmocka_unit_test(resumes),
+		cmocka_unit_test(refuses_halves),
+		cmocka_unit_test(refuses_modes),
+		cmocka_unit_test(refuses_others),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -16,7 +16,8 @@
 #include "words.h"
 
 #define ED "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKW2yL3DiiJSeVM4uHQQNn6wLlTPN+Ms0wLLtRynfb20"
-#define P384 "ecdsa-sha2-nistp384 AAAAE2VjZHNhLXNoYTItbmlzdHAzODQAAAAIbmlzdHAzODQAAABhBIm6FOEL6SZKwChTCVF4Nt3k5UNkeZEZd6ZZ" \
+#define P384                                                                                                           \
+	"ecdsa-sha2-nistp384 AAAAE2VjZHNhLXNoYTItbmlzdHAzODQAAAAIbmlzdHAzODQAAABhBIm6FOEL6SZKwChTCVF4Nt3k5UNkeZEZd6ZZ" \
 	"HoOWG9dzeLo5rDAn4MVQDUfKv22dwoAvIJUuSHPhieO6i64u3lSJ+BHBNvmjtpSuIE4z5LyoCa/LcpaoFrvAhWLEIz9SBQ=="
 
 static const char *file_text; /* what every file holds; NULL: there are no files */
@@ -30,7 +31,9 @@ static int read_file(const char *path, char *out, size_t size)
 	return 0;
 }
 
-static const struct words_env root = { .who = WHO_ROOT, .ctl = true, .prefix = "bastionctl ", .read_file = read_file };
+static const struct words_env root = {
+	.who = WHO_ROOT, .ctl = true, .prefix = "bastionctl ", .read_file = read_file
+};
 static const struct words_env ssh = { .who = WHO_USER };
 static const struct words_env console = { .who = WHO_USER, .console = true };
 
@@ -65,19 +68,25 @@ static void requests(void **state)
 	gives(&ssh, "hosts", "{\"word\":\"hosts\",\"args\":{}}");
 	gives(&ssh, "request web1 --login dba --for 1h30m --reason why",
 	    "{\"word\":\"request\",\"args\":{\"host\":\"web1\",\"login\":\"dba\",\"for\":5400,\"reason\":\"why\"}}");
-	gives(&ssh, "request --cap=shell --login=dba --cap exec web1 --for=2h --reason x --ticket OPS-1",
+	gives(&ssh,
+	    "request --cap=shell --login=dba --cap exec web1 --for=2h --reason x --ticket OPS-1",
 	    "{\"word\":\"request\",\"args\":{\"cap\":[\"shell\",\"exec\"],\"login\":\"dba\",\"host\":\"web1\",\"for\":7200,"
 	    "\"reason\":\"x\",\"ticket\":\"OPS-1\"}}");
-	gives(&ssh, "approve 9007199254740991", "{\"word\":\"approve\",\"args\":{\"id\":9007199254740991}}");
+	gives(&ssh, "approve 9007199254740991",
+	    "{\"word\":\"approve\",\"args\":{\"id\":9007199254740991}}");
 	gives(&ssh, "approve -- 4", "{\"word\":\"approve\",\"args\":{\"id\":4}}");
 	gives(&ssh, "user add x --service --from 10.0.0.0/8 --from ::1 --until 1970-01-02",
 	    "{\"word\":\"user add\",\"args\":{\"user\":\"x\",\"service\":true,\"from\":[\"10.0.0.0/8\",\"::1\"],\"until\":86400}}");
-	gives(&ssh, "host add web1 --address ::1 --port 2222 --key '" ED "' --login dba --managed-key old",
-	    "{\"word\":\"host add\",\"args\":{\"host\":\"web1\",\"address\":\"::1\",\"port\":2222,\"key\":[\"" ED "\"],"
+	gives(&ssh,
+	    "host add web1 --address ::1 --port 2222 --key '" ED "' --login dba --managed-key old",
+	    "{\"word\":\"host add\",\"args\":{\"host\":\"web1\",\"address\":\"::1\",\"port\":2222,\"key\":[\"" ED
+	    "\"],"
 	    "\"login\":[\"dba\"],\"managed_key\":\"old\"}}");
 	gives(&console, "connect web1", "{\"word\":\"connect\",\"args\":{\"host\":\"web1\"}}");
-	gives(&console, "connect web1 as dba", "{\"word\":\"connect\",\"args\":{\"host\":\"web1\",\"login\":\"dba\"}}");
-	gives(&console, "connect web1 dba", "{\"word\":\"connect\",\"args\":{\"host\":\"web1\",\"login\":\"dba\"}}");
+	gives(&console, "connect web1 as dba",
+	    "{\"word\":\"connect\",\"args\":{\"host\":\"web1\",\"login\":\"dba\"}}");
+	gives(&console, "connect web1 dba",
+	    "{\"word\":\"connect\",\"args\":{\"host\":\"web1\",\"login\":\"dba\"}}");
 }
 
 static void quotes(void **state)
@@ -92,7 +101,8 @@ static void quotes(void **state)
 	gives(&ssh, "\tdeny  1\t--reason \"\"x", DENY("\"x\""));
 	/* ssh gave the words, the user's shell kept the quotes */
 	gives(&ssh, "deny 1 --reason I can't and won't", DENY("\"I can't and won't\""));
-	gives(&ssh, "deny --reason no 1", "{\"word\":\"deny\",\"args\":{\"reason\":\"no\",\"id\":1}}");
+	gives(&ssh, "deny --reason no 1",
+	    "{\"word\":\"deny\",\"args\":{\"reason\":\"no\",\"id\":1}}");
 	gives(&ssh, "deny 1 --reason $(id) `id` ; id | * > x", DENY("\"$(id) `id` ; id | * > x\""));
 	refuses(&ssh, "deny 1 --reason 'open", "quote (') is not closed");
 	refuses(&ssh, "deny 1 --reason \"open", "quote (\") is not closed");
@@ -145,12 +155,15 @@ static void wrong(void **state)
 static void keys(void **state)
 {
 	(void)state;
-#define ADD(key) "{\"word\":\"user key add\",\"args\":{\"user\":\"a\",\"device\":\"d\",\"key\":\"" key "\"}}"
+#define ADD(key)                                                                                   \
+	"{\"word\":\"user key add\",\"args\":{\"user\":\"a\",\"device\":\"d\",\"key\":\"" key "\"}}"
 	gives(&ssh, "user key add a d " ED, ADD(ED));
 	gives(&ssh, "user key add a d " P384 " some comment", ADD(P384 " some comment"));
 	gives(&ssh, "user key add a d '" ED "  x'", ADD(ED "  x"));
 	refuses(&ssh, "user key add a d id.pub", "works with bastionctl only");
-	refuses(&ssh, "user key add a d ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIKW2yL3DiiJSeVM4uHQQNn6wLlTPN+Ms0wLLtRynfb20", "not such a key");
+	refuses(&ssh,
+	    "user key add a d ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIKW2yL3DiiJSeVM4uHQQNn6wLlTPN+Ms0wLLtRynfb20",
+	    "not such a key");
 	refuses(&ssh, "user key add a d ssh-ed25519 AAAA", "not such a key");
 	refuses(&ssh, "user key add a d ssh-ed25519 !!!!", "not such a key");
 	refuses(&ssh, "user key add a d ssh-dss AAAAB3NzaC1kc3MAAAA", "one line");
@@ -159,14 +172,16 @@ static void keys(void **state)
 	gives(&root, "user key add a d id.pub", ADD(ED " laptop"));
 	file_text = ED "\n" ED "\n";
 	refuses(&root, "user key add a d id.pub", "too many lines");
-	file_text = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Blbn\n-----END OPENSSH PRIVATE KEY-----\n";
+	file_text =
+	    "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Blbn\n-----END OPENSSH PRIVATE KEY-----\n";
 	refuses(&root, "user key add a d id", "private key");
 	file_text = "";
 	refuses(&root, "user key add a d id", "no public key in it");
 	file_text = NULL;
 	refuses(&root, "user key add a d id", "cannot read this file");
 	file_text = "# 10.0.0.1:22 SSH-2.0\n10.0.0.1 " ED "\n10.0.0.1 " P384;
-	gives(&root, "host add h --address x --login l --key scan", "{\"word\":\"host add\",\"args\":{\"host\":\"h\","
+	gives(&root, "host add h --address x --login l --key scan",
+	    "{\"word\":\"host add\",\"args\":{\"host\":\"h\","
 	    "\"address\":\"x\",\"login\":[\"l\"],\"key\":[\"" ED "\",\"" P384 "\"]}}");
 	file_text = NULL;
 #undef ADD
@@ -201,7 +216,9 @@ static void json_flag(void **state)
 	char err[WORDS_ERR_MAX];
 
 	(void)state;
-	assert_int_equal(words_parse_line("user key add a d " ED " --json", &ssh, &call, err, sizeof(err)), WORDS_OK);
+	assert_int_equal(
+	    words_parse_line("user key add a d " ED " --json", &ssh, &call, err, sizeof(err)),
+	    WORDS_OK);
 	assert_true(call.as_json);
 	assert_non_null(strstr(call.json, ED "\""));
 	words_call_finish(&call);
@@ -210,10 +227,13 @@ static void json_flag(void **state)
 	words_call_finish(&call);
 	/* --help makes any word one that is answered here, whatever else is missing */
 	for (size_t i = 0; i < words_count; i++) {
-		static const struct words_env all = { .who = WHO_ROOT, .ctl = true, .console = true };
+		static const struct words_env all = {
+			.who = WHO_ROOT, .ctl = true, .console = true
+		};
 		char line[64];
 
-		snprintf(line, sizeof(line), i % 2 == 0 ? "%s --help" : "%s -h", words_table[i].path);
+		snprintf(
+		    line, sizeof(line), i % 2 == 0 ? "%s --help" : "%s -h", words_table[i].path);
 		assert_int_equal(words_parse_line(line, &all, &call, err, sizeof(err)), WORDS_OK);
 		assert_int_equal(call.word->where, AT_PARSER);
 		assert_non_null(call.text);
@@ -227,7 +247,9 @@ static void json_flag(void **state)
 /* Each word's example is one, and each argument is fit to be told from the others. */
 static void examples(void **state)
 {
-	static const struct words_env all = { .who = WHO_ROOT, .ctl = true, .console = true, .read_file = read_file };
+	static const struct words_env all = {
+		.who = WHO_ROOT, .ctl = true, .console = true, .read_file = read_file
+	};
 	struct words_call call;
 	char err[WORDS_ERR_MAX];
 
@@ -260,7 +282,8 @@ static void control_has_them(void **state)
 		const struct words_word *w = words_find(path);
 
 		if (w == NULL || w->where != AT_POLICY)
-			fail_msg("control.c handles '%s', which the table does not send there", path);
+			fail_msg(
+			    "control.c handles '%s', which the table does not send there", path);
 	}
 	for (size_t i = 0; i < words_count; i++)
 		mine += words_table[i].where == AT_POLICY;
@@ -297,8 +320,9 @@ static void plain_item(const char *item, size_t len, char *out, size_t size)
 		if (n == 2 && memcmp(item, "Fl", 2) == 0)
 			flag = true;
 		else if (!macro)
-			snprintf(out + used, size - used, "%s%s%.*s", used > 0 ? " " : "", flag ? "-" : "",
-			    (int)(flag ? n - 1 : n), flag ? item + 1 : item), flag = false;
+			snprintf(out + used, size - used, "%s%s%.*s", used > 0 ? " " : "",
+			    flag ? "-" : "", (int)(flag ? n - 1 : n), flag ? item + 1 : item),
+			    flag = false;
 		item += n + 1;
 	}
 }
@@ -311,8 +335,10 @@ static void plain_word(const struct words_word *w, char *out, size_t size)
 		const struct words_arg *arg = &w->args[a];
 		size_t used = strlen(out);
 
-		snprintf(out + used, size - used, " %s%s%s%s", (arg->how & ARG_POS) ? "" : "--", (arg->how & ARG_POS) ? "" : arg->name,
-		    !(arg->how & ARG_POS) && arg->show != NULL ? " " : "", arg->show != NULL ? arg->show : "");
+		snprintf(out + used, size - used, " %s%s%s%s", (arg->how & ARG_POS) ? "" : "--",
+		    (arg->how & ARG_POS) ? "" : arg->name,
+		    !(arg->how & ARG_POS) && arg->show != NULL ? " " : "",
+		    arg->show != NULL ? arg->show : "");
 	}
 	for (char *c = out; *c != '\0'; c++)
 		if (*c == '_')
@@ -344,7 +370,8 @@ static void manual_says_them(void **state)
 
 static void completion_is_current(void **state)
 {
-	static const char *const files[][2] = { { "bash", "etc/completion/bastionctl" }, { "zsh", "etc/completion/_bastionctl" } };
+	static const char *const files[][2] = { { "bash", "etc/completion/bastionctl" },
+		{ "zsh", "etc/completion/_bastionctl" } };
 	struct buf out;
 
 	(void)state;
@@ -355,7 +382,8 @@ static void completion_is_current(void **state)
 		assert_int_equal(words_shell_completion(files[i][0], &out), 0);
 		assert_true(buf_ok(&out));
 		if (out.len != strlen(text) || memcmp(out.data, text, out.len) != 0)
-			fail_msg("%s is not what 'bastionctl completion %s' prints", files[i][1], files[i][0]);
+			fail_msg("%s is not what 'bastionctl completion %s' prints", files[i][1],
+			    files[i][0]);
 		buf_finish(&out);
 		free(text);
 	}
@@ -388,7 +416,8 @@ static void help(void **state)
 	}
 	buf_reset(&b);
 	assert_int_equal(words_help(NULL, &ssh, &b), 0);
-	assert_true(contains(&b, "request") && !contains(&b, "user add") && !contains(&b, "connect"));
+	assert_true(
+	    contains(&b, "request") && !contains(&b, "user add") && !contains(&b, "connect"));
 	assert_true(contains(&b, "help all") && !contains(&b, "(null)"));
 	buf_reset(&b);
 	assert_int_equal(words_help("all", &ssh, &b), 0);
@@ -403,7 +432,8 @@ static void help(void **state)
 	assert_int_equal(words_help("use", &ssh, &b), -1);
 	buf_reset(&b);
 	words_completions(&console, &b);
-	assert_true(contains(&b, "connect HOST as LOGIN") && contains(&b, "\ncancel NUMBER --reason TEXT --json\n"));
+	assert_true(contains(&b, "connect HOST as LOGIN") &&
+	    contains(&b, "\ncancel NUMBER --reason TEXT --json\n"));
 	assert_false(contains(&b, "user add"));
 	buf_finish(&b);
 }
@@ -411,10 +441,17 @@ static void help(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(requests), cmocka_unit_test(quotes), cmocka_unit_test(wrong), cmocka_unit_test(keys),
-		cmocka_unit_test(limits), cmocka_unit_test(json_flag), cmocka_unit_test(examples),
-		cmocka_unit_test(control_has_them), cmocka_unit_test(manual_says_them),
-		cmocka_unit_test(completion_is_current), cmocka_unit_test(help),
+		cmocka_unit_test(requests),
+		cmocka_unit_test(quotes),
+		cmocka_unit_test(wrong),
+		cmocka_unit_test(keys),
+		cmocka_unit_test(limits),
+		cmocka_unit_test(json_flag),
+		cmocka_unit_test(examples),
+		cmocka_unit_test(control_has_them),
+		cmocka_unit_test(manual_says_them),
+		cmocka_unit_test(completion_is_current),
+		cmocka_unit_test(help),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
