@@ -2,16 +2,17 @@
  * replay.h - bastion-replay, the auditor's program: what its files share.
  *
  *   replay_main.c     main: options, dispatch
- *   replay_args.c     the command table and the options; makes --help, is held against the man page by a test
+ *   replay_args.c     the command table and the options: they make --help, and a test holds them
+ *                     against the man page
  *   replay_store.c    finds recordings in a collector's directory, or in a copy of it
  *   replay_keys.c     the auditor's identity, the file of trusted keys
  *   replay_scan.c     what a recording says about itself: metadata, channels
  *   replay_text.c     events as lines of text
  *   replay_list.c, replay_show.c, replay_verify.c, replay_export.c, replay_cast.c
- *   replay_play.c     the player; replay_tape.c what it plays, replay_clock.c when, replay_tty.c where
+ *   replay_play.c     the player; its parts are in replay_player.h
  *
- * It runs as the auditor, on any machine, reads only, and treats every byte of a recording as hostile: what it prints
- * has gone through escape.c or screen.c.
+ * It runs as the auditor, on any machine, reads only, and treats every byte of a recording as
+ * hostile: what it prints has gone through escape.c or screen.c.
  */
 #ifndef BASTION_REPLAY_H
 #define BASTION_REPLAY_H
@@ -79,7 +80,7 @@ int cmd_export(struct args *a);
 struct recording {
 	char *dir;			/* path */
 	char id[2 * BREC_ID_LEN + 1];
-	int64_t wall_us;		/* of its first header, as it says; 0 if that cannot be read */
+	int64_t wall_us; /* of its first header, as it says; 0 if that cannot be read */
 };
 
 struct recordings {
@@ -87,11 +88,11 @@ struct recordings {
 	size_t n, cap;
 };
 
-/* All recordings below a store (or `recordings` directory), oldest first. 0, or -1: said on standard error. */
+/* All below a store (or `recordings` directory), oldest first. 0, or -1: said on standard error. */
 int store_scan(struct recordings *out, const char *store);
 /*
- * The one that `name` means: the path of its directory, its id, or a beginning of that which no other has. 0, or -1: said
- * on standard error.
+ * The one that `name` means: the path of its directory, its id, or a beginning of that which no
+ * other has. 0, or -1: said on standard error.
  */
 int store_find(struct recording *out, const char *store, const char *name);
 void recording_finish(struct recording *r);
@@ -107,7 +108,10 @@ struct trust {
 	size_t nsigners, ncollectors;
 };
 
-/* Needed: -1 and a sentence if there is none. Otherwise *ids stays empty, unless a file that was named cannot be read. */
+/*
+ * Needed: -1 and a sentence if there is none. Otherwise *ids stays empty, unless a file that was
+ * named cannot be read.
+ */
 int keys_identity(struct age_identities *ids, const struct args *a, bool needed);
 /* The file of a->trust. 0, or -1: said on standard error. */
 int keys_trust(struct trust *t, const struct args *a);
@@ -140,7 +144,7 @@ struct scan {
 	char error[512];
 };
 
-/* Reads the recording, up to its first channel if `brief`. 0, or -1: nothing of it can be read (error says why). */
+/* Reads it, up to its first channel if `brief`. 0, or -1: nothing can be read (error says why). */
 int scan_recording(struct scan *s, const char *dir, const struct age_identities *ids, bool brief);
 void scan_finish(struct scan *s);
 const struct channel *scan_channel(const struct scan *s, uint64_t number);
@@ -150,12 +154,15 @@ const char *meta_text(const json_t *meta, const char *key, char *out, size_t siz
 /* ---- replay_text.c ---- */
 
 /*
- * What an event other than data says, as one escaped line without a line end; false: nothing worth a line.
- * `out` is empty or initialised.
+ * What an event other than data says, as one escaped line without a line end; false: nothing worth
+ * a line. `out` is empty or initialised.
  */
 bool text_event(const struct brec_event *e, char *out, size_t size);
 
-/* Bytes of a channel without a terminal, escaped; tab and line feed stay. A code point cut at the end waits. */
+/*
+ * Bytes of a channel without a terminal, escaped; tab and line feed stay. A code point cut at the
+ * end waits.
+ */
 struct plain {
 	uint8_t held[4];
 	size_t nheld;
@@ -164,7 +171,7 @@ struct plain {
 typedef void plain_put_fn(void *ctx, const char *text, size_t len);
 void plain_feed(struct plain *p, const uint8_t *data, size_t len, plain_put_fn *put, void *ctx);
 void plain_end(struct plain *p, plain_put_fn *put, void *ctx);
-/* Is the content of such channels worth showing (a command's output) or is it a protocol (sftp, scp)? */
+/* Is its content worth showing (a command's output), or a protocol (sftp, scp)? */
 bool channel_is_text(const struct channel *c);
 
 /* "2026-11-22 20:15:03", "3:07", "1:02:03", "35B", "1.2M"; return out. */
@@ -175,13 +182,17 @@ char *text_size(char *out, size_t size, uint64_t bytes);
 /* ---- replay_cast.c ---- */
 
 /* asciicast v2 of one channel on standard output. 0, or -1: said on standard error. */
-int cast_export(const struct scan *s, const struct channel *c, const char *dir, const struct age_identities *ids);
+int cast_export(const struct scan *s, const struct channel *c, const char *dir,
+    const struct age_identities *ids);
 /* Prints a value as one line, ASCII only, and drops it. 0, or -1: standard output failed. */
 int json_line(json_t *v);
 /* Bytes as a string where they are UTF-8, else as {"base64": …}. */
 json_t *json_bytes(const void *data, size_t len);
 
-/* The channel to show: a->channel, else the first with a terminal, else the first. NULL: said on standard error. */
+/*
+ * The channel to show: a->channel, else the first with a terminal, else the first. NULL: said on
+ * standard error.
+ */
 const struct channel *choose_channel(const struct scan *s, const struct args *a);
 
 #endif

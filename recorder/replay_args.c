@@ -15,15 +15,21 @@ enum { B_LIST = 1, B_SHOW = 2, B_PLAY = 4, B_VERIFY = 8, B_EXPORT = 16, B_ALL = 
 
 const struct command replay_commands[] = {
 	{ "list", "", "recordings of the store, oldest first", B_LIST, 0, 0, cmd_list },
-	{ "show", "ID", "metadata, channels, commands, files, gaps and notes of a recording", B_SHOW, 1, 1, cmd_show },
+	{ "show", "ID", "metadata, channels, commands, files, gaps and notes of a recording",
+	    B_SHOW, 1, 1, cmd_show },
 	{ "play", "ID", "a terminal session as it was seen", B_PLAY, 1, 1, cmd_play },
-	{ "verify", "[ID ...]", "is it whole and untouched? Needs no identity", B_VERIFY, 0, REPLAY_IDS_MAX, cmd_verify },
-	{ "export", "ID", "a recording in a form for other programs, on standard output", B_EXPORT, 1, 1, cmd_export },
+	{ "verify", "[ID ...]", "is it whole and untouched? Needs no identity", B_VERIFY, 0,
+	    REPLAY_IDS_MAX, cmd_verify },
+	{ "export", "ID", "a recording in a form for other programs, on standard output", B_EXPORT,
+	    1, 1, cmd_export },
 	{ NULL, NULL, NULL, 0, 0, 0, NULL },
 };
 
 /* Options without a letter have a number of their own. */
-enum { O_JSON = 256, O_USER, O_HOST, O_SINCE, O_UNTIL, O_SPEED, O_IDLE, O_AT, O_CHANNEL, O_ALL, O_CAST, O_TEXT };
+enum {
+	O_JSON = 256, O_USER, O_HOST, O_SINCE, O_UNTIL, O_SPEED, O_IDLE, O_AT, O_CHANNEL, O_ALL,
+	O_CAST, O_TEXT
+};
 
 static const struct {
 	const char *name;
@@ -32,21 +38,27 @@ static const struct {
 	unsigned commands;
 	const char *help;
 } options[] = {
-	{ "store", 'd', "DIR", B_ALL, "the collector's directory, or a copy of it ($BASTION_STORE)" },
+	{ "store", 'd', "DIR", B_ALL,
+	    "the collector's directory, or a copy of it ($BASTION_STORE)" },
 	{ "identity", 'i', "FILE", B_ALL, "the auditor's age identity ($BASTION_IDENTITY)" },
 	{ "key", 'i', "FILE", B_ALL, "the same as --identity" },
-	{ "trust", 'k', "FILE", B_ALL, "the keys of bastions and collectors to believe ($BASTION_TRUST)" },
+	{ "trust", 'k', "FILE", B_ALL,
+	    "the keys of bastions and collectors to believe ($BASTION_TRUST)" },
 	{ "json", O_JSON, NULL, B_LIST | B_SHOW | B_VERIFY | B_EXPORT, "JSON, one object a line" },
 	{ "user", O_USER, "NAME", B_LIST, "only recordings of this user" },
 	{ "host", O_HOST, "NAME", B_LIST, "only recordings of this host" },
-	{ "since", O_SINCE, "TIME", B_LIST, "only those begun at this time or later (2026-11-22, 2026-11-22T20:15Z)" },
+	{ "since", O_SINCE, "TIME", B_LIST,
+	    "only those begun at this time or later (2026-11-22, 2026-11-22T20:15Z)" },
 	{ "until", O_UNTIL, "TIME", B_LIST, "only those begun before this time" },
-	{ "all", O_ALL, NULL, B_VERIFY, "all recordings of the store; so it is also without an ID" },
+	{ "all", O_ALL, NULL, B_VERIFY,
+	    "all recordings of the store; so it is also without an ID" },
 	{ "speed", O_SPEED, "N", B_PLAY, "times the speed of the recording, 0.1 to 100 (1)" },
 	{ "idle-max", O_IDLE, "TIME", B_PLAY, "longest pause shown, 0 for no limit (2s)" },
 	{ "at", O_AT, "TIME", B_PLAY, "start there: 90, 1:30, 1h2m" },
-	{ "channel", O_CHANNEL, "N", B_PLAY | B_EXPORT, "this channel of the connection; show lists them" },
-	{ "asciicast", O_CAST, NULL, B_EXPORT, "asciicast v2 of a channel, for asciinema-player and agg" },
+	{ "channel", O_CHANNEL, "N", B_PLAY | B_EXPORT,
+	    "this channel of the connection; show lists them" },
+	{ "asciicast", O_CAST, NULL, B_EXPORT,
+	    "asciicast v2 of a channel, for asciinema-player and agg" },
 	{ "text", O_TEXT, NULL, B_EXPORT, "what was to be read, as lines" },
 	{ "help", 'h', NULL, B_ALL, "this text" },
 };
@@ -126,15 +138,24 @@ static int parse_channel(const char *text, int64_t *out)
 static int set_form(struct args *a, enum export_form form)
 {
 	if (a->form != EXPORT_NONE && a->form != form) {
-		fprintf(stderr, "bastion-replay: export makes one of --asciicast, --text and --json at a time\n");
+		fprintf(stderr, "bastion-replay: export makes one of --asciicast, --text and "
+		    "--json at a time\n");
 		return -1;
 	}
 	a->form = form;
 	return 0;
 }
 
+/* r is what a parser of values said. */
+static int judge(int r, const char *option, const char *value, const char *right)
+{
+	return r == 0 ? 0 : complain(option, value, right);
+}
+
 static int set_option(struct args *a, int key, const char *value)
 {
+	static const char wall[] = "a time is 2026-11-22 or 2026-11-22T20:15Z";
+
 	switch (key) {
 	case 'd': a->store = value; return 0;
 	case 'i': a->identity = value; return 0;
@@ -149,17 +170,21 @@ static int set_option(struct args *a, int key, const char *value)
 		a->json = true;
 		return set_form(a, EXPORT_JSON);
 	case O_SINCE:
-		return clock_parse(value, &a->since) == 0 ? 0 : complain("--since", value, "a time is 2026-11-22 or 2026-11-22T20:15Z");
+		return judge(clock_parse(value, &a->since), "--since", value, wall);
 	case O_UNTIL:
-		return clock_parse(value, &a->until) == 0 ? 0 : complain("--until", value, "a time is 2026-11-22 or 2026-11-22T20:15Z");
+		return judge(clock_parse(value, &a->until), "--until", value, wall);
 	case O_SPEED:
-		return parse_speed(value, &a->speed) == 0 ? 0 : complain("--speed", value, "a number from 0.1 to 100");
+		return judge(parse_speed(value, &a->speed), "--speed", value,
+		    "a number from 0.1 to 100");
 	case O_IDLE:
-		return args_offset(value, &a->idle_us) == 0 ? 0 : complain("--idle-max", value, "a time is 0, 2s, 1:30");
+		return judge(args_offset(value, &a->idle_us), "--idle-max", value,
+		    "a time is 0, 2s, 1:30");
 	case O_AT:
-		return args_offset(value, &a->at_us) == 0 ? 0 : complain("--at", value, "a time is 90, 1:30, 1h2m");
+		return judge(args_offset(value, &a->at_us), "--at", value,
+		    "a time is 90, 1:30, 1h2m");
 	default:
-		return parse_channel(value, &a->channel) == 0 ? 0 : complain("--channel", value, "a number; show lists the channels");
+		return judge(parse_channel(value, &a->channel), "--channel", value,
+		    "a number; show lists the channels");
 	}
 }
 
@@ -199,7 +224,8 @@ static void make_getopt(struct option lopts[OPTIONS + 1], char letters[2 * OPTIO
 
 	letters[n++] = ':';
 	for (size_t i = 0; i < OPTIONS; i++) {
-		lopts[i] = (struct option){ options[i].name, options[i].arg != NULL ? required_argument : no_argument, NULL,
+		lopts[i] = (struct option){ options[i].name,
+			options[i].arg != NULL ? required_argument : no_argument, NULL,
 			options[i].key };
 		if (options[i].key < 256 && strchr(letters + 1, options[i].key) == NULL) {
 			letters[n++] = (char)options[i].key;
@@ -228,12 +254,14 @@ static int take_operands(struct args *a, int argc, char **argv)
 		return 0;
 	}
 	if (a->command == NULL)
-		return complain("unknown command", argv[optind], "bastion-replay --help lists them");
+		return complain("unknown command", argv[optind],
+		    "bastion-replay --help lists them");
 	if (a->help)
 		return 0;
 	n--;
 	if (n < a->command->least || n > a->command->most) {
-		fprintf(stderr, "bastion-replay: usage: bastion-replay %s %s\n", a->command->name, a->command->args);
+		fprintf(stderr, "bastion-replay: usage: bastion-replay %s %s\n", a->command->name,
+		    a->command->args);
 		return -1;
 	}
 	for (a->nids = 0; a->nids < n; a->nids++)
@@ -256,7 +284,8 @@ int args_parse(struct args *a, int argc, char **argv)
 		if (c == ':')
 			return complain("option", argv[optind - 1], "it needs a value");
 		if (c == '?')
-			return complain("unknown option", argv[optind - 1], "bastion-replay --help lists them");
+			return complain("unknown option", argv[optind - 1],
+			    "bastion-replay --help lists them");
 		for (size_t i = 0; i < OPTIONS; i++)
 			if (options[i].key == c)
 				used[i] = true;
@@ -267,7 +296,8 @@ int args_parse(struct args *a, int argc, char **argv)
 		return -1;
 	for (size_t i = 0; i < OPTIONS && a->command != NULL; i++)
 		if (used[i] && (options[i].commands & a->command->bit) == 0) {
-			fprintf(stderr, "bastion-replay: --%s means nothing to %s\n", options[i].name, a->command->name);
+			fprintf(stderr, "bastion-replay: --%s means nothing to %s\n",
+			    options[i].name, a->command->name);
 			return -1;
 		}
 	return 0;
@@ -280,8 +310,10 @@ static void help_options(FILE *out, unsigned mask, bool common)
 	for (size_t i = 0; i < OPTIONS; i++) {
 		if ((options[i].commands & mask) == 0 || (options[i].commands == B_ALL) != common)
 			continue;
-		snprintf(left, sizeof(left), "%s%c%s--%s%s%s", options[i].key < 256 ? "-" : "", options[i].key < 256 ? options[i].key : ' ',
-		    options[i].key < 256 ? ", " : "   ", options[i].name, options[i].arg != NULL ? " " : "",
+		snprintf(left, sizeof(left), "%s%c%s--%s%s%s", options[i].key < 256 ? "-" : "",
+		    options[i].key < 256 ? options[i].key : ' ',
+		    options[i].key < 256 ? ", " : "   ", options[i].name,
+		    options[i].arg != NULL ? " " : "",
 		    options[i].arg != NULL ? options[i].arg : "");
 		fprintf(out, "  %-22s %s\n", left, options[i].help);
 	}
@@ -290,17 +322,21 @@ static void help_options(FILE *out, unsigned mask, bool common)
 void args_help(FILE *out, const struct command *c)
 {
 	if (c != NULL)
-		fprintf(out, "usage: bastion-replay %s [options] %s\n\n  %s\n\n", c->name, c->args, c->help);
+		fprintf(out, "usage: bastion-replay %s [options] %s\n\n  %s\n\n", c->name, c->args,
+		    c->help);
 	else {
 		fprintf(out, "usage: bastion-replay COMMAND [options] [ID]\n\n");
 		for (c = replay_commands; c->name != NULL; c++)
 			fprintf(out, "  %-8s %-10s %s\n", c->name, c->args, c->help);
-		fprintf(out, "\n  An ID may be cut to what is unique in the store, or be a recording's directory.\n\n");
+		fprintf(out, "\n  An ID may be cut to what is unique in the store, or be a "
+		    "recording's directory.\n\n");
 		c = NULL;
 	}
 	if (c != NULL)
 		help_options(out, c->bit, false);
 	help_options(out, c != NULL ? c->bit : B_ALL, true);
-	fprintf(out, "\n%s\n", c == NULL ? "bastion-replay COMMAND --help says more; bastion-replay(1) says it all." :
-	    "Exit status: 0 done, 1 a verdict is not \"complete\", 2 wrong usage, 3 cannot be read or decrypted.");
+	fprintf(out, c == NULL ?
+	    "\nbastion-replay COMMAND --help says more; bastion-replay(1) says it all.\n" :
+	    "\nExit status: 0 done, 1 a verdict is not \"complete\", 2 wrong usage, "
+	    "3 cannot be read or decrypted.\n");
 }

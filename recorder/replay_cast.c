@@ -1,19 +1,22 @@
 /*
  * replay_cast.c - asciicast v2 of a channel, and JSON lines for every export.
  *
- * The data of the cast has gone through screen_filter.c: whoever plays it, with whatever, is as safe as with `play`.
+ * The output in the cast has gone through screen_filter.c: whoever plays it, with whatever, is as
+ * safe as with `play`.
  */
 #include "replay.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "escape.h"
 #include "hex.h"
 #include "screen_filter.h"
 
 int json_line(json_t *v)
 {
-	char *text = v != NULL ? json_dumps(v, JSON_ENSURE_ASCII | JSON_COMPACT | JSON_REAL_PRECISION(16)) : NULL;
+	const size_t flags = JSON_ENSURE_ASCII | JSON_COMPACT | JSON_REAL_PRECISION(16);
+	char *text = v != NULL ? json_dumps(v, flags) : NULL;
 	int r = -1;
 
 	if (text == NULL)
@@ -68,7 +71,8 @@ static void collect(void *ctx, const char *bytes, size_t len)
 	c->len += len;
 }
 
-/* What plain.c made of a command's output, for a terminal: a line feed alone does not go back to the first column. */
+/* What plain.c made of a command's output, for a terminal: a line feed alone does not go back to
+ * the first column. */
 static void collect_plain(void *ctx, const char *text, size_t len)
 {
 	if (len == 1 && text[0] == '\n')
@@ -93,6 +97,21 @@ static int cast_line(struct cast *c, uint64_t t_us, const char *code)
 	return json_line(json_pack("[f, s, s%]", (double)t_us / 1e6, code, c->text, c->len));
 }
 
+/* What the user typed is in a cast to be read, not shown: no player sends it to a terminal. */
+static int cast_input(const struct cast *c, const struct brec_event *e)
+{
+	char *text = NULL;
+	json_t *v = json_stringn((const char *)e->data, e->len);
+
+	if (v == NULL && (text = malloc(4 * e->len + 6)) != NULL) {
+		esc_text(text, 4 * e->len + 6, e->data, e->len);
+		v = json_string(text);
+		free(text);
+	}
+	return json_line(json_pack("[f, s, o]", (double)(e->t_us - c->chan->open_us) / 1e6, "i",
+	    v));
+}
+
 static int cast_resize(struct cast *c, const struct brec_event *e)
 {
 	char size[32];
@@ -100,7 +119,8 @@ static int cast_resize(struct cast *c, const struct brec_event *e)
 	if (e->len != 4)
 		return 0;
 	c->len = 0;
-	snprintf(size, sizeof(size), "%ux%u", e->data[0] << 8 | e->data[1], e->data[2] << 8 | e->data[3]);
+	snprintf(size, sizeof(size), "%dx%d", e->data[0] << 8 | e->data[1],
+	    e->data[2] << 8 | e->data[3]);
 	collect(c, size, strlen(size));
 	return cast_line(c, e->t_us - c->chan->open_us, "r");
 }
@@ -118,6 +138,8 @@ static int cast_event(struct cast *c, const struct brec_event *e)
 		else if (channel_is_text(c->chan))
 			plain_feed(&c->plain, e->data, e->len, collect_plain, c);
 		return cast_line(c, t, "o");
+	case BREC_K_IN:
+		return c->chan->pty ? cast_input(c, e) : 0;
 	case BREC_K_RESIZE:
 		return cast_resize(c, e);
 	default:
@@ -136,13 +158,16 @@ static int cast_header(const struct scan *s, const struct channel *c)
 	char user[64], host[128], login[64], title[300];
 
 	snprintf(title, sizeof(title), "%s: %s@%s", meta_text(s->meta, "user", user, sizeof(user)),
-	    meta_text(s->meta, "login", login, sizeof(login)), meta_text(s->meta, "host", host, sizeof(host)));
-	return json_line(json_pack("{s:i, s:i, s:i, s:I, s:f, s:s, s:{s:s}}", "version", 2, "width", c->cols > 0 ? (int)c->cols : 80,
-	    "height", c->rows > 0 ? (int)c->rows : 24, "timestamp", (json_int_t)((s->info.wall_us + (int64_t)c->open_us) / 1000000),
-	    "duration", (double)(c->close_us - c->open_us) / 1e6, "title", title, "env", "TERM", c->term));
+	    meta_text(s->meta, "login", login, sizeof(login)),
+	    meta_text(s->meta, "host", host, sizeof(host)));
+	return json_line(json_pack("{s:i, s:i, s:i, s:I, s:f, s:s, s:{s:s}}", "version", 2, "width",
+	    c->cols > 0 ? (int)c->cols : 80, "height", c->rows > 0 ? (int)c->rows : 24, "timestamp",
+	    (json_int_t)((s->info.wall_us + (int64_t)c->open_us) / 1000000), "duration",
+	    (double)(c->close_us - c->open_us) / 1e6, "title", title, "env", "TERM", c->term));
 }
 
-int cast_export(const struct scan *s, const struct channel *chan, const char *dir, const struct age_identities *ids)
+int cast_export(const struct scan *s, const struct channel *chan, const char *dir,
+    const struct age_identities *ids)
 {
 	static const struct filter_ops ops = { .put = collect, .hook = no_hook };
 	struct cast c = { .chan = chan };

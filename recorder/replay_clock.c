@@ -3,7 +3,8 @@
  */
 #include "replay_player.h"
 
-void pclock_advance(struct pclock *c, uint64_t now_us, uint64_t prev_us, uint64_t next_us, uint64_t end_us)
+void pclock_advance(struct pclock *c, uint64_t now_us, uint64_t prev_us, uint64_t next_us,
+    uint64_t end_us)
 {
 	uint64_t passed = now_us > c->real_us ? now_us - c->real_us : 0;
 
@@ -11,8 +12,8 @@ void pclock_advance(struct pclock *c, uint64_t now_us, uint64_t prev_us, uint64_
 	if (c->paused)
 		return;
 	/* a long pause is entered near its end */
-	if (c->compress && c->idle_us > 0 && next_us != PCLOCK_NEVER && next_us > prev_us && next_us - prev_us > c->idle_us &&
-	    c->pos_us < next_us - c->idle_us)
+	if (c->compress && c->idle_us > 0 && next_us != PCLOCK_NEVER && next_us > prev_us &&
+	    next_us - prev_us > c->idle_us && c->pos_us < next_us - c->idle_us)
 		c->pos_us = next_us - c->idle_us;
 	/* after an hour of real time (the player was stopped) nobody waits for what was missed */
 	if (passed > 3600000000U)
@@ -32,7 +33,8 @@ uint64_t pclock_wait(const struct pclock *c, uint64_t t_us)
 	return ((t_us - c->pos_us) * 100 + c->speed - 1) / c->speed;
 }
 
-static const unsigned speeds[] = { 10, 25, 50, 75, 100, 150, 200, 300, 400, 600, 800, 1000, 2000, 5000, 10000 };
+static const unsigned speeds[] = { 10, 25, 50, 75, 100, 150, 200, 300, 400, 600, 800, 1000, 2000,
+	5000, 10000 };
 #define SPEEDS (sizeof(speeds) / sizeof(speeds[0]))
 
 unsigned pclock_faster(unsigned speed)

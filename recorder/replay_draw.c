@@ -1,5 +1,6 @@
 /*
- * replay_draw.c - what the player says about itself: status line, help, messages, on top of the recorded screen.
+ * replay_draw.c - what the player says about itself: status line, help, messages, on top of the
+ * recorded screen.
  */
 #include "replay_player.h"
 
@@ -36,25 +37,29 @@ static unsigned draw_state(struct player *p, unsigned row)
 {
 	char at[24], end[24], speed[16], text[96];
 	bool over = p->next == p->tape.n && p->clock.pos_us >= p->tape.end_us;
-	const char *sign = over ? (p->view.utf8 ? "\xe2\x96\xa0" : ".") : p->clock.paused ? "=" : ">";
+	const char *sign = over ? "." : p->clock.paused ? "=" : ">";
 
-	if (p->view.utf8 && !over)
-		sign = p->clock.paused ? "\xe2\x80\x96" : "\xe2\x96\xb6";
+	if (p->view.utf8)
+		sign = over ? "\xe2\x96\xa0" : p->clock.paused ? "\xe2\x80\x96" : "\xe2\x96\xb6";
 	speed_text(speed, sizeof(speed), p->clock.speed);
-	snprintf(text, sizeof(text), " %s %s/%s %s%s ", sign, text_span(at, sizeof(at), p->clock.pos_us),
-	    text_span(end, sizeof(end), p->tape.end_us), speed, p->clock.compress ? "" : " idle");
+	snprintf(text, sizeof(text), " %s %s/%s %s%s ", sign,
+	    text_span(at, sizeof(at), p->clock.pos_us), text_span(end, sizeof(end), p->tape.end_us),
+	    speed, p->clock.compress ? "" : " idle");
 	return view_text(&p->view, row, 0, CELL_REVERSE, text);
 }
 
 static void draw_bar(struct player *p, unsigned row, unsigned from, unsigned to)
 {
-	unsigned room = to - from;
-	unsigned done = p->tape.end_us == 0 ? room : (unsigned)(p->clock.pos_us * room / p->tape.end_us);
+	unsigned room = to - from, done = room;
 
+	if (p->tape.end_us > 0)
+		done = (unsigned)(p->clock.pos_us * room / p->tape.end_us);
 	for (unsigned i = 0; i < room; i++) {
-		const char *full = p->view.utf8 ? "\xe2\x94\x81" : "=", *rest = p->view.utf8 ? "\xe2\x94\x80" : "-";
+		const char *full = p->view.utf8 ? "\xe2\x94\x81" : "=",
+			   *rest = p->view.utf8 ? "\xe2\x94\x80" : "-";
 
-		view_text(&p->view, row, from + i, CELL_REVERSE | (i < done ? CELL_BOLD : CELL_DIM), i < done ? full : rest);
+		view_text(&p->view, row, from + i, CELL_REVERSE | (i < done ? CELL_BOLD : CELL_DIM),
+		    i < done ? full : rest);
 	}
 }
 
@@ -120,7 +125,8 @@ static void draw_help(struct player *p)
 {
 	const unsigned n = sizeof(help) / sizeof(help[0]), w = 38;
 	struct view *v = &p->view;
-	unsigned left = v->cols > w ? (v->cols - w) / 2 : 0, top = v->rows - 1 > n ? (v->rows - 1 - n) / 2 : 0;
+	unsigned left = v->cols > w ? (v->cols - w) / 2 : 0,
+		 top = v->rows - 1 > n ? (v->rows - 1 - n) / 2 : 0;
 	char text[64];
 
 	for (unsigned i = 0; i < n && top + i + 1 < v->rows; i++) {

@@ -1,5 +1,6 @@
 /*
- * replay_export.c - `bastion-replay export`: as asciicast (replay_cast.c), as text to be read, as JSON of every event.
+ * replay_export.c - `bastion-replay export`: as asciicast (replay_cast.c), as text to be read, as
+ * JSON of every event.
  */
 #include "replay_player.h"
 
@@ -9,7 +10,8 @@
 #include "escape.h"
 #include "screen.h"
 
-#define TEXT_CHANNELS_MAX 32	/* channels at a time that text keeps a screen for; others are shown escaped */
+/* Channels at a time that text keeps a screen for; others are shown escaped. */
+#define TEXT_CHANNELS_MAX 32
 
 /* ---- text ---- */
 
@@ -89,8 +91,8 @@ static struct text_channel *text_channel(struct text_export *x, uint64_t number)
 	slot->owner = x;
 	slot->info = scan_channel(x->scan, number);
 	if (slot->info != NULL && slot->info->pty)
-		slot->screen = screen_create(slot->info->cols > 0 ? slot->info->cols : 80, slot->info->rows > 0 ? slot->info->rows : 24,
-		    screen_line, slot);
+		slot->screen = screen_create(slot->info->cols > 0 ? slot->info->cols : 80,
+		    slot->info->rows > 0 ? slot->info->rows : 24, screen_line, slot);
 	return slot;
 }
 
@@ -108,12 +110,14 @@ static void finish_channel(struct text_channel *c)
 
 static void text_bytes(struct text_export *x, const struct brec_event *e)
 {
-	struct text_channel *c = text_channel(x, e->channel), spare = { .number = e->channel, .owner = x };
+	struct text_channel spare = { .number = e->channel, .owner = x };
+	struct text_channel *c = text_channel(x, e->channel);
 
 	if (c != NULL && c->screen != NULL)
 		screen_feed(c->screen, e->data, e->len);
 	else if (c == NULL || c->info == NULL || channel_is_text(c->info))
-		plain_feed(c != NULL ? &c->plain : &spare.plain, e->data, e->len, plain_put, c != NULL ? c : &spare);
+		plain_feed(c != NULL ? &c->plain : &spare.plain, e->data, e->len, plain_put,
+		    c != NULL ? c : &spare);
 }
 
 static void text_item(struct text_export *x, const struct brec_event *e)
@@ -128,11 +132,13 @@ static void text_item(struct text_export *x, const struct brec_event *e)
 		struct text_channel *c = text_channel(x, e->channel);
 
 		if (c != NULL && c->screen != NULL)
-			screen_resize(c->screen, (unsigned)(e->data[0] << 8 | e->data[1]), (unsigned)(e->data[2] << 8 | e->data[3]));
+			screen_resize(c->screen, (unsigned)(e->data[0] << 8 | e->data[1]),
+			    (unsigned)(e->data[2] << 8 | e->data[3]));
 		return;
 	}
 	/* what is on a screen comes before the word that the channel ended */
-	if (e->kind == BREC_K_EXIT || e->kind == BREC_K_EXIT_SIGNAL || e->kind == BREC_K_CLOSE || e->kind == BREC_K_DIGEST) {
+	if (e->kind == BREC_K_EXIT || e->kind == BREC_K_EXIT_SIGNAL || e->kind == BREC_K_CLOSE ||
+	    e->kind == BREC_K_DIGEST) {
 		struct text_channel *c = text_channel(x, e->channel);
 
 		if (c != NULL && (c->screen == NULL || e->kind == BREC_K_CLOSE))
@@ -153,20 +159,37 @@ static void text_head(const struct recording *rec, const struct scan *s)
 {
 	char start[32], span[24], user[64], host[128], login[64], reason[512];
 
-	printf("--- recording %s, %s UTC, %s\n", rec->id, text_time(start, sizeof(start), s->info.wall_us),
+	printf("--- recording %s, %s UTC, %s\n", rec->id,
+	    text_time(start, sizeof(start), s->info.wall_us),
 	    text_span(span, sizeof(span), s->last_us));
 	printf("--- %s as %s@%s: %s\n", meta_text(s->meta, "user", user, sizeof(user)),
-	    meta_text(s->meta, "login", login, sizeof(login)), meta_text(s->meta, "host", host, sizeof(host)),
+	    meta_text(s->meta, "login", login, sizeof(login)),
+	    meta_text(s->meta, "host", host, sizeof(host)),
 	    meta_text(s->meta, "reason", reason, sizeof(reason)));
 }
 
 /* ---- JSON ---- */
 
-static const struct { uint8_t kind; const char *name; } kinds[] = {
-	{ BREC_K_META, "meta" }, { BREC_K_OPEN, "open" }, { BREC_K_CLOSE, "close" }, { BREC_K_IN, "in" }, { BREC_K_OUT, "out" },
-	{ BREC_K_ERR, "err" }, { BREC_K_RESIZE, "resize" }, { BREC_K_ENV, "env" }, { BREC_K_SIGNAL, "signal" },
-	{ BREC_K_EXIT, "exit" }, { BREC_K_EXIT_SIGNAL, "exit-signal" }, { BREC_K_EOF, "eof" }, { BREC_K_FILE, "file" },
-	{ BREC_K_DIGEST, "digest" }, { BREC_K_GAP, "gap" }, { BREC_K_NOTE, "note" },
+static const struct {
+	uint8_t kind;
+	const char *name;
+} kinds[] = {
+	{ BREC_K_META, "meta" },
+	{ BREC_K_OPEN, "open" },
+	{ BREC_K_CLOSE, "close" },
+	{ BREC_K_IN, "in" },
+	{ BREC_K_OUT, "out" },
+	{ BREC_K_ERR, "err" },
+	{ BREC_K_RESIZE, "resize" },
+	{ BREC_K_ENV, "env" },
+	{ BREC_K_SIGNAL, "signal" },
+	{ BREC_K_EXIT, "exit" },
+	{ BREC_K_EXIT_SIGNAL, "exit-signal" },
+	{ BREC_K_EOF, "eof" },
+	{ BREC_K_FILE, "file" },
+	{ BREC_K_DIGEST, "digest" },
+	{ BREC_K_GAP, "gap" },
+	{ BREC_K_NOTE, "note" },
 };
 
 static const char *kind_name(uint8_t kind)
@@ -184,12 +207,16 @@ static json_t *event_value(const struct brec_event *e)
 	json_t *v = NULL;
 
 	switch (e->kind) {
-	case BREC_K_META: case BREC_K_OPEN: case BREC_K_CLOSE: case BREC_K_FILE: case BREC_K_DIGEST: case BREC_K_GAP:
-		v = json_loadb((const char *)d, e->len, JSON_ALLOW_NUL, NULL);
-		break;
+	case BREC_K_META:
+	case BREC_K_OPEN:
+	case BREC_K_CLOSE:
+	case BREC_K_FILE:
+	case BREC_K_DIGEST:
+	case BREC_K_GAP: v = json_loadb((const char *)d, e->len, JSON_ALLOW_NUL, NULL); break;
 	case BREC_K_RESIZE:
 		if (e->len == 4)
-			v = json_pack("{s:i, s:i}", "cols", d[0] << 8 | d[1], "rows", d[2] << 8 | d[3]);
+			v = json_pack("{s:i, s:i}", "cols", d[0] << 8 | d[1], "rows",
+			    d[2] << 8 | d[3]);
 		break;
 	case BREC_K_EXIT:
 		if (e->len == 4)
@@ -197,7 +224,8 @@ static json_t *event_value(const struct brec_event *e)
 		break;
 	case BREC_K_EXIT_SIGNAL:
 		if (e->len > 0)
-			v = json_pack("{s:b, s:o}", "core", d[0], "signal", json_bytes(d + 1, e->len - 1));
+			v = json_pack("{s:b, s:o}", "core", d[0], "signal",
+			    json_bytes(d + 1, e->len - 1));
 		break;
 	case BREC_K_EOF:
 		if (e->len == 1)
@@ -215,14 +243,16 @@ static int json_item(const struct brec_item *it)
 
 	switch (it->type) {
 	case BREC_ITEM_EVENT:
-		return json_line(json_pack("{s:f, s:s, s:I, s:o, s:I}", "t", (double)e->t_us / 1e6, "kind", kind_name(e->kind),
-		    "channel", (json_int_t)e->channel, "data", event_value(e), "seq", (json_int_t)it->seq));
+		return json_line(json_pack("{s:f, s:s, s:I, s:o, s:I}", "t", (double)e->t_us / 1e6,
+		    "kind", kind_name(e->kind), "channel", (json_int_t)e->channel, "data",
+		    event_value(e), "seq", (json_int_t)it->seq));
 	case BREC_ITEM_LOCKED:
-		return json_line(json_pack("{s:s, s:s, s:I}", "kind", "locked", "stream", brec_stream_name(it->stream), "seq",
-		    (json_int_t)it->seq));
+		return json_line(json_pack("{s:s, s:s, s:I}", "kind", "locked", "stream",
+		    brec_stream_name(it->stream), "seq", (json_int_t)it->seq));
 	case BREC_ITEM_CLOSE:
-		return json_line(json_pack("{s:s, s:s, s:o, s:f, s:I}", "kind", "end", "end", brec_end_name(it->end), "reason",
-		    json_bytes(it->reason, strlen(it->reason)), "wall", (double)it->wall_us / 1e6, "seq", (json_int_t)it->seq));
+		return json_line(json_pack("{s:s, s:s, s:o, s:f, s:I}", "kind", "end", "end",
+		    brec_end_name(it->end), "reason", json_bytes(it->reason, strlen(it->reason)),
+		    "wall", (double)it->wall_us / 1e6, "seq", (json_int_t)it->seq));
 	default:
 		return 0;
 	}
@@ -230,7 +260,8 @@ static int json_item(const struct brec_item *it)
 
 /* ---- both ---- */
 
-static int export_items(const struct args *a, const struct recording *rec, const struct scan *s, const struct age_identities *ids)
+static int export_items(const struct args *a, const struct recording *rec, const struct scan *s,
+    const struct age_identities *ids)
 {
 	struct text_export *x = calloc(1, sizeof(*x));
 	char err[512];
@@ -244,7 +275,8 @@ static int export_items(const struct args *a, const struct recording *rec, const
 		text_head(rec, s);
 	}
 	while (!bad && (n = brec_reader_next(r, &it)) == 1) {
-		if (it.type == BREC_ITEM_EVENT && a->channel >= 0 && it.event.channel != (uint64_t)a->channel)
+		if (it.type == BREC_ITEM_EVENT && a->channel >= 0 &&
+		    it.event.channel != (uint64_t)a->channel)
 			continue;
 		if (a->form == EXPORT_JSON)
 			bad = json_item(&it) != 0;
@@ -263,7 +295,8 @@ static int export_items(const struct args *a, const struct recording *rec, const
 	return bad || n < 0 ? -1 : 0;
 }
 
-int export_text(const struct args *a, const struct recording *rec, const struct scan *s, const struct age_identities *ids)
+int export_text(const struct args *a, const struct recording *rec, const struct scan *s,
+    const struct age_identities *ids)
 {
 	struct args text = *a;
 
@@ -292,7 +325,8 @@ int cmd_export(struct args *a)
 		goto out_ids;
 	}
 	if (s.meta == NULL)
-		fprintf(stderr, "bastion-replay: %s\n", s.broken ? s.error : "the identity does not open this recording");
+		fprintf(stderr, "bastion-replay: %s\n",
+		    s.broken ? s.error : "the identity does not open this recording");
 	else if (a->form != EXPORT_CAST)
 		r = export_items(a, &rec, &s, &ids);
 	else if ((c = choose_channel(&s, a)) != NULL)

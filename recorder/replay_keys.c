@@ -6,8 +6,8 @@
  *   signer NAME KEY       a bastion's recorder: state_dir/recorder/signer.pub
  *   collector NAME KEY    a collector's receipts: its certificate file, which holds the key as well
  *
- * KEY is the raw Ed25519 public key in base64, or the name of a PEM file with PUBLIC KEY blocks; a relative name starts
- * at the trust file's directory.
+ * KEY is the raw Ed25519 public key in base64, or the name of a PEM file with PUBLIC KEY blocks; a
+ * relative name starts at the trust file's directory.
  */
 #include "replay.h"
 
@@ -59,7 +59,9 @@ int keys_identity(struct age_identities *ids, const struct args *a, bool needed)
 	if (a->identity == NULL) {
 		if (!needed)
 			return 0;
-		fprintf(stderr, "bastion-replay: reading a recording needs the auditor's age identity: --identity FILE or "
+		fprintf(stderr,
+		    "bastion-replay: reading a recording needs the auditor's age identity: "
+		    "--identity FILE or "
 		    "$BASTION_IDENTITY\n");
 		return -1;
 	}
@@ -79,23 +81,27 @@ static int add_key(struct trust *t, bool signer, const char *name, const uint8_t
 	if (*n == TRUST_KEYS_MAX)
 		return -1;
 	memcpy(signer ? t->signers[*n] : t->collectors[*n], key, KEY_LEN);
-	snprintf(signer ? t->signer_names[*n] : t->collector_names[*n], sizeof(t->signer_names[0]), "%s", name);
+	snprintf(signer ? t->signer_names[*n] : t->collector_names[*n], sizeof(t->signer_names[0]),
+	    "%s", name);
 	(*n)++;
 	return 0;
 }
 
-static int add_file(struct trust *t, bool signer, const char *name, const char *file, const char *dir, char *err, size_t errsize)
+static int add_file(struct trust *t, bool signer, const char *name, const char *file,
+    const char *dir, char *err, size_t errsize)
 {
 	uint8_t keys[TRUST_KEYS_MAX][KEY_LEN];
 	char path[REPLAY_PATH_MAX], text[512];
 	int n;
 
-	snprintf(path, sizeof(path), "%s%s%s", file[0] == '/' ? "" : dir, file[0] == '/' ? "" : "/", file);
+	snprintf(path, sizeof(path), "%s%s%s", file[0] == '/' ? "" : dir, file[0] == '/' ? "" : "/",
+	    file);
 	n = public_keys_load(path, keys, TRUST_KEYS_MAX);
 	if (n < 0) {
 		esc_quoted(text, sizeof(text), file, strlen(file));
-		snprintf(err, errsize, "%s is neither an Ed25519 key in base64 nor a file with PUBLIC KEY blocks (%s)", text,
-		    strerror(errno));
+		snprintf(err, errsize,
+		    "%s is neither an Ed25519 key in base64 nor a file with PUBLIC KEY blocks (%s)",
+		    text, strerror(errno));
 		return -1;
 	}
 	for (int i = 0; i < n; i++)
@@ -142,12 +148,16 @@ int keys_trust(struct trust *t, const struct args *a)
 	memset(t, 0, sizeof(*t));
 	esc_quoted(name, sizeof(name), a->trust, strlen(a->trust));
 	if (f == NULL) {
-		fprintf(stderr, "bastion-replay: trust file %s: %s; --trust FILE names the keys of bastions and collectors to "
-		    "believe, see bastion-replay(1)\n", name, strerror(errno));
+		fprintf(stderr,
+		    "bastion-replay: trust file %s: %s; --trust FILE names the keys of "
+		    "bastions and collectors to "
+		    "believe, see bastion-replay(1)\n",
+		    name, strerror(errno));
 		return -1;
 	}
 	const char *slash = strrchr(a->trust, '/');
-	snprintf(dir, sizeof(dir), "%.*s", slash == NULL ? 1 : (int)(slash - a->trust) + 1, slash == NULL ? "." : a->trust);
+	snprintf(dir, sizeof(dir), "%.*s", slash == NULL ? 1 : (int)(slash - a->trust) + 1,
+	    slash == NULL ? "." : a->trust);
 	for (int n = 1; r == 0 && fgets(line, sizeof(line), f) != NULL; n++)
 		if (trust_line(t, line, dir, err, sizeof(err)) != 0) {
 			fprintf(stderr, "bastion-replay: %s:%d: %s\n", name, n, err);
@@ -158,7 +168,8 @@ int keys_trust(struct trust *t, const struct args *a)
 		r = -1;
 	}
 	if (r == 0 && t->nsigners == 0) {
-		fprintf(stderr, "bastion-replay: %s names no signer: no recording could be believed\n", name);
+		fprintf(stderr,
+		    "bastion-replay: %s names no signer: no recording could be believed\n", name);
 		r = -1;
 	}
 	fclose(f);
@@ -167,7 +178,9 @@ int keys_trust(struct trust *t, const struct args *a)
 
 struct brec_trust trust_view(const struct trust *t)
 {
-	return (struct brec_trust){ .signers = t->signers, .nsigners = t->nsigners, .collectors = t->collectors,
+	return (struct brec_trust){ .signers = t->signers,
+		.nsigners = t->nsigners,
+		.collectors = t->collectors,
 		.ncollectors = t->ncollectors };
 }
 

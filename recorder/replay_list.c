@@ -1,5 +1,6 @@
 /*
- * replay_list.c - `bastion-replay list`: a line a recording. Without an identity it shows what is in clear.
+ * replay_list.c - `bastion-replay list`: a line a recording. Without an identity it shows what is
+ * in clear.
  */
 #include "replay.h"
 
@@ -27,14 +28,17 @@ static void join_caps(const json_t *meta, char *out, size_t size)
 	json_array_foreach(caps, i, v)
 		if (json_is_string(v) && n + 32 < size) {
 			n += (size_t)snprintf(out + n, size - n, "%s", i > 0 ? "," : "");
-			n += esc_line(out + n, size - n, json_string_value(v), json_string_length(v));
+			n += esc_line(out + n, size - n, json_string_value(v),
+			    json_string_length(v));
 		}
 }
 
 static bool passes(const struct row *row, const struct args *a)
 {
-	return row->wall_us >= a->since * 1000000 && (a->until == INT64_MAX || row->wall_us < a->until * 1000000) &&
-	    (a->user == NULL || strcmp(a->user, row->user) == 0) && (a->host == NULL || strcmp(a->host, row->host) == 0);
+	return row->wall_us >= a->since * 1000000 &&
+	    (a->until == INT64_MAX || row->wall_us < a->until * 1000000) &&
+	    (a->user == NULL || strcmp(a->user, row->user) == 0) &&
+	    (a->host == NULL || strcmp(a->host, row->host) == 0);
 }
 
 /* Who and where: the beginning of the recording says it. */
@@ -71,8 +75,8 @@ static void fill_rest(struct row *row, const struct age_identities *ids, const s
 }
 
 /* False if the recording does not pass the filters. */
-static bool fill(struct row *row, const struct args *a, const struct recording *rec, const struct age_identities *ids,
-    const struct trust *trust)
+static bool fill(struct row *row, const struct args *a, const struct recording *rec,
+    const struct age_identities *ids, const struct trust *trust)
 {
 	struct scan s;
 
@@ -93,10 +97,12 @@ static bool fill(struct row *row, const struct args *a, const struct recording *
 
 static int print_json(const struct row *r)
 {
-	return json_line(json_pack("{s:s, s:s, s:f, s:s?, s:s?, s:s?, s:s?, s:f, s:I, s:s}", "id", r->rec->id, "dir", r->rec->dir,
-	    "start", (double)r->wall_us / 1e6, "user", r->readable ? r->user : NULL, "host", r->readable ? r->host : NULL,
-	    "login", r->readable ? r->login : NULL, "capability", r->readable ? r->capability : NULL,
-	    "duration", (double)r->duration_us / 1e6, "size", (json_int_t)r->size, "verdict", r->verdict));
+	return json_line(json_pack("{s:s, s:s, s:f, s:s?, s:s?, s:s?, s:s?, s:f, s:I, s:s}", "id",
+	    r->rec->id, "dir", r->rec->dir, "start", (double)r->wall_us / 1e6, "user",
+	    r->readable ? r->user : NULL, "host", r->readable ? r->host : NULL, "login",
+	    r->readable ? r->login : NULL, "capability", r->readable ? r->capability : NULL,
+	    "duration", (double)r->duration_us / 1e6, "size", (json_int_t)r->size, "verdict",
+	    r->verdict));
 }
 
 /* IDs are printed as long as they must be to be told apart, and at least 12 digits. */
@@ -113,8 +119,8 @@ static int id_width(const struct recordings *list)
 
 static void print_head(int width)
 {
-	printf("%-*s %-19s %-10s %-16s %-9s %8s %6s  %s\n", width, "ID", "START (UTC)", "USER", "LOGIN@HOST", "KIND", "DURATION",
-	    "SIZE", "VERDICT");
+	printf("%-*s %-19s %-10s %-16s %-9s %8s %6s  %s\n", width, "ID", "START (UTC)", "USER",
+	    "LOGIN@HOST", "KIND", "DURATION", "SIZE", "VERDICT");
 }
 
 static void print_row(const struct row *r, int width)
@@ -122,9 +128,11 @@ static void print_row(const struct row *r, int width)
 	char start[32], span[32], size[16], where[200];
 
 	snprintf(where, sizeof(where), "%s@%s", r->login, r->host);
-	printf("%.*s %-19s %-10s %-16s %-9s %8s %6s  %s\n", width, r->rec->id, text_time(start, sizeof(start), r->wall_us),
-	    r->readable ? r->user : "(locked)", r->readable ? where : "-", r->readable && r->capability[0] ? r->capability : "-",
-	    text_span(span, sizeof(span), r->duration_us), text_size(size, sizeof(size), r->size), r->verdict);
+	printf("%.*s %-19s %-10s %-16s %-9s %8s %6s  %s\n", width, r->rec->id,
+	    text_time(start, sizeof(start), r->wall_us), r->readable ? r->user : "(locked)",
+	    r->readable ? where : "-", r->readable && r->capability[0] ? r->capability : "-",
+	    text_span(span, sizeof(span), r->duration_us), text_size(size, sizeof(size), r->size),
+	    r->verdict);
 }
 
 int cmd_list(struct args *a)

@@ -1,5 +1,6 @@
 /*
- * replay_play.c - `bastion-replay play`: the loop, and what the keys do. Without a terminal it prints the text.
+ * replay_play.c - `bastion-replay play`: the loop, and what the keys do. Without a terminal it
+ * prints the text.
  */
 #include "replay_player.h"
 
@@ -21,8 +22,12 @@
 /* A command's output has no size of its own: it gets the auditor's. */
 static void screen_size(const struct player *p, unsigned *cols, unsigned *rows)
 {
-	*cols = p->chan->pty && p->chan->cols > 0 ? p->chan->cols : p->chan->pty ? 80 : p->view.cols;
-	*rows = p->chan->pty && p->chan->rows > 0 ? p->chan->rows : p->chan->pty ? 24 : p->view.rows - 1;
+	*cols = p->view.cols;
+	*rows = p->view.rows - 1;
+	if (p->chan->pty) {
+		*cols = p->chan->cols > 0 ? p->chan->cols : 80;
+		*rows = p->chan->rows > 0 ? p->chan->rows : 24;
+	}
 }
 
 /* Shows event p->next; `aloud`: its line, if it is one, goes to the status. */
@@ -34,7 +39,8 @@ static void apply_next(struct player *p, bool aloud)
 	if (e->kind == 'o' || (e->kind == 'n' && !p->chan->pty))
 		screen_feed(p->screen, d, e->len);
 	else if (e->kind == 'r' && p->chan->pty)
-		screen_resize(p->screen, (unsigned)(d[0] << 8 | d[1]), (unsigned)(d[2] << 8 | d[3]));
+		screen_resize(p->screen, (unsigned)(d[0] << 8 | d[1]),
+		    (unsigned)(d[2] << 8 | d[3]));
 	else if (e->kind == 'n' && aloud)
 		player_say(p, "%.*s", (int)e->len, (const char *)d);
 	p->dirty = true;
@@ -162,7 +168,8 @@ static void next_channel(struct player *p)
 	if (load_channel(p, c, 0) != 0)
 		p->quit = true;
 	else if (p->tape.note[0] == '\0')
-		player_say(p, "channel %llu: %s %s", (unsigned long long)c->number, c->capability, c->command);
+		player_say(p, "channel %llu: %s %s", (unsigned long long)c->number, c->capability,
+		    c->command);
 }
 
 /* ---- keys ---- */
@@ -248,7 +255,8 @@ static void run_key(struct player *p, int key)
 	case 'g': p->mode = PLAYER_GOTO; p->typed[0] = '\0'; break;
 	case 'i':
 		p->clock.compress = !p->clock.compress;
-		player_say(p, p->clock.compress ? "long pauses are cut" : "pauses last as long as they did");
+		player_say(p,
+		    p->clock.compress ? "long pauses are cut" : "pauses last as long as they did");
 		break;
 	case '\t': next_channel(p); break;
 	case 'h': pan(p, -PAN, 0); break;
@@ -290,11 +298,16 @@ static void on_key(struct player *p, int key)
 /* Real µs until something is to be done that no key asks for. */
 static uint64_t next_wait(const struct player *p, uint64_t now, uint64_t drawn)
 {
-	uint64_t next = p->next < p->tape.n ? p->tape.v[p->next].t_us : p->clock.pos_us < p->tape.end_us ? p->tape.end_us : PCLOCK_NEVER;
-	uint64_t wait = pclock_wait(&p->clock, next);
-	/* the clock in the status line */
-	uint64_t tick = pclock_wait(&p->clock, next == PCLOCK_NEVER ? next : (p->clock.pos_us / 1000000 + 1) * 1000000);
+	const uint64_t second = (p->clock.pos_us / 1000000 + 1) * 1000000;
+	uint64_t next = PCLOCK_NEVER, wait, tick;
 
+	if (p->next < p->tape.n)
+		next = p->tape.v[p->next].t_us;
+	else if (p->clock.pos_us < p->tape.end_us)
+		next = p->tape.end_us;
+	wait = pclock_wait(&p->clock, next);
+	/* the clock in the status line */
+	tick = pclock_wait(&p->clock, next == PCLOCK_NEVER ? next : second);
 	if (tick < wait)
 		wait = tick < FRAME_US ? FRAME_US : tick;
 	if (p->message[0] != '\0') {
@@ -322,7 +335,8 @@ static void run(struct player *p)
 
 		pclock_advance(&p->clock, now, prev, next, p->tape.end_us);
 		apply_due(p);
-		if (p->clock.pos_us / 1000000 != second || (p->message[0] != '\0' && now >= p->message_us))
+		if (p->clock.pos_us / 1000000 != second ||
+		    (p->message[0] != '\0' && now >= p->message_us))
 			p->dirty = true;
 		second = p->clock.pos_us / 1000000;
 		if (p->dirty && now >= drawn + FRAME_US) {
@@ -342,7 +356,8 @@ static void set_looks(struct view *v)
 	const char *colorterm = getenv("COLORTERM"), *term = getenv("TERM");
 
 	v->utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
-	v->rgb = colorterm != NULL && (strcmp(colorterm, "truecolor") == 0 || strcmp(colorterm, "24bit") == 0);
+	v->rgb = colorterm != NULL &&
+	    (strcmp(colorterm, "truecolor") == 0 || strcmp(colorterm, "24bit") == 0);
 	v->colour = getenv("NO_COLOR") == NULL && (term == NULL || strncmp(term, "vt", 2) != 0);
 }
 
@@ -358,7 +373,9 @@ static int play_on_terminal(struct player *p)
 		return -1;
 	}
 	set_looks(&p->view);
-	p->clock = (struct pclock){ .speed = p->args->speed, .idle_us = p->args->idle_us, .compress = p->args->idle_us > 0 };
+	p->clock = (struct pclock){ .speed = p->args->speed,
+		.idle_us = p->args->idle_us,
+		.compress = p->args->idle_us > 0 };
 	if (load_channel(p, p->chan, p->args->at_us) != 0)
 		fprintf(stderr, "bastion-replay: %s\n", p->tape.note);
 	else if (tty_enter(&p->tty) != 0)
@@ -375,7 +392,8 @@ static int play_on_terminal(struct player *p)
 	return r;
 }
 
-static int play_scanned(struct args *a, const struct recording *rec, const struct scan *s, const struct age_identities *ids)
+static int play_scanned(struct args *a, const struct recording *rec, const struct scan *s,
+    const struct age_identities *ids)
 {
 	struct player *p;
 	char user[64], host[64], login[64];
@@ -390,8 +408,10 @@ static int play_scanned(struct args *a, const struct recording *rec, const struc
 	p->rec = rec;
 	p->ids = ids;
 	p->chan = choose_channel(s, a);
-	snprintf(p->who, sizeof(p->who), "%s as %s@%s", meta_text(s->meta, "user", user, sizeof(user)),
-	    meta_text(s->meta, "login", login, sizeof(login)), meta_text(s->meta, "host", host, sizeof(host)));
+	snprintf(p->who, sizeof(p->who), "%s as %s@%s",
+	    meta_text(s->meta, "user", user, sizeof(user)),
+	    meta_text(s->meta, "login", login, sizeof(login)),
+	    meta_text(s->meta, "host", host, sizeof(host)));
 	r = p->chan == NULL ? -1 : play_on_terminal(p);
 	sig = p->tty.status;
 	free(p);
@@ -417,7 +437,8 @@ int cmd_play(struct args *a)
 		goto out_ids;
 	}
 	if (s.meta == NULL)
-		fprintf(stderr, "bastion-replay: %s\n", s.broken ? s.error : "the identity does not open this recording");
+		fprintf(stderr, "bastion-replay: %s\n",
+		    s.broken ? s.error : "the identity does not open this recording");
 	else
 		r = play_scanned(a, &rec, &s, &ids);
 	scan_finish(&s);

@@ -24,17 +24,18 @@ struct pclock {
 	uint64_t pos_us;	/* where we are in the recording */
 	uint64_t real_us;	/* when that was brought up to date */
 	unsigned speed;		/* per cent */
-	uint64_t idle_us;	/* longest pause between two events, in recording time; 0: no limit */
+	uint64_t idle_us; /* longest pause between two events, in recording time; 0: no limit */
 	bool compress;		/* idle_us counts */
 	bool paused;
 };
 
 /*
- * Brings pos_us up to date. prev_us, next_us: recording time of the event shown last and of the one to come
- * (PCLOCK_NEVER: none); the clock does not pass end_us.
+ * Brings pos_us up to date. prev_us, next_us: recording time of the event shown last and of the one
+ * to come (PCLOCK_NEVER: none); the clock does not pass end_us.
  */
-void pclock_advance(struct pclock *c, uint64_t now_us, uint64_t prev_us, uint64_t next_us, uint64_t end_us);
-/* Real µs until the recording is at t_us, 0 if it is; PCLOCK_NEVER while paused, and for PCLOCK_NEVER. */
+void pclock_advance(struct pclock *c, uint64_t now_us, uint64_t prev_us, uint64_t next_us,
+    uint64_t end_us);
+/* Real µs until the recording is at t_us, 0 if it is; PCLOCK_NEVER for that, and while paused. */
 uint64_t pclock_wait(const struct pclock *c, uint64_t t_us);
 /* The next speed up or down of the usual ones. */
 unsigned pclock_faster(unsigned speed);
@@ -49,7 +50,7 @@ struct tape_event {
 	uint64_t t_us;		/* since the channel was opened */
 	size_t off;		/* into data */
 	uint32_t len;
-	char kind;		/* 'o' bytes for the screen, 'r' size, 'n' line for the status, 'k' the user ended a line */
+	char kind;		/* 'o' for the screen, 'r' size, 'n' a line, 'k' return was typed */
 };
 
 struct tape {
@@ -63,7 +64,8 @@ struct tape {
 };
 
 /* 0, or -1 with the reason in t->note. */
-int tape_load(struct tape *t, const struct channel *c, const char *dir, const struct age_identities *ids);
+int tape_load(struct tape *t, const struct channel *c, const char *dir,
+    const struct age_identities *ids);
 void tape_finish(struct tape *t);
 /* Does `n` stop here: a command, a file, a note, the end of a line that the user typed. */
 bool tape_is_marker(const struct tape_event *e);
@@ -72,7 +74,8 @@ bool tape_is_marker(const struct tape_event *e);
 
 enum key {
 	KEY_NONE = 0, /* others below 256 are characters */
-	KEY_LEFT = 256, KEY_RIGHT, KEY_UP, KEY_DOWN, KEY_HOME, KEY_END, KEY_ESC, KEY_RESIZE, KEY_STOP, KEY_QUIT, KEY_OTHER,
+	KEY_LEFT = 256, KEY_RIGHT, KEY_UP, KEY_DOWN, KEY_HOME, KEY_END, KEY_ESC,
+	KEY_RESIZE, KEY_STOP, KEY_QUIT, KEY_OTHER,
 };
 
 struct tty {
@@ -91,7 +94,10 @@ void tty_stop(struct tty *t);
 void tty_size(const struct tty *t, unsigned *cols, unsigned *rows);
 /* 0, or -1: the terminal is gone. */
 int tty_write(struct tty *t, const void *data, size_t len);
-/* The next key or signal within timeout_us (PCLOCK_NEVER: no limit); KEY_NONE if none came, KEY_QUIT when it is over. */
+/*
+ * The next key or signal within timeout_us (PCLOCK_NEVER: no limit); KEY_NONE if none came,
+ * KEY_QUIT when it is over.
+ */
 int tty_key(struct tty *t, uint64_t timeout_us);
 
 /* ---- replay_play.c, replay_draw.c ---- */
@@ -122,7 +128,8 @@ struct player {
 int player_draw(struct player *p);
 void player_say(struct player *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* replay_export.c: text of the recording, or of a->channel, on standard output. 0, or -1: said on standard error. */
-int export_text(const struct args *a, const struct recording *rec, const struct scan *s, const struct age_identities *ids);
+/* replay_export.c: the text, of a->channel or of all. 0, or -1: said on standard error. */
+int export_text(const struct args *a, const struct recording *rec, const struct scan *s,
+    const struct age_identities *ids);
 
 #endif

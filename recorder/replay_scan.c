@@ -1,5 +1,6 @@
 /*
- * replay_scan.c - one pass over a recording: its metadata and its channels. Needs the auditor's identity.
+ * replay_scan.c - one pass over a recording: its metadata and its channels. Needs the auditor's
+ * identity.
  */
 #include "replay.h"
 
@@ -118,7 +119,8 @@ static int on_event(struct scan *s, const struct brec_event *e)
 	else if (e->kind == BREC_K_OUT || e->kind == BREC_K_ERR)
 		c->out += e->len;
 	else if (e->kind == BREC_K_EXIT && e->len == 4)
-		c->exit_status = (int64_t)e->data[0] << 24 | e->data[1] << 16 | e->data[2] << 8 | e->data[3];
+		c->exit_status = (int64_t)e->data[0] << 24 | e->data[1] << 16 | e->data[2] << 8 |
+		    e->data[3];
 	else if (e->kind == BREC_K_CLOSE)
 		close_channel(c, e);
 	return 0;
@@ -170,14 +172,17 @@ const struct channel *choose_channel(const struct scan *s, const struct args *a)
 	if (a->channel >= 0) {
 		c = scan_channel(s, (uint64_t)a->channel);
 		if (c == NULL)
-			fprintf(stderr, "bastion-replay: the recording has no channel %lld; show lists them\n", (long long)a->channel);
+			fprintf(stderr,
+			    "bastion-replay: the recording has no channel %lld; show lists them\n",
+			    (long long)a->channel);
 		return c;
 	}
 	for (size_t i = 0; i < s->nchans; i++)
 		if (s->chans[i].pty)
 			return &s->chans[i];
 	if (s->nchans == 0)
-		fprintf(stderr, "bastion-replay: %s\n", s->meta == NULL ? "the identity does not open this recording" :
+		fprintf(stderr, "bastion-replay: %s\n",
+		    s->meta == NULL ? "the identity does not open this recording" :
 		    "nothing was done in this recording: it has no channel");
 	return s->nchans > 0 ? &s->chans[0] : NULL;
 }

@@ -8,11 +8,23 @@
 #include "escape.h"
 #include "hex.h"
 
-/* The order in which people ask; other fields of the metadata follow under their own names. */
-static const struct { const char *key, *label; } fields[] = {
-	{ "user", "user" }, { "person", "person" }, { "device", "device" }, { "fingerprint", "key" }, { "peer", "from" },
-	{ "host", "host" }, { "login", "login" }, { "target", "address" }, { "method", "method" }, { "grant", "grant" },
-	{ "reason", "reason" }, { "ticket", "ticket" }, { "bastion", "bastion" },
+/* The order in which people ask. */
+static const struct {
+	const char *key, *label;
+} fields[] = {
+	{ "user", "user" },
+	{ "person", "person" },
+	{ "device", "device" },
+	{ "fingerprint", "key" },
+	{ "peer", "from" },
+	{ "host", "host" },
+	{ "login", "login" },
+	{ "target", "address" },
+	{ "method", "method" },
+	{ "grant", "grant" },
+	{ "reason", "reason" },
+	{ "ticket", "ticket" },
+	{ "bastion", "bastion" },
 };
 
 static void print_meta(const struct recording *rec, const struct scan *s)
@@ -22,7 +34,8 @@ static void print_meta(const struct recording *rec, const struct scan *s)
 	printf("recording   %s\n", rec->id);
 	printf("start       %s UTC\n", text_time(text, sizeof(text), s->info.wall_us));
 	printf("duration    %s\n", text_span(text, sizeof(text), s->last_us));
-	printf("size        %s in %u segment%s\n", text_size(text, sizeof(text), recording_size(rec)), s->info.segments,
+	printf("size        %s in %u segment%s\n",
+	    text_size(text, sizeof(text), recording_size(rec)), s->info.segments,
 	    s->info.segments == 1 ? "" : "s");
 	printf("signer      %s\n", hex_encode(id, s->info.signer, 32));
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
@@ -39,10 +52,12 @@ static void print_channels(const struct scan *s)
 	for (size_t i = 0; i < s->nchans; i++) {
 		const struct channel *c = &s->chans[i];
 
-		printf("\nchannel %llu  %s at %s", (unsigned long long)c->number, c->capability, text_span(from, sizeof(from), c->open_us));
+		printf("\nchannel %llu  %s at %s", (unsigned long long)c->number, c->capability,
+		    text_span(from, sizeof(from), c->open_us));
 		if (c->pty)
 			printf(", terminal %s %ux%u", c->term, c->cols, c->rows);
-		printf(", %s in, %s out", text_size(in, sizeof(in), c->in), text_size(out, sizeof(out), c->out));
+		printf(", %s in, %s out", text_size(in, sizeof(in), c->in),
+		    text_size(out, sizeof(out), c->out));
 		if (c->exit_status >= 0)
 			printf(", exit status %lld", (long long)c->exit_status);
 		printf("%s\n", c->closed ? "" : ", never closed");
@@ -64,13 +79,16 @@ static int print_events(const char *dir, const struct age_identities *ids)
 	putchar('\n');
 	while ((n = brec_reader_next(r, &it)) == 1)
 		if (it.type == BREC_ITEM_EVENT && text_event(&it.event, line, sizeof(line)))
-			printf("%8s  %llu  %s\n", text_span(at, sizeof(at), it.event.t_us), (unsigned long long)it.event.channel, line);
+			printf("%8s  %llu  %s\n", text_span(at, sizeof(at), it.event.t_us),
+			    (unsigned long long)it.event.channel, line);
 		else if (it.type == BREC_ITEM_CLOSE) {
 			esc_line(line, sizeof(line), it.reason, strlen(it.reason));
-			printf("%8s  -  [closed] %s%s%s\n", "end", brec_end_name(it.end), line[0] ? ": " : "", line);
+			printf("%8s  -  [closed] %s%s%s\n", "end", brec_end_name(it.end),
+			    line[0] ? ": " : "", line);
 		}
 	if (n == 0 && !brec_reader_info(r)->closed)
-		printf("%8s  -  [not closed] the recording goes on, or was abandoned: verify says which\n", "end");
+		printf("%8s  -  [not closed] the recording goes on, or was abandoned: verify says "
+		    "which\n", "end");
 	if (n < 0)
 		fprintf(stderr, "bastion-replay: %s\n", brec_reader_error(r));
 	brec_reader_close(r);
@@ -79,12 +97,15 @@ static int print_events(const char *dir, const struct age_identities *ids)
 
 static json_t *channel_json(const struct channel *c)
 {
-	json_t *j = json_pack("{s:I, s:s, s:s, s:b, s:f, s:f, s:I, s:I, s:b}", "channel", (json_int_t)c->number,
-	    "capability", c->capability, "command", c->command, "pty", c->pty, "start", (double)c->open_us / 1e6,
-	    "end", (double)c->close_us / 1e6, "in", (json_int_t)c->in, "out", (json_int_t)c->out, "closed", c->closed);
+	json_t *j = json_pack("{s:I, s:s, s:s, s:b, s:f, s:f, s:I, s:I, s:b}", "channel",
+	    (json_int_t)c->number, "capability", c->capability, "command", c->command, "pty",
+	    c->pty, "start", (double)c->open_us / 1e6, "end", (double)c->close_us / 1e6, "in",
+	    (json_int_t)c->in, "out", (json_int_t)c->out, "closed", c->closed);
 
 	if (j != NULL && c->pty)
-		json_object_set_new(j, "terminal", json_pack("{s:s, s:i, s:i}", "term", c->term, "cols", (int)c->cols, "rows", (int)c->rows));
+		json_object_set_new(j, "terminal",
+		    json_pack("{s:s, s:i, s:i}", "term", c->term, "cols", (int)c->cols, "rows",
+			(int)c->rows));
 	if (j != NULL && c->exit_status >= 0)
 		json_object_set_new(j, "exit_status", json_integer(c->exit_status));
 	return j;
@@ -103,25 +124,34 @@ static json_t *events_json(const char *dir, const struct age_identities *ids)
 
 		if (it.type != BREC_ITEM_EVENT || strchr("fdgn", e->kind) == NULL)
 			continue;
-		json_t *v = e->kind == BREC_K_NOTE ? NULL : json_loadb((const char *)e->data, e->len, JSON_ALLOW_NUL, NULL);
-		json_array_append_new(list, json_pack("{s:f, s:I, s:s, s:o}", "t", (double)e->t_us / 1e6, "channel",
-		    (json_int_t)e->channel, "kind", e->kind == BREC_K_FILE ? "file" : e->kind == BREC_K_DIGEST ? "digest" :
-		    e->kind == BREC_K_GAP ? "gap" : "note", "value", v != NULL ? v : json_bytes(e->data, e->len)));
+		const char *kind = e->kind == BREC_K_FILE ? "file" :
+		    e->kind == BREC_K_DIGEST ? "digest" : e->kind == BREC_K_GAP ? "gap" : "note";
+		json_t *v = NULL;
+
+		if (e->kind != BREC_K_NOTE)
+			v = json_loadb((const char *)e->data, e->len, JSON_ALLOW_NUL, NULL);
+		if (v == NULL)
+			v = json_bytes(e->data, e->len);
+		json_array_append_new(list, json_pack("{s:f, s:I, s:s, s:o}", "t",
+		    (double)e->t_us / 1e6, "channel", (json_int_t)e->channel, "kind", kind,
+		    "value", v));
 	}
 	brec_reader_close(r);
 	return list;
 }
 
-static int show_json(const struct recording *rec, const struct scan *s, const struct age_identities *ids)
+static int show_json(const struct recording *rec, const struct scan *s,
+    const struct age_identities *ids)
 {
 	json_t *chans = json_array();
 
 	for (size_t i = 0; i < s->nchans; i++)
 		json_array_append_new(chans, channel_json(&s->chans[i]));
-	return json_line(json_pack("{s:s, s:s, s:f, s:f, s:I, s:b, s:b, s:O, s:o, s:o}", "id", rec->id, "dir", rec->dir,
-	    "start", (double)s->info.wall_us / 1e6, "duration", (double)s->last_us / 1e6, "size", (json_int_t)recording_size(rec),
-	    "closed", s->info.closed, "input_readable", s->info.can_read[BREC_INPUT], "meta", s->meta, "channels", chans,
-	    "events", events_json(rec->dir, ids)));
+	return json_line(json_pack("{s:s, s:s, s:f, s:f, s:I, s:b, s:b, s:O, s:o, s:o}", "id",
+	    rec->id, "dir", rec->dir, "start", (double)s->info.wall_us / 1e6, "duration",
+	    (double)s->last_us / 1e6, "size", (json_int_t)recording_size(rec), "closed",
+	    s->info.closed, "input_readable", s->info.can_read[BREC_INPUT], "meta", s->meta,
+	    "channels", chans, "events", events_json(rec->dir, ids)));
 }
 
 int cmd_show(struct args *a)
@@ -140,7 +170,8 @@ int cmd_show(struct args *a)
 		goto out_ids;
 	}
 	if (s.meta == NULL)
-		fprintf(stderr, "bastion-replay: %s\n", s.broken ? s.error : "the identity does not open this recording");
+		fprintf(stderr, "bastion-replay: %s\n",
+		    s.broken ? s.error : "the identity does not open this recording");
 	else if (a->json)
 		status = show_json(&rec, &s, &ids) == 0 ? EXIT_OK : EXIT_UNREADABLE;
 	else {

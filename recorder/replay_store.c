@@ -1,5 +1,6 @@
 /*
- * replay_store.c - finds recordings: STORE/recordings/YYYY-MM-DD/<id>/, as the collector writes them.
+ * replay_store.c - finds recordings: STORE/recordings/YYYY-MM-DD/<id>/, as the collector writes
+ * them.
  */
 #include "replay.h"
 
@@ -69,7 +70,8 @@ static int add(struct recordings *out, const char *dir, const char *name)
 	return 0;
 }
 
-/* Recordings that lie in `dir`, and, one level deeper, those of its days. A name that is neither is passed over. */
+/* Recordings that lie in `dir`, and, one level deeper, those of its days. A name that is neither is
+ * passed over. */
 static int scan_dir(struct recordings *out, const char *dir, int depth)
 {
 	struct dirent *e;
@@ -87,7 +89,8 @@ static int scan_dir(struct recordings *out, const char *dir, int depth)
 			r = add(out, dir, e->d_name);
 			continue;
 		}
-		if (depth == 0 || snprintf(path, sizeof(path), "%s/%s", dir, e->d_name) >= (int)sizeof(path))
+		if (depth == 0 ||
+		    snprintf(path, sizeof(path), "%s/%s", dir, e->d_name) >= (int)sizeof(path))
 			continue;
 		if (scan_dir(out, path, depth - 1) != 0 && errno != ENOTDIR)
 			r = -1;
@@ -100,7 +103,8 @@ static int scan_dir(struct recordings *out, const char *dir, int depth)
 	return r;
 }
 
-/* The time in the header of segment 0 (brec.h): for the order of the list, so nothing is verified here. */
+/* The time in the header of segment 0 (brec.h): for the order of the list, so nothing is verified
+ * here. */
 static int64_t header_wall(const char *dir)
 {
 	char path[REPLAY_PATH_MAX];
@@ -108,10 +112,12 @@ static int64_t header_wall(const char *dir)
 	int64_t wall = 0;
 	FILE *f;
 
-	if (snprintf(path, sizeof(path), "%s/%08u.brec", dir, 0) >= (int)sizeof(path) || (f = fopen(path, "re")) == NULL)
+	if (snprintf(path, sizeof(path), "%s/00000000.brec", dir) >= (int)sizeof(path) ||
+	    (f = fopen(path, "re")) == NULL)
 		return 0;
 	uint8_t *data = malloc(BREC_HEADER_MAX);
-	if (data != NULL && brec_header_decode(data, fread(data, 1, BREC_HEADER_MAX, f), &h) == BREC_OK)
+	if (data != NULL &&
+	    brec_header_decode(data, fread(data, 1, BREC_HEADER_MAX, f), &h) == BREC_OK)
 		wall = h.wall_us;
 	free(data);
 	fclose(f);
@@ -122,7 +128,9 @@ static int by_time(const void *a, const void *b)
 {
 	const struct recording *x = a, *y = b;
 
-	return x->wall_us != y->wall_us ? (x->wall_us < y->wall_us ? -1 : 1) : strcmp(x->dir, y->dir);
+	if (x->wall_us != y->wall_us)
+		return x->wall_us < y->wall_us ? -1 : 1;
+	return strcmp(x->dir, y->dir);
 }
 
 int store_scan(struct recordings *out, const char *store)
@@ -136,9 +144,11 @@ int store_scan(struct recordings *out, const char *store)
 	if (stat(path, &st) != 0)
 		snprintf(path, sizeof(path), "%s", store);
 	if (scan_dir(out, path, 1) != 0) {
-		complain(path, errno == EOVERFLOW ? "too many recordings for one store" : strerror(errno));
+		complain(path,
+		    errno == EOVERFLOW ? "too many recordings for one store" : strerror(errno));
 		if (errno == ENOENT)
-			fprintf(stderr, "bastion-replay: name the collector's directory, or a copy of it, with --store\n");
+			fprintf(stderr,
+			    "bastion-replay: --store names the collector's directory, or a copy\n");
 		recordings_finish(out);
 		return -1;
 	}
@@ -179,7 +189,8 @@ static int pick(struct recording *out, struct recordings *all, const char *name)
 			found++;
 		}
 	if (found == 0)
-		return complain(name, "no recording of the store has an ID that begins so; bastion-replay list shows them");
+		return complain(name,
+		    "no ID in the store begins so; bastion-replay list shows them");
 	if (found > 1)
 		return complain(name, "more than one ID begins so; write more of it");
 	*out = all->v[at];
@@ -195,9 +206,11 @@ int store_find(struct recording *out, const char *store, const char *name)
 
 	memset(out, 0, sizeof(*out));
 	if (strchr(name, '/') != NULL || (stat(name, &st) == 0 && S_ISDIR(st.st_mode)))
-		return stat(name, &st) == 0 ? find_path(out, name) : complain(name, strerror(errno));
+		return stat(name, &st) == 0 ? find_path(out, name) :
+		    complain(name, strerror(errno));
 	if (name[0] == '\0' || name[strspn(name, "0123456789abcdefABCDEF")] != '\0')
-		return complain(name, "an ID is made of hexadecimal digits; bastion-replay list shows them");
+		return complain(name,
+		    "an ID is made of hexadecimal digits; bastion-replay list shows them");
 	if (store_scan(&all, store) != 0)
 		return -1;
 	r = pick(out, &all, name);
@@ -215,7 +228,8 @@ uint64_t recording_size(const struct recording *r)
 	if (d == NULL)
 		return 0;
 	while ((e = readdir(d)) != NULL)
-		if (fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+		if (fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    S_ISREG(st.st_mode))
 			sum += (uint64_t)st.st_size;
 	closedir(d);
 	return sum;

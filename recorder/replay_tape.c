@@ -1,5 +1,6 @@
 /*
- * replay_tape.c - what the player plays: the events of one channel, in memory, so that it can go back.
+ * replay_tape.c - what the player plays: the events of one channel, in memory, so that it can go
+ * back.
  */
 #include "replay_player.h"
 
@@ -60,7 +61,9 @@ static void add_event(struct loader *l, uint64_t t_us, char kind, size_t off)
 		t->v = v;
 		t->cap = cap;
 	}
-	t->v[t->n++] = (struct tape_event){ .t_us = t_us, .kind = kind, .off = off, .len = (uint32_t)(t->len - off) };
+	t->v[t->n++] = (struct tape_event){
+		.t_us = t_us, .kind = kind, .off = off, .len = (uint32_t)(t->len - off)
+	};
 	t->end_us = t_us;
 }
 
@@ -117,7 +120,9 @@ static void load_event(struct loader *l, const struct brec_event *e)
 /* Notes of the whole connection belong to each of its channels, while that is open. */
 static bool is_ours(const struct channel *c, const struct brec_event *e)
 {
-	return e->channel == c->number || (e->kind == BREC_K_NOTE && e->t_us >= c->open_us && (!c->closed || e->t_us <= c->close_us));
+	return e->channel == c->number ||
+	    (e->kind == BREC_K_NOTE && e->t_us >= c->open_us &&
+		(!c->closed || e->t_us <= c->close_us));
 }
 
 static const char *load_items(struct loader *l, struct brec_reader *r)
@@ -142,7 +147,8 @@ static const char *load_items(struct loader *l, struct brec_reader *r)
 	return brec_reader_info(r)->closed ? "" : "the recording has no end yet, or was abandoned";
 }
 
-int tape_load(struct tape *t, const struct channel *c, const char *dir, const struct age_identities *ids)
+int tape_load(struct tape *t, const struct channel *c, const char *dir,
+    const struct age_identities *ids)
 {
 	struct loader l = { .tape = t, .chan = c };
 	struct brec_reader *r;

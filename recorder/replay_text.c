@@ -1,5 +1,6 @@
 /*
- * replay_text.c - events of a recording as lines that a person reads. Everything that leaves here is escaped.
+ * replay_text.c - events of a recording as lines that a person reads. Everything that leaves here
+ * is escaped.
  */
 #include "replay.h"
 
@@ -61,8 +62,9 @@ static void file_line(const json_t *j, char *out, size_t size)
 	meta_text(j, "size", bytes, sizeof(bytes));
 	meta_text(j, "sha256", sha, sizeof(sha));
 	meta_text(j, "why", why, sizeof(why));
-	snprintf(out, size, "[file] %s %s%s%s%s%s%s%s%s%s%s", op, path, to[0] ? " -> " : "", to, bytes[0] ? ", " : "", bytes,
-	    bytes[0] ? " bytes" : "", sha[0] ? ", sha256 " : "", sha, why[0] ? ": " : "", why);
+	snprintf(out, size, "[file] %s %s%s%s%s%s%s%s%s%s%s", op, path, to[0] ? " -> " : "", to,
+	    bytes[0] ? ", " : "", bytes, bytes[0] ? " bytes" : "", sha[0] ? ", sha256 " : "", sha,
+	    why[0] ? ": " : "", why);
 	if (json_is_false(json_object_get(j, "whole")))
 		snprintf(out + strlen(out), size - strlen(out), ", not whole");
 }
@@ -115,7 +117,8 @@ static bool json_event(const struct brec_event *e, char *out, size_t size)
 		open_line(j, out, size);
 	else if (e->kind == BREC_K_GAP)
 		gap_line(j, out, size);
-	else if (json_is_true(json_object_get(j, "final")) && json_integer_value(json_object_get(j, "bytes")) > 0)
+	else if (json_is_true(json_object_get(j, "final")) &&
+	    json_integer_value(json_object_get(j, "bytes")) > 0)
 		digest_line(j, out, size);
 	else
 		said = false;
@@ -141,12 +144,14 @@ bool text_event(const struct brec_event *e, char *out, size_t size)
 	case BREC_K_SIGNAL:
 		return tagged("signal", e->data, e->len, out, size);
 	case BREC_K_EXIT_SIGNAL:
-		return tagged("ended by signal", e->data + (e->len > 0), e->len - (e->len > 0), out, size);
+		return tagged("ended by signal", e->data + (e->len > 0), e->len - (e->len > 0), out,
+		    size);
 	case BREC_K_EXIT:
 		if (e->len != 4)
 			return false;
-		snprintf(out, size, "[exit status %u]", (unsigned)e->data[0] << 24 | (unsigned)e->data[1] << 16 |
-		    (unsigned)e->data[2] << 8 | e->data[3]);
+		snprintf(out, size, "[exit status %u]",
+		    (unsigned)e->data[0] << 24 | (unsigned)e->data[1] << 16 |
+			(unsigned)e->data[2] << 8 | e->data[3]);
 		return true;
 	default:
 		return false;
@@ -160,7 +165,8 @@ bool channel_is_text(const struct channel *c)
 	return strcmp(c->capability, "sftp") != 0 && strcmp(c->capability, "scp") != 0;
 }
 
-/* Length of the beginning of a code point at the end of data, that more bytes could complete; at most 3. */
+/* Length of the beginning of a code point at the end of data, that more bytes could complete; at
+ * most 3. */
 static size_t cut_tail(const uint8_t *data, size_t len)
 {
 	for (size_t n = 1; n <= 3 && n <= len; n++) {
@@ -187,7 +193,8 @@ static void put_escaped(const uint8_t *data, size_t len, plain_put_fn *put, void
 	}
 }
 
-static void feed_whole(struct plain *p, const uint8_t *data, size_t len, plain_put_fn *put, void *ctx)
+static void feed_whole(struct plain *p, const uint8_t *data, size_t len, plain_put_fn *put,
+    void *ctx)
 {
 	size_t from = 0;
 

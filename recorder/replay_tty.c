@@ -1,5 +1,6 @@
 /*
- * replay_tty.c - the auditor's terminal. However the program ends, but for SIGKILL, the terminal is as it was before.
+ * replay_tty.c - the auditor's terminal. However the program ends, but for SIGKILL, the terminal is
+ * as it was before.
  */
 #include "replay_player.h"
 
@@ -34,7 +35,8 @@ static void on_crash(int sig)
 
 static void watch_crashes(bool on)
 {
-	struct sigaction sa = { .sa_handler = on ? on_crash : SIG_DFL, .sa_flags = (int)SA_RESETHAND };
+	struct sigaction sa = { .sa_handler = on ? on_crash : SIG_DFL,
+		.sa_flags = (int)SA_RESETHAND };
 
 	for (size_t i = 0; i < CRASHES; i++)
 		sigaction(crashes[i], &sa, NULL);
@@ -51,7 +53,8 @@ static void signal_set(sigset_t *set)
 	sigaddset(set, SIGTSTP);
 }
 
-/* Standard output is the terminal; keys come from standard input, or from the terminal if that is something else. */
+/* Standard output is the terminal; keys come from standard input, or from the terminal if that is
+ * something else. */
 static int open_ends(struct tty *t)
 {
 	sigset_t set;
@@ -176,8 +179,14 @@ static int read_byte(struct tty *t, int timeout_ms)
 /* After ESC: what follows within a moment is a key's sequence, otherwise it was the key itself. */
 static int read_escape(struct tty *t)
 {
-	static const struct { char final; enum key key; } names[] = {
-		{ 'A', KEY_UP }, { 'B', KEY_DOWN }, { 'C', KEY_RIGHT }, { 'D', KEY_LEFT }, { 'H', KEY_HOME }, { 'F', KEY_END },
+	static const struct { char final; enum key key;
+	} names[] = {
+		{ 'A', KEY_UP },
+		{ 'B', KEY_DOWN },
+		{ 'C', KEY_RIGHT },
+		{ 'D', KEY_LEFT },
+		{ 'H', KEY_HOME },
+		{ 'F', KEY_END },
 	};
 	int c = read_byte(t, 50), first;
 
@@ -188,8 +197,10 @@ static int read_escape(struct tty *t)
 	first = c = read_byte(t, 50);
 	for (int i = 0; i < 16 && c >= 0x20 && c < 0x40; i++)
 		c = read_byte(t, 50);
-	if (c == '~')
-		return first == '1' || first == '7' ? KEY_HOME : first == '4' || first == '8' ? KEY_END : KEY_OTHER;
+	if (c == '~' && (first == '1' || first == '7'))
+		return KEY_HOME;
+	if (c == '~' && (first == '4' || first == '8'))
+		return KEY_END;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (names[i].final == c)
 			return names[i].key;
@@ -212,8 +223,10 @@ static int read_signal(struct tty *t)
 
 int tty_key(struct tty *t, uint64_t timeout_us)
 {
-	struct pollfd pfd[2] = { { .fd = t->in, .events = POLLIN }, { .fd = t->signals, .events = POLLIN } };
-	struct timespec ts = { .tv_sec = (time_t)(timeout_us / 1000000), .tv_nsec = (long)(timeout_us % 1000000) * 1000 };
+	struct pollfd pfd[2] = { { .fd = t->in, .events = POLLIN },
+		{ .fd = t->signals, .events = POLLIN } };
+	struct timespec ts = { .tv_sec = (time_t)(timeout_us / 1000000),
+		.tv_nsec = (long)(timeout_us % 1000000) * 1000 };
 	unsigned char c;
 
 	if (ppoll(pfd, 2, timeout_us == PCLOCK_NEVER ? NULL : &ts, NULL) <= 0)

@@ -1,5 +1,6 @@
 /*
- * replay_verify.c - `bastion-replay verify`: the verdict on each recording. Needs no identity, only keys to believe.
+ * replay_verify.c - `bastion-replay verify`: the verdict on each recording. Needs no identity, only
+ * keys to believe.
  */
 #include "replay.h"
 
@@ -23,11 +24,12 @@ static void add_place(json_t *j, const struct brec_report *r)
 static int print_json(const struct recording *rec, const struct brec_report *r, const char *signer)
 {
 	char id[65];
-	json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:s?, s:s, s:I, s:I, s:I, s:I, s:I, s:b}", "id", rec->id, "dir", rec->dir,
-	    "verdict", brec_verdict_name(r->verdict), "reason", r->reason, "signer", signer,
-	    "signer_id", hex_encode(id, r->signer, sizeof(r->signer)), "segments", (json_int_t)r->segments,
-	    "last_seq", (json_int_t)r->last_seq, "signed_seq", (json_int_t)r->signed_seq,
-	    "receipt_seq", (json_int_t)r->receipt_seq, "receipts", (json_int_t)r->receipts, "closed", r->closed);
+	json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:s?, s:s, s:I, s:I, s:I, s:I, s:I, s:b}", "id",
+	    rec->id, "dir", rec->dir, "verdict", brec_verdict_name(r->verdict), "reason", r->reason,
+	    "signer", signer, "signer_id", hex_encode(id, r->signer, sizeof(r->signer)), "segments",
+	    (json_int_t)r->segments, "last_seq", (json_int_t)r->last_seq, "signed_seq",
+	    (json_int_t)r->signed_seq, "receipt_seq", (json_int_t)r->receipt_seq, "receipts",
+	    (json_int_t)r->receipts, "closed", r->closed);
 
 	if (j != NULL)
 		add_place(j, r);
@@ -42,7 +44,8 @@ static void print_text(const struct recording *rec, const struct brec_report *r,
 	if (r->verdict != BREC_COMPLETE && r->file[0] != '\0')
 		printf(" (%s, byte %llu)", r->file, (unsigned long long)r->offset);
 	if (r->verdict == BREC_COMPLETE)
-		printf("  %llu frames, signed by %s%s", (unsigned long long)r->last_seq, signer != NULL ? signer : "?",
+		printf("  %llu frames, signed by %s%s", (unsigned long long)r->last_seq,
+		    signer != NULL ? signer : "?",
 		    r->receipt_seq >= r->last_seq ? ", receipt of the collector" : "");
 	putchar('\n');
 }

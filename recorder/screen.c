@@ -113,9 +113,11 @@ static int on_property(VTermProp prop, VTermValue *val, void *user)
 	return 1;
 }
 
-static const VTermScreenCallbacks callbacks = { .sb_pushline = on_push_line, .settermprop = on_property };
+static const VTermScreenCallbacks callbacks = { .sb_pushline = on_push_line,
+	.settermprop = on_property };
 
-/* Answers to the target's questions: the filter lets none through, and were there one it would end here. */
+/* Answers to the target's questions: the filter lets none through, and were there one it would end
+ * here. */
 static void drop_output(const char *bytes, size_t len, void *user)
 {
 	(void)bytes;
@@ -230,8 +232,9 @@ static void write_cup(struct screen *s, VTermPos pos, const char *then)
 }
 
 /*
- * libvterm 0.1.4 keeps the scrolling region and the saved cursor of the old size, and can leave the cursor above the
- * first row: all three are memory errors later. So each is set anew, as xterm does with the region.
+ * libvterm 0.1.4 keeps the scrolling region and the saved cursor of the old size, and can leave the
+ * cursor above the first row: all three are memory errors later. So each is set anew, as xterm does
+ * with the region.
  */
 void screen_resize(struct screen *s, unsigned cols, unsigned rows)
 {
@@ -270,7 +273,8 @@ struct cursor screen_cursor(const struct screen *s)
 	VTermPos pos;
 
 	vterm_state_get_cursorpos(s->state, &pos);
-	return (struct cursor){ .row = clamp((unsigned)pos.row, 0, s->rows - 1), .col = clamp((unsigned)pos.col, 0, s->cols - 1),
+	return (struct cursor){ .row = clamp((unsigned)pos.row, 0, s->rows - 1),
+		.col = clamp((unsigned)pos.col, 0, s->cols - 1),
 		.visible = s->cursor_visible };
 }
 
@@ -280,7 +284,9 @@ static struct colour colour_of(const VTermColor *c, bool is_default)
 		return (struct colour){ .kind = COLOUR_DEFAULT };
 	if (VTERM_COLOR_IS_INDEXED(c))
 		return (struct colour){ .kind = COLOUR_INDEX, .r = c->indexed.idx };
-	return (struct colour){ .kind = COLOUR_RGB, .r = c->rgb.red, .g = c->rgb.green, .b = c->rgb.blue };
+	return (struct colour){
+		.kind = COLOUR_RGB, .r = c->rgb.red, .g = c->rgb.green, .b = c->rgb.blue
+	};
 }
 
 void screen_cell(const struct screen *s, unsigned row, unsigned col, struct cell *out)
@@ -299,9 +305,10 @@ void screen_cell(const struct screen *s, unsigned row, unsigned col, struct cell
 			out->ch[i] = cell.chars[i];
 		out->width = cell.width == 2 && cell.chars[0] != 0 ? 2 : 1;
 	}
-	out->attr = (uint8_t)((cell.attrs.bold ? CELL_BOLD : 0) | (cell.attrs.underline ? CELL_UNDERLINE : 0) |
-	    (cell.attrs.italic ? CELL_ITALIC : 0) | (cell.attrs.blink ? CELL_BLINK : 0) |
-	    (cell.attrs.reverse ? CELL_REVERSE : 0) | (cell.attrs.strike ? CELL_STRIKE : 0));
+	out->attr = (uint8_t)((cell.attrs.bold ? CELL_BOLD : 0) |
+	    (cell.attrs.underline ? CELL_UNDERLINE : 0) | (cell.attrs.italic ? CELL_ITALIC : 0) |
+	    (cell.attrs.blink ? CELL_BLINK : 0) | (cell.attrs.reverse ? CELL_REVERSE : 0) |
+	    (cell.attrs.strike ? CELL_STRIKE : 0));
 	out->fg = colour_of(&cell.fg, VTERM_COLOR_IS_DEFAULT_FG(&cell.fg));
 	out->bg = colour_of(&cell.bg, VTERM_COLOR_IS_DEFAULT_BG(&cell.bg));
 }

@@ -1,8 +1,9 @@
 /*
  * screen.h - what the user's terminal showed, rebuilt from recorded bytes.
  *
- * Runs in bastion-replay. Bytes go through screen_filter.c into libvterm and stay there as cells; nothing of them comes out
- * again but cells (promise P13). screen_view.c draws them on the auditor's terminal, replay_text.c writes them as text.
+ * Runs in bastion-replay. Bytes go through screen_filter.c into libvterm and stay there as cells;
+ * nothing of them comes out again but cells (promise P13). screen_view.c draws them on the
+ * auditor's terminal, replay_text.c writes them as text.
  */
 #ifndef BASTION_SCREEN_H
 #define BASTION_SCREEN_H
@@ -11,14 +12,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A recorded size outside of these is taken as the nearest one: a client may claim 65535 by 65535. */
+/* A recorded size beyond these is taken as the nearest one: clients may claim 65535 by 65535. */
 #define SCREEN_COLS_MIN 2U
 #define SCREEN_COLS_MAX 500U
 #define SCREEN_ROWS_MIN 2U
 #define SCREEN_ROWS_MAX 200U
 #define CELL_CHARS 6
 
-enum cell_attr { CELL_BOLD = 1, CELL_UNDERLINE = 2, CELL_ITALIC = 4, CELL_BLINK = 8, CELL_REVERSE = 16, CELL_STRIKE = 32, CELL_DIM = 64 };
+enum cell_attr {
+	CELL_BOLD = 1, CELL_UNDERLINE = 2, CELL_ITALIC = 4, CELL_BLINK = 8, CELL_REVERSE = 16,
+	CELL_STRIKE = 32, CELL_DIM = 64
+};
 enum colour_kind { COLOUR_DEFAULT, COLOUR_INDEX, COLOUR_RGB };
 
 struct colour {
@@ -27,7 +31,7 @@ struct colour {
 };
 
 struct cell {
-	uint32_t ch[CELL_CHARS];	/* a printable code point and zero-width ones, ended by 0 if fewer; none: blank */
+	uint32_t ch[CELL_CHARS];	/* a code point, then zero-width ones, 0; none: blank */
 	uint8_t width;			/* 1 or 2; 0: covered by the wide character to the left */
 	uint8_t attr;			/* mask of enum cell_attr */
 	struct colour fg, bg;
@@ -39,8 +43,9 @@ struct cursor {
 };
 
 /*
- * A line that leaves the primary screen for good, scrolled off or erased with the whole screen, or the whole alternate screen
- * when a program leaves it (`alternate`, one call a row). UTF-8 without trailing blanks; printable code points only.
+ * A line that leaves the primary screen for good, scrolled off or erased with the whole screen, or
+ * the whole alternate screen when a program leaves it (`alternate`, one call a row). UTF-8 without
+ * trailing blanks; printable code points only.
  */
 typedef void screen_line_fn(void *ctx, const char *text, size_t len, bool alternate);
 

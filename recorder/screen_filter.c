@@ -1,5 +1,6 @@
 /*
- * screen_filter.c - see screen_filter.h. Before it: bytes of a recording. After it: screen.c and libvterm.
+ * screen_filter.c - see screen_filter.h. Before it: bytes of a recording. After it: screen.c and
+ * libvterm.
  */
 #include "screen_filter.h"
 
@@ -71,7 +72,7 @@ size_t filter_encode(char out[4], uint32_t cp)
 	return n;
 }
 
-/* escape.c is the one place that knows which code points may be shown: it lets those through unchanged. */
+/* escape.c is the one place that knows what may be shown: it lets that through unchanged. */
 static bool may_show(const char *utf8, size_t n)
 {
 	char out[4 * 4 + 6 + 1];
@@ -79,7 +80,7 @@ static bool may_show(const char *utf8, size_t n)
 	return esc_line(out, sizeof(out), utf8, n) == n && memcmp(out, utf8, n) == 0;
 }
 
-/* Joiners and variation selectors only choose among looks; without them the character is still the same. */
+/* Joiners and variation selectors choose among looks; without them the character is the same. */
 static bool is_decoration(uint32_t cp)
 {
 	return cp == 0xad || cp == 0x200c || cp == 0x200d || (cp >= 0xfe00 && cp <= 0xfe0f);
@@ -108,7 +109,7 @@ static void put_code_point(struct filter *f, uint32_t cp)
 	put(f, utf8, n);
 }
 
-/* The run of printable ASCII at p: most of what there is, so it has a path of its own. Returns its length. */
+/* The run of printable ASCII at p: most of what there is, so it has its own path. Its length. */
 static size_t put_ascii(struct filter *f, const uint8_t *p, size_t len)
 {
 	size_t n = 0;
@@ -131,7 +132,12 @@ static void utf8_start(struct filter *f, uint8_t c)
 {
 	static const uint32_t least[] = { 0, 0x80, 0x800, 0x10000 };
 
-	f->more = c >= 0xc2 && c < 0xe0 ? 1 : c >= 0xe0 && c < 0xf0 ? 2 : c >= 0xf0 && c < 0xf5 ? 3 : 0;
+	if (c >= 0xc2 && c < 0xe0)
+		f->more = 1;
+	else if (c >= 0xe0 && c < 0xf0)
+		f->more = 2;
+	else if (c >= 0xf0 && c < 0xf5)
+		f->more = 3;
 	if (f->more == 0) {
 		put_code_point(f, REPLACEMENT);
 		return;
@@ -193,8 +199,9 @@ static void do_escape(struct filter *f, char final)
 		put_sequence(f, "\033c");
 		hook(f, FILTER_SAVED);
 	} else if (strchr("8DEHM", final) != NULL) {
-		put_sequence(f, final == '8' ? "\0338" : final == 'D' ? "\033D" : final == 'E' ? "\033E" :
-		    final == 'H' ? "\033H" : "\033M");
+		seq[1] = final;
+		seq[2] = '\0';
+		put_sequence(f, seq);
 	}
 }
 
@@ -238,7 +245,7 @@ static void do_private_mode(struct filter *f, unsigned mode, char final)
 		hook(f, FILTER_SAVED);
 }
 
-/* The colour after a 38 or 48 at i, in either notation. Returns how many parameters it took, that one included. */
+/* The colour after a 38 or 48 at i, in either notation. Returns how many parameters that were. */
 static unsigned do_colour(struct filter *f, unsigned i)
 {
 	const unsigned what = f->arg[i];
@@ -246,7 +253,7 @@ static unsigned do_colour(struct filter *f, unsigned i)
 	unsigned n = 1, need, skip;
 	char seq[40];
 
-	/* with colons, the parameters that belong together are marked; 38:2::r:g:b has an empty place for a colour space */
+	/* with colons it is clear what belongs together; 38:2::r:g:b names no colour space */
 	while (colons && i + n < f->args && f->sub[i + n - 1])
 		n++;
 	need = arg(f, i + 1, 0) == 5 ? 3 : arg(f, i + 1, 0) == 2 ? 5 : 0;
@@ -261,13 +268,13 @@ static unsigned do_colour(struct filter *f, unsigned i)
 	if (need == 3)
 		snprintf(seq, sizeof(seq), "\033[%u;5;%um", what, arg(f, i + 2, 0));
 	else
-		snprintf(seq, sizeof(seq), "\033[%u;2;%u;%u;%um", what, arg(f, i + 2 + skip, 0), arg(f, i + 3 + skip, 0),
-		    arg(f, i + 4 + skip, 0));
+		snprintf(seq, sizeof(seq), "\033[%u;2;%u;%u;%um", what, arg(f, i + 2 + skip, 0),
+		    arg(f, i + 3 + skip, 0), arg(f, i + 4 + skip, 0));
 	put_sequence(f, seq);
 	return n;
 }
 
-/* Each attribute goes on as a sequence of its own: nothing is left to libvterm's reading of long lists. */
+/* Each attribute goes on as a sequence of its own: libvterm reads no lists. */
 static void do_sgr(struct filter *f)
 {
 	if (f->args == 0)
@@ -313,7 +320,9 @@ static void do_erase(struct filter *f, char final)
 /* DECSTR, but for the margins: libvterm cannot set those without moving the cursor. */
 static void do_soft_reset(struct filter *f)
 {
-	static const char *const seqs[] = { "\033[4l", "\033[?7h", "\033[?25h", "\033[m", "\033(B", "\017" };
+	static const char *const seqs[] = {
+		"\033[4l", "\033[?7h", "\033[?25h", "\033[m", "\033(B", "\017",
+	};
 
 	for (size_t i = 0; i < sizeof(seqs) / sizeof(seqs[0]); i++)
 		put_sequence(f, seqs[i]);
@@ -335,8 +344,9 @@ static void do_plain_csi(struct filter *f, char final)
 		if (f->args > 1) /* highlight mouse tracking */
 			break;
 		/* fallthrough */
-	case '@': case 'A': case 'B': case 'C': case 'D': case 'E': case 'F': case 'G': case 'I': case 'L': case 'M':
-	case 'P': case 'S': case 'X': case 'Z': case '`': case 'a': case 'd': case 'e': case 'j': case 'k':
+	case '@': case 'A': case 'B': case 'C': case 'D': case 'E': case 'F': case 'G': case 'I':
+	case 'L': case 'M': case 'P': case 'S': case 'X': case 'Z': case '`': case 'a': case 'd':
+	case 'e': case 'j': case 'k':
 		put_csi(f, final, 1, arg(f, 0, 1), 0);
 		break;
 	case 'b':
@@ -467,7 +477,7 @@ static void csi_byte(struct filter *f, uint8_t c)
 		f->state = CSI_DROP;
 }
 
-/* Bytes of a string are passed over. ESC that does not begin ST ends the string as it begins another sequence. */
+/* Bytes of a string are passed over. ESC that does not begin ST ends it and begins a sequence. */
 static void string_byte(struct filter *f, uint8_t c)
 {
 	if (f->state == STRING_ESC && c == '\\')

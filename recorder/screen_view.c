@@ -69,7 +69,7 @@ static void put_cell(struct view *v, unsigned row, unsigned col, const struct ce
 		v->want[(size_t)row * v->cols + col] = *c;
 }
 
-/* First cell to show of `all`, so that `at` is among the `room` shown; moves as little as possible. */
+/* First cell to show of `all`, so that `at` is among the `room` shown; moves only as it must. */
 static unsigned window(unsigned first, unsigned all, unsigned room, unsigned at, bool follow)
 {
 	if (all <= room)
@@ -115,15 +115,16 @@ void view_screen(struct view *v, const struct screen *s, unsigned rows)
 			put_cell(v, r, i, &c);
 		}
 	edge(v, rows, srows, scols);
-	if (at.visible && at.row >= v->top && at.row - v->top < rows && at.col >= v->left && at.col - v->left < v->cols)
-		v->cursor = (struct cursor){ .row = at.row - v->top, .col = at.col - v->left, .visible = true };
+	if (at.visible && at.row >= v->top && at.row - v->top < rows && at.col >= v->left &&
+	    at.col - v->left < v->cols)
+		v->cursor = (struct cursor){ at.row - v->top, at.col - v->left, true };
 }
 
 /* The code point at *p, which moves on; '?' for what is broken. */
 static uint32_t next_code_point(const char **p)
 {
 	const unsigned char *s = (const unsigned char *)*p;
-	unsigned n = s[0] < 0x80 ? 1 : (s[0] & 0xe0) == 0xc0 ? 2 : (s[0] & 0xf0) == 0xe0 ? 3 : (s[0] & 0xf8) == 0xf0 ? 4 : 0;
+	unsigned n = s[0] < 0x80 ? 1 : s[0] < 0xc0 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
 	uint32_t cp = n == 0 ? '?' : n == 1 ? s[0] : s[0] & (0xffU >> (n + 1));
 	unsigned i = 1;
 
@@ -136,8 +137,9 @@ static uint32_t next_code_point(const char **p)
 unsigned view_text(struct view *v, unsigned row, unsigned col, unsigned attr, const char *text)
 {
 	while (*text != '\0' && col < v->cols) {
-		struct cell c = { .ch = { next_code_point(&text) }, .width = 1, .attr = (uint8_t)attr };
+		struct cell c = { .width = 1, .attr = (uint8_t)attr };
 
+		c.ch[0] = next_code_point(&text);
 		put_cell(v, row, col++, &c);
 	}
 	return col;
@@ -161,8 +163,8 @@ static bool same_colour(struct colour a, struct colour b)
 
 static bool same_cell(const struct cell *a, const struct cell *b)
 {
-	return a->width == b->width && a->attr == b->attr && same_colour(a->fg, b->fg) && same_colour(a->bg, b->bg) &&
-	    memcmp(a->ch, b->ch, sizeof(a->ch)) == 0;
+	return a->width == b->width && a->attr == b->attr && same_colour(a->fg, b->fg) &&
+	    same_colour(a->bg, b->bg) && memcmp(a->ch, b->ch, sizeof(a->ch)) == 0;
 }
 
 static void put_format(struct buf *out, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -208,9 +210,13 @@ static void put_colour(const struct view *v, struct buf *out, struct colour c, u
 
 static void set_pen(const struct view *v, struct pen *p, const struct cell *c)
 {
-	static const struct { uint8_t attr; const char *sgr; } names[] = {
-		{ CELL_BOLD, ";1" }, { CELL_DIM, ";2" }, { CELL_ITALIC, ";3" }, { CELL_UNDERLINE, ";4" }, { CELL_BLINK, ";5" },
-		{ CELL_REVERSE, ";7" }, { CELL_STRIKE, ";9" },
+	static const struct {
+		uint8_t attr;
+		const char *sgr;
+	} names[] = {
+		{ CELL_BOLD, ";1" }, { CELL_DIM, ";2" }, { CELL_ITALIC, ";3" },
+		{ CELL_UNDERLINE, ";4" }, { CELL_BLINK, ";5" }, { CELL_REVERSE, ";7" },
+		{ CELL_STRIKE, ";9" },
 	};
 
 	if (p->set && p->attr == c->attr && same_colour(p->fg, c->fg) && same_colour(p->bg, c->bg))
@@ -231,20 +237,23 @@ static void set_pen(const struct view *v, struct pen *p, const struct cell *c)
 /* The last line of defence: whatever is in a cell, no control leaves here. */
 static uint32_t printable(const struct view *v, uint32_t cp)
 {
-	if (cp < 0x20 || (cp >= 0x7f && cp < 0xa0) || (cp >= 0xd800 && cp <= 0xdfff) || cp > 0x10ffff)
+	if (cp < 0x20 || (cp >= 0x7f && cp < 0xa0) || (cp >= 0xd800 && cp <= 0xdfff) ||
+	    cp > 0x10ffff)
 		return '?';
 	if (cp >= 0x80 && !v->utf8)
 		return cp == 0x2502 ? '|' : cp == 0x2500 ? '-' : cp == 0x2518 ? '+' : '?';
 	return cp;
 }
 
-static void draw_cell(const struct view *v, struct pen *p, unsigned row, unsigned col, const struct cell *c)
+static void draw_cell(const struct view *v, struct pen *p, unsigned row, unsigned col,
+    const struct cell *c)
 {
 	char utf8[4];
 
 	set_pen(v, p, c);
 	if (c->width == 2 && col + 1 < v->cols) {
-		/* if the terminal takes it for a narrow one, the cell beside it is at least not old */
+		/* if the terminal takes it for a narrow one, the cell beside it is at least not old
+		 */
 		move_to(p, row, col + 1);
 		buf_put_u8(p->out, ' ');
 		p->known = false;
@@ -261,7 +270,8 @@ static void draw_cell(const struct view *v, struct pen *p, unsigned row, unsigne
 		buf_put(p->out, utf8, n);
 	}
 	p->col++;
-	/* terminals disagree about the width of characters: after one that may be wide, say where we are */
+	/* terminals disagree about the width of characters: after one that may be wide, say where
+	 * we are */
 	if (c->ch[0] >= 0x80)
 		p->known = false;
 }
@@ -278,7 +288,7 @@ int view_end(struct view *v, struct buf *out)
 			size_t at = (size_t)r * v->cols + i;
 			const struct cell *c = &v->want[at];
 			/* the cell under a wide character changes with it */
-			bool stale = !v->valid ? !same_cell(c, &blank) : !same_cell(c, &v->shown[at]);
+			bool stale = !same_cell(c, v->valid ? &v->shown[at] : &blank);
 
 			if (c->width == 0)
 				continue;

@@ -1,8 +1,9 @@
 /*
- * screen_width.c - which code points libvterm adds to the cell before; used by screen_filter.c in bastion-replay.
+ * screen_width.c - which code points libvterm adds to the cell before; used by screen_filter.c in
+ * bastion-replay.
  *
- * The table is that of libvterm 0.1.4, which is that of Markus Kuhn's wcwidth.c: the filter has to count what the
- * library will count, not what a newer Unicode says.
+ * The table is that of libvterm 0.1.4, which is that of Markus Kuhn's wcwidth.c: the filter has to
+ * count what the library will count, not what a newer Unicode says.
  */
 #include "screen_filter.h"
 

@@ -1,6 +1,6 @@
 /*
- * test_replay.c - bastion-replay from the command line to the terminal: arguments and man page, time, text, trust, and each
- * command on recordings that are partly hostile.
+ * test_replay.c - bastion-replay from the command line to the terminal: arguments and man page,
+ * time, text, trust, and each command on recordings that are partly hostile.
  */
 #include "brec_fixture.h"
 
@@ -23,7 +23,8 @@ static int parse(struct args *a, const char *line)
 	int argc = 0, r, err = dup(2), null = open("/dev/null", O_WRONLY);
 
 	snprintf(copy, sizeof(copy), "%s", line);
-	for (char *w = strtok_r(copy, " ", &save); w != NULL && argc < 31; w = strtok_r(NULL, " ", &save))
+	for (char *w = strtok_r(copy, " ", &save); w != NULL && argc < 31;
+	     w = strtok_r(NULL, " ", &save))
 		argv[argc++] = w;
 	dup2(null, 2);
 	r = args_parse(a, argc, argv);
@@ -38,12 +39,20 @@ static void takes_what_is_documented(void **state)
 	struct args a;
 
 	(void)state;
-	assert_int_equal(parse(&a, "bastion-replay list --json -d /s --user alice --host web1 --since 2026-11-22 --until 2026-11-23"), 0);
+	assert_int_equal(
+	    parse(&a,
+		"bastion-replay list --json -d /s --user alice --host web1 "
+		"--since 2026-11-22 --until 2026-11-23"),
+	    0);
 	assert_true(a.json);
 	assert_string_equal(a.store, "/s");
 	assert_string_equal(a.user, "alice");
 	assert_int_equal(a.until - a.since, 86400);
-	assert_int_equal(parse(&a, "bastion-replay play 7c26 --speed 2.5 --idle-max 0 --at 1:02:03 --key k --channel 3"), 0);
+	assert_int_equal(
+	    parse(&a,
+		"bastion-replay play 7c26 --speed 2.5 --idle-max 0 --at 1:02:03 "
+		"--key k --channel 3"),
+	    0);
 	assert_int_equal(a.speed, 250);
 	assert_int_equal(a.idle_us, 0);
 	assert_int_equal(a.at_us, 3723000000);
@@ -63,12 +72,25 @@ static void takes_what_is_documented(void **state)
 static void refuses_the_rest(void **state)
 {
 	static const char *const bad[] = {
-		"bastion-replay", "bastion-replay lst", "bastion-replay play", "bastion-replay play a b", "bastion-replay list a",
-		"bastion-replay list --speed 2", "bastion-replay play x --speed 0", "bastion-replay play x --speed nan",
-		"bastion-replay play x --speed 2x", "bastion-replay play x --at 1:60", "bastion-replay play x --at 1:2:3:4",
-		"bastion-replay play x --at :1", "bastion-replay play x --channel -1", "bastion-replay list --since yesterday",
-		"bastion-replay list --user", "bastion-replay list --nonsense", "bastion-replay export x --text --json",
-		"bastion-replay verify --user x", "bastion-replay list -x",
+		"bastion-replay",
+		"bastion-replay lst",
+		"bastion-replay play",
+		"bastion-replay play a b",
+		"bastion-replay list a",
+		"bastion-replay list --speed 2",
+		"bastion-replay play x --speed 0",
+		"bastion-replay play x --speed nan",
+		"bastion-replay play x --speed 2x",
+		"bastion-replay play x --at 1:60",
+		"bastion-replay play x --at 1:2:3:4",
+		"bastion-replay play x --at :1",
+		"bastion-replay play x --channel -1",
+		"bastion-replay list --since yesterday",
+		"bastion-replay list --user",
+		"bastion-replay list --nonsense",
+		"bastion-replay export x --text --json",
+		"bastion-replay verify --user x",
+		"bastion-replay list -x",
 	};
 	struct args a;
 
@@ -97,12 +119,14 @@ static void man_page_agrees(void **state)
 	}
 	fclose(f);
 	for (char *p = strstr(help, "--"); p != NULL; p = strstr(p + 2, "--")) {
-		snprintf(word, sizeof(word), "Fl -%.*s", (int)strspn(p + 2, "abcdefghijklmnopqrstuvwxyz-"), p + 2);
+		snprintf(word, sizeof(word), "Fl -%.*s",
+		    (int)strspn(p + 2, "abcdefghijklmnopqrstuvwxyz-"), p + 2);
 		if (strlen(word) > 4 && strstr(page, word) == NULL)
 			fail_msg("not in the man page: %s", word);
 	}
 	for (char *p = strstr(page, "Fl -"); p != NULL; p = strstr(p + 4, "Fl -")) {
-		snprintf(word, sizeof(word), "--%.*s", (int)strspn(p + 4, "abcdefghijklmnopqrstuvwxyz-"), p + 4);
+		snprintf(word, sizeof(word), "--%.*s",
+		    (int)strspn(p + 4, "abcdefghijklmnopqrstuvwxyz-"), p + 4);
 		if (strstr(help, word) == NULL)
 			fail_msg("only in the man page: %s", word);
 	}
@@ -190,8 +214,10 @@ static void gather(void *ctx, const char *text, size_t len)
 
 static void plain_text_is_escaped_wherever_it_is_cut(void **state)
 {
-	static const uint8_t in[] = "caf\xc3\xa9\r\n\x1b[31m\t\xe6\xbc\xa2\xff\xf0\x9f\x98\x80\rx\xc2\x9b\\ \xe2\x82";
-	static const char want[] = "caf\xc3\xa9\n\\x1b[31m\t\xe6\xbc\xa2\\xff\xf0\x9f\x98\x80\\rx\\u{9b}\\ \\xe2\\x82";
+	static const uint8_t in[] =
+	    "caf\xc3\xa9\r\n\x1b[31m\t\xe6\xbc\xa2\xff\xf0\x9f\x98\x80\rx\xc2\x9b\\ \xe2\x82";
+	static const char want[] =
+	    "caf\xc3\xa9\n\\x1b[31m\t\xe6\xbc\xa2\\xff\xf0\x9f\x98\x80\\rx\\u{9b}\\ \\xe2\\x82";
 
 	(void)state;
 	for (size_t cut = 0; cut < sizeof(in); cut++)
@@ -222,16 +248,27 @@ static void numbers_for_people(void **state)
 
 static void hostile_events_make_one_safe_line(void **state)
 {
-	static const struct { char kind; const char *data; size_t len; } bad[] = {
-		{ 'n', "a\033]0;x\007\nb", 9 }, { 'f', "{\"op\":\"put\\u001b[2J\",\"path\":\"a\\nb\\u009b\"}", 40 }, { 'f', "{broken", 7 },
-		{ 'C', "{\"capability\":\"\\u001b\",\"command\":\"\\u0007\",\"pty\":true}", 50 }, { 'f', "[]", 2 }, { 'f', "", 0 },
-		{ 'x', "\0\0", 2 }, { 'X', "", 0 }, { 'X', "\1\033K", 3 }, { 's', "\x9b\xff", 2 }, { 'g', "{\"dir\":\"\\u202e\"}", 16 },
+	static const struct { char kind; const char *data; size_t len;
+	} bad[] = {
+		{ 'n', "a\033]0;x\007\nb", 9 },
+		{ 'f', "{\"op\":\"put\\u001b[2J\",\"path\":\"a\\nb\\u009b\"}", 40 },
+		{ 'f', "{broken", 7 },
+		{ 'C', "{\"capability\":\"\\u001b\",\"command\":\"\\u0007\",\"pty\":true}", 50 },
+		{ 'f', "[]", 2 },
+		{ 'f', "", 0 },
+		{ 'x', "\0\0", 2 },
+		{ 'X', "", 0 },
+		{ 'X', "\1\033K", 3 },
+		{ 's', "\x9b\xff", 2 },
+		{ 'g', "{\"dir\":\"\\u202e\"}", 16 },
 	};
 	char line[3 * REPLAY_TEXT_MAX];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		struct brec_event e = { .kind = (uint8_t)bad[i].kind, .data = (const uint8_t *)bad[i].data, .len = bad[i].len };
+		struct brec_event e = { .kind = (uint8_t)bad[i].kind,
+			.data = (const uint8_t *)bad[i].data,
+			.len = bad[i].len };
 
 		if (text_event(&e, line, sizeof(line)))
 			assert_int_equal(grammar_check(line, strlen(line)), strlen(line));
@@ -255,7 +292,9 @@ static void trust_lines(void **state)
 	assert_int_equal(public_key_save(key, file), 0);
 	assert_int_equal(trust_line(t, "# comment", ".", err, sizeof(err)), 0);
 	assert_int_equal(trust_line(t, "  \n", ".", err, sizeof(err)), 0);
-	assert_int_equal(trust_line(t, "collector c1 11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo\n", ".", err, sizeof(err)), 0);
+	assert_int_equal(trust_line(t, "collector c1 11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo\n",
+			     ".", err, sizeof(err)),
+	    0);
 	char line[128];
 	snprintf(line, sizeof(line), "signer b1 %s", strrchr(file, '/') + 1);
 	assert_int_equal(trust_line(t, line, "/tmp", err, sizeof(err)), 0);
@@ -267,7 +306,9 @@ static void trust_lines(void **state)
 	assert_int_equal(trust_line(t, "signer b1", ".", err, sizeof(err)), -1);
 	assert_int_equal(trust_line(t, "sgner b1 x", ".", err, sizeof(err)), -1);
 	assert_int_equal(trust_line(t, "signer b1 /does/not/exist", ".", err, sizeof(err)), -1);
-	assert_int_equal(trust_line(t, "signer b1 11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo x", ".", err, sizeof(err)), -1);
+	assert_int_equal(trust_line(t, "signer b1 11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo x",
+			     ".", err, sizeof(err)),
+	    -1);
 	assert_true(err[0] != '\0');
 	for (size_t i = t->nsigners; i < TRUST_KEYS_MAX; i++)
 		assert_int_equal(trust_line(t, line, "/tmp", err, sizeof(err)), 0);
@@ -282,7 +323,8 @@ static void trust_lines(void **state)
 static char store[64], path_identity[96], path_other[96], path_trust[96];
 static char id_terminal[33], id_command[33];
 
-static void event(struct fixture *x, unsigned channel, enum brec_stream st, enum brec_kind kind, const char *text)
+static void event(
+    struct fixture *x, unsigned channel, enum brec_stream st, enum brec_kind kind, const char *text)
 {
 	x->now += 20000;
 	assert_true(brec_writer_event(x->w, st, kind, x->now, channel, text, strlen(text)) != 0);
@@ -319,7 +361,9 @@ static void keep(struct fixture *x, char id[33])
 	fx_destroy(x);
 }
 
-#define HOSTILE "\033]52;c;ZXZpbA==\007\033]0;owned\007\033[6n\033[c\033P$qm\033\\\033_apc\033\\\033[?1000h\033[b\302\233\233\342\200\256"
+#define HOSTILE \
+	"\033]52;c;ZXZpbA==\007\033]0;owned\007\033[6n\033[c\033P$qm\033\\" \
+	"\033_apc\033\\\033[?1000h\033[b\302\233\233\342\200\256"
 
 static int make_store(void **state)
 {
@@ -342,8 +386,12 @@ static int make_store(void **state)
 	append(path_other, text);
 
 	x = fx_open(false, false);
-	event(x, 0, BREC_META, BREC_K_META, "{\"user\":\"alice\",\"host\":\"web1\",\"login\":\"dba\",\"reason\":\"x\\u001b]0;y\\u0007\"}");
-	event(x, 1, BREC_META, BREC_K_OPEN, "{\"capability\":\"shell\",\"command\":\"\",\"pty\":true,\"term\":\"xterm\",\"cols\":80,\"rows\":24}");
+	event(x, 0, BREC_META, BREC_K_META,
+	    "{\"user\":\"alice\",\"host\":\"web1\",\"login\":\"dba\","
+	    "\"reason\":\"x\\u001b]0;y\\u0007\"}");
+	event(x, 1, BREC_META, BREC_K_OPEN,
+	    "{\"capability\":\"shell\",\"command\":\"\",\"pty\":true,"
+	    "\"term\":\"xterm\",\"cols\":80,\"rows\":24}");
 	event(x, 1, BREC_OUTPUT, BREC_K_OUT, "first line\r\n" HOSTILE "shown\r\n");
 	event(x, 1, BREC_INPUT, BREC_K_IN, "ls\r");
 	event(x, 1, BREC_OUTPUT, BREC_K_OUT, "\033[?1049h\033[31mfull\033[m");
@@ -353,11 +401,16 @@ static int make_store(void **state)
 
 	x = fx_open(false, false);
 	x->now += 1000000;
-	event(x, 0, BREC_META, BREC_K_META, "{\"user\":\"bob\",\"host\":\"web2\",\"login\":\"root\"}");
-	event(x, 1, BREC_META, BREC_K_OPEN, "{\"capability\":\"exec\",\"command\":\"id " "\\u001b]0;x\\u0007\",\"pty\":false}");
+	event(x, 0, BREC_META, BREC_K_META,
+	    "{\"user\":\"bob\",\"host\":\"web2\",\"login\":\"root\"}");
+	event(x, 1, BREC_META, BREC_K_OPEN,
+	    "{\"capability\":\"exec\",\"command\":\"id "
+	    "\\u001b]0;x\\u0007\",\"pty\":false}");
 	event(x, 1, BREC_OUTPUT, BREC_K_OUT, "uid=0\n" HOSTILE "\nend\n");
-	event(x, 2, BREC_META, BREC_K_OPEN, "{\"capability\":\"sftp\",\"command\":\"sftp\",\"pty\":false}");
-	event(x, 2, BREC_META, BREC_K_FILE, "{\"op\":\"put\",\"path\":\"/tmp/a\\u001b[2J\",\"size\":2000123,\"sha256\":\"aa11\"}");
+	event(x, 2, BREC_META, BREC_K_OPEN,
+	    "{\"capability\":\"sftp\",\"command\":\"sftp\",\"pty\":false}");
+	event(x, 2, BREC_META, BREC_K_FILE,
+	    "{\"op\":\"put\",\"path\":\"/tmp/a\\u001b[2J\",\"size\":2000123,\"sha256\":\"aa11\"}");
 	event(x, 2, BREC_META, BREC_K_GAP, "{\"dir\":\"in\",\"from\":1048576}");
 	keep(x, id_command);
 	return 0;
@@ -372,7 +425,8 @@ static int drop_store(void **state)
 	return system(command);
 }
 
-/* Runs a command line in a child; what it said on both outputs to `out`. Returns the exit status. */
+/* Runs a command line in a child; what it said on both outputs to `out`. Returns the exit status.
+ */
 static int run(char out[65536], const char *line)
 {
 	int fds[2], status;
@@ -390,7 +444,8 @@ static int run(char out[65536], const char *line)
 
 		dup2(fds[1], 1);
 		dup2(fds[1], 2);
-		for (char *w = strtok_r(copy, " ", &save); w != NULL; w = strtok_r(NULL, " ", &save))
+		for (char *w = strtok_r(copy, " ", &save); w != NULL;
+		     w = strtok_r(NULL, " ", &save))
 			argv[argc++] = w;
 		status = args_parse(&a, argc, argv) != 0 ? EXIT_USAGE : a.command->run(&a);
 		fflush(NULL);
@@ -412,7 +467,8 @@ static int replay_as(char out[65536], const char *identity, const char *words, c
 	char line[1024];
 	int n;
 
-	snprintf(line, sizeof(line), "bastion-replay %s %s -d %s -k %s -i %s", words, id, store, path_trust, identity);
+	snprintf(line, sizeof(line), "bastion-replay %s %s -d %s -k %s -i %s", words, id, store,
+	    path_trust, identity);
 	n = run(out, line);
 	for (char *p = out; *p != '\0';) {
 		size_t len = strcspn(p, "\n\t");
@@ -461,7 +517,8 @@ static void shows(void **state)
 	assert_int_equal(replay(out, "show --json", id_terminal), 0);
 	json_t *j = json_loads(out, 0, NULL);
 	assert_non_null(j);
-	assert_string_equal(json_string_value(json_object_get(json_object_get(j, "meta"), "user")), "alice");
+	assert_string_equal(
+	    json_string_value(json_object_get(json_object_get(j, "meta"), "user")), "alice");
 	json_decref(j);
 }
 
@@ -475,7 +532,8 @@ static void verifies(void **state)
 	assert_int_equal(replay(out, "verify --json", id_terminal), EXIT_OK);
 	assert_non_null(strstr(out, "\"verdict\":\"complete\""));
 	/* one byte of another recording */
-	snprintf(victim, sizeof(victim), "%s/recordings/2025-11-22/%s/00000000.brec", store, id_command);
+	snprintf(
+	    victim, sizeof(victim), "%s/recordings/2025-11-22/%s/00000000.brec", store, id_command);
 	int fd = open(victim, O_RDWR);
 	uint8_t c;
 	assert_int_equal(pread(fd, &c, 1, 700), 1);
@@ -514,11 +572,12 @@ static void exports(void **state)
 static void casts(void **state)
 {
 	char out[65536], *save;
-	size_t lines = 0;
+	size_t lines = 0, typed = 0;
 
 	(void)state;
 	assert_int_equal(replay(out, "export --asciicast", id_terminal), 0);
-	for (char *l = strtok_r(out, "\n", &save); l != NULL; l = strtok_r(NULL, "\n", &save), lines++) {
+	for (char *l = strtok_r(out, "\n", &save); l != NULL;
+	     l = strtok_r(NULL, "\n", &save), lines++) {
 		json_t *j = json_loads(l, 0, NULL);
 		const char *data;
 
@@ -534,10 +593,12 @@ static void casts(void **state)
 			assert_null(strstr(data, "\033[6n"));
 			assert_null(strstr(data, "\033[c"));
 			assert_null(strstr(data, "\302\233"));
+			typed += strcmp(json_string_value(json_array_get(j, 1)), "i") == 0;
 		}
 		json_decref(j);
 	}
 	assert_true(lines > 3);
+	assert_int_equal(typed, 1);
 }
 
 static void finds_by_beginning_and_path(void **state)
@@ -572,7 +633,9 @@ static bool see(struct played *p, const char *text)
 	size_t begun = p->len;
 
 	for (;;) {
-		if (text != NULL && (text[0] != '\0' ? memmem(p->out, p->len, text, strlen(text)) != NULL : p->len > begun))
+		if (text != NULL &&
+		    (text[0] != '\0' ? memmem(p->out, p->len, text, strlen(text)) != NULL
+				     : p->len > begun))
 			return true;
 		if (poll(&pfd, 1, 10000) <= 0)
 			return false;
@@ -583,7 +646,8 @@ static bool see(struct played *p, const char *text)
 	}
 }
 
-static struct played *start(const char *id, unsigned short cols, unsigned short rows, struct termios *before)
+static struct played *start(
+    const char *id, unsigned short cols, unsigned short rows, struct termios *before)
 {
 	struct winsize ws = { .ws_col = cols, .ws_row = rows };
 	struct played *p = calloc(1, sizeof(*p));
