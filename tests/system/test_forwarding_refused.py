@@ -47,7 +47,7 @@ def test_streamlocal(lab, deploy, target, tmp_path):
     mark = last_event(lab)
     done = deploy.run(target, "echo in", options=("-o", "LogLevel=INFO", "-o", "ExitOnForwardFailure=yes", "-R", "/tmp/remote.sock:/tmp/local.sock"))
     assert done.returncode == 255
-    expect_event(lab, mark, "streamlocal.refused")
+    expect_event(lab, mark, "streamlocal.refused", "forward.refused")
 
 
 def test_agent(lab, deploy, target, tmp_path):
