@@ -388,7 +388,7 @@ static void pause_all(struct server *sv, bool pause)
 	if (sv->paused == pause)
 		return;
 	sv->paused = pause;
-	LIST_FOREACH(c, &sv->conns, link) {
+	for (c = LIST_FIRST(&sv->conns); c != NULL; c = LIST_NEXT(c, link)) {
 		if (c->ending)
 			continue;
 		if (c->client != NULL)

@@ -24,7 +24,8 @@
 
 #define DEFAULT_CONF SYSCONFDIR "/bastiond/collectord.conf"
 #define BACKLOG 64
-#define DRAIN_PASSES 8		/* turns that are joined while frames keep coming, before a commit */
+#define DRAIN_PASSES 16		/* turns that are joined while frames keep coming, before a commit */
+#define DRAIN_BYTES 4096	/* a turn that brought less has emptied the sockets */
 
 static void usage(void)
 {
@@ -157,13 +158,14 @@ static void watch(struct server *sv, int *fds)
 static void loop(struct server *sv)
 {
 	while (!sv->stop) {
+		uint64_t before = sv->store.bytes;
+
 		event_base_loop(sv->base, server_busy(sv) ? EVLOOP_NONBLOCK : EVLOOP_ONCE);
 		for (int i = 0; i < DRAIN_PASSES && !store_full(&sv->store); i++) {
-			uint64_t before = sv->store.entries;
-
-			event_base_loop(sv->base, EVLOOP_NONBLOCK);
-			if (sv->store.entries == before)
+			if (sv->store.bytes - before < DRAIN_BYTES)
 				break;
+			before = sv->store.bytes;
+			event_base_loop(sv->base, EVLOOP_NONBLOCK);
 		}
 		server_turn(sv);
 	}

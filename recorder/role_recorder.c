@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@
 #include "roles.h"
 #include "sandbox.h"
 
+#define RECORDER_HEAP (16 << 20)
 #define READY_MS 1000		/* so long the start waits for the collectors, and then goes on without */
 #define END_MS 2000		/* so long the end waits for the last commits */
 
@@ -214,6 +216,9 @@ int role_recorder(struct config *conf)
 {
 	static struct recorder rc;
 
+	/* frames come and go by the megabyte: keep the memory instead of getting it from the kernel, zeroed, each time */
+	mallopt(M_TRIM_THRESHOLD, RECORDER_HEAP);
+	mallopt(M_MMAP_THRESHOLD, RECORDER_HEAP);
 	rc.conf = conf;
 	TAILQ_INIT(&rc.all);
 	LIST_INIT(&rc.links);

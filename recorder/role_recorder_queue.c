@@ -274,9 +274,8 @@ int queue_resume(struct recorder *rc, struct recording *r, unsigned i, bool some
 		return -1;
 	if (has == c->has && some && memcmp(c->h, h, BREC_HASH_LEN) != 0)
 		return -1;
-	STAILQ_FOREACH(e, &r->entries, link)
-		if (e->seq >= has)
-			break;
+	for (e = STAILQ_FIRST(&r->entries); e != NULL && e->seq < has; e = STAILQ_NEXT(e, link))
+		;
 	if (e == NULL ? has != r->next_seq : e->seq != has)
 		return -1;
 	c->unacked = c->next = e;

@@ -157,7 +157,7 @@ static void on_drained(struct bufferevent *bev, void *arg)
 	if (!s->behind)
 		return;
 	s->behind = false;
-	TAILQ_FOREACH(r, &rc->all, all) {
+	for (r = TAILQ_FIRST(&rc->all); r != NULL; r = TAILQ_NEXT(r, all)) {
 		ship_push(s, r);
 		if (s->behind) {
 			TAILQ_REMOVE(&rc->all, r, all);
