@@ -19,7 +19,7 @@ def test_words(console):
 
 
 def test_completion_and_editing(console):
-    console.send(b"hos\t\r")
+    console.send(b"hos\ts\r")  # "host add" and others begin so, too: completed as far as they agree
     console.expect(rb"web1.*> ?$")
     console.send(b"nonsense\x15hostz\x7fs\r")
     console.expect(rb"web1")
