@@ -103,6 +103,8 @@ enum words_exit word_user_add(struct call *k)
 		if (errno == EADDRINUSE)
 			return refuse(k, WORDS_REFUSED, NULL, "uid %lld belongs to another user.",
 			    (long long)arg_int(k, "uid", -1));
+		if (errno == ENOSPC)
+			return refuse(k, WORDS_REFUSED, NULL, "%s.", store_error(k->s));
 		return broken(k);
 	}
 	if (event_writef(k->s, k->now, EVENT_USER_ADD, k->name, u.name, "{s:s,s:b,s:b,s:b}",

@@ -94,7 +94,7 @@ struct event_report {
 
 /*
  * Recomputes the chain of up to EVENT_VERIFY_MAX rows after number `after`, whose own stored hash
- * is taken as given (0: from the start). 0 also when a row is bad; -1 when the store cannot be read.
+ * is taken as given (0: from the start). 0 also when a row is bad; -1: the store failed.
  */
 int event_verify(struct store *s, int64_t after, struct event_report *report);
 

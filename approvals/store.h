@@ -66,7 +66,7 @@ int store_user(struct store *s, int64_t id, struct user *u);
 int store_user_by_name(struct store *s, const char *name, struct user *u); /* removed ones too */
 int store_user_by_uid(struct store *s, int64_t uid, struct user *u);	/* not removed */
 /* Sets u->id. A removed user of the same name and person comes back without keys, roles and codes.
- * errno EEXIST: the name, EADDRINUSE: the uid is taken. */
+ * errno EEXIST: the name, EADDRINUSE: the uid is taken; ENOSPC: STORE_USERS_MAX. */
 int store_user_add(struct store *s, struct user *u, int64_t now);
 int store_user_state(struct store *s, int64_t id, enum user_state state, const char *why,
     int64_t now);

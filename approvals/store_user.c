@@ -79,6 +79,16 @@ static int uid_taken(struct store *s, const struct user *u)
 	    r;
 }
 
+/* Names are never given back, so this bounds the table. */
+static int room_for_user(struct store *s)
+{
+	int64_t n = 0;
+
+	if (sql_int(s, &n, "SELECT count(*) FROM users", "") < 0)
+		return -1;
+	return n < STORE_USERS_MAX ? 0 : store_fail(s, ENOSPC, "there are %d users", STORE_USERS_MAX);
+}
+
 static int insert_user(struct store *s, struct user *u, int64_t now)
 {
 	static const char text[] = "INSERT INTO users (id, name, person, kind, state, admin, "
@@ -106,8 +116,8 @@ int store_user_add(struct store *s, struct user *u, int64_t now)
 
 	if (store_begin(s) < 0)
 		return -1;
-	if ((u->uid >= 0 && uid_taken(s, u) < 0) || insert_user(s, u, now) < 0 ||
-	    store_user_by_name(s, u->name, &row) != 1) {
+	if (room_for_user(s) < 0 || (u->uid >= 0 && uid_taken(s, u) < 0) ||
+	    insert_user(s, u, now) < 0 || store_user_by_name(s, u->name, &row) != 1) {
 		e = errno;
 		store_rollback(s);
 		errno = e;
