@@ -45,7 +45,6 @@
 #define LINE_LEN 1024		/* a line for a user or the log */
 
 struct peer;
-struct way;
 struct worker;
 
 /* The limit of what a peer may ask: `BUCKET_BURST` at once, `BUCKET_RATE` a second. */
