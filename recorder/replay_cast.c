@@ -176,7 +176,7 @@ int cast_export(const struct scan *s, const struct channel *chan, const char *di
 	struct brec_item it;
 	int n = 0, bad = r == NULL || cast_header(s, chan) != 0;
 
-	filter_init(&c.filter, &ops, &c);
+	filter_init(&c.filter, chan->cols > 0 ? chan->cols : 80, &ops, &c);
 	while (!bad && (n = brec_reader_next(r, &it)) == 1)
 		if (it.type == BREC_ITEM_EVENT && it.event.channel == chan->number)
 			bad = cast_event(&c, &it.event) != 0;

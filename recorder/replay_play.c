@@ -15,6 +15,7 @@
 
 #define FRAME_US 33000		/* between two pictures */
 #define SEEK_US 10000000
+#define SEEK_LOOK_US 200000	/* a seek that lasts so long is shown, and may be stopped */
 #define PAN 8
 
 /* ---- events to the screen ---- */
@@ -59,8 +60,31 @@ static void apply_due(struct player *p)
 	}
 }
 
+/*
+ * While a long seek runs: shows how far it is, and looks for a key. True: stop here. The signals are
+ * blocked, so without this nothing could end it.
+ */
+static bool seek_stopped(struct player *p, uint64_t t)
+{
+	int key;
+
+	if (!p->tty.raw)
+		return false;
+	p->clock.pos_us = p->tape.v[p->next - 1].t_us;
+	player_say(p, "seeking, %u %% - any key stops it", (unsigned)(p->clock.pos_us * 100 / (t + 1)));
+	if (player_draw(p) != 0)
+		p->quit = true;
+	key = tty_key(&p->tty, 0);
+	if (key == 'q' || key == KEY_QUIT)
+		p->quit = true;
+	if (key == KEY_RESIZE)
+		p->resized = true;
+	return p->quit || (key != KEY_NONE && key != KEY_RESIZE);
+}
+
 static void seek(struct player *p, uint64_t t)
 {
+	uint64_t look = clock_mono_us() + SEEK_LOOK_US;
 	unsigned cols, rows;
 
 	if (t > p->tape.end_us)
@@ -71,8 +95,16 @@ static void seek(struct player *p, uint64_t t)
 			return;
 		p->next = 0;
 	}
-	while (p->next < p->tape.n && p->tape.v[p->next].t_us <= t)
+	while (p->next < p->tape.n && p->tape.v[p->next].t_us <= t) {
 		apply_next(p, false);
+		if (clock_mono_us() < look)
+			continue;
+		if (seek_stopped(p, t)) {
+			t = p->clock.pos_us;
+			break;
+		}
+		look = clock_mono_us() + SEEK_LOOK_US;
+	}
 	p->clock.pos_us = t;
 	p->clock.real_us = clock_mono_us();
 	p->message[0] = '\0';
@@ -344,8 +376,9 @@ static void run(struct player *p)
 				return;
 			drawn = clock_mono_us();
 		}
-		key = tty_key(&p->tty, next_wait(p, clock_mono_us(), drawn));
-		if (key != KEY_NONE)
+		key = p->resized ? KEY_RESIZE : tty_key(&p->tty, next_wait(p, clock_mono_us(), drawn));
+		p->resized = false;
+		if (key != KEY_NONE && !p->quit)
 			on_key(p, key);
 	}
 }

@@ -120,7 +120,7 @@ struct player {
 	char typed[12];		/* the time after `g` */
 	char message[256];
 	uint64_t message_us;	/* real time when it goes */
-	bool dirty, quit;
+	bool dirty, quit, resized;	/* resized: the terminal, while a seek ran */
 	char who[200];
 };
 

@@ -113,8 +113,11 @@ static int on_property(VTermProp prop, VTermValue *val, void *user)
 	return 1;
 }
 
-static const VTermScreenCallbacks callbacks = { .sb_pushline = on_push_line,
-	.settermprop = on_property };
+/* Lines that scroll off cost libvterm a copy of each cell: only who wants them pays. */
+static const VTermScreenCallbacks callbacks = { .settermprop = on_property };
+static const VTermScreenCallbacks callbacks_lines = {
+	.sb_pushline = on_push_line, .settermprop = on_property,
+};
 
 /* Answers to the target's questions: the filter lets none through, and were there one it would end
  * here. */
@@ -181,10 +184,11 @@ static int start(struct screen *s, unsigned cols, unsigned rows)
 	vterm_output_set_callback(vt, drop_output, NULL);
 	s->cells = vterm_obtain_screen(vt);
 	s->state = vterm_obtain_state(vt);
-	vterm_screen_set_callbacks(s->cells, &callbacks, s);
+	vterm_screen_set_callbacks(s->cells, s->line != NULL ? &callbacks_lines : &callbacks,
+	    s);
 	vterm_screen_enable_altscreen(s->cells, 1);
 	vterm_screen_reset(s->cells, 1);
-	filter_init(&s->filter, &filter_ops, s);
+	filter_init(&s->filter, cols, &filter_ops, s);
 	return 0;
 }
 
@@ -247,7 +251,7 @@ void screen_resize(struct screen *s, unsigned cols, unsigned rows)
 	vterm_state_get_cursorpos(s->state, &pos);
 	vterm_input_write(s->vt, "\033[r", 3);
 	write_cup(s, pos, "");
-	s->cols = cols;
+	s->cols = s->filter.cols = cols;
 	s->rows = rows;
 	vterm_set_size(s->vt, (int)rows, (int)cols);
 	vterm_state_get_cursorpos(s->state, &pos);

@@ -22,9 +22,10 @@ enum filter_state {
 #define TOO_MANY '\xff'
 #define REPLACEMENT 0xfffdU
 
-void filter_init(struct filter *f, const struct filter_ops *ops, void *ctx)
+void filter_init(struct filter *f, unsigned cols, const struct filter_ops *ops, void *ctx)
 {
 	memset(f, 0, sizeof(*f));
+	f->cols = cols;
 	f->ops = ops;
 	f->ctx = ctx;
 }
@@ -300,8 +301,8 @@ static void do_repeat(struct filter *f)
 {
 	unsigned n = arg(f, 0, 1);
 
-	if (n > FILTER_REPEAT_MAX)
-		n = FILTER_REPEAT_MAX;
+	if (n > f->cols)
+		n = f->cols;
 	while (f->last_len > 0 && n-- > 0)
 		put(f, f->last, f->last_len);
 }

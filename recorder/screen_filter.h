@@ -28,7 +28,6 @@
 #define FILTER_ARG_MAX 9999U
 #define FILTER_MARKS 4		/* zero-width code points after a character */
 #define FILTER_CHUNK 256	/* bytes of text put out at a time: libvterm needs stack for it */
-#define FILTER_REPEAT_MAX 500
 
 enum filter_hook {
 	FILTER_SAVED,		/* the cursor's place was saved just now */
@@ -54,6 +53,7 @@ struct filter {
 	bool sub[FILTER_ARGS];		/* the next one is a part of it (':') */
 	uint32_t cp, least; /* UTF-8 in progress: value so far, smallest value for this length */
 	unsigned more;			/* bytes still to come */
+	unsigned cols;			/* of the screen: REP fills no more than a line */
 	char last[4 * (1 + FILTER_MARKS)]; /* the last character, for REP */
 	size_t last_len;
 	unsigned marks;
@@ -61,7 +61,7 @@ struct filter {
 	size_t text_len;
 };
 
-void filter_init(struct filter *f, const struct filter_ops *ops, void *ctx);
+void filter_init(struct filter *f, unsigned cols, const struct filter_ops *ops, void *ctx);
 /* Everything that is complete has been put out when it returns; the rest waits for more. */
 void filter_feed(struct filter *f, const void *data, size_t len);
 
