@@ -19,7 +19,7 @@
 #include "log.h"
 #include "policy.h"
 
-#define CERT_BACK 60		/* seconds: the target's clock may be behind; as sshcert.h */
+#define CERT_BACK 50		/* seconds: the target's clock may be behind. Below SSHCERT_BACK: keys looks later */
 #define CERT_AHEAD 300
 #define SIGN_TIME_MS 5000	/* for dialling's end, the certificate and the answer */
 

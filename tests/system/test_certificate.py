@@ -61,7 +61,7 @@ class Keys:
         assert TYPES[HEAD.unpack(answer[:HEAD.size])[0]] == kind + "_RE"
         return answer[HEAD.size:]
 
-    def sign(self, blob, principal="dba", key_id="alice/17/00", after=-60, before=300, source="127.0.0.1"):
+    def sign(self, blob, principal="dba", key_id="alice/17/00", after=-50, before=300, source="127.0.0.1"):
         now = int(time.time())
         answer = self.ask("SIGN_CERT", string(blob) + string(principal) + string(key_id) +
                           struct.pack(">QQQ", 1, now + after, now + before) + string(source))
