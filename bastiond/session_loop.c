@@ -325,5 +325,6 @@ void session_run(const struct config *conf, ssh_bind bind, struct buf *start, in
 	/* The address space goes with the process: keys are wiped, the rest is the kernel's. */
 	for (size_t i = 0; i < SESSION_WAYS_MAX; i++)
 		way_destroy(s.ways[i]);
-	exit(0);
+	/* not exit(): OpenSSL's clean-up would write to, and so copy, every page that is shared with master */
+	_exit(0);
 }
