@@ -1,7 +1,9 @@
 /*
- * fuzz_screen.c - a hostile recording on the auditor's screen: nothing crashes, and only the allowed grammar comes out.
+ * fuzz_screen.c - a hostile recording on the auditor's screen: nothing crashes, and only the
+ * allowed grammar comes out.
  *
- * Input: bytes as a target sent them; 0xff C R resizes to C by R, so that sizes change in the middle of everything.
+ * Input: bytes as a target sent them; 0xff C R resizes to C by R, so that sizes change in the
+ * middle of everything.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,0 +1,460 @@
+/*
+ * test_replay_run.c - each command of bastion-replay on recordings that are partly hostile, and the
+ * player on a terminal.
+ */
+#include "brec_fixture.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <pty.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "hex.h"
+#include "replay_player.h"
+#include "screen_grammar.h"
+
+/* ---- a store ---- */
+
+static char store[64], path_identity[96], path_other[96], path_trust[96];
+static char id_terminal[33], id_command[33];
+
+static void event(
+    struct fixture *x, unsigned channel, enum brec_stream st, enum brec_kind kind, const char *text)
+{
+	x->now += 20000;
+	assert_true(brec_writer_event(x->w, st, kind, x->now, channel, text, strlen(text)) != 0);
+	assert_int_equal(brec_writer_flush(x->w, x->now), 0);
+}
+
+static void append(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "a");
+
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+/* Closes it and moves it into the store. */
+static void keep(struct fixture *x, char id[33])
+{
+	char text[128], from[128], to[256], key[BASE64_SIZE(KEY_LEN)];
+
+	assert_int_equal(brec_writer_close(x->w, x->now, BREC_END_NORMAL, "the user left"), 0);
+	fx_done(x);
+	hex_encode(id, x->id, sizeof(x->id));
+	snprintf(to, sizeof(to), "%s/recordings/2025-11-22/%s", store, id);
+	assert_int_equal(mkdir(to, 0700), 0);
+	fx_name(x, 0, from);
+	snprintf(to + strlen(to), sizeof(to) - strlen(to), "/00000000.brec");
+	assert_int_equal(rename(from, to), 0);
+	age_identity_format(text, &x->auditor);
+	append(path_identity, text);
+	append(path_identity, "\n");
+	snprintf(text, sizeof(text), "signer lab %s\n", base64_encode(key, x->pub, KEY_LEN));
+	append(path_trust, text);
+	fx_destroy(x);
+}
+
+#define HOSTILE \
+	"\033]52;c;ZXZpbA==\007\033]0;owned\007\033[6n\033[c\033P$qm\033\\" \
+	"\033_apc\033\\\033[?1000h\033[b\302\233\233\342\200\256"
+
+static int make_store(void **state)
+{
+	struct age_identity other;
+	struct fixture *x;
+	char path[128], text[128];
+
+	(void)state;
+	strcpy(store, "/tmp/bastiond-replay-XXXXXX");
+	assert_non_null(mkdtemp(store));
+	snprintf(path_identity, sizeof(path_identity), "%s/identity", store);
+	snprintf(path_other, sizeof(path_other), "%s/other", store);
+	snprintf(path_trust, sizeof(path_trust), "%s/trust", store);
+	snprintf(path, sizeof(path), "%s/recordings", store);
+	mkdir(path, 0700);
+	strcat(path, "/2025-11-22");
+	mkdir(path, 0700);
+	assert_int_equal(age_identity_generate(&other), 0);
+	age_identity_format(text, &other);
+	append(path_other, text);
+
+	x = fx_open(false, false);
+	event(x, 0, BREC_META, BREC_K_META,
+	    "{\"user\":\"alice\",\"host\":\"web1\",\"login\":\"dba\","
+	    "\"reason\":\"x\\u001b]0;y\\u0007\"}");
+	event(x, 1, BREC_META, BREC_K_OPEN,
+	    "{\"capability\":\"shell\",\"command\":\"\",\"pty\":true,"
+	    "\"term\":\"xterm\",\"cols\":80,\"rows\":24}");
+	event(x, 1, BREC_OUTPUT, BREC_K_OUT, "first line\r\n" HOSTILE "shown\r\n");
+	event(x, 1, BREC_INPUT, BREC_K_IN, "ls\r");
+	event(x, 1, BREC_OUTPUT, BREC_K_OUT, "\033[?1049h\033[31mfull\033[m");
+	event(x, 0, BREC_META, BREC_K_NOTE, "held\033[2J");
+	event(x, 1, BREC_OUTPUT, BREC_K_OUT, "\033[?1049llast line");
+	keep(x, id_terminal);
+
+	x = fx_open(false, false);
+	x->now += 1000000;
+	event(x, 0, BREC_META, BREC_K_META,
+	    "{\"user\":\"bob\",\"host\":\"web2\",\"login\":\"root\"}");
+	event(x, 1, BREC_META, BREC_K_OPEN,
+	    "{\"capability\":\"exec\",\"command\":\"id "
+	    "\\u001b]0;x\\u0007\",\"pty\":false}");
+	event(x, 1, BREC_OUTPUT, BREC_K_OUT, "uid=0\n" HOSTILE "\nend\n");
+	event(x, 2, BREC_META, BREC_K_OPEN,
+	    "{\"capability\":\"sftp\",\"command\":\"sftp\",\"pty\":false}");
+	event(x, 2, BREC_META, BREC_K_FILE,
+	    "{\"op\":\"put\",\"path\":\"/tmp/a\\u001b[2J\",\"size\":2000123,\"sha256\":\"aa11\"}");
+	event(x, 2, BREC_META, BREC_K_GAP, "{\"dir\":\"in\",\"from\":1048576}");
+	keep(x, id_command);
+	return 0;
+}
+
+static int drop_store(void **state)
+{
+	char command[128];
+
+	(void)state;
+	snprintf(command, sizeof(command), "rm -rf %s", store);
+	return system(command);
+}
+
+/* Runs a command line in a child; what it said on both outputs to `out`. Returns the exit status.
+ */
+static int run(char out[65536], const char *line)
+{
+	int fds[2], status;
+	size_t n = 0;
+	ssize_t r;
+	pid_t pid;
+
+	assert_int_equal(pipe(fds), 0);
+	fflush(NULL);
+	pid = fork();
+	if (pid == 0) {
+		struct args a;
+		char *copy = strdup(line), *argv[32] = { NULL }, *save;
+		int argc = 0;
+
+		dup2(fds[1], 1);
+		dup2(fds[1], 2);
+		for (char *w = strtok_r(copy, " ", &save); w != NULL;
+		     w = strtok_r(NULL, " ", &save))
+			argv[argc++] = w;
+		status = args_parse(&a, argc, argv) != 0 ? EXIT_USAGE : a.command->run(&a);
+		fflush(NULL);
+		_exit(status);
+	}
+	close(fds[1]);
+	while (n < 65535 && (r = read(fds[0], out + n, 65535 - n)) > 0)
+		n += (size_t)r;
+	out[n] = '\0';
+	close(fds[0]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+/* With the store's options; every line of the output must be harmless. */
+static int replay_as(char out[65536], const char *identity, const char *words, const char *id)
+{
+	char line[1024];
+	int n;
+
+	snprintf(line, sizeof(line), "bastion-replay %s %s -d %s -k %s -i %s", words, id, store,
+	    path_trust, identity);
+	n = run(out, line);
+	for (char *p = out; *p != '\0';) {
+		size_t len = strcspn(p, "\n\t");
+
+		assert_int_equal(grammar_check(p, len), len);
+		assert_null(memchr(p, 0x1b, len));
+		p += len + (p[len] != '\0');
+	}
+	return n;
+}
+
+static int replay(char out[65536], const char *words, const char *id)
+{
+	return replay_as(out, path_identity, words, id);
+}
+
+static void lists(void **state)
+{
+	char out[65536];
+
+	(void)state;
+	assert_int_equal(replay(out, "list", ""), 0);
+	assert_non_null(strstr(out, "alice"));
+	assert_non_null(strstr(out, "dba@web1"));
+	assert_non_null(strstr(out, "complete"));
+	assert_int_equal(replay(out, "list --json --user bob", ""), 0);
+	assert_null(strstr(out, "alice"));
+	assert_non_null(strstr(out, id_command));
+	assert_int_equal(replay(out, "list --since 2025-11-23", ""), 0);
+	assert_string_equal(out, "");
+	/* with a key that opens nothing: what is in clear */
+	assert_int_equal(replay_as(out, path_other, "list", ""), 0);
+	assert_null(strstr(out, "alice"));
+	assert_non_null(strstr(out, "(locked)"));
+}
+
+static void shows(void **state)
+{
+	char out[65536];
+
+	(void)state;
+	assert_int_equal(replay(out, "show", id_command), 0);
+	assert_non_null(strstr(out, "[file] put /tmp/a\\x1b[2J, 2000123 bytes, sha256 aa11"));
+	assert_non_null(strstr(out, "[gap]"));
+	assert_non_null(strstr(out, "[closed] normal: the user left"));
+	assert_int_equal(replay(out, "show --json", id_terminal), 0);
+	json_t *j = json_loads(out, 0, NULL);
+	assert_non_null(j);
+	assert_string_equal(
+	    json_string_value(json_object_get(json_object_get(j, "meta"), "user")), "alice");
+	json_decref(j);
+}
+
+static void verifies(void **state)
+{
+	char out[65536], victim[256];
+
+	(void)state;
+	assert_int_equal(replay(out, "verify", ""), EXIT_OK);
+	assert_non_null(strstr(out, "2 recordings, 2 complete"));
+	assert_int_equal(replay(out, "verify --json", id_terminal), EXIT_OK);
+	assert_non_null(strstr(out, "\"verdict\":\"complete\""));
+	/* one byte of another recording */
+	snprintf(
+	    victim, sizeof(victim), "%s/recordings/2025-11-22/%s/00000000.brec", store, id_command);
+	int fd = open(victim, O_RDWR);
+	uint8_t c;
+	assert_int_equal(pread(fd, &c, 1, 700), 1);
+	c ^= 1;
+	assert_int_equal(pwrite(fd, &c, 1, 700), 1);
+	assert_int_equal(replay(out, "verify --all", ""), EXIT_VERDICT);
+	assert_non_null(strstr(out, "forged"));
+	c ^= 1;
+	assert_int_equal(pwrite(fd, &c, 1, 700), 1);
+	close(fd);
+}
+
+static void exports(void **state)
+{
+	char out[65536];
+
+	(void)state;
+	assert_int_equal(replay(out, "export --text", id_terminal), 0);
+	assert_non_null(strstr(out, "first line\n"));
+	assert_non_null(strstr(out, "shown\n"));
+	assert_non_null(strstr(out, "| full\n"));
+	assert_non_null(strstr(out, "last line\n"));
+	assert_int_equal(replay(out, "export --text", id_command), 0);
+	assert_non_null(strstr(out, "uid=0\n\\x1b]52;c;"));
+	assert_int_equal(replay(out, "play", id_command), 0);
+	assert_non_null(strstr(out, "uid=0\n"));
+	assert_int_equal(replay(out, "export --json", id_terminal), 0);
+	assert_non_null(strstr(out, "base64"));
+	assert_non_null(strstr(out, "\"kind\":\"end\""));
+	assert_int_equal(replay(out, "export", id_terminal), EXIT_USAGE);
+	assert_int_equal(replay_as(out, path_other, "export --text", id_terminal), EXIT_UNREADABLE);
+	assert_null(strstr(out, "first line"));
+}
+
+/* Whoever plays the cast meets nothing but what the filter lets through. */
+static void casts(void **state)
+{
+	char out[65536], *save;
+	size_t lines = 0, typed = 0;
+
+	(void)state;
+	assert_int_equal(replay(out, "export --asciicast", id_terminal), 0);
+	for (char *l = strtok_r(out, "\n", &save); l != NULL;
+	     l = strtok_r(NULL, "\n", &save), lines++) {
+		json_t *j = json_loads(l, 0, NULL);
+		const char *data;
+
+		assert_non_null(j);
+		if (lines == 0) {
+			assert_int_equal(json_integer_value(json_object_get(j, "version")), 2);
+			assert_int_equal(json_integer_value(json_object_get(j, "width")), 80);
+		} else {
+			assert_int_equal(json_array_size(j), 3);
+			data = json_string_value(json_array_get(j, 2));
+			assert_null(strstr(data, "\033]"));
+			assert_null(strstr(data, "\033P"));
+			assert_null(strstr(data, "\033[6n"));
+			assert_null(strstr(data, "\033[c"));
+			assert_null(strstr(data, "\302\233"));
+			typed += strcmp(json_string_value(json_array_get(j, 1)), "i") == 0;
+		}
+		json_decref(j);
+	}
+	assert_true(lines > 3);
+	assert_int_equal(typed, 1);
+}
+
+static void finds_by_beginning_and_path(void **state)
+{
+	char out[65536], path[256];
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/recordings/2025-11-22/%s/", store, id_terminal);
+	assert_int_equal(replay(out, "show", path), 0);
+	memcpy(path, id_terminal, 20);
+	path[20] = '\0';
+	assert_int_equal(replay(out, "show", path), 0);
+	assert_int_equal(replay(out, "show", "zz"), EXIT_UNREADABLE);
+	assert_int_equal(replay(out, "show", "0000000000000000"), EXIT_UNREADABLE);
+	assert_int_equal(run(out, "bastion-replay list -d /does/not/exist"), EXIT_UNREADABLE);
+	assert_non_null(strstr(out, "--store"));
+}
+
+/* ---- the player, on a terminal of its own ---- */
+
+struct played {
+	int fd;
+	pid_t pid;
+	char out[1 << 20];
+	size_t len;
+};
+
+/* Reads until `text` was seen ("": anything more), or, for NULL, until the other end is gone. */
+static bool see(struct played *p, const char *text)
+{
+	struct pollfd pfd = { .fd = p->fd, .events = POLLIN };
+	size_t begun = p->len;
+
+	for (;;) {
+		if (text != NULL &&
+		    (text[0] != '\0' ? memmem(p->out, p->len, text, strlen(text)) != NULL
+				     : p->len > begun))
+			return true;
+		if (poll(&pfd, 1, 10000) <= 0)
+			return false;
+		ssize_t n = read(p->fd, p->out + p->len, sizeof(p->out) - p->len);
+		if (n <= 0)
+			return false;
+		p->len += (size_t)n;
+	}
+}
+
+static struct played *start(
+    const char *id, unsigned short cols, unsigned short rows, struct termios *before)
+{
+	struct winsize ws = { .ws_col = cols, .ws_row = rows };
+	struct played *p = calloc(1, sizeof(*p));
+	char line[512];
+
+	assert_non_null(p);
+	/* what a fresh terminal has: the player may be faster than a question about its own */
+	int main_end, other_end;
+	assert_int_equal(openpty(&main_end, &other_end, NULL, NULL, NULL), 0);
+	assert_int_equal(tcgetattr(main_end, before), 0);
+	close(main_end);
+	close(other_end);
+	fflush(NULL);
+	p->pid = forkpty(&p->fd, NULL, before, &ws);
+	if (p->pid == 0) {
+		struct args a;
+		char *argv[] = { line, line, line, NULL };
+
+		setenv("LC_ALL", "C.UTF-8", 1);
+		strcpy(line, "play");
+		argv[2] = (char *)(uintptr_t)id;
+		if (args_parse(&a, 3, argv) != 0)
+			_exit(EXIT_USAGE);
+		a.store = store;
+		a.identity = path_identity;
+		_exit(a.command->run(&a));
+	}
+	assert_true(p->pid > 0);
+	/* keys that come before would be echoed and thrown away */
+	assert_true(see(p, VIEW_ENTER));
+	return p;
+}
+
+/* Sends the keys one after the other, each after the player has drawn; then how it ended. */
+static int finish(struct played *p, const char *keys, int sig, const struct termios *before)
+{
+	struct termios after;
+	int status;
+
+	for (; *keys != '\0'; keys++) {
+		assert_int_equal(write(p->fd, keys, 1), 1);
+		assert_true(see(p, ""));
+	}
+	if (sig != 0)
+		kill(p->pid, sig);
+	see(p, NULL);
+	assert_int_equal(waitpid(p->pid, &status, 0), p->pid);
+	assert_int_equal(tcgetattr(p->fd, &after), 0);
+	close(p->fd);
+	/* nothing else than the grammar, and the terminal is left as it was */
+	size_t ok = grammar_check(p->out, p->len);
+	if (ok != p->len)
+		fail_msg("byte %zu of %zu: %.20s", ok, p->len, p->out + ok);
+	assert_memory_equal(p->out, VIEW_ENTER, strlen(VIEW_ENTER));
+	assert_memory_equal(p->out + p->len - strlen(VIEW_LEAVE), VIEW_LEAVE, strlen(VIEW_LEAVE));
+	assert_int_equal(after.c_lflag, before->c_lflag);
+	assert_int_equal(after.c_iflag, before->c_iflag);
+	assert_int_equal(after.c_oflag, before->c_oflag);
+	free(p);
+	return status;
+}
+
+static void plays(void **state)
+{
+	struct termios before;
+	struct played *p = start(id_terminal, 80, 25, &before);
+	int status;
+
+	(void)state;
+	assert_true(see(p, "last line"));
+	status = finish(p, "0 .n?xNG+-i=hjklg1:0\rq", 0, &before);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	p = start(id_command, 40, 12, &before);
+	assert_true(see(p, "uid=0"));
+	status = finish(p, "\t\tq", 0, &before);
+	assert_int_equal(WEXITSTATUS(status), 0);
+	/* no room for anything */
+	p = start(id_terminal, 2, 2, &before);
+	assert_int_equal(WEXITSTATUS(finish(p, "  ?xq", 0, &before)), 0);
+}
+
+static void restores_the_terminal_on_signals(void **state)
+{
+	static const int signals[] = { SIGTERM, SIGHUP, SIGINT, SIGSEGV, SIGABRT };
+	struct termios before;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+		struct played *p = start(id_terminal, 80, 25, &before);
+		int status;
+
+		assert_true(see(p, "first line"));
+		status = finish(p, "", signals[i], &before);
+		assert_true(WIFSIGNALED(status));
+		assert_int_equal(WTERMSIG(status), signals[i]);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(lists),
+		cmocka_unit_test(shows),
+		cmocka_unit_test(verifies),
+		cmocka_unit_test(exports),
+		cmocka_unit_test(casts),
+		cmocka_unit_test(finds_by_beginning_and_path),
+		cmocka_unit_test(plays),
+		cmocka_unit_test(restores_the_terminal_on_signals),
+	};
+
+	return cmocka_run_group_tests(tests, make_store, drop_store);
+}
