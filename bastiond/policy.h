@@ -203,6 +203,8 @@ void factor_kill(struct peer *peer);
 /* --- policy_authz.c --- */
 
 int authz_ask(struct peer *peer, struct ipc_msg *m);
+/* HOST_ASK: whether there is such a host for this user's eyes. 0, or -1: the link must end. */
+int authz_host(struct peer *peer, struct ipc_msg *m);
 /* The way never opened: says WAY_NO, frees it. `line` as the user reads it. */
 void authz_refuse(struct way *w, enum way_refusal refusal, const char *line);
 /* The keys role answered request `ask`: a certificate or a public key in `blob`, or `refusal`. */

@@ -207,6 +207,25 @@ static void decide(struct peer *peer, const char *host, const char *login, struc
 	}
 }
 
+/* The login comes later, inside: any will do to learn whether the host is there. */
+int authz_host(struct peer *peer, struct ipc_msg *m)
+{
+	char host[1024];
+	struct access_answer a = { 0 };
+	struct host h = { 0 };
+	struct buf b;
+
+	if (buf_get_cstring(&m->body, host, sizeof(host)) != 0 || !buf_end(&m->body))
+		return -1;
+	decide(peer, host, "any", &a, &h);
+	buf_init(&b, 2048);
+	buf_put_u8(&b, a.refusal != WAY_NO_HOST && a.refusal != WAY_BUSY);
+	buf_put_cstring(&b, a.line);
+	link_send(&peer->link, MSG_HOST_RE, m->id, &b, NULL, 0);
+	buf_finish(&b);
+	return 0;
+}
+
 int authz_ask(struct peer *peer, struct ipc_msg *m)
 {
 	char host[1024], login[1024];

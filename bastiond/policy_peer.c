@@ -73,6 +73,8 @@ static int on_message(struct link *l, struct ipc_msg *m)
 		return factor_answer(peer, m);
 	case MSG_AUTH_ABORT:
 		return factor_abort(peer);
+	case MSG_HOST_ASK:
+		return authz_host(peer, m);
 	case MSG_WAY_ASK:
 		return authz_ask(peer, m);
 	case MSG_CHAN_ASK:

@@ -174,6 +174,7 @@ struct session {
 	ssh_message auth_msg;		/* the request that waits for its answer; owned */
 	uint64_t auth_floor_ms, grace_ms; /* deadlines */
 	uint32_t nprompts, attempt;	/* attempt: number of the second factor that runs */
+	ssh_message tunnel_asks[SESSION_WAYS_MAX]; /* direct-tcpip opens whose host policy looks up; owned */
 	struct way *ways[SESSION_WAYS_MAX];
 	uint32_t next_way;
 	uint64_t lease_ms;		/* PING must come before this */
@@ -212,6 +213,8 @@ struct chan *front_chan_create(struct front *f, ssh_channel client, enum chan_ki
 void chan_refuse(struct chan *c, const char *line);
 /* Refuses a forwarding: a line for the user, an event of this kind. */
 void front_refuse_forward(struct front *f, const char *kind, const char *what);
+/* The same for a direct-tcpip channel that was asked for. */
+void front_refuse_tcpip(struct front *f, ssh_message m);
 void front_step(struct front *f);				/* all its channels */
 /* A line for the user: on one channel, on every live one. */
 void chan_say(struct chan *c, const char *line);
@@ -222,7 +225,8 @@ void front_finish(struct front *f);
 void way_each_chan(struct way *w, void (*visit)(struct chan *c, void *arg), void *arg);
 
 /* session_tunnel.c */
-bool tunnel_open(struct front *outer, ssh_message m);		/* false: refuse it */
+bool tunnel_open(struct front *outer, ssh_message m);		/* false: refuse it; true: m is taken */
+void tunnel_policy(struct session *s, struct ipc_msg *m);	/* HOST_RE */
 void tunnel_step(struct chan *c);
 void tunnel_destroy(struct tunnel *t);
 struct front *tunnel_front(struct tunnel *t);

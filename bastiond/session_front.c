@@ -100,24 +100,30 @@ static void open_session(struct front *f, ssh_message m)
 	}
 }
 
-static void on_open(struct front *f, ssh_message m)
+void front_refuse_tcpip(struct front *f, ssh_message m)
 {
+	const char *dest = ssh_message_channel_request_open_destination(m);
 	char what[200], host[128];
-	const char *dest;
 
+	esc_text(host, sizeof(host), dest != NULL ? dest : "", dest != NULL ? strlen(dest) : 0);
+	snprintf(what, sizeof(what), "port forwarding to %s:%d", host,
+	    ssh_message_channel_request_open_destination_port(m));
+	front_refuse_forward(f, "forward.refused", what);
+	ssh_message_reply_default(m);
+}
+
+/* False: m was taken. */
+static bool on_open(struct front *f, ssh_message m)
+{
 	switch (ssh_message_subtype(m)) {
 	case SSH_CHANNEL_SESSION:
 		open_session(f, m);
-		return;
+		return true;
 	case SSH_CHANNEL_DIRECT_TCPIP:
 		if (f == &f->session->outer && f->way == NULL && tunnel_open(f, m))
-			return;
-		dest = ssh_message_channel_request_open_destination(m);
-		esc_text(host, sizeof(host), dest != NULL ? dest : "", dest != NULL ? strlen(dest) : 0);
-		snprintf(what, sizeof(what), "port forwarding to %s:%d", host,
-		    ssh_message_channel_request_open_destination_port(m));
-		front_refuse_forward(f, "forward.refused", what);
-		break;
+			return false;
+		front_refuse_tcpip(f, m);
+		return true;
 	case SSH_CHANNEL_X11:
 		front_refuse_forward(f, "x11.refused", "X11 forwarding");
 		break;
@@ -125,6 +131,7 @@ static void on_open(struct front *f, ssh_message m)
 		front_refuse_forward(f, "streamlocal.refused", "forwarding of sockets and tunnels");
 	}
 	ssh_message_reply_default(m);
+	return true;
 }
 
 static const char *const env_allowed[] = { "LANG", "LC_*", "TERM", "COLORTERM", NULL };
@@ -281,7 +288,8 @@ void front_message(void *front, ssh_message m)
 		on_request(f, m);
 		return;
 	case SSH_REQUEST_CHANNEL_OPEN:
-		on_open(f, m);
+		if (!on_open(f, m))
+			return;
 		break;
 	case SSH_REQUEST_GLOBAL:
 		front_refuse_forward(f, "forward.refused", "remote port forwarding");

@@ -56,6 +56,9 @@ static void on_policy(struct session *s, struct ipc_msg *m)
 		if ((w = way_find(s, m->id)) != NULL)
 			way_policy(w, m);
 		break;
+	case MSG_HOST_RE:
+		tunnel_policy(s, m);
+		break;
 	case MSG_WORDS_RE:
 		words_policy(s, m);
 		break;

@@ -56,23 +56,80 @@ static struct tunnel *tunnel_create(struct session *s, const char *host)
 bool tunnel_open(struct front *outer, ssh_message m)
 {
 	const char *host = ssh_message_channel_request_open_destination(m);
-	struct tunnel *t;
-	ssh_channel client;
-	struct chan *c;
+	struct session *s = outer->session;
+	uint32_t place = 0;
+	struct buf b;
 
 	/* libssh has cut the port to 16 bits: what it says now is what counts, and 22 leads nowhere but to the registered port */
 	if (host == NULL || !name_is_host(host) || ssh_message_channel_request_open_destination_port(m) != SSH_PORT ||
-	    outer->nchans >= SESSION_WAYS_MAX || (t = tunnel_create(outer->session, host)) == NULL)
+	    outer->nchans >= SESSION_WAYS_MAX)
 		return false;
-	if ((client = ssh_message_channel_request_open_reply_accept(m)) == NULL ||
-	    (c = front_chan_create(outer, client, CHAN_TUNNEL)) == NULL) {
+	while (place < SESSION_WAYS_MAX && s->tunnel_asks[place] != NULL)
+		place++;
+	if (place == SESSION_WAYS_MAX)
+		return false;
+	buf_init(&b, 256);
+	buf_put_cstring(&b, host);
+	if (ipc_send(&s->policy, MSG_HOST_ASK, place, &b, NULL, 0) == 0)
+		s->tunnel_asks[place] = m;
+	buf_finish(&b);
+	return s->tunnel_asks[place] == m;
+}
+
+/* There is such a host: the channel is accepted, and the inner server waits on it. */
+static bool accept_tunnel(struct session *s, ssh_message m)
+{
+	struct tunnel *t = tunnel_create(s, ssh_message_channel_request_open_destination(m));
+	ssh_channel client;
+	struct chan *c;
+
+	if (t == NULL)
+		return false;
+	if ((client = ssh_message_channel_request_open_reply_accept(m)) == NULL) {
 		tunnel_destroy(t);
-		return client != NULL;
+		return false;
+	}
+	if ((c = front_chan_create(&s->outer, client, CHAN_TUNNEL)) == NULL) {
+		tunnel_destroy(t);
+		ssh_channel_close(client);
+		ssh_channel_free(client);
+		return true;
 	}
 	c->tunnel = t;
 	c->state = CHAN_LIVE;
 	t->chan = c;
 	return true;
+}
+
+/*
+ * A refused channel carries no text in libssh. When it is all that the connection was made for, as the hop of `ssh -J` is,
+ * the reason goes into the disconnect, which ssh shows.
+ */
+static void say_and_leave(struct session *s, const char *line)
+{
+	for (size_t i = 0; i < SESSION_WAYS_MAX; i++)
+		if (s->tunnel_asks[i] != NULL)
+			return;
+	if (s->outer.chans != NULL)
+		return;
+	ssh_session_set_disconnect_message(s->outer.ssh, line);
+	s->over = true;
+}
+
+void tunnel_policy(struct session *s, struct ipc_msg *r)
+{
+	bool ok = buf_get_u8(&r->body) != 0;
+	char line[LINE_MAX_LEN];
+	ssh_message m = r->id < SESSION_WAYS_MAX ? s->tunnel_asks[r->id] : NULL;
+
+	if (buf_get_cstring(&r->body, line, sizeof(line)) != 0 || m == NULL)
+		return;
+	s->tunnel_asks[r->id] = NULL;
+	if (!ok || !accept_tunnel(s, m)) {
+		front_refuse_tcpip(&s->outer, m);
+		say_and_leave(s, line);
+	}
+	ssh_message_free(m);
 }
 
 /* Messages of the inner connection before its login: a name is enough, and it is the login at the target. */

@@ -117,6 +117,11 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	/* u8 verdict: enum auth_verdict */                                                           \
 	M(AUTH_FACTOR_RE, POLICY,   SESSION,  S_ANY,     1,     0, 0)                                 \
                                                                                                       \
+	/* session → policy: id = request. str host: is there a host of this name for this user? Before a */ \
+	/* direct-tcpip channel is accepted */                                                        \
+	M(HOST_ASK,       SESSION,  POLICY,   S_LOGIN,   1024,  0, 0)                                 \
+	/* id = request. u8 ok; str line for the user */                                              \
+	M(HOST_RE,        POLICY,   SESSION,  S_ANY,     2048,  0, 0)                                 \
 	/* session → policy: id = way, not in use. str host; str login; str ephemeral public key */   \
 	/* blob. The answer is WAY_OK or WAY_NO. A way that had no WAY_NO ends with WAY_DOWN, */      \
 	/* asked for (WAY_END) or not, before its WAY_OK came or after */                             \
