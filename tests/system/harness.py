@@ -17,6 +17,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import labkit
 
 DEADLINE = 30       # seconds for anything that has no figure of its own
+CLIENT = 75         # the same for a whole client, which may have to wait for the next code
 WAYS = ("jump", "name")     # ssh -J alice@bastion dba@web1, ssh alice@dba@web1@bastion
 
 
@@ -84,7 +85,7 @@ Host *
     StrictHostKeyChecking yes
     PreferredAuthentications publickey,keyboard-interactive
     NumberOfPasswordPrompts 1
-    ConnectTimeout 20
+    ConnectTimeout 60
     LogLevel ERROR
     SendEnv LANG LC_*
 """ + "".join(f"    {option}\n" for option in self.options), 0o600)
@@ -92,7 +93,7 @@ Host *
     def argv(self, host, *words, options=()):
         return ["ssh", "-F", self.config, *options, host, *words]
 
-    def run(self, host, *words, options=(), stdin=b"", check=False, timeout=DEADLINE, env=None):
+    def run(self, host, *words, options=(), stdin=b"", check=False, timeout=CLIENT, env=None):
         """ssh HOST WORDS to its end: CompletedProcess with bytes."""
         done = subprocess.run(self.argv(host, *words, options=options), input=stdin, capture_output=True, timeout=timeout,
                               env=self.env | (env or {}), check=False)
@@ -100,7 +101,7 @@ Host *
             assert done.returncode == 0, f"ssh {host} {words}: status {done.returncode}\n{done.stderr.decode(errors='replace')}"
         return done
 
-    def tool(self, *argv, check=True, timeout=DEADLINE, env=None, stdin=b"", cwd=None):
+    def tool(self, *argv, check=True, timeout=CLIENT, env=None, stdin=b"", cwd=None):
         """scp, sftp, rsync, git ...: something that runs ssh by itself."""
         env = self.env | {"RSYNC_RSH": f"ssh -F {self.config}", "GIT_SSH_COMMAND": f"ssh -F {self.config}", **(env or {})}
         done = subprocess.run(argv, input=stdin, capture_output=True, timeout=timeout, env=env, cwd=cwd, check=False)

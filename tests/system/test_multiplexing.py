@@ -26,7 +26,7 @@ class Master:
         return self.client.start(self.target, *words, options=self.options)
 
     def sftp(self, batch):
-        return self.client.tool("sftp", "-q", "-b", "-", "-F", self.client.config, *self.options, self.target, stdin=batch)
+        return self.client.tool("sftp", "-q", "-oBatchMode=no", "-b", "-", "-F", self.client.config, *self.options, self.target, stdin=batch)
 
     def close(self):
         self.client.run(self.target, options=("-O", "exit", *self.options))

@@ -67,7 +67,7 @@ def test_other_login_and_other_host(lab, engineer, way):
 @pytest.mark.parametrize("name", ["nosuch", "localhost", "127.0.0.1", "169.254.169.254", "::1", "0x7f000001", "2130706433"])
 def test_unregistered_names(deploy, lab, way, name):
     if way == "jump":
-        done = deploy.run("bastion", options=("-W", f"[{name}]:22"))
+        done = deploy.run(name, "echo let in", options=("-J", "bastion", "-l", "dba", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"))
     else:
         done = deploy.run("web1.name", "echo let in", options=("-l", f"deploy@dba@{name}"))
     assert done.returncode != 0 and done.stdout == b""

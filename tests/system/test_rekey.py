@@ -18,6 +18,6 @@ def test_exec_both_directions(deploy, target, limit):
 def test_sftp(deploy, target, home, tmp_path):
     data = os.urandom(SIZE)
     (tmp_path / "data").write_bytes(data)
-    deploy.tool("sftp", "-q", "-b", "-", "-F", deploy.config, "-o", "RekeyLimit=1M", target, timeout=120,
+    deploy.tool("sftp", "-q", "-oBatchMode=no", "-b", "-", "-F", deploy.config, "-o", "RekeyLimit=1M", target, timeout=120,
                 stdin=f"put {tmp_path}/data {home}/data\nget {home}/data {tmp_path}/back\n".encode())
     assert (tmp_path / "back").read_bytes() == data

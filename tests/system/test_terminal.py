@@ -11,12 +11,11 @@ def test_shell_shows_what_is_typed(deploy, target, terminals):
 
 def test_size_at_start_and_after_change(deploy, target, terminals):
     shell = terminals(deploy.terminal(target, rows=31, columns=97))
-    shell.line("stty size; trap 'echo new=$(stty size)' WINCH")
+    shell.line("stty size; trap 'seen=yes' WINCH")
     shell.expect(rb"\n31 97\r\n")
     shell.resize(50, 132)
-    # the shell runs its trap when a command ends
-    shell.line("sleep 0.2; true")
-    shell.expect(rb"new=50 132")
+    shell.line("until [ \"$seen $(stty size)\" = 'yes 50 132' ]; do sleep 0.1; done; echo chan''ged")
+    shell.expect(rb"changed")
 
 
 def test_term_arrives(deploy, target, terminals):

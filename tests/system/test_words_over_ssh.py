@@ -53,5 +53,5 @@ def test_own_sessions_and_kill(lab, deploy, way):
 
 
 def test_sftp_and_subsystems_on_the_bastion_are_refused(deploy):
-    done = deploy.tool("sftp", "-q", "-b", "-", "-F", deploy.config, "bastion", stdin=b"ls\n", check=False)
+    done = deploy.tool("sftp", "-q", "-oBatchMode=no", "-b", "-", "-F", deploy.config, "bastion", stdin=b"ls\n", check=False)
     assert done.returncode != 0
