@@ -269,11 +269,12 @@ static int export_items(const struct args *a, const struct recording *rec, const
 	struct brec_item it;
 	int n = 0, bad = x == NULL || r == NULL;
 
-	if (!bad && a->form == EXPORT_TEXT) {
+	if (x != NULL) {
 		x->scan = s;
 		x->current = UINT64_MAX;
-		text_head(rec, s);
 	}
+	if (!bad && a->form == EXPORT_TEXT)
+		text_head(rec, s);
 	while (!bad && (n = brec_reader_next(r, &it)) == 1) {
 		if (it.type == BREC_ITEM_EVENT && a->channel >= 0 &&
 		    it.event.channel != (uint64_t)a->channel)

@@ -50,7 +50,7 @@ static void apply_next(struct player *p, bool aloud)
 static void apply_due(struct player *p)
 {
 	/* a burst of output may last long: the keys and the picture come between its pieces */
-	uint64_t end = clock_mono_us() + 2 * FRAME_US;
+	uint64_t end = clock_mono_us() + 2ULL * FRAME_US;
 	unsigned n = 0;
 
 	while (p->next < p->tape.n && p->tape.v[p->next].t_us <= p->clock.pos_us) {
