@@ -22,6 +22,8 @@
 
 #define PARENT_SESSIONS_MAX 20000	/* most that max_sessions may be: below 1 << SLOT_BITS */
 #define SLOT_BITS 15
+#define YOUNG_MAX 64			/* connections that were just accepted and are not logged in, and */
+#define YOUNG_MS 1000			/* for how long one counts as such: see accept_room() */
 #define GRACE_SLACK_MS 6000		/* over login_grace, which policy keeps with 3 s more: parent is the last to act */
 
 enum set_state {
@@ -80,6 +82,8 @@ struct parent {
 	struct startups startups;
 	struct slot *slots;		/* PARENT_SESSIONS_MAX */
 	uint32_t nslots, generation, hand;
+	uint32_t young[YOUNG_MAX];	/* ids of slots; those that ended or logged in are swept out when room is sought */
+	size_t nyoung;
 	uint64_t refused[STARTUPS_PENALTY + 1], told_ms;
 
 	struct child *children;		/* max_workers at start */
@@ -128,6 +132,12 @@ void set_reload(struct parent *p);
 
 int accept_init(struct parent *p);
 void accept_finish(struct parent *p);
+/*
+ * May one more connection be taken now? Else the kernel's queue keeps it for a moment. A flood would start more
+ * processes at once than the machine can run, and all of them, the honest ones too, would be over login_grace before
+ * they get their turn: so few are young at a time, and the pace is that at which they end, log in or grow old.
+ */
+bool accept_room(struct parent *p);
 /* Takes the connections that wait at listener i, a bounded number. */
 void accept_some(struct parent *p, size_t i);
 void accept_session_down(struct parent *p, struct ipc_msg *m);

@@ -53,6 +53,23 @@ static struct slot *slot_find(struct parent *p, uint32_t id)
 	return id != 0 && i < PARENT_SESSIONS_MAX && p->slots[i].id == id ? &p->slots[i] : NULL;
 }
 
+bool accept_room(struct parent *p)
+{
+	uint64_t now = clock_mono_ms();
+	size_t kept = 0;
+
+	if (p->nyoung < YOUNG_MAX)
+		return true;
+	for (size_t i = 0; i < p->nyoung; i++) {
+		const struct slot *s = slot_find(p, p->young[i]);
+
+		if (s != NULL && s->waiting && now - s->began_ms < YOUNG_MS)
+			p->young[kept++] = p->young[i];
+	}
+	p->nyoung = kept;
+	return kept < YOUNG_MAX;
+}
+
 static void next_slot(struct parent *p)
 {
 	if (++p->hand < PARENT_SESSIONS_MAX)
@@ -77,6 +94,7 @@ static struct slot *slot_take(struct parent *p, const struct startups_key *sourc
 	};
 	p->nslots++;
 	next_slot(p);
+	p->young[p->nyoung++] = s->id; /* accept_room() has said that there is some */
 	return s;
 }
 
@@ -242,7 +260,7 @@ static bool shed(struct parent *p, int listener)
 
 void accept_some(struct parent *p, size_t i)
 {
-	for (int n = 0; n < ACCEPT_BURST && p->state == SET_UP; n++) {
+	for (int n = 0; n < ACCEPT_BURST && p->state == SET_UP && accept_room(p); n++) {
 		struct sockaddr_storage peer = { 0 };
 		socklen_t len = sizeof(peer);
 		int fd = accept4(p->listeners[i], (struct sockaddr *)&peer, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);

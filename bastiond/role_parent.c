@@ -25,6 +25,7 @@
 
 #define FDS_SPARE 512	/* descriptors of a role beside those of its sessions */
 #define TICK_MS 1000
+#define CROWDED_MS 50	/* until the listening sockets are looked at again when too many are young */
 
 int parent_child_signals(pid_t parent)
 {
@@ -143,8 +144,8 @@ static size_t fill(struct parent *p, struct pollfd *v)
 	for (int i = 0; i < PROC_COUNT; i++)
 		v[n++] = (struct pollfd){ .fd = p->procs[i].link.fd,
 			.events = POLLIN | (ipc_wants_write(&p->procs[i].link) ? POLLOUT : 0) };
-	/* while no set is up the kernel keeps the connections that come */
-	for (size_t i = 0; i < p->nlisteners && p->listening && p->state == SET_UP; i++)
+	/* while no set is up, or too much comes at once, the kernel keeps the connections that come */
+	for (size_t i = 0; i < p->nlisteners && p->listening && p->state == SET_UP && accept_room(p); i++)
 		v[n++] = (struct pollfd){ .fd = p->listeners[i], .events = POLLIN };
 	return n;
 }
@@ -154,6 +155,8 @@ static int wait_ms(const struct parent *p, uint64_t now)
 {
 	int ms = p->startups.waiting > 0 || p->state == SET_ENDING ? TICK_MS : -1;
 
+	if (p->nyoung == YOUNG_MAX)
+		ms = CROWDED_MS;
 	if (p->next_ms == 0)
 		return ms;
 	if (p->next_ms <= now)
