@@ -76,6 +76,10 @@ static void outer_step(struct session *s)
 		s->agent_asked = false;
 		front_refuse_forward(f, "agent.refused", "agent forwarding");
 	}
+	if (s->streamlocal_asked) {
+		s->streamlocal_asked = false;
+		front_refuse_forward(f, "streamlocal.refused", "remote forwarding of a socket");
+	}
 }
 
 static short ssh_events(ssh_session ssh)
@@ -281,8 +285,8 @@ static int read_start(struct session *s, struct buf *start)
 }
 
 /*
- * libssh answers auth-agent-req@openssh.com by itself, with a failure, and tells nobody but its log. The log is
- * the only place to learn that a user expects an agent at the other end.
+ * libssh answers auth-agent-req@openssh.com and global requests it does not know by itself, with a failure, and tells nobody
+ * but its log. The log is the only place to learn that a user expects an agent or a socket at the other end.
  */
 static void on_ssh_log(int priority, const char *function, const char *text, void *arg)
 {
@@ -292,6 +296,8 @@ static void on_ssh_log(int priority, const char *function, const char *text, voi
 	(void)function;
 	if (strstr(text, "Received an auth-agent-req request") != NULL)
 		s->agent_asked = true;
+	if (strstr(text, "UNKNOWN SSH_MSG_GLOBAL_REQUEST streamlocal-forward@") != NULL)
+		s->streamlocal_asked = true;
 }
 
 void session_run(const struct config *conf, ssh_bind bind, struct buf *start, int client, int policy, int recorder)
