@@ -1,0 +1,116 @@
+/*
+ * relay.h - one channel of a client: what it is, and what becomes of its bytes. Role: session.
+ *
+ *   relay_open.c      a channel is opened at the target
+ *   relay_chan.c      its bytes: held until recorded (relay_record.c), then passed on; how it ends
+ *
+ * Ownership: a front (session.h) owns its channels; nothing is freed in a libssh callback.
+ */
+#ifndef BASTION_RELAY_H
+#define BASTION_RELAY_H
+
+#include <libssh/callbacks.h>
+#include <libssh/libssh.h>
+#include <libssh/server.h>
+
+#include "brec.h"
+#include "relay_bulk.h"
+#include "relay_hold.h"
+
+#define CHAN_ENV_MAX 16		/* environment variables of a channel */
+#define CHAN_COMMAND_MAX 32768
+/*
+ * libssh grants a window of 1.3 MB and takes what comes past it all the same: a peer with so much unread in one
+ * channel does not keep to its window, and is cut off.
+ */
+#define CHAN_UNREAD_MAX (4U << 20)
+
+struct front;
+struct way;
+struct tunnel;
+struct words_word;
+
+enum chan_state {
+	CHAN_NEW,	/* open on the client's side; pty and env are collected */
+	CHAN_WAITS,	/* started by the client; the way is not open yet */
+	CHAN_ASKED,	/* policy looks at the capability */
+	CHAN_OPENING,	/* the channel at the target is being opened */
+	CHAN_PTY, CHAN_ENV, CHAN_START, /* requests at the target, one after the other */
+	CHAN_LIVE,	/* bytes flow */
+	CHAN_ENDING,	/* what is in `out` goes to the client, then close */
+	CHAN_DEAD	/* over; the loop frees it when both peers have closed it too: see chan_release() */
+};
+
+enum chan_kind { CHAN_TARGET, CHAN_WORDS, CHAN_CONSOLE, CHAN_TUNNEL };
+
+struct chan {
+	struct chan *next;
+	struct front *front;
+	struct way *way;		/* CHAN_TARGET: set when started */
+	enum chan_kind kind;
+	enum chan_state state;
+	uint32_t number;		/* inside its way's recording */
+	uint64_t open_seq;		/* frame that says what was asked for: nothing goes to the target before it is durable */
+	bool open_sent;			/* the target was asked for a channel */
+	bool released;			/* DEAD, and only the legs are left */
+	ssh_channel client, target;	/* the two legs */
+	struct ssh_channel_callbacks_struct client_cb, target_cb;
+	ssh_message start;		/* shell, exec or subsystem request that waits for its answer; owned */
+	int start_type;			/* SSH_CHANNEL_REQUEST_… of it */
+	const char *capability;		/* shell exec sftp scp */
+	char *command;
+	bool pty;
+	char term[64];
+	uint16_t cols, rows;
+	char *env[CHAN_ENV_MAX];	/* NAME=value */
+	unsigned nenv, env_sent;
+	struct hold in, out;		/* towards the target, towards the client */
+	struct bulk bulk;		/* digests and limits of a channel without a terminal */
+	bool client_closed, target_closed;
+	bool client_eof, target_eof;	/* the eof is in the hold */
+	bool target_abandoned;		/* the client reads no more: close towards the target */
+	bool left_in, left_out, left_err; /* a full hold left bytes in libssh's buffer */
+	uint64_t close_deadline_ms;
+	bool eof_queued_in, eof_said_out, eof_queued_out, abandon_sent;
+	bool exit_known, exit_core, close_recorded;
+	uint32_t exit_status;
+	char exit_signal[32];
+	struct tunnel *tunnel;		/* CHAN_TUNNEL */
+	const struct words_word *word;	/* CHAN_WORDS, CHAN_CONSOLE: what policy was asked */
+	bool words_json, words_run;
+	bool from_console;		/* `connect`: the console goes on when the target's channel is over */
+};
+
+/* relay_open.c: a channel at the target. */
+void relay_start(struct chan *c);	/* the client said what the channel is for */
+void relay_allowed(struct chan *c);	/* policy said yes */
+void relay_open_step(struct chan *c);
+
+/* relay_chan.c: a channel between its two legs. */
+void relay_client_callbacks(struct chan *c);
+void relay_target_callbacks(struct chan *c);
+/* The way ends, with this line. May be called from a libssh callback. */
+void relay_fail(struct chan *c, const char *why);
+void relay_step(struct chan *c);
+/* Tunnel, console, words: what libssh holds back comes in, what is held goes to the client; nothing is recorded. */
+void relay_raw_step(struct chan *c);
+/*
+ * A channel that is DEAD gives back what it has, but for its legs: libssh frees a channel only when its peer closed it too, and
+ * would buffer without bound for one that nobody looks at. True: both legs are over, chan_finish() may follow.
+ */
+bool chan_release(struct chan *c);
+void chan_finish(struct chan *c);
+/* The target closed the connection: what is held goes out, then the channel ends. */
+void relay_target_lost(struct chan *c);
+/* Its way is over: the channel at the target is closed, what was said to the client still goes out. */
+void relay_way_over(struct chan *c, const char *line);
+
+/* relay_record.c: what a channel carries becomes events. Each returns the sequence to wait for; 0: the way is over. */
+uint64_t record_open(struct chan *c);
+uint64_t record_data(struct chan *c, enum brec_kind kind, const uint8_t *data, size_t len);
+uint64_t record_exit(struct chan *c, uint32_t status);
+uint64_t record_exit_signal(struct chan *c, const char *signal, bool core);
+uint64_t record_eof(struct chan *c, bool from_target);
+uint64_t record_close(struct chan *c);
+
+#endif
