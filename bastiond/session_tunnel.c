@@ -103,17 +103,19 @@ static bool accept_tunnel(struct session *s, ssh_message m)
 
 /*
  * A refused channel carries no text in libssh. When it is all that the connection was made for, as the hop of `ssh -J` is,
- * the reason goes into the disconnect, which ssh shows.
+ * the reason goes into the disconnect, which ssh shows. (After a failed open it would not read on.)
  */
-static void say_and_leave(struct session *s, const char *line)
+static bool say_and_leave(struct session *s, const char *line)
 {
 	for (size_t i = 0; i < SESSION_WAYS_MAX; i++)
 		if (s->tunnel_asks[i] != NULL)
-			return;
+			return false;
 	if (s->outer.chans != NULL)
-		return;
+		return false;
 	ssh_session_set_disconnect_message(s->outer.ssh, line);
+	session_note(s, 0, "forward.refused", line);
 	s->over = true;
+	return true;
 }
 
 void tunnel_policy(struct session *s, struct ipc_msg *r)
@@ -125,10 +127,8 @@ void tunnel_policy(struct session *s, struct ipc_msg *r)
 	if (buf_get_cstring(&r->body, line, sizeof(line)) != 0 || m == NULL)
 		return;
 	s->tunnel_asks[r->id] = NULL;
-	if (!ok || !accept_tunnel(s, m)) {
+	if ((!ok && !say_and_leave(s, line)) || (ok && !accept_tunnel(s, m)))
 		front_refuse_tcpip(&s->outer, m);
-		say_and_leave(s, line);
-	}
 	ssh_message_free(m);
 }
 
