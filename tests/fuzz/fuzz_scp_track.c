@@ -18,11 +18,12 @@ static void report(void *ctx, const char *json)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct scp_track *t = scp_track_create(true, report, NULL);
-	size_t cut = size > 0 ? data[0] % size : 0;
+	struct scp_track *t;
+	size_t cut;
 
-	if (t == NULL || size == 0)
+	if (size == 0 || (t = scp_track_create(true, report, NULL)) == NULL)
 		return 0;
+	cut = data[0] % size;
 	scp_track_feed(t, true, data + 1, cut);
 	scp_track_feed(t, true, data + 1 + cut, size - 1 - cut);
 	scp_track_end(t);
