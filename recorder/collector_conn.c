@@ -294,6 +294,42 @@ static void socket_options(int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
 }
 
+static void sign_batch(struct conn *c);
+
+static void conn_destroy(struct conn *c)
+{
+	struct rec *r;
+
+	while (!TAILQ_EMPTY(&c->not_signed))
+		sign_batch(c);
+	while ((r = TAILQ_FIRST(&c->owned)) != NULL) {
+		disown(r);
+		store_drop(&c->sv->store, r);
+	}
+	LIST_REMOVE(c, link);
+	c->sv->nconns--;
+	bufferevent_free(c->bev);
+	free(c);
+}
+
+/*
+ * Strangers cannot use up the connections: the one that has been longest without showing a certificate makes place. A recorder needs
+ * a few milliseconds for that.
+ */
+static bool evict(struct server *sv)
+{
+	struct conn *oldest = NULL, *c;
+
+	for (c = LIST_FIRST(&sv->conns); c != NULL; c = LIST_NEXT(c, link))
+		if (c->client == NULL && !c->ending)
+			oldest = c;
+	if (oldest == NULL)
+		return false;
+	conn_end(oldest, "too many connections without a certificate");
+	conn_destroy(oldest);
+	return true;
+}
+
 void conn_accept(struct server *sv, int fd, const struct sockaddr *sa, int salen)
 {
 	struct timeval limit = { .tv_sec = (time_t)sv->conf->handshake_s };
@@ -301,8 +337,8 @@ void conn_accept(struct server *sv, int fd, const struct sockaddr *sa, int salen
 	SSL *ssl = NULL;
 
 	(void)salen;
-	if (sv->nconns >= sv->conf->max_connections) {
-		log_warn("more than max_connections (%" PRIu32 "): one is turned away", sv->conf->max_connections);
+	if (sv->nconns >= sv->conf->max_connections && !evict(sv)) {
+		log_warn("max_connections (%" PRIu32 ") are in use: one is turned away", sv->conf->max_connections);
 		close(fd);
 		return;
 	}
@@ -329,20 +365,6 @@ bad:
 	SSL_free(ssl);
 	free(c);
 	close(fd);
-}
-
-static void conn_destroy(struct conn *c)
-{
-	struct rec *r;
-
-	while ((r = TAILQ_FIRST(&c->owned)) != NULL) {
-		disown(r);
-		store_drop(&c->sv->store, r);
-	}
-	LIST_REMOVE(c, link);
-	c->sv->nconns--;
-	bufferevent_free(c->bev);
-	free(c);
 }
 
 void conn_end_all(struct server *sv)
