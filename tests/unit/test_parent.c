@@ -232,7 +232,9 @@ static int puppet(const char *name)
 
 static char dir[] = "/tmp/test_parent-XXXXXX";
 static int told = -1;
-static char lines[64][512];
+#define LINES 512
+
+static char lines[LINES][512];
 static unsigned nlines;
 static uint16_t port;
 static pid_t parent_pid;
@@ -264,7 +266,7 @@ static const char *expect(const char *begins)
 				nlines--;
 				return found;
 			}
-		if (clock_mono_ms() >= end || nlines == 63) {
+		if (clock_mono_ms() >= end || nlines == LINES - 1) {
 			for (unsigned i = 0; i < nlines; i++)
 				print_error("came: %s\n", lines[i]);
 			print_error("did not come: %s\n", begins);
@@ -631,6 +633,30 @@ static void test_worker_limit_and_kill(void **state)
 	stop();
 }
 
+/* A crowd: 64 are let in, the next only when the first is a second old; nobody is refused. */
+static void test_pace(void **state)
+{
+	uint64_t begin;
+	int fds[70];
+
+	(void)state;
+	start("per_source_max = 0\n");
+	close(connect_to_parent());
+	expect("master SESSION_START");
+	begin = clock_mono_ms();
+	for (int i = 0; i < 70; i++)
+		fds[i] = connect_to_parent();
+	for (int i = 0; i < 64; i++)
+		expect("master SESSION_START");
+	expect("master SESSION_START");
+	assert_true(clock_mono_ms() - begin >= 900); /* the one before them all was let in a little earlier */
+	for (int i = 65; i < 70; i++)
+		expect("master SESSION_START");
+	for (int i = 0; i < 70; i++)
+		close(fds[i]);
+	stop();
+}
+
 static int set_up(void **state)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
@@ -677,7 +703,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		T(test_descriptors), T(test_connection), T(test_one_dead_all_new), T(test_first_start_fails),
 		T(test_malformed_message_ends_the_set), T(test_reload), T(test_penalty_and_limits), T(test_dial),
-		T(test_worker_limit_and_kill),
+		T(test_worker_limit_and_kill), T(test_pace),
 	};
 
 	if (argc > 2 && strcmp(argv[1], "-R") == 0)
