@@ -1,9 +1,11 @@
 /*
- * collector_apply.c - an entry's bytes into the files of its recording: the same code for what just became durable in the journal
- * and for the replay after a crash. Writing the same entry again writes the same bytes to the same place.
+ * collector_apply.c - an entry's bytes into the files of its recording: the same code for what just
+ * became durable in the journal and for the replay after a crash. Writing the same entry again
+ * writes the same bytes to the same place.
  *
- * Journal payload (big-endian): u8 enum wire_type, b16 id, u64 wall µs of segment 0's header, u32 segment, u64 byte in that segment,
- * u64 sequence, b32 h, u32 length of the frame, frame, header of a new segment.
+ * Journal payload (big-endian): u8 enum wire_type, b16 id, u64 wall µs of segment 0's header, u32
+ * segment, u64 byte in that segment, u64 sequence, b32 h, u32 length of the frame, frame, header of
+ * a new segment.
  */
 #include "collector_store.h"
 
@@ -39,8 +41,8 @@ int rec_name(struct rec *r)
 
 	if (gmtime_r(&t, &tm) == NULL || tm.tm_year + 1900 < YEAR_FROM || tm.tm_year + 1900 > YEAR_TO)
 		return -1;
-	snprintf(r->dir, sizeof(r->dir), "%04u-%02u-%02u/%s", (unsigned)(tm.tm_year + 1900) % 10000, (unsigned)(tm.tm_mon + 1) % 100,
-	    (unsigned)tm.tm_mday % 100, hex_encode(hex, r->id, BREC_ID_LEN));
+	snprintf(r->dir, sizeof(r->dir), "%04u-%02u-%02u/%s", (unsigned)(tm.tm_year + 1900) % 10000,
+	    (unsigned)(tm.tm_mon + 1) % 100, (unsigned)tm.tm_mday % 100, hex_encode(hex, r->id, BREC_ID_LEN));
 	return 0;
 }
 
@@ -190,8 +192,9 @@ static int replay_one(void *ctx, const uint8_t *payload, size_t len)
 }
 
 /*
- * The recordings in memory are then those that the journal spoke of, with their last entry; each gets a receipt, as the crash may
- * have come before the one that was due. They are forgotten afterwards: who resumes one loads it from its files.
+ * The recordings in memory are then those that the journal spoke of, with their last entry; each
+ * gets a receipt, as the crash may have come before the one that was due. They are forgotten
+ * afterwards: who resumes one loads it from its files.
  */
 static int sign_and_forget(struct store *s)
 {
@@ -218,8 +221,11 @@ int apply_recover(struct store *s)
 		return -1;
 	}
 	if (s->journal.lost != 0)
-		log_error("ALARM: %" PRIu64 " records of the journal are gone: the disk lost what it had reported as written. "
-		    "The recordings concerned show it when their bastion resumes them and when they are verified", s->journal.lost);
+		log_error(
+		    "ALARM: %" PRIu64
+		    " records of the journal are gone: the disk lost what it had reported as written. "
+		    "The recordings concerned show it when their bastion resumes them and when they are verified",
+		    s->journal.lost);
 	recordings = s->count;
 	if (sign_and_forget(s) != 0 || syncfs(s->recordings) != 0 || journal_begin(&s->journal) != 0) {
 		log_error("after replaying the journal: %s", strerror(errno));

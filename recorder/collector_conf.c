@@ -1,5 +1,6 @@
 /*
- * collector_conf.c - reads collectord.conf. Runs in bastion-collectord at its start, as root if it was started so, and at SIGHUP.
+ * collector_conf.c - reads collectord.conf. Runs in bastion-collectord at its start, as root if it
+ * was started so, and at SIGHUP.
  */
 #include "collector_conf.h"
 
@@ -54,12 +55,14 @@ static int parse_size(const char *text, uint64_t *out)
 
 static int parse_listen(const char *text, struct coll_listen *l)
 {
-	const struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE, .ai_socktype = SOCK_STREAM };
+	const struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
+		.ai_socktype = SOCK_STREAM };
 	char host[64], *colon;
 	struct addrinfo *ai;
 	char *h = host;
 
-	if (snprintf(host, sizeof(host), "%s", text) >= (int)sizeof(host) || (colon = strrchr(host, ':')) == NULL)
+	if (snprintf(host, sizeof(host), "%s", text) >= (int)sizeof(host) ||
+	    (colon = strrchr(host, ':')) == NULL)
 		return -1;
 	*colon = '\0';
 	if (h[0] == '[' && colon > h + 1 && colon[-1] == ']') {
@@ -83,8 +86,10 @@ static int check_listen(cfg_t *cfg, cfg_opt_t *opt)
 
 	if (cfg_opt_size(opt) <= COLL_LISTEN_MAX && parse_listen(text, &l) == 0)
 		return 0;
-	cfg_error(cfg, "listen: \"%s\" is no numeric address with a port, or one of more than %d. Right would be: "
-	    "listen = { \"192.0.2.1:7422\", \"[2001:db8::1]:7422\" }", text, COLL_LISTEN_MAX);
+	cfg_error(cfg,
+	    "listen: \"%s\" is no numeric address with a port, or one of more than %d. Right would be: "
+	    "listen = { \"192.0.2.1:7422\", \"[2001:db8::1]:7422\" }",
+	    text, COLL_LISTEN_MAX);
 	return -1;
 }
 
@@ -94,10 +99,13 @@ static int check_size(cfg_t *cfg, cfg_opt_t *opt)
 	bool journal = strcmp(cfg_opt_name(opt), "journal_bytes") == 0;
 	uint64_t n;
 
-	if (parse_size(text, &n) == 0 && (!journal || (n >= 2 * (uint64_t)JOURNAL_SIZE_MIN && n <= JOURNAL_SIZE_MAX && n % JOURNAL_BLOCK == 0)))
+	if (parse_size(text, &n) == 0 &&
+	    (!journal ||
+		(n >= 2 * (uint64_t)JOURNAL_SIZE_MIN && n <= JOURNAL_SIZE_MAX && n % JOURNAL_BLOCK == 0)))
 		return 0;
 	cfg_error(cfg, "%s: \"%s\" is not right; %s", cfg_opt_name(opt), text,
-	    journal ? "write 8MiB to 1GiB, for instance \"64MiB\"" : "write a number with KiB, MiB or GiB, for instance \"256MiB\"");
+	    journal ? "write 8MiB to 1GiB, for instance \"64MiB\""
+		    : "write a number with KiB, MiB or GiB, for instance \"256MiB\"");
 	return -1;
 }
 
@@ -114,12 +122,17 @@ static int check_path(cfg_t *cfg, cfg_opt_t *opt)
 static int check_number(cfg_t *cfg, cfg_opt_t *opt)
 {
 	static const struct { const char *name; long least, most; } ranges[] = {
-		{ "max_connections", 1, 4096 }, { "max_recordings", 1, 1000000 }, { "handshake_time", 1, 300 } };
+		{ "max_connections", 1, 4096 },
+		{ "max_recordings", 1, 1000000 },
+		{ "handshake_time", 1, 300 },
+	};
 	long n = cfg_opt_getnint(opt, cfg_opt_size(opt) - 1);
 
 	for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++)
-		if (strcmp(ranges[i].name, cfg_opt_name(opt)) == 0 && (n < ranges[i].least || n > ranges[i].most)) {
-			cfg_error(cfg, "%s: %ld is out of range; %ld to %ld is right", ranges[i].name, n, ranges[i].least, ranges[i].most);
+		if (strcmp(ranges[i].name, cfg_opt_name(opt)) == 0 &&
+		    (n < ranges[i].least || n > ranges[i].most)) {
+			cfg_error(cfg, "%s: %ld is out of range; %ld to %ld is right", ranges[i].name, n,
+			    ranges[i].least, ranges[i].most);
 			return -1;
 		}
 	return 0;
@@ -134,7 +147,8 @@ static int check_level(cfg_t *cfg, cfg_opt_t *opt)
 		if (strcmp(text, names[i]) == 0)
 			return i;
 	if (cfg != NULL)
-		cfg_error(cfg, "log_level: \"%s\" is none; debug, info, notice, warning or error is right", text);
+		cfg_error(
+		    cfg, "log_level: \"%s\" is none; debug, info, notice, warning or error is right", text);
 	return -1;
 }
 
@@ -152,11 +166,15 @@ static int check_section(cfg_t *cfg, cfg_opt_t *opt)
 		return -1;
 	}
 	if (!name_is_user(cfg_title(sec))) {
-		cfg_error(cfg, "recorder \"%s\": a name is lower-case letters, digits, '.', '_', '-', at most %d", cfg_title(sec), COLL_NAME_MAX);
+		cfg_error(cfg,
+		    "recorder \"%s\": a name is lower-case letters, digits, '.', '_', '-', at most %d",
+		    cfg_title(sec), COLL_NAME_MAX);
 		return -1;
 	}
 	if (cfg_getstr(sec, "certificate")[0] == '\0') {
-		cfg_error(cfg, "recorder %s: certificate is missing: name a copy of the bastion's STATE_DIR/recorder/client.crt", cfg_title(sec));
+		cfg_error(cfg,
+		    "recorder %s: certificate is missing: name a copy of the bastion's STATE_DIR/recorder/client.crt",
+		    cfg_title(sec));
 		return -1;
 	}
 	return 0;
@@ -173,7 +191,8 @@ static char *slurp(const char *path)
 	if (fd < 0)
 		return NULL;
 	if (fstat(fd, &st) == 0 && st.st_size >= 0 && st.st_size <= (off_t)COLL_FILE_MAX) {
-		if ((text = malloc((size_t)st.st_size + 1)) != NULL && (n = read(fd, text, (size_t)st.st_size)) >= 0)
+		if ((text = malloc((size_t)st.st_size + 1)) != NULL &&
+		    (n = read(fd, text, (size_t)st.st_size)) >= 0)
 			text[n] = '\0';
 	} else {
 		errno = EFBIG;
@@ -188,14 +207,16 @@ static char *slurp(const char *path)
 	return text;
 }
 
-static int read_pins(cfg_t *cfg, const struct coll_client *client, const char *path, struct tls_pins *pins, bool keys_only)
+static int read_pins(
+    cfg_t *cfg, const struct coll_client *client, const char *path, struct tls_pins *pins, bool keys_only)
 {
 	char *text = slurp(path), why[160] = "";
 	struct tls_pins found = { 0 };
 	int r = -1;
 
 	if (text == NULL) {
-		cfg_error(cfg, "recorder %s: %s: %s; copy it from the bastion", client->name, path, strerror(errno));
+		cfg_error(
+		    cfg, "recorder %s: %s: %s; copy it from the bastion", client->name, path, strerror(errno));
 		return -1;
 	}
 	if (keys_only)
@@ -207,7 +228,8 @@ static int read_pins(cfg_t *cfg, const struct coll_client *client, const char *p
 		*pins = found;
 		return 0;
 	}
-	cfg_error(cfg, "recorder %s: %s: %s", client->name, path, keys_only ? "holds no PUBLIC KEY block of an Ed25519 key" : why);
+	cfg_error(cfg, "recorder %s: %s: %s", client->name, path,
+	    keys_only ? "holds no PUBLIC KEY block of an Ed25519 key" : why);
 	return -1;
 }
 
@@ -247,7 +269,9 @@ static int find_user(const char *name, uid_t *uid, gid_t *gid)
 
 	*uid = pw != NULL ? pw->pw_uid : (uid_t)n;
 	*gid = pw != NULL ? pw->pw_gid : (gid_t)n;
-	return pw != NULL || (name[0] != '\0' && *end == '\0' && n > 0 && n < UINT32_MAX) || geteuid() != 0 ? 0 : -1;
+	if (pw != NULL || (name[0] != '\0' && *end == '\0' && n > 0 && n < UINT32_MAX) || geteuid() != 0)
+		return 0;
+	return -1;
 }
 
 static int check_user(cfg_t *cfg, cfg_opt_t *opt)
@@ -257,7 +281,9 @@ static int check_user(cfg_t *cfg, cfg_opt_t *opt)
 	gid_t gid;
 
 	if (find_user(name, &uid, &gid) != 0)
-		cfg_error(cfg, "user: there is no account \"%s\"; make it (useradd --system %s), or write another or a numeric id", name, name);
+		cfg_error(cfg,
+		    "user: there is no account \"%s\"; make it (useradd --system %s), or write another or a numeric id",
+		    name, name);
 	else if (geteuid() == 0 && uid == 0)
 		cfg_error(cfg, "user: \"%s\" is root; the collector needs no such right", name);
 	else
@@ -277,8 +303,9 @@ static int take(struct coll_conf *c, cfg_t *cfg, bool init)
 	c->certificate = path_or(cfg, "certificate", store, "collector.crt");
 	c->key = path_or(cfg, "key", store, "collector.key");
 	c->receipt_key = path_or(cfg, "receipt_key", store, "receipt.key");
-	if (c->store == NULL || c->user == NULL || c->certificate == NULL || c->key == NULL || c->receipt_key == NULL ||
-	    parse_size(cfg_getstr(cfg, "journal_bytes"), &c->journal_bytes) != 0 || parse_size(cfg_getstr(cfg, "reserve"), &c->reserve) != 0)
+	if (c->store == NULL || c->user == NULL || c->certificate == NULL || c->key == NULL ||
+	    c->receipt_key == NULL || parse_size(cfg_getstr(cfg, "journal_bytes"), &c->journal_bytes) != 0 ||
+	    parse_size(cfg_getstr(cfg, "reserve"), &c->reserve) != 0)
 		return -1;
 	c->max_connections = (uint32_t)cfg_getint(cfg, "max_connections");
 	c->max_recordings = (uint32_t)cfg_getint(cfg, "max_recordings");
@@ -289,7 +316,8 @@ static int take(struct coll_conf *c, cfg_t *cfg, bool init)
 	if (init)
 		return 0;
 	if (cfg_size(cfg, "recorder") == 0) {
-		cfg_error(cfg, "no recorder section: nobody could store anything. Right would be: recorder NAME { certificate = \"FILE\" }");
+		cfg_error(cfg,
+		    "no recorder section: nobody could store anything. Right would be: recorder NAME { certificate = \"FILE\" }");
 		return -1;
 	}
 	return take_clients(c, cfg);
@@ -308,7 +336,8 @@ struct coll_conf *coll_conf_load(const char *file, bool init)
 		CFG_SEC("recorder", section, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
 		CFG_END()
 	};
-	static const char *const paths[] = { "store", "certificate", "key", "receipt_key", "recorder|certificate", "recorder|signer" };
+	static const char *const paths[] = { "store", "certificate", "key", "receipt_key",
+		"recorder|certificate", "recorder|signer" };
 	static const char *const numbers[] = { "max_connections", "max_recordings", "handshake_time" };
 	struct coll_conf *c = calloc(1, sizeof(*c));
 	cfg_t *cfg = cfg_init(options, CFGF_NONE);

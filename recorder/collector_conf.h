@@ -1,5 +1,6 @@
 /*
- * collector_conf.h - the configuration of bastion-collectord: collectord.conf, described in bastion-collectord(8).
+ * collector_conf.h - the configuration of bastion-collectord: collectord.conf, described in
+ * bastion-collectord(8).
  */
 #ifndef BASTION_COLLECTOR_CONF_H
 #define BASTION_COLLECTOR_CONF_H
@@ -45,15 +46,19 @@ struct coll_conf {
 };
 
 /*
- * Reads FILE. Problems go to standard error as "FILE:LINE: what, and what would be right". `init`: the certificates of
- * recorders, which may not exist yet, are not read. NULL after a problem. The caller destroys the result.
+ * Reads FILE. Problems go to standard error as "FILE:LINE: what, and what would be right". `init`:
+ * the certificates of recorders, which may not exist yet, are not read. NULL after a problem. The
+ * caller destroys the result.
  */
 struct coll_conf *coll_conf_load(const char *file, bool init);
 void coll_conf_destroy(struct coll_conf *c);
 /* The client whose certificate it is; NULL. */
 const struct coll_client *coll_conf_client(const struct coll_conf *c, const uint8_t pin[TLS_PIN_LEN]);
 
-/* bastion-collectord -I: makes directories, keys, certificate; prints what goes to the bastion. An exit status. */
+/*
+ * bastion-collectord -I: makes directories, keys, certificate; prints what goes to the bastion. An
+ * exit status.
+ */
 int coll_init(const struct coll_conf *c);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * collector_conn.c - see collector_conn.h; the messages are those of doc/PROTOCOL.collector. Comes after collector_main.c, before
- * collector_store.c.
+ * collector_conn.c - see collector_conn.h; the messages are those of doc/PROTOCOL.collector. Comes
+ * after collector_main.c, before collector_store.c.
  */
 #include "collector_conn.h"
 
@@ -37,7 +37,8 @@ static void conn_end(struct conn *c, const char *why)
 	if (c->ending)
 		return;
 	c->ending = true;
-	log_info("%s%s%s: connection ended: %s", c->client != NULL ? c->client->name : "", c->client != NULL ? " " : "", c->peer, why);
+	log_info("%s%s%s: connection ended: %s", c->client != NULL ? c->client->name : "",
+	    c->client != NULL ? " " : "", c->peer, why);
 	bufferevent_disable(c->bev, EV_READ);
 }
 
@@ -71,7 +72,8 @@ static void send_state(struct conn *c)
 	struct buf b;
 
 	buf_init(&b, WIRE_MAX);
-	wire_put_state(&b, !s->held && !s->low, s->held ? "the collector's disk is full" : s->low ? "the collector's disk is nearly full" : "");
+	wire_put_state(&b, !s->held && !s->low,
+	    s->held ? "the collector's disk is full" : s->low ? "the collector's disk is nearly full" : "");
 	send_buf(c, &b);
 }
 
@@ -92,7 +94,10 @@ static void disown(struct rec *r)
 	r->owner = NULL;
 }
 
-/* The newest connection wins: the one before is probably the half-open rest of a network that broke. */
+/*
+ * The newest connection wins: the one before is probably the half-open rest of a network that
+ * broke.
+ */
 static void own(struct conn *c, struct rec *r)
 {
 	if (r->owner == c)
@@ -144,7 +149,9 @@ static void on_resume(struct conn *c, const struct wire_msg *m)
 	struct buf b;
 
 	if ((err = store_find(&c->sv->store, m->resume.id, m->resume.opened_us, &r)) != 0) {
-		send_err(c, m->resume.id, err, err == WIRE_E_DAMAGED ? "what is stored of this recording does not verify" : "out of range");
+		send_err(c, m->resume.id, err,
+		    err == WIRE_E_DAMAGED ? "what is stored of this recording does not verify"
+					  : "out of range");
 		return;
 	}
 	if (r != NULL && !signer_known(c->client, r)) {
@@ -176,7 +183,8 @@ static void on_entry(struct conn *c, const struct wire_entry *e)
 		return;
 	}
 	if (e->type != WIRE_OPEN && (r == NULL || r->owner != c)) {
-		send_err(c, e->id, WIRE_E_UNKNOWN, "the recording is not open in this connection: resume it first");
+		send_err(
+		    c, e->id, WIRE_E_UNKNOWN, "the recording is not open in this connection: resume it first");
 		return;
 	}
 	err = store_entry(&c->sv->store, e, &c->client->signers, &r, why, sizeof(why));
@@ -244,7 +252,8 @@ static void on_read(struct bufferevent *bev, void *arg)
 		len = wire_length(head, sizeof(head));
 		if (len > 0 && evbuffer_get_length(in) < (size_t)len)
 			return;
-		if (len < 0 || (data = evbuffer_pullup(in, len)) == NULL || wire_decode(&m, data, (size_t)len) != 0) {
+		if (len < 0 || (data = evbuffer_pullup(in, len)) == NULL ||
+		    wire_decode(&m, data, (size_t)len) != 0) {
 			send_err(c, NULL, WIRE_E_PROTOCOL, "malformed message");
 			return;
 		}
@@ -261,7 +270,9 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 
 	if (what & BEV_EVENT_CONNECTED)
 		return;
-	conn_end(c, what & BEV_EVENT_TIMEOUT ? "no handshake in time" : tls_end_reason(why, sizeof(why), e, (what & BEV_EVENT_EOF) != 0));
+	conn_end(c,
+	    what & BEV_EVENT_TIMEOUT ? "no handshake in time"
+				     : tls_end_reason(why, sizeof(why), e, (what & BEV_EVENT_EOF) != 0));
 }
 
 static void peer_text(char *out, size_t size, const struct sockaddr *sa)
@@ -313,8 +324,8 @@ static void conn_destroy(struct conn *c)
 }
 
 /*
- * Strangers cannot use up the connections: the one that has been longest without showing a certificate makes place. A recorder needs
- * a few milliseconds for that.
+ * Strangers cannot use up the connections: the one that has been longest without showing a
+ * certificate makes place. A recorder needs a few milliseconds for that.
  */
 static bool evict(struct server *sv)
 {
@@ -338,13 +349,15 @@ void conn_accept(struct server *sv, int fd, const struct sockaddr *sa, int salen
 
 	(void)salen;
 	if (sv->nconns >= sv->conf->max_connections && !evict(sv)) {
-		log_warn("max_connections (%" PRIu32 ") are in use: one is turned away", sv->conf->max_connections);
+		log_warn(
+		    "max_connections (%" PRIu32 ") are in use: one is turned away", sv->conf->max_connections);
 		close(fd);
 		return;
 	}
 	if ((c = calloc(1, sizeof(*c))) == NULL || (ssl = SSL_new(sv->tls)) == NULL)
 		goto bad;
-	c->bev = bufferevent_openssl_socket_new(sv->base, fd, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
+	c->bev =
+	    bufferevent_openssl_socket_new(sv->base, fd, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
 	if (c->bev == NULL)
 		goto bad;
 	socket_options(fd);

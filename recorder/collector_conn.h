@@ -1,8 +1,9 @@
 /*
- * collector_conn.h - connections of bastions: TLS, messages, and when their frames are committed and acknowledged.
+ * collector_conn.h - connections of bastions: TLS, messages, and when their frames are committed
+ * and acknowledged.
  *
- * Runs in bastion-collectord, one event loop. Everything that is readable in one turn of the loop shares one commit; the
- * acknowledgements leave in the next, which is made at once.
+ * Runs in bastion-collectord, one event loop. Everything that is readable in one turn of the loop
+ * shares one commit; the acknowledgements leave in the next, which is made at once.
  */
 #ifndef BASTION_COLLECTOR_CONN_H
 #define BASTION_COLLECTOR_CONN_H
@@ -40,9 +41,15 @@ struct server {
 void conn_accept(struct server *sv, int fd, const struct sockaddr *sa, int salen);
 /* Ends all connections. */
 void conn_end_all(struct server *sv);
-/* After the events of a turn: segment files of the group before, then commit and acknowledge this one. */
+/*
+ * After the events of a turn: segment files of the group before, then commit and acknowledge this
+ * one.
+ */
 void server_turn(struct server *sv);
-/* Did frames come that are not committed, or are bytes not in their files yet: must the loop not sleep? */
+/*
+ * Did frames come that are not committed, or are bytes not in their files yet: must the loop not
+ * sleep?
+ */
 bool server_busy(const struct server *sv);
 /* A second has passed. */
 void server_tick(struct server *sv);

@@ -1,5 +1,6 @@
 /*
- * collector_init.c - bastion-collectord -I: directories, keys, certificate, and the words that say what goes where.
+ * collector_init.c - bastion-collectord -I: directories, keys, certificate, and the words that say
+ * what goes where.
  */
 #include "collector_conf.h"
 
@@ -26,7 +27,8 @@ static int make_store(const struct coll_conf *c)
 	}
 	for (size_t i = 0; i < 2; i++) {
 		snprintf(path, sizeof(path), "%s/%s", c->store, below[i]);
-		if ((mkdir(path, 0750) != 0 && errno != EEXIST) || (geteuid() == 0 && chown(path, c->uid, c->gid) != 0)) {
+		if ((mkdir(path, 0750) != 0 && errno != EEXIST) ||
+		    (geteuid() == 0 && chown(path, c->uid, c->gid) != 0)) {
 			fprintf(stderr, "%s: %s\n", path, strerror(errno));
 			return -1;
 		}
@@ -38,7 +40,8 @@ static int make_receipt_key(const struct coll_conf *c, uint8_t pub[KEY_LEN])
 {
 	struct sign_key *key = sign_key_load(c->receipt_key);
 
-	if (key == NULL && errno == ENOENT && (key = sign_key_generate()) != NULL && sign_key_save(key, c->receipt_key) != 0) {
+	if (key == NULL && errno == ENOENT && (key = sign_key_generate()) != NULL &&
+	    sign_key_save(key, c->receipt_key) != 0) {
 		sign_key_destroy(key);
 		key = NULL;
 	}
@@ -54,8 +57,11 @@ static int make_receipt_key(const struct coll_conf *c, uint8_t pub[KEY_LEN])
 /* The certificate's file carries the receipt key's public half as well: one file to copy. */
 static int append_receipt_key(const struct coll_conf *c, const uint8_t pub[KEY_LEN])
 {
-	/* SubjectPublicKeyInfo of an Ed25519 key (RFC 8410 section 10.1) is these bytes and the key */
-	static const uint8_t prefix[] = { 0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00 };
+	/*
+	 * SubjectPublicKeyInfo of an Ed25519 key (RFC 8410 section 10.1) is these bytes and the key
+	 */
+	static const uint8_t prefix[] = { 0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21,
+		0x00 };
 	uint8_t der[sizeof(prefix) + KEY_LEN];
 	char text[BASE64_SIZE(sizeof(der))];
 	FILE *f = fopen(c->certificate, "ae");
@@ -69,7 +75,8 @@ static int append_receipt_key(const struct coll_conf *c, const uint8_t pub[KEY_L
 	memcpy(der + sizeof(prefix), pub, KEY_LEN);
 	base64_encode(text, der, sizeof(der));
 	/* 44 bytes: 59 characters and one of padding */
-	ok = fprintf(f, "-----BEGIN PUBLIC KEY-----\n%s=\n-----END PUBLIC KEY-----\n", text) > 0 && fflush(f) == 0 && fsync(fileno(f)) == 0;
+	ok = fprintf(f, "-----BEGIN PUBLIC KEY-----\n%s=\n-----END PUBLIC KEY-----\n", text) > 0 &&
+	    fflush(f) == 0 && fsync(fileno(f)) == 0;
 	if (fclose(f) != 0 || !ok) {
 		fprintf(stderr, "%s: %s\n", c->certificate, strerror(errno));
 		return -1;
@@ -81,7 +88,8 @@ static void say(const struct coll_conf *c)
 {
 	const char *port = strrchr(c->listen[0].text, ':');
 
-	printf("Made, or found already there: %s (certificate and public receipt key), %s, %s.\n"
+	printf(
+	    "Made, or found already there: %s (certificate and public receipt key), %s, %s.\n"
 	    "Copy %s to the bastion, and name the copy in its bastiond.conf:\n\n"
 	    "    collector c1 {\n"
 	    "        address = \"ADDRESS OF THIS MACHINE\"\n"
@@ -92,7 +100,8 @@ static void say(const struct coll_conf *c)
 	    "    recorder NAME {\n"
 	    "        certificate = \"/etc/bastiond/NAME.crt\"\n"
 	    "        signer = \"/etc/bastiond/NAME.signer.pub\"\n"
-	    "    }\n", c->certificate, c->key, c->receipt_key, c->certificate, port != NULL ? port + 1 : "7422");
+	    "    }\n",
+	    c->certificate, c->key, c->receipt_key, c->certificate, port != NULL ? port + 1 : "7422");
 }
 
 int coll_init(const struct coll_conf *c)
@@ -104,7 +113,8 @@ int coll_init(const struct coll_conf *c)
 		return 1;
 	if (access(c->certificate, F_OK) != 0) {
 		gethostname(host, sizeof(host) - 1);
-		if (tls_make_identity(c->key, c->certificate, host[0] != '\0' ? host : "collector", why, sizeof(why)) != 0) {
+		if (tls_make_identity(
+			c->key, c->certificate, host[0] != '\0' ? host : "collector", why, sizeof(why)) != 0) {
 			fprintf(stderr, "%s\n", why);
 			return 1;
 		}

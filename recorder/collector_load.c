@@ -1,6 +1,7 @@
 /*
- * collector_load.c - reading back what is stored: the state of a recording that is resumed, and the bytes of an entry that comes a
- * second time. Runs in bastion-collectord, only after a reconnection, never on the way of a fresh frame.
+ * collector_load.c - reading back what is stored: the state of a recording that is resumed, and the
+ * bytes of an entry that comes a second time. Runs in bastion-collectord, only after a
+ * reconnection, never on the way of a fresh frame.
  */
 #include "collector_store.h"
 
@@ -60,7 +61,8 @@ static int scan_open(struct scan *c, const struct store *s, const struct rec *r,
 
 	*c = (struct scan){ .fd = -1 };
 	snprintf(path, sizeof(path), "%s/%08" PRIu32 ".brec", r->dir, segment);
-	if ((c->fd = openat(s->recordings, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) < 0 || (c->data = malloc(SCAN_MAX)) == NULL) {
+	if ((c->fd = openat(s->recordings, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) < 0 ||
+	    (c->data = malloc(SCAN_MAX)) == NULL) {
 		scan_close(c);
 		return -1;
 	}
@@ -141,19 +143,22 @@ int load_recording(struct store *s, struct rec *r)
 	memcpy(r->signer, c.header.signer, sizeof(r->signer));
 	memcpy(r->chain, c.first_h, BREC_HASH_LEN);
 	memcpy(r->h, last == 0 ? c.first_h : c.header.prev, BREC_HASH_LEN);
-	while ((more = scan_next(&c, &f, &bytes)) == 1 && f.seq == r->seq + 1 && brec_chain_add(r->chain, bytes, f.len) == 0) {
+	while ((more = scan_next(&c, &f, &bytes)) == 1 && f.seq == r->seq + 1 &&
+	    brec_chain_add(r->chain, bytes, f.len) == 0) {
 		r->seq = f.seq;
 		memcpy(r->h, r->chain, BREC_HASH_LEN);
 		r->ended = f.type == BREC_CLOSE;
 	}
 	r->offset = c.at;
 	if (more != 0)
-		log_error("ALARM: %s/%08ld.brec is damaged from byte %" PRIu64 " on", r->dir, last, c.at - (more == 1 ? f.len : 0));
+		log_error("ALARM: %s/%08ld.brec is damaged from byte %" PRIu64 " on", r->dir, last,
+		    c.at - (more == 1 ? f.len : 0));
 	scan_close(&c);
 	return more != 0 ? -1 : 1;
 }
 
-static int compare_header(struct store *s, const struct rec *r, uint32_t segment, const uint8_t *header, size_t len)
+static int compare_header(
+    struct store *s, const struct rec *r, uint32_t segment, const uint8_t *header, size_t len)
 {
 	struct scan c;
 	int same;
@@ -211,7 +216,8 @@ void load_keep_conflict(struct store *s, struct rec *r, const struct wire_entry 
 		return;
 	}
 	if ((e->frame_len != 0 && write(fd, e->frame, e->frame_len) != (ssize_t)e->frame_len) ||
-	    (e->header_len != 0 && write(fd, e->header, e->header_len) != (ssize_t)e->header_len) || fsync(fd) != 0)
+	    (e->header_len != 0 && write(fd, e->header, e->header_len) != (ssize_t)e->header_len) ||
+	    fsync(fd) != 0)
 		log_error("%s: %s", path, strerror(errno));
 	close(fd);
 }

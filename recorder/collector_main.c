@@ -1,7 +1,9 @@
 /*
- * collector_main.c - bastion-collectord(8): stores recordings for bastions. Options, start, the loop, the end.
+ * collector_main.c - bastion-collectord(8): stores recordings for bastions. Options, start, the
+ * loop, the end.
  *
- * One process: the loop and the thread of collector_sync.c. Starts as root only to read its keys and to bind a low port.
+ * One process: the loop and the thread of collector_sync.c. Starts as root only to read its keys
+ * and to bind a low port.
  */
 #include <errno.h>
 #include <grp.h>
@@ -29,10 +31,22 @@
 
 static void usage(void)
 {
-	fprintf(stderr, "usage: bastion-collectord [-DIdt] [-f file]\n"
+	fprintf(stderr,
+	    "usage: bastion-collectord [-DIdt] [-f file]\n"
 	    "  -f  configuration (%s)\n  -D  stay in the foreground, log to standard error\n  -d  log more\n"
-	    "  -t  check the configuration and the keys, then end\n  -I  make directories, keys and certificate, then end\n", DEFAULT_CONF);
+	    "  -t  check the configuration and the keys, then end\n  -I  make directories, keys and certificate, then end\n",
+	    DEFAULT_CONF);
 	exit(2);
+}
+
+static void collect_pins(struct server *sv)
+{
+	const struct coll_conf *c = sv->conf;
+
+	sv->pins.ncerts = 0;
+	for (size_t i = 0; i < c->nclients; i++)
+		for (size_t k = 0; k < c->clients[i].certs.ncerts && sv->pins.ncerts < TLS_PINS_MAX; k++)
+			memcpy(sv->pins.certs[sv->pins.ncerts++], c->clients[i].certs.certs[k], TLS_PIN_LEN);
 }
 
 static void load_keys(struct server *sv)
@@ -40,13 +54,12 @@ static void load_keys(struct server *sv)
 	const struct coll_conf *c = sv->conf;
 	char why[512];
 
-	for (size_t i = 0; i < c->nclients; i++)
-		for (size_t k = 0; k < c->clients[i].certs.ncerts && sv->pins.ncerts < TLS_PINS_MAX; k++)
-			memcpy(sv->pins.certs[sv->pins.ncerts++], c->clients[i].certs.certs[k], TLS_PIN_LEN);
+	collect_pins(sv);
 	if ((sv->tls = tls_context(true, c->certificate, c->key, &sv->pins, why, sizeof(why))) == NULL)
 		fatal("%s. Make it with: bastion-collectord -I", why);
 	if ((sv->signer = sign_key_load(c->receipt_key)) == NULL)
-		fatal("receipt key %s: %s. Make it with: bastion-collectord -I", c->receipt_key, strerror(errno));
+		fatal(
+		    "receipt key %s: %s. Make it with: bastion-collectord -I", c->receipt_key, strerror(errno));
 	sign_key_public(sv->signer, sv->signer_pub);
 }
 
@@ -71,7 +84,8 @@ static void drop(const struct coll_conf *c)
 
 	if (geteuid() == 0) {
 		setrlimit(RLIMIT_NOFILE, &files);
-		if (setgroups(0, NULL) != 0 || setresgid(c->gid, c->gid, c->gid) != 0 || setresuid(c->uid, c->uid, c->uid) != 0)
+		if (setgroups(0, NULL) != 0 || setresgid(c->gid, c->gid, c->gid) != 0 ||
+		    setresuid(c->uid, c->uid, c->uid) != 0)
 			fatal("becoming user %s: %s", c->user, strerror(errno));
 		if (setuid(0) == 0 || setgid(0) == 0)
 			fatal("becoming user %s did not hold", c->user);
@@ -108,7 +122,10 @@ static void on_term(evutil_socket_t sig, short what, void *arg)
 	sv->stop = true;
 }
 
-/* The recorders' certificates and signers are taken anew; the rest needs a start. Connections go on, on what they began with. */
+/*
+ * The recorders' certificates and signers are taken anew; the rest needs a start. Connections are ended: recorders come back at
+ * once, and are judged by the new file.
+ */
 static void on_hup(evutil_socket_t sig, short what, void *arg)
 {
 	struct server *sv = arg;
@@ -116,16 +133,14 @@ static void on_hup(evutil_socket_t sig, short what, void *arg)
 
 	(void)sig, (void)what;
 	if (c == NULL) {
-		log_error("reload: %s has errors (bastion-collectord -t shows them); nothing is changed", sv->conf_file);
+		log_error("reload: %s has errors (bastion-collectord -t shows them); nothing is changed",
+		    sv->conf_file);
 		return;
 	}
 	conn_end_all(sv);
 	coll_conf_destroy(sv->conf);
 	sv->conf = c;
-	sv->pins.ncerts = 0;
-	for (size_t i = 0; i < c->nclients; i++)
-		for (size_t k = 0; k < c->clients[i].certs.ncerts && sv->pins.ncerts < TLS_PINS_MAX; k++)
-			memcpy(sv->pins.certs[sv->pins.ncerts++], c->clients[i].certs.certs[k], TLS_PIN_LEN);
+	collect_pins(sv);
 	log_notice("reload: %zu recorders", c->nclients);
 }
 
@@ -136,7 +151,8 @@ static void watch(struct server *sv, int *fds)
 	struct event *e;
 
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
-		if ((e = evsignal_new(sv->base, signals[i].sig, signals[i].fn, sv)) == NULL || event_add(e, NULL) != 0)
+		if ((e = evsignal_new(sv->base, signals[i].sig, signals[i].fn, sv)) == NULL ||
+		    event_add(e, NULL) != 0)
 			fatal("out of memory");
 	sv->receipts = evtimer_new(sv->base, on_receipts, sv);
 	sv->tick = event_new(sv->base, -1, EV_PERSIST, on_tick, sv);
@@ -145,15 +161,16 @@ static void watch(struct server *sv, int *fds)
 	for (size_t i = 0; i < sv->conf->nlisten; i++) {
 		if (listen(fds[i], BACKLOG) != 0)
 			fatal("listen %s: %s", sv->conf->listen[i].text, strerror(errno));
-		if (evconnlistener_new(sv->base, on_accept, sv, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fds[i]) == NULL)
+		if (evconnlistener_new(sv->base, on_accept, sv, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC,
+			0, fds[i]) == NULL)
 			fatal("out of memory");
 		log_notice("listening on %s", sv->conf->listen[i].text);
 	}
 }
 
 /*
- * A turn waits only if nothing is left to do. TLS hands over 16 KiB a turn and connection, so turns are joined while frames
- * keep coming: one commit for all of them.
+ * A turn waits only if nothing is left to do. TLS hands over 16 KiB a turn and connection, so turns
+ * are joined while frames keep coming: one commit for all of them.
  */
 static void loop(struct server *sv)
 {
@@ -180,7 +197,8 @@ static int run(struct server *sv, bool foreground)
 	if (!foreground && daemon(0, 0) != 0)
 		fatal("daemon: %s", strerror(errno));
 	drop(sv->conf);
-	if (store_open(&sv->store, sv->conf->store, sv->conf->journal_bytes, sv->conf->reserve, server_sign_one, sv) != 0)
+	if (store_open(&sv->store, sv->conf->store, sv->conf->journal_bytes, sv->conf->reserve, server_sign_one,
+		sv) != 0)
 		return 1;
 	if ((sv->base = event_base_new()) == NULL)
 		fatal("out of memory");
@@ -188,7 +206,8 @@ static int run(struct server *sv, bool foreground)
 	loop(sv);
 	server_receipts(sv);
 	conn_end_all(sv);
-	log_notice("ended: %lu frames in %lu commits", (unsigned long)sv->store.entries, (unsigned long)sv->store.commits);
+	log_notice("ended: %lu frames in %lu commits", (unsigned long)sv->store.entries,
+	    (unsigned long)sv->store.commits);
 	return store_close(&sv->store) == 0 ? 0 : 1;
 }
 

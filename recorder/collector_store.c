@@ -1,5 +1,6 @@
 /*
- * collector_store.c - see collector_store.h. Comes after collector_conn.c, before journal.c and collector_apply.c.
+ * collector_store.c - see collector_store.h. Comes after collector_conn.c, before journal.c and
+ * collector_apply.c.
  */
 #include "collector_store.h"
 
@@ -137,7 +138,9 @@ static const char *check_header(const struct wire_entry *e, const struct tls_pin
 	return NULL;
 }
 
-/* Chain value after the entry's frame, and of what the next one hangs on. NULL, or what is wrong. */
+/*
+ * Chain value after the entry's frame, and of what the next one hangs on. NULL, or what is wrong.
+ */
 static const char *check_frame(const struct wire_entry *e, const struct rec *r, uint8_t chain[BREC_HASH_LEN])
 {
 	struct brec_frame f;
@@ -176,15 +179,16 @@ static int enter(struct store *s, struct rec *r, const struct wire_entry *e)
 	return 0;
 }
 
-static enum wire_err open_entry(struct store *s, const struct wire_entry *e, const struct tls_pins *signers, struct rec **out,
-    char *why, size_t size)
+static enum wire_err open_entry(struct store *s, const struct wire_entry *e, const struct tls_pins *signers,
+    struct rec **out, char *why, size_t size)
 {
 	struct brec_header h;
 	const char *wrong = check_header(e, signers, NULL, &h);
 	uint8_t chain[BREC_HASH_LEN];
 	struct rec *r;
 
-	if (wrong == NULL && (brec_chain_start(chain, e->header, e->header_len) != 0 || memcmp(chain, e->h, sizeof(chain)) != 0))
+	if (wrong == NULL &&
+	    (brec_chain_start(chain, e->header, e->header_len) != 0 || memcmp(chain, e->h, sizeof(chain)) != 0))
 		wrong = "the chain value is not what the header gives";
 	if (wrong != NULL) {
 		snprintf(why, size, "%s", wrong);
@@ -195,7 +199,8 @@ static enum wire_err open_entry(struct store *s, const struct wire_entry *e, con
 		return WIRE_E_REFUSED;
 	}
 	if ((r = rec_create(s, e->id, (uint64_t)h.wall_us)) == NULL) {
-		snprintf(why, size, errno == ERANGE ? "the header's wall clock is out of range" : "out of memory");
+		snprintf(
+		    why, size, errno == ERANGE ? "the header's wall clock is out of range" : "out of memory");
 		return WIRE_E_REFUSED;
 	}
 	memcpy(r->signer, h.signer, sizeof(r->signer));
@@ -210,8 +215,8 @@ static enum wire_err open_entry(struct store *s, const struct wire_entry *e, con
 	return 0;
 }
 
-static enum wire_err next_entry(struct store *s, struct rec *r, const struct wire_entry *e, const struct tls_pins *signers,
-    char *why, size_t size)
+static enum wire_err next_entry(struct store *s, struct rec *r, const struct wire_entry *e,
+    const struct tls_pins *signers, char *why, size_t size)
 {
 	uint8_t chain[BREC_HASH_LEN], next[BREC_HASH_LEN];
 	const char *wrong = check_frame(e, r, chain);
@@ -240,8 +245,12 @@ static enum wire_err next_entry(struct store *s, struct rec *r, const struct wir
 	return 0;
 }
 
-/* It was there before: the same bytes are a lost acknowledgement, other bytes are a forgery or two bastions with one key. */
-static enum wire_err known_entry(struct store *s, struct rec *r, const struct wire_entry *e, char *why, size_t size)
+/*
+ * It was there before: the same bytes are a lost acknowledgement, other bytes are a forgery or two
+ * bastions with one key.
+ */
+static enum wire_err known_entry(
+    struct store *s, struct rec *r, const struct wire_entry *e, char *why, size_t size)
 {
 	int same;
 
@@ -255,14 +264,15 @@ static enum wire_err known_entry(struct store *s, struct rec *r, const struct wi
 		snprintf(why, size, "what is stored at %" PRIu64 " cannot be read", e->seq);
 		return WIRE_E_DAMAGED;
 	}
-	log_error("ALARM: %s: other bytes came for frame %" PRIu64 " than are stored; both are kept", r->dir, e->seq);
+	log_error(
+	    "ALARM: %s: other bytes came for frame %" PRIu64 " than are stored; both are kept", r->dir, e->seq);
 	load_keep_conflict(s, r, e);
 	snprintf(why, size, "other bytes are stored for frame %" PRIu64, e->seq);
 	return WIRE_E_CONFLICT;
 }
 
-enum wire_err store_entry(struct store *s, const struct wire_entry *e, const struct tls_pins *signers, struct rec **out,
-    char *why, size_t size)
+enum wire_err store_entry(struct store *s, const struct wire_entry *e, const struct tls_pins *signers,
+    struct rec **out, char *why, size_t size)
 {
 	struct rec *r = store_lookup(s, e->id);
 	struct brec_header h;
@@ -270,7 +280,8 @@ enum wire_err store_entry(struct store *s, const struct wire_entry *e, const str
 
 	*out = NULL;
 	if (e->type == WIRE_OPEN && r == NULL && brec_header_decode(e->header, e->header_len, &h) == BREC_OK &&
-	    memcmp(h.id, e->id, BREC_ID_LEN) == 0 && (err = store_find(s, e->id, (uint64_t)h.wall_us, &r)) != 0) {
+	    memcmp(h.id, e->id, BREC_ID_LEN) == 0 &&
+	    (err = store_find(s, e->id, (uint64_t)h.wall_us, &r)) != 0) {
 		snprintf(why, size, "what is stored under this id cannot be read");
 		return err;
 	}
@@ -303,12 +314,15 @@ bool store_full(const struct store *s)
 	return journal_group_full(&s->journal) || s->ngroup == STORE_OUT_MAX;
 }
 
-/* The journal's file must always have room for one group more. Old: what idles is synced soon, too. */
+/*
+ * The journal's file must always have room for one group more. Old: what idles is synced soon, too.
+ */
 static bool turn_due(struct store *s)
 {
 	if (journal_left(&s->journal) < JOURNAL_GROUP_MAX)
 		return true;
-	return s->dirty_since_ms != 0 && clock_mono_ms() - s->dirty_since_ms >= STORE_SYNC_SECONDS * 1000 && !syncer_busy(&s->syncer);
+	return s->dirty_since_ms != 0 && clock_mono_ms() - s->dirty_since_ms >= STORE_SYNC_SECONDS * 1000 &&
+	    !syncer_busy(&s->syncer);
 }
 
 int store_commit(struct store *s)
@@ -321,8 +335,10 @@ int store_commit(struct store *s)
 	if (store_write_out(s) != 0)
 		return -1;
 	if (journal_sync(&s->journal) != 0)
-		fatal("journal: %s. What it holds on disk is unknown, so nothing more is acknowledged: see to the disk, then start "
-		    "the collector again", strerror(errno));
+		fatal(
+		    "journal: %s. What it holds on disk is unknown, so nothing more is acknowledged: see to the disk, then start "
+		    "the collector again",
+		    strerror(errno));
 	for (size_t i = 0; i < s->ngroup; i++)
 		set_durable(group[i].rec);
 	s->commits++;
@@ -345,11 +361,14 @@ int store_write_out(struct store *s)
 			continue;
 		}
 		if (errno != ENOSPC && errno != EDQUOT)
-			fatal("%s: %s. The journal still holds what was acknowledged: see to the disk, then start the collector again",
+			fatal(
+			    "%s: %s. The journal still holds what was acknowledged: see to the disk, then start the collector again",
 			    o->rec->dir, strerror(errno));
 		if (!s->held)
-			log_error("no space for %s: nothing is taken or acknowledged until there is. What was acknowledged is safe in "
-			    "the journal", o->rec->dir);
+			log_error(
+			    "no space for %s: nothing is taken or acknowledged until there is. What was acknowledged is safe in "
+			    "the journal",
+			    o->rec->dir);
 		s->held = true;
 		return -1;
 	}
@@ -361,8 +380,9 @@ int store_write_out(struct store *s)
 }
 
 /*
- * Invariant: before a journal file is begun anew, every byte that its records stand for is synced. When the current file is left, all
- * of its bytes are written; the syncer, started then, makes them durable; and before the next turn it is waited for.
+ * Invariant: before a journal file is begun anew, every byte that its records stand for is synced.
+ * When the current file is left, all of its bytes are written; the syncer, started then, makes them
+ * durable; and before the next turn it is waited for.
  */
 void store_turn(struct store *s, bool now)
 {
@@ -387,13 +407,18 @@ bool store_space(struct store *s)
 		return false;
 	s->low = low;
 	if (low)
-		log_error("less than the reserve of %" PRIu64 " MiB is free: no new recordings are taken", s->reserve >> 20);
+		log_error("less than the reserve of %" PRIu64 " MiB is free: no new recordings are taken",
+		    s->reserve >> 20);
 	else
-		log_notice("more than the reserve of %" PRIu64 " MiB is free again: new recordings are taken", s->reserve >> 20);
+		log_notice("more than the reserve of %" PRIu64 " MiB is free again: new recordings are taken",
+		    s->reserve >> 20);
 	return true;
 }
 
-/* Where the next receipt goes: after the last whole one. What a crash tore is written over: it was never complete. */
+/*
+ * Where the next receipt goes: after the last whole one. What a crash tore is written over: it was
+ * never complete.
+ */
 static int receipts_end(struct rec *r, int fd)
 {
 	struct stat st;
@@ -436,7 +461,9 @@ void store_receipt(struct store *s, struct rec *r, const struct receipt *receipt
 		close(fd);
 }
 
-/* As many segment files may be open at once as the system allows; others are opened again at need. */
+/*
+ * As many segment files may be open at once as the system allows; others are opened again at need.
+ */
 static size_t files_limit(void)
 {
 	struct rlimit rl;
@@ -466,14 +493,16 @@ int store_open(struct store *s, const char *path, size_t journal_bytes, uint64_t
 	TAILQ_INIT(&s->open);
 	s->group = calloc(STORE_OUT_MAX, sizeof(*s->group));
 	s->out = calloc(STORE_OUT_MAX, sizeof(*s->out));
-	if (s->group == NULL || s->out == NULL || (s->top = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 ||
-	    (s->recordings = open_dir(s->top, "recordings")) < 0 || (s->journal_dir = open_dir(s->top, "journal")) < 0 ||
-	    fsync(s->top) != 0) {
+	if (s->group == NULL || s->out == NULL ||
+	    (s->top = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 ||
+	    (s->recordings = open_dir(s->top, "recordings")) < 0 ||
+	    (s->journal_dir = open_dir(s->top, "journal")) < 0 || fsync(s->top) != 0) {
 		log_error("store %s: %s", path, strerror(errno));
 		return -1;
 	}
 	if (journal_open(&s->journal, s->journal_dir, journal_bytes) != 0) {
-		log_error("%s/journal: %s", path, errno == EWOULDBLOCK ? "another collector uses this store" : strerror(errno));
+		log_error("%s/journal: %s", path,
+		    errno == EWOULDBLOCK ? "another collector uses this store" : strerror(errno));
 		return -1;
 	}
 	if (apply_recover(s) != 0)

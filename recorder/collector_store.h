@@ -9,8 +9,9 @@
  *   store_turn       when a journal file is full or old: the other one is begun, while another thread syncs
  *                    the segment files that this one covers
  *
- * So a segment file never holds a byte that is not durable in the journal, and a journal record is never
- * overwritten before its bytes are durable in the segment file. After a crash store_open() replays.
+ * So a segment file never holds a byte that is not durable in the journal, and a journal record is
+ * never overwritten before its bytes are durable in the segment file. After a crash store_open()
+ * replays.
  */
 #ifndef BASTION_COLLECTOR_STORE_H
 #define BASTION_COLLECTOR_STORE_H
@@ -87,46 +88,65 @@ struct store {
 };
 
 /*
- * Opens or makes the store below `path`, replays the journal, syncs. Logs what it found. 0, or -1 logged.
- * sign may be NULL; it stores a receipt of each recording that the replay touched.
+ * Opens or makes the store below `path`, replays the journal, syncs. Logs what it found. 0, or -1
+ * logged. sign may be NULL; it stores a receipt of each recording that the replay touched.
  */
 int store_open(struct store *s, const char *path, size_t journal_bytes, uint64_t reserve,
     int (*sign)(void *, struct store *, struct rec *), void *ctx);
 /* Everything into the files and synced: a clean end. 0, or -1: the journal has it. */
 int store_close(struct store *s);
 
-/* The recording, from memory or disk. 0 (*out NULL: there is none), or WIRE_E_DAMAGED with a log line. */
+/*
+ * The recording, from memory or disk. 0 (*out NULL: there is none), or WIRE_E_DAMAGED with a log
+ * line.
+ */
 enum wire_err store_find(struct store *s, const uint8_t id[BREC_ID_LEN], uint64_t opened_us, struct rec **out);
 /* From memory only. */
 struct rec *store_lookup(struct store *s, const uint8_t id[BREC_ID_LEN]);
 
 /*
- * Takes an entry. 0: in the group, or there already and identical: acknowledge r->seq after the next commit. Otherwise
- * what is wrong, with why[size] for the peer. signers: keys that may sign headers of new segments; none: any.
+ * Takes an entry. 0: in the group, or there already and identical: acknowledge r->seq after the
+ * next commit. Otherwise what is wrong, with why[size] for the peer. signers: keys that may sign
+ * headers of new segments; none: any.
  */
-enum wire_err store_entry(struct store *s, const struct wire_entry *e, const struct tls_pins *signers, struct rec **r,
-    char *why, size_t size);
+enum wire_err store_entry(struct store *s, const struct wire_entry *e, const struct tls_pins *signers,
+    struct rec **r, char *why, size_t size);
 /* Does the next entry need a commit (or a turn) first? */
 bool store_full(const struct store *s);
-/* Makes the group durable. -1: held (below), try later. A failure ends the process: what the disk holds is not known any more. */
+/*
+ * Makes the group durable. -1: held (below), try later. A failure ends the process: what the disk
+ * holds is not known any more.
+ */
 int store_commit(struct store *s);
-/* 0, or -1: no space, s->held is set and said once in the log; call again later. Other errors end the process. */
+/*
+ * 0, or -1: no space, s->held is set and said once in the log; call again later. Other errors end
+ * the process.
+ */
 int store_write_out(struct store *s);
 /* If it is due (or `now`): lets the syncer run and begins the other journal file. */
 void store_turn(struct store *s, bool now);
 /* Looks at the free space: sets s->low. True if that changed. */
 bool store_space(struct store *s);
 
-/* Appends to the recording's file `receipts`; errors are logged, not fatal: the next receipt says more. */
+/*
+ * Appends to the recording's file `receipts`; errors are logged, not fatal: the next receipt says
+ * more.
+ */
 void store_receipt(struct store *s, struct rec *r, const struct receipt *receipt);
 /* Forgets a recording in memory, unless something is on its way. */
 void store_drop(struct store *s, struct rec *r);
 /* Drops what has no owner. */
 void store_sweep(struct store *s);
 
-/* collector_load.c: state of a recording from its last segment. 1, 0: no such directory, -1: damaged (logged). */
+/*
+ * collector_load.c: state of a recording from its last segment. 1, 0: no such directory, -1:
+ * damaged (logged).
+ */
 int load_recording(struct store *s, struct rec *r);
-/* Are these bytes what is stored for that sequence? 1 yes, 0 other bytes, -1 not found or unreadable. */
+/*
+ * Are these bytes what is stored for that sequence? 1 yes, 0 other bytes, -1 not found or
+ * unreadable.
+ */
 int load_compare(struct store *s, const struct rec *r, const struct wire_entry *e);
 /* Keeps a second version of an entry beside the recording. */
 void load_keep_conflict(struct store *s, struct rec *r, const struct wire_entry *e);

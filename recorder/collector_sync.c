@@ -1,5 +1,6 @@
 /*
- * collector_sync.c - see collector_sync.h. Comes after collector_store.c, which lets it run before a journal file is begun anew.
+ * collector_sync.c - see collector_sync.h. Comes after collector_store.c, which lets it run before
+ * a journal file is begun anew.
  */
 #include "collector_sync.h"
 
@@ -22,9 +23,14 @@ static void *syncer_main(void *arg)
 			break;
 		pthread_mutex_unlock(&y->lock);
 		if (syncfs(y->fd) != 0) {
-			/* The page cache may have dropped what it could not write: only a replay of the journal mends that. */
-			log_error("syncing recordings: %s. The collector ends; its journal still holds what it acknowledged: "
-			    "see to the disk, then start it again", strerror(errno));
+			/*
+			 * The page cache may have dropped what it could not write: only a replay of
+			 * the journal mends that.
+			 */
+			log_error(
+			    "syncing recordings: %s. The collector ends; its journal still holds what it acknowledged: "
+			    "see to the disk, then start it again",
+			    strerror(errno));
 			_exit(1);
 		}
 		pthread_mutex_lock(&y->lock);

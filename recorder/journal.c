@@ -1,5 +1,6 @@
 /*
- * journal.c - see journal.h. Runs in bastion-collectord; between it and the disk is nothing but pwrite and fdatasync.
+ * journal.c - see journal.h. Runs in bastion-collectord; between it and the disk is nothing but
+ * pwrite and fdatasync.
  */
 #include "journal.h"
 
@@ -83,7 +84,10 @@ static ssize_t read_all(int fd, uint8_t *data, size_t len, off_t at)
 	return (ssize_t)got;
 }
 
-/* Zeros from the end of the file to `size`: blocks that are only reserved would cost a metadata write at first use. */
+/*
+ * Zeros from the end of the file to `size`: blocks that are only reserved would cost a metadata
+ * write at first use.
+ */
 static int fill(int fd, size_t size)
 {
 	static const uint8_t zeros[64 << 10];
@@ -167,7 +171,10 @@ static int read_head(int fd, struct file_head *h)
 	return 1;
 }
 
-/* Reads the record at `at` into buf. Its payload's length, 0 if none with that generation and serial stands there, -1. */
+/*
+ * Reads the record at `at` into buf. Its payload's length, 0 if none with that generation and
+ * serial stands there, -1.
+ */
 static ssize_t read_record(int fd, uint8_t *buf, off_t at, uint64_t generation, uint64_t serial)
 {
 	ssize_t n = read_all(fd, buf, JOURNAL_RECORD_HEAD, at);
@@ -240,7 +247,10 @@ int journal_replay(struct journal *j, journal_replay_fn *fn, void *ctx, uint64_t
 	return r;
 }
 
-/* The header goes out, and becomes durable, with the first group: until then the old contents may still be there. */
+/*
+ * The header goes out, and becomes durable, with the first group: until then the old contents may
+ * still be there.
+ */
 static void begin_file(struct journal *j)
 {
 	j->cur ^= 1;
@@ -262,8 +272,8 @@ static int write_head(struct journal *j, uint64_t serial)
 }
 
 /*
- * Two turns: after them neither file holds a generation that a later replay would take for live, and a crash in between
- * replays what is durable elsewhere already, which is harmless.
+ * Two turns: after them neither file holds a generation that a later replay would take for live,
+ * and a crash in between replays what is durable elsewhere already, which is harmless.
  */
 int journal_begin(struct journal *j)
 {
@@ -295,8 +305,16 @@ const uint8_t *journal_add(struct journal *j, const struct iovec *piece, size_t 
 
 	for (size_t i = 0; i < n; i++)
 		len += piece[i].iov_len;
-	errno = j->failed ? EIO : len == 0 || len > JOURNAL_RECORD_MAX ? EINVAL : journal_group_full(j) ? ENOBUFS :
-	    round_up(j->group_len + JOURNAL_RECORD_HEAD + len) > journal_left(j) ? ENOSPC : 0;
+	if (j->failed)
+		errno = EIO;
+	else if (len == 0 || len > JOURNAL_RECORD_MAX)
+		errno = EINVAL;
+	else if (journal_group_full(j))
+		errno = ENOBUFS;
+	else if (round_up(j->group_len + JOURNAL_RECORD_HEAD + len) > journal_left(j))
+		errno = ENOSPC;
+	else
+		errno = 0;
 	if (errno != 0)
 		return NULL;
 	for (size_t i = 0; i < n; i++) {

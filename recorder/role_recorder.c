@@ -1,8 +1,9 @@
 /*
- * role_recorder.c - the recorder role: takes encrypted frames from sessions, chains and signs them, and gives them to collectors.
+ * role_recorder.c - the recorder role: takes encrypted frames from sessions, chains and signs them,
+ * and gives them to collectors.
  *
- * Its secrets are the TLS client key and the signing key, both read before it drops its uid; it never sees plaintext. Comes after
- * the session (brec_writer.h), before bastion-collectord.
+ * Its secrets are the TLS client key and the signing key, both read before it drops its uid; it
+ * never sees plaintext. Comes after the session (brec_writer.h), before bastion-collectord.
  */
 #include "role_recorder.h"
 
@@ -54,7 +55,8 @@ static int load(struct recorder *rc)
 	snprintf(key, sizeof(key), "%s/recorder/client.key", conf->state_dir);
 	snprintf(signer, sizeof(signer), "%s/recorder/signer.pem", conf->state_dir);
 	if (conf->ncollectors < conf->quorum) {
-		log_error("quorum is %" PRIu32 ", but only %zu collectors are configured", conf->quorum, conf->ncollectors);
+		log_error("quorum is %" PRIu32 ", but only %zu collectors are configured", conf->quorum,
+		    conf->ncollectors);
 		return -1;
 	}
 	if ((rc->signer = sign_key_load(signer)) == NULL) {
@@ -79,7 +81,8 @@ static void warm_up(struct recorder *rc)
 	uint8_t sig[SIG_LEN], random[16];
 
 	crypto_init();
-	if (RAND_bytes(random, sizeof(random)) != 1 || sign_key_sign(rc->signer, sig, random, sizeof(random)) != 0 ||
+	if (RAND_bytes(random, sizeof(random)) != 1 ||
+	    sign_key_sign(rc->signer, sig, random, sizeof(random)) != 0 ||
 	    !ed25519_verify(rc->signer_pub, sig, random, sizeof(random)))
 		fatal("OpenSSL does not sign");
 	for (unsigned i = 0; i < rc->nships; i++)
@@ -93,8 +96,9 @@ static void complain(void *arg, const char *line)
 }
 
 /*
- * New certificates of the collectors, for a change of keys without a gap. The set of collectors, their addresses and the recorder's own keys
- * need a start. A collector that was barred gets another chance.
+ * New certificates of the collectors, for a change of keys without a gap. The set of collectors,
+ * their addresses and the recorder's own keys need a start. A collector that was barred gets
+ * another chance.
  */
 static void reload(struct recorder *rc, int fd)
 {
@@ -114,8 +118,10 @@ static void reload(struct recorder *rc, int fd)
 			;
 		if (k == conf->ncollectors)
 			log_warn("reload: collector %s is no longer there: restart bastiond for that", s->name);
-		else if (tls_pins_add(&pins, conf->collectors[k].certificate.text, why, sizeof(why)) != 0 || pins.nkeys == 0)
-			log_error("reload: collector %s: certificate not usable; the one before stays", s->name);
+		else if (tls_pins_add(&pins, conf->collectors[k].certificate.text, why, sizeof(why)) != 0 ||
+		    pins.nkeys == 0)
+			log_error(
+			    "reload: collector %s: certificate not usable; the one before stays", s->name);
 		else
 			s->pins = pins;
 		if (s->state == SHIP_BARRED)
@@ -155,7 +161,8 @@ static void on_ready(evutil_socket_t fd, short what, void *arg)
 	if (ipc_send_empty(&rc->parent, MSG_RECORDER_READY, 0) != 0)
 		rc->stop = true;
 	if (!rc->up)
-		log_warn("not enough collectors are reachable (%u needed): sessions are refused until they are", rc->quorum);
+		log_warn("not enough collectors are reachable (%u needed): sessions are refused until they are",
+		    rc->quorum);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
@@ -177,15 +184,17 @@ static void on_term(evutil_socket_t sig, short what, void *arg)
 
 static int watch(struct recorder *rc)
 {
-	const struct timeval second = { .tv_sec = 1 }, ready = { .tv_sec = READY_MS / 1000, .tv_usec = READY_MS % 1000 * 1000 };
+	const struct timeval second = { .tv_sec = 1 };
+	const struct timeval ready = { .tv_sec = READY_MS / 1000, .tv_usec = READY_MS % 1000 * 1000 };
 	struct event *term = evsignal_new(rc->base, SIGTERM, on_term, rc);
 
 	ipc_init(&rc->parent, ROLE_FD_PARENT, ROLE_RECORDER, ROLE_PARENT);
 	rc->parent_rd = event_new(rc->base, ROLE_FD_PARENT, EV_READ | EV_PERSIST, on_parent, rc);
 	rc->tick = event_new(rc->base, -1, EV_PERSIST, on_tick, rc);
 	rc->ready = evtimer_new(rc->base, on_ready, rc);
-	if (term == NULL || rc->parent_rd == NULL || rc->tick == NULL || rc->ready == NULL || event_add(term, NULL) != 0 ||
-	    event_add(rc->parent_rd, NULL) != 0 || event_add(rc->tick, &second) != 0 || event_add(rc->ready, &ready) != 0) {
+	if (term == NULL || rc->parent_rd == NULL || rc->tick == NULL || rc->ready == NULL ||
+	    event_add(term, NULL) != 0 || event_add(rc->parent_rd, NULL) != 0 ||
+	    event_add(rc->tick, &second) != 0 || event_add(rc->ready, &ready) != 0) {
 		log_error("event loop: %s", strerror(errno));
 		return -1;
 	}
@@ -198,7 +207,10 @@ static void stop_waiting(evutil_socket_t fd, short what, void *arg)
 	*(bool *)arg = true;
 }
 
-/* Sessions end with the recorder. Their recordings are closed, and the collectors get a moment to take that. */
+/*
+ * Sessions end with the recorder. Their recordings are closed, and the collectors get a moment to
+ * take that.
+ */
 static void wind_up(struct recorder *rc)
 {
 	const struct timeval limit = { .tv_sec = END_MS / 1000 };
@@ -209,14 +221,19 @@ static void wind_up(struct recorder *rc)
 	while (!late && rc->waiting != 0)
 		event_base_loop(rc->base, EVLOOP_ONCE);
 	if (rc->waiting != 0)
-		log_error("ended with %zu bytes that no quorum of collectors has: the recordings concerned have no close frame", rc->waiting);
+		log_error(
+		    "ended with %zu bytes that no quorum of collectors has: the recordings concerned have no close frame",
+		    rc->waiting);
 }
 
 int role_recorder(struct config *conf)
 {
 	static struct recorder rc;
 
-	/* frames come and go by the megabyte: keep the memory instead of getting it from the kernel, zeroed, each time */
+	/*
+	 * frames come and go by the megabyte: keep the memory instead of getting it from the
+	 * kernel, zeroed, each time
+	 */
 	mallopt(M_TRIM_THRESHOLD, RECORDER_HEAP);
 	mallopt(M_MMAP_THRESHOLD, RECORDER_HEAP);
 	rc.conf = conf;

@@ -1,13 +1,15 @@
 /*
- * role_recorder.h - inside the recorder role: links of sessions, recordings, connections to collectors.
+ * role_recorder.h - inside the recorder role: links of sessions, recordings, connections to
+ * collectors.
  *
  *   role_recorder.c          start, loop, reload, the end
  *   role_recorder_link.c     a session's link: its messages become entries, commits go back
  *   role_recorder_queue.c    a recording: chain, entries in memory, who has what, the quorum. No I/O
  *   role_recorder_ship.c     a collector: TLS, entries out, commits and receipts in, reconnection
  *
- * An entry (wire.h) is encoded once; each collector gets the same bytes, and again the same after a reconnection. It
- * stays in memory until all collectors have it, or the quorum has it and the memory is needed.
+ * An entry (wire.h) is encoded once; each collector gets the same bytes, and again the same after a
+ * reconnection. It stays in memory until all collectors have it, or the quorum has it and the
+ * memory is needed.
  */
 #ifndef BASTION_ROLE_RECORDER_H
 #define BASTION_ROLE_RECORDER_H
@@ -137,21 +139,33 @@ struct recorder {
 /* --- role_recorder_queue.c --- */
 
 struct recording *queue_find(struct recorder *rc, const uint8_t id[BREC_ID_LEN]);
-/* Makes the recording with its OPEN entry. NULL: errno EEXIST, ENOMEM, EINVAL (part malformed), EMFILE (limit). */
-struct recording *queue_open(struct recorder *rc, const uint8_t id[BREC_ID_LEN], const uint8_t *part, size_t len);
-/* Each appends one entry: 0, or -1: the session broke the rules (sequence, epoch, format) or memory is short. */
+/*
+ * Makes the recording with its OPEN entry. NULL: errno EEXIST, ENOMEM, EINVAL (part malformed),
+ * EMFILE (limit).
+ */
+struct recording *queue_open(
+    struct recorder *rc, const uint8_t id[BREC_ID_LEN], const uint8_t *part, size_t len);
+/*
+ * Each appends one entry: 0, or -1: the session broke the rules (sequence, epoch, format) or memory
+ * is short.
+ */
 int queue_frame(struct recorder *rc, struct recording *r, const uint8_t *frame, size_t len);
 int queue_mark(struct recorder *rc, struct recording *r, uint64_t seq);
 int queue_seal(struct recorder *rc, struct recording *r, uint64_t seq, const uint8_t *part, size_t len);
 int queue_close(struct recorder *rc, struct recording *r, uint64_t seq, enum brec_end end, const char *reason);
 
 /*
- * Collector i acknowledged everything up to seq. 0: fine (r->committed may have moved); -1: the value h is not that of the
- * entry, or there is no such entry.
+ * Collector i acknowledged everything up to seq. 0: fine (r->committed may have moved); -1: the
+ * value h is not that of the entry, or there is no such entry.
  */
-int queue_ack(struct recorder *rc, struct recording *r, unsigned i, uint64_t seq, const uint8_t h[BREC_HASH_LEN]);
-/* A connection says that its collector stores everything up to seq (`some`) or nothing: where sending goes on. As queue_ack. */
-int queue_resume(struct recorder *rc, struct recording *r, unsigned i, bool some, uint64_t seq, const uint8_t h[BREC_HASH_LEN]);
+int queue_ack(
+    struct recorder *rc, struct recording *r, unsigned i, uint64_t seq, const uint8_t h[BREC_HASH_LEN]);
+/*
+ * A connection says that its collector stores everything up to seq (`some`) or nothing: where
+ * sending goes on. As queue_ack.
+ */
+int queue_resume(struct recorder *rc, struct recording *r, unsigned i, bool some, uint64_t seq,
+    const uint8_t h[BREC_HASH_LEN]);
 /* It can have no more of it. False: there is no quorum for the recording any more. */
 bool queue_lose(struct recorder *rc, struct recording *r, unsigned i);
 /* Frees what nobody needs any more; destroys a recording that is over. True if it was. */
@@ -169,14 +183,18 @@ void link_committed(struct recording *r, uint64_t before);
 void link_refuse(struct recorder *rc, struct recording *r, const char *line);
 /* The way to the collectors broke, or is back. */
 void link_state_all(struct recorder *rc, bool up, const char *what);
-/* Frees the links that are over, and their recordings' ties; lets paused ones go on. After each turn of the loop. */
+/*
+ * Frees the links that are over, and their recordings' ties; lets paused ones go on. After each
+ * turn of the loop.
+ */
 void link_turn(struct recorder *rc);
 void link_end_all(struct recorder *rc);
 
 /* --- role_recorder_ship.c --- */
 
 /* Keys are read here, still as root. 0, or -1 with a line logged. */
-int ship_init(struct recorder *rc, struct ship *s, unsigned i, const struct config_collector *c, const char *cert, const char *key);
+int ship_init(struct recorder *rc, struct ship *s, unsigned i, const struct config_collector *c,
+    const char *cert, const char *key);
 void ship_start(struct ship *s);
 /* Sends what r has for it. */
 void ship_push(struct ship *s, struct recording *r);

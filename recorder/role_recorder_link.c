@@ -1,8 +1,10 @@
 /*
- * role_recorder_link.c - the links of sessions in the recorder: frames come in, commits go out. Runs in the recorder role.
+ * role_recorder_link.c - the links of sessions in the recorder: frames come in, commits go out.
+ * Runs in the recorder role.
  *
- * What a session sends is checked as if it were hostile: a wrong sequence, format or way ends its link, and with it the session. A
- * session that is gone, however it ended, leaves recordings that the recorder closes itself (BREC_END_ABANDONED).
+ * What a session sends is checked as if it were hostile: a wrong sequence, format or way ends its
+ * link, and with it the session. A session that is gone, however it ended, leaves recordings that
+ * the recorder closes itself (BREC_END_ABANDONED).
  */
 #include "role_recorder.h"
 
@@ -92,7 +94,10 @@ void link_refuse(struct recorder *rc, struct recording *r, const char *line)
 
 /* --- messages --- */
 
-/* A refusal leaves nothing behind: what the session had sent before it knew is dropped unread (on_message). */
+/*
+ * A refusal leaves nothing behind: what the session had sent before it knew is dropped unread
+ * (on_message).
+ */
 static int on_open(struct link *l, struct ipc_msg *m)
 {
 	const uint8_t *id = buf_get(&m->body, BREC_ID_LEN), *part;
@@ -104,13 +109,15 @@ static int on_open(struct link *l, struct ipc_msg *m)
 	if (!buf_end(&m->body) || find_way(l, m->id) != NULL || l->nways >= REC_WAYS_MAX)
 		return -1;
 	if (!ship_quorum(rc)) {
-		send_line(l, MSG_REC_REFUSED, m->id, NULL, "bastiond: the recording store does not answer: no session without a recording, try again later");
+		send_line(l, MSG_REC_REFUSED, m->id, NULL,
+		    "bastiond: the recording store does not answer: no session without a recording, try again later");
 		return 0;
 	}
 	if ((r = queue_open(rc, id, part, len)) == NULL) {
 		if (errno != ENOMEM && errno != EMFILE)
 			return -1;
-		send_line(l, MSG_REC_REFUSED, m->id, NULL, "bastiond: too many recordings at once: try again later");
+		send_line(
+		    l, MSG_REC_REFUSED, m->id, NULL, "bastiond: too many recordings at once: try again later");
 		return 0;
 	}
 	r->way = m->id;
@@ -206,7 +213,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 			return;
 		}
 		if (on_message(l, &m) != 0) {
-			log_error("session %" PRIu32 ": %s for way %" PRIu32 " is not what may come now: its link is ended",
+			log_error("session %" PRIu32 ": %s for way %" PRIu32
+				  " is not what may come now: its link is ended",
 			    l->slot, msg_name(m.type), m.id);
 			over(l);
 		}
@@ -259,7 +267,10 @@ void link_state_all(struct recorder *rc, bool up, const char *what)
 			send_line(l, MSG_REC_STATE, 0, &byte, what);
 }
 
-/* The session is gone. What it had not closed is closed for it, and shipped until the quorum has it. */
+/*
+ * The session is gone. What it had not closed is closed for it, and shipped until the quorum has
+ * it.
+ */
 static void link_destroy(struct link *l)
 {
 	struct recorder *rc = l->rc;
@@ -273,7 +284,8 @@ static void link_destroy(struct link *l)
 		if (r->refused) {
 			queue_destroy(rc, r);
 		} else if (!r->closed) {
-			if (queue_close(rc, r, r->next_seq, BREC_END_ABANDONED, "the session's process ended without closing the recording") != 0)
+			if (queue_close(rc, r, r->next_seq, BREC_END_ABANDONED,
+				"the session's process ended without closing the recording") != 0)
 				log_error("session %" PRIu32 ": its recording could not be closed", l->slot);
 			ship_push_all(rc, r);
 		}

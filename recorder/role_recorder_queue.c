@@ -1,6 +1,7 @@
 /*
- * role_recorder_queue.c - a recording in the recorder: chain, signatures, entries in memory, and which collector has what.
- * Pure but for memory. Comes after role_recorder_link.c; role_recorder_ship.c sends what is here.
+ * role_recorder_queue.c - a recording in the recorder: chain, signatures, entries in memory, and
+ * which collector has what. Pure but for memory. Comes after role_recorder_link.c;
+ * role_recorder_ship.c sends what is here.
  *
  * Invariants of a recording:
  *   entries are consecutive; `uncommitted`, and each copy's `unacked` and `next`, point into them or are NULL (past the end)
@@ -34,7 +35,8 @@ struct recording *queue_find(struct recorder *rc, const uint8_t id[BREC_ID_LEN])
 /* Encodes the entry and hangs it on the end, for every collector that takes part. */
 static int append(struct recorder *rc, struct recording *r, struct wire_entry *we)
 {
-	size_t len = WIRE_HEAD + BREC_ID_LEN + BREC_HASH_LEN + (we->type == WIRE_SEAL ? 4 : 0) + we->frame_len + we->header_len;
+	size_t len = WIRE_HEAD + BREC_ID_LEN + BREC_HASH_LEN + (we->type == WIRE_SEAL ? 4 : 0) + we->frame_len +
+	    we->header_len;
 	struct entry *e = malloc(sizeof(*e) + len);
 	struct buf b;
 
@@ -68,10 +70,14 @@ static int append(struct recorder *rc, struct recording *r, struct wire_entry *w
 	return 0;
 }
 
-static int build_header(struct recorder *rc, struct recording *r, const uint8_t *part, size_t len, uint64_t first_seq,
-    const uint8_t prev[BREC_HASH_LEN], struct buf *out)
+static int build_header(struct recorder *rc, struct recording *r, const uint8_t *part, size_t len,
+    uint64_t first_seq, const uint8_t prev[BREC_HASH_LEN], struct buf *out)
 {
-	struct brec_header h = { .segment = r->segment, .first_seq = first_seq, .wall_us = clock_wall_us(), .part = part, .part_len = len };
+	struct brec_header h = { .segment = r->segment,
+		.first_seq = first_seq,
+		.wall_us = clock_wall_us(),
+		.part = part,
+		.part_len = len };
 	struct brec_wrap wraps[BREC_GROUPS];
 
 	memcpy(h.id, r->id, BREC_ID_LEN);
@@ -91,7 +97,8 @@ static int build_header(struct recorder *rc, struct recording *r, const uint8_t 
 	return -1;
 }
 
-struct recording *queue_open(struct recorder *rc, const uint8_t id[BREC_ID_LEN], const uint8_t *part, size_t len)
+struct recording *queue_open(
+    struct recorder *rc, const uint8_t id[BREC_ID_LEN], const uint8_t *part, size_t len)
 {
 	static const uint8_t zero[BREC_HASH_LEN];
 	struct recording *r;
@@ -112,10 +119,15 @@ struct recording *queue_open(struct recorder *rc, const uint8_t id[BREC_ID_LEN],
 		errno = e;
 		return NULL;
 	}
-	/* who is connected gets the OPEN at once; the others are asked first, when they are back (queue_resume) */
+	/*
+	 * who is connected gets the OPEN at once; the others are asked first, when they are back
+	 * (queue_resume)
+	 */
 	for (unsigned i = 0; i < rc->nships; i++)
 		r->copies[i].synced = rc->ships[i].state == SHIP_UP;
-	e = append(rc, r, &(struct wire_entry){ .type = WIRE_OPEN, .id = r->id, .h = r->h, .header = header.data, .header_len = header.len });
+	e = append(rc, r,
+	    &(struct wire_entry){
+		.type = WIRE_OPEN, .id = r->id, .h = r->h, .header = header.data, .header_len = header.len });
 	buf_finish(&header);
 	if (e != 0) {
 		free(r);
@@ -135,7 +147,9 @@ int queue_frame(struct recorder *rc, struct recording *r, const uint8_t *frame, 
 	if (r->closed || brec_frame_decode(frame, len, &f) != BREC_OK || f.len != len || f.type != BREC_DATA ||
 	    f.seq != r->next_seq || f.epoch != r->segment || brec_chain_add(r->h, frame, len) != 0)
 		return -1;
-	return append(rc, r, &(struct wire_entry){ .type = WIRE_FRAME, .id = r->id, .h = r->h, .seq = f.seq, .frame = frame, .frame_len = len });
+	return append(rc, r,
+	    &(struct wire_entry){
+		.type = WIRE_FRAME, .id = r->id, .h = r->h, .seq = f.seq, .frame = frame, .frame_len = len });
 }
 
 /* Checkpoint, seal or close frame, chained on: r->h is then the value after it. */
@@ -179,8 +193,15 @@ int queue_seal(struct recorder *rc, struct recording *r, uint64_t seq, const uin
 	memcpy(sealed, r->h, sizeof(sealed));
 	r->segment++;
 	if (build_header(rc, r, part, len, seq + 1, sealed, &header) == 0) {
-		e = append(rc, r, &(struct wire_entry){ .type = WIRE_SEAL, .id = r->id, .h = sealed, .seq = seq, .frame = frame.data,
-		    .frame_len = frame.len, .header = header.data, .header_len = header.len });
+		e = append(rc, r,
+		    &(struct wire_entry){ .type = WIRE_SEAL,
+			.id = r->id,
+			.h = sealed,
+			.seq = seq,
+			.frame = frame.data,
+			.frame_len = frame.len,
+			.header = header.data,
+			.header_len = header.len });
 		buf_finish(&header);
 	}
 	buf_finish(&frame);
@@ -239,7 +260,8 @@ static void advance(struct recorder *rc, struct recording *r)
 	r->done = r->closed && r->uncommitted == NULL;
 }
 
-int queue_ack(struct recorder *rc, struct recording *r, unsigned i, uint64_t seq, const uint8_t h[BREC_HASH_LEN])
+int queue_ack(
+    struct recorder *rc, struct recording *r, unsigned i, uint64_t seq, const uint8_t h[BREC_HASH_LEN])
 {
 	struct copy *c = &r->copies[i];
 	struct entry *last = NULL, *e;
@@ -258,7 +280,8 @@ int queue_ack(struct recorder *rc, struct recording *r, unsigned i, uint64_t seq
 	return 0;
 }
 
-int queue_resume(struct recorder *rc, struct recording *r, unsigned i, bool some, uint64_t seq, const uint8_t h[BREC_HASH_LEN])
+int queue_resume(struct recorder *rc, struct recording *r, unsigned i, bool some, uint64_t seq,
+    const uint8_t h[BREC_HASH_LEN])
 {
 	struct copy *c = &r->copies[i];
 	uint64_t has = some ? seq + 1 : 0;
@@ -314,7 +337,9 @@ bool queue_release(struct recorder *rc, struct recording *r)
 			needed |= !r->copies[i].lost && r->copies[i].has <= e->seq;
 		if (needed && r->bytes - r->waiting <= REC_KEEP_BYTES && rc->kept <= REC_KEEP_TOTAL)
 			return false;
-		/* the quorum has it; who is so far behind stays without the rest of this recording */
+		/*
+		 * the quorum has it; who is so far behind stays without the rest of this recording
+		 */
 		for (unsigned i = 0; i < rc->nships; i++)
 			if (needed && r->copies[i].has <= e->seq)
 				queue_lose(rc, r, i);

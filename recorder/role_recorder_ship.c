@@ -1,6 +1,7 @@
 /*
- * role_recorder_ship.c - one collector, as the recorder sees it: connect, ask where each recording stands, send what is missing,
- * take commits and receipts. Runs in the recorder role; doc/PROTOCOL.collector is the other half.
+ * role_recorder_ship.c - one collector, as the recorder sees it: connect, ask where each recording
+ * stands, send what is missing, take commits and receipts. Runs in the recorder role;
+ * doc/PROTOCOL.collector is the other half.
  *
  *   DOWN ──timer──▶ CONNECTING ──TLS, HELLO──▶ UP ──error──▶ DOWN;  any alarm ──▶ BARRED until a reload
  */
@@ -55,7 +56,8 @@ static void set_state(struct ship *s, enum ship_state state, const char *why)
 	if (rc->up == ship_quorum(rc))
 		return;
 	rc->up = !rc->up;
-	snprintf(line, sizeof(line), "collector %s: %s%s%s", s->name, names[state], why[0] != '\0' ? ": " : "", why);
+	snprintf(
+	    line, sizeof(line), "collector %s: %s%s%s", s->name, names[state], why[0] != '\0' ? ": " : "", why);
 	link_state_all(rc, rc->up, line);
 	if (rc->up && !rc->told_ready)
 		event_active(rc->ready, EV_TIMEOUT, 0);
@@ -86,7 +88,9 @@ static void fail(struct ship *s, const char *why)
 	s->retry_ms = s->retry_ms * 2 < SHIP_RETRY_MAX_MS ? s->retry_ms * 2 : SHIP_RETRY_MAX_MS;
 }
 
-/* This collector can have no more of the recording; without a quorum left the session hears of it. */
+/*
+ * This collector can have no more of the recording; without a quorum left the session hears of it.
+ */
 static void lose(struct ship *s, struct recording *r, const char *why)
 {
 	char line[300];
@@ -101,7 +105,9 @@ static void bar(struct ship *s, const char *why)
 {
 	struct recording *r, *next;
 
-	log_error("ALARM: collector %s: %s. It is not used until bastiond's next start or reload; look at its log and its disk", s->name, why);
+	log_error(
+	    "ALARM: collector %s: %s. It is not used until bastiond's next start or reload; look at its log and its disk",
+	    s->name, why);
 	disconnect(s);
 	evtimer_del(s->timer);
 	set_state(s, SHIP_BARRED, why);
@@ -146,7 +152,10 @@ void ship_push_all(struct recorder *rc, struct recording *r)
 		ship_push(&rc->ships[i], r);
 }
 
-/* The output is empty: those who waited go on, from where the last round stopped, so that none starves. */
+/*
+ * The output is empty: those who waited go on, from where the last round stopped, so that none
+ * starves.
+ */
 static void on_drained(struct bufferevent *bev, void *arg)
 {
 	struct ship *s = arg;
@@ -186,7 +195,8 @@ static void on_hello(struct ship *s, const struct wire_msg *m)
 		return;
 	}
 	if (!tls_pins_has_key(&s->pins, m->hello.key)) {
-		fail(s, "its receipt key is not in the certificate's file: copy the whole file that bastion-collectord -I made");
+		fail(s,
+		    "its receipt key is not in the certificate's file: copy the whole file that bastion-collectord -I made");
 		return;
 	}
 	memcpy(s->key, m->hello.key, sizeof(s->key));
@@ -213,7 +223,8 @@ static void on_at(struct ship *s, const struct wire_msg *m)
 		if (r->copies[s->i].has != 0)
 			bar(s, "what it has of a recording is not what it had acknowledged");
 		else
-			lose(s, r, "it holds other frames under this recording's id, or came too late for this recording");
+			lose(s, r,
+			    "it holds other frames under this recording's id, or came too late for this recording");
 		return;
 	}
 	link_committed(r, before);
@@ -257,9 +268,13 @@ static void on_receipt(struct ship *s, const struct wire_msg *m)
 		struct recording *r;
 
 		wire_leaf_get(m, i, &leaves[i]);
-		/* done recordings are gone from memory; for those that are here it must be what it committed */
+		/*
+		 * done recordings are gone from memory; for those that are here it must be what it
+		 * committed
+		 */
 		if ((r = queue_find(s->rc, leaves[i].id)) != NULL && !r->refused && !r->copies[s->i].lost)
-			good = r->copies[s->i].has == leaves[i].seq + 1 && memcmp(r->copies[s->i].h, leaves[i].h, BREC_HASH_LEN) == 0;
+			good = r->copies[s->i].has == leaves[i].seq + 1 &&
+			    memcmp(r->copies[s->i].h, leaves[i].h, BREC_HASH_LEN) == 0;
 	}
 	good = good && receipt_check_batch(s->key, m->commit.wall_us, leaves, m->commit.n, m->commit.sig) == 0;
 	free(leaves);
@@ -274,7 +289,8 @@ static void on_err(struct ship *s, const struct wire_msg *m)
 	struct recording *r = queue_find(s->rc, m->err.id);
 
 	esc_text(text, sizeof(text), m->err.text, strlen(m->err.text));
-	log_error("collector %s: recording %s: %s: %s", s->name, hex_encode(hex, m->err.id, BREC_ID_LEN), wire_err_name(m->err.code), text);
+	log_error("collector %s: recording %s: %s: %s", s->name, hex_encode(hex, m->err.id, BREC_ID_LEN),
+	    wire_err_name(m->err.code), text);
 	if (r != NULL && !r->refused && !r->copies[s->i].lost)
 		lose(s, r, text);
 }
@@ -391,7 +407,8 @@ static void connect_now(struct ship *s)
 
 	set_state(s, SHIP_CONNECTING, "");
 	if (ssl != NULL)
-		s->bev = bufferevent_openssl_socket_new(s->rc->base, fd, ssl, BUFFEREVENT_SSL_CONNECTING, BEV_OPT_CLOSE_ON_FREE);
+		s->bev = bufferevent_openssl_socket_new(
+		    s->rc->base, fd, ssl, BUFFEREVENT_SSL_CONNECTING, BEV_OPT_CLOSE_ON_FREE);
 	if (s->bev == NULL) {
 		SSL_free(ssl);
 		if (fd >= 0)
@@ -417,7 +434,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		fail(s, "no answer in time");
 }
 
-int ship_init(struct recorder *rc, struct ship *s, unsigned i, const struct config_collector *c, const char *cert, const char *key)
+int ship_init(struct recorder *rc, struct ship *s, unsigned i, const struct config_collector *c,
+    const char *cert, const char *key)
 {
 	char why[300];
 
@@ -428,8 +446,10 @@ int ship_init(struct recorder *rc, struct ship *s, unsigned i, const struct conf
 		return -1;
 	}
 	if (s->pins.nkeys == 0) {
-		log_error("collector %s: its certificate's file holds no receipt key (PUBLIC KEY block): copy the whole file that "
-		    "bastion-collectord -I made", s->name);
+		log_error(
+		    "collector %s: its certificate's file holds no receipt key (PUBLIC KEY block): copy the whole file that "
+		    "bastion-collectord -I made",
+		    s->name);
 		return -1;
 	}
 	if ((s->tls = tls_context(false, cert, key, &s->pins, why, sizeof(why))) == NULL) {
@@ -452,7 +472,8 @@ void ship_start(struct ship *s)
 
 void ship_tick(struct ship *s)
 {
-	if (s->state == SHIP_UP && s->owes_receipt_ms != 0 && clock_mono_ms() - s->owes_receipt_ms > SHIP_RECEIPT_MS)
+	if (s->state == SHIP_UP && s->owes_receipt_ms != 0 &&
+	    clock_mono_ms() - s->owes_receipt_ms > SHIP_RECEIPT_MS)
 		bar(s, "it acknowledges without giving receipts");
 }
 

@@ -177,7 +177,10 @@ static int done(const struct buf *b)
 	return buf_ok(b) ? 0 : -1;
 }
 
-/* What goes to a peer as text fits its field: cut here, so that a long reason never breaks a connection. */
+/*
+ * What goes to a peer as text fits its field: cut here, so that a long reason never breaks a
+ * connection.
+ */
 static size_t text_len(const char *text)
 {
 	return strnlen(text, WIRE_TEXT_MAX);
@@ -197,7 +200,8 @@ int wire_put_hello(struct buf *b, const uint8_t key[32], const char *name)
 
 int wire_put_entry(struct buf *b, const struct wire_entry *e)
 {
-	size_t body = BREC_ID_LEN + BREC_HASH_LEN + e->frame_len + e->header_len + (e->type == WIRE_SEAL ? 4 : 0);
+	size_t body =
+	    BREC_ID_LEN + BREC_HASH_LEN + e->frame_len + e->header_len + (e->type == WIRE_SEAL ? 4 : 0);
 
 	put_head(b, e->type, body);
 	buf_put(b, e->id, BREC_ID_LEN);
@@ -219,7 +223,8 @@ int wire_put_resume(struct buf *b, const uint8_t id[BREC_ID_LEN], uint64_t opene
 	return done(b);
 }
 
-int wire_put_at(struct buf *b, const uint8_t id[BREC_ID_LEN], enum wire_at state, uint64_t seq, const uint8_t h[BREC_HASH_LEN])
+int wire_put_at(struct buf *b, const uint8_t id[BREC_ID_LEN], enum wire_at state, uint64_t seq,
+    const uint8_t h[BREC_HASH_LEN])
 {
 	put_head(b, WIRE_AT, BREC_ID_LEN + 1 + 8 + BREC_HASH_LEN);
 	buf_put(b, id, BREC_ID_LEN);
@@ -249,7 +254,8 @@ int wire_put_commit(struct buf *b, const struct wire_leaf *leaves, size_t n)
 	return done(b);
 }
 
-int wire_put_receipt(struct buf *b, uint64_t wall_us, const uint8_t sig[WIRE_SIG_LEN], const struct wire_leaf *leaves, size_t n)
+int wire_put_receipt(
+    struct buf *b, uint64_t wall_us, const uint8_t sig[WIRE_SIG_LEN], const struct wire_leaf *leaves, size_t n)
 {
 	if (n == 0 || n > WIRE_LEAVES_MAX) {
 		b->bad = true;
@@ -283,15 +289,16 @@ int wire_put_err(struct buf *b, const uint8_t *id, enum wire_err code, const cha
 
 const char *wire_type_name(unsigned type)
 {
-	static const char *const names[WIRE_TYPES] = { NULL, "HELLO", "OPEN", "FRAME", "SEAL", "END", "RESUME", "AT", "COMMIT",
-		"RECEIPT", "STATE", "ERR" };
+	static const char *const names[WIRE_TYPES] = { NULL, "HELLO", "OPEN", "FRAME", "SEAL", "END", "RESUME",
+		"AT", "COMMIT", "RECEIPT", "STATE", "ERR" };
 
 	return type >= WIRE_HELLO && type < WIRE_TYPES ? names[type] : "?";
 }
 
 const char *wire_err_name(unsigned code)
 {
-	static const char *const names[] = { "?", "protocol", "refused", "unknown", "gap", "chain", "conflict", "ended", "damaged" };
+	static const char *const names[] = { "?", "protocol", "refused", "unknown", "gap", "chain", "conflict",
+		"ended", "damaged" };
 
 	return code < sizeof(names) / sizeof(names[0]) ? names[code] : "?";
 }

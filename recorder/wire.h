@@ -1,12 +1,13 @@
 /*
  * wire.h - the messages between a recorder and a collector: pure encoding and decoding.
  *
- * Runs in the recorder role and in bastion-collectord, inside TLS 1.3 (wire_tls.h). No I/O, no memory of its own. The
- * normative text, with the rules of who may send what when, is doc/PROTOCOL.collector.
+ * Runs in the recorder role and in bastion-collectord, inside TLS 1.3 (wire_tls.h). No I/O, no
+ * memory of its own. The normative text, with the rules of who may send what when, is
+ * doc/PROTOCOL.collector.
  *
- * A message is u32 length of what follows, u8 type, body. What a recording consists of travels as *entries*: OPEN is number 0,
- * then each frame has its sequence. An entry carries h, the chain value after it (brec.h), so that both ends always know that
- * they hold the same bytes.
+ * A message is u32 length of what follows, u8 type, body. What a recording consists of travels as
+ * *entries*: OPEN is number 0, then each frame has its sequence. An entry carries h, the chain
+ * value after it (brec.h), so that both ends always know that they hold the same bytes.
  */
 #ifndef BASTION_WIRE_H
 #define BASTION_WIRE_H
@@ -83,8 +84,8 @@ struct wire_msg {
 };
 
 /*
- * Length of the message that starts at data, its head included; 0 when fewer than four bytes are there; -1 when no
- * message is that short or that long: the peer speaks something else.
+ * Length of the message that starts at data, its head included; 0 when fewer than four bytes are
+ * there; -1 when no message is that short or that long: the peer speaks something else.
  */
 long wire_length(const uint8_t *data, size_t len);
 /* Decodes exactly one message of wire_length() bytes. 0, or -1: malformed. m points into data. */
@@ -96,9 +97,11 @@ void wire_leaf_get(const struct wire_msg *m, size_t i, struct wire_leaf *leaf);
 int wire_put_hello(struct buf *b, const uint8_t key[32], const char *name);
 int wire_put_entry(struct buf *b, const struct wire_entry *e);
 int wire_put_resume(struct buf *b, const uint8_t id[BREC_ID_LEN], uint64_t opened_us);
-int wire_put_at(struct buf *b, const uint8_t id[BREC_ID_LEN], enum wire_at state, uint64_t seq, const uint8_t h[BREC_HASH_LEN]);
+int wire_put_at(struct buf *b, const uint8_t id[BREC_ID_LEN], enum wire_at state, uint64_t seq,
+    const uint8_t h[BREC_HASH_LEN]);
 int wire_put_commit(struct buf *b, const struct wire_leaf *leaves, size_t n);
-int wire_put_receipt(struct buf *b, uint64_t wall_us, const uint8_t sig[WIRE_SIG_LEN], const struct wire_leaf *leaves, size_t n);
+int wire_put_receipt(
+    struct buf *b, uint64_t wall_us, const uint8_t sig[WIRE_SIG_LEN], const struct wire_leaf *leaves, size_t n);
 int wire_put_state(struct buf *b, bool ok, const char *text);
 /* id NULL: the connection. */
 int wire_put_err(struct buf *b, const uint8_t *id, enum wire_err code, const char *text);

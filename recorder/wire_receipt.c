@@ -1,5 +1,6 @@
 /*
- * wire_receipt.c - see wire_receipt.h. Runs in bastion-collectord, the recorder, the offline verifier.
+ * wire_receipt.c - see wire_receipt.h. Runs in bastion-collectord, the recorder, the offline
+ * verifier.
  */
 #include "wire_receipt.h"
 
@@ -19,7 +20,8 @@ static int hash_leaf(const struct wire_leaf *leaf, uint8_t out[BREC_HASH_LEN])
 	uint8_t seq[8];
 
 	store64(seq, leaf->seq);
-	return sha256_spans(out, SPANS(SPAN("\0", 1), SPAN(leaf->id, BREC_ID_LEN), SPAN(seq, 8), SPAN(leaf->h, BREC_HASH_LEN)));
+	return sha256_spans(
+	    out, SPANS(SPAN("\0", 1), SPAN(leaf->id, BREC_ID_LEN), SPAN(seq, 8), SPAN(leaf->h, BREC_HASH_LEN)));
 }
 
 static int hash_node(const uint8_t *left, const uint8_t *right, uint8_t *out)
@@ -28,10 +30,12 @@ static int hash_node(const uint8_t *left, const uint8_t *right, uint8_t *out)
 }
 
 /*
- * The tree of RFC 6962, level by level: pairs are hashed, an odd last one goes up as it is; that gives the same root as splitting
- * at the largest power of two. `path`, if given, collects the neighbours of leaf `index`.
+ * The tree of RFC 6962, level by level: pairs are hashed, an odd last one goes up as it is; that
+ * gives the same root as splitting at the largest power of two. `path`, if given, collects the
+ * neighbours of leaf `index`.
  */
-static int climb(const struct wire_leaf *leaves, size_t n, uint8_t root[BREC_HASH_LEN], size_t index, struct receipt *path)
+static int climb(
+    const struct wire_leaf *leaves, size_t n, uint8_t root[BREC_HASH_LEN], size_t index, struct receipt *path)
 {
 	uint8_t level[WIRE_LEAVES_MAX][BREC_HASH_LEN];
 
@@ -63,7 +67,8 @@ int receipt_root(const struct wire_leaf *leaves, size_t n, uint8_t root[BREC_HAS
 #define TEXT "brec/v1 receipt"
 #define SIGNED_LEN (sizeof(TEXT) - 1 + HASH_LEN + 8 + 4 + BREC_HASH_LEN)
 
-static int signed_bytes(uint8_t out[SIGNED_LEN], const uint8_t key[32], uint64_t wall_us, size_t n, const uint8_t *root)
+static int signed_bytes(
+    uint8_t out[SIGNED_LEN], const uint8_t key[32], uint64_t wall_us, size_t n, const uint8_t *root)
 {
 	uint8_t *p = out;
 
@@ -78,8 +83,8 @@ static int signed_bytes(uint8_t out[SIGNED_LEN], const uint8_t key[32], uint64_t
 	return 0;
 }
 
-int receipt_sign(const struct sign_key *signer, const uint8_t key[32], uint64_t wall_us, const struct wire_leaf *leaves, size_t n,
-    uint8_t sig[WIRE_SIG_LEN])
+int receipt_sign(const struct sign_key *signer, const uint8_t key[32], uint64_t wall_us,
+    const struct wire_leaf *leaves, size_t n, uint8_t sig[WIRE_SIG_LEN])
 {
 	uint8_t root[BREC_HASH_LEN], text[SIGNED_LEN];
 
@@ -98,8 +103,8 @@ int receipt_check_batch(const uint8_t key[32], uint64_t wall_us, const struct wi
 	return ed25519_verify(key, sig, text, sizeof(text)) ? 0 : -1;
 }
 
-int receipt_extract(struct receipt *r, const uint8_t key[32], uint64_t wall_us, const struct wire_leaf *leaves, size_t n,
-    size_t index, const uint8_t sig[WIRE_SIG_LEN])
+int receipt_extract(struct receipt *r, const uint8_t key[32], uint64_t wall_us, const struct wire_leaf *leaves,
+    size_t n, size_t index, const uint8_t sig[WIRE_SIG_LEN])
 {
 	uint8_t root[BREC_HASH_LEN];
 

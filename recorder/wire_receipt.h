@@ -3,8 +3,9 @@
  *
  * Runs in bastion-collectord (makes), the recorder and the offline verifier (check). Pure.
  *
- * One signature covers a batch: the leaves (recording, sequence, h after that frame) of all recordings of one client that
- * moved on since the receipt before. As h chains over everything before, a leaf stands for the whole recording up to its sequence.
+ * One signature covers a batch: the leaves (recording, sequence, h after that frame) of all
+ * recordings of one client that moved on since the receipt before. As h chains over everything
+ * before, a leaf stands for the whole recording up to its sequence.
  *
  *   leaf  = SHA-256(0x00 ‖ id ‖ u64 sequence ‖ h)
  *   node  = SHA-256(0x01 ‖ left ‖ right); a tree as in RFC 6962 section 2.1
@@ -38,19 +39,22 @@ struct receipt {
 /* Root of 1 to WIRE_LEAVES_MAX leaves. 0 or -1. */
 int receipt_root(const struct wire_leaf *leaves, size_t n, uint8_t root[BREC_HASH_LEN]);
 /* Signs a batch. `key` is the raw public half of `signer`. */
-int receipt_sign(const struct sign_key *signer, const uint8_t key[32], uint64_t wall_us, const struct wire_leaf *leaves, size_t n,
-    uint8_t sig[WIRE_SIG_LEN]);
+int receipt_sign(const struct sign_key *signer, const uint8_t key[32], uint64_t wall_us,
+    const struct wire_leaf *leaves, size_t n, uint8_t sig[WIRE_SIG_LEN]);
 /* Checks a batch. 0 good, -1 not. */
 int receipt_check_batch(const uint8_t key[32], uint64_t wall_us, const struct wire_leaf *leaves, size_t n,
     const uint8_t sig[WIRE_SIG_LEN]);
 
 /* The receipt of leaf `index` of a batch, with its path. 0 or -1. */
-int receipt_extract(struct receipt *r, const uint8_t key[32], uint64_t wall_us, const struct wire_leaf *leaves, size_t n,
-    size_t index, const uint8_t sig[WIRE_SIG_LEN]);
+int receipt_extract(struct receipt *r, const uint8_t key[32], uint64_t wall_us, const struct wire_leaf *leaves,
+    size_t n, size_t index, const uint8_t sig[WIRE_SIG_LEN]);
 int receipt_put(struct buf *b, const struct receipt *r);
 /* Takes the next one from b. 0, or -1: malformed or crc wrong. */
 int receipt_get(struct buf *b, struct receipt *r);
-/* Does its signature hold under r->key? The caller decides whether it trusts that key. 0 good, -1 not. */
+/*
+ * Does its signature hold under r->key? The caller decides whether it trusts that key. 0 good, -1
+ * not.
+ */
 int receipt_check(const struct receipt *r);
 
 #endif

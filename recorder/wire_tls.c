@@ -17,7 +17,10 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
-/* AES with 128 bits first: the fastest suite of TLS 1.3 on machines that have the instruction, and every one has it. */
+/*
+ * AES with 128 bits first: the fastest suite of TLS 1.3 on machines that have the instruction, and
+ * every one has it.
+ */
 #define SUITES "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256"
 
 const char *tls_reason(char *out, size_t size)
@@ -104,7 +107,9 @@ int tls_pins_add(struct tls_pins *pins, const char *pem, char *why, size_t size)
 		else
 			r = -1;
 		if (r != 0)
-			snprintf(why, size, "a %.40s block is not wanted, does not parse, or is one of more than %d", name, TLS_PINS_MAX);
+			snprintf(why, size,
+			    "a %.40s block is not wanted, does not parse, or is one of more than %d", name,
+			    TLS_PINS_MAX);
 		OPENSSL_free(name);
 		OPENSSL_free(header);
 		OPENSSL_clear_free(der, (size_t)len);
@@ -112,7 +117,8 @@ int tls_pins_add(struct tls_pins *pins, const char *pem, char *why, size_t size)
 	BIO_free(bio);
 	ERR_clear_error();
 	if (r == 0 && pins->ncerts == before) {
-		snprintf(why, size, "holds no certificate (a block that begins with -----BEGIN CERTIFICATE-----)");
+		snprintf(
+		    why, size, "holds no certificate (a block that begins with -----BEGIN CERTIFICATE-----)");
 		r = -1;
 	}
 	return r;
@@ -126,7 +132,10 @@ bool tls_pins_has_key(const struct tls_pins *pins, const uint8_t key[32])
 	return false;
 }
 
-/* Takes the place of OpenSSL's chain building. OpenSSL itself checks that the peer holds the certificate's key. */
+/*
+ * Takes the place of OpenSSL's chain building. OpenSSL itself checks that the peer holds the
+ * certificate's key.
+ */
 static int verify_pin(X509_STORE_CTX *store, void *arg)
 {
 	const struct tls_pins *pins = arg;
@@ -140,12 +149,14 @@ static int verify_pin(X509_STORE_CTX *store, void *arg)
 	return 0;
 }
 
-SSL_CTX *tls_context(bool server, const char *cert_file, const char *key_file, const struct tls_pins *pins, char *why, size_t size)
+SSL_CTX *tls_context(bool server, const char *cert_file, const char *key_file, const struct tls_pins *pins,
+    char *why, size_t size)
 {
 	SSL_CTX *ctx = SSL_CTX_new(server ? TLS_server_method() : TLS_client_method());
 	char reason[160];
 
-	if (ctx == NULL || SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1 || SSL_CTX_set_ciphersuites(ctx, SUITES) != 1) {
+	if (ctx == NULL || SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1 ||
+	    SSL_CTX_set_ciphersuites(ctx, SUITES) != 1) {
 		snprintf(why, size, "TLS 1.3: %s", tls_reason(reason, sizeof(reason)));
 		goto bad;
 	}
@@ -153,7 +164,8 @@ SSL_CTX *tls_context(bool server, const char *cert_file, const char *key_file, c
 		snprintf(why, size, "certificate %s: %s", cert_file, tls_reason(reason, sizeof(reason)));
 		goto bad;
 	}
-	if (SSL_CTX_use_PrivateKey_file(ctx, key_file, SSL_FILETYPE_PEM) != 1 || SSL_CTX_check_private_key(ctx) != 1) {
+	if (SSL_CTX_use_PrivateKey_file(ctx, key_file, SSL_FILETYPE_PEM) != 1 ||
+	    SSL_CTX_check_private_key(ctx) != 1) {
 		snprintf(why, size, "key %s: %s", key_file, tls_reason(reason, sizeof(reason)));
 		goto bad;
 	}
@@ -191,7 +203,8 @@ static X509 *self_signed(EVP_PKEY *key, const char *name)
 	    /* RFC 5280 4.1.2.5: no well-defined end */
 	    ASN1_TIME_set_string_X509(X509_getm_notAfter(cert), "99991231235959Z") == 1 &&
 	    X509_NAME_add_entry_by_txt(dn, "CN", MBSTRING_UTF8, (const unsigned char *)name, -1, -1, 0) == 1 &&
-	    X509_set_issuer_name(cert, dn) == 1 && X509_set_pubkey(cert, key) == 1 && X509_sign(cert, key, EVP_sha256()) > 0;
+	    X509_set_issuer_name(cert, dn) == 1 && X509_set_pubkey(cert, key) == 1 &&
+	    X509_sign(cert, key, EVP_sha256()) > 0;
 	if (ok)
 		return cert;
 	X509_free(cert);
@@ -227,7 +240,8 @@ int tls_make_identity(const char *key_file, const char *cert_file, const char *n
 		snprintf(why, size, "making a certificate: %s", tls_reason(reason, sizeof(reason)));
 		goto out;
 	}
-	if ((f = create(key_file, 0600)) == NULL || finish(f, PEM_write_PKCS8PrivateKey(f, key, NULL, NULL, 0, NULL, NULL) == 1) != 0) {
+	if ((f = create(key_file, 0600)) == NULL ||
+	    finish(f, PEM_write_PKCS8PrivateKey(f, key, NULL, NULL, 0, NULL, NULL) == 1) != 0) {
 		snprintf(why, size, "%s: %s", key_file, strerror(errno));
 		goto out;
 	}
