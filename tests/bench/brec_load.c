@@ -291,6 +291,8 @@ static void start_feed(struct feed *f, uint32_t slot, int ep)
 	if (ipc_send(&parent, MSG_REC_PEER_UP, slot, &b, &fds[1], 1) != 0 || epoll_ctl(ep, EPOLL_CTL_ADD, fds[0], &ev) != 0)
 		die("session");
 	close(fds[1]);
+	/* sessions do not type in step */
+	f->next_us = clock_mono_us() + opt.interval_ms * 1000ULL * slot / opt.n;
 	while (ipc_wants_write(&parent)) {
 		struct pollfd p = { .fd = parent.fd, .events = POLLOUT };
 
