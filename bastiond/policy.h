@@ -200,11 +200,9 @@ struct peer *factor_by_token(struct policy *p, uint64_t token);
 /* Kills the attempt that runs, if one does. */
 void factor_kill(struct peer *peer);
 
-/* --- policy_authz.c --- */
-
+/* --- policy_authz.c: answers go out as messages; 0, or -1: the link must end --- */
 int authz_ask(struct peer *peer, struct ipc_msg *m);
-/* HOST_ASK: whether there is such a host for this user's eyes. 0, or -1: the link must end. */
-int authz_host(struct peer *peer, struct ipc_msg *m);
+int authz_host(struct peer *peer, struct ipc_msg *m); /* HOST_ASK */
 /* The way never opened: says WAY_NO, frees it. `line` as the user reads it. */
 void authz_refuse(struct way *w, enum way_refusal refusal, const char *line);
 /* The keys role answered request `ask`: a certificate or a public key in `blob`, or `refusal`. */

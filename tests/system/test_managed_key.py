@@ -1,0 +1,55 @@
+"""A host that takes no certificates: the bastion logs in with a managed key, which stays in the keys role."""
+import os
+
+import pytest
+
+from harness import Client, labkit
+
+TYPES = ("ed25519", "ecdsa", "rsa")
+
+
+@pytest.fixture(scope="module")
+def managed(new_lab):
+    """A lab whose hosts old-TYPE are logged in to with the managed key TYPE, and whose target knows no CA."""
+    lab = new_lab(people=False)
+    lines = [lab.ctl("key", "add", kind, "--type", kind).strip().splitlines() for kind in TYPES]
+    keys = [next(line for line in told if line.startswith(("ssh-", "ecdsa-"))) for told in lines]
+    with open(lab.path("target", "authorized_keys"), "a", encoding="ascii") as f:
+        f.write("\n".join(keys) + "\n")
+    labkit.write(lab.path("target", "ca.pub"), "")
+    lab.stop("bastiond")
+    lab.start("bastiond")
+    pinned = labkit.read(lab.path("target", "ssh_host_ed25519_key.pub")).strip()
+    for kind in TYPES:
+        lab.ask("host add", host=f"web-{kind}", address="127.0.0.1", port=lab.port("target"), key=[pinned], login=["dba"],
+                managed_key=kind)
+    lab.make_user("bob", approver="dba")
+    lab.make_user("deploy", service=True, role="dba")
+    for kind in TYPES:
+        lab.grant("deploy", host=f"web-{kind}")
+    return lab
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_login_with_a_lent_key(managed, kind):
+    done = Client(managed, "deploy").run("web1.name", "echo in", options=("-l", f"deploy@dba@web-{kind}"), check=True)
+    assert done.stdout == b"in\n"
+
+
+def test_the_key_is_readable_to_root_alone(managed):
+    for kind in TYPES:
+        path = managed.path("state", "keys", "managed", f"{kind}.pem")
+        assert os.stat(path).st_mode & 0o777 == 0o600 and os.stat(path).st_uid == 0
+
+
+def test_an_unknown_managed_key_is_said(managed):
+    pinned = labkit.read(managed.path("target", "ssh_host_ed25519_key.pub")).strip()
+    try:
+        managed.ask("host add", host="web-lost", address="127.0.0.1", port=managed.port("target"), key=[pinned], login=["dba"],
+                    managed_key="lost")
+    except labkit.LabError as refused:
+        assert "lost" in str(refused)
+        return
+    managed.grant("deploy", host="web-lost")
+    done = Client(managed, "deploy").run("web1.name", "echo in", options=("-l", "deploy@dba@web-lost"))
+    assert done.returncode == 255 and b"managed key" in done.stderr
