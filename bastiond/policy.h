@@ -76,7 +76,7 @@ struct policy {
 	size_t nkey_lines;
 	char *host_keys[4];		/* public lines of the bastion's own, NULL ends */
 	uint64_t serial;		/* of certificates */
-	bool over;
+	bool ending, over;
 	int status;
 };
 

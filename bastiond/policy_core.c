@@ -73,12 +73,22 @@ static void parent_ended(struct link *l, int error)
 
 static const struct link_ops parent_link = { from_parent, parent_ended };
 
+static void goodbye(struct peer *peer, void *arg)
+{
+	(void)arg;
+	peer_end(peer, "bastiond: the bastion is being shut down: session ended");
+}
+
+/* The first tells the sessions; parent sends another when they are gone, or had their time. */
 static void on_term(evutil_socket_t fd, short what, void *arg)
 {
 	struct policy *p = arg;
 
 	(void)fd, (void)what;
-	p->over = true;
+	if (p->ending)
+		p->over = true;
+	p->ending = true;
+	peers_each(p, goodbye, NULL);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)

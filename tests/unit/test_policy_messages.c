@@ -49,6 +49,9 @@ static void good_body(enum msg_type type, struct buf *b)
 	case MSG_AUTH_ANSWER:
 		buf_put_u32(b, 0);
 		break;
+	case MSG_HOST_ASK:
+		buf_put_cstring(b, "nowhere");
+		break;
 	case MSG_WAY_ASK:
 		buf_put_cstring(b, "nowhere");
 		buf_put_cstring(b, "dba");
