@@ -51,8 +51,8 @@ static enum authn_action on_request(struct authn *a, enum authn_event ev)
 {
 	switch (ev) {
 	case AUTHN_EV_NONE:
-		/* how a client learns the methods: costs nothing, counts nothing, but only before the first factor */
-		return a->proven ? fail(a) : AUTHN_REFUSE;
+		/* how a client learns the methods: counts as no failure, but only before the first factor, and not for ever */
+		return a->proven ? fail(a) : ++a->nones > AUTHN_NONES_MAX ? end(a) : AUTHN_REFUSE;
 	case AUTHN_EV_PROBE:
 	case AUTHN_EV_SIGNED:
 		return ask_key(a, ev, AUTHN_ASK_KEY);

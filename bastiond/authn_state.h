@@ -23,6 +23,8 @@
 
 #include <stdbool.h>
 
+#define AUTHN_NONES_MAX 16 /* a client needs one; each is worth an answer that it may not read */
+
 enum authn_state {
 	AUTHN_KEY,	/* waits for a request; no key is proven */
 	AUTHN_ASKED,	/* policy decides on a key */
@@ -68,6 +70,7 @@ struct authn {
 	bool proven;		/* a key of this user is proven: what HELD goes back to */
 	bool signed_key;	/* the request that policy looks at carries a signature */
 	unsigned failures, max_failures;
+	unsigned nones;		/* questions for the methods */
 };
 
 void authn_init(struct authn *a, unsigned max_failures);

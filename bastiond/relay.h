@@ -100,6 +100,7 @@ void relay_raw_step(struct chan *c);
  */
 bool chan_release(struct chan *c);
 void chan_finish(struct chan *c);
+void relay_free_target(struct chan *c);
 /* The target closed the connection: what is held goes out, then the channel ends. */
 void relay_target_lost(struct chan *c);
 /* Its way is over: the channel at the target is closed, what was said to the client still goes out. */

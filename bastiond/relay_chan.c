@@ -66,8 +66,13 @@ static int on_client_data(ssh_session ssh, ssh_channel ch, void *data, uint32_t 
 
 	(void)ssh;
 	(void)ch;
-	if (c->target_abandoned || c->state == CHAN_ENDING)
+	if (c->target_abandoned || c->state == CHAN_ENDING || c->state == CHAN_DEAD)
 		return (int)len; /* nobody will read it */
+	if (len > CHAN_UNREAD_MAX) {
+		log_warn("%s: sends more than its window: cut off", c->front->session->peer);
+		c->front->gone = true;
+		return (int)len;
+	}
 	if (is_err != 0)
 		return (int)len; /* RFC 4254 5.2 knows no standard error towards a server */
 	c->front->session->again = true;
@@ -131,8 +136,12 @@ static int on_target_data(ssh_session ssh, ssh_channel ch, void *data, uint32_t 
 
 	(void)ssh;
 	(void)ch;
-	if (c->client_closed || c->target_abandoned || c->state == CHAN_ENDING)
+	if (c->client_closed || c->target_abandoned || c->state == CHAN_ENDING || c->state == CHAN_DEAD)
 		return (int)len;
+	if (len > CHAN_UNREAD_MAX) {
+		relay_fail(c, "bastiond: the target sends more than was asked for: session ended");
+		return (int)len;
+	}
 	c->front->session->again = true;
 	if (!has_room(c, &c->out)) {
 		*(is_err != 0 ? &c->left_err : &c->left_out) = true;
@@ -220,15 +229,19 @@ static bool buffered(ssh_channel ch)
 	return ch != NULL && (ssh_channel_poll(ch, 0) > 0 || ssh_channel_poll(ch, 1) > 0);
 }
 
+/* How a leg ended, behind its bytes: without it the other leg would wait for ever. */
+static void put_end(struct chan *c, struct hold *h, enum hold_kind kind, uint64_t seq, const void *data, size_t len)
+{
+	if (seq != 0 && hold_put(h, kind, seq, data, len) != 0)
+		relay_fail(c, "bastiond: out of memory: session ended");
+}
+
 /* What came as flags from the callbacks goes behind the bytes, once there are no more of them. */
 static void queue_ends(struct chan *c)
 {
-	uint64_t seq;
-
 	if (c->client_eof && !c->eof_queued_in && !buffered(c->client)) {
 		c->eof_queued_in = true;
-		if ((seq = record_eof(c, false)) != 0)
-			hold_put(&c->in, HOLD_EOF, seq, NULL, 0);
+		put_end(c, &c->in, HOLD_EOF, record_eof(c, false), NULL, 0);
 	}
 	if (c->target_closed)
 		c->target_eof = true;
@@ -237,23 +250,22 @@ static void queue_ends(struct chan *c)
 	    (!c->target_abandoned && !c->way->lost && buffered(c->target)))
 		return;
 	/* exit status and signal may follow the eof: they go out when they are there, the close comes last */
-	if (c->exit_signal[0] != '\0' && (seq = record_exit_signal(c, c->exit_signal, c->exit_core)) != 0) {
-		hold_put(&c->out, HOLD_EXIT_SIGNAL, seq, c->exit_signal, strlen(c->exit_signal) + 1);
+	if (c->exit_signal[0] != '\0') {
+		put_end(c, &c->out, HOLD_EXIT_SIGNAL, record_exit_signal(c, c->exit_signal, c->exit_core),
+		    c->exit_signal, strlen(c->exit_signal) + 1);
 		c->exit_signal[0] = '\0';
 	}
-	if (c->exit_known && (seq = record_exit(c, c->exit_status)) != 0) {
-		hold_put(&c->out, HOLD_EXIT, seq, &c->exit_status, sizeof(c->exit_status));
+	if (c->exit_known) {
+		put_end(c, &c->out, HOLD_EXIT, record_exit(c, c->exit_status), &c->exit_status, sizeof(c->exit_status));
 		c->exit_known = false;
 	}
 	if (!c->eof_said_out) {
 		c->eof_said_out = true;
-		if ((seq = record_eof(c, true)) != 0)
-			hold_put(&c->out, HOLD_EOF, seq, NULL, 0);
+		put_end(c, &c->out, HOLD_EOF, record_eof(c, true), NULL, 0);
 	}
 	if (c->target_closed) {
 		c->eof_queued_out = true;
-		if ((seq = record_close(c)) != 0)
-			hold_put(&c->out, HOLD_CLOSE, seq, NULL, 0);
+		put_end(c, &c->out, HOLD_CLOSE, record_close(c), NULL, 0);
 	}
 }
 
@@ -285,7 +297,8 @@ static bool pass_in(struct chan *c, struct hold_item *it)
 {
 	uint16_t size[2];
 
-	if (c->way->lost)
+	/* libssh would keep whatever the socket does not take */
+	if (c->way->lost || blocked(c->way->ssh))
 		return false;
 	switch (it->kind) {
 	case HOLD_DATA:
@@ -311,6 +324,8 @@ static bool pass_out(struct chan *c, struct hold_item *it)
 {
 	uint32_t status;
 
+	if (blocked(c->front->ssh) && !c->from_console)
+		return false;
 	switch (it->kind) {
 	case HOLD_DATA:
 	case HOLD_ERR:
@@ -399,6 +414,10 @@ static void abandoned(struct chan *c)
 		if ((!hold_empty(&c->in) || c->left_in) && now < c->close_deadline_ms)
 			return;
 	}
+	/* an open that is under way is waited for: libssh could not close the channel */
+	if (c->state == CHAN_OPENING && c->open_sent && !c->way->lost &&
+	    ssh_channel_open_session(c->target) == SSH_AGAIN)
+		return;
 	if (c->state == CHAN_LIVE)
 		record_close(c);
 	c->state = CHAN_DEAD;
@@ -455,11 +474,7 @@ void relay_target_lost(struct chan *c)
 
 void relay_way_over(struct chan *c, const char *line)
 {
-	if (c->target != NULL) {
-		ssh_remove_channel_callbacks(c->target, &c->target_cb);
-		ssh_channel_free(c->target);
-		c->target = NULL;
-	}
+	relay_free_target(c);
 	bulk_end(&c->bulk);
 	if (c->state == CHAN_DEAD || c->state == CHAN_ENDING || c->state == CHAN_NEW)
 		return;
@@ -469,22 +484,55 @@ void relay_way_over(struct chan *c, const char *line)
 	chan_refuse(c, line);
 }
 
-void chan_finish(struct chan *c)
+void relay_free_target(struct chan *c)
 {
-	if (c->target != NULL) {
-		ssh_remove_channel_callbacks(c->target, &c->target_cb);
-		ssh_channel_free(c->target);
-	}
-	if (c->client != NULL) {
-		ssh_remove_channel_callbacks(c->client, &c->client_cb);
-		ssh_channel_free(c->client);
-	}
+	if (c->target == NULL)
+		return;
+	ssh_remove_channel_callbacks(c->target, &c->target_cb);
+	ssh_channel_free(c->target);
+	c->target = NULL;
+}
+
+/* Once, when the channel is DEAD: everything but the legs, and the word to both peers. */
+static void give_back(struct chan *c)
+{
+	struct session *s = c->front->session;
+
+	c->released = true;
+	if (s->words_owner == c)
+		s->words_owner = NULL;
+	if (c->from_console)
+		relay_free_target(c);
+	console_left(c);
 	tunnel_destroy(c->tunnel);
+	c->tunnel = NULL;
 	ssh_message_free(c->start);
-	for (unsigned i = 0; i < c->nenv; i++)
-		free(c->env[i]);
+	c->start = NULL;
+	while (c->nenv > 0)
+		free(c->env[--c->nenv]);
 	free(c->command);
+	c->command = NULL;
 	hold_finish(&c->in);
 	hold_finish(&c->out);
 	bulk_finish(&c->bulk);
+	if (!c->client_closed && !c->front->gone)
+		ssh_channel_close(c->client);
+	if (c->target != NULL && !c->way->lost && (ssh_channel_is_open(c->target) || c->abandon_sent))
+		ssh_channel_close(c->target);
+	else
+		relay_free_target(c);
+}
+
+bool chan_release(struct chan *c)
+{
+	if (!c->released)
+		give_back(c);
+	return (c->client_closed || c->front->gone) && (c->target == NULL || c->target_closed || c->way->lost);
+}
+
+void chan_finish(struct chan *c)
+{
+	relay_free_target(c);
+	ssh_remove_channel_callbacks(c->client, &c->client_cb);
+	ssh_channel_free(c->client);
 }

@@ -49,7 +49,8 @@ void hold_take(struct hold *h, size_t len);
 /* Drops the whole first item. */
 void hold_drop(struct hold *h);
 static inline bool hold_empty(const struct hold *h) { return h->head == h->tail; }
-static inline bool hold_full(const struct hold *h) { return h->bytes >= HOLD_SOFT; }
+/* Heads count: a peer that sends byte by byte fills a hold, too. */
+static inline bool hold_full(const struct hold *h) { return h->tail - h->head >= HOLD_SOFT; }
 /* Wipes and frees. */
 void hold_finish(struct hold *h);
 

@@ -38,7 +38,7 @@ static void ask(struct chan *c)
 
 void relay_allowed(struct chan *c)
 {
-	if (record_open(c) == 0)
+	if ((c->open_seq = record_open(c)) == 0)
 		return;
 	if ((c->target = ssh_channel_new(c->way->ssh)) == NULL) {
 		relay_fail(c, "bastiond: out of memory: session ended");
@@ -79,6 +79,10 @@ static int start_step(struct chan *c)
 
 	switch (c->state) {
 	case CHAN_OPENING:
+		/* a command, an environment are bytes towards the target like any other (P2) */
+		if (!way_passes(c->way, c->open_seq))
+			return SSH_AGAIN;
+		c->open_sent = true;
 		if ((r = ssh_channel_open_session(c->target)) == SSH_OK)
 			c->state = c->pty ? CHAN_PTY : CHAN_ENV;
 		break;

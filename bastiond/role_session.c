@@ -12,6 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,6 +27,7 @@
 /* Address space of a session: ways, holds and libssh's buffers fit; a leak or a hostile peer does not. */
 #define SESSION_AS_MAX (1ULL << 30)
 #define SESSION_FDS_MAX 256
+#define SESSION_SPINS 70	/* exit status of a session whose loop did not turn */
 
 struct master {
 	struct config *conf;
@@ -42,6 +44,29 @@ static void limit(int what, rlim_t max)
 
 	if (setrlimit(what, &rl) != 0)
 		log_warn("session: setrlimit %d: %s", what, strerror(errno));
+}
+
+/*
+ * libssh can be made to spin: a channel whose peer takes packets of 10 bytes is written to for ever. Policy would
+ * notice after 10 s without PONG; a second or two of CPU in one turn is proof enough.
+ */
+static void on_cpu_second(int sig)
+{
+	static sig_atomic_t seen = -1;
+
+	(void)sig;
+	if (seen == session_turns)
+		_exit(SESSION_SPINS);
+	seen = session_turns;
+}
+
+static void watch_loop(void)
+{
+	const struct itimerval second = { { 1, 0 }, { 1, 0 } };
+	struct sigaction sa = { .sa_handler = on_cpu_second, .sa_flags = SA_RESTART };
+
+	if (sigaction(SIGPROF, &sa, NULL) != 0 || setitimer(ITIMER_PROF, &second, NULL) != 0)
+		log_warn("session: no watch over its loop: %s", strerror(errno));
 }
 
 /* In the fork: this process is the session from here on. */
@@ -65,6 +90,7 @@ static void session_start(struct master *m, struct ipc_msg *msg)
 	limit(RLIMIT_AS, SESSION_AS_MAX);
 #endif
 	limit(RLIMIT_NOFILE, SESSION_FDS_MAX);
+	watch_loop();
 	if (sandbox_enter(m->conf, ROLE_SESSION) != 0)
 		_exit(1);
 	buf_init(&start, 512);

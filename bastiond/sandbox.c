@@ -76,6 +76,7 @@ static const struct { unsigned group; int call; } allowed[] = {
 	A(G_FORK, clone), A(G_FORK, clone3), A(G_FORK, fork), A(G_FORK, vfork), A(G_FORK, wait4), A(G_FORK, waitid),
 	A(G_FORK, kill), A(G_FORK, pidfd_open), A(G_FORK, pidfd_send_signal), A(G_FORK, prctl), A(G_FORK, seccomp),
 	A(G_FORK, prlimit64), A(G_FORK, setrlimit), A(G_FORK, setpriority), A(G_FORK, rt_sigtimedwait),
+	A(G_FORK, setitimer),
 	A(G_TTY, rt_sigsuspend), A(G_TTY, getpgrp), A(G_TTY, getpgid),
 #undef A
 };

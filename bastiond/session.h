@@ -21,6 +21,8 @@
 #ifndef BASTION_SESSION_H
 #define BASTION_SESSION_H
 
+#include <signal.h>
+
 #include <libssh/callbacks.h>
 #include <libssh/libssh.h>
 #include <libssh/server.h>
@@ -60,6 +62,7 @@ struct front {
 	struct pump pump;
 	bool kex_done, authenticated, gone;
 	bool ready;		/* its socket may be read, or libssh read ahead while it wrote */
+	int place;		/* an inner one: in this turn's poll set; -1: not there */
 };
 
 enum way_state {
@@ -123,6 +126,7 @@ struct session {
 	struct target who;		/* what the client named: user, perhaps login and host */
 	struct authn authn;
 	ssh_message auth_msg;		/* the request that waits for its answer; owned */
+	unsigned services;		/* service requests before the login */
 	uint64_t auth_floor_ms, grace_ms; /* deadlines */
 	uint32_t nprompts, attempt;	/* attempt: number of the second factor that runs */
 	ssh_message tunnel_asks[SESSION_WAYS_MAX]; /* direct-tcpip opens whose host policy looks up; owned */
@@ -134,15 +138,25 @@ struct session {
 	struct chan *words_owner;	/* channel whose WORDS are with policy */
 	struct buf words_reply;
 	struct console *console;
+	bool console_asked;		/* policy gives one console a connection */
+	unsigned refusals;		/* forwards that were asked for */
+	bool unanswered;		/* libssh: the request that was refused last wanted no answer */
 	bool streamlocal_asked;		/* as agent_asked, for a remote socket */
 	bool agent_asked;		/* the client wants its agent forwarded: said by session_front.c */
 	bool again;			/* something came in while a step wrote: do not wait in the next turn */
 	bool over;
 };
 
+/* Turns of the loop so far: role_session.c ends a process that spins inside one. */
+extern volatile sig_atomic_t session_turns;
 /* session_loop.c: serves one connection to its end, then exits the process. fds: client, policy, recorder. */
 void session_run(const struct config *conf, ssh_bind bind, struct buf *start, int client, int policy, int recorder)
     __attribute__((noreturn));
+/*
+ * A peer that does not read what it is told is not read for long either: each of its requests may be worth an answer,
+ * which libssh would keep. True: enough came since the socket took nothing more.
+ */
+bool session_pump_full(struct pump *pump, ssh_session ssh);
 /* Reads and handles what is there on one SSH connection, without blocking. False: the connection is over. */
 bool session_pump(struct session *s, struct pump *pump, ssh_session ssh, void (*handle)(void *ctx, ssh_message m), void *ctx);
 
@@ -183,8 +197,7 @@ void tunnel_step(struct chan *c);
 void tunnel_destroy(struct tunnel *t);
 struct front *tunnel_front(struct tunnel *t);
 int tunnel_fd(const struct tunnel *t);
-bool tunnel_reads(const struct tunnel *t);
-bool tunnel_writes(const struct tunnel *t);
+short tunnel_events(const struct tunnel *t);			/* for poll(2); 0: nothing to wait for */
 
 /* session_words.c */
 void words_start(struct chan *c);
@@ -199,6 +212,7 @@ void words_env_of(const struct chan *c, struct words_env *env);
 void console_open(struct chan *c);
 void console_policy(struct session *s, struct ipc_msg *m);
 int console_fds(const struct session *s, int *link, int *pty);	/* 0, or -1: there is no console */
+bool console_pty_reads(const struct session *s);
 bool console_pty_writes(const struct session *s);
 void console_ready(struct session *s);				/* its link or its pty may be read */
 void console_step(struct chan *c);
@@ -207,6 +221,8 @@ void console_word(struct chan *c, const char *path, const char *json); /* connec
 void console_resize(struct chan *c);
 /* A channel that `connect` lent to a target is the console's again. */
 void console_return(struct chan *c);
+/* A channel is over: it may have been the console's. */
+void console_left(struct chan *c);
 void console_destroy(struct session *s);
 
 /* session_way.c */

@@ -14,6 +14,7 @@
 #include "ssh_setup.h"
 
 #define PROMPTS_MAX 8
+#define SERVICES_MAX 8	/* clients ask once */
 
 static void act(struct session *s, enum authn_action action, struct ipc_msg *m);
 
@@ -65,7 +66,7 @@ void session_authn_message(struct session *s, ssh_message m)
 	if (ssh_message_type(m) == SSH_REQUEST_SERVICE) {
 		const char *service = ssh_message_service_service(m);
 
-		if (service != NULL && strcmp(service, "ssh-userauth") == 0)
+		if (service != NULL && strcmp(service, "ssh-userauth") == 0 && ++s->services <= SERVICES_MAX)
 			ssh_message_service_reply_success(m);
 		else
 			s->over = true;

@@ -26,6 +26,7 @@ struct console {
 	struct chan *chan;
 	bool prompted;		/* a LINE_ASK is out */
 	bool lined, eof;	/* its answer is here, and waits for the mark behind its echo */
+	bool hung;		/* its terminal has no other side any more */
 	unsigned marks;
 	char line[4200];
 };
@@ -35,7 +36,7 @@ void console_open(struct chan *c)
 	struct session *s = c->front->session;
 	struct buf b;
 
-	if (s->console != NULL) {
+	if (s->console_asked) {
 		chan_refuse(c, "bastiond: one console a connection; open another ssh");
 		return;
 	}
@@ -43,6 +44,7 @@ void console_open(struct chan *c)
 		s->over = true;
 		return;
 	}
+	s->console_asked = true;
 	s->console->link.fd = s->console->pty = -1;
 	s->console->chan = c;
 	buf_init(&b, 128);
@@ -61,10 +63,11 @@ void console_policy(struct session *s, struct ipc_msg *m)
 	char line[512];
 
 	buf_get_cstring(&m->body, line, sizeof(line));
-	if (con == NULL || con->chan == NULL)
-		return;
+	if (con == NULL)
+		return; /* its channel is over */
 	if (!ok || m->nfds != 2) {
 		chan_refuse(con->chan, line);
+		console_destroy(s);
 		return;
 	}
 	ipc_init(&con->link, ipc_take_fd(m, 0), ROLE_SESSION, ROLE_CONSOLE);
@@ -72,20 +75,23 @@ void console_policy(struct session *s, struct ipc_msg *m)
 	console_prompt(con->chan);
 }
 
-int console_fds(const struct session *s, int *link, int *pty)
+bool console_pty_reads(const struct session *s)
 {
-	if (s->console == NULL || s->console->pty < 0)
-		return -1;
-	*link = s->console->link.fd;
-	*pty = s->console->pty;
-	return 0;
+	return !hold_full(&s->console->chan->out);
 }
 
 bool console_pty_writes(const struct session *s)
 {
-	struct chan *c = s->console->chan;
+	return s->console->chan->kind == CHAN_CONSOLE && !hold_empty(&s->console->chan->in);
+}
 
-	return c != NULL && c->kind == CHAN_CONSOLE && !hold_empty(&c->in);
+int console_fds(const struct session *s, int *link, int *pty)
+{
+	if (s->console == NULL || s->console->pty < 0)
+		return -1;
+	*link = s->console->lined ? -1 : s->console->link.fd; /* a line that waits is not asked for again */
+	*pty = s->console->hung || (!console_pty_reads(s) && !console_pty_writes(s)) ? -1 : s->console->pty;
+	return 0;
 }
 
 void console_resize(struct chan *c)
@@ -134,10 +140,12 @@ void console_prompt(struct chan *c)
 	buf_finish(&b);
 }
 
+/* Everything that was typed is answered: the channel ends. */
 static void console_end(struct chan *c)
 {
 	uint32_t status = 0;
 
+	c->eof_queued_out = true;
 	hold_put(&c->out, HOLD_EXIT, 0, &status, sizeof(status));
 	if (hold_put(&c->out, HOLD_CLOSE, 0, NULL, 0) != 0)
 		c->state = CHAN_DEAD;
@@ -183,28 +191,39 @@ void console_word(struct chan *c, const char *path, const char *json)
 	json_decref(call);
 }
 
-void console_return(struct chan *c)
+/* The way that `connect` opened is nobody's any more. */
+static void leave_way(struct chan *c)
 {
-	struct hold in = c->in, out = c->out;
-
-	if (c->target != NULL) {
-		ssh_remove_channel_callbacks(c->target, &c->target_cb);
-		ssh_channel_free(c->target);
-		c->target = NULL;
-	}
-	bulk_finish(&c->bulk);
 	way_end(c->way, BREC_END_NORMAL, "");
 	c->way->orphan = true;
 	c->way = NULL;
+}
+
+void console_return(struct chan *c)
+{
+	relay_free_target(c);
+	bulk_finish(&c->bulk);
+	leave_way(c);
+	/* what was typed for the target is recorded as such: the console does not run it */
+	hold_finish(&c->in);
 	c->kind = CHAN_CONSOLE;
 	c->state = CHAN_LIVE;
 	c->from_console = c->target_eof = c->target_closed = c->target_abandoned = c->abandon_sent = false;
-	c->eof_said_out = c->eof_queued_out = c->exit_known = c->close_recorded = false;
-	c->in = in;
-	c->out = out;
-	console_resize(c);
+	c->eof_said_out = c->eof_queued_out = c->eof_queued_in = c->exit_known = c->close_recorded = c->open_sent = false;
+	c->env_sent = 0;
 	words_print(c, false, "\n", 1);
+	console_resize(c);
 	console_prompt(c);
+}
+
+void console_left(struct chan *c)
+{
+	struct session *s = c->front->session;
+
+	if (c->from_console && c->way != NULL)
+		leave_way(c);
+	if (s->console != NULL && s->console->chan == c)
+		console_destroy(s);
 }
 
 /* A line came, or the worker is gone. */
@@ -227,9 +246,9 @@ static void read_link(struct console *con)
 static void read_pty(struct console *con)
 {
 	uint8_t data[PTY_READ];
-	ssize_t n;
+	ssize_t n = 0;
 
-	while (con->chan != NULL && !hold_full(&con->chan->out) && (n = read(con->pty, data, sizeof(data))) > 0) {
+	while (!hold_full(&con->chan->out) && (n = read(con->pty, data, sizeof(data))) > 0) {
 		size_t kept = 0;
 
 		for (ssize_t i = 0; i < n; i++)
@@ -240,47 +259,56 @@ static void read_pty(struct console *con)
 		if (con->chan->kind == CHAN_CONSOLE && kept > 0)
 			hold_put(&con->chan->out, HOLD_DATA, 0, data, kept);
 	}
+	/* the worker is gone: its terminal says so as soon as what it wrote is read, its link perhaps later */
+	if (n < 0 && errno == EIO) {
+		con->lined = con->eof = con->hung = true;
+		con->marks++;
+	}
 }
 
 void console_ready(struct session *s)
 {
-	struct console *con = s->console;
+	read_pty(s->console);
+	if (!s->console->lined)
+		read_link(s->console);
+}
 
-	read_pty(con);
-	if (!con->lined)
-		read_link(con);
-	/* the echo of a line goes out before its answer: the mark stands behind it */
-	if (!con->lined || con->marks == 0)
+/* A finished line runs: its echo went out before, because the mark stands behind it; one channel's words at a time. */
+static void run_line(struct chan *c, struct console *con)
+{
+	struct session *s = c->front->session;
+
+	if (!con->lined || con->marks == 0 || s->words_owner != NULL)
 		return;
 	con->lined = con->prompted = false;
 	con->marks = 0;
-	if (con->chan == NULL || con->eof) {
-		if (con->chan != NULL)
-			console_end(con->chan);
-		console_destroy(s);
-	} else {
-		words_run(con->chan, con->line);
+	if (!con->eof) {
+		words_run(c, con->line);
+		return;
 	}
+	console_end(c);
+	console_destroy(s);
 }
 
 void console_step(struct chan *c)
 {
-	struct session *s = c->front->session;
+	struct console *con = c->front->session->console;
 	struct hold_item it;
 
-	if (c->state == CHAN_DEAD) {
-		console_destroy(s);
+	if (con == NULL || con->chan != c || c->state != CHAN_LIVE)
 		return;
-	}
-	while (s->console != NULL && s->console->pty >= 0 && hold_peek(&c->in, &it)) {
-		ssize_t n = write(s->console->pty, it.data, it.len);
+	while (con->pty >= 0 && hold_peek(&c->in, &it)) {
+		ssize_t n = write(con->pty, it.data, it.len);
 
 		if (n <= 0)
 			break;
 		hold_take(&c->in, (size_t)n);
 	}
-	if (c->client_eof)
+	/* the answer to what was typed last still goes out */
+	if (c->client_eof && hold_empty(&c->in) && c->front->session->words_owner != c && !c->eof_queued_out)
 		console_end(c);
+	else
+		run_line(c, con);
 }
 
 void console_destroy(struct session *s)

@@ -12,6 +12,8 @@
 #include "log.h"
 #include "session.h"
 
+#define REFUSALS_MAX 500	/* said, logged and noted; a client that goes on gets the bare answer */
+
 static struct chan *find_chan(struct front *f, ssh_channel client)
 {
 	for (struct chan *c = f->chans; c != NULL; c = c->next)
@@ -77,6 +79,8 @@ void front_refuse_forward(struct front *f, const char *kind, const char *what)
 {
 	char line[256];
 
+	if (++f->session->refusals > REFUSALS_MAX)
+		return;
 	snprintf(line, sizeof(line), "bastiond: %s is refused: no grant allows it", what);
 	session_note(f->session, f->way != NULL ? f->way->id : 0, kind, what);
 	log_info("%s: %s: %s refused", f->session->peer, f->session->who.user, what);
@@ -90,7 +94,8 @@ static void open_session(struct front *f, ssh_message m)
 
 	if (count_chans(s) >= s->conf->max_channels ||
 	    (client = ssh_message_channel_request_open_reply_accept(m)) == NULL) {
-		log_warn("%s: max_channels reached", s->peer);
+		if (++s->refusals <= REFUSALS_MAX)
+			log_warn("%s: max_channels reached", s->peer);
 		ssh_message_reply_default(m);
 		return;
 	}
@@ -214,9 +219,8 @@ static bool take_start(struct chan *c, ssh_message m, int type)
 	    type == SSH_CHANNEL_REQUEST_SUBSYSTEM ? ssh_message_channel_request_subsystem(m) : "";
 
 	if (c->state != CHAN_NEW || text == NULL || strlen(text) > CHAN_COMMAND_MAX ||
+	    (type == SSH_CHANNEL_REQUEST_SUBSYSTEM && strcmp(text, "sftp") != 0) ||
 	    (c->command = strdup(text)) == NULL)
-		return false;
-	if (type == SSH_CHANNEL_REQUEST_SUBSYSTEM && strcmp(text, "sftp") != 0)
 		return false;
 	c->capability = type == SSH_CHANNEL_REQUEST_SHELL ? "shell" :
 	    type == SSH_CHANNEL_REQUEST_SUBSYSTEM ? "sftp" : command_capability(text);
@@ -231,12 +235,18 @@ static bool take_start(struct chan *c, ssh_message m, int type)
 }
 
 /*
- * A request that libssh has no name for. Without a terminal it is taken as eow@openssh.com: the client's
- * reader is gone, `ssh host yes | head -1`. The only way to tell the target is to close the channel there.
+ * A request that libssh has no name for. One that wants no answer, without a terminal, is taken as eow@openssh.com: the
+ * client's reader is gone, `ssh host yes | head -1`. The only way to tell the target is to close the channel there.
+ * PuTTY's winadj@ on the same channels wants one. Whether it does, only libssh's log says, at a level that is too
+ * dear for longer than the refusal.
  */
-static void on_unknown(struct chan *c)
+static void refuse_unknown(struct session *s, struct chan *c, ssh_message m)
 {
-	if (c->state == CHAN_LIVE && !c->pty)
+	s->unanswered = false;
+	ssh_set_log_level(SSH_LOG_PACKET);
+	ssh_message_reply_default(m);
+	ssh_set_log_level(SSH_LOG_PROTOCOL);
+	if (s->unanswered && c->kind == CHAN_TARGET && c->state == CHAN_LIVE && !c->pty)
 		c->target_abandoned = true;
 }
 
@@ -246,7 +256,12 @@ static void on_request(struct front *f, ssh_message m)
 	int type = ssh_message_subtype(m);
 	bool ok = false;
 
-	if (c == NULL || c->state == CHAN_DEAD || c->kind == CHAN_TUNNEL)
+	if (c == NULL) {
+		/* closed meanwhile: what the message names may be gone from libssh, too, so no answer */
+		ssh_message_free(m);
+		return;
+	}
+	if (c->state == CHAN_DEAD || c->kind == CHAN_TUNNEL)
 		type = SSH_CHANNEL_REQUEST_UNKNOWN;
 	switch (type) {
 	case SSH_CHANNEL_REQUEST_PTY:
@@ -269,8 +284,9 @@ static void on_request(struct front *f, ssh_message m)
 		front_refuse_forward(f, "x11.refused", "X11 forwarding");
 		break;
 	default:
-		if (c != NULL)
-			on_unknown(c);
+		refuse_unknown(f->session, c, m);
+		ssh_message_free(m);
+		return;
 	}
 	if (ok)
 		ssh_message_channel_request_reply_success(m);
@@ -329,13 +345,13 @@ void front_step(struct front *f)
 	struct chan **at = &f->chans, *c;
 
 	while ((c = *at) != NULL) {
-		if (c->kind == CHAN_TUNNEL)
+		if (c->tunnel != NULL)
 			front_step(tunnel_front(c->tunnel));
 		else if (c->kind == CHAN_CONSOLE || (c->kind == CHAN_WORDS && c->state != CHAN_ENDING))
 			words_step(c);
 		else
 			relay_step(c);
-		if (c->state == CHAN_DEAD) {
+		if (c->state == CHAN_DEAD && chan_release(c)) {
 			*at = c->next;
 			f->nchans--;
 			chan_finish(c);

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,23 +20,37 @@
 
 /* outer, policy, recorder, console link and pty, and for each way its target and a tunnel's two ends */
 #define POLL_MAX (5 + 3 * SESSION_WAYS_MAX)
-#define PUMP_MAX 64	/* reads of one SSH connection in a turn: the others get theirs */
+#define PUMP_MAX 64	/* messages and reads of one SSH connection in a turn: the others get theirs */
+#define UNREAD_MAX (1U << 20) /* bytes that are read of a peer that reads nothing */
+
+volatile sig_atomic_t session_turns;
+
+bool session_pump_full(struct pump *pump, ssh_session ssh)
+{
+	if ((ssh_get_poll_flags(ssh) & SSH_WRITE_PENDING) == 0)
+		pump->mark = pump->socket.in_bytes;
+	return pump->socket.in_bytes - pump->mark >= UNREAD_MAX;
+}
 
 bool session_pump(struct session *s, struct pump *pump, ssh_session ssh, void (*handle)(void *ctx, ssh_message m), void *ctx)
 {
 	ssh_set_counters(ssh, &pump->socket, NULL);
+	pump->more = false;
 	for (int i = 0; i < PUMP_MAX && !s->over; i++) {
 		uint64_t before = pump->socket.in_bytes;
 		ssh_message m;
 
 		/* reads once, without blocking; a message that waited comes before anything is read */
-		while ((m = ssh_message_get(ssh)) != NULL)
+		if ((m = ssh_message_get(ssh)) != NULL)
 			handle(ctx, m);
 		if ((ssh_get_status(ssh) & (SSH_CLOSED | SSH_CLOSED_ERROR)) != 0 || !ssh_is_connected(ssh))
 			return false;
-		if (pump->socket.in_bytes == before)
+		if (m == NULL && pump->socket.in_bytes == before)
+			return true;
+		if (session_pump_full(pump, ssh))
 			break;
 	}
+	pump->more = true;
 	return true;
 }
 
@@ -55,9 +70,10 @@ static void outer_step(struct session *s)
 		return;
 	}
 	if (!f->authenticated) {
+		ssh_set_counters(f->ssh, &f->pump.socket, NULL);
 		/* one request at a time: the next is not read before this one is answered */
-		while (authn_listens(&s->authn) && !s->over && !f->authenticated) {
-			ssh_message m = ssh_message_get(f->ssh);
+		for (int i = 0; i < PUMP_MAX && authn_listens(&s->authn) && !s->over && !f->authenticated; i++) {
+			ssh_message m = session_pump_full(&f->pump, f->ssh) ? NULL : ssh_message_get(f->ssh);
 
 			if (m == NULL) {
 				if (!ssh_is_connected(f->ssh))
@@ -82,9 +98,10 @@ static void outer_step(struct session *s)
 	}
 }
 
-static short ssh_events(ssh_session ssh)
+static short ssh_events(ssh_session ssh, struct pump *pump)
 {
-	return (short)(POLLIN | ((ssh_get_poll_flags(ssh) & SSH_WRITE_PENDING) != 0 ? POLLOUT : 0));
+	return (short)((session_pump_full(pump, ssh) ? 0 : POLLIN) |
+	    ((ssh_get_poll_flags(ssh) & SSH_WRITE_PENDING) != 0 ? POLLOUT : 0));
 }
 
 static short link_events(const struct ipc *c)
@@ -97,7 +114,6 @@ struct poll_set {
 	nfds_t n;
 	int outer, policy, recorder, console_link, console_pty; /* places in p, -1: not there */
 	int way[SESSION_WAYS_MAX];
-	nfds_t inner;	/* the tunnels' first place */
 };
 
 static int add(struct poll_set *ps, int fd, short events)
@@ -108,14 +124,13 @@ static int add(struct poll_set *ps, int fd, short events)
 	return (int)ps->n++;
 }
 
-/* An SSH connection: bytes that were read ahead are not known to the kernel. */
-static int add_ssh(struct session *s, struct poll_set *ps, int fd, short events, bool *ready)
+/* An SSH connection: what was read ahead, or is queued in libssh, is not known to the kernel. */
+static int add_ssh(struct session *s, struct poll_set *ps, int fd, short events, const struct pump *pump, bool *ready)
 {
-	if ((events & POLLIN) != 0 && ssh_readahead_pending(fd))
+	if ((events & POLLIN) != 0 && (ssh_readahead_pending(fd) || pump->more))
 		*ready = s->again = true;
 	return add(ps, fd, events);
 }
-
 
 static void collect(struct session *s, struct poll_set *ps)
 {
@@ -124,43 +139,47 @@ static void collect(struct session *s, struct poll_set *ps)
 	ps->n = 0;
 	/* while a login request waits for its answer nothing is read; that the client left still shows */
 	ps->outer = add_ssh(s, ps, s->outer.fd, s->outer.kex_done && !s->outer.authenticated && !authn_listens(&s->authn) ?
-	    POLLRDHUP : ssh_events(s->outer.ssh), &s->outer.ready);
+	    POLLRDHUP : ssh_events(s->outer.ssh, &s->outer.pump), &s->outer.pump, &s->outer.ready);
 	ps->policy = add(ps, s->policy.fd, link_events(&s->policy));
 	ps->recorder = add(ps, s->recorder.fd, link_events(&s->recorder));
 	ps->console_link = ps->console_pty = -1;
 	if (console_fds(s, &link, &pty) == 0) {
 		ps->console_link = add(ps, link, POLLIN);
-		ps->console_pty = add(ps, pty, (short)(POLLIN | (console_pty_writes(s) ? POLLOUT : 0)));
+		ps->console_pty = add(ps, pty, (short)((console_pty_reads(s) ? POLLIN : 0) |
+		    (console_pty_writes(s) ? POLLOUT : 0)));
 	}
 	for (size_t i = 0; i < SESSION_WAYS_MAX; i++)
 		if (s->ways[i] != NULL && s->ways[i]->ssh != NULL && !s->ways[i]->lost)
-			ps->way[i] = add_ssh(s, ps, s->ways[i]->fd, ssh_events(s->ways[i]->ssh), &s->ways[i]->ready);
+			ps->way[i] = add_ssh(s, ps, s->ways[i]->fd, ssh_events(s->ways[i]->ssh, &s->ways[i]->pump),
+			    &s->ways[i]->pump, &s->ways[i]->ready);
 		else
 			ps->way[i] = -1;
-	ps->inner = ps->n;
-	for (struct chan *c = s->outer.chans; c != NULL; c = c->next)
-		if (c->tunnel != NULL) {
-			add(ps, tunnel_fd(c->tunnel), (short)((tunnel_reads(c->tunnel) ? POLLIN : 0) |
-			    (tunnel_writes(c->tunnel) ? POLLOUT : 0)));
-			add_ssh(s, ps, tunnel_front(c->tunnel)->fd, ssh_events(tunnel_front(c->tunnel)->ssh),
-			    &tunnel_front(c->tunnel)->ready);
-		}
+	for (struct chan *c = s->outer.chans; c != NULL; c = c->next) {
+		short events;
+		struct front *f;
+
+		if (c->tunnel == NULL)
+			continue;
+		f = tunnel_front(c->tunnel);
+		f->place = -1;
+		/* an end that is waited for in vain would wake at once, for ever: it hung up */
+		if ((events = tunnel_events(c->tunnel)) != 0)
+			add(ps, tunnel_fd(c->tunnel), events);
+		if (!f->gone)
+			f->place = add_ssh(s, ps, f->fd, ssh_events(f->ssh, &f->pump), &f->pump, &f->ready);
+	}
 }
 
-/* Who may read now. Pairs from ps->inner on are the tunnels', in the order of collect(). */
+/* Who may read now. */
 static void mark_ready(struct session *s, const struct poll_set *ps)
 {
-	nfds_t at = ps->inner;
-
 	for (size_t i = 0; i < SESSION_WAYS_MAX; i++)
 		if (ps->way[i] >= 0 && ps->p[ps->way[i]].revents != 0)
 			s->ways[i]->ready = true;
 	for (struct chan *c = s->outer.chans; c != NULL; c = c->next)
-		if (c->tunnel != NULL && at + 1 < ps->n) {
-			if (ps->p[at + 1].revents != 0)
-				tunnel_front(c->tunnel)->ready = true;
-			at += 2;
-		}
+		if (c->tunnel != NULL && tunnel_front(c->tunnel)->place >= 0 &&
+		    ps->p[tunnel_front(c->tunnel)->place].revents != 0)
+			tunnel_front(c->tunnel)->ready = true;
 }
 
 static int sooner(int a, int b)
@@ -221,6 +240,7 @@ static void turn(struct session *s)
 	int timeout = tick(s);
 	bool outer;
 
+	session_turns++;
 	if (s->over)
 		return;
 	collect(s, &ps);
@@ -296,6 +316,8 @@ static void on_ssh_log(int priority, const char *function, const char *text, voi
 	(void)function;
 	if (strstr(text, "Received an auth-agent-req request") != NULL)
 		s->agent_asked = true;
+	if (strstr(text, "The client doesn't want to know the request failed") != NULL)
+		s->unanswered = true;
 	if (strstr(text, "UNKNOWN SSH_MSG_GLOBAL_REQUEST streamlocal-forward@") != NULL)
 		s->streamlocal_asked = true;
 }

@@ -143,11 +143,27 @@ static void login_step(struct way *w)
 	}
 }
 
+struct find_target { ssh_channel target; bool found; };
+
+static void match_target(struct chan *c, void *arg)
+{
+	struct find_target *f = arg;
+
+	f->found = f->found || c->target == f->target;
+}
+
 void target_message(void *way, ssh_message m)
 {
-	(void)way;
-	/* a server asks its client for nothing that this one has: forwarded ports, X11, agent */
-	ssh_message_reply_default(m);
+	struct find_target f = { .found = true };
+
+	if (ssh_message_type(m) == SSH_REQUEST_CHANNEL) {
+		f = (struct find_target){ .target = ssh_message_channel_request_channel(m) };
+		way_each_chan(way, match_target, &f);
+	}
+	/* a server asks its client for nothing that this one has: forwarded ports, X11, agent. A channel that closed
+	 * meanwhile may be gone from libssh, too: no answer */
+	if (f.found)
+		ssh_message_reply_default(m);
 	ssh_message_free(m);
 }
 
@@ -177,5 +193,5 @@ void target_step(struct way *w)
 		w->lost = true;
 		way_each_chan(w, visit_lost, NULL);
 	}
-	w->ready = false;
+	w->ready = w->pump.more && !w->lost;
 }

@@ -6,6 +6,7 @@
  * looked up among the registered hosts, the port only has to be SSH's. The inner login is a name, not a proof: who it is was settled outside.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -24,13 +25,18 @@ struct tunnel {
 	char host[HOST_NAME_MAX_LEN + 1];
 	int fd;			/* this side of the pair */
 	bool shut;		/* the client's end of file was passed on */
+	bool ended;		/* the inner server's end: nothing more will come */
 };
 
 struct front *tunnel_front(struct tunnel *t) { return &t->front; }
 int tunnel_fd(const struct tunnel *t) { return t->fd; }
+
 /* What the inner server wants to say is taken when there is room for it towards the client. */
-bool tunnel_reads(const struct tunnel *t) { return !hold_full(&t->chan->out); }
-bool tunnel_writes(const struct tunnel *t) { return !hold_empty(&t->chan->in); }
+short tunnel_events(const struct tunnel *t)
+{
+	return (short)((!t->ended && !hold_full(&t->chan->out) ? POLLIN : 0) |
+	    (!t->front.gone && !hold_empty(&t->chan->in) ? POLLOUT : 0));
+}
 
 static struct tunnel *tunnel_create(struct session *s, const char *host)
 {
@@ -181,7 +187,7 @@ static void inner_step(struct tunnel *t)
 	}
 	if (f->ready && !session_pump(f->session, &f->pump, f->ssh, inner_message, t))
 		f->gone = true;
-	f->ready = false;
+	f->ready = f->pump.more && !f->gone;
 }
 
 /* Client → inner server. */
@@ -204,15 +210,17 @@ static bool drain_inner(struct chan *c, struct tunnel *t)
 {
 	uint8_t data[TUNNEL_READ];
 
-	while (!hold_full(&c->out)) {
+	while (!t->ended && !hold_full(&c->out)) {
 		ssize_t n = recv(t->fd, data, sizeof(data), MSG_DONTWAIT);
 
-		if (n <= 0)
-			return n < 0 && (errno == EAGAIN || errno == EINTR);
+		if (n <= 0) {
+			t->ended = n == 0 || (errno != EAGAIN && errno != EINTR);
+			return !t->ended;
+		}
 		if (hold_put(&c->out, HOLD_DATA, 0, data, (size_t)n) != 0)
 			return false;
 	}
-	return true;
+	return !t->ended;
 }
 
 void tunnel_step(struct chan *c)
@@ -222,7 +230,9 @@ void tunnel_step(struct chan *c)
 	if (c->state == CHAN_DEAD)
 		return;
 	relay_raw_step(c);
-	if (!feed_inner(c, t))
+	if (c->state == CHAN_DEAD)
+		return;
+	if (!t->front.gone && !feed_inner(c, t))
 		t->front.gone = true;
 	if (c->client_eof && hold_empty(&c->in) && !t->shut) {
 		t->shut = true;
@@ -248,6 +258,7 @@ void tunnel_destroy(struct tunnel *t)
 		next = c->next;
 		if (c->state == CHAN_LIVE && c->way != NULL)
 			record_close(c);
+		chan_release(c);
 		chan_finish(c);
 		free(c);
 	}

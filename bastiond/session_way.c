@@ -360,7 +360,8 @@ static void count_held(struct chan *c, void *arg)
 	bool *waits = arg;
 	struct hold_item it;
 
-	if ((hold_peek(&c->in, &it) && !way_passes(c->way, it.seq)) ||
+	if ((c->state == CHAN_OPENING && !way_passes(c->way, c->open_seq)) ||
+	    (hold_peek(&c->in, &it) && !way_passes(c->way, it.seq)) ||
 	    (hold_peek(&c->out, &it) && !way_passes(c->way, it.seq)))
 		*waits = true;
 }

@@ -157,11 +157,8 @@ void words_step(struct chan *c)
 {
 	struct session *s = c->front->session;
 
-	if (c->client_closed) {
-		if (s->words_owner == c)
-			s->words_owner = NULL;
+	if (c->client_closed)
 		c->state = CHAN_DEAD;
-	}
 	if (c->state != CHAN_LIVE && c->state != CHAN_ENDING)
 		return;
 	if (c->kind == CHAN_WORDS && c->state == CHAN_LIVE) {
