@@ -1,0 +1,293 @@
+"""Clients that keep to no rule of RFC 4254: each may end its own connection, none costs the bastion more than that."""
+import contextlib
+import os
+import signal
+import socket
+import threading
+import time
+
+import paramiko
+import pytest
+from paramiko.message import Message
+
+from harness import labkit, until
+
+SERVICE_REQUEST, USERAUTH_REQUEST, GLOBAL_REQUEST, CHANNEL_OPEN, CHANNEL_DATA, CHANNEL_CLOSE, CHANNEL_REQUEST = 5, 50, 80, 90, 94, 97, 98
+MEMORY_MAX = 64 << 10       # KiB that a session may grow to
+
+
+class Raw:
+    """Packets of one's own over paramiko's key exchange and login; its channels are not used."""
+
+    def __init__(self, lab, name="deploy@dba@web1", login=True):
+        self.sock = socket.create_connection(("127.0.0.1", lab.port("bastiond")))
+        self.transport = paramiko.Transport(self.sock)
+        self.transport.start_client(timeout=15)
+        if login:
+            self.transport.auth_publickey(name, paramiko.Ed25519Key.from_private_key_file(lab.path("users", "deploy", "key")))
+
+    def send(self, kind, *parts):
+        m = Message()
+        m.add_byte(bytes([kind]))
+        for part in parts:
+            if isinstance(part, bool):
+                m.add_boolean(part)
+            elif isinstance(part, int):
+                m.add_int(part)
+            else:
+                m.add_string(part)
+        self.transport._send_message(m)
+
+    def close(self):
+        self.transport.close()
+
+
+def sessions(lab):
+    """Process ids of the session processes: the children of master."""
+    found = set()
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{pid}/cmdline", "rb") as f:
+                words = f.read().split(b"\0")
+            with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+                parent = f.read().rsplit(")", 1)[1].split()[1]
+            with open(f"/proc/{parent}/cmdline", "rb") as f:
+                above = f.read().split(b"\0")
+            if words == above and b"master" in words and lab.dir.encode() in b" ".join(words):
+                found.add(int(pid))
+    return found
+
+
+@pytest.fixture
+def raw(lab):
+    """raw(name): a connection and the session process that serves it."""
+    made = []
+
+    def connect(name="deploy@dba@web1", login=True):
+        before = sessions(lab)
+        made.append(Raw(lab, name, login))
+        made[-1].pid = until(lambda: sessions(lab) - before, what="a session process").pop()
+        return made[-1]
+    yield connect
+    for each in made:
+        each.close()
+
+
+def memory(pid):
+    """Resident KiB; 0: the process is gone."""
+    with contextlib.suppress(OSError):
+        with open(f"/proc/{pid}/status", encoding="ascii") as f:
+            for line in f:
+                if line.startswith("VmRSS"):
+                    return int(line.split()[1])
+    return 0
+
+
+def cpu(pid):
+    """Seconds used so far; None: the process is gone."""
+    with contextlib.suppress(OSError):
+        with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+            words = f.read().rsplit(")", 1)[1].split()
+        if words[0] != "Z":
+            return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+    return None
+
+
+def stop_reading(connection):
+    """From here on the client takes nothing off its socket: what it is told stays with the bastion."""
+    connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.transport.packetizer.read_message = lambda: time.sleep(600)
+
+
+def flood(connection, what, seconds=4):
+    """Sends until the bastion takes no more or ends the connection; the most memory that its session had, in KiB."""
+    over, most = threading.Event(), 0
+
+    def send():
+        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+            while not over.is_set():
+                what()
+    sender = threading.Thread(target=send, daemon=True)
+    sender.start()
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and cpu(connection.pid) is not None:
+        most = max(most, memory(connection.pid))
+        time.sleep(0.05)
+    over.set()
+    return most
+
+
+def channel_by(transport, **kw):
+    return transport.open_session(timeout=15, **kw)
+
+
+def test_requests_whose_answers_are_not_read(raw):
+    """Each is worth an answer; the bastion keeps few of them and reads no more."""
+    it = raw()
+    channel_by(it.transport)
+    stop_reading(it)
+    assert flood(it, lambda: it.send(GLOBAL_REQUEST, "no-such@request", True)) < MEMORY_MAX
+
+
+def test_none_requests_before_the_login(raw):
+    it = raw(login=False)
+    it.send(SERVICE_REQUEST, "ssh-userauth")
+    stop_reading(it)
+    assert flood(it, lambda: it.send(USERAUTH_REQUEST, "nobody", "ssh-connection", "none")) < MEMORY_MAX
+    until(lambda: cpu(it.pid) is None, what="the session is over")
+
+
+def test_subsystems_that_do_not_exist(raw):
+    """Each names 30 KB; none of them stays."""
+    it = raw()
+    channel = channel_by(it.transport)
+    name = "x" * 30000
+    assert flood(it, lambda: it.send(CHANNEL_REQUEST, channel.remote_chanid, "subsystem", False, name)) < MEMORY_MAX
+
+
+def test_a_window_that_is_ignored(raw, deploy):
+    """A channel that waits for its start takes one window, not what the client likes to send."""
+    it = raw()
+    channel = channel_by(it.transport)
+    data = bytes(30000)
+    assert flood(it, lambda: it.send(CHANNEL_DATA, channel.remote_chanid, data)) < MEMORY_MAX
+    until(lambda: cpu(it.pid) is None, what="the session is over")
+    assert deploy.run("web1.name", "true").returncode == 0
+
+
+def test_channels_that_the_client_never_closes(raw):
+    """They count on: libssh keeps a channel until both sides closed it."""
+    it = raw("deploy")
+    kept = []       # paramiko closes a channel that nobody holds
+    with contextlib.suppress(paramiko.SSHException, EOFError):
+        # what paramiko would say when the bastion closes the channel is not said
+        it.transport._channel_handler_table = {**it.transport._channel_handler_table, CHANNEL_CLOSE: lambda channel, m: None}
+        for _ in range(200):
+            kept.append(it.transport.open_session(timeout=5))
+            kept[-1].exec_command("help")
+    assert 0 < len(kept) < 200
+
+
+def test_packets_of_ten_bytes(raw, deploy):
+    """libssh writes to such a channel for ever; the session ends itself long before policy notices."""
+    it = raw()
+    channel = channel_by(it.transport)
+    it.send(CHANNEL_OPEN, "session", 77, 1 << 20, 10)
+    time.sleep(0.3)
+    number = channel.remote_chanid + 1
+    it.send(CHANNEL_REQUEST, number, "exec", False, "echo much")
+    start = time.monotonic()
+    until(lambda: cpu(it.pid) is None or cpu(it.pid) > 4, deadline=9, what="the session is over")
+    assert cpu(it.pid) is None, f"spins for {time.monotonic() - start} s"
+    assert deploy.run("web1.name", "true").returncode == 0
+
+
+def test_console_closed_while_it_writes(raw, lab):
+    """The terminal's worker still writes when its channel is gone; another channel goes on, a second console is refused."""
+    it = raw("deploy")
+    for _ in range(3):
+        channel = channel_by(it.transport)
+        channel.get_pty("xterm")
+        channel.invoke_shell()
+        with contextlib.suppress(OSError):
+            channel.sendall(b"help\rhosts\r" * 20)
+        channel.close()
+    again = channel_by(it.transport)
+    again.exec_command("help")
+    assert again.makefile().read() and again.recv_exit_status() == 0
+
+
+def test_words_and_end_of_file_at_once(raw):
+    """The answer comes back although the channel's input is over, and to its own channel."""
+    it = raw("deploy")
+    for _ in range(5):
+        channel = channel_by(it.transport)
+        channel.exec_command("hosts")
+        channel.shutdown_write()
+        gone = channel_by(it.transport)
+        gone.exec_command("hosts")
+        gone.close()
+        assert b"web1" in channel.makefile().read()
+
+
+def test_console_that_is_not_read(raw):
+    """Nobody reads the answers: the session waits, and does not spin."""
+    it = raw("deploy")
+    channel = channel_by(it.transport, window_size=0x8000)
+    channel.get_pty("xterm")
+    channel.invoke_shell()
+    for _ in range(3000):
+        if not channel.send_ready():
+            break
+        channel.send(b"help\r" * 40)
+    time.sleep(2)
+    before = cpu(it.pid)
+    time.sleep(2)
+    assert cpu(it.pid) - before < 0.5
+
+
+def test_tunnel_that_is_not_read(raw, lab):
+    """The inner server's connection is over, its last words are not taken: no spin."""
+    it = raw("deploy")
+    outer = it.transport.open_channel("direct-tcpip", ("web1", 22), ("127.0.0.1", 1), window_size=0x8000)
+    stop = b"SSH-2.0-x\r\n" + b"\0\0\0\x0c\x0a" + bytes(200)
+    outer.settimeout(3)
+    with contextlib.suppress(OSError):
+        for _ in range(200):
+            outer.sendall(stop)
+    time.sleep(1)
+    before = cpu(it.pid)
+    time.sleep(2)
+    after = cpu(it.pid)
+    assert after is None or after - before < 0.5
+
+
+@pytest.mark.parametrize("kind", ["window-change", "signal"])
+def test_floods_towards_a_stopped_target(raw, target_stopped, kind):
+    it = raw()
+    channel = channel_by(it.transport)
+    channel.get_pty("xterm")
+    channel.exec_command("sleep 600")
+    with target_stopped():
+        parts = (80, 24, 0, 0) if kind == "window-change" else ("WINCH",)
+        assert flood(it, lambda: it.send(CHANNEL_REQUEST, channel.remote_chanid, kind, False, *parts)) < MEMORY_MAX
+
+
+@pytest.fixture
+def target_stopped(lab):
+    @contextlib.contextmanager
+    def stopped():
+        pid, _ = lab.state["pids"]["target"]
+        pids = [int(p) for p in labkit.run("pgrep", "-P", str(pid)).split()]
+        for each in pids:
+            os.kill(each, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for each in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(each, signal.SIGCONT)
+    return stopped
+
+
+def test_a_command_waits_for_its_frame(new_lab):
+    """The way is open, the collector stands still: what a second channel asks for does not start."""
+    lab = new_lab(options=["hold_deadline = 6s"])
+    it = Raw(lab)
+    first = channel_by(it.transport)
+    first.exec_command("true")
+    assert first.recv_exit_status() == 0
+    mark = lab.path("target", "home", "dba", "started")
+    pid, _ = lab.state["pids"]["collector"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        second = channel_by(it.transport)
+        with contextlib.suppress(paramiko.SSHException):
+            second.settimeout(3)
+            it.send(CHANNEL_REQUEST, second.remote_chanid, "exec", False, f"touch {mark}")
+        time.sleep(1.5)
+        assert not os.path.exists(mark), "a command reached the target before its frame was durable"
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    until(lambda: os.path.exists(mark), what="the command runs when the collector is back")
+    it.close()
