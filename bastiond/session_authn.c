@@ -18,6 +18,18 @@
 
 static void act(struct session *s, enum authn_action action, struct ipc_msg *m);
 
+/* SSH_MSG_USERAUTH_BANNER (RFC 4252 5.4), once, before the first answer. */
+static void show_banner(struct session *s)
+{
+	ssh_string text;
+
+	if (s->conf->banner.text[0] == '\0' || (text = ssh_string_from_char(s->conf->banner.text)) == NULL)
+		return;
+	if (ssh_send_issue_banner(s->outer.ssh, text) != SSH_OK)
+		log_info("%s: banner not sent: %s", s->peer, ssh_get_error(s->outer.ssh));
+	ssh_string_free(text);
+}
+
 /* The first request names the user for good; what does not parse is nobody, and lasts as long as anybody. */
 static bool name_holds(struct session *s, ssh_message m)
 {
@@ -31,6 +43,7 @@ static bool name_holds(struct session *s, ssh_message m)
 			esc_quoted(quoted, sizeof(quoted), s->pinned_name, strlen(s->pinned_name));
 			log_info("%s: %s is no user name", s->peer, quoted);
 		}
+		show_banner(s);
 		return true;
 	}
 	return name != NULL && strcmp(s->pinned_name, name) == 0;
