@@ -19,8 +19,8 @@ def test_words(console):
 
 
 def test_completion_and_editing(console):
-    console.send(b"hos\ts\r")  # "host add" and others begin so, too: completed as far as they agree
-    console.expect(rb"web1.*> ?$")
+    console.send(b"gran\t\r")  # one word begins so
+    console.expect(rb"deploy.*> ?$")
     console.send(b"nonsense\x15hostz\x7fs\r")
     console.expect(rb"web1")
     assert b"nonsense" not in console.seen.split(b"hostz")[-1]
