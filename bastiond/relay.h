@@ -25,6 +25,8 @@
  */
 #define CHAN_UNREAD_MAX (4U << 20)
 
+#define CHANS_OVER_MAX 64 /* of a front: channels whose peers did not close them yet */
+
 struct front;
 struct way;
 struct tunnel;

@@ -499,6 +499,8 @@ static void give_back(struct chan *c)
 	struct session *s = c->front->session;
 
 	c->released = true;
+	c->front->nchans--;
+	c->front->nover++;
 	if (s->words_owner == c)
 		s->words_owner = NULL;
 	if (c->from_console)

@@ -58,7 +58,8 @@ struct front {
 	int fd;			/* libssh's end; closed by libssh */
 	struct way *way;	/* where its channels go; NULL: words and console */
 	struct chan *chans;
-	unsigned nchans;
+	unsigned nchans;	/* not over yet */
+	unsigned nover;		/* over, and only a peer's close is awaited */
 	struct pump pump;
 	bool kex_done, authenticated, gone;
 	bool ready;		/* its socket may be read, or libssh read ahead while it wrote */

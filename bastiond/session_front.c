@@ -92,7 +92,7 @@ static void open_session(struct front *f, ssh_message m)
 	struct session *s = f->session;
 	ssh_channel client;
 
-	if (count_chans(s) >= s->conf->max_channels ||
+	if (count_chans(s) >= s->conf->max_channels || f->nover >= CHANS_OVER_MAX ||
 	    (client = ssh_message_channel_request_open_reply_accept(m)) == NULL) {
 		if (++s->refusals <= REFUSALS_MAX)
 			log_warn("%s: max_channels reached", s->peer);
@@ -353,7 +353,7 @@ void front_step(struct front *f)
 			relay_step(c);
 		if (c->state == CHAN_DEAD && chan_release(c)) {
 			*at = c->next;
-			f->nchans--;
+			f->nover--;
 			chan_finish(c);
 			free(c);
 		} else {
