@@ -24,9 +24,10 @@ void words_env_of(const struct chan *c, struct words_env *env)
 	};
 }
 
-/* Text towards the client; line ends for a terminal that no tty driver stands behind. */
+/* Text towards the client. On a terminal: line ends that no tty driver makes, and one stream, because ssh keeps two in no order. */
 void words_print(struct chan *c, bool err, const void *text, size_t len)
 {
+	const enum hold_kind kind = err && !c->pty ? HOLD_ERR : HOLD_DATA;
 	const char *p = text;
 
 	while (len > 0) {
@@ -34,9 +35,9 @@ void words_print(struct chan *c, bool err, const void *text, size_t len)
 		size_t n = nl != NULL ? (size_t)(nl - p) : len;
 
 		if (n > 0)
-			hold_put(&c->out, err ? HOLD_ERR : HOLD_DATA, 0, p, n);
+			hold_put(&c->out, kind, 0, p, n);
 		if (nl != NULL) {
-			hold_put(&c->out, err ? HOLD_ERR : HOLD_DATA, 0, "\r\n", 2);
+			hold_put(&c->out, kind, 0, "\r\n", 2);
 			n++;
 		}
 		p += n;
