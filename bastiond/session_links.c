@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "escape.h"
 #include "log.h"
 #include "session.h"
 
@@ -28,6 +29,11 @@ static void on_way_end(struct session *s, struct ipc_msg *m)
 		if (s->ways[i] != NULL && (m->id == 0 || s->ways[i]->id == m->id))
 			way_end(s->ways[i], BREC_END_KILLED, line);
 	if (m->id == 0) {
+		char safe[LINE_MAX_LEN];
+
+		/* ssh drops what it has not printed yet when a disconnect comes with it: the reason is said in there, too */
+		esc_text(safe, sizeof(safe), line, strlen(line));
+		ssh_session_set_disconnect_message(s->outer.ssh, safe);
 		front_say(&s->outer, line);
 		s->over = true;
 	}
