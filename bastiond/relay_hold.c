@@ -81,10 +81,13 @@ void hold_drop(struct hold *h)
 		h->bytes -= head.len - h->taken;
 	h->head += sizeof(head) + padded(head.len);
 	h->taken = 0;
-	if (!hold_empty(h))
-		return;
-	h->head = h->tail = 0;
-	if (h->cap > HOLD_KEEP)
+	if (hold_empty(h))
+		h->head = h->tail = 0;
+}
+
+void hold_trim(struct hold *h)
+{
+	if (hold_empty(h) && h->cap > HOLD_KEEP)
 		hold_finish(h);
 }
 

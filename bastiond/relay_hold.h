@@ -51,6 +51,8 @@ void hold_drop(struct hold *h);
 static inline bool hold_empty(const struct hold *h) { return h->head == h->tail; }
 /* Heads count: a peer that sends byte by byte fills a hold, too. */
 static inline bool hold_full(const struct hold *h) { return h->tail - h->head >= HOLD_SOFT; }
+/* Gives back the memory of an empty hold. Once a second: in the middle of a transfer it is empty all the time. */
+void hold_trim(struct hold *h);
 /* Wipes and frees. */
 void hold_finish(struct hold *h);
 

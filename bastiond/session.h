@@ -182,6 +182,8 @@ void chan_refuse(struct chan *c, const char *line);
 void front_refuse_forward(struct front *f, const char *kind, const char *what);
 /* The same for a direct-tcpip channel that was asked for. */
 void front_refuse_tcpip(struct front *f, ssh_message m);
+/* Once a second: memory that nothing uses goes back. */
+void front_trim(struct front *f);
 void front_step(struct front *f);				/* all its channels */
 /* A line for the user: on one channel, on every live one. */
 void chan_say(struct chan *c, const char *line);

@@ -340,6 +340,16 @@ void chan_refuse(struct chan *c, const char *line)
 		c->state = CHAN_ENDING;
 }
 
+void front_trim(struct front *f)
+{
+	for (struct chan *c = f->chans; c != NULL; c = c->next) {
+		if (c->tunnel != NULL)
+			front_trim(tunnel_front(c->tunnel));
+		hold_trim(&c->in);
+		hold_trim(&c->out);
+	}
+}
+
 void front_step(struct front *f)
 {
 	struct chan **at = &f->chans, *c;

@@ -14,6 +14,7 @@
 static void on_ping(struct session *s)
 {
 	s->lease_ms = clock_mono_ms() + s->conf->lease;
+	front_trim(&s->outer);
 	if (ipc_send_empty(&s->policy, MSG_PONG, 0) != 0)
 		s->over = true;
 }

@@ -6,6 +6,7 @@
  * No part blocks, none is called from inside a libssh callback.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -339,6 +340,9 @@ void session_run(const struct config *conf, ssh_bind bind, struct buf *start, in
 	s.outer.fd = client;
 	if ((s.outer.ssh = ssh_setup_server(bind, client)) == NULL)
 		_exit(1);
+	/* libssh and the holds take and give back blocks of some 100 KiB all the time: not by a system call each */
+	mallopt(M_MMAP_THRESHOLD, 16 << 20);
+	mallopt(M_TRIM_THRESHOLD, 8 << 20);
 	ssh_set_log_callback(on_ssh_log);
 	ssh_set_log_userdata(&s);
 	ssh_set_log_level(SSH_LOG_PROTOCOL);
