@@ -1,5 +1,5 @@
 /*
- * ssh_readahead.h - libssh reads its sockets 4 KiB at a time, two system calls each; this makes it 64 KiB.
+ * ssh_readahead.h - libssh reads its sockets 4 KiB at a time, two system calls each; this makes it 256 KiB.
  *
  * The size is a constant inside the library, the calls go through the dynamic linker: this file defines recv() and poll() for
  * the whole program. For a descriptor that is registered here a full read is followed by one large one, whose rest is
