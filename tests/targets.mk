@@ -69,7 +69,7 @@ corpus:
 	@tests/fuzz/run corpus $(if $(SAN),$(B),build-asan)/fuzz
 fuzz:
 	@tests/deps build fuzz
-	@$(MAKE) --no-print-directory -s SAN=1 LIBFUZZER=1 B=build-fuzz CC=clang CFLAGS='-O1 -g -fsanitize=fuzzer-no-link -Wno-unused-command-line-argument' fuzzers
+	@$(MAKE) --no-print-directory -s SAN=1 LIBFUZZER=1 B=build-fuzz CC=clang CFLAGS='-O1 -g -fsanitize=fuzzer-no-link -Wno-unused-command-line-argument -Wno-missing-field-initializers' fuzzers
 	@tests/fuzz/run fuzz build-fuzz/fuzz
 
 # kill -9 of every role in turn while a script types: what the target got must be a prefix of the recording
