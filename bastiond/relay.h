@@ -74,6 +74,7 @@ struct chan {
 	bool left_in, left_out, left_err; /* a full hold left bytes in libssh's buffer */
 	uint64_t close_deadline_ms;
 	bool eof_queued_in, eof_said_out, eof_queued_out, abandon_sent;
+	bool eof_passed;		/* the client has the eof: nothing but exit status and close may follow */
 	bool exit_known, exit_core, close_recorded;
 	uint32_t exit_status;
 	char exit_signal[32];

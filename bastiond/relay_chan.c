@@ -333,6 +333,7 @@ static bool pass_out(struct chan *c, struct hold_item *it)
 	case HOLD_EOF:
 		if (!c->from_console)
 			ssh_channel_send_eof(c->client);
+		c->eof_passed = true;
 		break;
 	case HOLD_EXIT:
 		if (c->from_console)
@@ -432,9 +433,19 @@ void relay_raw_step(struct chan *c)
 	pass(c, &c->out, pass_out);
 }
 
+/*
+ * OpenSSH closes a channel as soon as it has sent and seen an end of file, and then waits for the exit status and our
+ * close: to take that for a client that is gone would lose the status.
+ */
+static bool awaits_exit(const struct chan *c)
+{
+	return (c->state == CHAN_LIVE || c->state == CHAN_ENDING) && c->client_eof && c->eof_passed && !c->front->gone &&
+	    !c->from_console && (c->way == NULL || !c->way->lost);
+}
+
 void relay_step(struct chan *c)
 {
-	if (c->client_closed && c->state != CHAN_DEAD) {
+	if (c->client_closed && c->state != CHAN_DEAD && !awaits_exit(c)) {
 		abandoned(c);
 		return;
 	}

@@ -52,8 +52,9 @@ static void finish(struct chan *c, uint32_t status)
 		console_prompt(c);
 		return;
 	}
-	if (hold_put(&c->out, HOLD_EOF, 0, NULL, 0) != 0 ||
-	    hold_put(&c->out, HOLD_EXIT, 0, &status, sizeof(status)) != 0 ||
+	/* the status first: a client may close at the end of file */
+	if (hold_put(&c->out, HOLD_EXIT, 0, &status, sizeof(status)) != 0 ||
+	    hold_put(&c->out, HOLD_EOF, 0, NULL, 0) != 0 ||
 	    hold_put(&c->out, HOLD_CLOSE, 0, NULL, 0) != 0)
 		c->state = CHAN_DEAD;
 	else

@@ -43,3 +43,8 @@ def test_target_is_told_when_the_client_vanishes(deploy, target, home):
         until(lambda: os.path.exists(f"{home}/up"))
         process.kill()
     until(lambda: os.path.exists(f"{home}/down"), what="the command at the target saw the end of its input")
+
+
+def test_status_after_both_ends_of_file(deploy, target):
+    """The client closes its channel when both ends are over; the status comes later and counts."""
+    assert deploy.run(target, "exec >&- 2>&-; sleep 1; exit 7").returncode == 7

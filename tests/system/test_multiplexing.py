@@ -73,3 +73,8 @@ def test_a_channel_that_nobody_reads_does_not_stop_the_others(master):
         assert master.run("echo quick", check=True).stdout == b"quick\n"
         assert time.monotonic() - start < 5
         slow.kill()
+
+
+def test_the_status_of_short_commands(master):
+    for i in range(60):
+        assert master.run(f"exit {i % 3}").returncode == i % 3, f"command number {i}"
