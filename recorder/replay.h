@@ -23,7 +23,7 @@
 #include "brec_read.h"
 #include "brec_verify.h"
 
-#define REPLAY_STORE "/var/lib/bastion-collector"
+#define REPLAY_STORE "/var/lib/bastion-collectord"
 #define REPLAY_TRUST SYSCONFDIR "/bastiond/trust"
 #define REPLAY_IDS_MAX 256		/* arguments of one command */
 #define REPLAY_RECORDINGS_MAX 1000000	/* in one store */
