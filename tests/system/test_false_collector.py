@@ -133,13 +133,11 @@ def test_this_collector_works_when_it_is_honest(alone, collector):
     collector("")
     out = Client(alone, "deploy").run("web1.name", "echo $((6*7))")
     assert (out.returncode, out.stdout) == (0, b"42\n"), out
+    # its recording is closed, too: the next collector would be asked for it, know nothing, and be barred for that
+    until(lambda: alone.ask("sessions")["rows"] == [], what="the session and its recording ended")
 
 
-# known: since the first frame with a command is waited for alone, a false value for it is not seen within the time
-OTHER_VALUE = pytest.param("other value", marks=pytest.mark.xfail(strict=False, reason="alarm late or missing: to be found"))
-
-
-@pytest.mark.parametrize("lie", [OTHER_VALUE, "ahead", "false signature", "no receipts", "forgets"])
+@pytest.mark.parametrize("lie", ["other value", "ahead", "false signature", "no receipts", "forgets"])
 def test_a_lie_ends_the_session(alone, collector, lie):
     it = collector(lie)
     alarms = log_of(alone).count("ALARM: collector c1")
