@@ -16,8 +16,7 @@ check-asan:
 
 # T: which tests, as pytest's -k takes them: make check-system T='sftp or scp'
 check-system: all
-	@# real time on a busy machine: what fails is tried once more, and listed as rerun
-	@LAB_BIN=$(abspath $(B)) $(PYTEST) -q -r R --reruns 1 tests/system $(if $(T),-k '$(T)') $(PYTEST_ARGS)
+	@LAB_BIN=$(abspath $(B)) $(PYTEST) -q tests/system $(if $(T),-k '$(T)') $(PYTEST_ARGS)
 
 LINTS = lint-cppcheck lint-man lint-shell layers headers budgets
 lint: $(LINTS)
