@@ -43,10 +43,11 @@ def test_remote_forward_is_not_fatal(deploy, target):
     assert done.stdout == b"in\n" and b"forward" in done.stderr.lower()
 
 
-def test_streamlocal(deploy, target):
+def test_streamlocal(lab, deploy, target):
+    mark = last_event(lab)
     done = deploy.run(target, "echo in", options=("-o", "LogLevel=INFO", "-o", "ExitOnForwardFailure=yes", "-R", "/tmp/remote.sock:/tmp/local.sock"))
-    # libssh refuses a global request that it does not know before anyone sees it: there is no event for this one
     assert done.returncode == 255 and done.stdout == b""
+    expect_event(lab, mark, "streamlocal.refused")
 
 
 def test_agent(lab, deploy, target, tmp_path):
