@@ -147,6 +147,10 @@ struct scan {
 /* Reads it, up to its first channel if `brief`. 0, or -1: nothing can be read (error says why). */
 int scan_recording(struct scan *s, const char *dir, const struct age_identities *ids, bool brief);
 void scan_finish(struct scan *s);
+/* What a command does with one recording that its identity opens. 0 or -1. */
+typedef int scan_visit(struct args *a, const struct recording *rec, const struct scan *s, const struct age_identities *ids);
+/* Finds a->ids[0], reads it and calls visit. EXIT_OK, or EXIT_UNREADABLE with the reason on standard error. */
+int scan_visited(struct args *a, scan_visit *visit);
 const struct channel *scan_channel(const struct scan *s, uint64_t number);
 /* A string of the metadata, escaped, to out[size]; "" if there is none. Returns out. */
 const char *meta_text(const json_t *meta, const char *key, char *out, size_t size);

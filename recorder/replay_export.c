@@ -305,37 +305,21 @@ int export_text(const struct args *a, const struct recording *rec, const struct 
 	return export_items(&text, rec, s, ids);
 }
 
-int cmd_export(struct args *a)
+static int export_scanned(struct args *a, const struct recording *rec, const struct scan *s,
+    const struct age_identities *ids)
 {
 	const struct channel *c;
-	struct age_identities ids;
-	struct recording rec;
-	struct scan s;
-	int r = -1;
 
+	if (a->form != EXPORT_CAST)
+		return export_items(a, rec, s, ids);
+	return (c = choose_channel(s, a)) != NULL ? cast_export(s, c, rec->dir, ids) : -1;
+}
+
+int cmd_export(struct args *a)
+{
 	if (a->form == EXPORT_NONE) {
 		fprintf(stderr, "bastion-replay: export as what? --asciicast, --text or --json\n");
 		return EXIT_USAGE;
 	}
-	if (store_find(&rec, a->store, a->ids[0]) != 0)
-		return EXIT_UNREADABLE;
-	if (keys_identity(&ids, a, true) != 0)
-		goto out;
-	if (scan_recording(&s, rec.dir, &ids, false) != 0) {
-		fprintf(stderr, "bastion-replay: %s\n", s.error);
-		goto out_ids;
-	}
-	if (s.meta == NULL)
-		fprintf(stderr, "bastion-replay: %s\n",
-		    s.broken ? s.error : "the identity does not open this recording");
-	else if (a->form != EXPORT_CAST)
-		r = export_items(a, &rec, &s, &ids);
-	else if ((c = choose_channel(&s, a)) != NULL)
-		r = cast_export(&s, c, rec.dir, &ids);
-	scan_finish(&s);
-out_ids:
-	age_identities_finish(&ids);
-out:
-	recording_finish(&rec);
-	return r == 0 ? EXIT_OK : EXIT_UNREADABLE;
+	return scan_visited(a, export_scanned);
 }

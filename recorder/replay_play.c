@@ -456,28 +456,5 @@ static int play_scanned(struct args *a, const struct recording *rec, const struc
 
 int cmd_play(struct args *a)
 {
-	struct age_identities ids;
-	struct recording rec;
-	struct scan s;
-	int r = -1;
-
-	if (store_find(&rec, a->store, a->ids[0]) != 0)
-		return EXIT_UNREADABLE;
-	if (keys_identity(&ids, a, true) != 0)
-		goto out;
-	if (scan_recording(&s, rec.dir, &ids, false) != 0) {
-		fprintf(stderr, "bastion-replay: %s\n", s.error);
-		goto out_ids;
-	}
-	if (s.meta == NULL)
-		fprintf(stderr, "bastion-replay: %s\n",
-		    s.broken ? s.error : "the identity does not open this recording");
-	else
-		r = play_scanned(a, &rec, &s, &ids);
-	scan_finish(&s);
-out_ids:
-	age_identities_finish(&ids);
-out:
-	recording_finish(&rec);
-	return r == 0 ? EXIT_OK : EXIT_UNREADABLE;
+	return scan_visited(a, play_scanned);
 }

@@ -186,3 +186,31 @@ const struct channel *choose_channel(const struct scan *s, const struct args *a)
 		    "nothing was done in this recording: it has no channel");
 	return s->nchans > 0 ? &s->chans[0] : NULL;
 }
+
+int scan_visited(struct args *a, scan_visit *visit)
+{
+	struct age_identities ids;
+	struct recording rec;
+	struct scan s;
+	int r = -1;
+
+	if (store_find(&rec, a->store, a->ids[0]) != 0)
+		return EXIT_UNREADABLE;
+	if (keys_identity(&ids, a, true) != 0)
+		goto out;
+	if (scan_recording(&s, rec.dir, &ids, false) != 0) {
+		fprintf(stderr, "bastion-replay: %s\n", s.error);
+		goto out_ids;
+	}
+	if (s.meta == NULL)
+		fprintf(stderr, "bastion-replay: %s\n",
+		    s.broken ? s.error : "the identity does not open this recording");
+	else
+		r = visit(a, &rec, &s, &ids);
+	scan_finish(&s);
+out_ids:
+	age_identities_finish(&ids);
+out:
+	recording_finish(&rec);
+	return r == 0 ? EXIT_OK : EXIT_UNREADABLE;
+}

@@ -154,35 +154,17 @@ static int show_json(const struct recording *rec, const struct scan *s,
 	    "channels", chans, "events", events_json(rec->dir, ids)));
 }
 
+static int show_scanned(struct args *a, const struct recording *rec, const struct scan *s,
+    const struct age_identities *ids)
+{
+	if (a->json)
+		return show_json(rec, s, ids);
+	print_meta(rec, s);
+	print_channels(s);
+	return print_events(rec->dir, ids);
+}
+
 int cmd_show(struct args *a)
 {
-	struct age_identities ids;
-	struct recording rec;
-	struct scan s;
-	int status = EXIT_UNREADABLE;
-
-	if (store_find(&rec, a->store, a->ids[0]) != 0)
-		return EXIT_UNREADABLE;
-	if (keys_identity(&ids, a, true) != 0)
-		goto out;
-	if (scan_recording(&s, rec.dir, &ids, false) != 0) {
-		fprintf(stderr, "bastion-replay: %s\n", s.error);
-		goto out_ids;
-	}
-	if (s.meta == NULL)
-		fprintf(stderr, "bastion-replay: %s\n",
-		    s.broken ? s.error : "the identity does not open this recording");
-	else if (a->json)
-		status = show_json(&rec, &s, &ids) == 0 ? EXIT_OK : EXIT_UNREADABLE;
-	else {
-		print_meta(&rec, &s);
-		print_channels(&s);
-		status = print_events(rec.dir, &ids) == 0 ? EXIT_OK : EXIT_UNREADABLE;
-	}
-	scan_finish(&s);
-out_ids:
-	age_identities_finish(&ids);
-out:
-	recording_finish(&rec);
-	return status;
+	return scan_visited(a, show_scanned);
 }
