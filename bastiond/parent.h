@@ -88,6 +88,7 @@ struct parent {
 
 	struct child *children;		/* max_workers at start */
 	size_t nchildren, maxchildren;
+	void *stack;			/* worker_pam_preload() */
 };
 
 /* --- role_parent.c --- */

@@ -22,6 +22,7 @@
 #include "parent.h"
 #include "roles.h"
 #include "sandbox.h"
+#include "worker.h"
 
 #define FDS_SPARE 512	/* descriptors of a role beside those of its sessions */
 #define TICK_MS 1000
@@ -105,6 +106,8 @@ static void reload(struct parent *p)
 		parent_listen_start(p);
 	config_destroy(p->conf);
 	p->conf = conf;
+	worker_pam_unload(p->stack);
+	p->stack = worker_pam_preload(conf);
 	raise_limits(conf);
 	set_reload(p);
 	log_notice("configuration reloaded from %s", p->path);
@@ -221,6 +224,7 @@ static void finish(struct parent *p)
 	}
 	parent_sockets_close(p);
 	accept_finish(p);
+	worker_pam_unload(p->stack);
 	free(p->children);
 	config_destroy(p->conf);
 }
@@ -243,6 +247,7 @@ int role_parent(struct config *conf, const char *path, bool foreground)
 		log_error("cannot start");
 		return 1;
 	}
+	p->stack = worker_pam_preload(conf);
 	set_start(p);
 	loop(p);
 	status = p->status;

@@ -5,6 +5,7 @@
  * Master reads nothing but its link to parent; a session inherits the prepared ssh_bind, the warmed libraries and three descriptors.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -216,6 +217,8 @@ int role_session(struct config *conf)
 	if (ssh_setup_warm(m.bind) != 0 || drop_to(conf, ROLE_MASTER) != 0 ||
 	    sandbox_prepare(ROLE_SESSION) != 0 || sandbox_enter(conf, ROLE_MASTER) != 0)
 		return 1;
+	/* the holes that the start left in the heap: each would be a page that a session copies to take some bytes of it */
+	malloc_trim(0);
 	if (ipc_send_empty(&m.parent, MSG_MASTER_READY, 0) != 0)
 		return 1;
 	loop(&m);

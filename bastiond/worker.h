@@ -33,6 +33,13 @@ struct console_job {
 	int terminal;				/* the slave side */
 };
 
+/*
+ * Parent: maps the stack's modules once; what a fork inherits it need not load, link and touch again (half of a login's cost in the
+ * worker). The worker still reads the service's files anew: an edit counts at the next login, a new build of a module after a reload.
+ * NULL when the stack is broken, which is logged: the logins will say so, too. worker_pam_unload(NULL) is a no-op.
+ */
+void *worker_pam_preload(const struct config *conf);
+void worker_pam_unload(void *stack);
 /* Root: one pass through the site's PAM stack; PAM_PROMPT, PAM_ANSWER, PAM_DONE. */
 void worker_pam(const struct config *conf, struct ipc *link, const struct pam_job *job) __attribute__((noreturn));
 /* user_dial: name to socket; DIAL_DONE. */

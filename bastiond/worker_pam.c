@@ -142,21 +142,45 @@ static void no_delay(int status, unsigned usec, void *arg)
 	(void)arg;
 }
 
+static int start(const struct config *conf, const char *user, const struct pam_conv *conv, pam_handle_t **pam)
+{
+	const char *dir = conf->pam_confdir;
+	int r = dir[0] != '\0' ? pam_start_confdir(conf->pam_service, user, conv, dir, pam) :
+	    pam_start(conf->pam_service, user, conv, pam);
+
+	if (r != PAM_SUCCESS)
+		*pam = NULL;
+	return r;
+}
+
+void *worker_pam_preload(const struct config *conf)
+{
+	static const struct pam_conv none;
+	pam_handle_t *pam;
+	int r = start(conf, NULL, &none, &pam);
+
+	if (r != PAM_SUCCESS)
+		log_warn("PAM service %s: %s: nobody with a second factor can log in", conf->pam_service, pam_strerror(NULL, r));
+	return pam;
+}
+
+void worker_pam_unload(void *stack)
+{
+	if (stack != NULL)
+		pam_end(stack, PAM_SUCCESS);
+}
+
 static int prepare(struct pam_run *run, const struct pam_job *job, struct pam_conv *conv)
 {
-	const char *dir = run->conf->pam_confdir;
 	void (*delay)(int, unsigned, void *) = no_delay;
 	char attempt[48];
 	int r;
 
 	run->step = "pam_start";
-	r = dir[0] != '\0' ? pam_start_confdir(run->conf->pam_service, job->user, conv, dir, &run->pam) :
-	    pam_start(run->conf->pam_service, job->user, conv, &run->pam);
+	r = start(run->conf, job->user, conv, &run->pam);
 	snprintf(attempt, sizeof(attempt), "BASTIOND_ATTEMPT=%llu", (unsigned long long)job->token);
-	if (r != PAM_SUCCESS) {
-		run->pam = NULL;
+	if (r != PAM_SUCCESS)
 		return r;
-	}
 	if ((r = pam_set_item(run->pam, PAM_RHOST, job->peer)) == PAM_SUCCESS &&
 	    (r = pam_set_item(run->pam, PAM_TTY, "ssh")) == PAM_SUCCESS &&
 	    (r = pam_set_item(run->pam, PAM_FAIL_DELAY, (const void *)delay)) == PAM_SUCCESS)
