@@ -131,6 +131,8 @@ int store_ticket(struct store *s, int64_t id, struct ticket *t);
  * number, or -1. */
 int store_tickets(struct store *s, int64_t user_id, int64_t host_id, const char *login,
     struct ticket *t, int max);
+/* The login of the grant of this user at this host that ends last; that it is in force, a decision must say. 1, 0, -1. */
+int store_grant_login(struct store *s, int64_t user_id, int64_t host_id, char login[LOGIN_MAX + 1]);
 /* PENDING; sets t->id. errno ENOSPC: STORE_PENDING_MAX. */
 int store_ticket_add(struct store *s, struct ticket *t);
 /* One verdict a person. 1 counted, 0 this person has given one; t->given counts it. */

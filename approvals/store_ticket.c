@@ -89,6 +89,20 @@ int store_tickets(struct store *s, int64_t user_id, int64_t host_id, const char 
 	return r < 0 ? -1 : n;
 }
 
+int store_grant_login(struct store *s, int64_t user_id, int64_t host_id, char login[LOGIN_MAX + 1])
+{
+	sqlite3_stmt *st = sql(s,
+	    "SELECT r.login FROM requests r JOIN grants g ON g.id=r.id WHERE r.user_id=? AND r.host_id=? "
+	    "AND r.state IN ('approved', 'active') ORDER BY g.end_at DESC LIMIT 1", "ii", user_id, host_id);
+	int r = sql_next(s, st);
+
+	if (r == 1) {
+		sql_text(s, st, 0, login, LOGIN_MAX + 1);
+		sql_done(st);
+	}
+	return r;
+}
+
 int store_ticket_add(struct store *s, struct ticket *t)
 {
 	int64_t n = 0;

@@ -81,6 +81,7 @@ struct policy {
 };
 
 enum way_stage {
+	WAY_EARLY,	/* no WAY_ASK yet: a worker connects, or has */
 	WAY_DIALLING,	/* a worker connects */
 	WAY_SIGNING,	/* the keys role signs or lends */
 	WAY_GIVEN,	/* WAY_OK is sent; the row is open */
@@ -89,7 +90,7 @@ enum way_stage {
 
 struct way {
 	struct peer *peer;
-	uint32_t id;			/* the session's */
+	uint32_t id;			/* the session's; 0: WAY_EARLY */
 	enum way_stage stage;
 	struct host host;
 	char login[LOGIN_MAX + 1];
@@ -160,9 +161,8 @@ void policy_close(struct policy *p);
 
 /* --- policy_peer.c --- */
 
-/* PEER_UP, PEER_DOWN from parent. 0, or -1: malformed. */
 int peer_up(struct policy *p, struct ipc_msg *m);
-int peer_down(struct policy *p, struct ipc_msg *m);
+int peer_down(struct policy *p, struct ipc_msg *m); /* both: from parent; 0, or -1: malformed */
 /* Once a second: lease, watchdogs, deadlines of all peers. */
 void peers_tick(struct policy *p, uint64_t now_ms);
 typedef void peer_visit(struct peer *peer, void *arg);

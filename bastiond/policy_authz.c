@@ -6,6 +6,9 @@
  *   WAY_ASK ─▶ decision ─▶ RUN_DIAL ─▶ socket ─▶ SIGN_CERT or LEND_KEY ─▶ policy_grant.c ─▶ WAY_OK
  *                 └──────────────────────┴───────────────┴── authz_refuse() ─▶ WAY_NO
  *
+ * `ssh -J` names the host (HOST_ASK) one key exchange before it names the login. A user who has a grant there is awaited: the
+ * socket is dialled meanwhile (WAY_EARLY), stays here, and goes nowhere without the decision on WAY_ASK.
+ *
  * The client names a registered host, never an address (promise P11): the address comes from the
  * store.
  */
@@ -22,6 +25,7 @@
 #define CERT_BACK 50		/* seconds: the target's clock may be behind. Below SSHCERT_BACK: keys looks later */
 #define CERT_AHEAD 300
 #define SIGN_TIME_MS 5000	/* for dialling's end, the certificate and the answer */
+#define EARLY_MS 10000		/* an early socket waits so long for its WAY_ASK */
 
 static void send_no(struct peer *peer, uint32_t id, enum way_refusal refusal, const char *line)
 {
@@ -50,6 +54,11 @@ void authz_refuse(struct way *w, enum way_refusal refusal, const char *line)
 {
 	struct peer *peer = w->peer;
 
+	if (w->stage == WAY_EARLY) { /* nobody asked: WAY_ASK will, and has its own answer */
+		log_debug("early connection to %s for %s: %s", w->host.name, peer->user.name, line);
+		peer_way_destroy(w);
+		return;
+	}
 	note_refusal(peer, w->host.name, w->login, refusal, line);
 	send_no(peer, w->id, refusal, line);
 	peer_way_destroy(w);
@@ -138,7 +147,8 @@ static int on_dialled(struct worker *worker, struct ipc_msg *m)
 	w->fd = ipc_take_fd(m, 0);
 	snprintf(w->row.target, sizeof(w->row.target),
 	    strchr(peer, ':') != NULL ? "[%s]:%u" : "%s:%u", peer, w->host.port);
-	ask_key(w);
+	if (w->stage != WAY_EARLY)
+		ask_key(w);
 	return 0;
 }
 
@@ -162,17 +172,20 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 	authz_refuse(w, WAY_UNREACHABLE, line);
 }
 
+static int set_deadline(struct way *w, uint32_t ms)
+{
+	const struct timeval wait = { .tv_sec = ms / 1000, .tv_usec = (suseconds_t)(ms % 1000) * 1000 };
+
+	if (w->deadline == NULL && (w->deadline = evtimer_new(w->peer->p->base, on_deadline, w)) == NULL)
+		return -1;
+	return event_add(w->deadline, &wait);
+}
+
 static int start_dial(struct way *w)
 {
 	struct config *conf = w->peer->p->conf;
-	uint32_t limit = conf->dial_timeout + SIGN_TIME_MS;
-	struct timeval wait = { .tv_sec = limit / 1000,
-		.tv_usec = (suseconds_t)(limit % 1000) * 1000 };
 	struct buf body;
 
-	if ((w->deadline = evtimer_new(w->peer->p->base, on_deadline, w)) == NULL ||
-	    event_add(w->deadline, &wait) != 0)
-		return -1;
 	buf_init(&body, 512);
 	buf_put_cstring(&body, w->host.address);
 	buf_put_u16(&body, w->host.port);
@@ -207,6 +220,69 @@ static void decide(struct peer *peer, const char *host, const char *login, struc
 	}
 }
 
+/* As the decision has it. */
+static void set_access(struct way *w, const struct access_answer *a, const struct host *h)
+{
+	w->host = *h;
+	w->caps = a->caps;
+	w->until = a->until;
+	w->tickets[0] = a->ticket;
+}
+
+static struct way *find_early(struct peer *peer)
+{
+	for (size_t i = 0; i < PEER_WAYS_MAX; i++)
+		if (peer->ways[i] != NULL && peer->ways[i]->stage == WAY_EARLY)
+			return peer->ways[i];
+	return NULL;
+}
+
+/* One at a time, and only where some login would be allowed now. That it fails is no one's news: WAY_ASK tries again. */
+static void dial_early(struct peer *peer, const struct host *host)
+{
+	struct access_answer a;
+	char login[LOGIN_MAX + 1];
+	struct host h;
+	struct way *w;
+
+	if (find_early(peer) != NULL ||
+	    store_grant_login(peer->p->store, peer->user.id, host->id, login) != 1)
+		return;
+	control_way(&peer->p->control, peer->user.id, peer->address, host->name, login, 0, &a, &h);
+	if (a.refusal != 0 || (w = peer_way_create(peer, 0)) == NULL)
+		return;
+	w->stage = WAY_EARLY;
+	set_access(w, &a, &h);
+	if (set_deadline(w, EARLY_MS) != 0 || start_dial(w) != 0)
+		peer_way_destroy(w);
+	else
+		live_run(peer->p);
+}
+
+/* The way that WAY_ASK of `id` goes on with: dialled early to this very address, or new. NULL: no room. */
+static struct way *take_way(struct peer *peer, uint32_t id, const struct host *h)
+{
+	struct way *w = find_early(peer);
+
+	if (w == NULL || w->host.id != h->id || w->host.port != h->port || strcmp(w->host.address, h->address) != 0)
+		return peer_way_create(peer, id);
+	w->id = id;
+	w->stage = WAY_DIALLING;
+	return w;
+}
+
+/* A socket that is there already is gone on with, one that is on its way awaited. */
+static int go_on(struct way *w)
+{
+	if (set_deadline(w, w->peer->p->conf->dial_timeout + SIGN_TIME_MS) != 0)
+		return -1;
+	if (w->fd >= 0)
+		ask_key(w);
+	else if (w->dial == NULL)
+		return start_dial(w);
+	return 0;
+}
+
 /* The login comes later, inside: any will do to learn whether the host is there. */
 int authz_host(struct peer *peer, struct ipc_msg *m)
 {
@@ -223,6 +299,8 @@ int authz_host(struct peer *peer, struct ipc_msg *m)
 	buf_put_cstring(&b, a.line);
 	link_send(&peer->link, MSG_HOST_RE, m->id, &b, NULL, 0);
 	buf_finish(&b);
+	if (h.id != 0)
+		dial_early(peer, &h);
 	return 0;
 }
 
@@ -246,19 +324,16 @@ int authz_ask(struct peer *peer, struct ipc_msg *m)
 		send_no(peer, m->id, a.refusal, a.line);
 		return 0;
 	}
-	if ((w = peer_way_create(peer, m->id)) == NULL) {
+	if ((w = take_way(peer, m->id, &h)) == NULL) {
 		send_no(peer, m->id, WAY_BUSY,
 		    "bastiond: too many destinations in this connection; open another one");
 		return 0;
 	}
-	w->host = h;
 	memcpy(w->login, login, strlen(login) + 1); /* name_is_login() held */
 	memcpy(w->ephemeral, blob, len);
 	w->ephemeral_len = len;
-	w->caps = a.caps;
-	w->until = a.until;
-	w->tickets[0] = a.ticket;
-	if (start_dial(w) != 0)
+	set_access(w, &a, &h);
+	if (go_on(w) != 0)
 		authz_refuse(w, WAY_BUSY,
 		    "bastiond: too many connections are being opened; try again in a minute");
 	else

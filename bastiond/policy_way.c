@@ -20,7 +20,7 @@
 
 struct way *peer_way_find(struct peer *peer, uint32_t id)
 {
-	for (size_t i = 0; i < PEER_WAYS_MAX; i++)
+	for (size_t i = 0; i < PEER_WAYS_MAX && id != 0; i++)
 		if (peer->ways[i] != NULL && peer->ways[i]->id == id)
 			return peer->ways[i];
 	return NULL;
@@ -41,6 +41,7 @@ struct way *peer_way_create(struct peer *peer, uint32_t id)
 	}
 	w->peer = peer;
 	w->id = id;
+	w->stage = WAY_DIALLING;
 	w->fd = w->agent = -1;
 	peer->ways[i] = w;
 	return w;

@@ -235,6 +235,31 @@ static bool hit(const struct poll_set *ps, int place)
 	return place >= 0 && ps->p[place].revents != 0;
 }
 
+/* Somebody still logs in: outside, inside a tunnel, or here at a target. */
+static bool settling(const struct session *s)
+{
+	if (!s->outer.authenticated)
+		return true;
+	for (size_t i = 0; i < SESSION_WAYS_MAX; i++)
+		if (s->ways[i] != NULL && s->ways[i]->state < WAY_OPEN)
+			return true;
+	for (const struct chan *c = s->outer.chans; c != NULL; c = c->next)
+		if (c->tunnel != NULL && !tunnel_front(c->tunnel)->authenticated)
+			return true;
+	return false;
+}
+
+static void acknowledge(struct session *s, bool outer)
+{
+	if (!settling(s))
+		return;
+	if (outer)
+		ssh_setup_ack_now(s->outer.fd);
+	for (size_t i = 0; i < SESSION_WAYS_MAX; i++)
+		if (s->ways[i] != NULL && s->ways[i]->ssh != NULL && s->ways[i]->state == WAY_LOGIN)
+			ssh_setup_ack_now(s->ways[i]->fd);
+}
+
 static void turn(struct session *s)
 {
 	struct poll_set ps;
@@ -264,6 +289,7 @@ static void turn(struct session *s)
 	if (hit(&ps, ps.console_link) || hit(&ps, ps.console_pty))
 		console_ready(s);
 	steps(s);
+	acknowledge(s, outer);
 }
 
 /* The client is gone, or the session must end: recordings are closed, as far as their collectors let them be. */

@@ -89,6 +89,14 @@ void ssh_setup_socket(int fd)
 			return; /* not TCP: a socket pair */
 }
 
+void ssh_setup_ack_now(int fd)
+{
+	const int on = 1;
+
+	/* fails on the pair of a tunnel, which needs none */
+	setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+}
+
 ssh_session ssh_setup_server(ssh_bind bind, int fd)
 {
 	const char *none = "none";

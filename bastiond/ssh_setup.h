@@ -32,5 +32,10 @@ int ssh_setup_key_blob(ssh_key key, struct buf *out);
 int ssh_setup_base64(const uint8_t *blob, size_t len, struct buf *out);
 /* No Nagle on TCP, keep-alives: dead peers are noticed within two minutes. */
 void ssh_setup_socket(int fd);
+/*
+ * Acknowledges what was read without waiting for an answer to travel with. Before a session stands, clients leave Nagle's algorithm on:
+ * their second small packet (KEXINIT, then ECDH_INIT) would wait for the delayed acknowledgement, 40 ms. Once per read: it does not last.
+ */
+void ssh_setup_ack_now(int fd);
 
 #endif
