@@ -8,7 +8,7 @@
  *   replay_keys.c     the auditor's identity, the file of trusted keys
  *   replay_scan.c     what a recording says about itself: metadata, channels
  *   replay_text.c     events as lines of text
- *   replay_list.c, replay_show.c, replay_verify.c, replay_export.c, replay_cast.c
+ *   replay_list.c, replay_show.c, replay_verify.c, replay_export.c, replay_cast.c, replay_svg.c
  *   replay_play.c     the player; its parts are in replay_player.h
  *
  * It runs as the auditor, on any machine, reads only, and treats every byte of a recording as
@@ -34,7 +34,10 @@
 
 enum replay_exit { EXIT_OK, EXIT_VERDICT, EXIT_USAGE, EXIT_UNREADABLE };
 
-enum export_form { EXPORT_NONE, EXPORT_CAST, EXPORT_TEXT, EXPORT_JSON };
+enum export_form {
+	EXPORT_NONE, EXPORT_CAST, EXPORT_CAST3, EXPORT_TEXT, EXPORT_JSON, EXPORT_SVG
+};
+#define EXPORT_FORMS "--asciicast, --asciicast-v3, --text, --json, --svg"
 
 /* ---- replay_args.c ---- */
 
@@ -47,6 +50,7 @@ struct args {
 	unsigned speed;				/* per cent */
 	uint64_t idle_us;			/* longest pause shown */
 	uint64_t at_us;
+	bool at_given;
 	int64_t channel;			/* -1: chosen by the program */
 	enum export_form form;
 	const char *ids[REPLAY_IDS_MAX];
@@ -185,13 +189,24 @@ char *text_size(char *out, size_t size, uint64_t bytes);
 
 /* ---- replay_cast.c ---- */
 
-/* asciicast v2 of one channel on standard output. 0, or -1: said on standard error. */
+/* Takes a line of a cast, without its end. 0, or -1: it has said why on standard error. */
+typedef int cast_line_fn(void *ctx, const char *line);
+/* asciicast of one channel, version 2 or 3, line by line. 0, or -1: said on standard error. */
+int cast_write(const struct scan *s, const struct channel *c, const char *dir,
+    const struct age_identities *ids, int version, cast_line_fn *line, void *ctx);
+/* The same on standard output. */
 int cast_export(const struct scan *s, const struct channel *c, const char *dir,
-    const struct age_identities *ids);
+    const struct age_identities *ids, int version);
 /* Prints a value as one line, ASCII only, and drops it. 0, or -1: standard output failed. */
 int json_line(json_t *v);
 /* Bytes as a string where they are UTF-8, else as {"base64": …}. */
 json_t *json_bytes(const void *data, size_t len);
+
+/* ---- replay_svg.c ---- */
+
+/* The screen of a channel at a->at_us of its time, as an SVG picture on standard output. 0 or -1. */
+int svg_export(const struct args *a, const struct scan *s, const struct channel *c, const char *dir,
+    const struct age_identities *ids);
 
 /*
  * The channel to show: a->channel, else the first with a terminal, else the first. NULL: said on

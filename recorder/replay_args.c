@@ -11,7 +11,11 @@
 #include "clock.h"
 #include "escape.h"
 
-enum { B_LIST = 1, B_SHOW = 2, B_PLAY = 4, B_VERIFY = 8, B_EXPORT = 16, B_ALL = 31 };
+enum {
+	B_LIST = 1, B_SHOW = 2, B_PLAY = 4, B_VERIFY = 8, B_EXPORT = 16, B_SEARCH = 32,
+	B_COMMANDS = 64,
+	B_ALL = 127
+};
 
 const struct command replay_commands[] = {
 	{ "list", "", "recordings of the store, oldest first", B_LIST, 0, 0, cmd_list },
@@ -28,7 +32,7 @@ const struct command replay_commands[] = {
 /* Options without a letter have a number of their own. */
 enum {
 	O_JSON = 256, O_USER, O_HOST, O_SINCE, O_UNTIL, O_SPEED, O_IDLE, O_AT, O_CHANNEL, O_ALL,
-	O_CAST, O_TEXT
+	O_CAST, O_CAST3, O_TEXT, O_SVG
 };
 
 static const struct {
@@ -54,12 +58,14 @@ static const struct {
 	    "all recordings of the store; so it is also without an ID" },
 	{ "speed", O_SPEED, "N", B_PLAY, "times the speed of the recording, 0.1 to 100 (1)" },
 	{ "idle-max", O_IDLE, "TIME", B_PLAY, "longest pause shown, 0 for no limit (2s)" },
-	{ "at", O_AT, "TIME", B_PLAY, "start there: 90, 1:30, 1h2m" },
+	{ "at", O_AT, "TIME", B_PLAY | B_EXPORT, "there: 90, 1:30, 1h2m" },
 	{ "channel", O_CHANNEL, "N", B_PLAY | B_EXPORT,
 	    "this channel of the connection; show lists them" },
 	{ "asciicast", O_CAST, NULL, B_EXPORT,
 	    "asciicast v2 of a channel, for asciinema-player and agg" },
+	{ "asciicast-v3", O_CAST3, NULL, B_EXPORT, "the same in version 3, with the exit status" },
 	{ "text", O_TEXT, NULL, B_EXPORT, "what was to be read, as lines" },
+	{ "svg", O_SVG, NULL, B_EXPORT, "the screen at the time of --at, or the last one" },
 	{ "help", 'h', NULL, B_ALL, "this text" },
 };
 #define OPTIONS (sizeof(options) / sizeof(options[0]))
@@ -138,8 +144,8 @@ static int parse_channel(const char *text, int64_t *out)
 static int set_form(struct args *a, enum export_form form)
 {
 	if (a->form != EXPORT_NONE && a->form != form) {
-		fprintf(stderr, "bastion-replay: export makes one of --asciicast, --text and "
-		    "--json at a time\n");
+		fprintf(stderr, "bastion-replay: export makes one thing at a time: "
+		    EXPORT_FORMS "\n");
 		return -1;
 	}
 	a->form = form;
@@ -165,7 +171,9 @@ static int set_option(struct args *a, int key, const char *value)
 	case O_HOST: a->host = value; return 0;
 	case O_ALL: a->all = true; return 0;
 	case O_CAST: return set_form(a, EXPORT_CAST);
+	case O_CAST3: return set_form(a, EXPORT_CAST3);
 	case O_TEXT: return set_form(a, EXPORT_TEXT);
+	case O_SVG: return set_form(a, EXPORT_SVG);
 	case O_JSON:
 		a->json = true;
 		return set_form(a, EXPORT_JSON);
@@ -180,6 +188,7 @@ static int set_option(struct args *a, int key, const char *value)
 		return judge(args_offset(value, &a->idle_us), "--idle-max", value,
 		    "a time is 0, 2s, 1:30");
 	case O_AT:
+		a->at_given = true;
 		return judge(args_offset(value, &a->at_us), "--at", value,
 		    "a time is 90, 1:30, 1h2m");
 	default:

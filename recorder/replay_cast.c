@@ -1,7 +1,8 @@
 /*
- * replay_cast.c - asciicast v2 of a channel, and JSON lines for every export.
+ * replay_cast.c - asciicast v2 and v3 of a channel, and JSON lines for every export.
  *
- * The output in the cast has gone through screen_filter.c: whoever plays it, with whatever, is as
+ * asciicast v2: a header object, then [seconds since the start, code, data] a line; v3: the same with
+ * the seconds since the line before, and the terminal as an object of the header. The output in the cast has gone through screen_filter.c: whoever plays it, with whatever, is as
  * safe as with `play`.
  */
 #include "replay.h"
@@ -13,7 +14,8 @@
 #include "hex.h"
 #include "screen_filter.h"
 
-int json_line(json_t *v)
+/* Gives a value to `line` as ASCII, and drops it. */
+static int put_json(json_t *v, cast_line_fn *line, void *ctx)
 {
 	const size_t flags = JSON_ENSURE_ASCII | JSON_COMPACT | JSON_REAL_PRECISION(16);
 	char *text = v != NULL ? json_dumps(v, flags) : NULL;
@@ -21,11 +23,22 @@ int json_line(json_t *v)
 
 	if (text == NULL)
 		fprintf(stderr, "bastion-replay: out of memory, or a file name that is no UTF-8\n");
-	else if (puts(text) >= 0)
-		r = 0;
+	else
+		r = line(ctx, text);
 	free(text);
 	json_decref(v);
 	return r;
+}
+
+static int line_out(void *ctx, const char *line)
+{
+	(void)ctx;
+	return puts(line) >= 0 ? 0 : -1;
+}
+
+int json_line(json_t *v)
+{
+	return put_json(v, line_out, NULL);
 }
 
 json_t *json_bytes(const void *data, size_t len)
@@ -45,6 +58,10 @@ json_t *json_bytes(const void *data, size_t len)
 
 struct cast {
 	const struct channel *chan;
+	int version;
+	cast_line_fn *line;
+	void *ctx;
+	uint64_t now_us, last_us;	/* of the event in progress, of the line before it */
 	struct filter filter;
 	struct plain plain;
 	char *text;		/* of the event in progress */
@@ -87,18 +104,26 @@ static void no_hook(void *ctx, enum filter_hook what)
 	(void)what;
 }
 
-static int cast_line(struct cast *c, uint64_t t_us, const char *code)
+static int put_event(struct cast *c, const char *code, json_t *data)
+{
+	uint64_t t = c->version == 3 ? c->now_us - c->last_us : c->now_us;
+
+	c->last_us = c->now_us;
+	return put_json(json_pack("[f, s, o]", (double)t / 1e6, code, data), c->line, c->ctx);
+}
+
+static int cast_line(struct cast *c, const char *code)
 {
 	/* of what was filtered out nothing may be left */
 	if (c->failed)
 		return -1;
 	if (c->len == 0)
 		return 0;
-	return json_line(json_pack("[f, s, s%]", (double)t_us / 1e6, code, c->text, c->len));
+	return put_event(c, code, json_stringn(c->text, c->len));
 }
 
 /* What the user typed is in a cast to be read, not shown: no player sends it to a terminal. */
-static int cast_input(const struct cast *c, const struct brec_event *e)
+static int cast_input(struct cast *c, const struct brec_event *e)
 {
 	char *text = NULL;
 	json_t *v = json_stringn((const char *)e->data, e->len);
@@ -108,8 +133,7 @@ static int cast_input(const struct cast *c, const struct brec_event *e)
 		v = json_string(text);
 		free(text);
 	}
-	return json_line(json_pack("[f, s, o]", (double)(e->t_us - c->chan->open_us) / 1e6, "i",
-	    v));
+	return put_event(c, "i", v);
 }
 
 static int cast_resize(struct cast *c, const struct brec_event *e)
@@ -118,63 +142,78 @@ static int cast_resize(struct cast *c, const struct brec_event *e)
 
 	if (e->len != 4)
 		return 0;
-	c->len = 0;
 	snprintf(size, sizeof(size), "%dx%d", e->data[0] << 8 | e->data[1],
 	    e->data[2] << 8 | e->data[3]);
 	collect(c, size, strlen(size));
-	return cast_line(c, e->t_us - c->chan->open_us, "r");
+	return cast_line(c, "r");
+}
+
+static int cast_note(struct cast *c, const struct brec_event *e)
+{
+	char line[3 * REPLAY_TEXT_MAX];
+
+	if (!text_event(e, line, sizeof(line)))
+		return 0;
+	collect(c, line, strlen(line));
+	if (!c->chan->pty)
+		collect(c, "\r\n", 2);
+	if (cast_line(c, c->chan->pty ? "m" : "o") != 0)
+		return -1;
+	if (c->version != 3 || e->kind != BREC_K_EXIT)
+		return 0;
+	snprintf(line, sizeof(line), "%lld", (long long)c->chan->exit_status);
+	return put_event(c, "x", json_string(line));
 }
 
 static int cast_event(struct cast *c, const struct brec_event *e)
 {
-	char line[3 * REPLAY_TEXT_MAX];
-	uint64_t t = e->t_us - c->chan->open_us;
+	uint64_t t = e->t_us > c->chan->open_us ? e->t_us - c->chan->open_us : 0;
 
 	c->len = 0;
+	c->now_us = t > c->last_us ? t : c->last_us;
 	switch (e->kind) {
 	case BREC_K_OUT: case BREC_K_ERR:
 		if (c->chan->pty)
 			filter_feed(&c->filter, e->data, e->len);
 		else if (channel_is_text(c->chan))
 			plain_feed(&c->plain, e->data, e->len, collect_plain, c);
-		return cast_line(c, t, "o");
-	case BREC_K_IN:
-		return c->chan->pty ? cast_input(c, e) : 0;
-	case BREC_K_RESIZE:
-		return cast_resize(c, e);
-	default:
-		if (!text_event(e, line, sizeof(line)))
-			return 0;
-		collect(c, line, strlen(line));
-		if (c->chan->pty)
-			return cast_line(c, t, "m");
-		collect(c, "\r\n", 2);
-		return cast_line(c, t, "o");
+		return cast_line(c, "o");
+	case BREC_K_IN: return c->chan->pty ? cast_input(c, e) : 0;
+	case BREC_K_RESIZE: return cast_resize(c, e);
+	default: return cast_note(c, e);
 	}
 }
 
-static int cast_header(const struct scan *s, const struct channel *c)
+static int cast_header(const struct cast *out, const struct scan *s, const struct channel *c)
 {
+	const int cols = c->cols > 0 ? (int)c->cols : 80, rows = c->rows > 0 ? (int)c->rows : 24;
 	char user[64], host[128], login[64], title[300];
+	json_t *v;
 
 	snprintf(title, sizeof(title), "%s: %s@%s", meta_text(s->meta, "user", user, sizeof(user)),
 	    meta_text(s->meta, "login", login, sizeof(login)),
 	    meta_text(s->meta, "host", host, sizeof(host)));
-	return json_line(json_pack("{s:i, s:i, s:i, s:I, s:f, s:s, s:{s:s}}", "version", 2, "width",
-	    c->cols > 0 ? (int)c->cols : 80, "height", c->rows > 0 ? (int)c->rows : 24, "timestamp",
-	    (json_int_t)((s->info.wall_us + (int64_t)c->open_us) / 1000000), "duration",
-	    (double)(c->close_us - c->open_us) / 1e6, "title", title, "env", "TERM", c->term));
+	v = out->version == 3 ?
+	    json_pack("{s:i, s:{s:i, s:i, s:s}}", "version", 3, "term", "cols", cols, "rows", rows,
+		"type", c->term) :
+	    json_pack("{s:i, s:i, s:i, s:f}", "version", 2, "width", cols, "height", rows,
+		"duration", (double)(c->close_us - c->open_us) / 1e6);
+	json_object_set_new(v, "timestamp",
+	    json_integer((s->info.wall_us + (int64_t)c->open_us) / 1000000));
+	json_object_set_new(v, "title", json_string(title));
+	json_object_set_new(v, "env", json_pack("{s:s}", "TERM", c->term));
+	return put_json(v, out->line, out->ctx);
 }
 
-int cast_export(const struct scan *s, const struct channel *chan, const char *dir,
-    const struct age_identities *ids)
+int cast_write(const struct scan *s, const struct channel *chan, const char *dir,
+    const struct age_identities *ids, int version, cast_line_fn *line, void *ctx)
 {
 	static const struct filter_ops ops = { .put = collect, .hook = no_hook };
-	struct cast c = { .chan = chan };
+	struct cast c = { .chan = chan, .version = version, .line = line, .ctx = ctx };
 	char err[512];
 	struct brec_reader *r = brec_reader_open(dir, ids, err, sizeof(err));
 	struct brec_item it;
-	int n = 0, bad = r == NULL || cast_header(s, chan) != 0;
+	int n = 0, bad = r == NULL || cast_header(&c, s, chan) != 0;
 
 	filter_init(&c.filter, chan->cols > 0 ? chan->cols : 80, &ops, &c);
 	while (!bad && (n = brec_reader_next(r, &it)) == 1)
@@ -185,4 +224,10 @@ int cast_export(const struct scan *s, const struct channel *chan, const char *di
 	brec_reader_close(r);
 	free(c.text);
 	return bad || n < 0 ? -1 : 0;
+}
+
+int cast_export(const struct scan *s, const struct channel *c, const char *dir,
+    const struct age_identities *ids, int version)
+{
+	return cast_write(s, c, dir, ids, version, line_out, NULL);
 }

@@ -1,6 +1,6 @@
 /*
- * replay_export.c - `bastion-replay export`: as asciicast (replay_cast.c), as text to be read, as
- * JSON of every event.
+ * replay_export.c - `bastion-replay export`: as asciicast (replay_cast.c), as a picture
+ * (replay_svg.c), as text to be read, as JSON of every event.
  */
 #include "replay_player.h"
 
@@ -310,15 +310,23 @@ static int export_scanned(struct args *a, const struct recording *rec, const str
 {
 	const struct channel *c;
 
-	if (a->form != EXPORT_CAST)
+	if (a->form == EXPORT_TEXT || a->form == EXPORT_JSON)
 		return export_items(a, rec, s, ids);
-	return (c = choose_channel(s, a)) != NULL ? cast_export(s, c, rec->dir, ids) : -1;
+	if ((c = choose_channel(s, a)) == NULL)
+		return -1;
+	if (a->form == EXPORT_SVG)
+		return svg_export(a, s, c, rec->dir, ids);
+	return cast_export(s, c, rec->dir, ids, a->form == EXPORT_CAST3 ? 3 : 2);
 }
 
 int cmd_export(struct args *a)
 {
 	if (a->form == EXPORT_NONE) {
-		fprintf(stderr, "bastion-replay: export as what? --asciicast, --text or --json\n");
+		fprintf(stderr, "bastion-replay: export as what? One of " EXPORT_FORMS "\n");
+		return EXIT_USAGE;
+	}
+	if (a->at_given && a->form != EXPORT_SVG) {
+		fprintf(stderr, "bastion-replay: --at means something to export --svg alone\n");
 		return EXIT_USAGE;
 	}
 	return scan_visited(a, export_scanned);

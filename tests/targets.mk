@@ -15,7 +15,7 @@ check-asan:
 	@B=build-asan MAKE='$(MAKE) SAN=1' tests/check deps units system
 
 # T: which tests, as pytest's -k takes them: make check-system T='sftp or scp'
-check-system: all
+check-system: all $(B)/bench/brec_make
 	@LAB_BIN=$(abspath $(B)) $(PYTEST) -q tests/system $(if $(T),-k '$(T)') $(PYTEST_ARGS)
 
 LINTS = lint-cppcheck lint-man lint-shell layers headers budgets

@@ -1,5 +1,6 @@
 """Helpers of the system tests: clients as users run them, terminals, waiting for things to be true."""
 import fcntl
+import json
 import os
 import pty
 import re
@@ -12,6 +13,7 @@ import sys
 import tempfile
 import termios
 import time
+import zlib
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import labkit
@@ -218,3 +220,68 @@ def recording_of(lab, user):
     path = until(lambda: recordings(lab, user), what=f"a recording of {user}")[-1]
     until(lambda: replay(lab, "verify", path, check=False).returncode == 0, what=f"{path} is complete")
     return path
+
+
+def made_recording(store, events, copies=1, wall=None):
+    """Writes a recording of these events into a store of its own (tests/bench/brec_make.c says what an event is); ids."""
+    os.makedirs(store, exist_ok=True)
+    tool = os.path.join(os.environ.get("LAB_BIN", os.path.join(labkit.REPO, "build")), "bench", "brec_make")
+    argv = [tool, "-n", str(copies), *(["-w", str(wall)] if wall else []), str(store)]
+    done = subprocess.run(argv, input="".join(json.dumps(e) + "\n" for e in events).encode(), capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode().split()
+
+
+def replay_made(store, *words, env=None, check=0, **kw):
+    """bastion-replay WORDS on such a store: what it printed. check: the exit status it must have."""
+    argv = [os.path.join(os.environ.get("LAB_BIN", os.path.join(labkit.REPO, "build")), "bastion-replay"), *words]
+    env = os.environ | {"BASTION_STORE": str(store), "BASTION_IDENTITY": f"{store}/identity", "BASTION_TRUST": f"{store}/trust",
+                        "XDG_CACHE_HOME": f"{store}/cache"} | (env or {})
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False, env=env, **kw)
+    assert done.returncode == check, f"{shlex.join(argv)}: status {done.returncode}\n{(done.stdout + done.stderr).decode(errors='replace')}"
+    return done
+
+
+def meta_event(**more):
+    return {"t": 0, "ch": 0, "kind": "m", "text": json.dumps({"user": "alice", "host": "web1", "login": "dba"} | more)}
+
+
+def open_event(channel=1, t=0.0, **more):
+    value = {"capability": "shell", "command": "", "pty": True, "term": "xterm", "cols": 60, "rows": 12} | more
+    return {"t": t, "ch": channel, "kind": "C", "text": json.dumps(value)}
+
+
+def chromium(page, *options):
+    """What headless Chromium makes of a file; its words on both outputs, and what it asked the network for is refused."""
+    with tempfile.TemporaryDirectory(prefix="bastion-chromium-") as home:
+        done = subprocess.run(["chromium-headless-shell", "--no-sandbox", "--disable-gpu", f"--user-data-dir={home}",
+                               "--disable-background-networking", "--hide-scrollbars", *options, f"file://{page}"],
+                              capture_output=True, timeout=60, check=False, env=os.environ | {"HOME": home})
+    assert done.returncode == 0, done.stderr.decode(errors="replace")
+    return done.stdout.decode(errors="replace") + done.stderr.decode(errors="replace")
+
+
+def png_rows(path):
+    """Rows of (red, green, blue) of an 8-bit PNG without interlace, as Chromium writes it."""
+    data = open(path, "rb").read()
+    width, height, depth, kind = struct.unpack(">IIBB", data[16:26])
+    size = {2: 3, 6: 4}[kind]
+    assert depth == 8
+    packed, at = b"", 8
+    while at < len(data):
+        length, name = struct.unpack(">I4s", data[at:at + 8])
+        packed += data[at + 8:at + 8 + length] if name == b"IDAT" else b""
+        at += 12 + length
+    raw, before, rows = zlib.decompress(packed), bytearray(width * size), []
+    for y in range(height):
+        start = y * (width * size + 1)
+        how, row = raw[start], bytearray(raw[start + 1:start + 1 + width * size])
+        for i, value in enumerate(row):
+            left, up = row[i - size] if i >= size else 0, before[i]
+            corner = before[i - size] if i >= size else 0
+            guess = left + up - corner
+            paeth = min((left, up, corner), key=lambda v: abs(guess - v))
+            row[i] = value + (0, left, up, (left + up) // 2, paeth)[how] & 255
+        before = row
+        rows.append([tuple(row[x:x + 3]) for x in range(0, width * size, size)])
+    return rows
