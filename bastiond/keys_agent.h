@@ -18,7 +18,7 @@
 #define AGENT_SIGNATURES 2
 
 struct agent {
-	EVP_PKEY *key;		/* borrowed: the keys role's own */
+	EVP_PKEY *key;		/* keys_lend.c holds a reference: it may be gone from the role's keys */
 	char login[LOGIN_MAX + 1];
 	unsigned left;		/* signatures still allowed */
 };

@@ -35,6 +35,7 @@ const char *lend_start(struct lending *l, int fd, EVP_PKEY *key, const char *log
 		close(fd);
 		return "no memory";
 	}
+	EVP_PKEY_up_ref(key);
 	one->fd = fd;
 	one->deadline_ms = now_ms + LEND_TIME_MS;
 	agent_init(&one->agent, key, login);
@@ -48,6 +49,7 @@ static void lend_end(struct lending *l, size_t i)
 
 	l->lent[i] = l->lent[--l->n];
 	close(one->fd);
+	EVP_PKEY_free(one->agent.key);
 	explicit_bzero(one, sizeof(*one));
 	free(one);
 }

@@ -1,22 +1,18 @@
 /*
- * keys_store.c - see keys_store.h. Role keys, at its start, still root.
+ * keys_store.c - see keys_store.h. Role keys, at its start and at a reload.
  */
 #include "keys_store.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <openssl/pem.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "escape.h"
 #include "sshkey.h"
 #include "log.h"
+
+#define MANAGED "keys/managed/"
 
 /* OpenSSL would ask at the terminal: a daemon has none. */
 static int no_passphrase(char *out, int size, int writing, void *ctx)
@@ -40,33 +36,17 @@ static bool key_works(EVP_PKEY *key)
 	return ok;
 }
 
-static EVP_PKEY *load_key(int dir, const char *name, const char *shown)
+static EVP_PKEY *load_key(const struct keyfile *f, const char *shown)
 {
-	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	EVP_PKEY *key = NULL;
-	struct stat st;
-	FILE *f = NULL;
+	BIO *bio = BIO_new_mem_buf(f->data, (int)f->len);
+	EVP_PKEY *key = bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
 
-	if (fd < 0 || fstat(fd, &st) != 0) {
-		log_error("%s: %s; `bastionctl init` makes the keys", shown, strerror(errno));
-	} else if (!S_ISREG(st.st_mode) || (st.st_mode & 077) != 0) {
-		log_error("%s: mode %04o; a private key must be a file of mode 0600", shown,
-		    (unsigned)st.st_mode & 07777);
-	} else if ((f = fdopen(fd, "r")) == NULL) {
-		log_error("%s: %s", shown, strerror(errno));
-	} else if ((key = PEM_read_PrivateKey(f, NULL, no_passphrase, NULL)) == NULL ||
-	    !key_works(key)) {
-		log_error("%s: no PKCS#8 PEM of an Ed25519, ECDSA or RSA (2048 bits or more) key "
-			  "without passphrase",
-		    shown);
-		EVP_PKEY_free(key);
-		key = NULL;
-	}
-	if (f != NULL)
-		fclose(f);
-	else if (fd >= 0)
-		close(fd);
-	return key;
+	BIO_free(bio);
+	if (key != NULL && key_works(key))
+		return key;
+	log_error("%s: no PKCS#8 PEM of an Ed25519, ECDSA or RSA (2048 bits or more) key without passphrase", shown);
+	EVP_PKEY_free(key);
+	return NULL;
 }
 
 /* "web1.pem" to "web1"; false for a name that is no key's. */
@@ -86,27 +66,26 @@ static int by_name(const void *a, const void *b)
 	return strcmp(((const struct managed_key *)a)->name, ((const struct managed_key *)b)->name);
 }
 
-static int add_managed(struct keys *k, int dir, const char *file)
+static int add_managed(struct keys *k, const struct keyfile *f)
 {
-	char name[USER_NAME_MAX + 1], shown[PATH_MAX], safe[4 * NAME_MAX + 8];
+	char name[USER_NAME_MAX + 1], safe[4 * KEYFILES_NAME_MAX];
 	struct managed_key *bigger;
 	EVP_PKEY *key;
 
-	esc_text(safe, sizeof(safe), file, strlen(file));
-	snprintf(shown, sizeof(shown), "keys/managed/%s", safe);
-	if (!key_name(file, name, sizeof(name))) {
-		log_warn("%s: ignored, a managed key's file is called NAME.pem", shown);
+	esc_text(safe, sizeof(safe), f->name, strlen(f->name));
+	if (!key_name(f->name + strlen(MANAGED), name, sizeof(name))) {
+		log_warn("%s: ignored, a managed key's file is called NAME.pem", safe);
 		return 0;
 	}
 	if (k->n == KEYS_MANAGED_MAX) {
-		log_error("keys/managed: more than %d keys", KEYS_MANAGED_MAX);
+		log_error(MANAGED ": more than %d keys", KEYS_MANAGED_MAX);
 		return -1;
 	}
-	if ((key = load_key(dir, file, shown)) == NULL)
+	if ((key = load_key(f, safe)) == NULL)
 		return -1;
 	if ((bigger = realloc(k->managed, (k->n + 1) * sizeof(*bigger))) == NULL) {
 		EVP_PKEY_free(key);
-		log_error("%s: no memory", shown);
+		log_error("%s: no memory", safe);
 		return -1;
 	}
 	k->managed = bigger;
@@ -115,49 +94,36 @@ static int add_managed(struct keys *k, int dir, const char *file)
 	return 0;
 }
 
-static int load_managed(struct keys *k, int dir)
+static int add_ca(struct keys *k, const struct keyfile *f)
 {
-	int fd = openat(dir, "managed", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
-	struct dirent *entry;
-	DIR *d;
-
-	if (fd < 0 && errno == ENOENT)
-		return 0;
-	if (fd < 0 || (d = fdopendir(fd)) == NULL) {
-		log_error("keys/managed: %s", strerror(errno));
-		if (fd >= 0)
-			close(fd);
+	if ((k->ca = load_key(f, f->name)) == NULL)
 		return -1;
-	}
-	while (r == 0 && (entry = readdir(d)) != NULL)
-		if (entry->d_name[0] != '.')
-			r = add_managed(k, dirfd(d), entry->d_name);
-	closedir(d);
-	if (k->n > 1)
-		qsort(k->managed, k->n, sizeof(k->managed[0]), by_name);
-	return r;
+	if (EVP_PKEY_get_base_id(k->ca) == EVP_PKEY_ED25519)
+		return 0;
+	log_error("%s: the user CA must be an Ed25519 key", f->name);
+	return -1;
 }
 
-int keys_load(struct keys *k, const char *state_dir)
+int keys_load(struct keys *k, const struct buf *files)
 {
-	char path[PATH_MAX];
-	int dir, r = -1;
+	struct keyfile f;
+	struct buf all;
+	int r = 0, got;
 
 	*k = (struct keys){ 0 };
-	snprintf(path, sizeof(path), "%s/keys", state_dir);
-	if ((dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) {
-		log_error("%s: %s; `bastionctl init` makes the keys", path, strerror(errno));
-		return -1;
+	buf_view(&all, files->data, files->len);
+	while (r == 0 && (got = keyfiles_next(&all, &f)) != 0) {
+		if (got < 0)
+			r = -1;
+		else if (strncmp(f.name, MANAGED, strlen(MANAGED)) == 0)
+			r = add_managed(k, &f);
+		else if (k->ca == NULL)
+			r = add_ca(k, &f);
 	}
-	if ((k->ca = load_key(dir, "user_ca.pem", "keys/user_ca.pem")) == NULL)
-		goto out;
-	if (EVP_PKEY_get_base_id(k->ca) != EVP_PKEY_ED25519) {
-		log_error("keys/user_ca.pem: the user CA must be an Ed25519 key");
-		goto out;
-	}
-	r = load_managed(k, dir);
-out:
-	close(dir);
+	if (r == 0 && k->ca == NULL)
+		r = -1;
+	if (k->n > 1)
+		qsort(k->managed, k->n, sizeof(k->managed[0]), by_name);
 	if (r != 0)
 		keys_finish(k);
 	return r;

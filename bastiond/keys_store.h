@@ -1,6 +1,6 @@
 /*
- * keys_store.h - the private keys of the keys role: read once as root, kept in memory, never on
- * disk again.
+ * keys_store.h - the private keys of the keys role: read as root at the start and at a reload, kept
+ * in memory, never on disk again.
  */
 #ifndef BASTION_KEYS_STORE_H
 #define BASTION_KEYS_STORE_H
@@ -8,6 +8,7 @@
 #include <openssl/evp.h>
 #include <stddef.h>
 
+#include "keyfiles.h"
 #include "names.h"
 
 #define KEYS_MANAGED_MAX 512	/* files in keys/managed */
@@ -25,12 +26,10 @@ struct keys {
 };
 
 /*
- * Reads state_dir/keys/user_ca.pem and state_dir/keys/managed/NAME.pem (PKCS#8 PEM without
- * passphrase). Each file must be readable to its owner alone, each key is tried. A directory
- * `managed` that is not there is an empty one. 0; -1 with the file and the reason logged, and
- * nothing to free.
+ * From the bundle of the keys role (keyfiles.h): the user CA and the managed keys, PKCS#8 PEM without passphrase. Each
+ * key is tried. 0; -1 with the file and the reason logged, and nothing to free.
  */
-int keys_load(struct keys *k, const char *state_dir);
+int keys_load(struct keys *k, const struct buf *files);
 void keys_finish(struct keys *k);
 
 /* NULL when there is none of that name. Owned by `k`. */

@@ -61,6 +61,16 @@ struct child {
 	bool abandoned;		/* of a set that is gone: nobody to tell */
 };
 
+#define RELOAD_BUNDLES 3	/* roles with keys: keys, recorder, master */
+
+/* SIGHUP came: what is tried, until the trial ends. */
+struct reload {
+	pid_t pid;		/* of the trial; 0: none */
+	struct config *conf;
+	int files[RELOAD_BUNDLES];	/* keyfiles.h; -1: none */
+	bool again;		/* another SIGHUP came meanwhile */
+};
+
 struct parent {
 	struct config *conf;
 	const char *path;
@@ -88,6 +98,7 @@ struct parent {
 
 	struct child *children;		/* max_workers at start */
 	size_t nchildren, maxchildren;
+	struct reload reload;
 	void *stack;			/* worker_pam_preload() */
 };
 
@@ -95,6 +106,9 @@ struct parent {
 
 /* In a fork: default signals, an empty mask, death with parent. 0 or -1. */
 int parent_child_signals(pid_t parent);
+
+/* Descriptors enough for max_sessions; the roles inherit the limit. */
+void parent_limits(const struct config *conf);
 
 /* --- parent_socket.c --- */
 
@@ -107,6 +121,8 @@ int parent_listen(struct parent *p, const struct config *conf);
 int parent_listen_start(struct parent *p);
 /* Tells the service manager of NOTIFY_SOCKET, if there is one: "READY=1", "STOPPING=1", ... */
 void parent_notify(const char *state);
+/* The same before a reload, with the time that Type=notify-reload wants; READY=1 ends it. */
+void parent_notify_reloading(void);
 
 /* --- parent_set.c --- */
 
@@ -126,8 +142,14 @@ void set_read(struct parent *p, struct proc *proc);
 /* A message to a role; a link that is broken or clogged makes the set fall. */
 void set_send(struct parent *p, int proc, enum msg_type type, uint32_t id, const struct buf *body, const int *fds,
     int nfds);
-/* The new configuration, for the roles that take one while they run. */
-void set_reload(struct parent *p);
+
+/* --- parent_reload.c --- */
+
+void reload_init(struct parent *p);
+/* SIGHUP. While a trial runs, the next one follows it. */
+void reload_begin(struct parent *p);
+/* Is it the trial? Then the new configuration is in force, or the log has why not. */
+bool reload_reaped(struct parent *p, pid_t pid, int status);
 
 /* --- parent_accept.c --- */
 

@@ -354,16 +354,3 @@ void set_send(struct parent *p, int i, enum msg_type type, uint32_t id, const st
 	ipc_finish(&proc->link);
 	set_fall(p, why);
 }
-
-void set_reload(struct parent *p)
-{
-	int fd = config_to_fd(p->conf);
-
-	if (fd < 0) {
-		log_error("cannot hand over the configuration: %s", strerror(errno));
-		return;
-	}
-	set_send(p, PROC_POLICY, MSG_POLICY_RELOAD, 0, NULL, &fd, 1);
-	set_send(p, PROC_RECORDER, MSG_RECORDER_RELOAD, 0, NULL, &fd, 1);
-	close(fd);
-}

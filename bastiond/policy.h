@@ -71,7 +71,7 @@ struct policy {
 	struct client *clients;
 	struct key_ask *key_asks;
 	size_t npeers, nworkers, nclients[2];
-	uint32_t next_worker, next_key_ask;
+	uint32_t next_worker, next_key_ask, key_list;	/* key_list: the request that key_lines answer */
 	char *key_lines[KEY_LINES_MAX], *key_names[KEY_LINES_MAX];
 	size_t nkey_lines;
 	char *host_keys[4];		/* public lines of the bastion's own, NULL ends */
@@ -278,9 +278,9 @@ void workers_finish(struct policy *p);
 /* --- policy_keys.c --- */
 
 int keys_open(struct policy *p, int fd);
+int keys_refresh(struct policy *p); /* the list of them anew */
 /* The answer goes to authz_key(). The number of the request, 0: failed. */
-uint32_t keys_sign(struct way *w, const char *key_id, uint64_t after, uint64_t before,
-    const char *source);
+uint32_t keys_sign(struct way *w, const char *key_id, uint64_t after, uint64_t before, const char *source);
 uint32_t keys_lend(struct way *w, int agent_fd);
 /* The way is gone: its answer is dropped. */
 void keys_forget(struct policy *p, uint32_t ask);

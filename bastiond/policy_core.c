@@ -35,6 +35,8 @@ static int reload(struct policy *p, int fd)
 	}
 	config_destroy(p->conf);
 	p->conf = fresh;
+	if (keys_refresh(p) != 0)
+		return -1;
 	if (event_writef(p->store, clock_wall(), EVENT_RELOAD, "bastiond", NULL, NULL) != 0)
 		log_error("event of the reload not written: %s", store_error(p->store));
 	return 0;

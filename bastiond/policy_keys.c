@@ -139,6 +139,10 @@ static int on_list(struct policy *p, struct ipc_msg *m)
 
 	buf_get_u8(&m->body);
 	n = buf_get_u32(&m->body);
+	if (m->id != p->key_list) { /* the first piece of a new list */
+		drop_lines(p);
+		p->key_list = m->id;
+	}
 	for (uint32_t i = 0; i < n && p->nkey_lines < KEY_LINES_MAX; i++) {
 		char name[USER_NAME_MAX + 1], line[4096];
 		size_t at = p->nkey_lines;
@@ -175,7 +179,14 @@ static const struct link_ops keys_link = { on_message, on_ended };
 int keys_open(struct policy *p, int fd)
 {
 	return link_open(&p->keys, p->base, fd, ROLE_KEYS, &keys_link) != 0 ? -1 :
-	    link_send_empty(&p->keys, MSG_LIST_KEYS, 0);
+	    link_send_empty(&p->keys, MSG_LIST_KEYS, p->key_list);
+}
+
+int keys_refresh(struct policy *p)
+{
+	if (++p->next_key_ask == 0)
+		p->next_key_ask = 1;
+	return link_send_empty(&p->keys, MSG_LIST_KEYS, p->next_key_ask);
 }
 
 void keys_close(struct policy *p)

@@ -4,8 +4,8 @@
  *
  * Comes after policy's decision (policy_authz.c), before the session's login at the target. It
  * believes policy about who may log in where; it does not believe anyone about how much a signature
- * is good for: one login name, five minutes, two signatures. Opens no file after its start and has
- * no network.
+ * is good for: one login name, five minutes, two signatures. Opens no file after its start, takes
+ * new keys from parent at a reload, and has no network.
  */
 #include <errno.h>
 #include <poll.h>
@@ -94,7 +94,7 @@ static int lend_key(struct keys_role *k, struct ipc_msg *m)
 		refusal = "not a login name";
 	else if ((key = keys_find(&k->keys, name)) == NULL)
 		refusal = "no managed key of that name in keys/managed; a new one is seen after a "
-			  "restart";
+			  "reload";
 	else if (sshkey_blob(key, &blob) != 0)
 		refusal = "the key has no SSH form";
 	else
@@ -151,6 +151,37 @@ static int list_keys(struct keys_role *k, uint32_t id)
 	return r;
 }
 
+/* The CA and the managed keys anew. Those that are lent live on until their login is over. */
+static void reload(struct keys_role *k, int fd)
+{
+	struct keys fresh;
+	struct buf files;
+
+	if (keyfiles_read(fd, &files) != 0)
+		return;
+	if (keys_load(&fresh, &files) == 0) {
+		keys_finish(&k->keys);
+		k->keys = fresh;
+		log_notice("reload: the user CA and %zu managed keys", fresh.n);
+	} else {
+		log_error("reload: the keys of before stay in force");
+	}
+	buf_finish(&files);
+}
+
+/* True: parent is gone, and so is this role. */
+static bool from_parent(struct keys_role *k)
+{
+	struct ipc_msg m;
+	int r;
+
+	while ((r = ipc_recv(&k->parent, &m)) > 0) {
+		reload(k, m.fds[0]);
+		ipc_msg_finish(&m);
+	}
+	return r != 0;
+}
+
 static int handle(struct keys_role *k, struct ipc_msg *m)
 {
 	switch (m->type) {
@@ -172,7 +203,8 @@ static int from_policy(struct keys_role *k)
 	int r;
 
 	while ((r = ipc_recv(&k->policy, &m)) > 0) {
-		r = handle(k, &m);
+		/* a reload that parent sent before policy heard of it counts for what policy asks now */
+		r = from_parent(k) ? -1 : handle(k, &m);
 		if (r != 0)
 			log_error("%s from policy is malformed, or its link is full",
 			    msg_name(m.type));
@@ -181,16 +213,6 @@ static int from_policy(struct keys_role *k)
 			return -1;
 	}
 	return r;
-}
-
-/* Parent sends keys nothing: whatever the link says, it is the end. */
-static bool parent_gone(struct keys_role *k)
-{
-	struct ipc_msg m;
-	int r = ipc_recv(&k->parent, &m);
-
-	ipc_msg_finish(&m);
-	return r != 0;
 }
 
 static int loop(struct keys_role *k)
@@ -209,7 +231,7 @@ static int loop(struct keys_role *k)
 				continue;
 			return -1;
 		}
-		if (p[0].revents != 0 && parent_gone(k))
+		if (from_parent(k))
 			return 0;
 		lend_events(&k->lending, p + 2, n, clock_mono_ms());
 		if (p[1].revents != 0 && (ipc_flush(&k->policy) != 0 || from_policy(k) != 0))
@@ -217,12 +239,32 @@ static int loop(struct keys_role *k)
 	}
 }
 
+int role_keys_try(const struct config *conf, int files)
+{
+	struct buf bundle;
+	struct keys k;
+	int r;
+
+	(void)conf;
+	if (keyfiles_read(files, &bundle) != 0)
+		return -1;
+	if ((r = keys_load(&k, &bundle)) == 0)
+		keys_finish(&k);
+	buf_finish(&bundle);
+	return r;
+}
+
 int role_keys(struct config *conf)
 {
 	struct keys_role *k = calloc(1, sizeof(*k));
-	int status = 1;
+	int status = 1, loaded = -1;
+	struct buf files;
 
-	if (k == NULL || keys_load(&k->keys, conf->state_dir) != 0) {
+	if (k != NULL && keyfiles_own(conf->state_dir, ROLE_KEYS, &files) == 0) {
+		loaded = keys_load(&k->keys, &files);
+		buf_finish(&files);
+	}
+	if (loaded != 0) {
 		free(k);
 		return 1;
 	}

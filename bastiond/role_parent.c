@@ -58,7 +58,7 @@ static int open_signals(struct parent *p)
 }
 
 /* Policy and the recorder hold one descriptor a session, a way at policy some more; they inherit the limit. */
-static void raise_limits(const struct config *conf)
+void parent_limits(const struct config *conf)
 {
 	struct rlimit rl, want = { 4ULL * conf->max_sessions + FDS_SPARE, 4ULL * conf->max_sessions + FDS_SPARE };
 
@@ -71,55 +71,13 @@ static void raise_limits(const struct config *conf)
 		    (unsigned long long)want.rlim_cur, strerror(errno));
 }
 
-static void report(void *arg, const char *line)
-{
-	(void)arg;
-	log_error("%s", line);
-}
-
-/* What the running processes were built around cannot change under them. */
-static bool needs_restart(const struct config *a, const struct config *b)
-{
-	return strcmp(a->state_dir, b->state_dir) != 0 || strcmp(a->run_dir, b->run_dir) != 0 ||
-	    a->max_workers != b->max_workers || a->user_policy.uid != b->user_policy.uid ||
-	    a->user_keys.uid != b->user_keys.uid || a->user_recorder.uid != b->user_recorder.uid ||
-	    a->user_session.uid != b->user_session.uid;
-}
-
-/* The new configuration is built and checked beside the old one; a wrong one changes nothing. */
-static void reload(struct parent *p)
-{
-	struct config *conf = config_load(p->path, 0, report, NULL);
-
-	if (conf == NULL) {
-		log_error("the configuration is not reloaded; the old one stays in force");
-		return;
-	}
-	if (needs_restart(p->conf, conf)) {
-		log_error("state_dir, run_dir, max_workers and the accounts change only by a restart: not reloaded");
-		config_destroy(conf);
-		return;
-	}
-	if (parent_listen(p, conf) != 0)
-		log_error("some addresses of listen are not served: the lines above say why");
-	if (p->listening)
-		parent_listen_start(p);
-	config_destroy(p->conf);
-	p->conf = conf;
-	worker_pam_unload(p->stack);
-	p->stack = worker_pam_preload(conf);
-	raise_limits(conf);
-	set_reload(p);
-	log_notice("configuration reloaded from %s", p->path);
-}
-
 static void reap(struct parent *p)
 {
 	int status;
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		if (!children_reaped(p, pid, status) && !set_reaped(p, pid, status))
+		if (!children_reaped(p, pid, status) && !reload_reaped(p, pid, status) && !set_reaped(p, pid, status))
 			log_debug("process %d ended with status %#x", (int)pid, (unsigned)status);
 }
 
@@ -129,7 +87,7 @@ static void read_signals(struct parent *p)
 
 	while (read(p->signals, &si, sizeof(si)) == sizeof(si)) {
 		if (si.ssi_signo == SIGHUP && !p->over && p->state != SET_ENDING)
-			reload(p);
+			reload_begin(p);
 		if (si.ssi_signo == SIGTERM || si.ssi_signo == SIGINT) {
 			parent_notify("STOPPING=1");
 			set_end(p);
@@ -240,8 +198,9 @@ int role_parent(struct config *conf, const char *path, bool foreground)
 		.pam = -1, .reserve = -1, .signals = -1 };
 	prctl(PR_SET_DUMPABLE, 0);
 	tzset(); /* each worker's first log line would read it anew */
-	raise_limits(conf);
+	parent_limits(conf);
 	set_init(p);
+	reload_init(p);
 	if (open_signals(p) != 0 || accept_init(p) != 0 || children_init(p) != 0 || parent_sockets_open(p) != 0 ||
 	    parent_listen(p, conf) != 0 || sandbox_prepare(ROLE_DIAL) != 0 || sandbox_prepare(ROLE_CONSOLE) != 0) {
 		log_error("cannot start");

@@ -19,6 +19,7 @@
 
 #include "drop.h"
 #include "ipc.h"
+#include "keyfiles.h"
 #include "log.h"
 #include "roles.h"
 #include "sandbox.h"
@@ -36,7 +37,7 @@ struct master {
 	ssh_bind bind;
 	int sigs;		/* signalfd */
 	struct child { uint32_t slot; pid_t pid; } *children;
-	size_t nchildren;
+	size_t nchildren, maxchildren;
 };
 
 static void limit(int what, rlim_t max)
@@ -120,9 +121,9 @@ static void on_start(struct master *m, struct ipc_msg *msg)
 	struct buf b;
 	pid_t pid;
 
-	if (m->nchildren == m->conf->max_sessions || (pid = fork()) < 0) {
+	if (m->nchildren >= m->conf->max_sessions || (pid = fork()) < 0) {
 		log_error("master: cannot start a session: %s",
-		    m->nchildren == m->conf->max_sessions ? "max_sessions reached" : strerror(errno));
+		    m->nchildren >= m->conf->max_sessions ? "max_sessions reached" : strerror(errno));
 		report_down(m, msg->id, 1 << 8, &none);
 		return;
 	}
@@ -159,6 +160,53 @@ static void reap(struct master *m)
 			}
 }
 
+static void complain(void *arg, const char *line)
+{
+	(void)arg;
+	log_error("%s", line);
+}
+
+/* Room for so many sessions; those that run keep theirs. */
+static int make_room(struct master *m, size_t sessions)
+{
+	struct child *bigger;
+
+	if (sessions <= m->maxchildren)
+		return 0;
+	if ((bigger = realloc(m->children, sessions * sizeof(*bigger))) == NULL)
+		return -1;
+	m->children = bigger;
+	m->maxchildren = sessions;
+	return 0;
+}
+
+/* Options and host keys for the sessions to come. Those that run are processes of their own: nothing of theirs changes. */
+static void on_reload(struct master *m, const int *fds)
+{
+	struct config *conf = config_load_fd(fds[0], "reload", complain, NULL);
+	ssh_bind bind = NULL;
+	struct buf files;
+
+	if (conf != NULL && keyfiles_read(fds[1], &files) == 0) {
+		bind = ssh_setup_bind(&files);
+		buf_finish(&files);
+	}
+	if (bind == NULL || make_room(m, conf->max_sessions) != 0) {
+		log_error("reload: sessions go on with the options and host keys of before");
+		if (bind != NULL)
+			ssh_bind_free(bind);
+		config_destroy(conf);
+		return;
+	}
+	ssh_bind_free(m->bind);
+	m->bind = bind;
+	config_destroy(m->conf);
+	m->conf = conf;
+	/* as at the start: no holes in the heap that every session would copy */
+	malloc_trim(0);
+	log_notice("reload: options and host keys of new sessions");
+}
+
 static void read_parent(struct master *m)
 {
 	struct ipc_msg msg;
@@ -167,6 +215,8 @@ static void read_parent(struct master *m)
 	while ((r = ipc_recv(&m->parent, &msg)) > 0) {
 		if (msg.type == MSG_SESSION_START)
 			on_start(m, &msg);
+		else if (msg.type == MSG_MASTER_RELOAD)
+			on_reload(m, msg.fds);
 		else
 			on_stop(m, msg.id);
 		ipc_msg_finish(&msg);
@@ -196,15 +246,35 @@ static void loop(struct master *m)
 	}
 }
 
+int role_session_try(const struct config *conf, int files)
+{
+	struct buf bundle;
+	ssh_bind bind;
+
+	(void)conf;
+	if (ssh_init() != SSH_OK || keyfiles_read(files, &bundle) != 0)
+		return -1;
+	bind = ssh_setup_bind(&bundle);
+	buf_finish(&bundle);
+	if (bind != NULL)
+		ssh_bind_free(bind);
+	return bind != NULL ? 0 : -1;
+}
+
 int role_session(struct config *conf)
 {
 	struct master m = { .conf = conf };
+	struct buf files;
 	sigset_t set;
 
 	ipc_init(&m.parent, ROLE_FD_PARENT, ROLE_MASTER, ROLE_PARENT);
-	if (ssh_init() != SSH_OK || (m.bind = ssh_setup_bind(conf)) == NULL)
+	if (ssh_init() != SSH_OK || keyfiles_own(conf->state_dir, ROLE_MASTER, &files) != 0)
 		return 1;
-	if ((m.children = calloc(conf->max_sessions, sizeof(*m.children))) == NULL)
+	m.bind = ssh_setup_bind(&files);
+	buf_finish(&files);
+	if (m.bind == NULL)
+		return 1;
+	if (make_room(&m, conf->max_sessions) != 0)
 		fatal("master: no memory for %u sessions", conf->max_sessions);
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);

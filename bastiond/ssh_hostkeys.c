@@ -1,20 +1,21 @@
 /*
- * ssh_hostkeys.c - see ssh_hostkeys.h. Runs as root: in `bastiond -I`, and in master before it
- * drops.
+ * ssh_hostkeys.c - see ssh_hostkeys.h. Runs as root in `bastiond -I`, and in master at its start
+ * and at a reload.
  */
 #include "ssh_hostkeys.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <libssh/libssh.h>
 
+#include "keyfiles.h"
 #include "log.h"
 
 static const struct {
@@ -49,33 +50,53 @@ static int check_file(const char *path)
 	return -1;
 }
 
+/* Takes over `key`, which may be NULL: one of the kind of number i, or NULL with a line logged. */
+static ssh_key of_kind(size_t i, const char *path, ssh_key key)
+{
+	if (key == NULL)
+		log_error("%s: no private key without passphrase; move it away and run 'bastionctl init'", path);
+	else if (ssh_key_type(key) != kinds[i].type)
+		log_error("%s: a key of type %s; %s belongs here", path, ssh_key_type_to_char(ssh_key_type(key)),
+		    ssh_key_type_to_char(kinds[i].type));
+	else
+		return key;
+	ssh_key_free(key);
+	return NULL;
+}
+
 static ssh_key load_one(size_t i, const char *path)
 {
 	ssh_key key = NULL;
 
 	if (check_file(path) != 0)
 		return NULL;
-	if (ssh_pki_import_privkey_file(path, NULL, NULL, NULL, &key) != SSH_OK) {
-		log_error(
-		    "%s: no private key without passphrase; move it away and run 'bastionctl init'",
-		    path);
-		return NULL;
-	}
-	if (ssh_key_type(key) == kinds[i].type)
-		return key;
-	log_error("%s: a key of type %s; %s belongs here", path,
-	    ssh_key_type_to_char(ssh_key_type(key)), ssh_key_type_to_char(kinds[i].type));
-	ssh_key_free(key);
-	return NULL;
+	if (ssh_pki_import_privkey_file(path, NULL, NULL, NULL, &key) != SSH_OK)
+		key = NULL;
+	return of_kind(i, path, key);
 }
 
-int ssh_hostkeys_load(const char *state_dir, ssh_key keys[SSH_HOSTKEYS_COUNT])
+/* From the bundle. */
+static ssh_key take_one(size_t i, const struct buf *files)
 {
-	char path[PATH_MAX];
+	struct keyfile f;
+	ssh_key key = NULL;
+	char *text;
 
+	if (keyfiles_find(files, kinds[i].name, &f) != 0 || (text = strndup((const char *)f.data, f.len)) == NULL) {
+		log_error("%s: not handed over", kinds[i].name);
+		return NULL;
+	}
+	if (ssh_pki_import_privkey_base64(text, NULL, NULL, NULL, &key) != SSH_OK)
+		key = NULL;
+	explicit_bzero(text, f.len);
+	free(text);
+	return of_kind(i, kinds[i].name, key);
+}
+
+int ssh_hostkeys_load(const struct buf *files, ssh_key keys[SSH_HOSTKEYS_COUNT])
+{
 	for (size_t i = 0; i < SSH_HOSTKEYS_COUNT; i++) {
-		snprintf(path, sizeof(path), "%s/%s", state_dir, kinds[i].name);
-		if ((keys[i] = load_one(i, path)) != NULL)
+		if ((keys[i] = take_one(i, files)) != NULL)
 			continue;
 		while (i-- > 0) {
 			ssh_key_free(keys[i]);

@@ -1,6 +1,5 @@
 /*
- * ssh_hostkeys.h - the bastion's own host keys: made by `bastiond -I`, loaded by master before it
- * drops root.
+ * ssh_hostkeys.h - the bastion's own host keys: made by `bastiond -I`, loaded by master.
  *
  * Below state_dir: keys/ssh_host_TYPE_key (PEM that ssh-keygen reads, root, 0600) and its .pub.
  * Three types, because older clients do not know the newer ones.
@@ -9,6 +8,8 @@
 #define BASTIOND_SSH_HOSTKEYS_H
 
 #include <stddef.h>
+
+#include "buf.h"
 
 #define SSH_HOSTKEYS_COUNT 3
 #define SSH_HOSTKEY_LINE_MAX 1024
@@ -21,10 +22,10 @@ struct ssh_key_struct;
  */
 const char *ssh_hostkeys_name(size_t i);
 /*
- * Loads all three; the caller frees them with ssh_key_free. 0; -1 with the file and what to do
+ * Loads all three from master's bundle (keyfiles.h); the caller frees them with ssh_key_free. 0; -1 with the file and what to do
  * logged, none loaded.
  */
-int ssh_hostkeys_load(const char *state_dir, struct ssh_key_struct *keys[SSH_HOSTKEYS_COUNT]);
+int ssh_hostkeys_load(const struct buf *files, struct ssh_key_struct *keys[SSH_HOSTKEYS_COUNT]);
 
 /*
  * Makes a new private key of the kind of number i and writes it to `path` (0600, must not exist).

@@ -42,13 +42,13 @@ static int bind_set(ssh_bind bind, enum ssh_bind_options_e option, const void *v
 	return -1;
 }
 
-ssh_bind ssh_setup_bind(const struct config *conf)
+ssh_bind ssh_setup_bind(const struct buf *files)
 {
 	const bool no = false;
 	ssh_key keys[SSH_HOSTKEYS_COUNT] = { NULL };
 	ssh_bind bind = ssh_bind_new();
 
-	if (bind == NULL || ssh_hostkeys_load(conf->state_dir, keys) != 0)
+	if (bind == NULL || ssh_hostkeys_load(files, keys) != 0)
 		goto fail;
 	for (size_t i = 0; i < SSH_HOSTKEYS_COUNT; i++) {
 		if (bind_set(bind, SSH_BIND_OPTIONS_IMPORT_KEY, keys[i]) != 0)

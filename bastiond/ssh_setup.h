@@ -16,8 +16,8 @@
  */
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 
-/* The server side, for every session to come: host keys from state_dir/keys, algorithms, banner. NULL, logged. As root. */
-ssh_bind ssh_setup_bind(const struct config *conf);
+/* The server side, for every session to come: host keys from master's bundle (keyfiles.h), algorithms, banner. NULL, logged. */
+ssh_bind ssh_setup_bind(const struct buf *files);
 /* A server session on a connected descriptor, which it then owns; non-blocking. NULL, logged; fd is then closed. */
 ssh_session ssh_setup_server(ssh_bind bind, int fd);
 /* A client session on a connected descriptor; `hostkeys`: the algorithms of the pinned keys. NULL, logged; fd is then closed. */

@@ -74,6 +74,8 @@ struct sign_key;
 struct sign_key *sign_key_generate(void);
 /* PKCS#8 PEM without a passphrase. NULL with errno: of the file, or EINVAL for another kind of contents. */
 struct sign_key *sign_key_load(const char *path);
+/* The same of a text in memory. */
+struct sign_key *sign_key_from_pem(const void *pem, size_t len);
 /* Takes 32 raw bytes (RFC 8032's seed): for tests and fixed vectors. */
 struct sign_key *sign_key_from_seed(const uint8_t seed[KEY_LEN]);
 /* New file, 0600, synced; refuses to overwrite (EEXIST). 0, or -1 with errno. */

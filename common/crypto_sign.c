@@ -77,6 +77,15 @@ struct sign_key *sign_key_load(const char *path)
 	return wrap(key);
 }
 
+struct sign_key *sign_key_from_pem(const void *pem, size_t len)
+{
+	BIO *bio = BIO_new_mem_buf(pem, (int)len);
+	EVP_PKEY *key = bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
+
+	BIO_free(bio);
+	return wrap(key);
+}
+
 /* New file, synced; the half of one is removed again. */
 static int save_pem(const char *path, mode_t mode, int (*put)(FILE *f, const EVP_PKEY *key), const EVP_PKEY *key)
 {

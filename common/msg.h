@@ -74,9 +74,11 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	M(WORKER_UP,      PARENT,   POLICY,   S_ANY,     0,     -1, 0)                                \
 	/* id = worker. u32 wait status */                                                            \
 	M(WORKER_DOWN,    PARENT,   POLICY,   S_ANY,     4,     0, 0)                                 \
-	/* parent → policy, recorder (SIGHUP). fd: the new, checked configuration: config_load_fd */  \
+	/* SIGHUP, after a trial. fds: the new configuration (config_load_fd), the role's keys (keyfiles.h) */ \
 	M(POLICY_RELOAD,  PARENT,   POLICY,   S_ANY,     0,     1, 0)                                 \
-	M(RECORDER_RELOAD, PARENT,  RECORDER, S_ANY,     0,     1, 0)                                 \
+	M(KEYS_RELOAD,    PARENT,   KEYS,     S_ANY,     0,     1, 0)                                 \
+	M(RECORDER_RELOAD, PARENT,  RECORDER, S_ANY,     0,     2, 0)                                 \
+	M(MASTER_RELOAD,  PARENT,   MASTER,   S_ANY,     0,     2, 0)                                 \
 	M(POLICY_READY,   POLICY,   PARENT,   S_ANY,     0,     0, 1)                                 \
 	M(KEYS_READY,     KEYS,     PARENT,   S_ANY,     0,     0, 1)                                 \
 	M(RECORDER_READY, RECORDER, PARENT,   S_ANY,     0,     0, 1)                                 \

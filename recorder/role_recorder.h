@@ -2,7 +2,8 @@
  * role_recorder.h - inside the recorder role: links of sessions, recordings, connections to
  * collectors.
  *
- *   role_recorder.c          start, loop, reload, the end
+ *   role_recorder.c          start, loop, the end
+ *   role_recorder_load.c     keys, collectors: at the start, and anew at a reload
  *   role_recorder_link.c     a session's link: its messages become entries, commits go back
  *   role_recorder_queue.c    a recording: chain, entries in memory, who has what, the quorum. No I/O
  *   role_recorder_ship.c     a collector: TLS, entries out, commits and receipts in, reconnection
@@ -50,6 +51,13 @@ struct entry {
 };
 STAILQ_HEAD(entries, entry);
 
+/* The key that signs a recording from its first header to its close; a reload brings another one for later ones. */
+struct signer {
+	struct sign_key *key;
+	uint8_t pub[KEY_LEN];
+	unsigned refs;			/* recordings, and rc->signer */
+};
+
 /* A recording at one collector. */
 struct copy {
 	uint64_t has;			/* entries that it acknowledged: the last is number has - 1 */
@@ -67,6 +75,8 @@ struct recording {
 	TAILQ_ENTRY(recording) all;
 	LIST_ENTRY(recording) of_link;
 	struct link *link;		/* NULL: its session has ended */
+	struct signer *signer;		/* counted */
+	unsigned quorum;		/* as it was when the recording was opened */
 	uint32_t way;
 	uint8_t id[BREC_ID_LEN];
 	uint64_t opened_us;
@@ -99,15 +109,24 @@ struct link {
 };
 LIST_HEAD(link_list, link);
 
-enum ship_state { SHIP_DOWN, SHIP_CONNECTING, SHIP_UP, SHIP_BARRED };
+enum ship_state { SHIP_DOWN, SHIP_CONNECTING, SHIP_UP, SHIP_BARRED, SHIP_OFF /* the place is free */ };
+
+/* How a collector is met: our certificate and key, its certificates and receipt keys. */
+struct ship_tls {
+	SSL_CTX *ctx;
+	struct tls_pins pins;		/* ctx looks here */
+	uint8_t client[HASH_LEN];	/* of our certificate and key: to see a change */
+};
 
 struct ship {
 	struct recorder *rc;
 	unsigned i;			/* index in copies */
 	char name[64];
 	struct config_addr addr;
-	struct tls_pins pins;
-	SSL_CTX *tls;
+	struct ship_tls *tls;
+	struct ship_tls *before;	/* after a change of our certificate, until the new one worked: the one that did */
+	uint8_t wanted[HASH_LEN];	/* tls->client of the last reload */
+	bool leaving;			/* not in the configuration any more: keeps what it has begun, gets nothing new */
 	struct bufferevent *bev;
 	struct event *timer;		/* DOWN: next try; CONNECTING: limit */
 	enum ship_state state;
@@ -124,8 +143,7 @@ struct recorder {
 	struct config *conf;
 	struct ipc parent;
 	struct event *parent_rd, *tick, *ready;
-	struct sign_key *signer;
-	uint8_t signer_pub[KEY_LEN];
+	struct signer *signer;
 	uint8_t boot_id[16];
 	struct ship ships[CONFIG_COLLECTORS_MAX];
 	unsigned nships, quorum;
@@ -135,6 +153,16 @@ struct recorder {
 	struct link_list links;
 	bool up, told_ready, stop;
 };
+
+/* --- role_recorder_load.c --- */
+
+/* At the start, still root. 0, or -1 logged. */
+int load_first(struct recorder *rc);
+/* At a reload: fds are a configuration and a bundle. Whatever is wrong is logged, and then nothing changes. */
+void load_again(struct recorder *rc, const int *fds);
+struct signer *signer_take(struct signer *s);
+/* Erases the key with the last reference. NULL is fine. */
+void signer_release(struct signer *s);
 
 /* --- role_recorder_queue.c --- */
 
@@ -166,6 +194,8 @@ int queue_ack(
  */
 int queue_resume(struct recorder *rc, struct recording *r, unsigned i, bool some, uint64_t seq,
     const uint8_t h[BREC_HASH_LEN]);
+/* Would there be a quorum for it without collector i? */
+bool queue_spares(const struct recording *r, unsigned i);
 /* It can have no more of it. False: there is no quorum for the recording any more. */
 bool queue_lose(struct recorder *rc, struct recording *r, unsigned i);
 /* Frees what nobody needs any more; destroys a recording that is over. True if it was. */
@@ -192,17 +222,24 @@ void link_end_all(struct recorder *rc);
 
 /* --- role_recorder_ship.c --- */
 
-/* Keys are read here, still as root. 0, or -1 with a line logged. */
-int ship_init(struct recorder *rc, struct ship *s, unsigned i, const struct config_collector *c,
-    const char *cert, const char *key);
+/* Makes place i one for the collector. Takes over tls. 0, or -1 with a line logged: tls stays the caller's. */
+int ship_init(struct recorder *rc, unsigned i, const struct config_collector *c, struct ship_tls *tls);
 void ship_start(struct ship *s);
+/*
+ * The collector is met otherwise from here on; takes over tls. The connection is made anew, and recordings go on in it. If the
+ * collector does not know our new certificate yet, the one before is tried in turn with it.
+ */
+void ship_change(struct ship *s, const struct config_addr *addr, struct ship_tls *tls);
+void ship_tls_destroy(struct ship_tls *tls);
 /* Sends what r has for it. */
 void ship_push(struct ship *s, struct recording *r);
 /* To all collectors. */
 void ship_push_all(struct recorder *rc, struct recording *r);
 /* Are enough collectors there for a new recording? */
 bool ship_quorum(const struct recorder *rc);
-/* Once a second. */
+/* Has that changed? Then the sessions hear it, with the line that says why. */
+void ship_review(struct recorder *rc, const char *line);
+/* Once a second: receipts that are owed; a place that nobody needs any more becomes free. */
 void ship_tick(struct ship *s);
 void ship_finish(struct ship *s);
 

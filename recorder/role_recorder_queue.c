@@ -90,7 +90,7 @@ static int build_header(struct recorder *rc, struct recording *r, const uint8_t 
 		return -1;
 	}
 	buf_init(out, BREC_HEADER_MAX);
-	if (brec_header_build(out, &h, rc->signer) == 0 && brec_chain_start(r->h, out->data, out->len) == 0)
+	if (brec_header_build(out, &h, r->signer->key) == 0 && brec_chain_start(r->h, out->data, out->len) == 0)
 		return 0;
 	buf_finish(out);
 	errno = ENOMEM;
@@ -113,23 +113,28 @@ struct recording *queue_open(
 		return NULL;
 	memcpy(r->id, id, BREC_ID_LEN);
 	STAILQ_INIT(&r->entries);
+	r->signer = signer_take(rc->signer);
+	r->quorum = rc->quorum;
 	if (build_header(rc, r, part, len, 1, zero, &header) != 0) {
 		e = errno;
+		signer_release(r->signer);
 		free(r);
 		errno = e;
 		return NULL;
 	}
 	/*
 	 * who is connected gets the OPEN at once; the others are asked first, when they are back
-	 * (queue_resume)
+	 * (queue_resume). Who is not there now has no part in it, also if a reload brings it later
 	 */
-	for (unsigned i = 0; i < rc->nships; i++)
-		r->copies[i].synced = rc->ships[i].state == SHIP_UP;
+	for (unsigned i = 0; i < CONFIG_COLLECTORS_MAX; i++)
+		r->copies[i] = (struct copy){ .synced = rc->ships[i].state == SHIP_UP,
+			.lost = i >= rc->nships || rc->ships[i].state == SHIP_OFF || rc->ships[i].leaving };
 	e = append(rc, r,
 	    &(struct wire_entry){
 		.type = WIRE_OPEN, .id = r->id, .h = r->h, .header = header.data, .header_len = header.len });
 	buf_finish(&header);
 	if (e != 0) {
+		signer_release(r->signer);
 		free(r);
 		errno = ENOMEM;
 		return NULL;
@@ -153,7 +158,7 @@ int queue_frame(struct recorder *rc, struct recording *r, const uint8_t *frame, 
 }
 
 /* Checkpoint, seal or close frame, chained on: r->h is then the value after it. */
-static int build_mark(struct recorder *rc, struct recording *r, struct brec_mark *m, struct buf *out)
+static int build_mark(struct recording *r, struct brec_mark *m, struct buf *out)
 {
 	if (r->closed || m->seq != r->next_seq)
 		return -1;
@@ -161,7 +166,7 @@ static int build_mark(struct recorder *rc, struct recording *r, struct brec_mark
 	memcpy(m->h, r->h, BREC_HASH_LEN);
 	m->wall_us = clock_wall_us();
 	buf_init(out, BREC_FRAME_MAX);
-	if (brec_mark_build(out, r->id, m, rc->signer) == 0 && brec_chain_add(r->h, out->data, out->len) == 0)
+	if (brec_mark_build(out, r->id, m, r->signer->key) == 0 && brec_chain_add(r->h, out->data, out->len) == 0)
 		return 0;
 	buf_finish(out);
 	return -1;
@@ -173,7 +178,7 @@ int queue_mark(struct recorder *rc, struct recording *r, uint64_t seq)
 	struct buf frame;
 	int e;
 
-	if (build_mark(rc, r, &m, &frame) != 0)
+	if (build_mark(r, &m, &frame) != 0)
 		return -1;
 	e = append(rc, r, &(struct wire_entry){ .type = WIRE_FRAME, .id = r->id, .h = r->h, .seq = seq,
 	    .frame = frame.data, .frame_len = frame.len });
@@ -188,7 +193,7 @@ int queue_seal(struct recorder *rc, struct recording *r, uint64_t seq, const uin
 	struct buf frame, header;
 	int e = -1;
 
-	if (build_mark(rc, r, &m, &frame) != 0)
+	if (build_mark(r, &m, &frame) != 0)
 		return -1;
 	memcpy(sealed, r->h, sizeof(sealed));
 	r->segment++;
@@ -215,7 +220,7 @@ int queue_close(struct recorder *rc, struct recording *r, uint64_t seq, enum bre
 	int e;
 
 	strncpy(m.reason, reason, sizeof(m.reason) - 1);
-	if (build_mark(rc, r, &m, &frame) != 0)
+	if (build_mark(r, &m, &frame) != 0)
 		return -1;
 	e = append(rc, r, &(struct wire_entry){ .type = WIRE_END, .id = r->id, .h = r->h, .seq = seq,
 	    .frame = frame.data, .frame_len = frame.len });
@@ -234,7 +239,7 @@ static uint64_t quorum_has(const struct recorder *rc, const struct recording *r)
 
 		for (unsigned k = 0; k < rc->nships; k++)
 			n += r->copies[k].has >= r->copies[i].has;
-		if (n >= rc->quorum && r->copies[i].has > best)
+		if (n >= r->quorum && r->copies[i].has > best)
 			best = r->copies[i].has;
 	}
 	return best;
@@ -305,15 +310,21 @@ int queue_resume(struct recorder *rc, struct recording *r, unsigned i, bool some
 	return 0;
 }
 
-bool queue_lose(struct recorder *rc, struct recording *r, unsigned i)
+bool queue_spares(const struct recording *r, unsigned i)
 {
 	unsigned left = 0;
 
+	for (unsigned k = 0; k < CONFIG_COLLECTORS_MAX; k++)
+		left += k != i && !r->copies[k].lost;
+	return left >= r->quorum;
+}
+
+bool queue_lose(struct recorder *rc, struct recording *r, unsigned i)
+{
+	(void)rc;
 	r->copies[i].lost = true;
 	r->copies[i].next = r->copies[i].unacked = NULL;
-	for (unsigned k = 0; k < rc->nships; k++)
-		left += !r->copies[k].lost;
-	return left >= rc->quorum;
+	return queue_spares(r, i);
 }
 
 static void free_first(struct recorder *rc, struct recording *r)
@@ -380,5 +391,6 @@ void queue_destroy(struct recorder *rc, struct recording *r)
 	LIST_REMOVE(r, bucket);
 	TAILQ_REMOVE(&rc->all, r, all);
 	rc->count--;
+	signer_release(r->signer);
 	free(r);
 }

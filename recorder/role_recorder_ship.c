@@ -38,29 +38,33 @@ bool ship_quorum(const struct recorder *rc)
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < rc->nships; i++)
-		n += rc->ships[i].state == SHIP_UP && !rc->ships[i].full;
+		n += rc->ships[i].state == SHIP_UP && !rc->ships[i].full && !rc->ships[i].leaving;
 	return n >= rc->quorum;
+}
+
+void ship_review(struct recorder *rc, const char *line)
+{
+	if (rc->up == ship_quorum(rc))
+		return;
+	rc->up = !rc->up;
+	link_state_all(rc, rc->up, line);
+	if (rc->up && !rc->told_ready)
+		event_active(rc->ready, EV_TIMEOUT, 0);
 }
 
 /* One setter: says every change, and tells the sessions when it is the quorum that changes. */
 static void set_state(struct ship *s, enum ship_state state, const char *why)
 {
-	static const char *const names[] = { "down", "connecting", "up", "barred" };
-	struct recorder *rc = s->rc;
+	static const char *const names[] = { "down", "connecting", "up", "barred", "left" };
 	char line[300];
 
-	if (state == SHIP_UP || s->state == SHIP_UP || state == SHIP_BARRED || !s->said)
+	if (state == SHIP_UP || s->state == SHIP_UP || state >= SHIP_BARRED || !s->said)
 		log_notice("collector %s: %s%s%s", s->name, names[state], why[0] != '\0' ? ": " : "", why);
 	s->said = state != SHIP_UP;
 	s->state = state;
-	if (rc->up == ship_quorum(rc))
-		return;
-	rc->up = !rc->up;
 	snprintf(
 	    line, sizeof(line), "collector %s: %s%s%s", s->name, names[state], why[0] != '\0' ? ": " : "", why);
-	link_state_all(rc, rc->up, line);
-	if (rc->up && !rc->told_ready)
-		event_active(rc->ready, EV_TIMEOUT, 0);
+	ship_review(s->rc, line);
 }
 
 static void disconnect(struct ship *s)
@@ -80,8 +84,15 @@ static void disconnect(struct ship *s)
 
 static void fail(struct ship *s, const char *why)
 {
-	if (s->state == SHIP_DOWN || s->state == SHIP_BARRED)
+	if (s->state == SHIP_DOWN || s->state >= SHIP_BARRED)
 		return;
+	if (s->state == SHIP_CONNECTING && s->before != NULL) {
+		struct ship_tls *other = s->before;
+
+		/* does it know our new certificate? Or still only the one before? */
+		s->before = s->tls;
+		s->tls = other;
+	}
 	disconnect(s);
 	set_state(s, SHIP_DOWN, why);
 	arm(s, s->retry_ms);
@@ -185,6 +196,21 @@ static void send_buf(struct ship *s, struct buf *b)
 
 /* --- in --- */
 
+/* It took our certificate. If that was the new one, the one before is erased; if not, the operator has something to do. */
+static void proven(struct ship *s)
+{
+	if (s->before == NULL)
+		return;
+	if (memcmp(s->tls->client, s->wanted, HASH_LEN) == 0) {
+		ship_tls_destroy(s->before);
+		s->before = NULL;
+		log_notice("collector %s: knows our new certificate", s->name);
+	} else {
+		log_warn("collector %s: does not know our new certificate, the one before the reload is used: "
+		    "copy recorder/client.crt to it, and reload both", s->name);
+	}
+}
+
 static void on_hello(struct ship *s, const struct wire_msg *m)
 {
 	struct recording *r;
@@ -194,12 +220,13 @@ static void on_hello(struct ship *s, const struct wire_msg *m)
 		fail(s, "it speaks another version of the protocol");
 		return;
 	}
-	if (!tls_pins_has_key(&s->pins, m->hello.key)) {
+	if (!tls_pins_has_key(&s->tls->pins, m->hello.key)) {
 		fail(s,
 		    "its receipt key is not in the certificate's file: copy the whole file that bastion-collectord -I made");
 		return;
 	}
 	memcpy(s->key, m->hello.key, sizeof(s->key));
+	proven(s);
 	evtimer_del(s->timer);
 	s->retry_ms = SHIP_RETRY_MS;
 	buf_init(&b, (REC_RECORDINGS_MAX + 1) * (size_t)64);
@@ -377,7 +404,7 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 
 	if (what & BEV_EVENT_CONNECTED) {
 		buf_init(&b, WIRE_MAX);
-		wire_put_hello(&b, s->rc->signer_pub, "bastiond");
+		wire_put_hello(&b, s->rc->signer->pub, "bastiond");
 		send_buf(s, &b);
 		return;
 	}
@@ -403,7 +430,7 @@ static int make_socket(const struct ship *s)
 static void connect_now(struct ship *s)
 {
 	int fd = make_socket(s);
-	SSL *ssl = fd >= 0 ? SSL_new(s->tls) : NULL;
+	SSL *ssl = fd >= 0 ? SSL_new(s->tls->ctx) : NULL;
 
 	set_state(s, SHIP_CONNECTING, "");
 	if (ssl != NULL)
@@ -434,32 +461,18 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		fail(s, "no answer in time");
 }
 
-int ship_init(struct recorder *rc, struct ship *s, unsigned i, const struct config_collector *c,
-    const char *cert, const char *key)
+int ship_init(struct recorder *rc, unsigned i, const struct config_collector *c, struct ship_tls *tls)
 {
-	char why[300];
+	struct ship *s = &rc->ships[i];
+	struct event *timer = evtimer_new(rc->base, on_timer, s);
 
-	*s = (struct ship){ .rc = rc, .i = i, .addr = c->addr, .retry_ms = SHIP_RETRY_MS };
-	snprintf(s->name, sizeof(s->name), "%s", c->name);
-	if (tls_pins_add(&s->pins, c->certificate.text, why, sizeof(why)) != 0) {
-		log_error("collector %s: its certificate: %s", s->name, why);
-		return -1;
-	}
-	if (s->pins.nkeys == 0) {
-		log_error(
-		    "collector %s: its certificate's file holds no receipt key (PUBLIC KEY block): copy the whole file that "
-		    "bastion-collectord -I made",
-		    s->name);
-		return -1;
-	}
-	if ((s->tls = tls_context(false, cert, key, &s->pins, why, sizeof(why))) == NULL) {
-		log_error("recorder: %s. bastionctl init makes it", why);
-		return -1;
-	}
-	if ((s->timer = evtimer_new(rc->base, on_timer, s)) == NULL) {
+	if (timer == NULL) {
 		log_error("out of memory");
 		return -1;
 	}
+	*s = (struct ship){ .rc = rc, .i = i, .addr = c->addr, .retry_ms = SHIP_RETRY_MS, .tls = tls, .timer = timer };
+	memcpy(s->wanted, tls->client, HASH_LEN);
+	snprintf(s->name, sizeof(s->name), "%s", c->name);
 	return 0;
 }
 
@@ -470,11 +483,67 @@ void ship_start(struct ship *s)
 	connect_now(s);
 }
 
+void ship_change(struct ship *s, const struct config_addr *addr, struct ship_tls *tls)
+{
+	const bool other_client = memcmp(s->wanted, tls->client, HASH_LEN) != 0;
+
+	s->addr = *addr;
+	if (s->state != SHIP_DOWN) {
+		disconnect(s);
+		evtimer_del(s->timer);
+	}
+	ship_tls_destroy(s->before);
+	s->before = NULL;
+	if (other_client) {
+		/* the other end is judged by the new file in any case */
+		s->tls->pins = tls->pins;
+		s->before = s->tls;
+	} else {
+		ship_tls_destroy(s->tls);
+	}
+	s->tls = tls;
+	memcpy(s->wanted, tls->client, HASH_LEN);
+	ship_start(s);
+}
+
+void ship_tls_destroy(struct ship_tls *tls)
+{
+	if (tls == NULL)
+		return;
+	SSL_CTX_free(tls->ctx);
+	free(tls);
+}
+
+/* What it was to keep is complete, or is elsewhere and cannot be completed here. */
+static bool free_to_go(struct ship *s)
+{
+	struct recording *r, *next;
+	bool needed = false;
+
+	for (r = TAILQ_FIRST(&s->rc->all); r != NULL; r = next) {
+		next = TAILQ_NEXT(r, all);
+		if (r->refused || r->copies[s->i].lost)
+			continue;
+		if (s->state != SHIP_UP && queue_spares(r, s->i)) {
+			queue_lose(s->rc, r, s->i);
+			queue_release(s->rc, r);
+		} else {
+			needed = true;
+		}
+	}
+	return !needed;
+}
+
 void ship_tick(struct ship *s)
 {
 	if (s->state == SHIP_UP && s->owes_receipt_ms != 0 &&
 	    clock_mono_ms() - s->owes_receipt_ms > SHIP_RECEIPT_MS)
 		bar(s, "it acknowledges without giving receipts");
+	if (s->leaving && s->state != SHIP_OFF && free_to_go(s)) {
+		disconnect(s);
+		set_state(s, SHIP_OFF, "no recording needs it any more");
+		ship_finish(s);
+	}
 }
 
 void ship_finish(struct ship *s)
@@ -483,8 +552,9 @@ void ship_finish(struct ship *s)
 		bufferevent_free(s->bev);
 	if (s->timer != NULL)
 		event_free(s->timer);
-	SSL_CTX_free(s->tls);
+	ship_tls_destroy(s->tls);
+	ship_tls_destroy(s->before);
 	s->bev = NULL;
 	s->timer = NULL;
-	s->tls = NULL;
+	s->tls = s->before = NULL;
 }

@@ -149,8 +149,8 @@ static int verify_pin(X509_STORE_CTX *store, void *arg)
 	return 0;
 }
 
-SSL_CTX *tls_context(bool server, const char *cert_file, const char *key_file, const struct tls_pins *pins,
-    char *why, size_t size)
+/* All but the certificate and the key. */
+static SSL_CTX *bare_context(bool server, const struct tls_pins *pins, char *why, size_t size)
 {
 	SSL_CTX *ctx = SSL_CTX_new(server ? TLS_server_method() : TLS_client_method());
 	char reason[160];
@@ -158,16 +158,8 @@ SSL_CTX *tls_context(bool server, const char *cert_file, const char *key_file, c
 	if (ctx == NULL || SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1 ||
 	    SSL_CTX_set_ciphersuites(ctx, SUITES) != 1) {
 		snprintf(why, size, "TLS 1.3: %s", tls_reason(reason, sizeof(reason)));
-		goto bad;
-	}
-	if (SSL_CTX_use_certificate_file(ctx, cert_file, SSL_FILETYPE_PEM) != 1) {
-		snprintf(why, size, "certificate %s: %s", cert_file, tls_reason(reason, sizeof(reason)));
-		goto bad;
-	}
-	if (SSL_CTX_use_PrivateKey_file(ctx, key_file, SSL_FILETYPE_PEM) != 1 ||
-	    SSL_CTX_check_private_key(ctx) != 1) {
-		snprintf(why, size, "key %s: %s", key_file, tls_reason(reason, sizeof(reason)));
-		goto bad;
+		SSL_CTX_free(ctx);
+		return NULL;
 	}
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
 	SSL_CTX_set_cert_verify_callback(ctx, verify_pin, (void *)(uintptr_t)pins);
@@ -177,7 +169,67 @@ SSL_CTX *tls_context(bool server, const char *cert_file, const char *key_file, c
 	SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
 	    SSL_OP_IGNORE_UNEXPECTED_EOF); /* messages have lengths, and what was not acknowledged is sent again */
 	return ctx;
+}
+
+SSL_CTX *tls_context(bool server, const char *cert_file, const char *key_file, const struct tls_pins *pins,
+    char *why, size_t size)
+{
+	SSL_CTX *ctx = bare_context(server, pins, why, size);
+	char reason[160];
+
+	if (ctx == NULL)
+		return NULL;
+	if (SSL_CTX_use_certificate_file(ctx, cert_file, SSL_FILETYPE_PEM) != 1) {
+		snprintf(why, size, "certificate %s: %s", cert_file, tls_reason(reason, sizeof(reason)));
+		goto bad;
+	}
+	if (SSL_CTX_use_PrivateKey_file(ctx, key_file, SSL_FILETYPE_PEM) != 1 ||
+	    SSL_CTX_check_private_key(ctx) != 1) {
+		snprintf(why, size, "key %s: %s", key_file, tls_reason(reason, sizeof(reason)));
+		goto bad;
+	}
+	return ctx;
 bad:
+	SSL_CTX_free(ctx);
+	return NULL;
+}
+
+/* A PEM with a passphrase must fail, not ask the terminal. */
+static int no_passphrase(char *buf, int size, int rwflag, void *arg)
+{
+	(void)buf, (void)size, (void)rwflag, (void)arg;
+	return -1;
+}
+
+SSL_CTX *tls_context_pem(bool server, const struct span *cert, const struct span *key, const struct tls_pins *pins,
+    char *why, size_t size)
+{
+	SSL_CTX *ctx = bare_context(server, pins, why, size);
+	BIO *cert_bio = BIO_new_mem_buf(cert->data, (int)cert->len), *key_bio = BIO_new_mem_buf(key->data, (int)key->len);
+	X509 *x = cert_bio != NULL ? PEM_read_bio_X509(cert_bio, NULL, NULL, NULL) : NULL;
+	EVP_PKEY *k = key_bio != NULL ? PEM_read_bio_PrivateKey(key_bio, NULL, no_passphrase, NULL) : NULL;
+	char reason[160];
+	bool ok = false;
+
+	if (ctx == NULL)
+		goto out;
+	if (x == NULL)
+		snprintf(why, size, "client.crt: no certificate in PEM");
+	else if (k == NULL)
+		snprintf(why, size, "client.key: no private key in PEM without passphrase");
+	else if (SSL_CTX_use_certificate(ctx, x) != 1 || SSL_CTX_use_PrivateKey(ctx, k) != 1 ||
+	    SSL_CTX_check_private_key(ctx) != 1)
+		snprintf(why, size, "client.key is not the key of client.crt: %s", tls_reason(reason, sizeof(reason)));
+	else
+		ok = true;
+out:
+	X509_free(x);
+	EVP_PKEY_free(k);
+	BIO_free(cert_bio);
+	BIO_free(key_bio);
+	ERR_clear_error();
+	if (ok)
+		return ctx;
 	SSL_CTX_free(ctx);
 	return NULL;
 }

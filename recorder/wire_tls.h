@@ -15,6 +15,8 @@
 
 #include <openssl/ssl.h>
 
+#include "crypto.h"
+
 #define TLS_PINS_MAX 32
 #define TLS_PIN_LEN 32
 
@@ -35,6 +37,9 @@ bool tls_pins_has_key(const struct tls_pins *pins, const uint8_t key[32]);
  * borrowed, must live as long as the context. NULL with why[size] set.
  */
 SSL_CTX *tls_context(bool server, const char *cert_file, const char *key_file, const struct tls_pins *pins,
+    char *why, size_t size);
+/* The same from PEM texts in memory; a role without a file system has no other. */
+SSL_CTX *tls_context_pem(bool server, const struct span *cert, const struct span *key, const struct tls_pins *pins,
     char *why, size_t size);
 /* SHA-256 of the certificate that the peer showed. 0 or -1. */
 int tls_peer_pin(const SSL *ssl, uint8_t pin[TLS_PIN_LEN]);

@@ -197,8 +197,10 @@ static int puppet(const char *name)
 
 		poll(p, 2, -1);
 		while ((r = ipc_recv(&parent, &m)) == 1) {
-			if (m.type == MSG_POLICY_RELOAD || m.type == MSG_RECORDER_RELOAD)
+			if (m.type == MSG_POLICY_RELOAD || m.type == MSG_RECORDER_RELOAD || m.type == MSG_MASTER_RELOAD)
 				say_reload(name, ipc_take_fd(&m, 0));
+			else if (m.type == MSG_KEYS_RELOAD)
+				tell("keys RELOAD");
 			else if (role == ROLE_MASTER)
 				master_message(&parent, &m);
 			else if (role == ROLE_POLICY)

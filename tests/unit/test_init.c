@@ -125,6 +125,7 @@ static void makes(void **state)
 	char err[STORE_ERR_MAX], path[256];
 	struct store *store;
 	struct keys loaded;
+	struct buf files;
 
 	(void)state;
 	if (conf == NULL)
@@ -140,13 +141,17 @@ static void makes(void **state)
 		has(public[i], 0644, 0);
 	}
 	/* each is what its reader takes */
-	assert_int_equal(ssh_hostkeys_load(conf->state_dir, keys), 0);
+	assert_int_equal(keyfiles_own(conf->state_dir, ROLE_MASTER, &files), 0);
+	assert_int_equal(ssh_hostkeys_load(&files, keys), 0);
+	buf_finish(&files);
 	assert_int_equal(ssh_key_type(keys[0]), SSH_KEYTYPE_ED25519);
 	assert_int_equal(ssh_key_type(keys[1]), SSH_KEYTYPE_ECDSA_P256);
 	assert_int_equal(ssh_key_type(keys[2]), SSH_KEYTYPE_RSA);
 	for (size_t i = 0; i < SSH_HOSTKEYS_COUNT; i++)
 		ssh_key_free(keys[i]);
-	assert_int_equal(keys_load(&loaded, conf->state_dir), 0);
+	assert_int_equal(keyfiles_own(conf->state_dir, ROLE_KEYS, &files), 0);
+	assert_int_equal(keys_load(&loaded, &files), 0);
+	buf_finish(&files);
 	keys_finish(&loaded);
 	snprintf(path, sizeof(path), "%s", at("db/policy.db"));
 	assert_non_null(store = store_open(path, err));

@@ -30,8 +30,10 @@ static void init(struct fixture *f, unsigned ships, unsigned quorum)
 	TAILQ_INIT(&f->rc.all);
 	f->rc.nships = ships;
 	f->rc.quorum = quorum;
-	f->rc.signer = sign_key_from_seed(seed);
-	sign_key_public(f->rc.signer, f->rc.signer_pub);
+	f->rc.signer = calloc(1, sizeof(*f->rc.signer));
+	f->rc.signer->key = sign_key_from_seed(seed);
+	f->rc.signer->refs = 1;
+	sign_key_public(f->rc.signer->key, f->rc.signer->pub);
 	for (unsigned i = 0; i < ships; i++)
 		f->rc.ships[i].state = SHIP_UP;
 	buf_init(&f->part, BREC_PART_MAX);
@@ -53,7 +55,7 @@ static void finish(struct fixture *f)
 	assert_int_equal(f->rc.waiting, 0);
 	assert_int_equal(f->rc.kept, 0);
 	assert_int_equal(f->rc.count, 0);
-	sign_key_destroy(f->rc.signer);
+	signer_release(f->rc.signer);
 	buf_finish(&f->part);
 }
 
@@ -126,14 +128,14 @@ static void entries_are_what_the_format_says(void **state)
 		assert_memory_equal(e->h, h, sizeof(h));
 		if (m.entry.header != NULL) {
 			assert_int_equal(brec_header_decode(m.entry.header, m.entry.header_len, &header), BREC_OK);
-			assert_true(brec_header_verify(m.entry.header, &header, f.rc.signer_pub));
+			assert_true(brec_header_verify(m.entry.header, &header, f.rc.signer->pub));
 			assert_int_equal(header.segment, e->seq == 0 ? 0 : 1);
 			assert_true(header.first_seq == e->seq + 1);
 		}
 		if (e->seq == 4 || e->seq == 5 || e->seq == 8) {
 			assert_int_equal(brec_frame_decode(m.entry.frame, m.entry.frame_len, &fr), BREC_OK);
 			assert_int_equal(brec_mark_decode(&fr, &mark), 0);
-			assert_true(brec_mark_verify(id, &mark, f.rc.signer_pub));
+			assert_true(brec_mark_verify(id, &mark, f.rc.signer->pub));
 		}
 		if (m.type == WIRE_SEAL) {
 			assert_memory_equal(header.prev, h, sizeof(h));

@@ -1,0 +1,168 @@
+/*
+ * parent_reload.c - SIGHUP: the new configuration and the new keys, tried as a whole before any role gets a part of them.
+ *
+ * Role parent. The configuration is read here. The keys are read and loaded by a child, which is root for as long as
+ * that takes: parent itself sees no secret, and waits for nothing. If the child finds all of it good, each role gets
+ * the configuration and the memory file with its keys; if not, the child has logged which file and why, and nothing changes.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "keyfiles.h"
+#include "log.h"
+#include "parent.h"
+#include "roles.h"
+#include "worker.h"
+
+#define TRIAL_SECONDS 30	/* a trial that hangs, on a file system that does, is no reload */
+
+static const enum role with_files[RELOAD_BUNDLES] = { ROLE_KEYS, ROLE_RECORDER, ROLE_MASTER };
+
+static void report(void *arg, const char *line)
+{
+	(void)arg;
+	log_error("%s", line);
+}
+
+/* What the running processes were built around cannot change under them. */
+static bool needs_restart(const struct config *a, const struct config *b)
+{
+	return strcmp(a->state_dir, b->state_dir) != 0 || strcmp(a->run_dir, b->run_dir) != 0 ||
+	    a->max_workers != b->max_workers || a->user_policy.uid != b->user_policy.uid ||
+	    a->user_keys.uid != b->user_keys.uid || a->user_recorder.uid != b->user_recorder.uid ||
+	    a->user_session.uid != b->user_session.uid;
+}
+
+static void forget(struct parent *p)
+{
+	for (int i = 0; i < RELOAD_BUNDLES; i++)
+		if (p->reload.files[i] >= 0)
+			close(p->reload.files[i]);
+	config_destroy(p->reload.conf);
+	p->reload = (struct reload){ .files = { -1, -1, -1 } };
+}
+
+/* The child: every role's files, loaded as the role would. An exit status. */
+static int trial(const struct parent *p)
+{
+	static int (*const load[RELOAD_BUNDLES])(const struct config *, int) = { role_keys_try, role_recorder_try,
+		role_session_try };
+	int status = 0;
+
+	for (int i = 0; i < RELOAD_BUNDLES; i++)
+		if (keyfiles_collect(p->reload.files[i], p->reload.conf->state_dir, with_files[i]) != 0 ||
+		    load[i](p->reload.conf, p->reload.files[i]) != 0)
+			status = 1;
+	return status;
+}
+
+static int start_trial(struct parent *p)
+{
+	pid_t self = getpid();
+
+	for (int i = 0; i < RELOAD_BUNDLES; i++)
+		if ((p->reload.files[i] = keyfiles_create()) < 0)
+			return -1;
+	if ((p->reload.pid = fork()) < 0)
+		return -1;
+	if (p->reload.pid == 0) {
+		if (parent_child_signals(self) != 0)
+			_exit(1);
+		alarm(TRIAL_SECONDS);
+		_exit(trial(p));
+	}
+	return 0;
+}
+
+/* What the service manager is told when a reload is over, done or not; before the first READY it is told nothing. */
+static void settled(const struct parent *p)
+{
+	if (!p->first)
+		parent_notify("READY=1");
+}
+
+void reload_init(struct parent *p)
+{
+	p->reload = (struct reload){ .files = { -1, -1, -1 } };
+}
+
+void reload_begin(struct parent *p)
+{
+	if (p->reload.pid > 0) {
+		p->reload.again = true;
+		return;
+	}
+	if (!p->first)
+		parent_notify_reloading();
+	if ((p->reload.conf = config_load(p->path, 0, report, NULL)) == NULL)
+		log_error("the configuration is not reloaded; the old one stays in force");
+	else if (needs_restart(p->conf, p->reload.conf))
+		log_error("state_dir, run_dir, max_workers and the accounts change only by a restart: not reloaded");
+	else if (start_trial(p) != 0)
+		log_error("cannot try the new configuration: %s: not reloaded", strerror(errno));
+	else
+		return;
+	forget(p);
+	settled(p);
+}
+
+/*
+ * Keys before policy, which asks keys for its list then. What a role that is just starting had read itself may be older:
+ * it finds this message behind its start.
+ */
+static void hand_over(struct parent *p)
+{
+	int config = config_to_fd(p->conf);
+	const int *files = p->reload.files;
+
+	if (config < 0) {
+		log_error("cannot hand over the configuration: %s", strerror(errno));
+		return;
+	}
+	set_send(p, PROC_KEYS, MSG_KEYS_RELOAD, 0, NULL, &files[0], 1);
+	set_send(p, PROC_RECORDER, MSG_RECORDER_RELOAD, 0, NULL, (const int[]){ config, files[1] }, 2);
+	set_send(p, PROC_MASTER, MSG_MASTER_RELOAD, 0, NULL, (const int[]){ config, files[2] }, 2);
+	set_send(p, PROC_POLICY, MSG_POLICY_RELOAD, 0, NULL, &config, 1);
+	close(config);
+}
+
+static void take_over(struct parent *p)
+{
+	if (parent_listen(p, p->reload.conf) != 0)
+		log_error("some addresses of listen are not served: the lines above say why");
+	if (p->listening)
+		parent_listen_start(p);
+	config_destroy(p->conf);
+	p->conf = p->reload.conf;
+	p->reload.conf = NULL;
+	worker_pam_unload(p->stack);
+	p->stack = worker_pam_preload(p->conf);
+	parent_limits(p->conf);
+	hand_over(p);
+	log_notice("configuration and keys reloaded from %s", p->path);
+}
+
+bool reload_reaped(struct parent *p, pid_t pid, int status)
+{
+	bool again = p->reload.again;
+
+	if (p->reload.pid != pid || pid <= 0)
+		return false;
+	if (p->over || p->state == SET_ENDING)
+		again = false;
+	else if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		take_over(p);
+	else
+		log_error("the configuration is not reloaded, the old one and its keys stay in force: %s",
+		    WIFEXITED(status) ? "the lines above say why" : "the trial of the new keys did not end well");
+	forget(p);
+	if (again)
+		reload_begin(p);
+	else
+		settled(p);
+	return true;
+}

@@ -1,0 +1,156 @@
+"""SIGHUP reaches every role: keys, options and collectors for what comes after it; what runs goes on; what is wrong changes nothing."""
+import os
+import shutil
+import signal
+import socket
+import threading
+import time
+
+import pytest
+
+from harness import Client, labkit, recording_of, replay, until
+
+LOGINS = 24
+
+
+@pytest.fixture(scope="module")
+def own(new_lab):
+    return new_lab(options=['banner = "first banner\\n"'])
+
+
+def log_of(lab):
+    with open(lab.path("log", "bastiond"), encoding="utf-8", errors="replace") as f:
+        return f.read()
+
+
+def reload(lab, says="configuration and keys reloaded"):
+    """SIGHUP, and the moment at which parent says how that went."""
+    before = log_of(lab).count(says)
+    os.kill(lab.state["pids"]["bastiond"][0], signal.SIGHUP)
+    until(lambda: log_of(lab).count(says) > before, what=f"the log says {says!r}")
+
+
+def set_option(lab, old, new):
+    lab.state["options"] = [new if option == old else option for option in lab.state["options"]]
+    lab.write_configs()
+
+
+def hostkey(lab):
+    shown = labkit.run("ssh-keyscan", "-t", "ed25519", "-p", str(lab.port("bastiond")), "127.0.0.1")
+    return shown.split()[-1]
+
+
+def new_hostkey(lab):
+    path = lab.path("state", "keys", "ssh_host_ed25519_key")
+    for suffix in ("", ".pub"):
+        os.unlink(path + suffix)
+    labkit.keygen(path)
+    lab.write_known_hosts()
+    return labkit.read(path + ".pub").split()[1]
+
+
+def test_new_sessions_get_host_keys_options_and_managed_keys(own):
+    user = Client(own, "deploy")
+    with user.start("web1.name", "echo one; read line; echo $line") as running:
+        assert running.stdout.readline() == b"one\n"
+        told = own.ctl("key", "add", "late", "--type", "ed25519").splitlines()
+        with open(own.path("target", "authorized_keys"), "a", encoding="ascii") as f:
+            f.write(next(line for line in told if line.startswith("ssh-")) + "\n")
+        fresh = new_hostkey(own)
+        set_option(own, 'banner = "first banner\\n"', 'banner = "second banner\\n"')
+        reload(own)
+        until(lambda: hostkey(own) == fresh, what="the new host key is shown")
+        pinned = labkit.read(own.path("target", "ssh_host_ed25519_key.pub")).strip()
+        own.ask("host add", host="web-late", address="127.0.0.1", port=own.port("target"), key=[pinned], login=["dba"],
+                managed_key="late")
+        own.grant("deploy", host="web-late")
+        done = user.run("web1.name", "echo in", options=("-l", "deploy@dba@web-late", "-o", "LogLevel=INFO"), check=True)
+        assert done.stdout == b"in\n" and b"second banner" in done.stderr
+        # the session of before the reload knows nothing of all this
+        out, _ = running.communicate(b"two\n", timeout=30)
+        assert (running.returncode, out) == (0, b"two\n")
+
+
+def test_a_new_ca_signs(own):
+    path = own.path("state", "keys", "user_ca.pem")
+    os.unlink(path)
+    os.unlink(path.replace(".pem", ".pub"))
+    own.ctl("init")
+    reload(own)
+    user = Client(own, "deploy")
+    assert user.run("web1.name", "true").returncode != 0, "the target does not trust the new CA yet"
+    own.trust()
+    assert user.run("web1.name", "echo in", check=True).stdout == b"in\n"
+
+
+FILES = ["keys/user_ca.pem", "keys/managed/late.pem", "keys/ssh_host_ecdsa_key", "recorder/client.key", "recorder/signer.pem"]
+FAULTS = {"open to others": "0644", "not a key": "key", "gone": "init"}
+
+
+# a managed key may go
+@pytest.mark.parametrize("name,fault", [(n, f) for n in FILES for f in FAULTS if (n, f) != (FILES[1], "gone")])
+def test_what_is_wrong_changes_nothing(own, name, fault):
+    path = own.path("state", name)
+    shutil.copy2(path, path + "-kept")
+    before = hostkey(own)
+    try:
+        if fault == "open to others":
+            os.chmod(path, 0o644)
+        elif fault == "not a key":
+            labkit.write(path, "-----BEGIN NOTHING-----\n", 0o600)
+        else:
+            os.unlink(path)
+        size = len(log_of(own))
+        reload(own, "is not reloaded")
+        said = log_of(own)[size:]
+        assert name in said and FAULTS[fault] in said, said
+    finally:
+        os.rename(path + "-kept", path)
+    assert hostkey(own) == before
+    assert Client(own, "deploy").run("web1.name", "echo in", check=True).stdout == b"in\n"
+
+
+def test_reloads_under_load_lose_no_login(own):
+    reload(own)
+    failed, over = [], threading.Event()
+
+    def log_in():
+        user = Client(own, "deploy")
+        for _ in range(LOGINS // 4):
+            done = user.run("web1.name", "echo in")
+            if (done.returncode, done.stdout) != (0, b"in\n"):
+                failed.append(done)
+    threads = [threading.Thread(target=log_in) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    times = 0
+    while any(thread.is_alive() for thread in threads):
+        os.kill(own.state["pids"]["bastiond"][0], signal.SIGHUP)
+        times += 1
+        over.wait(0.1)
+    for thread in threads:
+        thread.join()
+    assert not failed, failed
+    assert times > 5
+    assert replay(own, "verify", recording_of(own, "deploy")).returncode == 0
+
+
+def test_the_service_manager_hears_of_it(own, tmp_path):
+    """sd_notify(3): RELOADING=1 with a time, then READY=1, so that `systemctl reload` waits for the end."""
+    path = str(tmp_path / "notify")
+    os.chmod(tmp_path, 0o755)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(path)
+        manager.settimeout(20)
+        own.stop("bastiond")
+        os.environ["NOTIFY_SOCKET"] = path
+        try:
+            own.start("bastiond")
+        finally:
+            del os.environ["NOTIFY_SOCKET"]
+        assert manager.recv(200) == b"READY=1"
+        now = time.clock_gettime(time.CLOCK_MONOTONIC) * 1e6
+        os.kill(own.state["pids"]["bastiond"][0], signal.SIGHUP)
+        first = manager.recv(200).decode().split("\n")
+        assert first[0] == "RELOADING=1" and int(first[1].removeprefix("MONOTONIC_USEC=")) >= now
+        assert manager.recv(200) == b"READY=1"
