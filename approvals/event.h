@@ -45,7 +45,8 @@
 	E(TUN_REFUSED, "tun.refused") E(PROTOCOL, "protocol.violation")                       \
 	E(SESSION_KILL, "session.kill") E(SESSION_CRASH, "session.crash")                     \
 	E(SESSION_HUNG, "session.hung") E(RECORDING, "recording.open")                        \
-	E(RECORDING_STALL, "recording.stall") E(RECORDING_LOST, "recording.lost")
+	E(RECORDING_STALL, "recording.stall") E(RECORDING_LOST, "recording.lost")       \
+	E(ALARM, "recorder.alarm")
 
 enum event_kind {
 #define E(symbol, name) EVENT_##symbol,

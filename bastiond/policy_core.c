@@ -42,6 +42,19 @@ static int reload(struct policy *p, int fd)
 	return 0;
 }
 
+/* The recorder caught a collector in a lie: str line. */
+static int alarm_raised(struct policy *p, struct ipc_msg *m)
+{
+	char line[512];
+
+	buf_get_cstring(&m->body, line, sizeof(line));
+	if (!buf_end(&m->body))
+		return -1;
+	if (event_writef(p->store, clock_wall(), EVENT_ALARM, "bastiond", NULL, "{ss}", "why", line) != 0)
+		log_error("event of the alarm not written: %s", store_error(p->store));
+	return 0;
+}
+
 static int from_parent(struct link *l, struct ipc_msg *m)
 {
 	struct policy *p = (struct policy *)((char *)l - offsetof(struct policy, parent));
@@ -55,6 +68,8 @@ static int from_parent(struct link *l, struct ipc_msg *m)
 		return worker_on_up(p, m);
 	case MSG_WORKER_DOWN:
 		return worker_on_down(p, m);
+	case MSG_ALARM:
+		return alarm_raised(p, m);
 	case MSG_POLICY_RELOAD:
 		return reload(p, ipc_take_fd(m, 0));
 	default:

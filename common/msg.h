@@ -85,6 +85,10 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	/* parent → recorder: id = slot. b16 session id. fd: the session's link */                    \
 	M(REC_PEER_UP,    PARENT,   RECORDER, S_ANY,     16,    1, 0)                                 \
                                                                                                       \
+	/* recorder → parent → policy: str line. A collector lied: an event */                         \
+	M(REC_ALARM,      RECORDER, PARENT,   S_ANY,     512,   0, 0)                                 \
+	M(ALARM,          PARENT,   POLICY,   S_ANY,     512,   0, 0)                                 \
+                                                                                                      \
 	/* policy → keys: id = request. str public key blob (RFC 4253); str principal; str key id; */ \
 	/* u64 serial; u64 valid after; u64 valid before (unix s); str source-address or "" */        \
 	M(SIGN_CERT,      POLICY,   KEYS,     S_ANY,     4096,  0, 0)                                 \

@@ -40,6 +40,7 @@
 #define SHIP_RETRY_MAX_MS 3000
 #define SHIP_HELLO_MS 5000			/* for TLS and HELLO */
 #define SHIP_SILENCE_MS 5000			/* unacknowledged by TCP for so long: the connection is dead */
+#define SHIP_SILENT_TICKS 5			/* acknowledgements owed for so many seconds: it hangs, the connection is made anew */
 #define SHIP_RECEIPT_MS 10000			/* a commit without a receipt for so long is an alarm */
 
 struct entry {
@@ -136,6 +137,8 @@ struct ship {
 	unsigned retry_ms;
 	uint8_t key[KEY_LEN];		/* its receipt key */
 	uint64_t owes_receipt_ms;	/* since when; 0: none */
+	bool heard;			/* a message came since the last tick */
+	unsigned silent;		/* ticks without one, while it owes acknowledgements */
 };
 
 struct recorder {
@@ -209,6 +212,8 @@ void queue_destroy(struct recorder *rc, struct recording *r);
 void link_up(struct recorder *rc, uint32_t slot, int fd);
 /* r->committed moved from `before`: tell the session. */
 void link_committed(struct recording *r, uint64_t before);
+/* To parent, and from there to policy, which keeps it as an event: somebody must look. Logs it, too. */
+void link_alarm(struct recorder *rc, const char *line);
 /* The recording cannot go on. */
 void link_refuse(struct recorder *rc, struct recording *r, const char *line);
 /* The way to the collectors broke, or is back. */

@@ -78,6 +78,17 @@ void link_committed(struct recording *r, uint64_t before)
 		send_empty(l, MSG_REC_CLOSED, r->way);
 }
 
+void link_alarm(struct recorder *rc, const char *line)
+{
+	uint8_t mem[8 + LINE_MAX_LEN];
+	struct buf b = { .data = mem, .cap = sizeof(mem), .max = sizeof(mem) };
+
+	log_error("ALARM: %s", line);
+	buf_put_string(&b, line, strnlen(line, LINE_MAX_LEN));
+	if (ipc_send(&rc->parent, MSG_REC_ALARM, 0, &b, NULL, 0) != 0)
+		rc->stop = true;
+}
+
 void link_refuse(struct recorder *rc, struct recording *r, const char *line)
 {
 	char hex[2 * BREC_ID_LEN + 1];

@@ -76,6 +76,7 @@ static void disconnect(struct ship *s)
 	s->bev = NULL;
 	s->behind = s->full = false;
 	s->owes_receipt_ms = 0;
+	s->silent = 0;
 	TAILQ_FOREACH(r, &s->rc->all, all) {
 		r->copies[s->i].synced = false;
 		r->copies[s->i].next = NULL;
@@ -115,10 +116,12 @@ static void lose(struct ship *s, struct recording *r, const char *why)
 static void bar(struct ship *s, const char *why)
 {
 	struct recording *r, *next;
+	char line[300];
 
-	log_error(
-	    "ALARM: collector %s: %s. It is not used until bastiond's next start or reload; look at its log and its disk",
-	    s->name, why);
+	snprintf(line, sizeof(line),
+	    "collector %s: %s. It is not used until bastiond's next start or reload; look at its log and its disk", s->name,
+	    why);
+	link_alarm(s->rc, line);
 	disconnect(s);
 	evtimer_del(s->timer);
 	set_state(s, SHIP_BARRED, why);
@@ -340,6 +343,7 @@ static void handle(struct ship *s, const struct wire_msg *m)
 			fail(s, m->type == WIRE_ERR ? m->err.text : "it did not begin with HELLO");
 		return;
 	}
+	s->heard = true;
 	switch (m->type) {
 	case WIRE_COMMIT:
 		on_commit(s, m);
@@ -534,8 +538,33 @@ static bool free_to_go(struct ship *s)
 	return !needed;
 }
 
+/* Was something sent that it has not acknowledged? */
+static bool owes_commit(const struct ship *s)
+{
+	const struct recording *r;
+
+	TAILQ_FOREACH(r, &s->rc->all, all)
+		if (r->copies[s->i].synced && r->copies[s->i].unacked != NULL)
+			return true;
+	return false;
+}
+
+/*
+ * A collector that hangs still has a kernel that takes what is sent. It must not count as one that is there; a full disk, which it
+ * says, is another matter.
+ */
+static void tick_silence(struct ship *s)
+{
+	s->silent = s->heard || s->full || !owes_commit(s) ? 0 : s->silent + 1;
+	s->heard = false;
+	if (s->silent >= SHIP_SILENT_TICKS)
+		fail(s, "it acknowledges nothing");
+}
+
 void ship_tick(struct ship *s)
 {
+	if (s->state == SHIP_UP)
+		tick_silence(s);
 	if (s->state == SHIP_UP && s->owes_receipt_ms != 0 &&
 	    clock_mono_ms() - s->owes_receipt_ms > SHIP_RECEIPT_MS)
 		bar(s, "it acknowledges without giving receipts");

@@ -5,7 +5,7 @@ directory (DIR below) and in what lab.json there lists; several instances run si
 
     DIR/lab.json        what runs (pid and start time), ports, names
     DIR/state DIR/run   bastiond's state_dir and run_dir (run_dir elsewhere when DIR is too long for a socket)
-    DIR/store           the collector's directory
+    DIR/store           the collector's directory; store2, store3 ... of more collectors
     DIR/target          a stock sshd: its accounts, host keys, homes
     DIR/users/NAME      key, key.pub, totp (base32), totp.step (last code used)
     DIR/auditor.key     age identity that opens the recordings
@@ -219,8 +219,8 @@ class Lab:
         self.state = json.loads(read(path))
 
     @classmethod
-    def create(cls, directory, users=0, hosts=2, options=(), bin_dir=None, etc=False, people=True):
-        """people: False leaves users and grants to the caller. etc: bastiond runs with a copy of /etc (DIR/etc) in a mount namespace, for PAM modules that read files there."""
+    def create(cls, directory, users=0, hosts=2, options=(), bin_dir=None, etc=False, people=True, collectors=1):
+        """collectors: how many; `collector`, `collector2` ... are their names here, c1, c2 ... the bastion's. people: False leaves users and grants to the caller. etc: bastiond runs with a copy of /etc (DIR/etc) in a mount namespace, for PAM modules that read files there."""
         directory = os.path.abspath(directory)
         os.makedirs(directory, mode=0o711, exist_ok=True)
         if os.listdir(directory):
@@ -232,7 +232,7 @@ class Lab:
             if not os.path.exists(os.path.join(bin_dir, program)):
                 raise LabError(f"{bin_dir}/{program} is not built: run make, or set LAB_BIN")
         state = {"bin": os.path.abspath(bin_dir), "ports": {}, "pids": {}, "options": list(options), "temporary": [],
-                 "users": {}, "hosts": [f"web{i + 1}" for i in range(max(1, hosts))]}
+                 "users": {}, "collectors": collectors, "hosts": [f"web{i + 1}" for i in range(max(1, hosts))]}
         write(os.path.join(directory, "lab.json"), json.dumps(state))
         lab = cls(directory)
         try:
@@ -241,7 +241,8 @@ class Lab:
                 shutil.copytree("/etc", lab.path("etc"), symlinks=True)
             lab.make_target()
             lab.make_bastion()
-            lab.start("collector")
+            for name in lab.collectors():
+                lab.start(name)
             lab.start("target")
             lab.start("bastiond")
             lab.trust()
@@ -263,6 +264,16 @@ class Lab:
 
     def port(self, name):
         return self.state["ports"][name]
+
+    def collectors(self):
+        return ["collector"] + [f"collector{i + 2}" for i in range(self.state.get("collectors", 1) - 1)]
+
+    def store(self, name):
+        """The directory of a collector."""
+        return self.path("store" + name.removeprefix("collector"))
+
+    def collector_conf(self, name):
+        return self.path(f"collectord{name.removeprefix('collector')}.conf")
 
     def save(self):
         temporary = write(self.path(".lab.json"), json.dumps(self.state, indent=1) + "\n")
@@ -344,23 +355,24 @@ PermitTunnel yes
 
     def make_bastion(self):
         """Configurations, keys and database, by the programs' own words."""
-        self.state["ports"].update(bastiond=free_port(), collector=free_port(), target=free_port())
+        self.state["ports"].update({name: free_port() for name in ("bastiond", "target", *self.collectors())})
         run("age-keygen", "-o", self.path("auditor.key"))
         os.chmod(self.path("auditor.key"), 0o600)
         write(self.path("recipients"), run("age-keygen", "-y", self.path("auditor.key")))
         write(self.path("pam.d", "bastiond"), f"auth required {self.bin('pam_bastion.so')} socket={self.state['run_dir']}/pam.sock\n"
               "account required pam_permit.so\npassword required pam_deny.so\nsession required pam_permit.so\n")
         self.write_configs()
-        run(self.bin("bastion-collectord"), "-I", "-f", self.path("collectord.conf"))
+        for name in self.collectors():
+            run(self.bin("bastion-collectord"), "-I", "-f", self.collector_conf(name))
         self.ctl("init")
         self.write_known_hosts()
         self.save()
 
     def write_configs(self):
-        store = self.path("store")
-        write(self.path("collectord.conf"), f"""# the lab's collector
-listen = {{ "127.0.0.1:{self.port("collector")}" }}
-store = "{store}"
+        for name in self.collectors():
+            write(self.collector_conf(name), f"""# the lab's collector
+listen = {{ "127.0.0.1:{self.port(name)}" }}
+store = "{self.store(name)}"
 user = "{COLLECTOR_UID}"
 journal_bytes = "8MiB"
 reserve = "16MiB"
@@ -369,6 +381,13 @@ recorder lab {{
 	signer = "{self.path("state")}/recorder/signer.pub"
 }}
 """)
+        collectors = "".join(f"""
+collector c{i + 1} {{
+	address = "127.0.0.1"
+	port = {self.port(name)}
+	certificate = "{self.store(name)}/collector.crt"
+}}
+""" for i, name in enumerate(self.collectors()))
         users = "".join(f'user_{role} = "{uid}"\n' for role, uid in ROLE_UIDS.items())
         options = "".join(f"{option}\n" for option in self.state["options"])
         write(self.path("bastiond.conf"), f"""# the lab's bastion
@@ -384,12 +403,7 @@ per_source_max = 0
 max_startups = "1000:30:2000"
 max_sessions_per_user = 2000
 {options}
-collector c1 {{
-	address = "127.0.0.1"
-	port = {self.port("collector")}
-	certificate = "{store}/collector.crt"
-}}
-""")
+{collectors}""")
 
     def write_known_hosts(self):
         """One wildcard line a host key of the bastion: it answers for itself and, inside -J, for every target."""
@@ -404,8 +418,8 @@ collector c1 {{
     # --- daemons
 
     def command(self, name):
-        if name == "collector":
-            return [self.bin("bastion-collectord"), "-D", "-f", self.path("collectord.conf")]
+        if name in self.collectors():
+            return [self.bin("bastion-collectord"), "-D", "-f", self.collector_conf(name)]
         if name == "target":
             return ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc",
                     self.path("target", "start")]
@@ -433,7 +447,7 @@ collector c1 {{
             self.control = None
 
     def stop_all(self):
-        for name in ("bastiond", "target", "collector"):
+        for name in ("bastiond", "target", *self.collectors()):
             self.stop(name)
 
     def down(self):
@@ -512,8 +526,8 @@ collector c1 {{
         ca = [row["key"] for row in self.ask("key list")["rows"] if row["name"] == "ca"]
         write(self.path("target", "ca.pub"), ca[0] + "\n")
         # and the auditor the recorder's signatures and the collector's receipts
-        write(self.path("auditor.trust"), "".join(f"{kind} lab {public_key(self.path(*place))}\n" for kind, place in (
-            ("signer", ("state", "recorder", "signer.pub")), ("collector", ("store", "collector.crt")))))
+        write(self.path("auditor.trust"), f"signer lab {public_key(self.path('state', 'recorder', 'signer.pub'))}\n" +
+              "".join(f"collector lab {public_key(self.store(name) + '/collector.crt')}\n" for name in self.collectors()))
 
     def make_hosts(self):
         key = read(self.path("target", "ssh_host_ed25519_key.pub")).strip()

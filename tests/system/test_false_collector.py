@@ -20,15 +20,15 @@ RAW = (serialization.Encoding.Raw, serialization.PublicFormat.Raw)
 class FalseCollector(threading.Thread):
     """Speaks PROTOCOL.collector with the lab's real keys, stores nothing, and lies as told."""
 
-    def __init__(self, lab, lie):
+    def __init__(self, lab, lie, name="collector"):
         super().__init__(daemon=True)
-        store = lab.path("store")
+        store = lab.store(name)
         with open(f"{store}/receipt.key", "rb") as f:
             self.key = serialization.load_pem_private_key(f.read(), None)
         self.public = self.key.public_key().public_bytes(*RAW)
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.tls.load_cert_chain(f"{store}/collector.crt", f"{store}/collector.key")
-        self.socket = socket.create_server(("127.0.0.1", lab.port("collector")))
+        self.socket = socket.create_server(("127.0.0.1", lab.port(name)))
         self.lie, self.last, self.over = lie, {}, False
         self.start()
 

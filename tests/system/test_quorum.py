@@ -1,0 +1,199 @@
+"""Two of three collectors: one dies, hangs, or loses its network in the middle of typing, and the typing goes on; back again, it
+catches up. One that lies is an alarm, an event, and out. The list of collectors changes under a running session."""
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from harness import Client, Terminal, events, labkit, replay, until
+from test_false_collector import FalseCollector
+from test_reload import log_of, reload
+
+PAUSE = 1.0         # seconds that a key stroke may take while a collector goes away
+STROKES = 75        # of 20 ms each, a third before, a third while it is away
+NETWORK = ("198.18.77.1", "198.18.77.2")
+
+
+@pytest.fixture(scope="module")
+def three(new_lab):
+    return new_lab(options=["quorum = 2"], collectors=3)
+
+
+@pytest.fixture
+def session(three):
+    terminal = Terminal(Client(three, "deploy").argv("web1.name", options=("-tt",)), Client(three, "deploy").env)
+    terminal.line("stty raw -echo; echo $((6*7)); exec cat")
+    terminal.expect(rb"42")
+    yield terminal
+    terminal.close()
+
+
+def stroke(terminal, n):
+    """One key and its echo: seconds."""
+    key = b"%c" % (97 + n % 26)
+    start = time.monotonic()
+    terminal.send(key)
+    terminal.expect(key, timeout=10)
+    took = time.monotonic() - start
+    time.sleep(max(0, 0.02 - took))
+    return took
+
+
+def newest(lab, name):
+    """The newest recording's directory in a collector's store."""
+    top = os.path.join(lab.store(name), "recordings")
+    all_of = [os.path.join(top, day, one) for day in os.listdir(top) for one in os.listdir(os.path.join(top, day))]
+    return max(all_of, key=os.path.getmtime)
+
+
+def content(path):
+    """What a recording's segments hold."""
+    names = sorted(n for n in os.listdir(path) if n.endswith(".brec"))
+    return [(n, open(os.path.join(path, n), "rb").read()) for n in names]
+
+
+def all_complete(lab):
+    """The newest recording: whole, verified and the same at all three."""
+    paths = [newest(lab, name) for name in lab.collectors()]
+    return len({os.path.basename(p) for p in paths}) == 1 and all(
+        replay(lab, "verify", p, check=False).returncode == 0 for p in paths) and content(paths[0]) == content(paths[1]) == content(paths[2])
+
+
+def pid_of(lab, name):
+    return lab.state["pids"][name][0]
+
+
+def kill(lab):
+    os.kill(pid_of(lab, "collector2"), signal.SIGKILL)
+    lab.stop("collector2")
+    return lambda: lab.start("collector2")
+
+
+def hang(lab):
+    os.kill(pid_of(lab, "collector2"), signal.SIGSTOP)
+    return lambda: os.kill(pid_of(lab, "collector2"), signal.SIGCONT)
+
+
+@pytest.mark.parametrize("away", [kill, hang])
+def test_typing_goes_on_without_one(three, session, away):
+    before = [stroke(session, n) for n in range(STROKES // 3)]
+    back = away(three)
+    try:
+        without = [stroke(session, n) for n in range(STROKES // 3)]
+    finally:
+        back()
+    after = [stroke(session, n) for n in range(STROKES // 3)]
+    print(f"{away.__name__}: longest echo {max(before) * 1e3:.0f} ms with three, {max(without) * 1e3:.0f} ms without one, "
+          f"{max(after) * 1e3:.0f} ms after")
+    assert max(without) < PAUSE and max(after) < PAUSE
+    os.kill(session.pid, signal.SIGHUP)
+    until(lambda: all_complete(three), deadline=20, what="all three copies are whole and the same")
+
+
+def test_one_that_hangs_is_given_up(three, session):
+    """Its kernel goes on acknowledging: it must not count towards the quorum of new sessions for ever."""
+    gone = log_of(three).count("collector c2: down: it acknowledges nothing")
+    back = hang(three)
+    try:
+        until(lambda: stroke(session, 1) < PAUSE and log_of(three).count("collector c2: down: it acknowledges nothing") > gone,
+              deadline=12, what="the hung collector is given up")
+    finally:
+        back()
+    os.kill(session.pid, signal.SIGHUP)
+    until(lambda: all_complete(three), deadline=20, what="all three copies are whole and the same")
+
+
+@pytest.fixture
+def far(three):
+    """collector3 in a network namespace of its own, whose link the test cuts."""
+    name, outer = f"q{os.getpid()}", f"q{os.getpid()}h"
+    three.stop("collector3")
+
+    def ip(*words, check=True):
+        subprocess.run(["ip", *words], check=check, capture_output=True)
+    ip("netns", "add", name)
+    ip("link", "add", outer, "type", "veth", "peer", "name", "q0", "netns", name)
+    ip("addr", "add", f"{NETWORK[0]}/30", "dev", outer)
+    ip("link", "set", outer, "up")
+    for words in (("addr", "add", f"{NETWORK[1]}/30", "dev", "q0"), ("link", "set", "q0", "up"), ("link", "set", "lo", "up")):
+        ip("-n", name, *words)
+    conf, port = three.collector_conf("collector3"), three.port("collector3")
+    labkit.write(conf, labkit.read(conf).replace("127.0.0.1", NETWORK[1]))
+    main = three.path("bastiond.conf")
+    labkit.write(main, labkit.read(main).replace(f'address = "127.0.0.1"\n\tport = {port}', f'address = "{NETWORK[1]}"\n\tport = {port}'))
+    with open(three.path("log", "collector3"), "ab") as log, \
+            subprocess.Popen(["ip", "netns", "exec", name, *three.command("collector3")], stdout=log, stderr=log) as process:
+        ups = log_of(three).count("collector c3: up")
+        reload(three)
+        until(lambda: log_of(three).count("collector c3: up") > ups, what="the collector at its new address is up")
+        yield lambda state: ip("-n", name, "link", "set", "q0", state)
+        process.terminate()
+    three.write_configs()
+    reload(three)
+    ip("link", "del", outer, check=False)
+    ip("netns", "del", name)
+    three.start("collector3")
+
+
+def test_typing_goes_on_when_a_network_is_cut(three, far, session):
+    before = [stroke(session, n) for n in range(STROKES // 3)]
+    far("down")
+    without = [stroke(session, n) for n in range(STROKES // 3)]
+    far("up")
+    after = [stroke(session, n) for n in range(STROKES // 3)]
+    print(f"network: longest echo {max(before) * 1e3:.0f} ms with three, {max(without) * 1e3:.0f} ms without one, {max(after) * 1e3:.0f} ms after")
+    assert max(without) < PAUSE and max(after) < PAUSE
+    os.kill(session.pid, signal.SIGHUP)
+    until(lambda: all_complete(three), deadline=30, what="all three copies are whole and the same")
+
+
+def test_without_two_nothing_moves(three, session):
+    stroke(session, 1)
+    kill(three)
+    os.kill(pid_of(three, "collector3"), signal.SIGSTOP)
+    session.send(b"~")
+    end = time.monotonic() + 1
+    while time.monotonic() < end:
+        session.read(0.1)
+    assert b"~" not in session.seen
+    os.kill(pid_of(three, "collector3"), signal.SIGCONT)
+    session.expect(b"~", timeout=5)
+    three.start("collector2")
+
+
+def test_another_value_is_an_alarm_and_an_event(three):
+    """Two collectors that hold different bytes for a sequence: the recorder knows which, and the two others go on."""
+    three.stop("collector3")
+    liar = FalseCollector(three, "other value", "collector3")
+    try:
+        alarms, seen = log_of(three).count("ALARM: collector c3"), len(events(three, "recorder.alarm"))
+        until(lambda: log_of(three).rfind("collector c3: up") > log_of(three).rfind("collector c3: down"), what="c3 is up")
+        assert Client(three, "deploy").run("web1.name", "echo in", check=True).stdout == b"in\n"
+        until(lambda: log_of(three).count("ALARM: collector c3") == alarms + 1, what="the alarm")
+        rows = until(lambda: events(three, "recorder.alarm")[seen:], what="the event")
+        assert "c3" in str(rows[0])
+    finally:
+        liar.close()
+    three.start("collector3")
+    ups = log_of(three).count("collector c3: up")
+    reload(three)
+    until(lambda: log_of(three).count("collector c3: up") > ups, what="a reload gives it another chance")
+
+
+def test_the_list_changes_under_a_session(three, session):
+    """c1 leaves and later comes back: the running session keeps it to its end, new ones do without."""
+    conf = labkit.read(three.path("bastiond.conf"))
+    at = conf.index("collector c1")
+    labkit.write(three.path("bastiond.conf"), conf[:at] + conf[conf.index("collector c2"):])
+    reload(three)
+    assert max(stroke(session, n) for n in range(10)) < PAUSE
+    assert Client(three, "deploy").run("web1.name", "echo in", check=True).stdout == b"in\n"
+    until(lambda: os.path.basename(newest(three, "collector2")) == os.path.basename(newest(three, "collector3")))
+    assert not os.path.exists(newest(three, "collector2").replace(three.store("collector2"), three.store("collector")))
+    os.kill(session.pid, signal.SIGHUP)
+    until(lambda: "collector c1: left" in log_of(three), what="c1 is left when nothing needs it")
+    three.write_configs()
+    reload(three)
+    until(lambda: log_of(three).rfind("collector c1: up") > log_of(three).rfind("collector c1: left"), what="c1 is up again")
