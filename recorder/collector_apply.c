@@ -4,8 +4,8 @@
  * writes the same bytes to the same place.
  *
  * Journal payload (big-endian): u8 enum wire_type, b16 id, u64 wall µs of segment 0's header, u32
- * segment, u64 byte in that segment, u64 sequence, b32 h, u32 length of the frame, frame, header of
- * a new segment.
+ * segment, u64 byte in that segment, u64 sequence, b32 h, u32 length of the frame; if the type has the bit
+ * 0x80, u64 index in the log of recordings, u16 length, leaf; frame, header of a new segment.
  */
 #include "collector_store.h"
 
@@ -24,13 +24,14 @@
 
 #define YEAR_FROM 2020
 #define YEAR_TO 2200
+#define WITH_LEAF 0x80	/* or'ed to the type; not in journals from before there was a log */
 
 struct payload {
 	enum wire_type type;
-	const uint8_t *id, *h, *frame, *header;
-	uint64_t opened_us, offset, seq;
+	const uint8_t *id, *h, *frame, *header, *leaf;
+	uint64_t opened_us, offset, seq, leaf_index;
 	uint32_t segment;
-	size_t frame_len, header_len;
+	size_t frame_len, header_len, leaf_len;	/* leaf_len 0: no leaf */
 };
 
 int rec_name(struct rec *r)
@@ -46,11 +47,11 @@ int rec_name(struct rec *r)
 	return 0;
 }
 
-size_t apply_encode(uint8_t head[APPLY_HEAD], const struct rec *r, const struct wire_entry *e)
+size_t apply_encode(uint8_t head[APPLY_HEAD], const struct rec *r, const struct wire_entry *e, const struct apply_leaf *leaf)
 {
 	struct buf b = { .data = head, .cap = APPLY_HEAD, .max = APPLY_HEAD };
 
-	buf_put_u8(&b, (uint8_t)e->type);
+	buf_put_u8(&b, (uint8_t)(e->type | (leaf->len != 0 ? WITH_LEAF : 0)));
 	buf_put(&b, e->id, BREC_ID_LEN);
 	buf_put_u64(&b, r->opened_us);
 	buf_put_u32(&b, r->segment);
@@ -58,15 +59,22 @@ size_t apply_encode(uint8_t head[APPLY_HEAD], const struct rec *r, const struct 
 	buf_put_u64(&b, e->seq);
 	buf_put(&b, e->h, BREC_HASH_LEN);
 	buf_put_u32(&b, (uint32_t)e->frame_len);
+	if (leaf->len != 0) {
+		buf_put_u64(&b, leaf->index);
+		buf_put_u16(&b, (uint16_t)leaf->len);
+		buf_put(&b, leaf->data, leaf->len);
+	}
 	return b.len;
 }
 
 static int decode(struct payload *p, const uint8_t *data, size_t len)
 {
 	struct buf b;
+	uint8_t type;
 
 	buf_view(&b, data, len);
-	p->type = (enum wire_type)buf_get_u8(&b);
+	type = buf_get_u8(&b);
+	p->type = (enum wire_type)(type & ~WITH_LEAF);
 	p->id = buf_get(&b, BREC_ID_LEN);
 	p->opened_us = buf_get_u64(&b);
 	p->segment = buf_get_u32(&b);
@@ -74,6 +82,9 @@ static int decode(struct payload *p, const uint8_t *data, size_t len)
 	p->seq = buf_get_u64(&b);
 	p->h = buf_get(&b, BREC_HASH_LEN);
 	p->frame_len = buf_get_u32(&b);
+	p->leaf_index = type & WITH_LEAF ? buf_get_u64(&b) : 0;
+	p->leaf_len = type & WITH_LEAF ? buf_get_u16(&b) : 0;
+	p->leaf = buf_get(&b, p->leaf_len);
 	p->frame = buf_get(&b, p->frame_len);
 	p->header_len = buf_left(&b);
 	p->header = buf_get(&b, p->header_len);
@@ -171,6 +182,15 @@ int apply_payload(struct store *s, struct rec *r, const uint8_t *payload, size_t
 	return file_for(s, r, p.segment + 1, true) != 0 ? -1 : write_at(r->fd, p.header, p.header_len, 0);
 }
 
+int apply_log(struct store *s, const uint8_t *payload, size_t len)
+{
+	struct payload p;
+
+	if (decode(&p, payload, len) != 0)
+		return -1;
+	return p.leaf_len == 0 ? 0 : tlog_writer_add(&s->log, p.leaf_index, p.leaf, p.leaf_len);
+}
+
 static int replay_one(void *ctx, const uint8_t *payload, size_t len)
 {
 	struct store *s = ctx;
@@ -184,6 +204,10 @@ static int replay_one(void *ctx, const uint8_t *payload, size_t len)
 	memcpy(r->durable.id, p.id, BREC_ID_LEN);
 	memcpy(r->durable.h, p.h, BREC_HASH_LEN);
 	r->durable.seq = p.seq;
+	if (apply_log(s, payload, len) != 0) {
+		log_error("replaying the journal into the log of recordings: %s", errno == EBADMSG ? s->log.why : strerror(errno));
+		return -1;
+	}
 	if (apply_payload(s, r, payload, len) != 0) {
 		log_error("replaying the journal into %s: %s", r->dir, strerror(errno));
 		return -1;
@@ -227,7 +251,9 @@ int apply_recover(struct store *s)
 		    "The recordings concerned show it when their bastion resumes them and when they are verified",
 		    s->journal.lost);
 	recordings = s->count;
-	if (sign_and_forget(s) != 0 || syncfs(s->recordings) != 0 || journal_begin(&s->journal) != 0) {
+	if (log_recover(s) != 0)
+		return -1;
+	if (sign_and_forget(s) != 0 || syncfs(s->recordings) != 0 || syncfs(s->log.dir) != 0 || journal_begin(&s->journal) != 0) {
 		log_error("after replaying the journal: %s", strerror(errno));
 		return -1;
 	}

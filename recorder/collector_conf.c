@@ -20,6 +20,7 @@
 #include "escape.h"
 #include "journal.h"
 #include "names.h"
+#include "tlog_note.h"
 
 #define DEFAULT_LISTEN "{\"0.0.0.0:7422\", \"[::]:7422\"}"
 
@@ -116,6 +117,17 @@ static int check_path(cfg_t *cfg, cfg_opt_t *opt)
 	if (text[0] == '/' || text[0] == '\0')
 		return 0;
 	cfg_error(cfg, "%s: \"%s\" does not begin with /; write the whole path", cfg_opt_name(opt), text);
+	return -1;
+}
+
+static int check_origin(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *text = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
+
+	if (text[0] == '\0' || tlog_name_ok(text))
+		return 0;
+	cfg_error(cfg, "log_origin: \"%s\" has a space, a '+' or a byte that is no ASCII, or is longer than %d; right would be: "
+	    "log_origin = \"example.com/bastion-log\"", text, TLOG_NAME_MAX);
 	return -1;
 }
 
@@ -303,8 +315,9 @@ static int take(struct coll_conf *c, cfg_t *cfg, bool init)
 	c->certificate = path_or(cfg, "certificate", store, "collector.crt");
 	c->key = path_or(cfg, "key", store, "collector.key");
 	c->receipt_key = path_or(cfg, "receipt_key", store, "receipt.key");
+	c->log_origin = strdup(cfg_getstr(cfg, "log_origin"));
 	if (c->store == NULL || c->user == NULL || c->certificate == NULL || c->key == NULL ||
-	    c->receipt_key == NULL || parse_size(cfg_getstr(cfg, "journal_bytes"), &c->journal_bytes) != 0 ||
+	    c->receipt_key == NULL || c->log_origin == NULL || parse_size(cfg_getstr(cfg, "journal_bytes"), &c->journal_bytes) != 0 ||
 	    parse_size(cfg_getstr(cfg, "reserve"), &c->reserve) != 0)
 		return -1;
 	c->max_connections = (uint32_t)cfg_getint(cfg, "max_connections");
@@ -330,6 +343,7 @@ struct coll_conf *coll_conf_load(const char *file, bool init)
 		CFG_STR_LIST("listen", DEFAULT_LISTEN, CFGF_NONE),
 		CFG_STR("store", "/var/lib/bastion-collectord", CFGF_NONE), CFG_STR("user", "bastion-collector", CFGF_NONE),
 		CFG_STR("certificate", "", CFGF_NONE), CFG_STR("key", "", CFGF_NONE), CFG_STR("receipt_key", "", CFGF_NONE),
+		CFG_STR("log_origin", "", CFGF_NONE),
 		CFG_STR("journal_bytes", "64MiB", CFGF_NONE), CFG_STR("reserve", "256MiB", CFGF_NONE),
 		CFG_INT("max_connections", 64, CFGF_NONE), CFG_INT("max_recordings", 20000, CFGF_NONE), CFG_INT("handshake_time", 10, CFGF_NONE),
 		CFG_STR("log_level", "info", CFGF_NONE),
@@ -354,6 +368,7 @@ struct coll_conf *coll_conf_load(const char *file, bool init)
 		cfg_set_validate_func(cfg, numbers[i], check_number);
 	cfg_set_validate_func(cfg, "journal_bytes", check_size);
 	cfg_set_validate_func(cfg, "reserve", check_size);
+	cfg_set_validate_func(cfg, "log_origin", check_origin);
 	cfg_set_validate_func(cfg, "log_level", validate_level);
 	cfg_set_validate_func(cfg, "recorder", check_section);
 	r = cfg_parse(cfg, file);
@@ -378,6 +393,7 @@ void coll_conf_destroy(struct coll_conf *c)
 	free(c->certificate);
 	free(c->key);
 	free(c->receipt_key);
+	free(c->log_origin);
 	free(c);
 }
 

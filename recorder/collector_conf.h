@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
+#include "crypto.h"
 #include "log.h"
 #include "wire_tls.h"
 
@@ -36,6 +37,7 @@ struct coll_conf {
 	struct coll_listen listen[COLL_LISTEN_MAX];
 	size_t nlisten;
 	char *store, *user, *certificate, *key, *receipt_key;
+	char *log_origin;		/* "": made from the receipt key */
 	uid_t uid;			/* of `user`; 0: it is not to be changed */
 	gid_t gid;
 	uint64_t journal_bytes, reserve;
@@ -54,6 +56,9 @@ struct coll_conf *coll_conf_load(const char *file, bool init);
 void coll_conf_destroy(struct coll_conf *c);
 /* The client whose certificate it is; NULL. */
 const struct coll_client *coll_conf_client(const struct coll_conf *c, const uint8_t pin[TLS_PIN_LEN]);
+
+/* The name of the log of recordings to out[TLOG_NAME_MAX + 1]: the configured one, or one made from the receipt key. */
+void coll_log_origin(char *out, const struct coll_conf *c, const uint8_t receipt_key[KEY_LEN]);
 
 /*
  * bastion-collectord -I: makes directories, keys, certificate; prints what goes to the bastion. An

@@ -14,20 +14,21 @@
 
 #include "crypto.h"
 #include "hex.h"
+#include "tlog_note.h"
 
-/* The store itself stays root's, with the keys in it; the collector gets two directories below. */
+/* The store itself stays root's, with the keys in it; the collector gets the directories below. */
 static int make_store(const struct coll_conf *c)
 {
-	static const char *const below[] = { "recordings", "journal" };
+	static const struct { const char *name; mode_t mode; } below[] = { { "recordings", 0750 }, { "journal", 0750 }, { "log", 0755 } };
 	char path[4096];
 
 	if (mkdir(c->store, 0755) != 0 && errno != EEXIST) {
 		fprintf(stderr, "%s: %s; make the directory above it first\n", c->store, strerror(errno));
 		return -1;
 	}
-	for (size_t i = 0; i < 2; i++) {
-		snprintf(path, sizeof(path), "%s/%s", c->store, below[i]);
-		if ((mkdir(path, 0750) != 0 && errno != EEXIST) ||
+	for (size_t i = 0; i < sizeof(below) / sizeof(below[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s", c->store, below[i].name);
+		if ((mkdir(path, below[i].mode) != 0 && errno != EEXIST) ||
 		    (geteuid() == 0 && chown(path, c->uid, c->gid) != 0)) {
 			fprintf(stderr, "%s: %s\n", path, strerror(errno));
 			return -1;
@@ -84,7 +85,41 @@ static int append_receipt_key(const struct coll_conf *c, const uint8_t pub[KEY_L
 	return 0;
 }
 
-static void say(const struct coll_conf *c)
+void coll_log_origin(char *out, const struct coll_conf *c, const uint8_t receipt_key[KEY_LEN])
+{
+	char hex[17];
+	uint8_t id[HASH_LEN] = { 0 };
+
+	key_id(id, receipt_key);
+	snprintf(out, TLOG_NAME_MAX + 1, "%s%s", c->log_origin, c->log_origin[0] != '\0' ? "" : "bastion-collectord/");
+	if (c->log_origin[0] == '\0')
+		snprintf(out + strlen(out), sizeof(hex), "%s", hex_encode(hex, id, 8));
+}
+
+/* The log's key as public tools take it, beside the certificate: its name and the receipt key's public half. */
+static int write_vkey(const struct coll_conf *c, const uint8_t pub[KEY_LEN], char text[TLOG_VKEY_MAX + 1])
+{
+	struct tlog_vkey k = { .type = TLOG_KEY_LOG };
+	char path[4096];
+	FILE *f;
+	bool ok;
+
+	coll_log_origin(k.name, c, pub);
+	memcpy(k.key, pub, KEY_LEN);
+	tlog_vkey_format(text, &k);
+	snprintf(path, sizeof(path), "%s/log.vkey", c->store);
+	if ((f = fopen(path, "we")) == NULL) {
+		fprintf(stderr, "%s: %s\n", path, strerror(errno));
+		return -1;
+	}
+	ok = fprintf(f, "%s\n", text) > 0 && fflush(f) == 0;
+	if (fclose(f) == 0 && ok)
+		return 0;
+	fprintf(stderr, "%s: %s\n", path, strerror(errno));
+	return -1;
+}
+
+static void say(const struct coll_conf *c, const char *vkey)
 {
 	const char *port = strrchr(c->listen[0].text, ':');
 
@@ -100,14 +135,16 @@ static void say(const struct coll_conf *c)
 	    "    recorder NAME {\n"
 	    "        certificate = \"/etc/bastiond/NAME.crt\"\n"
 	    "        signer = \"/etc/bastiond/NAME.signer.pub\"\n"
-	    "    }\n",
-	    c->certificate, c->key, c->receipt_key, c->certificate, port != NULL ? port + 1 : "7422");
+	    "    }\n\n"
+	    "Key of the log of recordings, for witnesses and public tools (also in %s/log.vkey):\n\n"
+	    "    %s\n",
+	    c->certificate, c->key, c->receipt_key, c->certificate, port != NULL ? port + 1 : "7422", c->store, vkey);
 }
 
 int coll_init(const struct coll_conf *c)
 {
 	uint8_t pub[KEY_LEN];
-	char host[64] = "", why[256];
+	char host[64] = "", why[256], vkey[TLOG_VKEY_MAX + 1];
 
 	if (make_store(c) != 0 || make_receipt_key(c, pub) != 0)
 		return 1;
@@ -121,6 +158,8 @@ int coll_init(const struct coll_conf *c)
 		if (append_receipt_key(c, pub) != 0)
 			return 1;
 	}
-	say(c);
+	if (write_vkey(c, pub, vkey) != 0)
+		return 1;
+	say(c, vkey);
 	return 0;
 }

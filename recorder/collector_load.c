@@ -143,8 +143,13 @@ int load_recording(struct store *s, struct rec *r)
 	memcpy(r->signer, c.header.signer, sizeof(r->signer));
 	memcpy(r->chain, c.first_h, BREC_HASH_LEN);
 	memcpy(r->h, last == 0 ? c.first_h : c.header.prev, BREC_HASH_LEN);
+	if ((r->file_hash.ctx == NULL && sha256_init(&r->file_hash) != 0) || sha256_update(&r->file_hash, c.data, c.header.len) != 0) {
+		log_error("%s: out of memory", r->dir);
+		scan_close(&c);
+		return -1;
+	}
 	while ((more = scan_next(&c, &f, &bytes)) == 1 && f.seq == r->seq + 1 &&
-	    brec_chain_add(r->chain, bytes, f.len) == 0) {
+	    brec_chain_add(r->chain, bytes, f.len) == 0 && sha256_update(&r->file_hash, bytes, f.len) == 0) {
 		r->seq = f.seq;
 		memcpy(r->h, r->chain, BREC_HASH_LEN);
 		r->ended = f.type == BREC_CLOSE;

@@ -190,15 +190,18 @@ static void loop(struct server *sv)
 
 static int run(struct server *sv, bool foreground)
 {
+	const struct coll_conf *c = sv->conf;
+	char origin[TLOG_NAME_MAX + 1];
+	const struct store_options options = { c->store, c->journal_bytes, c->reserve, sv->signer, origin, server_sign_one, sv };
 	int fds[COLL_LISTEN_MAX];
 
+	coll_log_origin(origin, c, sv->signer_pub);
 	for (size_t i = 0; i < sv->conf->nlisten; i++)
 		fds[i] = bind_one(&sv->conf->listen[i]);
 	if (!foreground && daemon(0, 0) != 0)
 		fatal("daemon: %s", strerror(errno));
 	drop(sv->conf);
-	if (store_open(&sv->store, sv->conf->store, sv->conf->journal_bytes, sv->conf->reserve, server_sign_one,
-		sv) != 0)
+	if (store_open(&sv->store, &options) != 0)
 		return 1;
 	if ((sv->base = event_base_new()) == NULL)
 		fatal("out of memory");

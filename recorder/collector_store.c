@@ -61,6 +61,7 @@ void store_drop(struct store *s, struct rec *r)
 	if (r->unwritten != 0 || r->touched || r->not_signed)
 		return;
 	apply_close(s, r);
+	sha256_finish(&r->file_hash);
 	LIST_REMOVE(r, bucket);
 	s->count--;
 	free(r);
@@ -158,11 +159,11 @@ static const char *check_frame(const struct wire_entry *e, const struct rec *r, 
 }
 
 /* Into the journal's group, and into the list of what is to be written once that is durable. */
-static int enter(struct store *s, struct rec *r, const struct wire_entry *e)
+static int enter(struct store *s, struct rec *r, const struct wire_entry *e, const struct apply_leaf *leaf)
 {
 	uint8_t head[APPLY_HEAD];
 	const struct iovec v[3] = {
-		{ head, apply_encode(head, r, e) },
+		{ head, apply_encode(head, r, e, leaf) },
 		{ (void *)(uintptr_t)e->frame, e->frame_len },
 		{ (void *)(uintptr_t)e->header, e->header_len },
 	};
@@ -170,7 +171,8 @@ static int enter(struct store *s, struct rec *r, const struct wire_entry *e)
 
 	if (payload == NULL)
 		return -1;
-	s->group[s->ngroup++] = (struct store_out){ r, payload, APPLY_HEAD + e->frame_len + e->header_len };
+	s->group[s->ngroup++] = (struct store_out){ r, payload, v[0].iov_len + e->frame_len + e->header_len };
+	s->next_leaf += leaf->len != 0;
 	r->unwritten++;
 	r->seq = e->seq;
 	memcpy(r->h, e->h, BREC_HASH_LEN);
@@ -185,6 +187,7 @@ static enum wire_err open_entry(struct store *s, const struct wire_entry *e, con
 	struct brec_header h;
 	const char *wrong = check_header(e, signers, NULL, &h);
 	uint8_t chain[BREC_HASH_LEN];
+	struct apply_leaf leaf;
 	struct rec *r;
 
 	if (wrong == NULL &&
@@ -205,8 +208,8 @@ static enum wire_err open_entry(struct store *s, const struct wire_entry *e, con
 	}
 	memcpy(r->signer, h.signer, sizeof(r->signer));
 	memcpy(r->chain, chain, sizeof(chain));
-	if (enter(s, r, e) != 0) {
-		snprintf(why, size, "journal: %s", strerror(errno));
+	if ((wrong = log_leaf(s, r, e, chain, &leaf)) != NULL || enter(s, r, e, &leaf) != 0) {
+		snprintf(why, size, "journal: %s", wrong != NULL ? wrong : strerror(errno));
 		store_drop(s, r);
 		return WIRE_E_REFUSED;
 	}
@@ -220,6 +223,7 @@ static enum wire_err next_entry(struct store *s, struct rec *r, const struct wir
 {
 	uint8_t chain[BREC_HASH_LEN], next[BREC_HASH_LEN];
 	const char *wrong = check_frame(e, r, chain);
+	struct apply_leaf leaf;
 	struct brec_header h;
 
 	memcpy(next, chain, sizeof(next));
@@ -230,8 +234,10 @@ static enum wire_err next_entry(struct store *s, struct rec *r, const struct wir
 		snprintf(why, size, "frame %" PRIu64 ": %s", e->seq, wrong);
 		return WIRE_E_CHAIN;
 	}
-	if (enter(s, r, e) != 0) {
-		snprintf(why, size, "journal: %s", strerror(errno));
+	if ((wrong = log_leaf(s, r, e, chain, &leaf)) != NULL || enter(s, r, e, &leaf) != 0) {
+		snprintf(why, size, "journal: %s", wrong != NULL ? wrong : strerror(errno));
+		/* its hash has gone on already: it is to be read from its file again, when it is resumed */
+		r->damaged = true;
 		return WIRE_E_REFUSED;
 	}
 	memcpy(r->chain, next, sizeof(next));
@@ -345,14 +351,29 @@ int store_commit(struct store *s)
 	s->group = s->out;
 	s->out = group;
 	s->nout = s->ngroup;
-	s->ngroup = s->done = 0;
+	s->ngroup = s->done = s->logged = 0;
 	if (turn_due(s) && store_write_out(s) == 0)
 		store_turn(s, true);
 	return 0;
 }
 
+/* The disk took something no longer. -1 if that may pass; else the process ends. */
+static int hold(struct store *s, const char *what)
+{
+	if (errno != ENOSPC && errno != EDQUOT)
+		fatal("%s: %s. The journal still holds what was acknowledged: see to the disk, then start the collector again", what,
+		    errno == EBADMSG ? s->log.why : strerror(errno));
+	if (!s->held)
+		log_error("no space for %s: nothing is taken or acknowledged until there is. What was acknowledged is safe in the journal",
+		    what);
+	s->held = true;
+	return -1;
+}
+
 int store_write_out(struct store *s)
 {
+	if (log_write_out(s) != 0)
+		return hold(s, "the log of recordings");
 	for (; s->done < s->nout; s->done++) {
 		struct store_out *o = &s->out[s->done];
 
@@ -360,19 +381,9 @@ int store_write_out(struct store *s)
 			o->rec->unwritten--;
 			continue;
 		}
-		if (errno != ENOSPC && errno != EDQUOT)
-			fatal(
-			    "%s: %s. The journal still holds what was acknowledged: see to the disk, then start the collector again",
-			    o->rec->dir, strerror(errno));
-		if (!s->held)
-			log_error(
-			    "no space for %s: nothing is taken or acknowledged until there is. What was acknowledged is safe in "
-			    "the journal",
-			    o->rec->dir);
-		s->held = true;
-		return -1;
+		return hold(s, o->rec->dir);
 	}
-	s->nout = s->done = 0;
+	s->nout = s->done = s->logged = 0;
 	if (s->held)
 		log_notice("there is space again: the collector goes on");
 	s->held = false;
@@ -389,6 +400,7 @@ void store_turn(struct store *s, bool now)
 	if (s->nout != 0 || journal_pending(&s->journal) || !(now || turn_due(s)))
 		return;
 	syncer_wait(&s->syncer);
+	tlog_writer_settle(&s->log);
 	syncer_go(&s->syncer);
 	s->dirty_since_ms = 0;
 	if (journal_turn(&s->journal) != 0)
@@ -485,11 +497,13 @@ static int open_dir(int at, const char *path)
 	return openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-int store_open(struct store *s, const char *path, size_t journal_bytes, uint64_t reserve,
-    int (*sign)(void *, struct store *, struct rec *), void *ctx)
+int store_open(struct store *s, const struct store_options *o)
 {
-	*s = (struct store){ .top = -1, .recordings = -1, .journal_dir = -1, .reserve = reserve, .files_max = files_limit(),
-		.sign = sign, .ctx = ctx };
+	const char *path = o->path;
+
+	*s = (struct store){ .top = -1, .recordings = -1, .journal_dir = -1, .reserve = o->reserve, .files_max = files_limit(),
+		.sign = o->sign, .ctx = o->ctx };
+	s->log.dir = -1;
 	TAILQ_INIT(&s->open);
 	s->group = calloc(STORE_OUT_MAX, sizeof(*s->group));
 	s->out = calloc(STORE_OUT_MAX, sizeof(*s->out));
@@ -500,14 +514,14 @@ int store_open(struct store *s, const char *path, size_t journal_bytes, uint64_t
 		log_error("store %s: %s", path, strerror(errno));
 		return -1;
 	}
-	if (journal_open(&s->journal, s->journal_dir, journal_bytes) != 0) {
+	if (journal_open(&s->journal, s->journal_dir, o->journal_bytes) != 0) {
 		log_error("%s/journal: %s", path,
 		    errno == EWOULDBLOCK ? "another collector uses this store" : strerror(errno));
 		return -1;
 	}
-	if (apply_recover(s) != 0)
+	if (log_open_dir(s, o) != 0 || apply_recover(s) != 0)
 		return -1;
-	if (syncer_start(&s->syncer, s->recordings) != 0) {
+	if (syncer_start(&s->syncer, s->recordings, s->log.dir) != 0) {
 		log_error("thread: %s", strerror(errno));
 		return -1;
 	}
@@ -536,6 +550,7 @@ int store_close(struct store *s)
 		}
 	}
 	journal_close(&s->journal);
+	tlog_writer_finish(&s->log);
 	close(s->recordings);
 	close(s->journal_dir);
 	close(s->top);

@@ -5,13 +5,15 @@
  *
  *   store_entry      is it the next one, and does its chain value hold? Then into the journal's group, in memory
  *   store_commit     the group becomes durable (journal.h). From here on it may be acknowledged
- *   store_write_out  the same bytes into the segment files, after the acknowledgement has left; without fsync
+ *   store_write_out  its leaves into the log of recordings (tlog_writer.h), with a new checkpoint; then the same bytes
+ *                    into the segment files, after the acknowledgement has left; without fsync
  *   store_turn       when a journal file is full or old: the other one is begun, while another thread syncs
  *                    the segment files that this one covers
  *
  * So a segment file never holds a byte that is not durable in the journal, and a journal record is
  * never overwritten before its bytes are durable in the segment file. After a crash store_open()
- * replays.
+ * replays. The leaf of an OPEN, SEAL or END is part of that entry's journal record, with its index in
+ * the log: it costs no flush of its own, and the log is the same one after any crash.
  */
 #ifndef BASTION_COLLECTOR_STORE_H
 #define BASTION_COLLECTOR_STORE_H
@@ -20,6 +22,7 @@
 
 #include "collector_sync.h"
 #include "journal.h"
+#include "tlog_writer.h"
 #include "wire.h"
 #include "wire_receipt.h"
 #include "wire_tls.h"
@@ -45,6 +48,7 @@ struct rec {
 	struct wire_leaf durable;	/* the last entry that a commit covers: what may be acknowledged */
 	uint8_t chain[BREC_HASH_LEN];	/* what the next frame is chained to: after a seal the new header's */
 	bool ended, damaged;
+	struct sha256 file_hash;	/* over the bytes of the present segment, for its leaf in the log */
 	unsigned unwritten;		/* entries not yet in a segment file */
 	unsigned conflicts;
 	int fd;				/* of the segment last written to, */
@@ -75,7 +79,10 @@ struct store {
 	struct rec_bucket buckets[STORE_BUCKETS];
 	size_t count;
 	struct store_out *group, *out;	/* STORE_OUT_MAX each: in the journal's group; durable, not written yet */
-	size_t ngroup, nout, done;	/* out[0..done) is written */
+	size_t ngroup, nout, done;	/* out[0..done) is written, */
+	size_t logged;			/* and of out[0..logged) the leaves are in the log's files */
+	struct tlog_writer log;
+	uint64_t next_leaf;		/* index of the next leaf: those of the group are counted */
 	struct rec_list open;		/* recordings with a file open: at most files_max */
 	size_t nopen, files_max;
 	uint64_t dirty_since_ms;	/* something was written since the syncer's last start; 0: nothing */
@@ -87,12 +94,19 @@ struct store {
 	uint64_t entries, bytes, commits; /* since the start, for the log */
 };
 
-/*
- * Opens or makes the store below `path`, replays the journal, syncs. Logs what it found. 0, or -1
- * logged. sign may be NULL; it stores a receipt of each recording that the replay touched.
- */
-int store_open(struct store *s, const char *path, size_t journal_bytes, uint64_t reserve,
-    int (*sign)(void *, struct store *, struct rec *), void *ctx);
+/* What a store is opened with. */
+struct store_options {
+	const char *path;
+	size_t journal_bytes;
+	uint64_t reserve;
+	const struct sign_key *log_key; /* signs the log's checkpoints; borrowed */
+	const char *log_origin;		/* of a new log; one that is there keeps its own */
+	int (*sign)(void *ctx, struct store *s, struct rec *r); /* a receipt of each recording that the replay touched */
+	void *ctx;
+};
+
+/* Opens or makes the store, replays the journal, checks the log, syncs. Logs what it found. 0, or -1 logged. */
+int store_open(struct store *s, const struct store_options *o);
 /* Everything into the files and synced: a clean end. 0, or -1: the journal has it. */
 int store_close(struct store *s);
 
@@ -151,11 +165,20 @@ int load_compare(struct store *s, const struct rec *r, const struct wire_entry *
 /* Keeps a second version of an entry beside the recording. */
 void load_keep_conflict(struct store *s, struct rec *r, const struct wire_entry *e);
 
+/* A leaf of the log on its way; len 0: the entry has none. */
+struct apply_leaf {
+	uint64_t index;
+	uint8_t data[TLOG_LEAF_MAX];
+	size_t len;
+};
+
 /* collector_apply.c: an entry's journal payload, and its bytes into files. */
-#define APPLY_HEAD (1 + BREC_ID_LEN + 8 + 4 + 8 + 8 + BREC_HASH_LEN + 4)
-size_t apply_encode(uint8_t head[APPLY_HEAD], const struct rec *r, const struct wire_entry *e);
+#define APPLY_HEAD (1 + BREC_ID_LEN + 8 + 4 + 8 + 8 + BREC_HASH_LEN + 4 + 8 + 2 + TLOG_LEAF_MAX)
+size_t apply_encode(uint8_t head[APPLY_HEAD], const struct rec *r, const struct wire_entry *e, const struct apply_leaf *leaf);
 /* 0; -1 with errno. ENOSPC and EDQUOT: may be tried again, whole. */
 int apply_payload(struct store *s, struct rec *r, const uint8_t *payload, size_t len);
+/* The payload's leaf into the log; nothing if it has none. 0; -1 as tlog_writer_add. */
+int apply_log(struct store *s, const uint8_t *payload, size_t len);
 /* Replays the journal into the files and syncs them. 0 or -1 logged. */
 int apply_recover(struct store *s);
 /* Opens a file of a recording: `segment`, or `receipts`. -1 with errno. */
@@ -163,6 +186,15 @@ int apply_open(struct store *s, const struct rec *r, const char *name, bool crea
 void apply_close(struct store *s, struct rec *r);
 /* Fills r->dir. 0, or -1: the clock in it is no date of our times. */
 int rec_name(struct rec *r);
+
+/* collector_log.c: the log of recordings. Opens it before the replay. 0, or -1 logged. */
+int log_open_dir(struct store *s, const struct store_options *o);
+/* The leaf of an entry that is in its place, with the next index; the file's hash goes on. NULL, or what is wrong. */
+const char *log_leaf(struct store *s, struct rec *r, const struct wire_entry *e, const uint8_t h[BREC_HASH_LEN], struct apply_leaf *leaf);
+/* After the replay: nothing promised is gone; what an old store holds gets its leaves. 0, or -1 logged. */
+int log_recover(struct store *s);
+/* Leaves of what is on its way out, and a checkpoint. 0, or -1 with errno. */
+int log_write_out(struct store *s);
 struct rec *rec_create(struct store *s, const uint8_t id[BREC_ID_LEN], uint64_t opened_us);
 
 #endif

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -22,7 +23,7 @@ static void *syncer_main(void *arg)
 		if (!y->busy)
 			break;
 		pthread_mutex_unlock(&y->lock);
-		if (syncfs(y->fd) != 0) {
+		if (syncfs(y->fd[0]) != 0 || (y->nfd == 2 && syncfs(y->fd[1]) != 0)) {
 			/*
 			 * The page cache may have dropped what it could not write: only a replay of
 			 * the journal mends that.
@@ -41,12 +42,15 @@ static void *syncer_main(void *arg)
 	return NULL;
 }
 
-int syncer_start(struct syncer *y, int fd)
+int syncer_start(struct syncer *y, int fd, int other)
 {
 	sigset_t all, before;
+	struct stat a, b;
 	int r;
 
-	*y = (struct syncer){ .fd = fd };
+	if (fstat(fd, &a) != 0 || fstat(other, &b) != 0)
+		return -1;
+	*y = (struct syncer){ .fd = { fd, other }, .nfd = a.st_dev == b.st_dev ? 1 : 2 };
 	pthread_mutex_init(&y->lock, NULL);
 	pthread_cond_init(&y->wake, NULL);
 	pthread_cond_init(&y->idle, NULL);

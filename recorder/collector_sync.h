@@ -18,10 +18,12 @@ struct syncer {
 	pthread_mutex_t lock;
 	pthread_cond_t wake, idle;
 	bool running, busy, stop;
-	int fd;			/* anything on that file system, open since before the first write; borrowed */
+	int fd[2];		/* anything on those file systems, open since before the first write; borrowed */
+	unsigned nfd;
 };
 
-int syncer_start(struct syncer *y, int fd);
+/* Syncs the file systems of `fd` and `other`: once, if they are the same. */
+int syncer_start(struct syncer *y, int fd, int other);
 /*
  * Everything written before this call will be durable when the syncer is idle again. It must be
  * idle: syncer_wait first.
