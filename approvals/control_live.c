@@ -66,7 +66,7 @@ static enum words_exit verify(struct call *k)
 
 	if (event_verify(k->s, after, &r) < 0)
 		return broken(k);
-	last = after + r.rows;
+	last = r.after + r.rows;
 	if (r.bad != 0)
 		return refuse(k, WORDS_REFUSED, "Compare with a backup: somebody changed the database.",
 		    "Event %lld does not fit the chain; %lld before it do.", (long long)r.bad,
@@ -76,7 +76,7 @@ static enum words_exit verify(struct call *k)
 	if (r.more)
 		snprintf(more, sizeof(more), " Go on with --after %lld", (long long)last);
 	return say(k, "All %lld events%s fit the chain. %s: %lld %s%s", (long long)r.rows,
-	    after > 0 ? " after that" : "", r.more ? "The last of them" : "Head", (long long)last,
+	    r.after > 0 ? " after that" : "", r.more ? "The last of them" : "Head", (long long)last,
 	    hex, more);
 }
 

@@ -3,12 +3,11 @@
  */
 #include "event.h"
 
-#include <openssl/evp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "buf.h"
+#include "hex.h"
 #include "store.h"
 
 static const char *const names[EVENT_COUNT] = {
@@ -28,27 +27,6 @@ enum event_kind event_by_name(const char *text)
 		if (strcmp(names[i], text) == 0)
 			return (enum event_kind)i;
 	return EVENT_COUNT;
-}
-
-int event_hash(const uint8_t prev[EVENT_HASH_LEN], const struct event_row *e,
-    uint8_t next[EVENT_HASH_LEN])
-{
-	struct buf b;
-	size_t n;
-	int r = -1;
-
-	buf_init(&b, EVENT_HASH_LEN + EVENT_DETAIL_MAX + 4 * EVENT_ACTOR_MAX + 64);
-	buf_put(&b, prev, EVENT_HASH_LEN);
-	buf_put_u64(&b, (uint64_t)e->id);
-	buf_put_u64(&b, (uint64_t)e->at);
-	buf_put_cstring(&b, e->kind);
-	buf_put_cstring(&b, e->actor);
-	buf_put_cstring(&b, e->subject);
-	buf_put_cstring(&b, e->detail);
-	if (buf_ok(&b) && EVP_Q_digest(NULL, "SHA256", NULL, b.data, b.len, next, &n))
-		r = 0;
-	buf_finish(&b);
-	return r;
 }
 
 /* Text cut at EVENT_ACTOR_MAX bytes, at the start of a character. */
@@ -148,13 +126,64 @@ static int verify_row(void *arg, const struct event_row *e, const uint8_t *hash,
 
 int event_verify(struct store *s, int64_t after, struct event_report *report)
 {
-	struct walk w = { .report = report, .next = after + 1 };
+	struct walk w = { .report = report };
+	struct event_log log;
 	int r;
 
 	memset(report, 0, sizeof(*report));
-	if (after > 0 && (r = store_event_hash(s, after, report->head)) != 1) {
+	if (store_event_log(s, &log) < 0)
+		return -1;
+	report->after = after > log.pruned ? after : log.pruned;
+	w.next = report->after + 1;
+	if (after <= log.pruned)
+		memcpy(report->head, log.pruned_hash, sizeof(report->head));
+	else if ((r = store_event_hash(s, after, report->head)) != 1) {
 		report->bad = r == 0 ? after : 0;
 		return r;
 	}
-	return store_event_each(s, after, verify_row, &w);
+	return store_event_each(s, report->after, verify_row, &w);
+}
+
+/* --- pruning --- */
+
+/* What the collectors do not have yet limits what may go, of sessions, too. */
+static int prune_rows(struct store *s, int64_t now, int64_t before)
+{
+	uint8_t hash[EVENT_HASH_LEN];
+	char hex[2 * EVENT_HASH_LEN + 1];
+	struct event_log log;
+	int64_t last, oldest;
+	int sessions;
+
+	if (store_event_log(s, &log) < 0 ||
+	    store_event_young(s, before, log.pruned + EVENT_PRUNE_MAX, &last) < 0)
+		return -1;
+	last = last - 1 < log.shipped ? last - 1 : log.shipped;
+	if (store_event_at(s, log.shipped + 1, &oldest) == 1 && oldest < before)
+		before = oldest;
+	if ((sessions = store_session_prune(s, before, EVENT_PRUNE_MAX)) < 0)
+		return -1;
+	if (last > log.pruned && store_event_hash(s, last, hash) == 1) {
+		if (event_writef(s, now, EVENT_PRUNE, "bastiond", NULL, "{s:I,s:I,s:s,s:i}", "first",
+			(json_int_t)log.pruned + 1, "last", (json_int_t)last, "hash",
+			hex_encode(hex, hash, sizeof(hash)), "sessions", sessions) < 0 ||
+		    store_event_prune(s, last, hash) < 0)
+			return -1;
+	} else if (sessions > 0 && event_writef(s, now, EVENT_PRUNE, "bastiond", NULL, "{s:i}",
+	    "sessions", sessions) < 0) {
+		return -1;
+	}
+	return last == log.pruned + EVENT_PRUNE_MAX || sessions >= EVENT_PRUNE_MAX;
+}
+
+int event_prune(struct store *s, int64_t now, int64_t before)
+{
+	int more;
+
+	if (store_begin(s) < 0)
+		return -1;
+	if ((more = prune_rows(s, now, before)) >= 0)
+		return store_commit(s) < 0 ? -1 : more;
+	store_rollback(s);
+	return -1;
 }

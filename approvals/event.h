@@ -2,10 +2,10 @@
  * event.h - the kinds of events, and the chain that makes their list append-only.
  *
  * Used by the policy role; the session role names a kind in NOTE (common/msg.h). An event is one
- * row: number, time, kind, actor, subject, detail (JSON). Row n carries hash(n) = SHA-256(hash(n-1)
- * ‖ canonical row n), hash(0) is 32 zero bytes; doc/PROTOCOL.control has the canonical bytes.
- * Triggers refuse UPDATE and DELETE; whoever goes around them breaks the chain. What the chain
- * alone cannot show is a cut at its end: compare the head with a copy kept elsewhere.
+ * row: number, time, kind, actor, subject, detail (JSON). Row n carries hash(n), made of hash(n-1) and
+ * row n (crypto_event.h). Triggers refuse UPDATE, and DELETE but for event_prune(); whoever goes around
+ * them breaks the chain. What the chain alone cannot show, a cut at its end or a chain made anew, the
+ * recording of the events shows (policy_events.c): it is at the collectors within a moment.
  */
 #ifndef BASTION_EVENT_H
 #define BASTION_EVENT_H
@@ -14,9 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define EVENT_HASH_LEN 32
-#define EVENT_ACTOR_MAX 128	/* bytes of actor and of subject; what is longer is cut */
-#define EVENT_DETAIL_MAX 8192	/* bytes of detail as JSON; more is replaced by {"cut":true} */
+#include "crypto_event.h"
 
 /* E(symbol, name): past, one name for ever. */
 #define EVENT_LIST(E)                                                                         \
@@ -45,7 +43,8 @@
 	E(TUN_REFUSED, "tun.refused") E(PROTOCOL, "protocol.violation")                       \
 	E(SESSION_KILL, "session.kill") E(SESSION_CRASH, "session.crash")                     \
 	E(SESSION_HUNG, "session.hung") E(RECORDING, "recording.open")                        \
-	E(RECORDING_STALL, "recording.stall") E(RECORDING_LOST, "recording.lost")       \
+	E(RECORDING_STALL, "recording.stall") E(RECORDING_LOST, "recording.lost")             \
+	E(RECORDING_READ, "recording.read") E(PRUNE, "events.prune")                          \
 	E(ALARM, "recorder.alarm")
 
 enum event_kind {
@@ -59,16 +58,6 @@ enum event_kind {
 const char *event_name(enum event_kind kind);
 /* EVENT_COUNT when the text names none. */
 enum event_kind event_by_name(const char *text);
-
-/* One row, as it is hashed and stored. */
-struct event_row {
-	int64_t id, at;		/* from 1, without holes; unix seconds */
-	const char *kind, *actor, *subject, *detail;
-};
-
-/* next = SHA-256(prev ‖ canonical row). prev and next may be the same memory. 0, or -1. */
-int event_hash(const uint8_t prev[EVENT_HASH_LEN], const struct event_row *e,
-    uint8_t next[EVENT_HASH_LEN]);
 
 struct store;
 
@@ -87,7 +76,8 @@ int event_writef(struct store *s, int64_t now, enum event_kind kind, const char 
 #define EVENT_VERIFY_MAX 500000 /* rows in one call: a second, in which policy does nothing else */
 
 struct event_report {
-	int64_t rows;			/* that fit, one after the other */
+	int64_t after;			/* the check began behind this number; */
+	int64_t rows;			/* so many fit, one after the other */
 	int64_t bad;			/* the first row that does not fit; 0: all fit */
 	bool more;			/* there are rows after these */
 	uint8_t head[EVENT_HASH_LEN];	/* hash of the last row that fits */
@@ -95,8 +85,17 @@ struct event_report {
 
 /*
  * Recomputes the chain of up to EVENT_VERIFY_MAX rows after number `after`, whose own stored hash
- * is taken as given (0: from the start). 0 also when a row is bad; -1: the store failed.
+ * is taken as given (0, and what was pruned: from the start). 0 also when a row is bad; -1: the store failed.
  */
 int event_verify(struct store *s, int64_t after, struct event_report *report);
+
+#define EVENT_PRUNE_MAX 5000 /* rows in one call: tens of milliseconds */
+
+/*
+ * Takes away events older than `before` that the collectors have, and the rows of sessions that ended
+ * before, as one transaction with an event that says so: "first" and "last" number, "hash" of the last,
+ * "sessions". 1: there may be more; 0: not; -1: the store failed.
+ */
+int event_prune(struct store *s, int64_t now, int64_t before);
 
 #endif

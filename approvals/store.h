@@ -21,7 +21,7 @@
 #include "access.h"
 #include "event.h"
 
-#define STORE_VERSION 1		/* of the schema; newer is refused, older is migrated */
+#define STORE_VERSION 2		/* of the schema; newer is refused, older is migrated */
 #define STORE_ERR_MAX 512
 #define STORE_USERS_MAX 100000
 #define STORE_HOSTS_MAX 100000
@@ -252,5 +252,29 @@ int store_event_insert(struct store *s, const struct event_row *e,
     const uint8_t hash[EVENT_HASH_LEN]);
 int store_event_each(struct store *s, int64_t after,
     int (*fn)(void *arg, const struct event_row *e, const uint8_t *hash, size_t len), void *arg);
+/* Was an event added since the last call? True also if it was undone. */
+bool store_event_added(struct store *s);
+/* The time of event `id`: 1, 0 no such row, -1. */
+int store_event_at(struct store *s, int64_t id, int64_t *at);
+
+/* What the database knows of its list of events. */
+struct event_log {
+	uint8_t log[STORE_RECORDING_LEN];	/* name of the list: recordings of it have it */
+	int64_t shipped;			/* up to this number the collectors have it */
+	bool recorded;				/* a recording was opened: */
+	uint8_t recording[STORE_RECORDING_LEN];	/* the last one */
+	int64_t pruned;				/* events up to this number are gone; */
+	uint8_t pruned_hash[EVENT_HASH_LEN];	/* hash of that one, zeroes for none */
+};
+
+int store_event_log(struct store *s, struct event_log *log);
+int store_event_shipped(struct store *s, int64_t number);
+int store_event_recording(struct store *s, const uint8_t recording[STORE_RECORDING_LEN]);
+/* Takes away the events up to `last`, which has this hash. In the caller's transaction. */
+int store_event_prune(struct store *s, int64_t last, const uint8_t hash[EVENT_HASH_LEN]);
+/* The first event up to number `most` that is not older than `before`; most + 1: all are. 0, or -1. */
+int store_event_young(struct store *s, int64_t before, int64_t most, int64_t *id);
+/* Takes away up to `most` ways, then connections without ways, that ended before. Their number, or -1. */
+int store_session_prune(struct store *s, int64_t before, int64_t most);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * store_schema.c - the tables, and the rules that the database keeps by itself. Policy role.
  *
- * Version 1. A later version is a further script here, never a change of an earlier one: every
+ * A later version is a further script here, never a change of an earlier one: every
  * database in the field is carried forward by the same steps. Lists are words with one space
  * between; what they may hold was checked before it came here.
  *
@@ -239,4 +239,31 @@ static const char v1_record[] =
 
 static const char *const v1[] = { v1_people, v1_places, v1_tickets, v1_record, NULL };
 
-const char *const *const store_migrations[STORE_VERSION] = { v1 };
+/*
+ * Version 2: events are a recording, too, and old ones may go. One row: which list of events this is
+ * (a recording names it), up to which number the collectors have it, the last recording that was
+ * opened for it, and where the list begins since it was pruned: the number and hash before the first
+ * row.
+ */
+static const char v2_events[] =
+"CREATE TABLE event_log ("
+"	one INTEGER PRIMARY KEY CHECK (one = 1),"
+"	log BLOB NOT NULL CHECK (length(log) = 16),"
+"	shipped INTEGER NOT NULL,"
+"	recording BLOB CHECK (length(recording) = 16),"
+"	pruned INTEGER NOT NULL,"
+"	pruned_hash BLOB NOT NULL CHECK (length(pruned_hash) = 32)"
+") STRICT;"
+"INSERT INTO event_log VALUES (1, randomblob(16), 0, NULL, 0, zeroblob(32));"
+"CREATE TRIGGER event_log_forward BEFORE UPDATE ON event_log WHEN NEW.log <> OLD.log OR "
+"	NEW.shipped < OLD.shipped OR NEW.pruned < OLD.pruned OR NEW.pruned > NEW.shipped"
+"	BEGIN SELECT RAISE(ABORT, 'the list of events goes forward only'); END;"
+"CREATE TRIGGER event_log_kept BEFORE DELETE ON event_log BEGIN SELECT RAISE(ABORT, 'events are "
+"	kept'); END;"
+"DROP TRIGGER events_kept;"
+"CREATE TRIGGER events_kept BEFORE DELETE ON events WHEN OLD.id > (SELECT pruned FROM event_log)"
+"	BEGIN SELECT RAISE(ABORT, 'events are kept'); END;";
+
+static const char *const v2[] = { v2_events, NULL };
+
+const char *const *const store_migrations[STORE_VERSION] = { v1, v2 };

@@ -1,8 +1,8 @@
 /*
  * store_session.c - connections, and the ways inside them. Policy role; see store.h.
  *
- * Rows are kept: they say which recording belongs to whom. Open ones have no end_at; a policy that
- * starts closes what the one before it left open.
+ * Rows say which recording belongs to whom, and are kept as long as events (event_prune()). Open ones
+ * have no end_at; a policy that starts closes what the one before it left open.
  */
 #include "store_sql.h"
 
@@ -117,4 +117,18 @@ int store_sessions_reset(struct store *s, const char *why, int64_t now)
 		return -1;
 	}
 	return store_commit(s) < 0 ? -1 : n;
+}
+
+int store_session_prune(struct store *s, int64_t before, int64_t most)
+{
+	int ways, connections;
+
+	ways = sql_do(s, "DELETE FROM ways WHERE id IN (SELECT id FROM ways WHERE end_at<? LIMIT ?)", "ii",
+	    before, most);
+	if (ways < 0)
+		return -1;
+	connections = sql_do(s,
+	    "DELETE FROM connections WHERE id IN (SELECT id FROM connections c WHERE end_at<? AND NOT "
+	    "EXISTS (SELECT 1 FROM ways w WHERE w.connection_id=c.id) LIMIT ?)", "ii", before, most);
+	return connections < 0 ? -1 : ways + connections;
 }

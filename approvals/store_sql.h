@@ -19,6 +19,7 @@ struct store {
 	int depth;	/* of nested transactions */
 	bool spoiled; /* a statement failed in this transaction: whoever overlooked it must not
 			 commit */
+	bool event_added;	/* store_event_added() */
 	bool misfit;	/* a value of the current row did not fit: the row must not be believed */
 	size_t cached;
 	struct { const char *text; sqlite3_stmt *st; } cache[SQL_CACHE];

@@ -130,6 +130,7 @@ struct config_collector {
 	O(TIME, hold_deadline, "30s", 1 * MS, 3600 * MS, "", "a session ends when recording stalls")  \
 	O(TIME, hold_banner, "2s", 100, 3600 * MS, "", "the user is told when recording stalls")      \
 	O(INT, quorum, "1", 1, CONFIG_COLLECTORS_MAX, "", "collectors that must have a frame")        \
+	O(INT, event_retention, "400", 90, 36500, "", "days that events stay in the database")        \
 	O(CHOICE, sandbox, "on", 0, 0, "on strict", "strict: no start without every layer")           \
 	O(CHOICE, log_level, "info", 0, 0, "debug info notice warning error", "least level logged")
 

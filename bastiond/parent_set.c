@@ -278,6 +278,25 @@ void set_tick(struct parent *p, uint64_t now_ms)
 	}
 }
 
+/* Policy, too, makes a recording: it gets a link to recorder like a session's, as slot 0, which no session has. */
+static void join_events(struct parent *p)
+{
+	uint8_t session[16] = { 0 };
+	struct buf b;
+	int fds[2];
+
+	if (ipc_pair(fds) != 0) {
+		log_error("link from policy to recorder: %s", strerror(errno));
+		set_fall(p, "no descriptors");
+		return;
+	}
+	buf_view(&b, session, sizeof(session));
+	set_send(p, PROC_RECORDER, MSG_REC_PEER_UP, 0, &b, &fds[0], 1);
+	set_send(p, PROC_POLICY, MSG_POLICY_RECORD, 0, NULL, &fds[1], 1);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 static int became_ready(struct parent *p, struct proc *proc)
 {
 	proc->ready = true;
@@ -285,6 +304,9 @@ static int became_ready(struct parent *p, struct proc *proc)
 		if (!p->procs[i].ready)
 			return 0;
 	set_state(p, SET_UP, 0);
+	join_events(p);
+	if (p->state != SET_UP)
+		return 0;
 	if (!p->listening && parent_listen_start(p) != 0) {
 		p->status = 1;
 		set_end(p);

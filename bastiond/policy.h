@@ -14,6 +14,7 @@
  *   policy_control.c  control socket and WORDS
  *   policy_otp.c      pam socket
  *   policy_console.c  CONSOLE_ASK
+ *   policy_events.c   the recording of the events (policy_events.h)
  *
  * One process, one loop, no threads. Ownership: policy owns peers, workers and clients; a peer owns
  * its ways; a way owns its descriptors. A worker points back to the peer it works for until either
@@ -46,6 +47,7 @@
 
 struct peer;
 struct worker;
+struct events;
 
 /* The limit of what a peer may ask: `BUCKET_BURST` at once, `BUCKET_RATE` a second. */
 #define BUCKET_BURST 256
@@ -61,6 +63,7 @@ struct policy {
 	struct control control;
 	struct event_base *base;
 	struct link parent, keys;
+	struct events *events;		/* NULL: no link to recorder yet */
 	struct event *tick;		/* every second */
 	struct event *deadline;		/* of the next thing that ends by itself */
 	struct event *term;
@@ -151,8 +154,7 @@ struct policy_fds {
 	int control, pam;		/* listening sockets, non-blocking */
 };
 
-/* Opens the database and the loop; p->conf and p->control.name are set, the rest is zero. 0, or -1,
-   logged. */
+/* Opens database and loop; p->conf and p->control.name are set, the rest is zero. 0, or -1, logged. */
 int policy_open(struct policy *p, const char *database, const struct policy_fds *fds);
 /* Says POLICY_READY, then loops until parent's link ends or SIGTERM comes. The exit status. */
 int policy_run(struct policy *p);
@@ -173,7 +175,7 @@ void peer_kill(struct peer *peer, const char *reason);
 bool peer_may_ask(struct peer *peer);
 /* Ends all ways with this line, and the connection. */
 void peer_end(struct peer *peer, const char *line);
-/* Writes an event now; `detail` is taken over. 0, or -1 with the loss logged. */
+/* Writes an event; `detail` is taken over. 0, or -1 with the loss logged. */
 int peer_event(struct peer *peer, enum event_kind kind, const char *actor, const char *subject,
     json_t *detail);
 /* "alice", or "stranger": for logs and events. */
@@ -187,7 +189,7 @@ int authn_key(struct peer *peer, struct ipc_msg *m);
 enum auth_verdict authn_login(struct peer *peer, enum event_kind event);
 /* Counts a refused attempt; too many end the peer. `penalty`: tell parent, too. */
 void authn_failed(struct peer *peer, bool penalty);
-/* What is known of the client is forgotten; a running attempt dies. */
+/* Forgets what is known of the client; a running attempt dies. */
 void authn_forget(struct peer *peer);
 
 /* --- policy_factor.c --- */
@@ -233,8 +235,7 @@ int way_on_note(struct peer *peer, struct ipc_msg *m);
 
 /* control.end: a grant, user, device or connection is over. */
 void live_end(void *arg, enum end_what what, int64_t id, const char *line);
-/* Ends what is over now and sets the timer for what is next. After every change of the store or of
-   the ways. */
+/* Ends what is over and sets the timer for what is next. After every change of the store or the ways. */
 void live_run(struct policy *p);
 int live_init(struct policy *p);
 
@@ -244,8 +245,7 @@ enum worker_kind { WORKER_PAM, WORKER_DIAL, WORKER_CONSOLE };
 
 struct worker_ops {
 	enum role role;
-	/* WORKER_CONSOLE only: the link's and the terminal's descriptors, the callee's to close.
-	   Others: NULL, the link is in our loop. */
+	/* WORKER_CONSOLE: link and terminal, the callee's to close. Others: NULL, the link is in our loop. */
 	void (*up)(struct worker *w, int fd, int extra);
 	int (*message)(struct worker *w, struct ipc_msg *m);
 	/* It is over, or was never started, and nobody abandoned it. */

@@ -15,6 +15,7 @@
 #include "clock.h"
 #include "log.h"
 #include "policy.h"
+#include "policy_events.h"
 
 static void report(void *arg, const char *line)
 {
@@ -35,6 +36,7 @@ static int reload(struct policy *p, int fd)
 	}
 	config_destroy(p->conf);
 	p->conf = fresh;
+	events_reload(p);
 	if (keys_refresh(p) != 0)
 		return -1;
 	if (event_writef(p->store, clock_wall(), EVENT_RELOAD, "bastiond", NULL, NULL) != 0)
@@ -72,6 +74,8 @@ static int from_parent(struct link *l, struct ipc_msg *m)
 		return alarm_raised(p, m);
 	case MSG_POLICY_RELOAD:
 		return reload(p, ipc_take_fd(m, 0));
+	case MSG_POLICY_RECORD:
+		return events_link(p, ipc_take_fd(m, 0));
 	default:
 		return -1;
 	}
@@ -116,6 +120,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	peers_tick(p, now_ms);
 	clients_tick(p, now_ms);
+	events_tick(p, now_ms);
 	if (clock_wall() >= p->live_due)
 		live_run(p);
 }
@@ -169,6 +174,7 @@ void policy_close(struct policy *p)
 	workers_finish(p);
 	clients_finish(p);
 	keys_close(p);
+	events_finish(p);
 	link_close(&p->parent);
 	links_reap();
 	if (p->tick != NULL)
@@ -194,6 +200,7 @@ int policy_run(struct policy *p)
 		if (event_base_loop(p->base, EVLOOP_ONCE) < 0)
 			return 1;
 		links_reap();
+		events_turn(p);
 	}
 	return p->status;
 }

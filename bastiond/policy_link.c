@@ -35,7 +35,13 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 int link_open(struct link *l, struct event_base *base, int fd, enum role peer,
     const struct link_ops *ops)
 {
-	ipc_init(&l->ipc, fd, ROLE_POLICY, peer);
+	return link_open_as(l, base, fd, ROLE_POLICY, peer, ops);
+}
+
+int link_open_as(struct link *l, struct event_base *base, int fd, enum role self, enum role peer,
+    const struct link_ops *ops)
+{
+	ipc_init(&l->ipc, fd, self, peer);
 	l->ops = ops;
 	l->error = 0;
 	l->in = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, l);

@@ -37,6 +37,9 @@ struct link {
 /* Takes over fd (closed on failure too). 0, or -1 without memory. */
 int link_open(struct link *l, struct event_base *base, int fd, enum role peer,
     const struct link_ops *ops);
+/* The same for a link on which policy plays another role's part (msg.h, POLICY_RECORD). */
+int link_open_as(struct link *l, struct event_base *base, int fd, enum role self, enum role peer,
+    const struct link_ops *ops);
 /* Closes it; ended() is not called. Safe to call again. */
 void link_close(struct link *l);
 /* Closes it and frees the object, which is heap memory and starts with `l`, between turns of the

@@ -17,6 +17,7 @@
 #include "drop.h"
 #include "log.h"
 #include "policy.h"
+#include "policy_events.h"
 #include "roles.h"
 #include "sandbox.h"
 #include "ssh_hostkeys.h"
@@ -79,7 +80,9 @@ int role_policy(struct config *conf)
 	p->conf = conf;
 	name_bastion(p);
 	read_host_keys(p);
-	if (drop_to(conf, ROLE_POLICY) == 0 && policy_open(p, DATABASE, &fds) == 0 &&
+	if (events_warm(conf) != 0)
+		log_error("recipients: the events cannot be encrypted to them");
+	else if (drop_to(conf, ROLE_POLICY) == 0 && policy_open(p, DATABASE, &fds) == 0 &&
 	    sandbox_enter(conf, ROLE_POLICY) == 0)
 		status = policy_run(p);
 	policy_close(p);

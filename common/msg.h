@@ -79,10 +79,13 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	M(KEYS_RELOAD,    PARENT,   KEYS,     S_ANY,     0,     1, 0)                                 \
 	M(RECORDER_RELOAD, PARENT,  RECORDER, S_ANY,     0,     2, 0)                                 \
 	M(MASTER_RELOAD,  PARENT,   MASTER,   S_ANY,     0,     2, 0)                                 \
+	/* parent → policy, when all roles are up. fd: a link to recorder, on which policy plays the */ \
+	/* part of a session: the events are a recording, too. Recorder has it by REC_PEER_UP, slot 0 */ \
+	M(POLICY_RECORD,  PARENT,   POLICY,   S_ANY,     0,     1, 1)                                 \
 	M(POLICY_READY,   POLICY,   PARENT,   S_ANY,     0,     0, 1)                                 \
 	M(KEYS_READY,     KEYS,     PARENT,   S_ANY,     0,     0, 1)                                 \
 	M(RECORDER_READY, RECORDER, PARENT,   S_ANY,     0,     0, 1)                                 \
-	/* parent → recorder: id = slot. b16 session id. fd: the session's link */                    \
+	/* parent → recorder: id = slot, 0: policy. b16 session id. fd: the session's link */                    \
 	M(REC_PEER_UP,    PARENT,   RECORDER, S_ANY,     16,    1, 0)                                 \
                                                                                                       \
 	/* recorder → parent → policy: str line. A collector lied: an event */                         \

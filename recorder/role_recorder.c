@@ -116,6 +116,17 @@ static void stop_waiting(evutil_socket_t fd, short what, void *arg)
 	*(bool *)arg = true;
 }
 
+/* Policy ends at the same moment: it closes the recording of the events itself. */
+static bool policy_speaks(const struct recorder *rc)
+{
+	const struct link *l;
+
+	LIST_FOREACH(l, &rc->links, all)
+		if (l->slot == REC_SLOT_POLICY && !l->over)
+			return true;
+	return false;
+}
+
 /*
  * Sessions end with the recorder. Their recordings are closed, and the collectors get a moment to
  * take that.
@@ -125,8 +136,10 @@ static void wind_up(struct recorder *rc)
 	const struct timeval limit = { .tv_sec = END_MS / 1000 };
 	bool late = false;
 
-	link_end_all(rc);
 	event_base_once(rc->base, -1, EV_TIMEOUT, stop_waiting, &late, &limit);
+	while (!late && policy_speaks(rc))
+		event_base_loop(rc->base, EVLOOP_ONCE);
+	link_end_all(rc);
 	while (!late && rc->waiting != 0)
 		event_base_loop(rc->base, EVLOOP_ONCE);
 	if (rc->waiting != 0)

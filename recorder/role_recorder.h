@@ -27,6 +27,7 @@
 #include "wire_tls.h"
 
 #define REC_BUCKETS 4096
+#define REC_SLOT_POLICY 0			/* no session has it: policy's link, the source of events */
 #define REC_WAYS_MAX 128			/* recordings open in one session */
 #define REC_RECORDINGS_MAX 65536		/* all that are in memory */
 #define REC_LINK_BYTES (1U << 20)		/* uncommitted bytes of a session: over it, its link is not read */

@@ -120,7 +120,9 @@ static void dial_done(int fd)
 
 static void policy_message(struct ipc_msg *m)
 {
-	if (m->type == MSG_PEER_UP)
+	if (m->type == MSG_POLICY_RECORD)
+		tell("policy POLICY_RECORD fds=%d", m->nfds);
+	else if (m->type == MSG_PEER_UP)
 		tell_start(m, "policy");
 	else if (m->type == MSG_WORKER_UP && m->nfds == 1)
 		dial_done(ipc_take_fd(m, 0));
@@ -205,6 +207,8 @@ static int puppet(const char *name)
 				master_message(&parent, &m);
 			else if (role == ROLE_POLICY)
 				policy_message(&m);
+			else if (m.type == MSG_REC_PEER_UP && m.id == 0)
+				tell("recorder POLICY fds=%d", m.nfds);
 			else
 				tell_start(&m, name);
 			ipc_msg_finish(&m);

@@ -123,6 +123,69 @@ static void rolled_back_events_leave_no_hole(void **state)
 	assert_int_equal(r.bad, 0);
 }
 
+/* Ten events a day apart, of which the collectors have seven. */
+static void only_what_is_old_and_shipped_is_pruned(void **state)
+{
+	struct event_report r;
+	struct event_log log;
+	int64_t id, at;
+
+	(void)state;
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(event_writef(rig.s, NOW + 86400 * i, EVENT_LOGIN, "alice", NULL, NULL), 0);
+	assert_int_equal(event_prune(rig.s, NOW, NOW + 86400 * 100), 0); /* nothing is shipped */
+	assert_int_equal(event_verify(rig.s, 0, &r), 0);
+	assert_int_equal(r.rows, 11);
+	assert_int_equal(store_event_shipped(rig.s, 8), 0); /* with store.init, which was made just now, on another clock */
+	assert_int_equal(store_event_shipped(rig.s, 7), -1); /* never back */
+	assert_int_equal(event_prune(rig.s, NOW, NOW + 86400 * 4), 0); /* 2 to 5 are older */
+	assert_int_equal(store_event_log(rig.s, &log), 0);
+	assert_int_equal(log.pruned, 5);
+	assert_int_equal(event_prune(rig.s, NOW, NOW + 86400 * 100), 0);
+	assert_int_equal(store_event_log(rig.s, &log), 0);
+	assert_int_equal(log.pruned, 8);
+	assert_int_equal(store_event_at(rig.s, 8, &at), 0);
+	assert_int_equal(store_event_at(rig.s, 9, &at), 1);
+	/* the chain begins at the anchor, and the two events that say so are in it */
+	assert_int_equal(event_verify(rig.s, 0, &r), 0);
+	assert_int_equal(r.after, 8);
+	assert_int_equal(r.rows, 5);
+	assert_int_equal(r.bad, 0);
+	assert_int_equal(store_event_young(rig.s, INT64_MAX, 20, &id), 0);
+	assert_int_equal(id, 21);
+	assert_int_not_equal(by_hand("DELETE FROM events WHERE id=9"), SQLITE_OK);
+	assert_int_not_equal(by_hand("UPDATE event_log SET pruned=20"), SQLITE_OK);
+	assert_int_not_equal(by_hand("DELETE FROM event_log"), SQLITE_OK);
+	assert_int_equal(by_hand("DROP TRIGGER event_log_forward; UPDATE event_log SET pruned_hash=zeroblob(32)"), SQLITE_OK);
+	assert_int_equal(event_verify(rig.s, 0, &r), 0);
+	assert_int_equal(r.bad, 9);
+}
+
+static void a_recorded_event_is_read_as_it_was_written(void **state)
+{
+	const struct event_row e = { 7, 1795393545, "login.ok", "alice", "web1", "{\"n\":1}" };
+	uint8_t hash[32], got[32];
+	struct event_text text;
+	struct event_row back;
+	struct buf b;
+
+	(void)state;
+	memset(hash, 9, sizeof(hash));
+	buf_init(&b, EVENT_ROW_MAX + 32);
+	assert_int_equal(event_row_put(&b, &e, hash), 0);
+	assert_int_equal(event_row_get(&back, &text, got, b.data, b.len), 0);
+	assert_int_equal(back.id, 7);
+	assert_int_equal(back.at, 1795393545);
+	assert_string_equal(back.kind, "login.ok");
+	assert_string_equal(back.detail, "{\"n\":1}");
+	assert_memory_equal(got, hash, 32);
+	for (size_t cut = 0; cut < b.len; cut++)
+		assert_int_equal(event_row_get(&back, &text, got, b.data, cut), -1);
+	b.data[7] = 0; /* number 0 */
+	assert_int_equal(event_row_get(&back, &text, got, b.data, b.len), -1);
+	buf_finish(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -133,6 +196,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(chain_shows_change, setup_empty, teardown),
 		cmocka_unit_test_setup_teardown(long_and_foreign_text_is_kept_within_bounds, setup_empty, teardown),
 		cmocka_unit_test_setup_teardown(rolled_back_events_leave_no_hole, setup_empty, teardown),
+		cmocka_unit_test_setup_teardown(only_what_is_old_and_shipped_is_pruned, setup_empty, teardown),
+		cmocka_unit_test(a_recorded_event_is_read_as_it_was_written),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

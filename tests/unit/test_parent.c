@@ -206,6 +206,9 @@ static void test_connection(void **state)
 
 	(void)state;
 	start("");
+	/* the link for the recording of the events stands before the first session */
+	assert_non_null(strstr(expect("policy POLICY_RECORD"), "fds=1"));
+	assert_non_null(strstr(expect("recorder POLICY"), "fds=1"));
 	fd = connect_to_parent();
 	snprintf(master, sizeof(master), "%s", expect("master SESSION_START"));
 	assert_non_null(strstr(master, "peer=127.0.0.1 from=1 local=127.0.0.1 fds=3 whole=1"));

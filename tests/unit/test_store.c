@@ -63,7 +63,7 @@ static void create_makes_a_private_file_once(void **state)
 static void pragmas_are_in_force(void **state)
 {
 	static const struct { const char *sql; const char *want; } in_file[] = {
-		{ "PRAGMA journal_mode", "wal" }, { "PRAGMA user_version", "1" }, { "PRAGMA application_id", "1111577428" },
+		{ "PRAGMA journal_mode", "wal" }, { "PRAGMA user_version", "2" }, { "PRAGMA application_id", "1111577428" },
 		{ "SELECT count(*) FROM sqlite_schema WHERE type='table' AND name NOT LIKE 'sqlite_%' AND sql NOT LIKE '%STRICT%'", "0" },
 	};
 	sqlite3 *db;
@@ -97,11 +97,30 @@ static void newer_and_foreign_files_are_refused(void **state)
 {
 	(void)state;
 	assert_string_equal(reopen(), "");
-	assert_int_equal(by_hand("PRAGMA user_version=2"), SQLITE_OK);
-	assert_non_null(strstr(reopen(), "its schema has version 2, this bastiond knows 1: install the bastiond that wrote it"));
+	assert_int_equal(by_hand("PRAGMA user_version=3"), SQLITE_OK);
+	assert_non_null(strstr(reopen(), "its schema has version 3, this bastiond knows 2: install the bastiond that wrote it"));
 	assert_non_null(strstr(reopen(), rig.path));
-	assert_int_equal(by_hand("PRAGMA user_version=1; PRAGMA application_id=7"), SQLITE_OK);
+	assert_int_equal(by_hand("PRAGMA user_version=2; PRAGMA application_id=7"), SQLITE_OK);
 	assert_non_null(strstr(reopen(), "no database of bastiond"));
+}
+
+/* A database of version 1, made from ours by taking away what version 2 brought. */
+static void an_older_schema_is_carried_forward(void **state)
+{
+	struct event_log log;
+
+	(void)state;
+	store_close(rig.s);
+	rig.s = NULL;
+	assert_int_equal(by_hand("DROP TRIGGER events_kept; DROP TABLE event_log; CREATE TRIGGER events_kept BEFORE DELETE ON "
+				 "events BEGIN SELECT RAISE(ABORT, 'kept'); END; PRAGMA user_version=1"), SQLITE_OK);
+	assert_string_equal(reopen(), "");
+	assert_non_null(rig.s = store_open(rig.path, (char[STORE_ERR_MAX]){ 0 }));
+	assert_int_equal(store_event_log(rig.s, &log), 0);
+	assert_int_equal(log.shipped, 0);
+	assert_false(log.recorded);
+	assert_int_equal(event_write(rig.s, NOW, EVENT_LOGIN, "alice", NULL, NULL), 0);
+	assert_int_not_equal(by_hand("DELETE FROM events WHERE id=1"), SQLITE_OK);
 }
 
 static void write_at(off_t off, const char *bytes, size_t len)
@@ -468,7 +487,7 @@ static void another_writer_is_waited_for(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(create_makes_a_private_file_once), T(pragmas_are_in_force), T(newer_and_foreign_files_are_refused),
+		T(create_makes_a_private_file_once), T(pragmas_are_in_force), T(newer_and_foreign_files_are_refused), T(an_older_schema_is_carried_forward),
 		T(damaged_files_are_refused), T(migrations_run_whole_or_not_at_all), T(backup_is_a_whole_copy),
 		T(arrows_in_sql_are_those_in_c), T(hands_are_refused), T(grants_and_verdicts_stay), T(broken_rows_give_nothing),
 		T(device_login), T(keys_are_parsed_strictly), T(every_step_may_fail), T(every_allocation_may_fail),

@@ -1,0 +1,42 @@
+/*
+ * policy_events.h - the recording of the events: from the rows of the database to recorder.
+ *
+ * Role policy. The rows are written first, by whoever has something to report (approvals/event.h), and
+ * are durable then; nobody waits for the recording. policy_core.c calls events_turn() after each turn
+ * of the loop: what was committed meanwhile is encrypted to the auditors (brec_writer.h) and goes to
+ * recorder over a link on which policy plays a session's part (msg.h). What the quorum has is noted in
+ * the database, and a new start goes on from there.
+ */
+#ifndef BASTIOND_POLICY_EVENTS_H
+#define BASTIOND_POLICY_EVENTS_H
+
+#include <stdint.h>
+
+struct policy;
+
+#define EVENTS_BATCH_ROWS 64		/* rows in one frame, */
+#define EVENTS_BATCH_BYTES 32768	/* or so many bytes */
+#define EVENTS_AHEAD 16			/* frames that wait for the quorum; what is more waits in the database */
+#define EVENTS_SEGMENT_SECONDS 600	/* a segment is sealed at this age: with it the events in it are archived */
+#define EVENTS_RECORDING_BYTES (64U << 20) /* a recording ends at this size, or at the end of the day (UTC) */
+#define EVENTS_SAVE_MS 5000		/* so often at most it is noted how far the collectors are */
+#define EVENTS_LATE_S 60		/* events that wait for so long are an alarm */
+#define EVENTS_RETRY_MS 1000		/* between two attempts to open a recording */
+#define EVENTS_PRUNE_MS 3600000		/* so often it is looked for what may go */
+
+/* Takes over the link that parent made to recorder. 0, or -1 logged: policy cannot go on. */
+int events_link(struct policy *p, int fd);
+/* After each turn of the loop: gives recorder what is new. Cheap when nothing is. */
+void events_turn(struct policy *p);
+/* Once a second: checkpoints, a new recording at the end of the day, the note of what arrived, the alarm, pruning. */
+void events_tick(struct policy *p, uint64_t now_ms);
+/* The configuration changed: the next events go into a new recording, for the auditors of now. */
+void events_reload(struct policy *p);
+/* The end: a close frame, if there is a recording. Safe without events_link(). */
+void events_finish(struct policy *p);
+
+/* Before the sandbox: everything that OpenSSL does late is done once. 0, or -1: the recipients are no good. */
+struct config;
+int events_warm(const struct config *conf);
+
+#endif
