@@ -2,7 +2,8 @@
  * brec_verify.c - see brec_verify.h: the judgement over a recording's files, without a key that decrypts.
  *
  * Runs in bastion-replay and on any machine that has the directory and the public keys. One pass over the segments in order,
- * stopped by the first thing that is wrong; the collector's receipts (brec_receipts.c) are held against the chain on the way.
+ * stopped by the first thing that is wrong; the collector's receipts (brec_receipts.c) and its log of recordings (brec_log.c) are
+ * held against the chain on the way.
  */
 #include "brec_verify.h"
 
@@ -12,6 +13,7 @@
 #include <string.h>
 
 #include "brec_dir.h"
+#include "brec_log.h"
 #include "brec_receipts.h"
 
 struct verify {
@@ -19,6 +21,7 @@ struct verify {
 	struct brec_report *out;
 	struct brec_dir dir;
 	struct brec_receipts receipts;
+	struct brec_log leaves;
 	const uint8_t *signer;		/* the trusted key of all headers and marks */
 	uint8_t h[BREC_HASH_LEN];	/* chain value after out->last_seq */
 	int64_t last_segment;		/* highest number in the directory */
@@ -30,6 +33,13 @@ const char *brec_verdict_name(enum brec_verdict v)
 	static const char *const names[] = { "complete", "abandoned", "cut", "gap", "forged", "unverifiable" };
 
 	return (unsigned)v < sizeof(names) / sizeof(names[0]) ? names[v] : "?";
+}
+
+const char *brec_logged_name(enum brec_logged l)
+{
+	static const char *const names[] = { "none", "bad", "missing", "part", "whole" };
+
+	return (unsigned)l < sizeof(names) / sizeof(names[0]) ? names[l] : "?";
 }
 
 static void judge(struct verify *v, enum brec_verdict verdict, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
@@ -96,6 +106,23 @@ static void check_receipts(struct verify *v)
 		judge_receipts(v, BREC_FORGED, reason, offset);
 }
 
+/* The leaf of the place that was reached; `header` for the first one. */
+static void check_leaf(struct verify *v, enum tlog_leaf_type type, const uint8_t *header, size_t len)
+{
+	struct tlog_leaf leaf = { .type = type, .segment = v->out->segments - 1, .seq = v->out->last_seq, .end = v->out->end,
+		.reason = v->out->end_reason, .reason_len = strlen(v->out->end_reason) };
+	int r;
+
+	memcpy(leaf.id, v->out->id, BREC_ID_LEN);
+	memcpy(leaf.h, v->h, BREC_HASH_LEN);
+	r = type == TLOG_OPEN ? brec_log_open(&v->leaves, &leaf, header, len) : brec_log_mark(&v->leaves, &leaf);
+	if (r > 0)
+		judge(v, BREC_FORGED, "the log of recordings has another %s leaf for it, number %llu", tlog_leaf_name(type),
+		    (unsigned long long)v->leaves.v[v->leaves.at - 1].index);
+	else if (r < 0)
+		judge_error(v, BREC_E_CRYPTO, "log of recordings");
+}
+
 /* ---- headers ---- */
 
 /* The signer of the first header among those trusted. */
@@ -156,8 +183,12 @@ static int verify_header(struct verify *v, uint32_t n)
 		judge_error(v, BREC_E_CRYPTO, "header");
 	if (v->judged)
 		return -1;
-	brec_dir_skip(&v->dir, h.len);
 	v->out->segments++;
+	if (n == 0)
+		check_leaf(v, TLOG_OPEN, p, h.len);
+	else if (brec_log_bytes(&v->leaves, p, h.len) != 0)
+		judge_error(v, BREC_E_CRYPTO, "header");
+	brec_dir_skip(&v->dir, h.len);
 	if (n == 0)
 		check_receipts(v);
 	return v->judged ? -1 : 0;
@@ -210,12 +241,14 @@ static int verify_frame(struct verify *v, uint32_t segment)
 		verify_mark(v, &f);
 	if (v->judged)
 		return -1;
-	if (brec_chain_add(v->h, p, f.len) != 0) {
+	if (brec_chain_add(v->h, p, f.len) != 0 || brec_log_bytes(&v->leaves, p, f.len) != 0) {
 		judge_error(v, BREC_E_CRYPTO, "frame");
 		return -1;
 	}
 	v->out->last_seq = f.seq;
 	brec_dir_skip(&v->dir, f.len);
+	if (f.type == BREC_SEAL || f.type == BREC_CLOSE)
+		check_leaf(v, f.type == BREC_SEAL ? TLOG_SEAL : TLOG_CLOSE, NULL, 0);
 	check_receipts(v);
 	return v->judged ? -1 : (int)f.type;
 }
@@ -279,6 +312,31 @@ static void weigh_receipts(struct verify *v)
 	v->out->receipts = v->receipts.used;
 }
 
+/* What the log knows more, or does not know, of a recording that is whole or open in itself. */
+static void weigh_log(struct verify *v)
+{
+	const struct tlog_log *log = v->leaves.log;
+	const struct tlog_entry *beyond = brec_log_beyond(&v->leaves);
+	const bool closed = v->out->verdict == BREC_COMPLETE;
+
+	if (log == NULL)
+		return;
+	v->out->logged = log->state != TLOG_GOOD ? BREC_LOG_BAD : v->leaves.missing || v->leaves.n == 0 ? BREC_LOG_MISSING :
+	    closed ? BREC_LOG_WHOLE : BREC_LOG_PART;
+	if (!closed && v->out->verdict != BREC_ABANDONED)
+		return;
+	v->judged = false;
+	if (log->state != TLOG_GOOD)
+		judge(v, log->state == TLOG_FORGED ? BREC_FORGED : BREC_UNVERIFIABLE, "the log of recordings: %s", log->reason);
+	else if (beyond != NULL)
+		judge(v, closed ? BREC_FORGED : BREC_CUT, "the log has a leaf for frame %llu, number %llu, and only %llu are here",
+		    (unsigned long long)beyond->seq, (unsigned long long)beyond->index, (unsigned long long)v->out->last_seq);
+	else if (closed && v->leaves.missing)
+		judge(v, BREC_UNVERIFIABLE, "whole in itself, but the log of %llu leaves does not have all of its leaves",
+		    (unsigned long long)log->size);
+	v->judged = true;
+}
+
 enum brec_verdict brec_verify_dir(const char *dir, const struct brec_trust *trust, struct brec_report *out)
 {
 	struct verify v = { .trust = trust, .out = out };
@@ -291,8 +349,12 @@ enum brec_verdict brec_verify_dir(const char *dir, const struct brec_trust *trus
 	v.last_segment = brec_dir_last(&v.dir);
 	if (brec_receipts_load(&v.receipts, &v.dir, trust, out->id) != 0)
 		judge_receipts(&v, BREC_UNVERIFIABLE, "the receipts cannot be read", 0);
+	if (brec_log_init(&v.leaves, trust->log) != 0)
+		judge_error(&v, BREC_E_CRYPTO, "log of recordings");
 	verify_segments(&v);
 	weigh_receipts(&v);
+	weigh_log(&v);
+	brec_log_finish(&v.leaves);
 	brec_receipts_free(&v.receipts);
 	brec_dir_close(&v.dir);
 	return out->verdict;

@@ -9,6 +9,8 @@
 
 #include "brec.h"
 
+struct tlog_log;
+
 enum brec_verdict {
 	BREC_COMPLETE,		/* every frame from 1 to the signed close is there and untouched */
 	BREC_ABANDONED,		/* no close frame: true up to signed_seq, consistent up to last_seq, nothing is known to be missing */
@@ -24,6 +26,16 @@ struct brec_trust {
 	size_t nsigners;
 	const uint8_t (*collectors)[KEY_LEN];	/* and of collectors: without them receipts are not used */
 	size_t ncollectors;
+	const struct tlog_log *log;	/* the collector's log of recordings, read and judged; NULL: there is none */
+};
+
+/* Where a recording's leaves stand to the log. */
+enum brec_logged {
+	BREC_LOG_NONE,		/* there is no log, or nobody to believe it */
+	BREC_LOG_BAD,		/* the log itself is not to be believed */
+	BREC_LOG_MISSING,	/* a leaf that it should have is not there */
+	BREC_LOG_PART,		/* all that is here is there; it has not closed */
+	BREC_LOG_WHOLE,		/* from open to close */
 };
 
 struct brec_report {
@@ -39,6 +51,7 @@ struct brec_report {
 	uint64_t receipt_seq;	/* a collector signed that it holds everything up to here; 0: no receipt was used */
 	int64_t first_wall_us, last_wall_us; /* of the first header, of the last signature */
 	unsigned receipts;	/* used */
+	enum brec_logged logged;
 	bool closed;
 	enum brec_end end;	/* if closed, with its reason */
 	char end_reason[BREC_REASON_MAX + 1];
@@ -46,7 +59,9 @@ struct brec_report {
 
 /* "complete", "abandoned", "cut", "gap", "forged", "unverifiable". */
 const char *brec_verdict_name(enum brec_verdict v);
-/* Always fills *out; returns out->verdict. */
+/* "none", "bad", "missing", "part", "whole". */
+const char *brec_logged_name(enum brec_logged l);
+/* Always fills *out; returns out->verdict. `dir` is a recording's directory, or a bundle of one (brec_tar.h). */
 enum brec_verdict brec_verify_dir(const char *dir, const struct brec_trust *trust, struct brec_report *out);
 
 #endif

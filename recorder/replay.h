@@ -6,6 +6,7 @@
  *                     against the man page
  *   replay_store.c    finds recordings in a collector's directory, or in a copy of it
  *   replay_keys.c     the auditor's identity, the file of trusted keys
+ *   replay_log.c      the collector's log of recordings
  *   replay_scan.c     what a recording says about itself: metadata, channels
  *   replay_text.c     events as lines of text
  *   replay_list.c, replay_show.c, replay_verify.c, replay_export.c, replay_cast.c, replay_svg.c
@@ -18,10 +19,12 @@
 #define BASTION_REPLAY_H
 
 #include <jansson.h>
+#include <sys/stat.h>
 
 #include "age.h"
 #include "brec_read.h"
 #include "brec_verify.h"
+#include "tlog_reader.h"
 
 #define REPLAY_STORE "/var/lib/bastion-collectord"
 #define REPLAY_TRUST SYSCONFDIR "/bastiond/trust"
@@ -124,6 +127,25 @@ int trust_line(struct trust *t, const char *line, const char *dir, char *err, si
 struct brec_trust trust_view(const struct trust *t);
 /* Name of the signer whose key id that is, or NULL. */
 const char *trust_signer(const struct trust *t, const uint8_t id[HASH_LEN]);
+
+/* ---- replay_log.c ---- */
+
+/* The log of recordings that was read last. Zeroed but for trust: none. */
+struct logs {
+	const struct trust *trust;
+	char path[REPLAY_PATH_MAX];
+	struct tlog_log log;
+	struct stat seen;		/* its checkpoint, when it was read */
+};
+
+/* The log of a store, or of the store that a recording lies in; the one before is forgotten unless it is the same. */
+const struct tlog_log *logs_read(struct logs *l, const char *dir, bool recording);
+/* Did it grow since? Then it is read again. */
+bool logs_grew(struct logs *l);
+void logs_finish(struct logs *l);
+/* Calls fn with the first leaf of every recording that the log knows and the list does not have. Their number, or -1. */
+typedef void log_missing_fn(void *ctx, const struct tlog_entry *first);
+int logs_missing(const struct tlog_log *log, const struct recordings *here, log_missing_fn *fn, void *ctx);
 
 /* ---- replay_scan.c ---- */
 

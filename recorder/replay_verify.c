@@ -24,15 +24,17 @@ static void add_place(json_t *j, const struct brec_report *r)
 static int print_json(const struct recording *rec, const struct brec_report *r, const char *signer)
 {
 	char id[65];
-	json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:s?, s:s, s:I, s:I, s:I, s:I, s:I, s:b}", "id",
+	json_t *j = json_pack("{s:s, s:s?, s:s, s:s, s:s?, s:s, s:I, s:I, s:I, s:I, s:I, s:b}", "id",
 	    rec->id, "dir", rec->dir, "verdict", brec_verdict_name(r->verdict), "reason", r->reason,
 	    "signer", signer, "signer_id", hex_encode(id, r->signer, sizeof(r->signer)), "segments",
 	    (json_int_t)r->segments, "last_seq", (json_int_t)r->last_seq, "signed_seq",
 	    (json_int_t)r->signed_seq, "receipt_seq", (json_int_t)r->receipt_seq, "receipts",
 	    (json_int_t)r->receipts, "closed", r->closed);
 
-	if (j != NULL)
+	if (j != NULL) {
 		add_place(j, r);
+		json_object_set_new(j, "log", json_string(brec_logged_name(r->logged)));
+	}
 	return json_line(j);
 }
 
@@ -44,9 +46,10 @@ static void print_text(const struct recording *rec, const struct brec_report *r,
 	if (r->verdict != BREC_COMPLETE && r->file[0] != '\0')
 		printf(" (%s, byte %llu)", r->file, (unsigned long long)r->offset);
 	if (r->verdict == BREC_COMPLETE)
-		printf("  %llu frames, signed by %s%s", (unsigned long long)r->last_seq,
+		printf("  %llu frames, signed by %s%s%s", (unsigned long long)r->last_seq,
 		    signer != NULL ? signer : "?",
-		    r->receipt_seq >= r->last_seq ? ", receipt of the collector" : "");
+		    r->receipt_seq >= r->last_seq ? ", receipt of the collector" : "",
+		    r->logged == BREC_LOG_WHOLE ? ", in the log" : "");
 	putchar('\n');
 }
 
@@ -66,52 +69,121 @@ static void clear_progress(size_t all)
 		fprintf(stderr, "\r%60s\r", "");
 }
 
-static int verify_list(const struct recordings *list, const struct trust *t, bool json)
+/* ---- the list ---- */
+
+struct judging {
+	const struct args *args;
+	const struct trust *trust;
+	struct logs logs;
+	size_t all, good;		/* verdicts */
+};
+
+/* A recording and its log may both be growing: what the one has and the other not is looked at again. */
+static void judge_one(struct judging *g, const char *dir, struct brec_report *r)
 {
-	struct brec_trust view = trust_view(t);
+	struct brec_trust view = trust_view(g->trust);
+
+	view.log = g->args->nids == 0 ? logs_read(&g->logs, g->args->store, false) : logs_read(&g->logs, dir, true);
+	brec_verify_dir(dir, &view, r);
+	if (r->verdict == BREC_COMPLETE || r->verdict == BREC_ABANDONED || (r->logged != BREC_LOG_MISSING && r->logged != BREC_LOG_PART))
+		return;
+	logs_grew(&g->logs);
+	brec_verify_dir(dir, &view, r);
+}
+
+static int print_one(struct judging *g, const struct recording *rec, const struct brec_report *r)
+{
+	g->all++;
+	g->good += r->verdict == BREC_COMPLETE;
+	if (!g->args->json)
+		print_text(rec, r, trust_signer(g->trust, r->signer));
+	else if (print_json(rec, r, trust_signer(g->trust, r->signer)) != 0)
+		return -1;
+	/* on a terminal the results shall be seen as they come */
+	fflush(stdout);
+	return 0;
+}
+
+static int verify_list(struct judging *g, const struct recordings *list)
+{
 	struct brec_report r;
-	size_t good = 0;
 
 	for (size_t i = 0; i < list->n; i++) {
 		progress(i, list->n);
-		if (brec_verify_dir(list->v[i].dir, &view, &r) == BREC_COMPLETE)
-			good++;
+		judge_one(g, list->v[i].dir, &r);
 		clear_progress(list->n);
-		if (json) {
-			if (print_json(&list->v[i], &r, trust_signer(t, r.signer)) != 0)
-				return EXIT_UNREADABLE;
-		} else
-			print_text(&list->v[i], &r, trust_signer(t, r.signer));
-		/* on a terminal the results shall be seen as they come */
-		fflush(stdout);
+		if (print_one(g, &list->v[i], &r) != 0)
+			return -1;
 	}
-	if (!json && list->n != 1)
-		printf("%zu recording%s, %zu complete\n", list->n, list->n == 1 ? "" : "s", good);
-	return good == list->n ? EXIT_OK : EXIT_VERDICT;
+	return 0;
 }
 
-static int verify_store(const struct args *a, const struct trust *trust)
+/* A recording of which only the log knows. */
+static void print_missing(void *ctx, const struct tlog_entry *first)
 {
-	struct recordings all;
-	int status;
+	struct brec_report r = { .verdict = BREC_CUT, .logged = BREC_LOG_PART };
+	struct recording rec = { .dir = NULL };
 
-	if (store_scan(&all, a->store) != 0)
-		return EXIT_UNREADABLE;
-	status = verify_list(&all, trust, a->json);
-	recordings_finish(&all);
-	return status;
+	hex_encode(rec.id, first->id, BREC_ID_LEN);
+	memcpy(r.id, first->id, BREC_ID_LEN);
+	snprintf(r.reason, sizeof(r.reason), "the whole recording is missing: the log has its %s leaf, number %llu",
+	    tlog_leaf_name(first->type), (unsigned long long)first->index);
+	print_one(ctx, &rec, &r);
 }
 
-static int verify_named(const struct args *a, const struct trust *trust)
+/* What the log says itself: a line, and if it is not to be believed, a verdict more. */
+static void print_log(struct judging *g, const struct tlog_log *log)
+{
+	if (log->state == TLOG_FORGED || log->state == TLOG_UNVERIFIABLE) {
+		struct recording rec = { .dir = g->logs.path, .id = "log" };
+		struct brec_report r = { .logged = BREC_LOG_BAD };
+
+		r.verdict = log->state == TLOG_FORGED ? BREC_FORGED : BREC_UNVERIFIABLE;
+		snprintf(r.reason, sizeof(r.reason), "the log of recordings: %s", log->reason);
+		print_one(g, &rec, &r);
+	} else if (!g->args->json && log->state == TLOG_GOOD) {
+		printf("log of recordings %s: %llu leaves, signed, %u older checkpoints agree\n", log->origin, (unsigned long long)log->size,
+		    log->kept);
+	} else if (!g->args->json) {
+		printf("%s: a recording that is missing as a whole would not show\n", log->reason);
+	}
+}
+
+static int verify_store(struct judging *g)
+{
+	const struct tlog_log *log = logs_read(&g->logs, g->args->store, false);
+	struct recordings list;
+	int r;
+
+	if (store_scan(&list, g->args->store) != 0)
+		return EXIT_UNREADABLE;
+	/* the log that --store names is the one to be believed: it is read before the recordings are looked for */
+	if ((r = verify_list(g, &list)) == 0) {
+		log = logs_read(&g->logs, g->args->store, false);
+		recordings_finish(&list);
+		if (store_scan(&list, g->args->store) != 0)
+			return EXIT_UNREADABLE;
+		print_log(g, log);
+		r = log->state == TLOG_GOOD && logs_missing(log, &list, print_missing, g) < 0 ? -1 : 0;
+	}
+	recordings_finish(&list);
+	if (!g->args->json && r == 0)
+		printf("%zu recording%s, %zu complete\n", g->all, g->all == 1 ? "" : "s", g->good);
+	return r != 0 ? EXIT_UNREADABLE : g->good == g->all ? EXIT_OK : EXIT_VERDICT;
+}
+
+static int verify_named(struct judging *g)
 {
 	struct recording named[REPLAY_IDS_MAX];
 	struct recordings list = { .v = named };
 	int status = EXIT_UNREADABLE;
 
-	while (list.n < a->nids && store_find(&named[list.n], a->store, a->ids[list.n]) == 0)
+	while (list.n < g->args->nids && store_find(&named[list.n], g->args->store, g->args->ids[list.n]) == 0)
 		list.n++;
-	if (list.n == a->nids)
-		status = verify_list(&list, trust, a->json);
+	if (list.n == g->args->nids && verify_list(g, &list) == 0)
+		status = g->good == g->all ? EXIT_OK : EXIT_VERDICT;
+	if (!g->args->json && list.n > 1)
+		printf("%zu recordings, %zu complete\n", g->all, g->good);
 	while (list.n > 0)
 		recording_finish(&named[--list.n]);
 	return status;
@@ -120,6 +192,8 @@ static int verify_named(const struct args *a, const struct trust *trust)
 int cmd_verify(struct args *a)
 {
 	struct trust trust;
+	struct judging g = { .args = a, .trust = &trust, .logs = { .trust = &trust } };
+	int status;
 
 	if (a->all && a->nids > 0) {
 		fprintf(stderr, "bastion-replay: verify takes --all or IDs, not both\n");
@@ -127,5 +201,7 @@ int cmd_verify(struct args *a)
 	}
 	if (keys_trust(&trust, a) != 0)
 		return EXIT_UNREADABLE;
-	return a->nids == 0 ? verify_store(a, &trust) : verify_named(a, &trust);
+	status = a->nids == 0 ? verify_store(&g) : verify_named(&g);
+	logs_finish(&g.logs);
+	return status;
 }

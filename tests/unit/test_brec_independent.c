@@ -84,7 +84,7 @@ static void receipts(const struct fixture *x, const struct sign_key *collector)
 static void agree(const struct fixture *x, const struct sign_key *collector)
 {
 	uint8_t pub[1][KEY_LEN];
-	struct brec_trust trust = { (const uint8_t (*)[KEY_LEN])x->pub, 1, (const uint8_t (*)[KEY_LEN])pub, 1 };
+	struct brec_trust trust = { (const uint8_t (*)[KEY_LEN])x->pub, 1, (const uint8_t (*)[KEY_LEN])pub, 1, NULL };
 	struct brec_report ours;
 	char args[512], want[128], *got;
 	int status;

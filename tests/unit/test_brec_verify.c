@@ -18,7 +18,7 @@ static uint8_t collector_pub[1][KEY_LEN];
 static enum brec_verdict judge(const struct fixture *x, struct brec_report *out, bool receipts)
 {
 	const struct brec_trust trust = { (const uint8_t (*)[KEY_LEN])x->pub, 1,
-		(const uint8_t (*)[KEY_LEN])collector_pub, receipts ? 1 : 0 };
+		(const uint8_t (*)[KEY_LEN])collector_pub, receipts ? 1 : 0, NULL };
 	enum brec_verdict v = brec_verify_dir(x->dir, &trust, out);
 
 	assert_int_equal(v, out->verdict);
