@@ -81,6 +81,7 @@ int cmd_show(struct args *a);
 int cmd_play(struct args *a);
 int cmd_verify(struct args *a);
 int cmd_export(struct args *a);
+int cmd_commands(struct args *a);
 
 /* ---- replay_store.c ---- */
 

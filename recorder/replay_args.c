@@ -26,6 +26,8 @@ const struct command replay_commands[] = {
 	    REPLAY_IDS_MAX, cmd_verify },
 	{ "export", "ID", "a recording in a form for other programs, on standard output", B_EXPORT,
 	    1, 1, cmd_export },
+	{ "commands", "ID", "what was typed at a prompt: a help, no boundary", B_COMMANDS, 1, 1,
+	    cmd_commands },
 	{ NULL, NULL, NULL, 0, 0, 0, NULL },
 };
 
@@ -48,7 +50,7 @@ static const struct {
 	{ "key", 'i', "FILE", B_ALL, "the same as --identity" },
 	{ "trust", 'k', "FILE", B_ALL,
 	    "the keys of bastions and collectors to believe ($BASTION_TRUST)" },
-	{ "json", O_JSON, NULL, B_LIST | B_SHOW | B_VERIFY | B_EXPORT, "JSON, one object a line" },
+	{ "json", O_JSON, NULL, B_LIST | B_SHOW | B_VERIFY | B_EXPORT | B_SEARCH | B_COMMANDS, "JSON, one object a line" },
 	{ "user", O_USER, "NAME", B_LIST, "only recordings of this user" },
 	{ "host", O_HOST, "NAME", B_LIST, "only recordings of this host" },
 	{ "since", O_SINCE, "TIME", B_LIST,
@@ -59,7 +61,7 @@ static const struct {
 	{ "speed", O_SPEED, "N", B_PLAY, "times the speed of the recording, 0.1 to 100 (1)" },
 	{ "idle-max", O_IDLE, "TIME", B_PLAY, "longest pause shown, 0 for no limit (2s)" },
 	{ "at", O_AT, "TIME", B_PLAY | B_EXPORT, "there: 90, 1:30, 1h2m" },
-	{ "channel", O_CHANNEL, "N", B_PLAY | B_EXPORT,
+	{ "channel", O_CHANNEL, "N", B_PLAY | B_EXPORT | B_COMMANDS,
 	    "this channel of the connection; show lists them" },
 	{ "asciicast", O_CAST, NULL, B_EXPORT,
 	    "asciicast v2 of a channel, for asciinema-player and agg" },

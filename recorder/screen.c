@@ -4,6 +4,7 @@
 #include "screen.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@ struct screen {
 	struct filter filter;
 	VTermPos saved;		/* where libvterm would restore the cursor to */
 	unsigned cols, rows;
+	unsigned changed_from, changed_to;	/* rows, since screen_changed() was asked */
 	bool cursor_visible;
 	bool alternate;
 	screen_line_fn *line;
@@ -48,7 +50,8 @@ static size_t cell_text(char *out, const uint32_t *ch)
 	return n;
 }
 
-static void emit_line(struct screen *s, const VTermScreenCell *cell, unsigned cols, bool alternate)
+/* To s->text, without trailing blanks; its length. */
+static size_t row_text(struct screen *s, const VTermScreenCell *cell, unsigned cols)
 {
 	size_t n = 0, used = 0;
 
@@ -59,7 +62,14 @@ static void emit_line(struct screen *s, const VTermScreenCell *cell, unsigned co
 		if (cell[c].chars[0] != 0 && cell[c].chars[0] != ' ')
 			used = n;
 	}
-	s->line(s->ctx, s->text, used, alternate);
+	return used;
+}
+
+static void emit_line(struct screen *s, const VTermScreenCell *cell, unsigned cols, bool alternate)
+{
+	size_t len = row_text(s, cell, cols);
+
+	s->line(s->ctx, s->text, len, alternate);
 }
 
 static bool row_cells(const struct screen *s, unsigned row, VTermScreenCell *cell)
@@ -113,10 +123,20 @@ static int on_property(VTermProp prop, VTermValue *val, void *user)
 	return 1;
 }
 
+static int on_damage(VTermRect rect, void *user)
+{
+	struct screen *s = user;
+
+	s->changed_from = clamp((unsigned)rect.start_row, 0, s->changed_from);
+	if ((unsigned)rect.end_row > s->changed_to)
+		s->changed_to = (unsigned)rect.end_row;
+	return 1;
+}
+
 /* Lines that scroll off cost libvterm a copy of each cell: only who wants them pays. */
 static const VTermScreenCallbacks callbacks = { .settermprop = on_property };
 static const VTermScreenCallbacks callbacks_lines = {
-	.sb_pushline = on_push_line, .settermprop = on_property,
+	.damage = on_damage, .sb_pushline = on_push_line, .settermprop = on_property,
 };
 
 /* Answers to the target's questions: the filter lets none through, and were there one it would end
@@ -180,6 +200,8 @@ static int start(struct screen *s, unsigned cols, unsigned rows)
 	s->cursor_visible = true;
 	s->alternate = false;
 	s->saved = (VTermPos){ 0, 0 };
+	s->changed_from = 0;
+	s->changed_to = rows;
 	vterm_set_utf8(vt, 1);
 	vterm_output_set_callback(vt, drop_output, NULL);
 	s->cells = vterm_obtain_screen(vt);
@@ -258,9 +280,31 @@ void screen_resize(struct screen *s, unsigned cols, unsigned rows)
 	write_cup(s, s->saved, "\0337");
 	vterm_state_get_cursorpos(s->state, &s->saved);
 	write_cup(s, pos, "");
+	s->changed_from = 0;
+	s->changed_to = rows;
 }
 
 /* ---- cells ---- */
+
+bool screen_changed(struct screen *s, unsigned *from, unsigned *to)
+{
+	*from = s->changed_from;
+	*to = clamp(s->changed_to, 0, s->rows);
+	s->changed_from = UINT_MAX;
+	s->changed_to = 0;
+	return *from < *to;
+}
+
+const char *screen_row(struct screen *s, unsigned row, unsigned cols, size_t *len)
+{
+	VTermScreenCell cell[SCREEN_COLS_MAX];
+
+	if (row >= s->rows)
+		row = s->rows - 1;
+	row_cells(s, row, cell);
+	*len = row_text(s, cell, clamp(cols, 0, s->cols));
+	return s->text;
+}
 
 unsigned screen_cols(const struct screen *s)
 {
@@ -270,6 +314,11 @@ unsigned screen_cols(const struct screen *s)
 unsigned screen_rows(const struct screen *s)
 {
 	return s->rows;
+}
+
+bool screen_alternate(const struct screen *s)
+{
+	return s->alternate;
 }
 
 struct cursor screen_cursor(const struct screen *s)

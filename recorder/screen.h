@@ -63,9 +63,15 @@ void screen_resize(struct screen *s, unsigned cols, unsigned rows);
 unsigned screen_cols(const struct screen *s);
 unsigned screen_rows(const struct screen *s);
 struct cursor screen_cursor(const struct screen *s);
+/* A full-screen program has the alternate screen. */
+bool screen_alternate(const struct screen *s);
 /* The cell at that place; blank where there is none. */
 void screen_cell(const struct screen *s, unsigned row, unsigned col, struct cell *out);
 /* Gives every row of the screen down to the last that is not blank to `line`. */
 void screen_lines(struct screen *s);
+/* Rows from..to-1 may have changed since the last call; false: none. For a screen with `line`. */
+bool screen_changed(struct screen *s, unsigned *from, unsigned *to);
+/* The first `cols` columns of a row, as `line` gets it; until the next call of any of these. */
+const char *screen_row(struct screen *s, unsigned row, unsigned cols, size_t *len);
 
 #endif

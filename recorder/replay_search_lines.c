@@ -1,0 +1,239 @@
+/*
+ * replay_search_lines.c - see replay_search.h: one pass over a recording, its channels as lines.
+ */
+#include "replay_search.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "escape.h"
+
+/* Bytes of one direction of a channel without a terminal, as they become lines. */
+struct stream {
+	struct plain plain;
+	enum line_kind kind;
+	struct chan *chan;
+	uint64_t t_us;
+	size_t len;
+	char line[LINE_BYTES_MAX];
+};
+
+struct chan {
+	uint64_t number, open_us, now_us;
+	struct rows *rows;		/* with a terminal */
+	struct typed typed;
+	bool text;			/* no file transfer */
+	struct stream in, out;
+	struct lines *owner;
+	uint64_t in_at;			/* bytes of input so far */
+};
+
+struct lines {
+	struct chan *chans[LINES_CHANNELS_MAX];
+	line_fn *fn;
+	void *ctx;
+	bool failed;
+};
+
+static void say(struct lines *x, enum line_kind kind, uint64_t channel, uint64_t t_us,
+    const char *text, size_t len)
+{
+	const struct text_line l = { .kind = kind, .channel = channel, .t_us = t_us,
+		.text = text, .len = len };
+
+	if (!x->failed && len > 0 && x->fn(x->ctx, &l) != 0)
+		x->failed = true;
+}
+
+/* ---- channels without a terminal ---- */
+
+static void end_stream_line(struct stream *s)
+{
+	say(s->chan->owner, s->kind, s->chan->number, s->t_us, s->line, s->len);
+	s->len = 0;
+}
+
+static void add_text(void *ctx, const char *text, size_t len)
+{
+	struct stream *s = ctx;
+
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] == '\n' || s->len == sizeof(s->line))
+			end_stream_line(s);
+		if (text[i] == '\n')
+			continue;
+		if (s->len == 0)
+			s->t_us = s->chan->now_us;
+		s->line[s->len++] = text[i] == '\t' ? ' ' : text[i];
+	}
+}
+
+static void end_stream(struct stream *s)
+{
+	plain_end(&s->plain, add_text, s);
+	end_stream_line(s);
+}
+
+/* ---- channels ---- */
+
+static void on_typed(void *ctx, const char *keys, size_t len)
+{
+	struct chan *c = ctx;
+	char line[4 * TYPED_MAX + 7];
+
+	say(c->owner, LINE_TYPED, c->number, c->now_us, line,
+	    esc_line(line, sizeof(line), keys, len));
+}
+
+static int from_rows(void *ctx, const struct text_line *l)
+{
+	struct lines *x = ctx;
+
+	if (!x->failed && x->fn(x->ctx, l) != 0)
+		x->failed = true;
+	return x->failed ? -1 : 0;
+}
+
+static void destroy(struct chan *c)
+{
+	if (c == NULL)
+		return;
+	if (c->rows != NULL)
+		rows_end(c->rows);
+	typed_end(&c->typed, on_typed, c);
+	end_stream(&c->in);
+	end_stream(&c->out);
+	rows_destroy(c->rows);
+	free(c);
+}
+
+static struct chan **find(struct lines *x, uint64_t number)
+{
+	for (size_t i = 0; i < LINES_CHANNELS_MAX; i++)
+		if (x->chans[i] != NULL && x->chans[i]->number == number)
+			return &x->chans[i];
+	return NULL;
+}
+
+static struct chan **free_slot(struct lines *x)
+{
+	for (size_t i = 0; i < LINES_CHANNELS_MAX; i++)
+		if (x->chans[i] == NULL)
+			return &x->chans[i];
+	/* more are open than any client needs: the first one is told as far as it came */
+	destroy(x->chans[0]);
+	x->chans[0] = NULL;
+	return &x->chans[0];
+}
+
+static unsigned size_of(const json_t *j, const char *key)
+{
+	json_int_t v = json_integer_value(json_object_get(j, key));
+
+	return v < 0 || v > 65535 ? 0 : (unsigned)v;
+}
+
+static void open_channel(struct lines *x, const struct brec_event *e)
+{
+	char cap[32], command[REPLAY_TEXT_MAX];
+	struct chan *c, **slot;
+	json_t *j;
+
+	if (find(x, e->channel) != NULL)
+		return;
+	c = calloc(1, sizeof(*c));
+	j = json_loadb((const char *)e->data, e->len, JSON_ALLOW_NUL, NULL);
+	if (c == NULL) {
+		x->failed = true;
+		json_decref(j);
+		return;
+	}
+	slot = free_slot(x);
+	c->owner = x;
+	c->number = e->channel;
+	c->open_us = e->t_us;
+	c->in.chan = c->out.chan = c;
+	c->in.kind = LINE_TYPED;
+	c->out.kind = LINE_SCREEN;
+	meta_text(j, "capability", cap, sizeof(cap));
+	meta_text(j, "command", command, sizeof(command));
+	c->text = strcmp(cap, "sftp") != 0 && strcmp(cap, "scp") != 0;
+	if (json_is_true(json_object_get(j, "pty")))
+		c->rows = rows_create(size_of(j, "cols"), size_of(j, "rows"), c->number, from_rows, x);
+	json_decref(j);
+	*slot = c;
+	if (strcmp(command, cap) != 0)
+		say(x, LINE_COMMAND, c->number, 0, command, strlen(command));
+}
+
+static void on_input(struct chan *c, const struct brec_event *e)
+{
+	if (c->rows != NULL) {
+		rows_input(c->rows, c->now_us, e->data, e->len);
+		typed_feed(&c->typed, e->data, e->len, on_typed, c);
+	} else if (c->text)
+		plain_feed(&c->in.plain, e->data, e->len, add_text, &c->in);
+	c->in_at += e->len;
+}
+
+static void on_output(struct chan *c, const struct brec_event *e)
+{
+	if (c->rows != NULL)
+		rows_output(c->rows, c->now_us, e->data, e->len);
+	else if (c->text)
+		plain_feed(&c->out.plain, e->data, e->len, add_text, &c->out);
+}
+
+static void on_event(struct lines *x, const struct brec_event *e)
+{
+	char line[3 * REPLAY_TEXT_MAX];
+	struct chan **slot, *c;
+
+	if (e->kind == BREC_K_OPEN)
+		open_channel(x, e);
+	slot = find(x, e->channel);
+	c = slot != NULL ? *slot : NULL;
+	if (c != NULL)
+		c->now_us = e->t_us > c->open_us ? e->t_us - c->open_us : 0;
+	if (c != NULL && e->kind == BREC_K_IN)
+		on_input(c, e);
+	else if (c != NULL && (e->kind == BREC_K_OUT || e->kind == BREC_K_ERR))
+		on_output(c, e);
+	else if (c != NULL && e->kind == BREC_K_RESIZE && e->len == 4 && c->rows != NULL)
+		rows_resize(c->rows, c->now_us, (unsigned)(e->data[0] << 8 | e->data[1]),
+		    (unsigned)(e->data[2] << 8 | e->data[3]));
+	else if (text_event(e, line, sizeof(line)))
+		say(x, LINE_EVENT, e->channel, c != NULL ? c->now_us : e->t_us, line, strlen(line));
+	if (c != NULL && c->rows != NULL && rows_failed(c->rows))
+		x->failed = true;
+	if (c != NULL && e->kind == BREC_K_CLOSE) {
+		*slot = NULL;
+		destroy(c);
+	}
+}
+
+int lines_read(const char *dir, const struct age_identities *ids, bool reveal, line_fn *fn,
+    void *ctx, struct lines_info *info)
+{
+	struct lines x = { .fn = fn, .ctx = ctx };
+	struct brec_reader *r;
+	struct brec_item it;
+	int n = 0;
+
+	(void)reveal;
+	*info = (struct lines_info){ .error = "" };
+	r = brec_reader_open(dir, ids, info->error, sizeof(info->error));
+	if (r == NULL)
+		return -1;
+	while (!x.failed && (n = brec_reader_next(r, &it)) == 1)
+		if (it.type == BREC_ITEM_EVENT)
+			on_event(&x, &it.event);
+	for (size_t i = 0; i < LINES_CHANNELS_MAX; i++)
+		destroy(x.chans[i]);
+	if (n < 0)
+		snprintf(info->error, sizeof(info->error), "%s", brec_reader_error(r));
+	info->locked_input = brec_reader_info(r)->locked[BREC_INPUT] > 0;
+	brec_reader_close(r);
+	return x.failed ? -1 : 0;
+}

@@ -1,0 +1,273 @@
+/*
+ * test_replay_search.c - keys as lines, a screen as the lines that stood on it, commands at a prompt.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "replay_search.h"
+
+static char said[65536];
+
+static void on_typed(void *ctx, const char *keys, size_t len)
+{
+	(void)ctx;
+	snprintf(said + strlen(said), sizeof(said) - strlen(said), "%.*s|", (int)len, keys);
+}
+
+static const char *typed(const char *keys)
+{
+	struct typed t = { .len = 0 };
+
+	said[0] = '\0';
+	for (; *keys != '\0'; keys++)
+		typed_feed(&t, keys, 1, on_typed, NULL);
+	typed_end(&t, on_typed, NULL);
+	return said;
+}
+
+static void keys_become_lines(void **state)
+{
+	(void)state;
+	assert_string_equal(typed("ls -l\rpwd\n"), "ls -l|pwd|");
+	assert_string_equal(typed("sl\177\177ls\r"), "ls|");
+	assert_string_equal(typed("a\303\244\010b\r"), "ab|");
+	assert_string_equal(typed("\177\177x\r"), "x|");
+	assert_string_equal(typed("up\033[A\033[1;5Cdown\033OA\r"), "updown|");
+	assert_string_equal(typed("half\033[12\rrest\r"), "half|rest|");
+	assert_string_equal(typed("gone\025new\003\004"), "gone|new|");
+	assert_string_equal(typed("rm -rf /\027x\r"), "rm -rf /|rm -rf x|");
+	assert_string_equal(typed("no end"), "no end|");
+}
+
+static void long_lines_are_cut(void **state)
+{
+	static char keys[2 * TYPED_MAX + 2];
+	struct typed t = { .len = 0 };
+
+	(void)state;
+	memset(keys, 'k', sizeof(keys));
+	said[0] = '\0';
+	typed_feed(&t, keys, sizeof(keys), on_typed, NULL);
+	typed_end(&t, on_typed, NULL);
+	assert_int_equal(strlen(said), sizeof(keys) + 3);
+}
+
+/* ---- rows ---- */
+
+static int on_line(void *ctx, const struct text_line *l)
+{
+	(void)ctx;
+	snprintf(said + strlen(said), sizeof(said) - strlen(said), "%c%llu %.*s/%.*s|", l->kind,
+	    (unsigned long long)l->t_us, (int)l->head, l->text, (int)(l->len - l->head),
+	    l->text + l->head);
+	return 0;
+}
+
+static uint64_t now;
+
+static struct rows *begin(unsigned cols, unsigned rows)
+{
+	struct rows *r = rows_create(cols, rows, 1, on_line, NULL);
+
+	assert_non_null(r);
+	said[0] = '\0';
+	now = 0;
+	return r;
+}
+
+static void out(struct rows *r, const char *text)
+{
+	rows_output(r, ++now, (const uint8_t *)text, strlen(text));
+}
+
+static void in(struct rows *r, const char *keys)
+{
+	rows_input(r, ++now, (const uint8_t *)keys, strlen(keys));
+}
+
+static const char *end(struct rows *r)
+{
+	rows_end(r);
+	assert_false(rows_failed(r));
+	rows_destroy(r);
+	return said;
+}
+
+static void text_drawn_with_the_cursor_is_a_line(void **state)
+{
+	struct rows *r = begin(40, 5);
+
+	(void)state;
+	out(r, "\033[2;10Hthe\033[2;14Hkey\033[2;1Hsecret\033[2;7H");
+	assert_string_equal(end(r), "s1 /secret   the key|");
+}
+
+static void a_row_is_told_once_when_it_is_whole(void **state)
+{
+	struct rows *r = begin(40, 3);
+
+	(void)state;
+	out(r, "$ l");
+	out(r, "s");
+	out(r, "\r\none\r\n");
+	out(r, "two\r\n");
+	out(r, "three");
+	assert_string_equal(end(r), "s2 /$ ls|s3 /one|s4 /two|s5 /three|");
+}
+
+static void what_is_replaced_was_there(void **state)
+{
+	struct rows *r = begin(40, 3);
+
+	(void)state;
+	out(r, "first");
+	out(r, "\rother");
+	out(r, "\r\033[Kx");
+	assert_string_equal(end(r), "s1 /first|s2 /other|s3 /x|");
+}
+
+static void lines_that_scroll_through_in_one_event(void **state)
+{
+	struct rows *r = begin(10, 2);
+
+	(void)state;
+	out(r, "a\r\nb\r\nc\r\nd\r\n");
+	assert_string_equal(end(r), "s1 /a|s1 /b|s1 /c|s1 /d|");
+}
+
+static void a_wrapped_row_leads_to_the_next(void **state)
+{
+	struct rows *r = begin(10, 4);
+
+	(void)state;
+	out(r, "0123456789abc");
+	assert_string_equal(end(r), "s1 /0123456789|s1 0123456789/abc|");
+	r = begin(10, 2);
+	out(r, "0123456789abc\r\n\r\n\r\n");
+	assert_string_equal(end(r), "s1 /0123456789|s1 0123456789/abc|");
+}
+
+static void a_full_screen_program_comes_and_goes(void **state)
+{
+	struct rows *r = begin(20, 3);
+
+	(void)state;
+	out(r, "$ vi");
+	out(r, "\033[?1049h\033[2J\033[Hbody");
+	out(r, "\033[1;1Hlater");
+	out(r, "\033[?1049l");
+	out(r, "\r\n$ ");
+	assert_string_equal(end(r), "s1 /$ vi|s2 /body|s3 /later|s5 /$|");
+}
+
+/* ---- commands ---- */
+
+static const char *commands(void)
+{
+	static char only[4096];
+
+	only[0] = '\0';
+	for (char *w = strtok(said, "|"); w != NULL; w = strtok(NULL, "|"))
+		if (w[0] == 'c')
+			snprintf(only + strlen(only), sizeof(only) - strlen(only), "%s|", w);
+	return only;
+}
+
+static void a_command_is_what_the_screen_showed(void **state)
+{
+	struct rows *r = begin(40, 4);
+
+	(void)state;
+	out(r, "dba$ ");
+	in(r, "cat /e\tx\177\r");
+	out(r, "cat /e");
+	out(r, "tc/passwd");
+	out(r, "\r\nroot\r\ndba$ ");
+	in(r, "\033[A");
+	out(r, "cat /etc/passwd");
+	in(r, "\r");
+	out(r, "\r\ndba$ ");
+	in(r, "\r");
+	out(r, "\r\ndba$ ");
+	end(r);
+	assert_string_equal(commands(), "c2 dba$ /cat /etc/passwd|c8 dba$ /cat /etc/passwd|");
+}
+
+static void a_command_over_two_rows(void **state)
+{
+	struct rows *r = begin(10, 4);
+
+	(void)state;
+	out(r, "$ ");
+	in(r, "echo 0123456789\r");
+	out(r, "echo 0123456789\r\n");
+	end(r);
+	assert_string_equal(commands(), "c2 $ /echo 0123456789|");
+}
+
+static void no_echo_no_command(void **state)
+{
+	struct rows *r = begin(40, 4);
+
+	(void)state;
+	out(r, "Password: ");
+	in(r, "hunter2\r");
+	out(r, "\r\n$ ");
+	in(r, "abandoned");
+	out(r, "abandoned");
+	in(r, "\003");
+	out(r, "^C\r\n$ ");
+	in(r, "id\r");
+	out(r, "id\r\n");
+	end(r);
+	assert_null(strstr(said, "hunter2"));
+	assert_string_equal(commands(), "c8 $ /id|");
+}
+
+static void any_size_any_bytes(void **state)
+{
+	struct rows *r = begin(65535, 0);
+	uint32_t seed = 7;
+
+	(void)state;
+	for (int i = 0; i < 3000; i++) {
+		uint8_t junk[97];
+
+		for (size_t k = 0; k < sizeof(junk); k++)
+			junk[k] = (uint8_t)((seed = seed * 1103515245 + 12345) >> 16);
+		rows_output(r, ++now, junk, seed % sizeof(junk));
+		rows_input(r, now, junk, seed % 7);
+		rows_output(r, now, (const uint8_t *)"\033[?1049h\n", seed % 10);
+		if (i % 10 == 0)
+			rows_resize(r, now, seed % 700, seed >> 8 & 255);
+		said[0] = '\0';
+	}
+	end(r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(keys_become_lines),
+		cmocka_unit_test(long_lines_are_cut),
+		cmocka_unit_test(text_drawn_with_the_cursor_is_a_line),
+		cmocka_unit_test(a_row_is_told_once_when_it_is_whole),
+		cmocka_unit_test(what_is_replaced_was_there),
+		cmocka_unit_test(lines_that_scroll_through_in_one_event),
+		cmocka_unit_test(a_wrapped_row_leads_to_the_next),
+		cmocka_unit_test(a_full_screen_program_comes_and_goes),
+		cmocka_unit_test(a_command_is_what_the_screen_showed),
+		cmocka_unit_test(a_command_over_two_rows),
+		cmocka_unit_test(no_echo_no_command),
+		cmocka_unit_test(any_size_any_bytes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
