@@ -123,6 +123,7 @@ struct config_collector {
 	O(STR, source_address, "", 0, 0, "", "source-address of certificates; empty: as dialled")     \
 	O(TEXT, recipients, "", 0, 0, "", "age1... keys that can read recordings")                    \
 	O(TEXT, input_recipients, "", 0, 0, "", "age1... keys that can read typed input")             \
+	O(TEXT, input_recipients_second, "", 0, 0, "", "of these one is needed, too, to read input")  \
 	O(BOOL, strict, "true", 0, 0, "", "nothing moves before it is recorded")                      \
 	O(SIZE, content_limit, "1MiB", 0, 1ULL << 40, "", "bytes of bulk content kept a direction")   \
 	O(SIZE, segment_bytes, "1MiB", 65536, 1ULL << 30, "", "a segment is sealed at this size")     \

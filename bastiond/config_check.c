@@ -118,6 +118,11 @@ static void check_recording(struct config_loader *l, struct config *conf)
 		    "with the lines that `age-keygen -y` prints");
 	check_recipients(l, OPT_recipients, &conf->recipients);
 	check_recipients(l, OPT_input_recipients, &conf->input_recipients);
+	check_recipients(l, OPT_input_recipients_second, &conf->input_recipients_second);
+	if (strstr(conf->input_recipients_second.text, AGE_PREFIX) != NULL &&
+	    strstr(conf->input_recipients.text, AGE_PREFIX) == NULL)
+		config_fault(l, OPT_input_recipients_second, "one of these is needed together with one of input_recipients, "
+		    "which is empty; name the first group there");
 	if (conf->quorum > conf->ncollectors)
 		config_fault(l, OPT_quorum, "%u collectors must have each frame, but %zu stand here; write that many "
 		    "`collector NAME { address = ... port = ... certificate = ... }`", conf->quorum, conf->ncollectors);

@@ -214,6 +214,7 @@ void authz_key(struct way *w, const char *refusal, const uint8_t *blob, size_t l
 
 /* The WAY_OK of a way whose socket and key are there; opens its row. Refuses it if that fails. */
 void grant_way(struct way *w, const uint8_t *cert, size_t len);
+void grant_readers(struct policy *p); /* the recipients changed: all ways hear it */
 
 /* --- policy_way.c --- */
 
@@ -282,8 +283,7 @@ int keys_refresh(struct policy *p); /* the list of them anew */
 /* The answer goes to authz_key(). The number of the request, 0: failed. */
 uint32_t keys_sign(struct way *w, const char *key_id, uint64_t after, uint64_t before, const char *source);
 uint32_t keys_lend(struct way *w, int agent_fd);
-/* The way is gone: its answer is dropped. */
-void keys_forget(struct policy *p, uint32_t ask);
+void keys_forget(struct policy *p, uint32_t ask); /* the way is gone: its answer is dropped */
 void keys_close(struct policy *p);
 
 /* --- policy_control.c, policy_console.c --- */

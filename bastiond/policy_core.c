@@ -28,15 +28,21 @@ static void report(void *arg, const char *line)
 static int reload(struct policy *p, int fd)
 {
 	struct config *fresh = config_load_fd(fd, "reloaded configuration", report, NULL);
+	bool readers;
 
 	close(fd);
 	if (fresh == NULL) {
 		log_error("reload: the old configuration stays in force");
 		return 0;
 	}
+	readers = strcmp(p->conf->recipients.text, fresh->recipients.text) != 0 ||
+	    strcmp(p->conf->input_recipients.text, fresh->input_recipients.text) != 0 ||
+	    strcmp(p->conf->input_recipients_second.text, fresh->input_recipients_second.text) != 0;
 	config_destroy(p->conf);
 	p->conf = fresh;
 	events_reload(p);
+	if (readers)
+		grant_readers(p);
 	if (keys_refresh(p) != 0)
 		return -1;
 	if (event_writef(p->store, clock_wall(), EVENT_RELOAD, "bastiond", NULL, NULL) != 0)

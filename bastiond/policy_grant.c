@@ -144,6 +144,30 @@ out:
 	return r;
 }
 
+static int put_readers(const struct config *conf, struct buf *body)
+{
+	return put_recipients(conf->recipients.text, body) == 0 && put_recipients(conf->input_recipients.text, body) == 0 &&
+	    put_recipients(conf->input_recipients_second.text, body) == 0 ? 0 : -1;
+}
+
+void grant_readers(struct policy *p)
+{
+	struct buf body;
+
+	buf_init(&body, 32768);
+	if (put_readers(p->conf, &body) != 0) {
+		log_error("recipients: more or longer than a session takes; those that run keep the ones they have");
+		buf_finish(&body);
+		return;
+	}
+	for (size_t i = 0; i < PEER_TABLE; i++)
+		for (struct peer *peer = p->peers[i]; peer != NULL; peer = peer->next)
+			for (size_t k = 0; k < PEER_WAYS_MAX; k++)
+				if (peer->ways[k] != NULL && peer->ways[k]->stage >= WAY_GIVEN)
+					link_send(&peer->link, MSG_WAY_READERS, peer->ways[k]->id, &body, NULL, 0);
+	buf_finish(&body);
+}
+
 static int put_body(const struct way *w, const uint8_t *cert, size_t len, struct buf *body)
 {
 	const struct config *conf = w->peer->p->conf;
@@ -155,8 +179,7 @@ static int put_body(const struct way *w, const uint8_t *cert, size_t len, struct
 	if (put_pins(w, body) != 0)
 		return -1;
 	buf_put_string(body, cert, len);
-	if (put_meta(w, body) != 0 || put_recipients(conf->recipients.text, body) != 0 ||
-	    put_recipients(conf->input_recipients.text, body) != 0)
+	if (put_meta(w, body) != 0 || put_readers(conf, body) != 0)
 		return -1;
 	buf_put_u64(body, conf->content_limit);
 	buf_put_u32(body, conf->hold_deadline);

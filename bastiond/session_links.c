@@ -58,6 +58,7 @@ static void on_policy(struct session *s, struct ipc_msg *m)
 		break;
 	case MSG_WAY_OK:
 	case MSG_WAY_NO:
+	case MSG_WAY_READERS:
 	case MSG_CHAN_RE:
 		/* a way that ended meanwhile: its answer, and the socket in it, are dropped */
 		if ((w = way_find(s, m->id)) != NULL)

@@ -169,8 +169,21 @@ static bool get_recipients(struct buf *b, char text[][RECIPIENT_LEN], const char
 	return true;
 }
 
-static int open_recording(struct way *w, const char *meta, size_t meta_len, const char *const *recipients,
-    const char *const *input)
+/* Who can read: all, what is typed, and with whom. The lists point into the texts. */
+struct readers {
+	char text[3][RECIPIENTS_MAX][RECIPIENT_LEN];
+	const char *list[3][RECIPIENTS_MAX + 1];
+};
+
+static bool get_readers(struct buf *b, struct readers *r)
+{
+	for (int i = 0; i < 3; i++)
+		if (!get_recipients(b, r->text[i], r->list[i]))
+			return false;
+	return true;
+}
+
+static int open_recording(struct way *w, const char *meta, size_t meta_len, const struct readers *readers)
 {
 	const struct config *conf = w->session->conf;
 	uint64_t now = clock_mono_us();
@@ -179,8 +192,9 @@ static int open_recording(struct way *w, const char *meta, size_t meta_len, cons
 
 	buf_init(&part, BREC_HEADER_MAX);
 	buf_init(&b, 32768);
-	w->writer = brec_writer_create(w->recording, recipients, input, now, &recorder_ops, w);
-	if (w->writer == NULL || brec_writer_part(w->writer, &part) != 0)
+	w->writer = brec_writer_create(w->recording, readers->list[0], readers->list[1], now, &recorder_ops, w);
+	if (w->writer == NULL ||
+	    brec_writer_recipients(w->writer, readers->list[0], readers->list[1], readers->list[2]) != 0 || brec_writer_part(w->writer, &part) != 0)
 		goto out;
 	brec_writer_limits(w->writer, (size_t)conf->segment_bytes, conf->segment_time / 1000);
 	buf_put(&b, w->recording, sizeof(w->recording));
@@ -216,8 +230,8 @@ static bool get_pins(struct way *w, struct buf *b)
 
 static void on_way_ok(struct way *w, struct ipc_msg *m)
 {
-	char text[RECIPIENTS_MAX][RECIPIENT_LEN], itext[RECIPIENTS_MAX][RECIPIENT_LEN], address[256];
-	const char *recipients[RECIPIENTS_MAX + 1], *input[RECIPIENTS_MAX + 1];
+	struct readers readers;
+	char address[256];
 	const uint8_t *cert, *meta;
 	size_t cert_len, meta_len;
 	struct buf *b = &m->body;
@@ -230,7 +244,7 @@ static void on_way_ok(struct way *w, struct ipc_msg *m)
 		goto malformed;
 	cert = buf_get_string(b, 8192, &cert_len);
 	meta = buf_get_string(b, 16384, &meta_len);
-	if (!get_recipients(b, text, recipients) || !get_recipients(b, itext, input))
+	if (!get_readers(b, &readers))
 		goto malformed;
 	w->content_limit = buf_get_u64(b);
 	w->hold_ms = buf_get_u32(b);
@@ -242,12 +256,26 @@ static void on_way_ok(struct way *w, struct ipc_msg *m)
 	w->login_deadline_ms = clock_mono_ms() + w->session->conf->dial_timeout;
 	if (target_start(w, ipc_take_fd(m, 0), cert, cert_len, ipc_take_fd(m, 1)) != 0)
 		way_end(w, BREC_END_ERROR, "bastiond: cannot start the login at the target");
-	else if (open_recording(w, (const char *)meta, meta_len, recipients, input) != 0)
+	else if (open_recording(w, (const char *)meta, meta_len, &readers) != 0)
 		way_end(w, BREC_END_ERROR, "bastiond: the recording cannot be opened: no session without one");
 	return;
 malformed:
 	log_error("session: malformed WAY_OK");
 	way_end(w, BREC_END_ERROR, "bastiond: internal error");
+}
+
+/* Auditors came or went: the next segment, which begins at once, is for the new ones. */
+static void on_readers(struct way *w, struct ipc_msg *m)
+{
+	struct readers readers = { .list = { { NULL } } };
+
+	if (w->writer == NULL)
+		return;
+	if (!get_readers(&m->body, &readers) || !buf_end(&m->body) ||
+	    brec_writer_recipients(w->writer, readers.list[0], readers.list[1], readers.list[2]) != 0) {
+		log_error("session: malformed WAY_READERS");
+		way_end(w, BREC_END_ERROR, "bastiond: internal error");
+	}
 }
 
 static void on_chan_re(struct way *w, struct ipc_msg *m)
@@ -274,6 +302,9 @@ void way_policy(struct way *w, struct ipc_msg *m)
 	case MSG_WAY_OK:
 		if (w->state == WAY_ASKING && !w->ending)
 			on_way_ok(w, m);
+		break;
+	case MSG_WAY_READERS:
+		on_readers(w, m);
 		break;
 	case MSG_WAY_NO:
 		buf_get_u8(&m->body);

@@ -11,6 +11,7 @@
 
 #define VERSION 1
 #define SUITE 1
+#define SUITE_SHARED 2	/* input takes two groups */
 #define SIGNED_PREFIX "brec/v1 header"
 #define MARK_FIXED (BREC_HASH_LEN + 8 + SIG_LEN)	/* h, wall, signature */
 #define CLOSE_FIXED (MARK_FIXED + 1 + 4)		/* and end, length of the reason */
@@ -95,7 +96,7 @@ int brec_header_build(struct buf *out, const struct brec_header *h, const struct
 		return BREC_E_CRYPTO;
 	buf_put(out, magic, sizeof(magic));
 	buf_put_u16(out, VERSION);
-	buf_put_u16(out, SUITE);
+	buf_put_u16(out, wraps[BREC_GROUP_SECOND].present ? SUITE_SHARED : SUITE);
 	buf_put_u32(out, (uint32_t)(clear + SIG_LEN));
 	buf_put(out, h->id, BREC_ID_LEN);
 	buf_put_u32(out, h->segment);
@@ -129,7 +130,7 @@ int brec_header_decode(const uint8_t *p, size_t len, struct brec_header *h)
 	h->version = buf_get_u16(&b);
 	h->suite = buf_get_u16(&b);
 	h->len = buf_get_u32(&b);
-	if (h->version != VERSION || h->suite != SUITE)
+	if (h->version != VERSION || (h->suite != SUITE && h->suite != SUITE_SHARED))
 		return BREC_E_VERSION;
 	if (h->len < BREC_HEADER_MIN || h->len > BREC_HEADER_MAX)
 		return BREC_E_LENGTH;
@@ -151,7 +152,9 @@ int brec_header_decode(const uint8_t *p, size_t len, struct brec_header *h)
 	    (h->segment == 0) != (h->first_seq == 1) || h->first_seq == 0 ||
 	    (h->segment == 0 && memcmp(h->prev, zero, sizeof(zero)) != 0))
 		return BREC_E_FIELD;
-	return brec_part_decode(h->part, h->part_len, wraps);
+	if (brec_part_decode(h->part, h->part_len, wraps) != 0)
+		return BREC_E_FIELD;
+	return wraps[BREC_GROUP_SECOND].present == (h->suite == SUITE_SHARED) ? BREC_OK : BREC_E_FIELD;
 }
 
 bool brec_header_verify(const uint8_t *p, const struct brec_header *h, const uint8_t pub[KEY_LEN])

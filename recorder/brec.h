@@ -7,7 +7,7 @@
  * Segment header: valid if and only if every field is as said and the signature holds
  *   0    8  magic "BREC\r\n\x1a\n"
  *   8    2  version, 1
- *   10   2  suite, 1: age X25519, HKDF-SHA-256, ChaCha20-Poly1305, SHA-256, Ed25519
+ *   10   2  suite, 1: age X25519, HKDF-SHA-256, ChaCha20-Poly1305, SHA-256, Ed25519; 2: the same, with three key groups
  *   12   4  length of the whole header, signature included: 204 + n, at most BREC_HEADER_MAX
  *   16   16 recording id
  *   32   4  segment number, from 0
@@ -22,8 +22,10 @@
  *   140+n 64 Ed25519 signature by the recorder over "brec/v1 header" ‖ bytes 0..139+n
  *
  * The session's part
- *   u8 number of key groups (1 or 2), then for each, group 0 first:
- *     u8  group. 0: metadata and output, and input too when there is no group 1; 1: input
+ *   u8 number of key groups (1 or 2; 3 in suite 2), then for each, group 0 first:
+ *     u8  group. 0: metadata and output, and input too when there is no group 1; 1: input; 2: input, too: it
+ *         takes one of group 1 and one of group 2. Their stanzas wrap shares; the file key of input is the one XOR the other, and both
+ *         commitments are made with its group key, which is that of group 1
  *     b32 key commitment = HMAC-SHA-256(group key, "brec/v1 commit" ‖ recording id ‖ u32 epoch ‖ u8 group)
  *     u32 number of recipients (1 to BREC_RECIPIENTS_MAX), then for each an age X25519 stanza, 64 bytes:
  *       b32 ephemeral share, b32 the group's file key (16 bytes) encrypted with its tag (16): the decoded second
@@ -81,7 +83,7 @@ enum brec_type { BREC_DATA = 1, BREC_CHECKPOINT, BREC_SEAL, BREC_CLOSE };
 enum brec_stream { BREC_META, BREC_INPUT, BREC_OUTPUT, BREC_STREAMS };
 
 /* Key groups: what one set of people may read. */
-enum brec_group { BREC_GROUP_MAIN, BREC_GROUP_INPUT, BREC_GROUPS };
+enum brec_group { BREC_GROUP_MAIN, BREC_GROUP_INPUT, BREC_GROUP_SECOND, BREC_GROUPS };
 
 /* Events. The bytes of each kind are in bastion-record(5). */
 enum brec_kind {

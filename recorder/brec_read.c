@@ -107,20 +107,43 @@ const struct brec_info *brec_reader_info(const struct brec_reader *r) { return &
 
 /* ---- keys ---- */
 
-/* The group's key by any identity. 1; 0: none fits; -1: one fits, and the header's commitment is to another key. */
-static int open_group(struct brec_reader *r, const struct brec_header *h, const struct brec_wrap *wrap, enum brec_group group,
+/* What a stanza of the group holds, by any identity. */
+static bool open_share(const struct brec_reader *r, const struct brec_wrap *wrap, uint8_t share[AGE_FILE_KEY_LEN])
+{
+	for (size_t i = 0; r->ids != NULL && i < r->ids->n; i++)
+		for (uint32_t j = 0; j < wrap->count; j++)
+			if (age_unwrap(share, wrap->stanzas + (size_t)j * BREC_STANZA_LEN, &r->ids->v[i]) == 0)
+				return true;
+	return false;
+}
+
+static bool commits(const struct brec_header *h, const struct brec_wrap *wrap, enum brec_group group,
+    const uint8_t key[KEY_LEN])
+{
+	uint8_t commit[HASH_LEN];
+
+	return brec_commitment(commit, key, h->id, h->epoch, group) == 0 &&
+	    equal_secret(commit, wrap->commit, sizeof(commit));
+}
+
+/* The group's key. 1; 0: no identity, or not one of each of two, fits; -1: the header's commitment is to another key. */
+static int open_group(struct brec_reader *r, const struct brec_header *h, const struct brec_wrap *wraps, enum brec_group group,
     uint8_t key[KEY_LEN])
 {
-	uint8_t file_key[AGE_FILE_KEY_LEN], commit[HASH_LEN];
+	const struct brec_wrap *second = group == BREC_GROUP_INPUT ? &wraps[BREC_GROUP_SECOND] : NULL;
+	uint8_t file_key[AGE_FILE_KEY_LEN], other[AGE_FILE_KEY_LEN] = { 0 };
 	int found = 0;
 
-	for (size_t i = 0; r->ids != NULL && i < r->ids->n && found == 0; i++)
-		for (uint32_t j = 0; j < wrap->count && found == 0; j++)
-			if (age_unwrap(file_key, wrap->stanzas + (size_t)j * BREC_STANZA_LEN, &r->ids->v[i]) == 0)
-				found = brec_group_key(key, file_key, h->id, h->epoch, group) == 0 &&
-				    brec_commitment(commit, key, h->id, h->epoch, group) == 0 &&
-				    equal_secret(commit, wrap->commit, sizeof(commit)) ? 1 : -1;
+	if (second != NULL && !second->present)
+		second = NULL;
+	if (open_share(r, &wraps[group], file_key) && (second == NULL || open_share(r, second, other))) {
+		for (size_t i = 0; i < sizeof(file_key); i++)
+			file_key[i] ^= other[i];
+		found = brec_group_key(key, file_key, h->id, h->epoch, group) == 0 && commits(h, &wraps[group], group, key) &&
+		    (second == NULL || commits(h, second, BREC_GROUP_SECOND, key)) ? 1 : -1;
+	}
 	explicit_bzero(file_key, sizeof(file_key));
+	explicit_bzero(other, sizeof(other));
 	return found;
 }
 
@@ -146,10 +169,10 @@ static int open_keys(struct brec_reader *r, const struct brec_header *h)
 	forget_keys(r);
 	if (brec_part_decode(h->part, h->part_len, wraps) != 0)
 		return fail(r, "%s", brec_strerror(BREC_E_FIELD));
-	for (enum brec_group group = BREC_GROUP_MAIN; group < BREC_GROUPS; group++) {
+	for (enum brec_group group = BREC_GROUP_MAIN; group <= BREC_GROUP_INPUT; group++) {
 		if (!wraps[group].present)
 			continue;
-		if ((got = open_group(r, h, &wraps[group], group, key)) < 0) {
+		if ((got = open_group(r, h, wraps, group, key)) < 0) {
 			fail(r, "the header commits to another key than the one wrapped in it");
 			goto out;
 		}

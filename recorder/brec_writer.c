@@ -33,6 +33,8 @@ struct brec_writer {
 	bool broken, closed;
 	uint8_t id[BREC_ID_LEN];
 	struct recipients groups[BREC_GROUPS];	/* input's may be empty: then main's read it */
+	bool renew;			/* they changed: the next segment is due */
+	bool begun;			/* segment 0's part was given away */
 	size_t segment_max;
 	uint64_t segment_us_max;
 
@@ -57,26 +59,41 @@ struct brec_writer {
 
 /* ---- keys of a segment ---- */
 
-/* One group of the part: commitment and stanzas; its group key to key[]. */
-static int put_group(struct brec_writer *w, enum brec_group group, uint8_t key[KEY_LEN])
+/* One group of the part: the commitment to its group key, and stanzas of its share of the file key. */
+static int put_group(struct brec_writer *w, enum brec_group group, const uint8_t key[KEY_LEN],
+    const uint8_t share[AGE_FILE_KEY_LEN])
 {
 	const struct recipients *to = &w->groups[group];
-	uint8_t file_key[AGE_FILE_KEY_LEN], commit[HASH_LEN], stanza[AGE_STANZA_LEN];
-	int r = -1;
+	uint8_t commit[HASH_LEN], stanza[AGE_STANZA_LEN];
 
-	if (random_bytes(file_key, sizeof(file_key)) != 0 ||
-	    brec_group_key(key, file_key, w->id, w->segment, group) != 0 ||
-	    brec_commitment(commit, key, w->id, w->segment, group) != 0)
-		goto out;
+	if (brec_commitment(commit, key, w->id, w->segment, group) != 0)
+		return -1;
 	buf_put_u8(&w->part, (uint8_t)group);
 	buf_put(&w->part, commit, sizeof(commit));
 	buf_put_u32(&w->part, (uint32_t)to->n);
 	for (size_t i = 0; i < to->n; i++)
-		if (age_wrap(stanza, file_key, to->pub[i]) != 0 || buf_put(&w->part, stanza, sizeof(stanza)) != 0)
-			goto out;
-	r = 0;
+		if (age_wrap(stanza, share, to->pub[i]) != 0 || buf_put(&w->part, stanza, sizeof(stanza)) != 0)
+			return -1;
+	return 0;
+}
+
+/* A group with a file key of its own, or, `shared`, one that has it together with the second: its key to key[]. */
+static int put_key(struct brec_writer *w, enum brec_group group, bool shared, uint8_t key[KEY_LEN])
+{
+	uint8_t file_key[AGE_FILE_KEY_LEN], share[AGE_FILE_KEY_LEN], other[AGE_FILE_KEY_LEN] = { 0 };
+	int r = -1;
+
+	if (random_bytes(share, sizeof(share)) != 0 || (shared && random_bytes(other, sizeof(other)) != 0))
+		goto out;
+	for (size_t i = 0; i < sizeof(file_key); i++)
+		file_key[i] = share[i] ^ other[i];
+	if (brec_group_key(key, file_key, w->id, w->segment, group) == 0 && put_group(w, group, key, share) == 0 &&
+	    (!shared || put_group(w, BREC_GROUP_SECOND, key, other) == 0))
+		r = 0;
 out:
 	explicit_bzero(file_key, sizeof(file_key));
+	explicit_bzero(share, sizeof(share));
+	explicit_bzero(other, sizeof(other));
 	return r;
 }
 
@@ -95,21 +112,21 @@ static int set_stream_key(struct brec_writer *w, enum brec_stream stream, const 
 /* Fresh keys and a new part for segment w->segment; the old keys are gone after it. */
 static int new_keys(struct brec_writer *w)
 {
-	const bool split = w->groups[BREC_GROUP_INPUT].n != 0;
+	const bool split = w->groups[BREC_GROUP_INPUT].n != 0, shared = w->groups[BREC_GROUP_SECOND].n != 0;
 	uint8_t main_key[KEY_LEN], input_key[KEY_LEN];
 	int r = -1;
 
 	buf_reset(&w->part);
-	buf_put_u8(&w->part, split ? 2 : 1);
-	if (put_group(w, BREC_GROUP_MAIN, main_key) != 0 ||
-	    (split && put_group(w, BREC_GROUP_INPUT, input_key) != 0) ||
+	buf_put_u8(&w->part, shared ? 3 : split ? 2 : 1);
+	if (put_key(w, BREC_GROUP_MAIN, false, main_key) != 0 ||
+	    (split && put_key(w, BREC_GROUP_INPUT, shared, input_key) != 0) ||
 	    set_stream_key(w, BREC_META, main_key) != 0 ||
 	    set_stream_key(w, BREC_OUTPUT, main_key) != 0 ||
 	    set_stream_key(w, BREC_INPUT, split ? input_key : main_key) != 0)
 		goto out;
 	brec_aad_tail(w->aad_tail, w->id, w->segment);
 	w->segment_bytes = BREC_HEADER_MIN + w->part.len;
-	w->segment_data = false;
+	w->segment_data = w->renew = false;
 	r = 0;
 out:
 	explicit_bzero(main_key, sizeof(main_key));
@@ -152,6 +169,27 @@ struct brec_writer *brec_writer_create(const uint8_t id[BREC_ID_LEN], const char
 	return w;
 }
 
+int brec_writer_recipients(struct brec_writer *w, const char *const *recipients, const char *const *input_recipients,
+    const char *const *second)
+{
+	struct recipients fresh[BREC_GROUPS] = { { 0 } };
+
+	errno = EINVAL;
+	if (parse_recipients(&fresh[BREC_GROUP_MAIN], recipients) != 0 ||
+	    parse_recipients(&fresh[BREC_GROUP_INPUT], input_recipients) != 0 ||
+	    parse_recipients(&fresh[BREC_GROUP_SECOND], second) != 0 || fresh[BREC_GROUP_MAIN].n == 0 ||
+	    (fresh[BREC_GROUP_SECOND].n != 0 && fresh[BREC_GROUP_INPUT].n == 0))
+		return -1;
+	if (memcmp(w->groups, fresh, sizeof(fresh)) == 0)
+		return 0;
+	memcpy(w->groups, fresh, sizeof(fresh));
+	if (w->begun)
+		w->renew = true;
+	else if (new_keys(w) != 0)
+		return -1;
+	return 0;
+}
+
 void brec_writer_destroy(struct brec_writer *w)
 {
 	if (w == NULL)
@@ -173,6 +211,7 @@ void brec_writer_limits(struct brec_writer *w, size_t segment_bytes, unsigned se
 
 int brec_writer_part(struct brec_writer *w, struct buf *out)
 {
+	w->begun = true;
 	return w->segment == 0 && !w->broken ? buf_put(out, w->part.data, w->part.len) : -1;
 }
 
@@ -213,8 +252,8 @@ static int end_frame(struct brec_writer *w, uint64_t now_us)
 /* Is the segment to be sealed before anything more goes into it? */
 static bool seal_due(const struct brec_writer *w, uint64_t now_us)
 {
-	return w->segment_data &&
-	    (w->segment_bytes >= w->segment_max || now_us >= w->segment_first_us + w->segment_us_max);
+	return w->renew || (w->segment_data &&
+	    (w->segment_bytes >= w->segment_max || now_us >= w->segment_first_us + w->segment_us_max));
 }
 
 static int seal(struct brec_writer *w, uint64_t now_us)

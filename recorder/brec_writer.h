@@ -28,6 +28,15 @@ struct brec_writer *brec_writer_create(const uint8_t id[BREC_ID_LEN], const char
 /* Wipes the keys. */
 void brec_writer_destroy(struct brec_writer *w);
 
+/*
+ * Other recipients, from the next segment on, which begins before the next event: for a change of auditors, and for
+ * `second`, a list of which one is needed together with one of input_recipients to read input (empty: it is not; without
+ * input_recipients it must be). Before brec_writer_part() was called, they hold for segment 0. 0, or -1 with errno EINVAL:
+ * nothing changed.
+ */
+int brec_writer_recipients(struct brec_writer *w, const char *const *recipients, const char *const *input_recipients,
+    const char *const *second);
+
 /* Other limits than brec.h's for a segment, 0: unchanged. Before the first event. */
 void brec_writer_limits(struct brec_writer *w, size_t segment_bytes, unsigned segment_seconds);
 

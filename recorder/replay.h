@@ -42,11 +42,15 @@ enum export_form {
 };
 #define EXPORT_FORMS "--asciicast, --asciicast-v3, --text, --json, --svg"
 
+#define REPLAY_IDENTITIES_MAX 8		/* files: input may take auditors of two groups together */
+
 /* ---- replay_args.c ---- */
 
 struct args {
 	const struct command *command;
-	const char *store, *identity, *trust;	/* from options, environment or defaults */
+	const char *store, *identity, *trust;	/* identity: of the environment. From options, environment or defaults */
+	const char *identities[REPLAY_IDENTITIES_MAX];	/* options -i: instead of `identity` */
+	size_t nidentities;
 	bool json, all, help;
 	const char *user, *host;
 	int64_t since, until;			/* unix seconds; 0 and INT64_MAX: no limit */

@@ -166,7 +166,11 @@ static int set_option(struct args *a, int key, const char *value)
 
 	switch (key) {
 	case 'd': a->store = value; return 0;
-	case 'i': a->identity = value; return 0;
+	case 'i':
+		if (a->nidentities == REPLAY_IDENTITIES_MAX)
+			return complain("--identity", value, "at most 8 of them are taken");
+		a->identities[a->nidentities++] = value;
+		return 0;
 	case 'k': a->trust = value; return 0;
 	case 'h': a->help = true; return 0;
 	case O_USER: a->user = value; return 0;

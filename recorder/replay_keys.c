@@ -56,7 +56,7 @@ int keys_identity(struct age_identities *ids, const struct args *a, bool needed)
 	char err[512];
 
 	memset(ids, 0, sizeof(*ids));
-	if (a->identity == NULL) {
+	if (a->identity == NULL && a->nidentities == 0) {
 		if (!needed)
 			return 0;
 		fprintf(stderr,
@@ -65,11 +65,14 @@ int keys_identity(struct age_identities *ids, const struct args *a, bool needed)
 		    "$BASTION_IDENTITY\n");
 		return -1;
 	}
-	if (age_identities_load(ids, a->identity, ask_passphrase, NULL, err, sizeof(err)) == 0)
-		return 0;
-	fprintf(stderr, "bastion-replay: %s\n", err);
-	age_identities_finish(ids);
-	return -1;
+	for (size_t i = 0; i < (a->nidentities != 0 ? a->nidentities : 1); i++)
+		if (age_identities_load(ids, a->nidentities != 0 ? a->identities[i] : a->identity, ask_passphrase, NULL, err,
+			sizeof(err)) != 0) {
+			fprintf(stderr, "bastion-replay: %s\n", err);
+			age_identities_finish(ids);
+			return -1;
+		}
+	return 0;
 }
 
 /* ---- trust ---- */

@@ -74,13 +74,14 @@ class Header:
         must(data[:8] == b"BREC\r\n\x1a\n"[:len(data)], "forged", "no header")
         must(len(data) >= 16, *TORN)
         length = u32(data[12:])
-        must(data[8:12] == bytes([0, 1, 0, 1]), "unverifiable", "unknown version")
+        must(data[8:12] in (bytes([0, 1, 0, 1]), bytes([0, 1, 0, 2])), "unverifiable", "unknown version")
         must(204 <= length <= 32768, "forged", "length of a header")
         must(len(data) >= length, *TORN)
         self.raw, self.part, self.signature = data[:length], data[140:length - 64], data[length - 64:length]
         self.id, self.prev, self.signer = data[16:32], data[48:80], data[104:136]
         self.segment, self.epoch, self.first = struct.unpack(">IIQ", data[32:48])
         must(length == 204 + u32(data[136:]) and self.epoch == self.segment, "forged", "fields of a header")
+        must((data[11] == 2) == (self.part[0] == 3), "forged", "key groups of another suite")
 
     def groups(self):
         rest = self.part[1:]
@@ -94,11 +95,16 @@ class Header:
     def stream_keys(self, identities):
         """{stream: its AEAD, or None where no identity fits}"""
         salt, keys = self.id + struct.pack(">I", self.epoch), {}
-        for number, commitment, stanzas in self.groups():
-            file_key = unwrap(stanzas, identities)
+        groups = {number: (commitment, unwrap(stanzas, identities)) for number, commitment, stanzas in self.groups()}
+        for number in range(min(len(groups), 2)):
+            file_key, parts = groups[number][1], [number]
+            if number == 1 and 2 in groups:  # shared by two groups
+                parts, other = [1, 2], groups[2][1]
+                file_key = bytes(a ^ b for a, b in zip(file_key, other)) if file_key and other else None
             group = hkdf(file_key or b"", salt, b"brec/v1 group" + bytes([number]))
-            made = hmac.digest(group, b"brec/v1 commit" + salt + bytes([number]), "sha256")
-            must(file_key is None or hmac.compare_digest(made, commitment), "forged", "key commitment")
+            for part in parts:
+                made = hmac.digest(group, b"brec/v1 commit" + salt + bytes([part]), "sha256")
+                must(file_key is None or hmac.compare_digest(made, groups[part][0]), "forged", "key commitment")
             for stream in [0, 1, 2] if number == 0 else [1]:
                 key = hkdf(group, salt, b"brec/v1 stream" + bytes([stream]))
                 keys[stream] = ChaCha20Poly1305(key) if file_key else None

@@ -160,6 +160,7 @@ static inline void expect_ok(struct rig *r, struct session_end *s, uint32_t id, 
 	buf_get_cstring(&m.body, text, sizeof(text));
 	assert_string_equal(text, "age1two");
 	assert_int_equal(buf_get_u32(&m.body), 0);
+	assert_int_equal(buf_get_u32(&m.body), 0);
 	assert_int_equal(buf_get_u64(&m.body), r->conf->content_limit);
 	assert_int_equal(buf_get_u32(&m.body), r->conf->hold_deadline);
 	assert_int_equal(buf_get_u32(&m.body), r->conf->hold_banner);

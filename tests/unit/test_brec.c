@@ -125,7 +125,7 @@ static void test_header_refused(void **state)
 	buf_finish(&out);
 	/* fields that no writer makes: (offset, value) */
 	static const struct { size_t at; uint8_t value; int error; } bad[] = {
-		{ 0, 'b', BREC_E_MAGIC }, { 9, 2, BREC_E_VERSION }, { 11, 2, BREC_E_VERSION }, { 12, 1, BREC_E_LENGTH },
+		{ 0, 'b', BREC_E_MAGIC }, { 9, 2, BREC_E_VERSION }, { 11, 2, BREC_E_FIELD }, { 11, 3, BREC_E_VERSION }, { 12, 1, BREC_E_LENGTH },
 		{ 15, 0xff, BREC_SHORT }, { 35, 1, BREC_E_FIELD }, { 39, 1, BREC_E_FIELD }, { 47, 2, BREC_E_FIELD },
 		{ 47, 0, BREC_E_FIELD }, { 48, 1, BREC_E_FIELD }, { 80, 0x80, BREC_E_FIELD }, { 139, 0, BREC_E_LENGTH },
 		{ 140, 0, BREC_E_FIELD }, { 140, 1, BREC_E_FIELD }, { 140, 3, BREC_E_FIELD }, { 141, 1, BREC_E_FIELD },

@@ -90,6 +90,62 @@ static void test_split_input(void **state)
 	fx_destroy(x);
 }
 
+static const char *story_with(const struct fixture *x, struct age_identity *v, size_t n)
+{
+	struct age_identities ids = { v, n };
+	struct brec_reader *r = reader(x, &ids);
+	const char *text = story(r);
+
+	brec_reader_close(r);
+	return text;
+}
+
+/* Input that takes one of each of two groups: either alone sees that something was typed. */
+static void test_shared_input(void **state)
+{
+	struct fixture *x = fx_open(false, false);
+	const char *to[] = { x->to, NULL }, *first[] = { x->to_input, NULL }, *second[2] = { NULL }, *none[] = { NULL };
+	struct age_identity other;
+	char to_other[AGE_RECIPIENT_LEN + 1];
+
+	(void)state;
+	assert_int_equal(age_identity_generate(&other), 0);
+	age_recipient_format(to_other, other.pub);
+	second[0] = to_other;
+	assert_int_equal(brec_writer_recipients(x->w, to, none, second), -1);
+	assert_int_equal(brec_writer_recipients(x->w, to, first, second), 0);
+	fx_small(x, true);
+#define LOCKED "|" META "Lo(ls\r\nREADME\r\n)||e(late words\r\n)x()#"
+	assert_string_equal(story_with(x, (struct age_identity[]){ x->auditor }, 1), LOCKED);
+	assert_string_equal(story_with(x, (struct age_identity[]){ x->auditor, x->input_auditor }, 2), LOCKED);
+	assert_string_equal(story_with(x, (struct age_identity[]){ x->auditor, other }, 2), LOCKED);
+	assert_string_equal(story_with(x, (struct age_identity[]){ x->input_auditor, other }, 2), "|Li(ls\r)L||LL#");
+	assert_string_equal(story_with(x, (struct age_identity[]){ other, x->auditor, x->input_auditor }, 3),
+	    "|" META "i(ls\r)o(ls\r\nREADME\r\n)||e(late words\r\n)x()#");
+	fx_destroy(x);
+}
+
+/* An auditor who left cannot read what begins after that; the new one cannot read what was before. */
+static void test_other_recipients(void **state)
+{
+	struct fixture *x = fx_open(false, false);
+	const char *to[] = { x->to_input, NULL }, *bad[] = { "age1nonsense", NULL }, *none[] = { NULL };
+
+	(void)state;
+	fx_event(x, BREC_META, BREC_K_META, "{}");
+	assert_int_equal(brec_writer_recipients(x->w, bad, none, none), -1);
+	assert_int_equal(brec_writer_recipients(x->w, to, none, none), 0);
+	fx_event(x, BREC_INPUT, BREC_K_IN, "after");
+	/* the same again is no reason for a segment */
+	assert_int_equal(brec_writer_recipients(x->w, to, none, none), 0);
+	fx_event(x, BREC_INPUT, BREC_K_IN, " that");
+	assert_int_equal(brec_writer_close(x->w, x->now, BREC_END_NORMAL, ""), 0);
+	fx_done(x);
+	assert_string_equal(story_with(x, (struct age_identity[]){ x->auditor }, 1), "m({})|L#");
+	assert_string_equal(story_with(x, (struct age_identity[]){ x->input_auditor }, 1), "L|i(after)i( that)#");
+	fx_destroy(x);
+}
+
 /* Whatever the events and sizes: order, bytes, and the sequence that was promised. */
 static void test_order_and_sequence(void **state)
 {
@@ -388,7 +444,8 @@ static void test_speed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round), cmocka_unit_test(test_split_input), cmocka_unit_test(test_order_and_sequence),
+		cmocka_unit_test(test_round), cmocka_unit_test(test_split_input), cmocka_unit_test(test_shared_input),
+		cmocka_unit_test(test_other_recipients), cmocka_unit_test(test_order_and_sequence),
 		cmocka_unit_test(test_long_metadata), cmocka_unit_test(test_growing), cmocka_unit_test(test_damage), cmocka_unit_test(test_due),
 		cmocka_unit_test(test_broken), cmocka_unit_test(test_speed),
 	};
