@@ -15,30 +15,6 @@
 
 #define WINDOW ((size_t)4 * BREC_FRAME_MAX)	/* holds any header or frame, and more in one read */
 
-int brec_dir_open(struct brec_dir *d, const char *path)
-{
-	*d = (struct brec_dir){ .dir = -1, .file = -1 };
-	if ((d->window = malloc(WINDOW)) == NULL)
-		return -1;
-	if ((d->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) {
-		free(d->window);
-		d->window = NULL;
-		return -1;
-	}
-	return 0;
-}
-
-void brec_dir_close(struct brec_dir *d)
-{
-	if (d->window == NULL)
-		return;
-	if (d->file >= 0)
-		close(d->file);
-	close(d->dir);
-	free(d->window);
-	*d = (struct brec_dir){ .dir = -1, .file = -1 };
-}
-
 static int open_plain(int dir, const char *name)
 {
 	int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
@@ -52,16 +28,62 @@ static int open_plain(int dir, const char *name)
 	return fd;
 }
 
+int brec_dir_open(struct brec_dir *d, const char *path)
+{
+	int fd = -1, saved;
+
+	*d = (struct brec_dir){ .dir = -1, .file = -1, .tar.fd = -1 };
+	if ((d->window = malloc(WINDOW)) == NULL)
+		return -1;
+	if ((d->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) >= 0)
+		return 0;
+	if (errno == ENOTDIR && (fd = open_plain(AT_FDCWD, path)) >= 0 && brec_tar_open(&d->tar, fd) == 0)
+		return 0;
+	saved = errno;
+	if (fd >= 0)
+		close(fd);
+	free(d->window);
+	d->window = NULL;
+	errno = saved;
+	return -1;
+}
+
+void brec_dir_close(struct brec_dir *d)
+{
+	if (d->window == NULL)
+		return;
+	if (d->file >= 0 && d->file != d->tar.fd)
+		close(d->file);
+	if (d->dir >= 0)
+		close(d->dir);
+	if (d->tar.fd >= 0)
+		brec_tar_close(&d->tar);
+	free(d->window);
+	*d = (struct brec_dir){ .dir = -1, .file = -1, .tar.fd = -1 };
+}
+
 int brec_dir_segment(struct brec_dir *d, uint32_t segment)
 {
 	char name[BREC_NAME_LEN];
 	int fd;
 
 	snprintf(name, sizeof(name), "%08" PRIu32 ".brec", segment);
-	if ((fd = open_plain(d->dir, name)) < 0)
-		return errno == ENOENT ? 0 : -1;
-	if (d->file >= 0)
-		close(d->file);
+	if (d->tar.fd >= 0) {
+		const struct brec_tar_entry *e = brec_tar_find(&d->tar, name);
+
+		if (e == NULL)
+			return 0;
+		fd = d->tar.fd;
+		d->at = e->offset;
+		d->end_at = e->offset + e->size;
+	} else {
+		if ((fd = open_plain(d->dir, name)) < 0)
+			return errno == ENOENT ? 0 : -1;
+		if (d->file >= 0)
+			close(d->file);
+		d->at = 0;
+		d->end_at = INT64_MAX;
+	}
 	d->file = fd;
 	d->segment = segment;
 	d->offset = d->start = d->end = 0;
@@ -69,30 +91,37 @@ int brec_dir_segment(struct brec_dir *d, uint32_t segment)
 	return 1;
 }
 
+/* The number in a segment's name, -1: another name. It must be written as brec_dir_segment would. */
+static int64_t segment_number(const char *file)
+{
+	char name[BREC_NAME_LEN];
+	uint32_t n;
+
+	if (sscanf(file, "%10" SCNu32, &n) != 1)
+		return -1;
+	snprintf(name, sizeof(name), "%08" PRIu32 ".brec", n);
+	return strcmp(name, file) == 0 ? (int64_t)n : -1;
+}
+
 int64_t brec_dir_last(struct brec_dir *d)
 {
-	int fd = openat(d->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = d->dir >= 0 ? openat(d->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
 	struct dirent *e;
-	int64_t last = -1;
+	int64_t last = -1, n;
 
+	for (size_t i = 0; i < d->tar.n; i++)
+		if ((n = segment_number(d->tar.v[i].name)) > last)
+			last = n;
 	if (dir == NULL) {
 		if (fd >= 0)
 			close(fd);
-		return -1;
+		return last;
 	}
 	errno = 0;
-	while ((e = readdir(dir)) != NULL) {
-		char name[BREC_NAME_LEN];
-		uint32_t n;
-
-		/* the number must be written as brec_dir_segment would */
-		if (sscanf(e->d_name, "%10" SCNu32, &n) == 1) {
-			snprintf(name, sizeof(name), "%08" PRIu32 ".brec", n);
-			if (strcmp(name, e->d_name) == 0 && n > last)
-				last = n;
-		}
-	}
+	while ((e = readdir(dir)) != NULL)
+		if ((n = segment_number(e->d_name)) > last)
+			last = n;
 	closedir(dir);
 	return last;
 }
@@ -106,13 +135,16 @@ static int fill(struct brec_dir *d, size_t want)
 	d->end -= d->start;
 	d->start = 0;
 	while (d->end < want) {
-		ssize_t n = read(d->file, d->window + d->end, WINDOW - d->end);
+		const size_t room = WINDOW - d->end, left = d->end_at - d->at < room ? (size_t)(d->end_at - d->at) : room;
+		ssize_t n = pread(d->file, d->window + d->end, left, (off_t)d->at);
 
 		if (n == 0)
 			return 0;
-		if (n > 0)
+		if (n > 0) {
 			d->end += (size_t)n;
-		else if (errno != EINTR)
+			d->at += (uint64_t)n;
+		}
+		if (n < 0 && errno != EINTR)
 			return -1;
 	}
 	return 0;
@@ -150,11 +182,13 @@ void brec_dir_skip(struct brec_dir *d, size_t len)
 
 uint8_t *brec_dir_slurp(struct brec_dir *d, const char *name, size_t max, size_t *len)
 {
-	int fd = open_plain(d->dir, name), saved;
+	int fd = d->tar.fd < 0 ? open_plain(d->dir, name) : -1, saved;
 	uint8_t *data = NULL;
 	struct stat st;
 	ssize_t n = 1;
 
+	if (d->tar.fd >= 0)
+		return brec_tar_slurp(&d->tar, name, max, len);
 	*len = 0;
 	if (fd < 0)
 		return NULL;

@@ -1,5 +1,5 @@
 /*
- * brec_dir.h - the files of a recording, read in order: 00000000.brec, 00000001.brec, …
+ * brec_dir.h - the files of a recording, read in order: 00000000.brec, 00000001.brec, …; from its directory or from a bundle.
  *
  * Used by brec_read.c and brec_verify.c in the auditor's tools. Takes the files as they are, also while they grow;
  * follows no symbolic link and waits for no pipe.
@@ -8,11 +8,14 @@
 #define BASTION_BREC_DIR_H
 
 #include "brec.h"
+#include "brec_tar.h"
 
 #define BREC_NAME_LEN 32
 
 struct brec_dir {
-	int dir, file;			/* -1: closed */
+	int dir, file;			/* -1: closed; dir also for a bundle, */
+	struct brec_tar tar;		/* which is this one, fd -1: it is a directory. Then file is tar.fd */
+	uint64_t at, end_at;		/* in the file: the next byte to be read, and where the segment ends at the latest */
 	uint32_t segment;		/* of the open file */
 	char name[BREC_NAME_LEN];	/* of the open file */
 	uint64_t offset;		/* in the file: of the next byte that frame or header looks at */
@@ -20,7 +23,7 @@ struct brec_dir {
 	size_t start, end;
 };
 
-/* 0, or -1 with errno. brec_dir_close takes a struct that failed, or was closed. */
+/* 0, or -1 with errno (EBADMSG: a file that is no bundle). brec_dir_close takes a struct that failed, or was closed. */
 int brec_dir_open(struct brec_dir *d, const char *path);
 void brec_dir_close(struct brec_dir *d);
 /* Goes to the start of a segment. 1; 0: there is no such file; -1 with errno (EINVAL: not a plain file). */

@@ -6,6 +6,7 @@
  *                     against the man page
  *   replay_store.c    finds recordings in a collector's directory, or in a copy of it
  *   replay_keys.c     the auditor's identity, the file of trusted keys
+ *   replay_bundle.c   one file with a recording and its proofs
  *   replay_log.c      the collector's log of recordings
  *   replay_scan.c     what a recording says about itself: metadata, channels
  *   replay_text.c     events as lines of text
@@ -51,6 +52,7 @@ struct args {
 	const char *store, *identity, *trust;	/* identity: of the environment. From options, environment or defaults */
 	const char *identities[REPLAY_IDENTITIES_MAX];	/* options -i: instead of `identity` */
 	size_t nidentities;
+	const char *output;			/* bundle: file to make; NULL: not given */
 	bool json, all, help;
 	const char *user, *host;
 	int64_t since, until;			/* unix seconds; 0 and INT64_MAX: no limit */
@@ -84,6 +86,7 @@ int cmd_list(struct args *a);
 int cmd_show(struct args *a);
 int cmd_play(struct args *a);
 int cmd_verify(struct args *a);
+int cmd_bundle(struct args *a);
 int cmd_export(struct args *a);
 int cmd_commands(struct args *a);
 
@@ -138,12 +141,13 @@ const char *trust_signer(const struct trust *t, const uint8_t id[HASH_LEN]);
 /* The log of recordings that was read last. Zeroed but for trust: none. */
 struct logs {
 	const struct trust *trust;
-	char path[REPLAY_PATH_MAX];
+	char path[REPLAY_PATH_MAX];	/* its directory, or the bundle; "": there is none */
+	bool read, bundle;
 	struct tlog_log log;
 	struct stat seen;		/* its checkpoint, when it was read */
 };
 
-/* The log of a store, or of the store that a recording lies in; the one before is forgotten unless it is the same. */
+/* The log of a store, or (recording) of a bundle, or of the store that a recording lies in; the one before is forgotten unless it is the same. */
 const struct tlog_log *logs_read(struct logs *l, const char *dir, bool recording);
 /* Did it grow since? Then it is read again. */
 bool logs_grew(struct logs *l);

@@ -14,7 +14,7 @@
 enum {
 	B_LIST = 1, B_SHOW = 2, B_PLAY = 4, B_VERIFY = 8, B_EXPORT = 16, B_SEARCH = 32,
 	B_COMMANDS = 64,
-	B_ALL = 127
+	B_BUNDLE = 128, B_ALL = 255
 };
 
 const struct command replay_commands[] = {
@@ -22,6 +22,8 @@ const struct command replay_commands[] = {
 	{ "show", "ID", "metadata, channels, commands, files, gaps and notes of a recording",
 	    B_SHOW, 1, 1, cmd_show },
 	{ "play", "ID", "a terminal session as it was seen", B_PLAY, 1, 1, cmd_play },
+	{ "bundle", "ID", "a recording with all that proves it, in one file for an outside auditor", B_BUNDLE, 1, 1,
+	    cmd_bundle },
 	{ "verify", "[ID ...]", "is it whole and untouched? Needs no identity", B_VERIFY, 0,
 	    REPLAY_IDS_MAX, cmd_verify },
 	{ "export", "ID", "a recording in a form for other programs, on standard output", B_EXPORT,
@@ -68,6 +70,7 @@ static const struct {
 	{ "asciicast-v3", O_CAST3, NULL, B_EXPORT, "the same in version 3, with the exit status" },
 	{ "text", O_TEXT, NULL, B_EXPORT, "what was to be read, as lines" },
 	{ "svg", O_SVG, NULL, B_EXPORT, "the screen at the time of --at, or the last one" },
+	{ "output", 'o', "FILE", B_BUNDLE, "the file to make; - is standard output" },
 	{ "help", 'h', NULL, B_ALL, "this text" },
 };
 #define OPTIONS (sizeof(options) / sizeof(options[0]))
@@ -172,6 +175,7 @@ static int set_option(struct args *a, int key, const char *value)
 		a->identities[a->nidentities++] = value;
 		return 0;
 	case 'k': a->trust = value; return 0;
+	case 'o': a->output = value; return 0;
 	case 'h': a->help = true; return 0;
 	case O_USER: a->user = value; return 0;
 	case O_HOST: a->host = value; return 0;

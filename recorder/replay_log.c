@@ -3,23 +3,33 @@
  */
 #include "replay.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "hex.h"
+#include "tlog_proof.h"
 
-/* A store's log lies in it, or beside `recordings` if that was named; a recording's three levels above it. */
-static void log_path(char out[REPLAY_PATH_MAX], const char *dir, bool recording)
+/* The log lies beside `recordings`; *out is empty where nothing of that name is. A bundle is a file, and its own log. */
+static void log_path(struct logs *l, char out[REPLAY_PATH_MAX], const char *dir, bool recording)
 {
 	char path[REPLAY_PATH_MAX], *real;
 	struct stat st;
 
-	if (!recording && snprintf(out, REPLAY_PATH_MAX, "%s/log", dir) < REPLAY_PATH_MAX && stat(out, &st) == 0)
+	l->bundle = recording && stat(dir, &st) == 0 && S_ISREG(st.st_mode);
+	if (l->bundle) {
+		snprintf(out, REPLAY_PATH_MAX, "%s", dir);
 		return;
-	snprintf(path, sizeof(path), recording ? "%s/../../.." : "%s/..", dir);
-	real = realpath(path, NULL);
-	if (snprintf(out, REPLAY_PATH_MAX, "%s/log", real != NULL ? real : path) >= REPLAY_PATH_MAX)
+	}
+	snprintf(path, sizeof(path), recording ? "%s/../.." : "%s/recordings", dir);
+	if ((real = realpath(path, NULL)) == NULL && !recording)
+		real = realpath(dir, NULL);
+	out[0] = '\0';
+	if (real != NULL && strlen(real) > 10 && strcmp(strrchr(real, '/'), "/recordings") == 0 &&
+	    snprintf(out, REPLAY_PATH_MAX, "%.*s/log", (int)(strlen(real) - 11), real) >= REPLAY_PATH_MAX)
 		out[0] = '\0';
 	free(real);
 }
@@ -34,17 +44,38 @@ static void signed_at(struct stat *st, const char *path)
 		memset(st, 0, sizeof(*st));
 }
 
+static void read_log(struct logs *l)
+{
+	struct brec_tar tar;
+	int fd;
+
+	if (!l->bundle) {
+		tlog_read(&l->log, l->path, l->trust->collectors, l->trust->ncollectors);
+		return;
+	}
+	if ((fd = open(l->path, O_RDONLY | O_CLOEXEC)) >= 0 && brec_tar_open(&tar, fd) == 0) {
+		tlog_read_bundle(&l->log, &tar, l->trust->collectors, l->trust->ncollectors);
+		brec_tar_close(&tar);
+		return;
+	}
+	l->log = (struct tlog_log){ .state = TLOG_GOOD };
+	tlog_judge(&l->log, TLOG_UNVERIFIABLE, "no bundle: %s", strerror(errno));
+	if (fd >= 0)
+		close(fd);
+}
+
 const struct tlog_log *logs_read(struct logs *l, const char *dir, bool recording)
 {
 	char path[REPLAY_PATH_MAX];
 
-	log_path(path, dir, recording);
-	if (l->path[0] != '\0' && strcmp(path, l->path) == 0)
+	log_path(l, path, dir, recording);
+	if (l->read && strcmp(path, l->path) == 0)
 		return &l->log;
 	logs_finish(l);
 	memcpy(l->path, path, sizeof(path));
+	l->read = true;
 	signed_at(&l->seen, path);
-	tlog_read(&l->log, path, l->trust->collectors, l->trust->ncollectors);
+	read_log(l);
 	return &l->log;
 }
 
@@ -53,19 +84,19 @@ bool logs_grew(struct logs *l)
 	struct stat st;
 
 	signed_at(&st, l->path);
-	if (l->path[0] == '\0' || (st.st_ino == l->seen.st_ino && st.st_mtim.tv_sec == l->seen.st_mtim.tv_sec && st.st_mtim.tv_nsec == l->seen.st_mtim.tv_nsec))
+	if (!l->read || (st.st_ino == l->seen.st_ino && st.st_mtim.tv_sec == l->seen.st_mtim.tv_sec && st.st_mtim.tv_nsec == l->seen.st_mtim.tv_nsec))
 		return false;
 	l->seen = st;
 	tlog_log_finish(&l->log);
-	tlog_read(&l->log, l->path, l->trust->collectors, l->trust->ncollectors);
+	read_log(l);
 	return true;
 }
 
 void logs_finish(struct logs *l)
 {
-	if (l->path[0] != '\0')
+	if (l->read)
 		tlog_log_finish(&l->log);
-	l->path[0] = '\0';
+	l->read = false;
 }
 
 static int by_id(const void *a, const void *b)

@@ -159,7 +159,7 @@ int store_scan(struct recordings *out, const char *store)
 	return 0;
 }
 
-/* A directory that was named by its path. */
+/* A directory, or a bundle, that was named by its path. */
 static int find_path(struct recording *out, const char *name)
 {
 	size_t len = strlen(name);
@@ -205,7 +205,7 @@ int store_find(struct recording *out, const char *store, const char *name)
 	int r;
 
 	memset(out, 0, sizeof(*out));
-	if (strchr(name, '/') != NULL || (stat(name, &st) == 0 && S_ISDIR(st.st_mode)))
+	if (strchr(name, '/') != NULL || (stat(name, &st) == 0 && (S_ISDIR(st.st_mode) || S_ISREG(st.st_mode))))
 		return stat(name, &st) == 0 ? find_path(out, name) :
 		    complain(name, strerror(errno));
 	if (name[0] == '\0' || name[strspn(name, "0123456789abcdefABCDEF")] != '\0')

@@ -112,6 +112,9 @@ static int verify_list(struct judging *g, const struct recordings *list)
 		progress(i, list->n);
 		judge_one(g, list->v[i].dir, &r);
 		clear_progress(list->n);
+		/* a bundle, or a directory of another name, says itself which recording it is */
+		if (list->v[i].id[0] == '?')
+			hex_encode(list->v[i].id, r.id, BREC_ID_LEN);
 		if (print_one(g, &list->v[i], &r) != 0)
 			return -1;
 	}

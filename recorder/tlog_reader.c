@@ -114,15 +114,22 @@ static int compare_kept(struct reading *r)
 
 /* ---- tiles and leaves ---- */
 
-/* The file of a tile, partial or, where the log went on meanwhile, full. */
-static uint8_t *read_tile(struct reading *r, int level, uint64_t n, unsigned width, size_t *len)
+uint8_t *tlog_read_tile(int dir, int level, uint64_t n, unsigned width, size_t *len)
 {
 	const size_t max = level == TLOG_ENTRIES ? BUNDLE_MAX : TLOG_TILE * HASH_LEN;
 	char path[TLOG_PATH_LEN];
-	uint8_t *data = tlog_slurp(r->dir, tlog_tile_path(path, level, n, width), max, len);
+	uint8_t *data = tlog_slurp(dir, tlog_tile_path(path, level, n, width), max, len);
 
 	if (data == NULL && errno == ENOENT && width < TLOG_TILE)
-		data = tlog_slurp(r->dir, tlog_tile_path(path, level, n, TLOG_TILE), max, len);
+		data = tlog_slurp(dir, tlog_tile_path(path, level, n, TLOG_TILE), max, len);
+	return data;
+}
+
+static uint8_t *read_tile(struct reading *r, int level, uint64_t n, unsigned width, size_t *len)
+{
+	char path[TLOG_PATH_LEN];
+	uint8_t *data = tlog_read_tile(r->dir, level, n, width, len);
+
 	if (data == NULL)
 		tlog_judge(r->log, errno == ENOENT ? TLOG_FORGED : TLOG_UNVERIFIABLE, "%s: %s", tlog_tile_path(path, level, n, width), strerror(errno));
 	return data;
