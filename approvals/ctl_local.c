@@ -1,5 +1,5 @@
 /*
- * ctl_local.c - the words that bastionctl carries out by itself: init, key add, completion.
+ * ctl_local.c - the words that bastionctl carries out by itself: init, rotate, key add, completion.
  */
 #include <errno.h>
 #include <jansson.h>
@@ -14,7 +14,7 @@
  * bastiond beside this program, in sbin beside its bin, or on the path. Does not return if it
  * works.
  */
-static int do_init(const struct ctl *c)
+static int run_bastiond(const struct ctl *c, const char *option, const char *value)
 {
 	static const char *const places[] = { "bastiond", "../sbin/bastiond" };
 	char self[PATH_MAX], path[PATH_MAX + 32];
@@ -25,9 +25,9 @@ static int do_init(const struct ctl *c)
 	slash = strrchr(self, '/');
 	for (size_t i = 0; slash != NULL && i < sizeof(places) / sizeof(places[0]); i++) {
 		snprintf(path, sizeof(path), "%.*s/%s", (int)(slash - self), self, places[i]);
-		execl(path, path, "-I", "-f", c->conf_path, (char *)NULL);
+		execl(path, path, "-f", c->conf_path, option, value, (char *)NULL);
 	}
-	execlp("bastiond", "bastiond", "-I", "-f", c->conf_path, (char *)NULL);
+	execlp("bastiond", "bastiond", "-f", c->conf_path, option, value, (char *)NULL);
 	return ctl_fail("cannot run bastiond: %s", strerror(errno));
 }
 
@@ -52,7 +52,11 @@ int ctl_local(struct ctl *c, const struct words_call *call)
 	if (args == NULL)
 		ctl_fail("no memory");
 	else if (strcmp(call->word->path, "init") == 0)
-		r = do_init(c);
+		r = run_bastiond(c, "-I", NULL);
+	else if (strcmp(call->word->path, "rotate begin") == 0)
+		r = run_bastiond(c, "-N", json_string_value(json_object_get(args, "key")));
+	else if (strcmp(call->word->path, "rotate end") == 0)
+		r = run_bastiond(c, "-C", json_string_value(json_object_get(args, "key")));
 	else if (strcmp(call->word->path, "key add") == 0)
 		r = ctl_key_add(c, args);
 	else

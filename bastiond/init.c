@@ -26,6 +26,7 @@
 #include "wire_tls.h"
 
 #define SIDE_MAX (PATH_MAX + 16)
+#define SIGNERS_MAX 32	/* keys in signer.pub: as many as a collector takes */
 
 struct init {
 	const struct config *conf;
@@ -250,7 +251,7 @@ static int make_signer(struct init *in)
 {
 	static const char name[] = "recorder/signer.pem";
 	char public[PATH_MAX], side[SIDE_MAX];
-	uint8_t raw[KEY_LEN], seen[1][KEY_LEN];
+	uint8_t raw[KEY_LEN], seen[SIGNERS_MAX][KEY_LEN];
 	struct sign_key *key;
 	int have, have_public;
 
@@ -267,7 +268,8 @@ static int make_signer(struct init *in)
 			return fail(side, "cannot write");
 		return publish(side, public);
 	}
-	if (public_keys_load(public, seen, 1) == 1 && memcmp(seen[0], raw, KEY_LEN) == 0)
+	/* rotate.c keeps those of earlier keys behind it */
+	if (public_keys_load(public, seen, SIGNERS_MAX) > 0 && memcmp(seen[0], raw, KEY_LEN) == 0)
 		return 0;
 	log_error(
 	    "%s: not the public key of %s; remove the one that is wrong (the .pub is made again)",

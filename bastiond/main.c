@@ -19,6 +19,7 @@
 #include "log.h"
 #include "msg.h"
 #include "roles.h"
+#include "rotate.h"
 
 #ifndef BASTIOND_VERSION
 #define BASTIOND_VERSION "1.0"
@@ -36,19 +37,22 @@ enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 struct options {
 	const char *conf;
 	bool foreground, debug, check, dump, init;
+	const char *begin, *end;	/* which key to rotate */
 	enum role role;		/* ROLE_PARENT without -R */
 };
 
 static int usage(FILE *out)
 {
 	fputs("usage: bastiond [-D] [-d] [-f FILE]\n"
-	    "       bastiond -t | -T | -I [-f FILE]\n"
+	    "       bastiond -t | -T | -I | -N KEY | -C KEY [-f FILE]\n"
 	    "  -f FILE  configuration, " SYSCONFDIR "/bastiond/bastiond.conf without it\n"
 	    "  -D       stay in the foreground, log to standard error\n"
 	    "  -d       log everything\n"
 	    "  -t       check the configuration and end\n"
 	    "  -T       check it and print all options as they are in force\n"
 	    "  -I       make what is missing: directories, keys, database\n"
+	    "  -N KEY   make the next signer, client, ca or hostkey, beside the one in use\n"
+	    "  -C KEY   change to it\n"
 	    "  -V       print the version\n", out);
 	return EXIT_USAGE;
 }
@@ -59,13 +63,15 @@ static int parse_options(struct options *o, int argc, char **argv)
 	int c;
 
 	*o = (struct options){ .conf = SYSCONFDIR "/bastiond/bastiond.conf", .role = ROLE_PARENT };
-	while ((c = getopt(argc, argv, "DdtTIVf:R:")) != -1) {
+	while ((c = getopt(argc, argv, "DdtTIVf:R:N:C:")) != -1) {
 		switch (c) {
 		case 'D': o->foreground = true; break;
 		case 'd': o->debug = true; break;
 		case 't': o->check = true; break;
 		case 'T': o->dump = true; break;
 		case 'I': o->init = true; break;
+		case 'N': o->begin = optarg; break;
+		case 'C': o->end = optarg; break;
 		case 'f': o->conf = optarg; break;
 		case 'R': o->role = role_by_name(optarg); break;
 		case 'V':
@@ -74,7 +80,7 @@ static int parse_options(struct options *o, int argc, char **argv)
 		default: return -1;
 		}
 	}
-	return optind == argc && o->check + o->dump + o->init <= 1 ? 0 : -1;
+	return optind == argc && o->check + o->dump + o->init + (o->begin != NULL) + (o->end != NULL) <= 1 ? 0 : -1;
 }
 
 static void to_stderr(void *arg, const char *line)
@@ -185,13 +191,15 @@ int main(int argc, char **argv)
 		return run_role(&o);
 	if ((conf = config_load(o.conf, o.init ? CONFIG_INIT : 0, to_stderr, NULL)) == NULL)
 		return EXIT_FAILED;
-	if (!o.check && !o.dump && !o.init)
+	if (!o.check && !o.dump && !o.init && o.begin == NULL && o.end == NULL)
 		return run_parent(conf, &o);
 	status = EXIT_FINE;
 	if (o.dump)
 		status = config_dump(conf, stdout, false) == 0 ? EXIT_FINE : EXIT_FAILED;
 	if (o.init)
 		status = bastiond_init(conf) == 0 ? EXIT_FINE : EXIT_FAILED;
+	if (o.begin != NULL || o.end != NULL)
+		status = (o.begin != NULL ? rotate_begin(conf, o.begin) : rotate_end(conf, o.end)) == 0 ? EXIT_FINE : EXIT_FAILED;
 	config_destroy(conf);
 	return status;
 }

@@ -231,10 +231,12 @@ static int read_pins(
 		    cfg, "recorder %s: %s: %s; copy it from the bastion", client->name, path, strerror(errno));
 		return -1;
 	}
-	if (keys_only)
-		r = public_keys_load(path, found.keys, TLS_PINS_MAX) > 0 ? 0 : -1;
-	else
+	if (keys_only && (r = public_keys_load(path, found.keys, TLS_PINS_MAX)) > 0) {
+		found.nkeys = (size_t)r;
+		r = 0;
+	} else if (!keys_only) {
 		r = tls_pins_add(&found, text, why, sizeof(why));
+	}
 	free(text);
 	if (r == 0) {
 		*pins = found;

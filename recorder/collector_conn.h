@@ -27,6 +27,7 @@ struct server {
 	const char *conf_file;
 	struct tls_pins pins;			/* of all clients: the TLS context looks here */
 	SSL_CTX *tls;
+	int keyholder;				/* collector_keys.h */
 	struct sign_key *signer;
 	uint8_t signer_pub[KEY_LEN];
 	struct store store;

@@ -22,6 +22,7 @@
 
 #include "clock.h"
 #include "collector_conn.h"
+#include "collector_keys.h"
 #include "log.h"
 
 #define DEFAULT_CONF SYSCONFDIR "/bastiond/collectord.conf"
@@ -122,16 +123,37 @@ static void on_term(evutil_socket_t sig, short what, void *arg)
 	sv->stop = true;
 }
 
+/* Our certificate and key, as they are now. NULL with why[size]. */
+static SSL_CTX *load_tls(struct server *sv, char *why, size_t size)
+{
+	struct buf certificate, key;
+	SSL_CTX *tls = NULL;
+
+	if (keyholder_ask(sv->keyholder, &certificate, &key, why, size) == 0)
+		tls = tls_context_pem(true, &SPAN(certificate.data, certificate.len), &SPAN(key.data, key.len), &sv->pins, why, size);
+	buf_finish(&certificate);
+	buf_finish(&key);
+	return tls;
+}
+
 /*
- * The recorders' certificates and signers are taken anew; the rest needs a start. Connections are ended: recorders come back at
+ * The recorders' certificates and signers and our own certificate are taken anew; the rest needs a start.
+ * Connections are ended: recorders come back at
  * once, and are judged by the new file.
  */
 static void on_hup(evutil_socket_t sig, short what, void *arg)
 {
 	struct server *sv = arg;
 	struct coll_conf *c = coll_conf_load(sv->conf_file, false);
+	char why[512];
+	SSL_CTX *tls;
 
 	(void)sig, (void)what;
+	if (c != NULL && (tls = load_tls(sv, why, sizeof(why))) == NULL) {
+		log_error("reload: certificate %s, key %s: %s; nothing is changed", sv->conf->certificate, sv->conf->key, why);
+		coll_conf_destroy(c);
+		return;
+	}
 	if (c == NULL) {
 		log_error("reload: %s has errors (bastion-collectord -t shows them); nothing is changed",
 		    sv->conf_file);
@@ -141,6 +163,8 @@ static void on_hup(evutil_socket_t sig, short what, void *arg)
 	coll_conf_destroy(sv->conf);
 	sv->conf = c;
 	collect_pins(sv);
+	SSL_CTX_free(sv->tls);
+	sv->tls = tls;
 	log_notice("reload: %zu recorders", c->nclients);
 }
 
@@ -200,6 +224,8 @@ static int run(struct server *sv, bool foreground)
 		fds[i] = bind_one(&sv->conf->listen[i]);
 	if (!foreground && daemon(0, 0) != 0)
 		fatal("daemon: %s", strerror(errno));
+	if ((sv->keyholder = keyholder_start(c->certificate, c->key)) < 0)
+		fatal("cannot start the process that reads the keys: %s", strerror(errno));
 	drop(sv->conf);
 	if (store_open(&sv->store, &options) != 0)
 		return 1;

@@ -95,7 +95,7 @@ static struct ship_tls *make_tls(const struct config_collector *c, const struct 
 		    "copy the whole file that bastion-collectord -I made", c->name);
 	else if ((t->ctx = tls_context_pem(false, &SPAN(crt.data, crt.len), &SPAN(key.data, key.len), &t->pins, why,
 	    sizeof(why))) == NULL)
-		log_error("recorder/%s. 'bastionctl init' makes it", why);
+		log_error("recorder/client.crt, recorder/client.key: %s. 'bastionctl init' makes them", why);
 	else
 		return t;
 	ship_tls_destroy(t);

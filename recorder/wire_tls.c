@@ -214,12 +214,12 @@ SSL_CTX *tls_context_pem(bool server, const struct span *cert, const struct span
 	if (ctx == NULL)
 		goto out;
 	if (x == NULL)
-		snprintf(why, size, "client.crt: no certificate in PEM");
+		snprintf(why, size, "no certificate in PEM");
 	else if (k == NULL)
-		snprintf(why, size, "client.key: no private key in PEM without passphrase");
+		snprintf(why, size, "no private key in PEM without passphrase");
 	else if (SSL_CTX_use_certificate(ctx, x) != 1 || SSL_CTX_use_PrivateKey(ctx, k) != 1 ||
 	    SSL_CTX_check_private_key(ctx) != 1)
-		snprintf(why, size, "client.key is not the key of client.crt: %s", tls_reason(reason, sizeof(reason)));
+		snprintf(why, size, "the key is not that of the certificate: %s", tls_reason(reason, sizeof(reason)));
 	else
 		ok = true;
 out:

@@ -1,0 +1,85 @@
+"""The content keys of a sealed segment are gone from the session's memory; so are they from the recorder's, which never had them."""
+import os
+import re
+import struct
+import sys
+
+import pytest
+
+from harness import Client, Terminal, labkit, recordings, until
+
+sys.path.insert(0, os.path.join(labkit.REPO, "tests"))
+import brec_independent as brec
+
+
+@pytest.fixture(scope="module")
+def own(new_lab):
+    return new_lab(options=['segment_bytes = "64KiB"'])
+
+
+def session_pid(lab):
+    """The one session process: a child of master."""
+    children = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
+                name, rest = re.match(r"\d+ \((.*)\) (.*)", f.read(), re.S).groups()
+        except FileNotFoundError:
+            continue
+        children.setdefault(int(rest.split()[1]), []).append((int(pid), name))
+    roles = dict((name, pid) for pid, name in children[lab.state["pids"]["bastiond"][0]])
+    return children[roles["bastiond-sess"]][0][0], roles["bastiond-rec"]
+
+
+def memory(pid):
+    """Everything that the process can write to."""
+    out = []
+    with open(f"/proc/{pid}/maps", encoding="ascii", errors="replace") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
+        for line in maps:
+            span, rights = line.split()[:2]
+            if "w" not in rights:
+                continue
+            start, end = (int(x, 16) for x in span.split("-"))
+            try:
+                mem.seek(start)
+                out.append(mem.read(end - start))
+            except OSError:
+                continue
+    return b"".join(out)
+
+
+def secrets(lab, path, number):
+    """File key, group key and stream keys of a segment, by the auditor's identity."""
+    with open(os.path.join(path, f"{number:08d}.brec"), "rb") as f:
+        header = brec.Header(f.read())
+    salt = header.id + struct.pack(">I", header.epoch)
+    _, _, stanzas = next(header.groups())
+    file_key = brec.unwrap(stanzas, brec.load_identities(lab.path("auditor.key")))
+    group = brec.hkdf(file_key, salt, b"brec/v1 group\0")
+    return [file_key, group] + [brec.hkdf(group, salt, b"brec/v1 stream" + bytes([stream])) for stream in range(3)]
+
+
+def test_old_keys_are_gone(own):
+    user = Client(own, "deploy")
+    terminal = Terminal(user.argv("web1.name", options=("-tt",)), user.env)
+    terminal.line("stty -echo; echo $((6*7))")
+    terminal.expect(rb"\n42\r\n")
+    path = until(lambda: recordings(own, "deploy"), what="a recording")[-1]
+    session, recorder = session_pid(own)
+    until(lambda: os.path.exists(f"{path}/00000000.brec"))
+    first = secrets(own, path, 0)
+    held = memory(session)
+    # the scan can see: the keys that are in use are there
+    assert all(key in held for key in first[2:]), "the stream keys of the segment being written are in memory"
+    assert not any(key in memory(recorder) for key in first)
+    terminal.line("seq 30000; echo do''ne")
+    terminal.expect(b"done")
+    until(lambda: os.path.exists(f"{path}/00000001.brec"), what="a second segment")
+    held = memory(session)
+    last = max(int(name[:8]) for name in os.listdir(path) if name.endswith(".brec"))
+    assert all(key in held for key in secrets(own, path, last)[2:])
+    for name, key in zip(("file key", "group key", "metadata", "input", "output"), first):
+        assert key not in held, f"the first segment's {name} is still in memory"
+    terminal.line("exit")
+    assert terminal.wait() == 0
+    terminal.close()
