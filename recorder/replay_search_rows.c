@@ -116,19 +116,14 @@ static void on_line(void *ctx, const char *text, size_t len, bool alternate)
 {
 	struct rows *r = ctx;
 	struct row first = r->row[0];
+	const char *own = first.text != NULL ? first.text + first.head : "";
+	const size_t own_len = first.len - first.head;
+	const bool known = own_len == len && memcmp(own, text, len) == 0;
 
-	if (r->n == 0)
-		return;
-	if (same(&(struct row){ .text = first.text + first.head, .len = first.len - first.head },
-		text, len) && first.text != NULL)
+	if (known || !begins(text, len, own, own_len))
 		tell(r, &first);
-	else if (len > 0) {
-		if (first.len <= first.head ||
-		    !begins(text, len, first.text + first.head, first.len - first.head))
-			tell(r, &first);
+	if (!known && len > 0)
 		say_left(r, text, len);
-	} else
-		tell(r, &first);
 	keep_last(r, text, len, alternate);
 	free(first.text);
 	memmove(r->row, r->row + 1, (r->n - 1) * sizeof(r->row[0]));
