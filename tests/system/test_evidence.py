@@ -1,0 +1,292 @@
+"""Whatever is done to a store shows in both verifiers, bastion-replay and verify_independent.py, with one verdict, and never as complete."""
+import base64
+import hashlib
+import json
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+from harness import Client, labkit, until
+
+sys.path.insert(0, os.path.dirname(labkit.__file__))
+import brec_independent as brec          # noqa: E402
+import verify_independent as independent  # noqa: E402
+
+
+def read(*path):
+    with open(os.path.join(*path), "rb") as f:
+        return f.read()
+
+
+def write(data, *path):
+    os.makedirs(os.path.dirname(os.path.join(*path)), exist_ok=True)
+    with open(os.path.join(*path), "wb") as f:
+        f.write(data)
+
+
+def replay(lab, *words):
+    """bastion-replay WORDS, which name the store, with the lab's trust."""
+    return subprocess.run([lab.bin("bastion-replay"), *words, "--trust", lab.path("auditor.trust")], stdin=subprocess.DEVNULL, capture_output=True,
+                          timeout=60, check=False)
+
+
+class Store:
+    """A store that rests, of a few short sessions, and copies of it to be damaged; in memory, as they are many."""
+
+    def __init__(self, lab):
+        self.lab = lab
+        self.scratch = tempfile.mkdtemp(dir="/dev/shm")
+        self.top = os.path.join(self.scratch, "good")
+        shutil.copytree(lab.path("store"), self.top, ignore=shutil.ignore_patterns("journal", "*.key"))
+        self.keys = independent.load_keys([lab.path("state", "recorder", "signer.pub")]), independent.load_keys([lab.path("store", "collector.crt")])
+        self.log_key = serialization.load_pem_private_key(read(lab.path("store", "receipt.key")), None)
+        whole = [row["dir"] for row in self.ours(self.top) if row["verdict"] == "complete"]
+        whole = [d for d in whole if os.listdir(d).count("00000001.brec") == 0]
+        self.small, self.other = sorted(whole, key=lambda d: os.path.getsize(os.path.join(d, "00000000.brec")))[:2]
+        self.id = os.path.basename(self.small)
+        self.segment = read(self.small, "00000000.brec")
+
+    def copy(self):
+        return shutil.copytree(self.top, tempfile.mkdtemp(dir=self.scratch), dirs_exist_ok=True)
+
+    def ours(self, store):
+        done = replay(self.lab, "verify", "--all", "--json", "--store", store)
+        rows = [json.loads(line) for line in done.stdout.splitlines()]
+        assert (done.returncode == 0) == all(row["verdict"] == "complete" for row in rows), done.stderr
+        return rows
+
+    def both(self, store):
+        """{directory or id: verdict} after both said the same."""
+        found = []
+        for rows in self.ours(store), independent.verify_store(store, *self.keys):
+            found.append({(row["dir"] if row["id"] != "log" else None) or row["id"]: (row["verdict"], row["log"]) for row in rows})
+        differing = {k: (found[0].get(k), found[1].get(k)) for k in found[0].keys() | found[1].keys() if found[0].get(k) != found[1].get(k)}
+        assert not differing, list(differing.items())[:5]
+        return {key: verdict for key, (verdict, _) in found[0].items()}
+
+    def variants(self, segments):
+        """The verdicts on many versions of the small recording, beside the log as it was."""
+        top, receipts = tempfile.mkdtemp(dir=self.scratch), read(self.small, "receipts")
+        shutil.copytree(os.path.join(self.top, "log"), os.path.join(top, "log"))
+        count = 0
+        for count, data in enumerate(segments, 1):
+            write(receipts, top, "recordings", f"{count:06}", self.id, "receipts")
+            if data is not None:
+                write(data, top, "recordings", f"{count:06}", self.id, "00000000.brec")
+        found = self.both(top)
+        shutil.rmtree(top)
+        found = {k: v for k, v in found.items() if "/" in k}    # the other sessions are missing here
+        assert len(found) == count
+        return list(found.values())
+
+    def sign(self, text, key=None):
+        """A checkpoint with that text."""
+        key = key or self.log_key
+        name, public = text.split(b"\n")[0], brec.raw(key.public_key())
+        line = base64.b64encode(hashlib.sha256(name + b"\n\1" + public).digest()[:4] + key.sign(text))
+        return text + b"\n" + "\N{EM DASH} ".encode() + name + b" " + line + b"\n"
+
+
+@pytest.fixture(scope="module")
+def store(new_lab):
+    lab = new_lab()
+    user = Client(lab, "deploy")
+    for _ in range(3):
+        user.run("web1.name", "true", check=True)
+    lab.stop_all()
+    it = Store(lab)
+    yield it
+    shutil.rmtree(it.scratch)
+
+
+def frames(data):
+    head = len(brec.Header(data).raw)
+    parts = [data[:head]]
+    while head < len(data):
+        parts.append(brec.Frame(data[head:head + 65536]).raw)
+        head += len(parts[-1])
+    return parts
+
+
+def test_untouched(store):
+    assert store.both(store.top)[store.small] == "complete"
+
+
+def test_every_bit(store):
+    def flipped():
+        for bit in range(8 * len(store.segment)):
+            data = bytearray(store.segment)
+            data[bit // 8] ^= 1 << bit % 8
+            yield bytes(data)
+    verdicts = store.variants(flipped())
+    assert len(verdicts) == 8 * len(store.segment) and "complete" not in verdicts
+
+
+def test_every_cut_of_the_last_frame(store):
+    last = len(frames(store.segment)[-1])
+    verdicts = store.variants(store.segment[:len(store.segment) - n] for n in range(1, last + 1))
+    assert set(verdicts) == {"cut"}     # the log has the close leaf: whole frames less are a cut, too
+
+
+def test_frames_and_segments_moved(store):
+    parts, foreign = frames(store.segment), frames(read(store.other, "00000000.brec"))
+
+    def moved():
+        for i in range(len(parts)):
+            yield b"".join(parts[:i] + parts[i + 1:])                               # removed
+            yield b"".join(parts[:i] + parts[i:i + 1] + parts[i:])                  # doubled
+            if i + 1 < len(parts):
+                yield b"".join(parts[:i] + parts[i + 1:i + 2] + parts[i:i + 1] + parts[i + 2:])    # swapped
+            if i < len(foreign):
+                yield b"".join(parts[:i] + foreign[i:i + 1] + parts[i + 1:])        # from another session
+        yield b"".join(foreign)
+        yield None                                                                  # the segment removed
+    verdicts = store.variants(moved())
+    assert len(verdicts) > 4 * len(parts) - 3 and "complete" not in verdicts
+
+
+def damage_session(store, top):
+    shutil.rmtree(os.path.join(top, os.path.relpath(store.small, store.top)))
+
+
+def newest_bundle(top):
+    size = int(read(top, "log", "checkpoint").split(b"\n")[1])
+    return size, os.path.join("log", "tile", "entries", f"000.p/{size}")
+
+
+def damage_entry(store, top):
+    size, name = newest_bundle(top)
+    data, at = read(top, name), 0
+    for _ in range(size // 2):
+        at += 2 + struct.unpack(">H", data[at:at + 2])[0]
+    write(data[:at] + data[at + 2 + struct.unpack(">H", data[at:at + 2])[0]:], top, name)
+
+
+def damage_leaf(store, top):
+    _, name = newest_bundle(top)
+    data = bytearray(read(top, name))
+    data[80] ^= 1
+    write(bytes(data), top, name)
+
+
+def damage_tile(store, top):
+    size, _ = newest_bundle(top)
+    name = f"log/tile/0/000.p/{size}"
+    write(read(top, name)[:-32] + bytes(32), top, name)
+
+
+def damage_bundle_gone(store, top):
+    os.unlink(os.path.join(top, newest_bundle(top)[1]))
+
+
+def text_of(top):
+    return read(top, "log", "checkpoint").split(b"\n\n")[0] + b"\n"
+
+
+def damage_foreign_key(store, top):
+    write(store.sign(text_of(top), ed25519.Ed25519PrivateKey.generate()), top, "log", "checkpoint")
+
+
+def damage_other_root(store, top):
+    lines = text_of(top).split(b"\n")
+    write(store.sign(b"\n".join([lines[0], lines[1], base64.b64encode(bytes(32)), b""])), top, "log", "checkpoint")
+
+
+def damage_second_checkpoint(store, top):
+    lines = text_of(top).split(b"\n")
+    text = b"\n".join([lines[0], lines[1], base64.b64encode(bytes(32)), b""])
+    write(store.sign(text), top, "log", f"checkpoint.{lines[1].decode()}")
+
+
+def damage_rolled_back(store, top):
+    """An older checkpoint, true in itself, in place of the newest one."""
+    log = independent.Log.load(independent.Log.read_directory, os.path.join(top, "log"), store.keys[1])
+    root = independent.fold(log.hashes[:1])
+    write(store.sign(text_of(top).split(b"\n")[0] + b"\n1\n" + base64.b64encode(root) + b"\n"), top, "log", "checkpoint")
+    write(b"".join([struct.pack(">H", len(leaf)) + leaf for own in log.leaves.values() for i, leaf in own if i == 0]), top, "log/tile/entries/000.p/1")
+    write(log.hashes[0], top, "log/tile/0/000.p/1")
+
+
+def damage_checkpoint_gone(store, top):
+    os.unlink(os.path.join(top, "log", "checkpoint"))
+
+
+@pytest.mark.parametrize("damage, verdict", [
+    (damage_entry, "forged"), (damage_leaf, "forged"), (damage_tile, "forged"), (damage_bundle_gone, "forged"), (damage_foreign_key, "unverifiable"),
+    (damage_other_root, "forged"), (damage_second_checkpoint, "forged"), (damage_rolled_back, "unverifiable"), (damage_checkpoint_gone, "forged")])
+def test_log(store, damage, verdict):
+    top = store.copy()
+    damage(store, top)
+    found = store.both(top)
+    assert "complete" not in found.values()
+    assert found[store.small.replace(store.top, top)] == verdict
+
+
+def test_session_removed(store):
+    top = store.copy()
+    damage_session(store, top)
+    found = store.both(top)
+    assert found[store.id] == "cut" and found[store.other.replace(store.top, top)] == "complete"
+
+
+def test_log_removed(store):
+    """A store without a log is told as such."""
+    top = store.copy()
+    shutil.rmtree(os.path.join(top, "log"))
+    assert store.both(top)[store.small.replace(store.top, top)] == "complete"
+    assert {row["log"] for row in store.ours(top)} == {"none"}
+    told = replay(store.lab, "verify", "--store", top).stdout
+    assert b"missing as a whole would not show" in told
+
+
+def test_bundle(store):
+    name = os.path.join(store.scratch, "one.tar")
+    assert replay(store.lab, "bundle", store.id, "-o", name, "--store", store.top).returncode == 0
+    good = read(name)
+
+    def verdict():
+        row = json.loads(replay(store.lab, "verify", "--json", name).stdout)
+        assert (row["verdict"], row["log"]) == tuple(independent.verify_bundle(name, *store.keys)[k] for k in ("verdict", "log"))
+        return row["verdict"], row["log"]
+    assert verdict() == ("complete", "whole")
+    signature = good.rindex("\N{EM DASH} ".encode())
+    places = {"segment": good.index(store.segment) + 300, "leaf": good.index(b"brec/v1 leaf") + 50, "proof": good.index(b"tlog-proof@v1\nindex") + 30,
+              "index": good.index(b"tlog-proof@v1\nindex") + 20, "signature": signature + 70}
+    for place, at in places.items():
+        write(good[:at] + bytes([good[at] ^ 1]) + good[at + 1:], name)
+        assert verdict()[0] != "complete", place
+    for cut in 600, len(good) // 2, len(good) - 1025:
+        write(good[:cut], name)
+        assert verdict()[0] == "unverifiable"
+
+
+def test_old_store_is_taken_in(store):
+    """A store from before there was a log: each recording gets its leaves at the collector's start, once."""
+    lab = store.lab
+    for name in "log", "journal":
+        for entry in os.listdir(lab.path("store", name)):
+            path = lab.path("store", name, entry)
+            shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
+    for _ in range(2):
+        lab.start("collector")
+        rows = until(lambda: [row for row in store.ours(lab.path("store")) if row["log"] == "whole"], what="a log")
+        size = read(lab.path("store", "log", "checkpoint")).split(b"\n")[1]
+        lab.stop_all()
+        assert len(rows) >= 3 and {row["verdict"] for row in rows} == {"complete"}
+    assert read(lab.path("store", "log", "checkpoint")).split(b"\n")[1] == size
+
+
+def test_changed_log_is_refused(store):
+    """The collector signs no second tree of one size."""
+    lab = store.lab
+    lines = read(lab.path("store", "log", "checkpoint")).split(b"\n")
+    write(store.sign(b"\n".join([*lines[:2], base64.b64encode(bytes(32)), b""])), lab.path("store", "log", "checkpoint"))
+    done = subprocess.run([lab.bin("bastion-collectord"), "-D", "-f", lab.path("collectord.conf")], capture_output=True, timeout=20, check=False)
+    assert done.returncode == 1 and b"ALARM: the log of recordings" in done.stderr
