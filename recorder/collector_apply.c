@@ -204,10 +204,8 @@ static int replay_one(void *ctx, const uint8_t *payload, size_t len)
 	memcpy(r->durable.id, p.id, BREC_ID_LEN);
 	memcpy(r->durable.h, p.h, BREC_HASH_LEN);
 	r->durable.seq = p.seq;
-	if (apply_log(s, payload, len) != 0) {
-		log_error("replaying the journal into the log of recordings: %s", errno == EBADMSG ? s->log.why : strerror(errno));
-		return -1;
-	}
+	if (apply_log(s, payload, len) != 0)
+		return log_alarm(s);
 	if (apply_payload(s, r, payload, len) != 0) {
 		log_error("replaying the journal into %s: %s", r->dir, strerror(errno));
 		return -1;

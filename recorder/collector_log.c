@@ -78,7 +78,7 @@ int log_write_out(struct store *s)
 	return tlog_writer_publish(&s->log, clock_wall_us() / 1000000);
 }
 
-static int alarm_log(const struct store *s)
+int log_alarm(const struct store *s)
 {
 	if (errno == EBADMSG)
 		log_error("ALARM: the log of recordings is not what this collector signed: %s. It was changed, or the store was rolled back. "
@@ -122,9 +122,9 @@ int log_recover(struct store *s)
 		snprintf(s->log.why, sizeof(s->log.why), "its checkpoint is gone");
 	}
 	if (exists < 0 || (exists == 1 && !s->log.has_promise && !s->log.based) || tlog_writer_check(&s->log) != 0)
-		return alarm_log(s);
+		return log_alarm(s);
 	if ((exists == 0 ? begin_log(s) : tlog_writer_publish(&s->log, clock_wall_us() / 1000000)) != 0)
-		return alarm_log(s);
+		return log_alarm(s);
 	s->next_leaf = s->log.size;
 	return 0;
 }

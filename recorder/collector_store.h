@@ -191,6 +191,8 @@ int rec_name(struct rec *r);
 int log_open_dir(struct store *s, const struct store_options *o);
 /* The leaf of an entry that is in its place, with the next index; the file's hash goes on. NULL, or what is wrong. */
 const char *log_leaf(struct store *s, struct rec *r, const struct wire_entry *e, const uint8_t h[BREC_HASH_LEN], struct apply_leaf *leaf);
+/* Says what tlog_writer found wrong (errno). Returns -1. */
+int log_alarm(const struct store *s);
 /* After the replay: nothing promised is gone; what an old store holds gets its leaves. 0, or -1 logged. */
 int log_recover(struct store *s);
 /* Leaves of what is on its way out, and a checkpoint. 0, or -1 with errno. */
