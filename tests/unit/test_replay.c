@@ -58,7 +58,7 @@ static void takes_what_is_documented(void **state)
 	assert_int_equal(a.idle_us, 0);
 	assert_int_equal(a.at_us, 3723000000);
 	assert_int_equal(a.channel, 3);
-	assert_string_equal(a.identity, "k");
+	assert_string_equal(a.identities[0], "k");
 	assert_string_equal(a.ids[0], "7c26");
 	assert_int_equal(parse(&a, "bastion-replay verify a b c"), 0);
 	assert_int_equal(a.nids, 3);
