@@ -35,6 +35,7 @@
 #define REPLAY_CHANNELS_MAX 4096	/* of one recording, that are told apart */
 #define REPLAY_TEXT_MAX 2048		/* an escaped value in a line */
 #define TRUST_KEYS_MAX 64		/* of each kind */
+#define TRUST_OTHERS_MAX 16		/* witnesses; authorities */
 
 enum replay_exit { EXIT_OK, EXIT_VERDICT, EXIT_USAGE, EXIT_UNREADABLE };
 
@@ -121,6 +122,9 @@ struct trust {
 	uint8_t signers[TRUST_KEYS_MAX][KEY_LEN], collectors[TRUST_KEYS_MAX][KEY_LEN];
 	char signer_names[TRUST_KEYS_MAX][64], collector_names[TRUST_KEYS_MAX][64];
 	size_t nsigners, ncollectors;
+	struct tlog_vkey witnesses[TRUST_OTHERS_MAX];	/* of the log of recordings */
+	char tsas[TRUST_OTHERS_MAX][REPLAY_PATH_MAX];	/* PEM files of timestamping authorities */
+	size_t nwitnesses, ntsas;
 };
 
 /*

@@ -4,7 +4,9 @@
  * The trust file, one key a line; # begins a comment:
  *
  *   signer NAME KEY       a bastion's recorder: state_dir/recorder/signer.pub
- *   collector NAME KEY    a collector's receipts: its certificate file, which holds the key as well
+ *   collector NAME KEY    a collector's receipts and log: its certificate file, which holds the key as well
+ *   witness NAME VKEY     a witness of the log, as signed-note writes its key
+ *   tsa NAME FILE         PEM certificates that a timestamping authority's own leads to
  *
  * KEY is the raw Ed25519 public key in base64, or the name of a PEM file with PUBLIC KEY blocks; a
  * relative name starts at the trust file's directory.
@@ -115,10 +117,33 @@ static int add_file(struct trust *t, bool signer, const char *name, const char *
 	return 0;
 }
 
+/* A witness or an authority. 0; 1: the line is of another kind; -1 with a sentence. */
+static int add_other(struct trust *t, const char *kind, const char *value, const char *dir, char *err, size_t errsize)
+{
+	const bool witness = strcmp(kind, "witness") == 0;
+	size_t *n = witness ? &t->nwitnesses : &t->ntsas;
+
+	if (!witness && strcmp(kind, "tsa") != 0)
+		return 1;
+	if (*n == TRUST_OTHERS_MAX) {
+		snprintf(err, errsize, "more than %d of a kind", TRUST_OTHERS_MAX);
+		return -1;
+	}
+	if (witness && (tlog_vkey_parse(&t->witnesses[*n], value) != 0 || t->witnesses[*n].type != TLOG_KEY_WITNESS)) {
+		snprintf(err, errsize, "a witness' key is written NAME+KEYID+KEY, of type 4 (c2sp.org/tlog-cosignature)");
+		return -1;
+	}
+	if (!witness)
+		snprintf(t->tsas[*n], REPLAY_PATH_MAX, "%s%s%s", value[0] == '/' ? "" : dir, value[0] == '/' ? "" : "/", value);
+	(*n)++;
+	return 0;
+}
+
 int trust_line(struct trust *t, const char *line, const char *dir, char *err, size_t errsize)
 {
 	char copy[1024], *save, *kind, *name, *value;
 	uint8_t key[KEY_LEN];
+	int r;
 
 	if (snprintf(copy, sizeof(copy), "%s", line) >= (int)sizeof(copy)) {
 		snprintf(err, errsize, "the line is too long");
@@ -129,9 +154,11 @@ int trust_line(struct trust *t, const char *line, const char *dir, char *err, si
 		return 0;
 	name = strtok_r(NULL, " \t\r\n", &save);
 	value = strtok_r(NULL, " \t\r\n", &save);
+	if (value != NULL && (r = add_other(t, kind, value, dir, err, errsize)) <= 0)
+		return r;
 	if ((strcmp(kind, "signer") != 0 && strcmp(kind, "collector") != 0) || value == NULL ||
 	    strtok_r(NULL, " \t\r\n", &save) != NULL) {
-		snprintf(err, errsize, "a line is `signer NAME KEY` or `collector NAME KEY`");
+		snprintf(err, errsize, "a line is `signer NAME KEY`, `collector NAME KEY`, `witness NAME VKEY` or `tsa NAME FILE`");
 		return -1;
 	}
 	if (base64_decode(key, sizeof(key), value, strlen(value)) != KEY_LEN)

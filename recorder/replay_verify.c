@@ -7,7 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "escape.h"
 #include "hex.h"
+#include "tlog_stamp.h"
 
 static void add_place(json_t *j, const struct brec_report *r)
 {
@@ -134,6 +136,34 @@ static void print_missing(void *ctx, const struct tlog_entry *first)
 	print_one(ctx, &rec, &r);
 }
 
+static void print_stamp(const char *who, const char *name, const struct tlog_stamp *s)
+{
+	char when[64], shown[REPLAY_TEXT_MAX];
+
+	esc_line(shown, sizeof(shown), name, strlen(name));
+	if (s->when == 0)
+		printf("  %s %s: nothing that holds", who, shown);
+	else
+		printf("  %s %s: %llu leaves, %s", who, shown, (unsigned long long)s->size, text_time(when, sizeof(when), s->when * 1000000));
+	if (s->bad != 0)
+		printf("; %u in its name that do not hold", s->bad);
+	putchar('\n');
+}
+
+/* Who else saw the log, and when. */
+static void print_stamps(const struct judging *g, const struct tlog_log *log)
+{
+	const struct trust *t = g->trust;
+	struct tlog_stamp s;
+
+	for (size_t i = 0; i < t->nwitnesses; i++)
+		if (tlog_cosigned(&s, g->logs.path, log, &t->witnesses[i]) == 0)
+			print_stamp("witness", t->witnesses[i].name, &s);
+	for (size_t i = 0; i < t->ntsas; i++)
+		if (tlog_timestamped(&s, g->logs.path, log, t->tsas[i]) == 0)
+			print_stamp("timestamps by", t->tsas[i], &s);
+}
+
 /* What the log says itself: a line, and if it is not to be believed, a verdict more. */
 static void print_log(struct judging *g, const struct tlog_log *log)
 {
@@ -147,6 +177,7 @@ static void print_log(struct judging *g, const struct tlog_log *log)
 	} else if (!g->args->json && log->state == TLOG_GOOD) {
 		printf("log of recordings %s: %llu leaves, signed, %u older checkpoints agree\n", log->origin, (unsigned long long)log->size,
 		    log->kept);
+		print_stamps(g, log);
 	} else if (!g->args->json) {
 		printf("%s: a recording that is missing as a whole would not show\n", log->reason);
 	}

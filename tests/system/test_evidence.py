@@ -267,6 +267,64 @@ def test_bundle(store):
         assert verdict()[0] == "unverifiable"
 
 
+TSA = """[tsa]
+default_tsa = t
+[t]
+dir = {d}
+serial = {d}/serial
+signer_cert = {d}/tsa.crt
+signer_key = {d}/tsa.key
+certs = {d}/tsa.crt
+default_policy = 1.2.3.4
+digests = sha256
+signer_digest = sha256
+ess_cert_id_alg = sha256
+"""
+
+
+def authority(d):
+    """A timestamping authority in a directory: tsa.crt is certified by itself."""
+    write(TSA.format(d=d).encode(), d, "tsa.cnf")
+    write(b"01\n", d, "serial")
+    labkit.run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{d}/tsa.key", "-out", f"{d}/tsa.crt", "-subj", "/CN=tsa", "-days", "2",
+               "-addext", "extendedKeyUsage=critical,timeStamping", "-addext", "keyUsage=critical,digitalSignature")
+
+
+def test_witness_and_timestamp(store):
+    """A kept checkpoint with the line of a witness, and one with a timestamp of openssl's authority."""
+    top, d = store.copy(), tempfile.mkdtemp(dir=store.scratch)
+    authority(d)
+    kept = [n for n in os.listdir(os.path.join(top, "log")) if n.startswith("checkpoint.")][0]
+    path = os.path.join(top, "log", kept)
+    witness, name, when = ed25519.Ed25519PrivateKey.generate(), b"example.com/w1", 1700000000
+    public = brec.raw(witness.public_key())
+    key_id = hashlib.sha256(name + b"\n\4" + public).digest()[:4]
+    signature = witness.sign(b"cosignature/v1\ntime %d\n" % when + read(path).split(b"\n\n")[0] + b"\n")
+    line = "\N{EM DASH} ".encode() + name + b" " + base64.b64encode(key_id + struct.pack(">Q", when) + signature) + b"\n"
+    write(read(path) + line, path + ".cosigned")
+    labkit.run("openssl", "ts", "-query", "-data", path, "-sha256", "-cert", "-out", f"{d}/q")
+    labkit.run("openssl", "ts", "-reply", "-config", f"{d}/tsa.cnf", "-queryfile", f"{d}/q", "-out", path + ".tsr")
+    vkey = name.decode() + "+" + key_id.hex() + "+" + base64.b64encode(b"\4" + public).decode()
+    trust = read(store.lab.path("auditor.trust")).decode()
+    write(f"{trust}\nwitness w1 {vkey}\ntsa t {d}/tsa.crt\n".encode(), d, "trust")
+
+    def told():
+        out = subprocess.run([store.lab.bin("bastion-replay"), "verify", "--store", top, "--trust", f"{d}/trust"], capture_output=True, text=True,
+                             timeout=60, check=False)
+        return [line for line in out.stdout.splitlines() if line.startswith("  ")] or out
+    size = kept.split(".")[1]
+    first, second = told()
+    assert first == f"  witness example.com/w1: {size} leaves, 2023-11-14 22:13:20"
+    assert second.startswith(f"  timestamps by {d}/tsa.crt: {size} leaves, 20") and "hold" not in second
+    assert store.both(top)[store.small.replace(store.top, top)] == "complete"
+    for name in path + ".cosigned", path + ".tsr":      # a byte of each signature; base64 stays base64
+        data = bytearray(read(name))
+        data[-20] = ord("A") if data[-20] != ord("A") else ord("B")
+        write(bytes(data), name)
+    first, second = told()
+    assert "nothing that holds; 1 in its name" in first and "nothing that holds; 1 in its name" in second
+
+
 def test_old_store_is_taken_in(store):
     """A store from before there was a log: each recording gets its leaves at the collector's start, once."""
     lab = store.lab
