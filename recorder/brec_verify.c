@@ -352,6 +352,7 @@ enum brec_verdict brec_verify_dir(const char *dir, const struct brec_trust *trus
 	if (brec_log_init(&v.leaves, trust->log) != 0)
 		judge_error(&v, BREC_E_CRYPTO, "log of recordings");
 	verify_segments(&v);
+	memcpy(out->head, v.h, sizeof(v.h));
 	weigh_receipts(&v);
 	weigh_log(&v);
 	brec_log_finish(&v.leaves);

@@ -47,6 +47,7 @@ struct brec_report {
 	uint8_t signer[32];	/* key id that the headers name */
 	uint32_t segments;	/* with a good header */
 	uint64_t last_seq;	/* the unbroken chain reaches to this frame */
+	uint8_t head[BREC_HASH_LEN]; /* chain value after it */
 	uint64_t signed_seq;	/* every frame up to this one is proven by a signature of the bastion */
 	uint64_t receipt_seq;	/* a collector signed that it holds everything up to here; 0: no receipt was used */
 	int64_t first_wall_us, last_wall_us; /* of the first header, of the last signature */

@@ -61,6 +61,7 @@ struct args {
 	uint64_t idle_us;			/* longest pause shown */
 	uint64_t at_us;
 	bool at_given;
+	bool only_typed, only_shown;	/* search: only these */
 	int64_t channel;			/* -1: chosen by the program */
 	enum export_form form;
 	const char *ids[REPLAY_IDS_MAX];
@@ -89,6 +90,7 @@ int cmd_play(struct args *a);
 int cmd_verify(struct args *a);
 int cmd_bundle(struct args *a);
 int cmd_export(struct args *a);
+int cmd_search(struct args *a);
 int cmd_commands(struct args *a);
 
 /* ---- replay_store.c ---- */

@@ -28,6 +28,8 @@ const struct command replay_commands[] = {
 	    REPLAY_IDS_MAX, cmd_verify },
 	{ "export", "ID", "a recording in a form for other programs, on standard output", B_EXPORT,
 	    1, 1, cmd_export },
+	{ "search", "TEXT", "what was on the screen or typed, over many recordings", B_SEARCH, 1, 1,
+	    cmd_search },
 	{ "commands", "ID", "what was typed at a prompt: a help, no boundary", B_COMMANDS, 1, 1,
 	    cmd_commands },
 	{ NULL, NULL, NULL, 0, 0, 0, NULL },
@@ -36,7 +38,7 @@ const struct command replay_commands[] = {
 /* Options without a letter have a number of their own. */
 enum {
 	O_JSON = 256, O_USER, O_HOST, O_SINCE, O_UNTIL, O_SPEED, O_IDLE, O_AT, O_CHANNEL, O_ALL,
-	O_CAST, O_CAST3, O_TEXT, O_SVG
+	O_CAST, O_CAST3, O_TEXT, O_SVG, O_TYPED, O_SHOWN
 };
 
 static const struct {
@@ -53,11 +55,11 @@ static const struct {
 	{ "trust", 'k', "FILE", B_ALL,
 	    "the keys of bastions and collectors to believe ($BASTION_TRUST)" },
 	{ "json", O_JSON, NULL, B_LIST | B_SHOW | B_VERIFY | B_EXPORT | B_SEARCH | B_COMMANDS, "JSON, one object a line" },
-	{ "user", O_USER, "NAME", B_LIST, "only recordings of this user" },
-	{ "host", O_HOST, "NAME", B_LIST, "only recordings of this host" },
-	{ "since", O_SINCE, "TIME", B_LIST,
+	{ "user", O_USER, "NAME", B_LIST | B_SEARCH, "only recordings of this user" },
+	{ "host", O_HOST, "NAME", B_LIST | B_SEARCH, "only recordings of this host" },
+	{ "since", O_SINCE, "TIME", B_LIST | B_SEARCH,
 	    "only those begun at this time or later (2026-11-22, 2026-11-22T20:15Z)" },
-	{ "until", O_UNTIL, "TIME", B_LIST, "only those begun before this time" },
+	{ "until", O_UNTIL, "TIME", B_LIST | B_SEARCH, "only those begun before this time" },
 	{ "all", O_ALL, NULL, B_VERIFY,
 	    "all recordings of the store; so it is also without an ID" },
 	{ "speed", O_SPEED, "N", B_PLAY, "times the speed of the recording, 0.1 to 100 (1)" },
@@ -71,6 +73,8 @@ static const struct {
 	{ "text", O_TEXT, NULL, B_EXPORT, "what was to be read, as lines" },
 	{ "svg", O_SVG, NULL, B_EXPORT, "the screen at the time of --at, or the last one" },
 	{ "output", 'o', "FILE", B_BUNDLE, "the file to make; - is standard output" },
+	{ "typed", O_TYPED, NULL, B_SEARCH, "only what was typed" },
+	{ "shown", O_SHOWN, NULL, B_SEARCH, "only what was to be read" },
 	{ "help", 'h', NULL, B_ALL, "this text" },
 };
 #define OPTIONS (sizeof(options) / sizeof(options[0]))
@@ -181,6 +185,8 @@ static int set_option(struct args *a, int key, const char *value)
 	case O_HOST: a->host = value; return 0;
 	case O_ALL: a->all = true; return 0;
 	case O_CAST: return set_form(a, EXPORT_CAST);
+	case O_TYPED: a->only_typed = true; return 0;
+	case O_SHOWN: a->only_shown = true; return 0;
 	case O_CAST3: return set_form(a, EXPORT_CAST3);
 	case O_TEXT: return set_form(a, EXPORT_TEXT);
 	case O_SVG: return set_form(a, EXPORT_SVG);

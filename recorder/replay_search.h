@@ -90,6 +90,47 @@ struct lines_info {
 int lines_read(const char *dir, const struct age_identities *ids, bool reveal, line_fn *fn,
     void *ctx, struct lines_info *info);
 
+/* ---- replay_index.c ---- */
+
+#define INDEX_BLOCK 65536		/* plaintext bytes of a block, at most two such */
+#define INDEX_TEXT_MAX (1ULL << 30)	/* of one recording; a larger one is read anew each time */
+#define INDEX_TOTAL_MAX (4ULL << 30)	/* of all files; the oldest go first */
+
+/* Where the index is, and its key, which comes from the auditor's identities. */
+struct index {
+	char dir[REPLAY_PATH_MAX];	/* "": there is none, and nothing is kept */
+	uint8_t key[KEY_LEN];
+};
+
+/* Of which recording it is. */
+struct index_head {
+	uint8_t files[HASH_LEN];	/* names, sizes, times of change of the recording's files, and
+					   the trusted keys: unchanged, the verdict still holds */
+	uint8_t chain[HASH_LEN];	/* its chain value at last_seq: else the text still holds */
+	uint64_t last_seq;
+	uint8_t verdict;		/* enum brec_verdict */
+};
+
+/*
+ * Makes the directory, 0700, in $XDG_CACHE_HOME or ~/.cache. 0, or -1: said on standard error, and
+ * nothing will be kept.
+ */
+int index_init(struct index *x, const struct age_identities *ids);
+/* Wipes the key, and removes the oldest files over INDEX_TOTAL_MAX. */
+void index_finish(struct index *x);
+
+/* Reads the entry of a recording. 0; -1: there is none, or it is damaged, or was not made with this key. */
+int index_head(const struct index *x, const char *id, struct index_head *head);
+/*
+ * Its lines, to fn, of those blocks that `wanted` says yes to (it sees all text of a block, lower case;
+ * NULL: all). 0; -1: damaged; 1: fn stopped it.
+ */
+typedef bool index_wanted_fn(void *ctx, const char *text, size_t len);
+int index_read(const struct index *x, const char *id, index_wanted_fn *wanted, line_fn *fn, void *ctx);
+/* Renders a recording and keeps it. 0, or -1: nothing is kept. */
+int index_build(const struct index *x, const char *id, const struct index_head *head,
+    const char *dir, const struct age_identities *ids);
+
 /* ---- replay_commands.c ---- */
 
 /* Stands over every list of commands. */
