@@ -23,6 +23,7 @@
 #include "clock.h"
 #include "collector_conn.h"
 #include "collector_keys.h"
+#include "collector_peer.h"
 #include "log.h"
 
 #define DEFAULT_CONF SYSCONFDIR "/bastiond/collectord.conf"
@@ -33,9 +34,10 @@
 static void usage(void)
 {
 	fprintf(stderr,
-	    "usage: bastion-collectord [-DIdt] [-f file]\n"
+	    "usage: bastion-collectord [-DIdt] [-f file]\n       bastion-collectord -S address:port -c certificate [-f file]\n"
 	    "  -f  configuration (%s)\n  -D  stay in the foreground, log to standard error\n  -d  log more\n"
-	    "  -t  check the configuration and the keys, then end\n  -I  make directories, keys and certificate, then end\n",
+	    "  -t  check the configuration and the keys, then end\n  -I  make directories, keys and certificate, then end\n"
+	    "  -S  give another collector what its copies of closed recordings lack; -c: its certificate\n",
 	    DEFAULT_CONF);
 	exit(2);
 }
@@ -243,10 +245,11 @@ static int run(struct server *sv, bool foreground)
 int main(int argc, char **argv)
 {
 	static struct server sv = { .conf_file = DEFAULT_CONF };
+	const char *peer = NULL, *peer_certificate = NULL;
 	bool foreground = false, check = false, init = false, debug = false;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "DIdtf:")) != -1)
+	while ((opt = getopt(argc, argv, "DIdtf:S:c:")) != -1)
 		switch (opt) {
 		case 'D':
 			foreground = true;
@@ -260,13 +263,19 @@ int main(int argc, char **argv)
 		case 't':
 			check = true;
 			break;
+		case 'S':
+			peer = optarg;
+			break;
+		case 'c':
+			peer_certificate = optarg;
+			break;
 		case 'f':
 			sv.conf_file = optarg;
 			break;
 		default:
 			usage();
 		}
-	if (optind != argc)
+	if (optind != argc || (peer == NULL) != (peer_certificate == NULL))
 		usage();
 	log_init("collectord", true, LOG_LVL_INFO);
 	signal(SIGPIPE, SIG_IGN);
@@ -274,6 +283,8 @@ int main(int argc, char **argv)
 		return 1;
 	if (init)
 		return coll_init(sv.conf);
+	if (peer != NULL)
+		return peer_sync(sv.conf, peer, peer_certificate, drop);
 	log_init("collectord", foreground || check, debug ? LOG_LVL_DEBUG : sv.conf->log_level);
 	load_keys(&sv);
 	if (check) {

@@ -42,10 +42,10 @@ def stroke(terminal, n):
 
 
 def newest(lab, name):
-    """The newest recording's directory in a collector's store."""
+    """The newest session's directory in a collector's store; the recording of events is always open."""
+    wanted = [row["recording"] for row in lab.ask("sessions", all=True)["rows"] if row["user"] == "deploy" and row.get("recording")][-1]
     top = os.path.join(lab.store(name), "recordings")
-    all_of = [os.path.join(top, day, one) for day in os.listdir(top) for one in os.listdir(os.path.join(top, day))]
-    return max(all_of, key=os.path.getmtime)
+    return next((os.path.join(top, day, wanted) for day in os.listdir(top) if wanted in os.listdir(os.path.join(top, day))), top)
 
 
 def content(path):
@@ -103,6 +103,55 @@ def test_one_that_hangs_is_given_up(three, session):
         back()
     os.kill(session.pid, signal.SIGHUP)
     until(lambda: all_complete(three), deadline=20, what="all three copies are whole and the same")
+
+
+def sync(lab, to):
+    """bastion-collectord -S, from the first collector's store."""
+    return subprocess.run([lab.bin("bastion-collectord"), "-f", lab.collector_conf("collector"), "-S", f"127.0.0.1:{lab.port(to)}", "-c",
+                           f"{lab.store(to)}/collector.crt"], capture_output=True, text=True, timeout=60, check=False)
+
+
+def let_in(lab, to):
+    """The first collector is one of those that may store at this one."""
+    with open(lab.collector_conf(to), "a", encoding="ascii") as f:
+        f.write(f'recorder c1 {{\n\tcertificate = "{lab.store("collector")}/collector.crt"\n'
+                f'\tsigner = "{lab.path("state")}/recorder/signer.pub"\n}}\n')
+
+
+def test_what_a_long_absence_cut_comes_from_another_collector(three):
+    done = sync(three, "collector2")
+    assert done.returncode == 1 and "recorder section" in done.stderr, done
+    terminal = Terminal(Client(three, "deploy").argv("web1.name", options=("-tt",)), Client(three, "deploy").env)
+    terminal.line("stty -echo; echo $((6*7))")
+    terminal.expect(rb"42")
+    back = kill(three)
+    # more than the recorder keeps for one
+    terminal.line("seq 400000; echo do''ne")
+    terminal.expect(rb"done")
+    let_in(three, "collector2")
+    back()
+    terminal.line("exit")
+    assert terminal.wait() == 0
+    terminal.close()
+    until(lambda: replay(three, "verify", newest(three, "collector"), check=False).returncode == 0, what="the others have it all")
+    until(lambda: three.ask("sessions")["rows"] == [], what="the session ended")
+    assert content(newest(three, "collector2")) != content(newest(three, "collector"))
+    done = sync(three, "collector2")
+    assert done.returncode == 0 and f"gave  {os.path.basename(newest(three, 'collector'))}" in done.stdout, done
+    until(lambda: all_complete(three), deadline=20, what="all three copies are whole and the same")
+    assert "0 given" in sync(three, "collector2").stdout
+    # other bytes for the same frames: an alarm, and nothing is given
+    path = newest(three, "collector")
+    for name, says in ((content(path)[-1][0], "ALARM"), ("00000000.brec", "verify says more")):
+        with open(os.path.join(path, name), "r+b") as f:
+            whole = f.read()
+            f.seek(100)
+            f.write(bytes([whole[100] ^ 1]))
+            f.flush()
+            done = sync(three, "collector2")
+            f.seek(0)
+            f.write(whole)
+        assert done.returncode == 1 and says in done.stderr and "0 given" in done.stdout, done
 
 
 @pytest.fixture
@@ -190,8 +239,8 @@ def test_the_list_changes_under_a_session(three, session):
     reload(three)
     assert max(stroke(session, n) for n in range(10)) < PAUSE
     assert Client(three, "deploy").run("web1.name", "echo in", check=True).stdout == b"in\n"
-    until(lambda: os.path.basename(newest(three, "collector2")) == os.path.basename(newest(three, "collector3")))
-    assert not os.path.exists(newest(three, "collector2").replace(three.store("collector2"), three.store("collector")))
+    until(lambda: os.path.basename(newest(three, "collector2")) == os.path.basename(newest(three, "collector3")) != "recordings")
+    assert os.path.basename(newest(three, "collector")) == "recordings", "the one that left has nothing new"
     os.kill(session.pid, signal.SIGHUP)
     until(lambda: "collector c1: left" in log_of(three), what="c1 is left when nothing needs it")
     three.write_configs()
