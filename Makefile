@@ -63,6 +63,9 @@ $(B)/pic/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(filter-out -fPIE,$(ALL_CFLAGS)) -fPIC -fvisibility=hidden -c -o $@ $<
 
+# a page of a recording has these in it
+$(B)/obj/recorder/replay_html_assets.o: $(wildcard recorder/web/*.js recorder/web/*.css)
+
 $(B)/libcommon.a: $(LIB_common)
 $(B)/librecord.a: $(LIB_record)
 $(B)/libapprovals.a: $(LIB_approvals)

@@ -40,9 +40,9 @@
 enum replay_exit { EXIT_OK, EXIT_VERDICT, EXIT_USAGE, EXIT_UNREADABLE };
 
 enum export_form {
-	EXPORT_NONE, EXPORT_CAST, EXPORT_CAST3, EXPORT_TEXT, EXPORT_JSON, EXPORT_SVG
+	EXPORT_NONE, EXPORT_CAST, EXPORT_CAST3, EXPORT_TEXT, EXPORT_JSON, EXPORT_SVG, EXPORT_HTML
 };
-#define EXPORT_FORMS "--asciicast, --asciicast-v3, --text, --json, --svg"
+#define EXPORT_FORMS "--asciicast, --asciicast-v3, --text, --json, --svg, --html"
 
 #define REPLAY_IDENTITIES_MAX 8		/* files: input may take auditors of two groups together */
 

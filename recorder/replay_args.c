@@ -38,7 +38,7 @@ const struct command replay_commands[] = {
 /* Options without a letter have a number of their own. */
 enum {
 	O_JSON = 256, O_USER, O_HOST, O_SINCE, O_UNTIL, O_SPEED, O_IDLE, O_AT, O_CHANNEL, O_ALL,
-	O_CAST, O_CAST3, O_TEXT, O_SVG, O_TYPED, O_SHOWN
+	O_CAST, O_CAST3, O_TEXT, O_SVG, O_TYPED, O_SHOWN, O_HTML
 };
 
 static const struct {
@@ -71,6 +71,7 @@ static const struct {
 	    "asciicast v2 of a channel, for asciinema-player and agg" },
 	{ "asciicast-v3", O_CAST3, NULL, B_EXPORT, "the same in version 3, with the exit status" },
 	{ "text", O_TEXT, NULL, B_EXPORT, "what was to be read, as lines" },
+	{ "html", O_HTML, NULL, B_EXPORT, "a page that plays a channel, with commands, files, events" },
 	{ "svg", O_SVG, NULL, B_EXPORT, "the screen at the time of --at, or the last one" },
 	{ "output", 'o', "FILE", B_BUNDLE, "the file to make; - is standard output" },
 	{ "typed", O_TYPED, NULL, B_SEARCH, "only what was typed" },
@@ -188,6 +189,7 @@ static int set_option(struct args *a, int key, const char *value)
 	case O_TYPED: a->only_typed = true; return 0;
 	case O_SHOWN: a->only_shown = true; return 0;
 	case O_CAST3: return set_form(a, EXPORT_CAST3);
+	case O_HTML: return set_form(a, EXPORT_HTML);
 	case O_TEXT: return set_form(a, EXPORT_TEXT);
 	case O_SVG: return set_form(a, EXPORT_SVG);
 	case O_JSON:

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "escape.h"
+#include "replay_html.h"
 #include "screen.h"
 
 /* Channels at a time that text keeps a screen for; others are shown escaped. */
@@ -314,6 +315,8 @@ static int export_scanned(struct args *a, const struct recording *rec, const str
 		return export_items(a, rec, s, ids);
 	if ((c = choose_channel(s, a)) == NULL)
 		return -1;
+	if (a->form == EXPORT_HTML)
+		return html_export(rec, s, c, ids);
 	if (a->form == EXPORT_SVG)
 		return svg_export(a, s, c, rec->dir, ids);
 	return cast_export(s, c, rec->dir, ids, a->form == EXPORT_CAST3 ? 3 : 2);

@@ -3,7 +3,7 @@
 PYTEST = /usr/bin/python3 -m pytest -p no:cacheprovider
 C_FILES = $(wildcard common/*.c recorder/*.c approvals/*.c bastiond/*.c pam/*.c)
 H_FILES = $(wildcard common/*.h recorder/*.h approvals/*.h bastiond/*.h pam/*.h)
-SCRIPTS = tests/deps tests/run-units tests/check tests/layers tests/fuzz/run .ci/run $(wildcard etc/*.sh)
+SCRIPTS = tests/deps tests/run-units tests/check tests/layers tests/fuzz/run .ci/run recorder/web/fetch $(wildcard etc/*.sh)
 
 deps:
 	@tests/deps build lab test
@@ -18,7 +18,7 @@ check-asan:
 check-system: all $(B)/bench/brec_make
 	@LAB_BIN=$(abspath $(B)) $(PYTEST) -q tests/system $(if $(T),-k '$(T)') $(PYTEST_ARGS)
 
-LINTS = lint-cppcheck lint-man lint-shell layers headers budgets
+LINTS = lint-cppcheck lint-man lint-shell layers headers budgets lint-web
 lint: $(LINTS)
 lint-cppcheck:
 	@cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr --enable=warning,performance,portability \
@@ -35,6 +35,9 @@ layers:
 # a header says by itself all that it needs
 headers:
 	@for h in $(H_FILES); do $(CC) -fsyntax-only -x c $(filter-out -MMD -MP,$(CPPFLAGS)) -std=c11 -Wall -Wextra -Werror $$h || bad=1; done; [ -z "$$bad" ]
+# the player that is built in is the one that was released; recorder/web/fetch gets another
+lint-web:
+	@recorder/web/fetch --check
 budgets:
 	@tests/budgets
 clang-tidy:

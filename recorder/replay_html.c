@@ -1,0 +1,210 @@
+/*
+ * replay_html.c - `export --html`: a recording as one page that plays without a network.
+ *
+ * What came from a recording stands in it as text of elements, escaped, or inside the cast, a data
+ * block that no browser runs, where `<` is written \u003c. The page's policy names the digests of the
+ * two scripts and two style sheets that are part of this program: nothing else runs, and nothing can
+ * be fetched. WebAssembly is the player's terminal.
+ */
+#include "replay_html.h"
+
+#include <string.h>
+
+#include "hex.h"
+#include "replay_search.h"
+
+static void put_escaped(const char *s, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		switch (s[i]) {
+		case '&': fputs("&amp;", stdout); break;
+		case '<': fputs("&lt;", stdout); break;
+		case '>': fputs("&gt;", stdout); break;
+		case '"': fputs("&quot;", stdout); break;
+		case '\'': fputs("&#39;", stdout); break;
+		default: putchar(s[i]); break;
+		}
+}
+
+static void put_asset(enum html_asset which)
+{
+	struct span a = html_asset(which);
+
+	fwrite(a.data, 1, a.len, stdout);
+}
+
+static int put_digest(enum html_asset which)
+{
+	struct span a = html_asset(which);
+	char text[BASE64_SIZE(HASH_LEN)];
+	uint8_t sum[HASH_LEN];
+
+	if (sha256_spans(sum, &a, 1) != 0)
+		return -1;
+	printf(" 'sha256-%s='", base64_encode(text, sum, sizeof(sum)));
+	return 0;
+}
+
+static int put_head(const struct recording *rec)
+{
+	int r = 0;
+
+	fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+	      "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
+	      "base-uri 'none'; form-action 'none'; script-src 'wasm-unsafe-eval'", stdout);
+	r |= put_digest(ASSET_PLAYER_JS);
+	r |= put_digest(ASSET_PAGE_JS);
+	fputs("; style-src", stdout);
+	r |= put_digest(ASSET_PLAYER_CSS);
+	r |= put_digest(ASSET_PAGE_CSS);
+	printf("\">\n<meta name=\"referrer\" content=\"no-referrer\">\n<title>recording %s</title>\n"
+	       "<style>", rec->id);
+	put_asset(ASSET_PLAYER_CSS);
+	fputs("</style>\n<style>", stdout);
+	put_asset(ASSET_PAGE_CSS);
+	fputs("</style>\n</head>\n<body>\n", stdout);
+	return r;
+}
+
+static void put_meta(const struct recording *rec, const struct scan *s, const struct channel *c)
+{
+	static const char *const keys[] = { "user", "person", "login", "host", "peer", "reason", "grant" };
+	char text[REPLAY_TEXT_MAX];
+
+	printf("<h1>Recording %s</h1>\n<table>\n<tr><th>start<td>%s UTC\n", rec->id,
+	    text_time(text, sizeof(text), s->info.wall_us));
+	printf("<tr><th>duration<td>%s\n", text_span(text, sizeof(text), s->last_us));
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		meta_text(s->meta, keys[i], text, sizeof(text));
+		if (text[0] == '\0')
+			continue;
+		printf("<tr><th>%s<td>", keys[i]);
+		put_escaped(text, strlen(text));
+		putchar('\n');
+	}
+	printf("</table>\n<h2>Channel %llu</h2>\n<div id=\"player\"></div>\n",
+	    (unsigned long long)c->number);
+}
+
+/* ---- tables ---- */
+
+struct table {
+	const char *dir;
+	const struct channel *shown;	/* the one in the player */
+	const struct age_identities *ids;
+	const struct scan *scan;
+};
+
+/* t_us: since the channel was opened. A row of the channel in the player leads there. */
+static void put_row_head(const struct table *t, uint64_t channel, uint64_t t_us)
+{
+	char at[24];
+
+	text_span(at, sizeof(at), t_us);
+	if (channel == t->shown->number)
+		printf("<tr><td><button data-t=\"%.3f\">%s</button>", (double)t_us / 1e6, at);
+	else
+		printf("<tr><td>%s", at);
+	printf("<td>%llu<td class=\"text\">", (unsigned long long)channel);
+}
+
+static int put_command(void *ctx, const struct text_line *l)
+{
+	if (l->kind != LINE_COMMAND)
+		return 0;
+	put_row_head(ctx, l->channel, l->t_us);
+	put_escaped(l->text + l->head, l->len - l->head);
+	putchar('\n');
+	return 0;
+}
+
+static int put_commands(struct table *t)
+{
+	struct lines_info info;
+
+	fputs("<h2>Commands</h2>\n<p class=\"note\">" COMMANDS_NOTE "</p>\n"
+	      "<table>\n<tr><th>time<th>channel<th>command\n", stdout);
+	if (lines_read(t->dir, t->ids, false, put_command, t, &info) != 0)
+		return -1;
+	fputs("</table>\n", stdout);
+	return 0;
+}
+
+static bool is_file(const struct brec_event *e)
+{
+	return e->kind == BREC_K_FILE;
+}
+
+static bool is_other(const struct brec_event *e)
+{
+	return e->kind != BREC_K_FILE;
+}
+
+/* Events as text_event() says them: for files that is name, size and digest. */
+static int put_events(struct table *t, const char *title, bool (*wanted)(const struct brec_event *))
+{
+	char err[512], line[3 * REPLAY_TEXT_MAX];
+	struct brec_reader *r = brec_reader_open(t->dir, t->ids, err, sizeof(err));
+	const struct channel *c;
+	struct brec_item it;
+	int n = 0;
+
+	if (r == NULL) {
+		fprintf(stderr, "bastion-replay: %s\n", err);
+		return -1;
+	}
+	printf("<h2>%s</h2>\n<table>\n<tr><th>time<th>channel<th>event\n", title);
+	while (!ferror(stdout) && (n = brec_reader_next(r, &it)) == 1) {
+		const struct brec_event *e = &it.event;
+
+		if (it.type != BREC_ITEM_EVENT || !wanted(e) || !text_event(e, line, sizeof(line)))
+			continue;
+		c = scan_channel(t->scan, e->channel);
+		put_row_head(t, e->channel,
+		    c != NULL && e->t_us >= c->open_us ? e->t_us - c->open_us : e->t_us);
+		put_escaped(line, strlen(line));
+		putchar('\n');
+	}
+	if (n < 0)
+		fprintf(stderr, "bastion-replay: %s\n", brec_reader_error(r));
+	brec_reader_close(r);
+	fputs("</table>\n", stdout);
+	return n < 0 ? -1 : 0;
+}
+
+/* ---- the player ---- */
+
+/* A line of the cast is ASCII (json_dumps): of what ends a script element, all begins with `<`. */
+static int put_cast_line(void *ctx, const char *line)
+{
+	(void)ctx;
+	for (; *line != '\0'; line++)
+		if (*line == '<')
+			fputs("\\u003c", stdout);
+		else
+			putchar(*line);
+	putchar('\n');
+	return ferror(stdout) ? -1 : 0;
+}
+
+int html_export(const struct recording *rec, const struct scan *s, const struct channel *c,
+    const struct age_identities *ids)
+{
+	struct table t = { .dir = rec->dir, .shown = c, .ids = ids, .scan = s };
+
+	if (put_head(rec) != 0)
+		return -1;
+	put_meta(rec, s, c);
+	if (put_commands(&t) != 0 || put_events(&t, "Files", is_file) != 0 ||
+	    put_events(&t, "Events", is_other) != 0)
+		return -1;
+	fputs("<script type=\"text/plain\" id=\"cast\">\n", stdout);
+	if (cast_write(s, c, rec->dir, ids, 2, put_cast_line, NULL) != 0)
+		return -1;
+	fputs("</script>\n<script>", stdout);
+	put_asset(ASSET_PLAYER_JS);
+	fputs("</script>\n<script>", stdout);
+	put_asset(ASSET_PAGE_JS);
+	fputs("</script>\n</body>\n</html>\n", stdout);
+	return 0;
+}
