@@ -60,6 +60,9 @@ const struct coll_client *coll_conf_client(const struct coll_conf *c, const uint
 /* The name of the log of recordings to out[TLOG_NAME_MAX + 1]: the configured one, or one made from the receipt key. */
 void coll_log_origin(char *out, const struct coll_conf *c, const uint8_t receipt_key[KEY_LEN]);
 
+/* The log's directory, for a store that was made before there was one: while still root. 0, or -1 said on standard error. */
+int coll_make_log(const struct coll_conf *c);
+
 /*
  * bastion-collectord -I: makes directories, keys, certificate; prints what goes to the bastion. An
  * exit status.

@@ -16,25 +16,31 @@
 #include "hex.h"
 #include "tlog_note.h"
 
+/* A directory of the store that belongs to the collector. 0, or -1 with a sentence on standard error. */
+static int make_dir(const struct coll_conf *c, const char *name, mode_t mode)
+{
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/%s", c->store, name);
+	if ((mkdir(path, mode) == 0 || errno == EEXIST) && (geteuid() != 0 || chown(path, c->uid, c->gid) == 0))
+		return 0;
+	fprintf(stderr, "%s: %s\n", path, strerror(errno));
+	return -1;
+}
+
+int coll_make_log(const struct coll_conf *c)
+{
+	return make_dir(c, "log", 0755);
+}
+
 /* The store itself stays root's, with the keys in it; the collector gets the directories below. */
 static int make_store(const struct coll_conf *c)
 {
-	static const struct { const char *name; mode_t mode; } below[] = { { "recordings", 0750 }, { "journal", 0750 }, { "log", 0755 } };
-	char path[4096];
-
 	if (mkdir(c->store, 0755) != 0 && errno != EEXIST) {
 		fprintf(stderr, "%s: %s; make the directory above it first\n", c->store, strerror(errno));
 		return -1;
 	}
-	for (size_t i = 0; i < sizeof(below) / sizeof(below[0]); i++) {
-		snprintf(path, sizeof(path), "%s/%s", c->store, below[i].name);
-		if ((mkdir(path, below[i].mode) != 0 && errno != EEXIST) ||
-		    (geteuid() == 0 && chown(path, c->uid, c->gid) != 0)) {
-			fprintf(stderr, "%s: %s\n", path, strerror(errno));
-			return -1;
-		}
-	}
-	return 0;
+	return make_dir(c, "recordings", 0750) != 0 || make_dir(c, "journal", 0750) != 0 || coll_make_log(c) != 0 ? -1 : 0;
 }
 
 static int make_receipt_key(const struct coll_conf *c, uint8_t pub[KEY_LEN])

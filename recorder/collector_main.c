@@ -222,6 +222,8 @@ static int run(struct server *sv, bool foreground)
 	int fds[COLL_LISTEN_MAX];
 
 	coll_log_origin(origin, c, sv->signer_pub);
+	if (geteuid() == 0 && coll_make_log(c) != 0)
+		return 1;
 	for (size_t i = 0; i < sv->conf->nlisten; i++)
 		fds[i] = bind_one(&sv->conf->listen[i]);
 	if (!foreground && daemon(0, 0) != 0)

@@ -332,6 +332,7 @@ def test_old_store_is_taken_in(store):
         for entry in os.listdir(lab.path("store", name)):
             path = lab.path("store", name, entry)
             shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
+    os.rmdir(lab.path("store", "log"))
     for _ in range(2):
         lab.start("collector")
         rows = until(lambda: [row for row in store.ours(lab.path("store")) if row["log"] == "whole"], what="a log")
