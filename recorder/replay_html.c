@@ -124,7 +124,7 @@ static int put_commands(struct table *t)
 
 	fputs("<h2>Commands</h2>\n<p class=\"note\">" COMMANDS_NOTE "</p>\n"
 	      "<table>\n<tr><th>time<th>channel<th>command\n", stdout);
-	if (lines_read(t->dir, t->ids, false, put_command, t, &info) != 0)
+	if (lines_read(t->dir, t->ids, put_command, t, &info) != 0)
 		return -1;
 	fputs("</table>\n", stdout);
 	return 0;
@@ -177,7 +177,12 @@ static int put_events(struct table *t, const char *title, bool (*wanted)(const s
 /* A line of the cast is ASCII (json_dumps): of what ends a script element, all begins with `<`. */
 static int put_cast_line(void *ctx, const char *line)
 {
+	const char *code = strchr(line, ',');
+
 	(void)ctx;
+	/* what was typed, passwords too, is no part of a page that is handed on; no player shows it */
+	if (line[0] == '[' && code != NULL && strncmp(code, ",\"i\",", 5) == 0)
+		return 0;
 	for (; *line != '\0'; line++)
 		if (*line == '<')
 			fputs("\\u003c", stdout);

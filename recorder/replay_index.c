@@ -348,7 +348,7 @@ int index_build(const struct index *x, const char *id, const struct index_head *
 	if (r == 0)
 		r = put_head(&to, head);
 	if (r == 0)
-		r = lines_read(dir, ids, false, put_line, &to, &info);
+		r = lines_read(dir, ids, put_line, &to, &info);
 	/* a recording that ends early may be whole tomorrow */
 	if (r == 0)
 		r = info.error[0] == '\0' ? write_block(&to.file, &to.b, true) : -1;

@@ -242,7 +242,7 @@ static void search_lines(struct search *x, const struct index_head *now, bool ha
 		r = index_read(&x->index, x->rec->id, block_may_have, on_line, x);
 	if (r != -1)
 		return;
-	r = lines_read(x->rec->dir, x->ids, false, on_line, x, &info);
+	r = lines_read(x->rec->dir, x->ids, on_line, x, &info);
 	if (r == 0 && info.error[0] == '\0')
 		return;
 	clear_bar(x);

@@ -84,11 +84,11 @@ struct lines_info {
 };
 
 /*
- * One recording as lines. What was typed without an echo is not among them but with `reveal`. 0, or
- * -1: nothing could be read (info->error), or fn stopped it.
+ * One recording as lines, with all that was typed. 0, or -1: nothing could be read (info->error), or
+ * fn stopped it.
  */
-int lines_read(const char *dir, const struct age_identities *ids, bool reveal, line_fn *fn,
-    void *ctx, struct lines_info *info);
+int lines_read(const char *dir, const struct age_identities *ids, line_fn *fn, void *ctx,
+    struct lines_info *info);
 
 /* ---- replay_index.c ---- */
 

@@ -26,7 +26,6 @@ struct chan {
 	bool text;			/* no file transfer */
 	struct stream in, out;
 	struct lines *owner;
-	uint64_t in_at;			/* bytes of input so far */
 };
 
 struct lines {
@@ -174,7 +173,6 @@ static void on_input(struct chan *c, const struct brec_event *e)
 		typed_feed(&c->typed, e->data, e->len, on_typed, c);
 	} else if (c->text)
 		plain_feed(&c->in.plain, e->data, e->len, add_text, &c->in);
-	c->in_at += e->len;
 }
 
 static void on_output(struct chan *c, const struct brec_event *e)
@@ -213,15 +211,14 @@ static void on_event(struct lines *x, const struct brec_event *e)
 	}
 }
 
-int lines_read(const char *dir, const struct age_identities *ids, bool reveal, line_fn *fn,
-    void *ctx, struct lines_info *info)
+int lines_read(const char *dir, const struct age_identities *ids, line_fn *fn, void *ctx,
+    struct lines_info *info)
 {
 	struct lines x = { .fn = fn, .ctx = ctx };
 	struct brec_reader *r;
 	struct brec_item it;
 	int n = 0;
 
-	(void)reveal;
 	*info = (struct lines_info){ .error = "" };
 	r = brec_reader_open(dir, ids, info->error, sizeof(info->error));
 	if (r == NULL)

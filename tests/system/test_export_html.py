@@ -22,7 +22,9 @@ def test_the_recording_is_seen(tmp_path):
     file = {"op": "put", "path": "/tmp/report.pdf", "size": 20123, "sha256": "ab" * 32}
     page(tmp_path, [meta_event(), open_event(cols=40, rows=8), out(1, "$ "), {"t": 2, "ch": 1, "kind": "i", "text": "ls\r"},
                     out(3, "ls\r\n\x1b[41m" + " " * 40 + "\x1b[m\r\n"), {"t": 4, "ch": 2, "kind": "f", "text": json.dumps(file)},
-                    {"t": 5, "ch": 0, "kind": "n", "text": "a note"}, out(6, "end")])
+                    {"t": 5, "ch": 0, "kind": "n", "text": "a note"}, out(6, "end"),
+                    {"t": 7, "ch": 1, "kind": "i", "text": "hunter2\r"}])
+    assert "hunter2" not in (tmp_path / "page.html").read_text()
     said = chromium(f"{tmp_path}/page.html#t=4", "--enable-logging=stderr", "--virtual-time-budget=1000",
                     f"--screenshot={tmp_path}/a.png", "--window-size=500,500")
     assert "CONSOLE" not in said, said
