@@ -121,6 +121,8 @@ uint64_t record_close(struct chan *c)
 		if (put_digest(c, true, true) == 0 || put_digest(c, false, true) == 0)
 			return 0;
 	}
-	return put_json(c, BREC_K_CLOSE, json_pack("{s:I, s:I}", "in", (json_int_t)c->bulk.in.bytes,
-	    "out", (json_int_t)c->bulk.out.bytes));
+	/* what an end from outside left in the holds is recorded, but went nowhere */
+	return put_json(c, BREC_K_CLOSE, json_pack("{s:I, s:I, s:I, s:I}", "in", (json_int_t)c->bulk.in.bytes,
+	    "out", (json_int_t)c->bulk.out.bytes, "held_in", (json_int_t)(c->way->last_words ? c->in.bytes : 0),
+	    "held_out", (json_int_t)(c->way->last_words ? c->out.bytes : 0)));
 }

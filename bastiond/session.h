@@ -82,6 +82,7 @@ struct way {
 	enum way_state state;
 	char host[HOST_NAME_MAX_LEN + 1], login[LOGIN_MAX + 1];
 	bool ending;			/* way_end() was called: way_step() takes it down */
+	bool last_words;		/* it does: only the ends of its channels are recorded now */
 	bool orphan;			/* nobody will ask for it again: the loop frees it when it is over */
 	char line[LINE_MAX_LEN];	/* why it is over, for the user */
 	enum brec_end end;

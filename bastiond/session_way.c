@@ -90,7 +90,7 @@ uint64_t way_event(struct way *w, enum brec_stream stream, enum brec_kind kind, 
 {
 	uint64_t seq;
 
-	if (w->writer == NULL || w->ending)
+	if (w->writer == NULL || (w->ending && !w->last_words))
 		return 0;
 	if ((seq = brec_writer_event(w->writer, stream, kind, clock_mono_us(), channel, data, len)) == 0)
 		way_end(w, BREC_END_ERROR, "bastiond: the recording broke: session ended");
@@ -426,11 +426,24 @@ static void report_down(struct way *w)
 	buf_finish(&b);
 }
 
+/* A channel that the end cuts off: its sizes and digests so far. */
+static void visit_last(struct chan *c, void *arg)
+{
+	(void)arg;
+	if (c->open_seq != 0)
+		record_close(c);
+}
+
 /* The way ends: its target and its channels now, its recording when the close frame is durable. */
 static void take_down(struct way *w)
 {
 	w->state = WAY_CLOSING;
 	w->close_deadline_ms = clock_mono_ms() + CLOSE_WAIT_MS;
+	if (w->writer != NULL) {
+		w->last_words = true;
+		way_each_chan(w, visit_last, NULL);
+		w->last_words = false;
+	}
 	if (w->writer != NULL && w->line[0] != '\0')
 		brec_writer_event(w->writer, BREC_META, BREC_K_NOTE, clock_mono_us(), 0, w->line, strlen(w->line));
 	way_each_chan(w, visit_over, w);

@@ -1,10 +1,12 @@
 """Revoke, lock, kill, removal, a key's revocation and expiry end what is open within a second, and say why."""
+import hashlib
+import json
 import os
 import time
 
 import pytest
 
-from harness import until
+from harness import recording_of, replay, until
 
 LIMIT = 1.0     # promise P7, the start of the command and the end of the client included
 BOB = "bob"
@@ -111,3 +113,17 @@ def test_other_sessions_stay(lab, engineer, deploy, target):
         assert other.stdout.read(3) == b"on\n"
         other.stdin.close()
         assert other.wait(10) == 0
+
+
+def test_recording_says_what_had_moved(lab, engineer, target):
+    """Sizes and digests of a transfer that is cut off are in its recording; what was held back is said apart."""
+    user = engineer()
+    process = user.start(target, "cat /dev/zero")
+    assert len(process.stdout.read(3 << 20)) == 3 << 20
+    bob(lab, "revoke", user.grant)
+    ended(process, time.monotonic())
+    rows = [json.loads(line) for line in replay(lab, "export", "--json", recording_of(lab, user.user)).stdout.splitlines()]
+    close, = [row["data"] for row in rows if row.get("kind") == "close"]
+    out, = [row["data"] for row in rows if row.get("kind") == "digest" and row["data"]["final"] and row["data"]["dir"] == "out"]
+    assert out["bytes"] == close["out"] >= (3 << 20) + close["held_out"]
+    assert out["sha256"] == hashlib.sha256(bytes(out["bytes"])).hexdigest()
