@@ -25,6 +25,8 @@
  */
 #define CHAN_UNREAD_MAX (4U << 20)
 
+#define CLOSE_PATIENCE_MS 5000	/* for a target that does not read what a client left behind */
+
 #define CHANS_OVER_MAX 64 /* of a front: channels whose peers did not close them yet */
 
 struct front;

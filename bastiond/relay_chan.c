@@ -19,7 +19,6 @@
 #include "log.h"
 #include "session.h"
 
-#define CLOSE_PATIENCE_MS 5000	/* for a target that does not read what a client left behind */
 #define WRITE_CHUNK 32768	/* bytes of one ssh_channel_write: one packet */
 
 #define RECORDER_QUEUE_SOFT (1U << 20) /* a recorder that is behind shuts every window of the connection */

@@ -62,6 +62,7 @@ struct front {
 	unsigned nover;		/* over, and only a peer's close is awaited */
 	struct pump pump;
 	bool kex_done, authenticated, gone;
+	uint64_t end_deadline_ms; /* its peer ended: what it sent before gets so long to reach the targets; 0: not yet */
 	bool ready;		/* its socket may be read, or libssh read ahead while it wrote */
 	int place;		/* an inner one: in this turn's poll set; -1: not there */
 };
@@ -185,6 +186,8 @@ void front_refuse_forward(struct front *f, const char *kind, const char *what);
 void front_refuse_tcpip(struct front *f, ssh_message m);
 /* Once a second: memory that nothing uses goes back. */
 void front_trim(struct front *f);
+/* Its peer ended the connection: does what it sent before reach the targets? Shows libssh the end when it did. True: now. */
+bool front_let_end(struct front *f);
 void front_step(struct front *f);				/* all its channels */
 /* A line for the user: on one channel, on every live one. */
 void chan_say(struct chan *c, const char *line);
@@ -237,6 +240,8 @@ void way_recorder(struct way *w, struct ipc_msg *m);
 void way_step(struct way *w);
 /* Sends the frame that is being filled. After everything else in a turn. */
 void way_flush(struct way *w);
+/* The target ended the connection: libssh sees it when the channels have what was sent before. True: now. */
+bool way_let_end(struct way *w);
 /* A line for the user on each of its channels. */
 void way_say(struct way *w, const char *line);
 struct chan *way_chan(struct way *w, uint32_t number);

@@ -9,8 +9,10 @@
 #include <string.h>
 
 #include "escape.h"
+#include "clock.h"
 #include "log.h"
 #include "session.h"
+#include "ssh_readahead.h"
 
 #define REFUSALS_MAX 500	/* said, logged and noted; a client that goes on gets the bare answer */
 
@@ -348,6 +350,34 @@ void front_trim(struct front *f)
 		hold_trim(&c->in);
 		hold_trim(&c->out);
 	}
+}
+
+/* Something that the client sent is on its way to a target that takes it. */
+static bool input_moves(const struct chan *c)
+{
+	if (c->state != CHAN_LIVE)
+		return false;
+	if (c->kind == CHAN_TUNNEL)
+		return !tunnel_front(c->tunnel)->gone; /* it sees its own end in time */
+	return c->kind == CHAN_TARGET && !c->target_closed && !c->target_abandoned && !c->way->lost &&
+	    (c->left_in || !hold_empty(&c->in) || (c->client_eof && !c->eof_queued_in));
+}
+
+bool front_let_end(struct front *f)
+{
+	bool moves = false;
+
+	if (!ssh_readahead_at_end(f->fd))
+		return false;
+	if (f->end_deadline_ms == 0)
+		f->end_deadline_ms = clock_mono_ms() + CLOSE_PATIENCE_MS;
+	for (const struct chan *c = f->chans; c != NULL; c = c->next)
+		moves = moves || input_moves(c);
+	if (moves && clock_mono_ms() < f->end_deadline_ms)
+		return false;
+	ssh_readahead_let_end(f->fd);
+	f->ready = true;
+	return true;
 }
 
 void front_step(struct front *f)

@@ -86,6 +86,7 @@ static void outer_step(struct session *s)
 		if (!f->authenticated)
 			return;
 		f->ready = true; /* libssh may have read ahead */
+		ssh_readahead_hold_end(f->fd);
 	}
 	if (f->ready && !session_pump(s, &f->pump, f->ssh, front_message, f))
 		f->gone = true;
@@ -130,7 +131,8 @@ static int add_ssh(struct session *s, struct poll_set *ps, int fd, short events,
 {
 	if ((events & POLLIN) != 0 && (ssh_readahead_pending(fd) || pump->more))
 		*ready = s->again = true;
-	return add(ps, fd, events);
+	/* an end that is held back would wake at once, for ever */
+	return ssh_readahead_at_end(fd) ? -1 : add(ps, fd, events);
 }
 
 static void collect(struct session *s, struct poll_set *ps)
@@ -206,6 +208,18 @@ static int tick(struct session *s)
 	return next;
 }
 
+/* Peers that ended their connection, whose last bytes have moved on: libssh sees the end in the next turn. */
+static void let_end(struct session *s)
+{
+	bool now = front_let_end(&s->outer);
+
+	for (struct chan *c = s->outer.chans; c != NULL; c = c->next)
+		now = (c->tunnel != NULL && front_let_end(tunnel_front(c->tunnel))) || now;
+	for (size_t i = 0; i < SESSION_WAYS_MAX; i++)
+		now = (s->ways[i] != NULL && way_let_end(s->ways[i])) || now;
+	s->again = s->again || now;
+}
+
 /* Everything that may go on goes on; nothing here waits. */
 static void steps(struct session *s)
 {
@@ -219,6 +233,7 @@ static void steps(struct session *s)
 			way_step(s->ways[i]);
 	s->again = false;
 	front_step(&s->outer);
+	let_end(s);
 	for (size_t i = 0; i < SESSION_WAYS_MAX; i++) {
 		if (s->ways[i] == NULL)
 			continue;

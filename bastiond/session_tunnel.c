@@ -12,8 +12,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "log.h"
 #include "session.h"
+#include "ssh_readahead.h"
 #include "ssh_setup.h"
 
 #define TUNNEL_READ 65536
@@ -163,6 +165,7 @@ static void inner_message(void *ctx, ssh_message m)
 		}
 		ssh_message_auth_reply_success(m, 0);
 		f->authenticated = true;
+		ssh_readahead_hold_end(f->fd);
 		break;
 	default:
 		ssh_message_reply_default(m);
@@ -185,8 +188,11 @@ static void inner_step(struct tunnel *t)
 			return;
 		f->ready = true;
 	}
-	if (f->ready && !session_pump(f->session, &f->pump, f->ssh, inner_message, t))
+	if (f->ready && !session_pump(f->session, &f->pump, f->ssh, inner_message, t)) {
 		f->gone = true;
+		ssh_readahead_stop(f->fd); /* libssh closed it: the next one may get the number */
+		f->fd = -1;
+	}
 	f->ready = f->pump.more && !f->gone;
 }
 
@@ -226,15 +232,19 @@ static bool drain_inner(struct chan *c, struct tunnel *t)
 void tunnel_step(struct chan *c)
 {
 	struct tunnel *t = c->tunnel;
+	/* nobody is there any more: what he sent before goes to its target first */
+	bool left = c->client_closed || ssh_readahead_at_end(c->front->fd);
 
 	if (c->state == CHAN_DEAD)
 		return;
+	if (left && c->close_deadline_ms == 0)
+		c->close_deadline_ms = clock_mono_ms() + CLOSE_PATIENCE_MS;
 	relay_raw_step(c);
 	if (c->state == CHAN_DEAD)
 		return;
 	if (!t->front.gone && !feed_inner(c, t))
 		t->front.gone = true;
-	if (c->client_eof && hold_empty(&c->in) && !t->shut) {
+	if ((c->client_eof || left) && hold_empty(&c->in) && !c->left_in && !t->shut) {
 		t->shut = true;
 		shutdown(t->fd, SHUT_WR);
 	}
@@ -242,7 +252,7 @@ void tunnel_step(struct chan *c)
 	if (!drain_inner(c, t) && hold_empty(&c->out))
 		t->front.gone = true;
 	relay_raw_step(c);
-	if (c->client_closed || (t->front.gone && hold_empty(&c->out)))
+	if ((t->front.gone && (left || hold_empty(&c->out))) || (left && clock_mono_ms() >= c->close_deadline_ms))
 		c->state = CHAN_DEAD;
 }
 

@@ -20,6 +20,7 @@
 #include "escape.h"
 #include "log.h"
 #include "session.h"
+#include "ssh_readahead.h"
 #include "ssh_setup.h"
 
 #define RECIPIENTS_MAX 32
@@ -462,6 +463,7 @@ static void take_down(struct way *w)
 static void become_open(struct way *w)
 {
 	w->state = WAY_OPEN;
+	ssh_readahead_hold_end(w->fd);
 	if (ipc_send_empty(&w->session->policy, MSG_WAY_UP, w->id) != 0)
 		w->session->over = true;
 }
@@ -478,6 +480,26 @@ void way_step(struct way *w)
 		become_open(w);
 	if (w->state == WAY_CLOSING && w->closed)
 		w->state = WAY_OVER;
+}
+
+static void count_unread(struct chan *c, void *arg)
+{
+	if (c->state == CHAN_LIVE && !c->client_closed && !c->target_abandoned && (c->left_out || c->left_err))
+		*(bool *)arg = true;
+}
+
+bool way_let_end(struct way *w)
+{
+	bool unread = false;
+
+	if (w->ssh == NULL || w->lost || !ssh_readahead_at_end(w->fd))
+		return false;
+	way_each_chan(w, count_unread, &unread);
+	if (unread)
+		return false;
+	ssh_readahead_let_end(w->fd);
+	w->ready = true;
+	return true;
 }
 
 void way_flush(struct way *w)

@@ -21,6 +21,7 @@ static struct ahead {
 	uint8_t *block;
 	uint32_t off, len;	/* unread: off..len */
 	uint8_t on, full;	/* full: the last read filled what libssh had room for */
+	uint8_t held, ended;	/* held: the end is not shown; ended: it is there */
 } table[FDS_MAX];
 
 static struct ahead *find(int fd)
@@ -43,7 +44,30 @@ void ssh_readahead_start(int fd)
 		return;
 	drop(&table[fd]);
 	table[fd].on = 1;
-	table[fd].full = 0;
+	table[fd].full = table[fd].held = table[fd].ended = 0;
+}
+
+void ssh_readahead_hold_end(int fd)
+{
+	struct ahead *a = find(fd);
+
+	if (a != NULL)
+		a->held = 1;
+}
+
+bool ssh_readahead_at_end(int fd)
+{
+	const struct ahead *a = find(fd);
+
+	return a != NULL && a->held != 0 && a->ended != 0;
+}
+
+void ssh_readahead_let_end(int fd)
+{
+	struct ahead *a = find(fd);
+
+	if (a != NULL)
+		a->held = 0;
 }
 
 void ssh_readahead_stop(int fd)
@@ -53,7 +77,7 @@ void ssh_readahead_stop(int fd)
 	if (a == NULL)
 		return;
 	drop(a);
-	a->on = 0;
+	a->on = a->held = 0;
 }
 
 bool ssh_readahead_pending(int fd)
@@ -107,6 +131,17 @@ ssize_t recv(int fd, void *buf, size_t len, int flags)
 	return n;
 }
 
+/* send(2), as libssh finds it. */
+ssize_t send(int fd, const void *buf, size_t len, int flags)
+{
+	const struct ahead *a = find(fd);
+	ssize_t n = sendto(fd, buf, len, flags, NULL, 0);
+
+	if (n < 0 && a != NULL && a->held != 0 && (errno == EPIPE || errno == ECONNRESET))
+		return (ssize_t)len; /* what the peer sent before it left is still on its way */
+	return n;
+}
+
 /* How many of these have bytes in memory that their caller asks for; their revents are set, the others' are 0. */
 static int from_memory(struct pollfd *p, nfds_t n)
 {
@@ -121,6 +156,44 @@ static int from_memory(struct pollfd *p, nfds_t n)
 	return found;
 }
 
+/* ppoll(2) that says, of descriptors whose end is held back, when the peer sends no more. */
+static int poll_ends(struct pollfd *p, nfds_t n, const struct timespec *ts)
+{
+	int r;
+
+	for (nfds_t i = 0; i < n; i++) {
+		const struct ahead *a = find(p[i].fd);
+
+		if (a != NULL && a->held != 0)
+			p[i].events |= POLLRDHUP;
+	}
+	r = ppoll(p, n, ts, NULL);
+	for (nfds_t i = 0; i < n; i++) {
+		const struct ahead *a = find(p[i].fd);
+
+		if (a != NULL && a->held != 0)
+			p[i].events &= (short)~POLLRDHUP;
+	}
+	return r;
+}
+
+/* The kernel's word about a descriptor, without an end that is held back. */
+static void hide_end(struct ahead *a, struct pollfd *p)
+{
+	const short gone = POLLRDHUP | POLLHUP | POLLERR;
+	uint8_t byte;
+
+	if ((p->revents & gone) == 0)
+		return;
+	if (a->off == a->len && recvfrom(p->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT, NULL, NULL) <= 0) {
+		a->ended = 1;
+		p->revents &= (short)~POLLIN;
+	}
+	if ((p->revents & (POLLHUP | POLLERR)) != 0)
+		p->revents |= p->events & POLLOUT; /* send() takes it */
+	p->revents &= (short)~gone;
+}
+
 /* poll(2), as libssh finds it. (With _FORTIFY_SOURCE our own files call another symbol: they ask ssh_readahead_pending.) */
 int poll(struct pollfd *p, nfds_t n, int timeout)
 {
@@ -130,16 +203,17 @@ int poll(struct pollfd *p, nfds_t n, int timeout)
 	/* one descriptor, read only, served from memory: the kernel has nothing to add */
 	if (found == 1 && n == 1 && p[0].events == POLLIN)
 		return 1;
-	if (found == 0)
-		return ppoll(p, n, timeout < 0 ? NULL : &ts, NULL);
-	ts = (struct timespec){ 0, 0 };
-	if ((r = ppoll(p, n, &ts, NULL)) < 0)
+	if (found != 0)
+		ts = (struct timespec){ 0, 0 };
+	if ((r = poll_ends(p, n, timeout < 0 && found == 0 ? NULL : &ts)) < 0)
 		return r;
-	/* the kernel does not know of the bytes in memory */
+	/* the kernel does not know of the bytes in memory, nor libssh of what is held back */
 	r = 0;
 	for (nfds_t i = 0; i < n; i++) {
-		const struct ahead *a = find(p[i].fd);
+		struct ahead *a = find(p[i].fd);
 
+		if (a != NULL && a->held != 0)
+			hide_end(a, &p[i]);
 		if (a != NULL && a->off < a->len)
 			p[i].revents |= p[i].events & POLLIN;
 		r += p[i].revents != 0;

@@ -1,0 +1,120 @@
+"""Who sends and hangs up at once is heard to the end: what a peer sent before it closed its socket arrives, and is recorded."""
+import hashlib
+import json
+import os
+import socket
+import struct
+import subprocess
+import threading
+
+import paramiko
+import pytest
+
+from harness import recordings, replay, until
+from rogue import Rogue, Server, delivered
+
+SIZE, REST = 5 << 20, 1200 << 10
+
+
+@pytest.fixture
+def busy():
+    """Two busy loops a processor, each told to end by the end of its standard input."""
+    loops = [subprocess.Popen(["/usr/bin/python3", "-c", "import select,sys\nwhile not select.select([sys.stdin],[],[],0)[0]:\n  sum(range(20000))"],
+                              stdin=subprocess.PIPE) for _ in range(2 * os.cpu_count())]
+    yield
+    for loop in loops:
+        loop.stdin.close()
+        loop.wait()
+
+
+@pytest.fixture
+def rogue(lab):
+    made = []
+
+    def make(behave):
+        made.append(Rogue(lab, behave))
+        return made[-1]
+    yield make
+    for each in made:
+        each.close()
+
+
+def recorded(lab, host):
+    """Directory of the complete recording of this host's only session; None: not there yet."""
+    rows = [row for row in lab.ctl_json("sessions", "--all")["rows"] if row["host"] == host and row.get("recording")]
+    found = [path for path in recordings(lab, "deploy") if rows and path.endswith(rows[0]["recording"])]
+    return found[0] if found and replay(lab, "verify", found[0], check=False).returncode == 0 else None
+
+
+def digests(lab, path):
+    """{"in"|"out": (bytes, sha256)} of the last channel that ended, as the auditor reads it."""
+    found = {}
+    for line in replay(lab, "export", "--json", path).stdout.splitlines():
+        row = json.loads(line)
+        if row.get("kind") == "digest" and row["data"]["final"]:
+            found[row["data"]["dir"]] = (row["data"]["bytes"], row["data"]["sha256"])
+    return found
+
+
+def talks_and_leaves(lab, data, left, reset):
+    """The behaviour of a target that sends `data` to the first channel and closes its socket, without any word of SSH."""
+    def behave(sock):
+        it = Server(lab, sock)
+        it.channel().sendall(data)
+        if reset:
+            delivered(sock)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        left.set()
+        sock.close()
+    return behave
+
+
+def heard(deploy, rogue, way, left):
+    """What the client printed. It reads up to where the rest fits into windows and buffers, and on when the target has left."""
+    host, options = rogue.to(way)
+    with deploy.start(host, "anything", options=options) as process:
+        process.stdin.close()
+        got = process.stdout.read(SIZE - REST)
+        assert left.wait(20)
+        got += process.stdout.read()
+    return got
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["fin", "reset"])
+def test_target_that_sends_and_hangs_up(lab, deploy, rogue, way, reset):
+    data, left = os.urandom(SIZE), threading.Event()
+    it = rogue(talks_and_leaves(lab, data, left, reset))
+    got = heard(deploy, it, way, left)
+    assert len(got) == SIZE and got == data
+    recording = until(lambda: recorded(lab, it.name), what="the recording is complete")
+    assert digests(lab, recording)["out"] == (SIZE, hashlib.sha256(data).hexdigest())
+
+
+def test_target_that_hangs_up_under_load(lab, deploy, rogue, way, busy):
+    data, left = os.urandom(SIZE), threading.Event()
+    got = heard(deploy, rogue(talks_and_leaves(lab, data, left, False)), way, left)
+    assert len(got) == SIZE and got == data
+
+
+def test_client_that_sends_and_hangs_up(lab, rogue):
+    """Everything that reached the bastion is recorded, and the target got nothing else."""
+    data, got = os.urandom(SIZE), []
+
+    def behave(sock):
+        channel = Server(lab, sock).channel()
+        while piece := channel.recv(65536):
+            got.append(piece)
+    it = rogue(behave)
+    client = paramiko.Transport(("127.0.0.1", lab.port("bastiond")))
+    client.start_client(timeout=10)
+    client.auth_publickey(f"deploy@dba@{it.name}", paramiko.Ed25519Key.from_private_key_file(lab.path("users", "deploy", "key")))
+    channel = client.open_session(timeout=10)
+    channel.exec_command("anything")
+    channel.sendall(data)
+    channel.shutdown_write()
+    delivered(client.sock)
+    client.sock.close()
+    recording = until(lambda: recorded(lab, it.name), deadline=20, what="the recording is complete")
+    assert digests(lab, recording)["in"] == (SIZE, hashlib.sha256(data).hexdigest())
+    arrived = b"".join(got)
+    assert arrived == data[:len(arrived)]
