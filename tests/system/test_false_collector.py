@@ -19,6 +19,7 @@ RAW = (serialization.Encoding.Raw, serialization.PublicFormat.Raw)
 
 class FalseCollector(threading.Thread):
     """Speaks PROTOCOL.collector with the lab's real keys, stores nothing, and lies as told."""
+    acknowledged = {}   # by all of them: only who is told to forget does so. The recording of events is always open
 
     def __init__(self, lab, lie, name="collector"):
         super().__init__(daemon=True)
@@ -29,7 +30,7 @@ class FalseCollector(threading.Thread):
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.tls.load_cert_chain(f"{store}/collector.crt", f"{store}/collector.key")
         self.socket = socket.create_server(("127.0.0.1", lab.port(name)))
-        self.lie, self.last, self.over = lie, {}, False
+        self.lie, self.last, self.over = lie, FalseCollector.acknowledged, False
         self.start()
 
     def run(self):
@@ -105,6 +106,10 @@ class FalseCollector(threading.Thread):
 def alone(new_lab):
     it = new_lab(options=["hold_deadline = 20s"])
     it.stop("collector")
+    # what the real one had acknowledged of the events no other knows: that alarm is not one of those below
+    first = FalseCollector(it, "")
+    until(lambda: "ALARM: collector c1" in log_of(it), what="the alarm about the recording of events")
+    first.close()
     return it
 
 
