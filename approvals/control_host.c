@@ -284,7 +284,7 @@ static void put_config(struct call *k, struct buf *b, const json_t *rows)
 
 	snprintf(port, sizeof(port), "%u", k->c->port);
 	snprintf(head, sizeof(head),
-	    "# ~/.ssh/config\nHost bastion\n\tHostName %s\n\tPort %s\n\tUser %s\n", k->c->name,
+	    "# ~/.ssh/config\nHost bastion\n    HostName %s\n    Port %s\n    User %s\n", k->c->name,
 	    port, k->me.name);
 	put_text(b, head);
 	if (json_array_size(rows) > 0) {
@@ -294,7 +294,7 @@ static void put_config(struct call *k, struct buf *b, const json_t *rows)
 			put_text(b,
 			    json_string_value(json_object_get(json_array_get(rows, i), "name")));
 		}
-		put_text(b, "\n\tProxyJump bastion\n");
+		put_text(b, "\n    ProxyJump bastion\n");
 	}
 	put_text(b, "# ~/.ssh/known_hosts");
 	for (size_t i = 0; (line = k->c->host_key(k->c->arg, i)) != NULL; i++) {

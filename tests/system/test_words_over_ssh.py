@@ -55,3 +55,15 @@ def test_own_sessions_and_kill(lab, deploy, way):
 def test_sftp_and_subsystems_on_the_bastion_are_refused(deploy):
     done = deploy.tool("sftp", "-q", "-oBatchMode=no", "-b", "-", "-F", deploy.config, "bastion", stdin=b"ls\n", check=False)
     assert done.returncode != 0
+
+
+def test_config_lines_are_read_by_ssh(deploy, tmp_path):
+    """What is printed is the file: ssh finds the bastion as the jump host of every host in it."""
+    text = deploy.run("bastion", "config", check=True).stdout.decode()
+    assert "\\" not in text
+    lines = tmp_path / "config"
+    lines.write_text(text[:text.index("# ~/.ssh/known_hosts")])
+    seen = deploy.tool("ssh", "-F", str(lines), "-G", "web1").stdout.decode().splitlines()
+    assert "proxyjump bastion" in seen
+    seen = deploy.tool("ssh", "-F", str(lines), "-G", "bastion").stdout.decode().splitlines()
+    assert f"port {deploy.lab.port('bastiond')}" in seen and "user deploy" in seen
