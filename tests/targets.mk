@@ -15,7 +15,7 @@ check-asan:
 	@B=build-asan MAKE='$(MAKE) SAN=1' tests/check deps units system
 
 # T: which tests, as pytest's -k takes them: make check-system T='sftp or scp'
-check-system: all $(B)/bench/brec_make
+check-system: all $(B)/bench/brec_make $(B)/crash/model
 	@LAB_BIN=$(abspath $(B)) $(PYTEST) -q tests/system $(if $(T),-k '$(T)') $(PYTEST_ARGS)
 
 LINTS = lint-cppcheck lint-man lint-shell layers headers budgets lint-web
@@ -89,6 +89,16 @@ $(B)/bench/%: tests/bench/%.c $(B)/libbastiond.a $(LIBS)
 	    $(shell pkg-config --libs $(PKGS_bastiond)) -lpam -lutil
 benches: $(BENCHES)
 
+# the collector's store under kills, power cuts and failing disks at every call: tests/crash/model.c
+MODEL_WRAPS = pwrite write fdatasync fsync syncfs openat mkdirat renameat unlinkat
+MODEL_STORE = $(filter-out %/collector_main.o,$(OBJ_bastion-collectord))
+$(B)/crash/model: $(wildcard tests/crash/model*.c) tests/crash/model.h $(MODEL_STORE) $(B)/librecord.a $(B)/libcommon.a
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(ALL_CFLAGS) $(LDHARDEN) -o $@ $(filter %.c %.o,$^) $(foreach w,$(MODEL_WRAPS),-Wl,--wrap=$(w)) \
+	    $(B)/librecord.a $(B)/libcommon.a $(shell pkg-config --libs $(PKGS_bastion-collectord))
+torture-model: $(B)/crash/model
+	@$< -k $(or $(N),100000) -p $(or $(P),10000) -f $(or $(P),10000)
+
 # kill -9, power cut and full disk between recorder and collector
 torture-ship: all benches
 	@LAB_BIN=$(abspath $(B)) tests/crash/ship $(or $(N),100)
@@ -113,4 +123,4 @@ install: all
 	$(INSTALL) -m 644 -t $(D)$(PREFIX)/share/bash-completion/completions etc/completion/bastionctl
 	$(INSTALL) -m 644 -t $(D)$(PREFIX)/share/zsh/site-functions etc/completion/_bastionctl
 
-.PHONY: deps check check-asan check-system lint $(LINTS) clang-tidy demo demo-down bench fuzzers corpus fuzz benches torture torture-ship install
+.PHONY: deps check check-asan check-system lint $(LINTS) clang-tidy demo demo-down bench fuzzers corpus fuzz benches torture torture-ship torture-model install

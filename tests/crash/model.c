@@ -1,0 +1,517 @@
+/*
+ * model.c - kills, power cuts and failing disks at every call of the collector's store, by the ten thousand.
+ *
+ *   model [-k CYCLES] [-p CYCLES] [-f CYCLES] [-s SEED] [-d DIR] [-v]
+ *
+ * A cycle: a process opens a store and takes four recordings into it as collector_conn.c would, until it is killed in, before or after a call
+ * (-k), the power goes (-p: what no sync covered may be lost sector by sector), or a call fails (-f: EIO, ENOSPC, EINTR, short writes). Then the
+ * store is opened again, sometimes to be killed once more while it recovers, and judged: every acknowledged entry is there, every
+ * byte that is there is the one that was sent, and the recordings go on where they stopped. DIR is best on a tmpfs: no real
+ * sync is needed, the model knows what one would have covered. Exit status 1, and DIR kept, if an entry was lost.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "age.h"
+#include "brec_writer.h"
+#include "collector_store.h"
+#include "log.h"
+#include "model.h"
+
+#define ENTRIES_MAX 400
+#define SEGMENTS_MAX 8
+#define ROUNDS_MAX 3
+#define WALL 1763800000000000LL
+#define HELD_TRIES 64
+
+/* What a process that works or judges ends with, beside fatal()'s 1. */
+enum verdict { GOOD = 0, FATAL = 1, NOT_OPENED = 30, DAMAGED, REFUSED, LOST, DIFFERENT, STUCK };
+static const char *const verdicts[] = { "the store does not open", "a recording does not load", "the next entry was refused",
+	"an acknowledged entry is gone", "stored bytes are not those sent", "the store took nothing more" };
+
+/* One recording as its bastion sends it. */
+static struct film {
+	uint8_t id[BREC_ID_LEN];
+	struct sign_key *key;
+	struct wire_entry entry[ENTRIES_MAX];
+	struct { uint8_t h[BREC_HASH_LEN]; uint32_t segment; uint64_t end; } after[ENTRIES_MAX];
+	size_t n;
+	struct buf file[SEGMENTS_MAX];	/* the segment files that must come of it */
+	uint32_t segment;
+	uint8_t h[BREC_HASH_LEN];
+} films[MODEL_RECORDINGS];
+
+static struct { uint64_t cycles, rounds, hits, fatals, entries; uint32_t farthest; } sum;
+static char dir[128];
+static struct sign_key *log_key;
+
+static void die(const char *what)
+{
+	fprintf(stderr, "model: %s: %s\n", what, strerror(errno));
+	exit(2);
+}
+
+/* --- the recordings --- */
+
+static const uint8_t *copy(const void *data, size_t len)
+{
+	uint8_t *p = malloc(len);
+
+	if (p == NULL)
+		die("memory");
+	return memcpy(p, data, len);
+}
+
+static void add_entry(struct film *f, enum wire_type type, const uint8_t *frame, size_t frame_len, const struct buf *header)
+{
+	struct wire_entry *e = &f->entry[f->n];
+
+	if (f->n == ENTRIES_MAX)
+		die("the film is too long");
+	*e = (struct wire_entry){ .type = type, .id = f->id, .h = f->after[f->n].h, .seq = f->n };
+	if (frame != NULL) {
+		brec_chain_add(f->h, frame, frame_len);
+		e->frame = copy(frame, frame_len);
+		e->frame_len = frame_len;
+		buf_put(&f->file[f->segment], frame, frame_len);
+	}
+	f->after[f->n].segment = f->segment;
+	f->after[f->n].end = f->file[f->segment].len;
+	if (header != NULL) {
+		e->header = copy(header->data, header->len);
+		e->header_len = header->len;
+		if (type == WIRE_OPEN)
+			brec_chain_start(f->h, header->data, header->len);
+	}
+	memcpy(f->after[f->n].h, f->h, BREC_HASH_LEN);
+	f->n++;
+}
+
+static void make_header(struct film *f, const struct buf *part, uint64_t first_seq, struct buf *out)
+{
+	struct brec_header h = { .segment = f->segment, .first_seq = first_seq, .wall_us = WALL, .part = part->data, .part_len = part->len };
+
+	memcpy(h.id, f->id, sizeof(h.id));
+	if (f->segment != 0)
+		memcpy(h.prev, f->h, sizeof(h.prev));
+	buf_init(out, BREC_HEADER_MAX);
+	if (brec_header_build(out, &h, f->key) != 0)
+		die("header");
+	buf_put(&f->file[f->segment], out->data, out->len);
+}
+
+static int film_frame(void *ctx, const uint8_t *frame, size_t len, uint64_t seq)
+{
+	(void)seq;
+	add_entry(ctx, WIRE_FRAME, frame, len, NULL);
+	return 0;
+}
+
+static int mark(struct film *f, enum brec_type type, enum wire_type as, uint64_t seq, const struct buf *part)
+{
+	struct brec_mark m = { .type = type, .seq = seq, .epoch = f->segment, .wall_us = WALL, .end = type == BREC_CLOSE ? BREC_END_NORMAL : 0 };
+	struct buf b, header;
+	uint32_t segment = f->segment;
+
+	memcpy(m.h, f->h, sizeof(m.h));
+	buf_init(&b, BREC_FRAME_MAX);
+	if (brec_mark_build(&b, f->id, &m, f->key) != 0)
+		die("mark");
+	if (part == NULL) {
+		add_entry(f, as, b.data, b.len, NULL);
+	} else {
+		uint8_t before[BREC_HASH_LEN];
+
+		/* the next header hangs on the chain value after the seal */
+		memcpy(before, f->h, sizeof(before));
+		brec_chain_add(f->h, b.data, b.len);
+		if (++f->segment == SEGMENTS_MAX)
+			die("too many segments");
+		make_header(f, part, seq + 1, &header);
+		memcpy(f->h, before, sizeof(before));
+		f->segment = segment;
+		add_entry(f, as, b.data, b.len, &header);
+		f->segment++;
+		brec_chain_start(f->h, header.data, header.len);
+		buf_finish(&header);
+	}
+	buf_finish(&b);
+	return 0;
+}
+
+static int film_mark(void *ctx, uint64_t seq) { return mark(ctx, BREC_CHECKPOINT, WIRE_FRAME, seq, NULL); }
+static int film_seal(void *ctx, uint64_t seq, const struct buf *part) { return mark(ctx, BREC_SEAL, WIRE_SEAL, seq, part); }
+
+static int film_close(void *ctx, uint64_t seq, enum brec_end end, const char *reason)
+{
+	(void)end, (void)reason;
+	return mark(ctx, BREC_CLOSE, WIRE_END, seq, NULL);
+}
+
+static const struct brec_writer_ops film_ops = { film_frame, film_mark, film_seal, film_close };
+
+/* Small frames as of typing, and large ones, so that a journal file is filled more than once; some seals; a close. */
+static void make_film(struct film *f, uint64_t *seed)
+{
+	static uint8_t bytes[50000];
+	struct age_identity auditor;
+	char to[AGE_RECIPIENT_LEN + 1];
+	const char *list[2] = { to, NULL }, *none[1] = { NULL };
+	struct brec_writer *w;
+	struct buf part, header;
+	uint64_t now = 1000000;
+
+	for (size_t i = 0; i < SEGMENTS_MAX; i++)
+		buf_init(&f->file[i], 4U << 20);
+	buf_init(&part, BREC_PART_MAX);
+	for (size_t i = 0; i < sizeof(f->id); i++)
+		f->id[i] = (uint8_t)model_random(seed);
+	if ((f->key = sign_key_generate()) == NULL || age_identity_generate(&auditor) != 0)
+		die("keys");
+	age_recipient_format(to, auditor.pub);
+	if ((w = brec_writer_create(f->id, list, none, now, &film_ops, f)) == NULL || brec_writer_part(w, &part) != 0)
+		die("writer");
+	make_header(f, &part, 1, &header);
+	add_entry(f, WIRE_OPEN, NULL, 0, &header);
+	f->after[0].end = header.len;
+	for (unsigned i = 0; i < 40; i++) {
+		size_t len = model_random(seed) % 5 == 0 ? 1 + model_random(seed) % sizeof(bytes) : 1 + model_random(seed) % 100;
+
+		brec_writer_event(w, BREC_OUTPUT, BREC_K_OUT, now, 1, bytes, len);
+		brec_writer_flush(w, now);
+		now += model_random(seed) % 16 == 0 ? 61000000 : 400000;
+		if (brec_writer_tick(w, now) < 0)
+			die("tick");
+	}
+	if (brec_writer_close(w, now, BREC_END_NORMAL, "") != 0)
+		die("close");
+	brec_writer_destroy(w);
+	buf_finish(&part);
+	buf_finish(&header);
+}
+
+/* --- the process that works --- */
+
+struct worker {
+	struct store s;
+	struct rec *rec[MODEL_RECORDINGS];
+	size_t next[MODEL_RECORDINGS];	/* entry to be sent */
+};
+
+static void open_store(struct worker *w, const char *path)
+{
+	const struct store_options o = { .path = path, .journal_bytes = JOURNAL_SIZE_MIN, .log_key = log_key, .log_origin = "bastion.model/log" };
+
+	if (store_open(&w->s, &o) != 0)
+		exit(NOT_OPENED);
+	for (size_t k = 0; k < MODEL_RECORDINGS; k++) {
+		if (store_find(&w->s, films[k].id, WALL, &w->rec[k]) != 0)
+			exit(DAMAGED);
+		w->next[k] = w->rec[k] != NULL ? w->rec[k]->seq + 1 : 0;
+	}
+}
+
+/* As the connection does: what the commit covers is acknowledged. With no space it waits, here for the fault's end. */
+static void commit(struct worker *w)
+{
+	for (unsigned i = 0; store_commit(&w->s) != 0; i++)
+		if (i == HELD_TRIES)
+			exit(STUCK);
+	for (size_t k = 0; k < MODEL_RECORDINGS; k++)
+		if (w->rec[k] != NULL && w->next[k] > 0)
+			model->acked[k] = w->rec[k]->durable.seq + 1;
+}
+
+static void send_one(struct worker *w, size_t k)
+{
+	static const struct tls_pins any;
+	char why[256];
+
+	if (store_full(&w->s))
+		commit(w);
+	if (store_entry(&w->s, &films[k].entry[w->next[k]], &any, &w->rec[k], why, sizeof(why)) != 0) {
+		fprintf(stderr, "model: entry %zu of %zu: %s\n", w->next[k], k, why);
+		exit(REFUSED);
+	}
+	w->next[k]++;
+}
+
+static void work(const char *path, uint64_t seed, size_t entries)
+{
+	struct worker w = { .next = { 0 } };
+
+	model_watch(path);
+	open_store(&w, path);
+	while (entries-- > 0) {
+		size_t k = model_random(&seed) % MODEL_RECORDINGS;
+
+		if (w.next[k] < films[k].n)
+			send_one(&w, k);
+		if (model_random(&seed) % 4 == 0)
+			commit(&w);
+		if (model_random(&seed) % 3 == 0)
+			store_write_out(&w.s);
+		if (model_random(&seed) % 8 == 0)
+			store_turn(&w.s, true);
+	}
+	commit(&w);
+	if (model_random(&seed) % 2 == 0 && store_close(&w.s) != 0)
+		exit(STUCK);
+	exit(GOOD);
+}
+
+/* --- the judge --- */
+
+static bool same_bytes(const struct worker *w, size_t k, uint32_t segment, uint64_t len)
+{
+	const struct buf *want = &films[k].file[segment];
+	char name[STORE_DIR_LEN + 32];
+	uint8_t *got = malloc(len);
+	int fd;
+	bool same;
+
+	snprintf(name, sizeof(name), "%s/%08" PRIu32 ".brec", w->rec[k]->dir, segment);
+	fd = openat(w->s.recordings, name, O_RDONLY | O_CLOEXEC);
+	same = got != NULL && fd >= 0 && len <= want->len && pread(fd, got, len, 0) == (ssize_t)len && memcmp(got, want->data, len) == 0;
+	close(fd);
+	free(got);
+	return same;
+}
+
+static void judge(const char *path)
+{
+	struct worker w = { .next = { 0 } };
+
+	open_store(&w, path);
+	for (size_t k = 0; k < MODEL_RECORDINGS; k++) {
+		const struct film *f = &films[k];
+		size_t last = w.next[k] - 1;
+
+		if (w.next[k] < model->acked[k])
+			exit(LOST);
+		if (w.next[k] == 0)
+			continue;
+		if (w.next[k] > f->n || memcmp(w.rec[k]->h, f->after[last].h, BREC_HASH_LEN) != 0)
+			exit(DIFFERENT);
+		for (uint32_t s = 0; s <= f->after[last].segment; s++)
+			if (!same_bytes(&w, k, s, s < f->after[last].segment ? f->file[s].len : f->after[last].end))
+				exit(DIFFERENT);
+	}
+	exit(store_close(&w.s) == 0 ? GOOD : STUCK);
+}
+
+/* --- cycles --- */
+
+static int forget(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st, (void)type, (void)ftw;
+	return remove(path);
+}
+
+static void remove_tree(const char *path)
+{
+	if (nftw(path, forget, 16, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT)
+		die(path);
+}
+
+/* An empty store whose journal files are there, in full length: what a fresh one has after its first start. */
+static void make_store(const char *path)
+{
+	char name[192];
+
+	if (mkdir(path, 0750) != 0)
+		die(path);
+	snprintf(name, sizeof(name), "%s/journal", path);
+	if (mkdir(name, 0750) != 0)
+		die(name);
+	for (int i = 0; i < 2; i++) {
+		int fd;
+
+		snprintf(name, sizeof(name), "%s/journal/%c", path, 'a' + i);
+		if ((fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)) < 0 || ftruncate(fd, JOURNAL_SIZE_MIN) != 0 || close(fd) != 0)
+			die(name);
+	}
+}
+
+static int run(void (*body)(const char *path, uint64_t seed, size_t entries), const char *path, uint64_t seed, size_t entries)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid < 0)
+		die("fork");
+	if (pid == 0)
+		body(path, seed, entries);
+	if (waitpid(pid, &status, 0) != pid)
+		die("wait");
+	return status;
+}
+
+static void judge_body(const char *path, uint64_t seed, size_t entries)
+{
+	(void)seed, (void)entries;
+	judge(path);
+}
+
+static void failed(const char *path, int status, uint64_t seed)
+{
+	int code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+
+	fprintf(stderr, "\nmodel: %s (status %#x), fault %d at call %" PRIu32 ", seed %" PRIu64 ", kept: %s\n",
+	    code >= NOT_OPENED && code <= STUCK ? verdicts[code - NOT_OPENED] : "an unexpected end", (unsigned)status, (int)model->fault,
+	    model->fault_at, seed, path);
+	exit(1);
+}
+
+/* The end that the fault allows: the kill that it is, or fatal() where the disk gave an error, or none if it was never reached. */
+static bool expected(int status)
+{
+	if (model->fault == FAULT_NONE || (WIFEXITED(status) && WEXITSTATUS(status) == GOOD))
+		return WIFEXITED(status) && WEXITSTATUS(status) == GOOD;
+	if (model->fault <= FAULT_AFTER)
+		return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+	/* while it opens, an error is an end with a word, too */
+	return model->fault != FAULT_SHORT && WIFEXITED(status) &&
+	    (WEXITSTATUS(status) == FATAL || WEXITSTATUS(status) == NOT_OPENED);
+}
+
+static void arm(enum fault fault, uint32_t at, bool power)
+{
+	model->fault = fault;
+	model->fault_at = at;
+	model->fault_span = 1 + at % 40;
+	model->calls = 0;
+	model->log = power;
+	model->nops = 0;
+	model->ndata = 0;
+	model->overflow = false;
+}
+
+/* One process and its end. `path` is what the next one finds. */
+static void round_of(char *path, size_t size, unsigned *number, enum fault fault, bool power, size_t entries, uint64_t *seed)
+{
+	char from[160];
+
+	arm(fault, (uint32_t)(model_random(seed) % (sum.farthest > 24 ? sum.farthest : 24)), power);
+	snprintf(from, sizeof(from), "%s", path);
+	if (power) {
+		struct model *none = calloc(1, sizeof(*none));
+
+		snprintf(path, size, "%s/%u", dir, ++*number);
+		if (none == NULL || model_power_cut(none, from, path, seed) != 0)
+			die("copy of the store");
+		free(none);
+	}
+	int status = run(work, path, model_random(seed), entries);
+
+	if (!expected(status))
+		failed(path, status, *seed);
+	sum.rounds++;
+	sum.hits += WIFSIGNALED(status);
+	sum.fatals += WIFEXITED(status) && WEXITSTATUS(status) != GOOD;
+	if (model->calls > sum.farthest)
+		sum.farthest = model->calls;
+	if (power) {
+		remove_tree(path);
+		snprintf(path, size, "%s/%u", dir, ++*number);
+		if (model->overflow || model_power_cut(model, from, path, seed) != 0)
+			die("power cut");
+		remove_tree(from);
+	}
+}
+
+static void cycle(enum fault first, enum fault last, bool power, uint64_t *seed)
+{
+	uint64_t begin = *seed;
+	unsigned rounds = 1 + model_random(seed) % ROUNDS_MAX, number = 0;
+	char path[160];
+	int status;
+
+	snprintf(path, sizeof(path), "%s/0", dir);
+	make_store(path);
+	memset(model->acked, 0, sizeof(model->acked));
+	for (unsigned i = 0; i < rounds; i++) {
+		enum fault f = (enum fault)(first + model_random(seed) % (unsigned)(last - first + 1));
+		/* the second death comes while the first is recovered from, now and then */
+		size_t entries = i > 0 && model_random(seed) % 2 == 0 ? 0 : 20 + model_random(seed) % 280;
+
+		round_of(path, sizeof(path), &number, f, power, entries, seed);
+	}
+	arm(FAULT_NONE, 0, false);
+	status = run(judge_body, path, 0, 0);
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != GOOD)
+		failed(path, status, begin);
+	for (size_t k = 0; k < MODEL_RECORDINGS; k++)
+		sum.entries += model->acked[k];
+	sum.cycles++;
+	remove_tree(path);
+}
+
+static void cycles(const char *what, uint64_t n, enum fault first, enum fault last, bool power, uint64_t *seed)
+{
+	time_t start = time(NULL);
+
+	memset(&sum, 0, sizeof(sum));
+	for (unsigned i = 0; i < 4; i++)
+		cycle(FAULT_NONE, FAULT_NONE, power, seed); /* how many calls are there to fail? */
+	for (uint64_t i = 0; i < n; i++) {
+		cycle(first, last, power, seed);
+		if (isatty(2) && i % 100 == 0)
+			fprintf(stderr, "\r%s: %" PRIu64 " of %" PRIu64, what, i, n);
+	}
+	if (isatty(2))
+		fprintf(stderr, "\r\033[K");
+	printf("%s: %" PRIu64 " cycles of %" PRIu64 " processes, %" PRIu64 " killed, %" PRIu64 " ended by an error, calls 0 to %" PRIu32 "; %" PRIu64
+		       " acknowledged entries, none lost; %" PRIu64 " s\n", what, sum.cycles, sum.rounds, sum.hits, sum.fatals, sum.farthest,
+		    sum.entries, (uint64_t)(time(NULL) - start));
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t kills = 0, cuts = 0, faults = 0, seed = (uint64_t)time(NULL) << 16 | (uint64_t)getpid();
+	const char *top = "/dev/shm";
+	bool verbose = false;
+	int c;
+
+	while ((c = getopt(argc, argv, "k:p:f:s:d:v")) != -1)
+		switch (c) {
+		case 'k': kills = strtoull(optarg, NULL, 10); break;
+		case 'p': cuts = strtoull(optarg, NULL, 10); break;
+		case 'f': faults = strtoull(optarg, NULL, 10); break;
+		case 's': seed = strtoull(optarg, NULL, 10) | 1; break;
+		case 'd': top = optarg; break;
+		case 'v': verbose = true; break;
+		default: fprintf(stderr, "usage: model [-k cycles] [-p cycles] [-f cycles] [-s seed] [-d dir] [-v]\n"); return 2;
+		}
+	snprintf(dir, sizeof(dir), "%s/bastion-model-XXXXXX", top);
+	if (mkdtemp(dir) == NULL)
+		die(dir);
+	model = mmap(NULL, sizeof(*model), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (model == MAP_FAILED)
+		die("memory");
+	setlinebuf(stdout); /* a fork would say it again */
+	log_init("model", true, verbose ? LOG_LVL_INFO : LOG_LVL_ERROR + 1);
+	if ((log_key = sign_key_generate()) == NULL)
+		die("keys");
+	printf("seed %" PRIu64 "\n", seed);
+	for (size_t k = 0; k < MODEL_RECORDINGS; k++)
+		make_film(&films[k], &seed);
+	if (kills != 0)
+		cycles("kill -9", kills, FAULT_BEFORE, FAULT_AFTER, false, &seed);
+	if (cuts != 0)
+		cycles("power cut", cuts, FAULT_BEFORE, FAULT_AFTER, true, &seed);
+	if (faults != 0)
+		cycles("failing disk", faults, FAULT_SHORT, FAULT_EIO, false, &seed);
+	return rmdir(dir) == 0 ? 0 : 1;
+}
