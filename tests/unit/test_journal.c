@@ -436,6 +436,25 @@ static void rot_is_not_believed(void **state)
 	}
 }
 
+/* A turn of an empty file is none: the records of both files still follow one another. */
+static void an_empty_file_is_not_turned(void **state)
+{
+	struct fixture *f = *state;
+
+	for (unsigned n = 0; n < 3; n++) {
+		assert_int_equal(add(&f->j, n), 0);
+		assert_int_equal(journal_sync(&f->j), 0);
+		assert_int_equal(journal_turn(&f->j), 0);
+		assert_int_equal(journal_turn(&f->j), 0);
+	}
+	assert_int_equal(add(&f->j, 3), 0);
+	assert_int_equal(journal_sync(&f->j), 0);
+	f->expect = 2; /* what came before is where it was written over */
+	assert_int_equal(journal_replay(&f->j, take, f, NULL), 0);
+	assert_int_equal(f->expect, 4);
+	assert_int_equal(f->j.lost, 0);
+}
+
 int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -443,6 +462,7 @@ int main(void)
 		T(what_is_synced_comes_back), T(one_sync_a_group), T(files_alternate), T(turned_but_not_begun), T(begin_forgets),
 		T(torn_at_every_byte), T(later_blocks_without_the_first), T(a_hole_between_files_is_told), T(short_writes_and_signals),
 		T(a_failed_write_is_the_end), T(a_failed_sync_is_the_end), T(limits_are_said), T(rot_is_not_believed),
+		T(an_empty_file_is_not_turned),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
