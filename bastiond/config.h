@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #define CONFIG_LIST_MAX 64		/* elements of a list option */
+#define CONFIG_RECIPIENTS_MAX 32	/* in one list; each costs a stanza in every segment */
 #define CONFIG_COLLECTORS_MAX 8
 #define CONFIG_TEXT_MAX (256U << 10)	/* bytes of a file that an option names */
 
@@ -158,6 +159,8 @@ enum {
 struct config *config_load(const char *path, unsigned flags, config_report *report, void *arg);
 /* The same from an open descriptor (a role's start, a reload message), which stays the caller's. */
 struct config *config_load_fd(int fd, const char *name, config_report *report, void *arg);
+/* The next key of a checked list of recipients (TEXT option), len bytes, not terminated; *text moves on. NULL: no more. */
+const char *config_recipient_next(const char **text, size_t *len);
 /* Only the defaults, nothing resolved or read. NULL without memory. */
 struct config *config_defaults(void);
 void config_destroy(struct config *conf);

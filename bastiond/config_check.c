@@ -91,12 +91,31 @@ static bool is_recipient(const char *s, size_t len)
 	return true;
 }
 
+const char *config_recipient_next(const char **text, size_t *len)
+{
+	while (**text != '\0') {
+		const char *line = *text;
+
+		*len = strcspn(line, " \t\r\n");
+		*text += strcspn(line, "\n");
+		*text += **text == '\n';
+		if (*len != 0 && *line != '#')
+			return line;
+	}
+	return NULL;
+}
+
 static void check_recipients(struct config_loader *l, int option, const struct config_text *t)
 {
-	const char *s = t->text;
+	const char *s = t->text, *rest = t->text;
+	size_t len, n = 0;
 	char show[80];
-	size_t len;
 
+	while (config_recipient_next(&rest, &len) != NULL)
+		n++;
+	if (n > CONFIG_RECIPIENTS_MAX)
+		config_fault(l, option, "%zu recipients; a recording takes %d, each of whom can read it: name fewer", n,
+		    CONFIG_RECIPIENTS_MAX);
 	for (int line = 1; *s != '\0'; s += len + (s[len] == '\n'), line++) {
 		size_t bare;
 

@@ -111,18 +111,14 @@ static const struct brec_writer_ops to_recorder = { send_frame, send_mark, send_
 /* The keys of a recipients file into a list that ends with NULL. 0, or -1: too many or too long. */
 static int parse_recipients(const char *text, char mem[][RECIPIENT_SIZE], const char *list[])
 {
-	size_t n = 0;
+	const char *key;
+	size_t n = 0, len;
 
-	for (size_t len; *text != '\0'; text += len + (text[len] != '\0')) {
-		size_t used = strcspn(text, " \t\r\n");
-
-		len = strcspn(text, "\n");
-		if (used == 0 || *text == '#')
-			continue;
-		if (n == BREC_RECIPIENTS_MAX || used >= RECIPIENT_SIZE)
+	while ((key = config_recipient_next(&text, &len)) != NULL) {
+		if (n == CONFIG_RECIPIENTS_MAX || len >= RECIPIENT_SIZE)
 			return -1;
-		memcpy(mem[n], text, used);
-		mem[n][used] = '\0';
+		memcpy(mem[n], key, len);
+		mem[n][len] = '\0';
 		list[n] = mem[n];
 		n++;
 	}
@@ -133,8 +129,8 @@ static int parse_recipients(const char *text, char mem[][RECIPIENT_SIZE], const 
 /* Events are metadata: input_recipients, who may read what was typed, are not asked. */
 static struct brec_writer *make_writer(const struct config *conf, const uint8_t id[BREC_ID_LEN], struct events *ev)
 {
-	char mem[BREC_RECIPIENTS_MAX][RECIPIENT_SIZE];
-	const char *list[BREC_RECIPIENTS_MAX + 1];
+	char mem[CONFIG_RECIPIENTS_MAX][RECIPIENT_SIZE];
+	const char *list[CONFIG_RECIPIENTS_MAX + 1];
 
 	if (parse_recipients(conf->recipients.text, mem, list) != 0)
 		return NULL;

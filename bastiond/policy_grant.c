@@ -21,8 +21,7 @@
 #include "policy.h"
 
 #define META_MAX 16000		/* the session takes 16384 */
-#define RECIPIENTS_MAX 32	/* and so many recipients of each kind, */
-#define RECIPIENT_MAX 127	/* each so long */
+#define RECIPIENT_MAX 127	/* of a recipient, as a session takes it */
 
 static char *hex(char *out, const uint8_t *in, size_t len)
 {
@@ -122,20 +121,17 @@ static int put_pins(const struct way *w, struct buf *body)
 /* The lines of a recipients file that hold a key. -1: more or longer than a session takes. */
 static int put_recipients(const char *text, struct buf *body)
 {
+	const char *key;
 	struct buf list;
 	uint32_t n = 0;
+	size_t len;
 	int r = -1;
 
-	buf_init(&list, (size_t)RECIPIENTS_MAX * (RECIPIENT_MAX + 5));
-	for (size_t len; *text != '\0'; text += len + (text[len] != '\0')) {
-		size_t used = strcspn(text, " \t\r\n");
-
-		len = strcspn(text, "\n");
-		if (used == 0 || *text == '#')
-			continue;
-		if (++n > RECIPIENTS_MAX || used > RECIPIENT_MAX)
+	buf_init(&list, (size_t)CONFIG_RECIPIENTS_MAX * (RECIPIENT_MAX + 5));
+	while ((key = config_recipient_next(&text, &len)) != NULL) {
+		if (++n > CONFIG_RECIPIENTS_MAX || len > RECIPIENT_MAX)
 			goto out;
-		buf_put_string(&list, text, used);
+		buf_put_string(&list, key, len);
 	}
 	buf_put_u32(body, n);
 	r = buf_put(body, list.data, list.len);

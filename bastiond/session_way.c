@@ -23,7 +23,6 @@
 #include "ssh_readahead.h"
 #include "ssh_setup.h"
 
-#define RECIPIENTS_MAX 32
 #define RECIPIENT_LEN 128
 #define CLOSE_WAIT_MS 3000
 
@@ -159,7 +158,7 @@ static bool get_recipients(struct buf *b, char text[][RECIPIENT_LEN], const char
 {
 	uint32_t n = buf_get_u32(b);
 
-	if (n > RECIPIENTS_MAX)
+	if (n > CONFIG_RECIPIENTS_MAX)
 		return false;
 	for (uint32_t i = 0; i < n; i++) {
 		if (buf_get_cstring(b, text[i], RECIPIENT_LEN) != 0)
@@ -172,8 +171,8 @@ static bool get_recipients(struct buf *b, char text[][RECIPIENT_LEN], const char
 
 /* Who can read: all, what is typed, and with whom. The lists point into the texts. */
 struct readers {
-	char text[3][RECIPIENTS_MAX][RECIPIENT_LEN];
-	const char *list[3][RECIPIENTS_MAX + 1];
+	char text[3][CONFIG_RECIPIENTS_MAX][RECIPIENT_LEN];
+	const char *list[3][CONFIG_RECIPIENTS_MAX + 1];
 };
 
 static bool get_readers(struct buf *b, struct readers *r)

@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tlog_reader.h"
+
 #define WINDOW ((size_t)4 * BREC_FRAME_MAX)	/* holds any header or frame, and more in one read */
 
 static int open_plain(int dir, const char *name)
@@ -182,29 +184,5 @@ void brec_dir_skip(struct brec_dir *d, size_t len)
 
 uint8_t *brec_dir_slurp(struct brec_dir *d, const char *name, size_t max, size_t *len)
 {
-	int fd = d->tar.fd < 0 ? open_plain(d->dir, name) : -1, saved;
-	uint8_t *data = NULL;
-	struct stat st;
-	ssize_t n = 1;
-
-	if (d->tar.fd >= 0)
-		return brec_tar_slurp(&d->tar, name, max, len);
-	*len = 0;
-	if (fd < 0)
-		return NULL;
-	errno = EFBIG;
-	if (fstat(fd, &st) == 0 && (uint64_t)st.st_size <= max)
-		data = malloc((size_t)st.st_size + 1);
-	while (data != NULL && n != 0 && *len < (size_t)st.st_size) {
-		if ((n = read(fd, data + *len, (size_t)st.st_size - *len)) > 0) {
-			*len += (size_t)n;
-		} else if (n < 0 && errno != EINTR) {
-			free(data);
-			data = NULL;
-		}
-	}
-	saved = errno;
-	close(fd);
-	errno = saved;
-	return data;
+	return d->tar.fd >= 0 ? brec_tar_slurp(&d->tar, name, max, len) : tlog_slurp(d->dir, name, max, len);
 }

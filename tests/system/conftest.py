@@ -3,6 +3,7 @@ import itertools
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 
 import pytest
@@ -65,6 +66,17 @@ def new_lab():
     yield make
     for it in labs:
         drop_lab(it)
+
+
+@pytest.fixture
+def busy():
+    """Two busy loops a processor, each told to end by the end of its standard input."""
+    loops = [subprocess.Popen(["/usr/bin/python3", "-c", "import select,sys\nwhile not select.select([sys.stdin],[],[],0)[0]:\n  sum(range(20000))"],
+                              stdin=subprocess.PIPE) for _ in range(2 * os.cpu_count())]
+    yield
+    for loop in loops:
+        loop.stdin.close()
+        loop.wait()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import json
 import os
 import socket
 import struct
-import subprocess
 import threading
 
 import paramiko
@@ -14,17 +13,6 @@ from harness import recordings, replay, until
 from rogue import Rogue, Server, delivered
 
 SIZE, REST = 5 << 20, 1200 << 10
-
-
-@pytest.fixture
-def busy():
-    """Two busy loops a processor, each told to end by the end of its standard input."""
-    loops = [subprocess.Popen(["/usr/bin/python3", "-c", "import select,sys\nwhile not select.select([sys.stdin],[],[],0)[0]:\n  sum(range(20000))"],
-                              stdin=subprocess.PIPE) for _ in range(2 * os.cpu_count())]
-    yield
-    for loop in loops:
-        loop.stdin.close()
-        loop.wait()
 
 
 @pytest.fixture

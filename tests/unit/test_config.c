@@ -261,6 +261,30 @@ static void test_escapes(void **state)
 	assert_null(strchr(s.text, '\033'));
 }
 
+/* A session takes so many and no more: the fault shows at the start and not at the first way. */
+static void test_recipients_are_counted(void **state)
+{
+	char file[64], line[96], text[8192], all[8192] = "# auditors\n";
+	struct config *conf;
+	struct seen s;
+
+	(void)state;
+	snprintf(file, sizeof(file), "%s/recipients", dir);
+	snprintf(line, sizeof(line), "input_recipients = \"%s\"\n", file);
+	snprintf(text, sizeof(text), "%s%s", GOOD, line);
+	for (int i = 0; i < CONFIG_RECIPIENTS_MAX; i++)
+		strcat(all, KEY "\n\n");
+	write_file(file, all, 0644);
+	conf = load(text, 0, &s);
+	assert_non_null(conf);
+	config_destroy(conf);
+	strcat(all, KEY); /* without an end of line */
+	write_file(file, all, 0644);
+	assert_null(load(text, 0, &s));
+	assert_non_null(strstr(s.text, "input_recipients: 33 recipients; a recording takes 32"));
+	unlink(file);
+}
+
 static void test_init_needs_less(void **state)
 {
 	struct seen s;
@@ -443,7 +467,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults), cmocka_unit_test(test_values), cmocka_unit_test(test_wrong_lines),
 		cmocka_unit_test(test_all_faults_at_once), cmocka_unit_test(test_accounts),
-		cmocka_unit_test(test_escapes), cmocka_unit_test(test_init_needs_less), cmocka_unit_test(test_file_rights),
+		cmocka_unit_test(test_escapes), cmocka_unit_test(test_recipients_are_counted),
+		cmocka_unit_test(test_init_needs_less), cmocka_unit_test(test_file_rights),
 		cmocka_unit_test(test_cut_anywhere), cmocka_unit_test(test_dump_reads_back),
 		cmocka_unit_test(test_networks), cmocka_unit_test(test_manual_page),
 	};
