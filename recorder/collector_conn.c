@@ -514,9 +514,10 @@ static void sign_batch(struct conn *c)
 		r = TAILQ_FIRST(&c->not_signed);
 		TAILQ_REMOVE(&c->not_signed, r, unsigned_link);
 		r->not_signed = false;
-		if (!r->keep_receipt)
+		/* the seal or close may stand in a group that is not durable yet: then the receipt after that is kept */
+		if (r->keep_seq == 0 || sv->leaves[i].seq < r->keep_seq)
 			continue;
-		r->keep_receipt = false;
+		r->keep_seq = 0;
 		if (receipt_extract(&receipt, sv->signer_pub, wall, sv->leaves, n, i, sig) == 0)
 			store_receipt(&sv->store, r, &receipt);
 	}

@@ -246,7 +246,8 @@ static enum wire_err next_entry(struct store *s, struct rec *r, const struct wir
 		r->segment++;
 		r->offset = e->header_len;
 	}
-	r->keep_receipt |= e->type != WIRE_FRAME;
+	if (e->type != WIRE_FRAME)
+		r->keep_seq = e->seq;
 	r->ended = e->type == WIRE_END;
 	return 0;
 }

@@ -60,7 +60,7 @@ struct rec {
 	TAILQ_ENTRY(rec) owned, touched_link, unsigned_link;
 	bool touched;			/* to be acknowledged after the next commit */
 	bool not_signed;		/* acknowledged without a receipt so far */
-	bool keep_receipt;		/* the next receipt goes into the file: it was sealed or ended */
+	uint64_t keep_seq;		/* a receipt up to here goes into the file: of the last seal or the end; 0: none */
 };
 TAILQ_HEAD(rec_list, rec);
 LIST_HEAD(rec_bucket, rec);
