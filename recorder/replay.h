@@ -25,6 +25,7 @@
 #include "age.h"
 #include "brec_read.h"
 #include "brec_verify.h"
+#include "crypto_event.h"
 #include "tlog_reader.h"
 
 #define REPLAY_STORE "/var/lib/bastion-collectord"
@@ -92,6 +93,25 @@ int cmd_bundle(struct args *a);
 int cmd_export(struct args *a);
 int cmd_search(struct args *a);
 int cmd_commands(struct args *a);
+
+/* ---- replay_events.c ---- */
+
+int cmd_events(struct args *a);
+
+/* An event of the bastion, decoded. */
+struct audit {
+	struct event_row row;
+	struct event_text text;
+	uint8_t hash[EVENT_HASH_LEN];
+};
+
+/* Is it one (BREC_K_AUDIT), and well formed? */
+bool audit_decode(struct audit *a, const struct brec_event *e);
+/* As one escaped line; returns out. */
+char *audit_line(const struct audit *a, char *out, size_t size);
+json_t *audit_json(const struct audit *a);
+/* Is the recording with this metadata one of events, and of no session? */
+bool meta_is_events(const json_t *meta);
 
 /* ---- replay_store.c ---- */
 

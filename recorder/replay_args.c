@@ -14,7 +14,7 @@
 enum {
 	B_LIST = 1, B_SHOW = 2, B_PLAY = 4, B_VERIFY = 8, B_EXPORT = 16, B_SEARCH = 32,
 	B_COMMANDS = 64,
-	B_BUNDLE = 128, B_ALL = 255
+	B_BUNDLE = 128, B_EVENTS = 256, B_ALL = 511
 };
 
 const struct command replay_commands[] = {
@@ -32,6 +32,8 @@ const struct command replay_commands[] = {
 	    cmd_search },
 	{ "commands", "ID", "what was typed at a prompt: a help, no boundary", B_COMMANDS, 1, 1,
 	    cmd_commands },
+	{ "events", "", "what happened on the bastion, and whether an event is missing", B_EVENTS, 0, 0,
+	    cmd_events },
 	{ NULL, NULL, NULL, 0, 0, 0, NULL },
 };
 
@@ -54,12 +56,14 @@ static const struct {
 	{ "key", 'i', "FILE", B_ALL, "the same as --identity" },
 	{ "trust", 'k', "FILE", B_ALL,
 	    "the keys of bastions and collectors to believe ($BASTION_TRUST)" },
-	{ "json", O_JSON, NULL, B_LIST | B_SHOW | B_VERIFY | B_EXPORT | B_SEARCH | B_COMMANDS, "JSON, one object a line" },
-	{ "user", O_USER, "NAME", B_LIST | B_SEARCH, "only recordings of this user" },
+	{ "json", O_JSON, NULL, B_LIST | B_SHOW | B_VERIFY | B_EXPORT | B_SEARCH | B_COMMANDS |
+	    B_EVENTS, "JSON, one object a line" },
+	{ "user", O_USER, "NAME", B_LIST | B_SEARCH | B_EVENTS,
+	    "only recordings of this user; events by or about it" },
 	{ "host", O_HOST, "NAME", B_LIST | B_SEARCH, "only recordings of this host" },
-	{ "since", O_SINCE, "TIME", B_LIST | B_SEARCH,
+	{ "since", O_SINCE, "TIME", B_LIST | B_SEARCH | B_EVENTS,
 	    "only those begun at this time or later (2026-11-22, 2026-11-22T20:15Z)" },
-	{ "until", O_UNTIL, "TIME", B_LIST | B_SEARCH, "only those begun before this time" },
+	{ "until", O_UNTIL, "TIME", B_LIST | B_SEARCH | B_EVENTS, "only those begun before this time" },
 	{ "all", O_ALL, NULL, B_VERIFY,
 	    "all recordings of the store; so it is also without an ID" },
 	{ "speed", O_SPEED, "N", B_PLAY, "times the speed of the recording, 0.1 to 100 (1)" },

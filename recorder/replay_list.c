@@ -49,7 +49,9 @@ static void fill_meta(struct row *row, const struct scan *s)
 	meta_text(s->meta, "user", row->user, sizeof(row->user));
 	meta_text(s->meta, "host", row->host, sizeof(row->host));
 	meta_text(s->meta, "login", row->login, sizeof(row->login));
-	if (s->nchans > 0)
+	if (meta_is_events(s->meta))
+		snprintf(row->capability, sizeof(row->capability), "events");
+	else if (s->nchans > 0)
 		memcpy(row->capability, s->chans[0].capability, sizeof(s->chans[0].capability));
 	else
 		join_caps(s->meta, row->capability, sizeof(row->capability));
@@ -127,9 +129,9 @@ static void print_row(const struct row *r, int width)
 {
 	char start[32], span[32], size[16], where[200];
 
-	snprintf(where, sizeof(where), "%s@%s", r->login, r->host);
+	snprintf(where, sizeof(where), "%s%s%s", r->login, r->login[0] != '\0' ? "@" : "-", r->host);
 	printf("%.*s %-19s %-10s %-16s %-9s %8s %6s  %s\n", width, r->rec->id,
-	    text_time(start, sizeof(start), r->wall_us), r->readable ? r->user : "(locked)",
+	    text_time(start, sizeof(start), r->wall_us), !r->readable ? "(locked)" : r->user[0] != '\0' ? r->user : "-",
 	    r->readable ? where : "-", r->readable && r->capability[0] ? r->capability : "-",
 	    text_span(span, sizeof(span), r->duration_us), text_size(size, sizeof(size), r->size),
 	    r->verdict);

@@ -122,13 +122,15 @@ static json_t *events_json(const char *dir, const struct age_identities *ids)
 	while (r != NULL && brec_reader_next(r, &it) == 1) {
 		const struct brec_event *e = &it.event;
 
-		if (it.type != BREC_ITEM_EVENT || strchr("fdgn", e->kind) == NULL)
+		if (it.type != BREC_ITEM_EVENT || strchr("fdgna", e->kind) == NULL)
 			continue;
 		const char *kind = e->kind == BREC_K_FILE ? "file" :
-		    e->kind == BREC_K_DIGEST ? "digest" : e->kind == BREC_K_GAP ? "gap" : "note";
-		json_t *v = NULL;
+		    e->kind == BREC_K_DIGEST ? "digest" : e->kind == BREC_K_GAP ? "gap" :
+		    e->kind == BREC_K_AUDIT ? "event" : "note";
+		struct audit a;
+		json_t *v = audit_decode(&a, e) ? audit_json(&a) : NULL;
 
-		if (e->kind != BREC_K_NOTE)
+		if (v == NULL && e->kind != BREC_K_NOTE)
 			v = json_loadb((const char *)e->data, e->len, JSON_ALLOW_NUL, NULL);
 		if (v == NULL)
 			v = json_bytes(e->data, e->len);

@@ -134,11 +134,24 @@ static bool tagged(const char *tag, const uint8_t *data, size_t len, char *out, 
 	return true;
 }
 
+static bool audit_event(const struct brec_event *e, char *out, size_t size)
+{
+	struct audit a;
+
+	if (!audit_decode(&a, e))
+		snprintf(out, size, "[malformed event]");
+	else
+		audit_line(&a, out, size);
+	return true;
+}
+
 bool text_event(const struct brec_event *e, char *out, size_t size)
 {
 	switch (e->kind) {
 	case BREC_K_OPEN: case BREC_K_FILE: case BREC_K_GAP: case BREC_K_DIGEST:
 		return json_event(e, out, size);
+	case BREC_K_AUDIT:
+		return audit_event(e, out, size);
 	case BREC_K_NOTE:
 		return tagged("bastion", e->data, e->len, out, size);
 	case BREC_K_SIGNAL:

@@ -187,9 +187,9 @@ class Terminal:
         os.close(self.fd)
 
 
-def replay(lab, *words, check=True, timeout=60):
-    """bastion-replay WORDS on the lab's store with the auditor's key."""
-    argv = [lab.bin("bastion-replay"), *words, "--store", lab.path("store"), "--key", lab.path("auditor.key"), "--trust", lab.path("auditor.trust")]
+def replay(lab, *words, check=True, timeout=60, store=None):
+    """bastion-replay WORDS on the lab's store, or on a copy, with the auditor's key."""
+    argv = [lab.bin("bastion-replay"), *words, "--store", store or lab.path("store"), "--key", lab.path("auditor.key"), "--trust", lab.path("auditor.trust")]
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False)
     if check:
         assert done.returncode == 0, f"{shlex.join(argv)}: status {done.returncode}\n{(done.stdout + done.stderr).decode(errors='replace')}"

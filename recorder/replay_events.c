@@ -1,0 +1,302 @@
+/*
+ * replay_events.c - `bastion-replay events`: what happened on a bastion, from its recordings of events,
+ * and whether one is missing or was changed.
+ *
+ * Recordings of events are told by their metadata, sorted by bastion-record(5)'s order, verified
+ * (brec_verify.h), read, and put together (event_chain.h). Events go to standard output, what is wrong
+ * and the result to standard error.
+ */
+#include "replay.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "escape.h"
+#include "event_chain.h"
+#include "hex.h"
+
+#define YOUNG_S (90LL * 86400)	/* younger than this, nothing may have been pruned at a collector */
+
+/* A recording of events, by its metadata. */
+struct source {
+	const struct recording *rec;
+	char log[33], bastion[128];
+	int64_t number;			/* it begins behind this event, */
+	uint8_t hash[EVENT_HASH_LEN];	/* which has this hash */
+};
+
+struct run {
+	struct args *args;
+	struct age_identities ids;
+	struct trust trust;
+	struct event_chain chain;
+	uint64_t shown, faults;
+	int64_t first, first_at;	/* number and time of the first event; 0: none yet */
+};
+
+/* --- one event --- */
+
+bool audit_decode(struct audit *a, const struct brec_event *e)
+{
+	return e->kind == BREC_K_AUDIT && event_row_get(&a->row, &a->text, a->hash, e->data, e->len) == 0;
+}
+
+char *audit_line(const struct audit *a, char *out, size_t size)
+{
+	char at[32], kind[4 * EVENT_KIND_MAX + 8], actor[4 * EVENT_ACTOR_MAX + 8], subject[4 * EVENT_ACTOR_MAX + 8];
+	const struct event_row *e = &a->row;
+	size_t n;
+
+	esc_line(kind, sizeof(kind), e->kind, strlen(e->kind));
+	esc_line(actor, sizeof(actor), e->actor, strlen(e->actor));
+	esc_line(subject, sizeof(subject), e->subject, strlen(e->subject));
+	text_time(at, sizeof(at), e->at < INT64_MAX / 1000000 ? e->at * 1000000 : 0);
+	n = (size_t)snprintf(out, size, "%lld  %s  %-16s %s%s%s  ", (long long)e->id, at, kind, actor,
+	    subject[0] != '\0' ? " > " : "", subject);
+	if (n < size)
+		esc_line(out + n, size - n, e->detail, strlen(e->detail));
+	for (n = strlen(out); n > 0 && out[n - 1] == ' '; n--)
+		out[n - 1] = '\0';
+	return out;
+}
+
+json_t *audit_json(const struct audit *a)
+{
+	const struct event_row *e = &a->row;
+	char hex[2 * EVENT_HASH_LEN + 1];
+	json_t *detail = json_loads(e->detail, 0, NULL);
+
+	if (detail == NULL)
+		detail = json_bytes(e->detail, strlen(e->detail));
+	return json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:s}", "number", (json_int_t)e->id, "at", (json_int_t)e->at,
+	    "kind", json_bytes(e->kind, strlen(e->kind)), "actor", json_bytes(e->actor, strlen(e->actor)), "subject",
+	    json_bytes(e->subject, strlen(e->subject)), "detail", detail, "hash",
+	    hex_encode(hex, a->hash, sizeof(a->hash)));
+}
+
+/* --- which recordings --- */
+
+bool meta_is_events(const json_t *meta)
+{
+	const char *kind = json_string_value(json_object_get(meta, "kind"));
+
+	return kind != NULL && strcmp(kind, "events") == 0;
+}
+
+static bool read_source(struct source *s, const struct recording *rec, const json_t *meta)
+{
+	const json_t *after = json_object_get(meta, "after");
+	const char *hash = json_string_value(json_object_get(after, "hash"));
+
+	s->rec = rec;
+	s->number = json_integer_value(json_object_get(after, "number"));
+	meta_text(meta, "bastion", s->bastion, sizeof(s->bastion));
+	return s->number >= 0 && hash != NULL && hex_decode(s->hash, sizeof(s->hash), hash) == 0 &&
+	    strlen(meta_text(meta, "log", s->log, sizeof(s->log))) == sizeof(s->log) - 1;
+}
+
+static int by_order(const void *a, const void *b)
+{
+	const struct source *x = a, *y = b;
+	int r = strcmp(x->log, y->log);
+
+	if (r == 0)
+		r = (x->number > y->number) - (x->number < y->number);
+	return r != 0 ? r : (x->rec->wall_us > y->rec->wall_us) - (x->rec->wall_us < y->rec->wall_us);
+}
+
+static struct source *find_sources(struct run *run, const struct recordings *all, size_t *n)
+{
+	struct source *v = calloc(all->n > 0 ? all->n : 1, sizeof(*v));
+	struct scan s;
+
+	*n = 0;
+	for (size_t i = 0; v != NULL && i < all->n; i++) {
+		if (scan_recording(&s, all->v[i].dir, &run->ids, true) != 0)
+			continue;
+		if (meta_is_events(s.meta) && read_source(&v[*n], &all->v[i], s.meta))
+			++*n;
+		scan_finish(&s);
+	}
+	if (v != NULL)
+		qsort(v, *n, sizeof(*v), by_order);
+	return v;
+}
+
+/* --- putting them together --- */
+
+static void fault(struct run *run, const struct source *s, const char *what)
+{
+	run->faults++;
+	fprintf(stderr, "bastion-replay: recording %s: %s\n", s->rec->id, what);
+}
+
+static void judge(struct run *run, const struct source *s, enum event_verdict v, int64_t number)
+{
+	char line[200];
+
+	switch (v) {
+	case EVENT_NEXT:
+	case EVENT_TWICE:
+		return;
+	case EVENT_MISSING:
+		snprintf(line, sizeof(line), "the events %lld to %lld are missing", (long long)run->chain.missing,
+		    (long long)number - 1);
+		break;
+	case EVENT_CHANGED:
+		snprintf(line, sizeof(line), "the hash of event %lld does not follow from the one before: the bastion's "
+			"database was changed there, or before", (long long)number);
+		break;
+	case EVENT_OTHER:
+		snprintf(line, sizeof(line), "event %lld is another one than in the recordings before: the bastion's "
+			"database was changed, or restored from a backup", (long long)number);
+		break;
+	case EVENT_OLD:
+		snprintf(line, sizeof(line), "event %lld comes a second time, too late to be compared", (long long)number);
+	}
+	fault(run, s, line);
+}
+
+static bool passes(const struct args *a, const struct event_row *e)
+{
+	return e->at >= a->since && e->at < a->until &&
+	    (a->user == NULL || strcmp(a->user, e->actor) == 0 || strcmp(a->user, e->subject) == 0);
+}
+
+static int put_event(struct run *run, const struct source *s, const struct brec_event *event)
+{
+	char line[4 * EVENT_ROW_MAX];
+	struct audit a;
+	enum event_verdict v;
+
+	if (!audit_decode(&a, event)) {
+		if (event->kind == BREC_K_AUDIT)
+			fault(run, s, "an event in it is malformed");
+		return 0;
+	}
+	v = event_chain_add(&run->chain, &a.row, a.hash);
+	judge(run, s, v, a.row.id);
+	if (run->first == 0) {
+		run->first = a.row.id;
+		run->first_at = a.row.at;
+	}
+	if (v == EVENT_TWICE || v == EVENT_OLD || !passes(run->args, &a.row))
+		return 0;
+	run->shown++;
+	if (run->args->json)
+		return json_line(audit_json(&a));
+	return puts(audit_line(&a, line, sizeof(line))) == EOF ? -1 : 0;
+}
+
+/* What anybody could have encrypted to the auditors counts only when a known bastion signed it. */
+static bool believed(struct run *run, const struct source *s)
+{
+	struct brec_trust view = trust_view(&run->trust);
+	struct brec_report report;
+	char line[500];
+
+	if (brec_verify_dir(s->rec->dir, &view, &report) <= BREC_CUT)
+		return true;
+	snprintf(line, sizeof(line), "%s: %s; it does not count", brec_verdict_name(report.verdict), report.reason);
+	fault(run, s, line);
+	return false;
+}
+
+static int read_events(struct run *run, const struct source *s)
+{
+	char err[512];
+	struct brec_reader *r;
+	struct brec_item it;
+	int n = 0, status = 0;
+
+	if (!believed(run, s))
+		return 0;
+	judge(run, s, event_chain_begin(&run->chain, s->number, s->hash), s->number + 1);
+	if ((r = brec_reader_open(s->rec->dir, &run->ids, err, sizeof(err))) == NULL) {
+		fault(run, s, err);
+		return 0;
+	}
+	while (status == 0 && (n = brec_reader_next(r, &it)) == 1)
+		if (it.type == BREC_ITEM_EVENT)
+			status = put_event(run, s, &it.event);
+	if (n < 0)
+		fault(run, s, brec_reader_error(r));
+	brec_reader_close(r);
+	return status;
+}
+
+static void conclude(struct run *run, const struct source *s)
+{
+	const uint8_t *head = event_chain_hash(&run->chain, run->chain.next - 1);
+	char hex[2 * EVENT_HASH_LEN + 1];
+
+	if (run->first > 1 && run->first_at > time(NULL) - YOUNG_S)
+		judge(run, s, EVENT_MISSING, run->first);
+	else if (run->first > 1)
+		fprintf(stderr, "bastion-replay: the events before number %lld are older than any collector must keep "
+			"them, and not in this store\n", (long long)run->first);
+	if (head == NULL || run->first == 0)
+		return;
+	fprintf(stderr, "%s: events %lld to %lld, %s. Head: %lld %s\n", s->bastion, (long long)run->first,
+	    (long long)run->chain.next - 1, run->faults == 0 ? "whole and unchanged" : "NOT as they were written",
+	    (long long)run->chain.next - 1, hex_encode(hex, head, EVENT_HASH_LEN));
+}
+
+/* The recordings of one bastion's list. 0, or -1: standard output or memory failed. */
+static int run_log(struct run *run, const struct source *s, size_t n)
+{
+	int r = 0;
+
+	run->first = 0;
+	if (event_chain_init(&run->chain) != 0) {
+		fprintf(stderr, "bastion-replay: %s\n", strerror(errno));
+		return -1;
+	}
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = read_events(run, &s[i]);
+	if (r == 0) {
+		run->chain.missing = 1;
+		conclude(run, &s[n - 1]);
+	}
+	event_chain_finish(&run->chain);
+	return r;
+}
+
+static int run_all(struct run *run, const struct source *v, size_t n)
+{
+	size_t from = 0;
+
+	if (n == 0) {
+		fprintf(stderr, "bastion-replay: the store has no recording of events that the identity opens\n");
+		return EXIT_UNREADABLE;
+	}
+	for (size_t i = 1; i <= n; i++)
+		if (i == n || strcmp(v[i].log, v[from].log) != 0) {
+			if (run_log(run, v + from, i - from) != 0)
+				return EXIT_UNREADABLE;
+			from = i;
+		}
+	return run->faults == 0 ? EXIT_OK : EXIT_VERDICT;
+}
+
+int cmd_events(struct args *a)
+{
+	struct run run = { .args = a };
+	struct recordings all;
+	struct source *v;
+	int status = EXIT_UNREADABLE;
+	size_t n;
+
+	if (keys_trust(&run.trust, a) != 0 || keys_identity(&run.ids, a, true) != 0)
+		return EXIT_UNREADABLE;
+	if (store_scan(&all, a->store) == 0) {
+		if ((v = find_sources(&run, &all, &n)) != NULL)
+			status = run_all(&run, v, n);
+		free(v);
+		recordings_finish(&all);
+	}
+	age_identities_finish(&run.ids);
+	return status;
+}
