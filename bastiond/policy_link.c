@@ -26,9 +26,10 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 	struct link *l = arg;
 
 	(void)fd, (void)what;
-	if (ipc_flush(&l->ipc) != 0)
-		link_end(l, errno);
-	else if (ipc_wants_write(&l->ipc))
+	if (ipc_flush(&l->ipc) != 0) {
+		l->error = errno;
+		link_read(l);
+	} else if (ipc_wants_write(&l->ipc))
 		event_add(l->out, NULL);
 }
 
@@ -122,11 +123,13 @@ int link_send_u8(struct link *l, enum msg_type type, uint32_t id, uint8_t value)
 
 void link_read(struct link *l)
 {
+	const int error = l->open ? l->error : 0;
 	struct ipc_msg m;
 	int r = 0;
 
-	if (l->open && l->error != 0) {
-		link_end(l, l->error);
+	/* who left took nothing more, but what it said before is in the link, and counts */
+	if (error != 0 && error != EPIPE && error != ECONNRESET) {
+		link_end(l, error);
 		return;
 	}
 	for (int i = 0; l->open && i < LINK_BURST && (r = ipc_recv(&l->ipc, &m)) > 0; i++) {
@@ -139,5 +142,5 @@ void link_read(struct link *l)
 		}
 	}
 	if (r < 0 && l->open)
-		link_end(l, errno);
+		link_end(l, error != 0 ? error : errno);
 }

@@ -221,12 +221,14 @@ int ipc_recv(struct ipc *c, struct ipc_msg *m)
 	struct iovec iov = { inbox, sizeof(inbox) };
 	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
 	struct ipc_head head;
+	int reset = 0;
 	ssize_t n;
 
 	*m = (struct ipc_msg){ .type = MSG_NONE };
 	do {
 		n = recvmsg(c->fd, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	} while (n < 0 && errno == EINTR);
+		/* a peer that left with something of ours unread: said once, before its own last words, which are still there */
+	} while (n < 0 && (errno == EINTR || (errno == ECONNRESET && !reset++)));
 	if (n < 0)
 		return errno == EAGAIN ? 0 : -1;
 	take_control(&mh, m);

@@ -342,12 +342,33 @@ static void test_wait(void **state)
 	link_down();
 }
 
+/* Who leaves with something unread has still said what it said: an event of a session that ended at once was lost so. */
+static void test_last_words(void **state)
+{
+	struct ipc_msg m;
+
+	(void)state;
+	link_up(ROLE_CTL, ROLE_POLICY);
+	assert_int_equal(send_text(&b, MSG_CTL_REPLY, 1, "unread"), 0);
+	assert_int_equal(send_text(&a, MSG_CTL_REQUEST, 1, "one"), 0);
+	assert_int_equal(send_text(&a, MSG_CTL_REQUEST, 2, "two"), 0);
+	ipc_finish(&a);
+	for (uint32_t id = 1; id <= 2; id++) {
+		assert_int_equal(ipc_recv(&b, &m), 1);
+		assert_int_equal(m.id, id);
+		ipc_msg_finish(&m);
+	}
+	assert_int_equal(ipc_recv(&b, &m), -1);
+	assert_int_equal(errno, 0);
+	link_down();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_message), cmocka_unit_test(test_longest), cmocka_unit_test(test_sender_refuses),
 		cmocka_unit_test(test_receiver_refuses), cmocka_unit_test(test_fds), cmocka_unit_test(test_many_fds),
-		cmocka_unit_test(test_queue), cmocka_unit_test(test_wait),
+		cmocka_unit_test(test_queue), cmocka_unit_test(test_wait), cmocka_unit_test(test_last_words),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
