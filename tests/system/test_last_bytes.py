@@ -29,7 +29,7 @@ def rogue(lab):
 
 def recorded(lab, host):
     """Directory of the complete recording of this host's only session; None: not there yet."""
-    rows = [row for row in lab.ctl_json("sessions", "--all")["rows"] if row["host"] == host and row.get("recording")]
+    rows = [row for row in lab.ctl_json("sessions", "--all")["rows"] if row.get("host") == host and row.get("recording")]
     found = [path for path in recordings(lab, "deploy") if rows and path.endswith(rows[0]["recording"])]
     return found[0] if found and replay(lab, "verify", found[0], check=False).returncode == 0 else None
 
