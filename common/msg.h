@@ -127,7 +127,7 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	M(AUTH_FACTOR_RE, POLICY,   SESSION,  S_ANY,     1,     0, 0)                                 \
                                                                                                       \
 	/* session → policy: id = request. str host: is there a host of this name for this user? Before a */ \
-	/* direct-tcpip channel is accepted */                                                        \
+	/* direct-tcpip channel is accepted. If a grant of theirs is for it, it is dialled meanwhile */\
 	M(HOST_ASK,       SESSION,  POLICY,   S_LOGIN,   1024,  0, 0)                                 \
 	/* id = request. u8 ok; str line for the user */                                              \
 	M(HOST_RE,        POLICY,   SESSION,  S_ANY,     2048,  0, 0)                                 \
