@@ -28,6 +28,7 @@ struct row {
 	size_t len, head;	/* head: bytes of the row before, which this one continues */
 	uint64_t t_us;
 	bool done;		/* was told */
+	uint64_t serial, above;	/* of the screen's row and of the one above it, when it was read */
 };
 
 struct rows {
@@ -132,6 +133,18 @@ static void on_line(void *ctx, const char *text, size_t len, bool alternate)
 
 /* ---- rows that changed ---- */
 
+static uint64_t serial_above(const struct rows *r, unsigned at)
+{
+	return at > 0 && !r->alternate ? screen_row_serial(r->screen, at - 1) : 0;
+}
+
+/* What is known of the row was read from what stands there now. */
+static bool untouched(const struct rows *r, unsigned at)
+{
+	return r->row[at].serial == screen_row_serial(r->screen, at) &&
+	    r->row[at].above == serial_above(r, at);
+}
+
 /* The row as text, behind the one before it if that is full. False: out of memory. */
 static bool read_row(struct rows *r, unsigned at, struct row *out)
 {
@@ -139,15 +152,14 @@ static bool read_row(struct rows *r, unsigned at, struct row *out)
 	const char *text;
 	size_t len;
 
-	*out = (struct row){ .t_us = r->now_us };
-	if (at > 0 && !r->alternate) {
+	*out = (struct row){ .t_us = r->now_us, .serial = screen_row_serial(r->screen, at),
+		.above = serial_above(r, at) };
+	if (at > 0 && !r->alternate && screen_row_full(r->screen, at - 1)) {
 		text = screen_row(r->screen, at - 1, UINT16_MAX, &len);
-		if (is_full(r, text, len)) {
-			if ((before = malloc(len)) == NULL)
-				return false;
-			memcpy(before, text, len);
-			out->head = len;
-		}
+		if ((before = malloc(len)) == NULL)
+			return false;
+		memcpy(before, text, len);
+		out->head = len;
 	}
 	text = screen_row(r->screen, at, UINT16_MAX, &len);
 	if (len == 0) {
@@ -201,7 +213,9 @@ static void compare(struct rows *r, unsigned from, unsigned to)
 	struct row now[SCREEN_ROWS_MAX];
 
 	for (unsigned i = from; i < to; i++)
-		if (!read_row(r, i, &now[i]))
+		if (untouched(r, i))
+			now[i] = r->row[i];
+		else if (!read_row(r, i, &now[i]))
 			r->failed = true;
 	for (unsigned i = from; i < to; i++)
 		if (same(&r->row[i], now[i].text, now[i].len)) {
@@ -217,7 +231,8 @@ static void compare(struct rows *r, unsigned from, unsigned to)
 			replace(r, old, &now[i]);
 	}
 	for (unsigned i = from; i < to; i++) {
-		free(r->row[i].text);
+		if (r->row[i].text != now[i].text)
+			free(r->row[i].text);
 		r->row[i] = now[i];
 	}
 }

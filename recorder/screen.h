@@ -1,9 +1,9 @@
 /*
  * screen.h - what the user's terminal showed, rebuilt from recorded bytes.
  *
- * Runs in bastion-replay. Bytes go through screen_filter.c into libvterm and stay there as cells;
- * nothing of them comes out again but cells (promise P13). screen_view.c draws them on the
- * auditor's terminal, replay_text.c writes them as text.
+ * Runs in bastion-replay, and wherever a live session is watched. Bytes go through screen_filter.c into
+ * libvterm, which moves the cells of screen_grid.c; nothing of them comes out again but cells
+ * (promise P13). screen_view.c draws them on a terminal, replay_text.c writes them as text.
  */
 #ifndef BASTION_SCREEN_H
 #define BASTION_SCREEN_H
@@ -73,5 +73,18 @@ void screen_lines(struct screen *s);
 bool screen_changed(struct screen *s, unsigned *from, unsigned *to);
 /* The first `cols` columns of a row, as `line` gets it; until the next call of any of these. */
 const char *screen_row(struct screen *s, unsigned row, unsigned cols, size_t *len);
+/* Its last column is not blank: the line may go on in the next row. */
+bool screen_row_full(const struct screen *s, unsigned row);
+/* Another number after each change of the row; while rows move, each keeps its own. Never 0. */
+uint64_t screen_row_serial(const struct screen *s, unsigned row);
+
+/* All of a screen at one moment, also what was read of a sequence that is not whole yet. */
+struct screen_moment;
+
+/* Its bytes are counted to *bytes. NULL with errno. */
+struct screen_moment *screen_keep(const struct screen *s, size_t *bytes);
+/* Back to that moment, which must be of this very screen. 0, or -1 with errno and unchanged. */
+int screen_back(struct screen *s, const struct screen_moment *m);
+void screen_forget(struct screen_moment *m);
 
 #endif

@@ -46,6 +46,8 @@ bool filter_zero_width(uint32_t cp)
 {
 	size_t low = 0, high = sizeof(zero_width) / sizeof(zero_width[0]);
 
+	if (cp < zero_width[0].first)
+		return false;
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
 

@@ -11,7 +11,9 @@
 
 #include "screen.h"
 #include "screen_filter.h"
+#include "screen_arena.h"
 #include "screen_grammar.h"
+#include "screen_oracle.h"
 #include "screen_view.h"
 
 /* ---- helpers ---- */
@@ -330,6 +332,143 @@ static void random_bytes(void **state)
 	}
 }
 
+/* What programs send, and what nobody does. */
+static size_t noise(char *out, size_t size, uint32_t *x)
+{
+	static const char *const parts[] = { "\033[2A", "\033[3B", "\033[4C", "\033[5D", "\033[3;7H", "\033[J",
+		"\033[1J", "\033[2J", "\033[K", "\033[1K", "\033[2L", "\033[M", "\033[2P", "\033[3@", "\033[2X",
+		"\033[2;4r", "\033[r", "\033[2S", "\033[T", "\033M", "\033D", "\033[?1049h", "\033[?1049l",
+		"\033[?5h", "\033[?7l", "\033[?7h", "\033[4h", "\033[4l", "\033[44m", "\033[1;7;31m", "\033[m", "\0337",
+		"\0338", "\033c", "\033#8", "\n", "\r\n", "\r\n", "\t", "\b", "\xe6\xbc\xa2", "e\xcc\x81",
+		"a line that wraps at the edge ", "word", "\033(0lqk\033(B", "\033[9S", "\033[9L", "\033[40P" };
+	size_t n = 0;
+
+	while (n + 40 < size) {
+		*x = *x * 1664525 + 1013904223;
+		n += (size_t)sprintf(out + n, "%s", parts[(*x >> 16) % (sizeof(parts) / sizeof(parts[0]))]);
+		if (*x >> 28 == 0)
+			break;
+	}
+	return n;
+}
+
+static void shows_what_libvterm_shows(void **state)
+{
+	uint32_t x = 7;
+	char bytes[400];
+
+	(void)state;
+	for (int round = 0; round < 60; round++) {
+		struct screen *s = screen_create(20, 6, NULL, NULL);
+		struct oracle o;
+
+		oracle_init(&o, 20, 6);
+		for (int i = 0; i < 60; i++) {
+			size_t n = noise(bytes, sizeof(bytes), &x);
+
+			screen_feed(s, bytes, n);
+			oracle_feed(&o, bytes, n);
+			if (x >> 24 < 20) {
+				screen_resize(s, 2 + (x >> 8) % 40, 2 + (x >> 16) % 12);
+				oracle_resize(&o, 2 + (x >> 8) % 40, 2 + (x >> 16) % 12);
+			}
+			if (oracle_differs(&o, s)[0] != '\0')
+				fail_msg("round %d, step %d: %s", round, i, oracle_differs(&o, s));
+		}
+		oracle_finish(&o);
+		screen_destroy(s);
+	}
+}
+
+/* ---- moments ---- */
+
+static void expect_same(const struct screen *a, const struct screen *b)
+{
+	struct cursor x = screen_cursor(a), y = screen_cursor(b);
+	struct cell c, d;
+
+	assert_int_equal(screen_cols(a), screen_cols(b));
+	assert_int_equal(screen_rows(a), screen_rows(b));
+	assert_true(x.row == y.row && x.col == y.col && x.visible == y.visible);
+	for (unsigned r = 0; r < screen_rows(a); r++)
+		for (unsigned i = 0; i < screen_cols(a); i++) {
+			screen_cell(a, r, i, &c);
+			screen_cell(b, r, i, &d);
+			assert_memory_equal(&c, &d, sizeof(c));
+		}
+}
+
+/* Back at a moment, what follows has the same effect as the first time: nothing of the state is lost. */
+static void goes_back_to_a_moment(void **state)
+{
+	uint32_t x = 99;
+	char head[400], tail[400];
+
+	(void)state;
+	for (int round = 0; round < 200; round++) {
+		struct screen *s = screen_create(20, 6, NULL, NULL), *t = screen_create(20, 6, NULL, NULL);
+		size_t n = noise(head, sizeof(head), &x), m = noise(tail, sizeof(tail), &x), bytes;
+		struct screen_moment *kept;
+
+		/* also in the middle of a sequence, and of a code point */
+		n += (size_t)sprintf(head + n, "%s", round % 3 == 0 ? "\033[3" : round % 3 == 1 ? "\xe6\xbc" : "\033");
+		screen_feed(s, head, n);
+		screen_feed(t, head, n);
+		kept = screen_keep(s, &bytes);
+		assert_non_null(kept);
+		screen_feed(s, tail, m);
+		screen_resize(s, 2 + x % 50, 2 + x % 9);
+		screen_feed(s, tail, m);
+		if (round % 2 == 0)
+			screen_restart(s, 33, 9);
+		assert_int_equal(screen_back(s, kept), 0);
+		expect_same(s, t);
+		screen_feed(s, tail, m);
+		screen_feed(t, tail, m);
+		expect_same(s, t);
+		screen_forget(kept);
+		screen_destroy(s);
+		screen_destroy(t);
+	}
+}
+
+/* libvterm takes no more from its arena than a quarter of it, whatever sizes it goes through. */
+static void the_arena_is_wide(void **state)
+{
+	struct screen *s = screen_create(SCREEN_COLS_MAX, SCREEN_ROWS_MAX, NULL, NULL);
+	size_t least, most;
+
+	(void)state;
+	screen_forget(screen_keep(s, &least));
+	for (unsigned i = 0; i < 4000; i++) {
+		screen_resize(s, i * 7919 % 600, i * 104729 % 300);
+		screen_feed(s, "x\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81", 11);
+	}
+	screen_resize(s, 2, 2);
+	screen_feed(s, "\033[?1049h\033c", 10);
+	screen_forget(screen_keep(s, &most));
+	assert_true(most < least + ARENA_BYTES / 4);
+	screen_destroy(s);
+}
+
+static void serials_move_with_their_rows(void **state)
+{
+	struct screen *s = shown(10, 3, "a\r\nb\r\nc");
+	uint64_t b = screen_row_serial(s, 1), c = screen_row_serial(s, 2);
+
+	(void)state;
+	screen_feed(s, "\r\nd", 3);
+	assert_int_equal(screen_row_serial(s, 0), b);
+	assert_int_equal(screen_row_serial(s, 1), c);
+	screen_feed(s, "\033[1;1HX", 7);
+	assert_int_not_equal(screen_row_serial(s, 0), b);
+	assert_int_equal(screen_row_serial(s, 1), c);
+	assert_false(screen_row_full(s, 0));
+	screen_feed(s, "\033[1;1H0123456789", 16);
+	assert_true(screen_row_full(s, 0));
+	screen_destroy(s);
+}
+
 static void bounded_work(void **state)
 {
 	struct screen *s = screen_create(80, 24, NULL, NULL);
@@ -428,6 +567,10 @@ int main(void)
 		cmocka_unit_test(survives_what_breaks_the_library),
 		cmocka_unit_test(every_byte_alone_and_in_every_state),
 		cmocka_unit_test(random_bytes),
+		cmocka_unit_test(shows_what_libvterm_shows),
+		cmocka_unit_test(goes_back_to_a_moment),
+		cmocka_unit_test(the_arena_is_wide),
+		cmocka_unit_test(serials_move_with_their_rows),
 		cmocka_unit_test(bounded_work),
 		cmocka_unit_test(draws_only_changes),
 		cmocka_unit_test(window_follows_the_cursor),
