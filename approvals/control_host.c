@@ -277,6 +277,23 @@ static void put_text(struct buf *b, const char *text)
 	buf_put(b, text, strlen(text));
 }
 
+/* A host where this user has one login only needs no "login@" before it. ssh takes the first User that it finds. */
+static void put_users(struct buf *b, const json_t *rows)
+{
+	for (size_t i = 0; i < json_array_size(rows); i++) {
+		const json_t *row = json_array_get(rows, i), *logins = json_object_get(row, "logins");
+
+		if (json_array_size(logins) != 1)
+			continue;
+		put_text(b, "Host ");
+		put_text(b, json_string_value(json_object_get(row, "name")));
+		put_text(b, "\n    User ");
+		put_text(b, json_string_value(json_array_get(logins, 0)));
+		put_text(b, "\n");
+	}
+}
+
+/* The bastion by its own name, too: that is how refusals advise to reach it. */
 static void put_config(struct call *k, struct buf *b, const json_t *rows)
 {
 	char head[512], port[16];
@@ -284,8 +301,9 @@ static void put_config(struct call *k, struct buf *b, const json_t *rows)
 
 	snprintf(port, sizeof(port), "%u", k->c->port);
 	snprintf(head, sizeof(head),
-	    "# ~/.ssh/config\nHost bastion\n    HostName %s\n    Port %s\n    User %s\n", k->c->name,
-	    port, k->me.name);
+	    "# ~/.ssh/config\nHost bastion%s%s\n    HostName %s\n    Port %s\n    User %s\n",
+	    strcmp(k->c->name, "bastion") != 0 ? " " : "",
+	    strcmp(k->c->name, "bastion") != 0 ? k->c->name : "", k->c->name, port, k->me.name);
 	put_text(b, head);
 	if (json_array_size(rows) > 0) {
 		put_text(b, "Host");
@@ -295,6 +313,7 @@ static void put_config(struct call *k, struct buf *b, const json_t *rows)
 			    json_string_value(json_object_get(json_array_get(rows, i), "name")));
 		}
 		put_text(b, "\n    ProxyJump bastion\n");
+		put_users(b, rows);
 	}
 	put_text(b, "# ~/.ssh/known_hosts");
 	for (size_t i = 0; (line = k->c->host_key(k->c->arg, i)) != NULL; i++) {

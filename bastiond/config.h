@@ -18,6 +18,7 @@
 #define CONFIG_LIST_MAX 64		/* elements of a list option */
 #define CONFIG_RECIPIENTS_MAX 32	/* in one list; each costs a stanza in every segment */
 #define CONFIG_COLLECTORS_MAX 8
+#define CONFIG_NAME_MAX 80		/* bytes of the name that clients know, without its port */
 #define CONFIG_TEXT_MAX (256U << 10)	/* bytes of a file that an option names */
 
 /* An account as written, and what it stands for. */
@@ -88,6 +89,7 @@ struct config_collector {
 /* O(kind, keyword, default as in the file (a list: by spaces), least, most, choices, what it is) */
 #define CONFIG_OPTIONS(O)                                                                             \
 	O(ADDRS, listen, "0.0.0.0:22 [::]:22", 0, 0, "", "addresses to take connections on")          \
+	O(STR, name, "", 0, 0, "", "what clients call the bastion; empty: the machine's name")        \
 	O(NETS, allow_networks, "", 0, 0, "", "networks that may connect; empty: all")                \
 	O(DIR, state_dir, "/var/lib/bastiond", 0, 0, "", "database and keys")                         \
 	O(DIR, run_dir, "/run/bastiond", 0, 0, "", "sockets and pid file")                            \
@@ -161,6 +163,11 @@ struct config *config_load(const char *path, unsigned flags, config_report *repo
 struct config *config_load_fd(int fd, const char *name, config_report *report, void *arg);
 /* The next key of a checked list of recipients (TEXT option), len bytes, not terminated; *text moves on. NULL: no more. */
 const char *config_recipient_next(const char **text, size_t *len);
+/*
+ * Splits what the option `name` has: "bastion.example.org", "192.0.2.1:2222", "2001:db8::1", "[2001:db8::1]:2222". *port
+ * stays as it is when none is written. 0; -1: neither name nor address, or no port.
+ */
+int config_name_split(const char *text, char host[CONFIG_NAME_MAX + 1], uint16_t *port);
 /* Only the defaults, nothing resolved or read. NULL without memory. */
 struct config *config_defaults(void);
 void config_destroy(struct config *conf);

@@ -172,6 +172,42 @@ static void check_source_address(struct config_loader *l, const char *text)
 	}
 }
 
+/* It stands in commands that users copy into a shell: letters, digits, dots and dashes, in an IPv6 address colons. */
+int config_name_split(const char *text, char host[CONFIG_NAME_MAX + 1], uint16_t *port)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
+	const bool brackets = text[0] == '[', v6 = brackets || strchr(text, ':') != strrchr(text, ':');
+	size_t len = brackets ? strcspn(++text, "]") : v6 ? strlen(text) : strcspn(text, ":");
+	const char *rest = text + len;
+	unsigned long number;
+	struct in6_addr a6;
+
+	if (len == 0 || len > CONFIG_NAME_MAX)
+		return -1;
+	memcpy(host, text, len);
+	host[len] = '\0';
+	if (v6 ? inet_pton(AF_INET6, host, &a6) != 1 : host[0] == '-' || strspn(host, plain) != len)
+		return -1;
+	if (brackets && *rest++ == '\0')
+		return -1;
+	if (*rest == '\0')
+		return 0;
+	if (*rest++ != ':' || !number_in(rest, strlen(rest), &number) || number == 0 || number > UINT16_MAX)
+		return -1;
+	*port = (uint16_t)number;
+	return 0;
+}
+
+static void check_name(struct config_loader *l, const char *name)
+{
+	char host[CONFIG_NAME_MAX + 1];
+	uint16_t port;
+
+	if (name[0] != '\0' && config_name_split(name, host, &port) != 0)
+		config_fault(l, OPT_name, "neither a name nor an address, with or without a port; write what engineers "
+		    "connect to: \"bastion.example.org\" or \"bastion.example.org:2222\"");
+}
+
 static void check_pam(struct config_loader *l, const struct config *conf)
 {
 	struct stat st;
@@ -194,6 +230,7 @@ void config_check(struct config_loader *l, struct config *conf, bool init)
 	check_users(l, conf);
 	if (init)
 		return;
+	check_name(l, conf->name);
 	check_pam(l, conf);
 	check_recording(l, conf);
 	check_source_address(l, conf->source_address);

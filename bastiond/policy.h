@@ -64,9 +64,8 @@ struct policy {
 	struct event_base *base;
 	struct link parent, keys;
 	struct events *events;		/* NULL: no link to recorder yet */
-	struct event *tick;		/* every second */
+	struct event *tick, *term;	/* every second; SIGTERM */
 	struct event *deadline;		/* of the next thing that ends by itself */
-	struct event *term;
 	struct event *control_in, *pam_in;
 	int64_t live_due;		/* when that is, unix seconds; FOREVER */
 	struct peer *peers[PEER_TABLE];
@@ -77,6 +76,7 @@ struct policy {
 	uint32_t next_worker, next_key_ask, key_list;	/* key_list: the request that key_lines answer */
 	char *key_lines[KEY_LINES_MAX], *key_names[KEY_LINES_MAX];
 	size_t nkey_lines;
+	char machine[CONFIG_NAME_MAX + 1], name[CONFIG_NAME_MAX + 1];	/* its own name, the bastion's */
 	char *host_keys[4];		/* public lines of the bastion's own, NULL ends */
 	uint64_t serial;		/* of certificates */
 	bool ending, over;
@@ -154,7 +154,9 @@ struct policy_fds {
 	int control, pam;		/* listening sockets, non-blocking */
 };
 
-/* Opens database and loop; p->conf and p->control.name are set, the rest is zero. 0, or -1, logged. */
+/* What `config` and the advice in refusals call this bastion, and its port: by the configuration, at start and reload. */
+void policy_name(struct policy *p);
+/* Opens database and loop; p->conf and the name are set, the rest is zero. 0, or -1, logged. */
 int policy_open(struct policy *p, const char *database, const struct policy_fds *fds);
 /* Says POLICY_READY, then loops until parent's link ends or SIGTERM comes. The exit status. */
 int policy_run(struct policy *p);
@@ -199,8 +201,7 @@ int factor_answer(struct peer *peer, struct ipc_msg *m);
 int factor_abort(struct peer *peer);
 /* The attempt of this name on the pam socket; NULL. */
 struct peer *factor_by_token(struct policy *p, uint64_t token);
-/* Kills the attempt that runs, if one does. */
-void factor_kill(struct peer *peer);
+void factor_kill(struct peer *peer); /* the attempt that runs, if one does */
 
 /* --- policy_authz.c: answers go out as messages; 0, or -1: the link must end --- */
 int authz_ask(struct peer *peer, struct ipc_msg *m);
@@ -291,8 +292,7 @@ void keys_close(struct policy *p);
 struct client;
 
 int control_open(struct policy *p, const struct policy_fds *fds);
-/* Both sockets: ends clients that are silent for too long. */
-void clients_tick(struct policy *p, uint64_t now_ms);
+void clients_tick(struct policy *p, uint64_t now_ms); /* ends those that are silent for too long */
 void clients_finish(struct policy *p);
 int words_ask(struct peer *peer, struct ipc_msg *m);
 int console_ask(struct peer *peer, struct ipc_msg *m);

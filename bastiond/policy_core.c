@@ -6,8 +6,10 @@
  * run it on a database and links of their own.
  */
 #include <errno.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,6 +23,17 @@ static void report(void *arg, const char *line)
 {
 	(void)arg;
 	log_error("%s", line);
+}
+
+void policy_name(struct policy *p)
+{
+	/* sin_port and sin6_port lie at the same place */
+	const struct sockaddr_in *first = (const void *)&p->conf->listen.v[0].ss;
+
+	p->control.port = p->conf->listen.n > 0 ? ntohs(first->sin_port) : 22;
+	if (p->conf->name[0] == '\0' || config_name_split(p->conf->name, p->name, &p->control.port) != 0)
+		snprintf(p->name, sizeof(p->name), "%s", p->machine);
+	p->control.name = p->name;
 }
 
 /* Parent has checked it already; if it does not load here, too, the old one stays. Nothing keeps
@@ -40,6 +53,7 @@ static int reload(struct policy *p, int fd)
 	    strcmp(p->conf->input_recipients_second.text, fresh->input_recipients_second.text) != 0;
 	config_destroy(p->conf);
 	p->conf = fresh;
+	policy_name(p);
 	events_reload(p);
 	if (readers)
 		grant_readers(p);

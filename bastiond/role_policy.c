@@ -8,7 +8,6 @@
  */
 #include <errno.h>
 #include <limits.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,24 +49,6 @@ static void read_host_keys(struct policy *p)
 	}
 }
 
-/* What `config` and the advice in refusals call this bastion: the machine's name, and the first
-   listening port. */
-static void name_bastion(struct policy *p)
-{
-	static char name[HOST_NAME_MAX + 1];
-
-	if (gethostname(name, sizeof(name) - 1) != 0 || name[0] == '\0')
-		strcpy(name, "bastion");
-	p->control.name = name;
-	p->control.port = 22;
-	if (p->conf->listen.n > 0) {
-		const struct sockaddr_storage *ss = &p->conf->listen.v[0].ss;
-
-		/* sin_port and sin6_port lie at the same place */
-		p->control.port = ntohs(((const struct sockaddr_in *)(const void *)ss)->sin_port);
-	}
-}
-
 int role_policy(struct config *conf)
 {
 	const struct policy_fds fds = { ROLE_FD_PARENT, POLICY_FD_KEYS, POLICY_FD_CONTROL,
@@ -78,7 +59,9 @@ int role_policy(struct config *conf)
 	if (p == NULL)
 		return 1;
 	p->conf = conf;
-	name_bastion(p);
+	if (gethostname(p->machine, sizeof(p->machine) - 1) != 0 || p->machine[0] == '\0')
+		strcpy(p->machine, "bastion");
+	policy_name(p);
 	read_host_keys(p);
 	if (events_warm(conf) != 0)
 		log_error("recipients: the events cannot be encrypted to them");

@@ -392,6 +392,7 @@ collector c{i + 1} {{
         options = "".join(f"{option}\n" for option in self.state["options"])
         write(self.path("bastiond.conf"), f"""# the lab's bastion
 listen = {{ "127.0.0.1:{self.port("bastiond")}" }}
+{"" if any(option.startswith("name ") for option in self.state["options"]) else 'name = "127.0.0.1"'}
 state_dir = "{self.path("state")}"
 run_dir = "{self.state["run_dir"]}"
 pam_confdir = "{self.path("pam.d")}"

@@ -15,7 +15,7 @@ LOGINS = 24
 
 @pytest.fixture(scope="module")
 def own(new_lab):
-    return new_lab(options=['banner = "first banner\\n"'])
+    return new_lab(options=['banner = "first banner\\n"', 'name = "first.example.org"'])
 
 
 def log_of(lab):
@@ -56,8 +56,10 @@ def test_new_sessions_get_host_keys_options_and_managed_keys(own):
         told = own.ctl("key", "add", "late", "--type", "ed25519").splitlines()
         with open(own.path("target", "authorized_keys"), "a", encoding="ascii") as f:
             f.write(next(line for line in told if line.startswith("ssh-")) + "\n")
+        assert b"HostName first.example.org\n" in user.run("bastion", "config", check=True).stdout
         fresh = new_hostkey(own)
         set_option(own, 'banner = "first banner\\n"', 'banner = "second banner\\n"')
+        set_option(own, 'name = "first.example.org"', 'name = "second.example.org:2022"')
         reload(own)
         until(lambda: hostkey(own) == fresh, what="the new host key is shown")
         pinned = labkit.read(own.path("target", "ssh_host_ed25519_key.pub")).strip()
@@ -66,6 +68,8 @@ def test_new_sessions_get_host_keys_options_and_managed_keys(own):
         own.grant("deploy", host="web-late")
         done = user.run("web1.name", "echo in", options=("-l", "deploy@dba@web-late", "-o", "LogLevel=INFO"), check=True)
         assert done.stdout == b"in\n" and b"second banner" in done.stderr
+        lines = user.run("bastion", "config", check=True).stdout
+        assert b"HostName second.example.org\n    Port 2022\n" in lines and b"[second.example.org]:2022," in lines
         # the session of before the reload knows nothing of all this
         out, _ = running.communicate(b"two\n", timeout=30)
         assert (running.returncode, out) == (0, b"two\n")

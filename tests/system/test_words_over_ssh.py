@@ -1,5 +1,6 @@
 """`ssh alice@bastion WORDS`: the same words as bastionctl, with the user's own rights; lists as JSON; documented exit codes."""
 import json
+import os
 import re
 
 import pytest
@@ -35,11 +36,45 @@ def test_help(deploy):
     assert b"request" in text and b"sessions" in text
 
 
-def test_config_lines_work(lab, engineer, tmp_path):
-    """What `config` prints, put where it says, makes `ssh web1` work."""
-    user = engineer()
-    text = user.run("bastion", "config", check=True).stdout.decode()
-    assert "ProxyJump" in text and "ssh-ed25519" in text
+def printed(client, folder, known=lambda text: text):
+    """The lines of `config` in files of their own, as the name of a configuration; known(): what is made of known_hosts."""
+    config, hosts = client.run("bastion", "config", check=True).stdout.decode().split("# ~/.ssh/known_hosts\n")
+    (folder / "known_hosts").write_text(known(hosts) + "\n")
+    lines = folder / "config"
+    lines.write_text(f"{config}\nHost *\n    IdentityFile {client.key}\n    IdentitiesOnly yes\n    UserKnownHostsFile {folder}/known_hosts\n"
+                     "    GlobalKnownHostsFile /dev/null\n    StrictHostKeyChecking yes\n")
+    return str(lines)
+
+
+@pytest.mark.parametrize("tool", ["ssh", "scp", "sftp"])
+def test_config_lines_work(deploy, home, tmp_path, tool):
+    """What `config` prints, put where it says, is all that `ssh web1` and the others need."""
+    config, content = printed(deploy, tmp_path), os.urandom(100_000)
+    (tmp_path / "file").write_bytes(content)
+    if tool == "ssh":
+        assert deploy.tool("ssh", "-F", config, "web1", f"cat >{home}/file; whoami", stdin=content).stdout == b"dba\n"
+    elif tool == "scp":
+        deploy.tool("scp", "-q", "-F", config, f"{tmp_path}/file", f"web1:{home}/file")
+    else:
+        deploy.tool("sftp", "-q", "-b", "-", "-F", config, "web1", stdin=f"put {tmp_path}/file {home}/file\n".encode())
+    with open(f"{home}/file", "rb") as f:
+        assert f.read() == content
+
+
+def test_config_lines_reach_the_bastion_by_its_name(deploy, tmp_path):
+    """A refusal advises `ssh deploy@NAME WORD`: with the lines of `config` that command works."""
+    config = printed(deploy, tmp_path)
+    advice = deploy.run("web1.jump", "true", options=("-l", "root")).stderr.decode()
+    name = re.search(r"ssh deploy@(\S+) (hosts|request)", advice).group(1)
+    assert b"web1" in deploy.tool("ssh", "-F", config, f"deploy@{name}", "hosts").stdout
+
+
+def test_config_lines_pin_the_keys(deploy, tmp_path):
+    """With the known_hosts of another bastion, ssh goes nowhere."""
+    config = printed(deploy, tmp_path, lambda text: "".join(re.findall(r"^(\[127\S+?,)", text, re.M)[:1]) + "web1 " + "ssh-ed25519 "
+                     "AAAAC3NzaC1lZDI1NTE5AAAAIJ1VxPOzRFeUz5t0Hpw9xGgrRfFLJ1cOQZ4cSiMeLlvd")
+    done = deploy.tool("ssh", "-F", config, "web1", "true", check=False)
+    assert done.returncode == 255 and b"HOST IDENTIFICATION HAS CHANGED" in done.stderr
 
 
 def test_own_sessions_and_kill(lab, deploy, way):

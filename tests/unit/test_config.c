@@ -118,6 +118,29 @@ static void test_values(void **state)
 	config_destroy(conf);
 }
 
+static void test_name(void **state)
+{
+	static const struct { const char *text, *host; unsigned port; } good[] = {
+		{ "bastion.example.org", "bastion.example.org", 7 }, { "bastion_1:2222", "bastion_1", 2222 },
+		{ "192.0.2.1", "192.0.2.1", 7 }, { "192.0.2.1:22", "192.0.2.1", 22 }, { "2001:db8::1", "2001:db8::1", 7 },
+		{ "[2001:db8::1]", "2001:db8::1", 7 }, { "[::1]:65535", "::1", 65535 },
+	};
+	char host[CONFIG_NAME_MAX + 1], longest[CONFIG_NAME_MAX + 2];
+	uint16_t port;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		port = 7;
+		assert_int_equal(config_name_split(good[i].text, host, &port), 0);
+		assert_string_equal(host, good[i].host);
+		assert_int_equal(port, good[i].port);
+	}
+	memset(longest, 'a', sizeof(longest));
+	longest[CONFIG_NAME_MAX + 1] = '\0';
+	assert_int_equal(config_name_split(longest, host, &port), -1);
+	assert_int_equal(config_name_split(longest + 1, host, &port), 0);
+}
+
 /* One wrong line behind a good configuration: what must be said, and that its own line is named. */
 static const struct { const char *line, *says; } wrong[] = {
 	{ "listn = { \"127.0.0.1:22\" }", "there is no option listn; did you mean listen?" },
@@ -131,6 +154,16 @@ static const struct { const char *line, *says; } wrong[] = {
 	{ "listen = { \"localhost:22\" }", "is no address and port" },
 	{ "listen = { \"127.0.0.1:22\", \"127.0.0.1:22\" }", "stands here twice; write it once" },
 	{ "listen = \"\"", "is no address and port" },
+	{ "name = \"bastion example\"", "name: neither a name nor an address" },
+	{ "name = \"$(id)\"", "neither a name nor an address" },
+	{ "name = \"-oProxyCommand=id\"", "neither a name nor an address" },
+	{ "name = \"bastion:0\"", "neither a name nor an address" },
+	{ "name = \"bastion:\"", "neither a name nor an address" },
+	{ "name = \"bastion:65536\"", "neither a name nor an address" },
+	{ "name = \"[::1\"", "neither a name nor an address" },
+	{ "name = \"[::1]2222\"", "neither a name nor an address" },
+	{ "name = \"::1::\"", "neither a name nor an address" },
+	{ "name = \":22\"", "neither a name nor an address" },
 	{ "allow_networks = { \"10.0.0.1/8\" }", "has bits set behind its /8; write the network's own address" },
 	{ "allow_networks = { \"10.0.0.0/33\" }", "is no network; write it as 10.0.0.0/8" },
 	{ "allow_networks = { \"fe80::/129\" }", "is no network" },
@@ -465,7 +498,7 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults), cmocka_unit_test(test_values), cmocka_unit_test(test_wrong_lines),
+		cmocka_unit_test(test_defaults), cmocka_unit_test(test_values), cmocka_unit_test(test_name), cmocka_unit_test(test_wrong_lines),
 		cmocka_unit_test(test_all_faults_at_once), cmocka_unit_test(test_accounts),
 		cmocka_unit_test(test_escapes), cmocka_unit_test(test_recipients_are_counted),
 		cmocka_unit_test(test_init_needs_less), cmocka_unit_test(test_file_rights),

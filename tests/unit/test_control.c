@@ -447,7 +447,7 @@ static void config_and_trust(void **state)
 	(void)state;
 	OK("alice", "{\"word\":\"config\"}");
 	assert_string_equal(field("text"), "# ~/.ssh/config\nHost bastion\n    HostName bastion\n    Port 2222\n    User alice\n"
-	    "Host db1 web1\n    ProxyJump bastion\n# ~/.ssh/known_hosts\n[bastion]:2222,db1,[db1]:*,web1,[web1]:* ssh-ed25519 AAAAHOST");
+	    "Host db1 web1\n    ProxyJump bastion\nHost db1\n    User dba\nHost web1\n    User dba\n# ~/.ssh/known_hosts\n[bastion]:2222,db1,[db1]:*,web1,[web1]:* ssh-ed25519 AAAAHOST");
 	OK("root", "{\"word\":\"host trust\",\"args\":{\"host\":\"web1\"}}");
 	assert_non_null(strstr(field("text"), "ssh-ed25519 AAAACA ca\n"));
 	assert_non_null(strstr(field("text"), "TrustedUserCAKeys"));
