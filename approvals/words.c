@@ -113,7 +113,7 @@ int words_split(const char *line, char *out, size_t size, char **argv, int max, 
 	}
 	for (;;) {
 		line += strspn(line, " \t");
-		if (*line == '\0')
+		if (*line == '\0' || (n == 0 && *line == '#'))
 			return n;
 		if (n == max) {
 			snprintf(err, errsize, "too many words in one line: at most %d", max);

@@ -32,6 +32,7 @@
 struct front;
 struct way;
 struct tunnel;
+struct script;
 struct words_word;
 
 enum chan_state {
@@ -83,6 +84,7 @@ struct chan {
 	struct tunnel *tunnel;		/* CHAN_TUNNEL */
 	const struct words_word *word;	/* CHAN_WORDS, CHAN_CONSOLE: what policy was asked */
 	bool words_json, words_run;
+	struct script *script;		/* CHAN_WORDS: they come on standard input */
 	bool from_console;		/* `connect`: the console goes on when the target's channel is over */
 };
 
@@ -97,6 +99,8 @@ void relay_target_callbacks(struct chan *c);
 /* The way ends, with this line. May be called from a libssh callback. */
 void relay_fail(struct chan *c, const char *why);
 void relay_step(struct chan *c);
+/* What was typed at the console behind `connect`, when the channel is the target's: recorded like all else. */
+void relay_take_ahead(struct chan *c);
 /* Tunnel, console, words: what libssh holds back comes in, what is held goes to the client; nothing is recorded. */
 void relay_raw_step(struct chan *c);
 /*

@@ -59,6 +59,17 @@ static bool take(struct chan *c, bool input, bool is_err, const uint8_t *data, s
 	return true;
 }
 
+void relay_take_ahead(struct chan *c)
+{
+	struct hold ahead = c->in;
+	struct hold_item it;
+
+	c->in = (struct hold){ .mem = NULL };
+	while (hold_peek(&ahead, &it) && take(c, true, false, it.data, it.len))
+		hold_drop(&ahead);
+	hold_finish(&ahead);
+}
+
 static int on_client_data(ssh_session ssh, ssh_channel ch, void *data, uint32_t len, int is_err, void *ctx)
 {
 	struct chan *c = ctx;
@@ -108,7 +119,7 @@ static void on_client_signal(ssh_session ssh, ssh_channel ch, const char *signal
 	(void)ssh;
 	(void)ch;
 	/* RFC 4254 6.10: names are upper-case words; anything else is not passed on */
-	if (c->state != CHAN_LIVE || strlen(signal) > 32 ||
+	if (c->state != CHAN_LIVE || c->kind != CHAN_TARGET || strlen(signal) > 32 ||
 	    strspn(signal, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") != strlen(signal))
 		return;
 	seq = way_event(c->way, BREC_META, BREC_K_SIGNAL, c->number, signal, strlen(signal));
@@ -524,6 +535,8 @@ static void give_back(struct chan *c)
 		free(c->env[--c->nenv]);
 	free(c->command);
 	c->command = NULL;
+	free(c->script);
+	c->script = NULL;
 	hold_finish(&c->in);
 	hold_finish(&c->out);
 	bulk_finish(&c->bulk);

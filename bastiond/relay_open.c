@@ -100,6 +100,8 @@ static int start_step(struct chan *c)
 		if ((r = request_start(c)) != SSH_OK)
 			break;
 		c->state = CHAN_LIVE;
+		if (c->from_console)
+			relay_take_ahead(c);
 		if (c->start != NULL) {
 			ssh_message_channel_request_reply_success(c->start);
 			ssh_message_free(c->start);

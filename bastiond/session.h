@@ -225,6 +225,8 @@ void console_ready(struct session *s);				/* its link or its pty may be read */
 void console_step(struct chan *c);
 void console_prompt(struct chan *c);				/* asks the worker for the next line */
 void console_word(struct chan *c, const char *path, const char *json); /* connect, exit */
+/* A word that was typed is answered, with this exit status. */
+void console_status(struct chan *c, uint32_t status);
 void console_resize(struct chan *c);
 /* A channel that `connect` lent to a target is the console's again. */
 void console_return(struct chan *c);

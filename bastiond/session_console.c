@@ -19,12 +19,20 @@
 #include "words.h"
 
 #define PTY_READ 4096
+#define KEY_INTERRUPT 0x03
+#define KEY_QUOTE 0x16
+#define KEY_PREFIX 0x18
+#define KEY_ESCAPE 0x1b
 
 struct console {
 	struct ipc link;
 	int pty;
 	struct chan *chan;
-	bool prompted;		/* a LINE_ASK is out */
+	bool prompted;		/* a LINE_ASK is out, */
+	bool shown;		/* and its prompt is on the terminal: the editor takes keys */
+	bool typed, fed;	/* a key was pressed since then; so was the one that ends the line */
+	uint8_t last;		/* key */
+	uint32_t status;	/* of the first word that was refused; 0: none was */
 	bool lined, eof;	/* its answer is here, and waits for the mark behind its echo */
 	bool hung;		/* its terminal has no other side any more */
 	unsigned marks;
@@ -82,7 +90,9 @@ bool console_pty_reads(const struct session *s)
 
 bool console_pty_writes(const struct session *s)
 {
-	return s->console->chan->kind == CHAN_CONSOLE && !hold_empty(&s->console->chan->in);
+	const struct console *con = s->console;
+
+	return con->chan->kind == CHAN_CONSOLE && con->shown && !con->fed && !hold_empty(&con->chan->in);
 }
 
 int console_fds(const struct session *s, int *link, int *pty)
@@ -137,14 +147,13 @@ void console_prompt(struct chan *c)
 	if (ipc_send(&s->console->link, MSG_LINE_ASK, 0, &b, NULL, 0) != 0)
 		c->state = CHAN_DEAD;
 	s->console->prompted = true;
+	s->console->shown = s->console->typed = s->console->fed = false;
 	buf_finish(&b);
 }
 
 /* Everything that was typed is answered: the channel ends. */
-static void console_end(struct chan *c)
+static void console_end(struct chan *c, uint32_t status)
 {
-	uint32_t status = 0;
-
 	c->eof_queued_out = true;
 	hold_put(&c->out, HOLD_EXIT, 0, &status, sizeof(status));
 	if (hold_put(&c->out, HOLD_CLOSE, 0, NULL, 0) != 0)
@@ -177,7 +186,7 @@ void console_word(struct chan *c, const char *path, const char *json)
 	const char *host, *login;
 
 	if (strcmp(path, "connect") != 0) {
-		console_end(c);
+		console_end(c, 0);
 		return;
 	}
 	call = json_loads(json, 0, NULL);
@@ -257,6 +266,7 @@ static void read_pty(struct console *con)
 				con->marks++;
 			else
 				data[kept++] = data[i];
+		con->shown = con->shown || (con->prompted && kept > 0);
 		if (con->chan->kind == CHAN_CONSOLE && kept > 0)
 			hold_put(&con->chan->out, HOLD_DATA, 0, data, kept);
 	}
@@ -287,29 +297,96 @@ static void run_line(struct chan *c, struct console *con)
 		words_run(c, con->line);
 		return;
 	}
-	console_end(c);
+	console_end(c, 0);
 	console_destroy(s);
+}
+
+/* Does this key end the line? Not behind one that gives it another meaning: ^V, escape, ^X. */
+static bool ends_line(uint8_t key, uint8_t before)
+{
+	return (key == '\r' || key == '\n') && before != KEY_QUOTE && before != KEY_ESCAPE && before != KEY_PREFIX;
+}
+
+/*
+ * Keys for the editor: one line at a time, and none before its prompt. Between two lines the terminal is not the
+ * editor's: it would echo by itself, and drop what is longer than its queue.
+ */
+static size_t keys_to_type(const struct console *con, const struct hold_item *it)
+{
+	if (!con->shown || con->fed)
+		return 0;
+	for (uint32_t i = 0; i < it->len; i++)
+		if (ends_line(it->data[i], i > 0 ? it->data[i - 1] : con->last))
+			return i + 1;
+	return it->len;
+}
+
+/* How many it takes now. */
+static size_t type_keys(struct console *con, const uint8_t *keys, size_t len)
+{
+	ssize_t n = write(con->pty, keys, len);
+
+	if (n <= 0)
+		return 0;
+	con->typed = true;
+	con->fed = ends_line(keys[n - 1], n > 1 ? keys[n - 2] : con->last);
+	con->last = keys[n - 1];
+	return (size_t)n;
+}
+
+/* A line that the editor did not take for one is given up by ^C, like all that was typed before it: so do terminals. */
+static void interrupt_line(struct console *con, struct hold *in, const struct hold_item *it)
+{
+	const uint8_t *key = con->prompted ? memchr(it->data, KEY_INTERRUPT, it->len) : NULL;
+
+	if (key == NULL)
+		return;
+	hold_take(in, (size_t)(key - it->data));
+	con->fed = false;
+}
+
+static void type_ahead(struct chan *c, struct console *con)
+{
+	struct hold_item it;
+	size_t n;
+
+	if (con->fed && hold_peek(&c->in, &it))
+		interrupt_line(con, &c->in, &it);
+	while (hold_peek(&c->in, &it) && (n = keys_to_type(con, &it)) > 0 && (n = type_keys(con, it.data, n)) > 0)
+		hold_take(&c->in, n);
+}
+
+/* The client sends no more. A last line without an end is one, too; after its answer the console ends. */
+static void input_over(struct chan *c, struct console *con)
+{
+	if (!c->client_eof || c->left_in || !hold_empty(&c->in) || !con->shown || con->fed || con->lined)
+		return;
+	if (con->typed)
+		type_keys(con, (const uint8_t *)"\n", 1);
+	else if (!c->eof_queued_out)
+		console_end(c, con->status);
+}
+
+void console_status(struct chan *c, uint32_t status)
+{
+	struct console *con = c->front->session->console;
+
+	if (con != NULL && con->status == 0)
+		con->status = status;
 }
 
 void console_step(struct chan *c)
 {
 	struct console *con = c->front->session->console;
-	struct hold_item it;
 
 	if (con == NULL || con->chan != c || c->state != CHAN_LIVE)
 		return;
-	while (con->pty >= 0 && hold_peek(&c->in, &it)) {
-		ssize_t n = write(con->pty, it.data, it.len);
-
-		if (n <= 0)
-			break;
-		hold_take(&c->in, (size_t)n);
-	}
-	/* the answer to what was typed last still goes out */
-	if (c->client_eof && hold_empty(&c->in) && c->front->session->words_owner != c && !c->eof_queued_out)
-		console_end(c);
-	else
-		run_line(c, con);
+	run_line(c, con);
+	/* the line may have been the end, or `connect` */
+	if (c->front->session->console != con || c->kind != CHAN_CONSOLE || con->pty < 0)
+		return;
+	type_ahead(c, con);
+	input_over(c, con);
 }
 
 void console_destroy(struct session *s)

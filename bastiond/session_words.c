@@ -14,12 +14,14 @@
 #include "session.h"
 #include "words.h"
 
+#define SCRIPT_LINES 32	/* of one script in one turn of the loop */
+
 void words_env_of(const struct chan *c, struct words_env *env)
 {
 	/* what this user may is policy's to say: here it only chooses what `help` shows first */
 	*env = (struct words_env){
 		.who = WHO_APPROVER,
-		.console = c->kind == CHAN_CONSOLE,
+		.console = c->kind == CHAN_CONSOLE || c->script != NULL,
 		.columns = c->pty ? c->cols : 0,
 	};
 }
@@ -45,10 +47,24 @@ void words_print(struct chan *c, bool err, const void *text, size_t len)
 	}
 }
 
-/* The words are done: an exit status for a command, the next prompt for the console. */
+/* Words on standard input, a line each, of a client without a terminal: `ssh alice@bastion <file`. */
+struct script {
+	char line[WORDS_LINE_MAX + 2];	/* the one that is being read; one byte more shows that it is too long */
+	size_t len;
+	bool used;		/* there was a line */
+	uint32_t status;	/* of the first word that was refused; 0: none was */
+};
+
+/* The words are done: an exit status for a command, the next prompt for the console, the next line of a script. */
 static void finish(struct chan *c, uint32_t status)
 {
+	if (c->script != NULL) {
+		if (c->script->status == 0)
+			c->script->status = status;
+		return;
+	}
 	if (c->kind == CHAN_CONSOLE) {
+		console_status(c, status);
 		console_prompt(c);
 		return;
 	}
@@ -75,6 +91,20 @@ static void ask_policy(struct chan *c, const char *json)
 	s->words_owner = c;
 }
 
+/* All lines are answered. Without a line the client gets what it would have got without a terminal and a word. */
+static void script_end(struct chan *c)
+{
+	uint32_t status = c->script->status;
+	bool used = c->script->used;
+
+	free(c->script);
+	c->script = NULL;
+	if (used)
+		finish(c, status);
+	else
+		words_run(c, "help");
+}
+
 void words_run(struct chan *c, const char *line)
 {
 	struct words_env env;
@@ -99,13 +129,74 @@ void words_run(struct chan *c, const char *line)
 		ask_policy(c, call.json);
 	} else if (call.word->where == AT_CONSOLE && c->kind == CHAN_CONSOLE) {
 		console_word(c, call.word->path, call.json);
+	} else if (c->script != NULL && strcmp(call.word->path, "exit") == 0) {
+		script_end(c);
 	} else {
-		static const char text[] = "this word is for bastionctl on the bastion itself\n";
+		const char *text = call.word->where == AT_CONSOLE ? "this word is for the console: ssh -t user@bastion\n" :
+		    "this word is for bastionctl on the bastion itself\n";
 
-		words_print(c, true, text, sizeof(text) - 1);
+		words_print(c, true, text, strlen(text));
 		finish(c, WORDS_USAGE);
 	}
 	words_call_finish(&call);
+}
+
+/* Takes bytes up to the end of a line. True: there is one; false: more must come. */
+static bool read_line(struct chan *c)
+{
+	struct script *sc = c->script;
+	struct hold_item it;
+
+	while (hold_peek(&c->in, &it)) {
+		const uint8_t *nl = memchr(it.data, '\n', it.len);
+		size_t len = nl != NULL ? (size_t)(nl - it.data) : it.len, room = sizeof(sc->line) - 1 - sc->len;
+
+		memcpy(sc->line + sc->len, it.data, len < room ? len : room);
+		sc->len += len < room ? len : room;
+		hold_take(&c->in, nl != NULL ? len + 1 : len);
+		if (nl != NULL)
+			return true;
+	}
+	return c->client_eof && !c->left_in && sc->len > 0;
+}
+
+static void run_script_line(struct chan *c)
+{
+	static const char nul[] = "a line has a NUL byte in it\n";
+	struct script *sc = c->script;
+	char line[WORDS_LINE_MAX + 2];
+	bool whole = memchr(sc->line, '\0', sc->len) == NULL;
+
+	memcpy(line, sc->line, sc->len);
+	line[sc->len] = '\0';
+	if (sc->len > 0 && line[sc->len - 1] == '\r')
+		line[sc->len - 1] = '\0';
+	sc->len = 0;
+	sc->used = true;
+	if (whole) {
+		words_run(c, line);
+		return;
+	}
+	words_print(c, true, nul, sizeof(nul) - 1);
+	finish(c, WORDS_USAGE);
+}
+
+/* One line after the other; the next when the one before is answered and its answer has room. */
+static void script_step(struct chan *c)
+{
+	struct session *s = c->front->session;
+
+	for (int i = 0; i < SCRIPT_LINES; i++) {
+		if (c->state != CHAN_LIVE || s->words_owner != NULL || hold_full(&c->out))
+			return;
+		if (!read_line(c)) {
+			if (c->client_eof && !c->left_in)
+				script_end(c);
+			return;
+		}
+		run_script_line(c);
+	}
+	s->again = true; /* the others get their turn */
 }
 
 void words_policy(struct session *s, struct ipc_msg *m)
@@ -151,6 +242,9 @@ void words_start(struct chan *c)
 	if (c->start_type == SSH_CHANNEL_REQUEST_SHELL && c->pty) {
 		c->kind = CHAN_CONSOLE;
 		console_open(c);
+	} else if (c->start_type == SSH_CHANNEL_REQUEST_SHELL &&
+	    (c->script = calloc(1, sizeof(*c->script))) == NULL) {
+		c->front->session->over = true;
 	}
 	c->state = CHAN_LIVE;
 }
@@ -163,11 +257,13 @@ void words_step(struct chan *c)
 		c->state = CHAN_DEAD;
 	if (c->state != CHAN_LIVE && c->state != CHAN_ENDING)
 		return;
-	if (c->kind == CHAN_WORDS && c->state == CHAN_LIVE) {
-		hold_finish(&c->in); /* words read no standard input */
+	if (c->script != NULL) {
+		script_step(c);
+	} else if (c->kind == CHAN_WORDS && c->state == CHAN_LIVE) {
+		hold_finish(&c->in); /* words in a command read no standard input */
 		if (!c->words_run && s->words_owner == NULL) {
 			c->words_run = true;
-			words_run(c, c->start_type == SSH_CHANNEL_REQUEST_EXEC ? c->command : "help");
+			words_run(c, c->command);
 		}
 	}
 	relay_raw_step(c);
