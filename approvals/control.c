@@ -149,11 +149,23 @@ static enum words_exit attempt(struct call *k, const struct word *w)
 	return r;
 }
 
-/* A refusal is an event; the word's own changes are gone by then. */
+static int64_t now_of(struct control *c)
+{
+	return c->now != NULL ? c->now(c->arg) : clock_wall();
+}
+
+static int64_t refused_id(const struct actor *a)
+{
+	return a->root ? REFUSALS_ROOT : a->user_id;
+}
+
+/* A refusal is an event, unless there were too many; the word's own changes are gone by then. */
 static int note_refusal(struct call *k)
 {
 	const char *error = json_string_value(json_object_get(k->reply, "error"));
 
+	if (!refusals_take(&k->c->refusals, refused_id(k->actor), k->now))
+		return 0;
 	json_object_del(k->args, "code1"); /* codes are no business of the record */
 	json_object_del(k->args, "code2");
 	return event_writef(k->s, k->now, EVENT_WORD_REFUSED, k->name, arg_text(k, "user"),
@@ -237,6 +249,19 @@ static enum words_exit parse(struct call *k, const void *request, size_t len, co
 	return refuse(k, WORDS_USAGE, "Look at: help", "There is no word %s.", shown);
 }
 
+/* Not even read: whoever asks without end for what is refused gets no more of this process's time. */
+static enum words_exit turn_away(struct call *k)
+{
+	refusals_count(&k->c->refusals, refused_id(k->actor), k->now);
+	return refuse(k, WORDS_REFUSED, "Wait some seconds, and look at what was said before.",
+	    "Too many of your words were refused: for a while one in %d seconds is looked at.", REFUSALS_EVERY);
+}
+
+bool control_notes(struct control *c, int64_t user_id)
+{
+	return refusals_take(&c->refusals, user_id, now_of(c));
+}
+
 int control_handle(struct control *c, const struct actor *a, const void *request, size_t len,
     struct buf *out)
 {
@@ -245,18 +270,24 @@ int control_handle(struct control *c, const struct actor *a, const void *request
 	struct call k = { .c = c,
 		.s = c->store,
 		.actor = a,
-		.now = c->now != NULL ? c->now(c->arg) : clock_wall() };
+		.now = now_of(c) };
 	const struct word *w;
 	size_t mark = out->len;
-	enum words_exit code = parse(&k, request, len, &w);
+	enum words_exit code;
 	int r = 0;
 
-	if (code == WORDS_OK)
+	if (!a->root && refusals_over(&c->refusals, a->user_id, k.now)) {
+		code = turn_away(&k);
+		r = 1;
+	} else if ((code = parse(&k, request, len, &w)) == WORDS_OK) {
 		code = run(&k, w, out);
+	} else {
+		refusals_take(&c->refusals, refused_id(a), k.now);
+	}
 	if (out->len == mark && put_reply(&k, out) < 0) {
 		out->bad = false;
 		out->len = mark;
-		r = buf_put(out, none, sizeof(none) - 1);
+		r = buf_put(out, none, sizeof(none) - 1) != 0 ? -1 : r;
 	}
 	for (size_t i = 0; code == WORDS_OK && i < k.neffects; i++)
 		c->end(c->arg, k.effects[i].what, k.effects[i].id, k.effects[i].line);
@@ -291,7 +322,7 @@ void control_way(struct control *c, int64_t user_id, const char *source, const c
 			.login = login,
 			.host = found == 1 ? h : NULL,
 			.caps = caps,
-			.now = c->now != NULL ? c->now(c->arg) : clock_wall(),
+			.now = now_of(c),
 			.roles = roles,
 			.nroles = (size_t)nroles,
 			.tickets = t,

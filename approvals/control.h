@@ -15,6 +15,7 @@
 
 #include "access.h"
 #include "buf.h"
+#include "refusals.h"
 #include "store.h"
 
 #define CONTROL_REQUEST_MAX 16384
@@ -45,6 +46,7 @@ struct control {
 	const char *(*key_line)(void *arg, size_t i, const char **name);
 	/* The bastion's own host key number i, "ssh-ed25519 AAAA…". NULL: there are no more. */
 	const char *(*host_key)(void *arg, size_t i);
+	struct refusals refusals;	/* how many of them become events */
 };
 
 /* Who asks. */
@@ -61,17 +63,25 @@ int control_actor(struct control *c, int64_t uid, struct actor *a, char *line, s
 /*
  * Carries out one request, JSON of len bytes. Always appends one JSON reply to `out`, which may
  * grow to CONTROL_REPLY_MAX; bad requests and a failing store have theirs. -1 only when `out` could
- * not take any reply: drop the client.
+ * not take any reply: drop the client. 1: turned away unread, because too much of this actor was
+ * refused before (refusals.h); nothing can have changed.
  */
 int control_handle(struct control *c, const struct actor *a, const void *request, size_t len,
     struct buf *out);
+
+/* Something else was refused to this user: does that become an event? If not it was counted. */
+bool control_notes(struct control *c, int64_t user_id);
+
+/* The end: what was counted only becomes events now. */
+void control_finish(struct control *c);
 
 /* The path of word number i, "user key add"; NULL after the last. The test holds words_table
  * against it. */
 const char *control_word(size_t i);
 
 /*
- * Lets end what is over: pending requests, grants, accounts; calls c->end for what was live. Call
+ * Lets end what is over: pending requests, grants, accounts; calls c->end for what was live. Writes
+ * the events of refusals that were only counted. Call
  * at start, when the time it returns (unix seconds) has come, and after each control_handle.
  * FOREVER: nothing is due. -1: the store failed, try again.
  */

@@ -135,6 +135,33 @@ static int expire(struct control *c, const struct user *u, int64_t now)
 	return 0;
 }
 
+/* What was counted until `due` becomes events. 0, or -1. */
+static int tell_left_out(struct control *c, int64_t now, int64_t due)
+{
+	struct refusals_user *u;
+	struct user who;
+
+	while ((u = refusals_due(&c->refusals, due)) != NULL) {
+		const char *name = u->id == REFUSALS_ROOT ? "root" : "others";
+
+		if (u->id > 0 && store_user(c->store, u->id, &who) == 1)
+			name = who.name;
+		if (event_writef(c->store, now, EVENT_LEFT_OUT, name, NULL, "{s:I,s:I}", "left_out",
+			(json_int_t)u->left_out, "since", (json_int_t)u->since) < 0)
+			return -1;
+		log_warn("%llu refusals of %s were too many for the list of events",
+		    (unsigned long long)u->left_out, name);
+		refusals_told(u);
+	}
+	return 0;
+}
+
+void control_finish(struct control *c)
+{
+	if (tell_left_out(c, c->now != NULL ? c->now(c->arg) : clock_wall(), FOREVER) < 0)
+		log_error("refusals that were counted only: %s", store_error(c->store));
+}
+
 int64_t control_tick(struct control *c)
 {
 	int64_t now = c->now != NULL ? c->now(c->arg) : clock_wall(), next = FOREVER,
@@ -150,11 +177,13 @@ int64_t control_tick(struct control *c)
 	     j++)
 		if ((r = expire(c, &u, now)) < 0)
 			break;
-	if (r < 0) {
+	if (r < 0 || tell_left_out(c, now, now) < 0) {
 		log_error("tick: %s", store_error(c->store));
 		return -1;
 	}
 	if (i == TICK_MAX || j == TICK_MAX)
 		return now; /* there is more than one turn holds */
+	if (refusals_next(&c->refusals) < next)
+		next = refusals_next(&c->refusals);
 	return next < users ? next : users;
 }

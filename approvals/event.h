@@ -20,6 +20,7 @@
 #define EVENT_LIST(E)                                                                         \
 	E(INIT, "store.init") E(START, "policy.start") E(RELOAD, "policy.reload")             \
 	E(ROLE_DOWN, "role.down") E(WORD_REFUSED, "word.refused")                             \
+	E(LEFT_OUT, "refusals.left-out")                                                      \
 	E(USER_ADD, "user.add") E(USER_LOCK, "user.lock") E(USER_UNLOCK, "user.unlock")       \
 	E(USER_REMOVE, "user.remove") E(USER_EXPIRE, "user.expire")                           \
 	E(KEY_ADD, "key.add") E(KEY_REVOKE, "key.revoke")                                     \

@@ -43,6 +43,8 @@ static void note_refusal(struct peer *peer, const char *host, const char *login,
 {
 	char safe[4 * 64 + 8];
 
+	if (!control_notes(&peer->p->control, peer->user.id))
+		return;
 	esc_text(safe, sizeof(safe), host, strnlen(host, 64));
 	log_info("way of %s to %s refused (%d): %s", peer->user.name, safe, (int)refusal, line);
 	peer_event(peer, EVENT_WAY_REFUSED, peer->user.name, safe, json_pack("{s:i, s:s, s:s, s:I}",

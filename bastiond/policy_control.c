@@ -57,12 +57,15 @@ static void put_error(struct buf *out, const char *code, const char *error)
 static void carry_out(struct policy *p, const struct actor *a, const struct buf *request,
     struct buf *out)
 {
-	if (control_handle(&p->control, a, request->data, request->len, out) != 0) {
+	int r = control_handle(&p->control, a, request->data, request->len, out);
+
+	if (r < 0) {
 		buf_reset(out);
 		put_error(out, "broken",
 		    "the reply is too long or there is no memory; ask for less, with limit");
 	}
-	live_run(p);
+	if (r != 1)
+		live_run(p);
 }
 
 /* --- sessions --- */

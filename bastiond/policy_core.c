@@ -141,7 +141,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	peers_tick(p, now_ms);
 	clients_tick(p, now_ms);
 	events_tick(p, now_ms);
-	if (clock_wall() >= p->live_due)
+	if (clock_wall() >= p->live_due || clock_wall() >= refusals_next(&p->control.refusals))
 		live_run(p);
 }
 
@@ -191,6 +191,8 @@ int policy_open(struct policy *p, const char *database, const struct policy_fds 
 void policy_close(struct policy *p)
 {
 	peers_finish(p);
+	if (p->control.store != NULL)
+		control_finish(&p->control);
 	workers_finish(p);
 	clients_finish(p);
 	keys_close(p);

@@ -233,6 +233,8 @@ int way_on_channel(struct peer *peer, struct ipc_msg *m)
 	if (w == NULL || w->ending_ms != 0)
 		return channel_answer(peer, m->id, channel, "bastiond: the session is ended");
 	refusal = channel_refusal(w, capability, &a);
+	if (refusal != NULL && !control_notes(&peer->p->control, peer->user.id))
+		return channel_answer(peer, w->id, channel, refusal);
 	if (peer_event(peer, refusal == NULL ? EVENT_CHANNEL : EVENT_CHANNEL_REFUSED,
 		peer->user.name, w->host.name,
 		json_pack("{s:I, s:s, s:i}", "way", (json_int_t)w->row.id, "capability",
