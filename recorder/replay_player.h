@@ -1,11 +1,15 @@
 /*
- * replay_player.h - the parts of `bastion-replay play`.
+ * replay_player.h - the parts of `bastion-replay play` and `follow`.
  *
- *   replay_tape.c    one channel of a recording in memory
- *   replay_clock.c   recording time from real time: speed, pause, idle compression; pure
- *   replay_tty.c     the auditor's terminal: raw mode, keys, signals, and back as it was
- *   replay_draw.c    status line, help, messages
- *   replay_play.c    the loop, and what the keys do
+ *   replay_tape.c       one channel of a recording in memory
+ *   replay_clock.c      recording time from real time: speed, pause, idle compression; pure
+ *   replay_core.c       the player: keys and time in, a screen out. Pure: it reads no clock, file or
+ *                       terminal, and each call does a bounded piece of work
+ *   replay_core_keys.c  what the keys do
+ *   replay_core_draw.c  status line, help, messages
+ *   replay_find.c       a text on the screens of a tape
+ *   replay_tty.c        the auditor's terminal: raw mode, keys, signals, and back as it was
+ *   replay_play.c       the loop around the player; replay_follow.c: around one that is still written
  */
 #ifndef BASTION_REPLAY_PLAYER_H
 #define BASTION_REPLAY_PLAYER_H
@@ -45,12 +49,13 @@ unsigned pclock_slower(unsigned speed);
 
 #define TAPE_BYTES_MAX (512U << 20)
 #define TAPE_EVENTS_MAX (8U << 20)
+#define TAPE_US_MAX (100ULL * 366 * 86400 * 1000000)	/* no time of a tape is later */
 
 struct tape_event {
 	uint64_t t_us;		/* since the channel was opened */
 	size_t off;		/* into data */
 	uint32_t len;
-	char kind;		/* 'o' for the screen, 'r' size, 'n' a line, 'k' return was typed */
+	char kind;		/* 'o' for the screen, 'r' size, 'n' a line, 'k' return was typed, perhaps with a line */
 };
 
 struct tape {
@@ -69,23 +74,135 @@ int tape_load(struct tape *t, const struct channel *c, const char *dir,
 void tape_finish(struct tape *t);
 /* Does `n` stop here: a command, a file, a note, the end of a line that the user typed. */
 bool tape_is_marker(const struct tape_event *e);
+/* The number of events up to and with t_us. */
+size_t tape_until(const struct tape *t, uint64_t t_us);
 
-/* ---- replay_tty.c ---- */
+/* ---- replay_find.c ---- */
+
+#define NEEDLE_MAX 256
+#define FIND_HITS_MAX 65536	/* moments that are kept of one search */
+
+struct needle {
+	char text[NEEDLE_MAX];	/* in small letters if any_case */
+	size_t len;
+	bool any_case;		/* it was given without capitals: ASCII capitals match, too */
+};
+
+/* 0, or -1: empty or too long. */
+int needle_set(struct needle *n, const char *text);
+/* The first place in text[len], or NULL. */
+const char *needle_in(const struct needle *n, const char *text, size_t len);
+
+struct finder;
+
+/* A pass over a tape whose channel has a terminal of that size. NULL with errno. */
+struct finder *finder_create(const struct needle *n, unsigned cols, unsigned rows, bool pty);
+void finder_destroy(struct finder *f);
+/* Goes on for about `bytes` of output. False: all that the tape has now was looked at. */
+bool finder_work(struct finder *f, const struct tape *t, size_t bytes);
+/* Of 100 that finder_work has still to do. */
+unsigned finder_percent(const struct finder *f, const struct tape *t);
+size_t finder_hits(const struct finder *f);
+/* The number (from 0) of the first hit after t_us, or of the last before it; finder_hits() if there is none. */
+size_t finder_after(const struct finder *f, uint64_t t_us);
+size_t finder_before(const struct finder *f, uint64_t t_us);
+/* When that text was on the screen. */
+uint64_t finder_time(const struct finder *f, size_t hit);
+
+/* ---- replay_core.c ---- */
 
 enum key {
 	KEY_NONE = 0, /* others below 256 are characters */
-	KEY_LEFT = 256, KEY_RIGHT, KEY_UP, KEY_DOWN, KEY_HOME, KEY_END, KEY_ESC,
-	KEY_RESIZE, KEY_STOP, KEY_QUIT, KEY_OTHER,
+	KEY_LEFT = 256, KEY_RIGHT, KEY_UP, KEY_DOWN, KEY_HOME, KEY_END, KEY_PGUP, KEY_PGDN, KEY_ESC,
+	KEY_RESIZE, KEY_STOP, KEY_QUIT, KEY_OTHER, KEY_DATA,
 };
+
+#define PLAYER_FRAMES_MAX 256		/* moments kept for going back, */
+#define PLAYER_FRAMES_BYTES (64U << 20)	/* and what they may hold together */
+#define PLAYER_FRAME_EVERY (1U << 20)	/* bytes of output between two, to begin with */
+#define PLAYER_SLICE (256U << 10)	/* bytes of output in one piece of work */
+#define PLAYER_LINE_MAX 200		/* what is typed at the prompt */
+
+enum player_mode { PLAYER_RUNS, PLAYER_HELP, PLAYER_GOTO, PLAYER_FIND };
+enum find_way { FIND_BACK, FIND_ON, FIND_FIRST };	/* FIRST: from here on, else from the beginning */
+enum player_task { TASK_NONE, TASK_SEEK, TASK_FIND };
+
+struct player_frame {
+	size_t next;		/* event that follows */
+	struct screen_moment *moment;
+	size_t bytes;
+};
+
+struct player {
+	/* given by the caller */
+	const struct tape *tape;
+	bool pty;		/* the channel has a terminal, */
+	unsigned chan_cols, chan_rows;	/* of that size at its start */
+	char who[200], who_short[100];	/* "alice as dba@web1", "dba@web1" */
+	bool live;		/* the tape still grows */
+	char note[160];		/* live: what is known of the recording, at the right */
+	/* the player's own */
+	size_t next;		/* first event that is not shown yet */
+	struct screen *screen;
+	struct view view;
+	struct pclock clock;
+	bool at_end;		/* live: what comes is shown at once */
+	enum player_mode mode;
+	enum player_task task;
+	uint64_t target_us;	/* TASK_SEEK: there; then */
+	char arrived[160];	/* is said */
+	bool say_event;		/* or the line of the event that was reached */
+	enum find_way find_way;	/* TASK_FIND: then to this hit */
+	struct finder *finder;	/* of `needle`, NULL: no search */
+	struct needle needle;
+	struct player_frame frames[PLAYER_FRAMES_MAX];
+	size_t nframes, frames_bytes, frame_every;
+	char typed[PLAYER_LINE_MAX];
+	char message[256];
+	uint64_t message_us;	/* real time when it goes */
+	uint64_t drawn_us, second;	/* of the last picture: real time, shown second */
+	bool dirty, quit;
+	bool next_channel;	/* asked for: the caller loads it, or says why not */
+};
+
+/* For an auditor's terminal of that size. 0, or -1 with errno. player_finish takes what failed, and zeros. */
+int player_init(struct player *p, unsigned cols, unsigned rows, unsigned speed, uint64_t idle_us);
+void player_finish(struct player *p);
+/* Another tape, from its beginning, seeking to at_us (live and PCLOCK_NEVER: its end). 0, or -1 with errno. */
+int player_load(struct player *p, const struct tape *t, bool pty, unsigned cols, unsigned rows,
+    uint64_t at_us, uint64_t now_us);
+/* The auditor's terminal has another size. 0, or -1 with errno. */
+int player_resize(struct player *p, unsigned cols, unsigned rows, uint64_t now_us);
+/* Does what is due, a bounded piece of it. */
+void player_tick(struct player *p, uint64_t now_us);
+/* Real µs until player_tick has something to do; 0: at once; PCLOCK_NEVER: not before a key. */
+uint64_t player_wait(const struct player *p, uint64_t now_us);
+/* Is a new picture due? */
+bool player_due(const struct player *p, uint64_t now_us);
+/* The picture: appends to out what changes on the terminal. 0, or -1: out is full. */
+int player_draw(struct player *p, uint64_t now_us, struct buf *out);
+void player_key(struct player *p, int key, uint64_t now_us);
+/* Goes there, if need be in several pieces of work. */
+void player_seek(struct player *p, uint64_t t_us, uint64_t now_us);
+/* A line below the screen, for some seconds. */
+void player_say(struct player *p, uint64_t now_us, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* The next piece of a search; replay_core.c calls it. */
+void player_find_work(struct player *p, uint64_t now_us);
+/* Everything shown was the last there is. */
+bool player_over(const struct player *p);
+
+/* ---- replay_tty.c ---- */
 
 struct tty {
 	int in, out, signals;
 	struct termios saved;
 	bool raw;
 	int status;		/* signal that ends the program, 0: none */
+	int watch;		/* another descriptor: KEY_DATA when it can be read; -1: none */
 };
 
-/* Raw mode and the alternate screen. 0, or -1 with errno. */
+/* Raw mode and the alternate screen; signals are taken from here on. 0, or -1 with errno. */
 int tty_enter(struct tty *t);
 /* As it was before. Safe when not entered. */
 void tty_leave(struct tty *t);
@@ -99,34 +216,17 @@ int tty_write(struct tty *t, const void *data, size_t len);
  * KEY_QUIT when it is over.
  */
 int tty_key(struct tty *t, uint64_t timeout_us);
+/* What the terminal can do, as far as the environment says. */
+void tty_looks(struct view *v);
 
-/* ---- replay_play.c, replay_draw.c ---- */
+/* ---- replay_play.c ---- */
 
-enum player_mode { PLAYER_RUNS, PLAYER_HELP, PLAYER_GOTO };
-
-struct player {
-	const struct args *args;
-	const struct scan *scan;
-	const struct recording *rec;
-	const struct age_identities *ids;
-	const struct channel *chan;
-	struct tape tape;
-	size_t next;		/* first event that is not shown yet */
-	struct screen *screen;
-	struct view view;
-	struct pclock clock;
-	struct tty tty;
-	enum player_mode mode;
-	char typed[12];		/* the time after `g` */
-	char message[256];
-	uint64_t message_us;	/* real time when it goes */
-	bool dirty, quit, resized;	/* resized: the terminal, while a seek ran */
-	char who[200];
-};
-
-/* The whole picture. 0, or -1: the terminal is gone. */
-int player_draw(struct player *p);
-void player_say(struct player *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* "alice as dba@web1" for the status line. */
+void player_who(struct player *p, const struct scan *s);
+/* Takes a key that concerns the terminal: false if it was none. */
+bool play_terminal_key(struct player *p, struct tty *t, int key);
+/* Draws if that is due. 0, or -1: the terminal is gone. */
+int play_show(struct player *p, struct tty *t);
 
 /* replay_export.c: the text, of a->channel or of all. 0, or -1: said on standard error. */
 int export_text(const struct args *a, const struct recording *rec, const struct scan *s,

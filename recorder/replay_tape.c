@@ -50,6 +50,11 @@ static void add_event(struct loader *l, uint64_t t_us, char kind, size_t off)
 {
 	struct tape *t = l->tape;
 
+	/* a hostile session may say any time: on a tape it goes on, and not for ever */
+	if (t_us > TAPE_US_MAX)
+		t_us = TAPE_US_MAX;
+	if (t_us < t->end_us)
+		t_us = t->end_us;
 	if (t->n == t->cap) {
 		size_t cap = t->cap == 0 ? 1024 : 2 * t->cap;
 		struct tape_event *v = reallocarray(t->v, cap, sizeof(*v));
@@ -176,4 +181,19 @@ void tape_finish(struct tape *t)
 bool tape_is_marker(const struct tape_event *e)
 {
 	return e->kind == 'n' || e->kind == 'k';
+}
+
+size_t tape_until(const struct tape *t, uint64_t t_us)
+{
+	size_t low = 0, high = t->n;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (t->v[mid].t_us <= t_us)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
 }

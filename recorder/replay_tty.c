@@ -6,8 +6,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <langinfo.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
@@ -51,6 +53,7 @@ static void signal_set(sigset_t *set)
 	sigaddset(set, SIGHUP);
 	sigaddset(set, SIGQUIT);
 	sigaddset(set, SIGTSTP);
+	sigaddset(set, SIGCONT);
 }
 
 /* Standard output is the terminal; keys come from standard input, or from the terminal if that is
@@ -68,14 +71,16 @@ static int open_ends(struct tty *t)
 	return t->signals < 0 ? -1 : 0;
 }
 
-static int go_raw(struct tty *t)
+/* `first`: what was typed before is dropped. */
+static int go_raw(struct tty *t, bool first)
 {
 	struct termios raw = t->saved;
 	sigset_t set;
 
 	cfmakeraw(&raw);
 	signal_set(&set);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) != 0 || tcsetattr(t->in, TCSAFLUSH, &raw) != 0)
+	if (sigprocmask(SIG_BLOCK, &set, NULL) != 0 ||
+	    tcsetattr(t->in, first ? TCSAFLUSH : TCSANOW, &raw) != 0)
 		return -1;
 	t->raw = true;
 	crash_tty = t;
@@ -99,9 +104,12 @@ static void go_back(struct tty *t)
 
 int tty_enter(struct tty *t)
 {
+	const int watch = t->watch;
+
 	memset(t, 0, sizeof(*t));
+	t->watch = watch;
 	t->signals = -1;
-	if (open_ends(t) != 0 || tcgetattr(t->in, &t->saved) != 0 || go_raw(t) != 0) {
+	if (open_ends(t) != 0 || tcgetattr(t->in, &t->saved) != 0 || go_raw(t, true) != 0) {
 		int saved = errno;
 
 		tty_leave(t);
@@ -126,7 +134,7 @@ void tty_stop(struct tty *t)
 {
 	go_back(t);
 	raise(SIGSTOP);
-	go_raw(t);
+	go_raw(t, true);
 }
 
 void tty_size(const struct tty *t, unsigned *cols, unsigned *rows)
@@ -201,6 +209,8 @@ static int read_escape(struct tty *t)
 		return KEY_HOME;
 	if (c == '~' && (first == '4' || first == '8'))
 		return KEY_END;
+	if (c == '~' && (first == '5' || first == '6'))
+		return first == '5' ? KEY_PGUP : KEY_PGDN;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (names[i].final == c)
 			return names[i].key;
@@ -213,7 +223,10 @@ static int read_signal(struct tty *t)
 
 	if (read(t->signals, &si, sizeof(si)) != (ssize_t)sizeof(si))
 		return KEY_NONE;
-	if (si.ssi_signo == SIGWINCH)
+	/* after a stop that was not asked for, whoever had the terminal may have changed it */
+	if (si.ssi_signo == SIGCONT && t->raw)
+		go_raw(t, false);
+	if (si.ssi_signo == SIGWINCH || si.ssi_signo == SIGCONT)
 		return KEY_RESIZE;
 	if (si.ssi_signo == SIGTSTP)
 		return KEY_STOP;
@@ -223,16 +236,18 @@ static int read_signal(struct tty *t)
 
 int tty_key(struct tty *t, uint64_t timeout_us)
 {
-	struct pollfd pfd[2] = { { .fd = t->in, .events = POLLIN },
-		{ .fd = t->signals, .events = POLLIN } };
+	struct pollfd pfd[3] = { { .fd = t->in, .events = POLLIN },
+		{ .fd = t->signals, .events = POLLIN }, { .fd = t->watch, .events = POLLIN } };
 	struct timespec ts = { .tv_sec = (time_t)(timeout_us / 1000000),
 		.tv_nsec = (long)(timeout_us % 1000000) * 1000 };
 	unsigned char c;
 
-	if (ppoll(pfd, 2, timeout_us == PCLOCK_NEVER ? NULL : &ts, NULL) <= 0)
+	if (ppoll(pfd, 3, timeout_us == PCLOCK_NEVER ? NULL : &ts, NULL) <= 0)
 		return KEY_NONE;
 	if (pfd[1].revents != 0)
 		return read_signal(t);
+	if (pfd[0].revents == 0)
+		return KEY_DATA;
 	ssize_t n = read(t->in, &c, 1);
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return KEY_NONE;
@@ -241,4 +256,15 @@ int tty_key(struct tty *t, uint64_t timeout_us)
 	if (c == 0x1b)
 		return read_escape(t);
 	return c == 0x1a ? KEY_STOP : c == 3 ? KEY_QUIT : c == 0 ? KEY_OTHER : c;
+}
+
+void tty_looks(struct view *v)
+{
+	const char *colorterm = getenv("COLORTERM"), *term = getenv("TERM");
+
+	v->utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+	v->rgb = colorterm != NULL &&
+	    (strcmp(colorterm, "truecolor") == 0 || strcmp(colorterm, "24bit") == 0);
+	v->colour = getenv("NO_COLOR") == NULL &&
+	    (term == NULL || (strncmp(term, "vt", 2) != 0 && strcmp(term, "dumb") != 0));
 }

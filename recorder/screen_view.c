@@ -145,6 +145,47 @@ unsigned view_text(struct view *v, unsigned row, unsigned col, unsigned attr, co
 	return col;
 }
 
+static void mark_cell(const struct view *v, struct cell *c)
+{
+	static const struct colour black = { .kind = COLOUR_INDEX, .r = 0 }, yellow = { .kind = COLOUR_INDEX, .r = 3 };
+
+	if (!v->colour) {
+		c->attr ^= CELL_REVERSE;
+		return;
+	}
+	c->attr = (uint8_t)((c->attr & ~(CELL_REVERSE | CELL_DIM)) | CELL_BOLD);
+	c->fg = black;
+	c->bg = yellow;
+}
+
+void view_mark(struct view *v, unsigned rows, view_find_fn *fn, void *ctx)
+{
+	char text[SCREEN_COLS_MAX * CELL_CHARS * 4];
+	size_t end[SCREEN_COLS_MAX];	/* of each column's text */
+
+	for (unsigned r = 0; r < rows && r < v->rows; r++) {
+		struct cell *row = v->want + (size_t)r * v->cols;
+		const char *from = text, *at;
+		size_t n = 0, found;
+
+		for (unsigned i = 0; i < v->cols; i++) {
+			if (row[i].width != 0 && row[i].ch[0] == 0)
+				text[n++] = ' ';
+			for (int k = 0; row[i].width != 0 && k < CELL_CHARS && row[i].ch[k] != 0; k++)
+				n += filter_encode(text + n, row[i].ch[k]);
+			end[i] = n;
+		}
+		while ((at = fn(ctx, from, n - (size_t)(from - text), &found)) != NULL && found > 0) {
+			const size_t first = (size_t)(at - text);
+
+			for (unsigned i = 0; i < v->cols; i++)
+				if (end[i] > first && (i == 0 ? 0 : end[i - 1]) < first + found)
+					mark_cell(v, &row[i]);
+			from = at + found;
+		}
+	}
+}
+
 /* ---- and the way to it ---- */
 
 struct pen {

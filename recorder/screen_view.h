@@ -46,6 +46,10 @@ void view_screen(struct view *v, const struct screen *s, unsigned rows);
 /* Puts text at a place, cut at the edge; a code point a cell. Control bytes become '?'. Returns the
  * next column. */
 unsigned view_text(struct view *v, unsigned row, unsigned col, unsigned attr, const char *text);
+/* The next place of something in text[len]: its bytes to *n, or NULL. */
+typedef const char *view_find_fn(void *ctx, const char *text, size_t len, size_t *n);
+/* Marks what fn finds in the upper `rows` rows of the picture, row by row. */
+void view_mark(struct view *v, unsigned rows, view_find_fn *fn, void *ctx);
 /* Ends it: appends to out what makes the terminal show it. 0, or -1: out is full (then the next one
  * is drawn whole). */
 int view_end(struct view *v, struct buf *out);

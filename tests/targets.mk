@@ -62,9 +62,9 @@ endif
 FUZZERS = $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_MAIN = $(if $(LIBFUZZER),-fsanitize=fuzzer,$(if $(SAN),-fsanitize=address$(comma)undefined) tests/fuzz/main_replay.c)
 comma := ,
-$(B)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/main_replay.c $(B)/libbastiond.a $(LIBS)
+$(B)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/main_replay.c $(B)/libbastiond.a $(B)/libreplay.a $(LIBS)
 	@mkdir -p $(@D)
-	$(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(ALL_CFLAGS) $(LDHARDEN) -o $@ $< $(FUZZ_MAIN) $(B)/libbastiond.a $(LIBS) $(LIBS) \
+	$(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(ALL_CFLAGS) $(LDHARDEN) -o $@ $< $(FUZZ_MAIN) $(B)/libbastiond.a $(B)/libreplay.a $(LIBS) $(LIBS) \
 	    $(shell pkg-config --libs $(PKGS_bastiond) vterm libqrencode) -lpam -lutil -ltinfo
 fuzzers: $(FUZZERS)
 corpus:

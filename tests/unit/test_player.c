@@ -1,0 +1,501 @@
+/*
+ * test_player.c - the player's core: keys and time in, a screen out.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "player_tape.h"
+#include "screen_grammar.h"
+
+#define SECOND 1000000ULL
+
+struct rig {
+	struct tape tape;
+	struct player p;
+	uint64_t now;
+	size_t written;		/* by the last picture */
+};
+
+static void rig_begin(struct rig *r, unsigned cols, unsigned rows)
+{
+	memset(r, 0, sizeof(*r));
+	r->now = 5 * SECOND;
+	assert_int_equal(player_init(&r->p, cols, rows, 100, 2 * SECOND), 0);
+}
+
+static void rig_load(struct rig *r, uint64_t at_us)
+{
+	assert_int_equal(player_load(&r->p, &r->tape, true, 40, 10, at_us, r->now), 0);
+}
+
+static void rig_end(struct rig *r)
+{
+	player_finish(&r->p);
+	tape_finish(&r->tape);
+}
+
+static void put(struct rig *r, double t, char kind, const char *text)
+{
+	tape_put(&r->tape, (uint64_t)(t * SECOND), kind, text, strlen(text));
+}
+
+/* Until nothing is to be done at once; pictures are checked. */
+static void settle(struct rig *r)
+{
+	struct buf out;
+
+	for (int i = 0; i < 100000 && player_wait(&r->p, r->now) == 0; i++) {
+		player_tick(&r->p, r->now);
+		if (!r->p.dirty || r->p.task != TASK_NONE)
+			continue;
+		r->now += 40000;
+		buf_init(&out, VIEW_OUT_MAX);
+		assert_int_equal(player_draw(&r->p, r->now, &out), 0);
+		assert_int_equal(grammar_check(out.data, out.len), out.len);
+		r->written = out.len;
+		buf_finish(&out);
+	}
+}
+
+static void keys(struct rig *r, const char *text)
+{
+	for (; *text != '\0'; text++) {
+		player_key(&r->p, *text, r->now);
+		settle(r);
+	}
+}
+
+/* Time goes by, woken as the player asked for. */
+static void pass(struct rig *r, uint64_t us)
+{
+	const uint64_t end = r->now + us;
+
+	while (r->now < end) {
+		uint64_t wait = player_wait(&r->p, r->now);
+
+		if (wait == 0)
+			wait = 1;
+		r->now = wait > end - r->now ? end : r->now + wait;
+		player_tick(&r->p, r->now);
+		settle(r);
+	}
+}
+
+static const char *row(struct rig *r, unsigned n)
+{
+	static char out[4000];
+	size_t len;
+	const char *text = screen_row(r->p.screen, n, 500, &len);
+
+	memcpy(out, text, len);
+	out[len] = '\0';
+	return out;
+}
+
+/* The status line as the picture that was drawn last has it. */
+static const char *status(struct rig *r)
+{
+	static char out[4 * SCREEN_COLS_MAX + 1];
+	const struct view *v = &r->p.view;
+	size_t n = 0;
+
+	player_tick(&r->p, r->now);
+	r->p.dirty = true;
+	settle(r);
+	r->now += 40000;
+	struct buf b;
+	buf_init(&b, VIEW_OUT_MAX);
+	player_draw(&r->p, r->now, &b);
+	buf_finish(&b);
+	for (unsigned i = 0; i < v->cols; i++) {
+		uint32_t ch = v->shown[(size_t)(v->rows - 1) * v->cols + i].ch[0];
+
+		out[n++] = ch == 0 || ch >= 0x7f ? '~' : (char)ch;
+	}
+	out[n] = '\0';
+	return out;
+}
+
+static void expect_status(struct rig *r, const char *text)
+{
+	if (strstr(status(r), text) == NULL)
+		fail_msg("'%s' is not in '%s'", text, status(r));
+}
+
+static void script(struct rig *r)
+{
+	put(r, 0, 'o', "$ ");
+	put(r, 1, 'o', "ls\r\n");
+	put(r, 1, 'k', "");
+	put(r, 2, 'o', "alpha beta\r\n$ ");
+	put(r, 30, 'n', "[bastion] a note");
+	put(r, 31, 'k', "");
+	put(r, 31, 'o', "id\r\nGamma\r\n$ ");
+	put(r, 40, 'o', "\033[2J\033[Halpha again");
+}
+
+/* ---- tests ---- */
+
+static void plays_pauses_and_skips(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_begin(&r, 80, 24);
+	script(&r);
+	rig_load(&r, 0);
+	settle(&r);
+	assert_string_equal(row(&r, 0), "$");
+	pass(&r, 1500000);
+	assert_string_equal(row(&r, 0), "$ ls");
+	keys(&r, " ");
+	pass(&r, 10 * SECOND);
+	assert_string_equal(row(&r, 1), "");
+	assert_true(player_wait(&r.p, r.now) == PCLOCK_NEVER);
+	keys(&r, " ");
+	pass(&r, 1 * SECOND);
+	assert_string_equal(row(&r, 1), "alpha beta");
+	/* 28 s without an event last 2 s */
+	pass(&r, 2500000);
+	assert_true(r.p.clock.pos_us >= 30 * SECOND);
+	expect_status(&r, "[bastion] a note");
+	keys(&r, "+");
+	assert_int_equal(r.p.clock.speed, 150);
+	pass(&r, 20 * SECOND);
+	assert_true(player_over(&r.p));
+	assert_string_equal(row(&r, 0), "alpha again");
+	keys(&r, " ");
+	assert_true(r.p.clock.pos_us < SECOND);
+	keys(&r, "q");
+	assert_true(r.p.quit);
+	rig_end(&r);
+}
+
+static void goes_anywhere(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_begin(&r, 80, 24);
+	script(&r);
+	rig_load(&r, 0);
+	keys(&r, " G");
+	assert_string_equal(row(&r, 0), "alpha again");
+	keys(&r, "0");
+	assert_string_equal(row(&r, 0), "$");
+	keys(&r, "g31\r");
+	assert_string_equal(row(&r, 3), "Gamma");
+	keys(&r, "g50%\r");
+	assert_int_equal(r.p.clock.pos_us, 20 * SECOND);
+	keys(&r, "8");
+	assert_int_equal(r.p.clock.pos_us, 32 * SECOND);
+	keys(&r, "<");
+	assert_int_equal(r.p.clock.pos_us, 22 * SECOND);
+	keys(&r, "]");
+	assert_int_equal(r.p.clock.pos_us, 40 * SECOND);
+	keys(&r, "g0:02\r,");
+	assert_int_equal(r.p.clock.pos_us, 1 * SECOND);
+	assert_string_equal(row(&r, 0), "$ ls");
+	keys(&r, "..");
+	assert_int_equal(r.p.clock.pos_us, 30 * SECOND);
+	expect_status(&r, "[bastion] a note");
+	keys(&r, "gx1:99\r");
+	expect_status(&r, "that is no time");
+	keys(&r, "g\033");
+	player_key(&r.p, KEY_ESC, r.now);
+	assert_int_equal(r.p.mode, PLAYER_RUNS);
+	rig_end(&r);
+}
+
+static void goes_from_command_to_command(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_begin(&r, 80, 24);
+	script(&r);
+	rig_load(&r, 0);
+	keys(&r, " n");
+	assert_int_equal(r.p.clock.pos_us, 1 * SECOND);
+	keys(&r, "c");
+	assert_int_equal(r.p.clock.pos_us, 30 * SECOND);
+	expect_status(&r, "[bastion] a note");
+	keys(&r, "c");
+	assert_int_equal(r.p.clock.pos_us, 31 * SECOND);
+	keys(&r, "c");
+	expect_status(&r, "no later command");
+	keys(&r, "C");
+	assert_int_equal(r.p.clock.pos_us, 30 * SECOND);
+	keys(&r, "NN");
+	assert_int_equal(r.p.clock.pos_us, 0);
+	rig_end(&r);
+}
+
+/* Cells in the looks of a hit, in the picture that was drawn last. */
+static unsigned marked(struct rig *r)
+{
+	const struct view *v = &r->p.view;
+	unsigned n = 0;
+
+	status(r);
+	for (unsigned i = 0; i < v->cols * (v->rows - 1); i++)
+		n += v->shown[i].bg.kind == COLOUR_INDEX && v->shown[i].bg.r == 3;
+	return n;
+}
+
+static void searches_the_screens(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_begin(&r, 80, 24);
+	script(&r);
+	rig_load(&r, 0);
+	keys(&r, "/alpha\r");
+	assert_int_equal(r.p.clock.pos_us, 2 * SECOND);
+	assert_true(r.p.clock.paused);
+	expect_status(&r, "1 of 2");
+	assert_int_equal(marked(&r), 5);
+	keys(&r, "n");
+	assert_int_equal(r.p.clock.pos_us, 40 * SECOND);
+	keys(&r, "n");
+	expect_status(&r, "no later one: 2 found");
+	keys(&r, "N");
+	assert_int_equal(r.p.clock.pos_us, 2 * SECOND);
+	/* capitals count where there are some; from the end it begins again */
+	keys(&r, "/gamma\r");
+	assert_int_equal(r.p.clock.pos_us, 31 * SECOND);
+	keys(&r, "/GAMMA\r");
+	expect_status(&r, "not found");
+	keys(&r, "G/ls\r");
+	assert_int_equal(r.p.clock.pos_us, 1 * SECOND);
+	/* commands have a key of their own, and after escape the old one again */
+	keys(&r, "c");
+	assert_int_equal(r.p.clock.pos_us, 30 * SECOND);
+	player_key(&r.p, KEY_ESC, r.now);
+	assert_int_equal(marked(&r), 0);
+	keys(&r, "n");
+	assert_int_equal(r.p.clock.pos_us, 31 * SECOND);
+	/* a line of the bastion is text, too */
+	keys(&r, "0/a note\r");
+	assert_int_equal(r.p.clock.pos_us, 30 * SECOND);
+	rig_end(&r);
+}
+
+static void what_is_typed_is_harmless(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_begin(&r, 40, 12);
+	script(&r);
+	rig_load(&r, 0);
+	/* pasted: controls, marks of direction, broken and long text. The pictures are checked on the way */
+	keys(&r, "/\342\200\256\342\201\246\302\233\377\303\001\033]0;x\007");
+	for (int i = 0; i < 300; i++)
+		keys(&r, "\303\244");
+	keys(&r, "\r");
+	keys(&r, "/\342\200\256x\r\177/\177\177g");
+	for (int key = KEY_NONE; key <= KEY_DATA; key++)
+		if (key != 'q' && key != 'Q' && key != KEY_QUIT) {
+			player_key(&r.p, key, r.now);
+			settle(&r);
+		}
+	assert_false(r.p.quit);
+	rig_end(&r);
+}
+
+/* 20 MB: the second way to any place begins at a moment that was kept. */
+static void going_back_is_cheap(void **state)
+{
+	char line[1024];
+	struct rig r;
+	unsigned slices;
+
+	(void)state;
+	rig_begin(&r, 80, 24);
+	for (unsigned i = 0; i < 20 * 1024; i++) {
+		snprintf(line, sizeof(line), "\033[3%um%05u %0990u\r\n", i % 8, i, i);
+		tape_put(&r.tape, (uint64_t)i * 100000, 'o', line, strlen(line));
+	}
+	rig_load(&r, PCLOCK_NEVER);
+	settle(&r);
+	assert_true(r.p.nframes > 10 && r.p.nframes <= PLAYER_FRAMES_MAX);
+	assert_true(r.p.frames_bytes < PLAYER_FRAMES_BYTES);
+	for (unsigned i = 19000; i > 1000; i -= 3000) {
+		player_seek(&r.p, (uint64_t)i * 100000, r.now);
+		for (slices = 0; r.p.task == TASK_SEEK; slices++)
+			player_tick(&r.p, r.now);
+		assert_true(slices <= PLAYER_FRAME_EVERY / PLAYER_SLICE + 1);
+		/* the screen is that of a player that never went back */
+		struct rig fresh;
+		rig_begin(&fresh, 80, 24);
+		fresh.tape = r.tape;
+		rig_load(&fresh, (uint64_t)i * 100000);
+		settle(&fresh);
+		for (unsigned k = 0; k < 10; k++) {
+			char mine[4000];
+
+			strcpy(mine, row(&r, k));
+			assert_string_equal(mine, row(&fresh, k));
+		}
+		player_finish(&fresh.p);
+	}
+	/* a key ends a long way, and it stays where it came to */
+	player_seek(&r.p, 0, r.now);
+	settle(&r);
+	assert_int_equal(player_load(&r.p, &r.tape, true, 40, 10, 0, r.now), 0);
+	player_seek(&r.p, PCLOCK_NEVER, r.now);
+	assert_int_equal(r.p.task, TASK_SEEK);
+	assert_non_null(strstr(r.p.message, "any key stops it"));
+	player_tick(&r.p, r.now);
+	player_key(&r.p, 'x', r.now);
+	assert_int_equal(r.p.task, TASK_NONE);
+	assert_true(r.p.clock.pos_us > 0 && r.p.clock.pos_us < r.tape.end_us / 2);
+	rig_end(&r);
+}
+
+static void moments_are_bounded(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_begin(&r, 80, 24);
+	script(&r);
+	rig_load(&r, 0);
+	r.p.frame_every = 1;
+	for (unsigned i = 0; i < 5000; i++)
+		put(&r, 41 + i, 'o', "some more output\r\n");
+	player_seek(&r.p, PCLOCK_NEVER, r.now);
+	settle(&r);
+	assert_true(r.p.nframes > PLAYER_FRAMES_MAX / 4 && r.p.nframes <= PLAYER_FRAMES_MAX);
+	assert_true(r.p.frame_every > 1);
+	rig_end(&r);
+}
+
+static void sizes_change(void **state)
+{
+	static const unsigned sizes[][2] = { { 40, 12 }, { 2, 2 }, { 500, 200 }, { 80, 24 }, { 1, 1 } };
+	struct rig r;
+
+	(void)state;
+	rig_begin(&r, 80, 24);
+	script(&r);
+	rig_load(&r, 35 * SECOND);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		assert_int_equal(player_resize(&r.p, sizes[i][0], sizes[i][1], r.now), 0);
+		keys(&r, "?x/z");
+		player_key(&r.p, KEY_ESC, r.now);
+		assert_int_equal(screen_cols(r.p.screen), 40);
+	}
+	/* a command's output is laid out anew, and stays where it was */
+	assert_int_equal(player_resize(&r.p, 80, 24, r.now), 0);
+	assert_int_equal(player_load(&r.p, &r.tape, false, 0, 0, 3 * SECOND, r.now), 0);
+	assert_int_equal(player_resize(&r.p, 60, 20, r.now), 0);
+	settle(&r);
+	assert_int_equal(screen_cols(r.p.screen), 60);
+	assert_true(r.p.clock.pos_us >= 3 * SECOND && r.p.clock.pos_us < 5 * SECOND);
+	rig_end(&r);
+}
+
+/* 40 columns, and no UTF-8: who, time, state and place are still there. */
+static void a_narrow_terminal_says_all(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_begin(&r, 40, 12);
+	r.p.view.utf8 = r.p.view.colour = false;
+	strcpy(r.p.who, "alice as dba@web1");
+	strcpy(r.p.who_short, "dba@web1");
+	script(&r);
+	rig_load(&r, 20 * SECOND);
+	keys(&r, " ");
+	expect_status(&r, " = 0:20/0:40 1x dba@web1 ===");
+	expect_status(&r, "--- ? ");
+	assert_int_equal(player_resize(&r.p, 80, 24, r.now), 0);
+	expect_status(&r, " = 0:20/0:40 1x alice as dba@web1 ===");
+	rig_end(&r);
+}
+
+static void follows_what_grows(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_begin(&r, 80, 24);
+	r.p.live = true;
+	script(&r);
+	rig_load(&r, PCLOCK_NEVER);
+	settle(&r);
+	expect_status(&r, "LIVE 0:40");
+	put(&r, 50, 'o', "\r\nmore");
+	settle(&r);
+	assert_string_equal(row(&r, 1), "more");
+	/* paused, or somewhere else, it waits; G is back at the end */
+	keys(&r, " ");
+	put(&r, 60, 'o', "\r\nstill more");
+	settle(&r);
+	assert_string_equal(row(&r, 2), "");
+	keys(&r, "0");
+	assert_string_equal(row(&r, 0), "$");
+	keys(&r, "G");
+	assert_string_equal(row(&r, 2), "still more");
+	expect_status(&r, "LIVE 1:00");
+	/* a search looks at what came since */
+	keys(&r, "/latest\r");
+	expect_status(&r, "not found");
+	put(&r, 61, 'o', "\r\nlatest");
+	keys(&r, "n");
+	assert_int_equal(r.p.clock.pos_us, 61 * SECOND);
+	rig_end(&r);
+}
+
+static void any_key_at_any_time(void **state)
+{
+	struct rig r;
+	uint32_t x = 3;
+
+	(void)state;
+	rig_begin(&r, 60, 15);
+	script(&r);
+	for (unsigned i = 0; i < 200; i++)
+		put(&r, 41 + i / 10, i % 7 == 0 ? 'k' : i % 11 == 0 ? 'n' : 'o', "\033[3;3Halpha\r\n\n");
+	rig_load(&r, 0);
+	for (int i = 0; i < 4000; i++) {
+		static const int all[] = { ' ', '.', ',', 'n', 'N', 'c', 'C', '<', '>', '[', ']', '0', '5', 'G', 'g', '/',
+			'a', 'l', '\r', KEY_ESC, 'i', '\t', 'h', 'j', 'k', '=', '?', '+', '-', KEY_UP, KEY_HOME, 0x7f, '%' };
+
+		x = x * 1664525 + 1013904223;
+		player_key(&r.p, all[(x >> 16) % (sizeof(all) / sizeof(all[0]))], r.now);
+		if (x >> 29 == 0)
+			pass(&r, x >> 12);
+		if (x >> 28 == 2)
+			player_resize(&r.p, 2 + (x >> 8) % 100, 2 + (x >> 16) % 40, r.now);
+		settle(&r);
+		assert_true(r.p.clock.pos_us <= r.tape.end_us && r.p.next <= r.tape.n);
+	}
+	rig_end(&r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(plays_pauses_and_skips),
+		cmocka_unit_test(goes_anywhere),
+		cmocka_unit_test(goes_from_command_to_command),
+		cmocka_unit_test(searches_the_screens),
+		cmocka_unit_test(what_is_typed_is_harmless),
+		cmocka_unit_test(going_back_is_cheap),
+		cmocka_unit_test(moments_are_bounded),
+		cmocka_unit_test(sizes_change),
+		cmocka_unit_test(a_narrow_terminal_says_all),
+		cmocka_unit_test(follows_what_grows),
+		cmocka_unit_test(any_key_at_any_time),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
