@@ -8,6 +8,7 @@
  *   policy_factor.c   the second factor: AUTH_FACTOR, the PAM worker's conversation
  *   policy_authz.c    where may it go: WAY_ASK to WAY_OK; dialling, certificate, managed key
  *   policy_way.c      a way in use: rows, channels, notes, its end
+ *   policy_ends.c     the rows of what is over, many at once
  *   policy_live.c     what ends: expiry, revocation, lock, kill
  *   policy_worker.c   short-lived processes that parent forks for us
  *   policy_keys.c     requests to the keys role
@@ -48,6 +49,7 @@
 struct peer;
 struct worker;
 struct events;
+struct ends;
 
 /* The limit of what a peer may ask: `BUCKET_BURST` at once, `BUCKET_RATE` a second. */
 #define BUCKET_BURST 256
@@ -64,6 +66,7 @@ struct policy {
 	struct event_base *base;
 	struct link parent, keys;
 	struct events *events;		/* NULL: no link to recorder yet */
+	struct ends *ends;		/* rows that are not written yet */
 	struct event *tick, *term;	/* every second; SIGTERM */
 	struct event *deadline;		/* of the next thing that ends by itself */
 	struct event *control_in, *pam_in;
@@ -160,6 +163,8 @@ void policy_name(struct policy *p);
 int policy_open(struct policy *p, const char *database, const struct policy_fds *fds);
 /* Says POLICY_READY, then loops until parent's link ends or SIGTERM comes. The exit status. */
 int policy_run(struct policy *p);
+/* What comes after the events of one turn of the loop: memory given back, rows written, events shipped. */
+void policy_turn(struct policy *p);
 /* After policy_open, failed or not: closes everything, ends the rows of what was open. */
 void policy_close(struct policy *p);
 
@@ -226,12 +231,22 @@ struct way *peer_way_create(struct peer *peer, uint32_t id);
 void peer_way_destroy(struct way *w);
 /* WAY_END with this line; it is gone when the session says so, or the watchdog does. */
 void peer_way_end(struct way *w, const char *line);
-/* Ends its row. */
+/* Ends its row (policy_ends.c). */
 void peer_way_close(struct way *w, const char *why);
 int way_on_up(struct peer *peer, uint32_t id);
 int way_on_down(struct peer *peer, struct ipc_msg *m);
 int way_on_channel(struct peer *peer, struct ipc_msg *m);
 int way_on_note(struct peer *peer, struct ipc_msg *m);
+
+/* --- policy_ends.c --- */
+
+int ends_open(struct policy *p); /* 0, or -1 without memory */
+void ends_close(struct policy *p);
+/* Rows that are to end, and their events: in the database with the next ends_write(), all or none. Texts are cut. */
+void ends_way(struct policy *p, const struct way_row *row, const char *user, const char *host, const char *why);
+void ends_connection(struct policy *p, int64_t connection, const char *user, const char *why);
+/* After each turn, at each tick, before anybody asks what is open. 0, or -1, logged: they stay for the next time. */
+int ends_write(struct policy *p);
 
 /* --- policy_live.c --- */
 

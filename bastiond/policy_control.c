@@ -57,8 +57,10 @@ static void put_error(struct buf *out, const char *code, const char *error)
 static void carry_out(struct policy *p, const struct actor *a, const struct buf *request,
     struct buf *out)
 {
-	int r = control_handle(&p->control, a, request->data, request->len, out);
+	int r;
 
+	ends_write(p); /* `sessions` shows none that is over */
+	r = control_handle(&p->control, a, request->data, request->len, out);
 	if (r < 0) {
 		buf_reset(out);
 		put_error(out, "broken",

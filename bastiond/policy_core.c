@@ -19,6 +19,8 @@
 #include "policy.h"
 #include "policy_events.h"
 
+#define DISPATCH_MS 50	/* of sessions' messages, before the loop looks at what is urgent */
+
 static void report(void *arg, const char *line)
 {
 	(void)arg;
@@ -141,6 +143,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	peers_tick(p, now_ms);
 	clients_tick(p, now_ms);
 	events_tick(p, now_ms);
+	ends_write(p);
 	if (clock_wall() >= p->live_due || clock_wall() >= refusals_next(&p->control.refusals))
 		live_run(p);
 }
@@ -163,11 +166,31 @@ static int open_store(struct policy *p, const char *database)
 	return 0;
 }
 
+/*
+ * A loop in which nobody waits for the crowd: tick, deadline, parent, keys and the control socket, which keep sessions alive
+ * and end them, come up after DISPATCH_MS at the latest, whatever sessions have sent (LINK_CROWD).
+ */
+static struct event_base *loop_create(void)
+{
+	const struct timeval most = { .tv_usec = DISPATCH_MS * 1000 };
+	struct event_config *cfg = event_config_new();
+	struct event_base *base = NULL;
+
+	if (cfg != NULL && event_config_set_max_dispatch_interval(cfg, &most, -1, LINK_CROWD) == 0 &&
+	    (base = event_base_new_with_config(cfg)) != NULL && event_base_priority_init(base, LINK_CROWD + 1) != 0) {
+		event_base_free(base);
+		base = NULL;
+	}
+	if (cfg != NULL)
+		event_config_free(cfg);
+	return base;
+}
+
 static int open_loop(struct policy *p, const struct policy_fds *fds)
 {
 	const struct timeval second = { .tv_sec = 1 };
 
-	if ((p->base = event_base_new()) == NULL || live_init(p) != 0 ||
+	if ((p->base = loop_create()) == NULL || live_init(p) != 0 ||
 	    control_open(p, fds) != 0 ||
 	    link_open(&p->parent, p->base, fds->parent, ROLE_PARENT, &parent_link) != 0 ||
 	    keys_open(p, fds->keys) != 0)
@@ -182,7 +205,7 @@ int policy_open(struct policy *p, const char *database, const struct policy_fds 
 {
 	if (open_store(p, database) != 0)
 		return -1;
-	if (open_loop(p, fds) == 0)
+	if (ends_open(p) == 0 && open_loop(p, fds) == 0)
 		return 0;
 	log_error("no memory for the loop of policy");
 	return -1;
@@ -207,10 +230,18 @@ void policy_close(struct policy *p)
 		event_free(p->deadline);
 	if (p->base != NULL)
 		event_base_free(p->base);
+	ends_close(p);
 	if (p->store != NULL)
 		store_close(p->store);
 	for (size_t i = 0; i < sizeof(p->host_keys) / sizeof(p->host_keys[0]); i++)
 		free(p->host_keys[i]);
+}
+
+void policy_turn(struct policy *p)
+{
+	links_reap();
+	ends_write(p);
+	events_turn(p);
 }
 
 int policy_run(struct policy *p)
@@ -221,8 +252,7 @@ int policy_run(struct policy *p)
 	while (!p->over) {
 		if (event_base_loop(p->base, EVLOOP_ONCE) < 0)
 			return 1;
-		links_reap();
-		events_turn(p);
+		policy_turn(p);
 	}
 	return p->status;
 }

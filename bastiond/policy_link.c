@@ -47,7 +47,9 @@ int link_open_as(struct link *l, struct event_base *base, int fd, enum role self
 	l->error = 0;
 	l->in = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, l);
 	l->out = event_new(base, fd, EV_WRITE, on_writable, l);
-	l->open = l->in != NULL && l->out != NULL && event_add(l->in, NULL) == 0;
+	l->open = l->in != NULL && l->out != NULL &&
+	    (self != ROLE_POLICY || peer != ROLE_SESSION || event_priority_set(l->in, LINK_CROWD) == 0) &&
+	    event_add(l->in, NULL) == 0;
 	if (l->open)
 		return 0;
 	l->open = true;

@@ -12,6 +12,7 @@
 
 #include "ipc.h"
 
+#define LINK_CROWD 2	/* libevent's priority of what sessions send; all else has 1, the default of three */
 #define LINK_BURST 64	/* messages of one peer in one turn: nobody starves the others */
 
 struct link;

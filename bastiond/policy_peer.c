@@ -166,34 +166,14 @@ static const char *peer_epitaph(struct peer *peer, uint32_t status)
 	return peer->killed ? "session killed" : "session crashed";
 }
 
-static void peer_close_row(struct peer *peer, const char *why)
-{
-	struct store *s = peer->p->store;
-	int64_t now = clock_wall();
-
-	if (peer->row.id == 0)
-		return;
-	if (store_connection_end(s, peer->row.id, why, now) != 0 ||
-	    event_writef(s, now, EVENT_LOGOUT, peer->user.name, peer->user.name, "{s:I, s:s}",
-		"connection", (json_int_t)peer->row.id, "why", why) != 0)
-		log_error("session of %s not closed in the database: %s", peer->user.name,
-		    store_error(s));
-	peer->row.id = 0;
-}
-
-/* All rows of a session end in one transaction: one flush of the disk, however many ways it had. */
 static void peer_close_rows(struct peer *peer, const char *why)
 {
-	struct store *s = peer->p->store;
-	bool together = peer->row.id != 0 && store_begin(s) == 0;
-
 	for (size_t i = 0; i < PEER_WAYS_MAX; i++)
 		if (peer->ways[i] != NULL)
 			peer_way_close(peer->ways[i], why);
-	peer_close_row(peer, why);
-	if (together && store_commit(s) != 0)
-		log_error("session of %s not closed in the database: %s", peer->user.name,
-		    store_error(s));
+	if (peer->row.id != 0)
+		ends_connection(peer->p, peer->row.id, peer->user.name, why);
+	peer->row.id = 0;
 }
 
 /* Stops what works for it and forgets it; the memory goes between turns of the loop. */

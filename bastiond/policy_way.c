@@ -88,26 +88,9 @@ void peer_way_end(struct way *w, const char *line)
 
 void peer_way_close(struct way *w, const char *why)
 {
-	struct peer *peer = w->peer;
-	struct store *s = peer->p->store;
-	struct way_row row = w->row;
-
+	if (w->row.id != 0)
+		ends_way(w->peer->p, &w->row, w->peer->user.name, w->host.name, why);
 	w->row.id = 0;
-	if (row.id == 0)
-		return;
-	if (store_begin(s) == 0) {
-		if (store_way_end(s, &row, why, clock_wall()) == 0 &&
-		    peer_event(peer, EVENT_WAY_DOWN, peer->user.name, w->host.name,
-			json_pack("{s:I, s:s, s:I, s:I}", "way", (json_int_t)row.id, "why", why,
-			    "in", (json_int_t)row.bytes_in, "out", (json_int_t)row.bytes_out)) ==
-			0) {
-			if (store_commit(s) == 0)
-				return;
-		} else {
-			store_rollback(s);
-		}
-	}
-	log_error("end of way %lld not in the database: %s", (long long)row.id, store_error(s));
 }
 
 int way_on_up(struct peer *peer, uint32_t id)

@@ -150,7 +150,7 @@ static inline void rig_turn(struct rig *r)
 {
 	for (int i = 0; i < 4; i++) {
 		event_base_loop(r->p.base, EVLOOP_NONBLOCK);
-		links_reap();
+		policy_turn(&r->p);
 	}
 }
 
