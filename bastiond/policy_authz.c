@@ -20,7 +20,7 @@
 #include "clock.h"
 #include "escape.h"
 #include "log.h"
-#include "policy.h"
+#include "policy_worker.h"
 
 #define CERT_BACK 50		/* seconds: the target's clock may be behind. Below SSHCERT_BACK: keys looks later */
 #define CERT_AHEAD 300

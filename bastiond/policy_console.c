@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "log.h"
-#include "policy.h"
+#include "policy_worker.h"
 
 #define TERM_MAX 64
 

@@ -16,8 +16,8 @@
 
 #include "clock.h"
 #include "log.h"
-#include "policy.h"
 #include "policy_events.h"
+#include "policy_worker.h"
 
 #define DISPATCH_MS 50	/* of sessions' messages, before the loop looks at what is urgent */
 

@@ -13,7 +13,7 @@
 #include "clock.h"
 #include "escape.h"
 #include "log.h"
-#include "policy.h"
+#include "policy_worker.h"
 
 #include <openssl/rand.h>
 

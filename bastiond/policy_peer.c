@@ -16,7 +16,7 @@
 #include "clock.h"
 #include "escape.h"
 #include "log.h"
-#include "policy.h"
+#include "policy_worker.h"
 
 const char *peer_name(const struct peer *peer)
 {

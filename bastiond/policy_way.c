@@ -13,7 +13,7 @@
 #include "clock.h"
 #include "escape.h"
 #include "log.h"
-#include "policy.h"
+#include "policy_worker.h"
 
 #define NOTES_MAX 500		/* events that one connection may cause by NOTE */
 #define NOTE_KIND_MAX 32

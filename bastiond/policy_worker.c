@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "log.h"
-#include "policy.h"
+#include "policy_worker.h"
 
 static struct worker *worker_find(struct policy *p, uint32_t id)
 {

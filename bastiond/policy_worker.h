@@ -1,0 +1,45 @@
+/*
+ * policy_worker.h - short-lived processes that parent forks for policy: PAM, dialling, the console.
+ *
+ * Role policy. A worker points back to the peer it works for until either ends (worker_abandon).
+ */
+#ifndef BASTION_POLICY_WORKER_H
+#define BASTION_POLICY_WORKER_H
+
+#include "policy.h"
+
+enum worker_kind { WORKER_PAM, WORKER_DIAL, WORKER_CONSOLE };
+
+struct worker_ops {
+	enum role role;
+	/* WORKER_CONSOLE: link and terminal, the callee's to close. Others: NULL, the link is in our loop. */
+	void (*up)(struct worker *w, int fd, int extra);
+	int (*message)(struct worker *w, struct ipc_msg *m);
+	/* It is over, or was never started, and nobody abandoned it. */
+	void (*ended)(struct worker *w);
+};
+
+struct worker {
+	struct link link;		/* first */
+	struct policy *p;
+	struct worker *next;
+	uint32_t id;
+	enum worker_kind kind;
+	const struct worker_ops *ops;
+	struct peer *peer;		/* for whom; NULL: abandoned, its process is waited for */
+	struct way *way;		/* WORKER_DIAL */
+	bool up, down;			/* the process runs; is over */
+};
+
+/* Asks parent to run one: `type` with `body`. NULL: the limit, or parent's link is broken. */
+struct worker *worker_run(struct peer *peer, enum worker_kind kind, const struct worker_ops *ops,
+    enum msg_type type, const struct buf *body);
+/* Its owner wants nothing of it any more: it is killed if it still runs. */
+void worker_abandon(struct worker *w);
+/* Its work is done: as worker_abandon, but it ends by itself. */
+void worker_done(struct worker *w);
+int worker_on_up(struct policy *p, struct ipc_msg *m);
+int worker_on_down(struct policy *p, struct ipc_msg *m);
+void workers_finish(struct policy *p);
+
+#endif
