@@ -15,7 +15,7 @@ check-asan:
 	@B=build-asan MAKE='$(MAKE) SAN=1' tests/check deps units system
 
 # T: which tests, as pytest's -k takes them: make check-system T='sftp or scp'
-check-system: all $(B)/bench/brec_make $(B)/crash/model
+check-system: all $(B)/bench/brec_make $(B)/crash/model $(B)/crash/kill
 	@LAB_BIN=$(abspath $(B)) $(PYTEST) -q tests/system $(if $(T),-k '$(T)') $(PYTEST_ARGS)
 
 LINTS = lint-cppcheck lint-man lint-shell layers headers budgets lint-web
@@ -99,6 +99,16 @@ $(B)/crash/model: $(wildcard tests/crash/model*.c) tests/crash/model.h $(MODEL_S
 torture-model: $(B)/crash/model
 	@$< -k $(or $(N),100000) -p $(or $(P),10000) -f $(or $(P),10000)
 
+# the real collector and recorder, killed at every system call: tests/crash/kill.c
+$(B)/crash/kill: $(wildcard tests/crash/kill*.c) tests/crash/kill.h $(OBJ_bastion-collectord) $(B)/libbastiond.a $(LIBS)
+	@mkdir -p $(@D)
+	objcopy --redefine-sym main=collector_main $(B)/obj/recorder/collector_main.o $(B)/crash/collector_main.o
+	$(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(ALL_CFLAGS) $(LDHARDEN) -o $@ $(filter %.c,$^) $(B)/crash/collector_main.o $(MODEL_STORE) \
+	    $(B)/libbastiond.a $(LIBS) $(LIBS) $(shell pkg-config --libs $(PKGS_bastiond)) -lpam -lutil
+
+torture-kills: all $(B)/crash/kill
+	@LAB_BIN=$(abspath $(B)) tests/crash/kills $(or $(N),1000)
+
 # kill -9, power cut and full disk between recorder and collector
 torture-ship: all benches
 	@LAB_BIN=$(abspath $(B)) tests/crash/ship $(or $(N),100)
@@ -123,4 +133,4 @@ install: all
 	$(INSTALL) -m 644 -t $(D)$(PREFIX)/share/bash-completion/completions etc/completion/bastionctl
 	$(INSTALL) -m 644 -t $(D)$(PREFIX)/share/zsh/site-functions etc/completion/_bastionctl
 
-.PHONY: deps check check-asan check-system lint $(LINTS) clang-tidy demo demo-down bench fuzzers corpus fuzz benches torture torture-ship torture-model install
+.PHONY: deps check check-asan check-system lint $(LINTS) clang-tidy demo demo-down bench fuzzers corpus fuzz benches torture torture-ship torture-model torture-kills install

@@ -1,0 +1,18 @@
+"""kill -9 of the real collector and the real recorder at their system calls: nothing acknowledged is lost. `make torture-kills` runs the same
+by the thousand."""
+import os
+import re
+import subprocess
+import sys
+
+import labkit
+
+
+def test_nothing_acknowledged_is_lost():
+    build = os.environ.get("LAB_BIN", os.path.join(labkit.REPO, "build"))
+    done = subprocess.run([sys.executable, os.path.join(labkit.REPO, "tests", "crash", "kills"), "60", "--jobs", "2"], capture_output=True, text=True,
+                          timeout=110, check=False, env=dict(os.environ, LAB_BIN=build))
+    assert done.returncode == 0, done.stdout + done.stderr
+    passed, failed = map(int, re.search(r"(\d+) passed, (\d+) failed\n$", done.stdout).groups())
+    assert passed >= 60 and failed == 0
+    assert re.search(r"\n  \w+ +\d+ before +\d+ within +\d+ after\n", done.stdout), done.stdout
