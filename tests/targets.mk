@@ -15,7 +15,7 @@ check-asan:
 	@B=build-asan MAKE='$(MAKE) SAN=1' tests/check deps units system
 
 # T: which tests, as pytest's -k takes them: make check-system T='sftp or scp'
-check-system: all $(B)/bench/brec_make $(B)/crash/model $(B)/crash/kill
+check-system: all $(B)/bench/brec_make $(B)/crash/model $(B)/crash/kill $(B)/crash/typing
 	@LAB_BIN=$(abspath $(B)) $(PYTEST) -q tests/system $(if $(T),-k '$(T)') $(PYTEST_ARGS)
 
 LINTS = lint-cppcheck lint-man lint-shell layers headers budgets lint-web
@@ -106,8 +106,15 @@ $(B)/crash/kill: $(wildcard tests/crash/kill*.c) tests/crash/kill.h $(OBJ_bastio
 	$(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(ALL_CFLAGS) $(LDHARDEN) -o $@ $(filter %.c,$^) $(B)/crash/collector_main.o $(MODEL_STORE) \
 	    $(B)/libbastiond.a $(LIBS) $(LIBS) $(shell pkg-config --libs $(PKGS_bastiond)) -lpam -lutil
 
-torture-kills: all $(B)/crash/kill
+# a real bastion's sessions, killed likewise while someone types: tests/crash/typing.c
+$(B)/crash/typing: $(wildcard tests/crash/typing*.c) tests/crash/typing.h tests/crash/kill_doom.c tests/crash/kill.h $(LIBS)
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(ALL_CFLAGS) $(LDHARDEN) -o $@ $(filter %.c,$^) $(LIBS) \
+	    $(shell pkg-config --libs libssh libseccomp libcrypto)
+
+torture-kills: all $(B)/crash/kill $(B)/crash/typing
 	@LAB_BIN=$(abspath $(B)) tests/crash/kills $(or $(N),1000)
+	@LAB_BIN=$(abspath $(B)) tests/crash/sessions $(or $(S),100)
 
 # kill -9, power cut and full disk between recorder and collector
 torture-ship: all benches

@@ -52,6 +52,11 @@ struct life {
 int life_start(struct life *l, const struct doom *doom, int (*body)(void *ctx), void *ctx, int link, int err);
 /* At SIGCHLD: stopped ones go on or die, dead ones are over. */
 void lives_turn(void);
+/* Is a call of this number one that moves bytes or changes files? */
+bool kill_counted(uint64_t nr);
+/* A thread stands before the call: it writes only some of its bytes, if it is a write. */
+void kill_shorten(pid_t tid, uint64_t nr, uint64_t len);
+uint64_t kill_random(uint64_t *seed);
 /* kill -9 now. */
 void life_end(const struct life *l);
 /* SIGTERM: a clean end. */
@@ -90,7 +95,6 @@ struct feeds {
 	char why[200];			/* what a session was told when it was refused; "": nothing */
 };
 
-uint64_t kill_random(uint64_t *seed);
 /* New sessions for a new recorder: their links go to it over `parent`. 0 or -1. */
 int feeds_start(struct feeds *f, struct ipc *parent);
 /* The recorder is gone: what they were told stands. */

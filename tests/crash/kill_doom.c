@@ -29,6 +29,22 @@ static const int counted[] = {
 };
 #define NCOUNTED (sizeof(counted) / sizeof(counted[0]))
 
+uint64_t kill_random(uint64_t *seed)
+{
+	*seed ^= *seed >> 12;
+	*seed ^= *seed << 25;
+	*seed ^= *seed >> 27;
+	return *seed * 0x2545f4914f6cdd1dULL >> 16;
+}
+
+bool kill_counted(uint64_t nr)
+{
+	for (size_t i = 0; i < NCOUNTED; i++)
+		if ((uint64_t)counted[i] == nr)
+			return true;
+	return false;
+}
+
 /* In the victim. */
 static int ask_for_stops(void)
 {
@@ -42,8 +58,7 @@ static int ask_for_stops(void)
 	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog);
 }
 
-/* A write of part of its bytes, if the call is one. */
-static void shorten(pid_t tid, uint64_t nr, uint64_t len)
+void kill_shorten(pid_t tid, uint64_t nr, uint64_t len)
 {
 #ifdef __x86_64__
 	struct user_regs_struct regs;
@@ -81,7 +96,7 @@ static void on_entry(struct life *l, pid_t tid)
 		return;
 	}
 	if (d->moment == WITHIN)
-		shorten(tid, info.seccomp.nr, info.seccomp.args[2]);
+		kill_shorten(tid, info.seccomp.nr, info.seccomp.args[2]);
 	l->awaited = tid;
 }
 

@@ -15,14 +15,6 @@
 #define FRAMES_MAX 20		/* of one recording */
 #define LARGE 8192
 
-uint64_t kill_random(uint64_t *seed)
-{
-	*seed ^= *seed >> 12;
-	*seed ^= *seed << 25;
-	*seed ^= *seed >> 27;
-	return *seed * 0x2545f4914f6cdd1dULL >> 16;
-}
-
 static void put_part(struct buf *b)
 {
 	uint8_t part[2 + 32 + 4 + BREC_STANZA_LEN] = { [0] = 1, [2] = 1, [2 + 32 + 3] = 1 };
