@@ -14,8 +14,8 @@ B := $(if $(SAN),build-asan,build)
 
 # one name a library: pkg-config knows the rest
 PKGS_bastiond = libssh sqlite3 libcrypto libevent_core libevent_openssl libssl jansson libconfuse libseccomp libcap-ng liboath libedit
-PKGS_bastion-collectord = libcrypto libssl libevent_core libevent_openssl libconfuse
-PKGS_bastion-replay = libcrypto jansson vterm
+PKGS_bastion-collectord = libcrypto libssl libevent_core libevent_openssl libconfuse libcurl
+PKGS_bastion-replay = libcrypto jansson vterm libcurl
 PKGS_bastionctl = jansson libqrencode libconfuse libcrypto
 LDLIBS_bastiond = -lpam -lutil
 LDLIBS_bastion-replay = -ltinfo
@@ -89,7 +89,7 @@ $(B)/unit/%: tests/unit/%.c $(B)/libbastiond.a $(B)/libreplay.a $(LIBS)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDHARDEN) -Itests/unit -o $@ $< \
 	    $(foreach w,$(shell sed -n 's/^ \* WRAP: //p' $<),-Wl,--wrap=$(w)) \
-	    $(B)/libbastiond.a $(B)/libreplay.a $(LIBS) $(LIBS) $(shell pkg-config --libs $(PKGS_bastiond) vterm libqrencode cmocka) -lpam -lutil -ltinfo
+	    $(B)/libbastiond.a $(B)/libreplay.a $(LIBS) $(LIBS) $(shell pkg-config --libs $(PKGS_bastiond) vterm libcurl libqrencode cmocka) -lpam -lutil -ltinfo
 
 units: $(UNITS)
 check-unit: units

@@ -158,7 +158,9 @@ def read(path):
 def run(*argv, **kw):
     """Runs a command to its end; a failure is a LabError with everything it said."""
     kw.setdefault("timeout", 60)
-    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, **kw)
+    if "input" not in kw:
+        kw["stdin"] = subprocess.DEVNULL
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, **kw)
     if done.returncode != 0:
         raise LabError(f"{shlex.join(argv)}: status {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout

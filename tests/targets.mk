@@ -65,7 +65,7 @@ comma := ,
 $(B)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/main_replay.c $(B)/libbastiond.a $(B)/libreplay.a $(LIBS)
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(ALL_CFLAGS) $(LDHARDEN) -o $@ $< $(FUZZ_MAIN) $(B)/libbastiond.a $(B)/libreplay.a $(LIBS) $(LIBS) \
-	    $(shell pkg-config --libs $(PKGS_bastiond) vterm libqrencode) -lpam -lutil -ltinfo
+	    $(shell pkg-config --libs $(PKGS_bastiond) vterm libcurl libqrencode) -lpam -lutil -ltinfo
 fuzzers: $(FUZZERS)
 corpus:
 	@$(MAKE) --no-print-directory -s SAN=1 B=$(if $(SAN),$(B),build-asan) fuzzers
@@ -86,7 +86,7 @@ BENCHES = $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/*.c))
 $(B)/bench/%: tests/bench/%.c $(B)/libbastiond.a $(LIBS)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDHARDEN) -o $@ $< $(B)/libbastiond.a $(LIBS) $(LIBS) \
-	    $(shell pkg-config --libs $(PKGS_bastiond)) -lpam -lutil
+	    $(shell pkg-config --libs $(PKGS_bastiond) libcurl) -lpam -lutil
 benches: $(BENCHES)
 
 # the collector's store under kills, power cuts and failing disks at every call: tests/crash/model.c
