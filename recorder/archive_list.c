@@ -265,6 +265,30 @@ int archive_list_close(struct archive_list *l, int dir, uint32_t segment, int64_
 	return 0;
 }
 
+int archive_list_rewrite(struct archive_list *l, int dir)
+{
+	int fd = openat(dir, ARCHIVE_FILE ".new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640), e;
+	char line[ARCHIVE_LINE_MAX];
+	off_t end = 0;
+	bool bad = fd < 0;
+
+	for (size_t i = 0; i < l->n && !bad; i++) {
+		const int len = archive_line_format(line, &l->v[i]);
+
+		bad = len < 0 || write(fd, line, (size_t)len) != len;
+		end += len;
+	}
+	bad = bad || fsync(fd) != 0;
+	e = errno;
+	if (fd >= 0)
+		close(fd);
+	errno = e;
+	if (bad || renameat(dir, ARCHIVE_FILE ".new", dir, ARCHIVE_FILE) != 0)
+		return -1;
+	l->end = end;
+	return fsync(dir);
+}
+
 int archive_confirmed(int dir, char *why, size_t size)
 {
 	struct archive_scan s;

@@ -52,6 +52,8 @@ const struct archive_item *archive_list_find(const struct archive_list *l, const
 /* Appends to the file (not synced) and to the list. 0, or -1 with errno. */
 int archive_list_put(struct archive_list *l, int dir, const struct archive_item *i);
 int archive_list_close(struct archive_list *l, int dir, uint32_t segment, int64_t until, int64_t when);
+/* Writes the file of a list without `closed` anew, each item once; durable. 0, or -1 with errno: the file is as it was. */
+int archive_list_rewrite(struct archive_list *l, int dir);
 
 /* A line, newline included: its length, or -1: it is too long. seal: of any text, with its crc. */
 int archive_line_seal(char *out, size_t size, const char *text, size_t len);

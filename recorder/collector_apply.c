@@ -182,6 +182,13 @@ int apply_payload(struct store *s, struct rec *r, const uint8_t *payload, size_t
 	return file_for(s, r, p.segment + 1, true) != 0 ? -1 : write_at(r->fd, p.header, p.header_len, 0);
 }
 
+bool apply_completes(const uint8_t *payload, size_t len)
+{
+	const uint8_t type = len != 0 ? payload[0] & (uint8_t)~WITH_LEAF : 0;
+
+	return type == WIRE_SEAL || type == WIRE_END;
+}
+
 int apply_log(struct store *s, const uint8_t *payload, size_t len)
 {
 	struct payload p;

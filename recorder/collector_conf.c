@@ -328,6 +328,8 @@ static int take(struct coll_conf *c, cfg_t *cfg, bool init)
 	c->log_level = (enum log_level)check_level(NULL, cfg_getopt(cfg, "log_level"));
 	if (check_user(cfg, cfg_getopt(cfg, "user")) != 0 || find_user(c->user, &c->uid, &c->gid) != 0)
 		return -1;
+	if (coll_archive_take(&c->archive, cfg, parse_size) != 0)
+		return -1;
 	if (init)
 		return 0;
 	if (cfg_size(cfg, "recorder") == 0) {
@@ -341,6 +343,7 @@ static int take(struct coll_conf *c, cfg_t *cfg, bool init)
 struct coll_conf *coll_conf_load(const char *file, bool init)
 {
 	cfg_opt_t section[] = { CFG_STR("certificate", "", CFGF_NONE), CFG_STR("signer", "", CFGF_NONE), CFG_END() };
+	cfg_opt_t archive[] = COLL_ARCHIVE_OPTIONS;
 	cfg_opt_t options[] = {
 		CFG_STR_LIST("listen", DEFAULT_LISTEN, CFGF_NONE),
 		CFG_STR("store", "/var/lib/bastion-collectord", CFGF_NONE), CFG_STR("user", "bastion-collector", CFGF_NONE),
@@ -350,6 +353,7 @@ struct coll_conf *coll_conf_load(const char *file, bool init)
 		CFG_INT("max_connections", 64, CFGF_NONE), CFG_INT("max_recordings", 20000, CFGF_NONE), CFG_INT("handshake_time", 10, CFGF_NONE),
 		CFG_STR("log_level", "info", CFGF_NONE),
 		CFG_SEC("recorder", section, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+		CFG_SEC("archive", archive, CFGF_NODEFAULT),
 		CFG_END()
 	};
 	static const char *const paths[] = { "store", "certificate", "key", "receipt_key",
@@ -373,6 +377,7 @@ struct coll_conf *coll_conf_load(const char *file, bool init)
 	cfg_set_validate_func(cfg, "log_origin", check_origin);
 	cfg_set_validate_func(cfg, "log_level", validate_level);
 	cfg_set_validate_func(cfg, "recorder", check_section);
+	coll_archive_validate(cfg, check_size, check_path);
 	r = cfg_parse(cfg, file);
 	if (r == CFG_FILE_ERROR)
 		fprintf(stderr, "%s: %s\n", file, strerror(errno));
@@ -396,6 +401,7 @@ void coll_conf_destroy(struct coll_conf *c)
 	free(c->key);
 	free(c->receipt_key);
 	free(c->log_origin);
+	coll_archive_finish(&c->archive);
 	free(c);
 }
 

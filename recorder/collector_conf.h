@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
+#include "collector_conf_archive.h"
 #include "crypto.h"
 #include "log.h"
 #include "wire_tls.h"
@@ -45,6 +46,7 @@ struct coll_conf {
 	enum log_level log_level;
 	struct coll_client clients[COLL_CLIENTS_MAX];
 	size_t nclients;
+	struct coll_archive archive;
 };
 
 /*

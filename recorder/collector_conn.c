@@ -72,8 +72,9 @@ static void send_state(struct conn *c)
 	struct buf b;
 
 	buf_init(&b, WIRE_MAX);
-	wire_put_state(&b, !s->held && !s->low,
-	    s->held ? "the collector's disk is full" : s->low ? "the collector's disk is nearly full" : "");
+	wire_put_state(&b, !s->held && !s->low && !s->unarchived,
+	    s->held ? "the collector's disk is full" : s->low ? "the collector's disk is nearly full" :
+	    s->unarchived ? "the object store behind the collector is away for too long" : "");
 	send_buf(c, &b);
 }
 
@@ -137,7 +138,7 @@ static void on_hello(struct conn *c, const struct wire_msg *m)
 	buf_init(&b, WIRE_MAX);
 	wire_put_hello(&b, c->sv->signer_pub, "bastion-collectord");
 	send_buf(c, &b);
-	if (c->sv->store.held || c->sv->store.low)
+	if (c->sv->store.held || c->sv->store.low || c->sv->store.unarchived)
 		send_state(c);
 }
 
@@ -469,11 +470,13 @@ void server_turn(struct server *sv)
 
 void server_tick(struct server *sv)
 {
+	const bool unarchived = sv->store.unarchived;
 	struct conn *c;
 
 	if (sv->paused && store_write_out(&sv->store) == 0)
 		pause_all(sv, false);
-	if (store_space(&sv->store))
+	archive_link_tick(&sv->archive, &sv->store.unarchived);
+	if (store_space(&sv->store) || sv->store.unarchived != unarchived)
 		LIST_FOREACH(c, &sv->conns, link)
 			if (c->client != NULL && !c->ending)
 				send_state(c);

@@ -10,6 +10,7 @@
 
 #include <event2/event.h>
 
+#include "collector_archive.h"
 #include "collector_conf.h"
 #include "collector_store.h"
 #include "crypto.h"
@@ -31,6 +32,7 @@ struct server {
 	struct sign_key *signer;
 	uint8_t signer_pub[KEY_LEN];
 	struct store store;
+	struct archive_link archive;
 	struct conn_list conns;
 	unsigned nconns;
 	struct event *receipts, *tick;

@@ -72,10 +72,16 @@ const char *log_leaf(struct store *s, struct rec *r, const struct wire_entry *e,
 
 int log_write_out(struct store *s)
 {
+	const uint64_t before = s->log.published;
+
 	for (; s->logged < s->nout; s->logged++)
 		if (apply_log(s, s->out[s->logged].payload, s->out[s->logged].len) != 0)
 			return -1;
-	return tlog_writer_publish(&s->log, clock_wall_us() / 1000000);
+	if (tlog_writer_publish(&s->log, clock_wall_us() / 1000000) != 0)
+		return -1;
+	if (s->complete != NULL && s->log.published != before)
+		s->complete(s->ctx, NULL);
+	return 0;
 }
 
 int log_alarm(const struct store *s)

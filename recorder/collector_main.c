@@ -2,8 +2,8 @@
  * collector_main.c - bastion-collectord(8): stores recordings for bastions. Options, start, the
  * loop, the end.
  *
- * One process: the loop and the thread of collector_sync.c. Starts as root only to read its keys
- * and to bind a low port.
+ * One process: the loop and the thread of collector_sync.c, beside it a child that reads its keys (collector_keys.c) and, with an
+ * object store, the archiver (collector_archiver.c). Starts as root only to read its keys and to bind a low port.
  */
 #include <errno.h>
 #include <grp.h>
@@ -21,6 +21,7 @@
 #include <event2/thread.h>
 
 #include "clock.h"
+#include "collector_archiver.h"
 #include "collector_conn.h"
 #include "collector_keys.h"
 #include "collector_peer.h"
@@ -64,6 +65,19 @@ static void load_keys(struct server *sv)
 		fatal(
 		    "receipt key %s: %s. Make it with: bastion-collectord -I", c->receipt_key, strerror(errno));
 	sign_key_public(sv->signer, sv->signer_pub);
+}
+
+/* What the archiver will read at its start. */
+static void check_archive(const struct coll_conf *c)
+{
+	struct s3_credentials credentials;
+	char why[512], *ca = NULL;
+	size_t len;
+
+	if (c->archive.on && coll_archive_secrets(&c->archive, &credentials, &ca, &len, why, sizeof(why)) != 0)
+		fatal("archive: %s", why);
+	explicit_bzero(&credentials, sizeof(credentials));
+	free(ca);
 }
 
 static int bind_one(const struct coll_listen *l)
@@ -125,6 +139,13 @@ static void on_term(evutil_socket_t sig, short what, void *arg)
 	sv->stop = true;
 }
 
+static void on_complete(void *ctx, const char *dir)
+{
+	struct server *sv = ctx;
+
+	archive_link_hint(&sv->archive, dir);
+}
+
 /* Our certificate and key, as they are now. NULL with why[size]. */
 static SSL_CTX *load_tls(struct server *sv, char *why, size_t size)
 {
@@ -167,6 +188,7 @@ static void on_hup(evutil_socket_t sig, short what, void *arg)
 	collect_pins(sv);
 	SSL_CTX_free(sv->tls);
 	sv->tls = tls;
+	archive_link_reload(&sv->archive);
 	log_notice("reload: %zu recorders", c->nclients);
 }
 
@@ -214,11 +236,12 @@ static void loop(struct server *sv)
 	}
 }
 
-static int run(struct server *sv, bool foreground)
+static int run(struct server *sv, bool foreground, bool debug)
 {
 	const struct coll_conf *c = sv->conf;
 	char origin[TLOG_NAME_MAX + 1];
-	const struct store_options options = { c->store, c->journal_bytes, c->reserve, sv->signer, origin, server_sign_one, sv };
+	const struct store_options options = { c->store, c->journal_bytes, c->reserve, sv->signer, origin, server_sign_one,
+		c->archive.on ? on_complete : NULL, sv };
 	int fds[COLL_LISTEN_MAX];
 
 	coll_log_origin(origin, c, sv->signer_pub);
@@ -230,6 +253,8 @@ static int run(struct server *sv, bool foreground)
 		fatal("daemon: %s", strerror(errno));
 	if ((sv->keyholder = keyholder_start(c->certificate, c->key)) < 0)
 		fatal("cannot start the process that reads the keys: %s", strerror(errno));
+	if (archive_link_start(&sv->archive, c, sv->conf_file, foreground, debug) != 0)
+		fatal("cannot start the archiver: %s", strerror(errno));
 	drop(sv->conf);
 	if (store_open(&sv->store, &options) != 0)
 		return 1;
@@ -247,11 +272,11 @@ static int run(struct server *sv, bool foreground)
 int main(int argc, char **argv)
 {
 	static struct server sv = { .conf_file = DEFAULT_CONF };
-	const char *peer = NULL, *peer_certificate = NULL;
+	const char *peer = NULL, *peer_certificate = NULL, *role = NULL;
 	bool foreground = false, check = false, init = false, debug = false;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "DIdtf:S:c:")) != -1)
+	while ((opt = getopt(argc, argv, "DIdtf:R:S:c:")) != -1)
 		switch (opt) {
 		case 'D':
 			foreground = true;
@@ -264,6 +289,9 @@ int main(int argc, char **argv)
 			break;
 		case 't':
 			check = true;
+			break;
+		case 'R':
+			role = optarg;	/* the collector starts itself so: collector_archive.h */
 			break;
 		case 'S':
 			peer = optarg;
@@ -288,10 +316,13 @@ int main(int argc, char **argv)
 	if (peer != NULL)
 		return peer_sync(sv.conf, peer, peer_certificate, drop);
 	log_init("collectord", foreground || check, debug ? LOG_LVL_DEBUG : sv.conf->log_level);
+	if (role != NULL)
+		return strcmp(role, "archive") == 0 && sv.conf->archive.on ? archiver_supervise(sv.conf, drop) : 2;
 	load_keys(&sv);
+	check_archive(sv.conf);
 	if (check) {
 		printf("%s: ok\n", sv.conf_file);
 		return 0;
 	}
-	return run(&sv, foreground);
+	return run(&sv, foreground, debug);
 }

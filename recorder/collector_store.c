@@ -201,6 +201,10 @@ static enum wire_err open_entry(struct store *s, const struct wire_entry *e, con
 		snprintf(why, size, "the collector's disk is nearly full");
 		return WIRE_E_REFUSED;
 	}
+	if (s->unarchived) {
+		snprintf(why, size, "the object store behind the collector is away for too long");
+		return WIRE_E_REFUSED;
+	}
 	if ((r = rec_create(s, e->id, (uint64_t)h.wall_us)) == NULL) {
 		snprintf(
 		    why, size, errno == ERANGE ? "the header's wall clock is out of range" : "out of memory");
@@ -274,6 +278,8 @@ static enum wire_err known_entry(
 	log_error(
 	    "ALARM: %s: other bytes came for frame %" PRIu64 " than are stored; both are kept", r->dir, e->seq);
 	load_keep_conflict(s, r, e);
+	if (s->complete != NULL)
+		s->complete(s->ctx, r->dir);
 	snprintf(why, size, "other bytes are stored for frame %" PRIu64, e->seq);
 	return WIRE_E_CONFLICT;
 }
@@ -380,6 +386,8 @@ int store_write_out(struct store *s)
 
 		if (apply_payload(s, o->rec, o->payload, o->len) == 0) {
 			o->rec->unwritten--;
+			if (s->complete != NULL && apply_completes(o->payload, o->len))
+				s->complete(s->ctx, o->rec->dir);
 			continue;
 		}
 		return hold(s, o->rec->dir);
@@ -469,6 +477,8 @@ void store_receipt(struct store *s, struct rec *r, const struct receipt *receipt
 		log_warn("%s/receipts: %s", r->dir, strerror(errno));
 	else
 		r->receipts_end += (off_t)b.len;
+	if (s->complete != NULL)
+		s->complete(s->ctx, r->dir);
 	buf_finish(&b);
 	if (fd >= 0)
 		close(fd);
@@ -503,7 +513,7 @@ int store_open(struct store *s, const struct store_options *o)
 	const char *path = o->path;
 
 	*s = (struct store){ .top = -1, .recordings = -1, .journal_dir = -1, .reserve = o->reserve, .files_max = files_limit(),
-		.sign = o->sign, .ctx = o->ctx };
+		.sign = o->sign, .complete = o->complete, .ctx = o->ctx };
 	s->log.dir = -1;
 	TAILQ_INIT(&s->open);
 	s->group = calloc(STORE_OUT_MAX, sizeof(*s->group));

@@ -89,7 +89,9 @@ struct store {
 	uint64_t reserve;
 	bool held;			/* no space: nothing is taken until store_write_out succeeds */
 	bool low;			/* less than the reserve is free: no new recordings */
+	bool unarchived;		/* the object store lacks as much as may be: no new recordings */
 	int (*sign)(void *ctx, struct store *s, struct rec *r);	/* receipt for a recovered recording */
+	void (*complete)(void *ctx, const char *dir); /* a segment, a receipt or, with NULL, a checkpoint of the log is in its file; or NULL */
 	void *ctx;
 	uint64_t entries, bytes, commits; /* since the start, for the log */
 };
@@ -102,6 +104,7 @@ struct store_options {
 	const struct sign_key *log_key; /* signs the log's checkpoints; borrowed */
 	const char *log_origin;		/* of a new log; one that is there keeps its own */
 	int (*sign)(void *ctx, struct store *s, struct rec *r); /* a receipt of each recording that the replay touched */
+	void (*complete)(void *ctx, const char *dir);	/* for the archive: see struct store */
 	void *ctx;
 };
 
@@ -177,6 +180,8 @@ struct apply_leaf {
 size_t apply_encode(uint8_t head[APPLY_HEAD], const struct rec *r, const struct wire_entry *e, const struct apply_leaf *leaf);
 /* 0; -1 with errno. ENOSPC and EDQUOT: may be tried again, whole. */
 int apply_payload(struct store *s, struct rec *r, const uint8_t *payload, size_t len);
+/* Does the payload complete a segment? */
+bool apply_completes(const uint8_t *payload, size_t len);
 /* The payload's leaf into the log; nothing if it has none. 0; -1 as tlog_writer_add. */
 int apply_log(struct store *s, const uint8_t *payload, size_t len);
 /* Replays the journal into the files and syncs them. 0 or -1 logged. */

@@ -2,7 +2,7 @@
  * s3.c - see s3.h. Below the collector's archiver and the readers of a bucket; above libcurl.
  *
  * What libcurl 7.88 needs to sign right: x-amz-content-sha256 among the headers, parameters sorted and written with '=', keys
- * of plain characters, no Expect. The body goes by POSTFIELDS: as an upload it would cost a round trip more.
+ * of plain characters, no header without a value (so Expect cannot be switched off for long bodies, but is not waited for). The body goes by POSTFIELDS: as an upload it would cost a round trip more.
  */
 #include "s3.h"
 
@@ -219,7 +219,7 @@ static int add_digests(struct s3_transfer *t, const struct s3_request *r)
 
 static int set_headers(struct s3 *s, struct s3_transfer *t, const struct s3_request *r)
 {
-	if (add(&t->headers, "Expect:") != 0 || add(&t->headers, "Content-Type: application/octet-stream") != 0 || add_digests(t, r) != 0)
+	if (add(&t->headers, "Content-Type: application/octet-stream") != 0 || add_digests(t, r) != 0)
 		return -1;
 	if (s->target.credentials->token[0] != '\0' && add(&t->headers, "x-amz-security-token: %s", s->target.credentials->token) != 0)
 		return -1;
@@ -262,6 +262,7 @@ static int set_options(struct s3 *s, struct s3_transfer *t, struct s3_request *r
 	SET(PROXY, "");
 	SET(HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	SET(PATH_AS_IS, 1L);
+	SET(EXPECT_100_TIMEOUT_MS, 1L);
 	SET(CONNECTTIMEOUT, CONNECT_SECONDS);
 	SET(LOW_SPEED_LIMIT, SLOW_BYTES);
 	SET(LOW_SPEED_TIME, SLOW_SECONDS);

@@ -221,8 +221,8 @@ class Lab:
         self.state = json.loads(read(path))
 
     @classmethod
-    def create(cls, directory, users=0, hosts=2, options=(), bin_dir=None, etc=False, people=True, collectors=1):
-        """collectors: how many; `collector`, `collector2` ... are their names here, c1, c2 ... the bastion's. people: False leaves users and grants to the caller. etc: bastiond runs with a copy of /etc (DIR/etc) in a mount namespace, for PAM modules that read files there."""
+    def create(cls, directory, users=0, hosts=2, options=(), bin_dir=None, etc=False, people=True, collectors=1, collector_options=()):
+        """collector_options: lines for every collectord.conf. collectors: how many; `collector`, `collector2` ... are their names here, c1, c2 ... the bastion's. people: False leaves users and grants to the caller. etc: bastiond runs with a copy of /etc (DIR/etc) in a mount namespace, for PAM modules that read files there."""
         directory = os.path.abspath(directory)
         os.makedirs(directory, mode=0o711, exist_ok=True)
         if os.listdir(directory):
@@ -234,7 +234,7 @@ class Lab:
             if not os.path.exists(os.path.join(bin_dir, program)):
                 raise LabError(f"{bin_dir}/{program} is not built: run make, or set LAB_BIN")
         state = {"bin": os.path.abspath(bin_dir), "ports": {}, "pids": {}, "options": list(options), "temporary": [],
-                 "users": {}, "collectors": collectors, "hosts": [f"web{i + 1}" for i in range(max(1, hosts))]}
+                 "collector_options": list(collector_options), "users": {}, "collectors": collectors, "hosts": [f"web{i + 1}" for i in range(max(1, hosts))]}
         write(os.path.join(directory, "lab.json"), json.dumps(state))
         lab = cls(directory)
         try:
@@ -382,7 +382,7 @@ recorder lab {{
 	certificate = "{self.path("state")}/recorder/client.crt"
 	signer = "{self.path("state")}/recorder/signer.pub"
 }}
-""")
+""" + "".join(f"{option}\n" for option in self.state.get("collector_options", [])))
         collectors = "".join(f"""
 collector c{i + 1} {{
 	address = "127.0.0.1"

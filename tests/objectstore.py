@@ -17,9 +17,13 @@ import http.client
 import json
 import os
 import pwd
+import re
+import select
 import shutil
+import socket
 import subprocess
 import sys
+import threading
 import urllib.parse
 import xml.etree.ElementTree as ElementTree
 
@@ -307,9 +311,39 @@ rgw enable apis = s3, iam, sts
         access, secret = USERS[user]
         return labkit.write(path, f"[default]\naws_access_key_id = {access}\naws_secret_access_key = {secret}\n", 0o600)
 
-    def make_bucket(self, name, days=None, lock=True, look=False):
+    def archive_section(self, bucket, prefix="c1", user="writer", port=None, **options):
+        """The lines of collectord.conf that put evidence here, by TLS; port: of something in between, without it."""
+        options = {"endpoint": f"https://127.0.0.1:{self.port('https')}" if port is None else f"http://127.0.0.1:{port}", "bucket": bucket, "prefix": prefix,
+                   "credentials": self.write_credentials(self.path(f"{user}.credentials"), user), "ca_file": self.path("ca.pem"), **options}
+        return ["archive {", *(f"\t{name} = {json.dumps(value)}" for name, value in options.items()), "}"]
+
+    def fetch(self, bucket, prefix, directory):
+        """The bucket as a store's directory: what a reader has of it."""
+        reader = self.client("reader")
+        receipts = {}
+        for one in reader.versions(bucket, prefix + "/"):
+            path = os.path.join(directory, one["key"].removeprefix(prefix + "/"))
+            if one["marker"]:
+                continue
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            data = reader.get(bucket, one["key"], one["version"])
+            folder, _, name = path.rpartition("/")
+            if name.startswith("receipts."):
+                receipts.setdefault(folder, {})[name] = data
+            elif name.startswith("checkpoint.") and name[11:].isdigit():
+                newest = max((int(n[11:]) for n in os.listdir(folder) if n.startswith("checkpoint.") and n[11:].isdigit()), default=-1)
+                if int(name[11:]) >= newest:
+                    with open(os.path.join(folder, "checkpoint"), "wb") as f:
+                        f.write(data)
+            with open(path, "wb") as f:
+                f.write(data)
+        for folder, found in receipts.items():
+            with open(os.path.join(folder, "receipts"), "wb") as f:
+                f.write(b"".join(found[name] for name in sorted(found)))
+
+    def make_bucket(self, name, days=None, lock=True, look=False, user_denied=()):
         """A bucket of `owner`, with Object Lock: writer may put, reader may read. days: what the bucket's rule locks for. look: the
-        writer may see locks, too."""
+        writer may see locks, too. user_denied: what it may not do besides."""
         owner = self.client("owner")
         owner.ask("PUT", f"/{name}", headers={"x-amz-bucket-object-lock-enabled": "true"} if lock else {})
         if days is not None:
@@ -320,9 +354,110 @@ rgw enable apis = s3, iam, sts
             return {"Effect": effect, "Principal": {"AWS": [f"arn:aws:iam:::user/{user}"]}, "Action": [f"s3:{a}" for a in actions],
                     "Resource": [f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"]}
         policy = {"Version": "2012-10-17", "Statement": [statement("Allow", "writer", ["PutObject", *(["GetObjectRetention"] if look else [])]),
-                                                         statement("Deny", "writer", WRITER_DENIED), statement("Allow", "reader", READER_ALLOWED)]}
+                                                         statement("Deny", "writer", [*WRITER_DENIED, *user_denied]), statement("Allow", "reader", READER_ALLOWED)]}
         owner.ask("PUT", f"/{name}", {"policy": ""}, json.dumps(policy).encode())
         return name
+
+
+class Between:
+    """Stands between a client and a port on 127.0.0.1 and passes bytes on. `step(request line, step)` is called at each step of each
+    request that it can read (no TLS): "come" before anything is passed on, "half" after half of the body, "stored" when the answer is
+    there and nobody has it, "told" when it has been passed on; if it returns True both connections are cut there and then."""
+
+    STEPS = ("come", "half", "stored", "told")
+
+    def __init__(self, port, step=None, address="127.0.0.1"):
+        self.to, self.step, self.refusing = port, step, False
+        self.listener = socket.create_server((address, 0))
+        self.port = self.listener.getsockname()[1]
+        self.stopped = False
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while not self.stopped:
+            try:
+                client = self.listener.accept()[0]
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+
+    def close(self):
+        self.stopped = True
+        # wakes who waits in accept()
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+
+    def refuse(self):
+        """Nobody is there: new connections are refused, and those that are open are cut at their next request."""
+        self.refusing = True
+        self.close()
+
+    def accept_again(self):
+        self.refusing = self.stopped = False
+        self.listener = socket.create_server(("127.0.0.1", self.port))
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def serve(self, client):
+        try:
+            with client, socket.create_connection(("127.0.0.1", self.to)) as store:
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                store.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if self.step is None:
+                    self.blind(client, store)
+                else:
+                    while self.one(client, store):
+                        pass
+        except OSError:
+            pass
+
+    @staticmethod
+    def blind(client, store):
+        other = {client: store, store: client}
+        while True:
+            for one in select.select(list(other), [], [])[0]:
+                data = one.recv(1 << 16)
+                if not data:
+                    return
+                other[one].sendall(data)
+
+    @staticmethod
+    def message(s):
+        """Head and body of one message; (b"", b"") at the end."""
+        data = b""
+        while b"\r\n\r\n" not in data:
+            piece = s.recv(1 << 16)
+            if not piece:
+                return b"", b""
+            data += piece
+        head, _, body = data.partition(b"\r\n\r\n")
+        length = re.search(rb"(?im)^content-length: *(\d+)", head)
+        want = int(length.group(1)) if length else 0
+        while len(body) < want:
+            piece = s.recv(1 << 16)
+            if not piece:
+                return b"", b""
+            body += piece
+        return head + b"\r\n\r\n", body
+
+    def one(self, client, store):
+        """One request and its answer. False: the connection is over."""
+        head, body = self.message(client)
+        if not head:
+            return False
+        line = head.split(b"\r\n")[0].decode()
+        # the body is here: nobody has to be told to send it
+        head = re.sub(rb"(?im)^expect:[^\r]*\r\n", b"", head)
+        if self.refusing or self.step(line, "come"):
+            return False
+        store.sendall(head + body[:len(body) // 2])
+        if self.step(line, "half"):
+            return False
+        store.sendall(body[len(body) // 2:])
+        answer = b"".join(self.message(store))
+        if not answer or self.step(line, "stored"):
+            return False
+        client.sendall(answer)
+        return not self.step(line, "told")
 
 
 def main():

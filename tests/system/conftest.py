@@ -9,6 +9,7 @@ import tempfile
 import pytest
 
 from harness import WAYS, Client, Terminal, labkit
+import objectstore
 
 counter = itertools.count(1)
 TEST_LIMIT = 120    # seconds for one test; what hangs is a failure like any other
@@ -66,6 +67,17 @@ def new_lab():
     yield make
     for it in labs:
         drop_lab(it)
+
+
+@pytest.fixture(scope="session")
+def object_store():
+    """A real store with Object Lock, one for all tests: tests/objectstore.py. OBJECT_STORE_DIR names one that is up already."""
+    if os.environ.get("OBJECT_STORE_DIR"):
+        yield objectstore.ObjectStore(os.environ["OBJECT_STORE_DIR"])
+        return
+    it = objectstore.ObjectStore.create(tempfile.mkdtemp(prefix="bastion-store-", dir="/tmp"))
+    yield it
+    it.down()
 
 
 @pytest.fixture

@@ -1,0 +1,129 @@
+/*
+ * collector_archiver_put.c - one object on its way into the store, and what is done while the store is away. See collector_archiver.h.
+ */
+#include "collector_archiver.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "clock.h"
+#include "log.h"
+
+bool archiver_may_put(const struct archiver *a)
+{
+	return a->proven && !a->stop && s3_running(a->s3) < ARCHIVER_PARALLEL && clock_mono_ms() >= a->pause_until_ms;
+}
+
+struct archiver_put *archiver_put_create(struct archiver *a, const char *top, const char *dir, const char *name)
+{
+	struct archiver_put *p = calloc(1, sizeof(*p));
+
+	if (p == NULL)
+		return NULL;
+	p->a = a;
+	p->r.method = "PUT";
+	snprintf(p->r.key, sizeof(p->r.key), "%s/%s/%s%s%s", a->conf->archive.prefix, top, dir, dir[0] != '\0' ? "/" : "", name);
+	snprintf(p->item.name, sizeof(p->item.name), "%s", name);
+	return p;
+}
+
+void archiver_put_destroy(struct archiver_put *p)
+{
+	if (p->map != NULL)
+		munmap(p->map, p->map_len);
+	free(p->copy);
+	free(p);
+}
+
+/* ---- the store is away, and is there again ---- */
+
+void archiver_failed(struct archiver *a, const char *key, const char *why)
+{
+	const int64_t now = (int64_t)(clock_mono_ms() / 1000);
+
+	a->pause_until_ms = clock_mono_ms() + archive_pause_ms(++a->failures);
+	if (a->away_since == 0) {
+		a->away_since = now;
+		a->alarm_at = now + ARCHIVER_AWAY_ALARM_SECONDS;
+		log_error("object store: %s: %s. What it has not confirmed stays here and is tried again", key, why);
+	} else if (now >= a->alarm_at) {
+		a->alarm_at = now + ARCHIVER_AWAY_ALARM_SECONDS;
+		log_error("ALARM: the object store has confirmed nothing for %" PRId64 " minutes, and %" PRIu64 " MiB wait: %s: %s", (now - a->away_since) / 60,
+		    a->spool >> 20, key, why);
+	} else {
+		log_debug("object store: %s: %s", key, why);
+	}
+}
+
+void archiver_succeeded(struct archiver *a)
+{
+	if (a->away_since != 0)
+		log_notice("the object store takes objects again, after %" PRId64 " s", (int64_t)(clock_mono_ms() / 1000) - a->away_since);
+	a->failures = 0;
+	a->pause_until_ms = 0;
+	a->away_since = 0;
+}
+
+/* ---- one put ---- */
+
+static int start(struct archiver_put *p)
+{
+	p->r.nheaders = 0;
+	s3_lock(&p->r, p->a->conf->archive.by_bucket ? 0 : p->item.until, p->hold);
+	if (!p->plain)
+		s3_header(&p->r, "If-None-Match", "*");
+	return s3_start(p->a->s3, &p->r);
+}
+
+/*
+ * There is an object of that name: ours, whose answer was lost, or another one. Who may only put cannot look; but a second version
+ * with the right bytes, locked, is worth more than an answer would be. Who reads sees all versions.
+ */
+static bool put_beside(struct archiver_put *p)
+{
+	if (p->r.status != 412 || p->plain)
+		return false;
+	log_info("object store: %s is there already: put once more, as a second version", p->r.key);
+	p->plain = true;
+	return start(p) == 0;
+}
+
+static void done(struct s3_request *r)
+{
+	struct archiver_put *p = r->ctx;
+	struct archiver *a = p->a;
+	const bool confirmed = r->status / 100 == 2;
+
+	if (put_beside(p))
+		return;
+	if (confirmed) {
+		memcpy(p->item.version, r->version, sizeof(p->item.version));
+		log_debug("object store: %s confirmed", r->key);
+		archiver_succeeded(a);
+		a->confirmed++;
+	} else {
+		archiver_failed(a, r->key, r->why);
+	}
+	p->end(p, confirmed);
+	archiver_put_destroy(p);
+}
+
+int archiver_put_send(struct archiver_put *p, bool over, bool hold, bool again)
+{
+	p->item.when = clock_wall();
+	p->item.until = archive_until(&p->a->conf->archive.rules, p->item.when, over);
+	p->item.size = p->r.len;
+	p->hold = hold;
+	p->plain = again;
+	p->r.done = done;
+	p->r.ctx = p;
+	if (sha256_spans(p->item.hash, SPANS(SPAN(p->r.body, p->r.len))) == 0 && start(p) == 0)
+		return 0;
+	archiver_failed(p->a, p->r.key, "out of memory");
+	archiver_put_destroy(p);
+	return -1;
+}

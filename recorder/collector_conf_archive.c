@@ -1,0 +1,182 @@
+/*
+ * collector_conf_archive.c - the archive section of collectord.conf. Runs in bastion-collectord at its start and at SIGHUP.
+ */
+#include "collector_conf_archive.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "s3.h"
+
+#define DAYS_MAX 36500
+#define PREFIX_MAX 128			/* the rest of a key fits behind it */
+
+static const char *string(cfg_t *cfg, cfg_opt_t *opt)
+{
+	(void)cfg;
+	return cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
+}
+
+static int check_endpoint(cfg_t *cfg, cfg_opt_t *opt)
+{
+	if (s3_endpoint_ok(string(cfg, opt)))
+		return 0;
+	cfg_error(cfg, "endpoint: \"%s\" is none; right would be: endpoint = \"https://s3.eu-central-1.amazonaws.com\"; http is for 127.0.0.1 alone",
+	    string(cfg, opt));
+	return -1;
+}
+
+/* The names in a request's path and signature: bucket, region, prefix. */
+static int check_name(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *text = string(cfg, opt), *name = cfg_opt_name(opt);
+	const bool prefix = strcmp(name, "prefix") == 0;
+
+	if (s3_key_ok(text) && strlen(text) <= (prefix ? PREFIX_MAX : 63) && (prefix || strchr(text, '/') == NULL))
+		return 0;
+	cfg_error(cfg, "%s: \"%s\" is not right; letters, digits, '.', '_' and '-'%s, at most %d", name, text, prefix ? ", parts between '/'" : "",
+	    prefix ? PREFIX_MAX : 63);
+	return -1;
+}
+
+static int check_days(cfg_t *cfg, cfg_opt_t *opt)
+{
+	long n = cfg_opt_getnint(opt, cfg_opt_size(opt) - 1);
+
+	if (n >= 1 && n <= DAYS_MAX)
+		return 0;
+	cfg_error(cfg, "%s: %ld is out of range; 1 to %d days is right", cfg_opt_name(opt), n, DAYS_MAX);
+	return -1;
+}
+
+static int check_lock(cfg_t *cfg, cfg_opt_t *opt)
+{
+	if (strcmp(string(cfg, opt), "header") == 0 || strcmp(string(cfg, opt), "bucket") == 0)
+		return 0;
+	cfg_error(cfg, "lock: \"%s\" is neither \"header\" nor \"bucket\"", string(cfg, opt));
+	return -1;
+}
+
+static int check_duration(cfg_t *cfg, cfg_opt_t *opt)
+{
+	uint32_t s;
+
+	if (duration_parse(string(cfg, opt), &s) == 0 && s <= 7 * 86400)
+		return 0;
+	cfg_error(cfg, "%s: \"%s\" is no duration up to 7d; right would be: %s = \"24h\"", cfg_opt_name(opt), string(cfg, opt), cfg_opt_name(opt));
+	return -1;
+}
+
+void coll_archive_validate(cfg_t *cfg, cfg_validate_callback_t size, cfg_validate_callback_t path)
+{
+	cfg_set_validate_func(cfg, "archive|endpoint", check_endpoint);
+	cfg_set_validate_func(cfg, "archive|bucket", check_name);
+	cfg_set_validate_func(cfg, "archive|region", check_name);
+	cfg_set_validate_func(cfg, "archive|prefix", check_name);
+	cfg_set_validate_func(cfg, "archive|credentials", path);
+	cfg_set_validate_func(cfg, "archive|ca_file", path);
+	cfg_set_validate_func(cfg, "archive|lock", check_lock);
+	cfg_set_validate_func(cfg, "archive|retention", check_days);
+	cfg_set_validate_func(cfg, "archive|longest_session", check_days);
+	cfg_set_validate_func(cfg, "archive|spool_max", size);
+	cfg_set_validate_func(cfg, "archive|canary", check_duration);
+}
+
+static int missing(cfg_t *sec, const char *option, const char *right)
+{
+	if (cfg_getstr(sec, option)[0] != '\0')
+		return 0;
+	cfg_error(sec, "archive: %s is missing; right would be: %s", option, right);
+	return -1;
+}
+
+int coll_archive_take(struct coll_archive *a, cfg_t *cfg, int (*parse_size)(const char *text, uint64_t *out))
+{
+	cfg_t *sec = cfg_size(cfg, "archive") != 0 ? cfg_getsec(cfg, "archive") : NULL;
+
+	if (sec == NULL)
+		return 0;
+	if (missing(sec, "endpoint", "endpoint = \"https://s3.example.com\"") != 0 || missing(sec, "bucket", "bucket = \"evidence\"") != 0 ||
+	    missing(sec, "prefix", "prefix = \"c1\", another one for each collector") != 0 ||
+	    missing(sec, "credentials", "credentials = \"/etc/bastiond/archive.credentials\"") != 0)
+		return -1;
+	a->endpoint = strdup(cfg_getstr(sec, "endpoint"));
+	a->bucket = strdup(cfg_getstr(sec, "bucket"));
+	a->region = strdup(cfg_getstr(sec, "region"));
+	a->prefix = strdup(cfg_getstr(sec, "prefix"));
+	a->credentials = strdup(cfg_getstr(sec, "credentials"));
+	a->ca_file = strdup(cfg_getstr(sec, "ca_file"));
+	a->by_bucket = strcmp(cfg_getstr(sec, "lock"), "bucket") == 0;
+	a->rules.retention = (int64_t)cfg_getint(sec, "retention") * 86400;
+	a->rules.session = (int64_t)cfg_getint(sec, "longest_session") * 86400;
+	a->on = true;
+	if (a->endpoint == NULL || a->bucket == NULL || a->region == NULL || a->prefix == NULL || a->credentials == NULL || a->ca_file == NULL ||
+	    parse_size(cfg_getstr(sec, "spool_max"), &a->spool_max) != 0 || duration_parse(cfg_getstr(sec, "canary"), &a->canary_s) != 0)
+		return -1;
+	return 0;
+}
+
+void coll_archive_finish(struct coll_archive *a)
+{
+	free(a->endpoint);
+	free(a->bucket);
+	free(a->region);
+	free(a->prefix);
+	free(a->credentials);
+	free(a->ca_file);
+	*a = (struct coll_archive){ 0 };
+}
+
+/* A small file, whole, with a NUL behind it. NULL with why[size]. */
+static char *slurp(const char *path, bool secret, size_t *len, char *why, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	char *text = NULL;
+	ssize_t n = -1;
+
+	if (fd < 0 || fstat(fd, &st) != 0) {
+		snprintf(why, size, "%s: %s", path, strerror(errno));
+	} else if (secret && (st.st_mode & 077) != 0) {
+		snprintf(why, size, "%s can be read by others than its owner: chmod 600 %s", path, path);
+	} else if (st.st_size > (off_t)COLL_ARCHIVE_FILE_MAX || (text = calloc(1, (size_t)st.st_size + 1)) == NULL) {
+		snprintf(why, size, "%s is larger than %u bytes", path, COLL_ARCHIVE_FILE_MAX);
+	} else if ((n = read(fd, text, (size_t)st.st_size)) < 0) {
+		snprintf(why, size, "%s: %s", path, strerror(errno));
+	}
+	if (fd >= 0)
+		close(fd);
+	if (n < 0) {
+		free(text);
+		return NULL;
+	}
+	*len = (size_t)n;
+	return text;
+}
+
+int coll_archive_secrets(const struct coll_archive *a, struct s3_credentials *c, char **ca, size_t *ca_len, char *why, size_t size)
+{
+	const char *wrong = NULL;
+	size_t len;
+	char *text = slurp(a->credentials, true, &len, why, size);
+	int r;
+
+	*ca = NULL;
+	*ca_len = 0;
+	if (text == NULL)
+		return -1;
+	r = s3_credentials_parse(c, text, len, &wrong);
+	explicit_bzero(text, len);
+	free(text);
+	if (r != 0) {
+		snprintf(why, size, "%s: %s. Two lines are right: aws_access_key_id = ... and aws_secret_access_key = ...", a->credentials, wrong);
+		return -1;
+	}
+	return a->ca_file[0] == '\0' || (*ca = slurp(a->ca_file, false, ca_len, why, size)) != NULL ? 0 : -1;
+}

@@ -1,0 +1,104 @@
+"""The object store is away: the collector goes on, nothing leaves its disk, and it catches up. What waits has a bound, at which no new
+recordings are taken, and an alarm."""
+import json
+import os
+
+import pytest
+
+from harness import Client, labkit, replay, until
+from objectstore import Between
+from test_archive import closed, confirmed, log_size
+
+MIB = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def away(new_lab, object_store):
+    """A lab, its bucket, and what stands between: .close() and the store is away."""
+    bucket = object_store.make_bucket(f"away-{os.getpid()}")
+    between = Between(object_store.port(), lambda line, step: False)
+    lab = new_lab(options=["content_limit = 64MiB"], collector_options=object_store.archive_section(bucket, port=between.port, spool_max="4MiB"))
+    until(lambda: object_store.client("reader").keys(bucket), deadline=30, what="a proof")
+    return lab, bucket, between
+
+
+def said(lab):
+    return open(lab.path("log", "collector"), errors="replace").read()
+
+
+def test_away_and_back(away, object_store):
+    lab, bucket, between = away
+    client = Client(lab, "deploy")
+    assert client.run("web1.name", "echo before").stdout == b"before\n"
+    until(lambda: any(confirmed(path) for path in closed(lab)), deadline=30, what="the first recording is put")
+    port = between.port
+    between.refuse()
+    for n in range(3):
+        assert client.run("web1.name", f"echo while away {n}").stdout == f"while away {n}\n".encode()
+    until(lambda: "What it has not confirmed stays here" in said(lab), deadline=30, what="it says so")
+    waiting = [path for path in closed(lab) if not confirmed(path)]
+    until(lambda: len(closed(lab)) >= 4, what="recordings closed")
+    assert waiting and all(os.listdir(path) for path in waiting)
+    # up to the bound, and an alarm there
+    assert client.run("web1.name", f"head -c {6 * MIB} /dev/urandom").returncode == 0
+    until(lambda: "ALARM: the object store has not confirmed" in said(lab), deadline=30, what="an alarm")
+    assert "half of spool_max" in said(lab)
+    refused = until(lambda: (lambda done: done if done.returncode != 0 else None)(client.run("web1.name", "echo in")), deadline=60, pause=0.5, what="refused")
+    assert b"in\n" not in refused.stdout
+    # a collector that starts anew knows what it has to do
+    lab.stop("collector")
+    lab.start("collector")
+    until(lambda: said(lab).count("ALARM: the object store has not confirmed") == 2, deadline=30, what="the same alarm")
+    between.accept_again()
+    assert between.port == port
+    until(lambda: client.run("web1.name", "echo in").stdout == b"in\n", deadline=90, pause=0.5, what="new recordings again")
+    until(lambda: all(confirmed(path) for path in closed(lab)), deadline=90, what="all is put")
+    for text in ("the object store takes objects again", "the object store has confirmed enough: new recordings are taken"):
+        until(lambda: text in said(lab), deadline=15, what=text)
+    until(lambda: f"c1/log/checkpoint.{log_size(lab)}" in object_store.client("reader").keys(bucket), deadline=60, what="the log is put")
+    rows = [json.loads(line) for line in replay(lab, "verify", "--all", "--json", check=False).stdout.splitlines()]
+    assert {row["verdict"] for row in rows if row.get("closed")} == {"complete"}
+
+
+def test_a_hold_goes_with_new_objects(away, object_store):
+    lab, bucket, between = away
+    client = Client(lab, "deploy")
+    with client.start("web1.name", "cat", bufsize=0) as process:
+        process.stdin.write(b"up\n")
+        assert process.stdout.read(3) == b"up\n"
+        open_ones = [path for path in recordings_of(lab) if path not in closed(lab)]
+        for path in open_ones:
+            labkit.write(os.path.join(path, "hold"), "")
+        process.stdin.close()
+        process.wait()
+    held = [path for path in until(lambda: [p for p in open_ones if p in closed(lab) and confirmed(p)], deadline=60, what="it is put")]
+    writer = object_store.client("writer")
+    key = "c1/recordings/" + "/".join(held[0].split("/")[-2:]) + "/00000000.brec"
+    assert writer.hold(bucket, key) == "ON"
+    others = [path for path in closed(lab) if path not in open_ones and confirmed(path)]
+    assert writer.hold(bucket, "c1/recordings/" + "/".join(others[0].split("/")[-2:]) + "/00000000.brec") != "ON"
+
+
+def recordings_of(lab):
+    top = lab.path("store", "recordings")
+    return [os.path.join(top, day, name) for day in os.listdir(top) for name in os.listdir(os.path.join(top, day))]
+
+
+def test_credentials_change_without_a_restart(away, object_store, tmp_path):
+    lab, bucket, between = away
+    path = object_store.path("writer.credentials")
+    before = labkit.read(path)
+    try:
+        labkit.write(path, before.replace("WRITER", "NOBODY"), 0o600)
+        hup(lab)
+        until(lambda: "InvalidAccessKeyId" in said(lab) or "403" in said(lab).split("reload:")[-1], deadline=30, what="the wrong ones are tried")
+    finally:
+        labkit.write(path, before, 0o600)
+    hup(lab)
+    client = Client(lab, "deploy")
+    until(lambda: client.run("web1.name", "echo in").stdout == b"in\n", deadline=60, pause=0.5, what="a session")
+    until(lambda: all(confirmed(path) for path in closed(lab)), deadline=90, what="all is put")
+
+
+def hup(lab):
+    os.kill(lab.state["pids"]["collector"][0], 1)
