@@ -5,6 +5,7 @@
  *   parent_set.c      the four roles: start by re-exec, READY, one dead = all ended, started anew with pauses
  *   parent_accept.c   listening sockets, accept, a session's links, its end
  *   parent_worker.c   pam, dial and console processes that policy asks for
+ *   parent_pam.c      PAM sessions: open from the login to the connection's end, whoever ended it
  *   parent_socket.c   run_dir, control.sock, pam.sock, pid file, listening sockets; sd_notify
  *
  * Parent is root and so reads nothing that a stranger wrote: not a byte of a client, and of policy's messages only
@@ -53,12 +54,32 @@ struct slot {
 	bool stopped;		/* SESSION_STOP was sent: its death is no crash */
 	struct startups_key source;
 	uint64_t began_ms;
+	struct pam_session *pam;	/* that this connection's login opened; NULL */
+};
+
+/* A PAM session that is open: what worker_pam_close() takes. Read by no one but it. */
+struct pam_session {
+	struct pam_session *next;	/* while it waits to be closed */
+	size_t len;
+	uint8_t record[];
+};
+
+#define CLOSERS_MAX 8		/* processes that close sessions, at once */
+
+/* Sessions that are over. */
+struct closing {
+	struct pam_session *first, *last;
+	size_t waiting, running;
+	struct closer { pid_t pid; uint64_t since_ms; } closers[CLOSERS_MAX];
 };
 
 struct child {
 	pid_t pid;		/* 0: free */
 	uint32_t id;		/* policy's number */
 	bool abandoned;		/* of a set that is gone: nobody to tell */
+	int record;		/* WORKER_PAM: its session comes here; else -1 */
+	uint32_t slot;		/* whose */
+	bool refused;		/* policy takes no login by it */
 };
 
 #define RELOAD_BUNDLES 3	/* roles with keys: keys, recorder, master */
@@ -100,6 +121,7 @@ struct parent {
 	size_t nchildren, maxchildren;
 	struct reload reload;
 	void *stack;			/* worker_pam_preload() */
+	struct closing closing;
 };
 
 /* --- role_parent.c --- */
@@ -172,7 +194,29 @@ void accept_tick(struct parent *p, uint64_t now_ms);
 /* The set fell: no connection is left. */
 void accept_forget(struct parent *p);
 
+/* A login opened this session (taken over): the connection's, unless that is over already. */
+void accept_pam_session(struct parent *p, uint32_t id, struct pam_session *session);
+
+/* --- parent_pam.c --- */
+
+/* The last session that a worker told, from a pipe in packet mode; NULL: it has none open. */
+struct pam_session *pam_session_read(int fd);
+/* It is over (NULL: a no-op): taken over, and closed as soon as its turn comes. */
+void pam_session_end(struct parent *p, struct pam_session *session);
+bool pam_session_reaped(struct parent *p, pid_t pid, int status);
+void pam_session_tick(struct parent *p, uint64_t now_ms);
+/* Parent's end: closes those that wait, for so long as it has time. */
+void pam_session_finish(struct parent *p);
+
 /* --- parent_worker.c --- */
+
+/*
+ * In a fork: signals, the two descriptors to where workers have theirs (-1: none), nothing else open, limits, names and log.
+ * Ends the process if that fails.
+ */
+void worker_enter(const struct parent *p, enum role role, int link, int extra, pid_t parent);
+/* Policy refused what the PAM worker of this connection has found, or will. */
+void children_refused(struct parent *p, uint32_t slot);
 
 int children_init(struct parent *p);
 /* RUN_PAM, RUN_DIAL, RUN_CONSOLE. 0, or -1: malformed. */

@@ -108,6 +108,7 @@ static void no_longer_waiting(struct parent *p, struct slot *s)
 static void slot_free(struct parent *p, struct slot *s)
 {
 	no_longer_waiting(p, s);
+	pam_session_end(p, s->pam);
 	*s = (struct slot){ 0 };
 	p->nslots--;
 }
@@ -333,7 +334,24 @@ int accept_peer_verdict(struct parent *p, struct ipc_msg *m)
 	}
 	s->failed = true;
 	startups_penalize(&p->startups, p->conf, &s->source, OFFENCE_AUTH, clock_mono_ms());
+	if (s->waiting) {
+		children_refused(p, m->id);
+		pam_session_end(p, s->pam);
+		s->pam = NULL;
+	}
 	return 0;
+}
+
+void accept_pam_session(struct parent *p, uint32_t id, struct pam_session *session)
+{
+	struct slot *s = slot_find(p, id);
+
+	if (s == NULL) {
+		pam_session_end(p, session);
+		return;
+	}
+	pam_session_end(p, s->pam); /* of a login that was taken back */
+	s->pam = session;
 }
 
 void accept_tick(struct parent *p, uint64_t now_ms)

@@ -19,7 +19,7 @@
 #include "worker.h"
 
 #define WORKER_FD_LINK 3
-#define WORKER_FD_TERMINAL 4
+#define WORKER_FD_EXTRA 4	/* the console's terminal; where a PAM worker tells its session */
 #define WORKER_FDS_MAX 64 /* libedit, the resolver and PAM modules need a few */
 
 enum worker_kind { WORKER_PAM, WORKER_DIAL, WORKER_CONSOLE };
@@ -31,6 +31,8 @@ struct job {
 		struct dial_job dial;
 		struct console_job console;
 	} u;
+	uint32_t slot;		/* WORKER_PAM: whose login it is */
+	int mine, extra;	/* a second descriptor, parent's and the worker's end; -1 */
 };
 
 int children_init(struct parent *p)
@@ -44,13 +46,13 @@ static int parse_job(struct job *job, struct ipc_msg *m)
 {
 	struct buf *b = &m->body;
 
-	*job = (struct job){ 0 };
+	*job = (struct job){ .mine = -1, .extra = -1 };
 	switch (m->type) {
 	case MSG_RUN_PAM:
 		job->kind = WORKER_PAM;
 		buf_get_cstring(b, job->u.pam.user, sizeof(job->u.pam.user));
 		buf_get_cstring(b, job->u.pam.peer, sizeof(job->u.pam.peer));
-		buf_get(b, 16);
+		job->slot = buf_get_u32(b);
 		job->u.pam.token = buf_get_u64(b);
 		return buf_end(b) && name_is_user(job->u.pam.user) ? 0 : -1;
 	case MSG_RUN_DIAL:
@@ -69,50 +71,73 @@ static int parse_job(struct job *job, struct ipc_msg *m)
 	}
 }
 
-/* In the fork. Whatever parent had open is closed before the job begins. */
-static void run_job(const struct parent *p, struct job *job, int fd, int terminal, pid_t parent)
-	__attribute__((noreturn));
-
-static void run_job(const struct parent *p, struct job *job, int fd, int terminal, pid_t parent)
+void worker_enter(const struct parent *p, enum role role, int link, int extra, pid_t parent)
 {
-	static const struct { const char *log, *comm; enum role role; } names[] = {
-		[WORKER_PAM] = { "pam", "bastiond-pam", ROLE_PAM },
-		[WORKER_DIAL] = { "dial", "bastiond-dial", ROLE_DIAL },
-		[WORKER_CONSOLE] = { "console", "bastiond-cons", ROLE_CONSOLE },
-	};
-	int high = fcntl(fd, F_DUPFD_CLOEXEC, 10), high_terminal = terminal >= 0 ? fcntl(terminal, F_DUPFD_CLOEXEC, 10) : -1;
+	const int fds[2] = { link, extra }, at[2] = { WORKER_FD_LINK, WORKER_FD_EXTRA };
 	struct rlimit few = { WORKER_FDS_MAX, WORKER_FDS_MAX };
-	struct ipc link;
+	int high[2] = { -1, -1 }, next = WORKER_FD_LINK;
+	char comm[16];
 
 	closelog(); /* its descriptor goes, too: the numbers below are ours */
-	if (parent_child_signals(parent) != 0 || high < 0 || dup3(high, WORKER_FD_LINK, O_CLOEXEC) < 0 ||
-	    (terminal >= 0 && dup3(high_terminal, WORKER_FD_TERMINAL, O_CLOEXEC) < 0) ||
-	    close_range(terminal >= 0 ? WORKER_FD_TERMINAL + 1 : WORKER_FD_LINK + 1, ~0U, 0) != 0 ||
+	for (int i = 0; i < 2; i++)
+		if (fds[i] >= 0 && (high[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 10)) < 0)
+			_exit(1);
+	for (int i = 0; i < 2; i++)
+		if (high[i] >= 0 && dup3(high[i], next = at[i], O_CLOEXEC) >= 0)
+			next++;
+	if (parent_child_signals(parent) != 0 || close_range((unsigned)next, ~0U, 0) != 0 ||
 	    setrlimit(RLIMIT_NOFILE, &few) != 0 || setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 }) != 0)
 		_exit(1);
-	prctl(PR_SET_NAME, names[job->kind].comm);
-	log_init(names[job->kind].log, p->foreground, (enum log_level)p->conf->log_level);
-	ipc_init(&link, WORKER_FD_LINK, names[job->kind].role, job->kind == WORKER_CONSOLE ? ROLE_SESSION : ROLE_POLICY);
-	if (job->kind == WORKER_PAM)
+	snprintf(comm, sizeof(comm), "bastiond-%.6s", role_name(role));
+	prctl(PR_SET_NAME, comm);
+	log_init(role_name(role), p->foreground, (enum log_level)p->conf->log_level);
+}
+
+/* In the fork. Whatever parent had open is closed before the job begins. */
+static void run_job(const struct parent *p, struct job *job, int fd, pid_t parent) __attribute__((noreturn));
+
+static void run_job(const struct parent *p, struct job *job, int fd, pid_t parent)
+{
+	static const enum role roles[] = { ROLE_PAM, ROLE_DIAL, ROLE_CONSOLE };
+	struct ipc link;
+
+	worker_enter(p, roles[job->kind], fd, job->extra, parent);
+	ipc_init(&link, WORKER_FD_LINK, roles[job->kind], job->kind == WORKER_CONSOLE ? ROLE_SESSION : ROLE_POLICY);
+	if (job->kind == WORKER_PAM) {
+		job->u.pam.record = WORKER_FD_EXTRA;
 		worker_pam(p->conf, &link, &job->u.pam);
+	}
 	if (job->kind == WORKER_DIAL)
 		worker_dial(p->conf, &link, &job->u.dial);
-	job->u.console.terminal = WORKER_FD_TERMINAL;
+	job->u.console.terminal = WORKER_FD_EXTRA;
 	worker_console(p->conf, &link, &job->u.console);
 }
 
-static int open_terminal(const struct console_job *job, int *master, int *slave)
+static int open_terminal(struct job *job)
 {
-	struct winsize size = { .ws_col = job->columns, .ws_row = job->rows };
+	struct winsize size = { .ws_col = job->u.console.columns, .ws_row = job->u.console.rows };
 
-	if (openpty(master, slave, NULL, NULL, &size) != 0)
+	if (openpty(&job->mine, &job->extra, NULL, NULL, &size) != 0)
 		return -1;
-	if (fcntl(*master, F_SETFD, FD_CLOEXEC) == 0 && fcntl(*slave, F_SETFD, FD_CLOEXEC) == 0 &&
-	    fcntl(*master, F_SETFL, O_RDWR | O_NONBLOCK) == 0)
+	return fcntl(job->mine, F_SETFD, FD_CLOEXEC) == 0 && fcntl(job->extra, F_SETFD, FD_CLOEXEC) == 0 &&
+	    fcntl(job->mine, F_SETFL, O_RDWR | O_NONBLOCK) == 0 ? 0 : -1;
+}
+
+/* The second descriptor of those that have one. 0 or -1; what is open then is the caller's in either case. */
+static int open_extra(struct job *job)
+{
+	int fds[2];
+
+	if (job->kind == WORKER_CONSOLE)
+		return open_terminal(job);
+	if (job->kind != WORKER_PAM)
 		return 0;
-	close(*master);
-	close(*slave);
-	return -1;
+	/* O_DIRECT: what is written at once is read at once */
+	if (pipe2(fds, O_DIRECT | O_NONBLOCK | O_CLOEXEC) != 0)
+		return -1;
+	job->mine = fds[0];
+	job->extra = fds[1];
+	return 0;
 }
 
 /* WORKER_DOWN without WORKER_UP: it never ran. */
@@ -127,10 +152,27 @@ static void tell_failed(struct parent *p, uint32_t id, const char *why)
 	buf_finish(&b);
 }
 
+/* It runs: policy hears of it, and what it will tell is parent's to read. */
+static void note_child(struct parent *p, struct child *c, uint32_t id, struct job *job, int link)
+{
+	int fds[2] = { link, job->mine };
+
+	c->id = id;
+	c->abandoned = c->refused = false;
+	c->slot = job->slot;
+	c->record = -1;
+	p->nchildren++;
+	if (job->kind == WORKER_PAM) {
+		c->record = job->mine;
+		job->mine = -1;
+	}
+	set_send(p, PROC_POLICY, MSG_WORKER_UP, id, NULL, fds, job->kind == WORKER_CONSOLE ? 2 : 1);
+}
+
 int children_run(struct parent *p, struct ipc_msg *m)
 {
-	int link[2] = { -1, -1 }, fds[2], master = -1, slave = -1;
 	struct child *c = &p->children[p->nchildren];
+	int link[2] = { -1, -1 };
 	pid_t self = getpid();
 	struct job job;
 
@@ -140,26 +182,18 @@ int children_run(struct parent *p, struct ipc_msg *m)
 		tell_failed(p, m->id, "max_workers reached");
 		return 0;
 	}
-	if ((job.kind == WORKER_CONSOLE && open_terminal(&job.u.console, &master, &slave) != 0) || ipc_pair(link) != 0 ||
-	    (c->pid = fork()) < 0) {
+	if (open_extra(&job) != 0 || ipc_pair(link) != 0 || (c->pid = fork()) < 0)
 		tell_failed(p, m->id, strerror(errno));
-	} else if (c->pid == 0) {
-		run_job(p, &job, link[1], slave, self);
-	} else {
-		c->id = m->id;
-		c->abandoned = false;
-		p->nchildren++;
-		fds[0] = link[0];
-		fds[1] = master;
-		set_send(p, PROC_POLICY, MSG_WORKER_UP, m->id, NULL, fds, master >= 0 ? 2 : 1);
+	else if (c->pid == 0)
+		run_job(p, &job, link[1], self);
+	else
+		note_child(p, c, m->id, &job, link[0]);
+	for (int i = 0; i < 4; i++) {
+		const int fds[] = { link[0], link[1], job.mine, job.extra };
+
+		if (fds[i] >= 0)
+			close(fds[i]);
 	}
-	for (int i = 0; i < 2; i++)
-		if (link[i] >= 0)
-			close(link[i]);
-	if (master >= 0)
-		close(master);
-	if (slave >= 0)
-		close(slave);
 	return 0;
 }
 
@@ -171,6 +205,27 @@ void children_kill(struct parent *p, uint32_t id)
 			kill(p->children[i].pid, SIGKILL);
 }
 
+void children_refused(struct parent *p, uint32_t slot)
+{
+	for (size_t i = 0; i < p->nchildren; i++)
+		if (p->children[i].record >= 0 && p->children[i].slot == slot)
+			p->children[i].refused = true;
+}
+
+/* The session that a PAM worker opened: its connection's, if it ended well and nobody takes it back. */
+static void take_session(struct parent *p, const struct child *c, int status)
+{
+	struct pam_session *s = pam_session_read(c->record);
+
+	close(c->record);
+	if (s == NULL)
+		return;
+	if (status == 0 && !c->abandoned && !c->refused)
+		accept_pam_session(p, c->slot, s);
+	else
+		pam_session_end(p, s);
+}
+
 bool children_reaped(struct parent *p, pid_t pid, int status)
 {
 	struct child *c = p->children;
@@ -180,6 +235,8 @@ bool children_reaped(struct parent *p, pid_t pid, int status)
 		c++;
 	if (c == p->children + p->nchildren)
 		return false;
+	if (c->record >= 0)
+		take_session(p, c, status);
 	if (!c->abandoned) {
 		buf_init(&b, 4);
 		buf_put_u32(&b, (uint32_t)status);

@@ -212,7 +212,7 @@ int factor_start(struct peer *peer, uint32_t attempt)
 	buf_init(&body, 512);
 	buf_put_cstring(&body, peer->user.name);
 	buf_put_cstring(&body, peer->address);
-	buf_put(&body, peer->session, sizeof(peer->session));
+	buf_put_u32(&body, peer->slot);
 	buf_put_u64(&body, peer->token);
 	peer->pam = worker_run(peer, WORKER_PAM, &pam_ops, MSG_RUN_PAM, &body);
 	buf_finish(&body);

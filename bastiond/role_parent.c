@@ -77,7 +77,8 @@ static void reap(struct parent *p)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		if (!children_reaped(p, pid, status) && !reload_reaped(p, pid, status) && !set_reaped(p, pid, status))
+		if (!children_reaped(p, pid, status) && !reload_reaped(p, pid, status) &&
+		    !pam_session_reaped(p, pid, status) && !set_reaped(p, pid, status))
 			log_debug("process %d ended with status %#x", (int)pid, (unsigned)status);
 }
 
@@ -114,7 +115,7 @@ static size_t fill(struct parent *p, struct pollfd *v)
 /* Until what is due next; -1, for ever, when nothing is. */
 static int wait_ms(const struct parent *p, uint64_t now)
 {
-	int ms = p->startups.waiting > 0 || p->state == SET_ENDING ? TICK_MS : -1;
+	int ms = p->startups.waiting > 0 || p->closing.running > 0 || p->state == SET_ENDING ? TICK_MS : -1;
 
 	if (p->nyoung == YOUNG_MAX)
 		ms = CROWDED_MS;
@@ -162,6 +163,7 @@ static void loop(struct parent *p)
 		set_tick(p, now);
 		if (now - ticked >= TICK_MS) {
 			accept_tick(p, now);
+			pam_session_tick(p, now);
 			ticked = now;
 		}
 	}
@@ -180,6 +182,7 @@ static void finish(struct parent *p)
 		if (pid > 0)
 			children_reaped(p, pid, status);
 	}
+	pam_session_finish(p);
 	parent_sockets_close(p);
 	accept_finish(p);
 	worker_pam_unload(p->stack);

@@ -18,7 +18,12 @@ struct pam_job {
 	char user[USER_NAME_MAX + 1];
 	char peer[WORKER_ADDRESS_MAX + 1];	/* PAM_RHOST */
 	uint64_t token;				/* for pam_bastion.so: which attempt asks */
+	int record;				/* where the session is told to parent, by worker_pam() alone */
 };
+
+/* What a PAM session leaves behind to be closed by: one packet of a pipe. Parent keeps it and looks not into it. */
+#define PAM_RECORD_MAX 4096
+#define PAM_RECORD_NONE 1	/* length of the packet that takes back the ones before: there is nothing to close */
 
 struct dial_job {
 	char host[WORKER_ADDRESS_MAX + 1];
@@ -40,8 +45,13 @@ struct console_job {
  */
 void *worker_pam_preload(const struct config *conf);
 void worker_pam_unload(void *stack);
-/* Root: one pass through the site's PAM stack; PAM_PROMPT, PAM_ANSWER, PAM_DONE. */
+/*
+ * Root: one pass through the site's PAM stack; PAM_PROMPT, PAM_ANSWER, PAM_DONE. Leaves its session open, and what closes it
+ * in job->record: before the session is opened and again, with all of the environment, behind that. Exit status 0: policy was told.
+ */
 void worker_pam(const struct config *conf, struct ipc *link, const struct pam_job *job) __attribute__((noreturn));
+/* Root: closes the session of such a record: the same user, host, terminal and PAM environment, but another process. */
+void worker_pam_close(const struct config *conf, const uint8_t *record, size_t len) __attribute__((noreturn));
 /* user_dial: name to socket; DIAL_DONE. */
 void worker_dial(const struct config *conf, struct ipc *link, const struct dial_job *job) __attribute__((noreturn));
 /* user_console: the line editor behind `ssh alice@bastion`; LINE_ASK, LINE_RE. Its link goes to the session. */

@@ -4,7 +4,8 @@
  * Role pam: root, a fork of parent for one attempt; killed on any change of mind. Before it: policy_factor.c.
  * After it: the same file, which compares the user that PAM has at the end with the one whose key was proven.
  * Order: authenticate, PAM_USER, acct_mgmt, chauthtok if it is due, setcred, open_session; all in one
- * conversation. The session is closed when policy closes the link.
+ * conversation. The session stays open when this process ends: parent has what closes it, and runs worker_pam_close() when the
+ * connection is over (parent_pam.c).
  */
 #include <security/pam_appl.h>
 
@@ -19,12 +20,15 @@
 #define MESSAGES_MAX 8		/* of one call, as PAM_PROMPT in common/msg.h has it */
 #define TEXT_MAX 900		/* of a message: eight of them fit */
 #define ROUNDS_MAX 64		/* of one attempt: a stack that asks for ever is wrong */
+#define ATTEMPT "BASTIOND_ATTEMPT="	/* in the PAM environment of an attempt; not of its session */
+#define TTY "ssh"		/* PAM_TTY: there is none, but modules want one */
 #define ANSWER_SLACK_MS 10000	/* over login_grace, within which policy kills us */
 
 struct pam_run {
 	struct ipc *link;
 	const struct config *conf;
 	pam_handle_t *pam;
+	const struct pam_job *job;
 	unsigned rounds;
 	bool broken;		/* the link is over: no more rounds */
 	const char *step;	/* for the log */
@@ -142,6 +146,12 @@ static void no_delay(int status, unsigned usec, void *arg)
 	(void)arg;
 }
 
+static void scrub_environment(void)
+{
+	clearenv();
+	setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", 1);
+}
+
 static int start(const struct config *conf, const char *user, const struct pam_conv *conv, pam_handle_t **pam)
 {
 	const char *dir = conf->pam_confdir;
@@ -178,11 +188,11 @@ static int prepare(struct pam_run *run, const struct pam_job *job, struct pam_co
 
 	run->step = "pam_start";
 	r = start(run->conf, job->user, conv, &run->pam);
-	snprintf(attempt, sizeof(attempt), "BASTIOND_ATTEMPT=%llu", (unsigned long long)job->token);
+	snprintf(attempt, sizeof(attempt), ATTEMPT "%llu", (unsigned long long)job->token);
 	if (r != PAM_SUCCESS)
 		return r;
 	if ((r = pam_set_item(run->pam, PAM_RHOST, job->peer)) == PAM_SUCCESS &&
-	    (r = pam_set_item(run->pam, PAM_TTY, "ssh")) == PAM_SUCCESS &&
+	    (r = pam_set_item(run->pam, PAM_TTY, TTY)) == PAM_SUCCESS &&
 	    (r = pam_set_item(run->pam, PAM_FAIL_DELAY, (const void *)delay)) == PAM_SUCCESS)
 		r = pam_putenv(run->pam, attempt);
 	return r;
@@ -197,6 +207,55 @@ static void read_user(struct pam_run *run, char user[USER_NAME_MAX + 1])
 	if (run->pam != NULL && pam_get_item(run->pam, PAM_USER, &item) == PAM_SUCCESS && item != NULL &&
 	    strlen(item) <= USER_NAME_MAX)
 		memcpy(user, item, strlen(item) + 1);
+}
+
+/* str user, remote host, terminal; then the PAM environment, a str each, as much as there is room for. */
+static void put_session(struct pam_run *run, struct buf *b)
+{
+	char user[USER_NAME_MAX + 1], **env = pam_getenvlist(run->pam);
+
+	read_user(run, user);
+	buf_put_cstring(b, user);
+	buf_put_cstring(b, run->job->peer);
+	buf_put_cstring(b, TTY);
+	for (char **e = env; e != NULL && *e != NULL; e++) {
+		if (strncmp(*e, ATTEMPT, strlen(ATTEMPT)) != 0 && b->len + 4 + strlen(*e) <= PAM_RECORD_MAX)
+			buf_put_cstring(b, *e);
+		else if (strncmp(*e, ATTEMPT, strlen(ATTEMPT)) != 0)
+			log_warn("the PAM environment of %s is too long: close_session will not see all of it", user);
+		explicit_bzero(*e, strlen(*e));
+		free(*e);
+	}
+	free(env);
+}
+
+/* Parent keeps what closes the session, from before it is opened: this process may be killed at any time. */
+static int tell_session(struct pam_run *run)
+{
+	struct buf b;
+	int r;
+
+	buf_init(&b, PAM_RECORD_MAX);
+	put_session(run, &b);
+	r = buf_ok(&b) && write(run->job->record, b.data, b.len) == (ssize_t)b.len ? PAM_SUCCESS : PAM_SESSION_ERR;
+	if (r != PAM_SUCCESS)
+		log_error("cannot note the PAM session: %s", strerror(errno));
+	buf_finish(&b);
+	return r;
+}
+
+static int open_session(struct pam_run *run)
+{
+	int r;
+
+	run->step = "opening of the session";
+	if ((r = tell_session(run)) == PAM_SUCCESS && (r = pam_open_session(run->pam, 0)) == PAM_SUCCESS &&
+	    (r = tell_session(run)) == PAM_SUCCESS)
+		return r;
+	if (write(run->job->record, "", PAM_RECORD_NONE) != PAM_RECORD_NONE)
+		log_error("a PAM session that was not opened will be closed: %s", strerror(errno));
+	pam_setcred(run->pam, PAM_DELETE_CRED);
+	return r;
 }
 
 static int pass(struct pam_run *run)
@@ -217,8 +276,7 @@ static int pass(struct pam_run *run)
 	run->step = "credentials";
 	if ((r = pam_setcred(run->pam, PAM_ESTABLISH_CRED)) != PAM_SUCCESS)
 		return r;
-	run->step = "opening of the session";
-	return pam_open_session(run->pam, 0);
+	return open_session(run);
 }
 
 static int report(struct pam_run *run, bool ok, const char *user, const char *reason)
@@ -235,35 +293,55 @@ static int report(struct pam_run *run, bool ok, const char *user, const char *re
 	return r;
 }
 
-/* Policy has nothing more to say: whatever comes, the link's end most of all, is the end of the session. */
-static void close_session(struct pam_run *run)
-{
-	struct ipc_msg m;
-
-	if (ipc_wait(run->link, &m, -1) == 1)
-		ipc_msg_finish(&m);
-	run->broken = true;
-	pam_close_session(run->pam, 0);
-	pam_setcred(run->pam, PAM_DELETE_CRED);
-}
-
 void worker_pam(const struct config *conf, struct ipc *link, const struct pam_job *job)
 {
-	struct pam_run run = { .link = link, .conf = conf, .step = "" };
+	struct pam_run run = { .link = link, .conf = conf, .job = job, .step = "" };
 	struct pam_conv conv = { converse, &run };
 	char user[USER_NAME_MAX + 1], reason[256] = "";
-	int r;
+	int r, told;
 
-	clearenv();
-	setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", 1);
+	scrub_environment();
 	if ((r = prepare(&run, job, &conv)) == PAM_SUCCESS)
 		r = pass(&run);
 	read_user(&run, user);
 	if (r != PAM_SUCCESS)
 		snprintf(reason, sizeof(reason), "%s: %.200s", run.step, pam_strerror(run.pam, r));
-	if (report(&run, r == PAM_SUCCESS, user, reason) == 0 && r == PAM_SUCCESS)
-		close_session(&run);
+	told = report(&run, r == PAM_SUCCESS, user, reason);
+	/* silent: modules free their memory, and leave alone what the session goes on with */
 	if (run.pam != NULL)
-		pam_end(run.pam, r);
+		pam_end(run.pam, r == PAM_SUCCESS ? PAM_SUCCESS | PAM_DATA_SILENT : r);
+	_exit(told == 0 ? 0 : 1);
+}
+
+static int refuse_to_talk(int n, const struct pam_message **msgs, struct pam_response **resp, void *arg)
+{
+	(void)n, (void)msgs, (void)resp, (void)arg;
+	return PAM_CONV_ERR; /* nobody is there any more */
+}
+
+void worker_pam_close(const struct config *conf, const uint8_t *record, size_t len)
+{
+	char user[USER_NAME_MAX + 1], item[PAM_RECORD_MAX + 1], tty[sizeof(TTY)];
+	struct pam_conv conv = { refuse_to_talk, NULL };
+	pam_handle_t *pam = NULL;
+	struct buf b;
+	int r;
+
+	scrub_environment();
+	buf_view(&b, record, len);
+	buf_get_cstring(&b, user, sizeof(user));
+	buf_get_cstring(&b, item, sizeof(item));
+	buf_get_cstring(&b, tty, sizeof(tty));
+	if ((r = buf_ok(&b) ? start(conf, user, &conv, &pam) : PAM_BUF_ERR) == PAM_SUCCESS &&
+	    (r = pam_set_item(pam, PAM_RHOST, item)) == PAM_SUCCESS && (r = pam_set_item(pam, PAM_TTY, tty)) == PAM_SUCCESS) {
+		while (buf_left(&b) > 0 && buf_get_cstring(&b, item, sizeof(item)) == 0)
+			pam_putenv(pam, item);
+		r = pam_close_session(pam, 0);
+		pam_setcred(pam, PAM_DELETE_CRED);
+	}
+	if (r != PAM_SUCCESS)
+		log_warn("the PAM session of %s could not be closed: %s", user, pam_strerror(pam, r));
+	if (pam != NULL)
+		pam_end(pam, r);
 	_exit(0);
 }

@@ -63,7 +63,7 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	/* id = slot. u8 verdict: 1 logged in, 0 failed (counts as a penalty for its source) */       \
 	M(PEER_VERDICT,   POLICY,   PARENT,   S_ANY,     1,     0, 0)                                 \
 	/* policy → parent: id = worker; a worker's link to policy is made by parent, see WORKER_UP. */ \
-	/* RUN_PAM str user; str peer address; b16 session id; u64 attempt token */                   \
+	/* RUN_PAM str user; str peer address; u32 slot; u64 attempt token */                          \
 	M(RUN_PAM,        POLICY,   PARENT,   S_ANY,     512,   0, 0)                                 \
 	/* RUN_DIAL str host address (name or literal); u16 port; u32 time limit ms */                \
 	M(RUN_DIAL,       POLICY,   PARENT,   S_ANY,     512,   0, 0)                                 \

@@ -81,7 +81,6 @@ struct pam_end {
 
 static inline void expect_run_pam(struct rig *r, struct pam_end *w)
 {
-	uint8_t session[16];
 	char peer[64];
 	struct ipc_msg m;
 
@@ -89,7 +88,7 @@ static inline void expect_run_pam(struct rig *r, struct pam_end *w)
 	w->id = m.id;
 	buf_get_cstring(&m.body, w->user, sizeof(w->user));
 	buf_get_cstring(&m.body, peer, sizeof(peer));
-	buf_get_copy(&m.body, session, sizeof(session));
+	buf_get_u32(&m.body);
 	w->token = buf_get_u64(&m.body);
 	assert_true(buf_end(&m.body));
 	ipc_msg_finish(&m);

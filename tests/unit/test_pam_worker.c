@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "parent.h"
 #include "worker_pam.c"
 
 #define CHATTY "auth optional %s/pam_chatty.so"
@@ -78,9 +79,12 @@ static void write_file(const char *name, const char *text)
 
 static struct config conf;
 
+static int record = -1;	/* parent's end of the pipe by which a session is told */
+
 static struct ipc run_worker(const char *service, pid_t *pid)
 {
 	static struct pam_job job = { .user = "alice", .peer = "192.0.2.7", .token = 7 };
+	int pipefd[2];
 	struct ipc mine, its;
 	int fds[2];
 
@@ -89,6 +93,11 @@ static struct ipc run_worker(const char *service, pid_t *pid)
 	conf.login_grace = 5000;
 	shared->opened = shared->closed = 0;
 	assert_int_equal(ipc_pair(fds), 0);
+	if (record >= 0)
+		close(record);
+	assert_int_equal(pipe2(pipefd, O_DIRECT | O_NONBLOCK | O_CLOEXEC), 0);
+	record = pipefd[0];
+	job.record = pipefd[1];
 	if ((*pid = fork()) == 0) {
 		alarm(20);
 		close(fds[0]);
@@ -96,6 +105,7 @@ static struct ipc run_worker(const char *service, pid_t *pid)
 		worker_pam(&conf, &its, &job);
 	}
 	close(fds[1]);
+	close(pipefd[1]);
 	ipc_init(&mine, fds[0], ROLE_POLICY, ROLE_PAM);
 	return mine;
 }
@@ -114,6 +124,21 @@ static int expect_prompt(struct ipc *c, char *out, size_t size)
 	assert_true(buf_end(&m.body));
 	ipc_msg_finish(&m);
 	return style;
+}
+
+/* What parent does at the connection's end. */
+static void close_session(void)
+{
+	struct pam_session *s = pam_session_read(record);
+	int status;
+	pid_t pid;
+
+	assert_non_null(s);
+	if ((pid = fork()) == 0)
+		worker_pam_close(&conf, s->record, s->len);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	free(s);
 }
 
 /* NULL: no answer, to a message that wants none. */
@@ -146,13 +171,19 @@ static bool expect_done(struct ipc *c, char user[64], char reason[512])
 	return ok;
 }
 
-static void expect_end(struct ipc *c, pid_t pid)
+static void expect_exit(struct ipc *c, pid_t pid, int exit)
 {
 	int status;
 
 	ipc_finish(c);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), exit);
+}
+
+static void expect_end(struct ipc *c, pid_t pid)
+{
+	expect_exit(c, pid, 0);
 }
 
 static void write_stack(const char *service, const char *auth)
@@ -188,9 +219,103 @@ static void test_worker_accepts(void **state)
 	assert_true(expect_done(&c, user, reason));
 	assert_string_equal(user, "alice");
 	assert_int_equal(shared->opened, 1);
-	assert_int_equal(shared->closed, 0);
 	expect_end(&c, pid);
+	assert_int_equal(shared->closed, 0);
+	close_session();
 	assert_int_equal(shared->closed, 1);
+}
+
+/* Each part of a session that a module sees at its opening is there at its closing, but for the attempt. */
+static void test_session_is_closed_as_it_was_opened(void **state)
+{
+	char auth[512], text[1024], user[64], reason[512], seen[2][256] = { "", "" };
+	struct ipc c;
+	FILE *f;
+	pid_t pid;
+
+	(void)state;
+	write_file("note", "#!/bin/sh\necho \"$PAM_TYPE $PAM_USER $PAM_RHOST $PAM_TTY $CARRIED ${BASTIOND_ATTEMPT:-none}\" >>$(dirname $0)/noted\n");
+	assert_int_equal(chmod(in_dir("note"), 0755), 0);
+	write_file("carried", "CARRIED=over\n");
+	write_matrix("matrix");
+	snprintf(auth, sizeof(auth), "session required pam_env.so conffile=/dev/null envfile=%s readenv=1\n"
+	    "session required pam_exec.so %s\n", in_dir("carried"), in_dir("note"));
+	f = fopen(in_dir("matrix"), "a");
+	assert_non_null(f);
+	fputs(auth, f);
+	assert_int_equal(fclose(f), 0);
+	c = run_worker("matrix", &pid);
+	expect_prompt(&c, text, sizeof(text));
+	send_answer(&c, "secret");
+	assert_true(expect_done(&c, user, reason));
+	expect_end(&c, pid);
+	close_session();
+	f = fopen(in_dir("noted"), "r");
+	assert_non_null(f);
+	assert_non_null(fgets(seen[0], sizeof(seen[0]), f));
+	assert_non_null(fgets(seen[1], sizeof(seen[1]), f));
+	fclose(f);
+	assert_string_equal(seen[0], "open_session alice 192.0.2.7 ssh over 7\n");
+	assert_string_equal(seen[1], "close_session alice 192.0.2.7 ssh over none\n");
+}
+
+/* A session that a module refuses to open leaves nothing to close; one that is killed while it opens does. */
+static void test_session_that_does_not_open(void **state)
+{
+	char text[1024], user[64], reason[512];
+	struct pam_session *s;
+	struct ipc c;
+	FILE *f;
+	pid_t pid;
+
+	(void)state;
+	write_matrix("matrix");
+	f = fopen(in_dir("matrix"), "a");
+	assert_non_null(f);
+	fputs("session required pam_deny.so\n", f);
+	assert_int_equal(fclose(f), 0);
+	c = run_worker("matrix", &pid);
+	expect_prompt(&c, text, sizeof(text));
+	send_answer(&c, "secret");
+	assert_false(expect_done(&c, user, reason));
+	assert_non_null(strstr(reason, "opening of the session"));
+	expect_end(&c, pid);
+	assert_null(pam_session_read(record));
+
+	write_file("hang", "#!/bin/sh\nexec sleep 30\n");
+	assert_int_equal(chmod(in_dir("hang"), 0755), 0);
+	write_matrix("matrix");
+	f = fopen(in_dir("matrix"), "a");
+	assert_non_null(f);
+	fprintf(f, "session required pam_exec.so %s\n", in_dir("hang"));
+	assert_int_equal(fclose(f), 0);
+	c = run_worker("matrix", &pid);
+	expect_prompt(&c, text, sizeof(text));
+	send_answer(&c, "secret");
+	while (!shared->opened)
+		usleep(1000);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	ipc_finish(&c);
+	assert_non_null(s = pam_session_read(record));
+	free(s);
+}
+
+/* Records that nobody wrote: the closer says so and ends. */
+static void test_hostile_records(void **state)
+{
+	static const uint8_t bad[][16] = { { 0 }, { 0, 0, 0, 200, 'x' }, { 0xff, 0xff, 0xff, 0xff }, { 0, 0, 0, 2, 'a', 0, 0, 0, 0, 1, 'b' } };
+	int status;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		pid_t pid = fork();
+
+		if (pid == 0)
+			worker_pam_close(&conf, bad[i], sizeof(bad[i]));
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(status, 0);
+	}
 }
 
 static void test_worker_refuses(void **state)
@@ -347,7 +472,7 @@ static void test_worker_link_ends(void **state)
 	write_matrix("matrix");
 	c = run_worker("matrix", &pid);
 	expect_prompt(&c, text, sizeof(text));
-	expect_end(&c, pid);
+	expect_exit(&c, pid, 1);
 	assert_int_equal(shared->opened, 0);
 }
 
@@ -431,7 +556,7 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	static const char *const names[] = { "matrix", "chatty", "items", "broken", "check", "passdb" };
+	static const char *const names[] = { "matrix", "chatty", "items", "broken", "check", "passdb", "note", "noted", "carried", "hang" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -443,6 +568,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_worker_accepts), cmocka_unit_test(test_worker_refuses),
+		cmocka_unit_test(test_session_is_closed_as_it_was_opened), cmocka_unit_test(test_session_that_does_not_open),
+		cmocka_unit_test(test_hostile_records),
 		cmocka_unit_test(test_worker_changes_password), cmocka_unit_test(test_worker_messages),
 		cmocka_unit_test(test_worker_rounds_are_bounded), cmocka_unit_test(test_worker_hostile_answers),
 		cmocka_unit_test(test_worker_link_ends), cmocka_unit_test(test_worker_items),
