@@ -374,6 +374,11 @@ struct cursor screen_cursor(const struct screen *s)
 		.visible = s->cursor_visible };
 }
 
+bool screen_takes_text(const struct screen *s)
+{
+	return s->filter.state == 0 && s->filter.more == 0;
+}
+
 void screen_cell(const struct screen *s, unsigned row, unsigned col, struct cell *out)
 {
 	grid_cell(&s->grid, row, col, out);

@@ -65,6 +65,8 @@ unsigned screen_rows(const struct screen *s);
 struct cursor screen_cursor(const struct screen *s);
 /* A full-screen program has the alternate screen. */
 bool screen_alternate(const struct screen *s);
+/* The next byte is text, and not a part of a sequence or of a code point. */
+bool screen_takes_text(const struct screen *s);
 /* The cell at that place; blank where there is none. */
 void screen_cell(const struct screen *s, unsigned row, unsigned col, struct cell *out);
 /* Gives every row of the screen down to the last that is not blank to `line`. */
