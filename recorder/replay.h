@@ -10,6 +10,7 @@
  *   replay_log.c      the collector's log of recordings
  *   replay_scan.c     what a recording says about itself: metadata, channels
  *   replay_text.c     events as lines of text
+ *   replay_typed.c    what of the input is hidden; its parts are in replay_typed.h
  *   replay_list.c, replay_show.c, replay_verify.c, replay_export.c, replay_cast.c, replay_svg.c
  *   replay_play.c     the player; its parts are in replay_player.h
  *
@@ -26,6 +27,7 @@
 #include "brec_read.h"
 #include "brec_verify.h"
 #include "crypto_event.h"
+#include "replay_typed.h"
 #include "tlog_reader.h"
 
 #define REPLAY_STORE "/var/lib/bastion-collectord"
@@ -63,6 +65,7 @@ struct args {
 	uint64_t at_us;
 	bool at_given;
 	bool only_typed, only_shown;	/* search: only these */
+	bool reveal;			/* show what was typed without an echo */
 	int64_t channel;			/* -1: chosen by the program */
 	enum export_form form;
 	const char *ids[REPLAY_IDS_MAX];
@@ -249,11 +252,11 @@ char *text_size(char *out, size_t size, uint64_t bytes);
 /* Takes a line of a cast, without its end. 0, or -1: it has said why on standard error. */
 typedef int cast_line_fn(void *ctx, const char *line);
 /* asciicast of one channel, version 2 or 3, line by line. 0, or -1: said on standard error. */
-int cast_write(const struct scan *s, const struct channel *c, const char *dir,
-    const struct age_identities *ids, int version, cast_line_fn *line, void *ctx);
+int cast_write(const struct scan *s, const struct channel *c, const char *dir, const struct age_identities *ids,
+    struct typed_map *typed, int version, cast_line_fn *line, void *ctx);
 /* The same on standard output. */
-int cast_export(const struct scan *s, const struct channel *c, const char *dir,
-    const struct age_identities *ids, int version);
+int cast_export(const struct scan *s, const struct channel *c, const char *dir, const struct age_identities *ids,
+    struct typed_map *typed, int version);
 /* Prints a value as one line, ASCII only, and drops it. 0, or -1: standard output failed. */
 int json_line(json_t *v);
 /* Bytes as a string where they are UTF-8, else as {"base64": …}. */

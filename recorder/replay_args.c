@@ -40,7 +40,7 @@ const struct command replay_commands[] = {
 /* Options without a letter have a number of their own. */
 enum {
 	O_JSON = 256, O_USER, O_HOST, O_SINCE, O_UNTIL, O_SPEED, O_IDLE, O_AT, O_CHANNEL, O_ALL,
-	O_CAST, O_CAST3, O_TEXT, O_SVG, O_TYPED, O_SHOWN, O_HTML
+	O_CAST, O_CAST3, O_TEXT, O_SVG, O_TYPED, O_SHOWN, O_HTML, O_REVEAL
 };
 
 static const struct {
@@ -80,6 +80,8 @@ static const struct {
 	{ "output", 'o', "FILE", B_BUNDLE, "the file to make; - is standard output" },
 	{ "typed", O_TYPED, NULL, B_SEARCH, "only what was typed" },
 	{ "shown", O_SHOWN, NULL, B_SEARCH, "only what was to be read" },
+	{ "reveal", O_REVEAL, NULL, B_PLAY | B_EXPORT | B_SEARCH,
+	    "also what was typed without an echo, as passwords are: an event" },
 	{ "help", 'h', NULL, B_ALL, "this text" },
 };
 #define OPTIONS (sizeof(options) / sizeof(options[0]))
@@ -192,6 +194,7 @@ static int set_option(struct args *a, int key, const char *value)
 	case O_CAST: return set_form(a, EXPORT_CAST);
 	case O_TYPED: a->only_typed = true; return 0;
 	case O_SHOWN: a->only_shown = true; return 0;
+	case O_REVEAL: a->reveal = true; return 0;
 	case O_CAST3: return set_form(a, EXPORT_CAST3);
 	case O_HTML: return set_form(a, EXPORT_HTML);
 	case O_TEXT: return set_form(a, EXPORT_TEXT);

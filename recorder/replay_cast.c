@@ -62,6 +62,8 @@ struct cast {
 	cast_line_fn *line;
 	void *ctx;
 	uint64_t now_us, last_us;	/* of the event in progress, of the line before it */
+	struct typed_map *typed;
+	struct typed_part part;
 	struct filter filter;
 	struct plain plain;
 	char *text;		/* of the event in progress */
@@ -125,11 +127,17 @@ static int cast_line(struct cast *c, const char *code)
 /* What the user typed is in a cast to be read, not shown: no player sends it to a terminal. */
 static int cast_input(struct cast *c, const struct brec_event *e)
 {
+	const struct buf *shown = &c->part.shown;
 	char *text = NULL;
-	json_t *v = json_stringn((const char *)e->data, e->len);
+	json_t *v;
 
-	if (v == NULL && (text = malloc(4 * e->len + 6)) != NULL) {
-		esc_text(text, 4 * e->len + 6, e->data, e->len);
+	if (typed_show(c->typed, e->channel, e->data, e->len, &c->part) != 0)
+		return -1;
+	if (shown->len == 0)
+		return 0;
+	v = json_stringn((const char *)shown->data, shown->len);
+	if (v == NULL && (text = malloc(4 * shown->len + 6)) != NULL) {
+		esc_text(text, 4 * shown->len + 6, shown->data, shown->len);
 		v = json_string(text);
 		free(text);
 	}
@@ -205,16 +213,18 @@ static int cast_header(const struct cast *out, const struct scan *s, const struc
 	return put_json(v, out->line, out->ctx);
 }
 
-int cast_write(const struct scan *s, const struct channel *chan, const char *dir,
-    const struct age_identities *ids, int version, cast_line_fn *line, void *ctx)
+int cast_write(const struct scan *s, const struct channel *chan, const char *dir, const struct age_identities *ids,
+    struct typed_map *typed, int version, cast_line_fn *line, void *ctx)
 {
 	static const struct filter_ops ops = { .put = collect, .hook = no_hook };
-	struct cast c = { .chan = chan, .version = version, .line = line, .ctx = ctx };
+	struct cast c = { .chan = chan, .version = version, .line = line, .ctx = ctx, .typed = typed };
 	char err[512];
 	struct brec_reader *r = brec_reader_open(dir, ids, err, sizeof(err));
 	struct brec_item it;
 	int n = 0, bad = r == NULL || cast_header(&c, s, chan) != 0;
 
+	typed_rewind(typed);
+	typed_part_init(&c.part);
 	filter_init(&c.filter, chan->cols > 0 ? chan->cols : 80, &ops, &c);
 	while (!bad && (n = brec_reader_next(r, &it)) == 1)
 		if (it.type == BREC_ITEM_EVENT && it.event.channel == chan->number)
@@ -222,12 +232,13 @@ int cast_write(const struct scan *s, const struct channel *chan, const char *dir
 	if (r == NULL || n < 0)
 		fprintf(stderr, "bastion-replay: %s\n", r == NULL ? err : brec_reader_error(r));
 	brec_reader_close(r);
+	typed_part_finish(&c.part);
 	free(c.text);
 	return bad || n < 0 ? -1 : 0;
 }
 
-int cast_export(const struct scan *s, const struct channel *c, const char *dir,
-    const struct age_identities *ids, int version)
+int cast_export(const struct scan *s, const struct channel *c, const char *dir, const struct age_identities *ids,
+    struct typed_map *typed, int version)
 {
-	return cast_write(s, c, dir, ids, version, line_out, NULL);
+	return cast_write(s, c, dir, ids, typed, version, line_out, NULL);
 }

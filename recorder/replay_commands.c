@@ -53,7 +53,7 @@ static int list_commands(struct args *a, const struct recording *rec, const stru
 		    meta_text(s->meta, "user", user, sizeof(user)),
 		    meta_text(s->meta, "login", login, sizeof(login)),
 		    meta_text(s->meta, "host", host, sizeof(host)));
-	r = lines_read(rec->dir, ids, print, &x, &info);
+	r = lines_read(rec->dir, ids, false, print, &x, &info);
 	if (r == 0 && info.locked_input)
 		fprintf(stderr, "bastion-replay: the identity does not open what the user typed: "
 		    "commands at a prompt are not known\n");

@@ -31,6 +31,9 @@ struct text_export {
 	struct text_channel chans[TEXT_CHANNELS_MAX];
 	uint64_t current;		/* channel of the last line; UINT64_MAX: none yet */
 	bool mid_line;
+	struct typed_map *typed;
+	struct typed_part part;
+	bool failed;
 };
 
 /* A line is on standard output whose end is still to come: another speaker begins a new one. */
@@ -121,10 +124,27 @@ static void text_bytes(struct text_export *x, const struct brec_event *e)
 		    c != NULL ? c : &spare);
 }
 
+/* Keys without an echo, when their row has ended. */
+static void text_hidden(struct text_export *x, uint64_t channel)
+{
+	char line[4 * TYPED_RUN_MAX];
+
+	if (!x->part.ended)
+		return;
+	speak(x, channel);
+	end_line(x);
+	printf("%s\n", typed_line_of(x->typed, &x->part, line, sizeof(line)));
+}
+
 static void text_item(struct text_export *x, const struct brec_event *e)
 {
 	char line[3 * REPLAY_TEXT_MAX];
 
+	if (e->kind == BREC_K_IN) {
+		x->failed = x->failed || typed_show(x->typed, e->channel, e->data, e->len, &x->part) != 0;
+		text_hidden(x, e->channel);
+		return;
+	}
 	if (e->kind == BREC_K_OUT || e->kind == BREC_K_ERR) {
 		text_bytes(x, e);
 		return;
@@ -142,6 +162,10 @@ static void text_item(struct text_export *x, const struct brec_event *e)
 	    e->kind == BREC_K_DIGEST) {
 		struct text_channel *c = text_channel(x, e->channel);
 
+		if (e->kind == BREC_K_CLOSE) {
+			typed_close(x->typed, e->channel, &x->part);
+			text_hidden(x, e->channel);
+		}
 		if (c != NULL && (c->screen == NULL || e->kind == BREC_K_CLOSE))
 			finish_channel(c);
 		else if (c != NULL) {
@@ -238,12 +262,32 @@ static json_t *event_value(const struct brec_event *e)
 	return v != NULL ? v : json_bytes(d, e->len);
 }
 
-static int json_item(const struct brec_item *it)
+/* Keys: "hidden": true, and the mark in place of those without an echo; with --reveal "revealed": true. */
+static int json_input(const struct brec_item *it, struct text_export *x)
+{
+	const struct brec_event *e = &it->event;
+	json_t *v;
+
+	if (typed_show(x->typed, e->channel, e->data, e->len, &x->part) != 0)
+		return -1;
+	if (x->part.shown.len == 0 && e->len > 0)
+		return 0;
+	v = json_pack("{s:f, s:s, s:I, s:o, s:I}", "t", (double)e->t_us / 1e6, "kind", "in", "channel",
+	    (json_int_t)e->channel, "data", json_bytes(x->part.shown.data, x->part.shown.len), "seq",
+	    (json_int_t)it->seq);
+	if (x->part.hidden)
+		json_object_set_new(v, x->typed->reveal ? "revealed" : "hidden", json_true());
+	return json_line(v);
+}
+
+static int json_item(const struct brec_item *it, struct text_export *x)
 {
 	const struct brec_event *e = &it->event;
 
 	switch (it->type) {
 	case BREC_ITEM_EVENT:
+		if (e->kind == BREC_K_IN)
+			return json_input(it, x);
 		return json_line(json_pack("{s:f, s:s, s:I, s:o, s:I}", "t", (double)e->t_us / 1e6,
 		    "kind", kind_name(e->kind), "channel", (json_int_t)e->channel, "data",
 		    event_value(e), "seq", (json_int_t)it->seq));
@@ -261,8 +305,23 @@ static int json_item(const struct brec_item *it)
 
 /* ---- both ---- */
 
+static void end_text(struct text_export *x)
+{
+	for (size_t i = 0; i < TEXT_CHANNELS_MAX; i++) {
+		const uint64_t number = x->chans[i].number;
+
+		if (!x->chans[i].used)
+			continue;
+		finish_channel(&x->chans[i]);
+		typed_close(x->typed, number, &x->part);
+		text_hidden(x, number);
+	}
+	end_line(x);
+	typed_part_finish(&x->part);
+}
+
 static int export_items(const struct args *a, const struct recording *rec, const struct scan *s,
-    const struct age_identities *ids)
+    const struct age_identities *ids, struct typed_map *typed)
 {
 	struct text_export *x = calloc(1, sizeof(*x));
 	char err[512];
@@ -273,6 +332,8 @@ static int export_items(const struct args *a, const struct recording *rec, const
 	if (x != NULL) {
 		x->scan = s;
 		x->current = UINT64_MAX;
+		x->typed = typed;
+		typed_part_init(&x->part);
 	}
 	if (!bad && a->form == EXPORT_TEXT)
 		text_head(rec, s);
@@ -281,15 +342,13 @@ static int export_items(const struct args *a, const struct recording *rec, const
 		    it.event.channel != (uint64_t)a->channel)
 			continue;
 		if (a->form == EXPORT_JSON)
-			bad = json_item(&it) != 0;
+			bad = json_item(&it, x) != 0;
 		else if (it.type == BREC_ITEM_EVENT)
 			text_item(x, &it.event);
-		bad = bad || ferror(stdout);
+		bad = bad || x->failed || ferror(stdout);
 	}
-	for (size_t i = 0; x != NULL && i < TEXT_CHANNELS_MAX; i++)
-		finish_channel(&x->chans[i]);
 	if (x != NULL)
-		end_line(x);
+		end_text(x);
 	if (r == NULL || n < 0)
 		fprintf(stderr, "bastion-replay: %s\n", r == NULL ? err : brec_reader_error(r));
 	brec_reader_close(r);
@@ -297,13 +356,43 @@ static int export_items(const struct args *a, const struct recording *rec, const
 	return bad || n < 0 ? -1 : 0;
 }
 
+static int export_as(const struct args *a, enum export_form form, const struct recording *rec, const struct scan *s,
+    const struct age_identities *ids, struct typed_map *typed)
+{
+	struct args as = *a;
+	const struct channel *c;
+
+	as.form = form;
+	if (form == EXPORT_TEXT || form == EXPORT_JSON)
+		return export_items(&as, rec, s, ids, typed);
+	if ((c = choose_channel(s, a)) == NULL)
+		return -1;
+	if (form == EXPORT_HTML)
+		return html_export(rec, s, c, ids, typed);
+	return cast_export(s, c, rec->dir, ids, typed, form == EXPORT_CAST3 ? 3 : 2);
+}
+
+/* With the map of what is hidden. */
+static int export_mapped(const struct args *a, enum export_form form, const struct recording *rec,
+    const struct scan *s, const struct age_identities *ids)
+{
+	struct typed_map typed;
+	char err[512];
+	int r;
+
+	if (typed_map_load(&typed, rec->dir, ids, a->reveal, err, sizeof(err)) != 0) {
+		fprintf(stderr, "bastion-replay: %s\n", err);
+		return -1;
+	}
+	r = export_as(a, form, rec, s, ids, &typed);
+	typed_map_finish(&typed);
+	return r;
+}
+
 int export_text(const struct args *a, const struct recording *rec, const struct scan *s,
     const struct age_identities *ids)
 {
-	struct args text = *a;
-
-	text.form = EXPORT_TEXT;
-	return export_items(&text, rec, s, ids);
+	return export_mapped(a, EXPORT_TEXT, rec, s, ids);
 }
 
 static int export_scanned(struct args *a, const struct recording *rec, const struct scan *s,
@@ -311,15 +400,9 @@ static int export_scanned(struct args *a, const struct recording *rec, const str
 {
 	const struct channel *c;
 
-	if (a->form == EXPORT_TEXT || a->form == EXPORT_JSON)
-		return export_items(a, rec, s, ids);
-	if ((c = choose_channel(s, a)) == NULL)
-		return -1;
-	if (a->form == EXPORT_HTML)
-		return html_export(rec, s, c, ids);
-	if (a->form == EXPORT_SVG)
-		return svg_export(a, s, c, rec->dir, ids);
-	return cast_export(s, c, rec->dir, ids, a->form == EXPORT_CAST3 ? 3 : 2);
+	if (a->form != EXPORT_SVG)
+		return export_mapped(a, a->form, rec, s, ids);
+	return (c = choose_channel(s, a)) != NULL ? svg_export(a, s, c, rec->dir, ids) : -1;
 }
 
 int cmd_export(struct args *a)
@@ -330,6 +413,10 @@ int cmd_export(struct args *a)
 	}
 	if (a->at_given && a->form != EXPORT_SVG) {
 		fprintf(stderr, "bastion-replay: --at means something to export --svg alone\n");
+		return EXIT_USAGE;
+	}
+	if (a->reveal && a->form == EXPORT_SVG) {
+		fprintf(stderr, "bastion-replay: a picture has what the screen showed: --reveal adds nothing\n");
 		return EXIT_USAGE;
 	}
 	return scan_visited(a, export_scanned);

@@ -93,6 +93,7 @@ struct table {
 	const struct channel *shown;	/* the one in the player */
 	const struct age_identities *ids;
 	const struct scan *scan;
+	struct typed_map *typed;
 };
 
 /* t_us: since the channel was opened. A row of the channel in the player leads there. */
@@ -124,7 +125,7 @@ static int put_commands(struct table *t)
 
 	fputs("<h2>Commands</h2>\n<p class=\"note\">" COMMANDS_NOTE "</p>\n"
 	      "<table>\n<tr><th>time<th>channel<th>command\n", stdout);
-	if (lines_read(t->dir, t->ids, put_command, t, &info) != 0)
+	if (lines_read(t->dir, t->ids, false, put_command, t, &info) != 0)
 		return -1;
 	fputs("</table>\n", stdout);
 	return 0;
@@ -172,6 +173,51 @@ static int put_events(struct table *t, const char *title, bool (*wanted)(const s
 	return n < 0 ? -1 : 0;
 }
 
+static void put_hidden(struct table *t, uint64_t channel, uint64_t t_us, const struct typed_part *part)
+{
+	char line[4 * TYPED_RUN_MAX];
+
+	if (!part->ended)
+		return;
+	put_row_head(t, channel, t_us);
+	typed_line_of(t->typed, part, line, sizeof(line));
+	put_escaped(line, strlen(line));
+	putchar('\n');
+}
+
+/* Where something was typed that was not echoed: the moment, and with --reveal what it was. */
+static int put_typed(struct table *t)
+{
+	struct brec_reader *r;
+	struct brec_item it;
+	struct typed_part part;
+	char err[512];
+	int n = 0, bad = 0;
+
+	if ((r = brec_reader_open(t->dir, t->ids, err, sizeof(err))) == NULL)
+		return -1;
+	typed_part_init(&part);
+	typed_rewind(t->typed);
+	fputs("<h2>Typed without an echo</h2>\n<table>\n<tr><th>time<th>channel<th>typed\n", stdout);
+	while (bad == 0 && !ferror(stdout) && (n = brec_reader_next(r, &it)) == 1) {
+		const struct brec_event *e = &it.event;
+		const struct channel *c = scan_channel(t->scan, e->channel);
+		const uint64_t at = c != NULL && e->t_us >= c->open_us ? e->t_us - c->open_us : e->t_us;
+
+		if (it.type != BREC_ITEM_EVENT || (e->kind != BREC_K_IN && e->kind != BREC_K_CLOSE))
+			continue;
+		if (e->kind == BREC_K_IN)
+			bad = typed_show(t->typed, e->channel, e->data, e->len, &part);
+		else
+			typed_close(t->typed, e->channel, &part);
+		put_hidden(t, e->channel, at, &part);
+	}
+	typed_part_finish(&part);
+	brec_reader_close(r);
+	fputs("</table>\n", stdout);
+	return bad;
+}
+
 /* ---- the player ---- */
 
 /* A line of the cast is ASCII (json_dumps): of what ends a script element, all begins with `<`. */
@@ -180,7 +226,7 @@ static int put_cast_line(void *ctx, const char *line)
 	const char *code = strchr(line, ',');
 
 	(void)ctx;
-	/* what was typed, passwords too, is no part of a page that is handed on; no player shows it */
+	/* what was typed is no part of a page that is handed on; no player shows it */
 	if (line[0] == '[' && code != NULL && strncmp(code, ",\"i\",", 5) == 0)
 		return 0;
 	for (; *line != '\0'; line++)
@@ -193,18 +239,18 @@ static int put_cast_line(void *ctx, const char *line)
 }
 
 int html_export(const struct recording *rec, const struct scan *s, const struct channel *c,
-    const struct age_identities *ids)
+    const struct age_identities *ids, struct typed_map *typed)
 {
-	struct table t = { .dir = rec->dir, .shown = c, .ids = ids, .scan = s };
+	struct table t = { .dir = rec->dir, .shown = c, .ids = ids, .scan = s, .typed = typed };
 
 	if (put_head(rec) != 0)
 		return -1;
 	put_meta(rec, s, c);
 	if (put_commands(&t) != 0 || put_events(&t, "Files", is_file) != 0 ||
-	    put_events(&t, "Events", is_other) != 0)
+	    put_events(&t, "Events", is_other) != 0 || put_typed(&t) != 0)
 		return -1;
 	fputs("<script type=\"text/plain\" id=\"cast\">\n", stdout);
-	if (cast_write(s, c, rec->dir, ids, 2, put_cast_line, NULL) != 0)
+	if (cast_write(s, c, rec->dir, ids, typed, 2, put_cast_line, NULL) != 0)
 		return -1;
 	fputs("</script>\n<script>", stdout);
 	put_asset(ASSET_PLAYER_JS);

@@ -14,6 +14,6 @@ struct span html_asset(enum html_asset which);
 
 /* The page of a recording, with the player on channel c, to standard output. 0, or -1: said on standard error. */
 int html_export(const struct recording *rec, const struct scan *s, const struct channel *c,
-    const struct age_identities *ids);
+    const struct age_identities *ids, struct typed_map *typed);
 
 #endif

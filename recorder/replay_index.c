@@ -5,7 +5,7 @@
  *   key  = HKDF-SHA-256(all secrets, info = "bastion-replay index key"), 32 bytes
  *   NAME = HKDF-SHA-256(all secrets, info = "bastion-replay index name"), 8 bytes in hexadecimal
  * so that another identity, which may read other things, has another index. A file:
- *   0   8   magic "BRIX\r\n\x1a\1"
+ *   0   8   magic "BRIX\r\n\x1a\2" (files with \1 held what was typed without an echo)
  *   8   16  salt, random
  *   24      blocks: u32 length of what follows, ciphertext and tag (16)
  * Each block is ChaCha20-Poly1305 with HKDF-SHA-256(key, salt = salt, info = recording id in
@@ -32,7 +32,7 @@
 #define HEAD_LEN (2 * HASH_LEN + 8 + 1)
 #define BLOCK_MAX (2U * INDEX_BLOCK)
 
-static const uint8_t magic[8] = "BRIX\r\n\x1a\1";
+static const uint8_t magic[8] = "BRIX\r\n\x1a\2";
 
 /* ---- key and directory ---- */
 
@@ -348,7 +348,7 @@ int index_build(const struct index *x, const char *id, const struct index_head *
 	if (r == 0)
 		r = put_head(&to, head);
 	if (r == 0)
-		r = lines_read(dir, ids, put_line, &to, &info);
+		r = lines_read(dir, ids, false, put_line, &to, &info);
 	/* a recording that ends early may be whole tomorrow */
 	if (r == 0)
 		r = info.error[0] == '\0' ? write_block(&to.file, &to.b, true) : -1;

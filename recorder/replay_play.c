@@ -46,7 +46,7 @@ static int load_channel(struct playing *x, const struct channel *c, uint64_t at_
 {
 	tape_finish(&x->tape);
 	x->chan = c;
-	if (tape_load(&x->tape, c, x->rec->dir, x->ids) != 0)
+	if (tape_load(&x->tape, c, x->rec->dir, x->ids, x->args->reveal) != 0)
 		return -1;
 	if (player_load(&x->player, &x->tape, c->pty, c->cols, c->rows, at_us, clock_mono_us()) == 0)
 		return 0;

@@ -68,9 +68,12 @@ struct tape {
 	char note[512];		/* why it ends early, if it does */
 };
 
-/* 0, or -1 with the reason in t->note. */
-int tape_load(struct tape *t, const struct channel *c, const char *dir,
-    const struct age_identities *ids);
+/*
+ * reveal: lines of 'k' have the keys that were not echoed in them, else TYPED_HIDDEN. 0, or -1 with the
+ * reason in t->note.
+ */
+int tape_load(struct tape *t, const struct channel *c, const char *dir, const struct age_identities *ids,
+    bool reveal);
 void tape_finish(struct tape *t);
 /* Does `n` stop here: a command, a file, a note, the end of a line that the user typed. */
 bool tape_is_marker(const struct tape_event *e);

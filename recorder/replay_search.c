@@ -234,7 +234,10 @@ static void search_lines(struct search *x, const struct index_head *now, bool ha
 	struct lines_info info;
 	int r = -1;
 
-	if (have || index_build(&x->index, x->rec->id, now, x->rec->dir, x->ids) == 0)
+	/* what may be revealed is kept nowhere */
+	if (x->a->reveal)
+		have = false;
+	else if (have || index_build(&x->index, x->rec->id, now, x->rec->dir, x->ids) == 0)
 		r = index_read(&x->index, x->rec->id, block_may_have, on_line, x);
 	/* damaged: what was said already was right, and is made anew */
 	if (r == -1 && have && x->hits == 0 &&
@@ -242,7 +245,7 @@ static void search_lines(struct search *x, const struct index_head *now, bool ha
 		r = index_read(&x->index, x->rec->id, block_may_have, on_line, x);
 	if (r != -1)
 		return;
-	r = lines_read(x->rec->dir, x->ids, on_line, x, &info);
+	r = lines_read(x->rec->dir, x->ids, x->a->reveal, on_line, x, &info);
 	if (r == 0 && info.error[0] == '\0')
 		return;
 	clear_bar(x);

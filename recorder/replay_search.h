@@ -45,7 +45,7 @@ typedef int line_fn(void *ctx, const struct text_line *l);
 
 struct typed {
 	char line[TYPED_MAX];
-	size_t len;
+	size_t len, kept;	/* kept: so much of it is not erased by what follows: it ends with a mark */
 	uint8_t state;		/* inside an escape sequence */
 };
 
@@ -53,6 +53,8 @@ struct typed {
 typedef void typed_fn(void *ctx, const char *keys, size_t len);
 /* Erasing keys erase; cursor keys and other sequences leave nothing. */
 void typed_feed(struct typed *t, const void *data, size_t len, typed_fn *fn, void *ctx);
+/* Keys that are not shown: this stands for them. */
+void typed_mark(struct typed *t, const char *mark, typed_fn *fn, void *ctx);
 /* Nothing follows. */
 void typed_end(struct typed *t, typed_fn *fn, void *ctx);
 
@@ -84,10 +86,10 @@ struct lines_info {
 };
 
 /*
- * One recording as lines, with all that was typed. 0, or -1: nothing could be read (info->error), or
- * fn stopped it.
+ * One recording as lines. What was typed without an echo is TYPED_HIDDEN in them, unless reveal. 0, or
+ * -1: nothing could be read (info->error), or fn stopped it.
  */
-int lines_read(const char *dir, const struct age_identities *ids, line_fn *fn, void *ctx,
+int lines_read(const char *dir, const struct age_identities *ids, bool reveal, line_fn *fn, void *ctx,
     struct lines_info *info);
 
 /* ---- replay_index.c ---- */

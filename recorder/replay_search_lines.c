@@ -32,6 +32,8 @@ struct lines {
 	struct chan *chans[LINES_CHANNELS_MAX];
 	line_fn *fn;
 	void *ctx;
+	struct typed_map typed;
+	struct typed_part part;
 	bool failed;
 };
 
@@ -166,13 +168,33 @@ static void open_channel(struct lines *x, const struct brec_event *e)
 		say(x, LINE_COMMAND, c->number, 0, command, strlen(command));
 }
 
+static void feed_typed(struct chan *c, const struct typed_part *part)
+{
+	const char *p = (const char *)part->shown.data, *end = p + part->shown.len, *mark;
+
+	while (part->hidden && !c->owner->typed.reveal &&
+	    (mark = memmem(p, (size_t)(end - p), TYPED_HIDDEN, strlen(TYPED_HIDDEN))) != NULL) {
+		typed_feed(&c->typed, p, (size_t)(mark - p), on_typed, c);
+		typed_mark(&c->typed, TYPED_HIDDEN, on_typed, c);
+		p = mark + strlen(TYPED_HIDDEN);
+	}
+	typed_feed(&c->typed, p, (size_t)(end - p), on_typed, c);
+}
+
+/* The rows see where lines end; what the keys were only as far as they may be shown. */
 static void on_input(struct chan *c, const struct brec_event *e)
 {
+	const struct buf *shown = &c->owner->part.shown;
+
+	if (typed_show(&c->owner->typed, e->channel, e->data, e->len, &c->owner->part) != 0) {
+		c->owner->failed = true;
+		return;
+	}
 	if (c->rows != NULL) {
 		rows_input(c->rows, c->now_us, e->data, e->len);
-		typed_feed(&c->typed, e->data, e->len, on_typed, c);
+		feed_typed(c, &c->owner->part);
 	} else if (c->text)
-		plain_feed(&c->in.plain, e->data, e->len, add_text, &c->in);
+		plain_feed(&c->in.plain, shown->data, shown->len, add_text, &c->in);
 }
 
 static void on_output(struct chan *c, const struct brec_event *e)
@@ -211,7 +233,7 @@ static void on_event(struct lines *x, const struct brec_event *e)
 	}
 }
 
-int lines_read(const char *dir, const struct age_identities *ids, line_fn *fn, void *ctx,
+int lines_read(const char *dir, const struct age_identities *ids, bool reveal, line_fn *fn, void *ctx,
     struct lines_info *info)
 {
 	struct lines x = { .fn = fn, .ctx = ctx };
@@ -220,9 +242,14 @@ int lines_read(const char *dir, const struct age_identities *ids, line_fn *fn, v
 	int n = 0;
 
 	*info = (struct lines_info){ .error = "" };
-	r = brec_reader_open(dir, ids, info->error, sizeof(info->error));
-	if (r == NULL)
+	if (typed_map_load(&x.typed, dir, ids, reveal, info->error, sizeof(info->error)) != 0)
 		return -1;
+	r = brec_reader_open(dir, ids, info->error, sizeof(info->error));
+	if (r == NULL) {
+		typed_map_finish(&x.typed);
+		return -1;
+	}
+	typed_part_init(&x.part);
 	while (!x.failed && (n = brec_reader_next(r, &it)) == 1)
 		if (it.type == BREC_ITEM_EVENT)
 			on_event(&x, &it.event);
@@ -232,5 +259,7 @@ int lines_read(const char *dir, const struct age_identities *ids, line_fn *fn, v
 		snprintf(info->error, sizeof(info->error), "%s", brec_reader_error(r));
 	info->locked_input = brec_reader_info(r)->locked[BREC_INPUT] > 0;
 	brec_reader_close(r);
+	typed_part_finish(&x.part);
+	typed_map_finish(&x.typed);
 	return x.failed ? -1 : 0;
 }

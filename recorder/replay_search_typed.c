@@ -16,13 +16,13 @@ static void flush(struct typed *t, typed_fn *fn, void *ctx)
 {
 	if (t->len > 0)
 		fn(ctx, t->line, t->len);
-	t->len = 0;
+	t->len = t->kept = 0;
 }
 
 /* One code point less. */
 static void erase(struct typed *t)
 {
-	while (t->len > 0 && ((uint8_t)t->line[--t->len] & 0xc0) == 0x80)
+	while (t->len > t->kept && ((uint8_t)t->line[--t->len] & 0xc0) == 0x80)
 		;
 }
 
@@ -35,8 +35,12 @@ static void erase_word(struct typed *t, typed_fn *fn, void *ctx)
 		keep--;
 	while (keep > 0 && t->line[keep - 1] != ' ')
 		keep--;
+	const size_t mark = t->kept;
+
+	keep = keep < mark ? mark : keep;
 	flush(t, fn, ctx);
 	t->len = keep;
+	t->kept = mark;
 }
 
 static void plain_key(struct typed *t, char c, typed_fn *fn, void *ctx)
@@ -70,6 +74,18 @@ void typed_feed(struct typed *t, const void *data, size_t len, typed_fn *fn, voi
 		else if (t->state == SS3 || (c >= 0x40 && c <= 0x7e))
 			t->state = PLAIN;
 	}
+}
+
+void typed_mark(struct typed *t, const char *mark, typed_fn *fn, void *ctx)
+{
+	const size_t n = strlen(mark);
+
+	if (t->len + n > sizeof(t->line))
+		flush(t, fn, ctx);
+	memcpy(t->line + t->len, mark, n);
+	t->len += n;
+	t->kept = t->len;
+	t->state = PLAIN;
 }
 
 void typed_end(struct typed *t, typed_fn *fn, void *ctx)

@@ -278,7 +278,7 @@ int svg_export(const struct args *a, const struct scan *s, const struct channel 
 	struct screen *screen;
 	uint64_t at;
 
-	if (tape_load(&t, c, dir, ids) != 0) {
+	if (tape_load(&t, c, dir, ids, false) != 0) {
 		fprintf(stderr, "bastion-replay: %s\n", t.note);
 		return -1;
 	}

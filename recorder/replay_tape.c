@@ -11,6 +11,8 @@ struct loader {
 	struct tape *tape;
 	const struct channel *chan;
 	struct plain plain;
+	struct typed_map typed;
+	struct typed_part part;
 	bool failed;
 };
 
@@ -92,6 +94,32 @@ static void load_line(struct loader *l, const struct brec_event *e, uint64_t t)
 	add_event(l, t, 'n', off);
 }
 
+/* The line of keys without an echo, if a row of them has ended. */
+static void add_hidden(struct loader *l)
+{
+	char line[4 * TYPED_RUN_MAX];
+
+	if (!l->part.ended)
+		return;
+	typed_line_of(&l->typed, &l->part, line, sizeof(line));
+	add_data(l, line, strlen(line));
+}
+
+static void load_input(struct loader *l, const struct brec_event *e, uint64_t t)
+{
+	const struct buf *shown = &l->part.shown;
+	const size_t off = l->tape->len;
+
+	if (typed_show(&l->typed, e->channel, e->data, e->len, &l->part) != 0) {
+		l->failed = true;
+		return;
+	}
+	add_hidden(l);
+	if (l->part.ended || (shown->len > 0 && (memchr(shown->data, '\r', shown->len) != NULL ||
+	    memchr(shown->data, '\n', shown->len) != NULL)))
+		add_event(l, t, 'k', off);
+}
+
 static void load_event(struct loader *l, const struct brec_event *e)
 {
 	uint64_t t = e->t_us > l->chan->open_us ? e->t_us - l->chan->open_us : 0;
@@ -106,10 +134,7 @@ static void load_event(struct loader *l, const struct brec_event *e)
 		if (l->tape->len > off)
 			add_event(l, t, 'o', off);
 		break;
-	case BREC_K_IN:
-		if (memchr(e->data, '\r', e->len) != NULL || memchr(e->data, '\n', e->len) != NULL)
-			add_event(l, t, 'k', off);
-		break;
+	case BREC_K_IN: load_input(l, e, t); break;
 	case BREC_K_RESIZE:
 		if (e->len != 4)
 			break;
@@ -152,18 +177,32 @@ static const char *load_items(struct loader *l, struct brec_reader *r)
 	return brec_reader_info(r)->closed ? "" : "the recording has no end yet, or was abandoned";
 }
 
-int tape_load(struct tape *t, const struct channel *c, const char *dir,
-    const struct age_identities *ids)
+int tape_load(struct tape *t, const struct channel *c, const char *dir, const struct age_identities *ids,
+    bool reveal)
 {
 	struct loader l = { .tape = t, .chan = c };
 	struct brec_reader *r;
 
 	memset(t, 0, sizeof(*t));
-	r = brec_reader_open(dir, ids, t->note, sizeof(t->note));
-	if (r == NULL)
+	if (typed_map_load(&l.typed, dir, ids, reveal, t->note, sizeof(t->note)) != 0)
 		return -1;
+	r = brec_reader_open(dir, ids, t->note, sizeof(t->note));
+	if (r == NULL) {
+		typed_map_finish(&l.typed);
+		return -1;
+	}
+	typed_part_init(&l.part);
 	snprintf(t->note, sizeof(t->note), "%s", load_items(&l, r));
 	brec_reader_close(r);
+	typed_close(&l.typed, c->number, &l.part);
+	if (l.part.ended) {
+		const size_t off = t->len;
+
+		add_hidden(&l);
+		add_event(&l, t->end_us, 'k', off);
+	}
+	typed_part_finish(&l.part);
+	typed_map_finish(&l.typed);
 	if (l.failed)
 		tape_finish(t);
 	return l.failed ? -1 : 0;

@@ -267,7 +267,8 @@ static void resolve(struct echo *e, struct typed_line *l, size_t k, enum key_sta
 static void on_other(struct echo *e, struct typed_line *l, struct cursor place, uint32_t cp, struct cursor after,
     bool full)
 {
-	if (e->late) {
+	/* a space may be erasing, in canonical mode */
+	if (e->late && cp != 0 && cp != ' ') {
 		set_states(l, ECHO_LATE, ECHO_MISSED);
 		e->late = false;
 		l->noisy = true;

@@ -128,6 +128,8 @@ void echo_end(struct echo *e);
 /* ---- replay_typed_map.c ---- */
 
 #define TYPED_RANGES_MAX 4000000U	/* of one channel; more are one */
+#define TYPED_RUN_MAX 65536		/* bytes of keys without echo that are kept together */
+#define TYPED_SHOWN_MAX (4U << 20)	/* of one event, with the marks in it */
 
 struct typed_range {
 	uint64_t from, to;
@@ -135,45 +137,53 @@ struct typed_range {
 
 struct typed_channel {
 	uint64_t number;
-	struct echo *echo;	/* while it is read */
 	struct typed_range *v;	/* sorted, apart from each other */
 	size_t n, cap;
 	uint64_t known;		/* bytes of input that were looked at; those after it are hidden */
 	bool all;		/* all of it is hidden */
 	bool terminal;
-	char last[256];		/* of a channel without a terminal: the line of output that goes on */
+	struct echo *echo;	/* while it is read */
+	char last[256];		/* without a terminal: the line of output that goes on */
 	size_t last_len;
+	/* while it is shown */
+	uint64_t off;		/* bytes of input seen */
+	size_t next;		/* range */
+	bool hiding;		/* the last byte was hidden */
+	struct buf run;		/* with reveal: hidden bytes up to here */
 };
 
 /* Zeroed: nothing is known, and all input hidden. */
 struct typed_map {
 	struct typed_channel *v;
 	size_t n;
-	bool reveal;		/* nothing is hidden */
+	bool reveal;		/* what was not echoed is shown all the same */
+	struct typed_channel other;	/* stands for channels that are not known */
 };
 
 /*
- * Reads the recording once. reveal: without reading, a map that hides nothing. 0, or -1 with a
- * sentence in err: nothing may be shown.
+ * Reads the recording once. 0, or -1 with a sentence in err: then nothing of it may be shown.
  */
 int typed_map_load(struct typed_map *m, const char *dir, const struct age_identities *ids, bool reveal,
     char *err, size_t errsize);
 void typed_map_finish(struct typed_map *m);
 
-/* Walks over the input events of one channel, in their order. */
-struct typed_walk {
-	const struct typed_map *map;
-	const struct typed_channel *chan;
-	uint64_t off;		/* bytes seen */
-	size_t next;		/* range */
-	bool hiding;		/* the last byte was hidden */
+/* Some input, as it may be shown. */
+struct typed_part {
+	struct buf shown;	/* a row of hidden bytes is TYPED_HIDDEN where it begins, nothing where it goes on */
+	bool hidden;		/* some were not echoed; with reveal they are in `shown` nonetheless */
+	bool ended;		/* a row of hidden bytes ended here: run */
+	struct buf run;		/* those bytes, with reveal; else empty */
 };
 
-void typed_walk_init(struct typed_walk *w, const struct typed_map *m, uint64_t channel);
-/*
- * The next `len` bytes of input: as they may be shown into out, which it empties first: a row of hidden bytes
- * becomes TYPED_HIDDEN where it begins, and nothing where it goes on. *hidden: some were. 0, or -1: no memory.
- */
-int typed_walk(struct typed_walk *w, const uint8_t *data, size_t len, struct buf *out, bool *hidden);
+void typed_part_init(struct typed_part *p);
+void typed_part_finish(struct typed_part *p);
+/* The next input event of a channel, in their order. 0, or -1: no memory, nothing may be shown. */
+int typed_show(struct typed_map *m, uint64_t channel, const uint8_t *data, size_t len, struct typed_part *out);
+/* No more input comes: a row of hidden bytes that is open ends. */
+void typed_close(struct typed_map *m, uint64_t channel, struct typed_part *out);
+/* From the beginning again. */
+void typed_rewind(struct typed_map *m);
+/* The line for out->run, if out->ended: the mark, or with reveal the escaped keys. Returns out. */
+char *typed_line_of(const struct typed_map *m, const struct typed_part *part, char *out, size_t size);
 
 #endif

@@ -14,6 +14,7 @@
 
 #include <jansson.h>
 
+#include "escape.h"
 #include "replay.h"
 
 #define ECHOES_MAX 64U		/* terminals at a time; input of others is hidden */
@@ -172,8 +173,6 @@ int typed_map_load(struct typed_map *m, const char *dir, const struct age_identi
 	bool failed = false;
 
 	*m = (struct typed_map){ .reveal = reveal };
-	if (reveal)
-		return 0;
 	if ((r = brec_reader_open(dir, ids, err, errsize)) == NULL)
 		return -1;
 	/* where it cannot be read further who shows it ends, too, and says so */
@@ -185,6 +184,7 @@ int typed_map_load(struct typed_map *m, const char *dir, const struct age_identi
 		end_channel(&m->v[i]);
 		sort(&m->v[i]);
 	}
+	typed_rewind(m);
 	if (!failed)
 		return 0;
 	snprintf(err, errsize, "%s", strerror(errno));
@@ -196,60 +196,135 @@ void typed_map_finish(struct typed_map *m)
 {
 	for (size_t i = 0; i < m->n; i++) {
 		echo_destroy(m->v[i].echo);
+		buf_finish(&m->v[i].run);
 		free(m->v[i].v);
 	}
 	free(m->v);
+	buf_finish(&m->other.run);
 	*m = (struct typed_map){ .reveal = false };
 }
 
 /* ---- what may be shown ---- */
 
-void typed_walk_init(struct typed_walk *w, const struct typed_map *m, uint64_t channel)
+static void rewind_channel(struct typed_channel *c)
 {
-	*w = (struct typed_walk){ .map = m, .chan = m->reveal ? NULL : find(m, channel) };
+	buf_finish(&c->run);
+	buf_init(&c->run, TYPED_RUN_MAX);
+	c->off = 0;
+	c->next = 0;
+	c->hiding = false;
 }
 
-/* How many bytes from w->off on are alike, at most `len`; *hidden: which. */
-static size_t run(struct typed_walk *w, size_t len, bool *hidden)
+void typed_rewind(struct typed_map *m)
 {
-	const struct typed_channel *c = w->chan;
-	uint64_t end = w->off + len;
+	for (size_t i = 0; i < m->n; i++)
+		rewind_channel(&m->v[i]);
+	m->other.all = true;
+	rewind_channel(&m->other);
+}
 
-	*hidden = !w->map->reveal && (c == NULL || c->all || w->off >= c->known);
-	if (w->map->reveal || *hidden)
+void typed_part_init(struct typed_part *p)
+{
+	*p = (struct typed_part){ .hidden = false };
+	buf_init(&p->shown, TYPED_SHOWN_MAX);
+	buf_init(&p->run, 2 * TYPED_RUN_MAX);
+}
+
+void typed_part_finish(struct typed_part *p)
+{
+	buf_finish(&p->shown);
+	buf_finish(&p->run);
+}
+
+/* How many bytes from c->off on are alike, at most `len`; *hidden: which. */
+static size_t alike(struct typed_channel *c, size_t len, bool *hidden)
+{
+	uint64_t end = c->off + len;
+
+	*hidden = c->all || c->off >= c->known;
+	if (*hidden)
 		return len;
 	end = end < c->known ? end : c->known;
-	while (w->next < c->n && c->v[w->next].to <= w->off)
-		w->next++;
-	if (w->next < c->n && c->v[w->next].from <= w->off) {
+	while (c->next < c->n && c->v[c->next].to <= c->off)
+		c->next++;
+	if (c->next < c->n && c->v[c->next].from <= c->off) {
 		*hidden = true;
-		end = end < c->v[w->next].to ? end : c->v[w->next].to;
-	} else if (w->next < c->n && c->v[w->next].from < end) {
-		end = c->v[w->next].from;
+		end = end < c->v[c->next].to ? end : c->v[c->next].to;
+	} else if (c->next < c->n && c->v[c->next].from < end) {
+		end = c->v[c->next].from;
 	}
-	return (size_t)(end - w->off);
+	return (size_t)(end - c->off);
 }
 
-int typed_walk(struct typed_walk *w, const uint8_t *data, size_t len, struct buf *out, bool *hidden)
+static void end_run(struct typed_channel *c, struct typed_part *out)
 {
-	buf_reset(out);
-	*hidden = false;
-	while (len > 0) {
-		bool now;
-		const size_t n = run(w, len, &now);
-		int r = 0;
+	if (!c->hiding)
+		return;
+	/* what is too long for it was hidden, and is not said in full */
+	if (out->ended)
+		buf_put_u8(&out->run, '\r');
+	buf_put(&out->run, c->run.data, c->run.len);
+	buf_finish(&c->run);
+	buf_init(&c->run, TYPED_RUN_MAX);
+	out->ended = true;
+	c->hiding = false;
+}
 
-		if (!now)
-			r = buf_put(out, data, n);
-		else if (!w->hiding)
-			r = buf_put(out, TYPED_HIDDEN, strlen(TYPED_HIDDEN));
-		if (r != 0)
+static int take(const struct typed_map *m, struct typed_channel *c, const uint8_t *data, size_t n, bool hidden,
+    struct typed_part *out)
+{
+	int r = 0;
+
+	if (!hidden)
+		end_run(c, out);
+	if (!hidden || m->reveal)
+		r = buf_put(&out->shown, data, n);
+	else if (!c->hiding)
+		r = buf_put(&out->shown, TYPED_HIDDEN, strlen(TYPED_HIDDEN));
+	if (hidden && m->reveal && c->run.len + n <= TYPED_RUN_MAX && r == 0)
+		r = buf_put(&c->run, data, n);
+	out->hidden = out->hidden || hidden;
+	c->hiding = hidden;
+	c->off += n;
+	return r;
+}
+
+static struct typed_channel *begin_part(struct typed_map *m, uint64_t channel, struct typed_part *out)
+{
+	struct typed_channel *c = find(m, channel);
+
+	buf_reset(&out->shown);
+	buf_reset(&out->run);
+	out->hidden = out->ended = false;
+	return c != NULL ? c : &m->other;
+}
+
+int typed_show(struct typed_map *m, uint64_t channel, const uint8_t *data, size_t len, struct typed_part *out)
+{
+	struct typed_channel *c = begin_part(m, channel, out);
+
+	while (len > 0) {
+		bool hidden;
+		const size_t n = alike(c, len, &hidden);
+
+		if (take(m, c, data, n, hidden, out) != 0)
 			return -1;
-		*hidden = *hidden || now;
-		w->hiding = now;
-		w->off += n;
 		data += n;
 		len -= n;
 	}
 	return 0;
+}
+
+void typed_close(struct typed_map *m, uint64_t channel, struct typed_part *out)
+{
+	end_run(begin_part(m, channel, out), out);
+}
+
+char *typed_line_of(const struct typed_map *m, const struct typed_part *part, char *out, size_t size)
+{
+	int n = snprintf(out, size, "%s", m->reveal ? "[typed, not echoed] " : TYPED_HIDDEN);
+
+	if (m->reveal && (size_t)n < size)
+		esc_text(out + n, size - (size_t)n, part->run.data, part->run.len);
+	return out;
 }

@@ -25,7 +25,7 @@ def own(new_lab):
 def readable(lab, path, *names):
     """Typed, and shown, as these auditors together read it with bastion-replay; the independent reader must say the same."""
     keys = [word for name in names for word in ("--key", lab.path(f"{name}.key"))]
-    done = subprocess.run([lab.bin("bastion-replay"), "export", path, "--json", "--store", lab.path("store"), *keys, "--trust",
+    done = subprocess.run([lab.bin("bastion-replay"), "export", path, "--json", "--reveal", "--store", lab.path("store"), *keys, "--trust",
                            lab.path("auditor.trust")], capture_output=True, check=False)
     identities = [word for name in names for word in ("--identity", lab.path(f"{name}.key"))]
     theirs = subprocess.run([sys.executable, INDEPENDENT, "events", path, *identities], capture_output=True, check=True).stdout.decode()

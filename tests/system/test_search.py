@@ -17,7 +17,8 @@ def store(tmp_path):
     """Text drawn with cursor movement, and a typed line; then a recording of another user."""
     store = tmp_path / "store"
     first, = made_recording(store, [meta_event(), open_event(), event(1, "o", "\x1b[3;12HNeedle\x1b[3;1Hthe hidden\r\n"),
-                                    event(65, "i", "sl\x7f\x7fls needle\r"), event(70, "x", "\0\0\0\0")])
+                                    event(65, "i", "sl\x7f\x7fls needle\r"),
+                                    event(66, "o", "sl\b \b\b \bls needle\r\n"), event(70, "x", "\0\0\0\0")])
     second, = made_recording(store, [meta_event(user="bob", host="web2"), open_event(pty=False, capability="exec", command="id"),
                                      event(2, "o", "a needle\x1b[2J\n")], wall=1793600000)
     return store, first, second
@@ -31,11 +32,11 @@ def test_hits_and_the_way_there(store):
     store, first, second = store
     rows = hits(store, "needle")
     assert [(r["id"], r["kind"], r["line"]) for r in rows] == [
-        (first, "typed", "ls needle"), (first, "screen", "the hidden Needle"), (second, "screen", "a needle\\x1b[2J")]
+        (first, "typed", "ls needle"), (first, "screen", "the hidden Needle"), (first, "screen", "ls needle"), (second, "screen", "a needle\\x1b[2J")]
     assert rows[0]["play"] == f"bastion-replay play --channel 1 --at 1:05 {first}" and rows[0]["verdict"] == "complete"
     assert hits(store, "NEEDLE") == [] and len(hits(store, "Needle")) == 1
     assert [r["id"] for r in hits(store, "--user", "bob", "needle")] == [second]
-    assert [r["id"] for r in hits(store, "--until", "2026-11-02", "needle")] == [first, first]
+    assert [r["id"] for r in hits(store, "--until", "2026-11-02", "needle")] == [first] * 3
     assert [r["kind"] for r in hits(store, "--typed", "needle")] == ["typed"]
     assert {r["kind"] for r in hits(store, "--shown", "needle")} == {"screen"}
     done = replay_made(store, "search", "hidden needle")
@@ -64,7 +65,7 @@ def test_index_is_private_and_rebuilt(store):
 
 def test_what_does_not_verify_is_told(store):
     store, first, second = store
-    assert len(hits(store, "needle")) == 3      # all of them are in the index
+    assert len(hits(store, "needle")) == 4      # all of them are in the index
     path = glob.glob(f"{store}/recordings/*/{first}/00000000.brec")[0]
     data = bytearray(open(path, "rb").read())
     data[-5] ^= 1

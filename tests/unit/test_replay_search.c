@@ -46,6 +46,18 @@ static void keys_become_lines(void **state)
 	assert_string_equal(typed("no end"), "no end|");
 }
 
+static void a_mark_is_not_erased(void **state)
+{
+	struct typed t = { .len = 0 };
+
+	(void)state;
+	said[0] = '\0';
+	typed_feed(&t, "ab", 2, on_typed, NULL);
+	typed_mark(&t, "[mark]", on_typed, NULL);
+	typed_feed(&t, "x\177\177\177y\027z\r", 8, on_typed, NULL);
+	assert_string_equal(said, "ab[mark]y|ab[mark]z|");
+}
+
 static void long_lines_are_cut(void **state)
 {
 	static char keys[2 * TYPED_MAX + 2];
@@ -256,6 +268,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keys_become_lines),
+		cmocka_unit_test(a_mark_is_not_erased),
 		cmocka_unit_test(long_lines_are_cut),
 		cmocka_unit_test(text_drawn_with_the_cursor_is_a_line),
 		cmocka_unit_test(a_row_is_told_once_when_it_is_whole),

@@ -72,25 +72,25 @@ static void out(struct echo *e, const char *text) { echo_output(e, (const uint8_
 static const char *end(struct echo *e)
 {
 	struct typed_map map = { .v = &chan, .n = 1 };
-	struct typed_walk w;
-	struct buf b;
+	struct typed_part p;
 	size_t n = 0;
-	bool hidden;
 
 	echo_end(e);
 	echo_destroy(e);
 	qsort(ranges, chan.n, sizeof(ranges[0]), by_place);
-	buf_init(&b, 1 << 20);
-	typed_walk_init(&w, &map, 1);
+	typed_part_init(&p);
+	typed_rewind(&map);
 	for (size_t i = 0; i < nkeys; i++) {
-		assert_int_equal(typed_walk(&w, keys[i].data, keys[i].len, &b, &hidden), 0);
-		assert_true(n + b.len < sizeof(view));
-		if (b.len > 0)
-			memcpy(view + n, b.data, b.len);
-		n += b.len;
+		assert_int_equal(typed_show(&map, 1, keys[i].data, keys[i].len, &p), 0);
+		assert_true(n + p.shown.len < sizeof(view));
+		if (p.shown.len > 0)
+			memcpy(view + n, p.shown.data, p.shown.len);
+		n += p.shown.len;
 	}
 	view[n] = '\0';
-	buf_finish(&b);
+	typed_part_finish(&p);
+	buf_finish(&chan.run);
+	buf_finish(&map.other.run);
 	return view;
 }
 
@@ -124,6 +124,7 @@ static void echoes_are_shown(void **state)
 	CASE(">$ <ls\r>ls\r\nfile\r\n$ ", "ls\r");
 	/* canonical erasing; a redrawn line; one that moves; colours */
 	CASE(">$ <l>l<x>x<\177>\b \b<s>s<\r>\r\n", "lx\177s\r");
+	CASE(">$ <sl\177\177ls\r>sl\b \b\b \bls\r\n", "sl\177\177ls\r");
 	CASE(">$ <l>\r\033[K$ \033[32ml\033[m<s>\r\033[K$ \033[32mls\033[m<\r>\r\n", "ls\r");
 	CASE(">$ <ac>ac<\033[D>\b<b>\033[1@b<\r>\r\n", "ac\033[Db\r");
 	CASE(">$ <ac>ac<\033[D>\b<b>bc\b<\r>\r\n", "ac\033[Db\r");
@@ -211,33 +212,47 @@ static void full_screen_programs(void **state)
 	CASE(">\033[?1049h\033[H> <a<b<c<d>\033[?1049l$ ", H);
 }
 
+static const char *show(struct typed_map *m, uint64_t channel, const char *text, struct typed_part *p)
+{
+	static char out[256];
+
+	assert_int_equal(typed_show(m, channel, (const uint8_t *)text, strlen(text), p), 0);
+	snprintf(out, sizeof(out), "%.*s%s|%.*s", (int)p->shown.len, (const char *)p->shown.data, p->hidden ? "!" : "",
+	    (int)p->run.len, p->ended ? (const char *)p->run.data : "");
+	return out;
+}
+
 static void nothing_known_is_hidden(void **state)
 {
-	struct typed_map none = { .n = 0 }, reveal = { .reveal = true };
-	struct typed_range one = { 2, 5 };
-	struct typed_channel c = { .number = 1, .v = &one, .n = 1, .known = 8 };
+	struct typed_range two[] = { { 2, 5 }, { 7, 8 } };
+	struct typed_channel c = { .number = 1, .v = two, .n = 2, .known = 10 };
 	struct typed_map map = { .v = &c, .n = 1 };
-	struct typed_walk w;
-	struct buf b;
-	bool hidden;
+	struct typed_part p;
+	char line[64];
 
 	(void)state;
-	buf_init(&b, 4096);
-	typed_walk_init(&w, &none, 1);
-	assert_int_equal(typed_walk(&w, (const uint8_t *)"abc", 3, &b, &hidden), 0);
-	assert_true(hidden);
-	assert_memory_equal(b.data, H, b.len);
-	assert_int_equal(typed_walk(&w, (const uint8_t *)"abc", 3, &b, &hidden), 0);
-	assert_true(hidden && b.len == 0);
-	typed_walk_init(&w, &reveal, 1);
-	assert_int_equal(typed_walk(&w, (const uint8_t *)"abc", 3, &b, &hidden), 0);
-	assert_true(!hidden && b.len == 3);
+	typed_part_init(&p);
+	typed_rewind(&map);
+	/* a channel that was not there */
+	assert_string_equal(show(&map, 2, "abc", &p), H "!|");
+	assert_string_equal(show(&map, 2, "abc", &p), "!|");
+	typed_close(&map, 2, &p);
+	assert_true(p.ended && p.run.len == 0);
 	/* behind what was looked at */
-	typed_walk_init(&w, &map, 1);
-	assert_int_equal(typed_walk(&w, (const uint8_t *)"0123456789", 10, &b, &hidden), 0);
-	assert_int_equal(b.len, 2 + strlen(H) + 3 + strlen(H));
-	assert_memory_equal(b.data, "01" H "567" H, b.len);
-	buf_finish(&b);
+	assert_string_equal(show(&map, 1, "0123456789abc", &p), "01" H "56" H "89" H "!|\r");
+	assert_string_equal(typed_line_of(&map, &p, line, sizeof(line)), H);
+	typed_rewind(&map);
+	assert_string_equal(show(&map, 1, "012", &p), "01" H "!|");
+	assert_string_equal(show(&map, 1, "3", &p), "!|");
+	assert_string_equal(show(&map, 1, "4", &p), "!|");
+	assert_string_equal(show(&map, 1, "5", &p), "5|");
+	map.reveal = true;
+	typed_rewind(&map);
+	assert_string_equal(show(&map, 1, "0123456", &p), "0123456!|234");
+	assert_string_equal(typed_line_of(&map, &p, line, sizeof(line)), "[typed, not echoed] 234");
+	typed_part_finish(&p);
+	buf_finish(&c.run);
+	buf_finish(&map.other.run);
 }
 
 static void prompts(void **state)
@@ -270,7 +285,7 @@ static void bounds(void **state)
 	for (size_t i = 0; i < 2 * ECHO_LINES_MAX; i++)
 		in(e, "ahead\r");
 	for (size_t i = 0; i < 20; i++)
-		out(e, many);
+		echo_output(e, (const uint8_t *)many, sizeof(many));
 	assert_null(strstr(end(e), "xx"));
 	assert_null(strstr(view, "ahead"));
 	/* much output, and nothing that ends it */
