@@ -93,8 +93,8 @@ int brec_dir_segment(struct brec_dir *d, uint32_t segment)
 	return 1;
 }
 
-/* The number in a segment's name, -1: another name. It must be written as brec_dir_segment would. */
-static int64_t segment_number(const char *file)
+/* It must be written as brec_dir_segment would. */
+int64_t brec_dir_number(const char *file)
 {
 	char name[BREC_NAME_LEN];
 	uint32_t n;
@@ -113,7 +113,7 @@ int64_t brec_dir_last(struct brec_dir *d)
 	int64_t last = -1, n;
 
 	for (size_t i = 0; i < d->tar.n; i++)
-		if ((n = segment_number(d->tar.v[i].name)) > last)
+		if ((n = brec_dir_number(d->tar.v[i].name)) > last)
 			last = n;
 	if (dir == NULL) {
 		if (fd >= 0)
@@ -122,7 +122,7 @@ int64_t brec_dir_last(struct brec_dir *d)
 	}
 	errno = 0;
 	while ((e = readdir(dir)) != NULL)
-		if ((n = segment_number(e->d_name)) > last)
+		if ((n = brec_dir_number(e->d_name)) > last)
 			last = n;
 	closedir(dir);
 	return last;

@@ -28,6 +28,8 @@ int brec_dir_open(struct brec_dir *d, const char *path);
 void brec_dir_close(struct brec_dir *d);
 /* Goes to the start of a segment. 1; 0: there is no such file; -1 with errno (EINVAL: not a plain file). */
 int brec_dir_segment(struct brec_dir *d, uint32_t segment);
+/* The number in a segment's file name; -1: another name. */
+int64_t brec_dir_number(const char *file);
 /* The highest segment number that there is; -1: none, or errno is set. */
 int64_t brec_dir_last(struct brec_dir *d);
 

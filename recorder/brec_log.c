@@ -29,11 +29,19 @@ int brec_log_bytes(struct brec_log *l, const void *data, size_t len)
 	return l->log == NULL ? 0 : sha256_update(&l->file_hash, data, len);
 }
 
+/* What was done with the recording stands between its own leaves, anywhere after the first. */
+static bool at_end(struct brec_log *l)
+{
+	while (l->at < l->n && l->v[l->at].type > TLOG_CLOSE)
+		l->at++;
+	return l->at == l->n;
+}
+
 static int compare(struct brec_log *l, const struct tlog_leaf *leaf)
 {
 	uint8_t data[TLOG_LEAF_MAX], hash[HASH_LEN];
 
-	if (l->at == l->n) {
+	if (at_end(l)) {
 		l->missing = true;
 		return 0;
 	}
@@ -62,7 +70,7 @@ int brec_log_mark(struct brec_log *l, struct tlog_leaf *leaf)
 	return sha256_digest(&l->file_hash, leaf->file_hash) != 0 ? -1 : compare(l, leaf);
 }
 
-const struct tlog_entry *brec_log_beyond(const struct brec_log *l)
+const struct tlog_entry *brec_log_beyond(struct brec_log *l)
 {
-	return l->at < l->n ? &l->v[l->at] : NULL;
+	return at_end(l) ? NULL : &l->v[l->at];
 }

@@ -11,7 +11,7 @@
 
 struct brec_log {
 	const struct tlog_log *log;	/* NULL: none */
-	const struct tlog_entry *v;	/* n leaves of this recording; `at` of them agree */
+	const struct tlog_entry *v;	/* n leaves of this recording; those before `at` agree, or say what was done with it */
 	size_t n, at;
 	bool missing;			/* a place had no leaf */
 	struct sha256 file_hash;	/* of the segment's file so far */
@@ -26,6 +26,6 @@ int brec_log_bytes(struct brec_log *l, const void *data, size_t len);
 int brec_log_open(struct brec_log *l, struct tlog_leaf *leaf, const void *header, size_t len);
 int brec_log_mark(struct brec_log *l, struct tlog_leaf *leaf);
 /* Does the log say more than was found? The leaf that is next, or NULL. */
-const struct tlog_entry *brec_log_beyond(const struct brec_log *l);
+const struct tlog_entry *brec_log_beyond(struct brec_log *l);
 
 #endif

@@ -14,6 +14,7 @@
 
 #include "brec_dir.h"
 #include "brec_log.h"
+#include "brec_prune.h"
 #include "brec_receipts.h"
 
 struct verify {
@@ -30,7 +31,8 @@ struct verify {
 
 const char *brec_verdict_name(enum brec_verdict v)
 {
-	static const char *const names[] = { "complete", "abandoned", "cut", "gap", "forged", "unverifiable" };
+	static const char *const names[] = { "complete", "abandoned", "cut", "gap", "forged", "unverifiable",
+		"pruned" };
 
 	return (unsigned)v < sizeof(names) / sizeof(names[0]) ? names[v] : "?";
 }
@@ -158,6 +160,7 @@ static int verify_header(struct verify *v, uint32_t n)
 	else if (e == 0)
 		judge(v, BREC_CUT, "the seal, frame %llu, says that segment %u follows, and it is missing",
 		    (unsigned long long)v->out->last_seq, n);
+	v->out->empty = e == 0 && v->last_segment < 0;
 	if (e <= 0)
 		return -1;
 	e = brec_dir_header(&v->dir, &h, &p, &have);
@@ -312,6 +315,21 @@ static void weigh_receipts(struct verify *v)
 	v->out->receipts = v->receipts.used;
 }
 
+/* Is what is missing what the collector may have removed? What is whole is whole; what was changed stays so. */
+static bool weigh_prune(struct verify *v)
+{
+	struct brec_prune p;
+
+	brec_prune_judge(&p, v->leaves.log, v->leaves.v, v->leaves.n, v->trust);
+	v->out->held = p.held;
+	if (!p.holds || (v->out->verdict != BREC_ABANDONED && v->out->verdict != BREC_CUT && v->out->verdict != BREC_GAP))
+		return false;
+	v->judged = false;
+	judge(v, BREC_PRUNED, "%s", p.reason);
+	v->out->file[0] = '\0';
+	return true;
+}
+
 /* What the log knows more, or does not know, of a recording that is whole or open in itself. */
 static void weigh_log(struct verify *v)
 {
@@ -323,6 +341,8 @@ static void weigh_log(struct verify *v)
 		return;
 	v->out->logged = log->state != TLOG_GOOD ? BREC_LOG_BAD : v->leaves.missing || v->leaves.n == 0 ? BREC_LOG_MISSING :
 	    closed ? BREC_LOG_WHOLE : BREC_LOG_PART;
+	if (log->state == TLOG_GOOD && weigh_prune(v))
+		return;
 	if (!closed && v->out->verdict != BREC_ABANDONED)
 		return;
 	v->judged = false;
@@ -343,6 +363,7 @@ enum brec_verdict brec_verify_dir(const char *dir, const struct brec_trust *trus
 
 	*out = (struct brec_report){ .verdict = BREC_UNVERIFIABLE };
 	if (brec_dir_open(&v.dir, dir) != 0) {
+		out->empty = errno == ENOENT;
 		judge(&v, BREC_UNVERIFIABLE, "the directory cannot be opened: %s", strerror(errno));
 		return out->verdict;
 	}
@@ -359,4 +380,18 @@ enum brec_verdict brec_verify_dir(const char *dir, const struct brec_trust *trus
 	brec_receipts_free(&v.receipts);
 	brec_dir_close(&v.dir);
 	return out->verdict;
+}
+
+void brec_verify_missing(const struct tlog_entry *v, size_t n, const struct brec_trust *trust, struct brec_report *out)
+{
+	struct brec_prune p;
+
+	brec_prune_judge(&p, trust->log, v, n, trust);
+	*out = (struct brec_report){ .verdict = p.holds ? BREC_PRUNED : BREC_CUT, .logged = BREC_LOG_PART, .held = p.held };
+	memcpy(out->id, v->id, BREC_ID_LEN);
+	if (p.holds)
+		snprintf(out->reason, sizeof(out->reason), "%s", p.reason);
+	else
+		snprintf(out->reason, sizeof(out->reason), "the whole recording is missing: the log has its %s leaf, number %llu%s%.192s",
+		    tlog_leaf_name(v->type), (unsigned long long)v->index, p.claimed ? "; " : "", p.reason);
 }

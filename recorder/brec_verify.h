@@ -10,6 +10,7 @@
 #include "brec.h"
 
 struct tlog_log;
+struct tlog_entry;
 
 enum brec_verdict {
 	BREC_COMPLETE,		/* every frame from 1 to the signed close is there and untouched */
@@ -18,6 +19,7 @@ enum brec_verdict {
 	BREC_GAP,		/* frames between last_seq and later ones are not here */
 	BREC_FORGED,		/* something was changed after it was written: by hand or by a bad disk */
 	BREC_UNVERIFIABLE,	/* not to be judged: unknown signer or version, or the files cannot be read */
+	BREC_PRUNED,		/* removed, in part or as a whole, when its retention was over, as the log of recordings says */
 };
 
 /* Whom to believe. */
@@ -53,16 +55,21 @@ struct brec_report {
 	int64_t first_wall_us, last_wall_us; /* of the first header, of the last signature */
 	unsigned receipts;	/* used */
 	enum brec_logged logged;
+	bool empty;		/* no segment is here */
+	bool held;		/* the log says that a hold is on it */
 	bool closed;
 	enum brec_end end;	/* if closed, with its reason */
 	char end_reason[BREC_REASON_MAX + 1];
 };
 
-/* "complete", "abandoned", "cut", "gap", "forged", "unverifiable". */
+/* "complete", "abandoned", "cut", "gap", "forged", "unverifiable", "pruned". */
 const char *brec_verdict_name(enum brec_verdict v);
 /* "none", "bad", "missing", "part", "whole". */
 const char *brec_logged_name(enum brec_logged l);
 /* Always fills *out; returns out->verdict. `dir` is a recording's directory, or a bundle of one (brec_tar.h). */
 enum brec_verdict brec_verify_dir(const char *dir, const struct brec_trust *trust, struct brec_report *out);
+
+/* May it be missing? The report on a recording of which nothing is here but its n leaves in a good log: BREC_PRUNED or BREC_CUT. */
+void brec_verify_missing(const struct tlog_entry *v, size_t n, const struct brec_trust *trust, struct brec_report *out);
 
 #endif

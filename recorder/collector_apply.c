@@ -3,9 +3,9 @@
  * became durable in the journal and for the replay after a crash. Writing the same entry again
  * writes the same bytes to the same place.
  *
- * Journal payload (big-endian): u8 enum wire_type, b16 id, u64 wall µs of segment 0's header, u32
+ * Journal payload (big-endian): u8 enum wire_type (or APPLY_ACT with an enum tlog_leaf_type), b16 id, u64 wall µs of segment 0's header, u32
  * segment, u64 byte in that segment, u64 sequence, b32 h, u32 length of the frame; if the type has the bit
- * 0x80, u64 index in the log of recordings, u16 length, leaf; frame, header of a new segment.
+ * 0x80, u64 index in the log of recordings, u16 length, leaf; frame, header of a new segment (or the signer of the recording).
  */
 #include "collector_store.h"
 
@@ -21,6 +21,7 @@
 #include "clock.h"
 #include "hex.h"
 #include "log.h"
+#include "tlog_act.h"
 
 #define YEAR_FROM 2020
 #define YEAR_TO 2200
@@ -28,6 +29,7 @@
 
 struct payload {
 	enum wire_type type;
+	enum tlog_leaf_type act;	/* in place of `type`: what is done with the recording; 0: an entry of it */
 	const uint8_t *id, *h, *frame, *header, *leaf;
 	uint64_t opened_us, offset, seq, leaf_index;
 	uint32_t segment;
@@ -74,7 +76,8 @@ static int decode(struct payload *p, const uint8_t *data, size_t len)
 
 	buf_view(&b, data, len);
 	type = buf_get_u8(&b);
-	p->type = (enum wire_type)(type & ~WITH_LEAF);
+	p->act = type & APPLY_ACT ? (enum tlog_leaf_type)(type & ~(WITH_LEAF | APPLY_ACT)) : 0;
+	p->type = p->act != 0 ? 0 : (enum wire_type)(type & ~WITH_LEAF);
 	p->id = buf_get(&b, BREC_ID_LEN);
 	p->opened_us = buf_get_u64(&b);
 	p->segment = buf_get_u32(&b);
@@ -88,7 +91,8 @@ static int decode(struct payload *p, const uint8_t *data, size_t len)
 	p->frame = buf_get(&b, p->frame_len);
 	p->header_len = buf_left(&b);
 	p->header = buf_get(&b, p->header_len);
-	if (!buf_ok(&b) || p->type < WIRE_OPEN || p->type > WIRE_END) {
+	if (!buf_ok(&b) || (p->act == 0 ? p->type < WIRE_OPEN || p->type > WIRE_END :
+	    p->act < TLOG_PRUNE || p->act > TLOG_RELEASE || p->leaf_len == 0 || p->header_len != HASH_LEN)) {
 		errno = EINVAL;
 		return -1;
 	}
@@ -165,6 +169,74 @@ static int write_at(int fd, const uint8_t *data, size_t len, uint64_t at)
 	return 0;
 }
 
+/* ---- what is done with a recording ---- */
+
+int apply_read_marker(struct store *s, const struct rec *r, struct apply_marker *m)
+{
+	char path[STORE_DIR_LEN + 16], text[256] = "", h[2 * BREC_HASH_LEN + 1], signer[2 * HASH_LEN + 1];
+	int fd;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "%s" STORE_PRUNED, r->dir);
+	if ((fd = openat(s->recordings, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) < 0)
+		return errno == ENOENT ? 0 : -1;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	return n > 0 && sscanf(text, "leaf %" SCNu64 " seq %" SCNu64 " h %64[0-9a-f] signer %64[0-9a-f]", &m->leaf, &m->seq, h, signer) == 4 &&
+	    hex_decode(m->h, sizeof(m->h), h) == 0 && hex_decode(m->signer, sizeof(m->signer), signer) == 0 ? 1 : -1;
+}
+
+/* A small file, whole: written again it is the same. */
+static int put_text(struct store *s, const char *path, const char *text)
+{
+	int fd = openat(s->recordings, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640), r;
+
+	if (fd < 0)
+		return -1;
+	r = write_at(fd, (const uint8_t *)text, strlen(text), 0);
+	close(fd);
+	return r;
+}
+
+static int put_marker(struct store *s, struct rec *r, const struct payload *p)
+{
+	char path[STORE_DIR_LEN + 16], text[256], h[2 * BREC_HASH_LEN + 1], signer[2 * HASH_LEN + 1];
+
+	apply_close(s, r);
+	r->pruned = true;
+	snprintf(path, sizeof(path), "%s" STORE_PRUNED, r->dir);
+	snprintf(text, sizeof(text), "leaf %" PRIu64 " seq %" PRIu64 " h %s signer %s\n", p->leaf_index, p->seq, hex_encode(h, p->h, BREC_HASH_LEN),
+	    hex_encode(signer, p->header, HASH_LEN));
+	return put_text(s, path, text);
+}
+
+/* The file that keeps a recording says who wants it kept, and why. */
+static int put_hold(struct store *s, const struct rec *r, const struct payload *p)
+{
+	char path[STORE_DIR_LEN + 16], text[TLOG_WHO_MAX + TLOG_WHY_MAX + 32], when[24];
+	struct tlog_act a;
+
+	if (tlog_act_decode(&a, p->leaf, p->leaf_len) != 0) {
+		errno = EINVAL;
+		return -1;
+	}
+	snprintf(path, sizeof(path), "%s/" STORE_HOLD, r->dir);
+	snprintf(text, sizeof(text), "%s %.*s: %.*s\n", clock_format(when, sizeof(when), a.wall_us / 1000000), (int)a.who.len,
+	    (const char *)a.who.data, (int)a.why.len, (const char *)a.why.data);
+	return put_text(s, path, text);
+}
+
+static int apply_act(struct store *s, struct rec *r, const struct payload *p)
+{
+	char path[STORE_DIR_LEN + 16];
+
+	if (p->act == TLOG_PRUNE)
+		return put_marker(s, r, p);
+	/* a recording that was moved away since is held by nobody here */
+	snprintf(path, sizeof(path), "%s/" STORE_HOLD, r->dir);
+	return (p->act == TLOG_HOLD ? put_hold(s, r, p) : unlinkat(s->recordings, path, 0)) != 0 && errno != ENOENT ? -1 : 0;
+}
+
 int apply_payload(struct store *s, struct rec *r, const uint8_t *payload, size_t len)
 {
 	struct payload p;
@@ -173,6 +245,8 @@ int apply_payload(struct store *s, struct rec *r, const uint8_t *payload, size_t
 		return -1;
 	if (s->dirty_since_ms == 0)
 		s->dirty_since_ms = clock_mono_ms();
+	if (p.act != 0)
+		return apply_act(s, r, &p);
 	if (p.type == WIRE_OPEN)
 		return file_for(s, r, 0, true) != 0 ? -1 : write_at(r->fd, p.header, p.header_len, 0);
 	if (file_for(s, r, p.segment, false) != 0 || write_at(r->fd, p.frame, p.frame_len, p.offset) != 0)
@@ -206,14 +280,23 @@ static int replay_one(void *ctx, const uint8_t *payload, size_t len)
 
 	if (decode(&p, payload, len) != 0)
 		return -1;
-	if ((r = store_lookup(s, p.id)) == NULL && (r = rec_create(s, p.id, p.opened_us)) == NULL)
-		return -1;
-	memcpy(r->durable.id, p.id, BREC_ID_LEN);
-	memcpy(r->durable.h, p.h, BREC_HASH_LEN);
-	r->durable.seq = p.seq;
+	if ((r = store_lookup(s, p.id)) == NULL) {
+		struct apply_marker marker;
+
+		if ((r = rec_create(s, p.id, p.opened_us)) == NULL)
+			return -1;
+		/* files that are going are not written to any more */
+		r->pruned = apply_read_marker(s, r, &marker) == 1;
+	}
+	if (p.act == 0) {
+		memcpy(r->durable.id, p.id, BREC_ID_LEN);
+		memcpy(r->durable.h, p.h, BREC_HASH_LEN);
+		r->durable.seq = p.seq;
+		r->replayed = true;
+	}
 	if (apply_log(s, payload, len) != 0)
 		return log_alarm(s);
-	if (apply_payload(s, r, payload, len) != 0) {
+	if ((p.act != 0 || !r->pruned) && apply_payload(s, r, payload, len) != 0) {
 		log_error("replaying the journal into %s: %s", r->dir, strerror(errno));
 		return -1;
 	}
@@ -231,7 +314,7 @@ static int sign_and_forget(struct store *s)
 		struct rec *r;
 
 		while ((r = LIST_FIRST(&s->buckets[i])) != NULL) {
-			if (s->sign != NULL && s->sign(s->ctx, s, r) != 0)
+			if (s->sign != NULL && r->replayed && !r->pruned && s->sign(s->ctx, s, r) != 0)
 				return -1;
 			store_drop(s, r);
 		}

@@ -20,6 +20,7 @@
 #include "escape.h"
 #include "journal.h"
 #include "names.h"
+#include "tlog_act.h"
 #include "tlog_note.h"
 
 #define DEFAULT_LISTEN "{\"0.0.0.0:7422\", \"[::]:7422\"}"
@@ -148,6 +149,17 @@ static int check_number(cfg_t *cfg, cfg_opt_t *opt)
 			return -1;
 		}
 	return 0;
+}
+
+static int check_retention(cfg_t *cfg, cfg_opt_t *opt)
+{
+	long n = cfg_opt_getnint(opt, cfg_opt_size(opt) - 1);
+
+	if (n == 0 || (n >= TLOG_PRUNE_DAYS && n <= COLL_RETENTION_MAX))
+		return 0;
+	cfg_error(cfg, "retention: %ld is not right: what is younger than %d days must be kept, and no verifier would take its removal for one in its "
+	    "time; write %d to %d days, or nothing to keep everything", n, TLOG_PRUNE_DAYS, TLOG_PRUNE_DAYS, COLL_RETENTION_MAX);
+	return -1;
 }
 
 static int check_level(cfg_t *cfg, cfg_opt_t *opt)
@@ -325,6 +337,7 @@ static int take(struct coll_conf *c, cfg_t *cfg, bool init)
 	c->max_connections = (uint32_t)cfg_getint(cfg, "max_connections");
 	c->max_recordings = (uint32_t)cfg_getint(cfg, "max_recordings");
 	c->handshake_s = (uint32_t)cfg_getint(cfg, "handshake_time");
+	c->retention = (uint32_t)cfg_getint(cfg, "retention");
 	c->log_level = (enum log_level)check_level(NULL, cfg_getopt(cfg, "log_level"));
 	if (check_user(cfg, cfg_getopt(cfg, "user")) != 0 || find_user(c->user, &c->uid, &c->gid) != 0)
 		return -1;
@@ -351,7 +364,7 @@ struct coll_conf *coll_conf_load(const char *file, bool init)
 		CFG_STR("log_origin", "", CFGF_NONE),
 		CFG_STR("journal_bytes", "64MiB", CFGF_NONE), CFG_STR("reserve", "256MiB", CFGF_NONE),
 		CFG_INT("max_connections", 64, CFGF_NONE), CFG_INT("max_recordings", 20000, CFGF_NONE), CFG_INT("handshake_time", 10, CFGF_NONE),
-		CFG_STR("log_level", "info", CFGF_NONE),
+		CFG_INT("retention", 0, CFGF_NONE), CFG_STR("log_level", "info", CFGF_NONE),
 		CFG_SEC("recorder", section, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
 		CFG_SEC("archive", archive, CFGF_NODEFAULT),
 		CFG_END()
@@ -376,6 +389,7 @@ struct coll_conf *coll_conf_load(const char *file, bool init)
 	cfg_set_validate_func(cfg, "reserve", check_size);
 	cfg_set_validate_func(cfg, "log_origin", check_origin);
 	cfg_set_validate_func(cfg, "log_level", validate_level);
+	cfg_set_validate_func(cfg, "retention", check_retention);
 	cfg_set_validate_func(cfg, "recorder", check_section);
 	coll_archive_validate(cfg, check_size, check_path);
 	r = cfg_parse(cfg, file);

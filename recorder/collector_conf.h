@@ -19,6 +19,7 @@
 #define COLL_LISTEN_MAX 16
 #define COLL_CLIENTS_MAX 16
 #define COLL_NAME_MAX 32
+#define COLL_RETENTION_MAX 36500	/* days */
 #define COLL_FILE_MAX (256U << 10)	/* bytes of a file that an option names */
 
 struct coll_listen {
@@ -43,6 +44,7 @@ struct coll_conf {
 	gid_t gid;
 	uint64_t journal_bytes, reserve;
 	uint32_t max_connections, max_recordings, handshake_s;
+	uint32_t retention;		/* days; 0: nothing is removed */
 	enum log_level log_level;
 	struct coll_client clients[COLL_CLIENTS_MAX];
 	size_t nclients;

@@ -480,6 +480,7 @@ void server_tick(struct server *sv)
 		LIST_FOREACH(c, &sv->conns, link)
 			if (c->client != NULL && !c->ending)
 				send_state(c);
+	prune_tick(&sv->store, clock_wall_us());
 	if (!sv->store.held) {
 		store_turn(&sv->store, false);
 		LIST_FOREACH(c, &sv->conns, link) {

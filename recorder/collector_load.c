@@ -124,14 +124,34 @@ static long last_segment(struct store *s, struct rec *r)
 	return last;
 }
 
+/* What was pruned ended as its marker says. 1, 0: it was not, -1. */
+static int load_pruned(struct store *s, struct rec *r)
+{
+	struct apply_marker m;
+	int found = apply_read_marker(s, r, &m);
+
+	if (found < 0)
+		log_error("ALARM: %s%s is damaged", r->dir, STORE_PRUNED);
+	if (found != 1)
+		return found;
+	r->seq = m.seq;
+	memcpy(r->h, m.h, sizeof(r->h));
+	memcpy(r->signer, m.signer, sizeof(r->signer));
+	r->ended = r->pruned = true;
+	return 1;
+}
+
 int load_recording(struct store *s, struct rec *r)
 {
 	long last = last_segment(s, r);
+	const int pruned = load_pruned(s, r);
 	struct brec_frame f;
 	const uint8_t *bytes;
 	struct scan c;
 	int more;
 
+	if (pruned != 0)
+		return pruned;
 	if (last < 0)
 		return 0;
 	if (scan_open(&c, s, r, (uint32_t)last) != 0) {

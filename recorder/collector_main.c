@@ -6,6 +6,7 @@
  * object store, the archiver (collector_archiver.c). Starts as root only to read its keys and to bind a low port.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -20,9 +21,11 @@
 #include <event2/listener.h>
 #include <event2/thread.h>
 
+#include "archive_list.h"
 #include "clock.h"
 #include "collector_archiver.h"
 #include "collector_conn.h"
+#include "collector_control.h"
 #include "collector_keys.h"
 #include "collector_peer.h"
 #include "log.h"
@@ -36,9 +39,11 @@ static void usage(void)
 {
 	fprintf(stderr,
 	    "usage: bastion-collectord [-DIdt] [-f file]\n       bastion-collectord -S address:port -c certificate [-f file]\n"
+	    "       bastion-collectord -H id | -U id -m why [-f file]\n"
 	    "  -f  configuration (%s)\n  -D  stay in the foreground, log to standard error\n  -d  log more\n"
 	    "  -t  check the configuration and the keys, then end\n  -I  make directories, keys and certificate, then end\n"
-	    "  -S  give another collector what its copies of closed recordings lack; -c: its certificate\n",
+	    "  -S  give another collector what its copies of closed recordings lack; -c: its certificate\n"
+	    "  -H  put a recording on hold: it is not removed when its retention is over; -U: no longer; -m: why\n",
 	    DEFAULT_CONF);
 	exit(2);
 }
@@ -236,11 +241,27 @@ static void loop(struct server *sv)
 	}
 }
 
+/* Has the object store confirmed all of it? Before that it is not pruned. */
+static bool is_archived(void *ctx, struct store *s, const struct rec *r)
+{
+	int dir = openat(s->recordings, r->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW), confirmed = -1;
+	char why[256] = "its directory cannot be opened";
+
+	(void)ctx;
+	if (dir >= 0) {
+		confirmed = archive_confirmed(dir, why, sizeof(why));
+		close(dir);
+	}
+	if (confirmed != 1)
+		log_info("%s is due to be pruned and stays: the archive has not confirmed it: %s", r->dir, why);
+	return confirmed == 1;
+}
+
 static int run(struct server *sv, bool foreground, bool debug)
 {
 	const struct coll_conf *c = sv->conf;
 	char origin[TLOG_NAME_MAX + 1];
-	const struct store_options options = { c->store, c->journal_bytes, c->reserve, sv->signer, origin, server_sign_one,
+	const struct store_options options = { c->store, c->journal_bytes, c->reserve, c->retention, sv->signer, origin, server_sign_one,
 		c->archive.on ? on_complete : NULL, sv };
 	int fds[COLL_LISTEN_MAX];
 
@@ -258,9 +279,12 @@ static int run(struct server *sv, bool foreground, bool debug)
 	drop(sv->conf);
 	if (store_open(&sv->store, &options) != 0)
 		return 1;
+	sv->store.pruner.archived = c->archive.on ? is_archived : NULL;
 	if ((sv->base = event_base_new()) == NULL)
 		fatal("out of memory");
 	watch(sv, fds);
+	if (control_start(sv) != 0)
+		return 1;
 	loop(sv);
 	server_receipts(sv);
 	conn_end_all(sv);
@@ -269,60 +293,83 @@ static int run(struct server *sv, bool foreground, bool debug)
 	return store_close(&sv->store) == 0 ? 0 : 1;
 }
 
-int main(int argc, char **argv)
+/* What the command line asks for. */
+struct asked {
+	bool foreground, check, init, debug, hold;
+	const char *peer, *peer_certificate, *role, *id, *why;	/* id: of -H or -U */
+};
+
+static void parse(struct asked *a, struct server *sv, int argc, char **argv)
 {
-	static struct server sv = { .conf_file = DEFAULT_CONF };
-	const char *peer = NULL, *peer_certificate = NULL, *role = NULL;
-	bool foreground = false, check = false, init = false, debug = false;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "DIdtf:R:S:c:")) != -1)
+	while ((opt = getopt(argc, argv, "DIdtf:R:S:c:H:U:m:")) != -1)
 		switch (opt) {
 		case 'D':
-			foreground = true;
+			a->foreground = true;
 			break;
 		case 'I':
-			init = true;
+			a->init = true;
 			break;
 		case 'd':
-			debug = true;
+			a->debug = true;
 			break;
 		case 't':
-			check = true;
+			a->check = true;
 			break;
 		case 'R':
-			role = optarg;	/* the collector starts itself so: collector_archive.h */
+			a->role = optarg;	/* the collector starts itself so: collector_archive.h */
 			break;
 		case 'S':
-			peer = optarg;
+			a->peer = optarg;
 			break;
 		case 'c':
-			peer_certificate = optarg;
+			a->peer_certificate = optarg;
+			break;
+		case 'H':
+		case 'U':
+			if (a->id != NULL)
+				usage();
+			a->id = optarg;
+			a->hold = opt == 'H';
+			break;
+		case 'm':
+			a->why = optarg;
 			break;
 		case 'f':
-			sv.conf_file = optarg;
+			sv->conf_file = optarg;
 			break;
 		default:
 			usage();
 		}
-	if (optind != argc || (peer == NULL) != (peer_certificate == NULL))
+	if (optind != argc || (a->peer == NULL) != (a->peer_certificate == NULL) || (a->id == NULL && a->why != NULL))
 		usage();
+}
+
+int main(int argc, char **argv)
+{
+	static struct server sv = { .conf_file = DEFAULT_CONF };
+	struct asked a = { 0 };
+
+	parse(&a, &sv, argc, argv);
 	log_init("collectord", true, LOG_LVL_INFO);
 	signal(SIGPIPE, SIG_IGN);
-	if ((sv.conf = coll_conf_load(sv.conf_file, init)) == NULL)
+	if ((sv.conf = coll_conf_load(sv.conf_file, a.init)) == NULL)
 		return 1;
-	if (init)
+	if (a.init)
 		return coll_init(sv.conf);
-	if (peer != NULL)
-		return peer_sync(sv.conf, peer, peer_certificate, drop);
-	log_init("collectord", foreground || check, debug ? LOG_LVL_DEBUG : sv.conf->log_level);
-	if (role != NULL)
-		return strcmp(role, "archive") == 0 && sv.conf->archive.on ? archiver_supervise(sv.conf, drop) : 2;
+	if (a.peer != NULL)
+		return peer_sync(sv.conf, a.peer, a.peer_certificate, drop);
+	if (a.id != NULL)
+		return control_say(sv.conf, a.hold, a.id, a.why);
+	log_init("collectord", a.foreground || a.check, a.debug ? LOG_LVL_DEBUG : sv.conf->log_level);
+	if (a.role != NULL)
+		return strcmp(a.role, "archive") == 0 && sv.conf->archive.on ? archiver_supervise(sv.conf, drop) : 2;
 	load_keys(&sv);
 	check_archive(sv.conf);
-	if (check) {
+	if (a.check) {
 		printf("%s: ok\n", sv.conf_file);
 		return 0;
 	}
-	return run(&sv, foreground, debug);
+	return run(&sv, a.foreground, a.debug);
 }

@@ -210,6 +210,7 @@ static enum wire_err open_entry(struct store *s, const struct wire_entry *e, con
 		    why, size, errno == ERANGE ? "the header's wall clock is out of range" : "out of memory");
 		return WIRE_E_REFUSED;
 	}
+	prune_heard(s, h.wall_us);
 	memcpy(r->signer, h.signer, sizeof(r->signer));
 	memcpy(r->chain, chain, sizeof(chain));
 	if ((wrong = log_leaf(s, r, e, chain, &leaf)) != NULL || enter(s, r, e, &leaf) != 0) {
@@ -247,6 +248,7 @@ static enum wire_err next_entry(struct store *s, struct rec *r, const struct wir
 	memcpy(r->chain, next, sizeof(next));
 	r->offset += e->frame_len;
 	if (e->type == WIRE_SEAL) {
+		prune_heard(s, h.wall_us);
 		r->segment++;
 		r->offset = e->header_len;
 	}
@@ -309,6 +311,10 @@ enum wire_err store_entry(struct store *s, const struct wire_entry *e, const str
 		snprintf(why, size, "what is stored of this recording does not verify");
 		return WIRE_E_DAMAGED;
 	}
+	if (r->pruned) {
+		snprintf(why, size, "the recording was removed here after its retention");
+		return WIRE_E_ENDED;
+	}
 	if (e->seq <= r->seq)
 		return known_entry(s, r, e, why, size);
 	if (r->ended) {
@@ -320,6 +326,18 @@ enum wire_err store_entry(struct store *s, const struct wire_entry *e, const str
 		return WIRE_E_GAP;
 	}
 	return next_entry(s, r, e, signers, why, size);
+}
+
+int store_act(struct store *s, struct rec *r, enum tlog_leaf_type type, struct apply_leaf *leaf)
+{
+	uint8_t h[BREC_HASH_LEN];
+	const struct wire_entry e = { .type = (enum wire_type)(APPLY_ACT | type), .id = r->id, .h = memcpy(h, r->h, sizeof(h)), .seq = r->seq,
+		.header = r->signer, .header_len = sizeof(r->signer) };
+
+	if (store_full(s) && store_commit(s) != 0)
+		return -1;
+	leaf->index = s->next_leaf;
+	return enter(s, r, &e, leaf);
 }
 
 bool store_full(const struct store *s)
@@ -411,6 +429,7 @@ void store_turn(struct store *s, bool now)
 	syncer_wait(&s->syncer);
 	tlog_writer_settle(&s->log);
 	syncer_go(&s->syncer);
+	s->turns++;
 	s->dirty_since_ms = 0;
 	if (journal_turn(&s->journal) != 0)
 		fatal("journal: %s", strerror(errno));
@@ -513,7 +532,7 @@ int store_open(struct store *s, const struct store_options *o)
 	const char *path = o->path;
 
 	*s = (struct store){ .top = -1, .recordings = -1, .journal_dir = -1, .reserve = o->reserve, .files_max = files_limit(),
-		.sign = o->sign, .complete = o->complete, .ctx = o->ctx };
+		.sign = o->sign, .complete = o->complete, .ctx = o->ctx, .pruner.days = o->prune_days };
 	s->log.dir = -1;
 	TAILQ_INIT(&s->open);
 	s->group = calloc(STORE_OUT_MAX, sizeof(*s->group));
@@ -544,6 +563,7 @@ int store_close(struct store *s)
 {
 	int r = 0;
 
+	prune_finish(s);
 	if (s->syncer.running) {
 		if (store_commit(s) != 0 || store_write_out(s) != 0)
 			r = -1;

@@ -7,6 +7,7 @@
  *   store_commit     the group becomes durable (journal.h). From here on it may be acknowledged
  *   store_write_out  its leaves into the log of recordings (tlog_writer.h), with a new checkpoint; then the same bytes
  *                    into the segment files, after the acknowledgement has left; without fsync
+ *   store_act        what is done with a recording that is there, as an entry of its own: it is pruned, held, released
  *   store_turn       when a journal file is full or old: the other one is begun, while another thread syncs
  *                    the segment files that this one covers
  *
@@ -20,6 +21,7 @@
 
 #include <sys/queue.h>
 
+#include "collector_prune.h"
 #include "collector_sync.h"
 #include "journal.h"
 #include "tlog_writer.h"
@@ -34,6 +36,8 @@
 #define STORE_SYNC_SECONDS 10		/* segment files are synced at the latest after so long */
 
 #define STORE_DIR_LEN 48
+#define STORE_HOLD "hold"		/* this file in its directory keeps a recording from being pruned */
+#define STORE_PRUNED ".pruned"		/* behind the name of a directory: its marker */
 
 struct rec {
 	LIST_ENTRY(rec) bucket;
@@ -47,7 +51,8 @@ struct rec {
 	uint8_t h[BREC_HASH_LEN];	/* after that entry: the leaf's value */
 	struct wire_leaf durable;	/* the last entry that a commit covers: what may be acknowledged */
 	uint8_t chain[BREC_HASH_LEN];	/* what the next frame is chained to: after a seal the new header's */
-	bool ended, damaged;
+	bool ended, damaged, pruned;
+	bool replayed;			/* the journal has entries of it, at the start: a receipt may be due */
 	struct sha256 file_hash;	/* over the bytes of the present segment, for its leaf in the log */
 	unsigned unwritten;		/* entries not yet in a segment file */
 	unsigned conflicts;
@@ -76,6 +81,7 @@ struct store {
 	int top, recordings, journal_dir;
 	struct journal journal;
 	struct syncer syncer;
+	struct pruner pruner;
 	struct rec_bucket buckets[STORE_BUCKETS];
 	size_t count;
 	struct store_out *group, *out;	/* STORE_OUT_MAX each: in the journal's group; durable, not written yet */
@@ -93,7 +99,14 @@ struct store {
 	int (*sign)(void *ctx, struct store *s, struct rec *r);	/* receipt for a recovered recording */
 	void (*complete)(void *ctx, const char *dir); /* a segment, a receipt or, with NULL, a checkpoint of the log is in its file; or NULL */
 	void *ctx;
-	uint64_t entries, bytes, commits; /* since the start, for the log */
+	uint64_t entries, bytes, commits, turns; /* since the start, for the log */
+};
+
+/* A leaf of the log on its way; len 0: the entry has none. */
+struct apply_leaf {
+	uint64_t index;
+	uint8_t data[TLOG_ACT_MAX];
+	size_t len;
 };
 
 /* What a store is opened with. */
@@ -101,6 +114,7 @@ struct store_options {
 	const char *path;
 	size_t journal_bytes;
 	uint64_t reserve;
+	uint32_t prune_days;		/* retention; 0: nothing is removed */
 	const struct sign_key *log_key; /* signs the log's checkpoints; borrowed */
 	const char *log_origin;		/* of a new log; one that is there keeps its own */
 	int (*sign)(void *ctx, struct store *s, struct rec *r); /* a receipt of each recording that the replay touched */
@@ -128,6 +142,11 @@ struct rec *store_lookup(struct store *s, const uint8_t id[BREC_ID_LEN]);
  */
 enum wire_err store_entry(struct store *s, const struct wire_entry *e, const struct tls_pins *signers,
     struct rec **r, char *why, size_t size);
+/*
+ * Takes a leaf about a recording (tlog_act.h), whose index it sets, as an entry of its own. When the next store_write_out is over, what it
+ * says is done: collector_apply.c. 0, or -1 with errno.
+ */
+int store_act(struct store *s, struct rec *r, enum tlog_leaf_type type, struct apply_leaf *leaf);
 /* Does the next entry need a commit (or a turn) first? */
 bool store_full(const struct store *s);
 /*
@@ -168,15 +187,9 @@ int load_compare(struct store *s, const struct rec *r, const struct wire_entry *
 /* Keeps a second version of an entry beside the recording. */
 void load_keep_conflict(struct store *s, struct rec *r, const struct wire_entry *e);
 
-/* A leaf of the log on its way; len 0: the entry has none. */
-struct apply_leaf {
-	uint64_t index;
-	uint8_t data[TLOG_LEAF_MAX];
-	size_t len;
-};
-
 /* collector_apply.c: an entry's journal payload, and its bytes into files. */
-#define APPLY_HEAD (1 + BREC_ID_LEN + 8 + 4 + 8 + 8 + BREC_HASH_LEN + 4 + 8 + 2 + TLOG_LEAF_MAX)
+#define APPLY_ACT 0x40	/* or'ed to an enum tlog_leaf_type in place of an enum wire_type */
+#define APPLY_HEAD (1 + BREC_ID_LEN + 8 + 4 + 8 + 8 + BREC_HASH_LEN + 4 + 8 + 2 + TLOG_ACT_MAX)
 size_t apply_encode(uint8_t head[APPLY_HEAD], const struct rec *r, const struct wire_entry *e, const struct apply_leaf *leaf);
 /* 0; -1 with errno. ENOSPC and EDQUOT: may be tried again, whole. */
 int apply_payload(struct store *s, struct rec *r, const uint8_t *payload, size_t len);
@@ -189,6 +202,13 @@ int apply_recover(struct store *s);
 /* Opens a file of a recording: `segment`, or `receipts`. -1 with errno. */
 int apply_open(struct store *s, const struct rec *r, const char *name, bool create);
 void apply_close(struct store *s, struct rec *r);
+/* What the marker of a pruned recording says: its leaf, and how it ended. */
+struct apply_marker {
+	uint64_t leaf, seq;
+	uint8_t h[BREC_HASH_LEN], signer[HASH_LEN];
+};
+/* 1; 0: there is none; -1: it cannot be read. */
+int apply_read_marker(struct store *s, const struct rec *r, struct apply_marker *m);
 /* Fills r->dir. 0, or -1: the clock in it is no date of our times. */
 int rec_name(struct rec *r);
 

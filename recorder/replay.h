@@ -181,8 +181,8 @@ const struct tlog_log *logs_read(struct logs *l, const char *dir, bool recording
 /* Did it grow since? Then it is read again. */
 bool logs_grew(struct logs *l);
 void logs_finish(struct logs *l);
-/* Calls fn with the first leaf of every recording that the log knows and the list does not have. Their number, or -1. */
-typedef void log_missing_fn(void *ctx, const struct tlog_entry *first);
+/* Calls fn with the n leaves of every recording that the log knows and the list does not have. Their number, or -1. */
+typedef void log_missing_fn(void *ctx, const struct tlog_entry *leaves, size_t n);
 int logs_missing(const struct tlog_log *log, const struct recordings *here, log_missing_fn *fn, void *ctx);
 
 /* ---- replay_scan.c ---- */

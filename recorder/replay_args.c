@@ -371,6 +371,6 @@ void args_help(FILE *out, const struct command *c)
 	help_options(out, c != NULL ? c->bit : B_ALL, true);
 	fprintf(out, c == NULL ?
 	    "\nbastion-replay COMMAND --help says more; bastion-replay(1) says it all.\n" :
-	    "\nExit status: 0 done, 1 a verdict is not \"complete\", 2 wrong usage, "
+	    "\nExit status: 0 done, 1 a verdict is a failure, 2 wrong usage, "
 	    "3 cannot be read or decrypted.\n");
 }

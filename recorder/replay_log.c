@@ -128,8 +128,12 @@ int logs_missing(const struct tlog_log *log, const struct recordings *here, log_
 
 		if ((i != 0 && memcmp(e->id, e[-1].id, BREC_ID_LEN) == 0) || bsearch(e->id, ids, here->n, BREC_ID_LEN, by_id) != NULL)
 			continue;
+		size_t n = 1;
+
+		while (i + n < log->n && memcmp(e->id, e[n].id, BREC_ID_LEN) == 0)
+			n++;
 		found++;
-		fn(ctx, e);
+		fn(ctx, e, n);
 	}
 	free(ids);
 	return found;

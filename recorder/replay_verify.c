@@ -36,6 +36,7 @@ static int print_json(const struct recording *rec, const struct brec_report *r, 
 	if (j != NULL) {
 		add_place(j, r);
 		json_object_set_new(j, "log", json_string(brec_logged_name(r->logged)));
+		json_object_set_new(j, "held", json_boolean(r->held));
 	}
 	return json_line(j);
 }
@@ -52,6 +53,8 @@ static void print_text(const struct recording *rec, const struct brec_report *r,
 		    signer != NULL ? signer : "?",
 		    r->receipt_seq >= r->last_seq ? ", receipt of the collector" : "",
 		    r->logged == BREC_LOG_WHOLE ? ", in the log" : "");
+	if (r->held)
+		printf(", on hold");
 	putchar('\n');
 }
 
@@ -77,26 +80,46 @@ struct judging {
 	const struct args *args;
 	const struct trust *trust;
 	struct logs logs;
-	size_t all, good;		/* verdicts */
+	size_t all, good, pruned;	/* verdicts */
 };
 
+/* An emptied directory, or one that was removed since it was found, is judged by its leaves. */
+static void judge_emptied(const char *name, const struct brec_trust *view, struct brec_report *r)
+{
+	const struct tlog_entry *leaves;
+	struct brec_report missing;
+	uint8_t id[BREC_ID_LEN];
+	size_t n;
+
+	if (!r->empty || view->log == NULL || view->log->state != TLOG_GOOD || hex_decode(id, sizeof(id), name) != 0 ||
+	    (leaves = tlog_find(view->log, id, &n)) == NULL)
+		return;
+	brec_verify_missing(leaves, n, view, &missing);
+	if (missing.verdict == BREC_PRUNED)
+		*r = missing;
+}
+
 /* A recording and its log may both be growing: what the one has and the other not is looked at again. */
-static void judge_one(struct judging *g, const char *dir, struct brec_report *r)
+static void judge_one(struct judging *g, const struct recording *rec, struct brec_report *r)
 {
 	struct brec_trust view = trust_view(g->trust);
 
-	view.log = g->args->nids == 0 ? logs_read(&g->logs, g->args->store, false) : logs_read(&g->logs, dir, true);
-	brec_verify_dir(dir, &view, r);
-	if (r->verdict == BREC_COMPLETE || r->verdict == BREC_ABANDONED || (r->logged != BREC_LOG_MISSING && r->logged != BREC_LOG_PART))
-		return;
-	logs_grew(&g->logs);
-	brec_verify_dir(dir, &view, r);
+	view.log = g->args->nids == 0 ? logs_read(&g->logs, g->args->store, false) : logs_read(&g->logs, rec->dir, true);
+	for (int i = 0; i < 2; i++) {
+		brec_verify_dir(rec->dir, &view, r);
+		judge_emptied(rec->id, &view, r);
+		if (r->verdict == BREC_COMPLETE || r->verdict == BREC_ABANDONED || r->verdict == BREC_PRUNED ||
+		    (!r->empty && r->logged != BREC_LOG_MISSING && r->logged != BREC_LOG_PART) || i == 1)
+			return;
+		logs_grew(&g->logs);
+	}
 }
 
 static int print_one(struct judging *g, const struct recording *rec, const struct brec_report *r)
 {
 	g->all++;
 	g->good += r->verdict == BREC_COMPLETE;
+	g->pruned += r->verdict == BREC_PRUNED;
 	if (!g->args->json)
 		print_text(rec, r, trust_signer(g->trust, r->signer));
 	else if (print_json(rec, r, trust_signer(g->trust, r->signer)) != 0)
@@ -112,7 +135,7 @@ static int verify_list(struct judging *g, const struct recordings *list)
 
 	for (size_t i = 0; i < list->n; i++) {
 		progress(i, list->n);
-		judge_one(g, list->v[i].dir, &r);
+		judge_one(g, &list->v[i], &r);
 		clear_progress(list->n);
 		/* a bundle, or a directory of another name, says itself which recording it is */
 		if (list->v[i].id[0] == '?')
@@ -124,16 +147,17 @@ static int verify_list(struct judging *g, const struct recordings *list)
 }
 
 /* A recording of which only the log knows. */
-static void print_missing(void *ctx, const struct tlog_entry *first)
+static void print_missing(void *ctx, const struct tlog_entry *leaves, size_t n)
 {
-	struct brec_report r = { .verdict = BREC_CUT, .logged = BREC_LOG_PART };
+	struct judging *g = ctx;
+	struct brec_trust view = trust_view(g->trust);
 	struct recording rec = { .dir = NULL };
+	struct brec_report r;
 
-	hex_encode(rec.id, first->id, BREC_ID_LEN);
-	memcpy(r.id, first->id, BREC_ID_LEN);
-	snprintf(r.reason, sizeof(r.reason), "the whole recording is missing: the log has its %s leaf, number %llu",
-	    tlog_leaf_name(first->type), (unsigned long long)first->index);
-	print_one(ctx, &rec, &r);
+	view.log = &g->logs.log;
+	brec_verify_missing(leaves, n, &view, &r);
+	hex_encode(rec.id, leaves->id, BREC_ID_LEN);
+	print_one(g, &rec, &r);
 }
 
 static void print_stamp(const char *who, const char *name, const struct tlog_stamp *s)
@@ -183,6 +207,20 @@ static void print_log(struct judging *g, const struct tlog_log *log)
 	}
 }
 
+static void print_sum(const struct judging *g)
+{
+	printf("%zu recording%s, %zu complete", g->all, g->all == 1 ? "" : "s", g->good);
+	if (g->pruned != 0)
+		printf(", %zu pruned", g->pruned);
+	putchar('\n');
+}
+
+/* What was removed in its time is no failure. */
+static int verdict_status(const struct judging *g)
+{
+	return g->good + g->pruned == g->all ? EXIT_OK : EXIT_VERDICT;
+}
+
 static int verify_store(struct judging *g)
 {
 	const struct tlog_log *log = logs_read(&g->logs, g->args->store, false);
@@ -202,8 +240,8 @@ static int verify_store(struct judging *g)
 	}
 	recordings_finish(&list);
 	if (!g->args->json && r == 0)
-		printf("%zu recording%s, %zu complete\n", g->all, g->all == 1 ? "" : "s", g->good);
-	return r != 0 ? EXIT_UNREADABLE : g->good == g->all ? EXIT_OK : EXIT_VERDICT;
+		print_sum(g);
+	return r != 0 ? EXIT_UNREADABLE : verdict_status(g);
 }
 
 static int verify_named(struct judging *g)
@@ -215,9 +253,9 @@ static int verify_named(struct judging *g)
 	while (list.n < g->args->nids && store_find(&named[list.n], g->args->store, g->args->ids[list.n]) == 0)
 		list.n++;
 	if (list.n == g->args->nids && verify_list(g, &list) == 0)
-		status = g->good == g->all ? EXIT_OK : EXIT_VERDICT;
+		status = verdict_status(g);
 	if (!g->args->json && list.n > 1)
-		printf("%zu recordings, %zu complete\n", g->all, g->good);
+		print_sum(g);
 	while (list.n > 0)
 		recording_finish(&named[--list.n]);
 	return status;

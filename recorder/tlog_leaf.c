@@ -5,13 +5,11 @@
 
 #include <string.h>
 
-#define MAGIC "brec/v1 leaf"
-
 size_t tlog_leaf_encode(uint8_t out[TLOG_LEAF_MAX], const struct tlog_leaf *leaf)
 {
 	struct buf b = { .data = out, .cap = TLOG_LEAF_MAX, .max = TLOG_LEAF_MAX };
 
-	buf_put(&b, MAGIC, sizeof(MAGIC) - 1);
+	buf_put(&b, TLOG_LEAF_MAGIC, sizeof(TLOG_LEAF_MAGIC) - 1);
 	buf_put_u8(&b, (uint8_t)leaf->type);
 	buf_put(&b, leaf->id, BREC_ID_LEN);
 	buf_put_u32(&b, leaf->segment);
@@ -32,8 +30,8 @@ int tlog_leaf_decode(struct tlog_leaf *leaf, const void *data, size_t len)
 
 	*leaf = (struct tlog_leaf){ 0 };
 	buf_view(&b, data, len);
-	magic = buf_get(&b, sizeof(MAGIC) - 1);
-	if (magic == NULL || memcmp(magic, MAGIC, sizeof(MAGIC) - 1) != 0)
+	magic = buf_get(&b, sizeof(TLOG_LEAF_MAGIC) - 1);
+	if (magic == NULL || memcmp(magic, TLOG_LEAF_MAGIC, sizeof(TLOG_LEAF_MAGIC) - 1) != 0)
 		return -1;
 	leaf->type = (enum tlog_leaf_type)buf_get_u8(&b);
 	buf_get_copy(&b, leaf->id, BREC_ID_LEN);
@@ -50,7 +48,7 @@ int tlog_leaf_decode(struct tlog_leaf *leaf, const void *data, size_t len)
 
 const char *tlog_leaf_name(enum tlog_leaf_type type)
 {
-	static const char *const names[] = { "open", "seal", "close" };
+	static const char *const names[] = { "open", "seal", "close", "prune", "hold", "release" };
 
-	return type >= TLOG_OPEN && type <= TLOG_CLOSE ? names[type - TLOG_OPEN] : "?";
+	return type >= TLOG_OPEN && type <= TLOG_RELEASE ? names[type - TLOG_OPEN] : "?";
 }

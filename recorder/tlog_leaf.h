@@ -19,10 +19,13 @@
 
 #include "brec.h"
 
+#define TLOG_LEAF_MAGIC "brec/v1 leaf"
 #define TLOG_LEAF_MIN 105
 #define TLOG_LEAF_MAX (TLOG_LEAF_MIN + 1 + 4 + BREC_REASON_MAX)
+#define TLOG_ACT_MAX 798		/* of the larger leaves of tlog_act.h */
 
-enum tlog_leaf_type { TLOG_OPEN = 1, TLOG_SEAL, TLOG_CLOSE };
+/* The first three follow from the recording; the others are in tlog_act.h. */
+enum tlog_leaf_type { TLOG_OPEN = 1, TLOG_SEAL, TLOG_CLOSE, TLOG_PRUNE, TLOG_HOLD, TLOG_RELEASE };
 
 struct tlog_leaf {
 	enum tlog_leaf_type type;
@@ -38,9 +41,9 @@ struct tlog_leaf {
 
 /* Its bytes to out[TLOG_LEAF_MAX]; how many. The reason is at most BREC_REASON_MAX bytes. */
 size_t tlog_leaf_encode(uint8_t out[TLOG_LEAF_MAX], const struct tlog_leaf *leaf);
-/* 0; -1: these bytes are no leaf of version 1. */
+/* 0; -1: these bytes are none of the first three types, of version 1. */
 int tlog_leaf_decode(struct tlog_leaf *leaf, const void *data, size_t len);
-/* "open", "seal", "close". */
+/* "open", "seal", "close", "prune", "hold", "release". */
 const char *tlog_leaf_name(enum tlog_leaf_type type);
 
 #endif

@@ -55,14 +55,35 @@ int tlog_log_checkpoint(struct tlog_log *log, const void *note, size_t len, cons
 	return 0;
 }
 
-int tlog_log_add(struct tlog_log *log, uint64_t index, const void *data, size_t len, const uint8_t hash[HASH_LEN])
+/* What a leaf is, and of which recording. 1; 0: a leaf of another version says nothing about the recordings that we know; -1. */
+static int make_entry(struct tlog_log *log, struct tlog_entry *e, const void *data, size_t len)
 {
 	struct tlog_leaf leaf;
-	struct tlog_entry *e;
+	struct tlog_act act;
 
-	/* a leaf of another version says nothing about the recordings that we know */
-	if (tlog_leaf_decode(&leaf, data, len) != 0)
+	if (tlog_leaf_decode(&leaf, data, len) == 0) {
+		*e = (struct tlog_entry){ .seq = leaf.seq, .type = leaf.type };
+		memcpy(e->id, leaf.id, BREC_ID_LEN);
+		return 1;
+	}
+	if (tlog_act_decode(&act, data, len) != 0)
 		return 0;
+	*e = (struct tlog_entry){ .type = act.type, .act = log->acts.len, .act_len = (uint16_t)len };
+	memcpy(e->id, act.id, BREC_ID_LEN);
+	if (act.type != TLOG_PRUNE)
+		return 1;
+	log->acts.max = TLOG_ACTS_MAX;
+	errno = ENOMEM;
+	return buf_put(&log->acts, data, len) == 0 ? 1 : -1;
+}
+
+int tlog_log_add(struct tlog_log *log, uint64_t index, const void *data, size_t len, const uint8_t hash[HASH_LEN])
+{
+	struct tlog_entry made;
+	int r = make_entry(log, &made, data, len);
+
+	if (r <= 0)
+		return r;
 	if ((log->n & (log->n - 1)) == 0) {
 		struct tlog_entry *v = reallocarray(log->v, log->n == 0 ? 1 : 2 * log->n, sizeof(*v));
 
@@ -70,10 +91,9 @@ int tlog_log_add(struct tlog_log *log, uint64_t index, const void *data, size_t 
 			return -1;
 		log->v = v;
 	}
-	e = &log->v[log->n++];
-	*e = (struct tlog_entry){ .index = index, .seq = leaf.seq, .type = leaf.type };
-	memcpy(e->id, leaf.id, BREC_ID_LEN);
-	memcpy(e->hash, hash, HASH_LEN);
+	made.index = index;
+	memcpy(made.hash, hash, HASH_LEN);
+	log->v[log->n++] = made;
 	return 0;
 }
 
@@ -111,6 +131,7 @@ const struct tlog_entry *tlog_find(const struct tlog_log *log, const uint8_t id[
 void tlog_log_finish(struct tlog_log *log)
 {
 	free(log->v);
+	buf_finish(&log->acts);
 	*log = (struct tlog_log){ 0 };
 }
 

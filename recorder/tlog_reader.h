@@ -7,12 +7,13 @@
 #ifndef BASTION_TLOG_READER_H
 #define BASTION_TLOG_READER_H
 
-#include "tlog_leaf.h"
+#include "tlog_act.h"
 #include "tlog_note.h"
 #include "tlog_tree.h"
 
 #define TLOG_READ_MAX (64U << 20)	/* leaves of a log that is read */
 #define TLOG_KEPT_MAX 65536		/* kept checkpoints that are looked at */
+#define TLOG_ACTS_MAX ((size_t)1 << 32)	/* bytes of prune leaves that are kept for their judgement */
 
 enum tlog_state {
 	TLOG_ABSENT,		/* there is none, or no collector's key to judge it by */
@@ -26,6 +27,8 @@ struct tlog_entry {
 	uint8_t hash[HASH_LEN];		/* of the leaf */
 	uint64_t index, seq;
 	enum tlog_leaf_type type;
+	uint16_t act_len;		/* of a prune leaf its bytes: log->acts.data + act */
+	size_t act;
 };
 
 struct tlog_log {
@@ -38,6 +41,7 @@ struct tlog_log {
 	unsigned kept;			/* older checkpoints by trusted keys: all agree */
 	struct tlog_entry *v;		/* n of them, by recording, then index */
 	size_t n;
+	struct buf acts;
 };
 
 /* Always fills *log, which tlog_log_finish empties. keys: the collectors to believe. */

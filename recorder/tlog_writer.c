@@ -268,7 +268,7 @@ int tlog_writer_add(struct tlog_writer *w, uint64_t index, const uint8_t *leaf, 
 		return -1;
 	if (index < w->size)
 		return 0;
-	if (index > w->size || len == 0 || len > TLOG_LEAF_MAX)
+	if (index > w->size || len == 0 || len > TLOG_ACT_MAX)
 		return refuse(w, "leaf %" PRIu64 " came after %" PRIu64 " leaves", index, w->size);
 	at = width(w, 0);
 	errno = ENOMEM;

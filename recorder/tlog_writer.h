@@ -20,7 +20,7 @@
 #include "tlog_tile.h"
 
 #define TLOG_KEEP_SECONDS 3600		/* one checkpoint in so long is kept, as checkpoint.SIZE */
-#define TLOG_BUNDLE_MAX (TLOG_TILE * (2 + TLOG_LEAF_MAX))
+#define TLOG_BUNDLE_MAX (TLOG_TILE * (2 + TLOG_ACT_MAX))
 #define TLOG_ADOPTING "adopting"	/* this file is there while the first leaves of an old store are written */
 
 struct tlog_writer {

@@ -25,6 +25,9 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 (DATA, CHECKPOINT, SEAL, CLOSE), STREAMS = (1, 2, 3, 4), ["metadata", "input", "output"]
 TORN = "torn", "the bytes end inside of it"
+CRC = list(range(256))
+for _ in range(8):
+    CRC = [value >> 1 ^ (0x82F63B78 if value & 1 else 0) for value in CRC]
 MARKS = {CHECKPOINT: b"brec/v1 checkpoint", SEAL: b"brec/v1 seal", CLOSE: b"brec/v1 close"}
 
 
@@ -40,9 +43,7 @@ def must(condition, verdict, reason):
 def crc32c(data):
     crc = 0xFFFFFFFF
     for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+        crc = crc >> 8 ^ CRC[(crc ^ byte) & 255]
     return crc ^ 0xFFFFFFFF
 
 
@@ -55,7 +56,7 @@ def sha256(*parts):
 
 
 def hkdf(key, salt, info):
-    return HKDF(algorithm=hashes.SHA256(), length=32, salt=salt, info=info).derive(key)
+    return HKDF(hashes.SHA256(), 32, salt, info).derive(key)
 
 
 def raw(key):
@@ -104,7 +105,7 @@ class Header:
             group = hkdf(file_key or b"", salt, b"brec/v1 group" + bytes([number]))
             for part in parts:
                 made = hmac.digest(group, b"brec/v1 commit" + salt + bytes([part]), "sha256")
-                must(file_key is None or hmac.compare_digest(made, groups[part][0]), "forged", "key commitment")
+                must(file_key is None or made == groups[part][0], "forged", "key commitment")
             for stream in [0, 1, 2] if number == 0 else [1]:
                 key = hkdf(group, salt, b"brec/v1 stream" + bytes([stream]))
                 keys[stream] = ChaCha20Poly1305(key) if file_key else None
@@ -114,11 +115,10 @@ class Header:
 def unwrap(stanzas, identities):
     for stanza in stanzas:
         for secret in identities:
-            share, body = stanza[:32], stanza[32:]
-            shared = secret.exchange(x25519.X25519PublicKey.from_public_bytes(share))
-            key = hkdf(shared, share + raw(secret.public_key()), b"age-encryption.org/v1/X25519")
+            shared = secret.exchange(x25519.X25519PublicKey.from_public_bytes(stanza[:32]))
+            key = hkdf(shared, stanza[:32] + raw(secret.public_key()), b"age-encryption.org/v1/X25519")
             with contextlib.suppress(InvalidTag):
-                return ChaCha20Poly1305(key).decrypt(bytes(12), body, None)
+                return ChaCha20Poly1305(key).decrypt(bytes(12), stanza[32:], None)
     return None
 
 
@@ -134,6 +134,10 @@ class Frame:
         must(zero == 0 and DATA <= self.type <= CLOSE and self.stream <= (2 if self.type == DATA else 0), "forged", "frame's fields")
         must(self.type == DATA or len(self.body) == 104 or self.type == CLOSE and 109 <= len(self.body) <= 365, "forged", "length")
 
+    def message(self, rid):
+        """What a checkpoint, seal or close signs."""
+        return MARKS[self.type] + rid + struct.pack(">Q", self.seq) + self.body[:40] + self.body[104:]
+
 
 def segments(path):
     return {int(n[:-5]) for n in os.listdir(path) if re.fullmatch(r"\d{8}\.brec", n)}
@@ -144,13 +148,11 @@ def items(path):
     numbers, number = segments(path), 0
     while number in numbers:
         data = open(os.path.join(path, f"{number:08}.brec"), "rb").read()
-        header = Header(data, number == 0)
-        yield header
+        yield (header := Header(data, number == 0))
         at, last = len(header.raw), None
         while at < len(data):
-            last = Frame(data[at:at + 65536])
+            yield (last := Frame(data[at:at + 65536]))
             at += len(last.raw)
-            yield last
         if last is None or last.type != SEAL:
             must(number == max(numbers), "forged" if last and last.type == CLOSE else "gap", "segments after the last")
             return
@@ -175,21 +177,18 @@ def merkle(value, fn, sn, path):
 
 def receipts(path, trusted):
     """(id, sequence, h) of each receipt by a trusted key, its signature checked."""
-    name, at = os.path.join(path, "receipts"), 0
-    data = open(name, "rb").read() if os.path.exists(name) else b""
+    data, at = open(name, "rb").read() if os.path.exists(name := os.path.join(path, "receipts")) else b"", 0
     while at < len(data):
         length = u32(data[at:]) if len(data) - at >= 4 else len(data)
         r = data[at:at + 4 + length]
         if len(r) < 4 + length or length > 640 or crc32c(r[:-4]) != u32(r[-4:]):
             must(len(data) - at <= 644, "forged", "damaged receipt")
             return
-        key, wall, rid, seq, h = r[4:36], r[36:44], r[44:60], r[60:68], r[68:100]
-        count, index, n = struct.unpack(">III", r[100:112])
+        key, wall, rid, seq, h, count, index, n = struct.unpack(">32s8s16s8s32sIII", r[4:112])
         at += 4 + length
         if key in trusted:
             root = merkle(sha256(b"\0", rid, seq, h), index, count - 1, [r[112 + 32 * i:144 + 32 * i] for i in range(n)])
-            message = b"brec/v1 receipt" + sha256(key) + wall + struct.pack(">I", count) + root
-            signed(key, r[112 + 32 * n:176 + 32 * n], message, "a receipt")
+            signed(key, r[112 + 32 * n:176 + 32 * n], b"brec/v1 receipt" + sha256(key) + wall + r[100:104] + root, "a receipt")
             yield rid, struct.unpack(">Q", seq)[0], h
 
 
@@ -216,10 +215,8 @@ class Verifier:
         must(f.seq <= self.last + 1, "gap", f"frames from {self.last + 1} on are missing")
         must(f.seq == self.last + 1 and f.epoch == self.number, "forged", "a frame of another place")
         if f.type != DATA:
-            h, wall, signature, rest = f.body[:32], f.body[32:40], f.body[40:104], f.body[104:]
-            message = MARKS[f.type] + self.id + struct.pack(">Q", f.seq) + h + wall + rest
-            must(h == self.chain, "forged", f"frame {f.seq} signs another chain")
-            signed(self.key, signature, message, f"frame {f.seq}")
+            must(f.body[:32] == self.chain, "forged", f"frame {f.seq} signs another chain")
+            signed(self.key, f.body[40:104], f.message(self.id), f"frame {f.seq}")
             self.signed, self.ended = f.seq, f.type if f.type != CHECKPOINT else None
         self.chain, self.last = sha256(b"\2", self.chain, f.raw), f.seq
         self.history[f.seq] = self.chain
@@ -249,9 +246,7 @@ class Verifier:
 
 
 def varint(data, at):
-    if data[at] < 128:
-        return data[at], at + 1
-    high, after = varint(data, at + 1)
+    high, after = varint(data, at + 1) if data[at] > 127 else (0, at + 1)
     return high << 7 | data[at] & 127, after
 
 
@@ -266,7 +261,7 @@ def events(path, identities):
             plain = keys[item.stream].decrypt(bytes(4) + item.raw[12:20], item.body, item.raw[:20] + tail)
             at = 0
             while at < len(plain) and plain[at] != 0:
-                (t, then), kind = varint(plain, at + 1), plain[at]
+                kind, (t, then) = plain[at], varint(plain, at + 1)
                 channel, then = varint(plain, then)
                 length, then = varint(plain, then)
                 joined, at = joined + plain[then:then + length], then + length
@@ -295,8 +290,7 @@ def main():
         for event in events(a.directory, [i for f in a.identity for i in load_identities(f)]):
             print(json.dumps(event))
         return 0
-    load = serialization.load_pem_public_key
-    v = Verifier(a.directory, *([raw(load(open(f, "rb").read())) for f in names] for names in (a.signer, a.collector)))
+    v = Verifier(a.directory, *([raw(serialization.load_pem_public_key(open(f, "rb").read())) for f in names] for names in (a.signer, a.collector)))
     verdict, reason = v.run()
     print(verdict, v.last, v.signed, v.received, reason)
     return verdict != "complete"

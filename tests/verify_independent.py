@@ -4,10 +4,11 @@
     verify_independent.py STORE|BUNDLE --signer PEM... [--collector PEM...]
 
 Prints one JSON object a verdict: for every recording, for each one that the log of recordings knows and that is missing, and, with the
-id "log", for a log that is not to be believed. Exit status 0: all are complete. The frames are read by brec_independent.py.
+id "log", for a log that is not to be believed. Exit status 0: all are complete or pruned. The frames are read by brec_independent.py.
 """
 import argparse
 import base64
+import contextlib
 import glob
 import hashlib
 import json
@@ -17,38 +18,14 @@ import struct
 import sys
 import tarfile
 import tempfile
+import time
 
 from cryptography.hazmat.primitives import serialization
 
 import brec_independent as brec
 from brec_independent import CLOSE, SEAL, Verdict, must, sha256, signed
 
-
-def crc_table():
-    table = []
-    for value in range(256):
-        for _ in range(8):
-            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
-        table.append(value)
-    return table
-
-
-CRC = crc_table()
-
-
-def crc32c(data):
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = crc >> 8 ^ CRC[(crc ^ byte) & 255]
-    return crc ^ 0xFFFFFFFF
-
-
-brec.crc32c = crc32c    # a byte a step: stores are larger than single recordings
-
-
-def leaf_hash(leaf):
-    return sha256(b"\0", leaf)
-
+PRUNE, HOLD, RELEASE = 4, 5, 6      # types of leaves that say what was done with a recording
 
 def fold(nodes):
     """RFC 9162, 2.1.1: the root of neighbouring nodes."""
@@ -85,13 +62,11 @@ class Checkpoint:
     def signed_by(self, keys):
         for name, text in self.signatures:
             for key in keys:
-                try:
+                with contextlib.suppress(ValueError, Verdict):
                     raw = unbase64(text)
                     if name == self.origin and raw[:4] == sha256(name, b"\n\1", key)[:4] and len(raw) == 68:
                         signed(key, raw[4:], self.text, "a checkpoint")
                         return True
-                except (ValueError, Verdict):
-                    continue
         return False
 
 
@@ -103,14 +78,49 @@ def slurp(*names):
     raise Verdict("forged", f"{names[0]} is missing")
 
 
+def strings(data, count):
+    """So many u32 length + bytes, and nothing behind them; None: it is something else."""
+    found = []
+    while len(data) >= 4 and len(data) >= 4 + brec.u32(data):
+        found.append(data[4:4 + brec.u32(data)])
+        data = data[4 + len(found[-1]):]
+    return found if data == b"" and len(found) == count else None
+
+
+def check_prune(leaf, close, signers):
+    """A prune leaf holds: its close frame is the one in the log, signed by the bastion, and the retention was over."""
+    (wall, days, segment), frame = struct.unpack(">QII", leaf[29:45]), brec.Frame(strings(leaf[77:], 3)[0])
+    must(frame.type == CLOSE and frame.epoch == segment and frame.raw == strings(leaf[77:], 3)[0], "forged", "no close frame")
+    made = leaf[:12] + b"\3" + leaf[13:29] + struct.pack(">IQ", segment, frame.seq) + sha256(b"\2", frame.body[:32], frame.raw) + leaf[45:77]
+    must(made + frame.body[104:] == close, "forged", "another close")
+    closed = int.from_bytes(frame.body[32:40], "big")
+    must(days >= 90 and (wall - closed) // 86400000000 >= days and wall <= (time.time() + 86400) * 1000000, "forged", "not in its time")
+    for key in signers:
+        with contextlib.suppress(Verdict):
+            return signed(key, frame.body[40:104], frame.message(leaf[13:29]), "a close")
+    raise Verdict("forged", "the close is not signed by a given key")
+
+
 class Log:
     """A log of recordings: leaves, an id's to a list of (index, leaf), if its verdict is "good"; or "absent"."""
     def __init__(self):
         self.verdict, self.reason, self.leaves = "good", "", {}
 
     def add(self, index, leaf):
-        if leaf[:12] == b"brec/v1 leaf" and 105 <= len(leaf) and leaf[12] in (1, 2, 3):
+        kind = leaf[12] if leaf[:12] == b"brec/v1 leaf" and len(leaf) > 36 else 0
+        if 1 <= kind <= 3 and 105 <= len(leaf) or 4 <= kind <= 6 and strings(leaf[77 if kind == 4 else 37:], 3 if kind == 4 else 2):
             self.leaves.setdefault(leaf[13:29], []).append((index, leaf))
+
+    def pruned(self, rid, signers):
+        """May the recording be missing, because a prune leaf holds?"""
+        close, held = None, False
+        for _, leaf in self.leaves.get(rid, []):
+            close, held = leaf if leaf[12] == 3 else close, leaf[12] == HOLD if leaf[12] in (HOLD, RELEASE) else held
+            if leaf[12] == PRUNE and not held:
+                with contextlib.suppress(Verdict):
+                    check_prune(leaf, close, signers)
+                    return True
+        return False
 
     @classmethod
     def load(cls, read, place, keys):
@@ -128,11 +138,9 @@ class Log:
         kept = []
         for name in os.listdir(top):
             if re.fullmatch(r"checkpoint\.\d+(\.cosigned)?", name):
-                try:
+                with contextlib.suppress(Verdict):      # a power cut may leave a part of one
                     checkpoint = Checkpoint(slurp(os.path.join(top, name)))
-                except Verdict:
-                    continue    # a power cut may leave a part of one
-                kept += [checkpoint] if checkpoint.signed_by(keys) else []
+                    kept += [checkpoint] if checkpoint.signed_by(keys) else []
         self.newest = Checkpoint(slurp(os.path.join(top, "checkpoint")))
         must(self.newest.signed_by(keys), "unverifiable", "no trusted collector signed the checkpoint")
         self.read_tiles(top, self.newest.size)
@@ -154,7 +162,7 @@ class Log:
                 length = int.from_bytes(data[:2], "big")
                 must(len(data) >= 2 + length, "forged", f"leaf {index} is gone")
                 leaf, data = data[2:2 + length], data[2 + length:]
-                self.hashes.append(leaf_hash(leaf))
+                self.hashes.append(sha256(b"\0", leaf))
                 self.add(index, leaf)
         level, nodes = 0, self.hashes
         while nodes:
@@ -178,7 +186,7 @@ class Log:
             checkpoint = Checkpoint(note)
             must(checkpoint.signed_by(keys), "unverifiable", "no trusted collector signed the checkpoint")
             must(index < checkpoint.size and all(len(node) == 32 for node in path), "forged", "proof")
-            must(brec.merkle(leaf_hash(leaf), index, checkpoint.size - 1, path) == checkpoint.root, "forged", "the proof of a leaf")
+            must(brec.merkle(sha256(b"\0", leaf), index, checkpoint.size - 1, path) == checkpoint.root, "forged", "the proof of a leaf")
             self.add(index, leaf)
 
 
@@ -200,7 +208,7 @@ class Verifier(brec.Verifier):
         super().header(h)
         self.hash = hashlib.sha256(h.raw)
         if self.number == 0:
-            self.leaves = self.log.leaves.get(self.id, [])
+            self.leaves = [own for own in self.log.leaves.get(self.id, []) if own[1][12] < PRUNE]
             self.leaf(1, self.hash.digest())
 
     def frame(self, f):
@@ -217,6 +225,10 @@ class Verifier(brec.Verifier):
     def judge(self):
         verdict, reason = super().run()
         logged = self.logged(verdict)
+        name, empty = os.path.basename(self.path), not brec.segments(self.path)
+        rid = bytes.fromhex(name) if empty and re.fullmatch(r"[0-9a-f]{32}", name) else self.id
+        if self.log.verdict == "good" and (empty or verdict in ("abandoned", "cut", "gap")) and self.log.pruned(rid, self.signers.values()):
+            return {"id": rid.hex(), "verdict": "pruned", "last_seq": self.last, "signed_seq": self.signed, "reason": "", "log": "part" if empty else logged}
         if verdict in ("complete", "abandoned") and logged != "none":
             closed = verdict == "complete"
             if logged == "bad":
@@ -240,7 +252,8 @@ def verify_store(store, signers, collectors):
         yield {"id": "log", "dir": None, "verdict": log.verdict, "reason": log.reason, "log": "bad"}
     elif log.verdict == "good":
         for gone in sorted(set(log.leaves) - there):
-            yield {"id": gone.hex(), "dir": None, "verdict": "cut", "reason": "the whole recording is missing", "log": "part"}
+            verdict = "pruned" if log.pruned(gone, signers) else "cut"
+            yield {"id": gone.hex(), "dir": None, "verdict": verdict, "reason": "the whole recording is missing", "log": "part"}
 
 
 def verify_bundle(name, signers, collectors):
@@ -279,7 +292,7 @@ def main():
     rows = list(verify_store(a.what, *keys)) if os.path.isdir(a.what) else [verify_bundle(a.what, *keys)]
     for row in rows:
         print(json.dumps(row))
-    return any(row["verdict"] != "complete" for row in rows)
+    return any(row["verdict"] not in ("complete", "pruned") for row in rows)
 
 
 if __name__ == "__main__":

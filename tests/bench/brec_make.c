@@ -4,7 +4,7 @@
  *   brec_make [-n copies] [-w wall] STORE <events
  *
  * Events are JSON, one a line: {"t": seconds, "ch": channel, "kind": "o", "text": "…"}, or "hex" instead of "text" for bytes that
- * are no UTF-8; kinds are those of enum brec_kind. It plays the recorder: writes STORE/recordings/2026-11-01/<id>/, signed by
+ * are no UTF-8; kinds are those of enum brec_kind. It plays the recorder: writes STORE/recordings/<day>/<id>/, signed by
  * STORE/signer.pem, readable with STORE/identity, believed by STORE/trust, all three made where they are missing. -w: unix
  * seconds of the start. Prints each id.
  */
@@ -19,6 +19,7 @@
 
 #include "age.h"
 #include "brec_writer.h"
+#include "clock.h"
 #include "hex.h"
 
 struct made {
@@ -179,7 +180,7 @@ static void make_one(struct made *m, const char *store, const char *to, const js
 {
 	static const struct brec_writer_ops ops = { on_frame, on_mark, on_seal, on_close };
 	const char *const recipients[] = { to, NULL }, *const none[] = { NULL };
-	char id[33], path[512];
+	char id[33], path[512], day[32];
 	const json_t *e;
 	struct buf part;
 	size_t i;
@@ -190,7 +191,9 @@ static void make_one(struct made *m, const char *store, const char *to, const js
 	hex_encode(id, m->id, sizeof(m->id));
 	snprintf(path, sizeof(path), "%s/recordings", store);
 	mkdir(path, 0700);
-	strcat(path, "/2026-11-01");
+	clock_format(day, sizeof(day), m->wall_us / 1000000);
+	day[10] = '\0';
+	strcat(strcat(path, "/"), day);
 	mkdir(path, 0700);
 	snprintf(m->dir, sizeof(m->dir), "%.400s/%s", path, id);
 	need(mkdir(m->dir, 0700) == 0, m->dir);

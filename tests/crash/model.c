@@ -25,6 +25,7 @@
 
 #include "age.h"
 #include "brec_writer.h"
+#include "clock.h"
 #include "collector_store.h"
 #include "log.h"
 #include "model.h"
@@ -34,11 +35,13 @@
 #define ROUNDS_MAX 3
 #define WALL 1763800000000000LL
 #define HELD_TRIES 64
+#define RETENTION 90		/* days; the pruner is told that it is a day later than that */
+#define LATER_US ((RETENTION + 1) * 86400000000LL)
 
 /* What a process that works or judges ends with, beside fatal()'s 1. */
-enum verdict { GOOD = 0, FATAL = 1, NOT_OPENED = 30, DAMAGED, REFUSED, LOST, DIFFERENT, STUCK };
+enum verdict { GOOD = 0, FATAL = 1, NOT_OPENED = 30, DAMAGED, REFUSED, LOST, DIFFERENT, HALF, STUCK };
 static const char *const verdicts[] = { "the store does not open", "a recording does not load", "the next entry was refused",
-	"an acknowledged entry is gone", "stored bytes are not those sent", "the store took nothing more" };
+	"an acknowledged entry is gone", "stored bytes are not those sent", "what was pruned is still there", "the store took nothing more" };
 
 /* One recording as its bastion sends it. */
 static struct film {
@@ -211,7 +214,8 @@ struct worker {
 
 static void open_store(struct worker *w, const char *path)
 {
-	const struct store_options o = { .path = path, .journal_bytes = JOURNAL_SIZE_MIN, .log_key = log_key, .log_origin = "bastion.model/log" };
+	const struct store_options o = { .path = path, .journal_bytes = JOURNAL_SIZE_MIN, .log_key = log_key, .log_origin = "bastion.model/log",
+		.prune_days = RETENTION };
 
 	if (store_open(&w->s, &o) != 0)
 		exit(NOT_OPENED);
@@ -247,6 +251,22 @@ static void send_one(struct worker *w, size_t k)
 	w->next[k]++;
 }
 
+/* As a second passing: recordings that closed leave the memory, and later the store. */
+static void tick(struct worker *w)
+{
+	const int64_t now = clock_wall_us() + LATER_US;
+
+	for (size_t k = 0; k < MODEL_RECORDINGS; k++)
+		if (w->rec[k] != NULL && w->rec[k]->ended && w->rec[k]->unwritten == 0) {
+			model->acked[k] = w->next[k];
+			store_drop(&w->s, w->rec[k]);
+			w->rec[k] = NULL;
+		}
+	prune_heard(&w->s, now);
+	w->s.pruner.next_ms = 0;
+	prune_tick(&w->s, now);
+}
+
 static void work(const char *path, uint64_t seed, size_t entries)
 {
 	struct worker w = { .next = { 0 } };
@@ -264,6 +284,8 @@ static void work(const char *path, uint64_t seed, size_t entries)
 			store_write_out(&w.s);
 		if (model_random(&seed) % 8 == 0)
 			store_turn(&w.s, true);
+		if (model_random(&seed) % 6 == 0)
+			tick(&w);
 	}
 	commit(&w);
 	if (model_random(&seed) % 2 == 0 && store_close(&w.s) != 0)
@@ -289,6 +311,23 @@ static bool same_bytes(const struct worker *w, size_t k, uint32_t segment, uint6
 	return same;
 }
 
+/* Where there is a leaf and a marker the files go: all of them. */
+static void finish_pruning(struct worker *w)
+{
+	char gone[MODEL_RECORDINGS][STORE_DIR_LEN] = { "" };
+	struct stat st;
+
+	for (size_t k = 0; k < MODEL_RECORDINGS; k++)
+		if (w->rec[k] != NULL && w->rec[k]->pruned)
+			memcpy(gone[k], w->rec[k]->dir, sizeof(gone[k]));
+	w->s.pruner.days = 0;
+	for (unsigned i = 0; i < HELD_TRIES; i++)
+		tick(w);
+	for (size_t k = 0; k < MODEL_RECORDINGS; k++)
+		if (gone[k][0] != '\0' && fstatat(w->s.recordings, gone[k], &st, 0) == 0)
+			exit(HALF);
+}
+
 static void judge(const char *path)
 {
 	struct worker w = { .next = { 0 } };
@@ -304,10 +343,12 @@ static void judge(const char *path)
 			continue;
 		if (w.next[k] > f->n || memcmp(w.rec[k]->h, f->after[last].h, BREC_HASH_LEN) != 0)
 			exit(DIFFERENT);
-		for (uint32_t s = 0; s <= f->after[last].segment; s++)
+		model->pruned += w.rec[k]->pruned;
+		for (uint32_t s = 0; s <= f->after[last].segment && !w.rec[k]->pruned; s++)
 			if (!same_bytes(&w, k, s, s < f->after[last].segment ? f->file[s].len : f->after[last].end))
 				exit(DIFFERENT);
 	}
+	finish_pruning(&w);
 	exit(store_close(&w.s) == 0 ? GOOD : STUCK);
 }
 
@@ -463,6 +504,7 @@ static void cycles(const char *what, uint64_t n, enum fault first, enum fault la
 	time_t start = time(NULL);
 
 	memset(&sum, 0, sizeof(sum));
+	model->pruned = 0;
 	for (unsigned i = 0; i < 4; i++)
 		cycle(FAULT_NONE, FAULT_NONE, power, seed); /* how many calls are there to fail? */
 	for (uint64_t i = 0; i < n; i++) {
@@ -473,8 +515,8 @@ static void cycles(const char *what, uint64_t n, enum fault first, enum fault la
 	if (isatty(2))
 		fprintf(stderr, "\r\033[K");
 	printf("%s: %" PRIu64 " cycles of %" PRIu64 " processes, %" PRIu64 " killed, %" PRIu64 " ended by an error, calls 0 to %" PRIu32 "; %" PRIu64
-		       " acknowledged entries, none lost; %" PRIu64 " s\n", what, sum.cycles, sum.rounds, sum.hits, sum.fatals, sum.farthest,
-		    sum.entries, (uint64_t)(time(NULL) - start));
+		       " acknowledged entries, none lost; %" PRIu32 " recordings pruned; %" PRIu64 " s\n", what, sum.cycles, sum.rounds, sum.hits, sum.fatals, sum.farthest,
+		    sum.entries, model->pruned, (uint64_t)(time(NULL) - start));
 }
 
 int main(int argc, char **argv)

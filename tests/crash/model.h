@@ -52,6 +52,7 @@ struct model {
 	uint32_t nops;
 	size_t ndata;
 	bool overflow;
+	uint32_t pruned;		/* recordings that the judge found pruned */
 	uint64_t acked[MODEL_RECORDINGS]; /* entries acknowledged of each recording: 0 none, 1 its OPEN */
 	struct op ops[MODEL_OPS_MAX];
 	uint8_t data[MODEL_DATA_MAX];

@@ -115,7 +115,11 @@ static int apply(int top, const struct model *m, uint32_t i, enum survival s, ui
 		r = renameat(top, op->path, top, op->to);
 		break;
 	case OP_UNLINK:
-		r = unlinkat(top, op->path, 0);
+		if ((r = unlinkat(top, op->path, 0)) != 0 && errno == EISDIR)
+			r = unlinkat(top, op->path, AT_REMOVEDIR);
+		/* what was removed from it came back */
+		if (r != 0 && errno == ENOTEMPTY)
+			r = 0;
 		break;
 	default:
 		if ((fd = openat(top, op->path, O_WRONLY | (op->kind == OP_CREATE ? O_CREAT : O_TRUNC) | O_CLOEXEC, 0640)) >= 0)

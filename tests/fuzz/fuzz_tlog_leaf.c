@@ -4,16 +4,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tlog_leaf.h"
+#include "tlog_act.h"
 #include "tlog_tile.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	uint8_t again[TLOG_LEAF_MAX];
+	uint8_t again[TLOG_ACT_MAX];
 	char path[TLOG_PATH_LEN];
 	struct tlog_leaf leaf;
+	struct tlog_act act;
 	const uint8_t *entry;
 	unsigned count = 0;
 	size_t len;
@@ -23,6 +24,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	while (count < TLOG_TILE && (entry = tlog_bundle_next(&b, &len)) != NULL) {
 		count++;
 		if (tlog_leaf_decode(&leaf, entry, len) == 0 && (tlog_leaf_encode(again, &leaf) != len || memcmp(again, entry, len) != 0))
+			abort();
+		if (tlog_act_decode(&act, entry, len) == 0 && (tlog_act_encode(again, &act) != len || memcmp(again, entry, len) != 0))
 			abort();
 	}
 	if (tlog_bundle_prefix(data, size, count) < 0 || tlog_bundle_prefix(data, size, count) > (long)size)

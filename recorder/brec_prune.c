@@ -1,0 +1,110 @@
+/*
+ * brec_prune.c - see brec_prune.h. Runs in the auditor's tools, after brec_verify.c found that something is missing.
+ */
+#include "brec_prune.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "clock.h"
+#include "escape.h"
+#include "tlog_act.h"
+
+#define DAY_US 86400000000LL
+
+/* What the prune leaf says in its close frame. */
+struct last {
+	struct brec_frame frame;
+	struct brec_mark mark;
+	uint8_t h[BREC_HASH_LEN];	/* chain value after the frame */
+};
+
+static int decode_close(struct last *l, const struct tlog_act *a)
+{
+	if (brec_frame_decode(a->close.data, a->close.len, &l->frame) != BREC_OK || l->frame.len != a->close.len ||
+	    l->frame.type != BREC_CLOSE || l->frame.epoch != a->segment || brec_mark_decode(&l->frame, &l->mark) != 0)
+		return -1;
+	memcpy(l->h, l->mark.h, sizeof(l->h));
+	return brec_chain_add(l->h, a->close.data, a->close.len) == 0 ? 0 : -1;
+}
+
+/* Is it the close that the log has? */
+static bool same_close(const struct last *l, const struct tlog_act *a, const struct tlog_entry *close)
+{
+	struct tlog_leaf leaf = { .type = TLOG_CLOSE, .segment = a->segment, .seq = l->frame.seq, .end = l->mark.end, .reason = l->mark.reason,
+		.reason_len = strlen(l->mark.reason) };
+	uint8_t data[TLOG_LEAF_MAX], hash[HASH_LEN];
+
+	memcpy(leaf.id, a->id, BREC_ID_LEN);
+	memcpy(leaf.h, l->h, BREC_HASH_LEN);
+	memcpy(leaf.file_hash, a->file_hash, HASH_LEN);
+	return close != NULL && tlog_hash_leaf(hash, data, tlog_leaf_encode(data, &leaf)) == 0 && memcmp(hash, close->hash, HASH_LEN) == 0;
+}
+
+static bool signed_close(const struct last *l, const struct tlog_act *a, const struct brec_trust *trust)
+{
+	for (size_t i = 0; i < trust->nsigners; i++)
+		if (brec_mark_verify(a->id, &l->mark, trust->signers[i]))
+			return true;
+	return false;
+}
+
+/* NULL, or why the leaf says nothing. */
+static const char *check(const struct tlog_act *a, const struct tlog_entry *close, bool held, const struct brec_trust *trust)
+{
+	const int64_t now = clock_wall_us();
+	struct last l;
+
+	if (decode_close(&l, a) != 0)
+		return "its close frame does not decode";
+	if (!same_close(&l, a, close))
+		return "its close is not the one in the log";
+	if (!signed_close(&l, a, trust))
+		return "its close is not signed by a given key";
+	if (held)
+		return "a hold was in force";
+	if (a->days < TLOG_PRUNE_DAYS)
+		return "its retention is less than 90 days";
+	/* far outside of any date: no sum may overflow */
+	if (a->wall_us < 0 || l.mark.wall_us < 0 || a->wall_us > INT64_MAX / 2 || l.mark.wall_us > INT64_MAX / 2)
+		return "a time in it is no date";
+	if (a->wall_us < l.mark.wall_us || (a->wall_us - l.mark.wall_us) / DAY_US < (int64_t)a->days)
+		return "the retention was not over";
+	if (a->wall_us > now + BREC_PRUNE_AHEAD_US)
+		return "it is from the future";
+	return NULL;
+}
+
+static void say(struct brec_prune *out, const struct tlog_act *a, uint64_t index, const char *wrong)
+{
+	char who[80], why[128], when[32];
+
+	clock_format(when, sizeof(when), a->wall_us / 1000000);
+	esc_line(who, sizeof(who), a->who.data, a->who.len);
+	esc_line(why, sizeof(why), a->why.data, a->why.len);
+	if (wrong != NULL)
+		snprintf(out->reason, sizeof(out->reason), "the prune leaf, number %llu, says nothing: %s", (unsigned long long)index, wrong);
+	else
+		snprintf(out->reason, sizeof(out->reason), "removed at %s by %s: %s; leaf number %llu", when, who, why, (unsigned long long)index);
+}
+
+void brec_prune_judge(struct brec_prune *out, const struct tlog_log *log, const struct tlog_entry *v, size_t n, const struct brec_trust *trust)
+{
+	const struct tlog_entry *close = NULL;
+	struct tlog_act a;
+
+	*out = (struct brec_prune){ 0 };
+	for (size_t i = 0; i < n; i++) {
+		if (v[i].type == TLOG_CLOSE)
+			close = &v[i];
+		else if (v[i].type == TLOG_HOLD || v[i].type == TLOG_RELEASE)
+			out->held = v[i].type == TLOG_HOLD;
+		if (v[i].type != TLOG_PRUNE || out->holds || tlog_act_decode(&a, log->acts.data + v[i].act, v[i].act_len) != 0)
+			continue;
+		const char *wrong = check(&a, close, out->held, trust);
+
+		out->claimed = true;
+		out->holds = wrong == NULL;
+		say(out, &a, v[i].index, wrong);
+	}
+}

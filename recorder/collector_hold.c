@@ -1,0 +1,103 @@
+/*
+ * collector_hold.c - see collector_hold.h. Comes after collector_control.c, before collector_store.c.
+ */
+#include "collector_hold.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "brec_dir.h"
+#include "clock.h"
+#include "hex.h"
+#include "log.h"
+#include "tlog_act.h"
+
+/* The day in whose directory the recording lies, or its marker, to day[11]. 0; -1: none. */
+static int find_day(struct store *s, const char *hex, char day[11])
+{
+	int fd = openat(s->recordings, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = -1;
+	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+	struct dirent *e;
+	struct stat st;
+
+	if (d == NULL) {
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	for (unsigned n = 0; r != 0 && n < HOLD_DAYS_MAX && (e = readdir(d)) != NULL; n++) {
+		char path[STORE_DIR_LEN + 16];
+
+		if (strlen(e->d_name) != 10)
+			continue;
+		for (int marker = 0; marker < 2 && r != 0; marker++) {
+			snprintf(path, sizeof(path), "%.10s/%.32s%s", e->d_name, hex, marker ? STORE_PRUNED : "");
+			if (fstatat(s->recordings, path, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+				memcpy(day, e->d_name, 11);
+				r = 0;
+			}
+		}
+	}
+	closedir(d);
+	return r;
+}
+
+/* A time of that day: what the recording's directory is named by. */
+static uint64_t time_of(const char *day)
+{
+	int64_t seconds = 0;
+
+	return clock_parse(day, &seconds) == 0 ? (uint64_t)seconds * 1000000 : 0;
+}
+
+/* The recording, whatever state it is in. NULL with a sentence. */
+static struct rec *find(struct store *s, const uint8_t id[BREC_ID_LEN], char *text, size_t size)
+{
+	char hex[2 * BREC_ID_LEN + 1], day[11];
+	struct rec *r = store_lookup(s, id);
+
+	if (r == NULL && find_day(s, hex_encode(hex, id, BREC_ID_LEN), day) == 0)
+		store_find(s, id, time_of(day), &r);
+	if (r == NULL)
+		snprintf(text, size, "error no recording of this ID is here");
+	else if (r->pruned)
+		snprintf(text, size, "error it was removed already, after its retention");
+	return r == NULL || r->pruned ? NULL : r;
+}
+
+void hold_set(struct store *s, const uint8_t id[BREC_ID_LEN], bool hold, const char *who, const char *why, char *text, size_t size)
+{
+	struct rec *r = find(s, id, text, size);
+	struct tlog_act act = { .type = hold ? TLOG_HOLD : TLOG_RELEASE, .wall_us = clock_wall_us(), .who = SPAN(who, strlen(who)),
+		.why = SPAN(why, strlen(why)) };
+	char path[STORE_DIR_LEN + 16];
+	struct apply_leaf leaf;
+	struct stat st;
+
+	if (r == NULL)
+		return;
+	/* what came before is in its files: is there one? */
+	if (act.why.len > TLOG_WHY_MAX || store_commit(s) != 0 || store_write_out(s) != 0) {
+		snprintf(text, size, "error %s", act.why.len > TLOG_WHY_MAX ? "the reason is too long" : "the disk is full");
+		return;
+	}
+	snprintf(path, sizeof(path), "%s/" STORE_HOLD, r->dir);
+	if ((fstatat(s->recordings, path, &st, AT_SYMLINK_NOFOLLOW) == 0) == hold) {
+		snprintf(text, size, hold ? "error it is on hold already: %s says since when and why" : "error it is not on hold: there is no %s", path);
+		return;
+	}
+	memcpy(act.id, id, BREC_ID_LEN);
+	leaf.len = tlog_act_encode(leaf.data, &act);
+	if (store_act(s, r, act.type, &leaf) != 0 || store_commit(s) != 0 || store_write_out(s) != 0) {
+		snprintf(text, size, "error it is not known whether that was noted: %s. Say it again when the disk is well", strerror(errno));
+		return;
+	}
+	log_notice("%s: %s by %s: %s; leaf %" PRIu64 " of the log", hold ? "hold" : "hold released", r->dir, who, why, leaf.index);
+	snprintf(text, size, "ok %s %s: leaf %" PRIu64 " of the log", hold ? "on hold:" : "released:", r->dir, leaf.index);
+}

@@ -1,0 +1,267 @@
+"""Retention at the collector: what is closed for longer is removed, with a leaf in the log that both verifiers take for it; what is young, on
+hold, open, or old by one clock alone, stays, and no command removes it."""
+import base64
+import glob
+import hashlib
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import time
+
+import pytest
+
+from harness import Client, labkit, made_recording, meta_event, open_event, until
+from test_evidence import Store, read, write
+
+sys.path.insert(0, os.path.dirname(labkit.__file__))
+import brec_independent as brec          # noqa: E402
+import verify_independent as independent  # noqa: E402
+
+DAY = 86400
+NOW = time.time()
+# what they are: days since the close, days since the files were written
+AGES = {"old": (100, 100), "long": (100, 100), "young": (80, 100), "written": (100, 1), "open": (100, 100), "held": (100, 100)}
+
+
+class Aged:
+    """A lab whose collector holds recordings from months ago, beside those of its own bastion."""
+
+    def __init__(self, lab):
+        self.lab, self.ids, self.dirs = lab, {}, {}
+        made, store = lab.path("made"), lab.path("store")
+        for name, (closed, written) in AGES.items():
+            events = [meta_event(), open_event()] + [{"t": 61 * i, "ch": 1, "kind": "o", "text": "x"} for i in range(3 if name == "long" else 1)]
+            self.ids[name], = made_recording(made, events, wall=int(NOW - closed * DAY))
+            path, = glob.glob(f"{made}/recordings/*/{self.ids[name]}")
+            if name == "open":
+                data = read(path, "00000000.brec")
+                write(data[:-len(last_frame(data))], path, "00000000.brec")
+            for file in os.listdir(path):
+                os.utime(os.path.join(path, file), (NOW - written * DAY,) * 2)
+        lab.stop("collector")
+        shutil.copytree(f"{made}/recordings", f"{store}/recordings", dirs_exist_ok=True)
+        for top, folders, files in os.walk(f"{store}/recordings"):
+            for entry in [*folders, *files]:
+                os.chown(os.path.join(top, entry), labkit.COLLECTOR_UID, labkit.COLLECTOR_UID)
+        # they came from a store that had no log: they get their leaves at the start
+        for name in "log", "journal":
+            for entry in os.listdir(f"{store}/{name}"):
+                path = f"{store}/{name}/{entry}"
+                shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
+        for name, one in self.ids.items():
+            self.dirs[name], = glob.glob(f"{store}/recordings/*/{one}")
+        with open(lab.path("auditor.trust"), "a", encoding="ascii") as f:
+            f.write(read(made, "trust").decode())
+        self.store = store
+        self.signer = lab.path("made.pub")
+        labkit.run("openssl", "pkey", "-in", f"{made}/signer.pem", "-pubout", "-out", self.signer)
+        self.user = Client(lab, "deploy")
+
+    def configure(self, line):
+        self.lab.write_configs()
+        conf = labkit.read(self.lab.collector_conf("collector"))
+        labkit.write(self.lab.collector_conf("collector"), f"{line}\n{conf}")
+
+    def restart(self):
+        self.lab.stop("collector")
+        self.lab.start("collector")
+        self.hear()
+
+    def hear(self):
+        """A session: its header says what time it is."""
+        until(lambda: self.user.run("web1.name", "true").returncode == 0, what="the bastion found the collector again")
+
+    def log(self):
+        return read(self.lab.path("log", "collector")).decode()
+
+    def there(self):
+        return {name for name, path in self.dirs.items() if os.path.exists(path)}
+
+    def command(self, *words):
+        return subprocess.run([self.lab.bin("bastion-collectord"), *words, "-f", self.lab.collector_conf("collector")], capture_output=True, text=True,
+                              timeout=30, check=False)
+
+    def copy(self):
+        """The store as it is, at rest, for the verifiers."""
+        it = Store.__new__(Store)
+        it.lab, it.scratch, it.top = self.lab, self.lab.path("scratch"), self.store
+        shutil.rmtree(it.scratch, ignore_errors=True)
+        os.makedirs(it.scratch)
+        it.keys = (independent.load_keys([self.lab.path("state", "recorder", "signer.pub"), self.signer]),
+                   independent.load_keys([self.lab.path("store", "collector.crt")]))
+        return it
+
+
+def last_frame(data):
+    at = len(brec.Header(data).raw)
+    while True:
+        frame = brec.Frame(data[at:at + 65536]).raw
+        at += len(frame)
+        if at == len(data):
+            return frame
+
+
+@pytest.fixture(scope="module")
+def aged(new_lab):
+    return Aged(new_lab())
+
+
+def test_less_than_ninety_days_is_refused(aged):
+    for days, right in ((89, False), (1, False), (-1, False), (90, True), (0, True)):
+        aged.configure(f"retention = {days}")
+        done = aged.command("-t")
+        assert (done.returncode == 0) == right, done.stderr
+        assert right or "younger than 90 days must be kept" in done.stderr
+
+
+def test_hold_and_retention(aged):
+    # without the option everything stays
+    aged.configure("")
+    aged.restart()
+    assert aged.there() == set(AGES)
+    done = aged.command("-H", aged.ids["held"], "-m", "case 4711: \u00fc")
+    assert done.returncode == 0 and "on hold" in done.stdout, done
+    assert "case 4711" in read(aged.dirs["held"], "hold").decode()
+    assert aged.command("-H", aged.ids["held"], "-m", "again").returncode == 1
+    for words, says in ((("-H", "00" * 16, "-m", "x"), "no recording"), (("-U", aged.ids["young"], "-m", "x"), "not on hold"), (("-H", "xy", "-m", "x"), "32 hex"),
+                        (("-H", aged.ids["young"]), "say why"), (("-H", aged.ids["young"], "-m", "a\nb"), "say why")):
+        done = aged.command(*words)
+        assert done.returncode == 1 and says in done.stderr, (words, done)
+    aged.configure("retention = 90")
+    aged.restart()
+    until(lambda: aged.there() == set(AGES) - {"old", "long"}, what="what is old by both clocks is gone")
+    assert aged.log().count("notice: pruned: ") == 2
+    # kill -9 and a start do not bring it back, and the rest stays
+    os.kill(aged.lab.state["pids"]["collector"][0], 9)
+    aged.restart()
+    assert aged.there() == set(AGES) - {"old", "long"}
+    # released, it goes
+    assert aged.command("-U", aged.ids["held"], "-m", "case closed").returncode == 0
+    assert not os.path.exists(os.path.join(aged.dirs["held"], "hold"))
+    aged.restart()
+    until(lambda: aged.there() == set(AGES) - {"old", "long", "held"}, what="what was released is gone")
+    done = aged.command("-H", aged.ids["old"], "-m", "too late")
+    assert done.returncode == 1 and "removed already" in done.stderr
+
+
+def test_both_verifiers_say_pruned(aged):
+    aged.lab.stop_all()
+    it = aged.copy()
+    found = it.both(it.top)
+    assert {name: found.get(aged.ids[name], found.get(aged.dirs[name])) for name in AGES} == {
+        "old": "pruned", "long": "pruned", "held": "pruned", "young": "complete", "written": "complete", "open": "abandoned"}
+    rows = {row["id"]: row for row in it.ours(it.top)}
+    assert "retention of 90 days" in rows[aged.ids["old"]]["reason"] and "bastion-collectord" in rows[aged.ids["old"]]["reason"]
+    # a copy that still has the files is judged by them; half of one is what the collector left when it was stopped
+    made, = glob.glob(aged.lab.path("made", "recordings", "*", aged.ids["long"]))
+    back = aged.dirs["long"]
+    shutil.copytree(made, back)
+    segments = sorted(os.listdir(back))
+    assert len(segments) == 3 and it.both(it.top)[back] == "complete"
+    for name in reversed(segments):
+        os.unlink(os.path.join(back, name))
+        assert it.both(it.top)[back] == "pruned"
+    os.rmdir(back)
+
+
+def with_leaves(it, top, leaves):
+    """A log of these leaves, signed by the collector's own key: what a collector that lies could make."""
+    shutil.rmtree(os.path.join(top, "log", "tile"))
+    for name in glob.glob(os.path.join(top, "log", "checkpoint*")):
+        os.unlink(name)
+    hashes = [independent.sha256(b"\0", leaf) for leaf in leaves]
+    assert len(leaves) < 256
+    write(b"".join(struct.pack(">H", len(leaf)) + leaf for leaf in leaves), top, "log", "tile", "entries", f"000.p/{len(leaves)}")
+    write(b"".join(hashes), top, "log", "tile", "0", f"000.p/{len(leaves)}")
+    origin = read(it.top, "log", "checkpoint").split(b"\n")[0]
+    write(it.sign(origin + b"\n%d\n" % len(leaves) + base64.b64encode(independent.fold(hashes)) + b"\n"), top, "log", "checkpoint")
+
+
+def text(value):
+    return struct.pack(">I", len(value)) + value
+
+
+def changed(leaf, **new):
+    """The prune leaf with other fields."""
+    wall, days, segment = struct.unpack(">QII", leaf[29:45])
+    frame, who, why = independent.strings(leaf[77:], 3)
+    value = {"rid": leaf[13:29], "wall": wall, "days": days, "segment": segment, "hash": leaf[45:77], "frame": frame} | new
+    return leaf[:13] + value["rid"] + struct.pack(">QII", value["wall"], value["days"], value["segment"]) + value["hash"] + text(value["frame"]) + \
+        text(who) + text(why)
+
+
+def act(kind, rid):
+    return b"brec/v1 leaf" + bytes([kind]) + rid + struct.pack(">Q", int(NOW * 1e6)) + text(b"uid 0") + text(b"because")
+
+
+def closed(frame, key, rid, wall):
+    """The close frame with another time, signed by another key."""
+    f = brec.Frame(frame)
+    message = brec.MARKS[brec.CLOSE] + rid + struct.pack(">Q", f.seq) + f.body[:32] + struct.pack(">Q", wall) + f.body[104:]
+    new = frame[:20] + f.body[:32] + struct.pack(">Q", wall) + key.sign(message) + f.body[104:]
+    return new + struct.pack(">I", brec.crc32c(new))
+
+
+def test_a_collector_that_lies_is_not_believed(aged):
+    """Each prune leaf that is not in order leaves the recording cut, and verification fails."""
+    it = aged.copy()
+    it.log_key = independent.serialization.load_pem_private_key(read(aged.store, "receipt.key"), None)
+    log = independent.Log.load(independent.Log.read_directory, os.path.join(aged.store, "log"), it.keys[1])
+    rid = bytes.fromhex(aged.ids["old"])
+    leaves = [leaf for _, leaf in sorted(row for rows in log.leaves.values() for row in rows)]
+    own = [leaf for leaf in leaves if leaf[13:29] == rid]
+    rest = [leaf for leaf in leaves if leaf[13:29] != rid]
+    opened, close, prune = own
+    frame = independent.strings(prune[77:], 3)[0]
+    ended = int.from_bytes(brec.Frame(frame).body[32:40], "big")
+    other = [leaf for leaf in leaves if leaf[13:29] == bytes.fromhex(aged.ids["held"])]
+    flipped = bytearray(frame)
+    flipped[60] ^= 1
+    flipped = bytes(flipped[:-4]) + struct.pack(">I", brec.crc32c(bytes(flipped[:-4])))
+    stranger = independent.serialization.load_pem_private_key(
+        labkit.run("openssl", "genpkey", "-algorithm", "ed25519").encode(), None)
+    day = DAY * 1000000
+    variants = {
+        "as it was": ([opened, close, prune], "pruned"),
+        "89 days are no retention": ([opened, close, changed(prune, days=89)], "cut"),
+        "0 days are none": ([opened, close, changed(prune, days=0)], "cut"),
+        "a day before its time": ([opened, close, changed(prune, wall=ended + 90 * day - 1)], "cut"),
+        "at its time": ([opened, close, changed(prune, wall=ended + 90 * day)], "pruned"),
+        "from the future": ([opened, close, changed(prune, wall=int((time.time() + 3 * DAY) * 1e6))], "cut"),
+        "no number": ([opened, close, changed(prune, wall=2**64 - 1)], "cut"),
+        "a bit of the close": ([opened, close, changed(prune, frame=flipped)], "cut"),
+        "an older close by another key": ([opened, close, changed(prune, frame=closed(frame, stranger, rid, ended - 50 * day))], "cut"),
+        "no close frame": ([opened, close, changed(prune, frame=b"")], "cut"),
+        "another segment": ([opened, close, changed(prune, segment=1)], "cut"),
+        "another file": ([opened, close, changed(prune, hash=bytes(32))], "cut"),
+        "before the close": ([opened, prune, close], "cut"),
+        "never closed": ([opened, prune], "cut"),
+        "that of another recording": ([opened, close, changed(other[-1], rid=rid)], "cut"),
+        "while on hold": ([opened, act(5, rid), close, prune], "cut"),
+        "after a release": ([opened, act(5, rid), close, act(6, rid), prune], "pruned"),
+        "held again": ([opened, close, act(5, rid), act(6, rid), act(5, rid), prune], "cut"),
+        "and once more in order": ([opened, close, changed(prune, days=89), prune], "pruned"),
+        "shorter": ([opened, close, prune[:-1]], "cut"),
+        "longer": ([opened, close, prune + b"x"], "cut"),
+    }
+    top = os.path.join(it.scratch, "lies")
+    shutil.copytree(aged.store, top, ignore=shutil.ignore_patterns("journal", "*.key", "*.pruned"))
+    for name, (mine, verdict) in variants.items():
+        with_leaves(it, top, rest + mine)
+        assert it.both(top)[aged.ids["old"]] == verdict, name
+
+
+def test_a_clock_that_leaps_removes_nothing(aged):
+    """The collector's clock a year ahead: what the bastions say is believed."""
+    before = aged.there()
+    library, = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")
+    ahead = ["env", f"LD_PRELOAD={library}", "FAKETIME=+400d", "FAKETIME_DONT_FAKE_MONOTONIC=1"]
+    aged.lab.command = lambda name, plain=aged.lab.command: (ahead if name == "collector" else []) + plain(name)
+    for name in "collector", "target", "bastiond":
+        aged.lab.start(name)
+    aged.hear()
+    until(lambda: "not believed: it is more than a day after" in aged.log(), what="the log says why nothing is pruned")
+    aged.restart()
+    assert aged.there() == before and aged.log().count("notice: pruned: ") == 3
