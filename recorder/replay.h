@@ -13,6 +13,7 @@
  *   replay_typed.c    what of the input is hidden; its parts are in replay_typed.h
  *   replay_list.c, replay_show.c, replay_verify.c, replay_export.c, replay_cast.c, replay_svg.c
  *   replay_play.c     the player; its parts are in replay_player.h
+ *   replay_follow.c   a recording that is still written; its parts are in replay_follow.h
  *
  * It runs as the auditor, on any machine, reads only, and treats every byte of a recording as
  * hostile: what it prints has gone through escape.c or screen.c.
@@ -91,6 +92,7 @@ int args_offset(const char *text, uint64_t *us);
 int cmd_list(struct args *a);
 int cmd_show(struct args *a);
 int cmd_play(struct args *a);
+int cmd_follow(struct args *a);
 int cmd_verify(struct args *a);
 int cmd_bundle(struct args *a);
 int cmd_export(struct args *a);
@@ -210,6 +212,8 @@ struct scan {
 
 /* Reads it, up to its first channel if `brief`. 0, or -1: nothing can be read (error says why). */
 int scan_recording(struct scan *s, const char *dir, const struct age_identities *ids, bool brief);
+/* One event more, for a scan that grows; zeros are an empty one. 0, or -1 with errno. */
+int scan_event(struct scan *s, const struct brec_event *e);
 void scan_finish(struct scan *s);
 /* What a command does with one recording that its identity opens. 0 or -1. */
 typedef int scan_visit(struct args *a, const struct recording *rec, const struct scan *s, const struct age_identities *ids);

@@ -14,7 +14,7 @@
 enum {
 	B_LIST = 1, B_SHOW = 2, B_PLAY = 4, B_VERIFY = 8, B_EXPORT = 16, B_SEARCH = 32,
 	B_COMMANDS = 64,
-	B_BUNDLE = 128, B_EVENTS = 256, B_ALL = 511
+	B_BUNDLE = 128, B_EVENTS = 256, B_FOLLOW = 512, B_ALL = 1023
 };
 
 const struct command replay_commands[] = {
@@ -22,6 +22,8 @@ const struct command replay_commands[] = {
 	{ "show", "ID", "metadata, channels, commands, files, gaps and notes of a recording",
 	    B_SHOW, 1, 1, cmd_show },
 	{ "play", "ID", "a terminal session as it was seen", B_PLAY, 1, 1, cmd_play },
+	{ "follow", "ID", "a session as it happens, while the collector still stores it", B_FOLLOW, 1, 1,
+	    cmd_follow },
 	{ "bundle", "ID", "a recording with all that proves it, in one file for an outside auditor", B_BUNDLE, 1, 1,
 	    cmd_bundle },
 	{ "verify", "[ID ...]", "is it whole and untouched? Needs no identity", B_VERIFY, 0,
@@ -69,7 +71,7 @@ static const struct {
 	{ "speed", O_SPEED, "N", B_PLAY, "times the speed of the recording, 0.1 to 100 (1)" },
 	{ "idle-max", O_IDLE, "TIME", B_PLAY, "longest pause shown, 0 for no limit (2s)" },
 	{ "at", O_AT, "TIME", B_PLAY | B_EXPORT, "there: 90, 1:30, 1h2m" },
-	{ "channel", O_CHANNEL, "N", B_PLAY | B_EXPORT | B_COMMANDS,
+	{ "channel", O_CHANNEL, "N", B_PLAY | B_FOLLOW | B_EXPORT | B_COMMANDS,
 	    "this channel of the connection; show lists them" },
 	{ "asciicast", O_CAST, NULL, B_EXPORT,
 	    "asciicast v2 of a channel, for asciinema-player and agg" },

@@ -149,10 +149,27 @@ static int go_back(struct player *p, size_t before)
 		return 0;
 	}
 	screen_size(p, &cols, &rows);
-	if (screen_restart(p->screen, cols, rows) != 0)
+	if ((p->base != NULL ? screen_back(p->screen, p->base) : screen_restart(p->screen, cols, rows)) != 0)
 		return -1;
 	p->next = 0;
 	return 0;
+}
+
+void player_cut(struct player *p)
+{
+	size_t bytes;
+
+	while (p->next < p->tape->n)
+		apply_next(p);
+	drop_frames(p);
+	finder_destroy(p->finder);
+	p->finder = NULL;
+	p->needle.len = 0;
+	screen_forget(p->base);
+	p->base = screen_keep(p->screen, &bytes);
+	p->task = TASK_NONE;
+	p->next = 0;
+	p->clock.pos_us = 0;
 }
 
 static void arrive(struct player *p, uint64_t now_us)
@@ -287,6 +304,7 @@ int player_init(struct player *p, unsigned cols, unsigned rows, unsigned speed, 
 void player_finish(struct player *p)
 {
 	drop_frames(p);
+	screen_forget(p->base);
 	finder_destroy(p->finder);
 	screen_destroy(p->screen);
 	view_finish(&p->view);
@@ -299,6 +317,8 @@ static int start_screen(struct player *p)
 	unsigned cols, rows;
 
 	drop_frames(p);
+	screen_forget(p->base);
+	p->base = NULL;
 	finder_destroy(p->finder);
 	p->finder = NULL;
 	p->needle.len = 0;

@@ -75,6 +75,12 @@ struct tape {
 int tape_load(struct tape *t, const struct channel *c, const char *dir, const struct age_identities *ids,
     bool reveal);
 void tape_finish(struct tape *t);
+struct tape_feed;
+/* A tape that grows: zeros *t. Both outlive the feed. NULL with errno. */
+struct tape_feed *tape_feed_begin(struct tape *t, const struct channel *c);
+/* Takes an event of the recording, of whatever channel. 0, or -1: the tape is full, or there is no memory. */
+int tape_feed_event(struct tape_feed *f, const struct brec_event *e);
+void tape_feed_end(struct tape_feed *f);
 /* Does `n` stop here: a command, a file, a note, the end of a line that the user typed. */
 bool tape_is_marker(const struct tape_event *e);
 /* The number of events up to and with t_us. */
@@ -158,6 +164,7 @@ struct player {
 	enum find_way find_way;	/* TASK_FIND: then to this hit */
 	struct finder *finder;	/* of `needle`, NULL: no search */
 	struct needle needle;
+	struct screen_moment *base;	/* the beginning, if that is no blank screen */
 	struct player_frame frames[PLAYER_FRAMES_MAX];
 	size_t nframes, frames_bytes, frame_every;
 	char typed[PLAYER_LINE_MAX];
@@ -174,6 +181,8 @@ void player_finish(struct player *p);
 /* Another tape, from its beginning, seeking to at_us (live and PCLOCK_NEVER: its end). 0, or -1 with errno. */
 int player_load(struct player *p, const struct tape *t, bool pty, unsigned cols, unsigned rows,
     uint64_t at_us, uint64_t now_us);
+/* The tape is about to be emptied and filled anew: what is shown stays, and becomes its beginning. */
+void player_cut(struct player *p);
 /* The auditor's terminal has another size. 0, or -1 with errno. */
 int player_resize(struct player *p, unsigned cols, unsigned rows, uint64_t now_us);
 /* Does what is due, a bounded piece of it. */

@@ -99,7 +99,7 @@ static void close_channel(struct channel *c, const struct brec_event *e)
 	json_decref(j);
 }
 
-static int on_event(struct scan *s, const struct brec_event *e)
+int scan_event(struct scan *s, const struct brec_event *e)
 {
 	struct channel *c;
 
@@ -138,7 +138,7 @@ int scan_recording(struct scan *s, const char *dir, const struct age_identities 
 	if (r == NULL)
 		return -1;
 	while ((n = brec_reader_next(r, &it)) == 1) {
-		if (it.type == BREC_ITEM_EVENT && on_event(s, &it.event) != 0) {
+		if (it.type == BREC_ITEM_EVENT && scan_event(s, &it.event) != 0) {
 			snprintf(s->error, sizeof(s->error), "%s", strerror(errno));
 			brec_reader_close(r);
 			scan_finish(s);

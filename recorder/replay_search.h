@@ -75,6 +75,8 @@ void rows_resize(struct rows *r, uint64_t t_us, unsigned cols, unsigned rows);
 /* The channel ends: what still stands on the screen goes to fn. */
 void rows_end(struct rows *r);
 bool rows_failed(const struct rows *r);
+/* Nothing more is known for now: rows of the primary screen above the cursor are told. */
+void rows_settle(struct rows *r);
 
 /* ---- replay_search_lines.c ---- */
 

@@ -378,6 +378,14 @@ void rows_end(struct rows *r)
 	tell_all(r);
 }
 
+void rows_settle(struct rows *r)
+{
+	const unsigned at = screen_cursor(r->screen).row;
+
+	for (unsigned i = 0; !r->alternate && i < at && i < r->n; i++)
+		tell(r, &r->row[i]);
+}
+
 bool rows_failed(const struct rows *r)
 {
 	return r->failed;

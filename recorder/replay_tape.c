@@ -217,6 +217,46 @@ void tape_finish(struct tape *t)
 	t->n = t->cap = t->len = t->size = 0;
 }
 
+struct tape_feed {
+	struct loader loader;
+	struct channel chan;	/* as it was when it was opened: what the scan has may move */
+};
+
+struct tape_feed *tape_feed_begin(struct tape *t, const struct channel *c)
+{
+	struct tape_feed *f = calloc(1, sizeof(*f));
+
+	if (f == NULL)
+		return NULL;
+	memset(t, 0, sizeof(*t));
+	f->chan = *c;
+	f->chan.closed = false;
+	f->loader.tape = t;
+	f->loader.chan = &f->chan;
+	return f;
+}
+
+int tape_feed_event(struct tape_feed *f, const struct brec_event *e)
+{
+	struct tape *t = f->loader.tape;
+
+	if (!is_ours(&f->chan, e))
+		return 0;
+	if (t->n >= TAPE_EVENTS_MAX || t->len >= TAPE_BYTES_MAX)
+		return -1;
+	/* whether a line was echoed is known only later: it is marked, and what was typed not shown */
+	if (e->kind != BREC_K_IN)
+		load_event(&f->loader, e);
+	else if (memchr(e->data, '\r', e->len) != NULL || memchr(e->data, '\n', e->len) != NULL)
+		add_event(&f->loader, e->t_us > f->chan.open_us ? e->t_us - f->chan.open_us : 0, 'k', t->len);
+	return f->loader.failed ? -1 : 0;
+}
+
+void tape_feed_end(struct tape_feed *f)
+{
+	free(f);
+}
+
 bool tape_is_marker(const struct tape_event *e)
 {
 	return e->kind == 'n' || e->kind == 'k';

@@ -454,6 +454,33 @@ static void follows_what_grows(void **state)
 	rig_end(&r);
 }
 
+/* A tape that is full is begun anew: what stood on the screen stays, and is the new beginning. */
+static void a_full_tape_is_begun_anew(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_begin(&r, 80, 24);
+	r.p.live = true;
+	script(&r);
+	rig_load(&r, PCLOCK_NEVER);
+	settle(&r);
+	put(&r, 41, 'o', "\r\nnot shown yet");
+	player_cut(&r.p);
+	tape_finish(&r.tape);
+	r.tape.end_us = 0;
+	put(&r, 50, 'o', "\r\nlater");
+	settle(&r);
+	assert_string_equal(row(&r, 1), "not shown yet");
+	assert_string_equal(row(&r, 2), "later");
+	keys(&r, "0");
+	assert_string_equal(row(&r, 0), "alpha again");
+	assert_string_equal(row(&r, 2), "");
+	keys(&r, "G");
+	assert_string_equal(row(&r, 2), "later");
+	rig_end(&r);
+}
+
 static void any_key_at_any_time(void **state)
 {
 	struct rig r;
@@ -494,6 +521,7 @@ int main(void)
 		cmocka_unit_test(sizes_change),
 		cmocka_unit_test(a_narrow_terminal_says_all),
 		cmocka_unit_test(follows_what_grows),
+		cmocka_unit_test(a_full_tape_is_begun_anew),
 		cmocka_unit_test(any_key_at_any_time),
 	};
 
