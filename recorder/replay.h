@@ -10,6 +10,7 @@
  *   replay_log.c      the collector's log of recordings
  *   replay_scan.c     what a recording says about itself: metadata, channels
  *   replay_text.c     events as lines of text
+ *   replay_term.c     width, colours, progress, pager (replay_term.h)
  *   replay_typed.c    what of the input is hidden; its parts are in replay_typed.h
  *   replay_list.c, replay_show.c, replay_verify.c, replay_export.c, replay_cast.c, replay_svg.c
  *   replay_play.c     the player; its parts are in replay_player.h

@@ -16,6 +16,7 @@
 #include "brec_dir.h"
 #include "brec_receipts.h"
 #include "hex.h"
+#include "replay_term.h"
 #include "tlog_proof.h"
 #include "tlog_tile.h"
 
@@ -110,15 +111,32 @@ static int put_file(struct bundle *b, const char *dir, const char *name)
 	return put_padding(b, (uint64_t)st.st_size) == 0 ? 1 : -1;
 }
 
+/* The number of segments that are there in order. */
+static uint32_t count_segments(const char *dir)
+{
+	char path[REPLAY_PATH_MAX];
+	uint32_t n = 0;
+
+	while (n < BREC_TAR_FILES_MAX / 4 &&
+	    snprintf(path, sizeof(path), "%s/%08" PRIu32 ".brec", dir, n) < (int)sizeof(path) && access(path, F_OK) == 0)
+		n++;
+	return n;
+}
+
 static int put_segments(struct bundle *b, const char *dir)
 {
+	const uint32_t all = count_segments(dir);
 	char name[BREC_NAME_LEN];
+	struct progress bar;
 	int r = 1;
 
+	progress_begin(&bar, "bundle");
 	for (uint32_t n = 0; r == 1 && n < BREC_TAR_FILES_MAX / 4; n++) {
+		progress_at(&bar, n, all, "");
 		snprintf(name, sizeof(name), "%08" PRIu32 ".brec", n);
 		r = put_file(b, dir, name);
 	}
+	progress_clear(&bar);
 	return r < 0 || put_file(b, dir, BREC_RECEIPTS_FILE) < 0 ? -1 : 0;
 }
 

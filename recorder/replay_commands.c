@@ -6,6 +6,7 @@
  * off takes some away. Nothing decides by it.
  */
 #include "replay_search.h"
+#include "replay_term.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -47,12 +48,14 @@ static int list_commands(struct args *a, const struct recording *rec, const stru
 	char user[64], login[64], host[128], start[32];
 	int r;
 
-	if (!a->json)
+	if (!a->json) {
+		pager_start();
 		printf("--- recording %s, %s UTC, %s as %s@%s\n--- " COMMANDS_NOTE "\n", rec->id,
 		    text_time(start, sizeof(start), s->info.wall_us),
 		    meta_text(s->meta, "user", user, sizeof(user)),
 		    meta_text(s->meta, "login", login, sizeof(login)),
 		    meta_text(s->meta, "host", host, sizeof(host)));
+	}
 	r = lines_read(rec->dir, ids, false, print, &x, &info);
 	if (r == 0 && info.locked_input)
 		fprintf(stderr, "bastion-replay: the identity does not open what the user typed: "

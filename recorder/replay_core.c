@@ -126,6 +126,7 @@ static void apply_due(struct player *p, uint64_t now_us)
 		const struct tape_event *e = &p->tape->v[p->next];
 
 		done += apply_next(p);
+		p->at_hit = false;
 		if (says(p, e))
 			say_line(p, e, now_us);
 	}
@@ -186,6 +187,8 @@ static void arrive(struct player *p, uint64_t now_us)
 			break;
 		}
 	p->arrived[0] = '\0';
+	p->at_hit = p->to_hit;
+	p->to_hit = false;
 	p->say_event = false;
 	p->dirty = true;
 }
@@ -209,6 +212,10 @@ static void seek_work(struct player *p, uint64_t now_us)
 void player_seek(struct player *p, uint64_t t_us, uint64_t now_us)
 {
 	p->at_end = p->live && t_us >= p->tape->end_us;
+	p->at_hit = false;
+	/* what stands at the top of the screen is seen, too, if the cursor is not far below */
+	if (p->view.follow)
+		p->view.top = p->view.left = 0;
 	p->target_us = t_us > p->tape->end_us ? p->tape->end_us : t_us;
 	p->dirty = true;
 	if (go_back(p, tape_until(p->tape, p->target_us)) != 0)

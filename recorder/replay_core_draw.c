@@ -97,7 +97,8 @@ static void draw_rest(struct player *p, unsigned row, unsigned col)
 	if (p->needle.len > 0)
 		snprintf(right, sizeof(right), "/%s ", needle);
 	else
-		snprintf(right, sizeof(right), "%s ", p->note[0] != '\0' ? p->note : v->cols < 60 ? "?" : "? help");
+		snprintf(right, sizeof(right), "%s ",
+		    p->note[0] != '\0' && (p->alarm || v->cols >= 60) ? p->note : v->cols < 60 ? "?" : "? help");
 	if (col + width(right) + BAR_MIN + 1 < to) {
 		to -= width(right);
 		view_text(v, row, to, CELL_REVERSE, right);
@@ -169,12 +170,34 @@ static const char *find_needle(void *ctx, const char *text, size_t len, size_t *
 	return needle_in(needle, text, len);
 }
 
+/* The window of a small terminal has the hit in it. */
+static void focus_hit(struct player *p)
+{
+	struct view *v = &p->view;
+
+	v->focused = false;
+	for (unsigned r = 0; p->at_hit && r < screen_rows(p->screen) && !v->focused; r++) {
+		size_t len;
+		const char *text = screen_row(p->screen, r, SCREEN_COLS_MAX, &len), *at = needle_in(&p->needle, text, len);
+
+		if (at == NULL)
+			continue;
+		v->focused = true;
+		v->focus_row = r;
+		v->focus_col = 0;
+		for (const char *c = text; c < at + p->needle.len - 1; c++)
+			v->focus_col += ((unsigned char)c[1] & 0xc0) != 0x80;
+	}
+}
+
 int player_draw(struct player *p, uint64_t now_us, struct buf *out)
 {
 	p->dirty = false;
 	p->drawn_us = now_us;
 	p->second = p->clock.pos_us / 1000000;
 	view_begin(&p->view);
+	if (p->screen != NULL)
+		focus_hit(p);
 	if (p->screen != NULL)
 		view_screen(&p->view, p->screen, p->view.rows - 1);
 	if (p->needle.len > 0)

@@ -99,6 +99,7 @@ static void go_to_hit(struct player *p, uint64_t now)
 	else {
 		snprintf(p->arrived, sizeof(p->arrived), "%zu of %zu - n next, N last, esc ends", hit + 1, all);
 		p->clock.paused = true;
+		p->to_hit = true;
 		player_seek(p, finder_time(p->finder, hit), now);
 	}
 }
@@ -314,7 +315,7 @@ void player_key(struct player *p, int key, uint64_t now)
 		/* it stays where it came to */
 		p->task = TASK_NONE;
 		p->arrived[0] = '\0';
-		p->say_event = false;
+		p->say_event = p->to_hit = false;
 		p->at_end = false;
 		p->message[0] = '\0';
 		p->dirty = true;

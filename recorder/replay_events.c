@@ -16,6 +16,7 @@
 #include "escape.h"
 #include "event_chain.h"
 #include "hex.h"
+#include "replay_term.h"
 
 #define YOUNG_S (90LL * 86400)	/* younger than this, nothing may have been pruned at a collector */
 
@@ -268,6 +269,8 @@ static int run_all(struct run *run, const struct source *v, size_t n)
 {
 	size_t from = 0;
 
+	if (n > 0 && !run->args->json)
+		pager_start();
 	if (n == 0) {
 		fprintf(stderr, "bastion-replay: the store has no recording of events that the identity opens\n");
 		return EXIT_UNREADABLE;

@@ -9,6 +9,7 @@
 
 #include "escape.h"
 #include "replay_html.h"
+#include "replay_term.h"
 #include "screen.h"
 
 /* Channels at a time that text keeps a screen for; others are shown escaped. */
@@ -335,8 +336,10 @@ static int export_items(const struct args *a, const struct recording *rec, const
 		x->typed = typed;
 		typed_part_init(&x->part);
 	}
-	if (!bad && a->form == EXPORT_TEXT)
+	if (!bad && a->form == EXPORT_TEXT) {
+		pager_start();
 		text_head(rec, s);
+	}
 	while (!bad && (n = brec_reader_next(r, &it)) == 1) {
 		if (it.type == BREC_ITEM_EVENT && a->channel >= 0 &&
 		    it.event.channel != (uint64_t)a->channel)

@@ -279,6 +279,7 @@ static void note(struct following *x)
 		text_time(text, sizeof(text), f->proof.signed_wall_us);
 		snprintf(now, sizeof(now), "%s %s", f->proof.signed_seq > 0 ? "signed" : "begun", text + strlen("2026-11-22 "));
 	}
+	x->player.alarm = f->state == FOLLOW_WRONG || quiet >= FOLLOW_STALL_SECONDS;
 	if (strcmp(now, x->player.note) == 0)
 		return;
 	strcpy(x->player.note, now);

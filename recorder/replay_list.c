@@ -4,10 +4,12 @@
  */
 #include "replay.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "escape.h"
+#include "replay_term.h"
 
 struct row {
 	const struct recording *rec;
@@ -119,22 +121,218 @@ static int id_width(const struct recordings *list)
 	return (int)width;
 }
 
-static void print_head(int width)
+/* ---- the table ---- */
+
+/* Widths in columns; 0: not shown. */
+struct columns {
+	unsigned id, start, user, where, kind, duration, size;
+	bool two;		/* a recording has two lines */
+};
+
+/* A file or a pipe: always the same. */
+static const struct columns plain_columns = { .id = 12, .start = 19, .user = 10, .where = 16, .kind = 9, .duration = 8,
+	.size = 6 };
+
+#define VERDICT_COLUMNS 12U	/* "unverifiable" */
+
+static const char *user_of(const struct row *r)
 {
-	printf("%-*s %-19s %-10s %-16s %-9s %8s %6s  %s\n", width, "ID", "START (UTC)", "USER",
-	    "LOGIN@HOST", "KIND", "DURATION", "SIZE", "VERDICT");
+	return !r->readable ? "(locked)" : r->user[0] != '\0' ? r->user : "-";
 }
 
-static void print_row(const struct row *r, int width)
+static const char *where_of(const struct row *r, char *out, size_t size)
+{
+	snprintf(out, size, "%s%s%s", r->login, r->login[0] != '\0' ? "@" : "-", r->host);
+	return r->readable ? out : "-";
+}
+
+static const char *kind_of(const struct row *r)
+{
+	return r->readable && r->capability[0] != '\0' ? r->capability : "-";
+}
+
+static unsigned points(const char *text)
+{
+	unsigned n = 0;
+
+	for (; *text != '\0'; text++)
+		n += ((unsigned char)*text & 0xc0) != 0x80;
+	return n;
+}
+
+static void widen(unsigned *width, const char *text, unsigned most)
+{
+	const unsigned n = points(text);
+
+	if (n > *width)
+		*width = n < most ? n : most;
+}
+
+static unsigned total(const struct columns *c)
+{
+	return c->id + 1 + c->start + 1 + c->user + 1 + c->where + (c->kind > 0 ? c->kind + 1 : 0) +
+	    (c->duration > 0 ? c->duration + 1 : 0) + (c->size > 0 ? c->size + 1 : 0) + 2 + VERDICT_COLUMNS;
+}
+
+/* What fits a terminal of that width: what matters least goes first. */
+static struct columns fit(const struct row *rows, size_t n, unsigned id, unsigned width)
+{
+	struct columns c = { .id = id, .start = 19, .user = 4, .where = 10, .kind = 4, .duration = 8, .size = 6 };
+	char where[200];
+
+	for (size_t i = 0; i < n; i++) {
+		widen(&c.user, user_of(&rows[i]), 32);
+		widen(&c.where, where_of(&rows[i], where, sizeof(where)), 64);
+		widen(&c.kind, kind_of(&rows[i]), 24);
+	}
+	if (total(&c) > width)
+		c.size = 0;
+	if (total(&c) > width)
+		c.start = 16;
+	if (total(&c) > width)
+		c.kind = 0;
+	if (total(&c) > width)
+		c.duration = 0;
+	if (total(&c) > width && c.where > 16)
+		c.where = total(&c) - width > c.where - 16 ? 16 : c.where - (total(&c) - width);
+	if (total(&c) > width && c.user > 8)
+		c.user = total(&c) - width > c.user - 8 ? 8 : c.user - (total(&c) - width);
+	if (total(&c) > width)
+		c.two = true;
+	return c;
+}
+
+/* Text in so many columns, cut with a mark or filled with blanks, and a blank behind; width 0: nothing. */
+static void put_cell(const char *text, unsigned width, bool right)
+{
+	const unsigned n = points(text);
+	unsigned shown = n <= width ? n : width - 1;
+
+	if (width == 0)
+		return;
+	if (right && n < width)
+		printf("%*s", (int)(width - n), "");
+	for (; *text != '\0'; text++) {
+		if (((unsigned char)*text & 0xc0) != 0x80 && shown-- == 0)
+			break;
+		putchar(*text);
+	}
+	if (n > width)
+		putchar('~');
+	printf("%*s", right || n >= width ? 1 : (int)(width - n) + 1, "");
+}
+
+static void print_head(const struct columns *c)
+{
+	put_cell("ID", c->id, false);
+	put_cell("START (UTC)", c->start, false);
+	if (!c->two) {
+		put_cell("USER", c->user, false);
+		put_cell("LOGIN@HOST", c->where, false);
+		put_cell("KIND", c->kind, false);
+		put_cell("DURATION", c->duration, true);
+		put_cell("SIZE", c->size, true);
+	}
+	printf("%sVERDICT\n", c->two ? "" : " ");
+}
+
+static void print_row(const struct row *r, const struct columns *c)
 {
 	char start[32], span[32], size[16], where[200];
 
-	snprintf(where, sizeof(where), "%s%s%s", r->login, r->login[0] != '\0' ? "@" : "-", r->host);
-	printf("%.*s %-19s %-10s %-16s %-9s %8s %6s  %s\n", width, r->rec->id,
-	    text_time(start, sizeof(start), r->wall_us), !r->readable ? "(locked)" : r->user[0] != '\0' ? r->user : "-",
-	    r->readable ? where : "-", r->readable && r->capability[0] ? r->capability : "-",
-	    text_span(span, sizeof(span), r->duration_us), text_size(size, sizeof(size), r->size),
-	    r->verdict);
+	/* no mark where an ID is cut: it is copied from here */
+	printf("%.*s ", (int)c->id, r->rec->id);
+	text_time(start, sizeof(start), r->wall_us);
+	start[c->start] = '\0';
+	put_cell(start, c->start, false);
+	text_span(span, sizeof(span), r->duration_us);
+	where_of(r, where, sizeof(where));
+	if (c->two) {
+		printf("%s\n    %s  %s  %s  %s\n", r->verdict, user_of(r), r->readable ? where : "-", kind_of(r), span);
+		return;
+	}
+	put_cell(user_of(r), c->user, false);
+	put_cell(r->readable ? where : "-", c->where, false);
+	put_cell(kind_of(r), c->kind, false);
+	put_cell(span, c->duration, true);
+	put_cell(text_size(size, sizeof(size), r->size), c->size, true);
+	printf(" %s\n", r->verdict);
+}
+
+/* ---- the command ---- */
+
+struct listing {
+	const struct args *args;
+	const struct age_identities *ids;
+	const struct trust *trust;
+	unsigned id_width;
+	size_t shown;
+	struct row *rows;		/* for a terminal: all, before the first is shown */
+	size_t n, cap;
+};
+
+/* 0, or -1: said on standard error, or standard output failed. */
+static int show_row(struct listing *l, const struct row *row)
+{
+	struct columns c = plain_columns;
+
+	if (l->args->json)
+		return print_json(row);
+	c.id = l->id_width;
+	if (l->shown++ == 0)
+		print_head(&c);
+	print_row(row, &c);
+	return 0;
+}
+
+static int keep_row(struct listing *l, const struct row *row)
+{
+	if (l->n == l->cap) {
+		const size_t cap = l->cap == 0 ? 64 : 2 * l->cap;
+		struct row *v = reallocarray(l->rows, cap, sizeof(*v));
+
+		if (v == NULL) {
+			perror("bastion-replay");
+			return -1;
+		}
+		l->rows = v;
+		l->cap = cap;
+	}
+	l->rows[l->n++] = *row;
+	return 0;
+}
+
+static void show_table(struct listing *l, unsigned width)
+{
+	const struct columns c = fit(l->rows, l->n, l->id_width, width);
+
+	if (l->n == 0)
+		return;
+	pager_start();
+	print_head(&c);
+	for (size_t i = 0; i < l->n && !ferror(stdout); i++)
+		print_row(&l->rows[i], &c);
+}
+
+static int list_all(struct listing *l, const struct recordings *list)
+{
+	const unsigned width = l->args->json ? 0 : term_width();
+	struct progress bar;
+	struct row row;
+	int r = 0;
+
+	progress_begin(&bar, "list");
+	for (size_t i = 0; i < list->n && r == 0; i++) {
+		progress_at(&bar, i, list->n, "");
+		if (!fill(&row, l->args, &list->v[i], l->ids, l->trust))
+			continue;
+		r = width > 0 ? keep_row(l, &row) : show_row(l, &row);
+	}
+	progress_clear(&bar);
+	if (width > 0)
+		show_table(l, width);
+	free(l->rows);
+	return r == 0 ? EXIT_OK : EXIT_UNREADABLE;
 }
 
 int cmd_list(struct args *a)
@@ -142,9 +340,8 @@ int cmd_list(struct args *a)
 	struct age_identities ids;
 	struct recordings list;
 	struct trust trust;
-	size_t shown = 0;
-	struct row row;
-	int status = EXIT_UNREADABLE, width;
+	struct listing l = { .args = a, .ids = &ids, .trust = &trust };
+	int status = EXIT_UNREADABLE;
 
 	if (keys_identity(&ids, a, a->user != NULL || a->host != NULL) != 0)
 		return EXIT_UNREADABLE;
@@ -154,19 +351,8 @@ int cmd_list(struct args *a)
 		goto out;
 	if (store_scan(&list, a->store) != 0)
 		goto out;
-	width = id_width(&list);
-	status = EXIT_OK;
-	for (size_t i = 0; i < list.n && status == EXIT_OK; i++) {
-		if (!fill(&row, a, &list.v[i], &ids, &trust))
-			continue;
-		if (a->json)
-			status = print_json(&row) == 0 ? EXIT_OK : EXIT_UNREADABLE;
-		else {
-			if (shown++ == 0)
-				print_head(width);
-			print_row(&row, width);
-		}
-	}
+	l.id_width = (unsigned)id_width(&list);
+	status = list_all(&l, &list);
 	recordings_finish(&list);
 out:
 	age_identities_finish(&ids);

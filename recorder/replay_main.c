@@ -2,6 +2,7 @@
  * replay_main.c - bastion-replay's main function.
  */
 #include "replay.h"
+#include "replay_term.h"
 
 #include <errno.h>
 #include <locale.h>
@@ -12,6 +13,7 @@ int main(int argc, char **argv)
 {
 	struct args a;
 	int status;
+	bool failed;
 
 	/* for the character set of the terminal alone: everything that is printed is spelt in C */
 	setlocale(LC_CTYPE, "");
@@ -23,7 +25,11 @@ int main(int argc, char **argv)
 		return EXIT_OK;
 	}
 	status = a.command->run(&a);
-	if (fflush(stdout) != 0 || ferror(stdout)) {
+	failed = fflush(stdout) != 0 || ferror(stdout);
+	/* who leaves the pager before the end has seen enough */
+	if (pager_end())
+		return failed ? EXIT_OK : status;
+	if (failed) {
 		fprintf(stderr, "bastion-replay: standard output: %s\n", strerror(errno));
 		return EXIT_UNREADABLE;
 	}

@@ -149,7 +149,8 @@ struct player {
 	unsigned chan_cols, chan_rows;	/* of that size at its start */
 	char who[200], who_short[100];	/* "alice as dba@web1", "dba@web1" */
 	bool live;		/* the tape still grows */
-	char note[160];		/* live: what is known of the recording, at the right */
+	char note[160];		/* live: what is known of the recording, at the right, */
+	bool alarm;		/* and it matters more than who it is */
 	/* the player's own */
 	size_t next;		/* first event that is not shown yet */
 	struct screen *screen;
@@ -162,6 +163,7 @@ struct player {
 	char arrived[160];	/* is said */
 	bool say_event;		/* or the line of the event that was reached */
 	enum find_way find_way;	/* TASK_FIND: then to this hit */
+	bool to_hit, at_hit;	/* TASK_SEEK: it leads to one; what is shown is one */
 	struct finder *finder;	/* of `needle`, NULL: no search */
 	struct needle needle;
 	struct screen_moment *base;	/* the beginning, if that is no blank screen */

@@ -13,10 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "clock.h"
+#include "replay_term.h"
 
 #define NEEDLE_MAX 1024
-#define BAR_AFTER_MS 1000	/* shorter work needs none */
 
 struct search {
 	const struct args *a;
@@ -37,7 +36,7 @@ struct search {
 	size_t hits;
 	/* over all */
 	size_t all_hits, searched, false_ones, locked, unreadable;
-	uint64_t started_ms;
+	struct progress bar;
 };
 
 /* ---- matching ---- */
@@ -82,20 +81,12 @@ static bool wanted_kind(const struct search *x, const struct text_line *l)
 
 /* ---- printing ---- */
 
-static void clear_bar(const struct search *x)
+static void show_bar(struct search *x, size_t done, size_t all)
 {
-	if (x->started_ms != 0)
-		fprintf(stderr, "\r\033[K");
-}
+	char hits[64];
 
-static void show_bar(const struct search *x, size_t done, size_t all)
-{
-	static const char full[] = "####################";
-	int part = (int)(done * 20 / all);
-
-	if (x->started_ms != 0 && clock_mono_ms() - x->started_ms >= BAR_AFTER_MS)
-		fprintf(stderr, "\r[%.*s%*s] %zu/%zu, %zu hit%s", part, full, 20 - part, "", done,
-		    all, x->all_hits, x->all_hits == 1 ? "" : "s");
+	snprintf(hits, sizeof(hits), "%zu of %zu, %zu hit%s", done, all, x->all_hits, x->all_hits == 1 ? "" : "s");
+	progress_at(&x->bar, done, all, hits);
 }
 
 static const char *kind_name(enum line_kind kind)
@@ -153,12 +144,13 @@ static int on_line(void *ctx, const struct text_line *l)
 
 	if (!wanted_kind(x, l) || (at = find_in(x, l)) == NULL)
 		return 0;
-	clear_bar(x);
+	progress_clear(&x->bar);
 	if (x->a->json) {
 		x->hits++;
 		x->all_hits++;
 		return print_json(x, l);
 	}
+	pager_start();
 	if (x->hits++ == 0)
 		print_head(x);
 	x->all_hits++;
@@ -248,7 +240,7 @@ static void search_lines(struct search *x, const struct index_head *now, bool ha
 	r = lines_read(x->rec->dir, x->ids, x->a->reveal, on_line, x, &info);
 	if (r == 0 && info.error[0] == '\0')
 		return;
-	clear_bar(x);
+	progress_clear(&x->bar);
 	fprintf(stderr, "bastion-replay: %s: %s\n", x->rec->id, info.error);
 	x->unreadable++;
 }
@@ -261,7 +253,7 @@ static bool describe(struct search *x)
 	bool opens;
 
 	if (scan_recording(&s, x->rec->dir, x->ids, true) != 0 || s.meta == NULL) {
-		clear_bar(x);
+		progress_clear(&x->bar);
 		fprintf(stderr, "bastion-replay: %s is not searched: %s\n", x->rec->id,
 		    s.error[0] != '\0' ? s.error : "the identity does not open it");
 		scan_finish(&s);
@@ -299,7 +291,7 @@ static void search_one(struct search *x, const struct recording *rec)
 	if (x->trust == NULL || x->verdict == BREC_COMPLETE || x->verdict == BREC_ABANDONED)
 		return;
 	x->false_ones++;
-	clear_bar(x);
+	progress_clear(&x->bar);
 	fprintf(stderr, "bastion-replay: %s is %s: bastion-replay verify says where\n", rec->id,
 	    brec_verdict_name(x->verdict));
 }
@@ -316,7 +308,7 @@ static int search_all(struct search *x)
 		show_bar(x, i, all.n);
 		search_one(x, &all.v[i]);
 	}
-	clear_bar(x);
+	progress_clear(&x->bar);
 	recordings_finish(&all);
 	if (!x->a->json)
 		fprintf(stderr, "%zu hit%s in %zu recording%s searched\n", x->all_hits,
@@ -344,8 +336,8 @@ static int prepare(struct search *x, struct trust *trust)
 		x->lower[i] = (char)tolower((uint8_t)x->text[i]);
 		x->any_case = x->any_case && x->lower[i] == x->text[i];
 	}
-	x->colour = isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL;
-	x->started_ms = isatty(STDERR_FILENO) ? clock_mono_ms() : 0;
+	x->colour = term_colour();
+	progress_begin(&x->bar, "search");
 	memset(trust, 0, sizeof(*trust));
 	if (access(a->trust, R_OK) == 0) {
 		if (keys_trust(trust, a) != 0)

@@ -7,6 +7,7 @@
 
 #include "escape.h"
 #include "hex.h"
+#include "replay_term.h"
 
 /* The order in which people ask. */
 static const struct {
@@ -161,6 +162,7 @@ static int show_scanned(struct args *a, const struct recording *rec, const struc
 {
 	if (a->json)
 		return show_json(rec, s, ids);
+	pager_start();
 	print_meta(rec, s);
 	print_channels(s);
 	return print_events(rec->dir, ids);

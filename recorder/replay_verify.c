@@ -9,6 +9,7 @@
 
 #include "escape.h"
 #include "hex.h"
+#include "replay_term.h"
 #include "tlog_stamp.h"
 
 static void add_place(json_t *j, const struct brec_report *r)
@@ -58,22 +59,6 @@ static void print_text(const struct recording *rec, const struct brec_report *r,
 	putchar('\n');
 }
 
-/* A bar on standard error while it is a terminal; the line is cleared before each result. */
-static void progress(size_t done, size_t all)
-{
-	static const char full[] = "####################";
-	int part = (int)(done * 20 / all);
-
-	if (all >= 2 && isatty(STDERR_FILENO))
-		fprintf(stderr, "\r[%.*s%*s] %zu/%zu", part, full, 20 - part, "", done, all);
-}
-
-static void clear_progress(size_t all)
-{
-	if (all >= 2 && isatty(STDERR_FILENO))
-		fprintf(stderr, "\r%60s\r", "");
-}
-
 /* ---- the list ---- */
 
 struct judging {
@@ -81,6 +66,7 @@ struct judging {
 	const struct trust *trust;
 	struct logs logs;
 	size_t all, good, pruned;	/* verdicts */
+	struct progress bar;
 };
 
 /* An emptied directory, or one that was removed since it was found, is judged by its leaves. */
@@ -132,11 +118,14 @@ static int print_one(struct judging *g, const struct recording *rec, const struc
 static int verify_list(struct judging *g, const struct recordings *list)
 {
 	struct brec_report r;
+	char count[64];
 
+	progress_begin(&g->bar, "verify");
 	for (size_t i = 0; i < list->n; i++) {
-		progress(i, list->n);
+		snprintf(count, sizeof(count), "%zu of %zu", i, list->n);
+		progress_at(&g->bar, i, list->n, count);
 		judge_one(g, &list->v[i], &r);
-		clear_progress(list->n);
+		progress_clear(&g->bar);
 		/* a bundle, or a directory of another name, says itself which recording it is */
 		if (list->v[i].id[0] == '?')
 			hex_encode(list->v[i].id, r.id, BREC_ID_LEN);

@@ -102,8 +102,8 @@ void view_screen(struct view *v, const struct screen *s, unsigned rows)
 	struct cell c;
 
 	rows = rows > v->rows ? v->rows : rows;
-	v->top = window(v->top, srows, rows, at.row, v->follow);
-	v->left = window(v->left, scols, v->cols, at.col, v->follow);
+	v->top = window(v->top, srows, rows, v->focused ? v->focus_row : at.row, v->follow || v->focused);
+	v->left = window(v->left, scols, v->cols, v->focused ? v->focus_col : at.col, v->follow || v->focused);
 	for (unsigned r = 0; r < rows && v->top + r < srows; r++)
 		for (unsigned i = 0; i < v->cols && v->left + i < scols; i++) {
 			screen_cell(s, v->top + r, v->left + i, &c);

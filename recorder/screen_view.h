@@ -22,7 +22,9 @@
 struct view {
 	unsigned cols, rows;	/* of the auditor's terminal */
 	unsigned top, left;	/* the recorded cell in the upper left corner */
-	bool follow;		/* top and left follow the recorded cursor */
+	bool follow;		/* top and left follow the recorded cursor, */
+	bool focused;		/* or this cell, which is to be seen */
+	unsigned focus_row, focus_col;
 	bool utf8; /* the terminal takes UTF-8; without, others than ASCII become '?' */
 	bool colour, rgb;	/* may use colours at all; 24-bit ones */
 	struct cell *want;	/* the picture being made, rows by cols */

@@ -285,6 +285,28 @@ static void searches_the_screens(void **state)
 	rig_end(&r);
 }
 
+/* A terminal smaller than the recorded one shows the part where the hit is, wherever the cursor went. */
+static void a_hit_is_in_the_window(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_begin(&r, 20, 6);
+	put(&r, 1, 'o', "\033[10;1Hcursor far down");
+	put(&r, 2, 'o', "\033[1;30Hneedle\033[10;1H");
+	put(&r, 3, 'o', "\033[2Jneedle\033[9;1H");
+	rig_load(&r, 0);
+	keys(&r, "/needle\r");
+	assert_int_equal(r.p.clock.pos_us, 2 * SECOND);
+	assert_int_equal(marked(&r), 6);
+	keys(&r, "n");
+	assert_int_equal(marked(&r), 6);
+	/* going on, the window follows the cursor again */
+	keys(&r, "0");
+	assert_false(r.p.at_hit);
+	rig_end(&r);
+}
+
 static void what_is_typed_is_harmless(void **state)
 {
 	struct rig r;
@@ -515,6 +537,7 @@ int main(void)
 		cmocka_unit_test(goes_anywhere),
 		cmocka_unit_test(goes_from_command_to_command),
 		cmocka_unit_test(searches_the_screens),
+		cmocka_unit_test(a_hit_is_in_the_window),
 		cmocka_unit_test(what_is_typed_is_harmless),
 		cmocka_unit_test(going_back_is_cheap),
 		cmocka_unit_test(moments_are_bounded),

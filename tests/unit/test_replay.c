@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "replay_player.h"
+#include "replay_term.h"
 #include "screen_grammar.h"
 
 /* ---- arguments ---- */
@@ -146,6 +147,21 @@ static void man_page_agrees(void **state)
 	}
 	free(help);
 	free(page);
+}
+
+/* ---- the bar ---- */
+
+static void progress_fits_the_terminal(void **state)
+{
+	char out[128];
+
+	(void)state;
+	assert_string_equal(progress_line(out, sizeof(out), 80, "verify", 1, 4, "1 of 4"),
+	    "verify [#####               ] 25% 1 of 4");
+	assert_string_equal(progress_line(out, sizeof(out), 40, "verify", 4, 4, "x"), "verify 100% x");
+	assert_string_equal(progress_line(out, sizeof(out), 10, "verify", 9, 4, "x"), "verify 10");
+	progress_line(out, sizeof(out), 500, "verify", 0, 0, "x");
+	assert_non_null(strstr(out, "100%"));
 }
 
 /* ---- time ---- */
@@ -335,6 +351,7 @@ static void trust_lines(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(progress_fits_the_terminal),
 		cmocka_unit_test(takes_what_is_documented),
 		cmocka_unit_test(refuses_the_rest),
 		cmocka_unit_test(man_page_agrees),

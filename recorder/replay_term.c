@@ -1,0 +1,150 @@
+/*
+ * replay_term.c - see replay_term.h. Used by the commands of bastion-replay that print.
+ */
+#include "replay_term.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "clock.h"
+
+static pid_t pager;		/* 0: none */
+static unsigned pager_width;	/* of the terminal behind it */
+
+static bool dumb(void)
+{
+	const char *term = getenv("TERM");
+
+	return term != NULL && strcmp(term, "dumb") == 0;
+}
+
+static unsigned width_of(int fd)
+{
+	struct winsize ws;
+
+	return ioctl(fd, TIOCGWINSZ, &ws) == 0 && ws.ws_col > 0 ? ws.ws_col : 80;
+}
+
+bool term_colour(void)
+{
+	return (pager != 0 || isatty(STDOUT_FILENO)) && getenv("NO_COLOR") == NULL && !dumb();
+}
+
+unsigned term_width(void)
+{
+	return pager != 0 ? pager_width : isatty(STDOUT_FILENO) ? width_of(STDOUT_FILENO) : 0;
+}
+
+/* ---- progress ---- */
+
+void progress_begin(struct progress *p, const char *what)
+{
+	*p = (struct progress){ .what = what, .started_ms = clock_mono_ms(), .on = isatty(STDERR_FILENO) && !dumb() };
+}
+
+char *progress_line(char *out, size_t size, unsigned width, const char *what, uint64_t done, uint64_t all, const char *more)
+{
+	static const char full[] = "####################";
+	const int part = all == 0 ? 20 : (int)((done < all ? done : all) * 20 / all);
+	int n;
+
+	/* on a narrow terminal the percentage says it */
+	if (width >= 50)
+		n = snprintf(out, size, "%s [%.*s%*s] %d%% %s", what, part, full, 20 - part, "", part * 5, more);
+	else
+		n = snprintf(out, size, "%s %d%% %s", what, part * 5, more);
+	if (n > 0 && width > 0 && (unsigned)n >= width)
+		out[width - 1] = '\0';
+	return out;
+}
+
+void progress_at(struct progress *p, uint64_t done, uint64_t all, const char *more)
+{
+	const uint64_t now = clock_mono_ms();
+	char line[256];
+
+	/* a pager has the screen */
+	if (!p->on || pager != 0 || now - p->started_ms < BAR_AFTER_MS || (p->drawn && now - p->shown_ms < BAR_EVERY_MS))
+		return;
+	fprintf(stderr, "\r\033[K%s", progress_line(line, sizeof(line), width_of(STDERR_FILENO), p->what, done, all, more));
+	fflush(stderr);
+	p->shown_ms = now;
+	p->drawn = true;
+}
+
+void progress_clear(struct progress *p)
+{
+	if (p->drawn)
+		fprintf(stderr, "\r\033[K");
+	p->drawn = false;
+}
+
+/* ---- pager ---- */
+
+static void run_pager(const char *command)
+{
+	/* what fits on a screen is just there; colours are shown, other sequences are not obeyed */
+	setenv("LESS", "FRX", 0);
+	if (command != NULL)
+		execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+	else {
+		execlp("less", "less", (char *)NULL);
+		execlp("more", "more", (char *)NULL);
+	}
+	execlp("cat", "cat", (char *)NULL);
+	_exit(127);
+}
+
+void pager_start(void)
+{
+	const char *command = getenv("PAGER");
+	int fds[2];
+
+	if (pager != 0 || !isatty(STDOUT_FILENO) || dumb() ||
+	    (command != NULL && (command[0] == '\0' || strcmp(command, "cat") == 0)))
+		return;
+	pager_width = width_of(STDOUT_FILENO);
+	fflush(NULL);
+	if (pipe(fds) != 0)
+		return;
+	pager = fork();
+	if (pager == 0) {
+		dup2(fds[0], STDIN_FILENO);
+		close(fds[0]);
+		close(fds[1]);
+		signal(SIGPIPE, SIG_DFL);
+		run_pager(command);
+	}
+	if (pager < 0)
+		pager = 0;
+	else {
+		if (isatty(STDERR_FILENO))
+			dup2(fds[1], STDERR_FILENO);
+		dup2(fds[1], STDOUT_FILENO);
+		/* ^C is for the pager; when it is left, writing fails */
+		signal(SIGINT, SIG_IGN);
+	}
+	close(fds[0]);
+	close(fds[1]);
+}
+
+bool pager_end(void)
+{
+	const pid_t pid = pager;
+
+	if (pid == 0)
+		return false;
+	fflush(NULL);
+	close(STDOUT_FILENO);
+	close(STDERR_FILENO);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	pager = 0;
+	return true;
+}
