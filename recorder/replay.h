@@ -8,6 +8,7 @@
  *   replay_keys.c     the auditor's identity, the file of trusted keys
  *   replay_bundle.c   one file with a recording and its proofs
  *   replay_log.c      the collector's log of recordings
+ *   replay_pull.c     a store in a bucket; its parts are in replay_bucket.h
  *   replay_scan.c     what a recording says about itself: metadata, channels
  *   replay_text.c     events as lines of text
  *   replay_term.c     width, colours, progress, pager (replay_term.h)
@@ -59,6 +60,7 @@ struct args {
 	const char *identities[REPLAY_IDENTITIES_MAX];	/* options -i: instead of `identity` */
 	size_t nidentities;
 	const char *output;			/* bundle: file to make; NULL: not given */
+	const char *from, *credentials, *region, *ca;	/* pull, and verify of a bucket; NULL: not given */
 	bool json, all, help;
 	const char *user, *host;
 	int64_t since, until;			/* unix seconds; 0 and INT64_MAX: no limit */
@@ -103,6 +105,10 @@ int cmd_commands(struct args *a);
 /* ---- replay_events.c ---- */
 
 int cmd_events(struct args *a);
+
+/* ---- replay_pull.c ---- */
+
+int cmd_pull(struct args *a);
 
 /* An event of the bastion, decoded. */
 struct audit {

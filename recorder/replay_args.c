@@ -14,7 +14,7 @@
 enum {
 	B_LIST = 1, B_SHOW = 2, B_PLAY = 4, B_VERIFY = 8, B_EXPORT = 16, B_SEARCH = 32,
 	B_COMMANDS = 64,
-	B_BUNDLE = 128, B_EVENTS = 256, B_FOLLOW = 512, B_ALL = 1023
+	B_BUNDLE = 128, B_EVENTS = 256, B_FOLLOW = 512, B_PULL = 1024, B_ALL = 2047
 };
 
 const struct command replay_commands[] = {
@@ -28,6 +28,7 @@ const struct command replay_commands[] = {
 	    cmd_bundle },
 	{ "verify", "[ID ...]", "is it whole and untouched? Needs no identity", B_VERIFY, 0,
 	    REPLAY_IDS_MAX, cmd_verify },
+	{ "pull", "", "a copy of a bucket's store, or what is new of it", B_PULL, 0, 0, cmd_pull },
 	{ "export", "ID", "a recording in a form for other programs, on standard output", B_EXPORT,
 	    1, 1, cmd_export },
 	{ "search", "TEXT", "what was on the screen or typed, over many recordings", B_SEARCH, 1, 1,
@@ -42,7 +43,8 @@ const struct command replay_commands[] = {
 /* Options without a letter have a number of their own. */
 enum {
 	O_JSON = 256, O_USER, O_HOST, O_SINCE, O_UNTIL, O_SPEED, O_IDLE, O_AT, O_CHANNEL, O_ALL,
-	O_CAST, O_CAST3, O_TEXT, O_SVG, O_TYPED, O_SHOWN, O_HTML, O_REVEAL
+	O_CAST, O_CAST3, O_TEXT, O_SVG, O_TYPED, O_SHOWN, O_HTML, O_REVEAL,
+	O_FROM, O_CREDENTIALS, O_REGION, O_CA
 };
 
 static const struct {
@@ -53,7 +55,7 @@ static const struct {
 	const char *help;
 } options[] = {
 	{ "store", 'd', "DIR", B_ALL,
-	    "the collector's directory, or a copy of it ($BASTION_STORE)" },
+	    "the collector's directory, or a copy of it ($BASTION_STORE); verify: or a bucket" },
 	{ "identity", 'i', "FILE", B_ALL, "the auditor's age identity ($BASTION_IDENTITY)" },
 	{ "key", 'i', "FILE", B_ALL, "the same as --identity" },
 	{ "trust", 'k', "FILE", B_ALL,
@@ -80,6 +82,12 @@ static const struct {
 	{ "html", O_HTML, NULL, B_EXPORT, "a page that plays a channel, with commands, files, events" },
 	{ "svg", O_SVG, NULL, B_EXPORT, "the screen at the time of --at, or the last one" },
 	{ "output", 'o', "FILE", B_BUNDLE, "the file to make; - is standard output" },
+	{ "from", O_FROM, "URL", B_PULL, "the bucket: https://HOST[:PORT]/BUCKET[/PREFIX]" },
+	{ "credentials", O_CREDENTIALS, "FILE", B_PULL | B_VERIFY,
+	    "keys that may read the bucket ($AWS_ACCESS_KEY_ID)" },
+	{ "region", O_REGION, "NAME", B_PULL | B_VERIFY, "of the bucket ($AWS_REGION, us-east-1)" },
+	{ "ca", O_CA, "FILE", B_PULL | B_VERIFY,
+	    "certificates that the bucket's must come from (the system's)" },
 	{ "typed", O_TYPED, NULL, B_SEARCH, "only what was typed" },
 	{ "shown", O_SHOWN, NULL, B_SEARCH, "only what was to be read" },
 	{ "reveal", O_REVEAL, NULL, B_PLAY | B_EXPORT | B_SEARCH,
@@ -190,6 +198,10 @@ static int set_option(struct args *a, int key, const char *value)
 	case 'k': a->trust = value; return 0;
 	case 'o': a->output = value; return 0;
 	case 'h': a->help = true; return 0;
+	case O_FROM: a->from = value; return 0;
+	case O_CREDENTIALS: a->credentials = value; return 0;
+	case O_REGION: a->region = value; return 0;
+	case O_CA: a->ca = value; return 0;
 	case O_USER: a->user = value; return 0;
 	case O_HOST: a->host = value; return 0;
 	case O_ALL: a->all = true; return 0;

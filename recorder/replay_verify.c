@@ -2,8 +2,10 @@
  * replay_verify.c - `bastion-replay verify`: the verdict on each recording. Needs no identity, only
  * keys to believe.
  */
-#include "replay.h"
+#include "replay_bucket.h"
 
+#include <ftw.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -24,11 +26,11 @@ static void add_place(json_t *j, const struct brec_report *r)
 	}
 }
 
-static int print_json(const struct recording *rec, const struct brec_report *r, const char *signer)
+static int print_json(const struct recording *rec, const char *dir, const struct brec_report *r, const char *signer)
 {
 	char id[65];
 	json_t *j = json_pack("{s:s, s:s?, s:s, s:s, s:s?, s:s, s:I, s:I, s:I, s:I, s:I, s:b}", "id",
-	    rec->id, "dir", rec->dir, "verdict", brec_verdict_name(r->verdict), "reason", r->reason,
+	    rec->id, "dir", dir, "verdict", brec_verdict_name(r->verdict), "reason", r->reason,
 	    "signer", signer, "signer_id", hex_encode(id, r->signer, sizeof(r->signer)), "segments",
 	    (json_int_t)r->segments, "last_seq", (json_int_t)r->last_seq, "signed_seq",
 	    (json_int_t)r->signed_seq, "receipt_seq", (json_int_t)r->receipt_seq, "receipts",
@@ -65,6 +67,8 @@ struct judging {
 	const struct args *args;
 	const struct trust *trust;
 	struct logs logs;
+	struct mirror mirror;		/* of a store that was pulled: what the bucket had */
+	const char *url;		/* of the bucket that is judged; NULL: none, the store is a directory */
 	size_t all, good, pruned;	/* verdicts */
 	struct progress bar;
 };
@@ -101,14 +105,45 @@ static void judge_one(struct judging *g, const struct recording *rec, struct bre
 	}
 }
 
+/* An object of the bucket of which there is a version with other bytes: then the recording is not what it is said to be, whichever is true. */
+static void weigh_versions(const struct judging *g, const char *dir, struct brec_report *r)
+{
+	const struct mirrored *m;
+	char below[BUCKET_NAME_MAX + 1];
+	const char *name = strrchr(dir, '/');
+
+	while (name != NULL && name > dir && name[-1] != '/')
+		name--;
+	if (g->mirror.n == 0 || name == NULL || (size_t)snprintf(below, sizeof(below), "recordings/%s/", name) >= sizeof(below) ||
+	    (m = mirror_differs(&g->mirror, below)) == NULL)
+		return;
+	snprintf(r->reason, sizeof(r->reason), "ALARM: the bucket has versions of %.40s with different bytes; by the oldest: %s",
+	    m->name + strlen(below), brec_verdict_name(r->verdict));
+	r->verdict = BREC_FORGED;
+	r->file[0] = '\0';
+}
+
+/* Where it lies: in the bucket, if that is what is judged. */
+static const char *shown_dir(const struct judging *g, const char *dir, char out[REPLAY_PATH_MAX])
+{
+	const size_t len = strlen(g->args->store);
+
+	if (g->url == NULL || dir == NULL || strncmp(dir, g->args->store, len) != 0)
+		return dir;
+	snprintf(out, REPLAY_PATH_MAX, "%s%s", g->url, dir + len);
+	return out;
+}
+
 static int print_one(struct judging *g, const struct recording *rec, const struct brec_report *r)
 {
+	char dir[REPLAY_PATH_MAX];
+
 	g->all++;
 	g->good += r->verdict == BREC_COMPLETE;
 	g->pruned += r->verdict == BREC_PRUNED;
 	if (!g->args->json)
 		print_text(rec, r, trust_signer(g->trust, r->signer));
-	else if (print_json(rec, r, trust_signer(g->trust, r->signer)) != 0)
+	else if (print_json(rec, shown_dir(g, rec->dir, dir), r, trust_signer(g->trust, r->signer)) != 0)
 		return -1;
 	/* on a terminal the results shall be seen as they come */
 	fflush(stdout);
@@ -129,6 +164,7 @@ static int verify_list(struct judging *g, const struct recordings *list)
 		/* a bundle, or a directory of another name, says itself which recording it is */
 		if (list->v[i].id[0] == '?')
 			hex_encode(list->v[i].id, r.id, BREC_ID_LEN);
+		weigh_versions(g, list->v[i].dir, &r);
 		if (print_one(g, &list->v[i], &r) != 0)
 			return -1;
 	}
@@ -180,6 +216,15 @@ static void print_stamps(const struct judging *g, const struct tlog_log *log)
 /* What the log says itself: a line, and if it is not to be believed, a verdict more. */
 static void print_log(struct judging *g, const struct tlog_log *log)
 {
+	const struct mirrored *m = mirror_differs(&g->mirror, "log/");
+
+	if (m != NULL) {
+		struct recording rec = { .dir = g->logs.path, .id = "log" };
+		struct brec_report r = { .verdict = BREC_FORGED, .logged = BREC_LOG_BAD };
+
+		snprintf(r.reason, sizeof(r.reason), "ALARM: the bucket has versions of %.160s with different bytes; the oldest is judged", m->name);
+		print_one(g, &rec, &r);
+	}
 	if (log->state == TLOG_FORGED || log->state == TLOG_UNVERIFIABLE) {
 		struct recording rec = { .dir = g->logs.path, .id = "log" };
 		struct brec_report r = { .logged = BREC_LOG_BAD };
@@ -250,19 +295,57 @@ static int verify_named(struct judging *g)
 	return status;
 }
 
-int cmd_verify(struct args *a)
+static int verify(struct args *a, const char *url)
 {
 	struct trust trust;
-	struct judging g = { .args = a, .trust = &trust, .logs = { .trust = &trust } };
+	struct judging g = { .args = a, .trust = &trust, .logs = { .trust = &trust }, .url = url };
 	int status;
 
+	if (keys_trust(&trust, a) != 0)
+		return EXIT_UNREADABLE;
+	if (mirror_load(&g.mirror, a->store) != 0) {
+		fprintf(stderr, "bastion-replay: the file " MIRROR_FILE " of the copy cannot be read\n");
+		mirror_finish(&g.mirror);
+		return EXIT_UNREADABLE;
+	}
+	status = a->nids == 0 ? verify_store(&g) : verify_named(&g);
+	mirror_finish(&g.mirror);
+	logs_finish(&g.logs);
+	return status;
+}
+
+static int forget(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st, (void)type, (void)ftw;
+	return remove(path);
+}
+
+/* By a copy of its own, which goes afterwards. */
+static int verify_bucket(struct args *a)
+{
+	const char *tmp = getenv("TMPDIR"), *url = a->store;
+	char dir[REPLAY_PATH_MAX];
+	int status, judged;
+
+	if (snprintf(dir, sizeof(dir), "%s/bastion-replay-XXXXXX", tmp != NULL && tmp[0] != '\0' ? tmp : "/tmp") >= (int)sizeof(dir) ||
+	    mkdtemp(dir) == NULL) {
+		fprintf(stderr, "bastion-replay: %s: a directory for the copy cannot be made; TMPDIR says where\n", dir);
+		return EXIT_UNREADABLE;
+	}
+	status = pull_bucket(a, url, dir);
+	a->store = dir;
+	if (status != EXIT_UNREADABLE && (judged = verify(a, url)) > status)
+		status = judged;
+	a->store = url;
+	nftw(dir, forget, 16, FTW_DEPTH | FTW_PHYS);
+	return status;
+}
+
+int cmd_verify(struct args *a)
+{
 	if (a->all && a->nids > 0) {
 		fprintf(stderr, "bastion-replay: verify takes --all or IDs, not both\n");
 		return EXIT_USAGE;
 	}
-	if (keys_trust(&trust, a) != 0)
-		return EXIT_UNREADABLE;
-	status = a->nids == 0 ? verify_store(&g) : verify_named(&g);
-	logs_finish(&g.logs);
-	return status;
+	return bucket_is_url(a->store) ? verify_bucket(a) : verify(a, NULL);
 }

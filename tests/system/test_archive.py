@@ -76,6 +76,19 @@ def test_locked_for_90_days_from_close(archived, object_store):
         assert 90 * DAY - 600 <= end - time.time() <= 97 * DAY + 1
 
 
+def test_the_bucket_verifies(archived, object_store, tmp_path):
+    """What the collector put, judged where it lies, with keys that can only read. A recording that is being made is there up to its last seal."""
+    lab, bucket = archived
+    keys = object_store.write_credentials(str(tmp_path / "keys"), "reader")
+    url = f"https://127.0.0.1:{object_store.port('https')}/{bucket}/c1"
+    done = replay(lab, "verify", "--all", "--json", "--credentials", keys, "--ca", object_store.path("ca.pem"), store=url, check=False)
+    rows = {row["id"]: row for row in map(json.loads, done.stdout.splitlines())}
+    for path in closed(lab):
+        row = rows[os.path.basename(path)]
+        assert row["verdict"] == "complete" and row["log"] == "whole" and row["receipt_seq"] == row["last_seq"] and row["dir"].startswith(url), row
+    assert {row["verdict"] for row in rows.values()} <= {"complete", "cut"} and b"ALARM" not in done.stderr, done
+
+
 @pytest.mark.parametrize("who", ["owner", "writer"])
 def test_nobody_takes_it_away(archived, object_store, who):
     lab, bucket = archived

@@ -1,0 +1,102 @@
+/*
+ * replay_bucket.h - a store in a bucket of an object store: which objects there are, in which versions, and a copy of them on this machine.
+ *
+ *   replay_bucket.c   the address, the credentials, the list of all versions
+ *   replay_pull.c     the copy: what is not here yet is fetched, every version of it; bastion-replay pull
+ *   replay_mirror.c   what the copy's file `pulled` says: what was fetched, and where versions differ
+ *
+ * Part of bastion-replay. Nothing that the bucket says is believed: names are those of a store or are passed over, and bytes are
+ * judged by verify. Of several versions of an object the oldest counts, as nobody can have put one before it; identical ones are what a
+ * lost answer to a put leaves; one with other bytes is an alarm. A delete marker hides an object and removes nothing: it is told.
+ */
+#ifndef BASTION_REPLAY_BUCKET_H
+#define BASTION_REPLAY_BUCKET_H
+
+#include "replay.h"
+#include "s3_list.h"
+
+#define BUCKET_OBJECTS_MAX (8U << 20)
+#define BUCKET_VERSIONS_MAX 64		/* of one object that are looked at; more are an alarm */
+#define BUCKET_OBJECT_MAX (64U << 20)	/* bytes of one object; the collector makes none of more than 2 MiB */
+#define BUCKET_NAME_MAX 160		/* of an object below the prefix */
+#define MIRROR_FILE "pulled"		/* in the copy */
+#define MIRROR_LINE_MAX 512
+
+/* ---- replay_bucket.c ---- */
+
+struct object_version {
+	char *id;
+	uint64_t size;
+	int64_t when;
+};
+
+struct object {
+	char *name;			/* below the prefix */
+	struct object_version *v;	/* n of them, the newest first */
+	unsigned n;
+	bool hidden;			/* by a delete marker that is newer than all versions */
+	bool more;			/* it has more than BUCKET_VERSIONS_MAX */
+	uint8_t (*hash)[HASH_LEN];	/* while it is fetched: of each version, */
+	unsigned left;			/* and how many are not here yet */
+	bool failed;
+};
+
+struct objects {
+	struct object *v;		/* by name */
+	size_t n, cap, versions, hidden, foreign;
+	uint64_t bytes;			/* of all versions */
+};
+
+struct bucket {
+	char endpoint[256], name[64], prefix[S3_KEY_MAX];	/* prefix: "" or with a slash at its end */
+	struct s3_credentials credentials;
+	struct buf ca;
+	struct s3 *s3;
+};
+
+/* Is it an address of a bucket, and no directory? */
+bool bucket_is_url(const char *store);
+/* https://HOST[:PORT]/BUCKET[/PREFIX], with the credentials of the options or the environment. 0, or -1: said on standard error. */
+int bucket_open(struct bucket *b, const struct args *a, const char *url);
+void bucket_close(struct bucket *b);
+/* Everything that is a part of a store. 0, or -1: said. */
+int bucket_list(struct bucket *b, struct objects *out);
+void objects_finish(struct objects *o);
+/* The object of that name, or NULL. */
+const struct object *objects_find(const struct objects *o, const char *name);
+/* Is that a name of a file of a store? recordings/DAY/ID/… and log/… */
+bool bucket_name_ok(const char *name);
+
+/* ---- replay_mirror.c ---- */
+
+/* A line of `pulled`. */
+struct mirrored {
+	char name[BUCKET_NAME_MAX + 1], version[S3_VERSION_MAX + 1];	/* the oldest version, whose bytes are here */
+	uint64_t size;
+	uint8_t hash[HASH_LEN];
+	unsigned versions;		/* that there were */
+	bool differs;			/* not all have the same bytes */
+	size_t line;			/* private */
+};
+
+struct mirror {
+	struct mirrored *v;		/* by name, one each: the newest line */
+	size_t n, cap;
+};
+
+/* The file below `store`; none is an empty mirror. 0, or -1 with errno. mirror_finish in any case. */
+int mirror_load(struct mirror *m, const char *store);
+void mirror_finish(struct mirror *m);
+const struct mirrored *mirror_find(const struct mirror *m, const char *name);
+/* The first object below this directory's name ("recordings/DAY/ID/", "log/") whose versions differ; NULL: none. */
+const struct mirrored *mirror_differs(const struct mirror *m, const char *below);
+/* One line, without its newline: into out[size]; -1: it does not fit. And back. */
+int mirror_format(char *out, size_t size, const struct mirrored *m);
+int mirror_parse(struct mirrored *m, const char *line, size_t len);
+
+/* ---- replay_pull.c ---- */
+
+/* Copies the bucket into the directory `to`, or what is missing of it there. An exit status: 1 if versions differ. */
+int pull_bucket(const struct args *a, const char *url, const char *to);
+
+#endif

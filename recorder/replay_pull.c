@@ -1,0 +1,526 @@
+/*
+ * replay_pull.c - `bastion-replay pull`: a copy of a bucket's store, for verify and everything else; and the copy that verify makes for itself.
+ *
+ * Part of bastion-replay. Every version of every object is fetched and compared: the oldest one becomes the file, an identical one is what
+ * it should be, another one is kept beside it and said. What is here already (replay_mirror.c) is not fetched again.
+ */
+#include "replay_bucket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "escape.h"
+#include "hex.h"
+#include "tlog_tile.h"
+
+#define FETCHES 16		/* requests at once */
+#define TRIES 4
+#define TOLD_MAX 20		/* objects of one kind that are named; the others are counted */
+
+struct pull;
+
+/* One version on its way into a file beside its place. */
+struct fetch {
+	struct s3_request r;
+	struct pull *p;
+	struct object *o;		/* NULL: idle */
+	unsigned k;			/* version: o->n - 1 is the oldest */
+	unsigned tries;
+	bool again;			/* to be asked for once more */
+	FILE *file;
+	struct sha256 hash;
+	uint64_t got;
+};
+
+struct pull {
+	struct bucket b;
+	struct objects objects;
+	struct mirror mirror;
+	const char *to;
+	FILE *list;			/* the copy's file `pulled` */
+	size_t at;			/* next object, */
+	unsigned k;			/* and how many of its versions are begun */
+	size_t done, fetched, alarms, failed;
+	bool stop;			/* the disk takes nothing more */
+	struct fetch fetch[FETCHES];
+};
+
+static void complain(const char *what, const char *why)
+{
+	char text[REPLAY_TEXT_MAX];
+
+	esc_quoted(text, sizeof(text), what, strlen(what));
+	fprintf(stderr, "%sbastion-replay: %s: %s\n", isatty(STDERR_FILENO) ? "\r\033[K" : "", text, why);
+}
+
+/* ---- places ---- */
+
+/* Where the object's file is, or that of one of its versions: on the way (part), or as evidence. */
+static int place(const struct pull *p, char out[REPLAY_PATH_MAX], const char *name, const char *suffix, unsigned k)
+{
+	int n = suffix == NULL ? snprintf(out, REPLAY_PATH_MAX, "%s/%s", p->to, name) :
+	    snprintf(out, REPLAY_PATH_MAX, "%s/%s.%s-%u", p->to, name, suffix, k);
+
+	errno = ENAMETOOLONG;
+	return n > 0 && n < REPLAY_PATH_MAX ? 0 : -1;
+}
+
+static int make_parents(const struct pull *p, const char *path)
+{
+	char part[REPLAY_PATH_MAX];
+
+	for (const char *slash = strchr(path + strlen(p->to) + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+		snprintf(part, sizeof(part), "%.*s", (int)(slash - path), path);
+		if (mkdir(part, 0700) != 0 && errno != EEXIST)
+			return -1;
+	}
+	return 0;
+}
+
+/* Anew, and never through a link that stands there. */
+static FILE *create(const struct pull *p, const char *path)
+{
+	int fd = -1;
+
+	if (make_parents(p, path) == 0 && (unlink(path) == 0 || errno == ENOENT))
+		fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return fd >= 0 ? fdopen(fd, "w") : NULL;
+}
+
+/* ---- an object, when all of its versions are here ---- */
+
+static void say_alarm(struct pull *p, const struct object *o, unsigned k)
+{
+	const struct object_version *v = &o->v[k], *oldest = &o->v[o->n - 1];
+	char why[512], when[2][40];
+
+	text_time(when[0], sizeof(when[0]), v->when * 1000000);
+	text_time(when[1], sizeof(when[1]), oldest->when * 1000000);
+	snprintf(why, sizeof(why), "ALARM: its version %.100s of %s has other bytes than the oldest, %.100s of %s. The oldest is taken, both are kept",
+	    v->id, when[0], oldest->id, when[1]);
+	if (p->alarms++ < TOLD_MAX)
+		complain(o->name, why);
+}
+
+/* The versions that are not the oldest: gone if they are the same, else evidence. True: one differs. */
+static bool compare(struct pull *p, const struct object *o)
+{
+	char from[REPLAY_PATH_MAX], to[REPLAY_PATH_MAX];
+	bool differs = o->more;
+
+	if (o->more && p->alarms++ < TOLD_MAX)
+		complain(o->name, "ALARM: it has more versions than a lost answer explains, and not all were looked at");
+	for (unsigned k = 0; k + 1 < o->n; k++) {
+		if (place(p, from, o->name, "part", k) != 0 || place(p, to, o->name, "other", o->n - 1 - k) != 0)
+			continue;
+		if (memcmp(o->hash[k], o->hash[o->n - 1], HASH_LEN) == 0) {
+			unlink(from);
+			continue;
+		}
+		differs = true;
+		say_alarm(p, o, k);
+		if (rename(from, to) != 0)
+			complain(to, strerror(errno));
+	}
+	return differs;
+}
+
+static void finish_object(struct pull *p, struct object *o)
+{
+	const struct object_version *oldest = &o->v[o->n - 1];
+	struct mirrored m = { .size = oldest->size, .versions = o->n };
+	char from[REPLAY_PATH_MAX], to[REPLAY_PATH_MAX], line[MIRROR_LINE_MAX];
+
+	p->done++;
+	if (!o->failed) {
+		m.differs = compare(p, o);
+		memcpy(m.hash, o->hash[o->n - 1], HASH_LEN);
+		snprintf(m.name, sizeof(m.name), "%s", o->name);
+		snprintf(m.version, sizeof(m.version), "%s", oldest->id);
+		if (place(p, from, o->name, "part", o->n - 1) != 0 || place(p, to, o->name, NULL, 0) != 0 || rename(from, to) != 0 ||
+		    mirror_format(line, sizeof(line), &m) != 0 || fprintf(p->list, "%s\n", line) < 0 || fflush(p->list) != 0) {
+			complain(o->name, strerror(errno));
+			o->failed = true;
+		}
+	}
+	p->failed += o->failed;
+	p->fetched += !o->failed;
+	free(o->hash);
+	o->hash = NULL;
+}
+
+/* ---- a version ---- */
+
+static void end_fetch(struct fetch *f)
+{
+	if (f->file != NULL)
+		fclose(f->file);
+	sha256_finish(&f->hash);
+	f->file = NULL;
+	f->o = NULL;
+}
+
+static void fail(struct fetch *f, const char *why)
+{
+	struct object *o = f->o;
+
+	if (!o->failed && f->p->failed < TOLD_MAX)
+		complain(o->name, why);
+	o->failed = true;
+	o->left--;
+	end_fetch(f);
+	if (o->left == 0)
+		finish_object(f->p, o);
+}
+
+static int on_data(void *ctx, const void *data, size_t len)
+{
+	struct fetch *f = ctx;
+
+	f->got += len;
+	if (f->got > f->o->v[f->k].size || fwrite(data, 1, len, f->file) != len)
+		return -1;
+	return sha256_update(&f->hash, data, len);
+}
+
+static void on_done(struct s3_request *r)
+{
+	struct fetch *f = r->ctx;
+	struct object *o = f->o;
+
+	if (r->status / 100 == 2 && f->got == o->v[f->k].size && fflush(f->file) == 0 && sha256_digest(&f->hash, o->hash[f->k]) == 0) {
+		o->left--;
+		end_fetch(f);
+		if (o->left == 0)
+			finish_object(f->p, o);
+		return;
+	}
+	if (ferror(f->file)) {
+		f->p->stop = true;
+		fail(f, strerror(errno));
+	} else if (r->status / 100 == 2) {
+		fail(f, "its bytes are fewer, or more, than the list says");
+	} else if ((r->status != 0 && r->status / 100 != 5) || ++f->tries == TRIES) {
+		fail(f, r->why[0] != '\0' ? r->why : "no answer");
+	} else {
+		f->again = true;
+	}
+}
+
+/* Asks for the version, once more if need be. 0 or -1. */
+static int ask(struct fetch *f)
+{
+	struct pull *p = f->p;
+
+	f->r = (struct s3_request){ .method = "GET", .sink = on_data, .done = on_done, .ctx = f };
+	f->got = 0;
+	rewind(f->file);
+	if (ftruncate(fileno(f->file), 0) != 0 || sha256_digest(&f->hash, f->o->hash[f->k]) != 0)
+		return -1;
+	snprintf(f->r.key, sizeof(f->r.key), "%s%s", p->b.prefix, f->o->name);
+	if (s3_query_add(f->r.query, sizeof(f->r.query), "versionId", f->o->v[f->k].id) != 0)
+		return -1;
+	return s3_start(p->b.s3, &f->r);
+}
+
+static void ask_again(struct fetch *f)
+{
+	f->again = false;
+	if (ask(f) != 0)
+		fail(f, "out of memory");
+}
+
+static void begin(struct fetch *f, struct object *o, unsigned k)
+{
+	char path[REPLAY_PATH_MAX];
+
+	f->o = o;
+	f->k = k;
+	f->tries = 0;
+	if (o->v[k].size > BUCKET_OBJECT_MAX) {
+		fail(f, "it is larger than any file of a store");
+		return;
+	}
+	if (place(f->p, path, o->name, "part", k) != 0 || (f->file = create(f->p, path)) == NULL || sha256_init(&f->hash) != 0) {
+		f->p->stop = true;
+		fail(f, strerror(errno));
+	} else if (ask(f) != 0) {
+		fail(f, "out of memory");
+	}
+}
+
+/* ---- all of them ---- */
+
+/* Is it here, as it is in the bucket? */
+static bool is_here(const struct pull *p, const struct object *o)
+{
+	const struct mirrored *m = mirror_find(&p->mirror, o->name);
+	const struct object_version *oldest = &o->v[o->n - 1];
+	char path[REPLAY_PATH_MAX];
+	struct stat st;
+
+	return m != NULL && m->versions == o->n && !o->more && strcmp(m->version, oldest->id) == 0 && m->size == oldest->size &&
+	    place(p, path, o->name, NULL, 0) == 0 && lstat(path, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == m->size;
+}
+
+/* The next version that is to be fetched. False: none. */
+static bool next(struct pull *p, struct object **o, unsigned *k)
+{
+	for (; p->at < p->objects.n && !p->stop; p->at++, p->k = 0) {
+		struct object *one = &p->objects.v[p->at];
+
+		if (p->k == one->n)
+			continue;
+		if (p->k == 0) {
+			if (is_here(p, one)) {
+				p->alarms += mirror_find(&p->mirror, one->name)->differs;
+				p->done++;
+				continue;
+			}
+			if ((one->hash = calloc(one->n, HASH_LEN)) == NULL) {
+				complain(one->name, "out of memory");
+				p->stop = true;
+				return false;
+			}
+			one->left = one->n;
+		}
+		*o = one;
+		*k = one->n - 1 - p->k++;
+		return true;
+	}
+	return false;
+}
+
+static void progress(const struct pull *p)
+{
+	static const char full[] = "####################";
+	const int part = p->objects.n != 0 ? (int)(p->done * 20 / p->objects.n) : 20;
+
+	if (isatty(STDERR_FILENO))
+		fprintf(stderr, "\r[%.*s%*s] %zu/%zu", part, full, 20 - part, "", p->done, p->objects.n);
+}
+
+static void fetch_all(struct pull *p)
+{
+	struct object *o;
+	unsigned k, idle;
+
+	do {
+		idle = 0;
+		for (size_t i = 0; i < FETCHES; i++) {
+			struct fetch *f = &p->fetch[i];
+
+			f->p = p;
+			if (f->o == NULL && next(p, &o, &k))
+				begin(f, o, k);
+			else if (f->o != NULL && f->again)
+				ask_again(f);
+			idle += f->o == NULL;
+		}
+		if (s3_running(p->b.s3) != 0)
+			s3_turn(p->b.s3, -1, 1000);
+		progress(p);
+	} while (idle < FETCHES || (p->at < p->objects.n && !p->stop));
+	if (isatty(STDERR_FILENO))
+		fprintf(stderr, "\r\033[K");
+}
+
+/* ---- files that the bucket has in parts, or under another name ---- */
+
+/* Appends a file to another. 0 or -1 with errno. */
+static int append(FILE *out, const char *path)
+{
+	FILE *f = fopen(path, "re");
+	uint8_t part[4096];
+	size_t n;
+	int r = 0;
+
+	if (f == NULL)
+		return -1;
+	while (r == 0 && (n = fread(part, 1, sizeof(part), f)) > 0)
+		r = fwrite(part, 1, n, out) == n ? 0 : -1;
+	if (ferror(f))
+		r = -1;
+	fclose(f);
+	return r;
+}
+
+/* The file `name` below the copy, of these objects, one after the other. 0, or -1: said. */
+static int join(struct pull *p, const char *name, const struct object *o, size_t n)
+{
+	char path[REPLAY_PATH_MAX], part[REPLAY_PATH_MAX], from[REPLAY_PATH_MAX];
+	FILE *out = NULL;
+	int r = 0;
+
+	if (place(p, path, name, NULL, 0) != 0 || place(p, part, name, "part", 0) != 0 || (out = create(p, part)) == NULL)
+		r = -1;
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = o[i].failed ? 0 : place(p, from, o[i].name, NULL, 0) == 0 ? append(out, from) : -1;
+	if (out != NULL && fclose(out) != 0)
+		r = -1;
+	if (r == 0)
+		r = rename(part, path);
+	if (r != 0)
+		complain(name, strerror(errno));
+	return r;
+}
+
+/* The receipts of each recording, in the order of their numbers; which is that of their names. */
+static int join_receipts(struct pull *p)
+{
+	int r = 0;
+
+	for (size_t i = 0, n; i < p->objects.n && r == 0; i += n) {
+		const struct object *o = &p->objects.v[i];
+		const char *file = strrchr(o->name, '/');
+		const size_t len = (size_t)(file - o->name);
+		char name[BUCKET_NAME_MAX + 1];
+
+		n = 1;
+		if (strncmp(file, "/receipts.", 10) != 0)
+			continue;
+		while (i + n < p->objects.n && strncmp(o[n].name, o->name, len + 10) == 0)
+			n++;
+		snprintf(name, sizeof(name), "%.*s/receipts", (int)len, o->name);
+		r = join(p, name, o, n);
+	}
+	return r;
+}
+
+/* The log's newest checkpoint is the one of most leaves. */
+static int take_checkpoint(struct pull *p)
+{
+	const struct object *newest = NULL;
+	unsigned long long most = 0;
+
+	for (size_t i = 0; i < p->objects.n; i++) {
+		const char *size = p->objects.v[i].name + 15;
+		char *end;
+
+		if (strncmp(p->objects.v[i].name, "log/" TLOG_CHECKPOINT ".", 15) != 0 || size[0] < '0' || size[0] > '9' || p->objects.v[i].failed)
+			continue;
+		const unsigned long long n = strtoull(size, &end, 10);
+
+		if (*end == '\0' && (newest == NULL || n > most)) {
+			newest = &p->objects.v[i];
+			most = n;
+		}
+	}
+	return newest == NULL ? 0 : join(p, "log/" TLOG_CHECKPOINT, newest, 1);
+}
+
+/* ---- the command ---- */
+
+/* What else the list said. */
+static void tell(const struct pull *p)
+{
+	size_t told = 0, gone = 0;
+
+	for (size_t i = 0; i < p->objects.n && told < TOLD_MAX; i++)
+		if (p->objects.v[i].hidden) {
+			complain(p->objects.v[i].name, "a delete marker hides it; its bytes are there and were taken");
+			told++;
+		}
+	for (size_t i = 0; i < p->mirror.n; i++)
+		gone += objects_find(&p->objects, p->mirror.v[i].name) == NULL;
+	fprintf(stderr, "%zu objects in %zu versions: %zu fetched, %zu were here", p->objects.n, p->objects.versions, p->fetched,
+	    p->done - p->fetched - p->failed);
+	if (p->failed != 0)
+		fprintf(stderr, ", %zu could not be fetched", p->failed);
+	if (p->alarms != 0)
+		fprintf(stderr, ", %zu ALARMS", p->alarms);
+	if (p->objects.hidden != 0)
+		fprintf(stderr, "; %zu hidden by a delete marker", p->objects.hidden);
+	if (gone != 0)
+		fprintf(stderr, "; %zu that were pulled before are not in the bucket any more", gone);
+	if (p->objects.foreign != 0)
+		fprintf(stderr, "; %zu of other names passed over", p->objects.foreign);
+	fputc('\n', stderr);
+}
+
+/* An object of which only a delete marker is left is none any more. */
+static void drop_empty(struct objects *o)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < o->n; i++) {
+		if (o->v[i].n != 0) {
+			o->v[n++] = o->v[i];
+			continue;
+		}
+		if (i - n < TOLD_MAX)
+			complain(o->v[i].name, "it was deleted: only a delete marker is there");
+		free(o->v[i].name);
+	}
+	o->n = n;
+}
+
+static int open_copy(struct pull *p)
+{
+	char path[REPLAY_PATH_MAX];
+
+	if (snprintf(path, sizeof(path), "%s/journal", p->to) >= (int)sizeof(path)) {
+		complain(p->to, "the name is too long");
+		return -1;
+	}
+	if (access(path, F_OK) == 0) {
+		complain(p->to, "this is the store of a collector; --store names the directory of a copy, which may be new");
+		return -1;
+	}
+	snprintf(path, sizeof(path), "%s/" MIRROR_FILE, p->to);
+	if ((mkdir(p->to, 0700) == 0 || errno == EEXIST) && mirror_load(&p->mirror, p->to) == 0 && (p->list = fopen(path, "ae")) != NULL)
+		return 0;
+	complain(p->to, strerror(errno));
+	return -1;
+}
+
+int pull_bucket(const struct args *a, const char *url, const char *to)
+{
+	struct pull *p = calloc(1, sizeof(*p));
+	int status = EXIT_UNREADABLE;
+
+	if (p == NULL)
+		return EXIT_UNREADABLE;
+	p->to = to;
+	if (bucket_open(&p->b, a, url) != 0) {
+		free(p);
+		return EXIT_UNREADABLE;
+	}
+	if (bucket_list(&p->b, &p->objects) == 0 && open_copy(p) == 0) {
+		drop_empty(&p->objects);
+		/* what follows a line that was cut is a line of its own */
+		fputc('\n', p->list);
+		fetch_all(p);
+		status = join_receipts(p) != 0 || take_checkpoint(p) != 0 || p->failed != 0 || p->stop ? EXIT_UNREADABLE :
+		    p->alarms != 0 ? EXIT_VERDICT : EXIT_OK;
+		tell(p);
+	}
+	if (p->list != NULL && fclose(p->list) != 0) {
+		complain(to, strerror(errno));
+		status = EXIT_UNREADABLE;
+	}
+	objects_finish(&p->objects);
+	mirror_finish(&p->mirror);
+	bucket_close(&p->b);
+	free(p);
+	return status;
+}
+
+int cmd_pull(struct args *a)
+{
+	if (a->from == NULL || !bucket_is_url(a->from)) {
+		fprintf(stderr, "bastion-replay: pull needs --from https://HOST/BUCKET[/PREFIX]\n");
+		return EXIT_USAGE;
+	}
+	if (bucket_is_url(a->store)) {
+		fprintf(stderr, "bastion-replay: pull needs --store DIR, the directory of the copy\n");
+		return EXIT_USAGE;
+	}
+	return pull_bucket(a, a->from, a->store);
+}

@@ -1,0 +1,180 @@
+"""A store in a bucket of a real object store: pulled and verified with keys that can only read; the oldest version counts, and one with other
+bytes is an alarm and no verdict to be happy with."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from harness import Client, labkit
+from test_evidence import Store, read, write
+
+sys.path.insert(0, os.path.dirname(labkit.__file__))
+import verify_independent as independent  # noqa: E402
+
+BUCKET, PREFIX = f"pulled{os.getpid()}", "site/one"
+
+
+def receipts(data):
+    """The file's receipts, one by one."""
+    at = 0
+    while at < len(data):
+        length = 4 + int.from_bytes(data[at:at + 4], "big")
+        yield data[at:at + length]
+        at += length
+
+
+def objects(top):
+    """{name below the prefix: bytes} of a store, as the collector's archiver names them (bastion-collectord(8))."""
+    found = {}
+    for folder, _, files in os.walk(os.path.join(top, "recordings")):
+        for file in files:
+            name, data = os.path.relpath(os.path.join(folder, file), top), read(folder, file)
+            if file == "receipts":
+                found |= {f"{name}.{i:08}": one for i, one in enumerate(receipts(data))}
+            elif file.endswith(".brec"):
+                found[name] = data
+    for folder, _, files in os.walk(os.path.join(top, "log")):
+        found |= {os.path.relpath(os.path.join(folder, file), top): read(folder, file) for file in files if file != "checkpoint"}
+    note = read(top, "log", "checkpoint")
+    found[f"log/checkpoint.{int(note.splitlines()[1])}"] = note
+    return found
+
+
+class Bucket:
+    """A resting store of a few sessions, put into a bucket with a lock."""
+
+    def __init__(self, lab, store, ceph):
+        self.lab, self.store, self.ceph = lab, store, ceph
+        ceph.make_bucket(BUCKET, days=1)
+        self.writer, self.owner, self.reader = ceph.client("writer"), ceph.client("owner"), ceph.client("reader")
+        self.objects = objects(store.top)
+        for name, data in self.objects.items():
+            self.put(name, data)
+        self.put("canary/0001", b"is no part of a store")
+        self.keys = ceph.write_credentials(lab.path("reader.keys"), "reader")
+        self.url = f"http://127.0.0.1:{ceph.port()}/{BUCKET}/{PREFIX}"
+        self.tls = f"https://127.0.0.1:{ceph.port('https')}/{BUCKET}/{PREFIX}/"
+
+    def put(self, name, data):
+        return self.writer.put(BUCKET, f"{PREFIX}/{name}", data)
+
+    def replay(self, *words, keys=None):
+        return subprocess.run([self.lab.bin("bastion-replay"), *words, "--trust", self.lab.path("auditor.trust"), "--credentials", keys or self.keys],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100, check=False)
+
+    def verify(self, store=None):
+        """The verdicts by id."""
+        words = ["--store", store] if store else ["--store", self.tls, "--ca", self.ceph.path("ca.pem")]
+        done = subprocess.run([self.lab.bin("bastion-replay"), "verify", "--all", "--json", *words, "--trust", self.lab.path("auditor.trust"),
+                               "--credentials", self.keys], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100, check=False)
+        rows = [json.loads(line) for line in done.stdout.splitlines()]
+        assert rows, done
+        return {row["id"]: row["verdict"] for row in rows}, done
+
+    def independent(self):
+        """The same by another way: the oldest version of each key by the test's own client, judged by verify_independent.py. What differs is said."""
+        top, oldest, differing = self.lab.path("mine"), {}, set()
+        shutil.rmtree(top, ignore_errors=True)
+        for one in self.reader.versions(BUCKET, PREFIX):
+            name = one["key"].removeprefix(f"{PREFIX}/")
+            if not one["marker"] and name.split("/")[0] in ("recordings", "log"):
+                data = self.reader.get(BUCKET, one["key"], one["version"])
+                if oldest.setdefault(name, data) != data:
+                    differing.add(name.split("/")[2] if name.startswith("recordings/") else "log")
+        newest = max((int(name.split(".")[1]) for name in oldest if name.startswith("log/checkpoint.") and name.split(".")[1].isdigit()), default=None)
+        for name, data in sorted(oldest.items()):
+            file = name.rpartition("/")[2]
+            if file.startswith("receipts."):
+                path = os.path.join(top, name.rpartition(".")[0])
+                data = (read(path) if os.path.exists(path) else b"") + data
+                name = os.path.relpath(path, top)
+            write(data, top, name)
+        write(oldest[f"log/checkpoint.{newest}"], top, "log", "checkpoint")
+        rows = {row["id"] or os.path.basename(row["dir"]): row["verdict"] for row in independent.verify_store(top, *self.store.keys)}
+        return rows | {one: "forged" for one in differing}
+
+
+@pytest.fixture(scope="module")
+def bucket(new_lab, object_store):
+    lab = new_lab()
+    user = Client(lab, "deploy")
+    for _ in range(3):
+        user.run("web1.name", "true", check=True)
+    lab.stop_all()
+    store = Store(lab)
+    yield Bucket(lab, store, object_store)
+    shutil.rmtree(store.scratch)
+
+
+def test_pull_and_verify(bucket):
+    here, _ = bucket.verify(bucket.store.top)
+    there, done = bucket.verify()
+    assert there == here == bucket.independent() and "complete" in there.values()
+    assert not [row for row in done.stdout.splitlines() if "/tmp" in json.loads(row)["dir"]]
+    # a copy, by hand; the second time nothing is fetched
+    copy = bucket.lab.path("copy")
+    done = bucket.replay("pull", "--from", bucket.url, "--store", copy)
+    assert done.returncode == 0 and f"{len(bucket.objects)} fetched, 0 were here; 1 of other names" in done.stderr, done
+    assert read(copy, "log", "checkpoint") == read(bucket.store.top, "log", "checkpoint")
+    assert bucket.verify(copy)[0] == here
+    rid = os.path.relpath(bucket.store.small, bucket.store.top)
+    assert read(copy, rid, "receipts") == read(bucket.store.small, "receipts")
+    done = bucket.replay("pull", "--from", bucket.url, "--store", copy)
+    assert done.returncode == 0 and f"0 fetched, {len(bucket.objects)} were here" in done.stderr, done
+    # what was damaged here is fetched again; a line that was cut counts as not written
+    write(b"", copy, rid, "00000000.brec")
+    pulled = read(copy, "pulled")
+    write(pulled[:-30], copy, "pulled")
+    done = bucket.replay("pull", "--from", bucket.url, "--store", copy)
+    assert done.returncode == 0 and " 2 fetched" in done.stderr, done
+    assert bucket.verify(copy)[0] == here
+
+
+def test_what_is_refused(bucket):
+    copy = bucket.lab.path("no-copy")
+    for words, says in ((("pull", "--store", copy), "needs --from"), (("pull", "--from", bucket.url, "--store", bucket.url), "needs --store"),
+                        (("pull", "--from", "http://192.0.2.1/evidence", "--store", copy), "http is for this machine"),
+                        (("pull", "--from", bucket.tls, "--store", copy), "certificate"),
+                        (("pull", "--from", bucket.url, "--store", bucket.lab.path("store")), "store of a collector"),
+                        (("pull", "--from", bucket.url.replace(BUCKET, "elsewhere" + BUCKET), "--store", copy), "NoSuchBucket")):
+        done = bucket.replay(*words)
+        assert done.returncode in (2, 3) and says in done.stderr, (words, done)
+    # the collector's own keys can only put
+    done = bucket.replay("pull", "--from", bucket.url, "--store", copy, keys=bucket.ceph.write_credentials(bucket.lab.path("writer.keys"), "writer"))
+    assert done.returncode == 3 and "AccessDenied" in done.stderr, done
+
+
+def test_second_versions(bucket):
+    """The same bytes again are what a lost answer leaves; others are an alarm, wherever they are, also for who pulled before."""
+    copy = bucket.lab.path("copy")
+    here, _ = bucket.verify(bucket.store.top)
+    name = os.path.relpath(bucket.store.small, bucket.store.top) + "/00000000.brec"
+    bucket.put(name, bucket.objects[name])
+    there, done = bucket.verify()
+    assert there == here == bucket.independent() and done.returncode == bucket.verify(bucket.store.top)[1].returncode
+    # a delete marker hides the object, and is told
+    bucket.owner.ask("DELETE", f"/{BUCKET}/{PREFIX}/{name}")
+    there, done = bucket.verify()
+    assert there == here and "delete marker hides it" in done.stderr, done
+    # a session forged after the fact, with every other thing in its place
+    forged = bytearray(bucket.objects[name])
+    forged[-40] ^= 1
+    bucket.put(name, bytes(forged))
+    expected = here | {bucket.store.id: "forged"}
+    there, done = bucket.verify()
+    assert there == expected == bucket.independent() and done.returncode == 1
+    assert "ALARM" in done.stderr and "of the oldest" not in done.stdout and "by the oldest: complete" in done.stdout
+    done = bucket.replay("pull", "--from", bucket.url, "--store", copy)
+    assert done.returncode == 1 and "1 ALARMS" in done.stderr, done
+    assert read(copy, name) == bucket.objects[name] and read(copy, name + ".other-2") == bytes(forged)
+    assert bucket.verify(copy)[0] == expected
+    done = bucket.replay("pull", "--from", bucket.url, "--store", copy)
+    assert done.returncode == 1, "an alarm stays one"
+    # and in the log: an older checkpoint is replaced by one of another root
+    tile = [n for n in bucket.objects if n.startswith("log/tile/0/")][0]
+    bucket.put(tile, bytes(len(bucket.objects[tile])))
+    there, done = bucket.verify()
+    assert there == expected | {"log": "forged"} == bucket.independent() and "ALARM" in done.stdout

@@ -1,0 +1,147 @@
+/*
+ * test_replay_bucket.c - a store in a bucket: which names are a store's, what a page of versions says, what the copy's file `pulled` says.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "replay_bucket.h"
+
+static void test_names(void **state)
+{
+	static const char *const good[] = { "recordings/2026-11-28/0123456789abcdef0123456789abcdef/00000000.brec",
+		"recordings/2026-11-28/0123456789abcdef0123456789abcdef/receipts.00000000", "log/checkpoint.12", "log/checkpoint.12.tsr",
+		"log/tile/0/x001/234.p/5", "log/tile/entries/000" };
+	static const char *const bad[] = { "", "log", "log/", "log/checkpoint", "log/checkpoint.1/2", "log/../../x", "log/tile/../../x", "/log/tile/0/000",
+		"recordings/2026-11-28/0123456789abcdef0123456789abcdef", "recordings/2026-11-28/0123456789abcdef0123456789abcdef/",
+		"recordings/2026-11-28/0123456789abcdef0123456789abcdef/a/b", "recordings/2026-11-28/0123456789abcdef0123456789abcdef/..",
+		"recordings/2026-11-28/0123456789abcdef0123456789abcdeg/00000000.brec", "recordings/2026x11-28/0123456789abcdef0123456789abcdef/x",
+		"canary/2026-11-28-1", "journal/a", "log/tile/0/000 x", "recordings/x" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		assert_true(bucket_name_ok(good[i]));
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		if (bucket_name_ok(bad[i]))
+			fail_msg("%s", bad[i]);
+	assert_true(bucket_is_url("https://s3.example.com/b") && bucket_is_url("http://127.0.0.1/b"));
+	assert_false(bucket_is_url("/var/lib/x") || bucket_is_url("https:") || bucket_is_url(""));
+}
+
+#define HEAD "<?xml version=\"1.0\"?><ListVersionsResult xmlns=\"x\"><Name>b</Name>"
+#define VERSION(key, id, size) "<Version><Key>" key "</Key><VersionId>" id "</VersionId><LastModified>2026-11-28T08:00:00.123Z</LastModified>" \
+	"<Size>" size "</Size></Version>"
+#define MARKER(key, id) "<DeleteMarker><Key>" key "</Key><VersionId>" id "</VersionId><LastModified>2026-11-28T09:00:00Z</LastModified></DeleteMarker>"
+
+static struct s3_version seen[8];
+static size_t nseen;
+
+static int take(void *ctx, const struct s3_version *v)
+{
+	(void)ctx;
+	assert_true(nseen < 8);
+	seen[nseen++] = *v;
+	return 0;
+}
+
+static int parse(struct s3_page *page, const char *xml)
+{
+	nseen = 0;
+	return s3_page_parse(page, xml, strlen(xml), take, NULL);
+}
+
+static void test_page(void **state)
+{
+	struct s3_page page;
+	char query[64] = "";
+
+	(void)state;
+	assert_int_equal(parse(&page, HEAD "<IsTruncated>true</IsTruncated><NextKeyMarker>b</NextKeyMarker><NextVersionIdMarker>1</NextVersionIdMarker>"
+	    VERSION("a", "2", "6") VERSION("a", "1", "5") MARKER("b", "m") VERSION("b", "1", "0") "</ListVersionsResult>"), 0);
+	assert_true(page.more);
+	assert_string_equal(page.key, "b");
+	assert_string_equal(page.version, "1");
+	assert_int_equal(nseen, 4);
+	assert_string_equal(seen[0].version, "2");
+	assert_string_equal(seen[1].version, "1");
+	assert_int_equal(seen[1].size, 5);
+	assert_int_equal(seen[1].when, 1795852800);
+	assert_true(seen[2].marker && !seen[3].marker);
+	/* a marker at the end, and only markers */
+	assert_int_equal(parse(&page, HEAD "<IsTruncated>false</IsTruncated>" VERSION("a", "1", "5") MARKER("a", "m") "</ListVersionsResult>"), 0);
+	assert_true(nseen == 2 && !page.more && seen[1].marker);
+	/* a key that is none of ours is told as such; what else is odd is no page */
+	assert_int_equal(parse(&page, HEAD "<IsTruncated>false</IsTruncated>" VERSION("a<b/>", "1", "5")), 0);
+	assert_true(nseen == 1 && seen[0].key[0] == '\0');
+	assert_int_equal(parse(&page, HEAD "<IsTruncated>false</IsTruncated>" VERSION("a", "", "5")), -1);
+	assert_int_equal(parse(&page, HEAD "<IsTruncated>false</IsTruncated>" VERSION("a", "1", "-5")), -1);
+	assert_int_equal(parse(&page, HEAD "<IsTruncated>false</IsTruncated>" VERSION("a", "1", "99999999999999999999")), -1);
+	assert_int_equal(parse(&page, HEAD "<IsTruncated>true</IsTruncated>" VERSION("a", "1", "5")), -1);
+	assert_int_equal(parse(&page, HEAD VERSION("a", "1", "5")), -1);
+	assert_int_equal(parse(&page, "<html>no"), -1);
+	assert_int_equal(parse(&page, ""), -1);
+
+	assert_int_equal(s3_query_add(query, sizeof(query), "prefix", "a/b c~"), 0);
+	assert_int_equal(s3_query_add(query, sizeof(query), "versions", ""), 0);
+	assert_string_equal(query, "prefix=a%2Fb%20c~&versions=");
+	assert_int_equal(s3_query_add(query, 32, "x", "//////////"), -1);
+}
+
+#define DIR_A "recordings/2026-11-28/0123456789abcdef0123456789abcdef/"
+#define DIR_B "recordings/2026-11-28/1123456789abcdef0123456789abcdef/"
+#define HASH "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+
+static void test_mirror(void **state)
+{
+	static const char *const bad[] = { "", "x", DIR_A "00000000.brec v1 5 " HASH " 1", DIR_A "00000000.brec v1 5 " HASH " 1 sam",
+		DIR_A "00000000.brec v1 5 " HASH " 1 same x", DIR_A "00000000.brec v1 -5 " HASH " 1 same", "../x v1 5 " HASH " 1 same",
+		DIR_A "00000000.brec v1 5 00 1 same" };
+	char dir[] = "/tmp/test_replay_bucket.XXXXXX", path[128], line[MIRROR_LINE_MAX];
+	struct mirrored one;
+	struct mirror m;
+	FILE *f;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(mirror_parse(&one, bad[i], strlen(bad[i])), -1);
+	assert_int_equal(mirror_parse(&one, DIR_A "00000000.brec v1 5 " HASH " 3 differs", strlen(DIR_A "00000000.brec v1 5 " HASH " 3 differs")), 0);
+	assert_true(one.size == 5 && one.versions == 3 && one.differs && one.hash[31] == 0x1f);
+	assert_int_equal(mirror_format(line, sizeof(line), &one), 0);
+	assert_string_equal(line, DIR_A "00000000.brec v1 5 " HASH " 3 differs");
+
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(mirror_load(&m, dir), 0);
+	assert_int_equal(m.n, 0);
+	assert_null(mirror_find(&m, "log/checkpoint.1"));
+	assert_null(mirror_differs(&m, "log/"));
+	mirror_finish(&m);
+	snprintf(path, sizeof(path), "%s/" MIRROR_FILE, dir);
+	assert_non_null(f = fopen(path, "w"));
+	/* the last line of a name counts; a line without an end says nothing */
+	fputs(DIR_B "00000000.brec v1 5 " HASH " 1 same\n" DIR_A "00000001.brec v1 5 " HASH " 2 differs\n\nnonsense\n"
+	    DIR_A "00000000.brec v1 5 " HASH " 1 same\n" DIR_B "00000000.brec v2 6 " HASH " 1 same\nlog/checkpoint.7 v 1 " HASH " 2 differs", f);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(mirror_load(&m, dir), 0);
+	assert_int_equal(m.n, 3);
+	assert_string_equal(mirror_find(&m, DIR_B "00000000.brec")->version, "v2");
+	assert_string_equal(mirror_differs(&m, DIR_A)->name, DIR_A "00000001.brec");
+	assert_null(mirror_differs(&m, DIR_B));
+	assert_null(mirror_differs(&m, "log/"));
+	mirror_finish(&m);
+	unlink(path);
+	rmdir(dir);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_names), cmocka_unit_test(test_page), cmocka_unit_test(test_mirror) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
