@@ -119,10 +119,8 @@ static int open_store(struct archiver *a)
 	return 0;
 }
 
-/* The child: as root reads the credentials, then never again. */
-static void archiver_run(const struct coll_conf *c, void (*drop)(const struct coll_conf *), pid_t supervisor) __attribute__((noreturn));
-
-static void archiver_run(const struct coll_conf *c, void (*drop)(const struct coll_conf *), pid_t supervisor)
+/* As root it reads the credentials, then never again. */
+void archiver_run(const struct coll_conf *c, void (*drop)(const struct coll_conf *), pid_t supervisor)
 {
 	struct archiver *a = calloc(1, sizeof(*a));
 	struct s3_target t = { c->archive.endpoint, c->archive.bucket, c->archive.region, NULL, NULL, 0 };

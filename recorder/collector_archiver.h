@@ -126,6 +126,8 @@ struct archiver {
  * status.
  */
 int archiver_supervise(const struct coll_conf *c, void (*drop)(const struct coll_conf *));
+/* What the supervisor's child does. It ends with the collector, or to be started anew. */
+void archiver_run(const struct coll_conf *c, void (*drop)(const struct coll_conf *), pid_t supervisor) __attribute__((noreturn));
 
 /* ---- collector_archiver_put.c ---- */
 

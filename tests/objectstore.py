@@ -341,14 +341,18 @@ rgw enable apis = s3, iam, sts
             with open(os.path.join(folder, "receipts"), "wb") as f:
                 f.write(b"".join(found[name] for name in sorted(found)))
 
+    def set_rule(self, name, days):
+        """What the bucket locks objects for whose put does not say it."""
+        self.client("owner").ask("PUT", f"/{name}", {"object-lock": ""}, "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule>"
+                                 f"<DefaultRetention><Mode>COMPLIANCE</Mode><Days>{days}</Days></DefaultRetention></Rule></ObjectLockConfiguration>".encode())
+
     def make_bucket(self, name, days=None, lock=True, look=False, user_denied=()):
         """A bucket of `owner`, with Object Lock: writer may put, reader may read. days: what the bucket's rule locks for. look: the
         writer may see locks, too. user_denied: what it may not do besides."""
         owner = self.client("owner")
         owner.ask("PUT", f"/{name}", headers={"x-amz-bucket-object-lock-enabled": "true"} if lock else {})
         if days is not None:
-            owner.ask("PUT", f"/{name}", {"object-lock": ""}, f"<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention>"
-                      f"<Mode>COMPLIANCE</Mode><Days>{days}</Days></DefaultRetention></Rule></ObjectLockConfiguration>".encode())
+            self.set_rule(name, days)
 
         def statement(effect, user, actions):
             return {"Effect": effect, "Principal": {"AWS": [f"arn:aws:iam:::user/{user}"]}, "Action": [f"s3:{a}" for a in actions],

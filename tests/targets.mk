@@ -15,7 +15,7 @@ check-asan:
 	@B=build-asan MAKE='$(MAKE) SAN=1' tests/check deps units system
 
 # T: which tests, as pytest's -k takes them: make check-system T='sftp or scp'
-check-system: all $(B)/bench/brec_make $(B)/crash/model $(B)/crash/kill $(B)/crash/typing
+check-system: all $(B)/bench/brec_make $(B)/crash/model $(B)/crash/archive $(B)/crash/kill $(B)/crash/typing
 	@LAB_BIN=$(abspath $(B)) $(PYTEST) -q tests/system $(if $(T),-k '$(T)') $(PYTEST_ARGS)
 
 LINTS = lint-cppcheck lint-man lint-shell layers headers budgets lint-web
@@ -99,6 +99,15 @@ $(B)/crash/model: $(wildcard tests/crash/model*.c) tests/crash/model.h $(MODEL_S
 torture-model: $(B)/crash/model
 	@$< -k $(or $(N),100000) -p $(or $(P),10000) -f $(or $(P),10000)
 
+# the archiver, killed at every call, against an object store in memory: tests/crash/archive.c
+ARCHIVE_WRAPS = openat pwrite write ftruncate fdatasync fsync renameat clock_mono_ms s3_create s3_destroy s3_start s3_running s3_turn
+$(B)/crash/archive: $(wildcard tests/crash/archive*.c) tests/crash/archive.h $(MODEL_STORE) $(B)/librecord.a $(B)/libcommon.a
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(ALL_CFLAGS) $(LDHARDEN) -o $@ $(filter %.c %.o,$^) $(foreach w,$(ARCHIVE_WRAPS),-Wl,--wrap=$(w)) \
+	    $(B)/librecord.a $(B)/libcommon.a $(shell pkg-config --libs $(PKGS_bastion-collectord))
+torture-archive: $(B)/crash/archive
+	@$< -e -k $(or $(N),100000) -d $(or $(wildcard /dev/shm),/tmp)
+
 # the real collector and recorder, killed at every system call: tests/crash/kill.c
 $(B)/crash/kill: $(wildcard tests/crash/kill*.c) tests/crash/kill.h $(OBJ_bastion-collectord) $(B)/libbastiond.a $(LIBS)
 	@mkdir -p $(@D)
@@ -140,4 +149,4 @@ install: all
 	$(INSTALL) -m 644 -t $(D)$(PREFIX)/share/bash-completion/completions etc/completion/bastionctl
 	$(INSTALL) -m 644 -t $(D)$(PREFIX)/share/zsh/site-functions etc/completion/_bastionctl
 
-.PHONY: deps check check-asan check-system lint $(LINTS) clang-tidy demo demo-down bench fuzzers corpus fuzz benches torture torture-ship torture-model torture-kills install
+.PHONY: deps check check-asan check-system lint $(LINTS) clang-tidy demo demo-down bench fuzzers corpus fuzz benches torture torture-ship torture-model torture-archive torture-kills install

@@ -66,6 +66,24 @@ def test_a_lock_that_holds(own, object_store, lock):
     assert mode == "COMPLIANCE"
 
 
+def test_it_is_proven_again_and_again(own, object_store):
+    """The bucket's rule is weakened while the collector runs: from the next proof on nothing is put, until it is as it was."""
+    name = object_store.make_bucket(f"canary-daily-{os.getpid()}", days=97, look=True)
+    client = Client(own, "deploy")
+    said = run_with(own, object_store.archive_section(name, lock="bucket", canary="2s"))
+    until(lambda: put_there(object_store, name), deadline=30, what="objects")
+    object_store.set_rule(name, 1)
+    until(lambda: "ALARM" in said(), deadline=30, what="an alarm")
+    assert "the object that was put is locked: COMPLIANCE until" in said()
+    # what was on its way is there; what comes now is not
+    until(lambda: client.run("web1.name", "true").returncode == 0, what="a session")
+    before = put_there(object_store, name)
+    client.run("web1.name", "echo later", check=True)
+    assert put_there(object_store, name) == before
+    object_store.set_rule(name, 97)
+    until(lambda: len(put_there(object_store, name)) > len(before), deadline=90, what="it is put after all")
+
+
 def test_who_may_hide_is_told(own, object_store):
     """The owner's credentials hold the lock as well, but may put delete markers."""
     name = object_store.make_bucket(f"canary-owner-{os.getpid()}")

@@ -1,0 +1,380 @@
+/*
+ * archive.c - the archiver under kills, lost answers and a store that fails, at every call, by the ten thousand.
+ *
+ *   archive [-e] [-k KILLS] [-s SEED] [-d DIR]
+ *
+ * The real archiver (collector_archiver*.c) works on a small store of recordings and a log that grows, against an object store
+ * that lives in shared memory in place of s3.c. -e: for n = 1, 2, … it is killed at its n-th system call or step of a put, then let
+ * go on to its end. -k: killed at random again and again, while puts are lost before or after the store has them, refused with
+ * 503, or met by an object that is there already; and between two lives lists are cut anywhere, as a power cut would. Each time:
+ * no list says more than the store has, no key ever gets other bytes, no receipt is put that was not synced; at the end all is
+ * confirmed and the store has every byte. Time is the model's. DIR is best on a tmpfs. Exit status 1, and DIR kept, if not.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "archive.h"
+#include "brec.h"
+#include "hex.h"
+#include "log.h"
+#include "tlog_writer.h"
+#include "wire_receipt.h"
+
+#define RECORDINGS 4
+#define SEGMENTS 3
+#define WALL 1763800000000000LL
+
+static struct { uint64_t kills, lives, ends; unsigned farthest; } sum;
+static unsigned leaves;
+static struct sign_key *key;
+
+/* ---- the store on disk ---- */
+
+static void die(const char *what)
+{
+	fprintf(stderr, "archive: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static void write_file(const char *path, const void *data, size_t len)
+{
+	FILE *f = fopen(path, "wb");
+
+	if (f == NULL || fwrite(data, 1, len, f) != len || fclose(f) != 0)
+		die(path);
+}
+
+static void make_segment(const char *path, const uint8_t id[BREC_ID_LEN], uint32_t n, uint8_t h[BREC_HASH_LEN], uint64_t *seq, bool last)
+{
+	uint8_t part[1 + 1 + 32 + 4 + 64] = { 1 };
+	struct brec_header header = { .segment = n, .first_seq = *seq + 1, .wall_us = WALL, .part = part, .part_len = sizeof(part) };
+	char name[256];
+	struct buf b;
+
+	part[1 + 1 + 32 + 3] = 1;
+	memcpy(header.id, id, BREC_ID_LEN);
+	if (n != 0)
+		memcpy(header.prev, h, BREC_HASH_LEN);
+	buf_init(&b, 1 << 20);
+	if (brec_header_build(&b, &header, key) != 0 || brec_chain_start(h, b.data, b.len) != 0)
+		die("header");
+	for (unsigned i = 0; i < 5; i++) {
+		const size_t at = b.len;
+		struct brec_mark m = { .type = i < 4 ? BREC_CHECKPOINT : last ? BREC_CLOSE : BREC_SEAL, .seq = ++*seq, .epoch = n, .wall_us = WALL,
+			.end = BREC_END_NORMAL };
+
+		memcpy(m.h, h, BREC_HASH_LEN);
+		if (brec_mark_build(&b, id, &m, key) != 0 || brec_chain_add(h, b.data + at, b.len - at) != 0)
+			die("frame");
+	}
+	snprintf(name, sizeof(name), "%s/%08u.brec", path, (unsigned)n);
+	write_file(name, b.data, b.len);
+	buf_finish(&b);
+}
+
+static void rec_path(char path[200], unsigned i)
+{
+	snprintf(path, 200, "%s/recordings/2025-11-22/%032x", dir, i + 1);
+}
+
+static void make_recording(unsigned i)
+{
+	uint8_t id[BREC_ID_LEN] = { 0 }, h[BREC_HASH_LEN] = { 0 };
+	struct receipt r = { .leaves = 1 };
+	char path[200], name[256];
+	uint64_t seq = 0;
+	struct buf b;
+
+	id[BREC_ID_LEN - 1] = (uint8_t)(i + 1);
+	rec_path(path, i);
+	if (mkdir(path, 0750) != 0)
+		die(path);
+	buf_init(&b, 4096);
+	for (uint32_t n = 0; n < SEGMENTS; n++) {
+		make_segment(path, id, n, h, &seq, n == SEGMENTS - 1);
+		r.wall_us = n;
+		receipt_put(&b, &r);
+	}
+	snprintf(name, sizeof(name), "%s/receipts", path);
+	write_file(name, b.data, b.len);
+	buf_finish(&b);
+}
+
+/* The log grows, as the collector makes it. */
+static void grow_log(unsigned more)
+{
+	static struct tlog_writer w;
+	char path[200];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/log", dir);
+	if ((fd = open(path, O_RDONLY | O_DIRECTORY)) < 0 || tlog_writer_open(&w, fd, key, "model") != 0)
+		die(path);
+	for (; more > 0; more--, leaves++) {
+		char leaf[32];
+
+		snprintf(leaf, sizeof(leaf), "leaf %u", leaves);
+		if (tlog_writer_add(&w, leaves, (const uint8_t *)leaf, strlen(leaf)) != 0)
+			die("leaf");
+	}
+	if (tlog_writer_publish(&w, WALL / 1000000 + leaves * 1800) != 0)
+		die("checkpoint");
+	tlog_writer_finish(&w);
+}
+
+static void make_store(void)
+{
+	char path[200];
+
+	key = sign_key_generate();
+	for (const char *const *p = (const char *const[]){ "", "/recordings", "/recordings/2025-11-22", "/log", NULL }; *p != NULL; p++) {
+		snprintf(path, sizeof(path), "%s%s", dir, *p);
+		if (mkdir(path, 0755) != 0)
+			die(path);
+	}
+	for (unsigned i = 0; i < RECORDINGS; i++)
+		make_recording(i);
+	grow_log(300);
+	snprintf(path, sizeof(path), "%s/credentials", dir);
+	write_file(path, "aws_access_key_id = a\naws_secret_access_key = b\n", 48);
+	if (chmod(path, 0600) != 0)
+		die(path);
+}
+
+/* ---- lives ---- */
+
+static void stay(const struct coll_conf *c)
+{
+	(void)c;
+}
+
+/* True if it came to its end. */
+static bool live(unsigned at, bool with_trouble)
+{
+	char credentials[200], none[] = "", endpoint[] = "http://127.0.0.1", bucket[] = "b", prefix[] = "c1";
+	struct coll_conf c = { .store = dir, .archive = { true, endpoint, bucket, bucket, prefix, credentials, none, false, { 90 * 86400, 7 * 86400 }, 1 << 30, 86400 } };
+	int fds[2], status;
+	pid_t pid, self = getpid();
+
+	snprintf(credentials, sizeof(credentials), "%s/credentials", dir);
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, fds) != 0 || (pid = fork()) < 0)
+		die("fork");
+	if (pid == 0) {
+		dup2(fds[1], 9);
+		dup2(fds[0], 10);
+		dup2(9, ARCHIVE_LINK_FD);
+		doom = at;
+		call = 0;
+		trouble = with_trouble;
+		archiver_run(&c, stay, self);
+	}
+	close(fds[0]);
+	close(fds[1]);
+	dice += 7919;
+	sum.lives++;
+	if (waitpid(pid, &status, 0) != pid)
+		die("waitpid");
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) {
+		sum.kills++;
+		return false;
+	}
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+		fprintf(stderr, "archive: it ended with status %#x %s\n", (unsigned)status, shared->bad);
+		exit(1);
+	}
+	sum.ends++;
+	return true;
+}
+
+/* ---- judging ---- */
+
+static void judge_list(const char *path, const char *top)
+{
+	char name[S3_KEY_MAX];
+	struct archive_list l;
+	int fd = open(path, O_RDONLY | O_DIRECTORY);
+
+	if (fd < 0 || archive_list_load(&l, fd) != 0)
+		die(path);
+	for (size_t i = 0; i < l.n; i++) {
+		const struct object *o;
+
+		if (strcmp(l.v[i].name, ARCHIVE_LOG_DONE) == 0)
+			snprintf(name, sizeof(name), "%s/" TLOG_CHECKPOINT ".%" PRIu64, top, l.v[i].size);
+		else
+			snprintf(name, sizeof(name), "%s/%s", top, l.v[i].name);
+		if ((o = object(name)) == NULL || memcmp(o->hash, l.v[i].hash, HASH_LEN) != 0)
+			snprintf(shared->bad, sizeof(shared->bad), "%s is in the list, and the store has it not", name);
+	}
+	archive_list_free(&l);
+	close(fd);
+}
+
+static void has(const char *path, const char *name)
+{
+	uint8_t hash[HASH_LEN], data[65536];
+	FILE *f = fopen(path, "rb");
+	size_t n = f != NULL ? fread(data, 1, sizeof(data), f) : 0;
+	const struct object *o = object(name);
+
+	if (f != NULL)
+		fclose(f);
+	sha256_spans(hash, SPANS(SPAN(data, n)));
+	if (n == 0 || o == NULL || memcmp(o->hash, hash, HASH_LEN) != 0)
+		snprintf(shared->bad, sizeof(shared->bad), "%s is not in the store as it is on the disk", name);
+}
+
+/* After a life that came to its end: everything is there. */
+static void judge_end(void)
+{
+	char path[200], file[256], name[S3_KEY_MAX], why[200];
+
+	for (unsigned i = 0; i < RECORDINGS; i++) {
+		int fd;
+
+		rec_path(path, i);
+		if ((fd = open(path, O_RDONLY | O_DIRECTORY)) < 0 || archive_confirmed(fd, why, sizeof(why)) != 1)
+			snprintf(shared->bad, sizeof(shared->bad), "%s is not confirmed: %s", path, why);
+		close(fd);
+		for (unsigned n = 0; n < SEGMENTS; n++) {
+			snprintf(file, sizeof(file), "%s/%08u.brec", path, n);
+			snprintf(name, sizeof(name), "c1/recordings/2025-11-22/%032x/%08u.brec", i + 1, n);
+			has(file, name);
+			snprintf(name, sizeof(name), "c1/recordings/2025-11-22/%032x/receipts.%08u", i + 1, n);
+			if (object(name) == NULL)
+				snprintf(shared->bad, sizeof(shared->bad), "%s is not in the store", name);
+		}
+	}
+	snprintf(path, sizeof(path), "%s/log/checkpoint", dir);
+	snprintf(name, sizeof(name), "c1/log/checkpoint.%u", leaves);
+	has(path, name);
+	for (unsigned n = 0; n < leaves / TLOG_TILE; n++) {
+		snprintf(path, sizeof(path), "%s/log/tile/0/%03u", dir, n);
+		snprintf(name, sizeof(name), "c1/log/tile/0/%03u", n);
+		has(path, name);
+	}
+}
+
+static void judge(bool ended)
+{
+	char path[200], top[200];
+
+	for (unsigned i = 0; i < RECORDINGS; i++) {
+		rec_path(path, i);
+		snprintf(top, sizeof(top), "c1/recordings/2025-11-22/%032x", i + 1);
+		judge_list(path, top);
+	}
+	snprintf(path, sizeof(path), "%s/log", dir);
+	judge_list(path, "c1/log");
+	if (ended)
+		judge_end();
+	if (shared->bad[0] == '\0')
+		return;
+	fprintf(stderr, "archive: %s (call %u); %s is kept\n", shared->bad, doom, dir);
+	exit(1);
+}
+
+/* What a power cut may do to lists that nobody synced: less of them is there. */
+static void cut_lists(bool all)
+{
+	char path[200];
+	struct stat st;
+
+	for (unsigned i = 0; i <= RECORDINGS; i++) {
+		if (i < RECORDINGS)
+			rec_path(path, i);
+		else
+			snprintf(path, sizeof(path), "%s/log", dir);
+		snprintf(path + strlen(path), sizeof(path) - strlen(path), "/" ARCHIVE_FILE);
+		if (stat(path, &st) == 0 && (all || roll(4) == 0) && truncate(path, all ? 0 : (off_t)roll((unsigned)st.st_size + 1)) != 0)
+			die(path);
+	}
+}
+
+static void every_call(void)
+{
+	for (unsigned n = 1;; n++) {
+		bool ended;
+
+		cut_lists(true);
+		shared->objects = 0;
+		ended = live(n, false);
+		judge(ended);
+		if (!ended)
+			judge(live(0, false));
+		sum.farthest = n;
+		if (ended)
+			return;
+	}
+}
+
+static void at_random(uint64_t kills)
+{
+	const uint64_t until = sum.kills + kills;
+
+	while (sum.kills < until) {
+		/* a life of a few calls, or of many */
+		judge(live(1 + roll(roll(2) == 0 ? 40 : 600), true));
+		if (roll(3) == 0)
+			cut_lists(false);
+		if (roll(20) == 0) {
+			judge(live(0, false));
+			if (roll(2) == 0 || shared->objects > OBJECTS_MAX / 2) {
+				cut_lists(true);
+				shared->objects = 0;
+			}
+			grow_log(1 + roll(120));
+		}
+	}
+	judge(live(0, false));
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	(void)st, (void)type, (void)at;
+	return remove(path);
+}
+
+int main(int argc, char **argv)
+{
+	const char *top = "/tmp";
+	uint64_t kills = 0, seed = 1;
+	bool every = false;
+	int opt;
+
+	while ((opt = getopt(argc, argv, "ek:s:d:")) != -1)
+		switch (opt) {
+		case 'e': every = true; break;
+		case 'k': kills = strtoull(optarg, NULL, 10); break;
+		case 's': seed = strtoull(optarg, NULL, 10); break;
+		case 'd': top = optarg; break;
+		default: return 2;
+		}
+	log_init("archive", true, LOG_LVL_ERROR + 1);
+	snprintf(dir, sizeof(dir), "%.100s/archive-%d", top, (int)getpid());
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared == MAP_FAILED)
+		die("mmap");
+	dice = seed;
+	make_store();
+	if (every)
+		every_call();
+	if (kills != 0)
+		at_random(kills);
+	printf("archive: %" PRIu64 " kills in %" PRIu64 " lives, at each of %u calls and at random; %" PRIu64 " answers lost, %" PRIu64 " puts refused, %" PRIu64
+	    " beside another; %" PRIu64 " versions put, none different, none lost\n", sum.kills, sum.lives, sum.farthest, shared->lost, shared->refused,
+	    shared->beside, shared->versions);
+	nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	return 0;
+}

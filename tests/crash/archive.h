@@ -1,0 +1,30 @@
+/*
+ * archive.h - between the parts of the archiver's torture: archive.c lives and judges, archive_calls.c is what it lives in.
+ */
+#ifndef CRASH_ARCHIVE_H
+#define CRASH_ARCHIVE_H
+
+#include "collector_archiver.h"
+
+#define OBJECTS_MAX 4096
+
+/* The object store, and what is counted: shared with the processes that are killed. */
+struct shared {
+	struct object { char key[S3_KEY_MAX]; uint8_t hash[HASH_LEN]; uint64_t puts; } object[OBJECTS_MAX];
+	unsigned objects;
+	char bad[512];			/* what must not be, and was */
+	uint64_t versions, calls, lost, refused, beside;
+};
+
+extern struct shared *shared;
+extern char dir[128];
+/* Of this life: killed at call `doom` (0: never); does the store fail now and then? */
+extern unsigned call, doom;
+extern bool trouble;
+extern uint64_t dice;
+
+/* 0 to n - 1. */
+unsigned roll(unsigned n);
+struct object *object(const char *name);
+
+#endif

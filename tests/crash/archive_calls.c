@@ -1,0 +1,268 @@
+/*
+ * archive_calls.c - every call of the archiver that may be its last, its clock, and an object store in shared memory in place of s3.c. See
+ * archive.c.
+ */
+#include "archive.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define CALLS_MAX 100000	/* of one life: an archiver that makes more never ends */
+#define IDLE_MS 60000		/* of the model's time without a request: it has done what it had to */
+
+struct shared *shared;
+char dir[128];
+unsigned call, doom;
+bool trouble;
+uint64_t dice;
+static uint64_t mono = 1000000, busy_at;
+static ino_t synced[64];
+static unsigned nsynced;
+static struct s3_request *pending[ARCHIVER_PARALLEL + 1];
+static unsigned npending;
+
+unsigned roll(unsigned n)
+{
+	dice = dice * 6364136223846793005ULL + 1442695040888963407ULL;
+	return (unsigned)(dice >> 33) % n;
+}
+
+static void tick(void)
+{
+	if (++call == doom)
+		raise(SIGKILL);
+	shared->calls++;
+	if (call > CALLS_MAX) {
+		snprintf(shared->bad, sizeof(shared->bad), "it makes calls without an end");
+		_exit(2);
+	}
+}
+
+int __real_openat(int fd, const char *path, int flags, ...);
+int __wrap_openat(int fd, const char *path, int flags, mode_t mode);
+int __wrap_openat(int fd, const char *path, int flags, mode_t mode)
+{
+	tick();
+	return __real_openat(fd, path, flags, mode);
+}
+
+ssize_t __real_pwrite(int fd, const void *data, size_t len, off_t at);
+ssize_t __wrap_pwrite(int fd, const void *data, size_t len, off_t at);
+ssize_t __wrap_pwrite(int fd, const void *data, size_t len, off_t at)
+{
+	/* half of it is there, and then the end comes */
+	if (call + 1 == doom)
+		__real_pwrite(fd, data, len / 2, at);
+	tick();
+	return __real_pwrite(fd, data, len, at);
+}
+
+ssize_t __real_write(int fd, const void *data, size_t len);
+ssize_t __wrap_write(int fd, const void *data, size_t len);
+ssize_t __wrap_write(int fd, const void *data, size_t len)
+{
+	tick();
+	return __real_write(fd, data, len);
+}
+
+int __real_ftruncate(int fd, off_t len);
+int __wrap_ftruncate(int fd, off_t len);
+int __wrap_ftruncate(int fd, off_t len)
+{
+	tick();
+	return __real_ftruncate(fd, len);
+}
+
+int __wrap_fdatasync(int fd);
+int __wrap_fdatasync(int fd)
+{
+	struct stat st;
+
+	tick();
+	if (fstat(fd, &st) == 0 && nsynced < sizeof(synced) / sizeof(synced[0]))
+		synced[nsynced++] = st.st_ino;
+	return 0;
+}
+
+int __wrap_fsync(int fd);
+int __wrap_fsync(int fd)
+{
+	(void)fd;
+	tick();
+	return 0;
+}
+
+int __real_renameat(int a, const char *from, int b, const char *to);
+int __wrap_renameat(int a, const char *from, int b, const char *to);
+int __wrap_renameat(int a, const char *from, int b, const char *to)
+{
+	tick();
+	return __real_renameat(a, from, b, to);
+}
+
+uint64_t __wrap_clock_mono_ms(void);
+uint64_t __wrap_clock_mono_ms(void)
+{
+	return mono;
+}
+
+/* ---- the object store ---- */
+
+struct object *object(const char *name)
+{
+	for (unsigned i = 0; i < shared->objects; i++)
+		if (strcmp(shared->object[i].key, name) == 0)
+			return &shared->object[i];
+	return NULL;
+}
+
+/* A receipt that is not synced may be another one after a power cut. */
+static bool receipt_synced(const char *name)
+{
+	char path[512], *end;
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name + strlen("c1/"));
+	if ((end = strstr(path, "/receipts.")) == NULL)
+		return true;
+	end[strlen("/receipts")] = '\0';
+	if (stat(path, &st) != 0)
+		return false;
+	for (unsigned i = 0; i < nsynced; i++)
+		if (synced[i] == st.st_ino)
+			return true;
+	return false;
+}
+
+static void store(const struct s3_request *r)
+{
+	struct object *o = object(r->key);
+	uint8_t hash[HASH_LEN];
+
+	sha256_spans(hash, SPANS(SPAN(r->body, r->len)));
+	if (o == NULL && shared->objects < OBJECTS_MAX) {
+		o = &shared->object[shared->objects];
+		snprintf(o->key, sizeof(o->key), "%s", r->key);
+		memcpy(o->hash, hash, HASH_LEN);
+		o->puts = 0;
+		shared->objects++;
+	}
+	if (o == NULL || (memcmp(o->hash, hash, HASH_LEN) != 0 && strstr(r->key, "/canary/") == NULL))
+		snprintf(shared->bad, sizeof(shared->bad), "%s was put with other bytes", r->key);
+	else if (!receipt_synced(r->key))
+		snprintf(shared->bad, sizeof(shared->bad), "%s was put before it was synced", r->key);
+	else
+		o->puts++;
+	shared->versions++;
+}
+
+static void fail(struct s3_request *r, int status, const char *code)
+{
+	r->status = status;
+	snprintf(r->code, sizeof(r->code), "%s", code);
+	snprintf(r->why, sizeof(r->why), "%d %s", status, code);
+}
+
+static bool once(const struct s3_request *r)
+{
+	for (unsigned i = 0; i < r->nheaders; i++)
+		if (strcmp(r->headers[i], "If-None-Match: *") == 0)
+			return true;
+	return false;
+}
+
+/* The answer to a put. */
+static void answer(struct s3_request *r)
+{
+	const unsigned luck = trouble ? roll(20) : 19;
+
+	tick();
+	if (strstr(r->key, "/canary/") != NULL && (strcmp(r->method, "PUT") != 0 || r->query[0] != '\0')) {
+		fail(r, 403, "AccessDenied");
+	} else if (luck == 0) {
+		shared->refused++;
+		fail(r, 503, "SlowDown");
+	} else if (luck == 1) {
+		shared->lost++;
+		fail(r, 0, "no connection");
+	} else if (once(r) && object(r->key) != NULL) {
+		shared->beside++;
+		fail(r, 412, "PreconditionFailed");
+	} else {
+		store(r);
+		tick();
+		if (luck == 2) {
+			shared->lost++;
+			fail(r, 0, "no answer");
+			return;
+		}
+		r->status = 200;
+		snprintf(r->version, sizeof(r->version), "v%" PRIu64, shared->versions);
+	}
+}
+
+struct s3 *__wrap_s3_create(const struct s3_target *t);
+struct s3 *__wrap_s3_create(const struct s3_target *t)
+{
+	(void)t;
+	busy_at = mono;
+	return (struct s3 *)(uintptr_t)&shared;
+}
+
+void __wrap_s3_destroy(struct s3 *s);
+void __wrap_s3_destroy(struct s3 *s)
+{
+	(void)s;
+}
+
+int __wrap_s3_start(struct s3 *s, struct s3_request *r);
+int __wrap_s3_start(struct s3 *s, struct s3_request *r)
+{
+	(void)s;
+	tick();
+	if (npending == sizeof(pending) / sizeof(pending[0])) {
+		snprintf(shared->bad, sizeof(shared->bad), "too many puts at once");
+		_exit(2);
+	}
+	r->status = 0;
+	r->why[0] = r->code[0] = r->version[0] = '\0';
+	buf_init(&r->text, 16);
+	pending[npending++] = r;
+	busy_at = mono;
+	return 0;
+}
+
+unsigned __wrap_s3_running(const struct s3 *s);
+unsigned __wrap_s3_running(const struct s3 *s)
+{
+	(void)s;
+	return npending;
+}
+
+bool __wrap_s3_turn(struct s3 *s, int fd, int ms);
+bool __wrap_s3_turn(struct s3 *s, int fd, int ms)
+{
+	(void)s, (void)fd;
+	if (npending == 0) {
+		mono += (uint64_t)ms;
+		if (mono - busy_at > IDLE_MS)
+			_exit(0);
+		return false;
+	}
+	/* in any order, as a network has it */
+	for (unsigned at = roll(npending); npending != 0; at = npending != 0 ? roll(npending) : 0) {
+		struct s3_request *r = pending[at];
+
+		pending[at] = pending[--npending];
+		answer(r);
+		r->done(r);
+		if (roll(2) == 0)
+			break;
+	}
+	return false;
+}
