@@ -133,6 +133,9 @@ def test_every_cut_of_the_last_frame(store):
     last = len(frames(store.segment)[-1])
     verdicts = store.variants(store.segment[:len(store.segment) - n] for n in range(1, last + 1))
     assert set(verdicts) == {"cut"}     # the log has the close leaf: whole frames less are a cut, too
+    # a file system that had made the file as long already, and lost what was in it
+    verdicts = store.variants(store.segment[:len(store.segment) - n] + bytes(n) for n in range(1, last + 1) if any(store.segment[-n:]))
+    assert len(verdicts) >= last - 3 and set(verdicts) == {"forged"}
 
 
 def test_frames_and_segments_moved(store):
@@ -144,12 +147,107 @@ def test_frames_and_segments_moved(store):
             yield b"".join(parts[:i] + parts[i:i + 1] + parts[i:])                  # doubled
             if i + 1 < len(parts):
                 yield b"".join(parts[:i] + parts[i + 1:i + 2] + parts[i:i + 1] + parts[i + 2:])    # swapped
-            if i < len(foreign):
-                yield b"".join(parts[:i] + foreign[i:i + 1] + parts[i + 1:])        # from another session
+            for other in foreign:                                                   # from another session: in its place, and before it
+                yield b"".join(parts[:i] + [other] + parts[i + 1:])
+                yield b"".join(parts[:i] + [other] + parts[i:])
         yield b"".join(foreign)
         yield None                                                                  # the segment removed
     verdicts = store.variants(moved())
-    assert len(verdicts) > 4 * len(parts) - 3 and "complete" not in verdicts
+    assert len(verdicts) == 3 * len(parts) - 1 + 2 * len(parts) * len(foreign) + 2 and "complete" not in verdicts
+
+
+def signed_again(data, key, change):
+    """The recording as who has a signing key can make it: change(frames) leaves others, or other bytes; all sequences, chain values and
+    signatures are made anew."""
+    header, public = brec.Header(data), brec.raw(key.public_key())
+    head = data[:104] + hashlib.sha256(public).digest() + data[136:len(header.raw) - 64]
+    head += key.sign(b"brec/v1 header" + head)
+    made, chain = [head], hashlib.sha256(b"brec/v1" + head).digest()
+    for seq, frame in enumerate(change([brec.Frame(part) for part in frames(data)[1:]]), 1):
+        frame.seq, body = seq, frame.body
+        if frame.type != brec.DATA:
+            frame.body = chain + frame.body[32:]
+            body = frame.body[:40] + key.sign(frame.message(header.id)) + frame.body[104:]
+        raw = frame.raw[:12] + struct.pack(">Q", seq) + body
+        made.append(raw + struct.pack(">I", brec.crc32c(raw)))
+        chain = hashlib.sha256(b"\2" + chain + made[-1]).digest()
+    return b"".join(made)
+
+
+def test_a_key_that_signs_again(store):
+    """The bastion's key, and one that it had before and that is trusted for what it signed then, in the wrong hands: what they make is whole in
+    itself, and the log, the receipts, and the log by itself tell it from what was recorded."""
+    current = serialization.load_pem_private_key(read(store.lab.path("state", "recorder", "signer.pem")), None)
+    old = ed25519.Ed25519PrivateKey.generate()
+    public, old_public = brec.raw(current.public_key()), brec.raw(old.public_key())
+    trust = read(store.lab.path("auditor.trust"))
+    changes = {"the same once more": lambda f: f, "a frame less": lambda f: f[:1] + f[2:], "two frames changed places": lambda f: [f[1], f[0], *f[2:]]}
+    name = os.path.relpath(store.small, store.top)
+    assert public in store.keys[0]
+    store.keys = [*store.keys[0], old_public], store.keys[1]
+    write(trust + f"signer before {base64.b64encode(old_public).decode()}\n".encode(), store.lab.path("auditor.trust"))
+    try:
+        for key in current, old:
+            for what, change in changes.items():
+                if key is current and what == "the same once more":
+                    continue        # Ed25519 signs the same bytes the same way
+                top = store.copy()
+                write(signed_again(store.segment, key, change), top, name, "00000000.brec")
+                where = os.path.join(top, name)
+                assert store.both(top)[where] == "forged", what
+                shutil.rmtree(os.path.join(top, "log"))
+                assert store.both(top)[where] == "forged", f"{what}, by the receipts alone"
+                os.unlink(os.path.join(where, "receipts"))
+                assert store.both(top)[where] == "complete", f"{what}: it is made as a bastion makes it"
+                shutil.rmtree(top)
+    finally:
+        store.keys = store.keys[0][:-1], store.keys[1]
+        write(trust, store.lab.path("auditor.trust"))
+
+
+def test_an_old_key_signs_the_log_again(store):
+    """A collector's key from before, trusted for its receipts, signs a log that knows the forged recording: the checkpoints that were kept do not."""
+    old = ed25519.Ed25519PrivateKey.generate()
+    public = brec.raw(old.public_key())
+    current = serialization.load_pem_private_key(read(store.lab.path("state", "recorder", "signer.pem")), None)
+    trust = read(store.lab.path("auditor.trust"))
+    log = independent.Log.load(independent.Log.read_directory, os.path.join(store.top, "log"), store.keys[1])
+    top, rid = store.copy(), bytes.fromhex(store.id)
+    data = signed_again(store.segment, current, lambda f: f[:1] + f[2:])
+    write(data, top, os.path.relpath(store.small, store.top), "00000000.brec")
+    os.unlink(os.path.join(top, os.path.relpath(store.small, store.top), "receipts"))
+    close = brec.Frame(frames(data)[-1])
+    leaves = dict(row for rows in log.leaves.values() for row in rows)
+    (index, leaf), = [row for row in log.leaves[rid] if row[1][12] == 3]
+    leaves[index] = leaf[:33] + struct.pack(">Q", close.seq) + hashlib.sha256(b"\2" + close.body[:32] + close.raw).digest() + \
+        hashlib.sha256(data).digest() + leaf[105:]
+    leaves = [leaves[i] for i in sorted(leaves)]
+    hashes = [hashlib.sha256(b"\0" + one).digest() for one in leaves]
+    size, bundle = newest_bundle(top)
+    assert size == len(leaves) < 256
+    write(b"".join(struct.pack(">H", len(one)) + one for one in leaves), top, bundle)
+    write(b"".join(hashes), top, f"log/tile/0/000.p/{size}")
+    # as the collector keeps one an hour and at its start, and an auditor the one that he saw
+    shutil.copy(os.path.join(top, "log", "checkpoint"), os.path.join(top, "log", f"checkpoint.{size}"))
+    text = read(top, "log", "checkpoint").split(b"\n")[0] + b"\n%d\n" % size + base64.b64encode(independent.fold(hashes)) + b"\n"
+    write(store.sign(text, old), top, "log", "checkpoint")
+    where = os.path.join(top, os.path.relpath(store.small, store.top))
+    keys = store.keys
+    try:
+        assert "complete" not in store.both(top).values()
+        # also when it is trusted
+        store.keys = keys[0], [*keys[1], public]
+        write(trust + f"collector before {base64.b64encode(public).decode()}\n".encode(), store.lab.path("auditor.trust"))
+        found = store.both(top)
+        assert found[where] == "forged" and "complete" not in found.values()
+        # what does it: one kept checkpoint
+        for name in os.listdir(os.path.join(top, "log")):
+            if name.startswith("checkpoint."):
+                os.unlink(os.path.join(top, "log", name))
+        assert store.both(top)[where] == "complete"
+    finally:
+        store.keys = keys
+        write(trust, store.lab.path("auditor.trust"))
 
 
 def damage_session(store, top):
