@@ -35,6 +35,7 @@ static const struct word {
 	{ "kill", U | R, word_kill },
 	{ "config", U, word_config },
 	{ "events", A | S | R, word_events },
+	{ "note-replay", S, word_note_replay },
 	{ "user add", A | R, word_user_add },
 	{ "user list", A | S | R, word_user_list },
 	{ "user show", A | S | R | SELF, word_user_show },

@@ -75,6 +75,8 @@ static const char *wrong_text(enum arg_type type, const char *v)
 		return strlen(v) <= HOURS_MAX && access_hours(v, 0) >= 0 ?
 		    NULL :
 		    "hours in UTC: \"mon-fri 08:00-18:00\"";
+	case ARG_RECORDING: return strlen(v) == 32 && strspn(v, "0123456789abcdef") == 32 ? NULL : "32 hexadecimal digits";
+	case ARG_DIGEST: return strlen(v) == 64 && strspn(v, "0123456789abcdef") == 64 ? NULL : "64 hexadecimal digits";
 	case ARG_CODE: return strlen(v) == 6 && strspn(v, "0123456789") == 6 ? NULL : "six digits";
 	case ARG_PUBKEY:
 	case ARG_HOSTKEY:

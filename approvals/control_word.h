@@ -11,6 +11,7 @@
 #include <jansson.h>
 
 #include "control.h"
+#include "hex.h"
 #include "words.h"
 
 #define LINE_SHORT 640
@@ -97,6 +98,7 @@ word_fn word_member_add, word_member_remove, word_approver_add, word_approver_re
 word_fn word_host_add, word_host_list, word_host_remove, word_host_trust, word_keys, word_hosts,
     word_config;
 word_fn word_request, word_requests, word_approve, word_deny, word_cancel, word_revoke, word_grants;
+word_fn word_note_replay;
 word_fn word_sessions, word_kill, word_events;
 
 #endif

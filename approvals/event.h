@@ -45,7 +45,9 @@
 	E(SESSION_KILL, "session.kill") E(SESSION_CRASH, "session.crash")                     \
 	E(SESSION_HUNG, "session.hung") E(RECORDING, "recording.open")                        \
 	E(RECORDING_STALL, "recording.stall") E(RECORDING_LOST, "recording.lost")             \
-	E(RECORDING_READ, "recording.read") E(PRUNE, "events.prune")                          \
+	E(RECORDING_REPLAY, "recording.replay") E(RECORDING_EXPORT, "recording.export")        \
+	E(RECORDING_SEARCH, "recording.search") E(RECORDING_REVEAL, "recording.reveal")        \
+	E(PRUNE, "events.prune")                                                              \
 	E(ALARM, "recorder.alarm")
 
 enum event_kind {

@@ -170,6 +170,8 @@ int store_connection_start(struct store *s, struct connection *c, int64_t now);
 int store_connection_end(struct store *s, int64_t id, const char *why, int64_t now);
 /* Open ones only. */
 int store_connection(struct store *s, int64_t id, struct connection *c);
+/* Name of the user whose way that recording is of. 1; 0: not known (any more); -1. */
+int store_recording_user(struct store *s, const uint8_t recording[STORE_RECORDING_LEN], char name[USER_NAME_MAX + 1]);
 
 struct way_row {
 	int64_t id, connection_id, ticket_id, host_id;

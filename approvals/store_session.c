@@ -103,6 +103,19 @@ int store_way_end(struct store *s, const struct way_row *w, const char *why, int
 	    0;
 }
 
+int store_recording_user(struct store *s, const uint8_t recording[STORE_RECORDING_LEN], char name[USER_NAME_MAX + 1])
+{
+	sqlite3_stmt *st = sql(s,
+	    "SELECT u.name FROM ways w JOIN connections c ON c.id=w.connection_id JOIN users u ON u.id=c.user_id "
+	    "WHERE w.recording=?", "b", (const void *)recording, (size_t)STORE_RECORDING_LEN);
+	int r = sql_next(s, st);
+
+	if (r != 1)
+		return r;
+	sql_text(s, st, 0, name, USER_NAME_MAX + 1);
+	return sql_loaded(s, st);
+}
+
 int store_sessions_reset(struct store *s, const char *why, int64_t now)
 {
 	int n = -1;

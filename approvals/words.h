@@ -65,6 +65,8 @@ enum arg_type {
 	ARG_NUMBER,	/* 1 … 2^53 */
 	ARG_COUNT,	/* 0 … 1000 */
 	ARG_CODE,	/* six digits, as text */
+	ARG_RECORDING,	/* 32 hexadecimal digits */
+	ARG_DIGEST,	/* 64 of them */
 	ARG_PUBKEY,	/* one line: type, base64, comment */
 	ARG_HOSTKEY,	/* the same, or a line of known_hosts: the names in front are dropped */
 	ARG_TEXT,	/* UTF-8, 1 to 500 bytes, no control characters */

@@ -91,6 +91,8 @@ static bool is_right(const struct words_arg *arg, const char *v)
 	case ARG_NETWORK: return access_network_ok(v);
 	case ARG_HOURS: return access_hours(v, 0) != -1;
 	case ARG_ADDRESS: return is_address(v);
+	case ARG_RECORDING: return strlen(v) == 32 && strspn(v, "0123456789abcdef") == 32;
+	case ARG_DIGEST: return strlen(v) == 64 && strspn(v, "0123456789abcdef") == 64;
 	case ARG_CODE: return strlen(v) == 6 && strspn(v, "0123456789") == 6;
 	case ARG_CHOICE: return is_one_of(v, arg->choices);
 	case ARG_TEXT: case ARG_WORD:
@@ -128,6 +130,8 @@ static const char *advice(const struct words_arg *arg)
 		[ARG_NUMBER] = "a number from 1 on",
 		[ARG_COUNT] = "a number from 0 to 1000",
 		[ARG_CODE] = "a code is six digits",
+		[ARG_RECORDING] = "a recording is 32 hexadecimal digits",
+		[ARG_DIGEST] = "a digest is 64 hexadecimal digits",
 		[ARG_TEXT] = "a text has 1 to 500 bytes of UTF-8, and no control characters",
 		[ARG_WORD] = "a word of this program",
 	};

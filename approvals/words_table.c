@@ -124,6 +124,22 @@ const struct words_word words_table[] = {
 	  COLS({ "id", "ID", COL_TEXT, 0 }, { "at", "TIME", COL_STAMP, 0 },
 	       { "kind", "KIND", COL_TEXT, 1 }, { "actor", "BY", COL_TEXT, 2 },
 	       { "subject", "ABOUT", COL_TEXT, 3 }, { "detail", "DETAIL", COL_DETAIL, 5 }) },
+	{ .path = "note-replay", .who = WHO_ADMIN,
+	  .help = "a recording is read: bastion-replay says it, for auditors",
+	  .more = "Auditors only. An event: recording.replay, recording.export, recording.search, or "
+	  "recording.reveal when what was typed without an echo is shown. NUMBER and HASH are those of the "
+	  "auditor's own log of readings, AT its time in unix seconds.",
+	  .example = "note-replay replay --recording 7c264f0e5b1d4a3f8e9d0c1b2a394857 --number 1 --at 1800000000 "
+	  "--hash 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+	  ARGS({ "how", "HOW", ARG_CHOICE, P, "replay, export or search", "replay export search" },
+	       { "reveal", NULL, ARG_FLAG, 0, "with what was typed without an echo", NULL },
+	       { "recording", "ID", ARG_RECORDING, 0, "which", NULL },
+	       { "recordings", "NUMBER", ARG_NUMBER, 0, "how many were searched", NULL },
+	       { "user", "USER", ARG_USER, 0, "only those of this user", NULL },
+	       { "host", "HOST", ARG_HOST, 0, "only those of this host", NULL },
+	       { "number", "NUMBER", ARG_NUMBER, N, "of the line in the auditor's log", NULL },
+	       { "at", "SECONDS", ARG_NUMBER, N, "when, in unix seconds", NULL },
+	       { "hash", "HASH", ARG_DIGEST, N, "of that line", NULL }) },
 
 	/* users */
 	{ .path = "user add", .who = WHO_ADMIN,

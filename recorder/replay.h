@@ -13,6 +13,7 @@
  *   replay_text.c     events as lines of text
  *   replay_term.c     width, colours, progress, pager (replay_term.h)
  *   replay_typed.c    what of the input is hidden; its parts are in replay_typed.h
+ *   replay_readings.c readings are logged, and the bastion is told: replay_readings.h
  *   replay_list.c, replay_show.c, replay_verify.c, replay_export.c, replay_cast.c, replay_svg.c
  *   replay_play.c     the player; its parts are in replay_player.h
  *   replay_follow.c   a recording that is still written; its parts are in replay_follow.h
@@ -70,6 +71,7 @@ struct args {
 	bool at_given;
 	bool only_typed, only_shown;	/* search: only these */
 	bool reveal;			/* show what was typed without an echo */
+	bool deliver;			/* readings: tell the bastion */
 	int64_t channel;			/* -1: chosen by the program */
 	enum export_form form;
 	const char *ids[REPLAY_IDS_MAX];
@@ -101,6 +103,7 @@ int cmd_bundle(struct args *a);
 int cmd_export(struct args *a);
 int cmd_search(struct args *a);
 int cmd_commands(struct args *a);
+int cmd_readings(struct args *a);
 
 /* ---- replay_events.c ---- */
 

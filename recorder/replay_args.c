@@ -14,7 +14,7 @@
 enum {
 	B_LIST = 1, B_SHOW = 2, B_PLAY = 4, B_VERIFY = 8, B_EXPORT = 16, B_SEARCH = 32,
 	B_COMMANDS = 64,
-	B_BUNDLE = 128, B_EVENTS = 256, B_FOLLOW = 512, B_PULL = 1024, B_ALL = 2047
+	B_BUNDLE = 128, B_EVENTS = 256, B_FOLLOW = 512, B_PULL = 1024, B_READINGS = 2048, B_ALL = 4095
 };
 
 const struct command replay_commands[] = {
@@ -37,6 +37,8 @@ const struct command replay_commands[] = {
 	    cmd_commands },
 	{ "events", "", "what happened on the bastion, and whether an event is missing", B_EVENTS, 0, 0,
 	    cmd_events },
+	{ "readings", "", "what was read on this machine, and what of it the bastion does not know", B_READINGS, 0, 0,
+	    cmd_readings },
 	{ NULL, NULL, NULL, 0, 0, 0, NULL },
 };
 
@@ -44,7 +46,7 @@ const struct command replay_commands[] = {
 enum {
 	O_JSON = 256, O_USER, O_HOST, O_SINCE, O_UNTIL, O_SPEED, O_IDLE, O_AT, O_CHANNEL, O_ALL,
 	O_CAST, O_CAST3, O_TEXT, O_SVG, O_TYPED, O_SHOWN, O_HTML, O_REVEAL,
-	O_FROM, O_CREDENTIALS, O_REGION, O_CA
+	O_FROM, O_CREDENTIALS, O_REGION, O_CA, O_DELIVER
 };
 
 static const struct {
@@ -61,7 +63,7 @@ static const struct {
 	{ "trust", 'k', "FILE", B_ALL,
 	    "the keys of bastions and collectors to believe ($BASTION_TRUST)" },
 	{ "json", O_JSON, NULL, B_LIST | B_SHOW | B_VERIFY | B_EXPORT | B_SEARCH | B_COMMANDS |
-	    B_EVENTS, "JSON, one object a line" },
+	    B_EVENTS | B_READINGS, "JSON, one object a line" },
 	{ "user", O_USER, "NAME", B_LIST | B_SEARCH | B_EVENTS,
 	    "only recordings of this user; events by or about it" },
 	{ "host", O_HOST, "NAME", B_LIST | B_SEARCH, "only recordings of this host" },
@@ -92,6 +94,7 @@ static const struct {
 	{ "shown", O_SHOWN, NULL, B_SEARCH, "only what was to be read" },
 	{ "reveal", O_REVEAL, NULL, B_PLAY | B_EXPORT | B_SEARCH,
 	    "also what was typed without an echo, as passwords are: an event" },
+	{ "deliver", O_DELIVER, NULL, B_READINGS, "tell the bastion what it does not know" },
 	{ "help", 'h', NULL, B_ALL, "this text" },
 };
 #define OPTIONS (sizeof(options) / sizeof(options[0]))
@@ -209,6 +212,7 @@ static int set_option(struct args *a, int key, const char *value)
 	case O_TYPED: a->only_typed = true; return 0;
 	case O_SHOWN: a->only_shown = true; return 0;
 	case O_REVEAL: a->reveal = true; return 0;
+	case O_DELIVER: a->deliver = true; return 0;
 	case O_CAST3: return set_form(a, EXPORT_CAST3);
 	case O_HTML: return set_form(a, EXPORT_HTML);
 	case O_TEXT: return set_form(a, EXPORT_TEXT);

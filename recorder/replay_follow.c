@@ -6,6 +6,7 @@
  * frame at the end is waited for.
  */
 #include "replay_follow.h"
+#include "replay_readings.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -423,7 +424,8 @@ int cmd_follow(struct args *a)
 	if (keys_identity(&ids, a, true) != 0)
 		goto out;
 	view = trust_view(&trust);
-	status = follow_recording(a, rec.dir, &ids, &view);
+	if (reading_begin(a, &rec, 1) == 0)
+		status = follow_recording(a, rec.dir, &ids, &view);
 	age_identities_finish(&ids);
 out:
 	recording_finish(&rec);

@@ -7,6 +7,7 @@
  *   collector NAME KEY    a collector's receipts and log: its certificate file, which holds the key as well
  *   witness NAME VKEY     a witness of the log, as signed-note writes its key
  *   tsa NAME FILE         PEM certificates that a timestamping authority's own leads to
+ *   notify WORD …         the command that takes notes of readings (replay_note.c)
  *
  * KEY is the raw Ed25519 public key in base64, or the name of a PEM file with PUBLIC KEY blocks; a
  * relative name starts at the trust file's directory.
@@ -150,7 +151,7 @@ int trust_line(struct trust *t, const char *line, const char *dir, char *err, si
 		return -1;
 	}
 	kind = strtok_r(copy, " \t\r\n", &save);
-	if (kind == NULL || kind[0] == '#')
+	if (kind == NULL || kind[0] == '#' || strcmp(kind, "notify") == 0)
 		return 0;
 	name = strtok_r(NULL, " \t\r\n", &save);
 	value = strtok_r(NULL, " \t\r\n", &save);
@@ -158,7 +159,7 @@ int trust_line(struct trust *t, const char *line, const char *dir, char *err, si
 		return r;
 	if ((strcmp(kind, "signer") != 0 && strcmp(kind, "collector") != 0) || value == NULL ||
 	    strtok_r(NULL, " \t\r\n", &save) != NULL) {
-		snprintf(err, errsize, "a line is `signer NAME KEY`, `collector NAME KEY`, `witness NAME VKEY` or `tsa NAME FILE`");
+		snprintf(err, errsize, "a line is `signer NAME KEY`, `collector NAME KEY`, `witness NAME VKEY`, `tsa NAME FILE` or `notify COMMAND`");
 		return -1;
 	}
 	if (base64_decode(key, sizeof(key), value, strlen(value)) != KEY_LEN)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "escape.h"
+#include "replay_readings.h"
 
 #define BRIEF_ITEMS 256		/* a brief scan looks no further than this for the first channel */
 
@@ -198,6 +199,8 @@ int scan_visited(struct args *a, scan_visit *visit)
 		return EXIT_UNREADABLE;
 	if (keys_identity(&ids, a, true) != 0)
 		goto out;
+	if (reading_begin(a, &rec, 1) != 0)
+		goto out_ids;
 	if (scan_recording(&s, rec.dir, &ids, false) != 0) {
 		fprintf(stderr, "bastion-replay: %s\n", s.error);
 		goto out_ids;

@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "clock.h"
+#include "replay_readings.h"
 #include "replay_term.h"
 
 #define NEEDLE_MAX 1024
@@ -304,6 +306,10 @@ static int search_all(struct search *x)
 
 	if (store_scan(&all, x->a->store) != 0)
 		return EXIT_UNREADABLE;
+	if (reading_begin(x->a, NULL, all.n) != 0) {
+		recordings_finish(&all);
+		return EXIT_UNREADABLE;
+	}
 	for (size_t i = 0; i < all.n && !ferror(stdout); i++) {
 		show_bar(x, i, all.n);
 		search_one(x, &all.v[i]);

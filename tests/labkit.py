@@ -29,6 +29,8 @@ import tempfile
 import time
 
 REPO = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+# bastion-replay logs what is read: not in the home of who runs the tests
+os.environ.setdefault("XDG_STATE_HOME", f"/tmp/bastion-lab-state.{os.getuid()}")
 STEP = 30               # seconds that a code lives
 START_DEADLINE = 20     # seconds for a daemon to take connections
 STOP_DEADLINE = 10      # seconds for a daemon to end after SIGTERM

@@ -40,7 +40,7 @@ static void words_are_denied_by_default(void **state)
 	static const struct { const char *word; const char *may; } table[] = {
 		{ "hosts", "aebu" }, { "request", "raebu" }, { "requests", "raebu" }, { "approve", "aebu" }, { "deny", "aebu" },
 		{ "cancel", "raebu" }, { "revoke", "raebu" }, { "grants", "raebu" }, { "sessions", "raebu" }, { "kill", "raebu" },
-		{ "config", "aebu" }, { "events", "rae" }, { "user add", "ra" }, { "user list", "rae" }, { "user show", "rae" },
+		{ "config", "aebu" }, { "events", "rae" }, { "note-replay", "e" }, { "user add", "ra" }, { "user list", "rae" }, { "user show", "rae" },
 		{ "user lock", "ra" }, { "user unlock", "ra" }, { "user remove", "ra" }, { "user key add", "ra" },
 		{ "user key list", "rae" }, { "user key revoke", "ra" }, { "user totp enrol", "ra" }, { "user totp confirm", "ra" },
 		{ "user totp reset", "ra" }, { "role add", "ra" }, { "role list", "rae" }, { "role show", "rae" },
@@ -54,7 +54,8 @@ static void words_are_denied_by_default(void **state)
 	/* arguments that pass for every word and name nothing there is */
 	static const char *const args[] = {
 		"\"user\":\"nobody\"", "\"role\":\"nothing\"", "\"host\":\"nowhere\"", "\"device\":\"none\"", "\"id\":999",
-		"\"reason\":\"x\"", "\"for\":60", "\"login\":\"x\"", "\"code1\":\"000000\"", "\"code2\":\"000000\"",
+		"\"reason\":\"x\"", "\"how\":\"replay\"", "\"number\":1", "\"at\":1",
+		"\"hash\":\"" "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" "\"", "\"for\":60", "\"login\":\"x\"", "\"code1\":\"000000\"", "\"code2\":\"000000\"",
 		"\"address\":\"h\"", "\"key\":\"" KEY_A "\"",
 	};
 	size_t n = 0;
@@ -97,6 +98,29 @@ static void words_are_denied_by_default(void **state)
 			assert_string_not_equal(c, "usage");
 		}
 	}
+}
+
+#define HASH64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define READ(how, more) "{\"word\":\"note-replay\",\"args\":{\"how\":\"" how "\",\"number\":3,\"at\":1800000000,\"hash\":\"" HASH64 "\"" more "}}"
+
+static void a_reading_is_an_event(void **state)
+{
+	(void)state;
+	OK("eve", READ("replay", ",\"recording\":\"000102030405060708090a0b0c0d0e0f\""));
+	OK("eve", READ("export", ",\"recording\":\"000102030405060708090a0b0c0d0e0f\""));
+	OK("eve", READ("search", ",\"recordings\":500,\"user\":\"alice\""));
+	OK("eve", READ("export", ",\"reveal\":true"));
+	assert_int_equal(events_of("recording.replay"), 1);
+	assert_int_equal(events_of("recording.export"), 1);
+	assert_int_equal(events_of("recording.search"), 1);
+	assert_int_equal(events_of("recording.reveal"), 1);
+	NO("eve", "usage", READ("play", ""));
+	NO("eve", "usage", READ("replay", ",\"recording\":\"0001\""));
+	NO("eve", "usage", READ("replay", ",\"recording\":\"g00102030405060708090a0b0c0d0e0f\""));
+	NO("eve", "usage", "{\"word\":\"note-replay\",\"args\":{\"how\":\"replay\"}}");
+	NO("adam", "denied", READ("replay", ""));
+	NO("root", "denied", READ("replay", ""));
+	assert_int_equal(events_of("recording.replay"), 1);
 }
 
 static void own_things_are_allowed(void **state)
@@ -551,6 +575,7 @@ static void service_from_elsewhere_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		T(words_are_denied_by_default), T(a_reading_is_an_event), T(a_request_lives), T(denial_tells_why),
 		T(words_are_denied_by_default), T(own_things_are_allowed), T(a_request_lives), T(denial_tells_why),
 		T(nobody_approves_their_own), T(two_approvals_are_two_persons), T(one_denial_denies), T(time_ends_things),
 		T(locks_rest_grants), T(ends_follow_what_they_rest_on), T(removed_name_comes_back_with_nothing),

@@ -70,6 +70,8 @@ static int make_store(void **state)
 	(void)state;
 	strcpy(store, "/tmp/bastiond-replay-XXXXXX");
 	assert_non_null(mkdtemp(store));
+	setenv("XDG_STATE_HOME", store, 1);
+	unsetenv("BASTION_NOTE");
 	snprintf(path_identity, sizeof(path_identity), "%s/identity", store);
 	snprintf(path_other, sizeof(path_other), "%s/other", store);
 	snprintf(path_trust, sizeof(path_trust), "%s/trust", store);
