@@ -58,7 +58,10 @@ int tlog_log_add(struct tlog_log *log, uint64_t index, const void *leaf, size_t 
 void tlog_log_sort(struct tlog_log *log);
 /* Reads the newest checkpoint and sets origin, size, root, key; judges it. 0, or -1: judged. */
 int tlog_log_checkpoint(struct tlog_log *log, const void *note, size_t len, const uint8_t (*keys)[KEY_LEN], size_t nkeys);
-/* A tile of the log in directory `dir`, or of its leaves: of that width, or the full one that came after it. To free(); NULL with errno. */
+/*
+ * A tile of the log in directory `dir`, or of its leaves: of that width, or the full one that came after it. To free(); NULL with errno: EBADMSG
+ * or EFBIG for one that is longer than it may be.
+ */
 uint8_t *tlog_read_tile(int dir, int level, uint64_t n, unsigned width, size_t *len);
 /* A small plain file below the directory `dir`, at most `max` bytes, to free(). NULL with errno. */
 uint8_t *tlog_slurp(int dir, const char *name, size_t max, size_t *len);

@@ -97,7 +97,7 @@ $(B)/crash/model: $(wildcard tests/crash/model*.c) tests/crash/model.h $(MODEL_S
 	$(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(ALL_CFLAGS) $(LDHARDEN) -o $@ $(filter %.c %.o,$^) $(foreach w,$(MODEL_WRAPS),-Wl,--wrap=$(w)) \
 	    $(B)/librecord.a $(B)/libcommon.a $(shell pkg-config --libs $(PKGS_bastion-collectord))
 torture-model: $(B)/crash/model
-	@$< -k $(or $(N),100000) -p $(or $(P),10000) -f $(or $(P),10000)
+	@$< -k $(or $(N),100000) -x $(or $(P),10000) -p $(or $(P),10000) -f $(or $(P),10000)
 
 # the archiver, killed at every call, against an object store in memory: tests/crash/archive.c
 ARCHIVE_WRAPS = openat pwrite write ftruncate fdatasync fsync renameat clock_mono_ms s3_create s3_destroy s3_start s3_running s3_turn
@@ -113,7 +113,7 @@ $(B)/crash/kill: $(wildcard tests/crash/kill*.c) tests/crash/kill.h $(OBJ_bastio
 	@mkdir -p $(@D)
 	objcopy --redefine-sym main=collector_main $(B)/obj/recorder/collector_main.o $(B)/crash/collector_main.o
 	$(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(ALL_CFLAGS) $(LDHARDEN) -o $@ $(filter %.c,$^) $(B)/crash/collector_main.o $(MODEL_STORE) \
-	    $(B)/libbastiond.a $(LIBS) $(LIBS) $(shell pkg-config --libs $(PKGS_bastiond)) -lpam -lutil
+	    $(B)/libbastiond.a $(LIBS) $(LIBS) $(shell pkg-config --libs $(PKGS_bastiond) $(PKGS_bastion-collectord)) -lpam -lutil
 
 # a real bastion's sessions, killed likewise while someone types: tests/crash/typing.c
 $(B)/crash/typing: $(wildcard tests/crash/typing*.c) tests/crash/typing.h tests/crash/kill_doom.c tests/crash/kill.h $(LIBS)

@@ -33,7 +33,7 @@
 
 #define QUOTA 25		/* commits of a life that outlives its doom */
 #define LEARNED 3		/* lives in whose course the calls are counted, before the first kill */
-#define PATIENCE_MS 30000	/* for the next event of a life */
+#define PATIENCE_MS 300000	/* for the next event of a life, also on a machine that is busy with other things */
 #define CALLS_MAX 16384
 #define FIXED 5			/* descriptors that are always watched */
 #define NUMBERS_MAX 512		/* of system calls */

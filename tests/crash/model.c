@@ -1,10 +1,10 @@
 /*
  * model.c - kills, power cuts and failing disks at every call of the collector's store, by the ten thousand.
  *
- *   model [-k CYCLES] [-p CYCLES] [-f CYCLES] [-s SEED] [-d DIR] [-v]
+ *   model [-k CYCLES] [-p CYCLES] [-x PREFIXES] [-f CYCLES] [-s SEED] [-d DIR] [-v]
  *
  * A cycle: a process opens a store and takes four recordings into it as collector_conn.c would, until it is killed in, before or after a call
- * (-k), the power goes (-p: what no sync covered may be lost sector by sector), or a call fails (-f: EIO, ENOSPC, EINTR, short writes). Then the
+ * (-k), the power goes (-p: what no sync covered may be lost, torn or out of order sector by sector; -x: at every call of one process), or a call fails (-f: EIO, ENOSPC, EINTR, short writes). Then the
  * store is opened again, sometimes to be killed once more while it recovers, and judged: every acknowledged entry is there, every
  * byte that is there is the one that was sent, and the recordings go on where they stopped. DIR is best on a tmpfs: no real
  * sync is needed, the model knows what one would have covered. Exit status 1, and DIR kept, if an entry was lost.
@@ -23,185 +23,31 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "age.h"
-#include "brec_writer.h"
 #include "clock.h"
 #include "collector_store.h"
 #include "log.h"
 #include "model.h"
+#include "tlog_reader.h"
 
-#define ENTRIES_MAX 400
-#define SEGMENTS_MAX 8
 #define ROUNDS_MAX 3
-#define WALL 1763800000000000LL
 #define HELD_TRIES 64
 #define RETENTION 90		/* days; the pruner is told that it is a day later than that */
 #define LATER_US ((RETENTION + 1) * 86400000000LL)
 
 /* What a process that works or judges ends with, beside fatal()'s 1. */
-enum verdict { GOOD = 0, FATAL = 1, NOT_OPENED = 30, DAMAGED, REFUSED, LOST, DIFFERENT, HALF, STUCK };
+enum verdict { GOOD = 0, FATAL = 1, NOT_OPENED = 30, DAMAGED, REFUSED, LOST, DIFFERENT, HALF, BAD_LOG, STUCK };
 static const char *const verdicts[] = { "the store does not open", "a recording does not load", "the next entry was refused",
-	"an acknowledged entry is gone", "stored bytes are not those sent", "what was pruned is still there", "the store took nothing more" };
-
-/* One recording as its bastion sends it. */
-static struct film {
-	uint8_t id[BREC_ID_LEN];
-	struct sign_key *key;
-	struct wire_entry entry[ENTRIES_MAX];
-	struct { uint8_t h[BREC_HASH_LEN]; uint32_t segment; uint64_t end; } after[ENTRIES_MAX];
-	size_t n;
-	struct buf file[SEGMENTS_MAX];	/* the segment files that must come of it */
-	uint32_t segment;
-	uint8_t h[BREC_HASH_LEN];
-} films[MODEL_RECORDINGS];
+	"an acknowledged entry is gone", "stored bytes are not those sent", "what was pruned is still there", "the log of recordings is not whole",
+	"the store took nothing more" };
 
 static struct { uint64_t cycles, rounds, hits, fatals, entries; uint32_t farthest; } sum;
 static char dir[128];
 static struct sign_key *log_key;
 
-static void die(const char *what)
+void model_die(const char *what)
 {
 	fprintf(stderr, "model: %s: %s\n", what, strerror(errno));
 	exit(2);
-}
-
-/* --- the recordings --- */
-
-static const uint8_t *copy(const void *data, size_t len)
-{
-	uint8_t *p = malloc(len);
-
-	if (p == NULL)
-		die("memory");
-	return memcpy(p, data, len);
-}
-
-static void add_entry(struct film *f, enum wire_type type, const uint8_t *frame, size_t frame_len, const struct buf *header)
-{
-	struct wire_entry *e = &f->entry[f->n];
-
-	if (f->n == ENTRIES_MAX)
-		die("the film is too long");
-	*e = (struct wire_entry){ .type = type, .id = f->id, .h = f->after[f->n].h, .seq = f->n };
-	if (frame != NULL) {
-		brec_chain_add(f->h, frame, frame_len);
-		e->frame = copy(frame, frame_len);
-		e->frame_len = frame_len;
-		buf_put(&f->file[f->segment], frame, frame_len);
-	}
-	f->after[f->n].segment = f->segment;
-	f->after[f->n].end = f->file[f->segment].len;
-	if (header != NULL) {
-		e->header = copy(header->data, header->len);
-		e->header_len = header->len;
-		if (type == WIRE_OPEN)
-			brec_chain_start(f->h, header->data, header->len);
-	}
-	memcpy(f->after[f->n].h, f->h, BREC_HASH_LEN);
-	f->n++;
-}
-
-static void make_header(struct film *f, const struct buf *part, uint64_t first_seq, struct buf *out)
-{
-	struct brec_header h = { .segment = f->segment, .first_seq = first_seq, .wall_us = WALL, .part = part->data, .part_len = part->len };
-
-	memcpy(h.id, f->id, sizeof(h.id));
-	if (f->segment != 0)
-		memcpy(h.prev, f->h, sizeof(h.prev));
-	buf_init(out, BREC_HEADER_MAX);
-	if (brec_header_build(out, &h, f->key) != 0)
-		die("header");
-	buf_put(&f->file[f->segment], out->data, out->len);
-}
-
-static int film_frame(void *ctx, const uint8_t *frame, size_t len, uint64_t seq)
-{
-	(void)seq;
-	add_entry(ctx, WIRE_FRAME, frame, len, NULL);
-	return 0;
-}
-
-static int mark(struct film *f, enum brec_type type, enum wire_type as, uint64_t seq, const struct buf *part)
-{
-	struct brec_mark m = { .type = type, .seq = seq, .epoch = f->segment, .wall_us = WALL, .end = type == BREC_CLOSE ? BREC_END_NORMAL : 0 };
-	struct buf b, header;
-	uint32_t segment = f->segment;
-
-	memcpy(m.h, f->h, sizeof(m.h));
-	buf_init(&b, BREC_FRAME_MAX);
-	if (brec_mark_build(&b, f->id, &m, f->key) != 0)
-		die("mark");
-	if (part == NULL) {
-		add_entry(f, as, b.data, b.len, NULL);
-	} else {
-		uint8_t before[BREC_HASH_LEN];
-
-		/* the next header hangs on the chain value after the seal */
-		memcpy(before, f->h, sizeof(before));
-		brec_chain_add(f->h, b.data, b.len);
-		if (++f->segment == SEGMENTS_MAX)
-			die("too many segments");
-		make_header(f, part, seq + 1, &header);
-		memcpy(f->h, before, sizeof(before));
-		f->segment = segment;
-		add_entry(f, as, b.data, b.len, &header);
-		f->segment++;
-		brec_chain_start(f->h, header.data, header.len);
-		buf_finish(&header);
-	}
-	buf_finish(&b);
-	return 0;
-}
-
-static int film_mark(void *ctx, uint64_t seq) { return mark(ctx, BREC_CHECKPOINT, WIRE_FRAME, seq, NULL); }
-static int film_seal(void *ctx, uint64_t seq, const struct buf *part) { return mark(ctx, BREC_SEAL, WIRE_SEAL, seq, part); }
-
-static int film_close(void *ctx, uint64_t seq, enum brec_end end, const char *reason)
-{
-	(void)end, (void)reason;
-	return mark(ctx, BREC_CLOSE, WIRE_END, seq, NULL);
-}
-
-static const struct brec_writer_ops film_ops = { film_frame, film_mark, film_seal, film_close };
-
-/* Small frames as of typing, and large ones, so that a journal file is filled more than once; some seals; a close. */
-static void make_film(struct film *f, uint64_t *seed)
-{
-	static uint8_t bytes[50000];
-	struct age_identity auditor;
-	char to[AGE_RECIPIENT_LEN + 1];
-	const char *list[2] = { to, NULL }, *none[1] = { NULL };
-	struct brec_writer *w;
-	struct buf part, header;
-	uint64_t now = 1000000;
-
-	for (size_t i = 0; i < SEGMENTS_MAX; i++)
-		buf_init(&f->file[i], 4U << 20);
-	buf_init(&part, BREC_PART_MAX);
-	for (size_t i = 0; i < sizeof(f->id); i++)
-		f->id[i] = (uint8_t)model_random(seed);
-	if ((f->key = sign_key_generate()) == NULL || age_identity_generate(&auditor) != 0)
-		die("keys");
-	age_recipient_format(to, auditor.pub);
-	if ((w = brec_writer_create(f->id, list, none, now, &film_ops, f)) == NULL || brec_writer_part(w, &part) != 0)
-		die("writer");
-	make_header(f, &part, 1, &header);
-	add_entry(f, WIRE_OPEN, NULL, 0, &header);
-	f->after[0].end = header.len;
-	for (unsigned i = 0; i < 40; i++) {
-		size_t len = model_random(seed) % 5 == 0 ? 1 + model_random(seed) % sizeof(bytes) : 1 + model_random(seed) % 100;
-
-		brec_writer_event(w, BREC_OUTPUT, BREC_K_OUT, now, 1, bytes, len);
-		brec_writer_flush(w, now);
-		now += model_random(seed) % 16 == 0 ? 61000000 : 400000;
-		if (brec_writer_tick(w, now) < 0)
-			die("tick");
-	}
-	if (brec_writer_close(w, now, BREC_END_NORMAL, "") != 0)
-		die("close");
-	brec_writer_destroy(w);
-	buf_finish(&part);
-	buf_finish(&header);
 }
 
 /* --- the process that works --- */
@@ -220,7 +66,7 @@ static void open_store(struct worker *w, const char *path)
 	if (store_open(&w->s, &o) != 0)
 		exit(NOT_OPENED);
 	for (size_t k = 0; k < MODEL_RECORDINGS; k++) {
-		if (store_find(&w->s, films[k].id, WALL, &w->rec[k]) != 0)
+		if (store_find(&w->s, films[k].id, MODEL_WALL, &w->rec[k]) != 0)
 			exit(DAMAGED);
 		w->next[k] = w->rec[k] != NULL ? w->rec[k]->seq + 1 : 0;
 	}
@@ -328,9 +174,28 @@ static void finish_pruning(struct worker *w)
 			exit(HALF);
 }
 
+/* The log of recordings, as an auditor reads it: so many leaves, the newest checkpoint says so, and no tile contradicts. */
+static bool log_is_good(const char *store, uint64_t leaves)
+{
+	uint8_t pub[1][KEY_LEN];
+	struct tlog_log log;
+	char path[192];
+	bool good;
+
+	snprintf(path, sizeof(path), "%s/log", store);
+	sign_key_public(log_key, pub[0]);
+	tlog_read(&log, path, (const uint8_t (*)[KEY_LEN])pub, 1);
+	good = log.state == TLOG_GOOD && log.size == leaves;
+	if (!good)
+		fprintf(stderr, "model: log of %" PRIu64 " leaves, %" PRIu64 " of them needed: %s\n", log.size, leaves, log.reason);
+	tlog_log_finish(&log);
+	return good;
+}
+
 static void judge(const char *path)
 {
 	struct worker w = { .next = { 0 } };
+	uint64_t leaves = 0, logged;
 
 	open_store(&w, path);
 	for (size_t k = 0; k < MODEL_RECORDINGS; k++) {
@@ -349,7 +214,12 @@ static void judge(const char *path)
 				exit(DIFFERENT);
 	}
 	finish_pruning(&w);
-	exit(store_close(&w.s) == 0 ? GOOD : STUCK);
+	for (size_t k = 0; k < MODEL_RECORDINGS; k++)
+		leaves += film_leaves(&films[k], w.next[k]);
+	logged = w.s.next_leaf;
+	if (store_close(&w.s) != 0)
+		exit(STUCK);
+	exit(logged >= leaves && log_is_good(path, logged) ? GOOD : BAD_LOG);
 }
 
 /* --- cycles --- */
@@ -363,7 +233,7 @@ static int forget(const char *path, const struct stat *st, int type, struct FTW 
 static void remove_tree(const char *path)
 {
 	if (nftw(path, forget, 16, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT)
-		die(path);
+		model_die(path);
 }
 
 /* An empty store whose journal files are there, in full length: what a fresh one has after its first start. */
@@ -372,16 +242,16 @@ static void make_store(const char *path)
 	char name[192];
 
 	if (mkdir(path, 0750) != 0)
-		die(path);
+		model_die(path);
 	snprintf(name, sizeof(name), "%s/journal", path);
 	if (mkdir(name, 0750) != 0)
-		die(name);
+		model_die(name);
 	for (int i = 0; i < 2; i++) {
 		int fd;
 
 		snprintf(name, sizeof(name), "%s/journal/%c", path, 'a' + i);
 		if ((fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)) < 0 || ftruncate(fd, JOURNAL_SIZE_MIN) != 0 || close(fd) != 0)
-			die(name);
+			model_die(name);
 	}
 }
 
@@ -391,11 +261,11 @@ static int run(void (*body)(const char *path, uint64_t seed, size_t entries), co
 	pid_t pid = fork();
 
 	if (pid < 0)
-		die("fork");
+		model_die("fork");
 	if (pid == 0)
 		body(path, seed, entries);
 	if (waitpid(pid, &status, 0) != pid)
-		die("wait");
+		model_die("wait");
 	return status;
 }
 
@@ -447,12 +317,9 @@ static void round_of(char *path, size_t size, unsigned *number, enum fault fault
 	arm(fault, (uint32_t)(model_random(seed) % (sum.farthest > 24 ? sum.farthest : 24)), power);
 	snprintf(from, sizeof(from), "%s", path);
 	if (power) {
-		struct model *none = calloc(1, sizeof(*none));
-
 		snprintf(path, size, "%s/%u", dir, ++*number);
-		if (none == NULL || model_power_cut(none, from, path, seed) != 0)
-			die("copy of the store");
-		free(none);
+		if (model_power_cut(model, 0, from, path, seed) != 0)
+			model_die("copy of the store");
 	}
 	int status = run(work, path, model_random(seed), entries);
 
@@ -466,8 +333,8 @@ static void round_of(char *path, size_t size, unsigned *number, enum fault fault
 	if (power) {
 		remove_tree(path);
 		snprintf(path, size, "%s/%u", dir, ++*number);
-		if (model->overflow || model_power_cut(model, from, path, seed) != 0)
-			die("power cut");
+		if (model->overflow || model_power_cut(model, model->nops, from, path, seed) != 0)
+			model_die("power cut");
 		remove_tree(from);
 	}
 }
@@ -519,40 +386,88 @@ static void cycles(const char *what, uint64_t n, enum fault first, enum fault la
 		    sum.entries, model->pruned, (uint64_t)(time(NULL) - start));
 }
 
+/* One process works to its end; then each prefix of its calls is what came to pass when the power went. */
+static void prefixes(uint64_t n, uint64_t *seed)
+{
+	time_t start = time(NULL);
+	char base[160], path[160];
+	uint64_t done = 0, runs = 0;
+
+	memset(&sum, 0, sizeof(sum));
+	snprintf(base, sizeof(base), "%s/base", dir);
+	snprintf(path, sizeof(path), "%s/work", dir);
+	make_store(base);
+	for (; done < n; runs++) {
+		uint64_t last[MODEL_RECORDINGS];
+		int status;
+
+		make_store(path);
+		memset(model->acked, 0, sizeof(model->acked));
+		arm(FAULT_NONE, 0, true);
+		status = run(work, path, model_random(seed), 40 + model_random(seed) % 260);
+		if (!WIFEXITED(status) || WEXITSTATUS(status) != GOOD || model->overflow)
+			failed(path, status, *seed);
+		remove_tree(path);
+		memcpy(last, model->acked, sizeof(last));
+		for (uint32_t upto = 0; upto <= model->nops && done < n; upto++, done++) {
+			uint64_t begin = *seed;
+
+			if (model_power_cut(model, upto, base, path, seed) != 0)
+				model_die("power cut");
+			memcpy(model->acked, upto < model->nops ? model->ops[upto].acked : last, sizeof(last));
+			model->log = false;
+			status = run(judge_body, path, 0, 0);
+			if (!WIFEXITED(status) || WEXITSTATUS(status) != GOOD) {
+				fprintf(stderr, "model: power cut after %" PRIu32 " of %" PRIu32 " calls\n", upto, model->nops);
+				failed(path, status, begin);
+			}
+			for (size_t k = 0; k < MODEL_RECORDINGS; k++)
+				sum.entries += model->acked[k];
+			remove_tree(path);
+		}
+	}
+	remove_tree(base);
+	printf("power cut: %" PRIu64 " prefixes of the calls of %" PRIu64 " processes; %" PRIu64 " acknowledged entries, none lost; %" PRIu64 " s\n",
+	    done, runs, sum.entries, (uint64_t)(time(NULL) - start));
+}
+
 int main(int argc, char **argv)
 {
-	uint64_t kills = 0, cuts = 0, faults = 0, seed = (uint64_t)time(NULL) << 16 | (uint64_t)getpid();
+	uint64_t kills = 0, cuts = 0, faults = 0, upto = 0, seed = (uint64_t)time(NULL) << 16 | (uint64_t)getpid();
 	const char *top = "/dev/shm";
 	bool verbose = false;
 	int c;
 
-	while ((c = getopt(argc, argv, "k:p:f:s:d:v")) != -1)
+	while ((c = getopt(argc, argv, "k:p:f:x:s:d:v")) != -1)
 		switch (c) {
 		case 'k': kills = strtoull(optarg, NULL, 10); break;
 		case 'p': cuts = strtoull(optarg, NULL, 10); break;
 		case 'f': faults = strtoull(optarg, NULL, 10); break;
+		case 'x': upto = strtoull(optarg, NULL, 10); break;
 		case 's': seed = strtoull(optarg, NULL, 10) | 1; break;
 		case 'd': top = optarg; break;
 		case 'v': verbose = true; break;
-		default: fprintf(stderr, "usage: model [-k cycles] [-p cycles] [-f cycles] [-s seed] [-d dir] [-v]\n"); return 2;
+		default: fprintf(stderr, "usage: model [-k cycles] [-p cycles] [-f cycles] [-x prefixes] [-s seed] [-d dir] [-v]\n"); return 2;
 		}
 	snprintf(dir, sizeof(dir), "%s/bastion-model-XXXXXX", top);
 	if (mkdtemp(dir) == NULL)
-		die(dir);
+		model_die(dir);
 	model = mmap(NULL, sizeof(*model), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (model == MAP_FAILED)
-		die("memory");
+		model_die("memory");
 	setlinebuf(stdout); /* a fork would say it again */
 	log_init("model", true, verbose ? LOG_LVL_INFO : LOG_LVL_ERROR + 1);
 	if ((log_key = sign_key_generate()) == NULL)
-		die("keys");
+		model_die("keys");
 	printf("seed %" PRIu64 "\n", seed);
 	for (size_t k = 0; k < MODEL_RECORDINGS; k++)
-		make_film(&films[k], &seed);
+		film_make(&films[k], &seed);
 	if (kills != 0)
 		cycles("kill -9", kills, FAULT_BEFORE, FAULT_AFTER, false, &seed);
 	if (cuts != 0)
 		cycles("power cut", cuts, FAULT_BEFORE, FAULT_AFTER, true, &seed);
+	if (upto != 0)
+		prefixes(upto, &seed);
 	if (faults != 0)
 		cycles("failing disk", faults, FAULT_SHORT, FAULT_EIO, false, &seed);
 	return rmdir(dir) == 0 ? 0 : 1;

@@ -12,10 +12,15 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "wire.h"
+
 #define MODEL_OPS_MAX 8192
 #define MODEL_DATA_MAX (24U << 20)
 #define MODEL_PATH_MAX 128
 #define MODEL_RECORDINGS 4
+#define MODEL_ENTRIES_MAX 400
+#define MODEL_SEGMENTS_MAX 8
+#define MODEL_WALL 1763800000000000LL
 
 enum op_kind { OP_CREATE, OP_MKDIR, OP_TRUNCATE, OP_WRITE, OP_RENAME, OP_UNLINK, OP_SYNC };
 
@@ -23,6 +28,8 @@ enum op_kind { OP_CREATE, OP_MKDIR, OP_TRUNCATE, OP_WRITE, OP_RENAME, OP_UNLINK,
 struct op {
 	enum op_kind kind;
 	bool done;
+	uint32_t end;			/* number of calls that had begun when it ended, if it is done */
+	uint64_t acked[MODEL_RECORDINGS]; /* what had been acknowledged when it began */
 	char path[MODEL_PATH_MAX];	/* below the store; of a sync: "" is everything, else this file or directory */
 	char to[MODEL_PATH_MAX];	/* OP_RENAME */
 	uint64_t at;			/* OP_WRITE: offset in the file, */
@@ -58,15 +65,36 @@ struct model {
 	uint8_t data[MODEL_DATA_MAX];
 };
 
+/* One recording as its bastion sends it. */
+struct film {
+	uint8_t id[BREC_ID_LEN];
+	struct sign_key *key;
+	struct wire_entry entry[MODEL_ENTRIES_MAX];
+	struct { uint8_t h[BREC_HASH_LEN]; uint32_t segment; uint64_t end; } after[MODEL_ENTRIES_MAX];
+	size_t n;
+	struct buf file[MODEL_SEGMENTS_MAX];	/* the segment files that must come of it */
+	uint32_t segment;
+	uint8_t h[BREC_HASH_LEN];
+};
+
+extern struct film films[MODEL_RECORDINGS];
+/* Fills it with a new recording. Uses *seed. */
+void film_make(struct film *f, uint64_t *seed);
+/* How many of its first entries have a leaf in the log of recordings. */
+uint64_t film_leaves(const struct film *f, uint64_t entries);
+/* Ends with status 2. */
+void model_die(const char *what);
+
 extern struct model *model;
 /* The calls of this process count from here on; paths below `top` are the store's. */
 void model_watch(const char *top);
 
 /*
- * The store below `to` as the disk may hold it after the power went: what a sync covered is there; of the rest each sector of a write, each
- * new name may or may not be. `from` is the state before the first logged call. Uses *seed. 0 or -1 with errno.
+ * The store below `to` as the disk may hold it after the power went when the first `upto` logged calls had begun: what a sync covered is there; of
+ * the rest each sector of a write, whole or torn, each new name may or may not be. `from` is the state before the first logged
+ * call. Uses *seed. 0 or -1 with errno.
  */
-int model_power_cut(const struct model *m, const char *from, const char *to, uint64_t *seed);
+int model_power_cut(const struct model *m, uint32_t upto, const char *from, const char *to, uint64_t *seed);
 /* xorshift64* */
 uint64_t model_random(uint64_t *seed);
 

@@ -88,6 +88,7 @@ static enum fault begin(enum op_kind kind, const char *path, struct op **op)
 		/* the other thread's call may still run: at most the last ones have not ended */
 		while ((*op)->before > 0 && !model->ops[(*op)->before - 1].done)
 			(*op)->before--;
+		memcpy((*op)->acked, model->acked, sizeof((*op)->acked));
 		snprintf((*op)->path, sizeof((*op)->path), "%s", path);
 		model->nops++;
 	} else if (model->log) {
@@ -116,8 +117,12 @@ static void keep(struct op *op, const void *data, size_t len, uint64_t at)
 
 static void end(struct op *op, enum fault f)
 {
-	if (op != NULL)
+	if (op != NULL) {
+		pthread_mutex_lock(&lock);
+		op->end = model->nops;
 		op->done = true;
+		pthread_mutex_unlock(&lock);
+	}
 	if (f == FAULT_WITHIN || f == FAULT_AFTER)
 		die();
 }

@@ -17,6 +17,7 @@
 
 #define SECTOR 512U
 #define PIECE 65536U
+#define TORN 32		/* one sector in so many is torn */
 
 enum survival { ALL_LOST, ALL_THERE, BY_DICE };
 
@@ -52,10 +53,15 @@ static bool covers(const struct op *sync, const struct op *op)
 	}
 }
 
-static bool is_durable(const struct model *m, uint32_t i)
+static bool has_ended(const struct op *op, uint32_t upto)
 {
-	for (uint32_t k = i + 1; m->ops[i].done && k < m->nops; k++)
-		if (m->ops[k].kind == OP_SYNC && m->ops[k].done && m->ops[k].before > i && covers(&m->ops[k], &m->ops[i]))
+	return op->done && op->end <= upto;
+}
+
+static bool is_durable(const struct model *m, uint32_t i, uint32_t upto)
+{
+	for (uint32_t k = i + 1; has_ended(&m->ops[i], upto) && k < upto; k++)
+		if (m->ops[k].kind == OP_SYNC && has_ended(&m->ops[k], upto) && m->ops[k].before > i && covers(&m->ops[k], &m->ops[i]))
 			return true;
 	return false;
 }
@@ -68,13 +74,17 @@ static bool survives(enum survival s, uint64_t *seed)
 static int write_some(int fd, const uint8_t *data, size_t len, uint64_t at, bool durable, enum survival s, uint64_t *seed)
 {
 	while (len != 0) {
-		size_t n = SECTOR - at % SECTOR;
+		size_t n = SECTOR - at % SECTOR, there;
 
 		if (durable)
 			n = len;
 		if (n > len)
 			n = len;
-		if ((durable || survives(s, seed)) && pwrite(fd, data, n, (off_t)at) != (ssize_t)n)
+		there = durable || survives(s, seed) ? n : 0;
+		/* a sector that was being written when the power went */
+		if (!durable && s == BY_DICE && (model_random(seed) >> 16) % TORN == 0)
+			there = (model_random(seed) >> 16) % (n + 1);
+		if (there != 0 && pwrite(fd, data, there, (off_t)at) != (ssize_t)there)
 			return -1;
 		data += n;
 		len -= n;
@@ -95,10 +105,10 @@ static int apply_write(int top, const struct model *m, const struct op *op, bool
 	return r;
 }
 
-static int apply(int top, const struct model *m, uint32_t i, enum survival s, uint64_t *seed)
+static int apply(int top, const struct model *m, uint32_t i, uint32_t upto, enum survival s, uint64_t *seed)
 {
 	const struct op *op = &m->ops[i];
-	bool durable = is_durable(m, i);
+	bool durable = is_durable(m, i, upto);
 	int fd, r = 0;
 
 	if (op->kind == OP_SYNC)
@@ -134,15 +144,15 @@ static int apply(int top, const struct model *m, uint32_t i, enum survival s, ui
 static int copy_file(int from, int to)
 {
 	static uint8_t piece[PIECE], zero[PIECE];
-	off_t at = 0;
-	ssize_t n;
+	off_t at = 0, end;
+	ssize_t n = 0;
 
-	while ((n = pread(from, piece, sizeof(piece), at)) > 0) {
+	while ((at = lseek(from, at, SEEK_DATA)) >= 0 && (n = pread(from, piece, sizeof(piece), at)) > 0) {
 		if (memcmp(piece, zero, (size_t)n) != 0 && pwrite(to, piece, (size_t)n, at) != n)
 			return -1;
 		at += n;
 	}
-	return n < 0 ? -1 : ftruncate(to, at);
+	return n < 0 || (end = lseek(from, 0, SEEK_END)) < 0 ? -1 : ftruncate(to, end);
 }
 
 static int copy_entry(int from, int to, const char *name);
@@ -180,7 +190,7 @@ static int copy_entry(int from, int to, const char *name)
 	return r;
 }
 
-int model_power_cut(const struct model *m, const char *from, const char *to, uint64_t *seed)
+int model_power_cut(const struct model *m, uint32_t upto, const char *from, const char *to, uint64_t *seed)
 {
 	enum survival s = (enum survival)(model_random(seed) >> 32 & 3);
 	int a = open(from, O_RDONLY | O_DIRECTORY | O_CLOEXEC), b = -1, r = -1;
@@ -189,8 +199,8 @@ int model_power_cut(const struct model *m, const char *from, const char *to, uin
 		s = BY_DICE;
 	if (a >= 0 && mkdir(to, 0750) == 0 && (b = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) >= 0)
 		r = copy_tree(a, b);
-	for (uint32_t i = 0; i < m->nops && r == 0; i++)
-		r = apply(b, m, i, s, seed);
+	for (uint32_t i = 0; i < upto && r == 0; i++)
+		r = apply(b, m, i, upto, s, seed);
 	if (a >= 0)
 		close(a);
 	if (b >= 0)
