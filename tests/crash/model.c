@@ -399,6 +399,7 @@ static void prefixes(uint64_t n, uint64_t *seed)
 	make_store(base);
 	for (; done < n; runs++) {
 		uint64_t last[MODEL_RECORDINGS];
+		uint32_t step;
 		int status;
 
 		make_store(path);
@@ -409,7 +410,9 @@ static void prefixes(uint64_t n, uint64_t *seed)
 			failed(path, status, *seed);
 		remove_tree(path);
 		memcpy(last, model->acked, sizeof(last));
-		for (uint32_t upto = 0; upto <= model->nops && done < n; upto++, done++) {
+		/* all of them, or as many as are wanted from all over */
+		step = n - done < model->nops ? model->nops / (uint32_t)(n - done) : 1;
+		for (uint32_t upto = (uint32_t)(model_random(seed) >> 32) % step; upto <= model->nops && done < n; upto += step, done++) {
 			uint64_t begin = *seed;
 
 			if (model_power_cut(model, upto, base, path, seed) != 0)
