@@ -1,4 +1,5 @@
 """Helpers of the system tests: clients as users run them, terminals, waiting for things to be true."""
+import contextlib
 import fcntl
 import json
 import os
@@ -222,6 +223,32 @@ def recording_of(lab, user, closed=True):
         return path
     until(lambda: replay(lab, "verify", path, check=False).returncode == 0, what=f"{path} is complete")
     return path
+
+
+def sessions(lab):
+    """Process ids of the session processes: the children of master."""
+    found = set()
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{pid}/cmdline", "rb") as f:
+                words = f.read().split(b"\0")
+            with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+                parent = f.read().rsplit(")", 1)[1].split()[1]
+            with open(f"/proc/{parent}/cmdline", "rb") as f:
+                above = f.read().split(b"\0")
+            if words == above and b"master" in words and lab.dir.encode() in b" ".join(words):
+                found.add(int(pid))
+    return found
+
+
+def memory(pid, what="VmRSS"):
+    """Resident KiB, or the most there ever was (VmHWM); 0: the process is gone."""
+    with contextlib.suppress(OSError):
+        with open(f"/proc/{pid}/status", encoding="ascii") as f:
+            for line in f:
+                if line.startswith(what):
+                    return int(line.split()[1])
+    return 0
 
 
 def made_recording(store, events, copies=1, wall=None):

@@ -46,6 +46,7 @@ class Server(paramiko.Transport):
 
     def __init__(self, lab, sock):
         super().__init__(sock)
+        self.lab = lab
         self.add_server_key(paramiko.Ed25519Key.from_private_key_file(lab.path("target", "ssh_host_ed25519_key")))
         self.start_server(event=threading.Event(), server=Accepts())
 

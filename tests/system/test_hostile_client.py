@@ -10,7 +10,7 @@ import paramiko
 import pytest
 from paramiko.message import Message
 
-from harness import labkit, until
+from harness import labkit, memory, sessions, until
 
 SERVICE_REQUEST, USERAUTH_REQUEST, GLOBAL_REQUEST, CHANNEL_OPEN, CHANNEL_DATA, CHANNEL_CLOSE, CHANNEL_REQUEST = 5, 50, 80, 90, 94, 97, 98
 MEMORY_MAX = 64 << 10       # KiB that a session may grow to
@@ -42,22 +42,6 @@ class Raw:
         self.transport.close()
 
 
-def sessions(lab):
-    """Process ids of the session processes: the children of master."""
-    found = set()
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError):
-            with open(f"/proc/{pid}/cmdline", "rb") as f:
-                words = f.read().split(b"\0")
-            with open(f"/proc/{pid}/stat", encoding="ascii") as f:
-                parent = f.read().rsplit(")", 1)[1].split()[1]
-            with open(f"/proc/{parent}/cmdline", "rb") as f:
-                above = f.read().split(b"\0")
-            if words == above and b"master" in words and lab.dir.encode() in b" ".join(words):
-                found.add(int(pid))
-    return found
-
-
 @pytest.fixture
 def raw(lab):
     """raw(name): a connection and the session process that serves it."""
@@ -71,16 +55,6 @@ def raw(lab):
     yield connect
     for each in made:
         each.close()
-
-
-def memory(pid):
-    """Resident KiB; 0: the process is gone."""
-    with contextlib.suppress(OSError):
-        with open(f"/proc/{pid}/status", encoding="ascii") as f:
-            for line in f:
-                if line.startswith("VmRSS"):
-                    return int(line.split()[1])
-    return 0
 
 
 def cpu(pid):

@@ -1,0 +1,394 @@
+"""Targets that keep to no rule: each ends its own session at most, with a line, a sealed recording and an event; nobody else notices."""
+import contextlib
+import os
+import socket
+import struct
+import threading
+import time
+
+import paramiko
+import pytest
+from paramiko.message import Message
+
+from harness import Client, events, memory, recordings, replay, sessions, until
+from rogue import Rogue, Server
+
+MEMORY_MAX = 64 << 10       # KiB that a session may grow to
+DIAL = 3                    # seconds, dial_timeout of this file's lab
+DISCONNECT, IGNORE, DEBUG, SERVICE_ACCEPT, BANNER = 1, 2, 4, 6, 53
+GLOBAL_REQUEST, OPEN, OPEN_OK, WINDOW, DATA, EXTENDED, EOF, CLOSE, REQUEST, SUCCESS, FAILURE = 80, 90, 91, 93, 94, 95, 96, 97, 98, 99, 100
+
+
+@pytest.fixture(scope="module")
+def own(new_lab):
+    return new_lab(options=[f'dial_timeout = "{DIAL}s"'])
+
+
+@pytest.fixture(scope="module")
+def other(own):
+    """Somebody's session at an honest target, open all the time."""
+    with Client(own, "deploy").start("web1.name", "cat", bufsize=0) as process:
+        yield process
+        process.stdin.close()
+        assert process.wait(20) == 0
+
+
+@pytest.fixture
+def bystander(other):
+    for word in (b"before\n", b"after\n"):
+        other.stdin.write(word)
+        assert other.stdout.read(len(word)) == word
+        if word == b"before\n":
+            yield
+
+
+class Watch:
+    """The most memory that the session process which comes next ever had."""
+
+    def __init__(self, lab):
+        self.lab, self.before, self.most, self.over = lab, sessions(lab), 0, threading.Event()
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self):
+        pids = set()
+        while not self.over.wait(0.02):
+            pids = pids or sessions(self.lab) - self.before
+            for pid in pids:
+                self.most = max(self.most, memory(pid, "VmHWM"))
+
+    def end(self):
+        self.over.set()
+        self.thread.join()
+        return self.most
+
+
+def visit(lab, behave, way="name", stdin=b"", limit=40):
+    """A client at a target that behaves so: its status and words, and the rogue's name. It must end by itself."""
+    rogue, watch, client = Rogue(lab, behave), Watch(lab), Client(lab, "deploy")
+    try:
+        host, options = rogue.to(way)
+        done = client.run(host, "anything", options=options, stdin=stdin, timeout=limit)
+    finally:
+        rogue.close()
+        most = watch.end()
+    assert most < MEMORY_MAX, f"{most} KiB"
+    return done, rogue.name
+
+
+def way_of(lab, host):
+    return [row for row in lab.ctl_json("sessions", "--all")["rows"] if row.get("host") == host and row.get("recording")]
+
+
+def sealed(lab, host):
+    """There is a recording of the way, and it is complete."""
+    row, = until(lambda: way_of(lab, host), what="the way's row")
+    path = until(lambda: [path for path in recordings(lab, "deploy") if path.endswith(row["recording"])], what="the recording")[0]
+    until(lambda: replay(lab, "verify", path, check=False).returncode == 0, what="the recording is complete")
+    return path
+
+
+# --- before there is an SSH connection -------------------------------------------------------------------------------------------
+
+VERSION = b"SSH-2.0-OpenSSH_9.2\r\n"
+
+
+def for_ever(*pieces, pause=0.0):
+    def behave(sock):
+        for piece in pieces[:-1]:
+            sock.sendall(piece)
+        while True:
+            sock.sendall(pieces[-1])
+            time.sleep(pause)
+    return behave
+
+
+def once(*pieces, close=False):
+    def behave(sock):
+        for piece in pieces:
+            sock.sendall(piece)
+        if close:
+            sock.close()
+        else:
+            while sock.recv(65536):
+                pass
+    return behave
+
+
+def packet(payload):
+    pad = 8 - (len(payload) + 5) % 8 + 8
+    return struct.pack(">IB", len(payload) + pad + 1, pad) + payload + bytes(pad)
+
+
+def kexinit(lists):
+    return packet(b"\x14" + os.urandom(16) + b"".join(struct.pack(">I", len(x)) + x for x in lists) + bytes(5))
+
+
+NAMES = [b"curve25519-sha256", b"ssh-ed25519", b"aes128-gcm@openssh.com", b"aes128-gcm@openssh.com", b"hmac-sha2-256", b"hmac-sha2-256", b"none", b"none", b"", b""]
+BEFORE = {
+    "garbage": once(os.urandom(200_000)),
+    "one long line": for_ever(b"A" * 65536),
+    "banner without end": for_ever(b"welcome\r\n" * 1000),
+    "escapes for a banner": once(b"\x1b]0;owned\x07\x1b[2J\r\n" * 50, VERSION, close=True),
+    "another version": once(b"SSH-1.5-old\r\n"),
+    "nothing but a close": once(close=True),
+    "silence": once(),
+    "one byte at a time": for_ever(b"S", pause=0.1),
+    "version, then silence": once(VERSION),
+    "version, then garbage": once(VERSION, os.urandom(100_000)),
+    "a packet of 4 GiB": once(VERSION, b"\xff\xff\xff\xff" + bytes(1000)),
+    "a packet of no byte": once(VERSION, bytes(1000)),
+    "nothing in common": once(VERSION, kexinit([b"none"] * 10)),
+    "lists that are longer than the packet": once(VERSION, packet(b"\x14" + os.urandom(16) + b"\xff\xff\xff\xff" + bytes(200))),
+    "a megabyte of names": once(VERSION, kexinit([b"a," * 30_000] + NAMES[1:])),
+    "key exchange cut off": once(VERSION, kexinit(NAMES), close=True),
+    "a share of zeroes": once(VERSION, kexinit(NAMES), packet(b"\x1f" + struct.pack(">I", 51) + b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + bytes(32) + struct.pack(">I", 32) + bytes(32) + bytes(87))),
+    "ignored packets without end": for_ever(VERSION, kexinit(NAMES), packet(b"\x02" + struct.pack(">I", 1000) + bytes(1000))),
+    "a disconnect with escapes": once(VERSION, packet(b"\x01\0\0\0\x02" + struct.pack(">I", 40) + b"\x1b]52;c;AAAA\x07" + b"x" * 29 + bytes(4))),
+}
+
+
+@pytest.mark.parametrize("name", BEFORE)
+def test_before_the_login(own, bystander, name):
+    start = time.monotonic()
+    done, host = visit(own, BEFORE[name])
+    assert done.returncode == 255 and b"bastiond" in done.stderr and b"\x1b" not in done.stderr, done
+    assert time.monotonic() - start < DIAL + 25
+    sealed(own, host)
+    assert [row for row in events(own, "way.down") if row["subject"] == host]
+
+
+# --- in the login -----------------------------------------------------------------------------------------------------------------
+
+class OtherKey(Server):
+    def add_server_key(self, key):
+        """One of the same type, but not the registered one."""
+        super().add_server_key(paramiko.Ed25519Key.from_private_key_file(self.lab.path("users", "bob", "key")))
+
+
+class Hangs(Server):
+    def service(self, m):
+        """Takes the login's first word and never answers."""
+
+
+class Leaves(Server):
+    def service(self, m):
+        self.sock.close()
+
+
+class Chatters(Server):
+    """Messages for the user without end, and no verdict."""
+    _handler_table = {**Server._handler_table, 5: lambda self, m: self.chatter(m)}
+
+    def chatter(self, m):
+        self.send(SERVICE_ACCEPT, m.get_string())
+        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+            while True:
+                self.send(BANNER, b"\x1b[2Jlisten to me\r\n" * 1000, b"")
+                self.send(DEBUG, True, b"\x1b[31mdebug", b"")
+
+
+IN_LOGIN = {"another host key": OtherKey, "no answer": Hangs, "a close": Leaves, "chatter": Chatters}
+
+
+@pytest.mark.parametrize("name", IN_LOGIN)
+def test_in_the_login(own, bystander, name):
+    def behave(sock):
+        server = IN_LOGIN[name](own, sock)
+        while server.is_alive():
+            time.sleep(0.05)
+    done, host = visit(own, behave)
+    assert done.returncode == 255 and b"bastiond" in done.stderr and b"\x1b" not in done.stderr, done
+    sealed(own, host)
+    if name == "another host key":
+        assert [row for row in events(own, "hostkey.mismatch") if row["subject"] == host]
+
+
+# --- behind the login ---------------------------------------------------------------------------------------------------------------
+
+def opens(kind, *rest):
+    def act(server, channel):
+        for number in range(5000):
+            server.send(OPEN, kind, number + 100, 1 << 21, 32768, *rest)
+    return act
+
+
+def requests(kind):
+    def act(server, channel):
+        for _ in range(5000):
+            server.send(GLOBAL_REQUEST, kind, True, "0.0.0.0", 0)
+    return act
+
+
+def chan_requests(kind, *rest):
+    def act(server, channel):
+        for _ in range(2000):
+            server.send(REQUEST, channel.remote_chanid, kind, True, *rest)
+    return act
+
+
+def no_window(server, channel):
+    for _ in range(2000):
+        server.send(DATA, channel.remote_chanid, b"x" * 32000)
+
+
+def every_window(server, channel):
+    for _ in range(200):
+        server.send(WINDOW, channel.remote_chanid, 0xffffffff)
+
+
+def ends_in_disorder(server, channel):
+    it = channel.remote_chanid
+    server.send(DATA, it, b"before")
+    server.send(EOF, it)
+    server.send(DATA, it, b"after the end of file")
+    server.send(EXTENDED, it, 1, b"and on the other stream")
+    server.send(EOF, it)
+    server.send(CLOSE, it)
+    server.send(REQUEST, it, "exit-status", False, 0)
+    server.send(DATA, it, b"after the close")
+    server.send(CLOSE, it)
+
+
+def unknown_channels(server, channel):
+    for kind in (DATA, EOF, CLOSE, WINDOW, SUCCESS, FAILURE):
+        server.send(kind, 0x7fffffff, *((b"x",) if kind == DATA else (5,) if kind == WINDOW else ()))
+
+
+def confirmations(server, channel):
+    for number in range(200):
+        server.send(OPEN_OK, number, number, 1 << 20, 32768)
+        server.send(SUCCESS, channel.remote_chanid)
+        server.send(FAILURE, channel.remote_chanid)
+
+
+def longer_than_the_packet(server, channel):
+    m = Message()
+    m.add_byte(bytes([DATA]))
+    m.add_int(channel.remote_chanid)
+    m.add_int(0xfffffff0)
+    m.add_bytes(b"short")
+    server._send_message(m)
+
+
+def long_strings(server, channel):
+    it = channel.remote_chanid
+    server.send(REQUEST, it, "exit-signal", False, "A" * 30_000, False, "\x1b[2J" * 1000, "x" * 1000)
+    server.send(REQUEST, it, "exit-signal", False, "\x1b]0;x\x07", True, "", "")
+    server.send(REQUEST, it, "k" * 30_000, True)
+    server.send(REQUEST, it, "exit-status", False)
+
+
+def rekeys(server, channel):
+    for _ in range(15):
+        channel.sendall(b"y" * 50_000)
+        server.renegotiate_keys()
+
+
+def no_such_messages(server, channel):
+    for kind in (*range(7, 20), *range(51, 80), *range(101, 256)):
+        server.send(kind, 0, "x")
+
+
+def chatter(server, channel):
+    for _ in range(2000):
+        server.send(IGNORE, b"i" * 1000)
+        server.send(DEBUG, True, b"\x1b[2J" * 200, b"")
+
+
+BEHIND = {
+    "opens of sessions": opens("session"),
+    "opens of forwarded-tcpip": opens("forwarded-tcpip", "127.0.0.1", 22, "127.0.0.1", 4000),
+    "opens of x11": opens("x11", "127.0.0.1", 4000),
+    "opens of agents": opens("auth-agent@openssh.com"),
+    "opens of direct-tcpip": opens("direct-tcpip", "169.254.169.254", 80, "127.0.0.1", 4000),
+    "opens of nothing known": opens("\x1b[2J" * 100),
+    "global requests": requests("tcpip-forward"),
+    "host keys": requests("hostkeys-00@openssh.com"),
+    "shells": chan_requests("shell"),
+    "commands": chan_requests("exec", "id"),
+    "terminals": chan_requests("pty-req", "xterm", 80, 24, 0, 0, ""),
+    "data without a window": no_window,
+    "windows of 4 GiB": every_window,
+    "ends in disorder": ends_in_disorder,
+    "unknown channels": unknown_channels,
+    "confirmations of nothing": confirmations,
+    "a string longer than its packet": longer_than_the_packet,
+    "long strings": long_strings,
+    "key exchanges": rekeys,
+    "unknown messages": no_such_messages,
+    "chatter": chatter,
+}
+
+
+def attack(lab, act):
+    """The act, then the connection's end. Whatever the bastion does about it meanwhile, the target goes away."""
+    def behave(sock):
+        server = Server(lab, sock)
+        channel = server.channel()
+        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+            act(server, channel)
+            channel.send_exit_status(3)
+            channel.close()
+        time.sleep(0.3)     # what was sent is taken, or not
+        server.close()
+    return behave
+
+
+@pytest.mark.parametrize("name", BEHIND)
+def test_behind_the_login(own, bystander, name):
+    done, host = visit(own, attack(own, BEHIND[name]), stdin=b"some input\n")
+    assert done.returncode in (3, 255, -1) or done.returncode > 0, done
+    assert b"\x1b" not in done.stderr, done.stderr
+    sealed(own, host)
+
+
+@pytest.mark.parametrize("size", [0, 1, 10])
+def test_packets_that_are_too_small(own, bystander, size):
+    """libssh may write into such a channel for ever: that session is ended then, and no other."""
+    def behave(sock):
+        server = Server(own, sock)
+        server.default_max_packet_size = size
+        channel = server.accept(5)
+        channel.settimeout(5)   # where there is no room for a byte nothing ever comes
+        with contextlib.suppress(OSError, EOFError):
+            while channel.recv(65536):
+                pass
+        server.close()
+    start = time.monotonic()
+    done, host = visit(own, behave, stdin=b"x" * 100_000)
+    assert time.monotonic() - start < 25
+    assert done.returncode != 0
+    sealed(own, host)
+
+
+def test_data_that_the_client_does_not_read(own, bystander):
+    """A target that ignores its window while the client reads nothing is cut off, not kept in memory."""
+    rogue, watch, client = Rogue(own, attack(own, no_window)), Watch(own), Client(own, "deploy")
+    try:
+        host, options = rogue.to("name")
+        with client.start(host, "anything", options=options) as process:
+            until(lambda: process.poll() is not None or not [r for r in way_of(own, rogue.name) if not r.get("ended")] and way_of(own, rogue.name),
+                  deadline=40, what="the way is over")
+            process.stdout.read()
+    finally:
+        rogue.close()
+        most = watch.end()
+    assert most < MEMORY_MAX
+    sealed(own, rogue.name)
+
+
+def test_crash_is_an_event(own):
+    """Were there a fault in the library all the same: the session's end is an event, and its recording is sealed."""
+    client = Client(own, "deploy")
+    before = sessions(own)
+    with client.start("web1.name", "cat", bufsize=0) as process:
+        process.stdin.write(b"up\n")
+        assert process.stdout.read(3) == b"up\n"
+        pid, = sessions(own) - before
+        os.kill(pid, 11)
+        assert process.wait(20) != 0
+    until(lambda: events(own, "session.crash"), what="the event")
+    row = [row for row in own.ctl_json("sessions", "--all")["rows"] if row.get("host") == "web1"][-1]
+    path = [path for path in recordings(own, "deploy") if path.endswith(row["recording"])][0]
+    until(lambda: replay(own, "verify", path, check=False).returncode == 0, deadline=20, what="the recording is sealed")
