@@ -221,6 +221,7 @@ void player_seek(struct player *p, uint64_t t_us, uint64_t now_us)
 	if (go_back(p, tape_until(p->tape, p->target_us)) != 0)
 		return;
 	p->task = TASK_SEEK;
+	p->pieces = 0;
 	seek_work(p, now_us);
 }
 
@@ -235,6 +236,7 @@ void player_tick(struct player *p, uint64_t now_us)
 {
 	const uint64_t prev = p->next > 0 ? p->tape->v[p->next - 1].t_us : 0;
 
+	p->pieces++;
 	if (p->task == TASK_SEEK)
 		seek_work(p, now_us);
 	else if (p->task == TASK_FIND)

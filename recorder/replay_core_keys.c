@@ -121,6 +121,7 @@ static void find(struct player *p, enum find_way way, uint64_t now)
 		return;
 	p->find_way = way;
 	p->task = TASK_FIND;
+	p->pieces = 0;
 	player_find_work(p, now);
 }
 
@@ -311,6 +312,9 @@ void player_key(struct player *p, int key, uint64_t now)
 		p->quit = true;
 		return;
 	}
+	/* keys typed one after the other do not stop what is nearly done */
+	while (p->task != TASK_NONE && p->pieces < PLAYER_PATIENCE)
+		player_tick(p, now);
 	if (p->task != TASK_NONE) {
 		/* it stays where it came to */
 		p->task = TASK_NONE;

@@ -130,6 +130,7 @@ enum key {
 #define PLAYER_FRAMES_BYTES (64U << 20)	/* and what they may hold together */
 #define PLAYER_FRAME_EVERY (1U << 20)	/* bytes of output between two, to begin with */
 #define PLAYER_SLICE (256U << 10)	/* bytes of output in one piece of work */
+#define PLAYER_PATIENCE 16		/* pieces that a key waits for before it stops the work: a blink of an eye */
 #define PLAYER_LINE_MAX 200		/* what is typed at the prompt */
 
 enum player_mode { PLAYER_RUNS, PLAYER_HELP, PLAYER_GOTO, PLAYER_FIND };
@@ -159,6 +160,7 @@ struct player {
 	bool at_end;		/* live: what comes is shown at once */
 	enum player_mode mode;
 	enum player_task task;
+	unsigned pieces;	/* of it that are done */
 	uint64_t target_us;	/* TASK_SEEK: there; then */
 	char arrived[160];	/* is said */
 	bool say_event;		/* or the line of the event that was reached */

@@ -366,6 +366,13 @@ static void going_back_is_cheap(void **state)
 		}
 		player_finish(&fresh.p);
 	}
+	/* keys typed ahead wait for a short one */
+	player_seek(&r.p, 500 * SECOND, r.now);
+	player_key(&r.p, '0', r.now);
+	for (const char *k = "G/02000 \r"; *k != '\0'; k++)
+		player_key(&r.p, *k, r.now);
+	settle(&r);
+	assert_int_equal(r.p.clock.pos_us, 200 * SECOND);
 	/* a key ends a long way, and it stays where it came to */
 	player_seek(&r.p, 0, r.now);
 	settle(&r);
@@ -373,7 +380,8 @@ static void going_back_is_cheap(void **state)
 	player_seek(&r.p, PCLOCK_NEVER, r.now);
 	assert_int_equal(r.p.task, TASK_SEEK);
 	assert_non_null(strstr(r.p.message, "any key stops it"));
-	player_tick(&r.p, r.now);
+	for (unsigned i = 0; i < PLAYER_PATIENCE; i++)
+		player_tick(&r.p, r.now);
 	player_key(&r.p, 'x', r.now);
 	assert_int_equal(r.p.task, TASK_NONE);
 	assert_true(r.p.clock.pos_us > 0 && r.p.clock.pos_us < r.tape.end_us / 2);

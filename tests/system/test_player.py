@@ -1,0 +1,81 @@
+"""play on a terminal: small and without UTF-8, resized, stopped, hung up; it finds text, and leaves the terminal as it was."""
+import os
+import signal
+import termios
+
+import pytest
+
+from harness import Terminal, labkit, made_recording, meta_event, open_event, until
+
+TOOL = os.path.join(os.environ.get("LAB_BIN", os.path.join(labkit.REPO, "build")), "bastion-replay")
+
+
+@pytest.fixture
+def play(tmp_path, terminals):
+    out = [{"t": t, "ch": 1, "kind": "o", "text": text} for t, text in
+           ((1, "\x1b]0;x\x07first caf\u00e9\r\n"), (5, "second\r\n"), (9, "\x1b[12;50Hneedle\x1b[12;1H"), (20, "\x1b[6n\x1b[2J\x1b[Hlast"))]
+    ident, = made_recording(tmp_path, [meta_event(), open_event(), {"t": 2, "ch": 1, "kind": "i", "text": "x\r"}, *out])
+
+    def start(rows=24, columns=80, **env):
+        env = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "COLORTERM")} | {
+            "BASTION_STORE": str(tmp_path), "BASTION_IDENTITY": f"{tmp_path}/identity", "TERM": "xterm", "LC_ALL": "C.UTF-8"} | env
+        return terminals(Terminal([TOOL, "play", ident], env, rows, columns))
+    return start
+
+
+def modes(player):
+    return termios.tcgetattr(player.fd)[:4]
+
+
+def left_clean(player):
+    assert player.seen.rstrip(b"\r\n").endswith(b"\x1b[m\x1b[?7h\x1b[?25h\x1b[?1049l") and b"\x1b]0;" not in player.seen and b"\x1b[6n" not in player.seen
+
+
+def state(player):
+    with open(f"/proc/{player.pid}/stat", encoding="ascii") as f:
+        return f.read().rpartition(")")[2].split()[0]
+
+
+def test_small_and_ascii(play):
+    player = play(rows=12, columns=40, LC_ALL="C")
+    player.expect(rb"0:00/0:20 1x.*dba@web1")
+    player.send(b" /needle\r")
+    player.expect(rb"needle.*1 of 1|1 of 1.*needle")
+    player.send(b"q")
+    assert player.wait() == 0 and all(c < 0x80 for c in player.seen)
+    left_clean(player)
+
+
+def test_resize(play):
+    player = play(rows=12, columns=40)
+    player.expect(rb"dba@web1")
+    player.resize(30, 100)
+    player.expect(rb"\x1b\[30;\d+H.*alice as dba@web1")
+    player.send(b"q")
+    assert player.wait() == 0
+
+
+def test_stop_and_go_on(play):
+    player = play()
+    player.expect(rb"1x")
+    raw = modes(player)
+    player.send(b"\x1a")
+    until(lambda: state(player) == "T", what="the player is stopped")
+    player.read(0)
+    cooked = modes(player)
+    assert cooked[3] & termios.ECHO and not raw[3] & termios.ECHO
+    os.kill(player.pid, signal.SIGCONT)
+    player.expect(rb"\x1b\[\?1049h.*1x")
+    assert modes(player) == raw
+    player.send(b"q")
+    assert player.wait() == 0 and modes(player) == cooked
+    left_clean(player)
+
+
+def test_hang_up(play):
+    player = play()
+    player.expect(rb"1x")
+    os.close(player.fd)
+    player.fd = os.open("/dev/null", os.O_RDONLY)
+    player.status = os.waitstatus_to_exitcode(os.waitpid(player.pid, 0)[1])
+    assert player.status == -signal.SIGHUP
