@@ -26,23 +26,30 @@ struct rig {
 	uint64_t now;
 };
 
-static void settle(struct rig *r)
+static void draw(struct rig *r)
 {
 	struct buf out;
+
+	buf_init(&out, VIEW_OUT_MAX);
+	if (player_draw(&r->p, r->now, &out) != 0 || grammar_check(out.data, out.len) != out.len)
+		abort();
+	buf_finish(&out);
+}
+
+/* As the loop around it does, until the player has nothing to do at once. */
+static void settle(struct rig *r)
+{
 	unsigned n = 0;
 
 	while (player_wait(&r->p, r->now) == 0) {
 		if (++n > PIECES_MAX)
 			abort();
 		player_tick(&r->p, r->now);
+		if (player_due(&r->p, r->now))
+			draw(r);
 		r->now += 1000;
 	}
-	r->now += 40000;
-	player_tick(&r->p, r->now);
-	buf_init(&out, VIEW_OUT_MAX);
-	if (player_draw(&r->p, r->now, &out) != 0 || grammar_check(out.data, out.len) != out.len)
-		abort();
-	buf_finish(&out);
+	draw(r);
 }
 
 static void note(struct rig *r, const uint8_t *data, size_t len)

@@ -37,6 +37,23 @@ def test_the_recording_is_seen(tmp_path):
     assert "ap-player" in dom
 
 
+def colours(path):
+    seen = [pixel for row in png_rows(path) for pixel in row]
+    return {name: sum(1 for pixel in seen if test(*pixel)) > 3000 for name, test in (
+        ("red", lambda r, g, b: r > 150 and g < 110 and b < 130), ("green", lambda r, g, b: g > 130 and r < 120 and b < 120),
+        ("blue", lambda r, g, b: b > 150 and r < 110))}
+
+
+def test_a_moment_behind_long_pauses(tmp_path):
+    """The player cuts pauses; a time still leads to its moment."""
+    fill = "\x1b[H\x1b[{}m" + " " * 320 + "\x1b[m"
+    page(tmp_path, [meta_event(), open_event(cols=40, rows=8), out(1, fill.format(41)), out(100, fill.format(42)),
+                    {"t": 101, "ch": 1, "kind": "n", "text": "a note"}, out(300, fill.format(44))])
+    for moment, colour in ((50, "red"), (101, "green"), (250, "green"), (301, "blue")):
+        chromium(f"{tmp_path}/page.html#t={moment}", "--virtual-time-budget=1000", f"--screenshot={tmp_path}/a.png", "--window-size=500,500")
+        assert [name for name, there in colours(tmp_path / "a.png").items() if there] == [colour], moment
+
+
 def test_hostile_recording_runs_nothing(tmp_path):
     file = {"op": "put", "path": "data:text/html,<script>alert(1)</script>" + HOSTILE, "size": 1}
     text = page(tmp_path, [
