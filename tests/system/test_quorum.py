@@ -92,6 +92,28 @@ def test_typing_goes_on_without_one(three, session, away):
     until(lambda: all_complete(three), deadline=20, what="all three copies are whole and the same")
 
 
+def test_any_of_them_may_die(three, session):
+    """Each in turn, in the middle of typing, and back while it goes on: none is more than the others, and nobody waits for who comes back."""
+    longest = {}
+    for name, c in zip(three.collectors(), ("c1", "c2", "c3")):
+        ups = log_of(three).count(f"collector {c}: up")
+        before = [stroke(session, n) for n in range(5)]
+        os.kill(pid_of(three, name), signal.SIGKILL)
+        without = [stroke(session, n) for n in range(25)]
+        three.stop(name)
+        three.start(name)
+        back, end = [], time.monotonic() + 20
+        while log_of(three).count(f"collector {c}: up") == ups:
+            assert time.monotonic() < end, f"{c} is not back"
+            back.append(stroke(session, len(back)))
+        back += [stroke(session, n) for n in range(10)]
+        longest[c] = max(without + back)
+        print(f"{c}: longest echo {max(before) * 1e3:.0f} ms with all, {max(without) * 1e3:.0f} ms without it, {max(back) * 1e3:.0f} ms while it came back")
+    assert max(longest.values()) < PAUSE, longest
+    os.kill(session.pid, signal.SIGHUP)
+    until(lambda: all_complete(three), deadline=20, what="all three copies are whole and the same")
+
+
 def test_one_that_hangs_is_given_up(three, session):
     """Its kernel goes on acknowledging: it must not count towards the quorum of new sessions for ever."""
     gone = log_of(three).count("collector c2: down: it acknowledges nothing")
