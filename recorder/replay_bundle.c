@@ -30,7 +30,7 @@ static const char readme[] =
 	"log/N.tlog-proof, log/checkpoint   proof that leaf N is in the log (c2sp.org/tlog-proof, /tlog-checkpoint)\n"
 	"keys/          public keys, for convenience: compare them with those that you have from elsewhere\n\n"
 	"1. The last leaf is of type 3 (close); there is one of type 1 (open), and one of type 2 (seal) for each segment before\n"
-	"   the last:\n"
+	"   the last; leaves of types from 4 on say what was done with the recording, and stand where they like:\n"
 	"       for f in log/*.leaf; do od -An -tu1 -j12 -N1 $f; done\n"
 	"2. Each seal and close leaf names its segment (bytes 29-32) and that file's SHA-256 (bytes 73-104):\n"
 	"       od -An -tx1 -j73 -N32 log/N.leaf; sha256sum 00000000.brec\n"
