@@ -33,6 +33,7 @@ static const struct word {
 	{ "grants", U | R, word_grants },
 	{ "sessions", U | R, word_sessions },
 	{ "kill", U | R, word_kill },
+	{ "watch", A | S, word_watch },
 	{ "config", U, word_config },
 	{ "events", A | S | R, word_events },
 	{ "note-replay", S, word_note_replay },
@@ -290,12 +291,36 @@ int control_handle(struct control *c, const struct actor *a, const void *request
 		out->len = mark;
 		r = buf_put(out, none, sizeof(none) - 1) != 0 ? -1 : r;
 	}
+	if (k.watch != 0)
+		c->watch_settle(c->arg, k.watch, code == WORDS_OK);
 	for (size_t i = 0; code == WORDS_OK && i < k.neffects; i++)
 		c->end(c->arg, k.effects[i].what, k.effects[i].id, k.effects[i].line);
 	free(k.effects);
 	json_decref(k.request);
 	json_decref(k.reply);
 	return r;
+}
+
+bool control_may(struct control *c, const struct actor *a, const char *word, char *line,
+    size_t size)
+{
+	struct call k = { .c = c,
+		.s = c->store,
+		.actor = a,
+		.now = c->now != NULL ? c->now(c->arg) : clock_wall() };
+	const struct word *w = words;
+	bool may;
+
+	while (w < words + WORDS - 1 && strcmp(w->path, word) != 0)
+		w++;
+	may = load_actor(&k) == WORDS_OK && permit(&k, w) == WORDS_OK;
+	if (!may) {
+		const char *error = json_string_value(json_object_get(k.reply, "error"));
+
+		snprintf(line, size, "%s", error != NULL ? error : "The right to it has ended.");
+	}
+	json_decref(k.reply);
+	return may;
 }
 
 /* --- the answer to WAY_ASK --- */

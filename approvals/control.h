@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <jansson.h>
+
 #include "access.h"
 #include "buf.h"
 #include "refusals.h"
@@ -32,6 +34,8 @@ enum end_what {
 	END_CONNECTION,	/* id: struct connection.id */
 };
 
+struct actor;
+
 struct control {
 	struct store *store;
 	const char *name;	/* of the bastion, as clients reach it: "bastion.example.org" */
@@ -47,6 +51,15 @@ struct control {
 	/* The bastion's own host key number i, "ssh-ed25519 AAAA…". NULL: there are no more. */
 	const char *(*host_key)(void *arg, size_t i);
 	struct refusals refusals;	/* how many of them become events */
+	/* Prepares that `name` watches this connection; 0: not possible, and why in line. Nothing of
+	 * it may be seen before watch_settle(done), which says whether the event is durable. NULL:
+	 * nobody can watch. */
+	uint32_t (*watch_new)(void *arg, const struct actor *who, const char *name,
+	    int64_t connection, uint32_t terminal, char *line, size_t size);
+	void (*watch_settle)(void *arg, uint32_t watch, bool done);
+	/* Adds to a row of `sessions` what only the live connection and way (a row's number) know.
+	 * NULL: nothing does. */
+	void (*session_live)(void *arg, int64_t connection, int64_t way, json_t *row);
 };
 
 /* Who asks. */
@@ -78,6 +91,10 @@ void control_finish(struct control *c);
 /* The path of word number i, "user key add"; NULL after the last. The test holds words_table
  * against it. */
 const char *control_word(size_t i);
+
+/* May this actor use the word now? No: why, in line. What runs on for longer asks again and again. */
+bool control_may(struct control *c, const struct actor *a, const char *word, char *line,
+    size_t size);
 
 /*
  * Lets end what is over: pending requests, grants, accounts; calls c->end for what was live. Writes

@@ -26,8 +26,52 @@ static json_t *sessions(struct call *k, int64_t id, int64_t sees, bool all)
 
 enum words_exit word_sessions(struct call *k)
 {
-	return say_rows(k, "sessions",
-	    sessions(k, 0, is_admin(k) || k->me.auditor ? 0 : k->me.id, arg_flag(k, "all")));
+	json_t *rows = sessions(k, 0, is_admin(k) || k->me.auditor ? 0 : k->me.id,
+	    arg_flag(k, "all"));
+
+	for (size_t i = 0; k->c->session_live != NULL && i < json_array_size(rows); i++) {
+		json_t *row = json_array_get(rows, i);
+
+		if (json_object_get(row, "ended") == NULL)
+			k->c->session_live(k->c->arg,
+			    json_integer_value(json_object_get(row, "id")),
+			    json_integer_value(json_object_get(row, "way")), row);
+	}
+	return say_rows(k, "sessions", rows);
+}
+
+/*
+ * The event is written before anything can be seen: who watches whom, from now on. Policy writes
+ * the other one when it is over. What the watched session says to it (no terminal, full) comes
+ * later, when somebody is there to look.
+ */
+enum words_exit word_watch(struct call *k)
+{
+	int64_t id = arg_int(k, "id", 0);
+	struct connection c;
+	struct user u;
+	char line[LINE_SHORT] = "Nobody can watch here.";
+	enum words_exit e;
+	int r = store_connection(k->s, id, &c);
+
+	if (r == 0)
+		return refuse(k, WORDS_NOT_FOUND, "Look at: sessions",
+		    "There is no open session %lld.", (long long)id);
+	if (r < 0 || store_user(k->s, c.user_id, &u) != 1)
+		return broken(k);
+	if (arg_int(k, "terminal", 0) > UINT32_MAX)
+		return refuse(k, WORDS_NOT_FOUND, NULL, "There is no such terminal.");
+	if (k->c->watch_new != NULL)
+		k->watch = k->c->watch_new(k->c->arg, k->actor, k->name, id,
+		    (uint32_t)arg_int(k, "terminal", 0), line, sizeof(line));
+	if (k->watch == 0)
+		return refuse(k, WORDS_REFUSED, NULL, "%s", line);
+	if (event_writef(k->s, k->now, EVENT_WATCH, k->name, u.name, "{s:I,s:I}", "session",
+		(json_int_t)id, "watch", (json_int_t)k->watch) < 0)
+		return broken(k);
+	e = say(k, "Session %lld of %s is shown.", (long long)id, u.name);
+	say_more(k, "watch", json_integer(k->watch));
+	return e;
 }
 
 enum words_exit word_kill(struct call *k)

@@ -35,6 +35,7 @@ struct call {
 	json_t *reply;
 	struct effect *effects;
 	size_t neffects;
+	uint32_t watch;		/* of watch_new(); 0: none */
 };
 
 typedef enum words_exit word_fn(struct call *k);
@@ -99,6 +100,6 @@ word_fn word_host_add, word_host_list, word_host_remove, word_host_trust, word_k
     word_config;
 word_fn word_request, word_requests, word_approve, word_deny, word_cancel, word_revoke, word_grants;
 word_fn word_note_replay;
-word_fn word_sessions, word_kill, word_events;
+word_fn word_sessions, word_kill, word_watch, word_events;
 
 #endif

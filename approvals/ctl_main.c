@@ -56,11 +56,25 @@ static void look_at_terminal(struct ctl *c)
 	c->terminal = isatty(STDIN_FILENO) != 0;
 }
 
+/* Words that show something on a terminal. */
+static int check_terminal(const struct ctl *c, const struct words_call *call)
+{
+	if (strcmp(call->word->path, "watch") != 0)
+		return WORDS_OK;
+	if (c->terminal && !call->as_json)
+		return WORDS_OK;
+	ctl_fail(call->as_json ? "watch shows a terminal: it has no --json" :
+	    "watch needs a terminal at standard input and output");
+	return WORDS_USAGE;
+}
+
 static int run(struct ctl *c, const struct words_call *call)
 {
 	struct buf reply;
 	int r;
 
+	if ((r = check_terminal(c, call)) != WORDS_OK)
+		return r;
 	if (call->word->where == AT_PARSER)
 		return fputs(call->text, stdout) >= 0 && fflush(stdout) == 0 ? WORDS_OK : WORDS_BROKEN;
 	c->show.word = call->word;
@@ -69,7 +83,7 @@ static int run(struct ctl *c, const struct words_call *call)
 		return ctl_local(c, call);
 	buf_init(&reply, CTL_REPLY_MAX);
 	if ((r = ctl_ask(c, call->json, &reply)) == WORDS_OK)
-		r = ctl_show(c, &reply);
+		r = strcmp(call->word->path, "watch") == 0 ? ctl_watch(c, &reply) : ctl_show(c, &reply);
 	if (r == WORDS_OK && !call->as_json && strcmp(call->word->path, "user totp enrol") == 0)
 		r = ctl_enrol(c, call, &reply);
 	buf_finish(&reply);

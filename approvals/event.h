@@ -48,7 +48,7 @@
 	E(RECORDING_REPLAY, "recording.replay") E(RECORDING_EXPORT, "recording.export")        \
 	E(RECORDING_SEARCH, "recording.search") E(RECORDING_REVEAL, "recording.reveal")        \
 	E(PRUNE, "events.prune")                                                              \
-	E(ALARM, "recorder.alarm")
+	E(ALARM, "recorder.alarm") E(WATCH, "watch.start") E(WATCH_END, "watch.end")
 
 enum event_kind {
 #define E(symbol, name) EVENT_##symbol,

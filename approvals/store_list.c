@@ -89,13 +89,15 @@
 #define SESSIONS                                                                           \
 	"SELECT c.id AS id, u.name AS user, d.name AS device, c.peer AS peer,"             \
 	" coalesce(w.start_at, c.start_at) AS since, coalesce(w.end_at, c.end_at)"         \
-	" AS ended, w.login AS login, h.name AS host, w.request_id AS grant,"              \
+	" AS ended, w.id AS way, w.login AS login, h.name AS host,"                        \
+	" w.request_id AS grant, g.end_at AS until,"                                       \
 	" lower(hex(w.recording)) AS recording, w.target AS target,"                       \
 	" w.bytes_in AS bytes_in, w.bytes_out AS bytes_out, coalesce(w.why, c.why) AS why" \
 	" FROM connections c JOIN users u ON u.id=c.user_id"                               \
 	" JOIN devices d ON d.id=c.device_id"                                              \
 	" LEFT JOIN ways w ON w.connection_id=c.id AND (:all OR w.end_at IS NULL)"         \
 	" LEFT JOIN hosts h ON h.id=w.host_id LEFT JOIN requests r ON r.id=w.request_id"   \
+	" LEFT JOIN grants g ON g.id=w.request_id"                                         \
 	" WHERE c.id>:after AND (:id=0 OR c.id=:id) AND (:all OR c.end_at IS NULL)"        \
 	" AND (:user=0 OR c.user_id=:user OR " DECIDES("r.role_id") ")"
 

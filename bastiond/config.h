@@ -114,7 +114,7 @@ struct config_collector {
 	O(NETS, penalty_exempt, "", 0, 0, "", "networks without penalties")                           \
 	O(INT, max_sessions, "2000", 1, 20000, "", "connections in all")                              \
 	O(INT, max_sessions_per_user, "50", 1, 20000, "", "connections of one user")                  \
-	O(INT, max_workers, "512", 4, 20000, "", "PAM, dial and console processes at once")           \
+	O(INT, max_workers, "512", 4, 20000, "", "PAM, dial, console, view processes at once")        \
 	O(INT, max_channels, "64", 1, 1000, "", "channels in one connection")                         \
 	O(TIME, login_grace, "60s", 1 * MS, CONFIG_DAY, "", "time to log in")                         \
 	O(INT, max_auth_tries, "6", 1, 100, "", "authentication requests in one connection")          \
@@ -134,6 +134,8 @@ struct config_collector {
 	O(TIME, hold_deadline, "30s", 1 * MS, 3600 * MS, "", "a session ends when recording stalls")  \
 	O(TIME, hold_banner, "2s", 100, 3600 * MS, "", "the user is told when recording stalls")      \
 	O(INT, quorum, "1", 1, CONFIG_COLLECTORS_MAX, "", "collectors that must have a frame")        \
+	O(INT, max_watchers, "4", 0, 16, "", "who may watch one session at once; 0: nobody")          \
+	O(BOOL, watch_notice, "true", 0, 0, "", "the watched user is told")                           \
 	O(INT, event_retention, "400", 90, 36500, "", "days that events stay in the database")        \
 	O(CHOICE, sandbox, "on", 0, 0, "on strict", "strict: no start without every layer")           \
 	O(CHOICE, log_level, "info", 0, 0, "debug info notice warning error", "least level logged")

@@ -12,6 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <syslog.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -19,10 +20,10 @@
 #include "worker.h"
 
 #define WORKER_FD_LINK 3
-#define WORKER_FD_EXTRA 4	/* the console's terminal; where a PAM worker tells its session */
+#define WORKER_FD_EXTRA 4	/* the console's, the viewer's terminal; where a PAM worker tells its session */
 #define WORKER_FDS_MAX 64 /* libedit, the resolver and PAM modules need a few */
 
-enum worker_kind { WORKER_PAM, WORKER_DIAL, WORKER_CONSOLE };
+enum worker_kind { WORKER_PAM, WORKER_DIAL, WORKER_CONSOLE, WORKER_VIEW };
 
 struct job {
 	enum worker_kind kind;
@@ -30,6 +31,7 @@ struct job {
 		struct pam_job pam;
 		struct dial_job dial;
 		struct console_job console;
+		struct view_job view;
 	} u;
 	uint32_t slot;		/* WORKER_PAM: whose login it is */
 	int mine, extra;	/* a second descriptor, parent's and the worker's end; -1 */
@@ -61,6 +63,12 @@ static int parse_job(struct job *job, struct ipc_msg *m)
 		job->u.dial.port = buf_get_u16(b);
 		job->u.dial.limit_ms = buf_get_u32(b);
 		return buf_end(b) && job->u.dial.host[0] != '\0' && job->u.dial.port != 0 ? 0 : -1;
+	case MSG_RUN_VIEW:
+		job->kind = WORKER_VIEW;
+		job->u.view.columns = buf_get_u16(b);
+		job->u.view.rows = buf_get_u16(b);
+		job->u.view.looks = buf_get_u8(b);
+		return buf_end(b) ? 0 : -1;
 	default:
 		job->kind = WORKER_CONSOLE;
 		buf_get_cstring(b, job->u.console.user, sizeof(job->u.console.user));
@@ -93,31 +101,47 @@ void worker_enter(const struct parent *p, enum role role, int link, int extra, p
 	log_init(role_name(role), p->foreground, (enum log_level)p->conf->log_level);
 }
 
+static bool has_terminal(const struct job *job)
+{
+	return job->kind == WORKER_CONSOLE || job->kind == WORKER_VIEW;
+}
+
 /* In the fork. Whatever parent had open is closed before the job begins. */
 static void run_job(const struct parent *p, struct job *job, int fd, pid_t parent) __attribute__((noreturn));
 
 static void run_job(const struct parent *p, struct job *job, int fd, pid_t parent)
 {
-	static const enum role roles[] = { ROLE_PAM, ROLE_DIAL, ROLE_CONSOLE };
+	static const enum role roles[] = { ROLE_PAM, ROLE_DIAL, ROLE_CONSOLE, ROLE_VIEW };
 	struct ipc link;
 
 	worker_enter(p, roles[job->kind], fd, job->extra, parent);
-	ipc_init(&link, WORKER_FD_LINK, roles[job->kind], job->kind == WORKER_CONSOLE ? ROLE_SESSION : ROLE_POLICY);
+	ipc_init(&link, WORKER_FD_LINK, roles[job->kind], has_terminal(job) ? ROLE_SESSION : ROLE_POLICY);
 	if (job->kind == WORKER_PAM) {
 		job->u.pam.record = WORKER_FD_EXTRA;
 		worker_pam(p->conf, &link, &job->u.pam);
 	}
 	if (job->kind == WORKER_DIAL)
 		worker_dial(p->conf, &link, &job->u.dial);
+	if (job->kind == WORKER_VIEW) {
+		job->u.view.terminal = WORKER_FD_EXTRA;
+		worker_view(p->conf, &link, &job->u.view);
+	}
 	job->u.console.terminal = WORKER_FD_EXTRA;
 	worker_console(p->conf, &link, &job->u.console);
 }
 
+/* A viewer's is raw from the start: nothing that is typed early is echoed. */
 static int open_terminal(struct job *job)
 {
-	struct winsize size = { .ws_col = job->u.console.columns, .ws_row = job->u.console.rows };
+	bool view = job->kind == WORKER_VIEW;
+	struct winsize size = {
+		.ws_col = view ? job->u.view.columns : job->u.console.columns,
+		.ws_row = view ? job->u.view.rows : job->u.console.rows,
+	};
+	struct termios raw = { .c_cflag = CS8 | CREAD };
 
-	if (openpty(&job->mine, &job->extra, NULL, NULL, &size) != 0)
+	cfmakeraw(&raw);
+	if (openpty(&job->mine, &job->extra, NULL, view ? &raw : NULL, &size) != 0)
 		return -1;
 	return fcntl(job->mine, F_SETFD, FD_CLOEXEC) == 0 && fcntl(job->extra, F_SETFD, FD_CLOEXEC) == 0 &&
 	    fcntl(job->mine, F_SETFL, O_RDWR | O_NONBLOCK) == 0 ? 0 : -1;
@@ -128,7 +152,7 @@ static int open_extra(struct job *job)
 {
 	int fds[2];
 
-	if (job->kind == WORKER_CONSOLE)
+	if (has_terminal(job))
 		return open_terminal(job);
 	if (job->kind != WORKER_PAM)
 		return 0;
@@ -156,6 +180,8 @@ static void tell_failed(struct parent *p, uint32_t id, const char *why)
 static void note_child(struct parent *p, struct child *c, uint32_t id, struct job *job, int link)
 {
 	int fds[2] = { link, job->mine };
+	/* a viewer's link is not ours: its terminal alone goes to policy */
+	int first = link < 0, nfds = has_terminal(job) ? 2 - first : 1;
 
 	c->id = id;
 	c->abandoned = c->refused = false;
@@ -166,7 +192,7 @@ static void note_child(struct parent *p, struct child *c, uint32_t id, struct jo
 		c->record = job->mine;
 		job->mine = -1;
 	}
-	set_send(p, PROC_POLICY, MSG_WORKER_UP, id, NULL, fds, job->kind == WORKER_CONSOLE ? 2 : 1);
+	set_send(p, PROC_POLICY, MSG_WORKER_UP, id, NULL, fds + first, nfds);
 }
 
 int children_run(struct parent *p, struct ipc_msg *m)
@@ -182,7 +208,10 @@ int children_run(struct parent *p, struct ipc_msg *m)
 		tell_failed(p, m->id, "max_workers reached");
 		return 0;
 	}
-	if (open_extra(&job) != 0 || ipc_pair(link) != 0 || (c->pid = fork()) < 0)
+	/* a viewer's link comes with the order: its other end is the watched session's */
+	if (job.kind == WORKER_VIEW)
+		link[1] = ipc_take_fd(m, 0);
+	if (open_extra(&job) != 0 || (link[1] < 0 && ipc_pair(link) != 0) || (c->pid = fork()) < 0)
 		tell_failed(p, m->id, strerror(errno));
 	else if (c->pid == 0)
 		run_job(p, &job, link[1], self);

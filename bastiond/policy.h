@@ -15,6 +15,7 @@
  *   policy_control.c  control socket and WORDS
  *   policy_otp.c      pam socket
  *   policy_console.c  CONSOLE_ASK
+ *   policy_watch.c    who watches whom (policy_watch.h)
  *   policy_events.c   the recording of the events (policy_events.h)
  *
  * One process, one loop, no threads. Ownership: policy owns peers, workers and clients; a peer owns
@@ -28,6 +29,7 @@
 #include "config.h"
 #include "control.h"
 #include "policy_link.h"
+#include "policy_watch.h"
 #include "store.h"
 
 #define PEER_WAYS_MAX 16	/* destinations of one connection; the session has the same bound */
@@ -75,6 +77,9 @@ struct policy {
 	struct worker *workers[WORKER_TABLE];
 	struct client *clients;
 	struct key_ask *key_asks;
+	struct watch *watches;
+	struct link *asker;		/* whose word is being carried out: a peer's or a client's */
+	uint32_t next_watch;
 	size_t npeers, nworkers, nclients[2];
 	uint32_t next_worker, next_key_ask, key_list;	/* key_list: the request that key_lines answer */
 	char *key_lines[KEY_LINES_MAX], *key_names[KEY_LINES_MAX];
@@ -112,6 +117,11 @@ struct way {
 	char local[ADDRESS_MAX + 1];	/* the socket's own address */
 	struct way_row row;
 	uint64_t ending_ms;		/* WAY_END was sent; 0: not */
+	struct way_report {		/* of the session, with its last PONG */
+		bool here;
+		uint32_t idle;		/* seconds */
+		unsigned caps, terminals, how;
+	} report;
 };
 
 enum peer_auth { PEER_STRANGER, PEER_PROVEN, PEER_IN };
@@ -237,6 +247,7 @@ int way_on_up(struct peer *peer, uint32_t id);
 int way_on_down(struct peer *peer, struct ipc_msg *m);
 int way_on_channel(struct peer *peer, struct ipc_msg *m);
 int way_on_note(struct peer *peer, struct ipc_msg *m);
+int way_on_report(struct peer *peer, struct ipc_msg *m); /* PONG's body */
 
 /* --- policy_ends.c --- */
 

@@ -54,11 +54,12 @@ static void put_error(struct buf *out, const char *code, const char *error)
 
 /* The request's bytes lie in the shared inbox: nothing is received before control_handle() is
    through with them. */
-static void carry_out(struct policy *p, const struct actor *a, const struct buf *request,
-    struct buf *out)
+static void carry_out(struct policy *p, struct link *asker, const struct actor *a,
+    const struct buf *request, struct buf *out)
 {
 	int r;
 
+	p->asker = asker;
 	ends_write(p); /* `sessions` shows none that is over */
 	r = control_handle(&p->control, a, request->data, request->len, out);
 	if (r < 0) {
@@ -66,6 +67,7 @@ static void carry_out(struct policy *p, const struct actor *a, const struct buf 
 		put_error(out, "broken",
 		    "the reply is too long or there is no memory; ask for less, with limit");
 	}
+	p->asker = NULL;
 	if (r != 1)
 		live_run(p);
 }
@@ -82,7 +84,7 @@ int words_ask(struct peer *peer, struct ipc_msg *m)
 	if (!peer_may_ask(peer))
 		put_error(&out, "refused", "too many requests at once; try again in a few seconds");
 	else
-		carry_out(peer->p, &a, &m->body, &out);
+		carry_out(peer->p, &peer->link, &a, &m->body, &out);
 	send_pieces(&peer->link, MSG_WORDS_RE, m->id, &out);
 	buf_finish(&out);
 	return 0;
@@ -101,7 +103,7 @@ static int on_request(struct client *c, struct ipc_msg *m)
 	buf_init(&out, CONTROL_REPLY_MAX);
 	r = control_actor(&p->control, (int64_t)c->uid, &a, line, sizeof(line));
 	if (r == 1)
-		carry_out(p, &a, &m->body, &out);
+		carry_out(p, &c->link, &a, &m->body, &out);
 	else
 		put_error(&out, r == 0 ? "denied" : "broken",
 		    r == 0 ? line : "the database cannot be read");
@@ -118,6 +120,8 @@ static int on_message(struct link *l, struct ipc_msg *m)
 	c->seen_ms = clock_mono_ms();
 	if (m->type == MSG_CTL_REQUEST && c->kind == CLIENT_CONTROL)
 		return on_request(c, m);
+	if (m->type == MSG_CTL_VIEW && c->kind == CLIENT_CONTROL)
+		return watch_on_view(c->p, l, m);
 	if (m->type == MSG_OTP_CHECK && c->kind == CLIENT_PAM)
 		return otp_on_check(c, m);
 	return -1;
@@ -127,6 +131,7 @@ static void client_destroy(struct client *c)
 {
 	struct client **at = &c->p->clients;
 
+	watch_owner_gone(c->p, &c->link);
 	while (*at != c)
 		at = &(*at)->next;
 	*at = c->next;
@@ -231,6 +236,9 @@ int control_open(struct policy *p, const struct policy_fds *fds)
 	p->control.end = live_end;
 	p->control.key_line = key_line;
 	p->control.host_key = host_key;
+	p->control.watch_new = watch_new;
+	p->control.watch_settle = watch_settle;
+	p->control.session_live = watch_session_live;
 	p->control_in = event_new(p->base, fds->control, EV_READ | EV_PERSIST, on_control, p);
 	p->pam_in = event_new(p->base, fds->pam, EV_READ | EV_PERSIST, on_pam, p);
 	return p->control_in != NULL && p->pam_in != NULL && event_add(p->control_in, NULL) == 0 &&
@@ -241,7 +249,8 @@ void clients_tick(struct policy *p, uint64_t now_ms)
 {
 	for (struct client *c = p->clients, *next; c != NULL; c = next) {
 		next = c->next;
-		if (now_ms - c->seen_ms > (c->kind == CLIENT_PAM ? PAM_IDLE_MS : CONTROL_IDLE_MS))
+		if (now_ms - c->seen_ms > (c->kind == CLIENT_PAM ? PAM_IDLE_MS : CONTROL_IDLE_MS) &&
+		    !watch_owned(p, &c->link))
 			client_destroy(c);
 	}
 }

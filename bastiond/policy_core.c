@@ -142,6 +142,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	peers_tick(p, now_ms);
 	clients_tick(p, now_ms);
+	watches_tick(p, now_ms);
 	events_tick(p, now_ms);
 	ends_write(p);
 	if (clock_wall() >= p->live_due || clock_wall() >= refusals_next(&p->control.refusals))
@@ -213,6 +214,7 @@ int policy_open(struct policy *p, const char *database, const struct policy_fds 
 
 void policy_close(struct policy *p)
 {
+	watches_finish(p);
 	peers_finish(p);
 	if (p->control.store != NULL)
 		control_finish(&p->control);

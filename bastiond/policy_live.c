@@ -76,8 +76,11 @@ void live_end(void *arg, enum end_what what, int64_t id, const char *line)
 {
 	struct ending e = { what, id, line };
 
-	if (id != 0)
-		peers_each(arg, end_in_peer, &e);
+	if (id == 0)
+		return;
+	if (what == END_USER)
+		watches_of_user_end(arg, id, line);
+	peers_each(arg, end_in_peer, &e);
 }
 
 struct scan {

@@ -49,9 +49,9 @@ bool peer_may_ask(struct peer *peer)
 	return true;
 }
 
-static int on_pong(struct peer *peer)
+static int on_pong(struct peer *peer, struct ipc_msg *m)
 {
-	if (peer->pings == 0)
+	if (peer->pings == 0 || way_on_report(peer, m) != 0)
 		return -1;
 	peer->pings--;
 	peer->pong_ms = clock_mono_ms();
@@ -84,13 +84,19 @@ static int on_message(struct link *l, struct ipc_msg *m)
 	case MSG_WAY_DOWN:
 		return way_on_down(peer, m);
 	case MSG_PONG:
-		return on_pong(peer);
+		return on_pong(peer, m);
 	case MSG_NOTE:
 		return way_on_note(peer, m);
 	case MSG_WORDS:
 		return words_ask(peer, m);
 	case MSG_CONSOLE_ASK:
 		return console_ask(peer, m);
+	case MSG_WATCH_RE:
+		return watch_on_re(peer, m);
+	case MSG_WATCH_OVER:
+		return watch_on_over(peer, m);
+	case MSG_VIEW_ASK:
+		return watch_on_view(peer->p, &peer->link, m);
 	default:
 		return -1;
 	}
@@ -102,6 +108,7 @@ static void on_ended(struct link *l, int error)
 
 	peer->end_ms = clock_mono_ms() + END_MS;
 	factor_kill(peer);
+	watch_owner_gone(peer->p, l);
 	if (error == 0 || error == EPIPE || error == ECONNRESET)
 		return;
 	log_warn("session %u of %s: what it sent is not permitted or malformed, or it does not "
@@ -182,6 +189,8 @@ static void peer_destroy(struct peer *peer, const char *why)
 	struct policy *p = peer->p;
 
 	factor_kill(peer);
+	watch_peer_gone(peer);
+	watch_owner_gone(p, &peer->link);
 	peer_close_rows(peer, why);
 	for (size_t i = 0; i < PEER_WAYS_MAX; i++)
 		if (peer->ways[i] != NULL)

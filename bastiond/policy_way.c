@@ -227,6 +227,34 @@ int way_on_channel(struct peer *peer, struct ipc_msg *m)
 	return channel_answer(peer, w->id, channel, refusal);
 }
 
+/* What a way did lately: for the list of sessions, and nothing is decided by it. */
+static int take_report(struct peer *peer, struct buf *b)
+{
+	struct way *w = peer_way_find(peer, buf_get_u32(b));
+	struct way_report r = { .here = true, .idle = buf_get_u32(b) };
+	uint64_t in = buf_get_u64(b), out = buf_get_u64(b);
+
+	r.caps = buf_get_u8(b) & CAP_ALL;
+	r.terminals = buf_get_u8(b);
+	r.how = buf_get_u8(b);
+	if (!buf_ok(b) || in > INT64_MAX || out > INT64_MAX || r.how > WAY_BY_CONSOLE)
+		return -1;
+	if (w == NULL)
+		return 0; /* it was gone before it knew */
+	w->report = r;
+	w->row.bytes_in = in;
+	w->row.bytes_out = out;
+	return 0;
+}
+
+int way_on_report(struct peer *peer, struct ipc_msg *m)
+{
+	for (int i = 0; i < PEER_WAYS_MAX && buf_left(&m->body) > 0; i++)
+		if (take_report(peer, &m->body) != 0)
+			return -1;
+	return buf_end(&m->body) ? 0 : -1;
+}
+
 /* --- notes --- */
 
 /* What a session may put into the events by itself. */

@@ -1,6 +1,6 @@
 /*
  * policy_worker.c - the short-lived processes that parent forks on policy's word: PAM, dial,
- * console.
+ * console, view.
  *
  * Role policy. A worker's record lives from RUN_* to WORKER_DOWN, whatever becomes of who wanted
  * it. Its link and parent's are two sockets: WORKER_DOWN may overtake the worker's last message, so
@@ -25,10 +25,12 @@ static struct worker *worker_find(struct policy *p, uint32_t id)
 /* Tells the owner, if there still is one, that nothing more comes. */
 static void worker_over(struct worker *w)
 {
-	if (w->peer != NULL)
+	if (w->owned)
 		w->ops->ended(w);
+	w->owned = false;
 	w->peer = NULL;
 	w->way = NULL;
+	w->watch = NULL;
 	link_close(&w->link);
 }
 
@@ -36,7 +38,7 @@ static int on_message(struct link *l, struct ipc_msg *m)
 {
 	struct worker *w = (struct worker *)l;
 
-	return w->peer != NULL ? w->ops->message(w, m) : 0;
+	return w->owned ? w->ops->message(w, m) : 0;
 }
 
 static void on_ended(struct link *l, int error)
@@ -54,6 +56,12 @@ static const struct link_ops worker_link = { on_message, on_ended };
 struct worker *worker_run(struct peer *peer, enum worker_kind kind, const struct worker_ops *ops,
     enum msg_type type, const struct buf *body)
 {
+	return worker_run_fd(peer, kind, ops, type, body, -1);
+}
+
+struct worker *worker_run_fd(struct peer *peer, enum worker_kind kind, const struct worker_ops *ops,
+    enum msg_type type, const struct buf *body, int fd)
+{
 	struct policy *p = peer->p;
 	struct worker *w, **bucket;
 
@@ -68,9 +76,9 @@ struct worker *worker_run(struct peer *peer, enum worker_kind kind, const struct
 		p->next_worker++;
 	} while (p->next_worker == 0 || worker_find(p, p->next_worker) != NULL);
 	*w = (struct worker){
-		.p = p, .id = p->next_worker, .kind = kind, .ops = ops, .peer = peer
+		.p = p, .id = p->next_worker, .kind = kind, .ops = ops, .peer = peer, .owned = true
 	};
-	if (link_send(&p->parent, type, w->id, body, NULL, 0) != 0) {
+	if (link_send(&p->parent, type, w->id, body, &fd, fd >= 0 ? 1 : 0) != 0) {
 		free(w);
 		return NULL;
 	}
@@ -83,10 +91,12 @@ struct worker *worker_run(struct peer *peer, enum worker_kind kind, const struct
 
 static void worker_let_go(struct worker *w, bool kill)
 {
-	if (w == NULL || w->peer == NULL)
+	if (w == NULL || !w->owned)
 		return;
+	w->owned = false;
 	w->peer = NULL;
 	w->way = NULL;
+	w->watch = NULL;
 	link_close(&w->link);
 	if (kill && !w->down)
 		link_send_empty(&w->p->parent, MSG_WORKER_KILL, w->id);
@@ -110,11 +120,11 @@ int worker_on_up(struct policy *p, struct ipc_msg *m)
 	if (w == NULL || w->up || m->nfds < 1 || m->nfds > 2)
 		return -1;
 	w->up = true;
-	if (w->peer == NULL)
+	if (!w->owned)
 		return 0;
 	fd = ipc_take_fd(m, 0);
 	extra = ipc_take_fd(m, 1);
-	if (w->kind == WORKER_CONSOLE) {
+	if (w->kind == WORKER_CONSOLE || w->kind == WORKER_VIEW) {
 		w->ops->up(w, fd, extra);
 		return 0;
 	}
@@ -140,9 +150,9 @@ int worker_on_down(struct policy *p, struct ipc_msg *m)
 	w->down = true;
 	if (w->link.open)
 		link_read(&w->link);
-	if (status != 0 && w->peer != NULL)
+	if (status != 0 && w->owned)
 		log_warn("%s worker %u for %s ended with status %#x", role_name(w->ops->role),
-		    w->id, w->peer->address, status);
+		    w->id, w->peer != NULL ? w->peer->address : "a session that is over", status);
 	worker_over(w);
 	/* The owner may have started others: the bucket may have changed. */
 	for (at = &p->workers[m->id % WORKER_TABLE]; *at != w; at = &(*at)->next)

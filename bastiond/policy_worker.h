@@ -1,5 +1,5 @@
 /*
- * policy_worker.h - short-lived processes that parent forks for policy: PAM, dialling, the console.
+ * policy_worker.h - short-lived processes that parent forks for policy: PAM, dialling, the console, viewers.
  *
  * Role policy. A worker points back to the peer it works for until either ends (worker_abandon).
  */
@@ -8,11 +8,11 @@
 
 #include "policy.h"
 
-enum worker_kind { WORKER_PAM, WORKER_DIAL, WORKER_CONSOLE };
+enum worker_kind { WORKER_PAM, WORKER_DIAL, WORKER_CONSOLE, WORKER_VIEW };
 
 struct worker_ops {
 	enum role role;
-	/* WORKER_CONSOLE: link and terminal, the callee's to close. Others: NULL, the link is in our loop. */
+	/* WORKER_CONSOLE: link and terminal, WORKER_VIEW: terminal and -1, the callee's to close. Others: NULL, the link is in our loop. */
 	void (*up)(struct worker *w, int fd, int extra);
 	int (*message)(struct worker *w, struct ipc_msg *m);
 	/* It is over, or was never started, and nobody abandoned it. */
@@ -26,14 +26,19 @@ struct worker {
 	uint32_t id;
 	enum worker_kind kind;
 	const struct worker_ops *ops;
-	struct peer *peer;		/* for whom; NULL: abandoned, its process is waited for */
+	bool owned;			/* somebody wants it; not: abandoned, its process is waited for */
+	struct peer *peer;		/* for whom; NULL: not owned, or a viewer whose session is over */
 	struct way *way;		/* WORKER_DIAL */
+	struct watch *watch;		/* WORKER_VIEW */
 	bool up, down;			/* the process runs; is over */
 };
 
 /* Asks parent to run one: `type` with `body`. NULL: the limit, or parent's link is broken. */
 struct worker *worker_run(struct peer *peer, enum worker_kind kind, const struct worker_ops *ops,
     enum msg_type type, const struct buf *body);
+/* The same with a descriptor for it, -1: none; it stays the caller's. */
+struct worker *worker_run_fd(struct peer *peer, enum worker_kind kind, const struct worker_ops *ops,
+    enum msg_type type, const struct buf *body, int fd);
 /* Its owner wants nothing of it any more: it is killed if it still runs. */
 void worker_abandon(struct worker *w);
 /* Its work is done: as worker_abandon, but it ends by itself. */

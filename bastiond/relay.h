@@ -16,6 +16,7 @@
 #include "brec.h"
 #include "relay_bulk.h"
 #include "relay_hold.h"
+#include "relay_ring.h"
 
 #define CHAN_ENV_MAX 16		/* environment variables of a channel */
 #define CHAN_COMMAND_MAX 32768
@@ -67,6 +68,9 @@ struct chan {
 	bool pty;
 	char term[64];
 	uint16_t cols, rows;
+	struct ring *ring;		/* a terminal that can be watched (session_watch.c); NULL: none */
+	uint32_t terminal;		/* its number in the connection */
+	uint64_t used_ms;		/* something was typed, or moved on a channel without a terminal */
 	char *env[CHAN_ENV_MAX];	/* NAME=value */
 	unsigned nenv, env_sent;
 	struct hold in, out;		/* towards the target, towards the client */

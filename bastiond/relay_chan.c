@@ -284,41 +284,42 @@ static bool blocked(ssh_session ssh)
 	return (ssh_get_poll_flags(ssh) & SSH_WRITE_PENDING) != 0;
 }
 
-/* One data item, as far as the peer's window and the socket go. False: it stays. */
-static bool write_data(struct hold *h, struct hold_item *it, ssh_channel to, ssh_session ssh, bool err)
+/* One data item, as far as the peer's window and the socket go. The bytes that went; 0: it stays. */
+static size_t write_data(const struct hold_item *it, ssh_channel to, ssh_session ssh, bool err)
 {
 	uint32_t window = ssh_channel_window_size(to), n = it->len;
 	int w;
 
 	if (window == 0 || blocked(ssh))
-		return false;
+		return 0;
 	if (n > window)
 		n = window;
 	if (n > WRITE_CHUNK)
 		n = WRITE_CHUNK;
 	w = err ? ssh_channel_write_stderr(to, it->data, n) : ssh_channel_write(to, it->data, n);
-	if (w <= 0)
-		return false; /* 0: a key exchange runs; an error shows as a closed connection */
-	hold_take(h, (size_t)w);
-	return true;
+	return w > 0 ? (size_t)w : 0; /* 0: a key exchange runs; an error shows as a closed connection */
 }
 
 static bool pass_in(struct chan *c, struct hold_item *it)
 {
 	uint16_t size[2];
+	size_t n;
 
 	/* libssh would keep whatever the socket does not take */
 	if (c->way->lost || blocked(c->way->ssh))
 		return false;
 	switch (it->kind) {
 	case HOLD_DATA:
-		return write_data(&c->in, it, c->target, c->way->ssh, false);
+		if ((n = write_data(it, c->target, c->way->ssh, false)) > 0)
+			hold_take(&c->in, n);
+		return n > 0;
 	case HOLD_EOF:
 		ssh_channel_send_eof(c->target);
 		break;
 	case HOLD_RESIZE:
 		memcpy(size, it->data, sizeof(size));
 		ssh_channel_change_pty_size(c->target, size[0], size[1]);
+		watch_resized(c);
 		break;
 	case HOLD_SIGNAL:
 		ssh_channel_request_send_signal(c->target, (const char *)it->data);
@@ -333,13 +334,20 @@ static bool pass_in(struct chan *c, struct hold_item *it)
 static bool pass_out(struct chan *c, struct hold_item *it)
 {
 	uint32_t status;
+	size_t n;
 
 	if (blocked(c->front->ssh) && !c->from_console)
 		return false;
 	switch (it->kind) {
 	case HOLD_DATA:
 	case HOLD_ERR:
-		return write_data(&c->out, it, c->client, c->front->ssh, it->kind == HOLD_ERR);
+		if ((n = write_data(it, c->client, c->front->ssh, it->kind == HOLD_ERR)) == 0)
+			return false;
+		/* libssh reads while it writes: more may have been put into the hold, and moved it */
+		hold_peek(&c->out, it);
+		watch_put(c, it->data, n, it->seq);
+		hold_take(&c->out, n);
+		return true;
 	case HOLD_EOF:
 		if (!c->from_console)
 			ssh_channel_send_eof(c->client);
@@ -495,6 +503,7 @@ void relay_target_lost(struct chan *c)
 
 void relay_way_over(struct chan *c, const char *line)
 {
+	watch_left(c);
 	relay_free_target(c);
 	bulk_end(&c->bulk);
 	if (c->state == CHAN_DEAD || c->state == CHAN_ENDING || c->state == CHAN_NEW)
@@ -524,6 +533,8 @@ static void give_back(struct chan *c)
 	c->front->nover++;
 	if (s->words_owner == c)
 		s->words_owner = NULL;
+	watch_left(c);
+	viewing_left(c);
 	if (c->from_console)
 		relay_free_target(c);
 	console_left(c);

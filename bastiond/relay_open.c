@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "clock.h"
 #include "log.h"
 #include "session.h"
 
@@ -100,6 +101,8 @@ static int start_step(struct chan *c)
 		if ((r = request_start(c)) != SSH_OK)
 			break;
 		c->state = CHAN_LIVE;
+		c->used_ms = clock_mono_ms();
+		watch_open(c);
 		if (c->from_console)
 			relay_take_ahead(c);
 		if (c->start != NULL) {

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "session.h"
 
 #define DIGEST_STEP (8U << 20)
@@ -81,6 +82,8 @@ uint64_t record_data(struct chan *c, enum brec_kind kind, const uint8_t *data, s
 	size_t keep = len;
 
 	*(input ? &c->way->bytes_in : &c->way->bytes_out) += len;
+	if (input || !c->pty)
+		c->used_ms = clock_mono_ms();
 	if (c->bulk.active)
 		keep = bulk_feed(&c->bulk, input, data, len, &gap_from);
 	if (keep > 0 &&

@@ -102,6 +102,7 @@ static const struct {
 	[ROLE_SESSION]  = { ANY | G_NOEXEC | G_PAIR, true, false },
 	[ROLE_DIAL]     = { ANY | G_INET | G_RESOLVER, true, true },
 	[ROLE_CONSOLE]  = { ANY | G_NOEXEC | G_TTY, true, true },
+	[ROLE_VIEW]     = { ANY | G_NOEXEC | G_TTY, true, false },
 };
 
 static struct sock_fprog prepared[ROLE_COUNT];

@@ -11,6 +11,8 @@
  *   session_tunnel.c  direct-tcpip of `ssh -J`: the second SSH server inside
  *   session_way.c     a way to one destination: asked, dialled, recorded, open, ended
  *   session_target.c  the SSH client towards the target
+ *   session_watch.c   its terminals, shown to those who watch
+ *   session_view.c    `ssh bob@bastion watch`: another session's terminal, drawn by a viewer
  *   relay_open.c      a channel is opened at the target
  *   relay_chan.c      its bytes: held until recorded (relay_record.c), then passed on
  *
@@ -33,6 +35,7 @@
 #include "ipc.h"
 #include "names.h"
 #include "relay.h"
+#include "session_watch.h"
 #include "ssh_setup.h"
 #include "words.h"
 
@@ -112,6 +115,7 @@ struct way {
 	bool banner_shown;
 	uint32_t next_channel;
 	uint64_t bytes_in, bytes_out;
+	uint64_t used_ms;		/* its start, or when a channel that is over was used last */
 };
 
 struct console;
@@ -142,6 +146,9 @@ struct session {
 	struct buf words_reply;
 	struct console *console;
 	bool console_asked;		/* policy gives one console a connection */
+	struct watcher *watchers[WATCHERS_MAX];
+	uint32_t terminals;		/* that were ever open: the last one's number */
+	struct viewer *viewer;
 	unsigned refusals;		/* forwards that were asked for */
 	bool unanswered;		/* libssh: the request that was refused last wanted no answer */
 	bool streamlocal_asked;		/* as agent_asked, for a remote socket */
@@ -189,6 +196,8 @@ void front_trim(struct front *f);
 /* Its peer ended the connection: does what it sent before reach the targets? Shows libssh the end when it did. True: now. */
 bool front_let_end(struct front *f);
 void front_step(struct front *f);				/* all its channels */
+/* A line for the user, in its place behind what the target said before: nothing of it is lost. */
+void chan_queue(struct chan *c, const char *line);
 /* A line for the user: on one channel, on every live one. */
 void chan_say(struct chan *c, const char *line);
 void front_say(struct front *f, const char *line);
@@ -210,6 +219,8 @@ short tunnel_events(const struct tunnel *t);			/* for poll(2); 0: nothing to wai
 void words_start(struct chan *c);
 void words_policy(struct session *s, struct ipc_msg *m);
 void words_step(struct chan *c);
+/* The words of this channel are done: an exit status for a command, the next prompt for the console, the next line of a script. */
+void words_finish(struct chan *c, uint32_t status);
 /* One line of words for this channel; its answer, or the next prompt, follows. */
 void words_run(struct chan *c, const char *line);
 void words_print(struct chan *c, bool err, const void *text, size_t len);

@@ -92,7 +92,8 @@ bool console_pty_writes(const struct session *s)
 {
 	const struct console *con = s->console;
 
-	return con->chan->kind == CHAN_CONSOLE && con->shown && !con->fed && !hold_empty(&con->chan->in);
+	return con->chan->kind == CHAN_CONSOLE && con->shown && !con->fed && !hold_empty(&con->chan->in) &&
+	    !viewing_has(con->chan);
 }
 
 int console_fds(const struct session *s, int *link, int *pty)
@@ -109,6 +110,7 @@ void console_resize(struct chan *c)
 	struct console *con = c->front->session->console;
 	struct winsize ws = { .ws_col = c->cols, .ws_row = c->rows };
 
+	viewing_resize(c);
 	if (con != NULL && con->pty >= 0 && ioctl(con->pty, TIOCSWINSZ, &ws) != 0)
 		log_warn("console: TIOCSWINSZ: %s", strerror(errno));
 }
@@ -210,6 +212,7 @@ static void leave_way(struct chan *c)
 
 void console_return(struct chan *c)
 {
+	watch_left(c);
 	relay_free_target(c);
 	bulk_finish(&c->bulk);
 	leave_way(c);
@@ -383,7 +386,7 @@ void console_step(struct chan *c)
 		return;
 	run_line(c, con);
 	/* the line may have been the end, or `connect` */
-	if (c->front->session->console != con || c->kind != CHAN_CONSOLE || con->pty < 0)
+	if (c->front->session->console != con || c->kind != CHAN_CONSOLE || con->pty < 0 || viewing_has(c))
 		return;
 	type_ahead(c, con);
 	input_over(c, con);

@@ -61,8 +61,20 @@ void chan_say(struct chan *c, const char *line)
 	esc_text(safe, sizeof(safe), line, strlen(line));
 	snprintf(text, sizeof(text), "%s%s\r\n", c->pty ? "\r\n" : "", safe);
 	/* a client that does not read must not keep its session: what does not fit is lost, the end is not */
-	if (ssh_channel_window_size(c->client) >= strlen(text))
-		ssh_channel_write_stderr(c->client, text, (uint32_t)strlen(text));
+	if (ssh_channel_window_size(c->client) < strlen(text))
+		return;
+	ssh_channel_write_stderr(c->client, text, (uint32_t)strlen(text));
+	watch_put(c, text, strlen(text), 0);
+}
+
+void chan_queue(struct chan *c, const char *line)
+{
+	char text[LINE_MAX_LEN + 8], safe[LINE_MAX_LEN];
+
+	esc_text(safe, sizeof(safe), line, strlen(line));
+	snprintf(text, sizeof(text), "%s%s\r\n", c->pty ? "\r\n" : "", safe);
+	if (hold_put(&c->out, HOLD_ERR, 0, text, strlen(text)) != 0)
+		relay_fail(c, "bastiond: out of memory: session ended");
 }
 
 void front_say(struct front *f, const char *line)
@@ -207,6 +219,8 @@ static void take_resize(struct chan *c, ssh_message m)
 	c->rows = size[1];
 	if (c->kind == CHAN_CONSOLE)
 		console_resize(c);
+	if (c->kind == CHAN_WORDS)
+		viewing_resize(c);
 	if (c->state != CHAN_LIVE || c->way == NULL)
 		return;
 	seq = way_event(c->way, BREC_META, BREC_K_RESIZE, c->number, wire, sizeof(wire));

@@ -13,10 +13,15 @@
 
 static void on_ping(struct session *s)
 {
+	struct buf b;
+
 	s->lease_ms = clock_mono_ms() + s->conf->lease;
 	front_trim(&s->outer);
-	if (ipc_send_empty(&s->policy, MSG_PONG, 0) != 0)
+	buf_init(&b, 512);
+	watch_report(s, &b);
+	if (ipc_send(&s->policy, MSG_PONG, 0, &b, NULL, 0) != 0)
 		s->over = true;
+	buf_finish(&b);
 }
 
 /* Policy ends ways: all of them (id 0), with the connection, or one. */
@@ -72,6 +77,13 @@ static void on_policy(struct session *s, struct ipc_msg *m)
 		break;
 	case MSG_CONSOLE_RE:
 		console_policy(s, m);
+		break;
+	case MSG_WATCH:
+	case MSG_WATCH_STOP:
+		watch_policy(s, m);
+		break;
+	case MSG_VIEW_RE:
+		viewing_policy(s, m);
 		break;
 	default:
 		log_error("session: no use for message %s", msg_name(m->type));

@@ -19,8 +19,8 @@
 #include "ssh_readahead.h"
 #include "ssh_setup.h"
 
-/* outer, policy, recorder, console link and pty, and for each way its target and a tunnel's two ends */
-#define POLL_MAX (5 + 3 * SESSION_WAYS_MAX)
+/* outer, policy, recorder, console link and pty, viewer, watchers, and for each way its target and a tunnel's two ends */
+#define POLL_MAX (6 + WATCHERS_MAX + 3 * SESSION_WAYS_MAX)
 #define PUMP_MAX 64	/* messages and reads of one SSH connection in a turn: the others get theirs */
 #define UNREAD_MAX (1U << 20) /* bytes that are read of a peer that reads nothing */
 
@@ -114,7 +114,8 @@ static short link_events(const struct ipc *c)
 struct poll_set {
 	struct pollfd p[POLL_MAX];
 	nfds_t n;
-	int outer, policy, recorder, console_link, console_pty; /* places in p, -1: not there */
+	int outer, policy, recorder, console_link, console_pty, view; /* places in p, -1: not there */
+	int watcher[WATCHERS_MAX];
 	int way[SESSION_WAYS_MAX];
 };
 
@@ -135,6 +136,18 @@ static int add_ssh(struct session *s, struct poll_set *ps, int fd, short events,
 	return ssh_readahead_at_end(fd) ? -1 : add(ps, fd, events);
 }
 
+static void collect_watch(struct session *s, struct poll_set *ps)
+{
+	short events = 0;
+	int fd = viewing_fd(s, &events);
+
+	ps->view = add(ps, fd, events);
+	for (size_t i = 0; i < WATCHERS_MAX; i++) {
+		fd = watch_fd(s, i, &events);
+		ps->watcher[i] = add(ps, fd, events);
+	}
+}
+
 static void collect(struct session *s, struct poll_set *ps)
 {
 	int link, pty;
@@ -151,6 +164,7 @@ static void collect(struct session *s, struct poll_set *ps)
 		ps->console_pty = add(ps, pty, (short)((console_pty_reads(s) ? POLLIN : 0) |
 		    (console_pty_writes(s) ? POLLOUT : 0)));
 	}
+	collect_watch(s, ps);
 	for (size_t i = 0; i < SESSION_WAYS_MAX; i++)
 		if (s->ways[i] != NULL && s->ways[i]->ssh != NULL && !s->ways[i]->lost)
 			ps->way[i] = add_ssh(s, ps, s->ways[i]->fd, ssh_events(s->ways[i]->ssh, &s->ways[i]->pump),
@@ -243,6 +257,7 @@ static void steps(struct session *s)
 			s->ways[i] = NULL;
 		}
 	}
+	watch_step(s);
 }
 
 static bool hit(const struct poll_set *ps, int place)
@@ -303,6 +318,11 @@ static void turn(struct session *s)
 	}
 	if (hit(&ps, ps.console_link) || hit(&ps, ps.console_pty))
 		console_ready(s);
+	if (hit(&ps, ps.view))
+		viewing_ready(s);
+	for (size_t i = 0; i < WATCHERS_MAX; i++)
+		if (hit(&ps, ps.watcher[i]))
+			watch_ready(s, i, ps.p[ps.watcher[i]].revents);
 	steps(s);
 	acknowledge(s, outer);
 }
@@ -392,6 +412,7 @@ void session_run(const struct config *conf, ssh_bind bind, struct buf *start, in
 	s.lease_ms = clock_mono_ms() + conf->lease;
 	while (!s.over && !s.outer.gone)
 		turn(&s);
+	watch_finish(&s, "The session has ended.");
 	if (!s.outer.gone)
 		front_finish(&s.outer);
 	wind_up(&s);

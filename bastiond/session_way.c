@@ -462,6 +462,7 @@ static void take_down(struct way *w)
 static void become_open(struct way *w)
 {
 	w->state = WAY_OPEN;
+	w->used_ms = clock_mono_ms();
 	ssh_readahead_hold_end(w->fd);
 	if (ipc_send_empty(&w->session->policy, MSG_WAY_UP, w->id) != 0)
 		w->session->over = true;

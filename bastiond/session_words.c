@@ -55,8 +55,7 @@ struct script {
 	uint32_t status;	/* of the first word that was refused; 0: none was */
 };
 
-/* The words are done: an exit status for a command, the next prompt for the console, the next line of a script. */
-static void finish(struct chan *c, uint32_t status)
+void words_finish(struct chan *c, uint32_t status)
 {
 	if (c->script != NULL) {
 		if (c->script->status == 0)
@@ -100,7 +99,7 @@ static void script_end(struct chan *c)
 	free(c->script);
 	c->script = NULL;
 	if (used)
-		finish(c, status);
+		words_finish(c, status);
 	else
 		words_run(c, "help");
 }
@@ -117,16 +116,19 @@ void words_run(struct chan *c, const char *line)
 	if (status != WORDS_OK) {
 		words_print(c, true, err, strlen(err));
 		words_print(c, true, "\n", 1);
-		finish(c, (uint32_t)status);
+		words_finish(c, (uint32_t)status);
 	} else if (call.word == NULL) {
-		finish(c, 0);
+		words_finish(c, 0);
 	} else if (call.word->where == AT_PARSER) {
 		words_print(c, false, call.text, strlen(call.text));
-		finish(c, 0);
+		words_finish(c, 0);
 	} else if (call.word->where == AT_POLICY) {
 		c->word = call.word;
 		c->words_json = call.as_json;
-		ask_policy(c, call.json);
+		if (strcmp(call.word->path, "watch") == 0 && !viewing_may(c, call.as_json))
+			words_finish(c, WORDS_USAGE);
+		else
+			ask_policy(c, call.json);
 	} else if (call.word->where == AT_CONSOLE && c->kind == CHAN_CONSOLE) {
 		console_word(c, call.word->path, call.json);
 	} else if (c->script != NULL && strcmp(call.word->path, "exit") == 0) {
@@ -136,7 +138,7 @@ void words_run(struct chan *c, const char *line)
 		    "this word is for bastionctl on the bastion itself\n";
 
 		words_print(c, true, text, strlen(text));
-		finish(c, WORDS_USAGE);
+		words_finish(c, WORDS_USAGE);
 	}
 	words_call_finish(&call);
 }
@@ -178,7 +180,7 @@ static void run_script_line(struct chan *c)
 		return;
 	}
 	words_print(c, true, nul, sizeof(nul) - 1);
-	finish(c, WORDS_USAGE);
+	words_finish(c, WORDS_USAGE);
 }
 
 /* One line after the other; the next when the one before is answered and its answer has room. */
@@ -214,6 +216,11 @@ void words_policy(struct session *s, struct ipc_msg *m)
 	if (more)
 		return;
 	s->words_owner = NULL;
+	if (buf_ok(&s->words_reply) && strcmp(c->word->path, "watch") == 0 &&
+	    viewing_start(c, (const char *)s->words_reply.data, s->words_reply.len)) {
+		buf_finish(&s->words_reply);
+		return;
+	}
 	buf_init(&out, RENDER_MAX);
 	buf_init(&err, RENDER_MAX);
 	o.word = c->word;
@@ -227,7 +234,7 @@ void words_policy(struct session *s, struct ipc_msg *m)
 	buf_finish(&out);
 	buf_finish(&err);
 	buf_finish(&s->words_reply);
-	finish(c, (uint32_t)status);
+	words_finish(c, (uint32_t)status);
 }
 
 void words_start(struct chan *c)
@@ -260,13 +267,16 @@ void words_step(struct chan *c)
 	if (c->script != NULL) {
 		script_step(c);
 	} else if (c->kind == CHAN_WORDS && c->state == CHAN_LIVE) {
-		hold_finish(&c->in); /* words in a command read no standard input */
+		if (!viewing_has(c))
+			hold_finish(&c->in); /* words in a command read no standard input */
 		if (!c->words_run && s->words_owner == NULL) {
 			c->words_run = true;
 			words_run(c, c->command);
 		}
 	}
 	relay_raw_step(c);
+	if (viewing_has(c))
+		viewing_step(c);
 	if (c->kind == CHAN_CONSOLE)
 		console_step(c);
 }

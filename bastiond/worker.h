@@ -38,6 +38,12 @@ struct console_job {
 	int terminal;				/* the slave side */
 };
 
+struct view_job {
+	uint16_t columns, rows;
+	unsigned looks;				/* enum view_looks */
+	int terminal;				/* the slave side */
+};
+
 /*
  * Parent: maps the stack's modules once; what a fork inherits it need not load, link and touch again (half of a login's cost in the
  * worker). The worker still reads the service's files anew: an edit counts at the next login, a new build of a module after a reload.
@@ -57,5 +63,7 @@ void worker_dial(const struct config *conf, struct ipc *link, const struct dial_
 /* user_console: the line editor behind `ssh alice@bastion`; LINE_ASK, LINE_RE. Its link goes to the session. */
 void worker_console(const struct config *conf, struct ipc *link, const struct console_job *job)
     __attribute__((noreturn));
+/* user_console, empty root: draws a watched terminal; SHOW_START to SHOW_END. Its link comes from the session that is watched. */
+void worker_view(const struct config *conf, struct ipc *link, const struct view_job *job) __attribute__((noreturn));
 
 #endif

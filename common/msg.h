@@ -18,11 +18,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "msg_values.h"
+
 /* The processes. The letter is for log lines and `bastiond -R`. */
 #define ROLE_LIST(R)                                                                          \
 	R(PARENT, "parent") R(POLICY, "policy") R(KEYS, "keys") R(RECORDER, "recorder")       \
 	R(MASTER, "master") R(SESSION, "session") R(PAM, "pam") R(DIAL, "dial")               \
-	R(CONSOLE, "console") R(CTL, "control")
+	R(CONSOLE, "console") R(VIEW, "view") R(CTL, "control")
 
 enum role {
 #define R(name, text) ROLE_##name,
@@ -69,8 +71,10 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	M(RUN_DIAL,       POLICY,   PARENT,   S_ANY,     512,   0, 0)                                 \
 	/* RUN_CONSOLE str user; str TERM; u16 columns; u16 rows */                                   \
 	M(RUN_CONSOLE,    POLICY,   PARENT,   S_ANY,     512,   0, 0)                                 \
+	/* RUN_VIEW u16 columns; u16 rows; u8 looks (VIEW_UTF8 ...). fd: its end of the link that WATCH made */ \
+	M(RUN_VIEW,       POLICY,   PARENT,   S_ANY,     8,     1, 0)                                 \
 	M(WORKER_KILL,    POLICY,   PARENT,   S_ANY,     0,     0, 0)                                 \
-	/* parent → policy: id = worker. fds: pam and dial: link; console: link, pty master */        \
+	/* parent → policy: id = worker. fds: pam and dial: link; console: link, pty master; view: pty master */ \
 	M(WORKER_UP,      PARENT,   POLICY,   S_ANY,     0,     -1, 0)                                \
 	/* id = worker. u32 wait status */                                                            \
 	M(WORKER_DOWN,    PARENT,   POLICY,   S_ANY,     4,     0, 0)                                 \
@@ -158,7 +162,30 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	M(WAY_END,        POLICY,   SESSION,  S_ANY,     1024,  0, 0)                                 \
 	/* policy → session every second: the lease. session answers: its loop turns */               \
 	M(PING,           POLICY,   SESSION,  S_ANY,     0,     0, 0)                                 \
-	M(PONG,           SESSION,  POLICY,   S_ANY,     0,     0, 0)                                 \
+	/* empty, or for each open way: u32 way; u32 idle s; u64 bytes in; u64 bytes out; u8 capabilities in */ \
+	/* use (access.h); u8 terminals; u8 enum way_how */                                           \
+	M(PONG,           SESSION,  POLICY,   S_ANY,     512,   0, 0)                                 \
+	/* policy → watched session: id = watch. str who watches; u32 terminal (0: used last); u8 tell the user. */ \
+	/* fd: SHOW_* go into it, and nothing is read from it */                                      \
+	M(WATCH,          POLICY,   SESSION,  S_ANY,     256,   1, 0)                                 \
+	/* id = watch. u8 ok; str line for the watcher: why not. No: the session forgot it */         \
+	M(WATCH_RE,       SESSION,  POLICY,   S_LOGIN,   512,   0, 0)                                 \
+	/* id = watch. str line for the watcher: end it */                                            \
+	M(WATCH_STOP,     POLICY,   SESSION,  S_ANY,     1024,  0, 0)                                 \
+	/* id = watch. u64 bytes shown; u64 bytes passed over; str why it is over */                  \
+	M(WATCH_OVER,     SESSION,  POLICY,   S_LOGIN,   1024,  0, 0)                                 \
+	/* watcher's session → policy: id = watch, of the reply to `watch`. As RUN_VIEW */            \
+	M(VIEW_ASK,       SESSION,  POLICY,   S_LOGIN,   8,     0, 0)                                 \
+	/* id = watch. u8 ok; str line. fd: pty master; what comes from it keeps to tty_gate.h */     \
+	M(VIEW_RE,        POLICY,   SESSION,  S_ANY,     1100,  -1, 0)                                \
+	/* session → view: str title; u16 columns; u16 rows; u64 bytes passed over: a fresh screen */ \
+	M(SHOW_START,     SESSION,  VIEW,     S_ANY,     512,   0, 0)                                 \
+	/* raw bytes that the user's terminal had */                                                  \
+	M(SHOW_DATA,      SESSION,  VIEW,     S_ANY,     16384, 0, 0)                                 \
+	/* u16 columns; u16 rows */                                                                   \
+	M(SHOW_SIZE,      SESSION,  VIEW,     S_ANY,     4,     0, 0)                                 \
+	/* str line: why it is over */                                                                \
+	M(SHOW_END,       SESSION,  VIEW,     S_ANY,     1100,  0, 0)                                 \
 	/* session → policy: id = way or 0. str kind (one of the list in approvals/event.h that */    \
 	/* policy_way.c admits); str detail, raw. Before the login only the log has it */             \
 	M(NOTE,           SESSION,  POLICY,   S_ANY,     1024,  0, 0)                                 \
@@ -190,6 +217,9 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	M(CTL_REQUEST,    CTL,      POLICY,   S_ANY,     16384, 0, 0)                                 \
 	/* u8 more; bytes of JSON */                                                                  \
 	M(CTL_REPLY,      POLICY,   CTL,      S_ANY,     65536, 0, 0)                                 \
+	/* as VIEW_ASK and VIEW_RE, after the reply to the word `watch` */                            \
+	M(CTL_VIEW,       CTL,      POLICY,   S_ANY,     8,     0, 0)                                 \
+	M(CTL_VIEW_RE,    POLICY,   CTL,      S_ANY,     1100,  -1, 0)                                \
 	/* pam_bastion.so → policy, over the pam socket: str user; str peer address; str code; */     \
 	/* u64 attempt token (0: not from bastiond) */                                                \
 	M(OTP_CHECK,      CTL,      POLICY,   S_ANY,     1024,  0, 1)                                 \
@@ -224,33 +254,6 @@ enum msg_type {
 #undef M
 	MSG_COUNT
 };
-
-/* AUTH_KEY_RE, AUTH_FACTOR_RE. A refusal never says which of the factors or names was wrong. */
-enum auth_verdict {
-	AUTH_NO,	/* refused; session answers after the floor of time */
-	AUTH_MAYBE,	/* probe: this key would do */
-	AUTH_PARTIAL,	/* key proven; the second factor is owed */
-	AUTH_YES,	/* logged in */
-};
-
-/* WAY_NO: for scripts and tests; the line says it to people. */
-enum way_refusal {
-	WAY_NO_HOST = 1,	/* not a registered host, or not for this user's eyes */
-	WAY_NO_GRANT,		/* nothing asked for yet */
-	WAY_PENDING, WAY_DENIED, WAY_EXPIRED, WAY_REVOKED, WAY_LOCKED,
-	WAY_UNREACHABLE,	/* the target does not answer */
-	WAY_BUSY,		/* a limit of the bastion */
-	WAY_BROKEN,		/* the bastion cannot: keys or recording away */
-};
-
-/* PAM_PROMPT: Linux-PAM's message styles, renumbered so that nothing depends on its header. */
-enum pam_style { PAM_STYLE_SECRET, PAM_STYLE_ECHO, PAM_STYLE_INFO, PAM_STYLE_ERROR };
-
-/* OTP_RE */
-enum otp_verdict { OTP_WRONG, OTP_RIGHT, OTP_UNAVAILABLE };
-
-/* What the console worker writes to its terminal when a line ends, before LINE_RE: no line of text has it. */
-#define CONSOLE_MARK "\x1e"
 
 struct msg_rule {
 	const char *name;

@@ -487,13 +487,13 @@ max_sessions_per_user = 2000
             self.control = Control(path)
         return self.control.ask(word, **args)
 
-    def make_user(self, name, service=False, role=None, approver=None, admin=False, grant=None):
+    def make_user(self, name, service=False, role=None, approver=None, admin=False, grant=None, auditor=False):
         """User with a key and, unless a service account, a confirmed TOTP secret, in the roles named."""
         home = self.path("users", name)
         os.mkdir(home, 0o755)
         uid = FIRST_USER_UID + len(self.state["users"])
         kind = {"service": True, "from": ["127.0.0.0/8"], "until": int(time.time()) + 90 * 86400} if service else {}
-        self.ask("user add", user=name, person=f"{name} of the lab", uid=uid, admin=admin, **kind)
+        self.ask("user add", user=name, person=f"{name} of the lab", uid=uid, admin=admin, auditor=auditor, **kind)
         keygen(f"{home}/key", comment=f"{name}@lab")
         self.ask("user key add", user=name, device="laptop", key=read(f"{home}/key.pub").strip())
         if not service:

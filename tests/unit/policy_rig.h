@@ -70,12 +70,12 @@ static inline void rig_connect(const struct rig *r, const char *name, struct ipc
 	c->state = S_ANY;
 }
 
-static inline void add_user(struct store *s, struct user *u, const char *name, enum user_kind kind,
+static inline void add_user_as(struct store *s, struct user *u, const char *name, enum user_kind kind, bool auditor,
     const uint8_t *key, size_t len)
 {
 	struct device d = { 0 };
 
-	*u = (struct user){ .kind = kind, .uid = -1, .until = FOREVER };
+	*u = (struct user){ .kind = kind, .auditor = auditor, .uid = -1, .until = FOREVER };
 	snprintf(u->name, sizeof(u->name), "%s", name);
 	snprintf(u->person, sizeof(u->person), "%s", name);
 	if (kind == USER_SERVICE) {
@@ -90,6 +90,12 @@ static inline void add_user(struct store *s, struct user *u, const char *name, e
 	strcpy(d.type, "ssh-ed25519");
 	assert_int_equal(key_fingerprint(key, len, d.fingerprint), 0);
 	assert_int_equal(store_device_add(s, &d, key, len, clock_wall()), 0);
+}
+
+static inline void add_user(struct store *s, struct user *u, const char *name, enum user_kind kind,
+    const uint8_t *key, size_t len)
+{
+	add_user_as(s, u, name, kind, false, key, len);
 }
 
 static inline void rig_fill(struct rig *r, struct store *s)

@@ -39,7 +39,7 @@ static void words_are_denied_by_default(void **state)
 {
 	static const struct { const char *word; const char *may; } table[] = {
 		{ "hosts", "aebu" }, { "request", "raebu" }, { "requests", "raebu" }, { "approve", "aebu" }, { "deny", "aebu" },
-		{ "cancel", "raebu" }, { "revoke", "raebu" }, { "grants", "raebu" }, { "sessions", "raebu" }, { "kill", "raebu" },
+		{ "cancel", "raebu" }, { "revoke", "raebu" }, { "grants", "raebu" }, { "sessions", "raebu" }, { "kill", "raebu" }, { "watch", "ae" },
 		{ "config", "aebu" }, { "events", "rae" }, { "note-replay", "e" }, { "user add", "ra" }, { "user list", "rae" }, { "user show", "rae" },
 		{ "user lock", "ra" }, { "user unlock", "ra" }, { "user remove", "ra" }, { "user key add", "ra" },
 		{ "user key list", "rae" }, { "user key revoke", "ra" }, { "user totp enrol", "ra" }, { "user totp confirm", "ra" },

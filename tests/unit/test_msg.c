@@ -66,7 +66,10 @@ static void test_list(void **state)
 		if (rule->to == ROLE_KEYS)
 			assert_true(rule->from == ROLE_POLICY || rule->from == ROLE_PARENT);
 		if (rule->from == ROLE_SESSION)
-			assert_true(rule->to == ROLE_POLICY || rule->to == ROLE_RECORDER || rule->to == ROLE_CONSOLE);
+			assert_true(rule->to == ROLE_POLICY || rule->to == ROLE_RECORDER || rule->to == ROLE_CONSOLE ||
+			    rule->to == ROLE_VIEW);
+		/* a viewer says nothing to anybody: what it parses is hostile */
+		assert_true(rule->from != ROLE_VIEW);
 	}
 	/* before the key is accepted a session may say only this to policy */
 	for (size_t i = 0; i < LISTED; i++)

@@ -73,6 +73,17 @@ static void good_body(enum msg_type type, struct buf *b)
 	case MSG_WORDS:
 		buf_put(b, "{\"word\":\"hosts\"}", 16);
 		break;
+	case MSG_WATCH_RE:
+		buf_put_u8(b, 0);
+		buf_put_cstring(b, "no");
+		break;
+	case MSG_WATCH_OVER:
+		buf_put(b, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 16);
+		buf_put_cstring(b, "over");
+		break;
+	case MSG_VIEW_ASK:
+		buf_put(b, "\0\120\0\030\1", 5);
+		break;
 	case MSG_CONSOLE_ASK:
 		buf_put_cstring(b, "xterm");
 		buf_put_u32(b, 0);

@@ -1,0 +1,40 @@
+/*
+ * msg_values.h - what the numbers in the messages of msg.h stand for, which includes it.
+ */
+#ifndef BASTION_MSG_VALUES_H
+#define BASTION_MSG_VALUES_H
+
+/* AUTH_KEY_RE, AUTH_FACTOR_RE. A refusal never says which of the factors or names was wrong. */
+enum auth_verdict {
+	AUTH_NO,	/* refused; session answers after the floor of time */
+	AUTH_MAYBE,	/* probe: this key would do */
+	AUTH_PARTIAL,	/* key proven; the second factor is owed */
+	AUTH_YES,	/* logged in */
+};
+
+/* WAY_NO: for scripts and tests; the line says it to people. */
+enum way_refusal {
+	WAY_NO_HOST = 1,	/* not a registered host, or not for this user's eyes */
+	WAY_NO_GRANT,		/* nothing asked for yet */
+	WAY_PENDING, WAY_DENIED, WAY_EXPIRED, WAY_REVOKED, WAY_LOCKED,
+	WAY_UNREACHABLE,	/* the target does not answer */
+	WAY_BUSY,		/* a limit of the bastion */
+	WAY_BROKEN,		/* the bastion cannot: keys or recording away */
+};
+
+/* PONG: how a way came to be. */
+enum way_how { WAY_BY_NAME, WAY_BY_JUMP, WAY_BY_CONSOLE };
+
+/* VIEW_ASK: what the watcher's terminal can do. */
+enum view_looks { VIEW_UTF8 = 1, VIEW_COLOUR = 2, VIEW_RGB = 4 };
+
+/* PAM_PROMPT: Linux-PAM's message styles, renumbered so that nothing depends on its header. */
+enum pam_style { PAM_STYLE_SECRET, PAM_STYLE_ECHO, PAM_STYLE_INFO, PAM_STYLE_ERROR };
+
+/* OTP_RE */
+enum otp_verdict { OTP_WRONG, OTP_RIGHT, OTP_UNAVAILABLE };
+
+/* What the console worker writes to its terminal when a line ends, before LINE_RE: no line of text has it. */
+#define CONSOLE_MARK "\x1e"
+
+#endif
