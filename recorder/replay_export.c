@@ -327,6 +327,7 @@ static int export_items(const struct args *a, const struct recording *rec, const
 	struct text_export *x = calloc(1, sizeof(*x));
 	char err[512];
 	struct brec_reader *r = brec_reader_open(rec->dir, ids, err, sizeof(err));
+	struct progress bar;
 	struct brec_item it;
 	int n = 0, bad = x == NULL || r == NULL;
 
@@ -340,7 +341,9 @@ static int export_items(const struct args *a, const struct recording *rec, const
 		pager_start();
 		text_head(rec, s);
 	}
+	progress_begin_writing(&bar, "export");
 	while (!bad && (n = brec_reader_next(r, &it)) == 1) {
+		progress_at(&bar, it.segment, s->info.segments, "");
 		if (it.type == BREC_ITEM_EVENT && a->channel >= 0 &&
 		    it.event.channel != (uint64_t)a->channel)
 			continue;
@@ -350,6 +353,7 @@ static int export_items(const struct args *a, const struct recording *rec, const
 			text_item(x, &it.event);
 		bad = bad || x->failed || ferror(stdout);
 	}
+	progress_clear(&bar);
 	if (x != NULL)
 		end_text(x);
 	if (r == NULL || n < 0)

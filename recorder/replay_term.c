@@ -48,17 +48,23 @@ void progress_begin(struct progress *p, const char *what)
 	*p = (struct progress){ .what = what, .started_ms = clock_mono_ms(), .on = isatty(STDERR_FILENO) && !dumb() };
 }
 
+void progress_begin_writing(struct progress *p, const char *what)
+{
+	progress_begin(p, what);
+	p->on = p->on && !isatty(STDOUT_FILENO);
+}
+
 char *progress_line(char *out, size_t size, unsigned width, const char *what, uint64_t done, uint64_t all, const char *more)
 {
 	static const char full[] = "####################";
-	const int part = all == 0 ? 20 : (int)((done < all ? done : all) * 20 / all);
+	const int percent = all == 0 ? 100 : (int)((done < all ? done : all) * 100 / all), part = percent / 5;
 	int n;
 
 	/* on a narrow terminal the percentage says it */
 	if (width >= 50)
-		n = snprintf(out, size, "%s [%.*s%*s] %d%% %s", what, part, full, 20 - part, "", part * 5, more);
+		n = snprintf(out, size, "%s [%.*s%*s] %d%% %s", what, part, full, 20 - part, "", percent, more);
 	else
-		n = snprintf(out, size, "%s %d%% %s", what, part * 5, more);
+		n = snprintf(out, size, "%s %d%% %s", what, percent, more);
 	if (n > 0 && width > 0 && (unsigned)n >= width)
 		out[width - 1] = '\0';
 	return out;

@@ -26,6 +26,8 @@ struct progress {
 };
 
 void progress_begin(struct progress *p, const char *what);
+/* For work that writes to standard output: no bar if that is a terminal, too. */
+void progress_begin_writing(struct progress *p, const char *what);
 /* `more` stands behind the numbers, "" for nothing. Draws now and then. */
 void progress_at(struct progress *p, uint64_t done, uint64_t all, const char *more);
 /* Clears its line: before anything else is said, and at the end. */
