@@ -57,6 +57,7 @@ enum export_form {
 
 struct args {
 	const struct command *command;
+	const char *store_option;		/* option -d, NULL: not given */
 	const char *store, *identity, *trust;	/* identity: of the environment. From options, environment or defaults */
 	const char *identities[REPLAY_IDENTITIES_MAX];	/* options -i: instead of `identity` */
 	size_t nidentities;

@@ -192,7 +192,7 @@ static int set_option(struct args *a, int key, const char *value)
 	static const char wall[] = "a time is 2026-11-22 or 2026-11-22T20:15Z";
 
 	switch (key) {
-	case 'd': a->store = value; return 0;
+	case 'd': a->store = a->store_option = value; return 0;
 	case 'i':
 		if (a->nidentities == REPLAY_IDENTITIES_MAX)
 			return complain("--identity", value, "at most 8 of them are taken");

@@ -15,9 +15,11 @@
 
 #include "clock.h"
 #include "replay_readings.h"
+#include "escape.h"
 #include "replay_term.h"
 
 #define NEEDLE_MAX 1024
+#define PLAY_MAX 16384	/* the command that shows a hit, with its options */
 
 struct search {
 	const struct args *a;
@@ -96,19 +98,50 @@ static const char *kind_name(enum line_kind kind)
 	return kind == LINE_SCREEN ? "screen" : kind == LINE_EVENT ? "event" : "typed";
 }
 
+/* " NAME VALUE", as a shell takes it; one that cannot be printed as it is is left out. */
+static void add_option(char *out, size_t size, const char *name, const char *value)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+,:@%=";
+	char shown[REPLAY_PATH_MAX];
+	size_t n = strlen(out);
+
+	if (esc_line(shown, sizeof(shown), value, strlen(value)) != strlen(value) || strcmp(shown, value) != 0 ||
+	    n + 4 * strlen(value) + strlen(name) + 8 > size)
+		return;
+	n += (size_t)sprintf(out + n, " %s ", name);
+	if (value[0] != '\0' && value[strspn(value, plain)] == '\0') {
+		strcpy(out + n, value);
+		return;
+	}
+	out[n++] = '\'';
+	for (; *value != '\0'; value++)
+		if (*value == '\'')
+			n += (size_t)sprintf(out + n, "'\\''");
+		else
+			out[n++] = *value;
+	strcpy(out + n, "'");
+}
+
+/* The command that shows a hit, with the options that it needs as this one did. */
 static void play_words(const struct search *x, const struct text_line *l, char *out, size_t size)
 {
 	char at[24], chan[32] = "";
+	size_t n;
 
+	snprintf(out, size, "bastion-replay play");
+	if (x->a->store_option != NULL)
+		add_option(out, size, "--store", x->a->store_option);
+	for (size_t i = 0; i < x->a->nidentities; i++)
+		add_option(out, size, "--key", x->a->identities[i]);
 	if (l->channel != 0)
-		snprintf(chan, sizeof(chan), "--channel %llu ", (unsigned long long)l->channel);
-	snprintf(out, size, "bastion-replay play %s--at %s %s", chan,
-	    text_span(at, sizeof(at), l->t_us), x->rec->id);
+		snprintf(chan, sizeof(chan), " --channel %llu", (unsigned long long)l->channel);
+	n = strlen(out);
+	snprintf(out + n, size - n, "%s --at %s %s", chan, text_span(at, sizeof(at), l->t_us), x->rec->id);
 }
 
 static int print_json(const struct search *x, const struct text_line *l)
 {
-	char play[128];
+	char play[PLAY_MAX];
 
 	play_words(x, l, play, sizeof(play));
 	return json_line(json_pack("{s:s, s:f, s:s, s:s, s:s, s:s?, s:I, s:f, s:s, s:s%, s:s}", "id",
@@ -129,11 +162,11 @@ static void print_head(const struct search *x)
 
 static void print_text(const struct search *x, const struct text_line *l, const char *at)
 {
-	char span[24], play[128];
+	char span[24], play[PLAY_MAX];
 	const int before = (int)(at - l->text), found = (int)x->len;
 
 	play_words(x, l, play, sizeof(play));
-	printf("%7s  %-6s  %.*s%s%.*s%s%.*s\n%17s%s%s%s\n", text_span(span, sizeof(span), l->t_us),
+	printf("%7s  %-6s  %.*s%s%.*s%s%.*s\n%4s%s%s%s\n", text_span(span, sizeof(span), l->t_us),
 	    kind_name(l->kind), before, l->text, x->colour ? "\033[1;31m" : "", found, at,
 	    x->colour ? "\033[m" : "", (int)l->len - before - found, at + found, "",
 	    x->colour ? "\033[2m" : "", play, x->colour ? "\033[m" : "");

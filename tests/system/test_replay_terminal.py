@@ -62,10 +62,17 @@ def test_colours(store, terminals):
     assert b"\x1b" not in replay_made(store, "search", "needle").stdout
 
 
-def test_the_hit_plays(store, terminals):
-    """The line that search prints is a command: it shows the hit."""
-    line = [row for row in replay_made(store, "search", "needle").stdout.decode().splitlines() if "bastion-replay play" in row][0]
-    env = os.environ | {"BASTION_STORE": str(store), "BASTION_IDENTITY": f"{store}/identity", "TERM": "xterm", "PATH": f"{os.path.dirname(TOOL)}:{os.environ['PATH']}"}
+@pytest.mark.parametrize("options", [False, True])
+def test_the_hit_plays(store, terminals, options):
+    """The line that search prints is a command: it shows the hit, also where store and identity came from options."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith("BASTION_")} | {"TERM": "xterm", "PATH": f"{os.path.dirname(TOOL)}:{os.environ['PATH']}"}
+    words = []
+    if options:
+        os.symlink(store, f"{store}/it's a $(store)")
+        words = ["--store", f"{store}/it's a $(store)", "--key", f"{store}/identity"]
+    else:
+        env |= {"BASTION_STORE": str(store), "BASTION_IDENTITY": f"{store}/identity"}
+    line = [row for row in replay_made(store, "search", *words, "needle").stdout.decode().splitlines() if "bastion-replay play" in row][0]
     play = terminals(Terminal(["/bin/sh", "-c", line], env))
     play.expect(rb"needle")
     play.send(b"q")
