@@ -4,7 +4,8 @@
 #   make deps       what the build and the tests need, by apt
 #   make check      everything that is tested, on fresh instances; make check-asan: the same under ASan and UBSan
 #   make demo       the product at work on this machine; make demo-down ends it
-#   make bench      speed, side by side with OpenSSH
+#   make bench      speed, side by side with OpenSSH, tlog-rec and sudo_logsrvd
+#   make torture    100,000 kill -9, power cuts, failing disks: nothing acknowledged is lost
 #   make install    DESTDIR= PREFIX=/usr/local
 
 PREFIX ?= /usr/local

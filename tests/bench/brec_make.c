@@ -1,12 +1,12 @@
 /*
  * brec_make.c - writes recordings with contents of one's choice into a store: for tests of the auditor's program, and its speed.
  *
- *   brec_make [-n copies] [-w wall] STORE <events
+ *   brec_make [-e] [-n copies] [-w wall] STORE <events
  *
  * Events are JSON, one a line: {"t": seconds, "ch": channel, "kind": "o", "text": "…"}, or "hex" instead of "text" for bytes that
  * are no UTF-8; kinds are those of enum brec_kind. It plays the recorder: writes STORE/recordings/<day>/<id>/, signed by
  * STORE/signer.pem, readable with STORE/identity, believed by STORE/trust, all three made where they are missing. -w: unix
- * seconds of the start. Prints each id.
+ * seconds of the start. -e: each event in a frame of its own, as when somebody types. Prints each id.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -27,6 +27,7 @@ struct made {
 	struct sign_key *key;
 	struct brec_writer *w;
 	FILE *file;
+	bool each;
 	uint8_t id[BREC_ID_LEN], h[BREC_HASH_LEN];
 	uint32_t segment;
 	uint64_t seq;
@@ -172,6 +173,7 @@ static void put_event(struct made *m, const json_t *e)
 	m->now_us = (uint64_t)(json_number_value(json_object_get(e, "t")) * 1e6);
 	need(brec_writer_event(m->w, stream_of(kind[0]), (enum brec_kind)kind[0], m->now_us,
 		(uint64_t)json_integer_value(json_object_get(e, "ch")), data, len) != 0, "event");
+	need(!m->each || brec_writer_flush(m->w, m->now_us) == 0, "flush");
 	need(brec_writer_tick(m->w, m->now_us) >= 0, "tick");
 	free(data);
 }
@@ -218,8 +220,10 @@ int main(int argc, char **argv)
 	json_error_t err;
 	int copies = 1, c;
 
-	while ((c = getopt(argc, argv, "n:w:")) != -1)
-		if (c == 'n')
+	while ((c = getopt(argc, argv, "en:w:")) != -1)
+		if (c == 'e')
+			m.each = true;
+		else if (c == 'n')
 			copies = atoi(optarg);
 		else if (c == 'w')
 			m.wall_us = atoll(optarg) * 1000000;
