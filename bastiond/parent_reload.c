@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "hostkey_lines.h"
 #include "keyfiles.h"
 #include "log.h"
 #include "parent.h"
@@ -118,6 +119,7 @@ static void hand_over(struct parent *p)
 {
 	int config = config_to_fd(p->conf);
 	const int *files = p->reload.files;
+	struct buf lines;
 
 	if (config < 0) {
 		log_error("cannot hand over the configuration: %s", strerror(errno));
@@ -126,7 +128,11 @@ static void hand_over(struct parent *p)
 	set_send(p, PROC_KEYS, MSG_KEYS_RELOAD, 0, NULL, &files[0], 1);
 	set_send(p, PROC_RECORDER, MSG_RECORDER_RELOAD, 0, NULL, (const int[]){ config, files[1] }, 2);
 	set_send(p, PROC_MASTER, MSG_MASTER_RELOAD, 0, NULL, (const int[]){ config, files[2] }, 2);
-	set_send(p, PROC_POLICY, MSG_POLICY_RELOAD, 0, NULL, &config, 1);
+	buf_init(&lines, HOSTKEY_LINES_BYTES);
+	if (hostkey_lines_read(&lines, p->conf->state_dir) != 0)
+		buf_reset(&lines);
+	set_send(p, PROC_POLICY, MSG_POLICY_RELOAD, 0, &lines, &config, 1);
+	buf_finish(&lines);
 	close(config);
 }
 

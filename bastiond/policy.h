@@ -26,6 +26,7 @@
 #ifndef BASTION_POLICY_H
 #define BASTION_POLICY_H
 
+#include "hostkey_lines.h"
 #include "config.h"
 #include "control.h"
 #include "policy_link.h"
@@ -85,7 +86,7 @@ struct policy {
 	char *key_lines[KEY_LINES_MAX], *key_names[KEY_LINES_MAX];
 	size_t nkey_lines;
 	char machine[CONFIG_NAME_MAX + 1], name[CONFIG_NAME_MAX + 1];	/* its own name, the bastion's */
-	char *host_keys[4];		/* public lines of the bastion's own, NULL ends */
+	char *host_keys[HOSTKEY_LINES_MAX + 1];	/* public lines of the bastion's own, NULL ends */
 	uint64_t serial;		/* of certificates */
 	bool ending, over;
 	int status;

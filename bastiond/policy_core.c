@@ -40,8 +40,9 @@ void policy_name(struct policy *p)
 
 /* Parent has checked it already; if it does not load here, too, the old one stays. Nothing keeps
    pointers into the configuration. */
-static int reload(struct policy *p, int fd)
+static int reload(struct policy *p, struct ipc_msg *m)
 {
+	const int fd = ipc_take_fd(m, 0);
 	struct config *fresh = config_load_fd(fd, "reloaded configuration", report, NULL);
 	bool readers;
 
@@ -56,6 +57,8 @@ static int reload(struct policy *p, int fd)
 	config_destroy(p->conf);
 	p->conf = fresh;
 	policy_name(p);
+	if (hostkey_lines_take(&m->body, p->host_keys) != 0)
+		log_warn("reload: the host keys' public lines did not come; config shows those of before");
 	events_reload(p);
 	if (readers)
 		grant_readers(p);
@@ -95,7 +98,7 @@ static int from_parent(struct link *l, struct ipc_msg *m)
 	case MSG_ALARM:
 		return alarm_raised(p, m);
 	case MSG_POLICY_RELOAD:
-		return reload(p, ipc_take_fd(m, 0));
+		return reload(p, m);
 	case MSG_POLICY_RECORD:
 		return events_link(p, ipc_take_fd(m, 0));
 	default:
@@ -235,8 +238,7 @@ void policy_close(struct policy *p)
 	ends_close(p);
 	if (p->store != NULL)
 		store_close(p->store);
-	for (size_t i = 0; i < sizeof(p->host_keys) / sizeof(p->host_keys[0]); i++)
-		free(p->host_keys[i]);
+	hostkey_lines_free(p->host_keys);
 }
 
 void policy_turn(struct policy *p)

@@ -6,8 +6,6 @@
  * database's directory as its root. Every decision of the bastion is made in this process: policy.h
  * says in which file.
  */
-#include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,34 +17,18 @@
 #include "policy_events.h"
 #include "roles.h"
 #include "sandbox.h"
-#include "ssh_hostkeys.h"
 
 #define DATABASE "/policy.db"	/* below the new root */
 
-/* Still root: the public halves of the bastion's host keys, for `config`. Without them that word
-   says less. */
+/* Still root. Without them the word `config` says less. */
 static void read_host_keys(struct policy *p)
 {
-	size_t n = 0;
+	struct buf lines;
 
-	for (size_t i = 0;
-	     ssh_hostkeys_name(i) != NULL && n + 1 < sizeof(p->host_keys) / sizeof(p->host_keys[0]);
-	     i++) {
-		char path[PATH_MAX], line[SSH_HOSTKEY_LINE_MAX];
-		FILE *f;
-
-		snprintf(path, sizeof(path), "%s/%s.pub", p->conf->state_dir, ssh_hostkeys_name(i));
-		if ((f = fopen(path, "re")) == NULL) {
-			log_warn("%s: %s", path, strerror(errno));
-			continue;
-		}
-		if (fgets(line, sizeof(line), f) != NULL) {
-			line[strcspn(line, "\r\n")] = '\0';
-			if ((p->host_keys[n] = strdup(line)) != NULL)
-				n++;
-		}
-		fclose(f);
-	}
+	buf_init(&lines, HOSTKEY_LINES_BYTES);
+	if (hostkey_lines_read(&lines, p->conf->state_dir) != 0 || hostkey_lines_take(&lines, p->host_keys) != 0)
+		log_warn("the host keys' public lines cannot be read: config does not show them");
+	buf_finish(&lines);
 }
 
 int role_policy(struct config *conf)

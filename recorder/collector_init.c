@@ -102,6 +102,35 @@ void coll_log_origin(char *out, const struct coll_conf *c, const uint8_t receipt
 		snprintf(out + strlen(out), sizeof(hex), "%s", hex_encode(hex, id, 8));
 }
 
+/* A log that is there goes on with its own name, whatever key signs it. */
+static void keep_origin(const struct coll_conf *c, char name[TLOG_NAME_MAX + 1])
+{
+	char path[4096], line[TLOG_NAME_MAX + 2];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/log/checkpoint", c->store);
+	if ((f = fopen(path, "re")) == NULL)
+		return;
+	if (fgets(line, sizeof(line), f) != NULL) {
+		line[strcspn(line, "\n")] = '\0';
+		if (tlog_name_ok(line))
+			strcpy(name, line);
+	}
+	fclose(f);
+}
+
+/* Does the certificate's file name the receipt key already? */
+static bool has_receipt_key(const struct coll_conf *c, const uint8_t pub[KEY_LEN])
+{
+	uint8_t have[TLS_PINS_MAX][KEY_LEN];
+	const int n = public_keys_load(c->certificate, have, TLS_PINS_MAX);
+
+	for (int i = 0; i < n; i++)
+		if (memcmp(have[i], pub, KEY_LEN) == 0)
+			return true;
+	return false;
+}
+
 /* The log's key as public tools take it, beside the certificate: its name and the receipt key's public half. */
 static int write_vkey(const struct coll_conf *c, const uint8_t pub[KEY_LEN], char text[TLOG_VKEY_MAX + 1])
 {
@@ -111,6 +140,7 @@ static int write_vkey(const struct coll_conf *c, const uint8_t pub[KEY_LEN], cha
 	bool ok;
 
 	coll_log_origin(k.name, c, pub);
+	keep_origin(c, k.name);
 	memcpy(k.key, pub, KEY_LEN);
 	tlog_vkey_format(text, &k);
 	snprintf(path, sizeof(path), "%s/log.vkey", c->store);
@@ -161,9 +191,10 @@ int coll_init(const struct coll_conf *c)
 			fprintf(stderr, "%s\n", why);
 			return 1;
 		}
-		if (append_receipt_key(c, pub) != 0)
-			return 1;
 	}
+	/* behind that of the key before, if it was changed: what that signed stays verifiable */
+	if (!has_receipt_key(c, pub) && append_receipt_key(c, pub) != 0)
+		return 1;
 	if (write_vkey(c, pub, vkey) != 0)
 		return 1;
 	say(c, vkey);

@@ -2,7 +2,7 @@
  * collector_keys.c - see collector_keys.h. The child runs as root beside bastion-collectord; the other end is asked in
  * collector_main.c, at SIGHUP.
  *
- * A question is one byte. Two answers, one packet each, certificate first: u8 0 and the file, or u8 1 and why not.
+ * A question is one byte. Three answers, one packet each, certificate, key, receipt key: u8 0 and the file, or u8 1 and why not.
  */
 #include "collector_keys.h"
 
@@ -36,9 +36,9 @@ static int answer(const char *path)
 	return r;
 }
 
-static void holder(int fd, const char *certificate, const char *key) __attribute__((noreturn));
+static void holder(int fd, const char *const paths[3]) __attribute__((noreturn));
 
-static void holder(int fd, const char *certificate, const char *key)
+static void holder(int fd, const char *const paths[3])
 {
 	uint8_t question;
 
@@ -49,13 +49,14 @@ static void holder(int fd, const char *certificate, const char *key)
 	    (fd != HOLDER_FD && dup2(fd, HOLDER_FD) < 0) || close_range(HOLDER_FD + 1, ~0U, 0) != 0)
 		_exit(1);
 	while (recv(HOLDER_FD, &question, 1, 0) == 1)
-		if (answer(certificate) != 0 || answer(key) != 0)
+		if (answer(paths[0]) != 0 || answer(paths[1]) != 0 || answer(paths[2]) != 0)
 			break;
 	_exit(0);
 }
 
-int keyholder_start(const char *certificate, const char *key)
+int keyholder_start(const char *certificate, const char *key, const char *receipt_key)
 {
+	const char *const paths[3] = { certificate, key, receipt_key };
 	const struct timeval limit = { .tv_sec = ANSWER_SECONDS };
 	int fds[2], e;
 	pid_t pid;
@@ -71,7 +72,7 @@ int keyholder_start(const char *certificate, const char *key)
 	}
 	if (pid == 0) {
 		close(fds[0]);
-		holder(fds[1], certificate, key);
+		holder(fds[1], paths);
 	}
 	close(fds[1]);
 	return fds[0];
@@ -95,18 +96,28 @@ static int receive(int fd, struct buf *out, char *why, size_t size)
 	return r;
 }
 
-int keyholder_ask(int fd, struct buf *certificate, struct buf *key, char *why, size_t size)
+int keyholder_ask(int fd, struct coll_keys *k, char *why, size_t size)
 {
+	struct buf *const out[3] = { &k->certificate, &k->key, &k->receipt_key };
 	char other[512];
-	int r;
+	int r = 0;
 
-	buf_init(certificate, COLL_KEY_BYTES_MAX);
-	buf_init(key, COLL_KEY_BYTES_MAX);
+	for (size_t i = 0; i < 3; i++)
+		buf_init(out[i], COLL_KEY_BYTES_MAX);
 	if (send(fd, "?", 1, MSG_NOSIGNAL) != 1) {
 		snprintf(why, size, "the process that reads the keys is gone: restart the collector");
 		return -1;
 	}
-	/* both answers are taken in any case, so that the next question finds none of this one's */
-	r = receive(fd, certificate, why, size);
-	return receive(fd, key, r == 0 ? why : other, r == 0 ? size : sizeof(other)) == 0 ? r : -1;
+	/* all answers are taken in any case, so that the next question finds none of this one's */
+	for (size_t i = 0; i < 3; i++)
+		if (receive(fd, out[i], r == 0 ? why : other, r == 0 ? size : sizeof(other)) != 0)
+			r = -1;
+	return r;
+}
+
+void keyholder_finish(struct coll_keys *k)
+{
+	buf_finish(&k->certificate);
+	buf_finish(&k->key);
+	buf_finish(&k->receipt_key);
 }

@@ -1,7 +1,7 @@
 /*
- * collector_keys.h - the collector's certificate and key, read again at SIGHUP although only root can read them.
+ * collector_keys.h - the collector's certificate and keys, read again at SIGHUP although only root can read them.
  *
- * A child that was forked before the collector gave root up does nothing but read these two files when it is asked, and
+ * A child that was forked before the collector gave root up does nothing but read these three files when it is asked, and
  * ends with the collector. It parses nothing and knows no other names than those of the start.
  */
 #ifndef BASTION_COLLECTOR_KEYS_H
@@ -12,11 +12,16 @@
 #define COLL_KEY_BYTES_MAX 32768	/* of either file */
 
 /* Still root. A socket to ask, or -1 with errno. The paths are copied by the fork. */
-int keyholder_start(const char *certificate, const char *key);
+int keyholder_start(const char *certificate, const char *key, const char *receipt_key);
+struct coll_keys {
+	struct buf certificate, key, receipt_key;
+};
+
 /*
- * Both files as they are now; initialises both buffers, whose owner finishes them in any case. 0, or -1 with why[size]: the
- * file and the reason.
+ * The files as they are now; initialises all buffers, whose owner calls keyholder_finish in any case. 0, or -1 with why[size]:
+ * the file and the reason.
  */
-int keyholder_ask(int fd, struct buf *certificate, struct buf *key, char *why, size_t size);
+int keyholder_ask(int fd, struct coll_keys *k, char *why, size_t size);
+void keyholder_finish(struct coll_keys *k);
 
 #endif

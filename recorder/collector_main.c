@@ -151,21 +151,48 @@ static void on_complete(void *ctx, const char *dir)
 	archive_link_hint(&sv->archive, dir);
 }
 
-/* Our certificate and key, as they are now. NULL with why[size]. */
-static SSL_CTX *load_tls(struct server *sv, char *why, size_t size)
+/* Our certificate and keys, as they are now. 0, or -1 with why[size]. */
+static int load_fresh(struct server *sv, SSL_CTX **tls, struct sign_key **signer, char *why, size_t size)
 {
-	struct buf certificate, key;
-	SSL_CTX *tls = NULL;
+	struct coll_keys k;
+	int r = keyholder_ask(sv->keyholder, &k, why, size);
 
-	if (keyholder_ask(sv->keyholder, &certificate, &key, why, size) == 0)
-		tls = tls_context_pem(true, &SPAN(certificate.data, certificate.len), &SPAN(key.data, key.len), &sv->pins, why, size);
-	buf_finish(&certificate);
-	buf_finish(&key);
-	return tls;
+	*tls = NULL;
+	*signer = NULL;
+	if (r == 0 && (*signer = sign_key_from_pem(k.receipt_key.data, k.receipt_key.len)) == NULL) {
+		snprintf(why, size, "receipt key %s: it is no Ed25519 key", sv->conf->receipt_key);
+		r = -1;
+	}
+	if (r == 0 && (*tls = tls_context_pem(true, &SPAN(k.certificate.data, k.certificate.len), &SPAN(k.key.data, k.key.len),
+			   &sv->pins, why, size)) == NULL) {
+		sign_key_destroy(*signer);
+		r = -1;
+	}
+	keyholder_finish(&k);
+	return r;
+}
+
+/* What waits for a receipt gets one of the key before; from here on receipts and the log are signed by this one. */
+static void change_signer(struct server *sv, struct sign_key *signer)
+{
+	uint8_t pub[KEY_LEN];
+
+	sign_key_public(signer, pub);
+	if (memcmp(pub, sv->signer_pub, sizeof(pub)) == 0) {
+		sign_key_destroy(signer);
+		return;
+	}
+	server_receipts(sv);
+	if (tlog_writer_key(&sv->store.log, signer, clock_wall_us() / 1000000) != 0)
+		log_error("log of recordings: the new key's first checkpoint: %s; the next one says it", strerror(errno));
+	sign_key_destroy(sv->signer);
+	sv->signer = signer;
+	memcpy(sv->signer_pub, pub, sizeof(pub));
+	log_notice("reload: another receipt key signs");
 }
 
 /*
- * The recorders' certificates and signers and our own certificate are taken anew; the rest needs a start.
+ * The recorders' certificates and signers, our own certificate and the receipt key are taken anew; the rest needs a start.
  * Connections are ended: recorders come back at
  * once, and are judged by the new file.
  */
@@ -173,11 +200,12 @@ static void on_hup(evutil_socket_t sig, short what, void *arg)
 {
 	struct server *sv = arg;
 	struct coll_conf *c = coll_conf_load(sv->conf_file, false);
+	struct sign_key *signer;
 	char why[512];
 	SSL_CTX *tls;
 
 	(void)sig, (void)what;
-	if (c != NULL && (tls = load_tls(sv, why, sizeof(why))) == NULL) {
+	if (c != NULL && load_fresh(sv, &tls, &signer, why, sizeof(why)) != 0) {
 		log_error("reload: certificate %s, key %s: %s; nothing is changed", sv->conf->certificate, sv->conf->key, why);
 		coll_conf_destroy(c);
 		return;
@@ -187,6 +215,7 @@ static void on_hup(evutil_socket_t sig, short what, void *arg)
 		    sv->conf_file);
 		return;
 	}
+	change_signer(sv, signer);
 	conn_end_all(sv);
 	coll_conf_destroy(sv->conf);
 	sv->conf = c;
@@ -272,7 +301,7 @@ static int run(struct server *sv, bool foreground, bool debug)
 		fds[i] = bind_one(&sv->conf->listen[i]);
 	if (!foreground && daemon(0, 0) != 0)
 		fatal("daemon: %s", strerror(errno));
-	if ((sv->keyholder = keyholder_start(c->certificate, c->key)) < 0)
+	if ((sv->keyholder = keyholder_start(c->certificate, c->key, c->receipt_key)) < 0)
 		fatal("cannot start the process that reads the keys: %s", strerror(errno));
 	if (archive_link_start(&sv->archive, c, sv->conf_file, foreground, debug) != 0)
 		fatal("cannot start the archiver: %s", strerror(errno));

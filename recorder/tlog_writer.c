@@ -345,6 +345,14 @@ int tlog_writer_publish(struct tlog_writer *w, int64_t wall_s)
 	return r;
 }
 
+int tlog_writer_key(struct tlog_writer *w, const struct sign_key *key, int64_t wall_s)
+{
+	w->key = key;
+	w->published = UINT64_MAX;
+	w->kept_at = 0;
+	return tlog_writer_publish(w, wall_s);
+}
+
 /* No checkpoint that was kept may say more than there is, or something else. */
 static int check_kept(struct tlog_writer *w)
 {

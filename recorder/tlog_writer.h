@@ -59,6 +59,8 @@ int tlog_writer_add(struct tlog_writer *w, uint64_t index, const uint8_t *leaf, 
 /* After the last leaf that is given again, at the start: is everything there that was promised? 0, or -1 as above. */
 int tlog_writer_check(struct tlog_writer *w);
 /* Partial tiles and a signed checkpoint of all leaves so far; nothing if the newest says so already. 0, or -1 as above. */
+/* Another key signs from here on: the newest checkpoint first, again. 0, or -1 with errno: the next one does. */
+int tlog_writer_key(struct tlog_writer *w, const struct sign_key *key, int64_t wall_s);
 int tlog_writer_publish(struct tlog_writer *w, int64_t wall_s);
 /* Everything that was there at the settle before has become durable: partial tiles that full ones replaced are removed. */
 void tlog_writer_settle(struct tlog_writer *w);

@@ -1,4 +1,5 @@
 """Every key is changed while a session runs: signer, client certificate, CA, host keys, and the collector's certificate."""
+import json
 import os
 import shutil
 import signal
@@ -146,9 +147,15 @@ def test_host_keys(own, session):
     own.ctl("rotate", "begin", "hostkey")
     lines = labkit.read(own.path("state", "keys", "ssh_host_ed25519_key.pub")).splitlines()
     assert len(lines) == 2 and lines[0].split()[1] == before
+    reload(own)
+    config = Client(own, "deploy").run("bastion", "config", check=True).stdout.decode()
+    assert before in config and lines[1].split()[1] in config, "users get both beforehand"
     own.ctl("rotate", "end", "hostkey")
     reload(own)
     until(lambda: hostkey(own) == lines[1].split()[1], what="the new host key is shown")
+    config = until(lambda: (lambda c: c if before not in c else None)(Client(own, "deploy", options=("StrictHostKeyChecking no",)).run(
+        "bastion", "config", options=("-o", "UserKnownHostsFile=/dev/null")).stdout.decode()), what="config says the new key alone")
+    assert lines[1].split()[1] in config
     own.write_known_hosts()
     works(own)
     alive(session)
@@ -173,6 +180,66 @@ def test_the_collectors_certificate(own, session):
     until(lambda: log_of(own).rfind("collector c1: up") > log_of(own).rfind("reload: 1 collectors"), what="only the new one, and up")
     alive(session)
     works(own)
+
+
+def test_the_receipt_key(own, session):
+    """Receipts and the log of recordings are signed by another key under a running session; what the old one signed verifies."""
+    store = own.path("store")
+    works(own)
+    before = recording_of(own, "deploy")
+    with open(f"{store}/log/checkpoint", encoding="utf-8") as f:
+        origin = f.readline()
+    old = labkit.public_key(f"{store}/collector.crt")
+    os.rename(f"{store}/receipt.key", own.path("receipt.old"))
+    labkit.run(own.bin("bastion-collectord"), "-I", "-f", own.path("collectord.conf"))
+    certificate = labkit.read(f"{store}/collector.crt")
+    assert certificate.count("PUBLIC KEY") == 4, "the new one stands behind the old one"
+    conf = own.path("bastiond.conf")
+    at_bastion = own.path("c1.crt") if own.path("c1.crt") in labkit.read(conf) else f"{store}/collector.crt"
+    labkit.write(at_bastion, certificate)
+    reload(own)
+    until(lambda: log_of(own).rfind("collector c1: up") > log_of(own).rfind("reload: 1 collectors"), what="the recorder is connected")
+    ups = log_of(own).count("collector c1: up")
+    reload_collector(own)
+    assert "another receipt key signs" in collector_log(own)
+    until(lambda: log_of(own).count("collector c1: up") > ups, what="the recorder took the new key")
+    alive(session)
+    works(own)
+    with open(f"{store}/log/checkpoint", encoding="utf-8") as f:
+        assert f.readline() == origin, "the log keeps its name"
+
+    def trusted(*keys):
+        trust(own)
+        lines = [line for line in labkit.read(own.path("auditor.trust")).splitlines() if not line.startswith("collector")]
+        labkit.write(own.path("auditor.trust"), "\n".join([*lines, *(f"collector c{i} {key}" for i, key in enumerate(keys)), ""]))
+    new = labkit.public_key(labkit.write(own.path("new.pub"), "-----BEGIN PUBLIC" + certificate.split("-----BEGIN PUBLIC")[2]))
+    assert new != old
+    trusted(old, new)
+    after = recording_of(own, "deploy")
+    for path in (before, after):
+        row = json.loads(replay(own, "verify", "--json", path).stdout)
+        assert row["verdict"] == "complete" and row["receipt_seq"] == row["last_seq"] and row["log"] == "whole", row
+    assert replay(own, "verify", "--all", check=False).returncode in (0, 1)
+    # the new key alone does not speak for what the old one acknowledged, and the other way round
+    trusted(new)
+    assert json.loads(replay(own, "verify", "--json", before, check=False).stdout)["receipt_seq"] == 0
+    trusted(old)
+    assert json.loads(replay(own, "verify", "--json", after, check=False).stdout)["receipt_seq"] == 0
+    trusted(old, new)
+    # a key that is none changes nothing
+    os.rename(f"{store}/receipt.key", own.path("receipt.kept"))
+    labkit.write(f"{store}/receipt.key", "nonsense\n", 0o600)
+    os.kill(own.state["pids"]["collector"][0], signal.SIGHUP)
+    until(lambda: "it is no Ed25519 key; nothing is changed" in collector_log(own), what="the log says what is wrong")
+    os.rename(own.path("receipt.kept"), f"{store}/receipt.key")
+    alive(session)
+    works(own)
+    # and a start goes on with both
+    own.stop("collector")
+    own.start("collector")
+    alive(session)
+    works(own)
+    assert json.loads(replay(own, "verify", "--json", recording_of(own, "deploy")).stdout)["log"] == "whole"
 
 
 def test_a_wrong_pair_changes_nothing(own, session):
