@@ -1,5 +1,6 @@
 # The targets around the programs: tests, lint, demo, install. Included by the Makefile.
 
+WORKERS = 3
 PYTEST = /usr/bin/python3 -m pytest -p no:cacheprovider
 C_FILES = $(wildcard common/*.c recorder/*.c approvals/*.c bastiond/*.c pam/*.c)
 H_FILES = $(wildcard common/*.h recorder/*.h approvals/*.h bastiond/*.h pam/*.h)
@@ -10,13 +11,14 @@ deps:
 
 # every stage runs even if one before it failed; the last line counts them all
 check:
-	@B=$(B) MAKE='$(MAKE)' tests/check deps lint units system $(if $(wildcard tests/fuzz/fuzz_*.c),corpus)
+	@B=$(B) MAKE='$(MAKE)' tests/check deps lint units system alone $(if $(wildcard tests/fuzz/fuzz_*.c),corpus)
 check-asan:
-	@B=build-asan MAKE='$(MAKE) SAN=1' tests/check deps units system
+	@B=build-asan MAKE='$(MAKE) SAN=1' tests/check deps units system alone
 
-# T: which tests, as pytest's -k takes them: make check-system T='sftp or scp'
+# T: which tests, as pytest's -k takes them: make check-system T='sftp or scp'. Those that measure time run by themselves, the
+# others side by side: most of them wait, for a code, a deadline, a client.
 check-system: all $(B)/bench/brec_make $(B)/crash/model $(B)/crash/archive $(B)/crash/kill $(B)/crash/typing
-	@LAB_BIN=$(abspath $(B)) $(PYTEST) -q tests/system $(if $(T),-k '$(T)') $(PYTEST_ARGS)
+	@LAB_BIN=$(abspath $(B)) $(PYTEST) -q tests/system $(if $(T),-k '$(T)',$(if $(ALONE),-m alone,-m 'not alone' -n $(WORKERS) --dist loadfile)) $(PYTEST_ARGS)
 
 LINTS = lint-cppcheck lint-man lint-shell layers headers budgets lint-web
 lint: $(LINTS)

@@ -1,4 +1,5 @@
 """Fixtures of the system tests. One lab serves the session; a test that breaks its daemons makes one of its own (new_lab)."""
+import fcntl
 import itertools
 import os
 import shutil
@@ -13,6 +14,30 @@ import objectstore
 
 counter = itertools.count(1)
 TEST_LIMIT = 120    # seconds for one test; what hangs is a failure like any other
+
+
+SHARED = "BASTION_TESTS_SHARED"     # the variable that names the folder of all workers
+
+
+def is_worker(config):
+    """Of pytest-xdist: it has the controller's environment."""
+    return hasattr(config, "workerinput")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "alone: measures time, or takes the whole machine: nothing runs beside it")
+    if not is_worker(config):
+        os.environ[SHARED] = tempfile.mkdtemp(prefix="bastion-tests-", dir="/tmp")
+        os.chmod(os.environ[SHARED], 0o711)
+
+
+def pytest_unconfigure(config):
+    if is_worker(config):
+        return
+    path = os.path.join(os.environ[SHARED], "store")
+    if os.path.exists(path):
+        objectstore.ObjectStore(path).stop()
+    shutil.rmtree(os.environ[SHARED], ignore_errors=True)
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -71,13 +96,20 @@ def new_lab():
 
 @pytest.fixture(scope="session")
 def object_store():
-    """A real store with Object Lock, one for all tests: tests/objectstore.py. OBJECT_STORE_DIR names one that is up already."""
+    """A real store with Object Lock, one for all tests of all workers: tests/objectstore.py. OBJECT_STORE_DIR names one that is up
+    already. The first who needs it starts it; it ends with the run (pytest_unconfigure)."""
     if os.environ.get("OBJECT_STORE_DIR"):
-        yield objectstore.ObjectStore(os.environ["OBJECT_STORE_DIR"])
-        return
-    it = objectstore.ObjectStore.create(tempfile.mkdtemp(prefix="bastion-store-", dir="/tmp"))
-    yield it
-    it.down()
+        return objectstore.ObjectStore(os.environ["OBJECT_STORE_DIR"])
+    path = os.path.join(os.environ[SHARED], "store")
+    with open(os.path.join(os.environ[SHARED], "lock"), "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.path.exists(path):
+            return objectstore.ObjectStore(path)
+        try:
+            return objectstore.ObjectStore.create(path)
+        except BaseException:
+            shutil.rmtree(path, ignore_errors=True)
+            raise
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ import pytest
 
 from harness import Client, Terminal, recording_of, replay, until
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def short(new_lab):

@@ -5,7 +5,11 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 import labkit
+
+pytestmark = pytest.mark.alone
 
 
 def test_nothing_acknowledged_is_lost():

@@ -3,7 +3,11 @@ the same by the ten thousand."""
 import os
 import subprocess
 
+import pytest
+
 import labkit
+
+pytestmark = pytest.mark.alone
 
 
 def test_nothing_acknowledged_is_lost(tmp_path):

@@ -8,6 +8,8 @@ import pytest
 
 from harness import events, labkit, until
 
+pytestmark = pytest.mark.alone
+
 WAIT = 10   # seconds that an early socket is kept, EARLY_MS
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from harness import recording_of, replay, until
 
+pytestmark = pytest.mark.alone
+
 LIMIT = 1.0     # promise P7, the start of the command and the end of the client included
 BOB = "bob"
 

@@ -10,6 +10,8 @@ import pytest
 
 from harness import Client, Process, until
 
+pytestmark = pytest.mark.alone
+
 LIMIT, RUNS = 1.0, int(os.environ.get("ENDS_RUNS", "4"))
 
 

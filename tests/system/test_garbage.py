@@ -10,6 +10,8 @@ import pytest
 
 from harness import Client, until
 
+pytestmark = pytest.mark.alone
+
 COUNT = 10_000
 KINDS = [b"", b"\n", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"SSH-2.0-x\r\n" + bytes(2000), b"SSH-1.5-old\r\n", b"SSH-2.0-" + b"x" * 5000 + b"\r\n",
          b"SSH-2.0-x\r\n\xff\xff\xff\xff" + bytes(100), b"SSH-2.0-x\r\n\x00\x00\x00\x0c\xff\x14" + bytes(10), b"\x16\x03\x01\x02\x00\x01", b"\x00" * 300]

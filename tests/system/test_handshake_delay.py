@@ -3,6 +3,10 @@ import os
 import socket
 import struct
 import time
+import pytest
+
+
+pytestmark = pytest.mark.alone
 
 DELAYED_ACK = 0.040     # of Linux, at least
 TRIES = 12              # one of them is not disturbed by whatever else the machine does

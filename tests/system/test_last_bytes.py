@@ -12,6 +12,8 @@ import pytest
 from harness import recordings, replay, until
 from rogue import Rogue, Server, delivered
 
+pytestmark = pytest.mark.alone
+
 SIZE, REST = 5 << 20, 1200 << 10
 
 

@@ -11,6 +11,8 @@ from harness import Client, Terminal, events, labkit, replay, until
 from test_false_collector import FalseCollector
 from test_reload import log_of, reload
 
+pytestmark = pytest.mark.alone
+
 PAUSE = 1.0         # seconds that a key stroke may take while a collector goes away
 STROKES = 75        # of 20 ms each, a third before, a third while it is away
 NETWORK = ("198.18.77.1", "198.18.77.2")

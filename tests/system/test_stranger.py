@@ -9,6 +9,8 @@ import pytest
 
 from harness import Client, labkit
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def cast(lab):
