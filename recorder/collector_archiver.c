@@ -91,6 +91,8 @@ static void loop(struct archiver *a)
 			a->look_at = now + ARCHIVER_LOOK_SECONDS;
 			a->log.changed = true;
 			archiver_rec_look_all(a);
+			log_info("object store: %" PRIu64 " objects confirmed since the start; %zu recordings with %" PRIu64 " KiB wait", a->confirmed, a->nwork,
+			    a->spool >> 10);
 		}
 		archiver_canary_turn(a, now);
 		archiver_rec_fill(a);

@@ -39,7 +39,7 @@ static void report(struct archiver *a, int64_t now)
 		archiver_failed(a, c->key, c->why);
 	} else if (c->verdict == CANARY_FAILS) {
 		a->proven = false;
-		a->canary_at = now + ARCHIVER_CANARY_RETRY_SECONDS;
+		a->canary_at = now + (conf->canary_s < ARCHIVER_CANARY_RETRY_SECONDS ? (int64_t)conf->canary_s : ARCHIVER_CANARY_RETRY_SECONDS);
 		log_error("ALARM: the object store does not keep what is put into it: bucket %s, %s: %s. Nothing is put until it does; "
 		    "see bastion-collectord(8), OBJECT STORE", conf->bucket, c->key, c->why);
 	} else {
