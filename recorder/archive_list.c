@@ -92,7 +92,7 @@ int archive_line_format(char out[ARCHIVE_LINE_MAX], const struct archive_item *i
 {
 	char hex[2 * HASH_LEN + 1];
 
-	return with_crc(out, "put %s %" PRIu64 " %s %" PRId64 " %" PRId64 " %s", i->name, i->size, hex_encode(hex, i->hash, HASH_LEN),
+	return with_crc(out, "%s %s %" PRIu64 " %s %" PRId64 " %" PRId64 " %s", i->held ? "held" : "put", i->name, i->size, hex_encode(hex, i->hash, HASH_LEN),
 	    i->until, i->when, i->version[0] != '\0' ? i->version : "-");
 }
 
@@ -109,7 +109,7 @@ static int number(const char *text, uint64_t *out)
 
 static int take_put(struct archive_list *l, char **word)
 {
-	struct archive_item i = { 0 };
+	struct archive_item i = { .held = strcmp(word[0], "held") == 0 };
 	uint64_t until, when;
 
 	if (strlen(word[1]) > ARCHIVE_NAME_MAX || strlen(word[6]) > S3_VERSION_MAX || number(word[2], &i.size) != 0 ||
@@ -154,7 +154,7 @@ int archive_line_take(struct archive_list *l, const char *line, size_t len)
 		return -1;
 	for (char *w = strtok_r(text, " ", &save); w != NULL && n < 8; w = strtok_r(NULL, " ", &save))
 		word[n++] = w;
-	if (n == 7 && strcmp(word[0], "put") == 0)
+	if (n == 7 && (strcmp(word[0], "put") == 0 || strcmp(word[0], "held") == 0))
 		return take_put(l, word);
 	return n == 4 && strcmp(word[0], "closed") == 0 ? take_closed(l, word) : -1;
 }

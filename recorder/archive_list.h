@@ -7,6 +7,7 @@
  *
  *   put NAME SIZE SHA256 UNTIL WHEN VERSION CRC     the object NAME (below the directory's prefix) is there: its bytes, locked
  *                                                   until then, confirmed when, as that version ("-": none was named)
+ *   held NAME …                                     the same, and it is under legal hold
  *   closed SEGMENT UNTIL WHEN CRC                   the recording's close frame is in that segment, which is confirmed; every
  *                                                   object of the recording is to be locked until then at least
  *
@@ -32,6 +33,7 @@ struct archive_item {
 	uint64_t size;
 	uint8_t hash[HASH_LEN];
 	int64_t until, when;
+	bool held;
 	char version[S3_VERSION_MAX + 1];
 };
 

@@ -128,7 +128,13 @@ static void add_job(struct archive_scan *s, const struct archive_job *j)
 		s->waiting++;
 }
 
-/* Is the object confirmed, and locked until `needed`? Otherwise it is a job. `len`: 0 for one whose size is not looked at. */
+/* Locked until then, and under legal hold if its recording is? */
+static bool kept(const struct archive_scan *s, const struct archive_item *i, int64_t needed)
+{
+	return i->until >= needed && (i->held || !s->held);
+}
+
+/* Is the object confirmed, and kept? Otherwise it is a job. `len`: 0 for one whose size is not looked at. */
 static void want(struct archive_scan *s, struct archive_job *j, int64_t needed)
 {
 	const struct archive_item *i = archive_list_find(&s->list, j->name);
@@ -137,7 +143,7 @@ static void want(struct archive_scan *s, struct archive_job *j, int64_t needed)
 		s->changed = true;
 		memcpy(s->changed_name, j->name, sizeof(s->changed_name));
 	}
-	if (i != NULL && (j->len == 0 || i->size == j->len) && i->until >= needed)
+	if (i != NULL && (j->len == 0 || i->size == j->len) && kept(s, i, needed))
 		return;
 	j->again = i != NULL;
 	add_job(s, j);
@@ -147,7 +153,7 @@ static bool listed(const struct archive_scan *s, const char *name, int64_t neede
 {
 	const struct archive_item *i = archive_list_find(&s->list, name);
 
-	return i != NULL && i->until >= needed;
+	return i != NULL && kept(s, i, needed);
 }
 
 /* Is the last segment of the directory complete, and does it end the recording? */
@@ -279,13 +285,12 @@ static int scan(struct archive_scan *s, int dir, bool sizes, int64_t needed)
 			close(fd);
 		return -1;
 	}
-	errno = 0;
+	s->held = faccessat(dir, ARCHIVE_HOLD, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 	while ((e = readdir(d)) != NULL) {
 		if ((n = segment_number(e->d_name)) > last)
 			last = n;
 		if (strncmp(e->d_name, "conflict-", 9) == 0)
 			scan_conflict(s, dir, e->d_name, needed);
-		s->held = s->held || strcmp(e->d_name, ARCHIVE_HOLD) == 0;
 	}
 	closedir(d);
 	s->last = last >= 0 ? (uint32_t)last : 0;

@@ -117,7 +117,7 @@ int archiver_put_send(struct archiver_put *p, bool over, bool hold, bool again)
 	p->item.when = clock_wall();
 	p->item.until = archive_until(&p->a->conf->archive.rules, p->item.when, over);
 	p->item.size = p->r.len;
-	p->hold = hold;
+	p->hold = p->item.held = hold;
 	p->plain = again;
 	p->r.done = done;
 	p->r.ctx = p;

@@ -98,6 +98,9 @@ void hold_set(struct store *s, const uint8_t id[BREC_ID_LEN], bool hold, const c
 		snprintf(text, size, "error it is not known whether that was noted: %s. Say it again when the disk is well", strerror(errno));
 		return;
 	}
+	/* what the object store has of it is put once more, under its legal hold */
+	if (hold && s->complete != NULL)
+		s->complete(s->ctx, r->dir);
 	log_notice("%s: %s by %s: %s; leaf %" PRIu64 " of the log", hold ? "hold" : "hold released", r->dir, who, why, leaf.index);
 	snprintf(text, size, "ok %s %s: leaf %" PRIu64 " of the log", hold ? "on hold:" : "released:", r->dir, leaf.index);
 }

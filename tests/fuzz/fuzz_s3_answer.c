@@ -46,7 +46,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		char again[ARCHIVE_LINE_MAX];
 
 		if (archive_line_format(again, &i) < 0 || archive_line_take(&l, again, strlen(again) - 1) != 0 || l.n != 1 ||
-		    memcmp(&i, &l.v[0], sizeof(i)) != 0)
+		    strcmp(i.name, l.v[0].name) != 0 || strcmp(i.version, l.v[0].version) != 0 || i.size != l.v[0].size || i.held != l.v[0].held ||
+		    i.until != l.v[0].until || i.when != l.v[0].when || memcmp(i.hash, l.v[0].hash, HASH_LEN) != 0)
 			abort();
 	}
 	archive_list_free(&l);

@@ -42,7 +42,7 @@ def confirmed(path):
         lines = [line.split() for line in labkit.read(os.path.join(path, "archived")).splitlines()]
     except FileNotFoundError:
         return None
-    names = {words[1] for words in lines if words[0] == "put"}
+    names = {words[1] for words in lines if words[0] in ("put", "held")}
     segments = {name for name in os.listdir(path) if name.endswith(".brec")}
     return names if any(words[0] == "closed" for words in lines) and segments < names else None
 

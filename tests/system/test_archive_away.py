@@ -60,23 +60,32 @@ def test_away_and_back(away, object_store):
     assert {row["verdict"] for row in rows if row.get("closed")} == {"complete"}
 
 
-def test_a_hold_goes_with_new_objects(away, object_store):
+def test_a_hold_goes_with_all_objects(away, object_store):
+    """Of what is put later, and of what was put before it was set."""
     lab, bucket, between = away
     client = Client(lab, "deploy")
     with client.start("web1.name", "cat", bufsize=0) as process:
         process.stdin.write(b"up\n")
         assert process.stdout.read(3) == b"up\n"
-        open_ones = [path for path in recordings_of(lab) if path not in closed(lab)]
-        for path in open_ones:
-            labkit.write(os.path.join(path, "hold"), "")
+        running = [path for path in recordings_of(lab) if path not in closed(lab)]
+        before = until(lambda: [path for path in closed(lab) if confirmed(path)], deadline=30, what="one that is put")[0]
+        for path in [before, *running]:
+            said_by = labkit.run(lab.bin("bastion-collectord"), "-f", lab.path("collectord.conf"), "-H", os.path.basename(path), "-m", "a case")
+            assert "on hold" in said_by
         process.stdin.close()
         process.wait()
-    held = [path for path in until(lambda: [p for p in open_ones if p in closed(lab) and confirmed(p)], deadline=60, what="it is put")]
-    writer = object_store.client("writer")
-    key = "c1/recordings/" + "/".join(held[0].split("/")[-2:]) + "/00000000.brec"
-    assert writer.hold(bucket, key) == "ON"
-    others = [path for path in closed(lab) if path not in open_ones and confirmed(path)]
-    assert writer.hold(bucket, "c1/recordings/" + "/".join(others[0].split("/")[-2:]) + "/00000000.brec") != "ON"
+    path = until(lambda: [p for p in running if p in closed(lab) and confirmed(p)], deadline=60, what="it is put")[0]
+    writer, reader = object_store.client("writer"), object_store.client("reader")
+
+    def key(of, name="00000000.brec"):
+        return "c1/recordings/" + "/".join(of.split("/")[-2:]) + "/" + name
+    assert writer.hold(bucket, key(path)) == "ON"
+    until(lambda: writer.hold(bucket, key(before)) == "ON" and writer.hold(bucket, key(before, "receipts.00000000")) == "ON", deadline=30,
+          what="the second version is held")
+    versions = reader.versions(bucket, key(before))
+    assert len(versions) == 2 and len({reader.get(bucket, one["key"], one["version"]) for one in versions}) == 1
+    others = [p for p in closed(lab) if p not in (before, *running) and confirmed(p)]
+    assert writer.hold(bucket, key(others[0])) != "ON"
 
 
 def recordings_of(lab):

@@ -170,9 +170,23 @@ static void test_hold_and_conflicts(void **state)
 	assert_int_equal(due(dir, NOW), 3);
 	snprintf(path, sizeof(path), "%s/" ARCHIVE_HOLD, x->dir);
 	fx_write(path, "", 0);
-	due(dir, NOW);
+	assert_int_equal(due(dir, NOW), 3);
 	assert_true(s.held);
+	/* what was put before the hold came is put once more; what was put since is not */
+	confirm(dir, &s.jobs[0], NOW);
+	confirm(dir, &s.jobs[1], NOW);
+	assert_int_equal(due(dir, NOW), 3);
+	assert_true(s.jobs[0].again && s.jobs[1].again && !s.jobs[2].again);
+	assert_int_equal(s.bytes, s.jobs[2].len);
+	for (size_t i = 0; i < 3; i++) {
+		struct archive_item held = { .size = s.jobs[i].len, .until = archive_until(&rules, NOW, false), .when = NOW, .held = true };
+
+		memcpy(held.name, s.jobs[i].name, sizeof(held.name));
+		assert_int_equal(archive_list_put(&s.list, dir, &held), 0);
+	}
+	assert_int_equal(due(dir, NOW), 0);
 	close(dir);
+	remove_file(x->dir, ARCHIVE_FILE);
 	remove_file(x->dir, name);
 	remove_file(x->dir, ARCHIVE_HOLD);
 	fx_destroy(x);
