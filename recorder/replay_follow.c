@@ -8,11 +8,14 @@
 #include "replay_follow.h"
 #include "replay_readings.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -32,9 +35,27 @@ static void watch_files(struct follow *f)
 	f->notify = -1;
 }
 
+/* When a file of it changed last, by this machine's clock, in µs; 0: not known. */
+static int64_t last_change(const char *dir)
+{
+	struct dirent *e;
+	struct stat st;
+	int64_t last = 0;
+	DIR *d = opendir(dir);
+
+	if (d == NULL)
+		return stat(dir, &st) == 0 ? st.st_mtim.tv_sec * 1000000LL : 0;
+	while ((e = readdir(d)) != NULL)
+		if (e->d_name[0] != '.' && fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    st.st_mtim.tv_sec * 1000000LL > last)
+			last = st.st_mtim.tv_sec * 1000000LL + st.st_mtim.tv_nsec / 1000;
+	closedir(d);
+	return last;
+}
+
 int follow_open(struct follow *f, const char *dir, const struct age_identities *ids, const struct brec_trust *trust)
 {
-	int64_t quiet;
+	int64_t changed;
 
 	memset(f, 0, sizeof(*f));
 	f->dir = dir;
@@ -51,13 +72,10 @@ int follow_open(struct follow *f, const char *dir, const struct age_identities *
 		follow_close(f);
 		return -1;
 	}
-	f->news_us = clock_mono_us();
-	if (f->proven && brec_follow_step(&f->proof) > 0) {
-		/* one that was abandoned has been quiet for long */
-		quiet = clock_wall_us() - f->proof.signed_wall_us;
-		if (quiet > 0 && (uint64_t)quiet < f->news_us)
-			f->news_us -= (uint64_t)quiet;
-	}
+	/* one that was abandoned has been quiet for long */
+	f->news_us = (int64_t)clock_mono_us();
+	if ((changed = last_change(dir)) != 0 && changed < clock_wall_us())
+		f->news_us -= clock_wall_us() - changed;
 	return 0;
 }
 
@@ -110,12 +128,14 @@ int follow_next(struct follow *f, struct brec_event *e)
 		if ((n = brec_reader_next(f->reader, &it)) < 0)
 			return go_wrong(f, brec_reader_error(f->reader));
 		if (n == 0) {
+			f->caught_up = true;
 			/* nothing to read is not nothing wrong: the files may have been cut */
 			if (f->proven && brec_follow_step(&f->proof) < 0)
 				go_wrong(f, f->proof.reason);
 			return 0;
 		}
-		f->news_us = f->seen >= f->scanned ? clock_mono_us() : f->news_us;
+		if (f->caught_up && f->seen >= f->scanned)
+			f->news_us = (int64_t)clock_mono_us();
 		if (!proven(f, it.seq)) {
 			if (f->state == FOLLOW_GOES_ON)
 				go_wrong(f, "a frame was read that the chain does not reach");
@@ -155,9 +175,9 @@ void follow_drain(struct follow *f)
 
 uint64_t follow_quiet(const struct follow *f)
 {
-	const uint64_t now = clock_mono_us();
+	const int64_t now = (int64_t)clock_mono_us();
 
-	return now > f->news_us ? (now - f->news_us) / 1000000 : 0;
+	return now > f->news_us ? (uint64_t)(now - f->news_us) / 1000000 : 0;
 }
 
 /* ---- on a terminal ---- */
@@ -302,15 +322,11 @@ static void end_live(struct following *x)
 
 static uint64_t wait_time(struct following *x)
 {
-	uint64_t wait = player_wait(&x->player, clock_mono_us());
+	const uint64_t wait = player_wait(&x->player, clock_mono_us());
+	/* the seconds of a stall are counted */
+	const uint64_t most = follow_quiet(&x->follow) + 6 >= FOLLOW_STALL_SECONDS ? 1000000 : FOLLOW_LOOK_MS * 1000ULL;
 
-	/* the seconds of a stall are counted; without inotify the files are looked at */
-	if (x->follow.state == FOLLOW_GOES_ON && wait > 1000000 &&
-	    (x->follow.notify < 0 || follow_quiet(&x->follow) + 2 >= FOLLOW_STALL_SECONDS))
-		wait = 1000000;
-	else if (x->follow.state == FOLLOW_GOES_ON && wait > FOLLOW_STALL_SECONDS * 1000000ULL / 2)
-		wait = FOLLOW_STALL_SECONDS * 1000000ULL / 2;
-	return wait;
+	return x->follow.state == FOLLOW_GOES_ON && wait > most ? most : wait;
 }
 
 static void run(struct following *x)

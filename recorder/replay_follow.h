@@ -11,6 +11,7 @@
 #include "replay_player.h"
 
 #define FOLLOW_STALL_SECONDS 90	/* a bastion signs at least once a minute: that long without anything is a stall */
+#define FOLLOW_LOOK_MS 5000	/* looked at so often all the same: the kernel does not tell of all file systems */
 #define FOLLOW_PIECE 4096	/* events taken between two looks at the keys */
 
 /* Where the recording stands. */
@@ -23,10 +24,11 @@ struct follow {
 	struct brec_reader *reader;
 	struct brec_follow proof;
 	bool proven;			/* there are keys to believe: proof is used */
-	int notify;			/* inotify; -1: there is none, then it is looked at every second */
+	int notify;			/* inotify; -1: there is none */
 	struct scan scan;		/* what is known of it so far */
 	uint64_t seen, scanned;		/* events: handed out since the start or the last rewind; in scan */
-	uint64_t news_us;		/* monotonic: when something came last */
+	int64_t news_us;		/* monotonic: when something came last; may be before the machine started */
+	bool caught_up;			/* what was there at the start was read: from now on it is news */
 	enum follow_state state;
 	char end[BREC_REASON_MAX + 64];	/* how it ended, or what is wrong: safe to print */
 };

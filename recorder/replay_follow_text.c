@@ -167,7 +167,7 @@ static bool wait_for_news(struct follow *f, bool *told)
 	else if (!stalled && *told)
 		fprintf(stderr, "bastion-replay: it goes on\n");
 	*told = stalled;
-	if (poll(p, 2, f->notify < 0 ? 1000 : stalled ? -1 : (int)(FOLLOW_STALL_SECONDS - quiet) * 1000) <= 0)
+	if (poll(p, 2, FOLLOW_LOOK_MS) <= 0)
 		return true;
 	if (p[0].revents != 0)
 		follow_drain(f);

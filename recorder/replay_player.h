@@ -215,6 +215,7 @@ struct tty {
 	struct termios saved;
 	bool raw;
 	int status;		/* signal that ends the program, 0: none */
+	int pending;		/* a key that a signal stands for, while something was written */
 	int watch;		/* another descriptor: KEY_DATA when it can be read; -1: none */
 };
 

@@ -174,7 +174,7 @@ static const char *load_items(struct loader *l, struct brec_reader *r)
 	}
 	if (n < 0)
 		return brec_reader_error(r);
-	return brec_reader_info(r)->closed ? "" : "the recording has no end yet, or was abandoned";
+	return brec_reader_info(r)->closed ? "" : "the recording has no end yet, or was abandoned; follow shows what comes";
 }
 
 int tape_load(struct tape *t, const struct channel *c, const char *dir, const struct age_identities *ids,

@@ -15,6 +15,9 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#define WRITE_MAX 512		/* bytes */
+#define LEAVE_MS 1000
+
 static const int crashes[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT };
 #define CRASHES (sizeof(crashes) / sizeof(crashes[0]))
 
@@ -95,7 +98,10 @@ static void go_back(struct tty *t)
 	if (!t->raw)
 		return;
 	tty_write(t, VIEW_LEAVE, sizeof(VIEW_LEAVE) - 1);
-	tcsetattr(t->in, TCSAFLUSH, &t->saved);
+	/* a terminal that hangs never drains */
+	if (t->status != 0)
+		tcflush(t->in, TCIFLUSH);
+	tcsetattr(t->in, t->status != 0 ? TCSANOW : TCSAFLUSH, &t->saved);
 	t->raw = false;
 	watch_crashes(false);
 	signal_set(&set);
@@ -147,29 +153,6 @@ void tty_size(const struct tty *t, unsigned *cols, unsigned *rows)
 		*cols = ws.ws_col;
 		*rows = ws.ws_row;
 	}
-}
-
-int tty_write(struct tty *t, const void *data, size_t len)
-{
-	const char *p = data;
-
-	while (len > 0) {
-		ssize_t n = write(t->out, p, len);
-
-		if (n < 0 && errno == EAGAIN) {
-			struct pollfd pfd = { .fd = t->out, .events = POLLOUT };
-
-			poll(&pfd, 1, -1);
-			continue;
-		}
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return -1;
-		p += n;
-		len -= (size_t)n;
-	}
-	return 0;
 }
 
 /* ---- keys ---- */
@@ -234,6 +217,37 @@ static int read_signal(struct tty *t)
 	return KEY_QUIT;
 }
 
+/*
+ * Writes no more at once than a terminal takes that says that it takes something, so that one that hangs (a
+ * link that is down) does not keep the process from ending by a signal.
+ */
+int tty_write(struct tty *t, const void *data, size_t len)
+{
+	struct pollfd pfd[2] = { { .fd = t->out, .events = POLLOUT }, { .fd = t->signals, .events = POLLIN } };
+	const char *p = data;
+	ssize_t n;
+
+	while (len > 0) {
+		/* on its way out it waits for nothing more, and not for long */
+		int r = poll(pfd, t->status != 0 ? 1 : 2, t->status != 0 ? LEAVE_MS : -1);
+
+		if (r == 0 || (r < 0 && errno != EINTR))
+			return -1;
+		if (r > 0 && t->status == 0 && pfd[1].revents != 0 && (t->pending = read_signal(t)) == KEY_QUIT)
+			return -1;
+		if (r < 0 || pfd[0].revents == 0)
+			continue;
+		n = write(t->out, p, len < WRITE_MAX ? len : WRITE_MAX);
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			continue;
+		if (n <= 0)
+			return -1;
+		p += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
 int tty_key(struct tty *t, uint64_t timeout_us)
 {
 	struct pollfd pfd[3] = { { .fd = t->in, .events = POLLIN },
@@ -242,6 +256,12 @@ int tty_key(struct tty *t, uint64_t timeout_us)
 		.tv_nsec = (long)(timeout_us % 1000000) * 1000 };
 	unsigned char c;
 
+	if (t->pending != KEY_NONE) {
+		const int key = t->pending;
+
+		t->pending = KEY_NONE;
+		return key;
+	}
 	if (ppoll(pfd, 3, timeout_us == PCLOCK_NEVER ? NULL : &ts, NULL) <= 0)
 		return KEY_NONE;
 	if (pfd[1].revents != 0)

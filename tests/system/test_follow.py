@@ -1,11 +1,12 @@
 """follow shows a recording as it is written, verified frame by frame, and says how it ended, or what is wrong."""
 import glob
 import os
+import re
 import subprocess
 
 import pytest
 
-from harness import DEADLINE, Terminal, labkit, made_recording, meta_event, open_event, recording_of
+from harness import DEADLINE, Terminal, labkit, made_recording, meta_event, open_event, recording_of, until
 
 TOOL = os.path.join(os.environ.get("LAB_BIN", os.path.join(labkit.REPO, "build")), "bastion-replay")
 
@@ -39,6 +40,17 @@ class Growing:
         return Terminal([TOOL, "follow", self.ident], self.env, rows, columns)
 
 
+def shows(player, pattern):
+    """Is it on the screen? Only what changes is drawn, so it is asked to draw all of it."""
+    def drawn():
+        start = len(player.seen)
+        player.send(b"\x0c")
+        while player.read(0.3):
+            pass
+        return re.search(pattern, player.seen[start:])
+    until(drawn, deadline=DEADLINE, what=pattern)
+
+
 @pytest.fixture
 def growing(tmp_path):
     lines = [{"t": i, "ch": 1, "kind": "o", "text": f"\x1b]0;x\x07line {i}\r\n"} for i in range(1, 40)]
@@ -63,6 +75,26 @@ def test_lines_as_they_come(growing):
     assert done.returncode == 0 and b"signed up to frame" in err
 
 
+def test_a_stall_is_told(growing, terminals):
+    """Nothing has come for long: the last change of the files says since when."""
+    long_ago = os.stat(growing.path).st_mtime - 1000
+    os.utime(growing.path, (long_ago, long_ago))
+    play = terminals(growing.terminal())
+    shows(play, rb"STALLED 1[67]:\d\d")
+    with growing.follow() as done:
+        os.set_blocking(done.stderr.fileno(), False)
+        said = until(done.stderr.read, what="the sentence")
+        assert b"nothing has come for 10" in said
+        growing.grow(0.75)
+        until(lambda: b"it goes on" in (done.stderr.read() or b""), what="the other sentence")
+        growing.grow(1)
+        out = done.communicate(timeout=DEADLINE)[0]
+    assert b"line 39\n" in out
+    play.expect(rb"the session ended")
+    play.send(b"q")
+    assert play.wait() == 0
+
+
 @pytest.mark.parametrize("harm", ["change", "cut", "remove"])
 def test_what_is_wrong_is_told(growing, harm):
     with growing.follow() as done:
@@ -83,13 +115,13 @@ def test_what_is_wrong_is_told(growing, harm):
 def test_on_a_terminal(growing, terminals):
     play = terminals(growing.terminal())
     play.expect(rb"LIVE")
-    play.expect(rb"signed|begun")
+    shows(play, rb"signed \d\d:\d\d:\d\d|begun \d\d:\d\d:\d\d")
     growing.grow(0.9)
-    play.expect(rb"line 30")
+    shows(play, rb"line 30")
     play.send(b"0")
-    play.expect(rb"0:00/0:\d\d 1x")
+    shows(play, rb"0:0\d/0:\d\d 1x")
     play.send(b"G")
-    play.expect(rb"LIVE")
+    shows(play, rb"LIVE")
     growing.grow(1)
     play.expect(rb"the session ended: normal: made")
     play.send(b"q")

@@ -1,5 +1,6 @@
 """play on a terminal: small and without UTF-8, resized, stopped, hung up; it finds text, and leaves the terminal as it was."""
 import os
+import select
 import signal
 import termios
 
@@ -79,3 +80,34 @@ def test_hang_up(play):
     player.fd = os.open("/dev/null", os.O_RDONLY)
     player.status = os.waitstatus_to_exitcode(os.waitpid(player.pid, 0)[1])
     assert player.status == -signal.SIGHUP
+
+
+def test_a_terminal_that_hangs(tmp_path, terminals):
+    """Nobody reads what the player draws: a signal ends it all the same."""
+    out = [{"t": t / 50, "ch": 1, "kind": "o", "text": "".join(f"\x1b[{row};1H" + chr(97 + (t + row) % 26) * 150 for row in range(1, 41))} for t in range(2000)]
+    ident, = made_recording(tmp_path, [meta_event(), open_event(cols=150, rows=40), *out])
+    env = os.environ | {"BASTION_STORE": str(tmp_path), "BASTION_IDENTITY": f"{tmp_path}/identity", "TERM": "xterm", "LC_ALL": "C.UTF-8"}
+    player = terminals(Terminal([TOOL, "play", ident], env, 41, 150))
+    player.expect(rb"1x")
+    # it waits in poll for a terminal that takes nothing
+    until(lambda: stuck(player), what="the terminal is full")
+    os.kill(player.pid, signal.SIGTERM)
+    player.status = os.waitstatus_to_exitcode(until(lambda: ended(player), what="the end"))
+    assert player.status == -signal.SIGTERM
+
+
+def ended(player):
+    pid, status = os.waitpid(player.pid, os.WNOHANG)
+    return status if pid else None
+
+
+def stuck(player):
+    """Twice the same CPU time and the same position of what was written: it draws no more."""
+    def used():
+        with open(f"/proc/{player.pid}/stat", encoding="ascii") as f:
+            return f.read().rpartition(")")[2].split()[11:13]
+    with open(f"/proc/{player.pid}/io", encoding="ascii") as f:
+        before = f.read(), used()
+    select.select([], [], [], 0.5)
+    with open(f"/proc/{player.pid}/io", encoding="ascii") as f:
+        return (f.read(), used()) == before
