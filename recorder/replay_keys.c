@@ -41,10 +41,14 @@ static int ask_passphrase(void *ctx, const char *path, char *out, size_t size)
 		return -1;
 	}
 	esc_line(name, sizeof(name), path, strlen(path));
-	dprintf(fd, "Passphrase of %s: ", name);
 	quiet = old;
 	quiet.c_lflag &= ~(tcflag_t)ECHO;
-	tcsetattr(fd, TCSAFLUSH, &quiet);
+	/* before the question: an answer that is quick would be echoed, and thrown away */
+	if (tcsetattr(fd, TCSAFLUSH, &quiet) != 0) {
+		close(fd);
+		return -1;
+	}
+	dprintf(fd, "Passphrase of %s: ", name);
 	while (n + 1 < size && read(fd, out + n, 1) == 1 && out[n] != '\n')
 		n++;
 	out[n] = '\0';
