@@ -200,14 +200,18 @@ static int put_text(struct store *s, const char *path, const char *text)
 
 static int put_marker(struct store *s, struct rec *r, const struct payload *p)
 {
-	char path[STORE_DIR_LEN + 16], text[256], h[2 * BREC_HASH_LEN + 1], signer[2 * HASH_LEN + 1];
+	char path[STORE_DIR_LEN + 16], day[STORE_DIR_LEN], text[256], h[2 * BREC_HASH_LEN + 1], signer[2 * HASH_LEN + 1];
 
 	apply_close(s, r);
 	r->pruned = true;
 	snprintf(path, sizeof(path), "%s" STORE_PRUNED, r->dir);
 	snprintf(text, sizeof(text), "leaf %" PRIu64 " seq %" PRIu64 " h %s signer %s\n", p->leaf_index, p->seq, hex_encode(h, p->h, BREC_HASH_LEN),
 	    hex_encode(signer, p->header, HASH_LEN));
-	return put_text(s, path, text);
+	if (put_text(s, path, text) == 0)
+		return 0;
+	/* the whole day was moved away meanwhile */
+	snprintf(day, sizeof(day), "%.*s", (int)strcspn(r->dir, "/"), r->dir);
+	return errno == ENOENT && mkdirat(s->recordings, day, 0750) == 0 ? put_text(s, path, text) : -1;
 }
 
 /* The file that keeps a recording says who wants it kept, and why. */

@@ -287,6 +287,7 @@ int bucket_list(struct bucket *b, struct objects *out)
 	struct s3_page page = { .more = true }, next;
 	const bool tty = isatty(STDERR_FILENO);
 	struct s3_request r;
+	unsigned pages = 0;
 	int result = 0;
 
 	*out = (struct objects){ 0 };
@@ -296,7 +297,7 @@ int bucket_list(struct bucket *b, struct objects *out)
 		errno = EBADMSG;
 		if (s3_page_parse(&next, r.text.data, r.text.len, take, &l) != 0)
 			result = complain(b->name, errno == EBADMSG ? "its list of versions is none" : strerror(errno));
-		else if (next.more && strcmp(next.key, page.key) == 0 && strcmp(next.version, page.version) == 0)
+		else if (next.more && (++pages == BUCKET_PAGES_MAX || (strcmp(next.key, page.key) == 0 && strcmp(next.version, page.version) == 0)))
 			result = complain(b->name, "its list of versions has no end");
 		buf_finish(&r.text);
 		page = next;

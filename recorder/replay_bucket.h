@@ -16,6 +16,7 @@
 #include "s3_list.h"
 
 #define BUCKET_OBJECTS_MAX (8U << 20)
+#define BUCKET_PAGES_MAX 200000		/* of its list */
 #define BUCKET_VERSIONS_MAX 64		/* of one object that are looked at; more are an alarm */
 #define BUCKET_OBJECT_MAX (64U << 20)	/* bytes of one object; the collector makes none of more than 2 MiB */
 #define BUCKET_NAME_MAX 160		/* of an object below the prefix */

@@ -297,9 +297,11 @@ static void on_character(struct echo *e, struct cursor before, struct cursor aft
 	struct typed_line *l = e->lines[0];
 	const bool full = after.row == before.row && after.col == before.col;
 	const bool wrapped = !full && (after.row != before.row || after.col < before.col);
-	const struct cursor place = wrapped ? (struct cursor){ .row = after.row } : before;
+	struct cursor place = before;
 	struct cell cell;
 
+	if (wrapped)
+		place = (struct cursor){ .row = after.row };
 	screen_cell(e->screen, place.row, place.col, &cell);
 	if (full && place.col + 1 < screen_cols(e->screen))
 		return;		/* it had no width, or was not shown */
