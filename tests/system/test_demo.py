@@ -1,0 +1,32 @@
+"""`make demo`: the story that the README promises, each step checked by the script itself; then everything is gone again."""
+import os
+import shutil
+import subprocess
+import tempfile
+
+import pytest
+
+import labkit
+
+pytestmark = pytest.mark.alone
+
+
+@pytest.fixture
+def place():
+    path = tempfile.mkdtemp(prefix="bastion-demo-", dir="/tmp")
+    os.chmod(path, 0o711)
+    yield path
+    shutil.rmtree(path)
+
+
+def test_the_story_is_told(place):
+    env = {"PATH": os.environ["PATH"], "HOME": place, "TERM": "xterm", "DEMO_DIR": f"{place}/demo",
+           "LAB_BIN": os.environ.get("LAB_BIN", os.path.join(labkit.REPO, "build"))}
+    demo = [os.path.join(labkit.REPO, "tests", "demo")]
+    told = subprocess.run(demo, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=110, check=False)
+    down = subprocess.run([*demo, "down"], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+    assert told.returncode == 0, told.stdout
+    assert down.returncode == 0, down.stderr
+    for words in ("make demo-down", "alice's one-time codes", "after bob's command"):
+        assert words in told.stdout
+    assert not os.path.exists(f"{place}/demo")
