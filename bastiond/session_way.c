@@ -557,8 +557,9 @@ int way_tick(struct way *w, uint64_t now_ms)
 {
 	int next = -1, stall = 0;
 
+	/* when it is over it waits for the client to close its channels: that may be never */
 	if (w->ending && w->state != WAY_CLOSING)
-		return 0;
+		return w->state == WAY_OVER ? -1 : 0;
 	switch (w->state) {
 	case WAY_LOGIN:
 		if (now_ms >= w->login_deadline_ms) {

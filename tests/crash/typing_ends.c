@@ -148,13 +148,17 @@ void typing_target(const struct typing *t, struct slot *slots, int fd)
 
 /* --- client --- */
 
-/* What comes back is kept. -1: nothing more will. */
+/* What comes back is kept, but for what the bastion says itself. -1: nothing more will come. */
 static int take(ssh_channel ch, struct slot *s, int wait_ms)
 {
 	int n = ssh_channel_read_timeout(ch, s->client + s->echoed, SLOT_BYTES - s->echoed, 0, wait_ms);
+	char said[1024];
 
 	if (n > 0)
 		s->echoed += (uint32_t)n;
+	/* libssh knows no end of file while something is unread */
+	while (ssh_channel_read_nonblocking(ch, said, sizeof(said), 1) > 0)
+		;
 	return n < 0 || ssh_channel_is_eof(ch) || !ssh_channel_is_open(ch) ? -1 : 0;
 }
 

@@ -265,3 +265,23 @@ def test_a_command_waits_for_its_frame(new_lab):
         os.kill(pid, signal.SIGCONT)
     until(lambda: os.path.exists(mark), what="the command runs when the collector is back")
     it.close()
+
+
+def used(pid, seconds):
+    """CPU seconds in so many."""
+    before = cpu(pid)
+    time.sleep(seconds)
+    return cpu(pid) - before
+
+
+@pytest.mark.parametrize("command", ("true", "kill -9 $PPID"))
+def test_a_close_without_an_answer(raw, command):
+    """The command, or the target's whole connection, has ended and the bastion closed the channel; for a client that does not answer it waits without
+    a step."""
+    it, closed = raw(), threading.Event()
+    it.transport._channel_handler_table = {**it.transport._channel_handler_table, CHANNEL_CLOSE: lambda channel, m: closed.set()}
+    channel_by(it.transport).exec_command(command)
+    assert closed.wait(20)
+    # a step or two of what the end of the recording takes
+    until(lambda: used(it.pid, 0.5) == 0, what="a session that waits")
+    assert used(it.pid, 1) <= 0.02
