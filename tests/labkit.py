@@ -11,6 +11,7 @@ directory (DIR below) and in what lab.json there lists; several instances run si
     DIR/auditor.key     age identity that opens the recordings
     DIR/log             one file a daemon
 """
+import atexit
 import base64
 import fcntl
 import hashlib
@@ -31,7 +32,9 @@ import time
 
 REPO = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # bastion-replay logs what is read: not in the home of who runs the tests
-os.environ.setdefault("XDG_STATE_HOME", f"/tmp/bastion-lab-state.{os.getuid()}")
+if "XDG_STATE_HOME" not in os.environ:
+    os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="bastion-lab-state-")
+    atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
 STEP = 30               # seconds that a code lives
 START_DEADLINE = 20     # seconds for a daemon to take connections
 STOP_DEADLINE = 10      # seconds for a daemon to end after SIGTERM
