@@ -31,7 +31,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import labkit
 
 REGION = "us-east-1"
-DEADLINE = 60
+DEADLINE = 120     # seconds for a daemon or a tool of the store: on a busy machine they take long
 USERS = {name: (f"{name.upper()}ACCESSKEY000001", f"{name}secret{name}secret{name}00000001") for name in ("owner", "writer", "reader")}
 PORTS = ("mon", "http", "https")
 # what the collector's credentials may do: bastion-collectord(8) has the same for other stores
@@ -172,6 +172,7 @@ class ObjectStore:
         return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
 
     def ceph(self, program, *words, **kw):
+        kw.setdefault("timeout", DEADLINE)
         return labkit.run(program, "--conf", self.path("ceph.conf"), *words, cwd=self.dir, **self.account(), **kw)
 
     def configure(self):
