@@ -139,6 +139,10 @@ torture-kills: all $(B)/crash/kill $(B)/crash/typing
 	@LAB_BIN=$(abspath $(B)) tests/crash/kills $(or $(N),1000)
 	@LAB_BIN=$(abspath $(B)) tests/crash/sessions $(or $(S),100)
 
+# /dev/urandom on a terminal for an hour: memory, disk, and the echo of another session
+torture-urandom: all
+	@LAB_BIN=$(abspath $(B)) tests/crash/urandom $(or $(MINUTES),60)
+
 # kill -9, power cut and full disk between recorder and collector
 torture-ship: all benches
 	@LAB_BIN=$(abspath $(B)) tests/crash/ship $(or $(N),100)
@@ -163,4 +167,4 @@ install: all
 	$(INSTALL) -m 644 -t $(D)$(PREFIX)/share/bash-completion/completions etc/completion/bastionctl
 	$(INSTALL) -m 644 -t $(D)$(PREFIX)/share/zsh/site-functions etc/completion/_bastionctl
 
-.PHONY: deps check check-asan check-system lint $(LINTS) clang-tidy demo demo-down bench fuzzers corpus fuzz benches torture torture-stack torture-ship torture-model torture-archive torture-kills install
+.PHONY: deps check check-asan check-system lint $(LINTS) clang-tidy demo demo-down bench fuzzers corpus fuzz benches torture torture-stack torture-ship torture-model torture-archive torture-kills torture-urandom install

@@ -1,0 +1,12 @@
+"""Random bytes poured on a terminal, watched by an auditor: memory and disk keep to their bounds. tests/crash/urandom is longer, and stricter with echo."""
+import os
+import subprocess
+
+from harness import labkit
+
+
+def test_a_flood_of_random_bytes():
+    argv = [os.path.join(labkit.REPO, "tests", "crash", "urandom"), "--seconds", "20", "--best", "--delay", "15", "--watch"]
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=110, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "bastiond-view" in done.stdout and "the flood went on" in done.stdout
