@@ -93,6 +93,23 @@ static int write_some(int fd, const uint8_t *data, size_t len, uint64_t at, bool
 	return 0;
 }
 
+/*
+ * The call that made the file that call i writes to, by whatever names it had between; -1: it was there before. A file of that name that was
+ * made earlier, and whose rename or removal was lost, is another one.
+ */
+static long maker(const struct model *m, uint32_t i)
+{
+	const char *path = m->ops[i].path;
+
+	for (long k = (long)i - 1; k >= 0; k--) {
+		if (m->ops[k].kind == OP_CREATE && strcmp(m->ops[k].path, path) == 0)
+			return k;
+		if (m->ops[k].kind == OP_RENAME && strcmp(m->ops[k].to, path) == 0)
+			path = m->ops[k].path;
+	}
+	return -1;
+}
+
 /* 0; a file whose name was lost loses what was written to it. */
 static int apply_write(int top, const struct model *m, const struct op *op, bool durable, enum survival s, uint64_t *seed)
 {
@@ -107,15 +124,18 @@ static int apply_write(int top, const struct model *m, const struct op *op, bool
 
 static int apply(int top, const struct model *m, uint32_t i, uint32_t upto, enum survival s, uint64_t *seed)
 {
+	static bool made[MODEL_OPS_MAX];
 	const struct op *op = &m->ops[i];
 	bool durable = is_durable(m, i, upto);
+	long by;
 	int fd, r = 0;
 
 	if (op->kind == OP_SYNC)
 		return 0;
 	if (op->kind == OP_WRITE)
-		return apply_write(top, m, op, durable, s, seed);
-	if (!durable && !survives(s, seed))
+		return (by = maker(m, i)) < 0 || made[by] ? apply_write(top, m, op, durable, s, seed) : 0;
+	made[i] = durable || survives(s, seed);
+	if (!made[i])
 		return 0;
 	switch (op->kind) {
 	case OP_MKDIR:
@@ -132,7 +152,7 @@ static int apply(int top, const struct model *m, uint32_t i, uint32_t upto, enum
 			r = 0;
 		break;
 	default:
-		if ((fd = openat(top, op->path, O_WRONLY | (op->kind == OP_CREATE ? O_CREAT : O_TRUNC) | O_CLOEXEC, 0640)) >= 0)
+		if ((fd = openat(top, op->path, O_WRONLY | O_TRUNC | (op->kind == OP_CREATE ? O_CREAT : 0) | O_CLOEXEC, 0640)) >= 0)
 			close(fd);
 		r = fd < 0 ? -1 : 0;
 	}
