@@ -24,7 +24,7 @@
  * libssh grants a window of 1.3 MB and takes what comes past it all the same: a peer with so much unread in one
  * channel does not keep to its window, and is cut off.
  */
-#define CHAN_UNREAD_MAX (4U << 20)
+#define CHAN_UNREAD_MAX (3U << 20)
 
 #define CLOSE_PATIENCE_MS 5000	/* for a target that does not read what a client left behind */
 
@@ -78,7 +78,8 @@ struct chan {
 	bool client_closed, target_closed;
 	bool client_eof, target_eof;	/* the eof is in the hold */
 	bool target_abandoned;		/* the client reads no more: close towards the target */
-	bool left_in, left_out, left_err; /* a full hold left bytes in libssh's buffer */
+	bool left_in, left_out, left_err; /* a full hold left bytes in libssh's buffer, */
+	size_t kept_in, kept_out, kept_err; /* of which so many, the first, are in the hold all the same: see relay_chan.c */
 	uint64_t close_deadline_ms;
 	bool eof_queued_in, eof_said_out, eof_queued_out, abandon_sent;
 	bool eof_passed;		/* the client has the eof: nothing but exit status and close may follow */

@@ -8,9 +8,10 @@
  *   client ──callback──▶ in  (hold) ──relay_step──▶ target
  *   client ◀─relay_step── out (hold) ◀──callback── target
  *
- * Backpressure: a full hold takes nothing from libssh's buffer, so that libssh does not reopen the window; what it
- * keeps (at most one window) is drained in one read when the hold is empty. libssh 0.10 reopens the whole window at each
- * read, so reading less would let the buffer grow without end.
+ * Backpressure: at a full hold the bytes stay in libssh's buffer, so that it does not reopen the window. They are copied
+ * into the hold all the same (at most one window), because libssh gives out nothing any more after a DISCONNECT of the peer, who may
+ * have sent it right behind them. When the hold has room again, libssh's copy is read in one piece, and what was not
+ * taken of it yet is. libssh 0.10 reopens the whole window at each read, so reading less would let the buffer grow without end.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -27,12 +28,6 @@
 static bool has_room(const struct chan *c, const struct hold *h)
 {
 	return !hold_full(h) && c->front->session->recorder.queued < RECORDER_QUEUE_SOFT;
-}
-
-/* What libssh kept back may be drained: all of it fits on top of an empty hold. */
-static bool may_drain(const struct chan *c, const struct hold *h)
-{
-	return hold_empty(h) && has_room(c, h);
 }
 
 void relay_fail(struct chan *c, const char *why)
@@ -57,6 +52,36 @@ static bool take(struct chan *c, bool input, bool is_err, const uint8_t *data, s
 		return false;
 	}
 	return true;
+}
+
+/* One of the three streams of bytes between the legs of a channel. */
+struct stream {
+	struct hold *hold;
+	bool *left;		/* libssh's buffer has some of it, */
+	size_t *kept;		/* of which so many bytes are in the hold already */
+	bool input, is_err;
+};
+
+/* All of the stream that libssh has in its buffer; how much of that it may forget. */
+static int keep(struct chan *c, const struct stream *st, const uint8_t *data, size_t len)
+{
+	bool room = has_room(c, st->hold);
+
+	if (st->input && c->state != CHAN_LIVE) {
+		*st->left = true; /* nothing is recorded of the channel yet */
+		return 0;
+	}
+	if (c->front->session->recorder.queued < RECORDER_QUEUE_SOFT && len > *st->kept) {
+		if (!take(c, st->input, st->is_err, data + *st->kept, len - *st->kept))
+			return 0;
+		*st->kept = len;
+	}
+	if (room && *st->kept == len && !*st->left) {
+		*st->kept = 0;
+		return (int)len;
+	}
+	*st->left = true;
+	return 0;
 }
 
 void relay_take_ahead(struct chan *c)
@@ -86,11 +111,7 @@ static int on_client_data(ssh_session ssh, ssh_channel ch, void *data, uint32_t 
 	if (is_err != 0)
 		return (int)len; /* RFC 4254 5.2 knows no standard error towards a server */
 	c->front->session->again = true;
-	if (c->state != CHAN_LIVE || !has_room(c, &c->in)) {
-		c->left_in = true;
-		return 0;
-	}
-	return take(c, true, false, data, len) ? (int)len : 0;
+	return keep(c, &(struct stream){ &c->in, &c->left_in, &c->kept_in, true, false }, data, len);
 }
 
 static void on_client_eof(ssh_session ssh, ssh_channel ch, void *ctx)
@@ -153,11 +174,8 @@ static int on_target_data(ssh_session ssh, ssh_channel ch, void *data, uint32_t 
 		return (int)len;
 	}
 	c->front->session->again = true;
-	if (!has_room(c, &c->out)) {
-		*(is_err != 0 ? &c->left_err : &c->left_out) = true;
-		return 0;
-	}
-	return take(c, false, is_err != 0, data, len) ? (int)len : 0;
+	return keep(c, is_err != 0 ? &(struct stream){ &c->out, &c->left_err, &c->kept_err, false, true } :
+	    &(struct stream){ &c->out, &c->left_out, &c->kept_out, false, false }, data, len);
 }
 
 static void on_target_eof(ssh_session ssh, ssh_channel ch, void *ctx)
@@ -214,23 +232,41 @@ void relay_target_callbacks(struct chan *c)
 	ssh_set_channel_callbacks(c->target, &c->target_cb);
 }
 
-/* What a full hold left in libssh's buffer, when the hold is empty again: all of it at once. */
-static void drain(struct chan *c, ssh_channel from, bool input, bool is_err)
+/* What a full hold left in libssh's buffer, when it has room again: all of it at once, which reopens the window. */
+static void drain(struct chan *c, ssh_channel from, const struct stream *st)
 {
 	uint8_t *data;
 	int n;
 
-	if (from == NULL || (n = ssh_channel_poll(from, is_err)) <= 0)
+	if (!*st->left || !has_room(c, st->hold))
+		return;
+	*st->left = false;
+	if (from == NULL || (n = ssh_channel_poll(from, st->is_err)) <= 0)
 		return;
 	if ((data = malloc((size_t)n)) == NULL) {
 		relay_fail(c, "bastiond: out of memory: session ended");
 		return;
 	}
-	n = ssh_channel_read_nonblocking(from, data, (uint32_t)n, is_err);
+	/* both calls may have read more, and so kept more of what still stands in the buffer */
+	n = ssh_channel_read_nonblocking(from, data, (uint32_t)n, st->is_err);
+	if (n > 0 && (size_t)n > *st->kept)
+		take(c, st->input, st->is_err, data + *st->kept, (size_t)n - *st->kept);
 	if (n > 0)
-		take(c, input, is_err, data, (size_t)n);
+		*st->kept -= (size_t)n < *st->kept ? (size_t)n : *st->kept;
+	*st->left = *st->left || *st->kept > 0;
 	explicit_bzero(data, n > 0 ? (size_t)n : 0);
 	free(data);
+}
+
+static void drain_in(struct chan *c)
+{
+	drain(c, c->client, &(struct stream){ &c->in, &c->left_in, &c->kept_in, true, false });
+}
+
+static void drain_out(struct chan *c)
+{
+	drain(c, c->target, &(struct stream){ &c->out, &c->left_out, &c->kept_out, false, false });
+	drain(c, c->target, &(struct stream){ &c->out, &c->left_err, &c->kept_err, false, true });
 }
 
 static bool buffered(ssh_channel ch)
@@ -396,18 +432,8 @@ static void pass(struct chan *c, struct hold *h, bool (*one)(struct chan *c, str
 
 static void live(struct chan *c)
 {
-	if (c->left_in && may_drain(c, &c->in)) {
-		c->left_in = false;
-		drain(c, c->client, true, false);
-	}
-	if (c->left_out && may_drain(c, &c->out)) {
-		c->left_out = false;
-		drain(c, c->target, false, false);
-	}
-	if (c->left_err && may_drain(c, &c->out)) {
-		c->left_err = false;
-		drain(c, c->target, false, true);
-	}
+	drain_in(c);
+	drain_out(c);
 	queue_ends(c);
 	pass(c, &c->in, pass_in);
 	pass(c, &c->out, pass_out);
@@ -425,10 +451,7 @@ static void abandoned(struct chan *c)
 	if (c->close_deadline_ms == 0)
 		c->close_deadline_ms = now + CLOSE_PATIENCE_MS;
 	if (c->state == CHAN_LIVE && !c->target_closed) {
-		if (c->left_in && may_drain(c, &c->in)) {
-			c->left_in = false;
-			drain(c, c->client, true, false);
-		}
+		drain_in(c);
 		pass(c, &c->in, pass_in);
 		if ((!hold_empty(&c->in) || c->left_in) && now < c->close_deadline_ms)
 			return;
@@ -444,10 +467,7 @@ static void abandoned(struct chan *c)
 
 void relay_raw_step(struct chan *c)
 {
-	if (c->left_in && may_drain(c, &c->in)) {
-		c->left_in = false;
-		drain(c, c->client, true, false);
-	}
+	drain_in(c);
 	pass(c, &c->out, pass_out);
 }
 
@@ -458,7 +478,7 @@ void relay_raw_step(struct chan *c)
 static bool awaits_exit(const struct chan *c)
 {
 	return (c->state == CHAN_LIVE || c->state == CHAN_ENDING) && c->client_eof && c->eof_passed && !c->front->gone &&
-	    !c->from_console && (c->way == NULL || !c->way->lost);
+	    c->front->left_ms == 0 && !c->from_console && (c->way == NULL || !c->way->lost);
 }
 
 void relay_step(struct chan *c)

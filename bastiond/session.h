@@ -65,6 +65,7 @@ struct front {
 	unsigned nover;		/* over, and only a peer's close is awaited */
 	struct pump pump;
 	bool kex_done, authenticated, gone;
+	uint64_t left_ms;	/* libssh is through with its peer, who is closed to all channels; what came before still moves. 0: not */
 	uint64_t end_deadline_ms; /* its peer ended: what it sent before gets so long to reach the targets; 0: not yet */
 	bool ready;		/* its socket may be read, or libssh read ahead while it wrote */
 	int place;		/* an inner one: in this turn's poll set; -1: not there */
@@ -193,6 +194,9 @@ void front_refuse_forward(struct front *f, const char *kind, const char *what);
 void front_refuse_tcpip(struct front *f, ssh_message m);
 /* Once a second: memory that nothing uses goes back. */
 void front_trim(struct front *f);
+/* libssh has no connection any more. */
+void front_lost(struct front *f);
+int front_tick(const struct front *f, uint64_t now_ms);		/* ms until that has a consequence, -1: none */
 /* Its peer ended the connection: does what it sent before reach the targets? Shows libssh the end when it did. True: now. */
 bool front_let_end(struct front *f);
 void front_step(struct front *f);				/* all its channels */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "escape.h"
 #include "clock.h"
@@ -14,6 +15,7 @@
 #include "session.h"
 #include "ssh_readahead.h"
 
+#define LEAVE_MS 1000	/* for targets to close what a client that left had open */
 #define REFUSALS_MAX 500	/* said, logged and noted; a client that goes on gets the bare answer */
 
 static struct chan *find_chan(struct front *f, ssh_channel client)
@@ -79,7 +81,7 @@ void chan_queue(struct chan *c, const char *line)
 
 void front_say(struct front *f, const char *line)
 {
-	if (!f->authenticated || f->gone)
+	if (!f->authenticated || f->gone || f->left_ms != 0)
 		return;
 	for (struct chan *c = f->chans; c != NULL; c = c->next) {
 		if (c->tunnel != NULL)
@@ -394,6 +396,45 @@ bool front_let_end(struct front *f)
 	return true;
 }
 
+void front_lost(struct front *f)
+{
+	const int fd = ssh_get_fd(f->ssh);
+	bool moves = false;
+
+	for (const struct chan *c = f->chans; c != NULL; c = c->next)
+		moves = moves || input_moves(c);
+	if (fd >= 0)
+		shutdown(fd, SHUT_RDWR); /* an error of the protocol: libssh left it open */
+	f->left_ms = clock_mono_ms();
+	f->gone = !moves;
+	ssh_readahead_stop(f->fd); /* libssh closed it: the next one may get the number */
+	f->fd = -1;
+	for (struct chan *c = f->chans; c != NULL; c = c->next)
+		c->client_closed = true;
+}
+
+/*
+ * The peer left: is there nothing more to be done for it? Its channels pass on what they have, for so long as abandoned()
+ * gives them; then the targets get some time to say that they have it all: the end of the connection would overtake it.
+ */
+static bool is_over(const struct front *f)
+{
+	uint64_t now = clock_mono_ms();
+
+	return f->chans == NULL || now >= f->left_ms + CLOSE_PATIENCE_MS + LEAVE_MS ||
+	    (f->nchans == 0 && now >= f->left_ms + LEAVE_MS);
+}
+
+int front_tick(const struct front *f, uint64_t now_ms)
+{
+	const uint64_t due[] = { LEAVE_MS, CLOSE_PATIENCE_MS, CLOSE_PATIENCE_MS + LEAVE_MS };
+
+	for (size_t i = 0; f->left_ms != 0 && i < sizeof(due) / sizeof(due[0]); i++)
+		if (f->left_ms + due[i] > now_ms)
+			return (int)(f->left_ms + due[i] - now_ms);
+	return f->left_ms != 0 ? 0 : -1;
+}
+
 void front_step(struct front *f)
 {
 	struct chan **at = &f->chans, *c;
@@ -414,6 +455,8 @@ void front_step(struct front *f)
 			at = &c->next;
 		}
 	}
+	if (f->left_ms != 0 && is_over(f))
+		f->gone = true;
 }
 
 void front_finish(struct front *f)

@@ -88,8 +88,8 @@ static void outer_step(struct session *s)
 		f->ready = true; /* libssh may have read ahead */
 		ssh_readahead_hold_end(f->fd);
 	}
-	if (f->ready && !session_pump(s, &f->pump, f->ssh, front_message, f))
-		f->gone = true;
+	if (f->ready && f->left_ms == 0 && !session_pump(s, &f->pump, f->ssh, front_message, f))
+		front_lost(f);
 	if (s->agent_asked) {
 		s->agent_asked = false;
 		front_refuse_forward(f, "agent.refused", "agent forwarding");
@@ -154,7 +154,7 @@ static void collect(struct session *s, struct poll_set *ps)
 
 	ps->n = 0;
 	/* while a login request waits for its answer nothing is read; that the client left still shows */
-	ps->outer = add_ssh(s, ps, s->outer.fd, s->outer.kex_done && !s->outer.authenticated && !authn_listens(&s->authn) ?
+	ps->outer = s->outer.left_ms != 0 ? -1 : add_ssh(s, ps, s->outer.fd, s->outer.kex_done && !s->outer.authenticated && !authn_listens(&s->authn) ?
 	    POLLRDHUP : ssh_events(s->outer.ssh, &s->outer.pump), &s->outer.pump, &s->outer.ready);
 	ps->policy = add(ps, s->policy.fd, link_events(&s->policy));
 	ps->recorder = add(ps, s->recorder.fd, link_events(&s->recorder));
@@ -182,7 +182,7 @@ static void collect(struct session *s, struct poll_set *ps)
 		/* an end that is waited for in vain would wake at once, for ever: it hung up */
 		if ((events = tunnel_events(c->tunnel)) != 0)
 			add(ps, tunnel_fd(c->tunnel), events);
-		if (!f->gone)
+		if (!f->gone && f->left_ms == 0)
 			f->place = add_ssh(s, ps, f->fd, ssh_events(f->ssh, &f->pump), &f->pump, &f->ready);
 	}
 }
@@ -215,7 +215,7 @@ static int tick(struct session *s)
 		front_say(&s->outer, "bastiond: the access service does not answer: session ended");
 		s->over = true;
 	}
-	next = sooner(next, s->over ? 0 : (int)(s->lease_ms - now));
+	next = sooner(sooner(next, s->over ? 0 : (int)(s->lease_ms - now)), front_tick(&s->outer, now));
 	for (size_t i = 0; i < SESSION_WAYS_MAX; i++)
 		if (s->ways[i] != NULL)
 			next = sooner(next, way_tick(s->ways[i], now));

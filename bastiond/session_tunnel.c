@@ -37,7 +37,7 @@ int tunnel_fd(const struct tunnel *t) { return t->fd; }
 short tunnel_events(const struct tunnel *t)
 {
 	return (short)((!t->ended && !hold_full(&t->chan->out) ? POLLIN : 0) |
-	    (!t->front.gone && !hold_empty(&t->chan->in) ? POLLOUT : 0));
+	    (!t->front.gone && t->front.left_ms == 0 && !hold_empty(&t->chan->in) ? POLLOUT : 0));
 }
 
 static struct tunnel *tunnel_create(struct session *s, const char *host)
@@ -178,7 +178,7 @@ static void inner_step(struct tunnel *t)
 	struct front *f = &t->front;
 	int r;
 
-	if (f->gone)
+	if (f->gone || f->left_ms != 0)
 		return;
 	if (!f->kex_done) {
 		if ((r = ssh_handle_key_exchange(f->ssh)) == SSH_ERROR)
@@ -188,12 +188,9 @@ static void inner_step(struct tunnel *t)
 			return;
 		f->ready = true;
 	}
-	if (f->ready && !session_pump(f->session, &f->pump, f->ssh, inner_message, t)) {
-		f->gone = true;
-		ssh_readahead_stop(f->fd); /* libssh closed it: the next one may get the number */
-		f->fd = -1;
-	}
-	f->ready = f->pump.more && !f->gone;
+	if (f->ready && !session_pump(f->session, &f->pump, f->ssh, inner_message, t))
+		front_lost(f);
+	f->ready = f->pump.more && f->left_ms == 0;
 }
 
 /* Client → inner server. */
@@ -242,14 +239,14 @@ void tunnel_step(struct chan *c)
 	relay_raw_step(c);
 	if (c->state == CHAN_DEAD)
 		return;
-	if (!t->front.gone && !feed_inner(c, t))
+	if (!t->front.gone && t->front.left_ms == 0 && !feed_inner(c, t))
 		t->front.gone = true;
 	if ((c->client_eof || left) && hold_empty(&c->in) && !c->left_in && !t->shut) {
 		t->shut = true;
 		shutdown(t->fd, SHUT_WR);
 	}
 	inner_step(t);
-	if (!drain_inner(c, t) && hold_empty(&c->out))
+	if (!drain_inner(c, t) && hold_empty(&c->out) && t->front.left_ms == 0)
 		t->front.gone = true;
 	relay_raw_step(c);
 	if ((t->front.gone && (left || hold_empty(&c->out))) || (left && clock_mono_ms() >= c->close_deadline_ms))

@@ -8,6 +8,7 @@ import threading
 
 import paramiko
 import pytest
+from paramiko.message import Message
 
 from harness import recordings, replay, until
 from rogue import Rogue, Server, delivered
@@ -46,12 +47,15 @@ def digests(lab, path):
     return found
 
 
-def talks_and_leaves(lab, data, left, reset):
-    """The behaviour of a target that sends `data` to the first channel and closes its socket, without any word of SSH."""
+def talks_and_leaves(lab, data, left, how):
+    """The behaviour of a target that sends `data` to the first channel and closes its socket, without a word of SSH but, perhaps,
+    a disconnect."""
     def behave(sock):
         it = Server(lab, sock)
         it.channel().sendall(data)
-        if reset:
+        if how == "disconnect":
+            it.send(1, 11, "bye", "")
+        if how == "reset":
             delivered(sock)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         left.set()
@@ -70,30 +74,32 @@ def heard(deploy, rogue, way, left):
     return got
 
 
-@pytest.mark.parametrize("reset", [False, True], ids=["fin", "reset"])
-def test_target_that_sends_and_hangs_up(lab, deploy, rogue, way, reset):
+@pytest.mark.parametrize("how", ["fin", "reset", "disconnect"])
+def test_target_that_sends_and_hangs_up(lab, deploy, rogue, way, how):
     data, left = os.urandom(SIZE), threading.Event()
-    it = rogue(talks_and_leaves(lab, data, left, reset))
+    it = rogue(talks_and_leaves(lab, data, left, how))
     got = heard(deploy, it, way, left)
     assert len(got) == SIZE and got == data
     recording = until(lambda: recorded(lab, it.name), what="the recording is complete")
     assert digests(lab, recording)["out"] == (SIZE, hashlib.sha256(data).hexdigest())
 
 
-def test_target_that_hangs_up_under_load(lab, deploy, rogue, way, busy):
+@pytest.mark.parametrize("how", ["fin", "disconnect"])
+def test_target_that_hangs_up_under_load(lab, deploy, rogue, way, busy, how):
     data, left = os.urandom(SIZE), threading.Event()
-    got = heard(deploy, rogue(talks_and_leaves(lab, data, left, False)), way, left)
+    got = heard(deploy, rogue(talks_and_leaves(lab, data, left, how)), way, left)
     assert len(got) == SIZE and got == data
 
 
-def test_client_that_sends_and_hangs_up(lab, rogue):
-    """Everything that reached the bastion is recorded, and the target got nothing else."""
-    data, got = os.urandom(SIZE), []
+def leaves_behind(lab, rogue, data, farewell):
+    """A client that sends `data` to a host, says no more than `farewell` does, and closes: what the host got, and the recording."""
+    got = []
 
     def behave(sock):
         channel = Server(lab, sock).channel()
         while piece := channel.recv(65536):
             got.append(piece)
+        got.append(None)
     it = rogue(behave)
     client = paramiko.Transport(("127.0.0.1", lab.port("bastiond")))
     client.start_client(timeout=10)
@@ -101,10 +107,32 @@ def test_client_that_sends_and_hangs_up(lab, rogue):
     channel = client.open_session(timeout=10)
     channel.exec_command("anything")
     channel.sendall(data)
-    channel.shutdown_write()
-    delivered(client.sock)
+    farewell(client, channel)
     client.sock.close()
     recording = until(lambda: recorded(lab, it.name), deadline=20, what="the recording is complete")
+    until(lambda: got and got[-1] is None, deadline=20, what="the host's end")
+    return b"".join(got[:-1]), recording
+
+
+def says_disconnect(client, channel):
+    m = Message()
+    m.add_byte(b"\x01")
+    m.add_int(11)
+    m.add_string("bye")
+    m.add_string("")
+    client._send_message(m)
+
+
+FAREWELLS = {"eof": lambda client, channel: channel.shutdown_write(), "nothing": lambda client, channel: None, "disconnect": says_disconnect}
+
+
+@pytest.mark.parametrize("load", ["quiet", "busy"])
+@pytest.mark.parametrize("farewell", FAREWELLS)
+def test_client_that_sends_and_hangs_up(lab, rogue, request, farewell, load):
+    """Everything that was sent is recorded, and the target got it."""
+    if load == "busy":
+        request.getfixturevalue("busy")
+    data = os.urandom(SIZE)
+    arrived, recording = leaves_behind(lab, rogue, data, FAREWELLS[farewell])
     assert digests(lab, recording)["in"] == (SIZE, hashlib.sha256(data).hexdigest())
-    arrived = b"".join(got)
-    assert arrived == data[:len(arrived)]
+    assert len(arrived) == SIZE and arrived == data
