@@ -66,11 +66,12 @@ def test_a_lock_that_holds(own, object_store, lock):
     assert mode == "COMPLIANCE"
 
 
+@pytest.mark.alone  # on a busy store one proof would take longer than from one to the next
 def test_it_is_proven_again_and_again(own, object_store):
     """The bucket's rule is weakened while the collector runs: from the next proof on nothing is put, until it is as it was."""
     name = object_store.make_bucket(f"canary-daily-{os.getpid()}", days=97, look=True)
     client = Client(own, "deploy")
-    said = run_with(own, object_store.archive_section(name, lock="bucket", canary="2s"))
+    said = run_with(own, object_store.archive_section(name, lock="bucket", canary="4s"))
     until(lambda: put_there(object_store, name), deadline=30, what="objects")
     object_store.set_rule(name, 1)
     until(lambda: "ALARM" in said(), deadline=30, what="an alarm")

@@ -2,7 +2,11 @@
 import os
 import subprocess
 
+import pytest
+
 from harness import labkit
+
+pytestmark = pytest.mark.alone
 
 
 def test_a_flood_of_random_bytes():

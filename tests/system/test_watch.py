@@ -58,8 +58,10 @@ def test_live_and_from_before(lab, shell, auditor, terminals, home):
     shell.expect(auditor.encode() + rb" watches this session")
     shell.line("echo later-$((43*101))")
     seen.expect(rb"later-4343")
-    # what the watcher types is for nobody
-    seen.send(f"touch {home}/typed\r".encode())
+    shell.line(f"cd {home}; echo there-$((3*7))")
+    seen.expect(rb"there-21")
+    # what the watcher types is for nobody; a q in it would be for the viewer
+    seen.send(b"touch typed\r")
     shell.line("echo on-$((47*101))")
     seen.expect(rb"on-4747")
     assert not os.path.exists(f"{home}/typed") and b"touch" not in shell.seen
