@@ -134,7 +134,8 @@ static void work(const char *path, uint64_t seed, size_t entries)
 			tick(&w);
 	}
 	commit(&w);
-	if (model_random(&seed) % 2 == 0 && store_close(&w.s) != 0)
+	/* a disk that is full just then keeps the end from the segment files: what was acknowledged is in the journal */
+	if (model_random(&seed) % 2 == 0 && store_close(&w.s) != 0 && model->fault != FAULT_ENOSPC)
 		exit(STUCK);
 	exit(GOOD);
 }
