@@ -99,7 +99,7 @@ static int receive(int fd, struct buf *out, char *why, size_t size)
 int keyholder_ask(int fd, struct coll_keys *k, char *why, size_t size)
 {
 	struct buf *const out[3] = { &k->certificate, &k->key, &k->receipt_key };
-	char other[512];
+	char other[512] = "";
 	int r = 0;
 
 	for (size_t i = 0; i < 3; i++)

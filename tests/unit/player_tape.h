@@ -22,7 +22,8 @@ static void tape_put(struct tape *t, uint64_t t_us, char kind, const void *data,
 		if ((t->v = realloc(t->v, t->cap * sizeof(*t->v))) == NULL)
 			abort();
 	}
-	memcpy(t->data + t->len, data, len);
+	if (len > 0)
+		memcpy(t->data + t->len, data, len);
 	t->v[t->n++] = (struct tape_event){ .t_us = t_us, .off = t->len, .len = (uint32_t)len, .kind = kind };
 	t->len += len;
 	t->end_us = t_us;
