@@ -16,10 +16,10 @@ check-asan:
 	@B=build-asan MAKE='$(MAKE) SAN=1' tests/check deps units system alone
 
 # T: which tests, as pytest's -k takes them: make check-system T='sftp or scp'. Those that measure time run by themselves, the
-# others side by side: most of them wait, for a code, a deadline, a client. A neighbour may starve one: it is tried once more, and the
-# list of results says so.
+# others side by side: most of them wait, for a code, a deadline, a client. Of these a neighbour may starve one: it is tried once more,
+# and the list of results says so. What measures time has one try.
 check-system: all $(B)/bench/brec_make $(B)/crash/model $(B)/crash/archive $(B)/crash/kill $(B)/crash/typing
-	@LAB_BIN=$(abspath $(B)) $(PYTEST) -q tests/system $(if $(T),-k '$(T)',$(if $(ALONE),-m alone,-m 'not alone' -n $(WORKERS) --dist loadfile) --reruns 1) $(PYTEST_ARGS)
+	@LAB_BIN=$(abspath $(B)) $(PYTEST) -q tests/system $(if $(T),-k '$(T)',$(if $(ALONE),-m alone,-m 'not alone' -n $(WORKERS) --dist loadfile --reruns 1)) $(PYTEST_ARGS)
 
 LINTS = lint-cppcheck lint-man lint-shell layers headers budgets lint-web
 lint: $(LINTS)
