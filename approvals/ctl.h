@@ -15,6 +15,7 @@
 
 #define CTL_CONF SYSCONFDIR "/bastiond/bastiond.conf"
 #define CTL_REPLY_MAX (8U << 20)
+#define CTL_PAGE_MAX 1000	/* rows in one reply */
 #define CTL_TIMEOUT_MS 30000
 #define CTL_PATH_MAX 4096
 
@@ -39,6 +40,8 @@ int ctl_conf_read(struct ctl *c, bool must_exist);
  * WORDS_BROKEN after a line.
  */
 int ctl_ask(struct ctl *c, const char *json, struct buf *reply);
+/* The same; of a report that has more than one page all of them, up to what can be shown. */
+int ctl_ask_all(struct ctl *c, const struct words_call *call, struct buf *reply);
 /* Prints it; returns what render_reply returns. */
 int ctl_show(struct ctl *c, const struct buf *reply);
 /* Prints a line on standard error, with the program's name; returns WORDS_BROKEN. */

@@ -79,10 +79,11 @@ static int run(struct ctl *c, const struct words_call *call)
 		return fputs(call->text, stdout) >= 0 && fflush(stdout) == 0 ? WORDS_OK : WORDS_BROKEN;
 	c->show.word = call->word;
 	c->show.json = call->as_json;
+	c->show.csv = call->as_csv;
 	if (call->word->where == AT_CTL)
 		return ctl_local(c, call);
 	buf_init(&reply, CTL_REPLY_MAX);
-	if ((r = ctl_ask(c, call->json, &reply)) == WORDS_OK)
+	if ((r = ctl_ask_all(c, call, &reply)) == WORDS_OK)
 		r = strcmp(call->word->path, "watch") == 0 ? ctl_watch(c, &reply) : ctl_show(c, &reply);
 	if (r == WORDS_OK && !call->as_json && strcmp(call->word->path, "user totp enrol") == 0)
 		r = ctl_enrol(c, call, &reply);

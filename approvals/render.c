@@ -420,6 +420,10 @@ static int render_rows(const json_t *rows, bool one, const struct render_opts *o
 	if (o->word != NULL && o->word->cols != NULL)
 		cols = o->word->cols;
 
+	if (o->csv) {
+		render_csv(rows, cols, out);
+		return WORDS_OK;
+	}
 	if (t.nrows == 0) {
 		render_line(err, "none");
 		return WORDS_OK;
@@ -505,6 +509,18 @@ static void put_secret(struct buf *out, const json_t *reply)
 	render_line(out, uri);
 }
 
+/* A list that goes on. */
+static void tell_next(const json_t *reply, struct buf *err)
+{
+	const json_int_t next = json_integer_value(json_object_get(reply, "next"));
+	char line[96];
+
+	if (next <= 0)
+		return;
+	snprintf(line, sizeof(line), "There is more: --after %lld", (long long)next);
+	render_line(err, line);
+}
+
 static int render_good(const json_t *reply, const struct render_opts *o, struct buf *out,
     struct buf *err)
 {
@@ -526,7 +542,11 @@ static int render_good(const json_t *reply, const struct render_opts *o, struct 
 	}
 	if (rows != NULL && !json_is_array(rows))
 		return bad_reply(err);
-	return rows == NULL || o->json ? WORDS_OK : render_rows(rows, false, o, out, err);
+	if (rows == NULL || o->json)
+		return WORDS_OK;
+	r = render_rows(rows, false, o, out, err);
+	tell_next(reply, err);
+	return r;
 }
 
 int render_reply(const char *json, size_t len, const struct render_opts *o, struct buf *out,

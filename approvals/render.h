@@ -8,6 +8,7 @@
 #ifndef BASTION_RENDER_H
 #define BASTION_RENDER_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -38,6 +39,7 @@ struct render_opts {
 	const struct words_word *word;	/* what was asked */
 	int columns;	/* of the terminal; 0: no limit (a pipe) */
 	bool json;	/* the reply's JSON, indented, in ASCII, and nothing else */
+	bool csv;	/* rows as CSV: RFC 4180, a head of keys, every column of the word */
 	bool colour;	/* only on a terminal */
 };
 
@@ -50,6 +52,12 @@ struct render_opts {
  */
 int render_reply(const char *json, size_t len, const struct render_opts *o, struct buf *out,
     struct buf *err);
+
+/*
+ * Rows as CSV (RFC 4180), as render_reply gives them with .csv. Escaped as everywhere; a text that a
+ * spreadsheet would take for a formula gets a ' in front.
+ */
+void render_csv(const json_t *rows, const struct words_col *cols, struct buf *out);
 
 /*
  * Lines of advice or error, escaped but for '\t' and the '\n' that parts them; the last ends with

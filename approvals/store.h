@@ -21,7 +21,7 @@
 #include "access.h"
 #include "event.h"
 
-#define STORE_VERSION 2		/* of the schema; newer is refused, older is migrated */
+#define STORE_VERSION 3		/* of the schema; newer is refused, older is migrated */
 #define STORE_ERR_MAX 512
 #define STORE_USERS_MAX 100000
 #define STORE_HOSTS_MAX 100000

@@ -120,19 +120,16 @@ static const char *const lists[LIST_COUNT][2] = {
 	[LIST_EVENTS] = PAGED(EVENTS),
 };
 
-static int bind_named(sqlite3_stmt *st, const struct list_ask *a)
+static int bind_named(sqlite3_stmt *st, const struct sql_named *ints, const struct sql_named_text *texts)
 {
-	const struct { const char *name; int64_t value; } ints[] = {
-		{ ":id", a->id }, { ":user", a->user_id }, { ":after", a->after },
-		{ ":now", a->now }, { ":all", a->all }, { ":limit", a->limit },
-	};
 	int rc = SQLITE_OK, i;
 
-	for (size_t k = 0; rc == SQLITE_OK && k < sizeof(ints) / sizeof(ints[0]); k++)
-		if ((i = sqlite3_bind_parameter_index(st, ints[k].name)) != 0)
-			rc = sqlite3_bind_int64(st, i, ints[k].value);
-	if (rc == SQLITE_OK && (i = sqlite3_bind_parameter_index(st, ":text")) != 0)
-		rc = sqlite3_bind_text(st, i, a->text, -1, SQLITE_TRANSIENT);
+	for (; rc == SQLITE_OK && ints->name != NULL; ints++)
+		if ((i = sqlite3_bind_parameter_index(st, ints->name)) != 0)
+			rc = sqlite3_bind_int64(st, i, ints->value);
+	for (; rc == SQLITE_OK && texts->name != NULL; texts++)
+		if ((i = sqlite3_bind_parameter_index(st, texts->name)) != 0)
+			rc = sqlite3_bind_text(st, i, texts->value, -1, SQLITE_TRANSIENT);
 	return rc;
 }
 
@@ -194,14 +191,16 @@ static json_t *row(sqlite3_stmt *st)
 	return o;
 }
 
-json_t *store_list(struct store *s, enum store_list which, const struct list_ask *ask)
+json_t *sql_rows(struct store *s, const char *text, const struct sql_named *ints,
+    const struct sql_named_text *texts)
 {
-	sqlite3_stmt *st = sql(s, lists[which][ask->after > 0], "");
+	sqlite3_stmt *st = sql(s, text, "");
 	json_t *rows = json_array();
 	int r = -1;
 
-	if (st == NULL || rows == NULL || bind_named(st, ask) != SQLITE_OK) {
-		store_fail(s, ENOMEM, "no memory for a list");
+	if (st == NULL || rows == NULL || bind_named(st, ints, texts) != SQLITE_OK) {
+		if (st != NULL)
+			store_fail(s, ENOMEM, "no memory for a list");
 		goto out;
 	}
 	while ((r = sql_next(s, st)) == 1) {
@@ -216,4 +215,15 @@ out:
 		return rows;
 	json_decref(rows);
 	return NULL;
+}
+
+json_t *store_list(struct store *s, enum store_list which, const struct list_ask *ask)
+{
+	const struct sql_named ints[] = {
+		{ ":id", ask->id }, { ":user", ask->user_id }, { ":after", ask->after },
+		{ ":now", ask->now }, { ":all", ask->all }, { ":limit", ask->limit }, { NULL, 0 },
+	};
+	const struct sql_named_text texts[] = { { ":text", ask->text }, { NULL, NULL } };
+
+	return sql_rows(s, lists[which][ask->after > 0], ints, texts);
 }

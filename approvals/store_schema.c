@@ -266,4 +266,7 @@ static const char v2_events[] =
 
 static const char *const v2[] = { v2_events, NULL };
 
-const char *const *const store_migrations[STORE_VERSION] = { v1, v2 };
+/* Version 3: reports begin at a time. */
+static const char *const v3[] = { "CREATE INDEX events_at ON events (at);", NULL };
+
+const char *const *const store_migrations[STORE_VERSION] = { v1, v2, v3 };

@@ -51,6 +51,13 @@ void sql_blob(sqlite3_stmt *st, int col, uint8_t *out, size_t len);
 /* FOREVER for NULL. */
 int64_t sql_time(sqlite3_stmt *st, int col);
 
+/* Values for a statement's :names; name NULL ends. Names that it does not have are passed over. */
+struct sql_named { const char *name; int64_t value; };
+struct sql_named_text { const char *name, *value; };
+/* All rows as an array of objects (store_list.c says what the columns' names mean); NULL with s->err. */
+json_t *sql_rows(struct store *s, const char *text, const struct sql_named *ints,
+    const struct sql_named_text *texts);
+
 /* Sets s->err from a format; errno = code. Always -1. */
 int store_fail(struct store *s, int code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

@@ -26,7 +26,7 @@ struct parse {
 	json_t *args;
 	const struct words_arg *text; /* the text flag set last, if what follows may belong to it */
 	size_t place;			/* next argument by place */
-	bool as_json, help;
+	bool as_json, as_csv, help;
 	char *err;
 	size_t errsize;
 	char shown[64], flag[40];	/* for messages */
@@ -254,7 +254,8 @@ static const char *next_flag(void *ctx)
 	while (f->next < f->word->nargs)
 		if ((f->word->args[f->next++].how & ARG_POS) == 0)
 			return f->word->args[f->next - 1].name;
-	return f->next++ == f->word->nargs ? "json" : NULL;
+	f->next++;
+	return f->next == f->word->nargs + 1 ? "json" : f->next == f->word->nargs + 2 && f->word->cols != NULL ? "csv" : NULL;
 }
 
 static int no_flag(struct parse *p, const char *given)
@@ -288,8 +289,10 @@ static int take_flag(struct parse *p, int i, int argc, char *const argv[])
 	size_t len = value != NULL ? (size_t)(value - name) : strlen(name);
 	const struct words_arg *arg;
 
-	if (strcmp(name, "json") == 0 || strcmp(name, "help") == 0) {
+	if (strcmp(name, "json") == 0 || strcmp(name, "help") == 0 ||
+	    (strcmp(name, "csv") == 0 && p->word->cols != NULL)) {
 		p->as_json |= name[0] == 'j';
+		p->as_csv |= name[0] == 'c';
 		p->help |= name[0] == 'h';
 		return 1;
 	}
@@ -394,6 +397,8 @@ static int take_args(struct parse *p, int argc, char *const argv[])
 
 static int check_missing(struct parse *p)
 {
+	if (p->as_json && p->as_csv)
+		return complain(p, "%s: --json or --csv, not both", p->word->path);
 	for (size_t a = 0; a < p->word->nargs; a++) {
 		const struct words_arg *arg = &p->word->args[a];
 
@@ -465,6 +470,7 @@ int words_parse(int argc, char *const argv[], const struct words_env *env, struc
 	/* who looks at the word's `where` shall find a text there */
 	call->word = p.help ? words_find("help") : p.word;
 	call->as_json = p.as_json;
+	call->as_csv = p.as_csv;
 out:
 	json_decref(p.args);
 	if (r != WORDS_OK)

@@ -125,7 +125,7 @@ struct words_call {
 	const struct words_word *word;
 	char *json;	/* the request, also of AT_CTL and AT_CONSOLE; NULL for AT_PARSER */
 	char *text;	/* AT_PARSER: what to print */
-	bool as_json;	/* --json was given: hand it to render_reply */
+	bool as_json, as_csv;	/* --json, --csv were given: hand them to render_reply */
 };
 
 /*

@@ -212,6 +212,7 @@ static void explain(const struct words_word *w, const struct words_env *env, str
 		"", "For approvers. ", "For administrators. ", "For root on the bastion. "
 	};
 	static const struct words_arg json = { .name = "json", .help = "print the reply as JSON" };
+	static const struct words_arg csv = { .name = "csv", .help = "print the table as CSV, with every column" };
 	struct buf text;
 
 	buf_init(&text, 4096);
@@ -224,6 +225,8 @@ static void explain(const struct words_word *w, const struct words_env *env, str
 	for (size_t i = 0; i < w->nargs; i++)
 		explain_arg(&w->args[i], env, out);
 	explain_arg(&json, env, out);
+	if (w->cols != NULL)
+		explain_arg(&csv, env, out);
 	buf_reset(&text);
 	put_text(&text, "%s%s", who[w->who], w->more);
 	buf_put_u8(&text, '\0');
@@ -277,7 +280,7 @@ void words_completions(const struct words_env *env, struct buf *out)
 			if (w->args[a].show != NULL)
 				put_text(out, "%s", w->args[a].show);
 		}
-		put_text(out, " --json\n");
+		put_text(out, w->cols != NULL ? " --json --csv\n" : " --json\n");
 	}
 }
 
@@ -363,7 +366,7 @@ static void put_options(struct buf *out, const struct words_word *w)
 		if (arg->type == ARG_PUBKEY || arg->type == ARG_HOSTKEY)
 			put_text(out, "@file ");
 	}
-	put_text(out, "--json --help");
+	put_text(out, w->cols != NULL ? "--json --csv --help" : "--json --help");
 }
 
 int words_shell_completion(const char *shell, struct buf *out)

@@ -152,6 +152,8 @@ const struct words_word words_table[] = {
 	       { "at", "SECONDS", ARG_NUMBER, N, "when, in unix seconds", NULL },
 	       { "hash", "HASH", ARG_DIGEST, N, "of that line", NULL }) },
 
+#include "words_report.inc"
+
 	/* users */
 	{ .path = "user add", .who = WHO_ADMIN,
 	  .help = "add a user or a service account",

@@ -88,7 +88,7 @@ struct chan {
 	char exit_signal[32];
 	struct tunnel *tunnel;		/* CHAN_TUNNEL */
 	const struct words_word *word;	/* CHAN_WORDS, CHAN_CONSOLE: what policy was asked */
-	bool words_json, words_run;
+	bool words_json, words_csv, words_run;
 	struct script *script;		/* CHAN_WORDS: they come on standard input */
 	bool from_console;		/* `connect`: the console goes on when the target's channel is over */
 };

@@ -125,6 +125,7 @@ void words_run(struct chan *c, const char *line)
 	} else if (call.word->where == AT_POLICY) {
 		c->word = call.word;
 		c->words_json = call.as_json;
+		c->words_csv = call.as_csv;
 		if (strcmp(call.word->path, "watch") == 0 && !viewing_may(c, call.as_json))
 			words_finish(c, WORDS_USAGE);
 		else
@@ -225,6 +226,7 @@ void words_policy(struct session *s, struct ipc_msg *m)
 	buf_init(&err, RENDER_MAX);
 	o.word = c->word;
 	o.json = c->words_json;
+	o.csv = c->words_csv;
 	o.columns = c->pty ? c->cols : 0;
 	o.colour = c->pty;
 	status = buf_ok(&s->words_reply) ?

@@ -40,7 +40,9 @@ static void words_are_denied_by_default(void **state)
 	static const struct { const char *word; const char *may; } table[] = {
 		{ "hosts", "aebu" }, { "request", "raebu" }, { "requests", "raebu" }, { "approve", "aebu" }, { "deny", "aebu" },
 		{ "cancel", "raebu" }, { "revoke", "raebu" }, { "grants", "raebu" }, { "sessions", "raebu" }, { "kill", "raebu" }, { "watch", "ae" },
-		{ "config", "aebu" }, { "events", "rae" }, { "note-replay", "e" }, { "user add", "ra" }, { "user list", "rae" }, { "user show", "rae" },
+		{ "config", "aebu" }, { "events", "rae" }, { "note-replay", "e" },
+		{ "report logins", "rae" }, { "report privileges", "rae" }, { "report refused", "rae" }, { "report requests", "rae" },
+		{ "report grants", "rae" }, { "report access", "rae" }, { "report services", "rae" }, { "report dormant", "rae" }, { "user add", "ra" }, { "user list", "rae" }, { "user show", "rae" },
 		{ "user lock", "ra" }, { "user unlock", "ra" }, { "user remove", "ra" }, { "user key add", "ra" },
 		{ "user key list", "rae" }, { "user key revoke", "ra" }, { "user totp enrol", "ra" }, { "user totp confirm", "ra" },
 		{ "user totp reset", "ra" }, { "role add", "ra" }, { "role list", "rae" }, { "role show", "rae" },

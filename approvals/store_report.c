@@ -1,0 +1,174 @@
+/*
+ * store_report.c - what auditors ask for: reports out of the events, and out of requests and grants.
+ * Policy role.
+ *
+ * Reports out of the events look at the rows between two numbers, REPORT_SCAN of them at most in one
+ * call: the loop of policy waits for each. Requests, verdicts and grants are never taken away, so
+ * those reports reach back to the first day; which sessions used a grant is known for
+ * event_retention. Columns are keys and marks as in store_list.c.
+ */
+#include "store_report.h"
+#include "store_sql.h"
+
+/* A member of the detail; NULL where there is none, or the text is no JSON. */
+#define DETAIL(key) "iif(json_valid(e.detail), json_extract(e.detail, '$." key "'), NULL)"
+
+/* Events of these kinds. */
+#define OF_EVENTS(columns, kinds)                                                          \
+	"SELECT e.id AS id, e.at AS at, e.kind AS kind, e.actor AS actor,"                 \
+	" e.subject AS subject, " columns                                                  \
+	" FROM events e WHERE e.id>:after AND e.id BETWEEN :first AND :last"               \
+	" AND e.at>=:since AND e.at<:until AND (" kinds ")"                                \
+	" AND (:text IS NULL OR :text IN (e.actor, e.subject))"                            \
+	" AND (:host IS NULL OR :host IN (e.subject, " DETAIL("host") "))"                 \
+	" ORDER BY e.id LIMIT :limit"
+
+#define LOGINS OF_EVENTS(                                                                  \
+	DETAIL("peer") " AS \"from\", " DETAIL("device") " AS device,"                     \
+	DETAIL("connection") " AS connection, " DETAIL("why") " AS why",                   \
+	"e.kind GLOB 'login.*' OR e.kind GLOB 'otp.*' OR e.kind IN ('logout', 'pam.fail')")
+
+#define PRIVILEGES OF_EVENTS("e.detail AS detail",                                         \
+	"e.kind GLOB 'user.*' OR e.kind GLOB 'key.*' OR e.kind GLOB 'device.*'"            \
+	" OR e.kind GLOB 'totp.*' OR e.kind GLOB 'member.*' OR e.kind GLOB 'approver.*'"   \
+	" OR e.kind GLOB 'host.*' OR e.kind GLOB 'store.*' OR e.kind GLOB 'rule.*'"        \
+	" OR e.kind IN ('role.add', 'role.remove', 'role.change', 'policy.reload',"        \
+	"  'events.prune')")
+
+#define REFUSED OF_EVENTS(                                                                 \
+	"coalesce(" DETAIL("word") ", " DETAIL("login") ", " DETAIL("capability") ") AS what," \
+	"coalesce(" DETAIL("error") ", " DETAIL("why") ") AS why,"                         \
+	DETAIL("peer") " AS \"from\", " DETAIL("left_out") " AS left_out",                 \
+	"e.kind GLOB '*.refused' OR e.kind IN ('login.fail', 'otp.fail', 'otp.replay',"    \
+	"  'pam.fail', 'request.deny', 'hostkey.mismatch', 'protocol.violation', 'refusals.left-out')")
+
+/* "bob yes 2027-01-15T08:00:00Z" */
+#define VERDICTS                                                                           \
+	"(SELECT group_concat(x.name || iif(v.yes, ' yes ', ' no ') ||"                    \
+	"   strftime('%Y-%m-%dT%H:%M:%SZ', v.at, 'unixepoch'), char(10))"                  \
+	"  FROM verdicts v JOIN users x ON x.id=v.user_id WHERE v.request_id=r.id)"        \
+	"  AS \"verdicts{}\""
+
+#define OF_REQUESTS                                                                        \
+	" FROM requests r JOIN users u ON u.id=r.user_id LEFT JOIN users b ON b.id=r.by_id" \
+	" JOIN hosts h ON h.id=r.host_id JOIN roles o ON o.id=r.role_id"                   \
+	" LEFT JOIN grants g ON g.id=r.id WHERE r.id>:after"                               \
+	" AND (:text IS NULL OR :text IN (u.name, b.name, r.closer) OR EXISTS (SELECT 1"   \
+	"  FROM verdicts v JOIN users x ON x.id=v.user_id WHERE v.request_id=r.id AND x.name=:text))" \
+	" AND (:host IS NULL OR h.name=:host COLLATE NOCASE)"
+
+#define REQUESTS                                                                           \
+	"SELECT r.id AS id, r.asked_at AS asked, r.state AS state, u.name AS user,"        \
+	" nullif(ifnull(b.name, 'root'), u.name) AS by, r.login AS login, h.name AS host," \
+	" o.name AS role, r.duration AS \"for\", r.needed AS needed, " VERDICTS ","        \
+	" coalesce(g.start_at, r.closed_at) AS decided,"                                   \
+	" coalesce(g.start_at, r.closed_at)-r.asked_at AS waited, g.end_at AS until,"      \
+	" r.closed_at AS closed, r.closer AS closer, r.why AS why, r.ref AS ticket,"       \
+	" r.reason AS reason" OF_REQUESTS                                                  \
+	" AND r.asked_at>=:since AND r.asked_at<:until ORDER BY r.id LIMIT :limit"
+
+#define WAYS(what) "(SELECT " what " FROM ways w WHERE w.request_id=g.id)"
+
+#define GRANTS                                                                             \
+	"SELECT g.id AS id, r.state AS state, u.name AS user, r.login AS login,"           \
+	" h.name AS host, o.name AS role, g.start_at AS start, g.end_at AS until,"         \
+	" g.ended_at AS ended, g.used_at AS used, " WAYS("count(*)") " AS sessions,"       \
+	WAYS("max(w.start_at)") " AS last,"                                                \
+	WAYS("sum(coalesce(w.end_at, :now)-w.start_at)") " AS time,"                       \
+	WAYS("sum(w.bytes_in)") " AS bytes_in, " WAYS("sum(w.bytes_out)") " AS bytes_out," \
+	" (SELECT group_concat(x.name, ' ') FROM verdicts v JOIN users x ON x.id=v.user_id" \
+	"  WHERE v.request_id=g.id AND v.yes=1) AS \"approvers[]\","                       \
+	" r.closer AS closer, r.why AS why, r.ref AS ticket, r.reason AS reason" OF_REQUESTS \
+	" AND g.id IS NOT NULL AND g.start_at<:until AND coalesce(g.ended_at, g.end_at)>=:since" \
+	" AND (:all OR g.used_at IS NULL) ORDER BY g.id LIMIT :limit"
+
+/* Grants in force at one instant. */
+#define ACCESS                                                                             \
+	"SELECT g.id AS id, u.name AS user, u.person AS person, r.login AS login,"         \
+	" h.name AS host, o.name AS role, g.start_at AS start,"                            \
+	" coalesce(g.ended_at, g.end_at) AS ended, g.used_at AS used, " VERDICTS ","       \
+	" r.ref AS ticket, r.reason AS reason" OF_REQUESTS                                 \
+	" AND g.start_at<=:since AND coalesce(g.ended_at, g.end_at)>:since"                \
+	" AND (:login IS NULL OR r.login=:login) ORDER BY g.id LIMIT :limit"
+
+#define LAST_LOGIN "(SELECT max(d.used) FROM devices d WHERE d.user_id=u.id)"
+#define KEYS                                                                               \
+	"(SELECT count(*) FROM devices d WHERE d.user_id=u.id AND d.revoked IS NULL) AS keys"
+#define ROLES                                                                              \
+	"(SELECT group_concat(o.name, ' ') FROM role_users ru JOIN roles o ON o.id=ru.role_id" \
+	" WHERE ru.user_id=u.id AND ru.part='m') AS \"roles[]\""
+
+#define SERVICES                                                                           \
+	"SELECT u.id AS id, u.name AS name, u.person AS person, u.state AS state,"         \
+	" u.added AS added, u.until AS until, u.networks AS \"from[]\", " KEYS ","         \
+	LAST_LOGIN " AS used, (SELECT d.used_from FROM devices d WHERE d.user_id=u.id"     \
+	"  AND d.used IS NOT NULL ORDER BY d.used DESC LIMIT 1) AS used_from, " ROLES ","  \
+	" (SELECT group_concat(r.login || '@' || h.name, ' ') FROM requests r"             \
+	"  JOIN hosts h ON h.id=r.host_id JOIN grants g ON g.id=r.id WHERE r.user_id=u.id" \
+	"  AND r.state IN ('approved', 'active') AND g.end_at>:now) AS \"grants[]\""       \
+	" FROM users u WHERE u.id>:after AND u.kind='service' AND u.state<>'removed'"      \
+	" AND (:text IS NULL OR u.name=:text) ORDER BY u.id LIMIT :limit"
+
+/* Who could log in and did not since :since, or since the account was made. */
+#define DORMANT                                                                            \
+	"SELECT u.id AS id, u.name AS name, u.person AS person, u.kind AS kind,"           \
+	" u.added AS added, " LAST_LOGIN " AS used, :now-max(u.added, ifnull(" LAST_LOGIN  \
+	", 0)) AS idle, " KEYS ", u.until AS until, " ROLES                                \
+	" FROM users u WHERE u.id>:after AND u.state='active' AND u.added<:since"          \
+	" AND ifnull(" LAST_LOGIN ", 0)<:since AND (:text IS NULL OR u.name=:text)"        \
+	" ORDER BY u.id LIMIT :limit"
+
+static const char *const reports[REPORT_COUNT] = {
+	[REPORT_LOGINS] = LOGINS,
+	[REPORT_PRIVILEGES] = PRIVILEGES,
+	[REPORT_REFUSED] = REFUSED,
+	[REPORT_REQUESTS] = REQUESTS,
+	[REPORT_GRANTS] = GRANTS,
+	[REPORT_ACCESS] = ACCESS,
+	[REPORT_SERVICES] = SERVICES,
+	[REPORT_DORMANT] = DORMANT,
+};
+
+/* Which events to look at: from the first of the time asked for to *last, and to *all in later calls. 0, or -1. */
+static int event_range(struct store *s, const struct report_ask *a, int64_t *first, int64_t *last, int64_t *all)
+{
+	int r = sql_int(s, first, "SELECT min(id) FROM events WHERE at>=?", "i", a->since);
+
+	*all = *last = -1;
+	if (r == 1)
+		r = sql_int(s, all, "SELECT max(id) FROM events WHERE at<?", "i", a->until);
+	if (r != 1)
+		return r;
+	if (*first <= a->after)
+		*first = a->after + 1;
+	*last = *all - *first >= REPORT_SCAN ? *first + REPORT_SCAN - 1 : *all;
+	return 0;
+}
+
+json_t *store_report(struct store *s, enum report which, const struct report_ask *a, int64_t *next)
+{
+	int64_t first = 0, last = 0, all = 0;
+	json_t *rows;
+	size_t n;
+
+	*next = 0;
+	if (which <= REPORT_REFUSED && event_range(s, a, &first, &last, &all) < 0)
+		return NULL;
+	const struct sql_named ints[] = {
+		{ ":after", a->after }, { ":first", first }, { ":last", last }, { ":since", a->since },
+		{ ":until", a->until }, { ":now", a->now }, { ":all", a->all }, { ":limit", a->limit },
+		{ NULL, 0 },
+	};
+	const struct sql_named_text texts[] = {
+		{ ":text", a->user }, { ":host", a->host }, { ":login", a->login }, { NULL, NULL },
+	};
+
+	if ((rows = sql_rows(s, reports[which], ints, texts)) == NULL)
+		return NULL;
+	n = json_array_size(rows);
+	if (n > 0 && n == (size_t)a->limit)
+		*next = json_integer_value(json_object_get(json_array_get(rows, n - 1), "id"));
+	else if (last < all)
+		*next = last;
+	return rows;
+}

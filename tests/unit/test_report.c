@@ -1,0 +1,284 @@
+/*
+ * test_report.c - the reports for auditors: what is in each, for whom, page by page; and the same as CSV.
+ */
+#include "store_rig.h"
+
+#include "render.h"
+#include "store_report.h"
+
+/* One member of row i of the last reply, as text. "" when there is none. */
+static const char *at(size_t i, const char *key)
+{
+	static char text[512];
+	json_t *v = json_object_get(json_array_get(json_object_get(last, "rows"), i), key);
+	char *dump = json_is_string(v) ? NULL : json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY);
+
+	snprintf(text, sizeof(text), "%s", json_is_string(v) ? json_string_value(v) : dump != NULL ? dump : "");
+	free(dump);
+	return text;
+}
+
+static size_t rows(const char *who, const char *json)
+{
+	OK(who, json);
+	return json_array_size(json_object_get(last, "rows"));
+}
+
+#define REPORT(word, args) "{\"word\":\"report " word "\",\"args\":{" args "}}"
+
+static const char *const all_reports[] = {
+	REPORT("logins", ""), REPORT("privileges", ""), REPORT("refused", ""), REPORT("requests", ""),
+	REPORT("grants", ""), REPORT("access", ""), REPORT("services", ""), REPORT("dormant", ""),
+};
+
+static void only_auditors_and_administrators(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(all_reports) / sizeof(all_reports[0]); i++) {
+		OK("root", all_reports[i]);
+		OK("adam", all_reports[i]);
+		OK("eve", all_reports[i]);
+		NO("alice", "denied", all_reports[i]);
+		NO("bob", "denied", all_reports[i]);
+	}
+}
+
+static void logins(void **state)
+{
+	(void)state;
+	event_writef(rig.s, NOW + 1, EVENT_LOGIN, "alice", "alice", "{s:s,s:s,s:i}", "device", "laptop", "peer", "10.0.0.9", "connection", 7);
+	event_writef(rig.s, NOW + 2, EVENT_OTP_FAIL, "bob", "bob", NULL);
+	event_writef(rig.s, NOW + 3, EVENT_LOGOUT, "alice", "alice", "{s:i,s:s}", "connection", 7, "why", "bye");
+	event_writef(rig.s, NOW + 4, EVENT_WAY_UP, "alice", "web1", NULL);
+	assert_int_equal(rows("eve", REPORT("logins", "")), 3);
+	assert_string_equal(at(0, "from"), "10.0.0.9");
+	assert_string_equal(at(0, "device"), "laptop");
+	assert_string_equal(at(1, "kind"), "otp.fail");
+	assert_string_equal(at(1, "from"), "");
+	assert_string_equal(at(2, "why"), "bye");
+	assert_int_equal(rows("eve", REPORT("logins", "\"user\":\"bob\"")), 1);
+	/* from this time on, and before that one */
+	assert_int_equal(rows("eve", REPORT("logins", "\"since\":1800000002")), 2);
+	assert_int_equal(rows("eve", REPORT("logins", "\"since\":1800000002,\"until\":1800000003")), 1);
+	assert_int_equal(rows("eve", REPORT("logins", "\"since\":1900000000")), 0);
+	assert_int_equal(rows("eve", REPORT("logins", "\"until\":5")), 0);
+	NO("eve", "usage", REPORT("logins", "\"since\":7,\"until\":7"));
+	/* a detail that is no JSON is no reason to fail: somebody else wrote it */
+	assert_int_equal(by_hand("DROP TRIGGER events_fixed; UPDATE events SET detail='{' WHERE kind='login.ok'"), SQLITE_OK);
+	assert_int_equal(rows("eve", REPORT("logins", "")), 3);
+}
+
+static void privileges_and_refusals(void **state)
+{
+	size_t n;
+
+	(void)state;
+	n = rows("eve", REPORT("privileges", ""));
+	assert_true(n >= 16); /* the world was made */
+	assert_string_equal(at(0, "kind"), "store.init");
+	OK("adam", "{\"word\":\"user lock\",\"args\":{\"user\":\"alice\",\"reason\":\"lost\"}}");
+	assert_int_equal(rows("eve", REPORT("privileges", "")), n + 1);
+	assert_string_equal(at(n, "actor"), "adam");
+	assert_string_equal(at(n, "subject"), "alice");
+	assert_int_equal(rows("eve", REPORT("refused", "")), 0);
+	NO("bob", "denied", "{\"word\":\"user lock\",\"args\":{\"user\":\"carol\"}}");
+	event_writef(rig.s, NOW, EVENT_WAY_REFUSED, "alice", "web1", "{s:s,s:s}", "login", "root", "why", "no grant");
+	event_writef(rig.s, NOW, EVENT_LEFT_OUT, "alice", NULL, "{s:i}", "left_out", 900);
+	assert_int_equal(rows("eve", REPORT("refused", "")), 3);
+	assert_string_equal(at(0, "what"), "user lock");
+	assert_string_equal(at(0, "why"), "'user lock' is not for you.");
+	assert_string_equal(at(1, "what"), "root");
+	assert_string_equal(at(2, "left_out"), "900");
+	assert_int_equal(rows("eve", REPORT("refused", "\"host\":\"web1\"")), 1);
+}
+
+static void requests_and_grants(void **state)
+{
+	struct way_row w = { .ticket_id = 1, .host_id = 1, .login = "dba", .target = "10.1.1.1:22", .bytes_in = 5, .bytes_out = 7 };
+	struct connection c = { .device_id = 1 };
+
+	(void)state;
+	OK("alice", REQUEST_WEB1);
+	rig.now += 60;
+	OK("bob", "{\"word\":\"approve\",\"args\":{\"id\":1}}");
+	OK("alice", REQUEST_DB1);
+	rig.now += 30;
+	OK("carol", "{\"word\":\"deny\",\"args\":{\"id\":2,\"reason\":\"no\"}}");
+	assert_int_equal(rows("eve", REPORT("requests", "")), 2);
+	assert_string_equal(at(0, "waited"), "60");
+	assert_string_equal(at(0, "verdicts"), "[\"bob yes 2027-01-15T08:01:00Z\"]");
+	assert_string_equal(at(1, "state"), "denied");
+	assert_string_equal(at(1, "waited"), "30");
+	assert_int_equal(rows("eve", REPORT("requests", "\"user\":\"carol\"")), 1);	/* who decided */
+	assert_int_equal(rows("eve", REPORT("requests", "\"host\":\"DB1\"")), 1);
+	assert_int_equal(rows("eve", REPORT("requests", "\"since\":1800000060")), 1);
+	/* a grant that nobody used, then one that was */
+	assert_int_equal(rows("eve", REPORT("grants", "\"unused\":true")), 1);
+	assert_string_equal(at(0, "sessions"), "0");
+	c.user_id = id_of("alice");
+	assert_int_equal(store_connection_start(rig.s, &c, rig.now), 0);
+	w.connection_id = c.id;
+	assert_int_equal(store_way_start(rig.s, &w, "alice", rig.now), 0);
+	assert_int_equal(store_way_end(rig.s, &w, "done", rig.now + 100), 0);
+	assert_int_equal(rows("eve", REPORT("grants", "\"unused\":true")), 0);
+	assert_int_equal(rows("eve", REPORT("grants", "")), 1);
+	assert_string_equal(at(0, "sessions"), "1");
+	assert_string_equal(at(0, "time"), "100");
+	assert_string_equal(at(0, "bytes_out"), "7");
+	assert_string_equal(at(0, "approvers"), "[\"bob\"]");
+}
+
+static void access_on_a_day(void **state)
+{
+	char json[128];
+
+	(void)state;
+	OK("alice", REQUEST_WEB1);
+	rig.now = NOW + 100;
+	OK("bob", "{\"word\":\"approve\",\"args\":{\"id\":1}}");
+	rig.now = NOW + 200;
+	OK("bob", "{\"word\":\"revoke\",\"args\":{\"id\":1}}");
+	rig.now = NOW + 5000;
+	static const struct { int after, want; } when[] = { { 99, 0 }, { 100, 1 }, { 199, 1 }, { 200, 0 }, { 3701, 0 } };
+
+	for (size_t i = 0; i < sizeof(when) / sizeof(when[0]); i++) {
+		snprintf(json, sizeof(json), REPORT("access", "\"at\":%lld,\"host\":\"web1\",\"login\":\"dba\""), NOW + when[i].after);
+		assert_int_equal(rows("eve", json), when[i].want);
+	}
+	NO("eve", "usage", REPORT("access", "\"at\":1900000000"));
+	snprintf(json, sizeof(json), REPORT("access", "\"at\":%lld,\"login\":\"www\""), NOW + 150);
+	assert_int_equal(rows("eve", json), 0);
+}
+
+static void accounts(void **state)
+{
+	(void)state;
+	assert_int_equal(rows("eve", REPORT("services", "")), 1);
+	assert_string_equal(at(0, "name"), "deploy");
+	assert_string_equal(at(0, "from"), "[\"10.0.0.0/8\"]");
+	assert_int_equal(rows("eve", REPORT("dormant", "")), 0); /* they are new */
+	rig.now += 91 * 86400;
+	assert_int_equal(rows("eve", REPORT("dormant", "")), 6);
+	assert_int_equal(store_device_used(rig.s, 1, "10.0.0.9", rig.now - 10 * 86400), 0);
+	assert_int_equal(rows("eve", REPORT("dormant", "")), 5);
+	assert_int_equal(rows("eve", REPORT("dormant", "\"days\":5,\"user\":\"alice\"")), 1);
+	assert_string_equal(at(0, "idle"), "864000");
+	OK("root", "{\"word\":\"user lock\",\"args\":{\"user\":\"bob\"}}");
+	assert_int_equal(rows("eve", REPORT("dormant", "")), 4);
+}
+
+/* Pages lose and double nothing, whatever lies between the rows that count. */
+static void pages(void **state)
+{
+	json_int_t after = 0, seen = 0, next;
+	char json[128];
+
+	(void)state;
+	assert_int_equal(store_begin(rig.s), 0);
+	for (int i = 0; i < 700; i++)
+		event_writef(rig.s, NOW + i, i % 7 == 0 ? EVENT_LOGIN : EVENT_CHANNEL, "alice", "alice", "{s:i}", "connection", i);
+	assert_int_equal(store_commit(rig.s), 0);
+	do {
+		if (after == 0)
+			snprintf(json, sizeof(json), REPORT("logins", "\"limit\":9"));
+		else
+			snprintf(json, sizeof(json), REPORT("logins", "\"limit\":9,\"after\":%lld"), (long long)after);
+		size_t n = rows("eve", json);
+
+		for (size_t i = 0; i < n; i++, seen += 7)
+			assert_int_equal(atoi(at(i, "connection")), seen);
+		next = json_integer_value(json_object_get(last, "next"));
+		assert_true(next == 0 || next > after);
+		after = next;
+	} while (next != 0);
+	assert_int_equal(seen, 700);
+}
+
+/* One call looks at REPORT_SCAN events at most, and says where to go on. */
+static void scans_end(void **state)
+{
+	struct report_ask ask = { .until = FOREVER, .limit = 10, .all = true };
+	int64_t next;
+	json_t *r;
+
+	(void)state;
+	assert_int_equal(by_hand("DROP TRIGGER events_next; WITH RECURSIVE n(i) AS (SELECT max(id)+1 FROM events UNION ALL SELECT "
+	    "i+1 FROM n WHERE i<250000) INSERT INTO events SELECT i, 1800000000, iif(i=250000, 'login.ok', 'x'), 'a', '', '', "
+	    "zeroblob(32) FROM n"), SQLITE_OK);
+	for (int i = 1; i <= 3; i++, ask.after = next) {
+		assert_non_null(r = store_report(rig.s, REPORT_LOGINS, &ask, &next));
+		assert_int_equal(json_array_size(r), i == 3);
+		assert_int_equal(next, i == 3 ? 0 : i * REPORT_SCAN);
+		json_decref(r);
+	}
+}
+
+/* --- CSV --- */
+
+static void csv_is(const char *json, const char *want)
+{
+	const struct render_opts o = { .word = words_find("hosts"), .csv = true };
+	struct buf out, err;
+
+	buf_init(&out, RENDER_MAX);
+	buf_init(&err, RENDER_MAX);
+	assert_int_equal(render_reply(json, strlen(json), &o, &out, &err), WORDS_OK);
+	assert_int_equal(buf_put_u8(&out, '\0'), 0);
+	assert_string_equal((char *)out.data, want);
+	buf_finish(&out);
+	buf_finish(&err);
+}
+
+#define HEAD "\"name\",\"logins\",\"labels\",\"max\",\"until\"\r\n"
+#define ROW(value) "{\"ok\":true,\"rows\":[{\"name\":" value "}]}"
+#define LINE(cell) HEAD "\"" cell "\",\"\",\"\",\"\",\"\"\r\n"
+
+static void csv(void **state)
+{
+	(void)state;
+	csv_is("{\"ok\":true,\"rows\":[]}", HEAD);
+	csv_is("{\"ok\":true,\"rows\":[{\"name\":\"w,1\",\"logins\":[\"a\",\"b\"],\"max\":7200,\"until\":1800000000}]}",
+	    HEAD "\"w,1\",\"a; b\",\"\",\"7200\",\"2027-01-15T08:00:00Z\"\r\n");
+	csv_is(ROW("\"say \\\"no\\\"\\r\\n\\u001b[m\\u202e\""), LINE("say \"\"no\"\"\\r\\n\\x1b[m\\u{202e}"));
+	csv_is(ROW("\"=HYPERLINK(1)\""), LINE("'=HYPERLINK(1)"));
+	csv_is(ROW("\"+1\""), LINE("'+1"));
+	csv_is(ROW("\"-1\""), LINE("'-1"));
+	csv_is(ROW("\"@SUM(A1)\""), LINE("'@SUM(A1)"));
+	csv_is(ROW("\"  =1\""), LINE("'  =1"));
+	csv_is(ROW("\"\\t=1\""), LINE("\\t=1"));	/* no tab any more: escaped */
+	csv_is(ROW("\"\xef\xbc\x9d" "1\""), LINE("'\xef\xbc\x9d" "1"));
+	csv_is(ROW("\"a;=1\""), LINE("a;'=1"));		/* where ; parts cells */
+	csv_is(ROW("[\"a\",\"=1\"]"), LINE("a; '=1"));
+	csv_is(ROW("-5"), LINE("-5"));			/* a number is none */
+	csv_is(ROW("true"), LINE("yes"));
+	csv_is(ROW("null"), LINE(""));
+}
+
+static void csv_by_flag(void **state)
+{
+	static const struct words_env env = { .who = WHO_ADMIN };
+	struct words_call call;
+	char err[WORDS_ERR_MAX];
+
+	(void)state;
+	assert_int_equal(words_parse_line("report logins --csv --since 2027-01-01", &env, &call, err, sizeof(err)), WORDS_OK);
+	assert_true(call.as_csv);
+	assert_string_equal(call.json, "{\"word\":\"report logins\",\"args\":{\"since\":1798761600}}");
+	words_call_finish(&call);
+	assert_int_equal(words_parse_line("report logins --csv --json", &env, &call, err, sizeof(err)), WORDS_USAGE);
+	assert_non_null(strstr(err, "not both"));
+	assert_int_equal(words_parse_line("approve 1 --csv", &env, &call, err, sizeof(err)), WORDS_USAGE);
+	assert_non_null(strstr(err, "no option"));
+}
+
+#define WORLD(name) cmocka_unit_test_setup_teardown(name, setup_world, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WORLD(only_auditors_and_administrators), WORLD(logins), WORLD(privileges_and_refusals), WORLD(requests_and_grants),
+		WORLD(access_on_a_day), WORLD(accounts), WORLD(pages), WORLD(scans_end), cmocka_unit_test(csv), cmocka_unit_test(csv_by_flag),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
