@@ -2,7 +2,7 @@
  * control.c - see control.h: one request from its bytes to its reply. Policy role.
  *
  * Before: policy_control.c, which knows who asks. After: the handlers in control_user.c,
- * control_role.c, control_host.c, control_ticket.c and control_live.c. What is not in the table
+ * control_leave.c, control_role.c, control_host.c, control_ticket.c and control_live.c. What is not in the table
  * below, for this actor, is denied.
  */
 #include "control_word.h"
@@ -51,6 +51,8 @@ static const struct word {
 	{ "user lock", A | R, word_user_lock },
 	{ "user unlock", A | R, word_user_unlock },
 	{ "user remove", A | R, word_user_remove },
+	{ "user leave", A | R, word_user_leave },
+	{ "user move", A | R, word_user_move },
 	{ "user key add", A | R, word_key_add },
 	{ "user key list", A | S | R | SELF, word_key_list },
 	{ "user key revoke", A | R | SELF, word_key_revoke },

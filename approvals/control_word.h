@@ -91,7 +91,7 @@ int close_tickets(struct call *k, int64_t user_id, int64_t role_id, int64_t host
     const char *why);
 
 word_fn word_user_add, word_user_list, word_user_show, word_user_lock, word_user_unlock,
-    word_user_remove;
+    word_user_remove, word_user_leave, word_user_move;
 word_fn word_key_add, word_key_list, word_key_revoke, word_totp_enrol, word_totp_confirm,
     word_totp_reset;
 word_fn word_role_add, word_role_list, word_role_show, word_role_remove;

@@ -23,6 +23,7 @@
 	E(LEFT_OUT, "refusals.left-out")                                                      \
 	E(USER_ADD, "user.add") E(USER_LOCK, "user.lock") E(USER_UNLOCK, "user.unlock")       \
 	E(USER_REMOVE, "user.remove") E(USER_EXPIRE, "user.expire")                           \
+	E(USER_LEAVE, "user.leave") E(USER_MOVE, "user.move")                                 \
 	E(KEY_ADD, "key.add") E(KEY_REVOKE, "key.revoke")                                     \
 	E(TOTP_ENROL, "totp.enrol") E(TOTP_CONFIRM, "totp.confirm") E(TOTP_RESET, "totp.reset") \
 	E(ROLE_ADD, "role.add") E(ROLE_REMOVE, "role.remove")                                 \

@@ -70,6 +70,10 @@ int store_user_by_uid(struct store *s, int64_t uid, struct user *u);	/* not remo
 int store_user_add(struct store *s, struct user *u, int64_t now);
 int store_user_state(struct store *s, int64_t id, enum user_state state, const char *why,
     int64_t now);
+/* The next account, by number, of a person that is not removed. */
+int store_user_of_person(struct store *s, const char *person, int64_t after, struct user *u);
+/* Takes away roles, parts in approvals, rights of administrator and auditor, and grace. */
+int store_user_strip(struct store *s, int64_t id, int64_t now);
 
 struct device {
 	int64_t id, user_id;
@@ -92,6 +96,8 @@ int store_device_by_name(struct store *s, int64_t user_id, const char *name, str
  * STORE_DEVICES_MAX. */
 int store_device_add(struct store *s, struct device *d, const void *blob, size_t len, int64_t now);
 int store_device_revoke(struct store *s, int64_t id, int64_t now);
+/* All of this user. */
+int store_devices_revoke(struct store *s, int64_t user_id, int64_t now);
 int store_device_used(struct store *s, int64_t id, const char *source, int64_t now);
 
 /* --- roles and hosts (store_role.c, store_host.c) --- */
@@ -152,6 +158,8 @@ int store_ticket_due(struct store *s, int64_t now, struct ticket *t, int64_t *de
  * 1, 0, -1. */
 int store_ticket_open(struct store *s, int64_t user_id, int64_t role_id, int64_t host_id,
     int64_t after, struct ticket *t);
+/* A pending one that this user asked for, for another. 1, 0, -1. */
+int store_ticket_asked(struct store *s, int64_t by_id, int64_t after, struct ticket *t);
 /* A user whose account ends by `now` and is still active: 1, 0, -1. *deadline as above. */
 int store_user_due(struct store *s, int64_t now, struct user *u, int64_t *deadline);
 /* Is the person the one who asked for, or profits from, this ticket? 1, 0, -1. */
@@ -191,7 +199,8 @@ int store_sessions_reset(struct store *s, const char *why, int64_t now);
 /* --- lists for people (store_list.c) --- */
 
 #define STORE_LIST(L) \
-	L(USERS) L(DEVICES) L(ROLES) L(HOSTS) L(REQUESTS) L(GRANTS) L(SESSIONS) L(EVENTS)
+	L(USERS) L(DEVICES) L(ROLES) L(HOSTS) L(REQUESTS) L(GRANTS) L(SESSIONS) L(EVENTS) \
+	L(ENDS)
 
 enum store_list {
 #define L(name) LIST_##name,
@@ -201,7 +210,7 @@ enum store_list {
 };
 
 struct list_ask {
-	int64_t id;		/* of the one row that is meant; 0: all */
+	int64_t id;		/* of the one row that is meant; 0: all. ENDS: the user */
 	int64_t user_id;	/* DEVICES: of it; REQUESTS, GRANTS, SESSIONS: what it sees; 0: all */
 	const char *text;	/* EVENTS: subject or actor; NULL: any */
 	int64_t after;		/* page: numbers over this */

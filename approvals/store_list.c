@@ -107,6 +107,39 @@
 	" FROM events e WHERE e.id>:after"                                                 \
 	" AND (:text IS NULL OR :text IN (e.actor, e.subject))"
 
+/*
+ * What would end with a user, one a row: :all what else than by `user move`, keeping devices: also
+ * devices, codes and the account. What the user only asked for stays with who has it, and is shown.
+ */
+#define ENDS                                                                               \
+	"SELECT u.name AS account, e.what AS what, e.name AS name, e.detail AS detail,"    \
+	" e.state AS state FROM users u JOIN ("                                            \
+	"SELECT 1 AS n, c.user_id AS u, c.id AS id, 'session' AS what, CAST(c.id AS TEXT) AS name," \
+	" trim(ifnull(w.login || '@' || h.name, '') || ' from ' || c.peer) AS detail, 'ended' AS state" \
+	" FROM connections c LEFT JOIN ways w ON w.connection_id=c.id AND w.end_at IS NULL" \
+	" LEFT JOIN hosts h ON h.id=w.host_id WHERE c.end_at IS NULL AND c.user_id=:id UNION ALL " \
+	"SELECT 2, r.user_id, r.id, iif(r.state='pending', 'request', 'grant'), CAST(r.id AS TEXT)," \
+	" r.login || '@' || h.name, iif(r.state='pending', 'cancelled', 'revoked')"        \
+	" FROM requests r JOIN hosts h ON h.id=r.host_id"                                  \
+	" WHERE r.user_id=:id AND r.state IN ('pending', 'approved', 'active') UNION ALL " \
+	"SELECT 3, r.by_id, r.id, iif(r.state='pending', 'request', 'grant'), CAST(r.id AS TEXT)," \
+	" r.login || '@' || h.name || ' for ' || o.name, iif(r.state='pending', 'cancelled', 'kept')" \
+	" FROM requests r JOIN hosts h ON h.id=r.host_id JOIN users o ON o.id=r.user_id"   \
+	" WHERE r.by_id=:id AND r.user_id<>:id AND r.state IN ('pending', 'approved', 'active')" \
+	" UNION ALL "                                                                      \
+	"SELECT 4, ru.user_id, o.id, iif(ru.part='m', 'role', 'approver'), o.name,"        \
+	" o.logins, 'removed' FROM role_users ru JOIN roles o ON o.id=ru.role_id"          \
+	" WHERE ru.user_id=:id AND o.removed IS NULL UNION ALL "                           \
+	"SELECT 5, x.id, 1, 'right', 'administrator', '', 'removed' FROM users x"          \
+	" WHERE x.id=:id AND x.admin UNION ALL "                                           \
+	"SELECT 5, x.id, 2, 'right', 'auditor', '', 'removed' FROM users x"                \
+	" WHERE x.id=:id AND x.auditor UNION ALL "                                         \
+	"SELECT 6, d.user_id, d.id, 'device', d.name, d.fingerprint, 'revoked' FROM devices d" \
+	" WHERE :all AND d.user_id=:id AND d.revoked IS NULL UNION ALL "                   \
+	"SELECT 7, t.user_id, 1, 'codes', '', '', 'removed' FROM totp t"                   \
+	" WHERE :all AND t.user_id=:id"                                                    \
+	") e ON e.u=u.id WHERE u.id=:id ORDER BY e.n, e.id LIMIT :limit"
+
 /* Without and with a number to go on after. */
 static const char *const lists[LIST_COUNT][2] = {
 	[LIST_USERS] = WHOLE(USERS),
@@ -118,6 +151,7 @@ static const char *const lists[LIST_COUNT][2] = {
 	"('approved', 'active'))"),
 	[LIST_SESSIONS] = PAGED(SESSIONS),
 	[LIST_EVENTS] = PAGED(EVENTS),
+	[LIST_ENDS] = { ENDS, ENDS },
 };
 
 static int bind_named(sqlite3_stmt *st, const struct sql_named *ints, const struct sql_named_text *texts)

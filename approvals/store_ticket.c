@@ -211,6 +211,16 @@ int store_ticket_due(struct store *s, int64_t now, struct ticket *t, int64_t *de
 	    "AND coalesce(g.end_at, r.lapse_at)<=? ORDER BY r.id LIMIT 1", "i", now), t);
 }
 
+int store_ticket_asked(struct store *s, int64_t by_id, int64_t after, struct ticket *t)
+{
+	return one_ticket(s,
+	    sql(s,
+		TICKET_SQL "WHERE r.state='pending' AND r.by_id=?1 AND r.user_id<>?1 AND r.id>?2 "
+			   "ORDER BY r.id LIMIT 1",
+		"ii", by_id, after),
+	    t);
+}
+
 int store_ticket_open(struct store *s, int64_t user_id, int64_t role_id, int64_t host_id,
     int64_t after, struct ticket *t)
 {

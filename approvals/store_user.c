@@ -67,6 +67,14 @@ int store_user_by_uid(struct store *s, int64_t uid, struct user *u)
 	return one_user(s, sql(s, USER_SQL "WHERE uid=? AND state<>'removed'", "i", uid), u);
 }
 
+int store_user_of_person(struct store *s, const char *person, int64_t after, struct user *u)
+{
+	return one_user(s,
+	    sql(s, USER_SQL "WHERE person=? AND state<>'removed' AND id>? ORDER BY id LIMIT 1", "ti",
+		person, after),
+	    u);
+}
+
 /* Is this uid another user's? */
 static int uid_taken(struct store *s, const struct user *u)
 {
@@ -127,14 +135,20 @@ int store_user_add(struct store *s, struct user *u, int64_t now)
 	return store_commit(s);
 }
 
+int store_user_strip(struct store *s, int64_t id, int64_t now)
+{
+	if (sql_do(s, "DELETE FROM role_users WHERE user_id=?", "i", id) < 0 ||
+	    sql_do(s, "UPDATE users SET admin=0, auditor=0 WHERE id=?", "i", id) < 0)
+		return -1;
+	return store_grace_clear(s, id, now);
+}
+
 /* What a removed user must not leave behind: whoever gets the name back starts with nothing. */
 static int strip_user(struct store *s, int64_t id, int64_t now)
 {
-	if (sql_do(s, "UPDATE devices SET revoked=?2 WHERE user_id=?1 AND revoked IS NULL", "ii",
-		id, now) < 0 ||
-	    sql_do(s, "DELETE FROM role_users WHERE user_id=?", "i", id) < 0 ||
-	    sql_do(s, "DELETE FROM totp_failures WHERE user_id=?", "i", id) < 0 ||
-	    sql_do(s, "UPDATE users SET uid=NULL, admin=0, auditor=0 WHERE id=?", "i", id) < 0)
+	if (store_devices_revoke(s, id, now) < 0 ||
+	    store_user_strip(s, id, now) < 0 ||
+	    sql_do(s, "UPDATE users SET uid=NULL WHERE id=?", "i", id) < 0)
 		return -1;
 	return store_totp_reset(s, id);
 }
@@ -239,6 +253,14 @@ int store_device_revoke(struct store *s, int64_t id, int64_t now)
 		return -1;
 	return sql_do(s, "UPDATE devices SET revoked=?2 WHERE id=?1 AND revoked IS NULL", "ii", id,
 		   now) < 0 ?
+	    -1 :
+	    0;
+}
+
+int store_devices_revoke(struct store *s, int64_t user_id, int64_t now)
+{
+	return sql_do(s, "UPDATE devices SET revoked=?2 WHERE user_id=?1 AND revoked IS NULL", "ii",
+		   user_id, now) < 0 ?
 	    -1 :
 	    0;
 }

@@ -34,6 +34,10 @@
 	{ "user", "USER", COL_TEXT, 2 }, { "login", "LOGIN", COL_TEXT, 2 }, \
 	{ "host", "HOST", COL_TEXT, 1 }
 
+/* What a departure ended. */
+#define COLS_ENDED COLS({ "account", "ACCOUNT", COL_TEXT, 1 }, { "what", "WHAT", COL_TEXT, 0 }, \
+	{ "name", "NAME", COL_TEXT, 1 }, { "state", "STATE", COL_TEXT, 0 }, { "detail", "DETAIL", COL_TEXT, 4 })
+
 const struct words_word words_table[] = {
 	/* what an engineer needs */
 	{ .path = "hosts", .who = WHO_USER,
@@ -195,6 +199,20 @@ const struct words_word words_table[] = {
 	  .help = "remove a user with keys, codes, roles and grants",
 	  .more = "What is open ends. The name stays taken, but for the same person.",
 	  .example = "user remove alice", ARGS(A_USER, A_WHY(0)) },
+	{ .path = "user leave", .who = WHO_ADMIN,
+	  .help = "a person leaves: everything of theirs ends at once",
+	  .more = "All accounts of the person, with sessions, grants, requests, roles, devices and codes; lists "
+	  "what ended. STATE kept: what was asked for another account, which goes on.",
+	  .example = "user leave --person \"Alice Example\"",
+	  ARGS({ "user", "USER", ARG_USER, ARG_POS, "an account of the person", NULL },
+	       { "person", "TEXT", ARG_TEXT, 0, "the person", NULL }, A_WHY(0)), COLS_ENDED },
+	{ .path = "user move", .who = WHO_ADMIN,
+	  .help = "a person changes post: what the old one gave ends at once",
+	  .more = "As 'user leave', but the accounts stay, with nothing: no role, no right, no device and no codes.",
+	  .example = "user move alice --keep-devices",
+	  ARGS({ "user", "USER", ARG_USER, ARG_POS, "an account of the person", NULL },
+	       { "person", "TEXT", ARG_TEXT, 0, "the person", NULL },
+	       { "keep_devices", NULL, ARG_FLAG, 0, "devices and one-time codes stay", NULL }, A_WHY(0)), COLS_ENDED },
 	{ .path = "user key add", .who = WHO_ADMIN,
 	  .help = "register a device of a user by its public key",
 	  .more = "KEY is the line of a .pub file; for bastionctl also the file's name, or - for "

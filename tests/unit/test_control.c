@@ -43,7 +43,9 @@ static void words_are_denied_by_default(void **state)
 		{ "config", "aebu" }, { "events", "rae" }, { "note-replay", "e" },
 		{ "report logins", "rae" }, { "report privileges", "rae" }, { "report refused", "rae" }, { "report requests", "rae" },
 		{ "report grants", "rae" }, { "report access", "rae" }, { "report services", "rae" }, { "report dormant", "rae" }, { "user add", "ra" }, { "user list", "rae" }, { "user show", "rae" },
-		{ "user lock", "ra" }, { "user unlock", "ra" }, { "user remove", "ra" }, { "user key add", "ra" },
+		{ "user lock", "ra" }, { "user unlock", "ra" }, { "user remove", "ra" },
+		{ "user leave", "ra" }, { "user move", "ra" },
+		{ "user key add", "ra" },
 		{ "user key list", "rae" }, { "user key revoke", "ra" }, { "user totp enrol", "ra" }, { "user totp confirm", "ra" },
 		{ "user totp reset", "ra" }, { "role add", "ra" }, { "role list", "rae" }, { "role show", "rae" },
 		{ "role remove", "ra" }, { "role member add", "ra" }, { "role member remove", "ra" }, { "role approver add", "ra" },
@@ -77,7 +79,7 @@ static void words_are_denied_by_default(void **state)
 			bool first = true;
 
 			for (size_t a = 0; a < w->nargs; a++) {
-				bool needed = (w->args[a].how & ARG_NEED) != 0 || strcmp(w->path, "user key list") == 0 ||
+				bool needed = (w->args[a].how & ARG_NEED) != 0 || strstr("user key list, user leave, user move", w->path) != NULL ||
 				    (strcmp(w->path, "role add") == 0 && strcmp(w->args[a].name, "host") == 0);
 
 				for (size_t v = 0; needed && v < sizeof(args) / sizeof(args[0]); v++) {
