@@ -95,6 +95,7 @@ struct access_role {
 	char hours[HOURS_MAX + 1];	/* see access_hours(); "": always */
 	char networks[LIST_MAX + 1];	/* "": from anywhere */
 	bool ticket;			/* an outside ticket's number is required */
+	bool sign;			/* approvals must be signed (consent.h) */
 };
 
 /* The states, as the store spells them. */
@@ -120,6 +121,7 @@ struct ticket {
 	unsigned caps;
 	uint32_t duration;		/* seconds asked for */
 	uint32_t needed, given;		/* approvals */
+	bool sign;			/* each with a signature */
 	char reason[TEXT_MAX + 1], ref[TICKET_REF_MAX + 1];
 	int64_t asked_at, lapse_at;	/* lapse_at: pending no longer than this */
 	int64_t start_at, end_at;	/* the grant; 0, 0: none */

@@ -5,6 +5,7 @@
  * anew, because the one who parsed them is the client.
  */
 #include "control_word.h"
+#include "crypto_sshsig.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -27,6 +28,17 @@ static bool is_plain_text(const char *s, size_t max)
 		if ((unsigned char)*s < 0x20 || *s == 0x7f)
 			return false;
 	return true;
+}
+
+/* Its lines are the one text that may hold line ends; what they say is looked at by who checks it. */
+static bool is_signature(const char *s)
+{
+	size_t n = strlen(s);
+
+	for (size_t i = 0; i < n; i++)
+		if ((s[i] < 0x20 && s[i] != '\n' && s[i] != '\r') || s[i] == 0x7f)
+			return false;
+	return n > 0 && n <= SSHSIG_TEXT_MAX;
 }
 
 static bool is_pattern(const char *s)
@@ -78,6 +90,7 @@ static const char *wrong_text(enum arg_type type, const char *v)
 	case ARG_RECORDING: return strlen(v) == 32 && strspn(v, "0123456789abcdef") == 32 ? NULL : "32 hexadecimal digits";
 	case ARG_DIGEST: return strlen(v) == 64 && strspn(v, "0123456789abcdef") == 64 ? NULL : "64 hexadecimal digits";
 	case ARG_CODE: return strlen(v) == 6 && strspn(v, "0123456789") == 6 ? NULL : "six digits";
+	case ARG_SIGNATURE: return is_signature(v) ? NULL : "a signature as 'ssh-keygen -Y sign' writes it";
 	case ARG_PUBKEY:
 	case ARG_HOSTKEY:
 		return is_plain_text(v, KEY_TEXT_MAX) ? NULL : "one line: type, base64, comment";

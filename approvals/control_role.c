@@ -2,6 +2,7 @@
  * control_role.c - the words for roles, their members and approvers. Policy role; see
  * control_word.h.
  */
+#include "consent.h"
 #include "control_word.h"
 
 #include <errno.h>
@@ -29,6 +30,7 @@ enum words_exit word_role_add(struct call *k)
 	struct access_role r = {
 		.caps = arg_caps(k), .max = (uint32_t)arg_int(k, "max", ROLE_MAX_DEFAULT),
 		.approvals = (uint32_t)arg_int(k, "approvals", 1), .ticket = arg_flag(k, "ticket"),
+		.sign = arg_flag(k, "signed"),
 	};
 
 	snprintf(r.name, sizeof(r.name), "%s", arg_text(k, "role"));
@@ -44,6 +46,8 @@ enum words_exit word_role_add(struct call *k)
 		    "The role covers no host.");
 	if (r.approvals > ROLE_APPROVALS_MAX)
 		return refuse(k, WORDS_USAGE, NULL, "approvals: at most %d.", ROLE_APPROVALS_MAX);
+	if (r.sign && (r.approvals == 0 || r.approvals > CONSENT_SIGNERS_MAX))
+		return refuse(k, WORDS_USAGE, NULL, "signed: with 1 to %d approvals.", CONSENT_SIGNERS_MAX);
 	if (store_role_add(k->s, &r, k->now) < 0) {
 		if (errno == EEXIST)
 			return refuse(k, WORDS_REFUSED, NULL, "There is a role %s already.",

@@ -138,6 +138,7 @@ static enum words_exit file_request(struct call *k, const struct user *u, const 
 		.caps = caps != 0 ? caps : role->caps,
 		.duration = (uint32_t)arg_int(k, "for", 0),
 		.needed = role->approvals,
+		.sign = role->sign,
 		.asked_at = k->now,
 		.lapse_at = k->now + CONTROL_PENDING_TTL,
 	};
@@ -250,11 +251,8 @@ static enum words_exit load_decidable(struct call *k, struct ticket *t)
 static enum words_exit decide(struct call *k, struct ticket *t, bool yes)
 {
 	const char *reason = arg_text(k, "reason");
-	enum words_exit r = load_decidable(k, t);
 	int n;
 
-	if (r != WORDS_OK)
-		return r;
 	if ((n = store_verdict(k->s, t, &k->me, yes, reason, k->now)) < 0)
 		return broken(k);
 	if (n == 0)
@@ -267,12 +265,20 @@ static enum words_exit decide(struct call *k, struct ticket *t, bool yes)
 
 enum words_exit word_approve(struct call *k)
 {
+	const bool with = arg_text(k, "signature") != NULL;
+	struct signature_row row;
 	struct ticket t;
 	struct user u;
-	enum words_exit r = decide(k, &t, true);
+	enum words_exit r = load_decidable(k, &t);
 
-	if (r != WORDS_OK)
+	if (r == WORDS_OK && t.sign && !with)
+		return consent_show(k, &t);
+	if (r == WORDS_OK && with)
+		r = consent_check(k, &t, &row);
+	if (r != WORDS_OK || (r = decide(k, &t, true)) != WORDS_OK)
 		return r;
+	if (with && store_signature_add(k->s, t.id, k->me.person, &row) < 0)
+		return broken(k);
 	if (t.given < t.needed)
 		return say(k, "Request %lld has %u of %u approvals.", (long long)t.id, t.given,
 		    t.needed);
@@ -282,9 +288,9 @@ enum words_exit word_approve(struct call *k)
 enum words_exit word_deny(struct call *k)
 {
 	struct ticket t;
-	enum words_exit r = decide(k, &t, false);
+	enum words_exit r = load_decidable(k, &t);
 
-	if (r != WORDS_OK)
+	if (r != WORDS_OK || (r = decide(k, &t, false)) != WORDS_OK)
 		return r;
 	if (store_ticket_move(k->s, &t, ACT_DENY, k->name, arg_text(k, "reason"), k->now) != 1)
 		return broken(k);

@@ -90,6 +90,13 @@ enum words_exit load_host(struct call *k, struct host *h);
 int close_tickets(struct call *k, int64_t user_id, int64_t role_id, int64_t host_id,
     const char *why);
 
+/* --- signed approvals (control_consent.c) --- */
+
+/* Replies with the text that this approver is to sign. */
+enum words_exit consent_show(struct call *k, const struct ticket *t);
+/* Checks the argument `signature`, and fills *row. WORDS_OK, or refuse(). */
+enum words_exit consent_check(struct call *k, const struct ticket *t, struct signature_row *row);
+
 word_fn word_user_add, word_user_list, word_user_show, word_user_lock, word_user_unlock,
     word_user_remove, word_user_leave, word_user_move;
 word_fn word_key_add, word_key_list, word_key_revoke, word_totp_enrol, word_totp_confirm,

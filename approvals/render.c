@@ -526,12 +526,15 @@ static int render_good(const json_t *reply, const struct render_opts *o, struct 
 {
 	json_t *rows = json_object_get(reply, "rows"), *row = json_object_get(reply, "row");
 	const char *text = json_string_value(json_object_get(reply, "text"));
+	const char *note = json_string_value(json_object_get(reply, "note"));
 	int r;
 
 	if (text != NULL && text[0] != '\0' && !o->json)
 		render_line(out, text);
 	if (!o->json)
 		put_secret(out, reply);
+	if (note != NULL && !o->json)
+		render_line(err, note);
 	if (json_is_object(row)) {
 		if ((rows = json_array()) == NULL || json_array_append(rows, row) != 0)
 			r = WORDS_BROKEN;

@@ -21,7 +21,7 @@
 #include "access.h"
 #include "event.h"
 
-#define STORE_VERSION 3		/* of the schema; newer is refused, older is migrated */
+#define STORE_VERSION 4		/* of the schema; newer is refused, older is migrated */
 #define STORE_ERR_MAX 512
 #define STORE_USERS_MAX 100000
 #define STORE_HOSTS_MAX 100000
@@ -151,6 +151,14 @@ int store_verdict(struct store *s, struct ticket *t, const struct user *by, bool
  */
 int store_ticket_move(struct store *s, struct ticket *t, enum ticket_act act, const char *by,
     const char *why, int64_t now);
+/* What an approver signed (consent.h), and the signature as ssh-keygen writes it; by which device. */
+struct signature_row {
+	int64_t device_id;
+	char text[4096], signature[4096];
+};
+
+/* Beside the verdict of this person, which is there. 0, or -1. */
+int store_signature_add(struct store *s, int64_t request_id, const char *person, const struct signature_row *row);
 /* The next ticket that is over at `now`: 1, 0, -1. *deadline: when the next one will be, FOREVER:
  * none open. */
 int store_ticket_due(struct store *s, int64_t now, struct ticket *t, int64_t *deadline);
@@ -200,7 +208,7 @@ int store_sessions_reset(struct store *s, const char *why, int64_t now);
 
 #define STORE_LIST(L) \
 	L(USERS) L(DEVICES) L(ROLES) L(HOSTS) L(REQUESTS) L(GRANTS) L(SESSIONS) L(EVENTS) \
-	L(ENDS)
+	L(ENDS) L(APPROVALS)
 
 enum store_list {
 #define L(name) LIST_##name,
@@ -210,7 +218,7 @@ enum store_list {
 };
 
 struct list_ask {
-	int64_t id;		/* of the one row that is meant; 0: all. ENDS: the user */
+	int64_t id;		/* of the one row that is meant; 0: all. ENDS: the user, APPROVALS: the request */
 	int64_t user_id;	/* DEVICES: of it; REQUESTS, GRANTS, SESSIONS: what it sees; 0: all */
 	const char *text;	/* EVENTS: subject or actor; NULL: any */
 	int64_t after;		/* page: numbers over this */

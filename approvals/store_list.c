@@ -32,7 +32,7 @@
 	" h.name AS host, o.name AS role, r.duration AS \"for\", r.asked_at AS asked,"     \
 	" nullif(ifnull(b.name, 'root'), u.name) AS by, g.start_at AS start,"              \
 	" g.end_at AS until, iif(r.state IN ('approved', 'active') AND g.end_at>:now,"     \
-	"  g.end_at-:now, NULL) AS left, r.needed AS needed,"                              \
+	"  g.end_at-:now, NULL) AS left, r.needed AS needed, r.signed AS \"signed?\","                       \
 	" (SELECT count(*) FROM verdicts v WHERE v.request_id=r.id AND v.yes=1)"           \
 	"  || '/' || r.needed AS approvals,"                                               \
 	" (SELECT group_concat(x.name, ' ') FROM verdicts v JOIN users x ON x.id=v.user_id" \
@@ -73,7 +73,8 @@
 #define ROLES                                                                              \
 	"SELECT o.id AS id, o.name AS name, o.hosts AS \"hosts[]\","                       \
 	" o.labels AS \"labels[]\", o.logins AS \"logins[]\", " CAPS("o.caps") ","         \
-	" o.max AS max, o.approvals AS approvals, o.ticket AS \"ticket?\","                \
+	" o.max AS max, o.approvals AS approvals, o.ticket AS \"ticket?\","               \
+	" o.signed AS \"signed?\","                                                         \
 	" o.hours AS hours, o.networks AS \"from[]\", " USER_NAMES("m", "members[]") ", "  \
 	USER_NAMES("a", "approvers[]")                                                     \
 	" FROM roles o WHERE o.removed IS NULL AND o.id>:after AND (:id=0 OR o.id=:id)"
@@ -140,6 +141,15 @@
 	" WHERE :all AND t.user_id=:id"                                                    \
 	") e ON e.u=u.id WHERE u.id=:id ORDER BY e.n, e.id LIMIT :limit"
 
+/* Of the request :id: who said yes, and the signed text where there is one. */
+#define APPROVALS                                                                          \
+	"SELECT u.id AS id, u.name AS by, v.person AS person, v.at AS at, v.reason AS reason," \
+	" d.name AS device, d.fingerprint AS fingerprint, g.text AS text,"                 \
+	" g.signature AS signature FROM verdicts v JOIN users u ON u.id=v.user_id"         \
+	" LEFT JOIN signatures g ON g.request_id=v.request_id AND g.person=v.person"       \
+	" LEFT JOIN devices d ON d.id=g.device_id"                                         \
+	" WHERE v.request_id=:id AND v.yes=1"
+
 /* Without and with a number to go on after. */
 static const char *const lists[LIST_COUNT][2] = {
 	[LIST_USERS] = WHOLE(USERS),
@@ -152,6 +162,7 @@ static const char *const lists[LIST_COUNT][2] = {
 	[LIST_SESSIONS] = PAGED(SESSIONS),
 	[LIST_EVENTS] = PAGED(EVENTS),
 	[LIST_ENDS] = { ENDS, ENDS },
+	[LIST_APPROVALS] = WHOLE(APPROVALS),
 };
 
 static int bind_named(sqlite3_stmt *st, const struct sql_named *ints, const struct sql_named_text *texts)

@@ -9,7 +9,7 @@
 
 #define ROLE_SQL                                                                                   \
 	"SELECT r.id, r.name, r.hosts, r.labels, r.logins, r.caps, r.max, r.approvals, r.hours, "  \
-	"r.networks, r.ticket "                                                                    \
+	"r.networks, r.ticket, r.signed "                                                                    \
 	"FROM roles r "
 
 static void load_role(struct store *s, sqlite3_stmt *st, struct access_role *r)
@@ -25,6 +25,7 @@ static void load_role(struct store *s, sqlite3_stmt *st, struct access_role *r)
 	sql_text(s, st, 8, r->hours, sizeof(r->hours));
 	sql_text(s, st, 9, r->networks, sizeof(r->networks));
 	r->ticket = sqlite3_column_int(st, 10) != 0;
+	r->sign = sqlite3_column_int(st, 11) != 0;
 }
 
 static int one_role(struct store *s, sqlite3_stmt *st, struct access_role *r)
@@ -58,11 +59,11 @@ int store_role_add(struct store *s, struct access_role *r, int64_t now)
 		return store_fail(s, ENOSPC, "there are %d roles: remove one", STORE_ROLES_MAX);
 	if (sql_do(s,
 		"INSERT INTO roles (name, hosts, labels, logins, caps, max, approvals, hours, "
-		"networks, ticket, added) "
-		"VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-		"ttttiiittii", r->name, r->hosts, r->labels, r->logins, (int64_t)r->caps,
+		"networks, ticket, signed, added) "
+		"VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+		"ttttiiittiii", r->name, r->hosts, r->labels, r->logins, (int64_t)r->caps,
 		(int64_t)r->max, (int64_t)r->approvals, r->hours, r->networks, (int64_t)r->ticket,
-		now) < 0)
+		(int64_t)r->sign, now) < 0)
 		return -1;
 	r->id = sqlite3_last_insert_rowid(s->db);
 	return 0;

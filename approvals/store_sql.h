@@ -62,7 +62,9 @@ json_t *sql_rows(struct store *s, const char *text, const struct sql_named *ints
 int store_fail(struct store *s, int code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* store_schema.c: the scripts that lead from version i to i + 1; NULL ends each. */
+/* store_schema.c: the scripts that lead from version i to i + 1; NULL ends each. Those after the second stand with what they are for. */
 extern const char *const *const store_migrations[STORE_VERSION];
+
+extern const char *const store_v_signed[];	/* store_signature.c */
 
 #endif

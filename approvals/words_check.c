@@ -12,6 +12,7 @@
 
 #include "access.h"
 #include "clock.h"
+#include "crypto_sshsig.h"
 #include "escape.h"
 #include "names.h"
 
@@ -301,6 +302,27 @@ static int put_pubkey(json_t *args, const struct words_arg *arg, const char *v,
 	return r;
 }
 
+/* The text itself, or the name of its file. "-" goes on as it stands to who can read standard input later: a session. */
+static int put_signature(json_t *args, const struct words_arg *arg, const char *v, const struct words_env *env,
+    char *why, size_t size)
+{
+	char text[SSHSIG_TEXT_MAX + 1];
+
+	if (strncmp(v, "-----", 5) == 0 || (strcmp(v, "-") == 0 && env->read_file == NULL))
+		snprintf(text, sizeof(text), "%s", v);
+	else if (env->read_file == NULL) {
+		snprintf(why, size, "over ssh a signature comes on standard input: --signature - < FILE.sig");
+		return -1;
+	} else if (env->read_file(v, text, sizeof(text)) != 0) {
+		snprintf(why, size, "cannot read this file: %s", strerror(errno));
+		return -1;
+	}
+	if (store(args, arg, json_string(text)) == 0)
+		return 0;
+	snprintf(why, size, "this is no signature");
+	return -1;
+}
+
 int words_put(json_t *args, const struct words_arg *arg, const char *v, const struct words_env *env,
     char *why, size_t size)
 {
@@ -317,6 +339,8 @@ int words_put(json_t *args, const struct words_arg *arg, const char *v, const st
 		return 0;
 	case ARG_PUBKEY: case ARG_HOSTKEY:
 		return put_pubkey(args, arg, v, env, why, size);
+	case ARG_SIGNATURE:
+		return put_signature(args, arg, v, env, why, size);
 	case ARG_DURATION:
 		value = duration_parse(v, &seconds) == 0 ? json_integer(seconds) : NULL;
 		break;

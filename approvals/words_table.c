@@ -113,7 +113,12 @@ const struct words_word words_table[] = {
 	{ .path = "approve", .who = WHO_APPROVER,
 	  .help = "grant a request",
 	  .more = "Nobody approves their own. Where a role wants two approvals, two persons give "
-	  "them.", .example = "approve 17", ARGS(A_ID, A_WHY(0)) },
+	  "them. Where it wants them signed, 'approve NUMBER' prints the text to sign with the key of "
+	  "one of your devices (ssh-keygen -Y sign -n bastiond-approval), and --signature gives back "
+	  "the signature; over ssh as --signature - < FILE.sig", .example = "approve 17",
+	  ARGS(A_ID, A_WHY(0),
+	       { "signature", "FILE", ARG_SIGNATURE, 0,
+	         "signed consent: a file of 'ssh-keygen -Y sign', - is standard input", NULL }) },
 	{ .path = "deny", .who = WHO_APPROVER,
 	  .help = "refuse a request", .more = "One denial denies.",
 	  .example = "deny 17 --reason \"use the replica\"", ARGS(A_ID, A_WHY(N)) },
@@ -262,6 +267,7 @@ const struct words_word words_table[] = {
 	       { "max", "DURATION", ARG_DURATION, 0, "longest grant", NULL },
 	       { "approvals", "COUNT", ARG_COUNT, 0, "persons who must agree; 1 otherwise", NULL },
 	       { "ticket", NULL, ARG_FLAG, 0, "a request must name an outside ticket", NULL },
+	       { "signed", NULL, ARG_FLAG, 0, "approvers sign with their own ssh key", NULL },
 	       { "hours", "HOURS", ARG_HOURS, 0, "when: \"mon-fri 08:00-18:00\" (UTC)", NULL },
 	       A_FROM) },
 	{ .path = "role list", .who = WHO_ADMIN,
@@ -278,6 +284,7 @@ const struct words_word words_table[] = {
 	       { "caps", "capabilities", COL_TEXT, 0 }, { "max", "longest grant", COL_SPAN, 0 },
 	       { "approvals", "approvals", COL_TEXT, 0 },
 	       { "ticket", "needs a ticket", COL_YES, 0 },
+	       { "signed", "signed approvals", COL_YES, 0 },
 	       { "hours", "hours", COL_TEXT, 0 }, { "from", "comes from", COL_TEXT, 0 },
 	       { "members", "members", COL_TEXT, 0 }, { "approvers", "approvers", COL_TEXT, 0 }) },
 	{ .path = "role remove", .who = WHO_ADMIN,

@@ -9,7 +9,8 @@
  * connection, way, user, person, device, fingerprint, peer, peer_port, host, address (as
  * registered), target (as dialled), login, method ("certificate", "managed"), grant, caps (array),
  * until (unix s, missing: none), reason, ticket (missing: none), asked_by_other (true when somebody
- * else asked), started (unix s), bastion.
+ * else asked), started (unix s), bastion, approvals (array: by, person, at, reason, and where it was signed
+ * device, fingerprint, text, signature; bastion-replay(1) says how these are checked).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,8 @@
 #include "log.h"
 #include "policy.h"
 
-#define META_MAX 16000		/* the session takes 16384 */
+#define META_MAX 40000		/* the session takes 40960 */
+#define APPROVALS_MAX 10	/* that a role may want */
 #define RECIPIENT_MAX 127	/* of a recipient, as a session takes it */
 
 static char *hex(char *out, const uint8_t *in, size_t len)
@@ -67,7 +69,11 @@ static json_t *make_meta(const struct way *w, const struct ticket *t)
 		json_object_set_new(meta, "ticket", json_string(t->ref));
 	if (t->by_id != t->user_id)
 		json_object_set_new(meta, "asked_by_other", json_true());
-	return meta;
+	if (json_object_set_new(meta, "approvals", store_list(peer->p->store, LIST_APPROVALS,
+	    &(struct list_ask){ .id = t->id, .limit = APPROVALS_MAX })) == 0)
+		return meta;
+	json_decref(meta);
+	return NULL;
 }
 
 static int put_meta(const struct way *w, struct buf *body)
@@ -199,7 +205,7 @@ void grant_way(struct way *w, const uint8_t *cert, size_t len)
 	const char *fault = NULL;
 	struct buf body;
 
-	buf_init(&body, 32768);
+	buf_init(&body, 65536);
 	if (w->until <= clock_wall())
 		fault = "bastiond: your grant ended while the host was being reached";
 	else if (start_row(w) != 0)

@@ -90,6 +90,7 @@ struct chan {
 	const struct words_word *word;	/* CHAN_WORDS, CHAN_CONSOLE: what policy was asked */
 	bool words_json, words_csv, words_run;
 	struct script *script;		/* CHAN_WORDS: they come on standard input */
+	struct given *given;		/* CHAN_WORDS: an argument does (session_stdin.c) */
 	bool from_console;		/* `connect`: the console goes on when the target's channel is over */
 };
 

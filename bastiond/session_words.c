@@ -12,6 +12,7 @@
 #include "log.h"
 #include "render.h"
 #include "session.h"
+#include "session_stdin.h"
 #include "words.h"
 
 #define SCRIPT_LINES 32	/* of one script in one turn of the loop */
@@ -128,7 +129,7 @@ void words_run(struct chan *c, const char *line)
 		c->words_csv = call.as_csv;
 		if (strcmp(call.word->path, "watch") == 0 && !viewing_may(c, call.as_json))
 			words_finish(c, WORDS_USAGE);
-		else
+		else if (!stdin_wanted(c, call.json))
 			ask_policy(c, call.json);
 	} else if (call.word->where == AT_CONSOLE && c->kind == CHAN_CONSOLE) {
 		console_word(c, call.word->path, call.json);
@@ -258,23 +259,38 @@ void words_start(struct chan *c)
 	c->state = CHAN_LIVE;
 }
 
+/* A request whose argument came on standard input. */
+static void run_given(struct chan *c)
+{
+	char *json;
+
+	if (c->front->session->words_owner != NULL || (json = stdin_step(c)) == NULL)
+		return;
+	ask_policy(c, json);
+	free(json);
+}
+
 void words_step(struct chan *c)
 {
 	struct session *s = c->front->session;
 
 	if (c->client_closed)
 		c->state = CHAN_DEAD;
+	if (c->state != CHAN_LIVE)
+		stdin_drop(c);
 	if (c->state != CHAN_LIVE && c->state != CHAN_ENDING)
 		return;
 	if (c->script != NULL) {
 		script_step(c);
 	} else if (c->kind == CHAN_WORDS && c->state == CHAN_LIVE) {
-		if (!viewing_has(c))
-			hold_finish(&c->in); /* words in a command read no standard input */
 		if (!c->words_run && s->words_owner == NULL) {
 			c->words_run = true;
 			words_run(c, c->command);
 		}
+		if (c->given != NULL)
+			run_given(c);
+		else if (c->words_run && !viewing_has(c))
+			hold_finish(&c->in); /* other words in a command read no standard input */
 	}
 	relay_raw_step(c);
 	if (viewing_has(c))

@@ -145,7 +145,7 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	/* str recording metadata (JSON for the first frame); list(str age recipient); */             \
 	/* list(str age input recipient), list(the same, second group); u64 content limit; u32 hold ms; u32 banner ms; */           \
 	/* u8 strict. fds: connected socket [, agent socket when the key is managed] */               \
-	M(WAY_OK,         POLICY,   SESSION,  S_ANY,     32768, -1, 0)                                \
+	M(WAY_OK,         POLICY,   SESSION,  S_ANY,     65536, -1, 0)                                \
 	/* id = way. The three lists of recipients as in WAY_OK: they changed */                       \
 	M(WAY_READERS,    POLICY,   SESSION,  S_ANY,     32768, 0, 0)                                 \
 	/* id = way. u8 enum way_refusal; str line for the user */                                    \

@@ -14,6 +14,7 @@
  *   replay_term.c     width, colours, progress, pager (replay_term.h)
  *   replay_typed.c    what of the input is hidden; its parts are in replay_typed.h
  *   replay_readings.c readings are logged, and the bastion is told: replay_readings.h
+ *   replay_approvals.c who approved, and the signatures (replay_approvals.h)
  *   replay_list.c, replay_show.c, replay_verify.c, replay_export.c, replay_cast.c, replay_svg.c
  *   replay_play.c     the player; its parts are in replay_player.h
  *   replay_follow.c   a recording that is still written; its parts are in replay_follow.h
@@ -63,6 +64,8 @@ struct args {
 	size_t nidentities;
 	const char *output;			/* bundle: file to make; NULL: not given */
 	const char *from, *credentials, *region, *ca;	/* pull, and verify of a bucket; NULL: not given */
+	const char *signers;			/* approvals: NULL: not given */
+	bool bad;				/* approvals: one does not hold */
 	bool json, all, help;
 	const char *user, *host;
 	int64_t since, until;			/* unix seconds; 0 and INT64_MAX: no limit */
@@ -105,6 +108,7 @@ int cmd_export(struct args *a);
 int cmd_search(struct args *a);
 int cmd_commands(struct args *a);
 int cmd_readings(struct args *a);
+int cmd_approvals(struct args *a);
 
 /* ---- replay_events.c ---- */
 

@@ -14,7 +14,7 @@
 enum {
 	B_LIST = 1, B_SHOW = 2, B_PLAY = 4, B_VERIFY = 8, B_EXPORT = 16, B_SEARCH = 32,
 	B_COMMANDS = 64,
-	B_BUNDLE = 128, B_EVENTS = 256, B_FOLLOW = 512, B_PULL = 1024, B_READINGS = 2048, B_ALL = 4095
+	B_BUNDLE = 128, B_EVENTS = 256, B_FOLLOW = 512, B_PULL = 1024, B_READINGS = 2048, B_APPROVALS = 4096, B_ALL = 8191
 };
 
 const struct command replay_commands[] = {
@@ -39,6 +39,7 @@ const struct command replay_commands[] = {
 	    cmd_events },
 	{ "readings", "", "what was read on this machine, and what of it the bastion does not know", B_READINGS, 0, 0,
 	    cmd_readings },
+	{ "approvals", "ID", "who approved what a recording shows, and the signatures", B_APPROVALS, 1, 1, cmd_approvals },
 	{ NULL, NULL, NULL, 0, 0, 0, NULL },
 };
 
@@ -46,7 +47,7 @@ const struct command replay_commands[] = {
 enum {
 	O_JSON = 256, O_USER, O_HOST, O_SINCE, O_UNTIL, O_SPEED, O_IDLE, O_AT, O_CHANNEL, O_ALL,
 	O_CAST, O_CAST3, O_TEXT, O_SVG, O_TYPED, O_SHOWN, O_HTML, O_REVEAL,
-	O_FROM, O_CREDENTIALS, O_REGION, O_CA, O_DELIVER
+	O_FROM, O_CREDENTIALS, O_REGION, O_CA, O_DELIVER, O_SIGNERS
 };
 
 static const struct {
@@ -63,7 +64,7 @@ static const struct {
 	{ "trust", 'k', "FILE", B_ALL,
 	    "the keys of bastions and collectors to believe ($BASTION_TRUST)" },
 	{ "json", O_JSON, NULL, B_LIST | B_SHOW | B_VERIFY | B_EXPORT | B_SEARCH | B_COMMANDS |
-	    B_EVENTS | B_READINGS, "JSON, one object a line" },
+	    B_EVENTS | B_READINGS | B_APPROVALS, "JSON, one object a line" },
 	{ "user", O_USER, "NAME", B_LIST | B_SEARCH | B_EVENTS,
 	    "only recordings of this user; events by or about it" },
 	{ "host", O_HOST, "NAME", B_LIST | B_SEARCH, "only recordings of this host" },
@@ -83,7 +84,8 @@ static const struct {
 	{ "text", O_TEXT, NULL, B_EXPORT, "what was to be read, as lines" },
 	{ "html", O_HTML, NULL, B_EXPORT, "a page that plays a channel, with commands, files, events" },
 	{ "svg", O_SVG, NULL, B_EXPORT, "the screen at the time of --at, or the last one" },
-	{ "output", 'o', "FILE", B_BUNDLE, "the file to make; - is standard output" },
+	{ "output", 'o', "FILE", B_BUNDLE | B_APPROVALS, "the file to make; - is standard output. approvals: a directory for texts and signatures" },
+	{ "signers", O_SIGNERS, "FILE", B_APPROVALS, "the keys that approvers sign with, as ssh-keygen's allowed signers" },
 	{ "from", O_FROM, "URL", B_PULL, "the bucket: https://HOST[:PORT]/BUCKET[/PREFIX]" },
 	{ "credentials", O_CREDENTIALS, "FILE", B_PULL | B_VERIFY,
 	    "keys that may read the bucket ($AWS_ACCESS_KEY_ID)" },
@@ -205,6 +207,7 @@ static int set_option(struct args *a, int key, const char *value)
 	case O_CREDENTIALS: a->credentials = value; return 0;
 	case O_REGION: a->region = value; return 0;
 	case O_CA: a->ca = value; return 0;
+	case O_SIGNERS: a->signers = value; return 0;
 	case O_USER: a->user = value; return 0;
 	case O_HOST: a->host = value; return 0;
 	case O_ALL: a->all = true; return 0;

@@ -7,6 +7,7 @@
 
 #include "escape.h"
 #include "hex.h"
+#include "replay_approvals.h"
 #include "replay_term.h"
 
 /* The order in which people ask. */
@@ -42,6 +43,7 @@ static void print_meta(const struct recording *rec, const struct scan *s)
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
 		if (meta_text(s->meta, fields[i].key, text, sizeof(text))[0] != '\0')
 			printf("%-11s %s\n", fields[i].label, text);
+	approvals_lines(s->meta);
 	if (!s->info.can_read[BREC_INPUT] && s->info.locked[BREC_INPUT] > 0)
 		printf("input       the identity does not open what the user typed\n");
 }

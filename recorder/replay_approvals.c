@@ -1,0 +1,323 @@
+/*
+ * replay_approvals.c - `bastion-replay approvals`: who consented to what a recording shows, and whether a signature proves it.
+ *
+ * A recording's metadata has the approvals of its grant. One that was signed has the text that the approver read and the signature by
+ * their own ssh key (PROTOCOL.control, section 7). Two things are asked here: does the signature fit the text, and does the text speak
+ * of this recording? Whose key it is, the auditor's own list says (--signers, in the form of ssh-keygen's allowed signers), never the
+ * bastion. Everything here is foreign text.
+ */
+#include "replay.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "crypto.h"
+#include "crypto_sshsig.h"
+#include "escape.h"
+#include "hex.h"
+#include "replay_approvals.h"
+
+#define SPACE "bastiond-approval"
+#define SIGNERS_MAX (1U << 20)	/* bytes of that file */
+#define VALUE_MAX 2048
+
+/* The value of a line "name: value" of the text; false: there is none, or it is long. */
+static bool line_of(const char *text, const char *name, char *out, size_t size)
+{
+	size_t n = strlen(name);
+
+	for (const char *p = text; *p != '\0'; p += strcspn(p, "\n"), p += *p == '\n') {
+		size_t len = strcspn(p, "\n");
+
+		if (len < n + 2 || memcmp(p, name, n) != 0 || memcmp(p + n, ": ", 2) != 0)
+			continue;
+		if (len - n - 2 >= size)
+			return false;
+		memcpy(out, p + n + 2, len - n - 2);
+		out[len - n - 2] = '\0';
+		return true;
+	}
+	return false;
+}
+
+/* Does the line say what the metadata say? The text has values escaped, as `approve` showed them. */
+static bool says(const char *text, const char *name, const json_t *meta, const char *key)
+{
+	const char *raw = json_string_value(json_object_get(meta, key));
+	char want[VALUE_MAX], have[VALUE_MAX];
+
+	if (raw == NULL)
+		raw = "";
+	/* as consent.c cuts it: PROTOCOL.control, section 7 */
+	esc_text(want, 1000, raw, strlen(raw));
+	if (!line_of(text, name, have, sizeof(have)))
+		return want[0] == '\0';
+	return strcmp(want, have) == 0;
+}
+
+static bool number_of(const char *text, const char *name, int64_t *out)
+{
+	char value[32], *end;
+
+	if (!line_of(text, name, value, sizeof(value)) || value[0] < '0' || value[0] > '9')
+		return false;
+	errno = 0;
+	*out = strtoll(value, &end, 10);
+	return errno == 0 && *end == '\0';
+}
+
+static bool time_of(const char *text, const char *name, int64_t *out)
+{
+	char value[64];
+
+	return line_of(text, name, value, sizeof(value)) && clock_parse(value, out) == 0;
+}
+
+/* NULL, or what of the text does not belong to this recording. */
+static const char *foreign(const char *text, const json_t *meta, const json_t *approval)
+{
+	static const struct { const char *line, *key; } same[] = {
+		{ "bastion", "bastion" }, { "user", "user" }, { "person", "person" }, { "login", "login" },
+		{ "host", "host" }, { "address", "address" }, { "reason", "reason" }, { "ticket", "ticket" },
+	};
+	int64_t request, asked, before, seconds, started = json_integer_value(json_object_get(meta, "started"));
+	int64_t until = json_integer_value(json_object_get(meta, "until"));
+
+	for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++)
+		if (!says(text, same[i].line, meta, same[i].key))
+			return same[i].line;
+	if (!says(text, "approver", approval, "by") || !says(text, "approver-person", approval, "person"))
+		return "approver";
+	if (!number_of(text, "request", &request) || request != json_integer_value(json_object_get(meta, "grant")))
+		return "request";
+	if (!time_of(text, "asked", &asked) || !time_of(text, "decide-before", &before) || !number_of(text, "seconds", &seconds) ||
+	    seconds <= 0 || seconds > INT32_MAX || started < asked || started > before + seconds || until > before + seconds)
+		return "time";
+	return NULL;
+}
+
+void approval_fingerprint(const struct sshsig *sig, char out[APPROVAL_FPR_MAX])
+{
+	uint8_t digest[HASH_LEN] = { 0 };
+
+	sha256_spans(digest, SPANS(SPAN(sig->key, sig->key_len)));
+	memcpy(out, "SHA256:", 8);
+	base64_encode(out + 7, digest, sizeof(digest));
+}
+
+enum approval_state approval_check(const json_t *meta, const json_t *approval, struct sshsig *sig, char *why, size_t size)
+{
+	const char *text = json_string_value(json_object_get(approval, "text"));
+	const char *signature = json_string_value(json_object_get(approval, "signature")), *wrong;
+
+	if (signature == NULL || text == NULL)
+		return APPROVAL_UNSIGNED;
+	if (sshsig_parse(sig, signature, strlen(signature), why, size) != 0 ||
+	    sshsig_verify(sig, SPACE, text, strlen(text), why, size) != 0)
+		return APPROVAL_BAD;
+	if ((wrong = foreign(text, meta, approval)) == NULL)
+		return APPROVAL_HOLDS;
+	snprintf(why, size, "what was signed is not what was recorded: look at its line '%s'", wrong);
+	return APPROVAL_BAD;
+}
+
+/* --- the auditor's list of keys --- */
+
+/* Is `name` one of "bob,carol"? */
+static bool principal(const char *list, size_t len, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (size_t i = 0; i < len;) {
+		size_t one = strcspn(list + i, ",");
+
+		if (i + one > len)
+			one = len - i;
+		if (one == n && memcmp(list + i, name, n) == 0)
+			return true;
+		i += one + 1;
+	}
+	return false;
+}
+
+/* "bob,carol ssh-ed25519 AAAA… comment"; lines with options are no plain yes, and are passed over. */
+static bool line_lists(const char *line, size_t len, const char *name, const struct sshsig *sig)
+{
+	size_t at = strcspn(line, " \t\n"), type, key;
+	char blob[BASE64_SIZE(SSHSIG_RAW_MAX)];
+
+	if (line[0] == '#' || at >= len || !principal(line, at, name))
+		return false;
+	line += at + strspn(line + at, " \t");
+	type = strcspn(line, " \t\n");
+	if (type != strlen(sig->type) || memcmp(line, sig->type, type) != 0)
+		return false;
+	line += type + strspn(line + type, " \t");
+	key = strcspn(line, " \t\r\n");
+	while (key > 0 && line[key - 1] == '=')
+		key--;
+	base64_encode(blob, sig->key, sig->key_len);
+	return key == strlen(blob) && memcmp(line, blob, key) == 0;
+}
+
+static bool listed(const char *signers, const char *name, const struct sshsig *sig)
+{
+	for (const char *p = signers; *p != '\0'; p += strcspn(p, "\n"), p += *p == '\n')
+		if (line_lists(p, strcspn(p, "\n"), name, sig))
+			return true;
+	return false;
+}
+
+/* The whole file, terminated; NULL: said on standard error. */
+static char *read_signers(const char *path)
+{
+	char *text = malloc(SIGNERS_MAX + 1);
+	FILE *f = text != NULL ? fopen(path, "re") : NULL;
+	size_t n = f != NULL ? fread(text, 1, SIGNERS_MAX, f) : 0;
+
+	if (f == NULL || ferror(f) || n == SIGNERS_MAX) {
+		fprintf(stderr, "bastion-replay: %s: %s\n", path, f != NULL && n == SIGNERS_MAX ? "too long" : strerror(errno));
+		free(text);
+		text = NULL;
+	} else {
+		text[n] = '\0';
+	}
+	if (f != NULL)
+		fclose(f);
+	return text;
+}
+
+/* --- showing --- */
+
+static int put_file(const char *dir, size_t number, const char *tail, const char *text)
+{
+	char path[REPLAY_PATH_MAX];
+	int fd = -1;
+	ssize_t n = -1;
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/approval-%zu.txt%s", dir, number, tail) < sizeof(path) &&
+	    (fd = open(path, O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600)) >= 0)
+		n = write(fd, text, strlen(text));
+	if (fd < 0 || n != (ssize_t)strlen(text) || close(fd) != 0) {
+		fprintf(stderr, "bastion-replay: %s: %s\n", path, strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+struct looked {
+	struct sshsig sig;
+	enum approval_state state;
+	bool known;		/* the auditor's list has the key for this approver */
+	char why[256], fpr[APPROVAL_FPR_MAX];
+};
+
+static void look(struct looked *l, const json_t *meta, const json_t *approval, const char *signers)
+{
+	const char *by = json_string_value(json_object_get(approval, "by"));
+
+	memset(l, 0, sizeof(*l));
+	l->state = approval_check(meta, approval, &l->sig, l->why, sizeof(l->why));
+	if (l->state != APPROVAL_UNSIGNED && l->sig.key != NULL)
+		approval_fingerprint(&l->sig, l->fpr);
+	l->known = signers != NULL && l->state == APPROVAL_HOLDS && by != NULL && listed(signers, by, &l->sig);
+	if (l->state == APPROVAL_HOLDS && signers != NULL && !l->known) {
+		l->state = APPROVAL_BAD;
+		snprintf(l->why, sizeof(l->why), "the key is not listed for this approver");
+	}
+}
+
+static const char *const states[] = { "unsigned", "holds", "bad" };
+
+static void print_one(size_t number, const json_t *approval, const struct looked *l, const char *dir)
+{
+	char by[256], person[256], when[32], type[160], path[2 * REPLAY_PATH_MAX];
+
+	printf("approval %zu  %s (%s) at %s\n", number, meta_text(approval, "by", by, sizeof(by)),
+	    meta_text(approval, "person", person, sizeof(person)),
+	    clock_format(when, sizeof(when), json_integer_value(json_object_get(approval, "at"))));
+	if (l->state == APPROVAL_UNSIGNED) {
+		printf("  not signed: the bastion says so, and nothing else does\n");
+		return;
+	}
+	esc_text(type, sizeof(type), l->sig.type, strlen(l->sig.type));
+	printf("  signed     %s %s\n  signature  %s%s%s\n", type, l->fpr,
+	    l->state == APPROVAL_HOLDS ? "holds, and its text speaks of this recording" : "DOES NOT HOLD: ", l->why,
+	    l->known ? "; the key is listed for this approver" : "");
+	if (dir != NULL) {
+		esc_text(path, sizeof(path), dir, strlen(dir));
+		printf("  check      ssh-keygen -Y verify -f ALLOWED_SIGNERS -I %s -n " SPACE " -s %s/approval-%zu.txt.sig < %s/approval-%zu.txt\n",
+		    by, path, number, path, number);
+	}
+}
+
+static int show_one(struct args *a, size_t number, const json_t *meta, const json_t *approval, const char *signers)
+{
+	const char *text = json_string_value(json_object_get(approval, "text"));
+	const char *signature = json_string_value(json_object_get(approval, "signature"));
+	struct looked *l = malloc(sizeof(*l));
+	int r = l != NULL ? 0 : -1;
+
+	if (r == 0) {
+		look(l, meta, approval, signers);
+		a->bad = a->bad || l->state == APPROVAL_BAD || (signers != NULL && l->state != APPROVAL_HOLDS);
+	}
+	if (r == 0 && a->output != NULL && text != NULL && signature != NULL)
+		r = put_file(a->output, number, "", text) != 0 || put_file(a->output, number, ".sig", signature) != 0 ? -1 : 0;
+	if (r == 0 && a->json)
+		r = json_line(json_pack("{s:I, s:O, s:s, s:s, s:s, s:b}", "number", (json_int_t)number, "approval", approval,
+		    "state", states[l->state], "why", l->why, "key", l->fpr, "listed", l->known));
+	else if (r == 0)
+		print_one(number, approval, l, a->output);
+	free(l);
+	return r;
+}
+
+static int show_scanned(struct args *a, const struct recording *rec, const struct scan *s, const struct age_identities *ids)
+{
+	const json_t *list = json_object_get(s->meta, "approvals");
+	char *signers = NULL;
+	int r = 0;
+
+	(void)ids;
+	if (s->meta == NULL || !json_is_array(list)) {
+		fprintf(stderr, "bastion-replay: %s: its metadata name no approvals\n", rec->id);
+		return -1;
+	}
+	if (a->signers != NULL && (signers = read_signers(a->signers)) == NULL)
+		return -1;
+	if (json_array_size(list) == 0 && !a->json)
+		printf("the grant needed no approval\n");
+	for (size_t i = 0; r == 0 && i < json_array_size(list); i++)
+		r = show_one(a, i + 1, s->meta, json_array_get(list, i), signers);
+	free(signers);
+	return r;
+}
+
+int cmd_approvals(struct args *a)
+{
+	int status = scan_visited(a, show_scanned);
+
+	return status == EXIT_OK && a->bad ? EXIT_VERDICT : status;
+}
+
+void approvals_lines(const json_t *meta)
+{
+	const json_t *list = json_object_get(meta, "approvals");
+	struct looked *l = malloc(sizeof(*l));
+	char by[256];
+
+	for (size_t i = 0; l != NULL && i < json_array_size(list); i++) {
+		const json_t *approval = json_array_get(list, i);
+
+		look(l, meta, approval, NULL);
+		printf("approved by %s%s%s%s\n", meta_text(approval, "by", by, sizeof(by)),
+		    l->state == APPROVAL_UNSIGNED ? "" : l->state == APPROVAL_HOLDS ? ", signed with " : ", THE SIGNATURE DOES NOT HOLD: ",
+		    l->state == APPROVAL_HOLDS ? l->fpr : "", l->state == APPROVAL_BAD ? l->why : "");
+	}
+	free(l);
+}

@@ -1,0 +1,98 @@
+"""Approvals that are signed: with stock ssh and ssh-keygen, checked in the recording by ssh-keygen alone; a forged one shows."""
+import json
+import subprocess
+
+import pytest
+
+import labkit
+from harness import Client, recording_of, replay
+from test_multiplexing import Master
+
+SPACE = "bastiond-approval"
+
+
+@pytest.fixture(scope="module")
+def bob(lab):
+    """One login of the approver for all words."""
+    it = Master(Client(lab, "bob"), "bastion")
+    yield it
+    it.close()
+
+
+@pytest.fixture(scope="module")
+def vault(lab):
+    """A role over web1 that wants one signed approval, by bob; its user has a request."""
+    lab.ask("role add", role="vault", host=["web1"], login=["dba"], max=3600, approvals=1, signed=True)
+    lab.ask("role approver add", role="vault", user="bob")
+    return "vault"
+
+
+def sign(lab, folder, text, user="bob"):
+    path = folder / "text"
+    path.write_bytes(text)
+    (folder / "text.sig").unlink(missing_ok=True)
+    subprocess.run(["ssh-keygen", "-q", "-Y", "sign", "-n", SPACE, "-f", lab.path("users", user, "key"), str(path)], check=True)
+    return (folder / "text.sig").read_bytes()
+
+
+def ask(lab, name):
+    lab.make_user(name, role="vault")
+    return str(lab.request(name, "web1", "dba", 3600))
+
+
+def test_consent_is_proven_by_the_recording(lab, vault, bob, tmp_path):
+    number = ask(lab, "vaulted")
+    user = Client(lab, "vaulted")
+    shown = bob.run("approve", number)
+    assert shown.returncode == 0 and b"Not approved yet" in shown.stderr, shown.stderr
+    assert shown.stdout.endswith(b"\n") and f"request: {number}\n".encode() in shown.stdout
+    # one text, also on the bastion itself
+    uid = lab.state["users"]["bob"]
+    local = subprocess.run([lab.bin("bastionctl"), "-S", lab.path("run", "control.sock"), "approve", number], capture_output=True,
+                           user=uid, group=uid, check=True, env={"PATH": "/usr/bin"})
+    assert local.stdout == shown.stdout
+
+    signature = sign(lab, tmp_path, shown.stdout)
+    wrong = bob.run("approve", number, "--signature", "-", stdin=sign(lab, tmp_path, shown.stdout, "vaulted"))
+    assert wrong.returncode == 1 and b"no registered device of yours" in wrong.stderr
+    assert bob.run("approve", number, "--signature", "-", stdin=b"").returncode == 2
+    assert bob.run("approve", number, "--signature", "-", stdin=bytes(100_000)).returncode == 2
+    done = bob.run("approve", number, "--signature", "-", stdin=signature)
+    assert done.returncode == 0 and b"Grant" in done.stdout, done
+    assert user.run("web1.name", "echo in", check=True).stdout == b"in\n"
+
+    path = recording_of(lab, "vaulted")
+    key = " ".join(labkit.read(lab.path("users", "bob", "key.pub")).split()[:2])
+    signers = tmp_path / "signers"
+    signers.write_text(f"bob {key}\n")
+    out = tmp_path / "out"
+    out.mkdir()
+    said = replay(lab, "approvals", path, "--signers", str(signers), "--output", str(out)).stdout.decode()
+    assert "holds" in said and "listed" in said
+    assert "signed with SHA256:" in replay(lab, "show", path).stdout.decode()
+    # by ssh-keygen alone
+    with open(out / "approval-1.txt", "rb") as text:
+        subprocess.run(["ssh-keygen", "-Y", "verify", "-f", str(signers), "-I", "bob", "-n", SPACE, "-s", str(out / "approval-1.txt.sig")],
+                       stdin=text, check=True, capture_output=True)
+    row = json.loads(replay(lab, "approvals", path, "--json").stdout)
+    assert row["state"] == "holds" and row["approval"]["by"] == "bob" and row["listed"] is False
+    # whose key it is, the auditor's list says
+    signers.write_text(f"carol {key}\nbob {labkit.read(lab.path('users', 'vaulted', 'key.pub'))}")
+    bad = replay(lab, "approvals", path, "--signers", str(signers), check=False)
+    assert bad.returncode == 1 and b"not listed" in bad.stdout
+
+
+def test_a_signature_is_for_one_request(lab, vault, bob, tmp_path):
+    first, second = ask(lab, "vaulted2"), ask(lab, "vaulted3")
+    signature = sign(lab, tmp_path, bob.run("approve", first, check=True).stdout)
+    swapped = bob.run("approve", second, "--signature", "-", stdin=signature)
+    assert swapped.returncode == 1 and b"does not hold" in swapped.stderr
+    assert bob.run("approve", first, "--signature", "-", stdin=signature).returncode == 0
+
+
+def test_an_unsigned_approval_is_named_so(lab, engineer):
+    user = engineer()
+    user.run("web1.name", "true", check=True)
+    path = recording_of(lab, user.user)
+    assert "not signed" in replay(lab, "approvals", path).stdout.decode()
+    assert "approved by bob" in replay(lab, "show", path).stdout.decode()
