@@ -2,7 +2,8 @@
  * relay.h - one channel of a client: what it is, and what becomes of its bytes. Role: session.
  *
  *   relay_open.c      a channel is opened at the target
- *   relay_chan.c      its bytes: held until recorded (relay_record.c), then passed on; how it ends
+ *   relay_take.c      its bytes: out of libssh's buffer, recorded (relay_record.c) and held
+ *   relay_chan.c      what is committed is passed on; how a channel ends
  *
  * Ownership: a front (session.h) owns its channels; nothing is freed in a libssh callback.
  */
@@ -105,8 +106,6 @@ void relay_target_callbacks(struct chan *c);
 /* The way ends, with this line. May be called from a libssh callback. */
 void relay_fail(struct chan *c, const char *why);
 void relay_step(struct chan *c);
-/* What was typed at the console behind `connect`, when the channel is the target's: recorded like all else. */
-void relay_take_ahead(struct chan *c);
 /* Tunnel, console, words: what libssh holds back comes in, what is held goes to the client; nothing is recorded. */
 void relay_raw_step(struct chan *c);
 /*
@@ -120,6 +119,20 @@ void relay_free_target(struct chan *c);
 void relay_target_lost(struct chan *c);
 /* Its way is over: the channel at the target is closed, what was said to the client still goes out. */
 void relay_way_over(struct chan *c, const char *line);
+
+/* relay_take.c: from libssh's callbacks. How many of these bytes, all that stand in its buffer, libssh may forget. */
+int relay_take_in(struct chan *c, const uint8_t *data, size_t len);
+int relay_take_out(struct chan *c, bool is_err, const uint8_t *data, size_t len);
+/* What was typed at the console behind `connect`, when the channel is the target's: recorded like all else. */
+void relay_take_ahead(struct chan *c);
+/* What a full hold left behind, when it has room again; and a further piece of what is held and not recorded yet. */
+void relay_drain_in(struct chan *c);
+void relay_drain_out(struct chan *c);
+void relay_record_some(struct chan *c, struct hold *h);
+/* Everything that is held and not recorded yet: it came before what is to be recorded next. */
+void relay_record_all(struct chan *c, struct hold *h);
+/* Are there bytes of this leg that are not recorded yet, here or in libssh's buffer? NULL: that gives nothing out any more. */
+bool relay_unread(ssh_channel ch, struct hold *h);
 
 /* relay_record.c: what a channel carries becomes events. Each returns the sequence to wait for; 0: the way is over. */
 uint64_t record_open(struct chan *c);

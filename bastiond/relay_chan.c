@@ -1,17 +1,12 @@
 /*
  * relay_chan.c - one channel between its two legs: bytes both ways, and how it ends.
  *
- * Role: session. Before it: relay_open.c (the channel at the target). Beside it: relay_record.c, which makes an event of
- * everything before it may pass. libssh calls the callbacks below from inside its packet handling: they record and put
- * into a hold, nothing more. The loop calls relay_step(), which moves what is committed.
+ * Role: session. Before it: relay_open.c (the channel at the target). Beside it: relay_take.c, by which the callbacks below record
+ * and hold what libssh brings, from inside its packet handling, and do nothing more. The loop calls relay_step(), which moves what
+ * is committed.
  *
  *   client ──callback──▶ in  (hold) ──relay_step──▶ target
  *   client ◀─relay_step── out (hold) ◀──callback── target
- *
- * Backpressure: at a full hold the bytes stay in libssh's buffer, so that it does not reopen the window. They are copied
- * into the hold all the same (at most one window), because libssh gives out nothing any more after a DISCONNECT of the peer, who may
- * have sent it right behind them. When the hold has room again, libssh's copy is read in one piece, and what was not
- * taken of it yet is. libssh 0.10 reopens the whole window at each read, so reading less would let the buffer grow without end.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -22,77 +17,12 @@
 
 #define WRITE_CHUNK 32768	/* bytes of one ssh_channel_write: one packet */
 
-#define RECORDER_QUEUE_SOFT (1U << 20) /* a recorder that is behind shuts every window of the connection */
-
-/* May bytes be taken into this hold? */
-static bool has_room(const struct chan *c, const struct hold *h)
-{
-	return !hold_full(h) && c->front->session->recorder.queued < RECORDER_QUEUE_SOFT;
-}
-
 void relay_fail(struct chan *c, const char *why)
 {
 	if (c->way != NULL)
 		way_end(c->way, BREC_END_ERROR, why);
 	else
 		c->state = CHAN_DEAD;
-}
-
-/* Records bytes and holds them. False: the way is over. */
-static bool take(struct chan *c, bool input, bool is_err, const uint8_t *data, size_t len)
-{
-	uint64_t seq = 0;
-
-	/* a tunnel's bytes are recorded inside, in clear; the console's words are events */
-	if (c->kind == CHAN_TARGET &&
-	    (seq = record_data(c, input ? BREC_K_IN : is_err ? BREC_K_ERR : BREC_K_OUT, data, len)) == 0)
-		return false;
-	if (hold_put(input ? &c->in : &c->out, is_err ? HOLD_ERR : HOLD_DATA, seq, data, len) != 0) {
-		relay_fail(c, "bastiond: out of memory: session ended");
-		return false;
-	}
-	return true;
-}
-
-/* One of the three streams of bytes between the legs of a channel. */
-struct stream {
-	struct hold *hold;
-	bool *left;		/* libssh's buffer has some of it, */
-	size_t *kept;		/* of which so many bytes are in the hold already */
-	bool input, is_err;
-};
-
-/* All of the stream that libssh has in its buffer; how much of that it may forget. */
-static int keep(struct chan *c, const struct stream *st, const uint8_t *data, size_t len)
-{
-	bool room = has_room(c, st->hold);
-
-	if (st->input && c->state != CHAN_LIVE) {
-		*st->left = true; /* nothing is recorded of the channel yet */
-		return 0;
-	}
-	if (c->front->session->recorder.queued < RECORDER_QUEUE_SOFT && len > *st->kept) {
-		if (!take(c, st->input, st->is_err, data + *st->kept, len - *st->kept))
-			return 0;
-		*st->kept = len;
-	}
-	if (room && *st->kept == len && !*st->left) {
-		*st->kept = 0;
-		return (int)len;
-	}
-	*st->left = true;
-	return 0;
-}
-
-void relay_take_ahead(struct chan *c)
-{
-	struct hold ahead = c->in;
-	struct hold_item it;
-
-	c->in = (struct hold){ .mem = NULL };
-	while (hold_peek(&ahead, &it) && take(c, true, false, it.data, it.len))
-		hold_drop(&ahead);
-	hold_finish(&ahead);
 }
 
 static int on_client_data(ssh_session ssh, ssh_channel ch, void *data, uint32_t len, int is_err, void *ctx)
@@ -111,7 +41,7 @@ static int on_client_data(ssh_session ssh, ssh_channel ch, void *data, uint32_t 
 	if (is_err != 0)
 		return (int)len; /* RFC 4254 5.2 knows no standard error towards a server */
 	c->front->session->again = true;
-	return keep(c, &(struct stream){ &c->in, &c->left_in, &c->kept_in, true, false }, data, len);
+	return relay_take_in(c, data, len);
 }
 
 static void on_client_eof(ssh_session ssh, ssh_channel ch, void *ctx)
@@ -143,6 +73,7 @@ static void on_client_signal(ssh_session ssh, ssh_channel ch, const char *signal
 	if (c->state != CHAN_LIVE || c->kind != CHAN_TARGET || strlen(signal) > 32 ||
 	    strspn(signal, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") != strlen(signal))
 		return;
+	relay_record_all(c, &c->in); /* what was typed before it */
 	seq = way_event(c->way, BREC_META, BREC_K_SIGNAL, c->number, signal, strlen(signal));
 	if (seq != 0 && hold_put(&c->in, HOLD_SIGNAL, seq, signal, strlen(signal) + 1) != 0)
 		relay_fail(c, "bastiond: out of memory: session ended");
@@ -174,8 +105,7 @@ static int on_target_data(ssh_session ssh, ssh_channel ch, void *data, uint32_t 
 		return (int)len;
 	}
 	c->front->session->again = true;
-	return keep(c, is_err != 0 ? &(struct stream){ &c->out, &c->left_err, &c->kept_err, false, true } :
-	    &(struct stream){ &c->out, &c->left_out, &c->kept_out, false, false }, data, len);
+	return relay_take_out(c, is_err != 0, data, len);
 }
 
 static void on_target_eof(ssh_session ssh, ssh_channel ch, void *ctx)
@@ -232,49 +162,6 @@ void relay_target_callbacks(struct chan *c)
 	ssh_set_channel_callbacks(c->target, &c->target_cb);
 }
 
-/* What a full hold left in libssh's buffer, when it has room again: all of it at once, which reopens the window. */
-static void drain(struct chan *c, ssh_channel from, const struct stream *st)
-{
-	uint8_t *data;
-	int n;
-
-	if (!*st->left || !has_room(c, st->hold))
-		return;
-	*st->left = false;
-	if (from == NULL || (n = ssh_channel_poll(from, st->is_err)) <= 0)
-		return;
-	if ((data = malloc((size_t)n)) == NULL) {
-		relay_fail(c, "bastiond: out of memory: session ended");
-		return;
-	}
-	/* both calls may have read more, and so kept more of what still stands in the buffer */
-	n = ssh_channel_read_nonblocking(from, data, (uint32_t)n, st->is_err);
-	if (n > 0 && (size_t)n > *st->kept)
-		take(c, st->input, st->is_err, data + *st->kept, (size_t)n - *st->kept);
-	if (n > 0)
-		*st->kept -= (size_t)n < *st->kept ? (size_t)n : *st->kept;
-	*st->left = *st->left || *st->kept > 0;
-	explicit_bzero(data, n > 0 ? (size_t)n : 0);
-	free(data);
-}
-
-static void drain_in(struct chan *c)
-{
-	drain(c, c->client, &(struct stream){ &c->in, &c->left_in, &c->kept_in, true, false });
-}
-
-static void drain_out(struct chan *c)
-{
-	drain(c, c->target, &(struct stream){ &c->out, &c->left_out, &c->kept_out, false, false });
-	drain(c, c->target, &(struct stream){ &c->out, &c->left_err, &c->kept_err, false, true });
-}
-
-static bool buffered(ssh_channel ch)
-{
-	/* with an eof or after close, poll says SSH_EOF when nothing is left */
-	return ch != NULL && (ssh_channel_poll(ch, 0) > 0 || ssh_channel_poll(ch, 1) > 0);
-}
-
 /* How a leg ended, behind its bytes: without it the other leg would wait for ever. */
 static void put_end(struct chan *c, struct hold *h, enum hold_kind kind, uint64_t seq, const void *data, size_t len)
 {
@@ -285,7 +172,7 @@ static void put_end(struct chan *c, struct hold *h, enum hold_kind kind, uint64_
 /* What came as flags from the callbacks goes behind the bytes, once there are no more of them. */
 static void queue_ends(struct chan *c)
 {
-	if (c->client_eof && !c->eof_queued_in && !buffered(c->client)) {
+	if (c->client_eof && !c->eof_queued_in && !relay_unread(c->client, &c->in)) {
 		c->eof_queued_in = true;
 		put_end(c, &c->in, HOLD_EOF, record_eof(c, false), NULL, 0);
 	}
@@ -293,7 +180,7 @@ static void queue_ends(struct chan *c)
 		c->target_eof = true;
 	/* of a channel that was closed towards the target, or lost with it, libssh gives nothing out any more */
 	if (!c->target_eof || c->eof_queued_out ||
-	    (!c->target_abandoned && !c->way->lost && buffered(c->target)))
+	    relay_unread(c->target_abandoned || c->way->lost ? NULL : c->target, &c->out))
 		return;
 	/* exit status and signal may follow the eof: they go out when they are there, the close comes last */
 	if (c->exit_signal[0] != '\0') {
@@ -421,7 +308,7 @@ static void pass(struct chan *c, struct hold *h, bool (*one)(struct chan *c, str
 {
 	struct hold_item it;
 
-	while (hold_peek(h, &it) && (it.seq == 0 || way_passes(c->way, it.seq))) {
+	while (hold_peek(h, &it) && it.seq != HOLD_UNRECORDED && (it.seq == 0 || way_passes(c->way, it.seq))) {
 		if (!one(c, &it))
 			return;
 		/* libssh flushes after each write, and reads while it does: what came is looked at without waiting */
@@ -432,8 +319,8 @@ static void pass(struct chan *c, struct hold *h, bool (*one)(struct chan *c, str
 
 static void live(struct chan *c)
 {
-	drain_in(c);
-	drain_out(c);
+	relay_drain_in(c);
+	relay_drain_out(c);
 	queue_ends(c);
 	pass(c, &c->in, pass_in);
 	pass(c, &c->out, pass_out);
@@ -451,7 +338,7 @@ static void abandoned(struct chan *c)
 	if (c->close_deadline_ms == 0)
 		c->close_deadline_ms = now + CLOSE_PATIENCE_MS;
 	if (c->state == CHAN_LIVE && !c->target_closed) {
-		drain_in(c);
+		relay_drain_in(c);
 		pass(c, &c->in, pass_in);
 		if ((!hold_empty(&c->in) || c->left_in) && now < c->close_deadline_ms)
 			return;
@@ -467,7 +354,7 @@ static void abandoned(struct chan *c)
 
 void relay_raw_step(struct chan *c)
 {
-	drain_in(c);
+	relay_drain_in(c);
 	pass(c, &c->out, pass_out);
 }
 

@@ -40,6 +40,7 @@ static int make_room(struct hold *h, size_t need)
 		h->mem = mem;
 		h->cap = cap;
 	}
+	h->fresh -= h->head;
 	h->head = 0;
 	h->tail = used;
 	return 0;
@@ -54,22 +55,47 @@ int hold_put(struct hold *h, enum hold_kind kind, uint64_t seq, const void *data
 	memcpy(h->mem + h->tail, &head, sizeof(head));
 	if (len != 0)
 		memcpy(h->mem + h->tail + sizeof(head), data, len);
+	if (h->fresh == h->tail && seq != HOLD_UNRECORDED)
+		h->fresh += sizeof(head) + padded(len);
 	h->tail += sizeof(head) + padded(len);
 	if (kind == HOLD_DATA || kind == HOLD_ERR)
 		h->bytes += len;
 	return 0;
 }
 
-bool hold_peek(struct hold *h, struct hold_item *item)
+static struct hold_item item_at(const struct hold *h, size_t at, size_t taken)
 {
 	struct item_head head;
 
+	memcpy(&head, h->mem + at, sizeof(head));
+	return (struct hold_item){ head.seq, (uint32_t)(head.len - taken), (enum hold_kind)head.kind, h->mem + at + sizeof(head) + taken };
+}
+
+bool hold_peek(struct hold *h, struct hold_item *item)
+{
 	if (hold_empty(h))
 		return false;
-	memcpy(&head, h->mem + h->head, sizeof(head));
-	*item = (struct hold_item){ head.seq, (uint32_t)(head.len - h->taken), (enum hold_kind)head.kind,
-		h->mem + h->head + sizeof(head) + h->taken };
+	*item = item_at(h, h->head, h->taken);
 	return true;
+}
+
+bool hold_fresh(struct hold *h, struct hold_item *item)
+{
+	if (h->fresh == h->tail)
+		return false;
+	*item = item_at(h, h->fresh, 0);
+	return true;
+}
+
+void hold_recorded(struct hold *h, uint64_t seq)
+{
+	struct hold_item it;
+
+	memcpy(h->mem + h->fresh + offsetof(struct item_head, seq), &seq, sizeof(seq));
+	do {
+		it = item_at(h, h->fresh, 0);
+		h->fresh += sizeof(struct item_head) + padded(it.len);
+	} while (h->fresh < h->tail && item_at(h, h->fresh, 0).seq != HOLD_UNRECORDED);
 }
 
 void hold_drop(struct hold *h)
@@ -81,8 +107,10 @@ void hold_drop(struct hold *h)
 		h->bytes -= head.len - h->taken;
 	h->head += sizeof(head) + padded(head.len);
 	h->taken = 0;
+	if (h->fresh < h->head)
+		h->fresh = h->head; /* only an end drops what was never recorded */
 	if (hold_empty(h))
-		h->head = h->tail = 0;
+		h->head = h->tail = h->fresh = 0;
 }
 
 void hold_trim(struct hold *h)

@@ -13,6 +13,7 @@
 
 #define HOLD_SOFT (512U << 10)	/* callbacks take no more bytes past this; the window stays shut */
 #define HOLD_MAX (4U << 20)	/* a drained window (1.3 MB in libssh) fits on top of it */
+#define HOLD_UNRECORDED UINT64_MAX /* sequence of bytes that are not recorded yet, and so pass in no mode */
 #define HOLD_KEEP (64U << 10)	/* memory kept while empty */
 
 enum hold_kind {
@@ -36,6 +37,7 @@ struct hold_item {
 struct hold {
 	uint8_t *mem;
 	size_t head, tail, cap;
+	size_t fresh;		/* where the first item is that is not recorded yet; tail: there is none */
 	size_t taken;		/* bytes of the first item that are gone already */
 	size_t bytes;		/* of data and err items */
 };
@@ -48,6 +50,12 @@ bool hold_peek(struct hold *h, struct hold_item *item);
 void hold_take(struct hold *h, size_t len);
 /* Drops the whole first item. */
 void hold_drop(struct hold *h);
+/* The first item that is not recorded yet; false if there is none. */
+bool hold_fresh(struct hold *h, struct hold_item *item);
+/* It is recorded now, and waits for this sequence. */
+void hold_recorded(struct hold *h, uint64_t seq);
+/* Bytes before it, heads too. */
+static inline size_t hold_ahead(const struct hold *h) { return h->fresh - h->head; }
 static inline bool hold_empty(const struct hold *h) { return h->head == h->tail; }
 /* Heads count: a peer that sends byte by byte fills a hold, too. */
 static inline bool hold_full(const struct hold *h) { return h->tail - h->head >= HOLD_SOFT; }

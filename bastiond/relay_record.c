@@ -119,6 +119,8 @@ uint64_t record_close(struct chan *c)
 	if (c->close_recorded || c->way->writer == NULL)
 		return brec_writer_seq(c->way->writer);
 	c->close_recorded = true;
+	relay_record_all(c, &c->in);
+	relay_record_all(c, &c->out);
 	if (c->bulk.active) {
 		bulk_end(&c->bulk);
 		if (put_digest(c, true, true) == 0 || put_digest(c, false, true) == 0)

@@ -225,6 +225,7 @@ static void take_resize(struct chan *c, ssh_message m)
 		viewing_resize(c);
 	if (c->state != CHAN_LIVE || c->way == NULL)
 		return;
+	relay_record_all(c, &c->in); /* what was typed before it */
 	seq = way_event(c->way, BREC_META, BREC_K_RESIZE, c->number, wire, sizeof(wire));
 	if (seq == 0 || hold_put(&c->in, HOLD_RESIZE, seq, size, sizeof(size)) != 0)
 		way_end(c->way, BREC_END_ERROR, "bastiond: out of memory");

@@ -1,6 +1,7 @@
 """Targets that do what they like: an SSH server of the test's own behind a registered host, at a port that the test serves."""
 import contextlib
 import fcntl
+import itertools
 import socket
 import struct
 import termios
@@ -84,10 +85,12 @@ def delivered(sock):
 class Rogue:
     """A registered host whose connections are given, one by one, to behave(socket), each in a thread."""
 
+    numbers = itertools.count(1)
+
     def __init__(self, lab, behave):
         self.lab, self.behave = lab, behave
         self.listener = socket.create_server(("127.0.0.1", 0))
-        self.name = f"web-rogue{self.listener.getsockname()[1]}"
+        self.name = f"web-rogue{next(Rogue.numbers)}"    # a port may be given twice
         self.socks = []
         key = labkit.read(lab.path("target", "ssh_host_ed25519_key.pub")).strip()
         lab.ask("host add", host=self.name, address="127.0.0.1", port=self.listener.getsockname()[1], key=[key], login=["dba"], label=["tier=rogue"])

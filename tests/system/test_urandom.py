@@ -1,5 +1,5 @@
-"""Random bytes poured on a terminal, watched by an auditor: memory and disk keep to their bounds, and nobody is stalled. How much a second
-session's echo is delayed is judged by `make torture-urandom`, on a machine with nothing else to do."""
+"""Random bytes poured on a terminal, watched by an auditor: memory and disk keep to their bounds, and a second session's echo is hardly later.
+`make torture-urandom` judges it at 5 ms for an hour, on a machine with nothing else to do."""
 import os
 import subprocess
 
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.alone
 
 
 def test_a_flood_of_random_bytes():
-    argv = [os.path.join(labkit.REPO, "tests", "crash", "urandom"), "--seconds", "20", "--best", "--delay", "250", "--watch"]
+    argv = [os.path.join(labkit.REPO, "tests", "crash", "urandom"), "--seconds", "20", "--best", "--delay", "15", "--watch"]
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=110, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "bastiond-view" in done.stdout and "the flood went on" in done.stdout

@@ -78,6 +78,50 @@ static void random_walk(void **state)
 	hold_finish(&h);
 }
 
+/* What is held before it is recorded, among items that are: each gets its sequence in order, whatever passes meanwhile. */
+static void recorded_later(void **state)
+{
+	struct hold h = { .mem = NULL };
+	uint64_t put = 0, recorded = 0, passed = 0, n;
+	struct hold_item it;
+	size_t steps = 0;
+
+	(void)state;
+	srandom(2);
+	for (int i = 0; i < 200000; i++) {
+		switch (random() % 4) {
+		case 0: /* every third item was recorded when it came */
+			if (h.bytes > HOLD_SOFT)
+				break;
+			put++;
+			assert_int_equal(hold_put(&h, HOLD_DATA, put % 3 == 0 ? 0 : HOLD_UNRECORDED, &put, sizeof(put)), 0);
+			break;
+		case 1:
+			if (!hold_fresh(&h, &it))
+				break;
+			memcpy(&n, it.data, sizeof(n));
+			assert_true(n > recorded && n % 3 != 0 && n <= recorded + 2);
+			recorded = n;
+			hold_recorded(&h, n);
+			break;
+		default:
+			if (!hold_peek(&h, &it) || it.seq == HOLD_UNRECORDED)
+				break;
+			memcpy(&n, it.data, sizeof(n));
+			assert_int_equal(n, ++passed);
+			assert_int_equal(it.seq, n % 3 == 0 ? 0 : n);
+			hold_take(&h, sizeof(n));
+			steps++;
+			break;
+		}
+		assert_true(hold_ahead(&h) <= h.tail - h.head);
+		assert_int_equal(hold_fresh(&h, &it), put > recorded && (put % 3 != 0 || put - 1 > recorded));
+	}
+	assert_true(steps > 10000);
+	hold_finish(&h);
+	assert_false(hold_fresh(&h, &it));
+}
+
 static void refuses_over_the_limit(void **state)
 {
 	struct hold h = { .mem = NULL };
@@ -306,7 +350,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(order_is_kept),
-		cmocka_unit_test(random_walk),
+		cmocka_unit_test(random_walk), cmocka_unit_test(recorded_later),
 		cmocka_unit_test(refuses_over_the_limit),
 		cmocka_unit_test(capabilities),
 		cmocka_unit_test(limit_and_digest),

@@ -1,0 +1,192 @@
+/*
+ * relay_take.c - bytes of one leg of a channel: out of libssh's buffer, into the recording, into the hold.
+ *
+ * Role: session. Before it: the callbacks of relay_chan.c. Beside it: relay_record.c, which makes an event of everything before it
+ * may pass. After it: relay_chan.c, which passes on what is committed.
+ *
+ * Backpressure: at a full hold the bytes stay in libssh's buffer, so that it does not reopen the window. They are copied
+ * into the hold all the same (at most one window), because libssh gives out nothing any more after a DISCONNECT of the peer, who may
+ * have sent it right behind them. When the hold has room again, libssh's copy is read in one piece, and what was not
+ * taken of it yet is. libssh 0.10 reopens the whole window at each read, so reading less would let the buffer grow without end.
+ *
+ * A terminal's bytes wait in the hold *before* they are recorded, too: at most AHEAD_MAX of them are on their way to the collectors
+ * at a time. A window of a terminal that pours is 1.3 MB, and recorded at once it would stand before the key strokes of all
+ * other sessions, in recorder, on the link and in the collectors' group commit. A channel without a terminal needs no such rule: past its
+ * content limit next to nothing of it is recorded.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "session.h"
+
+#define RECORDER_QUEUE_SOFT (1U << 20) /* a recorder that is behind shuts every window of the connection */
+#define AHEAD_MAX (16U << 10)	/* bytes of one direction of a terminal that are recorded and not yet passed on */
+#define PIECE (8U << 10)	/* bytes that are recorded at a time */
+
+/* One of the three streams of bytes between the legs of a channel. */
+struct stream {
+	struct hold *hold;
+	bool *left;		/* libssh's buffer has some of it, */
+	size_t *kept;		/* of which so many bytes are in the hold already */
+	bool input, is_err;
+};
+
+static bool recorder_ready(const struct chan *c)
+{
+	return c->front->session->recorder.queued < RECORDER_QUEUE_SOFT;
+}
+
+/* May bytes be taken into this hold? */
+static bool has_room(const struct chan *c, const struct hold *h)
+{
+	return !hold_full(h) && recorder_ready(c);
+}
+
+static bool put(struct chan *c, struct hold *h, bool is_err, uint64_t seq, const uint8_t *data, size_t len)
+{
+	if (hold_put(h, is_err ? HOLD_ERR : HOLD_DATA, seq, data, len) == 0)
+		return true;
+	relay_fail(c, "bastiond: out of memory: session ended");
+	return false;
+}
+
+/* Records the first bytes of the hold that are not yet. False: the way is over. */
+static bool record_first(struct chan *c, struct hold *h, const struct hold_item *it)
+{
+	enum brec_kind kind = h == &c->in ? BREC_K_IN : it->kind == HOLD_ERR ? BREC_K_ERR : BREC_K_OUT;
+	uint64_t seq = record_data(c, kind, it->data, it->len);
+
+	if (seq == 0)
+		return false;
+	hold_recorded(h, seq);
+	return true;
+}
+
+void relay_record_some(struct chan *c, struct hold *h)
+{
+	struct hold_item it;
+
+	while (hold_fresh(h, &it) && hold_ahead(h) < AHEAD_MAX && recorder_ready(c) && record_first(c, h, &it))
+		;
+}
+
+void relay_record_all(struct chan *c, struct hold *h)
+{
+	struct hold_item it;
+
+	while (hold_fresh(h, &it) && record_first(c, h, &it))
+		;
+}
+
+/* Holds bytes, recorded or, of a terminal, to be recorded in their turn. False: the way is over. */
+static bool take(struct chan *c, bool input, bool is_err, const uint8_t *data, size_t len)
+{
+	struct hold *h = input ? &c->in : &c->out;
+	uint64_t seq = 0;
+	size_t n;
+
+	/* a tunnel's bytes are recorded inside, in clear; the console's words are events */
+	if (c->kind != CHAN_TARGET)
+		return put(c, h, is_err, 0, data, len);
+	if (!c->pty)
+		return (seq = record_data(c, input ? BREC_K_IN : is_err ? BREC_K_ERR : BREC_K_OUT, data, len)) != 0 &&
+		    put(c, h, is_err, seq, data, len);
+	for (; len > 0; data += n, len -= n) {
+		n = len < PIECE ? len : PIECE;
+		if (!put(c, h, is_err, HOLD_UNRECORDED, data, n))
+			return false;
+	}
+	relay_record_some(c, h);
+	return true;
+}
+
+/* All of the stream that libssh has in its buffer; how much of that it may forget. */
+static int keep(struct chan *c, const struct stream *st, const uint8_t *data, size_t len)
+{
+	bool room = has_room(c, st->hold);
+
+	if (st->input && c->state != CHAN_LIVE) {
+		*st->left = true; /* nothing is recorded of the channel yet */
+		return 0;
+	}
+	if (recorder_ready(c) && len > *st->kept) {
+		if (!take(c, st->input, st->is_err, data + *st->kept, len - *st->kept))
+			return 0;
+		*st->kept = len;
+	}
+	if (room && *st->kept == len && !*st->left) {
+		*st->kept = 0;
+		return (int)len;
+	}
+	*st->left = true;
+	return 0;
+}
+
+int relay_take_in(struct chan *c, const uint8_t *data, size_t len)
+{
+	return keep(c, &(struct stream){ &c->in, &c->left_in, &c->kept_in, true, false }, data, len);
+}
+
+int relay_take_out(struct chan *c, bool is_err, const uint8_t *data, size_t len)
+{
+	return keep(c, is_err ? &(struct stream){ &c->out, &c->left_err, &c->kept_err, false, true } :
+	    &(struct stream){ &c->out, &c->left_out, &c->kept_out, false, false }, data, len);
+}
+
+void relay_take_ahead(struct chan *c)
+{
+	struct hold ahead = c->in;
+	struct hold_item it;
+
+	c->in = (struct hold){ .mem = NULL };
+	while (hold_peek(&ahead, &it) && take(c, true, false, it.data, it.len))
+		hold_drop(&ahead);
+	hold_finish(&ahead);
+}
+
+/* What a full hold left in libssh's buffer, when it has room again: all of it at once, which reopens the window. */
+static void drain(struct chan *c, ssh_channel from, const struct stream *st)
+{
+	uint8_t *data;
+	int n;
+
+	if (!*st->left || !has_room(c, st->hold))
+		return;
+	*st->left = false;
+	if (from == NULL || (n = ssh_channel_poll(from, st->is_err)) <= 0)
+		return;
+	if ((data = malloc((size_t)n)) == NULL) {
+		relay_fail(c, "bastiond: out of memory: session ended");
+		return;
+	}
+	/* both calls may have read more, and so kept more of what still stands in the buffer */
+	n = ssh_channel_read_nonblocking(from, data, (uint32_t)n, st->is_err);
+	if (n > 0 && (size_t)n > *st->kept)
+		take(c, st->input, st->is_err, data + *st->kept, (size_t)n - *st->kept);
+	if (n > 0)
+		*st->kept -= (size_t)n < *st->kept ? (size_t)n : *st->kept;
+	*st->left = *st->left || *st->kept > 0;
+	explicit_bzero(data, n > 0 ? (size_t)n : 0);
+	free(data);
+}
+
+void relay_drain_in(struct chan *c)
+{
+	drain(c, c->client, &(struct stream){ &c->in, &c->left_in, &c->kept_in, true, false });
+	relay_record_some(c, &c->in);
+}
+
+void relay_drain_out(struct chan *c)
+{
+	drain(c, c->target, &(struct stream){ &c->out, &c->left_out, &c->kept_out, false, false });
+	drain(c, c->target, &(struct stream){ &c->out, &c->left_err, &c->kept_err, false, true });
+	relay_record_some(c, &c->out);
+}
+
+bool relay_unread(ssh_channel ch, struct hold *h)
+{
+	struct hold_item it;
+
+	/* with an eof or after close, poll says SSH_EOF when nothing is left */
+	return hold_fresh(h, &it) || (ch != NULL && (ssh_channel_poll(ch, 0) > 0 || ssh_channel_poll(ch, 1) > 0));
+}
