@@ -172,3 +172,21 @@ json_t *store_report(struct store *s, enum report which, const struct report_ask
 		*next = last;
 	return rows;
 }
+
+int store_counts(struct store *s, int64_t now, struct store_counts *c)
+{
+	int64_t first = now, pages = 0, size = 0;
+
+	*c = (struct store_counts){ 0 };
+	if (sql_int(s, &c->pending, "SELECT count(*) FROM requests WHERE state='pending'", "") < 0 ||
+	    sql_int(s, &first, "SELECT min(asked_at) FROM requests WHERE state='pending'", "") < 0 ||
+	    sql_int(s, &c->grants, "SELECT count(*) FROM requests r JOIN grants g ON g.id=r.id WHERE r.state IN "
+		"('approved', 'active') AND g.start_at<=?1 AND g.end_at>?1", "i", now) < 0 ||
+	    sql_int(s, &c->users, "SELECT count(*) FROM users WHERE state<>'removed'", "") < 0 ||
+	    sql_int(s, &c->hosts, "SELECT count(*) FROM hosts WHERE removed IS NULL", "") < 0 ||
+	    sql_int(s, &pages, "PRAGMA page_count", "") < 0 || sql_int(s, &size, "PRAGMA page_size", "") < 0)
+		return -1;
+	c->oldest = first < now ? now - first : 0;
+	c->bytes = pages * size;
+	return 0;
+}

@@ -27,4 +27,14 @@ struct report_ask {
  * page begins (as `after`), 0: that was all. */
 json_t *store_report(struct store *s, enum report which, const struct report_ask *ask, int64_t *next);
 
+/* Numbers for those who watch the bastion. */
+struct store_counts {
+	int64_t pending, oldest;	/* requests that wait; seconds since the oldest was made */
+	int64_t grants, users, hosts;	/* in force; not removed */
+	int64_t bytes;			/* of the database file */
+};
+
+/* 0, or -1. */
+int store_counts(struct store *s, int64_t now, struct store_counts *c);
+
 #endif

@@ -99,6 +99,7 @@ struct config_collector {
 	O(USER, user_session, "bastiond-session", 0, 0, "", "account of the sessions")                \
 	O(USER, user_dial, "bastiond-dial", 0, 0, "", "account of the dial workers")                  \
 	O(USER, user_console, "bastiond-console", 0, 0, "", "account of the console workers")         \
+	O(USER, user_monitor, "bastiond-monitor", 0, 0, "", "account of the monitor, if there is one")  \
 	O(STR, pam_service, "bastiond", 0, 0, "", "name of the PAM stack")                            \
 	O(STR, pam_confdir, "", 0, 0, "", "directory of PAM stacks; empty: the system's")             \
 	O(STARTUPS, max_startups, "100:30:400", 1, 20000, "", "connections not yet logged in")        \
@@ -137,6 +138,9 @@ struct config_collector {
 	O(INT, max_watchers, "4", 0, 16, "", "who may watch one session at once; 0: nobody")          \
 	O(BOOL, watch_notice, "true", 0, 0, "", "the watched user is told")                           \
 	O(INT, event_retention, "400", 90, 36500, "", "days that events stay in the database")        \
+	O(STR, event_syslog, "", 0, 0, "", "where events go as syslog; empty: nowhere")                \
+	O(STR, event_json, "", 0, 0, "", "where they go as JSON lines; empty: nowhere")                \
+	O(ADDRS, metrics_listen, "", 0, 0, "", "addresses of /metrics and /healthz; empty: none")      \
 	O(CHOICE, sandbox, "on", 0, 0, "on strict", "strict: no start without every layer")           \
 	O(CHOICE, log_level, "info", 0, 0, "debug info notice warning error", "least level logged")
 

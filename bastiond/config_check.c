@@ -14,6 +14,7 @@
 
 #include "config_option.h"
 #include "escape.h"
+#include "monitor.h"
 
 #define AGE_PREFIX "age1"
 #define AGE_LEN 62 /* bech32 of 32 bytes with the prefix "age" */
@@ -54,6 +55,21 @@ static bool resolve_user(struct config_user *u)
 	return true;
 }
 
+static bool has_monitor(const struct config *conf)
+{
+	return conf->event_syslog[0] != '\0' || conf->event_json[0] != '\0' || conf->metrics_listen.n > 0;
+}
+
+static void check_outlets(struct config_loader *l, const struct config *conf)
+{
+	const char *why;
+
+	if (conf->event_syslog[0] != '\0' && outlet_check(OUTLET_SYSLOG, conf->event_syslog, &why) != 0)
+		config_fault(l, OPT_event_syslog, "no place for events; %s", why);
+	if (conf->event_json[0] != '\0' && outlet_check(OUTLET_JSON, conf->event_json, &why) != 0)
+		config_fault(l, OPT_event_json, "no place for events; %s", why);
+}
+
 static void check_users(struct config_loader *l, struct config *conf)
 {
 	char show[80];
@@ -65,6 +81,8 @@ static void check_users(struct config_loader *l, struct config *conf)
 		if (o->kind != KIND_USER)
 			continue;
 		esc_quoted(show, sizeof(show), u->name, strlen(u->name));
+		if (!resolve_user(u) && i == OPT_user_monitor && !has_monitor(conf))
+			continue; /* nobody runs as it */
 		if (!resolve_user(u))
 			config_fault(l, i, "there is no account %s; make it (adduser --system --group --no-create-home NAME), "
 			    "or write a number that nobody uses", show);
@@ -232,6 +250,7 @@ void config_check(struct config_loader *l, struct config *conf, bool init)
 		return;
 	check_name(l, conf->name);
 	check_pam(l, conf);
+	check_outlets(l, conf);
 	check_recording(l, conf);
 	check_source_address(l, conf->source_address);
 	if (strlen(conf->run_dir) + sizeof("/control.sock") > sizeof(((struct sockaddr_un *)0)->sun_path))

@@ -29,6 +29,7 @@ static const struct {
 	[ROLE_MASTER]   = { offsetof(struct config, user_session),  "empty", NO_NETWORK },
 	[ROLE_DIAL]     = { offsetof(struct config, user_dial),     NULL,    0 },
 	[ROLE_CONSOLE]  = { offsetof(struct config, user_console),  NULL,    NO_NETWORK },
+	[ROLE_MONITOR]  = { offsetof(struct config, user_monitor),  NULL,    0 },
 	[ROLE_VIEW]     = { offsetof(struct config, user_console),  "empty", NO_NETWORK },
 };
 

@@ -18,6 +18,7 @@
  * master     user_session    run_dir/empty         none
  * dial       user_dial       stays /               yes: the resolver's files
  * console    user_console    stays /               none: terminal descriptions
+ * monitor    user_monitor    stays /               yes: sockets of syslog daemons
  * view       user_console    run_dir/empty         none
  *
  * 0, or -1 with the failed step logged: the caller must exit. Not root (unit tests, a developer): -1, too.

@@ -127,7 +127,7 @@ static void scrub_environment(void)
 static int run_role(const struct options *o)
 {
 	static const char *const comm[ROLE_COUNT + 1] = { [ROLE_POLICY] = "bastiond-policy", [ROLE_KEYS] = "bastiond-keys",
-		[ROLE_RECORDER] = "bastiond-rec", [ROLE_MASTER] = "bastiond-sess" };
+		[ROLE_MONITOR] = "bastiond-mon", [ROLE_RECORDER] = "bastiond-rec", [ROLE_MASTER] = "bastiond-sess" };
 	struct config *conf;
 
 	log_init(role_name(o->role), o->foreground, LOG_LVL_INFO);
@@ -146,6 +146,7 @@ static int run_role(const struct options *o)
 	case ROLE_POLICY: return role_policy(conf);
 	case ROLE_KEYS: return role_keys(conf);
 	case ROLE_RECORDER: return role_recorder(conf);
+	case ROLE_MONITOR: return role_monitor(conf);
 	case ROLE_MASTER: return role_session(conf);
 	default: return EXIT_USAGE;
 	}

@@ -6,6 +6,7 @@
  *   parent_accept.c   listening sockets, accept, a session's links, its end
  *   parent_worker.c   pam, dial and console processes that policy asks for
  *   parent_pam.c      PAM sessions: open from the login to the connection's end, whoever ended it
+ *   parent_monitor.c  the monitor: beside the set, started again when it ends
  *   parent_socket.c   run_dir, control.sock, pam.sock, pid file, listening sockets; sd_notify
  *
  * Parent is root and so reads nothing that a stranger wrote: not a byte of a client, and of policy's messages only
@@ -92,6 +93,14 @@ struct reload {
 	bool again;		/* another SIGHUP came meanwhile */
 };
 
+/* The monitor role. */
+struct monitor_proc {
+	pid_t pid;			/* 0: not running */
+	bool asked;			/* we had it end */
+	unsigned falls;
+	uint64_t since_ms, next_ms;	/* when it started; when it starts again, 0: not due */
+};
+
 struct parent {
 	struct config *conf;
 	const char *path;
@@ -120,6 +129,7 @@ struct parent {
 	struct child *children;		/* max_workers at start */
 	size_t nchildren, maxchildren;
 	struct reload reload;
+	struct monitor_proc monitor;
 	void *stack;			/* worker_pam_preload() */
 	struct closing closing;
 };
@@ -151,6 +161,8 @@ void parent_notify_reloading(void);
 void set_init(struct parent *p);
 /* Forks the four roles. 0, or -1 logged (the set then falls). */
 int set_start(struct parent *p);
+/* Forks a role with its link, further descriptors (-1 ends) and the configuration. Its pid, or -1 with errno. */
+pid_t parent_exec(const struct parent *p, enum role role, int link, const int *more, int config);
 /* All at once, sessions and workers with them. */
 void set_fall(struct parent *p, const char *why);
 /* SIGTERM came: the orderly end. */
@@ -172,6 +184,17 @@ void reload_init(struct parent *p);
 void reload_begin(struct parent *p);
 /* Is it the trial? Then the new configuration is in force, or the log has why not. */
 bool reload_reaped(struct parent *p, pid_t pid, int status);
+
+/* --- parent_monitor.c --- */
+
+/* If there is something for it to do, the set is up, and none runs. */
+void monitor_start(struct parent *p);
+/* The configuration changed: another one, with the new. */
+void monitor_reload(struct parent *p);
+bool monitor_reaped(struct parent *p, pid_t pid, int status);
+void monitor_tick(struct parent *p, uint64_t now_ms);
+/* Parent's end: waits while it sends what it has, a second at the most. */
+void monitor_end(struct parent *p);
 
 /* --- parent_accept.c --- */
 

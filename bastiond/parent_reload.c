@@ -149,6 +149,7 @@ static void take_over(struct parent *p)
 	p->stack = worker_pam_preload(p->conf);
 	parent_limits(p->conf);
 	hand_over(p);
+	monitor_reload(p);
 	log_notice("configuration and keys reloaded from %s", p->path);
 }
 

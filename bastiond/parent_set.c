@@ -85,22 +85,27 @@ static void exec_role(const struct parent *p, enum role role, const struct fixed
 	_exit(1);
 }
 
-static int start_proc(struct parent *p, struct proc *proc, int link, const int *more, int config)
+pid_t parent_exec(const struct parent *p, enum role role, int link, const int *more, int config)
 {
 	struct fixed v[6] = { { link, ROLE_FD_PARENT } };
-	pid_t self = getpid();
+	pid_t self = getpid(), pid;
 	int n = 1;
 
 	for (int at = ROLE_FD_PARENT + 1; *more >= 0; more++, at++)
 		v[n++] = (struct fixed){ *more, at };
 	v[n++] = (struct fixed){ config, ROLE_FD_CONFIG };
 	v[n] = (struct fixed){ -1, -1 };
-	if ((proc->pid = fork()) < 0) {
+	if ((pid = fork()) == 0)
+		exec_role(p, role, v, self);
+	return pid;
+}
+
+static int start_proc(struct parent *p, struct proc *proc, int link, const int *more, int config)
+{
+	if ((proc->pid = parent_exec(p, proc->role, link, more, config)) < 0) {
 		proc->pid = 0;
 		return -1;
 	}
-	if (proc->pid == 0)
-		exec_role(p, proc->role, v, self);
 	proc->ready = proc->broken = false;
 	return 0;
 }
@@ -312,6 +317,7 @@ static int became_ready(struct parent *p, struct proc *proc)
 		set_end(p);
 		return 0;
 	}
+	monitor_start(p);
 	if (p->first)
 		parent_notify("READY=1");
 	p->first = false;

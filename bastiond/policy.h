@@ -17,6 +17,7 @@
  *   policy_console.c  CONSOLE_ASK
  *   policy_watch.c    who watches whom (policy_watch.h)
  *   policy_events.c   the recording of the events (policy_events.h)
+ *   policy_monitor.c  what the monitor role is told (policy_monitor.h)
  *
  * One process, one loop, no threads. Ownership: policy owns peers, workers and clients; a peer owns
  * its ways; a way owns its descriptors. A worker points back to the peer it works for until either
@@ -52,6 +53,7 @@
 struct peer;
 struct worker;
 struct events;
+struct feed;
 struct ends;
 
 /* The limit of what a peer may ask: `BUCKET_BURST` at once, `BUCKET_RATE` a second. */
@@ -69,6 +71,7 @@ struct policy {
 	struct event_base *base;
 	struct link parent, keys;
 	struct events *events;		/* NULL: no link to recorder yet */
+	struct feed *feed;		/* to the monitor */
 	struct ends *ends;		/* rows that are not written yet */
 	struct event *tick, *term;	/* every second; SIGTERM */
 	struct event *deadline;		/* of the next thing that ends by itself */

@@ -17,6 +17,7 @@
 #include "clock.h"
 #include "log.h"
 #include "policy_events.h"
+#include "policy_monitor.h"
 #include "policy_worker.h"
 
 #define DISPATCH_MS 50	/* of sessions' messages, before the loop looks at what is urgent */
@@ -101,6 +102,9 @@ static int from_parent(struct link *l, struct ipc_msg *m)
 		return reload(p, m);
 	case MSG_POLICY_RECORD:
 		return events_link(p, ipc_take_fd(m, 0));
+	case MSG_POLICY_MONITOR:
+		feed_link(p, ipc_take_fd(m, 0));
+		return 0;
 	default:
 		return -1;
 	}
@@ -147,6 +151,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	clients_tick(p, now_ms);
 	watches_tick(p, now_ms);
 	events_tick(p, now_ms);
+	feed_tick(p, now_ms);
 	ends_write(p);
 	if (clock_wall() >= p->live_due || clock_wall() >= refusals_next(&p->control.refusals))
 		live_run(p);
@@ -161,7 +166,7 @@ static int open_store(struct policy *p, const char *database)
 		log_error("%s", err);
 		return -1;
 	}
-	if ((n = store_sessions_reset(p->store, "policy started anew", clock_wall())) < 0 ||
+	if (feed_open(p) != 0 || (n = store_sessions_reset(p->store, "policy started anew", clock_wall())) < 0 ||
 	    event_writef(p->store, clock_wall(), EVENT_START, "bastiond", NULL, "{s:i}",
 		"left_open", n) != 0) {
 		log_error("database: %s", store_error(p->store));
@@ -225,6 +230,7 @@ void policy_close(struct policy *p)
 	clients_finish(p);
 	keys_close(p);
 	events_finish(p);
+	feed_close(p);
 	link_close(&p->parent);
 	links_reap();
 	if (p->tick != NULL)
@@ -245,7 +251,12 @@ void policy_turn(struct policy *p)
 {
 	links_reap();
 	ends_write(p);
+	if (store_event_added(p->store)) {
+		events_added(p);
+		feed_added(p);
+	}
 	events_turn(p);
+	feed_turn(p);
 }
 
 int policy_run(struct policy *p)

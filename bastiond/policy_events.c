@@ -299,14 +299,28 @@ static void send_batch(struct events *ev)
 		ev->flight[ev->nflight++] = (struct flight){ brec_writer_seq(ev->writer), ev->sent };
 }
 
+void events_added(struct policy *p)
+{
+	if (p->events != NULL)
+		p->events->more = true;
+}
+
+void events_state(struct policy *p, struct events_state *state)
+{
+	const struct events *ev = p->events;
+	int64_t at, now = clock_wall();
+
+	*state = (struct events_state){ .store_up = ev != NULL && ev->store_up, .acked = ev != NULL ? ev->acked : 0 };
+	if (ev != NULL && store_event_at(p->store, ev->acked + 1, &at) == 1 && at < now)
+		state->lag = now - at;
+}
+
 void events_turn(struct policy *p)
 {
 	struct events *ev = p->events;
 
 	if (ev == NULL || !ev->link.open)
 		return;
-	if (store_event_added(p->store))
-		ev->more = true;
 	if (ev->state == EVENTS_NONE && ev->more && ev->store_up && clock_mono_ms() >= ev->retry_ms)
 		open_recording(ev);
 	while (ev->state == EVENTS_OPEN && ev->more && ev->nflight < EVENTS_AHEAD)
@@ -473,6 +487,7 @@ void events_finish(struct policy *p)
 
 	if (ev == NULL)
 		return;
+	ev->more = true;
 	events_turn(p);
 	if (ev->state == EVENTS_OPEN && ev->link.open)
 		close_recording(ev, "policy ended");

@@ -10,6 +10,7 @@
 #ifndef BASTIOND_POLICY_EVENTS_H
 #define BASTIOND_POLICY_EVENTS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct policy;
@@ -26,6 +27,15 @@ struct policy;
 
 /* Takes over the link that parent made to recorder. 0, or -1 logged: policy cannot go on. */
 int events_link(struct policy *p, int fd);
+/* There are new events. */
+void events_added(struct policy *p);
+
+struct events_state {
+	bool store_up;		/* the collectors answer */
+	int64_t acked;		/* they have the events up to this number, */
+	int64_t lag;		/* and wait for the next since so many seconds */
+};
+void events_state(struct policy *p, struct events_state *state);
 /* After each turn of the loop: gives recorder what is new. Cheap when nothing is. */
 void events_turn(struct policy *p);
 /* Once a second: checkpoints, a new recording at the end of the day, the note of what arrived, the alarm, pruning. */

@@ -77,7 +77,7 @@ static void reap(struct parent *p)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		if (!children_reaped(p, pid, status) && !reload_reaped(p, pid, status) &&
+		if (!monitor_reaped(p, pid, status) && !children_reaped(p, pid, status) && !reload_reaped(p, pid, status) &&
 		    !pam_session_reaped(p, pid, status) && !set_reaped(p, pid, status))
 			log_debug("process %d ended with status %#x", (int)pid, (unsigned)status);
 }
@@ -117,6 +117,8 @@ static int wait_ms(const struct parent *p, uint64_t now)
 {
 	int ms = p->startups.waiting > 0 || p->closing.running > 0 || p->state == SET_ENDING ? TICK_MS : -1;
 
+	if (p->monitor.next_ms != 0)
+		ms = TICK_MS;
 	if (p->nyoung == YOUNG_MAX)
 		ms = CROWDED_MS;
 	if (p->next_ms == 0)
@@ -161,6 +163,7 @@ static void loop(struct parent *p)
 		turn(p);
 		now = clock_mono_ms();
 		set_tick(p, now);
+		monitor_tick(p, now);
 		if (now - ticked >= TICK_MS) {
 			accept_tick(p, now);
 			pam_session_tick(p, now);
@@ -172,6 +175,7 @@ static void loop(struct parent *p)
 /* Workers that are left are killed: nothing of us stays behind. */
 static void finish(struct parent *p)
 {
+	monitor_end(p);
 	children_abandon(p);
 	while (p->nchildren > 0) {
 		int status;

@@ -25,6 +25,8 @@ int role_parent(struct config *conf, const char *path, bool foreground);
 int role_policy(struct config *conf);
 int role_keys(struct config *conf);
 int role_recorder(struct config *conf);
+/* Its link on ROLE_FD_PARENT is to policy. */
+int role_monitor(struct config *conf);
 /* Master, which forks the sessions. */
 int role_session(struct config *conf);
 

@@ -39,6 +39,7 @@ enum {
 	G_RESOLVER = 128, /* what getaddrinfo() and its modules need */
 	G_FORK = 256,	/* processes, and filters for them */
 	G_TTY = 512,
+	G_OUTLET = 1024, /* sockets of this machine, and a file's end */
 };
 
 static const struct { unsigned group; int call; } allowed[] = {
@@ -77,6 +78,7 @@ static const struct { unsigned group; int call; } allowed[] = {
 	A(G_FORK, kill), A(G_FORK, pidfd_open), A(G_FORK, pidfd_send_signal), A(G_FORK, prctl), A(G_FORK, seccomp),
 	A(G_FORK, prlimit64), A(G_FORK, setrlimit), A(G_FORK, setpriority), A(G_FORK, rt_sigtimedwait),
 	A(G_FORK, setitimer),
+	A(G_OUTLET, ftruncate), A(G_OUTLET, accept4), A(G_OUTLET, sendfile), A(G_OUTLET, getpgid),
 	A(G_TTY, rt_sigsuspend), A(G_TTY, getpgrp), A(G_TTY, getpgid),
 #undef A
 };
@@ -102,6 +104,7 @@ static const struct {
 	[ROLE_SESSION]  = { ANY | G_NOEXEC | G_PAIR, true, false },
 	[ROLE_DIAL]     = { ANY | G_INET | G_RESOLVER, true, true },
 	[ROLE_CONSOLE]  = { ANY | G_NOEXEC | G_TTY, true, true },
+	[ROLE_MONITOR]  = { ANY | G_NOEXEC | G_INET | G_OUTLET, false, false },
 	[ROLE_VIEW]     = { ANY | G_NOEXEC | G_TTY, true, false },
 };
 
@@ -146,6 +149,8 @@ static int add_conditional(scmp_filter_ctx ctx, unsigned groups)
 		RULE(socket, 1, SCMP_A0(SCMP_CMP_EQ, AF_INET));
 		RULE(socket, 1, SCMP_A0(SCMP_CMP_EQ, AF_INET6));
 	}
+	if ((groups & G_OUTLET) != 0)
+		RULE(socket, 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
 	if ((groups & G_RESOLVER) != 0) {
 		RULE(socket, 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
 		RULE(socket, 1, SCMP_A0(SCMP_CMP_EQ, AF_NETLINK));
@@ -178,7 +183,7 @@ static int refuse_local_sockets(scmp_filter_ctx ctx, unsigned groups)
 	static const int families[] = { AF_UNIX, AF_NETLINK };
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && (groups & G_RESOLVER) == 0 && i < 2; i++)
+	for (size_t i = (groups & G_OUTLET) != 0; r == 0 && (groups & G_RESOLVER) == 0 && i < 2; i++)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(socket), 1,
 		    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]));
 	return r;

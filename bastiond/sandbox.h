@@ -14,7 +14,7 @@
 int sandbox_prepare(enum role role);
 
 /*
- * Closes the sandbox: POLICY, KEYS, RECORDER, MASTER, SESSION (after MASTER, in the fork), DIAL, CONSOLE, VIEW.
+ * Closes the sandbox: POLICY, KEYS, RECORDER, MASTER, SESSION (after MASTER, in the fork), DIAL, CONSOLE, VIEW, MONITOR.
  * A call outside the list kills the process (SIGSYS); harmless probes get EACCES. Logs which layers are active.
  * 0; -1 when a layer is missing and conf->sandbox is SANDBOX_STRICT (with SANDBOX_ON it warns and returns 0).
  *

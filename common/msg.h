@@ -24,7 +24,7 @@
 #define ROLE_LIST(R)                                                                          \
 	R(PARENT, "parent") R(POLICY, "policy") R(KEYS, "keys") R(RECORDER, "recorder")       \
 	R(MASTER, "master") R(SESSION, "session") R(PAM, "pam") R(DIAL, "dial")               \
-	R(CONSOLE, "console") R(VIEW, "view") R(CTL, "control")
+	R(CONSOLE, "console") R(VIEW, "view") R(MONITOR, "monitor") R(CTL, "control")
 
 enum role {
 #define R(name, text) ROLE_##name,
@@ -87,6 +87,14 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	/* parent → policy, when all roles are up. fd: a link to recorder, on which policy plays the */ \
 	/* part of a session: the events are a recording, too. Recorder has it by REC_PEER_UP, slot 0 */ \
 	M(POLICY_RECORD,  PARENT,   POLICY,   S_ANY,     0,     1, 1)                                 \
+	/* parent → policy, whenever a monitor was started. fd: the link to it */                      \
+	M(POLICY_MONITOR, PARENT,   POLICY,   S_ANY,     0,     1, 0)                                 \
+	/* policy → monitor: an event and its hash (crypto_event.h) */                                \
+	M(MON_EVENT,      POLICY,   MONITOR,  S_ANY,     8700,  0, 0)                                 \
+	/* text for /metrics, every second */                                                         \
+	M(MON_STATS,      POLICY,   MONITOR,  S_ANY,     32768, 0, 0)                                 \
+	/* monitor → policy: u64 number of an event that it has taken */                              \
+	M(MON_ACK,        MONITOR,  POLICY,   S_ANY,     8,     0, 0)                                 \
 	M(POLICY_READY,   POLICY,   PARENT,   S_ANY,     0,     0, 1)                                 \
 	M(KEYS_READY,     KEYS,     PARENT,   S_ANY,     0,     0, 1)                                 \
 	M(RECORDER_READY, RECORDER, PARENT,   S_ANY,     0,     0, 1)                                 \

@@ -1,0 +1,221 @@
+"""Events leave as syslog and as JSON lines, numbers as metrics; by a process of its own, whose death and whose receivers' death end nothing."""
+import glob
+import json
+import os
+import re
+import signal
+import socket
+import threading
+import urllib.error
+import urllib.request
+
+import pytest
+
+from harness import Client, labkit, until
+
+HEAD = re.compile(r"<(\d+)>1 (\S+) (\S+) bastiond (\d+) (\S+) (\[bastiond@32473 .*)", re.S)
+
+
+class Receiver(threading.Thread):
+    """A syslog server: datagrams, or a stream with lengths (RFC 6587)."""
+
+    def __init__(self, kind, port=0):
+        super().__init__(daemon=True)
+        self.kind, self.messages, self.open = kind, [], True
+        self.socket = socket.socket(socket.AF_INET, kind)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(("127.0.0.1", port))
+        self.port = self.socket.getsockname()[1]
+        self.peer = None
+        if kind == socket.SOCK_STREAM:
+            self.socket.listen()
+        self.start()
+
+    def run(self):
+        try:
+            if self.kind == socket.SOCK_DGRAM:
+                while True:
+                    self.messages.append(self.socket.recv(65536).decode())
+            while True:
+                self.peer = self.socket.accept()[0]
+                data = b""
+                while piece := self.peer.recv(65536):
+                    data += piece
+                    while b" " in data and len(data) >= (size := int(data.split(b" ", 1)[0])) + len(str(size)) + 1:
+                        start = len(str(size)) + 1
+                        self.messages.append(data[start:start + size].decode())
+                        data = data[start + size:]
+        except OSError:
+            pass
+
+    def close(self):
+        for s in (self.socket, self.peer):
+            if s is not None:
+                try:
+                    s.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+                s.close()
+        self.join(5)
+
+    def kinds(self):
+        return [HEAD.fullmatch(m).group(5) for m in self.messages]
+
+
+@pytest.fixture(scope="module")
+def syslog():
+    receiver = Receiver(socket.SOCK_STREAM)
+    yield receiver
+    receiver.close()
+
+
+@pytest.fixture(scope="module")
+def own(new_lab, syslog):
+    port = labkit.free_port()
+    folder = labkit.tempfile.mkdtemp(prefix="bastion-events-", dir="/tmp")
+    lab = new_lab(options=[f'event_syslog = "tcp:127.0.0.1:{syslog.port}"', f'event_json = "{folder}/events.json"',
+                           f'metrics_listen = {{ "127.0.0.1:{port}" }}'])
+    lab.metrics, lab.events, lab.folder = port, f"{folder}/events.json", folder
+    yield lab
+    labkit.shutil.rmtree(folder, ignore_errors=True)
+
+
+def get(lab, path, method="GET", data=None):
+    request = urllib.request.Request(f"http://127.0.0.1:{lab.metrics}{path}", method=method, data=data)
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as e:
+        return e.code, e.read().decode()
+
+
+def metrics(lab):
+    status, text = get(lab, "/metrics")
+    assert status == 200
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))}
+
+
+def lines(lab):
+    with open(lab.events, encoding="ascii") as f:
+        return [json.loads(line) for line in f]
+
+
+def monitor_pid(lab):
+    for path in glob.glob("/proc/[0-9]*/cmdline"):
+        try:
+            words = open(path, "rb").read().split(b"\0")
+            if b"monitor" in words and lab.path("bastiond.conf").encode() in words:
+                return int(path.split("/")[2])
+        except OSError:
+            pass
+    return None
+
+
+def test_every_event_by_every_way(own, syslog):
+    Client(own, "deploy").run("web1.jump", "true", check=True)
+    own.ask("user lock", user="alice", reason='"] [x@1 a="b"]')
+    own.ask("user unlock", user="alice")
+    rows = own.ctl_json("events", "--limit", "1000")["rows"]
+    got = until(lambda: (them := lines(own)) and them[-1]["id"] >= rows[-1]["id"] and them, 20, what="the events in the file")
+    mine = {e["id"]: e for e in got}
+    assert [e["id"] for e in got] == list(range(got[0]["id"], got[-1]["id"] + 1))
+    assert "policy.start" in [e["kind"] for e in got]
+    for row in rows[-20:]:
+        e = mine[row["id"]]
+        assert (e["kind"], e["actor"], e["subject"], e["hash"], e["time"]) == (row["kind"], row["actor"], row.get("subject", ""), row["hash"], row["at"])
+    until(lambda: len(syslog.messages) >= len(got), 20, what="the events by syslog")
+    lock = [m for m in syslog.messages if " user.lock " in m][0]
+    match = HEAD.fullmatch(lock)
+    assert match.group(1) == "85" and 'reason="\\"\\] [x@1 a=\\"b\\"\\]"' in lock and f'hash="{[r for r in rows if r["kind"] == "user.lock"][-1]["hash"]}"' in lock
+    assert os.stat(own.events).st_mode & 0o007 == 0
+    numbers = metrics(own)
+    assert numbers["bastiond_up"] == 1
+    until(lambda: metrics(own)["bastiond_collectors_up"] == 1, 20, what="the collectors in the numbers")
+    assert numbers['bastiond_events_total{kind="user.lock"}'] >= 1 and numbers['bastiond_outlet_up{outlet="syslog"}'] == 1
+    until(lambda: metrics(own)["bastiond_users"] == len(own.state["users"]), 20, what="the number of users")
+
+
+def test_health_and_nothing_else(own):
+    until(lambda: get(own, "/healthz") == (200, "ok\n"), 20, what="health")
+    assert get(own, "/metrics/../etc/passwd")[0] == 404
+    assert get(own, "/metrics", "POST", b"x" * 100000)[0] in (405, 413)
+    assert get(own, "/metrics?x=" + "y" * 4000)[0] == 200
+    with socket.create_connection(("127.0.0.1", own.metrics), timeout=20) as s:     # half a request holds nobody up
+        s.sendall(b"GET /metrics HTTP/1.1\r\nHost")
+        assert get(own, "/healthz")[0] == 200
+    own.stop("collector")
+    until(lambda: get(own, "/healthz")[0] == 503, 30, what="the alarm")
+    own.start("collector")
+    until(lambda: get(own, "/healthz")[0] == 200, 30, what="health")
+
+
+def test_no_rights_and_no_secrets(own):
+    pid = monitor_pid(own)
+    status = open(f"/proc/{pid}/status", encoding="ascii").read()
+    assert re.search(r"^Uid:\s+61008\s+61008\s+61008", status, re.M) and re.search(r"^Seccomp:\s+2", status, re.M)
+    assert re.search(r"^CapEff:\s+0+$", status, re.M)
+    files = [os.readlink(fd) for fd in glob.glob(f"/proc/{pid}/fd/*")]
+    assert not [f for f in files if "policy.db" in f or "/keys" in f or "config" in f]
+
+
+def test_its_death_ends_nothing(own, syslog):
+    policy = own.ask("sessions")        # the control connection lives on
+    client = Client(own, "deploy").start("web1.jump", "cat")
+    until(lambda: own.ask("sessions")["rows"], 30, what="a session")
+    pid = monitor_pid(own)
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: monitor_pid(own) not in (None, pid), 20, what="another monitor")
+    own.ask("user lock", user="alice", reason="after the kill")
+    own.ask("user unlock", user="alice")
+    until(lambda: any(e["kind"] == "user.lock" and e["detail"].get("reason") == "after the kill" for e in lines(own)), 20, what="its event")
+    until(lambda: any("after the kill" in m for m in syslog.messages), 20, what="its syslog message")
+    assert own.ask("sessions")["rows"] and policy is not None
+    client.stdin.write(b"still here\n")
+    client.stdin.close()
+    assert client.stdout.read() == b"still here\n" and client.wait(20) == 0
+
+
+def test_a_file_is_opened_anew(own):
+    os.rename(own.events, own.events + ".1")
+    before = monitor_pid(own)
+    os.kill(own.state["pids"]["bastiond"][0], signal.SIGHUP)
+    until(lambda: os.path.exists(own.events) and monitor_pid(own) not in (None, before), 20, what="the new file")
+    until(lambda: "policy.reload" in [e["kind"] for e in lines(own)] + [json.loads(line)["kind"] for line in open(own.events + ".1", encoding="ascii")], 20,
+          what="the event of the reload")
+    with open(own.events + ".1", encoding="ascii") as f:
+        old = [json.loads(line)["id"] for line in f]
+    own.ask("user lock", user="alice")
+    own.ask("user unlock", user="alice")
+    new = until(lambda: (them := [e["id"] for e in lines(own)]) and own.ctl_json("events", "--limit", "1")["rows"][0]["id"] in them and them, 20, what="events in it")
+    assert set(range(old[0], new[-1] + 1)) == set(old) | set(new)
+
+
+def test_a_receiver_that_is_away(own, syslog):
+    syslog.close()
+    until(lambda: metrics(own)['bastiond_outlet_up{outlet="syslog"}'] == 0 or own.ask("user lock", user="alice") is None or own.ask("user unlock", user="alice") is None,
+          20, pause=0.2, what="the way to it down")
+    own.ask("user lock", user="alice", reason="while it was away")
+    own.ask("user unlock", user="alice")
+    until(lambda: any(e.get("detail", {}).get("reason") == "while it was away" for e in lines(own)), 20, what="the file goes on")
+    again = Receiver(socket.SOCK_STREAM, syslog.port)
+    try:
+        until(lambda: any("while it was away" in m for m in again.messages), 20, what="what waited")
+    finally:
+        again.close()
+
+
+def test_dashboard_and_rules_ask_for_what_is_there(own):
+    """Each metric that the samples name is one that /metrics has; promtool, where it is installed, takes the rules and the metrics."""
+    folder = os.path.join(labkit.REPO, "etc", "monitoring")
+    have = set(re.findall(r"^# TYPE (\S+)", get(own, "/metrics")[1], re.M))
+    rules = labkit.read(os.path.join(folder, "bastiond.rules.yml"))
+    board = json.loads(labkit.read(os.path.join(folder, "grafana.json")))
+    asked = re.findall(r"bastiond_\w+", rules + " ".join(t["expr"] for p in board["panels"] for t in p["targets"]))
+    assert asked and set(asked) <= have
+    kinds = set(re.findall(r'"([a-z]+\.[a-z.-]+)"', labkit.read(os.path.join(labkit.REPO, "approvals", "event.h"))))
+    for exact in re.findall(r'kind(=~?)"([^"]+)"', rules):
+        for kind in exact[1].split("|"):
+            assert any(re.fullmatch(kind, k) for k in kinds), kind
+    if labkit.shutil.which("promtool"):
+        labkit.run("promtool", "check", "rules", os.path.join(folder, "bastiond.rules.yml"))
+        labkit.run("promtool", "check", "metrics", input=get(own, "/metrics")[1])
