@@ -59,6 +59,8 @@ static const struct word {
 	{ "user totp enrol", A | R, word_totp_enrol },
 	{ "user totp confirm", A | R | SELF, word_totp_confirm },
 	{ "user totp reset", A | R, word_totp_reset },
+	{ "user totp resync", A | R | SELF, word_totp_resync },
+	{ "user totp recovery", A | R | SELF, word_totp_recovery },
 	{ "role add", A | R, word_role_add },
 	{ "role list", A | S | R, word_role_list },
 	{ "role show", A | S | R, word_role_show },

@@ -332,6 +332,68 @@ enum words_exit word_totp_confirm(struct call *k)
 	    u.name);
 }
 
+enum words_exit word_totp_resync(struct call *k)
+{
+	int64_t drift;
+	struct user u;
+	enum words_exit r = load_user(k, &u);
+
+	if (r != WORDS_OK)
+		return r;
+	switch (otp_resync(k->s, &u, arg_text(k, "code1"), arg_text(k, "code2"), k->now, &drift)) {
+	case OTP_ACCEPTED:
+		break;
+	case OTP_REFUSED:
+		return refuse(k, WORDS_REFUSED, "Take the code that is shown, then the next one, and send both at once.",
+		    "These are not two codes in a row within %d minutes of the bastion's clock.",
+		    OTP_DRIFT_MAX * OTP_STEP / 60);
+	case OTP_REPLAYED:
+		return refuse(k, WORDS_REFUSED, "Wait for two fresh ones.", "One of these codes was used already.");
+	case OTP_THROTTLED:
+		return refuse(k, WORDS_REFUSED, "Wait a minute.", "There were too many wrong codes.");
+	case OTP_NOT_ENROLLED:
+		return refuse(k, WORDS_REFUSED, "First: user totp enrol", "%s has no secret in force.", u.name);
+	default:
+		return broken(k);
+	}
+	if (event_writef(k->s, k->now, EVENT_TOTP_RESYNC, k->name, u.name, "{s:I}", "drift",
+		(json_int_t)drift * OTP_STEP) < 0)
+		return broken(k);
+	return say(k, "The clock of %s's token is %lld s off, and followed from now on. The two codes are spent: wait for "
+	    "the next.", u.name, (long long)drift * OTP_STEP);
+}
+
+enum words_exit word_totp_recovery(struct call *k)
+{
+	char codes[OTP_RECOVERY_CODES][OTP_RECOVERY_TEXT];
+	struct totp t;
+	struct user u;
+	json_t *rows;
+	enum words_exit r = load_user(k, &u);
+	int n;
+
+	if (r != WORDS_OK)
+		return r;
+	n = store_totp(k->s, u.id, &t);
+	explicit_bzero(t.secret, sizeof(t.secret));
+	explicit_bzero(t.fresh, sizeof(t.fresh));
+	if (n < 0)
+		return broken(k);
+	if (n == 0 || !t.confirmed)
+		return refuse(k, WORDS_REFUSED, "First: user totp enrol", "%s has no secret in force.", u.name);
+	if (otp_recovery(k->s, &u, k->now, codes) < 0 ||
+	    event_writef(k->s, k->now, EVENT_RECOVERY, k->name, u.name, "{s:i}", "codes", OTP_RECOVERY_CODES) < 0)
+		return broken(k);
+	rows = json_array();
+	for (size_t i = 0; i < OTP_RECOVERY_CODES; i++)
+		json_array_append_new(rows, json_pack("{s:s}", "code", codes[i]));
+	explicit_bzero(codes, sizeof(codes));
+	if ((r = say_rows(k, "codes", rows)) == WORDS_OK)
+		say_more(k, "text", json_sprintf("Recovery codes of %s, shown only now; earlier ones are void. Each is good for one "
+		    "login in place of a code.", u.name));
+	return r;
+}
+
 enum words_exit word_totp_reset(struct call *k)
 {
 	struct user u;

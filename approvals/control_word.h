@@ -12,6 +12,7 @@
 
 #include "control.h"
 #include "hex.h"
+#include "store_otp.h"
 #include "words.h"
 
 #define LINE_SHORT 640
@@ -100,7 +101,7 @@ enum words_exit consent_check(struct call *k, const struct ticket *t, struct sig
 word_fn word_user_add, word_user_list, word_user_show, word_user_lock, word_user_unlock,
     word_user_remove, word_user_leave, word_user_move;
 word_fn word_key_add, word_key_list, word_key_revoke, word_totp_enrol, word_totp_confirm,
-    word_totp_reset;
+    word_totp_reset, word_totp_resync, word_totp_recovery;
 word_fn word_role_add, word_role_list, word_role_show, word_role_remove;
 word_fn word_member_add, word_member_remove, word_approver_add, word_approver_remove;
 word_fn word_host_add, word_host_list, word_host_remove, word_host_trust, word_keys, word_hosts,

@@ -26,6 +26,8 @@
 	E(USER_LEAVE, "user.leave") E(USER_MOVE, "user.move")                                 \
 	E(KEY_ADD, "key.add") E(KEY_REVOKE, "key.revoke")                                     \
 	E(TOTP_ENROL, "totp.enrol") E(TOTP_CONFIRM, "totp.confirm") E(TOTP_RESET, "totp.reset") \
+	E(TOTP_RESYNC, "totp.resync") E(TOTP_SEAL, "totp.seal")                               \
+	E(RECOVERY, "recovery.make") E(RECOVERY_USE, "recovery.use")                          \
 	E(ROLE_ADD, "role.add") E(ROLE_REMOVE, "role.remove")                                 \
 	E(MEMBER_ADD, "member.add") E(MEMBER_REMOVE, "member.remove")                         \
 	E(APPROVER_ADD, "approver.add") E(APPROVER_REMOVE, "approver.remove")                 \

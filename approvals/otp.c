@@ -1,7 +1,7 @@
 /*
  * otp.c - see otp.h: one-time codes on the store. Policy role, after the first factor.
  */
-#include "otp.h"
+#include "otp_recovery.h"
 
 #include <errno.h>
 #include <liboath/oath.h>
@@ -75,11 +75,40 @@ static enum otp_result charge(struct store *s, const struct user *u, int64_t dev
 	return OTP_ACCEPTED;
 }
 
+/* The step of a code by the token's own clock, or by ours; -1: none. */
+static int64_t match_drifted(const struct totp *t, const char *code, int64_t now)
+{
+	int64_t step = otp_match(t->secret, code, now + t->drift * OTP_STEP, OTP_WINDOW);
+
+	return step >= 0 ? step : otp_match(t->secret, code, now, OTP_WINDOW);
+}
+
+/* What the step says about the token's clock, within bounds. */
+static int64_t drift_of(int64_t step, int64_t now)
+{
+	int64_t drift = step - now / OTP_STEP;
+
+	return drift > OTP_DRIFT_MAX ? OTP_DRIFT_MAX : drift < -OTP_DRIFT_MAX ? -OTP_DRIFT_MAX : drift;
+}
+
+static enum otp_result spend_totp(struct store *s, const struct user *u, const struct totp *t, const char *code,
+    int64_t now)
+{
+	int64_t step = match_drifted(t, code, now);
+	int n;
+
+	if (step < 0)
+		return OTP_REFUSED;
+	if ((n = store_totp_spend(s, u->id, step, drift_of(step, now))) < 0)
+		return OTP_FAILED;
+	return n == 1 ? OTP_ACCEPTED : OTP_REPLAYED;
+}
+
 /* Inside the transaction. */
-static enum otp_result attempt(struct store *s, const struct user *u, int64_t device_id,
+static enum otp_result attempt(struct store *s, const struct user *u, int64_t device_id, const char *source,
     const char *code, int64_t now)
 {
-	int64_t before, not_before, step;
+	int64_t before, not_before;
 	struct totp t;
 	enum otp_result r = charge(s, u, device_id, now, &before, &not_before);
 	int n;
@@ -88,19 +117,18 @@ static enum otp_result attempt(struct store *s, const struct user *u, int64_t de
 		return r;
 	if ((n = store_totp(s, u->id, &t)) < 0)
 		return OTP_FAILED;
-	step = n == 1 && t.confirmed ? otp_match(t.secret, code, now, OTP_WINDOW) : -1;
-	r = n == 1 && t.confirmed ? OTP_REFUSED : OTP_NOT_ENROLLED;
+	if (n == 0 || !t.confirmed)
+		r = OTP_NOT_ENROLLED;
+	else
+		r = recovery_like(code) ? recovery_spend(s, u, device_id, source, code, now) : spend_totp(s, u, &t, code, now);
 	explicit_bzero(&t, sizeof(t));
-	if (step < 0)
-		return r;
-	if ((n = store_totp_spend(s, u->id, step)) < 0)
-		return OTP_FAILED;
 	/* a code that was right once proves nothing and accuses nobody: the failures stand as they
 	 * stood */
-	if (store_throttle_set(s, u->id, device_id, n == 1 ? 0 : before, n == 1 ? 0 : not_before) <
-	    0)
+	if ((r == OTP_ACCEPTED || r == OTP_REPLAYED) &&
+	    store_throttle_set(s, u->id, device_id, r == OTP_ACCEPTED ? 0 : before,
+		r == OTP_ACCEPTED ? 0 : not_before) < 0)
 		return OTP_FAILED;
-	return n == 1 ? OTP_ACCEPTED : OTP_REPLAYED;
+	return r;
 }
 
 static int note(struct store *s, enum otp_result r, const struct user *u, int64_t device_id,
@@ -121,7 +149,7 @@ enum otp_result otp_check(struct store *s, const struct user *u, int64_t device_
 
 	if (store_begin(s) < 0)
 		return OTP_FAILED;
-	r = attempt(s, u, device_id, code, now);
+	r = attempt(s, u, device_id, source, code, now);
 	if (r == OTP_FAILED || note(s, r, u, device_id, source, now) < 0) {
 		store_rollback(s);
 		return OTP_FAILED;
@@ -199,7 +227,7 @@ static enum otp_result confirm(struct store *s, const struct user *u, const char
 	explicit_bzero(&t, sizeof(t));
 	if (first < 0 || second != first + 1)
 		return OTP_REFUSED;
-	return store_totp_confirm(s, u->id, second, now) < 0 ? OTP_FAILED : OTP_ACCEPTED;
+	return store_totp_confirm(s, u->id, second, drift_of(second, now), now) < 0 ? OTP_FAILED : OTP_ACCEPTED;
 }
 
 enum otp_result otp_confirm(struct store *s, const struct user *u, const char *code1,
@@ -210,6 +238,62 @@ enum otp_result otp_confirm(struct store *s, const struct user *u, const char *c
 	if (store_begin(s) < 0)
 		return OTP_FAILED;
 	r = confirm(s, u, code1, code2, now);
+	if (r == OTP_FAILED) {
+		store_rollback(s);
+		return r;
+	}
+	return store_commit(s) < 0 ? OTP_FAILED : r;
+}
+
+/* --- a clock that went away --- */
+
+/* The offset at which the two codes follow each other, of the second; OTP_DRIFT_MAX + 1: none. */
+static int64_t offset_of(const struct totp *t, const char *code1, const char *code2, int64_t now)
+{
+	for (int64_t o = -OTP_DRIFT_MAX; o <= OTP_DRIFT_MAX; o++)
+		if (otp_match(t->secret, code2, now + o * OTP_STEP, 0) >= 0 &&
+		    otp_match(t->secret, code1, now + (o - 1) * OTP_STEP, 0) >= 0)
+			return o;
+	return OTP_DRIFT_MAX + 1;
+}
+
+static enum otp_result resync(struct store *s, const struct user *u, const char *code1, const char *code2,
+    int64_t now, int64_t *drift)
+{
+	int64_t before, not_before, second;
+	enum otp_result r = charge(s, u, 0, now, &before, &not_before);
+	struct totp t;
+	int n;
+
+	if (r != OTP_ACCEPTED)
+		return r;
+	if ((n = store_totp(s, u->id, &t)) < 0)
+		return OTP_FAILED;
+	if (n == 0 || !t.confirmed)
+		return OTP_NOT_ENROLLED;
+	*drift = offset_of(&t, code1, code2, now);
+	explicit_bzero(t.secret, sizeof(t.secret));
+	explicit_bzero(t.fresh, sizeof(t.fresh));
+	if (*drift > OTP_DRIFT_MAX)
+		return OTP_REFUSED;
+	second = now / OTP_STEP + *drift;
+	/* both must be unused: with one that was seen, somebody who saw it needs only to guess the other */
+	if (second - 1 <= t.last_counter)
+		return OTP_REPLAYED;
+	if (store_totp_spend(s, u->id, second, *drift) != 1 || store_throttle_set(s, u->id, 0, 0, 0) < 0)
+		return OTP_FAILED;
+	return OTP_ACCEPTED;
+}
+
+enum otp_result otp_resync(struct store *s, const struct user *u, const char *code1, const char *code2, int64_t now,
+    int64_t *drift)
+{
+	enum otp_result r;
+
+	*drift = 0;
+	if (store_begin(s) < 0)
+		return OTP_FAILED;
+	r = resync(s, u, code1, code2, now, drift);
 	if (r == OTP_FAILED) {
 		store_rollback(s);
 		return r;

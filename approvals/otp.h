@@ -12,11 +12,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "store.h"
+#include "store_otp.h"
 
 #define OTP_DIGITS 6
 #define OTP_STEP 30		/* seconds */
 #define OTP_WINDOW 1		/* steps before and after now that are taken */
+#define OTP_DRIFT_MAX 20	/* steps that a token's clock may be off; as the database checks */
 #define OTP_FREE 3		/* failures without a delay; then 1 s, 2 s, 4 s … */
 #define OTP_DELAY_MAX 60	/* seconds: the delay stops growing here, and so never locks out */
 #define OTP_URI_MAX 512
@@ -33,11 +34,18 @@ enum otp_result {
 
 const char *otp_result_name(enum otp_result r);
 
+#define OTP_RECOVERY_CODES 10
+#define OTP_RECOVERY_TEXT 20	/* "k3m7-x2ab-…": 80 bits, terminated */
+
 /*
  * One attempt: charged first, then checked, then spent, in one transaction that is durable before
  * this returns. Of any number of simultaneous calls with one code, over any number of connections
  * to the database, one gets OTP_ACCEPTED. device_id 0: a check without a device. Writes OTP_FAIL
- * and OTP_REPLAY events, with `source` in them.
+ * and OTP_REPLAY events, with `source` in them. A recovery code does in place of a code, once, and is an
+ * event of its own (RECOVERY_USE).
+ *
+ * A code is right by our clock or by the token's, as the last login showed it (±OTP_WINDOW of either): six codes in a
+ * million at most.
  */
 enum otp_result otp_check(struct store *s, const struct user *u, int64_t device_id,
     const char *source, const char *code, int64_t now);
@@ -54,6 +62,21 @@ int otp_enrol(struct store *s, const struct user *u, const char *issuer, int64_t
  */
 enum otp_result otp_confirm(struct store *s, const struct user *u, const char *code1,
     const char *code2, int64_t now);
+
+/*
+ * Two codes in a row, of steps after the last one used, at most OTP_DRIFT_MAX off: the token's clock is known from
+ * then on, *drift steps from ours, and both are spent. Charged like a login without a device. Otherwise OTP_REFUSED,
+ * OTP_REPLAYED, OTP_THROTTLED, OTP_NOT_ENROLLED, OTP_FAILED.
+ */
+enum otp_result otp_resync(struct store *s, const struct user *u, const char *code1, const char *code2, int64_t now,
+    int64_t *drift);
+
+/*
+ * Ten fresh recovery codes in place of all earlier ones. The database keeps keyed hashes of them: this is the only
+ * time that they are there. 0, or -1.
+ */
+int otp_recovery(struct store *s, const struct user *u, int64_t now,
+    char codes[OTP_RECOVERY_CODES][OTP_RECOVERY_TEXT]);
 
 /* The time step that `code` belongs to, within window steps of now; -1: none. Pure. */
 int64_t otp_match(const uint8_t secret[TOTP_SECRET_LEN], const char *code, int64_t now, int window);

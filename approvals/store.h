@@ -21,7 +21,7 @@
 #include "access.h"
 #include "event.h"
 
-#define STORE_VERSION 4		/* of the schema; newer is refused, older is migrated */
+#define STORE_VERSION 5		/* of the schema; newer is refused, older is migrated */
 #define STORE_ERR_MAX 512
 #define STORE_USERS_MAX 100000
 #define STORE_HOSTS_MAX 100000
@@ -231,37 +231,7 @@ struct list_ask {
  * doc/PROTOCOL.control. */
 json_t *store_list(struct store *s, enum store_list which, const struct list_ask *ask);
 
-/* --- second factor (store_otp.c; the rules are in otp.c) --- */
-
-#define TOTP_SECRET_LEN 20
-
-struct totp {
-	uint8_t secret[TOTP_SECRET_LEN];	/* in force */
-	uint8_t fresh[TOTP_SECRET_LEN];		/* enrolled, not yet confirmed */
-	bool confirmed, enrolled;		/* which of the two are there */
-	int64_t last_counter;			/* the last time step that opened a login */
-};
-
-int store_totp(struct store *s, int64_t user_id, struct totp *t);
-int store_totp_enrol(struct store *s, int64_t user_id, const uint8_t secret[TOTP_SECRET_LEN],
-    int64_t now);
-/* The fresh secret comes in force; its steps up to counter are spent. */
-int store_totp_confirm(struct store *s, int64_t user_id, int64_t counter, int64_t now);
-int store_totp_reset(struct store *s, int64_t user_id);
-/* Moves last_counter forward: 1; 0: this step or a later one was used. */
-int store_totp_spend(struct store *s, int64_t user_id, int64_t counter);
-/* Failures of one user with one device. Absent: 0, 0. */
-int store_throttle(struct store *s, int64_t user_id, int64_t device_id, int64_t *failures,
-    int64_t *not_before);
-int store_throttle_set(struct store *s, int64_t user_id, int64_t device_id, int64_t failures,
-    int64_t not_before);
-int store_grace_set(struct store *s, int64_t user_id, int64_t device_id, const char *source,
-    int64_t until);
-/* 1, 0, -1 */
-int store_grace(struct store *s, int64_t user_id, int64_t device_id, const char *source,
-    int64_t now);
-/* Takes away this user's grace, and everybody's that is over. */
-int store_grace_clear(struct store *s, int64_t user_id, int64_t now);
+/* second factor: store_otp.h */
 
 /* --- events (store_event.c; event.h is for callers) --- */
 

@@ -58,6 +58,7 @@
 	"  AS keys,"                                                                       \
 	" (SELECT iif(t.secret IS NOT NULL, 'yes', 'pending') FROM totp t"                 \
 	"  WHERE t.user_id=u.id) AS totp,"                                                 \
+	" (SELECT sum(c.used IS NULL) FROM recovery_codes c WHERE c.user_id=u.id) AS recovery," \
 	" u.networks AS \"from[]\", u.until AS until, u.uid AS uid, u.added AS added,"     \
 	" u.why AS why, " ROLE_NAMES("m", "roles[]") ", " ROLE_NAMES("a", "approves[]")    \
 	" FROM users u WHERE u.id>:after AND (:id=0 OR u.id=:id)"                          \

@@ -10,7 +10,7 @@
 
 #include <sqlite3.h>
 
-#include "store.h"
+#include "store_otp.h"
 
 #define SQL_CACHE 256	/* statements in all of store*.c; more is a bug, and said */
 
@@ -23,6 +23,7 @@ struct store {
 	bool misfit;	/* a value of the current row did not fit: the row must not be believed */
 	size_t cached;
 	struct { const char *text; sqlite3_stmt *st; } cache[SQL_CACHE];
+	const struct seal_ring *ring;	/* store_seal_with(); NULL: no secret opens */
 	char err[STORE_ERR_MAX];
 };
 
@@ -64,6 +65,8 @@ int store_fail(struct store *s, int code, const char *fmt, ...)
 
 /* store_schema.c: the scripts that lead from version i to i + 1; NULL ends each. Those after the second stand with what they are for. */
 extern const char *const *const store_migrations[STORE_VERSION];
+/* store_schema_people.c */
+extern const char *const store_schema_sealed[];
 
 extern const char *const store_v_signed[];	/* store_signature.c */
 

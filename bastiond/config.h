@@ -121,6 +121,7 @@ struct config_collector {
 	O(INT, max_auth_tries, "6", 1, 100, "", "authentication requests in one connection")          \
 	O(TIME, auth_floor, "300ms", 0, 10 * MS, "", "least time that a refused login takes")         \
 	O(TIME, mfa_grace, "0s", 0, CONFIG_DAY, "", "no second code for so long; 0s: always a code")  \
+	O(STR, totp_key, "", 0, 0, "", "key that one-time code secrets are sealed with")              \
 	O(TIME, dial_timeout, "10s", 1 * MS, 120 * MS, "", "time to reach a target")                  \
 	O(TIME, lease, "5s", 2 * MS, 60 * MS, "", "a session lives so long without policy")           \
 	O(TEXT, banner, "", 0, 0, "", "text shown before login")                                      \

@@ -15,6 +15,7 @@
 #include "config_option.h"
 #include "escape.h"
 #include "monitor.h"
+#include "totpkey.h"
 
 #define AGE_PREFIX "age1"
 #define AGE_LEN 62 /* bech32 of 32 bytes with the prefix "age" */
@@ -256,6 +257,8 @@ void config_check(struct config_loader *l, struct config *conf, bool init)
 	if (strlen(conf->run_dir) + sizeof("/control.sock") > sizeof(((struct sockaddr_un *)0)->sun_path))
 		config_fault(l, OPT_run_dir, "too long for the address of a socket; write at most %zu characters",
 		    sizeof(((struct sockaddr_un *)0)->sun_path) - sizeof("/control.sock"));
+	if (!totpkey_option_ok(conf->totp_key))
+		config_fault(l, OPT_totp_key, "write nothing, the absolute path of a file, or credential:NAME");
 	if (conf->listen.n == 0)
 		config_fault(l, OPT_listen, "no address to listen on; write { \"0.0.0.0:22\" }");
 	if (conf->penalty_min > conf->penalty_max)

@@ -21,6 +21,7 @@
 #include "crypto.h"
 #include "sshkey.h"
 #include "log.h"
+#include "rotate.h"
 #include "ssh_hostkeys.h"
 #include "store.h"
 #include "wire_tls.h"
@@ -312,6 +313,21 @@ static int make_client(struct init *in)
 	return 0;
 }
 
+/* What seals the secrets of one-time codes. One that lies elsewhere is the administrator's own. */
+static int make_totp_key(struct init *in)
+{
+	static const char name[] = "keys/totp.key";
+	const char *path = at(in, name);
+	int have;
+
+	if (in->conf->totp_key[0] != '\0')
+		return 0;
+	if ((have = is_there(path, true)) < 0 || (have == 0 && totpkey_make(path) != 0))
+		return -1;
+	say(have ? "kept" : "made", name, "seals one-time code secrets");
+	return 0;
+}
+
 /*
  * policy.db is never opened here when it is there: root would leave files in db/ that policy could
  * not write.
@@ -398,7 +414,7 @@ int bastiond_init(const struct config *conf)
 	for (size_t i = 0; i < SSH_HOSTKEYS_COUNT; i++)
 		if (make_hostkey(&in, i) != 0)
 			goto out;
-	if (make_ca(&in) != 0 || make_signer(&in) != 0 || make_client(&in) != 0 ||
+	if (make_ca(&in) != 0 || make_totp_key(&in) != 0 || make_signer(&in) != 0 || make_client(&in) != 0 ||
 	    make_database(&in) != 0)
 		goto out;
 	next_steps(&in);

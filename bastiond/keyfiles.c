@@ -70,16 +70,15 @@ static int slurp(int fd, struct buf *out)
 	return n == 0 ? 0 : -1;
 }
 
-static int add(struct buf *bundle, const char *state_dir, const char *name, bool public)
+int keyfiles_add(struct buf *bundle, const char *path, const char *name, bool public)
 {
-	char path[PATH_MAX], why[96], shown[4 * KEYFILES_NAME_MAX];
+	char why[96], shown[4 * KEYFILES_NAME_MAX];
 	const char *wrong = NULL;
 	struct buf bytes;
 	int fd;
 
 	buf_init(&bytes, KEYFILE_BYTES_MAX);
-	esc_text(shown, sizeof(shown), name, strlen(name));
-	snprintf(path, sizeof(path), "%s/%s", state_dir, name);
+	esc_text(shown, sizeof(shown), path, strlen(path));
 	if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) < 0)
 		wrong = errno == ENOENT ? "no such file; 'bastionctl init' makes the keys" : strerror(errno);
 	else if ((wrong = unfit(fd, public, why, sizeof(why))) == NULL && slurp(fd, &bytes) != 0)
@@ -92,6 +91,14 @@ static int add(struct buf *bundle, const char *state_dir, const char *name, bool
 		close(fd);
 	buf_finish(&bytes);
 	return wrong == NULL ? 0 : -1;
+}
+
+static int add(struct buf *bundle, const char *state_dir, const char *name, bool public)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s", state_dir, name);
+	return keyfiles_add(bundle, path, name, public);
 }
 
 /* Every file of keys/managed; a directory that is not there is an empty one. */
@@ -130,6 +137,14 @@ static int put(int fd, const struct buf *b)
 	return fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
 }
 
+int keyfiles_seal(int fd, const struct buf *bundle, enum role role)
+{
+	if (put(fd, bundle) == 0)
+		return 0;
+	log_error("cannot hand over the keys of %s: %s", role_name(role), strerror(errno));
+	return -1;
+}
+
 int keyfiles_collect(int fd, const char *state_dir, enum role role)
 {
 	struct buf bundle;
@@ -141,10 +156,8 @@ int keyfiles_collect(int fd, const char *state_dir, enum role role)
 			r = -1;
 	if (role == ROLE_KEYS && add_managed(&bundle, state_dir) != 0)
 		r = -1;
-	if (r == 0 && put(fd, &bundle) != 0) {
-		log_error("cannot hand over the keys of %s: %s", role_name(role), strerror(errno));
-		r = -1;
-	}
+	if (r == 0)
+		r = keyfiles_seal(fd, &bundle, role);
 	buf_finish(&bundle);
 	return r;
 }

@@ -8,6 +8,7 @@
  *   keys      keys/user_ca.pem, keys/managed/NAME.pem
  *   recorder  recorder/client.crt, client.key, signer.pem
  *   master    keys/ssh_host_TYPE_key
+ *   policy    what totp_key names (totpkey.h)
  */
 #ifndef BASTIOND_KEYFILES_H
 #define BASTIOND_KEYFILES_H
@@ -33,6 +34,10 @@ int keyfiles_create(void);
  * owner alone can read. 0, or -1 with the file, the reason and what to do logged.
  */
 int keyfiles_collect(int fd, const char *state_dir, enum role role);
+/* One more file for a bundle, under a name in it. 0, or -1 logged. */
+int keyfiles_add(struct buf *bundle, const char *path, const char *name, bool public);
+/* The bundle into fd, which is sealed. 0, or -1 logged. */
+int keyfiles_seal(int fd, const struct buf *bundle, enum role role);
 /* The whole bundle into out, which it initialises; the caller's buf_finish wipes it. 0, or -1 logged. */
 int keyfiles_read(int fd, struct buf *out);
 /* At a role's start: create, collect and read. 0, or -1 logged. */

@@ -110,7 +110,7 @@ static void sane_descriptors(void)
 /* What the roles inherit of the environment; PAM modules, libraries and scripts see nothing else. */
 static void scrub_environment(void)
 {
-	static const char *const keep[] = { "TZ", "NOTIFY_SOCKET", "BASTIOND_SANDBOX", "ASAN_OPTIONS", "UBSAN_OPTIONS" };
+	static const char *const keep[] = { "TZ", "NOTIFY_SOCKET", "CREDENTIALS_DIRECTORY", "BASTIOND_SANDBOX", "ASAN_OPTIONS", "UBSAN_OPTIONS" };
 	char *values[sizeof(keep) / sizeof(keep[0])];
 
 	for (size_t i = 0; i < sizeof(keep) / sizeof(keep[0]); i++)

@@ -83,7 +83,7 @@ struct child {
 	bool refused;		/* policy takes no login by it */
 };
 
-#define RELOAD_BUNDLES 3	/* roles with keys: keys, recorder, master */
+#define RELOAD_BUNDLES 4	/* roles with keys: keys, recorder, master, policy */
 
 /* SIGHUP came: what is tried, until the trial ends. */
 struct reload {

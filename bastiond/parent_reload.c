@@ -17,11 +17,12 @@
 #include "log.h"
 #include "parent.h"
 #include "roles.h"
+#include "totpkey.h"
 #include "worker.h"
 
 #define TRIAL_SECONDS 30	/* a trial that hangs, on a file system that does, is no reload */
 
-static const enum role with_files[RELOAD_BUNDLES] = { ROLE_KEYS, ROLE_RECORDER, ROLE_MASTER };
+static const enum role with_files[RELOAD_BUNDLES] = { ROLE_KEYS, ROLE_RECORDER, ROLE_MASTER, ROLE_POLICY };
 
 static void report(void *arg, const char *line)
 {
@@ -44,18 +45,23 @@ static void forget(struct parent *p)
 		if (p->reload.files[i] >= 0)
 			close(p->reload.files[i]);
 	config_destroy(p->reload.conf);
-	p->reload = (struct reload){ .files = { -1, -1, -1 } };
+	p->reload = (struct reload){ .files = { -1, -1, -1, -1 } };
+}
+
+static int collect(int fd, const struct config *conf, enum role role)
+{
+	return role == ROLE_POLICY ? totpkey_collect(fd, conf) : keyfiles_collect(fd, conf->state_dir, role);
 }
 
 /* The child: every role's files, loaded as the role would. An exit status. */
 static int trial(const struct parent *p)
 {
 	static int (*const load[RELOAD_BUNDLES])(const struct config *, int) = { role_keys_try, role_recorder_try,
-		role_session_try };
+		role_session_try, role_policy_try };
 	int status = 0;
 
 	for (int i = 0; i < RELOAD_BUNDLES; i++)
-		if (keyfiles_collect(p->reload.files[i], p->reload.conf->state_dir, with_files[i]) != 0 ||
+		if (collect(p->reload.files[i], p->reload.conf, with_files[i]) != 0 ||
 		    load[i](p->reload.conf, p->reload.files[i]) != 0)
 			status = 1;
 	return status;
@@ -88,7 +94,7 @@ static void settled(const struct parent *p)
 
 void reload_init(struct parent *p)
 {
-	p->reload = (struct reload){ .files = { -1, -1, -1 } };
+	p->reload = (struct reload){ .files = { -1, -1, -1, -1 } };
 }
 
 void reload_begin(struct parent *p)
@@ -131,7 +137,7 @@ static void hand_over(struct parent *p)
 	buf_init(&lines, HOSTKEY_LINES_BYTES);
 	if (hostkey_lines_read(&lines, p->conf->state_dir) != 0)
 		buf_reset(&lines);
-	set_send(p, PROC_POLICY, MSG_POLICY_RELOAD, 0, &lines, &config, 1);
+	set_send(p, PROC_POLICY, MSG_POLICY_RELOAD, 0, &lines, (const int[]){ config, files[3] }, 2);
 	buf_finish(&lines);
 	close(config);
 }

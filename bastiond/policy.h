@@ -32,7 +32,7 @@
 #include "control.h"
 #include "policy_link.h"
 #include "policy_watch.h"
-#include "store.h"
+#include "store_otp.h"
 
 #define PEER_WAYS_MAX 16	/* destinations of one connection; the session has the same bound */
 #define WAY_TICKETS_MAX 4	/* grants that one way's channels rest on */
@@ -66,6 +66,7 @@ struct bucket {
 
 struct policy {
 	struct config *conf;		/* ours: a reload destroys it for a new one */
+	struct seal_ring seal;		/* of the secrets in the store */
 	struct store *store;
 	struct control control;
 	struct event_base *base;

@@ -19,6 +19,7 @@
 #include "policy_events.h"
 #include "policy_monitor.h"
 #include "policy_worker.h"
+#include "totpkey.h"
 
 #define DISPATCH_MS 50	/* of sessions' messages, before the loop looks at what is urgent */
 
@@ -39,15 +40,39 @@ void policy_name(struct policy *p)
 	p->control.name = p->name;
 }
 
+/* New keys for the secrets of one-time codes. If they do not load, or not everything could be sealed with them, the old
+   ones stay: parent's trial has loaded them, so this is no memory, or a database that fails. */
+static void reload_seal(struct policy *p, int fd)
+{
+	struct seal_ring fresh, old = p->seal;
+	int r = totpkey_read(fd, &fresh);
+
+	close(fd);
+	if (r == 0) {
+		/* what only the old ones open is sealed anew, before they go */
+		p->seal = fresh;
+		seal_ring_join(&p->seal, &old);
+		r = store_seal(p->store, clock_wall());
+		p->seal = r == 0 ? fresh : old;
+		if (r != 0)
+			log_error("database: %s", store_error(p->store));
+	}
+	if (r != 0)
+		log_error("reload: the old key of the one-time code secrets stays in use");
+	explicit_bzero(&fresh, sizeof(fresh));
+	explicit_bzero(&old, sizeof(old));
+}
+
 /* Parent has checked it already; if it does not load here, too, the old one stays. Nothing keeps
    pointers into the configuration. */
 static int reload(struct policy *p, struct ipc_msg *m)
 {
-	const int fd = ipc_take_fd(m, 0);
+	const int fd = ipc_take_fd(m, 0), keys = ipc_take_fd(m, 1);
 	struct config *fresh = config_load_fd(fd, "reloaded configuration", report, NULL);
 	bool readers;
 
 	close(fd);
+	reload_seal(p, keys);
 	if (fresh == NULL) {
 		log_error("reload: the old configuration stays in force");
 		return 0;
@@ -166,7 +191,9 @@ static int open_store(struct policy *p, const char *database)
 		log_error("%s", err);
 		return -1;
 	}
-	if (feed_open(p) != 0 || (n = store_sessions_reset(p->store, "policy started anew", clock_wall())) < 0 ||
+	store_seal_with(p->store, &p->seal);
+	if (store_seal(p->store, clock_wall()) != 0 || feed_open(p) != 0 ||
+	    (n = store_sessions_reset(p->store, "policy started anew", clock_wall())) < 0 ||
 	    event_writef(p->store, clock_wall(), EVENT_START, "bastiond", NULL, "{s:i}",
 		"left_open", n) != 0) {
 		log_error("database: %s", store_error(p->store));
@@ -244,6 +271,7 @@ void policy_close(struct policy *p)
 	ends_close(p);
 	if (p->store != NULL)
 		store_close(p->store);
+	explicit_bzero(&p->seal, sizeof(p->seal));
 	hostkey_lines_free(p->host_keys);
 }
 

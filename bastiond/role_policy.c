@@ -17,6 +17,7 @@
 #include "policy_events.h"
 #include "roles.h"
 #include "sandbox.h"
+#include "totpkey.h"
 
 #define DATABASE "/policy.db"	/* below the new root */
 
@@ -47,7 +48,7 @@ int role_policy(struct config *conf)
 	read_host_keys(p);
 	if (events_warm(conf) != 0)
 		log_error("recipients: the events cannot be encrypted to them");
-	else if (drop_to(conf, ROLE_POLICY) == 0 && policy_open(p, DATABASE, &fds) == 0 &&
+	else if (totpkey_own(conf, &p->seal) == 0 && drop_to(conf, ROLE_POLICY) == 0 && policy_open(p, DATABASE, &fds) == 0 &&
 	    sandbox_enter(conf, ROLE_POLICY) == 0)
 		status = policy_run(p);
 	policy_close(p);

@@ -34,6 +34,7 @@ int role_session(struct config *conf);
  * Would the role take these files (keyfiles.h) at a reload? Loads them and forgets them again. 0, or -1 with the file and
  * the reason logged. Run in a child of parent, as root.
  */
+int role_policy_try(const struct config *conf, int files);
 int role_keys_try(const struct config *conf, int files);
 int role_recorder_try(const struct config *conf, int files);
 int role_session_try(const struct config *conf, int files);

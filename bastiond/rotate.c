@@ -271,10 +271,12 @@ static int each(const struct config *conf, const char *what, bool end)
 	size_t i = 0;
 	int r = 0;
 
+	if (strcmp(what, "totp") == 0 && geteuid() == 0)
+		return rotate_totp(conf, end) == 0 && fflush(stdout) == 0 ? 0 : -1;
 	while (i < sizeof(table) / sizeof(table[0]) && strcmp(table[i].what, what) != 0)
 		i++;
 	if (i == sizeof(table) / sizeof(table[0]) || geteuid() != 0 || strlen(conf->state_dir) > PATH_MAX - 64) {
-		log_error("%s", i == sizeof(table) / sizeof(table[0]) ? "what to rotate: signer, client, ca or hostkey" :
+		log_error("%s", i == sizeof(table) / sizeof(table[0]) ? "what to rotate: signer, client, ca, hostkey or totp" :
 		    geteuid() != 0 ? "only root can change the keys: use sudo" : "state_dir is too long");
 		return -1;
 	}

@@ -80,7 +80,7 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	M(WORKER_DOWN,    PARENT,   POLICY,   S_ANY,     4,     0, 0)                                 \
 	/* SIGHUP, after a trial. fds: the new configuration (config_load_fd), the role's keys (keyfiles.h); \
 	   POLICY_RELOAD u8 number, str each: the host keys' public lines (hostkey_lines.h) */        \
-	M(POLICY_RELOAD,  PARENT,   POLICY,   S_ANY,     8300,  1, 0)                                 \
+	M(POLICY_RELOAD,  PARENT,   POLICY,   S_ANY,     8300,  2, 0)                                 \
 	M(KEYS_RELOAD,    PARENT,   KEYS,     S_ANY,     0,     1, 0)                                 \
 	M(RECORDER_RELOAD, PARENT,  RECORDER, S_ANY,     0,     2, 0)                                 \
 	M(MASTER_RELOAD,  PARENT,   MASTER,   S_ANY,     0,     2, 0)                                 \

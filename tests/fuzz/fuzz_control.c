@@ -111,6 +111,7 @@ static void close_world(void)
 
 static void open_world(void)
 {
+	static struct seal_ring ring;
 	char err[STORE_ERR_MAX];
 
 	log_init("fuzz", true, LOG_LVL_ERROR + 1);
@@ -119,6 +120,9 @@ static void open_world(void)
 	snprintf(path, sizeof(path), "%s/db", dir);
 	if (store_create(path, err) < 0 || (ctl.store = store_open(path, err)) == NULL)
 		abort();
+	if (seal_ring_add(&ring, "0123456789abcdef0123456789abcdef", SEAL_KEY_LEN) < 0)
+		abort();
+	store_seal_with(ctl.store, &ring);
 	ctl.name = "bastion";
 	ctl.port = 22;
 	ctl.now = now;

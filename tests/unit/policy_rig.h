@@ -107,7 +107,7 @@ static inline void rig_fill(struct rig *r, struct store *s)
 	add_user(s, &r->deploy, "deploy", USER_SERVICE, KEY(DEPLOY_KEY));
 	memset(r->alice_secret, 'a', sizeof(r->alice_secret));
 	assert_int_equal(store_totp_enrol(s, r->alice.id, r->alice_secret, clock_wall()), 0);
-	assert_int_equal(store_totp_confirm(s, r->alice.id, clock_wall() / 30 - 10, clock_wall()),
+	assert_int_equal(store_totp_confirm(s, r->alice.id, clock_wall() / 30 - 10, 0, clock_wall()),
 	    0);
 	r->web1 = (struct host){ .port = 22, .method = LOGIN_CERTIFICATE };
 	strcpy(r->web1.name, "web1");
@@ -192,6 +192,9 @@ static inline int rig_up(void **state)
 	snprintf(path, sizeof(path), "%s/policy.db", r->dir);
 	assert_int_equal(store_create(path, err), 0);
 	assert_non_null(s = store_open(path, err));
+	assert_int_equal(seal_ring_add(&r->p.seal, "0123456789abcdef0123456789abcdef", SEAL_KEY_LEN), 0);
+	store_seal_with(s, &r->p.seal);
+	assert_int_equal(store_seal(s, clock_wall()), 0);
 	rig_fill(r, s);
 	store_close(s);
 	assert_non_null(r->conf = config_defaults());

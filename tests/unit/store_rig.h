@@ -77,6 +77,17 @@ static const char *rig_host_key(void *arg, size_t i)
 	return i == 0 ? "ssh-ed25519 AAAAHOST" : NULL;
 }
 
+/* The key of the rig's secrets, as policy would give it to a store that was just opened. */
+static inline void rig_seal(struct store *s)
+{
+	static struct seal_ring ring;
+
+	if (ring.n == 0)
+		assert_int_equal(seal_ring_add(&ring, "0123456789abcdef0123456789abcdef", SEAL_KEY_LEN), 0);
+	store_seal_with(s, &ring);
+	assert_int_equal(store_seal(s, NOW), 0);
+}
+
 /* A fresh database; nothing in it. */
 static inline void rig_open(void)
 {
@@ -90,6 +101,7 @@ static inline void rig_open(void)
 	assert_int_equal(store_create(rig.path, err), 0);
 	rig.s = store_open(rig.path, err);
 	assert_non_null(rig.s);
+	rig_seal(rig.s);
 	rig.now = NOW;
 	rig.c = (struct control){ .store = rig.s, .name = "bastion", .port = 2222, .now = rig_now, .end = rig_end,
 	    .key_line = rig_key_line, .host_key = rig_host_key };

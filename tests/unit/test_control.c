@@ -44,6 +44,7 @@ static void words_are_denied_by_default(void **state)
 		{ "report logins", "rae" }, { "report privileges", "rae" }, { "report refused", "rae" }, { "report requests", "rae" },
 		{ "report grants", "rae" }, { "report access", "rae" }, { "report services", "rae" }, { "report dormant", "rae" }, { "user add", "ra" }, { "user list", "rae" }, { "user show", "rae" },
 		{ "user lock", "ra" }, { "user unlock", "ra" }, { "user remove", "ra" },
+		{ "user totp resync", "ra" }, { "user totp recovery", "ra" },
 		{ "user leave", "ra" }, { "user move", "ra" },
 		{ "user key add", "ra" },
 		{ "user key list", "rae" }, { "user key revoke", "ra" }, { "user totp enrol", "ra" }, { "user totp confirm", "ra" },

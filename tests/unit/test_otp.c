@@ -60,7 +60,7 @@ static int setup_enrolled(void **state)
 	setup_world(state);
 	assert_int_equal(store_user_by_name(rig.s, "alice", &alice), 1);
 	assert_int_equal(store_totp_enrol(rig.s, alice.id, rfc_secret, NOW - 1000), 0);
-	assert_int_equal(store_totp_confirm(rig.s, alice.id, 1, NOW - 1000), 0);
+	assert_int_equal(store_totp_confirm(rig.s, alice.id, 1, 0, NOW - 1000), 0);
 	return 0;
 }
 
@@ -181,6 +181,8 @@ static void simultaneous_checks_open_one(void **state)
 			int accepted = 0;
 
 			close(gate[1]);
+			if (mine != NULL)
+				rig_seal(mine);
 			if (mine == NULL || read(gate[0], &c, 1) != 0) /* closed for all at once */
 				_exit(100);
 			for (int k = 0; k < TRIES; k++) {
@@ -232,6 +234,88 @@ static void grace_is_bound_to_device_and_source(void **state)
 	assert_int_equal(store_grace(rig.s, u, d.id, "10.0.0.9", NOW), 0);
 }
 
+/* A clock that drifts is followed a step at a login, up to the bound; one that jumps is not. */
+static void a_drifting_clock_is_followed(void **state)
+{
+	int64_t now = NOW;
+	struct totp t;
+
+	(void)state;
+	for (int off = 1; off <= OTP_DRIFT_MAX + 3; off++, now += 3600) {
+		enum otp_result r = CHECK(1, code_at(rfc_secret, now + off * OTP_STEP), now);
+
+		assert_int_equal(r, off <= OTP_DRIFT_MAX + 1 ? OTP_ACCEPTED : OTP_REFUSED);
+	}
+	assert_int_equal(store_totp(rig.s, alice.id, &t), 1);
+	assert_int_equal(t.drift, OTP_DRIFT_MAX);
+	now += 3600;
+	assert_int_equal(CHECK(1, code_at(rfc_secret, now + (OTP_DRIFT_MAX - 2) * OTP_STEP), now), OTP_REFUSED);
+	/* a right clock is right always */
+	assert_int_equal(CHECK(1, code_at(rfc_secret, now), now), OTP_ACCEPTED);
+}
+
+static enum otp_result resync(int64_t first, int64_t now)
+{
+	char code1[OTP_DIGITS + 1];
+	int64_t drift;
+
+	snprintf(code1, sizeof(code1), "%s", code_at(rfc_secret, first));
+	return otp_resync(rig.s, &alice, code1, code_at(rfc_secret, first + OTP_STEP), now, &drift);
+}
+
+static void two_codes_show_the_clock(void **state)
+{
+	const int64_t off = 12 * OTP_STEP;
+	int64_t drift, now = NOW;
+
+	(void)state;
+	assert_int_equal(CHECK(1, code_at(rfc_secret, now + off), now), OTP_REFUSED);
+	assert_int_equal(resync(now + off, now), OTP_ACCEPTED);
+	assert_int_equal(resync(now + off, now), OTP_REPLAYED); /* both are spent, */
+	assert_int_equal(resync(now + off + OTP_STEP, now), OTP_REPLAYED); /* and one of two is not enough */
+	assert_int_equal(CHECK(2, code_at(rfc_secret, now + off + OTP_STEP), now), OTP_REPLAYED);
+	now += 120;
+	assert_int_equal(CHECK(2, code_at(rfc_secret, now + off), now), OTP_ACCEPTED);
+	/* beyond the bound, or not in a row: charged, then throttled */
+	now += 3600;
+	assert_int_equal(resync(now + (OTP_DRIFT_MAX + 2) * OTP_STEP, now), OTP_REFUSED);
+	assert_int_equal(otp_resync(rig.s, &alice, "000000", "111111", now + 200, &drift), OTP_REFUSED);
+	for (int i = 0; i < OTP_FREE; i++)
+		resync(now - 3000, now + 400);
+	assert_int_equal(resync(now + off, now + 400), OTP_THROTTLED);
+}
+
+static void a_recovery_code_opens_one_login(void **state)
+{
+	char codes[OTP_RECOVERY_CODES][OTP_RECOVERY_TEXT], typed[32];
+	int64_t failures, not_before, left;
+
+	(void)state;
+	assert_int_equal(CHECK(1, "abcd-efgh-ijkl-mnop", NOW), OTP_REFUSED); /* there are none */
+	assert_int_equal(otp_recovery(rig.s, &alice, NOW, codes), 0);
+	for (size_t i = 0; i < OTP_RECOVERY_CODES; i++)
+		for (size_t k = 0; k < i; k++)
+			assert_string_not_equal(codes[i], codes[k]);
+	assert_int_equal(CHECK(1, codes[3], NOW + 5), OTP_ACCEPTED);
+	assert_int_equal(store_throttle(rig.s, alice.id, 1, &failures, &not_before), 0);
+	assert_int_equal(CHECK(1, codes[3], NOW + 5), OTP_REPLAYED);
+	snprintf(typed, sizeof(typed), "%.4s %.4s%.4s%.4s", codes[4], codes[4] + 5, codes[4] + 10, codes[4] + 15);
+	typed[0] = (char)(typed[0] >= 'a' ? typed[0] - 32 : typed[0]);
+	assert_int_equal(CHECK(1, typed, NOW + 5), OTP_ACCEPTED);
+	assert_int_equal(store_recovery_left(rig.s, alice.id, &left), 0);
+	assert_int_equal(left, OTP_RECOVERY_CODES - 2);
+	codes[5][0] = codes[5][0] == 'a' ? 'b' : 'a';
+	for (int i = 0; i < OTP_FREE; i++)
+		assert_int_equal(CHECK(1, codes[5], NOW + 10), OTP_REFUSED);
+	assert_int_equal(CHECK(1, codes[5], NOW + 10), OTP_REFUSED);
+	assert_int_equal(CHECK(1, codes[6], NOW + 10), OTP_THROTTLED); /* guessing them is slowed, too */
+	/* a new set voids the old one; a spent one stays spent whatever is done by hand */
+	assert_int_equal(otp_recovery(rig.s, &alice, NOW, (char[OTP_RECOVERY_CODES][OTP_RECOVERY_TEXT]){ "" }), 0);
+	assert_int_equal(CHECK(2, codes[7], NOW + 10), OTP_REFUSED);
+	assert_int_equal(store_totp_reset(rig.s, alice.id), 0);
+	assert_int_equal(CHECK(3, codes[7], NOW + 10), OTP_NOT_ENROLLED);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup_enrolled, teardown)
 
 int main(void)
@@ -240,7 +324,8 @@ int main(void)
 		cmocka_unit_test(vectors), cmocka_unit_test(window_is_one_step), cmocka_unit_test(six_digits_and_nothing_else),
 		T(one_code_one_login), T(replay_takes_no_failure_back), T(throttle_grows_and_is_bounded),
 		T(without_a_secret_nobody_comes_in), T(enrolment), T(simultaneous_checks_open_one),
-		T(grace_is_bound_to_device_and_source),
+		T(grace_is_bound_to_device_and_source), T(a_drifting_clock_is_followed), T(two_codes_show_the_clock),
+		T(a_recovery_code_opens_one_login),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

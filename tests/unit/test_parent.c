@@ -4,7 +4,7 @@
  * Parent starts its roles by running its own program again: here that is this test, which with -R becomes a
  * puppet. Puppets tell what they see, a line a datagram, to the test's socket; policy's puppet sends to parent what
  * the test has it send. Dial workers need root and are left out without it.
- * WRAP: role_keys_try role_recorder_try role_session_try keyfiles_collect
+ * WRAP: role_keys_try role_recorder_try role_session_try role_policy_try keyfiles_collect totpkey_collect
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -289,7 +289,11 @@ static void test_malformed_message_ends_the_set(void **state)
 int __wrap_role_keys_try(const struct config *conf, int files);
 int __wrap_role_recorder_try(const struct config *conf, int files);
 int __wrap_role_session_try(const struct config *conf, int files);
+int __wrap_role_policy_try(const struct config *conf, int files);
+int __wrap_totpkey_collect(int fd, const struct config *conf);
 int __wrap_keyfiles_collect(int fd, const char *state_dir, enum role role);
+int __wrap_role_policy_try(const struct config *conf, int files) { (void)conf, (void)files; return 0; }
+int __wrap_totpkey_collect(int fd, const struct config *conf) { (void)fd, (void)conf; return 0; }
 int __wrap_role_keys_try(const struct config *conf, int files) { (void)conf, (void)files; return 0; }
 int __wrap_role_recorder_try(const struct config *conf, int files) { (void)files; return conf->max_channels == 8 ? -1 : 0; }
 int __wrap_role_session_try(const struct config *conf, int files) { (void)conf, (void)files; return 0; }

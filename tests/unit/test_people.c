@@ -69,7 +69,7 @@ static int setup_departure(void **state)
 	c.device_id = 1;
 	assert_int_equal(store_connection_start(rig.s, &c, NOW), 0);
 	assert_int_equal(store_totp_enrol(rig.s, alice, secret, NOW), 0);
-	assert_int_equal(store_totp_confirm(rig.s, alice, 1, NOW), 0);
+	assert_int_equal(store_totp_confirm(rig.s, alice, 1, 0, NOW), 0);
 	return 0;
 }
 

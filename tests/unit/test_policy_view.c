@@ -26,7 +26,7 @@ static void login_eve(struct rig *r, struct scene *c)
 	add_user_as(r->p.store, &c->auditor, "eve", USER_HUMAN, true, KEY(EVE_KEY));
 	memset(secret, 'e', sizeof(secret));
 	assert_int_equal(store_totp_enrol(r->p.store, c->auditor.id, secret, clock_wall()), 0);
-	assert_int_equal(store_totp_confirm(r->p.store, c->auditor.id, clock_wall() / 30 - 10, clock_wall()), 0);
+	assert_int_equal(store_totp_confirm(r->p.store, c->auditor.id, clock_wall() / 30 - 10, 0, clock_wall()), 0);
 	session_start(r, &c->eve);
 	send_key(&c->eve, "eve", KEY(EVE_KEY), 1);
 	expect_u8(r, &c->eve.link, MSG_AUTH_KEY_RE, AUTH_PARTIAL);

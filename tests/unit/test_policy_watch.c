@@ -175,10 +175,13 @@ static int text_fd(const char *text)
 
 static void send_reload(struct rig *r, const char *text)
 {
-	int fd = text_fd(text);
+	/* a bundle of keyfiles.h: the same key as before */
+	int fds[2] = { text_fd(text), memfd_create("keys", MFD_CLOEXEC) };
 
-	assert_int_equal(ipc_send(&r->parent, MSG_POLICY_RELOAD, 0, NULL, &fd, 1), 0);
-	close(fd);
+	assert_int_equal(write(fds[1], "\0\0\0\0\0\0\0\x20" "0123456789abcdef0123456789abcdef", 40), 40);
+	assert_int_equal(ipc_send(&r->parent, MSG_POLICY_RELOAD, 0, NULL, fds, 2), 0);
+	close(fds[0]);
+	close(fds[1]);
 	rig_turn(r);
 	assert_false(r->p.over);
 	r->conf = r->p.conf; /* the old one is gone if it was replaced */
