@@ -54,6 +54,10 @@ int ctl_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int ctl_enrol(struct ctl *c, const struct words_call *call, const struct buf *reply);
 /* `watch`, after its reply came: shows the session until it is over, or the refusal. Returns the exit status. */
 int ctl_watch(struct ctl *c, const struct buf *reply);
+/* Connects to the control socket, if that was not done yet. WORDS_OK, or WORDS_BROKEN after a line. */
+int ctl_connect(struct ctl *c);
+/* `backup FILE`. Returns the exit status. */
+int ctl_backup(struct ctl *c, const char *path);
 /* AT_CTL words. Returns the exit status; init does not return if it works. */
 int ctl_local(struct ctl *c, const struct words_call *call);
 /* `key add`, with the arguments of its request. */

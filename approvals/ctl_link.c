@@ -53,7 +53,7 @@ static int cannot_connect(const struct ctl *c)
 	}
 }
 
-static int open_link(struct ctl *c)
+int ctl_connect(struct ctl *c)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	int fd;
@@ -120,7 +120,7 @@ int ctl_ask(struct ctl *c, const char *json, struct buf *reply)
 {
 	struct buf body;
 	uint32_t id = ++c->next_id;
-	int r = open_link(c);
+	int r = ctl_connect(c);
 
 	buf_reset(reply);
 	if (r != WORDS_OK)

@@ -1,5 +1,5 @@
 /*
- * ctl_local.c - the words that bastionctl carries out by itself: init, rotate, key add, completion.
+ * ctl_local.c - the words that bastionctl carries out by itself: init, rotate, backup, restore, key add, completion.
  */
 #include <errno.h>
 #include <jansson.h>
@@ -14,7 +14,7 @@
  * bastiond beside this program, in sbin beside its bin, or on the path. Does not return if it
  * works.
  */
-static int run_bastiond(const struct ctl *c, const char *option, const char *value)
+static int run_bastiond(const struct ctl *c, const char *option, const char *value, const char *more)
 {
 	static const char *const places[] = { "bastiond", "../sbin/bastiond" };
 	char self[PATH_MAX], path[PATH_MAX + 32];
@@ -25,9 +25,9 @@ static int run_bastiond(const struct ctl *c, const char *option, const char *val
 	slash = strrchr(self, '/');
 	for (size_t i = 0; slash != NULL && i < sizeof(places) / sizeof(places[0]); i++) {
 		snprintf(path, sizeof(path), "%.*s/%s", (int)(slash - self), self, places[i]);
-		execl(path, path, "-f", c->conf_path, option, value, (char *)NULL);
+		execl(path, path, "-f", c->conf_path, option, value, more, (char *)NULL);
 	}
-	execlp("bastiond", "bastiond", "-f", c->conf_path, option, value, (char *)NULL);
+	execlp("bastiond", "bastiond", "-f", c->conf_path, option, value, more, (char *)NULL);
 	return ctl_fail("cannot run bastiond: %s", strerror(errno));
 }
 
@@ -52,11 +52,18 @@ int ctl_local(struct ctl *c, const struct words_call *call)
 	if (args == NULL)
 		ctl_fail("no memory");
 	else if (strcmp(call->word->path, "init") == 0)
-		r = run_bastiond(c, "-I", NULL);
+		r = run_bastiond(c, "-I", NULL, NULL);
 	else if (strcmp(call->word->path, "rotate begin") == 0)
-		r = run_bastiond(c, "-N", json_string_value(json_object_get(args, "key")));
+		r = run_bastiond(c, "-N", json_string_value(json_object_get(args, "key")), NULL);
 	else if (strcmp(call->word->path, "rotate end") == 0)
-		r = run_bastiond(c, "-C", json_string_value(json_object_get(args, "key")));
+		r = run_bastiond(c, "-C", json_string_value(json_object_get(args, "key")), NULL);
+	else if (strcmp(call->word->path, "backup") == 0)
+		r = ctl_backup(c, json_string_value(json_object_get(args, "file")));
+	else if (strcmp(call->word->path, "backup check") == 0)
+		r = run_bastiond(c, "-K", json_string_value(json_object_get(args, "file")), NULL);
+	else if (strcmp(call->word->path, "restore") == 0)
+		r = run_bastiond(c, "-B", json_string_value(json_object_get(args, "file")),
+		    json_is_true(json_object_get(args, "keep_grants")) ? "-G" : NULL);
 	else if (strcmp(call->word->path, "key add") == 0)
 		r = ctl_key_add(c, args);
 	else

@@ -18,7 +18,8 @@
 
 /* E(symbol, name): past, one name for ever. */
 #define EVENT_LIST(E)                                                                         \
-	E(INIT, "store.init") E(START, "policy.start") E(RELOAD, "policy.reload")             \
+	E(INIT, "store.init") E(BACKUP, "store.backup") E(RESTORE, "store.restore")                    \
+	 E(START, "policy.start") E(RELOAD, "policy.reload")             \
 	E(ROLE_DOWN, "role.down") E(WORD_REFUSED, "word.refused")                             \
 	E(LEFT_OUT, "refusals.left-out")                                                      \
 	E(USER_ADD, "user.add") E(USER_LOCK, "user.lock") E(USER_UNLOCK, "user.unlock")       \

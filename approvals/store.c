@@ -502,29 +502,3 @@ int store_check(struct store *s, char *err)
 		snprintf(err, STORE_ERR_MAX, "%s", s->err);
 	return r;
 }
-
-int store_backup(struct store *s, const char *path)
-{
-	sqlite3 *to = NULL;
-	sqlite3_backup *b;
-	int rc, fd = open(path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-	if (fd < 0)
-		return store_fail(s, errno, "%s: %s", path, strerror(errno));
-	close(fd);
-	rc = sqlite3_open_v2(path, &to,
-	    SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, NULL);
-	if (rc == SQLITE_OK) {
-		if ((b = sqlite3_backup_init(to, "main", s->db, "main")) != NULL) {
-			sqlite3_backup_step(b, -1);
-			sqlite3_backup_finish(b);
-		}
-		rc = sqlite3_errcode(to);
-	}
-	if (rc != SQLITE_OK) {
-		store_fail(s, EIO, "%s: %s", path, to != NULL ? sqlite3_errmsg(to) : "no memory");
-		unlink(path);
-	}
-	sqlite3_close(to);
-	return rc == SQLITE_OK ? 0 : -1;
-}

@@ -68,6 +68,7 @@ enum arg_type {
 	ARG_RECORDING,	/* 32 hexadecimal digits */
 	ARG_DIGEST,	/* 64 of them */
 	ARG_PUBKEY,	/* one line: type, base64, comment */
+	ARG_FILE,	/* the name of a file, here */
 	ARG_SIGNATURE,	/* the text of `ssh-keygen -Y sign`; the name of its file, or - for standard input */
 	ARG_HOSTKEY,	/* the same, or a line of known_hosts: the names in front are dropped */
 	ARG_TEXT,	/* UTF-8, 1 to 500 bytes, no control characters */

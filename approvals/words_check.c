@@ -18,6 +18,7 @@
 
 #define KEY_LINE_MAX 4000	/* RSA of 16384 bits takes 2,750 characters */
 #define KEY_FILE_MAX 32768
+#define FILE_NAME_MAX 4000
 #define KEYS_MAX 16		/* keys in one file or argument */
 #define NUMBER_MAX ((1ULL << 53) - 1)	/* JSON numbers are exact up to here */
 #define BASE64 "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -78,6 +79,16 @@ static bool is_one_of(const char *s, const char *list)
 	return false;
 }
 
+static bool is_file(const char *s)
+{
+	if (s[0] == '\0' || s[0] == '-' || strlen(s) >= FILE_NAME_MAX)
+		return false;
+	for (; *s != '\0'; s++)
+		if ((unsigned char)*s < 0x20 || *s == 0x7f)
+			return false;
+	return true;
+}
+
 /* The text types: what passes goes into the request as it stands. */
 static bool is_right(const struct words_arg *arg, const char *v)
 {
@@ -96,6 +107,7 @@ static bool is_right(const struct words_arg *arg, const char *v)
 	case ARG_DIGEST: return strlen(v) == 64 && strspn(v, "0123456789abcdef") == 64;
 	case ARG_CODE: return strlen(v) == 6 && strspn(v, "0123456789") == 6;
 	case ARG_CHOICE: return is_one_of(v, arg->choices);
+	case ARG_FILE: return is_file(v);
 	case ARG_TEXT: case ARG_WORD:
 		return is_text(v);
 	default: return false;
@@ -134,6 +146,7 @@ static const char *advice(const struct words_arg *arg)
 		[ARG_RECORDING] = "a recording is 32 hexadecimal digits",
 		[ARG_DIGEST] = "a digest is 64 hexadecimal digits",
 		[ARG_TEXT] = "a text has 1 to 500 bytes of UTF-8, and no control characters",
+		[ARG_FILE] = "a file is named by its path; ./ before a name that begins with -",
 		[ARG_WORD] = "a word of this program",
 	};
 

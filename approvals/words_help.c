@@ -363,7 +363,7 @@ static void put_options(struct buf *out, const struct words_word *w)
 		} else if (arg->choices != NULL) {
 			put_text(out, "%s ", arg->choices);
 		}
-		if (arg->type == ARG_PUBKEY || arg->type == ARG_HOSTKEY)
+		if (arg->type == ARG_PUBKEY || arg->type == ARG_HOSTKEY || arg->type == ARG_FILE)
 			put_text(out, "@file ");
 	}
 	put_text(out, w->cols != NULL ? "--json --csv --help" : "--json --help");

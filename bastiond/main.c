@@ -18,6 +18,7 @@
 #include "init.h"
 #include "log.h"
 #include "msg.h"
+#include "restore.h"
 #include "roles.h"
 #include "rotate.h"
 
@@ -38,13 +39,15 @@ struct options {
 	const char *conf;
 	bool foreground, debug, check, dump, init;
 	const char *begin, *end;	/* which key to rotate */
+	const char *look, *restore;	/* which backup */
+	bool keep_grants;
 	enum role role;		/* ROLE_PARENT without -R */
 };
 
 static int usage(FILE *out)
 {
 	fputs("usage: bastiond [-D] [-d] [-f FILE]\n"
-	    "       bastiond -t | -T | -I | -N KEY | -C KEY [-f FILE]\n"
+	    "       bastiond -t | -T | -I | -N KEY | -C KEY | -K BACKUP | -B BACKUP [-G] [-f FILE]\n"
 	    "  -f FILE  configuration, " SYSCONFDIR "/bastiond/bastiond.conf without it\n"
 	    "  -D       stay in the foreground, log to standard error\n"
 	    "  -d       log everything\n"
@@ -53,6 +56,8 @@ static int usage(FILE *out)
 	    "  -I       make what is missing: directories, keys, database\n"
 	    "  -N KEY   make the next signer, client, ca or hostkey, beside the one in use\n"
 	    "  -C KEY   change to it\n"
+	    "  -K FILE  check a backup of the database\n"
+	    "  -B FILE  put it in the database's place; with -G grants in it stay in force\n"
 	    "  -V       print the version\n", out);
 	return EXIT_USAGE;
 }
@@ -63,7 +68,7 @@ static int parse_options(struct options *o, int argc, char **argv)
 	int c;
 
 	*o = (struct options){ .conf = SYSCONFDIR "/bastiond/bastiond.conf", .role = ROLE_PARENT };
-	while ((c = getopt(argc, argv, "DdtTIVf:R:N:C:")) != -1) {
+	while ((c = getopt(argc, argv, "DdtTIVf:R:N:C:K:B:G")) != -1) {
 		switch (c) {
 		case 'D': o->foreground = true; break;
 		case 'd': o->debug = true; break;
@@ -72,6 +77,9 @@ static int parse_options(struct options *o, int argc, char **argv)
 		case 'I': o->init = true; break;
 		case 'N': o->begin = optarg; break;
 		case 'C': o->end = optarg; break;
+		case 'K': o->look = optarg; break;
+		case 'B': o->restore = optarg; break;
+		case 'G': o->keep_grants = true; break;
 		case 'f': o->conf = optarg; break;
 		case 'R': o->role = role_by_name(optarg); break;
 		case 'V':
@@ -80,7 +88,10 @@ static int parse_options(struct options *o, int argc, char **argv)
 		default: return -1;
 		}
 	}
-	return optind == argc && o->check + o->dump + o->init + (o->begin != NULL) + (o->end != NULL) <= 1 ? 0 : -1;
+	if (optind != argc || (o->keep_grants && o->restore == NULL))
+		return -1;
+	return o->check + o->dump + o->init + (o->begin != NULL) + (o->end != NULL) + (o->look != NULL) + (o->restore != NULL) <= 1 ?
+	    0 : -1;
 }
 
 static void to_stderr(void *arg, const char *line)
@@ -192,7 +203,7 @@ int main(int argc, char **argv)
 		return run_role(&o);
 	if ((conf = config_load(o.conf, o.init ? CONFIG_INIT : 0, to_stderr, NULL)) == NULL)
 		return EXIT_FAILED;
-	if (!o.check && !o.dump && !o.init && o.begin == NULL && o.end == NULL)
+	if (!o.check && !o.dump && !o.init && o.begin == NULL && o.end == NULL && o.look == NULL && o.restore == NULL)
 		return run_parent(conf, &o);
 	status = EXIT_FINE;
 	if (o.dump)
@@ -201,6 +212,10 @@ int main(int argc, char **argv)
 		status = bastiond_init(conf) == 0 ? EXIT_FINE : EXIT_FAILED;
 	if (o.begin != NULL || o.end != NULL)
 		status = (o.begin != NULL ? rotate_begin(conf, o.begin) : rotate_end(conf, o.end)) == 0 ? EXIT_FINE : EXIT_FAILED;
+	if (o.look != NULL)
+		status = restore_check(conf, o.look) == 0 ? EXIT_FINE : EXIT_FAILED;
+	if (o.restore != NULL)
+		status = restore_backup(conf, o.restore, o.keep_grants) == 0 ? EXIT_FINE : EXIT_FAILED;
 	config_destroy(conf);
 	return status;
 }

@@ -17,6 +17,7 @@
  *   policy_console.c  CONSOLE_ASK
  *   policy_watch.c    who watches whom (policy_watch.h)
  *   policy_events.c   the recording of the events (policy_events.h)
+ *   policy_backup.c   a copy of the database, for root (policy_backup.h)
  *   policy_monitor.c  what the monitor role is told (policy_monitor.h)
  *
  * One process, one loop, no threads. Ownership: policy owns peers, workers and clients; a peer owns
@@ -54,6 +55,7 @@ struct peer;
 struct worker;
 struct events;
 struct feed;
+struct backup;
 struct ends;
 
 /* The limit of what a peer may ask: `BUCKET_BURST` at once, `BUCKET_RATE` a second. */
@@ -73,6 +75,8 @@ struct policy {
 	struct link parent, keys;
 	struct events *events;		/* NULL: no link to recorder yet */
 	struct feed *feed;		/* to the monitor */
+	struct backup *backup;		/* under way; NULL */
+	const char *database;		/* its path, as this process sees it */
 	struct ends *ends;		/* rows that are not written yet */
 	struct event *tick, *term;	/* every second; SIGTERM */
 	struct event *deadline;		/* of the next thing that ends by itself */

@@ -14,6 +14,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "policy_backup.h"
 #include "policy_client.h"
 
 #define PIECE 60000		/* bytes of a reply in one message */
@@ -122,6 +123,8 @@ static int on_message(struct link *l, struct ipc_msg *m)
 		return on_request(c, m);
 	if (m->type == MSG_CTL_VIEW && c->kind == CLIENT_CONTROL)
 		return watch_on_view(c->p, l, m);
+	if (m->type == MSG_CTL_BACKUP && c->kind == CLIENT_CONTROL)
+		return backup_start(c, m);
 	if (m->type == MSG_OTP_CHECK && c->kind == CLIENT_PAM)
 		return otp_on_check(c, m);
 	return -1;
@@ -132,6 +135,7 @@ static void client_destroy(struct client *c)
 	struct client **at = &c->p->clients;
 
 	watch_owner_gone(c->p, &c->link);
+	backup_abort(c->p, &c->link);
 	while (*at != c)
 		at = &(*at)->next;
 	*at = c->next;

@@ -16,6 +16,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "policy_backup.h"
 #include "policy_events.h"
 #include "policy_monitor.h"
 #include "policy_worker.h"
@@ -239,6 +240,7 @@ static int open_loop(struct policy *p, const struct policy_fds *fds)
 
 int policy_open(struct policy *p, const char *database, const struct policy_fds *fds)
 {
+	p->database = database;
 	if (open_store(p, database) != 0)
 		return -1;
 	if (ends_open(p) == 0 && open_loop(p, fds) == 0)
@@ -254,6 +256,7 @@ void policy_close(struct policy *p)
 	if (p->control.store != NULL)
 		control_finish(&p->control);
 	workers_finish(p);
+	backup_abort(p, NULL);
 	clients_finish(p);
 	keys_close(p);
 	events_finish(p);

@@ -229,6 +229,10 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	/* as VIEW_ASK and VIEW_RE, after the reply to the word `watch` */                            \
 	M(CTL_VIEW,       CTL,      POLICY,   S_ANY,     8,     0, 0)                                 \
 	M(CTL_VIEW_RE,    POLICY,   CTL,      S_ANY,     1100,  -1, 0)                                \
+	/* root's client: a copy of the database into this file. fd: a plain file, open for writing */ \
+	M(CTL_BACKUP,     CTL,      POLICY,   S_ANY,     0,     1, 0)                                 \
+	/* u8 2: it goes on; 1: done, str bytes; 0: no, str why */                                    \
+	M(CTL_BACKUP_RE,  POLICY,   CTL,      S_ANY,     1100,  0, 0)                                 \
 	/* pam_bastion.so → policy, over the pam socket: str user; str peer address; str code; */     \
 	/* u64 attempt token (0: not from bastiond) */                                                \
 	M(OTP_CHECK,      CTL,      POLICY,   S_ANY,     1024,  0, 1)                                 \

@@ -8,6 +8,8 @@
 
 #include <jansson.h>
 
+#include "store_backup.h"
+
 #define TEXT_OF(x) #x
 #define TEXT(x) TEXT_OF(x)
 
@@ -214,6 +216,45 @@ static void backup_is_a_whole_copy(void **state)
 	assert_int_equal(store_user_by_name(copy, "alice", &u), 1);
 	store_close(copy);
 	unlink(path);
+}
+
+/* Changes between the steps are in the copy, as they are in the database: none in part. */
+static void backup_in_steps_is_of_one_moment(void **state)
+{
+	char path[128], err[STORE_ERR_MAX], sql[64];
+	struct event_report there, here;
+	struct store_backup *b;
+	struct store *copy;
+	int steps = 0, r;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/copy.db", rig.dir);
+	for (int i = 0; i < 500; i++)
+		assert_int_equal(event_writef(rig.s, NOW, EVENT_LOGIN, "alice", "alice", "{s:i}", "n", i), 0);
+	assert_non_null(b = store_backup_begin(rig.s, path));
+	while ((r = store_backup_step(b, 2)) == 1) {
+		snprintf(sql, sizeof(sql), "step %d", steps++);
+		assert_int_equal(event_writef(rig.s, NOW, EVENT_LOGIN, "bob", "bob", "{s:s}", "n", sql), 0);
+	}
+	assert_int_equal(r, 0);
+	assert_true(steps > 10);
+	assert_int_equal(store_backup_end(b, true), 0);
+	assert_int_equal(event_verify(rig.s, 0, &here), 0);
+	assert_non_null(copy = store_open(path, err));
+	assert_int_equal(store_check(copy, err), 0);
+	assert_int_equal(event_verify(copy, 0, &there), 0);
+	assert_int_equal(there.bad, 0);
+	assert_int_equal(there.rows, here.rows);
+	assert_memory_equal(there.head, here.head, sizeof(here.head));
+	store_close(copy);
+	unlink(path);
+	/* given up: nothing stays */
+	assert_non_null(b = store_backup_begin(rig.s, path));
+	assert_int_equal(store_backup_step(b, 5), 1);
+	assert_int_equal(store_backup_end(b, false), 0);
+	assert_int_not_equal(access(path, F_OK), 0);
+	assert_null(store_backup_begin(rig.s, "/nonexistent/copy.db"));
+	assert_non_null(strstr(store_error(rig.s), "No such file"));
 }
 
 /* --- what the tables keep by themselves, also against a hand with sqlite3(1) --- */
@@ -509,7 +550,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(create_makes_a_private_file_once), T(pragmas_are_in_force), T(newer_and_foreign_files_are_refused), T(older_schemas_are_carried_forward),
-		T(damaged_files_are_refused), T(migrations_run_whole_or_not_at_all), T(backup_is_a_whole_copy),
+		T(damaged_files_are_refused), T(migrations_run_whole_or_not_at_all), T(backup_is_a_whole_copy), T(backup_in_steps_is_of_one_moment),
 		T(arrows_in_sql_are_those_in_c), T(hands_are_refused), T(grants_and_verdicts_stay), T(broken_rows_give_nothing),
 		T(device_login), T(keys_are_parsed_strictly), T(every_step_may_fail), T(every_allocation_may_fail),
 		T(a_lost_transaction_commits_nothing), T(another_writer_is_waited_for),

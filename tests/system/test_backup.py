@@ -1,0 +1,152 @@
+"""A backup of the database while the bastion works, its check, its way back, and a second bastion that takes the first one's place."""
+import glob
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+
+import pytest
+
+from harness import Client, labkit, until
+
+
+@pytest.fixture(scope="module")
+def own(new_lab):
+    return new_lab()
+
+
+def ctl(lab, *words, conf=None):
+    return subprocess.run([lab.bin("bastionctl"), "-f", conf or lab.path("bastiond.conf"), *words], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=60, check=False)
+
+
+def database(lab):
+    return lab.path("state", "db", "policy.db")
+
+
+def restart(lab):
+    if lab.control:
+        lab.control.close()
+        lab.control = None
+    lab.start("bastiond")
+
+
+def test_while_sessions_go_on(own, tmp_path):
+    """Many events make it a copy of many steps; a session types through it, and what changes meanwhile is in it or not, whole."""
+    with Client(own, "deploy").start("web1.jump", "cat") as cat:
+        until(lambda: own.ask("sessions")["rows"], 30, what="a session")
+        for i in range(300):
+            own.ask("user lock" if i % 2 == 0 else "user unlock", user="carol")
+        path = str(tmp_path / "b.db")
+        with subprocess.Popen([own.bin("bastionctl"), "-f", own.path("bastiond.conf"), "backup", path], stdout=subprocess.PIPE, text=True) as backup:
+            for i in range(20):
+                cat.stdin.write(b"%d\n" % i)
+                cat.stdin.flush()
+                assert cat.stdout.readline() == b"%d\n" % i
+                own.ask("user lock" if i % 2 == 0 else "user unlock", user="carol")
+            assert "bytes" in backup.stdout.read() and backup.wait(60) == 0
+        cat.stdin.close()
+        assert cat.wait(30) == 0
+    assert os.stat(path).st_mode & 0o777 == 0o600
+    checked = ctl(own, "backup", "check", path)
+    assert checked.returncode == 0 and "is whole" in checked.stdout, checked.stderr
+    assert not [name for name in os.listdir(own.path("state", "db")) if "backup" in name or "check" in name]
+    assert "store.backup" in [row["kind"] for row in own.ctl_json("report", "privileges")["rows"]]
+
+
+def test_not_for_others(own, tmp_path):
+    done = subprocess.run([own.bin("bastionctl"), "-f", own.path("bastiond.conf"), "backup", "/tmp/nobodys-backup.db"], stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, timeout=60, check=False, user=own.state["users"]["carol"], group=own.state["users"]["carol"], extra_groups=[])
+    assert done.returncode == 1 and "for root" in done.stderr and not os.path.exists("/tmp/nobodys-backup.db")
+    assert ctl(own, "backup", str(tmp_path / "no" / "where.db")).returncode == 5
+
+
+@pytest.fixture
+def backup(own, tmp_path):
+    path = str(tmp_path / "bastion.db")
+    assert ctl(own, "backup", path).returncode == 0
+    return path
+
+
+def test_what_is_not_whole_is_refused(own, backup):
+    good = open(backup, "rb").read()
+
+    def refused(says):
+        done = ctl(own, "backup", "check", backup)
+        assert done.returncode == 1 and says in done.stderr, done.stdout + done.stderr
+    open(backup, "wb").write(good[:len(good) // 2])
+    refused("restore it from a backup")
+    open(backup, "wb").write(b"no database" * 1000)
+    refused("not a database")
+    open(backup, "wb").write(good)
+    with sqlite3.connect(backup) as db:
+        db.execute("DROP TRIGGER events_fixed")
+        db.execute("UPDATE events SET actor='mallory' WHERE id=5")
+    db.close()
+    refused("event 5 does not fit the chain")
+    open(backup, "wb").write(good)
+    with sqlite3.connect(backup) as db:
+        db.execute("DROP TRIGGER verdicts_kept")
+        db.execute("DELETE FROM verdicts")
+    db.close()
+    refused("fewer approvals")
+    done = ctl(own, "restore", backup)
+    assert done.returncode == 1 and "bastiond runs" in done.stderr
+    own.stop("bastiond")
+    before = open(database(own), "rb").read()
+    done = ctl(own, "restore", backup)
+    assert done.returncode == 1 and "fewer approvals" in done.stderr
+    assert open(database(own), "rb").read() == before and not glob.glob(database(own) + ".*")
+    restart(own)
+
+
+def test_restored(own, backup):
+    user = Client(own, "deploy")
+    user.run("web1.jump", "true", check=True)
+    own.ask("user add", user="afterwards")
+    own.stop("bastiond")
+    done = ctl(own, "restore", backup)
+    assert done.returncode == 0 and "have ended" in done.stdout, done.stderr
+    kept = re.search(r"there: (\S+)", done.stdout).group(1)
+    assert sqlite3.connect(f"file:{kept}?mode=ro", uri=True).execute("SELECT count(*) FROM users WHERE name='afterwards'").fetchone()[0] == 1
+    restart(own)
+    assert "fit the chain" in own.ctl("events", "--verify")
+    assert "afterwards" not in own.ctl("user", "list")
+    assert not own.ask("grants")["rows"]
+    assert user.run("web1.jump", "true").returncode != 0        # its grant has ended: a revoke after the backup cannot come back
+    own.grant("deploy")
+    user.run("web1.jump", "true", check=True)
+    assert "store.restore" in [row["kind"] for row in own.ctl_json("report", "privileges")["rows"]]
+
+
+def test_standby_takes_over(own, tmp_path):
+    """The commands of bastiond(8), BACKUP AND STANDBY, with this machine's paths; then the first one dies."""
+    state, run_dir, port = own.path("standby"), labkit.tempfile.mkdtemp(prefix="bastion-run2-", dir="/tmp"), labkit.free_port()
+    os.makedirs(f"{state}/db", mode=0o711)
+    shutil.copymode(own.path("state"), state)
+    shutil.copymode(own.path("state", "db"), f"{state}/db")
+    shutil.chown(f"{state}/db", labkit.ROLE_UIDS["policy"], labkit.ROLE_UIDS["policy"])
+    subprocess.run(f"tar -C {own.path('state')} --exclude=./db -cf - . | tar -C {state} -xpf -", shell=True, check=True)
+    path = str(tmp_path / "bastion.db")
+    assert ctl(own, "backup", path).returncode == 0
+    text = labkit.read(own.path("bastiond.conf")).replace(own.path("state") + '"', state + '"').replace(own.state["run_dir"], run_dir)
+    conf = labkit.write(own.path("standby.conf"), text.replace(f":{own.port('bastiond')}", f":{port}"))
+    own.stop("bastiond")
+    done = ctl(own, "restore", path, "--keep-grants", conf=conf)
+    assert done.returncode == 0, done.stderr
+    log = open(own.path("log", "standby"), "wb")
+    second = subprocess.Popen([own.bin("bastiond"), "-D", "-f", conf], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    try:
+        labkit.wait_port(port, second, own.path("log", "standby"))
+        client = Client(own, "deploy")
+        moved = labkit.read(client.config).replace(f"Port {own.port('bastiond')}", f"Port {port}")
+        labkit.write(client.config, moved, 0o600)
+        assert client.run("web1.jump", "echo here", check=True).stdout == b"here\n"     # host keys, grant, target's trust: the same
+        assert "fit the chain" in ctl(own, "events", "--verify", conf=conf).stdout
+    finally:
+        second.terminate()
+        second.wait(20)
+        log.close()
+        shutil.rmtree(run_dir, ignore_errors=True)
+    restart(own)
