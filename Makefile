@@ -15,7 +15,7 @@ B := $(if $(SAN),build-asan,build)
 
 # one name a library: pkg-config knows the rest
 PKGS_bastiond = libmicrohttpd libssh sqlite3 libcrypto libevent_core libevent_openssl libssl jansson libconfuse libseccomp libcap-ng liboath libedit vterm
-PKGS_bastion-collectord = libcrypto libssl libevent_core libevent_openssl libconfuse libcurl
+PKGS_bastion-collectord = libcrypto libssl libevent_core libevent_openssl libconfuse libcurl libseccomp
 PKGS_bastion-replay = libcrypto jansson vterm libcurl
 PKGS_bastionctl = jansson libqrencode libconfuse libcrypto
 LDLIBS_bastiond = -lpam -lutil
@@ -49,7 +49,7 @@ OBJ_bastiond            := $(call obj,$(call src,bastiond/main.c)) $(B)/libbasti
 OBJ_bastion-collectord  := $(call obj,$(call src,recorder/collector_*.c))
 OBJ_bastion-replay      := $(call obj,recorder/replay_main.c) $(B)/libreplay.a
 OBJ_bastionctl          := $(call obj,$(call src,approvals/ctl_*.c))
-OBJ_pam                 := $(patsubst %.c,$(B)/pic/%.o,$(call src,pam/*.c) $(call without,common/*.c,common/crypto*.c))
+OBJ_pam                 := $(patsubst %.c,$(B)/pic/%.o,$(call src,pam/*.c) $(call without,common/*.c,common/crypto*.c common/confine.c))
 
 PROGS := $(foreach p,bastiond bastion-collectord bastion-replay bastionctl,$(if $(OBJ_$(p)),$(B)/$(p)))
 MODULE := $(if $(wildcard pam/*.c),$(B)/pam_bastion.so)

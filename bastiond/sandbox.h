@@ -17,9 +17,7 @@ int sandbox_prepare(enum role role);
  * Closes the sandbox: POLICY, KEYS, RECORDER, MASTER, SESSION (after MASTER, in the fork), DIAL, CONSOLE, VIEW, MONITOR.
  * A call outside the list kills the process (SIGSYS); harmless probes get EACCES. Logs which layers are active.
  * 0; -1 when a layer is missing and conf->sandbox is SANDBOX_STRICT (with SANDBOX_ON it warns and returns 0).
- *
- * With BASTIOND_SANDBOX=trap in the environment a forbidden call writes "sandbox: forbidden system call N" to
- * stderr and ends the process with status 128 + SIGSYS: for tests and for updates of libraries.
+ * BASTIOND_SANDBOX in the environment: see confine_filter().
  */
 int sandbox_enter(const struct config *conf, enum role role);
 

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "collector_sandbox.h"
 #include "log.h"
 
 #define RESTART_FIRST_MS 100
@@ -143,7 +144,7 @@ void archiver_run(const struct coll_conf *c, void (*drop)(const struct coll_conf
 		_exit(0);
 	t.credentials = &a->credentials;
 	t.ca = ca;
-	if (open_store(a) != 0)
+	if (coll_sandbox_enter(c, COLL_ARCHIVER, NULL) != 0 || open_store(a) != 0)
 		exit(1);
 	if ((a->s3 = s3_create(&t)) == NULL)
 		fatal("out of memory");
@@ -177,6 +178,8 @@ int archiver_supervise(const struct coll_conf *c, void (*drop)(const struct coll
 	signal(SIGPIPE, SIG_IGN);
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
 		fatal("prctl: %s", strerror(errno));
+	if (coll_sandbox_enter(c, COLL_SUPERVISOR, NULL) != 0)
+		return 1;
 	while (!gone(0)) {
 		const uint64_t begun = clock_mono_ms();
 		const pid_t self = getpid(), pid = fork();
@@ -193,8 +196,9 @@ int archiver_supervise(const struct coll_conf *c, void (*drop)(const struct coll
 		/* one that ran for longer than was waited for it did something */
 		if (clock_mono_ms() - begun > (uint64_t)pause)
 			pause = RESTART_FIRST_MS;
-		log_error("the archiver ended (%s %d); it is started again in %d ms", pid < 0 ? "fork" : WIFSIGNALED(status) ? "signal" : "status",
-		    pid < 0 ? errno : WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), pause);
+		log_error("the archiver ended (%s %d%s); it is started again in %d ms", pid < 0 ? "fork" : WIFSIGNALED(status) ? "signal" : "status",
+		    pid < 0 ? errno : WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
+		    WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS ? ": a system call outside its sandbox" : "", pause);
 		if (gone(pause))
 			break;
 		pause = pause < RESTART_MAX_MS / 2 ? 2 * pause : RESTART_MAX_MS;

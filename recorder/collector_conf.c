@@ -176,6 +176,16 @@ static int check_level(cfg_t *cfg, cfg_opt_t *opt)
 	return -1;
 }
 
+static int check_sandbox(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *text = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
+
+	if (strcmp(text, "on") == 0 || strcmp(text, "strict") == 0)
+		return 0;
+	cfg_error(cfg, "sandbox: \"%s\" is neither \"on\" nor \"strict\"", text);
+	return -1;
+}
+
 static int validate_level(cfg_t *cfg, cfg_opt_t *opt)
 {
 	return check_level(cfg, opt) < 0 ? -1 : 0;
@@ -269,7 +279,11 @@ static int take_clients(struct coll_conf *c, cfg_t *cfg)
 		const char *signer = cfg_getstr(sec, "signer");
 
 		snprintf(client->name, sizeof(client->name), "%s", cfg_title(sec));
-		r |= read_pins(sec, client, cfg_getstr(sec, "certificate"), &client->certs, false);
+		client->certificate = strdup(cfg_getstr(sec, "certificate"));
+		client->signer = strdup(signer);
+		if (client->certificate == NULL || client->signer == NULL)
+			return -1;
+		r |= read_pins(sec, client, client->certificate, &client->certs, false);
 		if (signer[0] != '\0')
 			r |= read_pins(sec, client, signer, &client->signers, true);
 	}
@@ -338,6 +352,7 @@ static int take(struct coll_conf *c, cfg_t *cfg, bool init)
 	c->max_recordings = (uint32_t)cfg_getint(cfg, "max_recordings");
 	c->handshake_s = (uint32_t)cfg_getint(cfg, "handshake_time");
 	c->retention = (uint32_t)cfg_getint(cfg, "retention");
+	c->sandbox_strict = strcmp(cfg_getstr(cfg, "sandbox"), "strict") == 0;
 	c->log_level = (enum log_level)check_level(NULL, cfg_getopt(cfg, "log_level"));
 	if (check_user(cfg, cfg_getopt(cfg, "user")) != 0 || find_user(c->user, &c->uid, &c->gid) != 0)
 		return -1;
@@ -364,7 +379,7 @@ struct coll_conf *coll_conf_load(const char *file, bool init)
 		CFG_STR("log_origin", "", CFGF_NONE),
 		CFG_STR("journal_bytes", "64MiB", CFGF_NONE), CFG_STR("reserve", "256MiB", CFGF_NONE),
 		CFG_INT("max_connections", 64, CFGF_NONE), CFG_INT("max_recordings", 20000, CFGF_NONE), CFG_INT("handshake_time", 10, CFGF_NONE),
-		CFG_INT("retention", 0, CFGF_NONE), CFG_STR("log_level", "info", CFGF_NONE),
+		CFG_INT("retention", 0, CFGF_NONE), CFG_STR("log_level", "info", CFGF_NONE), CFG_STR("sandbox", "on", CFGF_NONE),
 		CFG_SEC("recorder", section, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
 		CFG_SEC("archive", archive, CFGF_NODEFAULT),
 		CFG_END()
@@ -390,6 +405,7 @@ struct coll_conf *coll_conf_load(const char *file, bool init)
 	cfg_set_validate_func(cfg, "log_origin", check_origin);
 	cfg_set_validate_func(cfg, "log_level", validate_level);
 	cfg_set_validate_func(cfg, "retention", check_retention);
+	cfg_set_validate_func(cfg, "sandbox", check_sandbox);
 	cfg_set_validate_func(cfg, "recorder", check_section);
 	coll_archive_validate(cfg, check_size, check_path);
 	r = cfg_parse(cfg, file);
@@ -415,6 +431,10 @@ void coll_conf_destroy(struct coll_conf *c)
 	free(c->key);
 	free(c->receipt_key);
 	free(c->log_origin);
+	for (size_t i = 0; i < c->nclients; i++) {
+		free(c->clients[i].certificate);
+		free(c->clients[i].signer);
+	}
 	coll_archive_finish(&c->archive);
 	free(c);
 }

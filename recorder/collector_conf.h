@@ -33,6 +33,7 @@ struct coll_client {
 	char name[COLL_NAME_MAX + 1];
 	struct tls_pins certs;		/* of its TLS client */
 	struct tls_pins signers;	/* keys only; none: headers are not checked */
+	char *certificate, *signer;	/* the files; signer "": none */
 };
 
 struct coll_conf {
@@ -46,6 +47,7 @@ struct coll_conf {
 	uint32_t max_connections, max_recordings, handshake_s;
 	uint32_t retention;		/* days; 0: nothing is removed */
 	enum log_level log_level;
+	bool sandbox_strict;		/* no start without every layer */
 	struct coll_client clients[COLL_CLIENTS_MAX];
 	size_t nclients;
 	struct coll_archive archive;

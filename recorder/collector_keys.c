@@ -16,6 +16,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "collector_sandbox.h"
+
 #define ANSWER_SECONDS 5
 #define HOLDER_FD 3
 
@@ -36,17 +38,19 @@ static int answer(const char *path)
 	return r;
 }
 
-static void holder(int fd, const char *const paths[3]) __attribute__((noreturn));
+static void holder(int fd, const struct coll_conf *c) __attribute__((noreturn));
 
-static void holder(int fd, const char *const paths[3])
+static void holder(int fd, const struct coll_conf *c)
 {
+	const char *const paths[3] = { c->certificate, c->key, c->receipt_key };
 	uint8_t question;
 
 	/* the terminal's and the operator's signals are for the collector; its end is the end of the socket */
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGINT, SIG_IGN);
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || prctl(PR_SET_DUMPABLE, 0) != 0 || prctl(PR_SET_NAME, "coll-keys") != 0 ||
-	    (fd != HOLDER_FD && dup2(fd, HOLDER_FD) < 0) || close_range(HOLDER_FD + 1, ~0U, 0) != 0)
+	    (fd != HOLDER_FD && dup2(fd, HOLDER_FD) < 0) || close_range(HOLDER_FD + 1, ~0U, 0) != 0 ||
+	    coll_sandbox_enter(c, COLL_KEYS, NULL) != 0)
 		_exit(1);
 	while (recv(HOLDER_FD, &question, 1, 0) == 1)
 		if (answer(paths[0]) != 0 || answer(paths[1]) != 0 || answer(paths[2]) != 0)
@@ -54,9 +58,8 @@ static void holder(int fd, const char *const paths[3])
 	_exit(0);
 }
 
-int keyholder_start(const char *certificate, const char *key, const char *receipt_key)
+int keyholder_start(const struct coll_conf *c)
 {
-	const char *const paths[3] = { certificate, key, receipt_key };
 	const struct timeval limit = { .tv_sec = ANSWER_SECONDS };
 	int fds[2], e;
 	pid_t pid;
@@ -72,7 +75,7 @@ int keyholder_start(const char *certificate, const char *key, const char *receip
 	}
 	if (pid == 0) {
 		close(fds[0]);
-		holder(fds[1], paths);
+		holder(fds[1], c);
 	}
 	close(fds[1]);
 	return fds[0];

@@ -8,11 +8,12 @@
 #define BASTION_COLLECTOR_KEYS_H
 
 #include "buf.h"
+#include "collector_conf.h"
 
 #define COLL_KEY_BYTES_MAX 32768	/* of either file */
 
 /* Still root. A socket to ask, or -1 with errno. The paths are copied by the fork. */
-int keyholder_start(const char *certificate, const char *key, const char *receipt_key);
+int keyholder_start(const struct coll_conf *c);
 struct coll_keys {
 	struct buf certificate, key, receipt_key;
 };

@@ -28,6 +28,7 @@
 #include "collector_control.h"
 #include "collector_keys.h"
 #include "collector_peer.h"
+#include "collector_sandbox.h"
 #include "log.h"
 
 #define DEFAULT_CONF SYSCONFDIR "/bastiond/collectord.conf"
@@ -301,11 +302,13 @@ static int run(struct server *sv, bool foreground, bool debug)
 		fds[i] = bind_one(&sv->conf->listen[i]);
 	if (!foreground && daemon(0, 0) != 0)
 		fatal("daemon: %s", strerror(errno));
-	if ((sv->keyholder = keyholder_start(c->certificate, c->key, c->receipt_key)) < 0)
+	if ((sv->keyholder = keyholder_start(c)) < 0)
 		fatal("cannot start the process that reads the keys: %s", strerror(errno));
 	if (archive_link_start(&sv->archive, c, sv->conf_file, foreground, debug) != 0)
 		fatal("cannot start the archiver: %s", strerror(errno));
 	drop(sv->conf);
+	if (coll_sandbox_enter(c, COLL_COLLECTOR, sv->conf_file) != 0)
+		return 1;
 	if (store_open(&sv->store, &options) != 0)
 		return 1;
 	sv->store.pruner.archived = c->archive.on ? is_archived : NULL;

@@ -115,7 +115,7 @@ torture-model: $(B)/crash/model
 	@$< -k $(or $(N),1000) -x $(or $(P),1000) -p $(or $(C),1000) -f $(or $(P),1000)
 
 # the archiver, killed at every call, against an object store in memory: tests/crash/archive.c
-ARCHIVE_WRAPS = openat pwrite write ftruncate fdatasync fsync renameat clock_mono_ms s3_create s3_destroy s3_start s3_running s3_turn
+ARCHIVE_WRAPS = openat pwrite write ftruncate fdatasync fsync renameat clock_mono_ms s3_create s3_destroy s3_start s3_running s3_turn coll_sandbox_enter
 $(B)/crash/archive: $(wildcard tests/crash/archive*.c) tests/crash/archive.h $(MODEL_STORE) $(B)/librecord.a $(B)/libcommon.a
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(ALL_CFLAGS) $(LDHARDEN) -o $@ $(filter %.c %.o,$^) $(foreach w,$(ARCHIVE_WRAPS),-Wl,--wrap=$(w)) \

@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "collector_sandbox.h"
+
 #define CALLS_MAX 100000	/* of one life: an archiver that makes more never ends */
 #define IDLE_MS 60000		/* of the model's time without a request: it has done what it had to */
 
@@ -265,4 +267,12 @@ bool __wrap_s3_turn(struct s3 *s, int fd, int ms)
 			break;
 	}
 	return false;
+}
+
+/* The kills come from inside, by a call that the archiver has no right to. */
+int __wrap_coll_sandbox_enter(const struct coll_conf *c, enum coll_process process, const char *conf_file);
+int __wrap_coll_sandbox_enter(const struct coll_conf *c, enum coll_process process, const char *conf_file)
+{
+	(void)c, (void)process, (void)conf_file;
+	return 0;
 }

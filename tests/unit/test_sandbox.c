@@ -9,14 +9,21 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "drop.c"
@@ -178,7 +185,7 @@ static void test_trap_names_the_call(void **state)
 	}
 	close(fds[1]);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == TRAP_STATUS);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == CONFINE_TRAP_STATUS);
 	assert_true(read(fds[0], text, sizeof(text) - 1) > 0);
 	assert_non_null(strstr(text, "forbidden system call 0101\n"));
 	close(fds[0]);

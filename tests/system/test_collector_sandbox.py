@@ -1,0 +1,41 @@
+"""The collector's processes work inside their sandboxes: each has its filter, and a reload, which reads keys and configuration again, does
+not need what they have given up."""
+import os
+import signal
+
+from harness import Client, labkit, until
+
+
+def family(pid):
+    """The process and all below it."""
+    found = [pid]
+    for parent in found:
+        for thread in os.listdir(f"/proc/{parent}/task"):
+            found += [int(child) for child in labkit.read(f"/proc/{parent}/task/{thread}/children").split()]
+    return found
+
+
+def status(path):
+    return dict(line.split(":\t", 1) for line in labkit.read(path).splitlines() if ":\t" in line)
+
+
+def test_all_are_inside(lab):
+    pid = lab.state["pids"]["collector"][0]
+    processes = family(pid)
+    assert len(processes) == 2, "the collector and the process that reads the keys"
+    for process in processes:
+        for thread in os.listdir(f"/proc/{process}/task"):
+            row = status(f"/proc/{process}/task/{thread}/status")
+            assert row["Seccomp"] == "2" and row["NoNewPrivs"] == "1", row
+    assert labkit.read(lab.path("log", "collector")).count("sandbox closed: seccomp, Landlock") >= 2
+
+
+def test_reload_inside(new_lab):
+    lab = new_lab()
+    client = Client(lab, "deploy")
+    client.run("web1.name", "true", check=True)
+    pid, before = lab.state["pids"]["collector"][0], len(labkit.read(lab.path("log", "collector")))
+    os.kill(pid, signal.SIGHUP)
+    until(lambda: "reload: 1 recorders" in labkit.read(lab.path("log", "collector"))[before:], what="the reload")
+    until(lambda: client.run("web1.name", "echo again").stdout == b"again\n", pause=0.2, what="a recorded session after it")
+    assert lab.state["pids"]["collector"][0] == pid and len(family(pid)) == 2
