@@ -43,6 +43,7 @@
 	E(WAY_UP, "way.up") E(WAY_REFUSED, "way.refused") E(WAY_DOWN, "way.down")             \
 	E(WAY_BROKEN, "way.broken") E(WAY_ENDED, "way.ended") E(HOSTKEY, "hostkey.mismatch")  \
 	E(CHANNEL, "channel.open") E(CHANNEL_REFUSED, "channel.refused")                      \
+	E(CHANNEL_SILENT, "channel.silent") E(INPUT_DISCARDED, "input.discarded")             \
 	E(FORWARD_REFUSED, "forward.refused") E(AGENT_REFUSED, "agent.refused")               \
 	E(X11_REFUSED, "x11.refused") E(STREAMLOCAL_REFUSED, "streamlocal.refused")           \
 	E(TUN_REFUSED, "tun.refused") E(PROTOCOL, "protocol.violation")                       \

@@ -123,6 +123,7 @@ struct config_collector {
 	O(TIME, mfa_grace, "0s", 0, CONFIG_DAY, "", "no second code for so long; 0s: always a code")  \
 	O(STR, totp_key, "", 0, 0, "", "key that one-time code secrets are sealed with")              \
 	O(TIME, dial_timeout, "10s", 1 * MS, 120 * MS, "", "time to reach a target")                  \
+	O(TIME, channel_timeout, "60s", 1 * MS, 600 * MS, "", "time for a target to start a command") \
 	O(TIME, lease, "5s", 2 * MS, 60 * MS, "", "a session lives so long without policy")           \
 	O(TEXT, banner, "", 0, 0, "", "text shown before login")                                      \
 	O(STR, source_address, "", 0, 0, "", "source-address of certificates; empty: as dialled")     \

@@ -264,6 +264,8 @@ static bool note_permitted(enum event_kind kind)
 	case EVENT_HOSTKEY:
 	case EVENT_WAY_BROKEN:
 	case EVENT_CHANNEL_REFUSED:
+	case EVENT_CHANNEL_SILENT:
+	case EVENT_INPUT_DISCARDED:
 	case EVENT_FORWARD_REFUSED:
 	case EVENT_AGENT_REFUSED:
 	case EVENT_X11_REFUSED:

@@ -58,7 +58,8 @@ struct chan {
 	enum chan_state state;
 	uint32_t number;		/* inside its way's recording */
 	uint64_t open_seq;		/* frame that says what was asked for: nothing goes to the target before it is durable */
-	bool open_sent;			/* the target was asked for a channel */
+	bool open_sent;			/* the target was asked for a channel, */
+	uint64_t answer_deadline_ms;	/* and has until then for all its answers */
 	bool released;			/* DEAD, and only the legs are left */
 	ssh_channel client, target;	/* the two legs */
 	struct ssh_channel_callbacks_struct client_cb, target_cb;
@@ -99,6 +100,11 @@ struct chan {
 void relay_start(struct chan *c);	/* the client said what the channel is for */
 void relay_allowed(struct chan *c);	/* policy said yes */
 void relay_open_step(struct chan *c);
+/*
+ * Ends those of the way's channels whose target took too long with its answers. ms until the next such deadline, or `other`,
+ * whichever is sooner; -1: none.
+ */
+int relay_open_tick(struct way *w, uint64_t now_ms, int other);
 
 /* relay_chan.c: a channel between its two legs. */
 void relay_client_callbacks(struct chan *c);
@@ -123,7 +129,10 @@ void relay_way_over(struct chan *c, const char *line);
 /* relay_take.c: from libssh's callbacks. How many of these bytes, all that stand in its buffer, libssh may forget. */
 int relay_take_in(struct chan *c, const uint8_t *data, size_t len);
 int relay_take_out(struct chan *c, bool is_err, const uint8_t *data, size_t len);
-/* What was typed at the console behind `connect`, when the channel is the target's: recorded like all else. */
+/*
+ * What came before the channel was live: behind the console's `connect`, or while the target was being reached. It waits in the
+ * hold, and is recorded like all else now.
+ */
 void relay_take_ahead(struct chan *c);
 /* What a full hold left behind, when it has room again; and a further piece of what is held and not recorded yet. */
 void relay_drain_in(struct chan *c);
@@ -141,5 +150,10 @@ uint64_t record_exit(struct chan *c, uint32_t status);
 uint64_t record_exit_signal(struct chan *c, const char *signal, bool core);
 uint64_t record_eof(struct chan *c, bool from_target);
 uint64_t record_close(struct chan *c);
+/*
+ * Its client leaves, or its way ends from outside: the channel's sizes and digests so far. Of one that never started, what it was to be and what came
+ * for it, with a note that this went nowhere; where there is no recording, an event says how much that was.
+ */
+void record_last(struct chan *c);
 
 #endif

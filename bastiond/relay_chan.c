@@ -344,11 +344,10 @@ static void abandoned(struct chan *c)
 			return;
 	}
 	/* an open that is under way is waited for: libssh could not close the channel */
-	if (c->state == CHAN_OPENING && c->open_sent && !c->way->lost &&
+	if (c->state == CHAN_OPENING && c->open_sent && !c->way->lost && now < c->answer_deadline_ms &&
 	    ssh_channel_open_session(c->target) == SSH_AGAIN)
 		return;
-	if (c->state == CHAN_LIVE)
-		record_close(c);
+	record_last(c);
 	c->state = CHAN_DEAD;
 }
 

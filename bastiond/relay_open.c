@@ -5,6 +5,7 @@
  * relay_chan.c. The requests at the target go one after the other, because libssh has room for one answer at a time;
  * the client's own request is answered when the target has answered its copy.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "clock.h"
@@ -83,6 +84,8 @@ static int start_step(struct chan *c)
 		/* a command, an environment are bytes towards the target like any other (P2) */
 		if (!way_passes(c->way, c->open_seq))
 			return SSH_AGAIN;
+		if (!c->open_sent)
+			c->answer_deadline_ms = clock_mono_ms() + c->front->session->conf->channel_timeout;
 		c->open_sent = true;
 		if ((r = ssh_channel_open_session(c->target)) == SSH_OK)
 			c->state = c->pty ? CHAN_PTY : CHAN_ENV;
@@ -103,8 +106,7 @@ static int start_step(struct chan *c)
 		c->state = CHAN_LIVE;
 		c->used_ms = clock_mono_ms();
 		watch_open(c);
-		if (c->from_console)
-			relay_take_ahead(c);
+		relay_take_ahead(c);
 		if (c->start != NULL) {
 			ssh_message_channel_request_reply_success(c->start);
 			ssh_message_free(c->start);
@@ -131,4 +133,39 @@ void relay_open_step(struct chan *c)
 	    ssh_get_error(c->way->ssh));
 	chan_refuse(c, c->state == CHAN_OPENING ? "bastiond: the target opens no session" :
 	    c->state == CHAN_PTY ? "bastiond: the target gives no terminal" : "bastiond: the target refused to start it");
+}
+
+struct deadlines { uint64_t now_ms; int next; };
+
+/* A target that says neither yes nor no: this channel is over, its others go on. */
+static void check_answer(struct chan *c, void *arg)
+{
+	struct deadlines *d = arg;
+	char detail[200];
+
+	if (c->state < CHAN_OPENING || c->state > CHAN_START || c->answer_deadline_ms == 0)
+		return;
+	if (d->now_ms < c->answer_deadline_ms) {
+		const int left = (int)(c->answer_deadline_ms - d->now_ms);
+
+		d->next = d->next < 0 || left < d->next ? left : d->next;
+		return;
+	}
+	snprintf(detail, sizeof(detail), "%s at %s@%s: no answer to %s", c->capability, c->way->login, c->way->host,
+	    c->state == CHAN_OPENING ? "the channel's open" : c->state == CHAN_PTY ? "the request for a terminal" :
+	    c->state == CHAN_ENV ? "an environment variable" : "the start");
+	log_warn("%s: %s in time", c->front->session->peer, detail);
+	session_note(c->front->session, c->way->id, "channel.silent", detail);
+	way_event(c->way, BREC_META, BREC_K_NOTE, c->number, detail, strlen(detail));
+	record_last(c);
+	chan_refuse(c, "bastiond: the target does not answer: it did not start this in time (channel_timeout)");
+	d->next = 0;
+}
+
+int relay_open_tick(struct way *w, uint64_t now_ms, int other)
+{
+	struct deadlines d = { now_ms, other };
+
+	way_each_chan(w, check_answer, &d);
+	return d.next;
 }

@@ -6,6 +6,7 @@
  * recording every DIGEST_STEP bytes, so that a stalled collector stops the flow there too.
  */
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -126,8 +127,37 @@ uint64_t record_close(struct chan *c)
 		if (put_digest(c, true, true) == 0 || put_digest(c, false, true) == 0)
 			return 0;
 	}
-	/* what an end from outside left in the holds is recorded, but went nowhere */
+	/* what an end from outside left in the holds, and what came for a channel that never started, is recorded, but went nowhere */
 	return put_json(c, BREC_K_CLOSE, json_pack("{s:I, s:I, s:I, s:I}", "in", (json_int_t)c->bulk.in.bytes,
-	    "out", (json_int_t)c->bulk.out.bytes, "held_in", (json_int_t)(c->way->last_words ? c->in.bytes : 0),
+	    "out", (json_int_t)c->bulk.out.bytes, "held_in", (json_int_t)(c->way->last_words || c->state < CHAN_LIVE ? c->in.bytes : 0),
 	    "held_out", (json_int_t)(c->way->last_words ? c->out.bytes : 0)));
+}
+
+static void record_unstarted(struct chan *c)
+{
+	static const char note[] = "not started: it did not come to the target, and what is recorded as input went nowhere";
+
+	if (c->open_seq == 0 && (c->open_seq = record_open(c)) == 0)
+		return;
+	relay_take_ahead(c);
+	way_event(c->way, BREC_META, BREC_K_NOTE, c->number, note, sizeof(note) - 1);
+}
+
+void record_last(struct chan *c)
+{
+	const bool unstarted = c->state > CHAN_NEW && c->state < CHAN_LIVE;
+	char detail[80];
+
+	if (c->kind != CHAN_TARGET || c->way == NULL)
+		return;
+	if (c->way->writer == NULL) {
+		snprintf(detail, sizeof(detail), "%lu bytes, before there was a recording", (unsigned long)c->in.bytes);
+		if (unstarted && c->in.bytes != 0)
+			session_note(c->front->session, c->way->id, "input.discarded", detail);
+		return;
+	}
+	if (unstarted)
+		record_unstarted(c);
+	if (c->open_seq != 0)
+		record_close(c);
 }

@@ -106,7 +106,11 @@ static int keep(struct chan *c, const struct stream *st, const uint8_t *data, si
 	bool room = has_room(c, st->hold);
 
 	if (st->input && c->state != CHAN_LIVE) {
-		*st->left = true; /* nothing is recorded of the channel yet */
+		/* nothing is recorded of the channel yet: a copy waits for that, as libssh may have nothing to give then */
+		if (c->kind == CHAN_TARGET && c->state > CHAN_NEW && len > *st->kept &&
+		    hold_put(st->hold, HOLD_DATA, 0, data + *st->kept, len - *st->kept) == 0)
+			*st->kept = len;
+		*st->left = true;
 		return 0;
 	}
 	if (recorder_ready(c) && len > *st->kept) {

@@ -225,6 +225,7 @@ void console_return(struct chan *c)
 	c->kept_out = c->kept_err = 0;
 	c->eof_said_out = c->eof_queued_out = c->eof_queued_in = c->exit_known = c->close_recorded = c->open_sent = false;
 	c->env_sent = 0;
+	c->open_seq = 0;
 	words_print(c, false, "\n", 1);
 	console_resize(c);
 	console_prompt(c);

@@ -426,12 +426,10 @@ static void report_down(struct way *w)
 	buf_finish(&b);
 }
 
-/* A channel that the end cuts off: its sizes and digests so far. */
 static void visit_last(struct chan *c, void *arg)
 {
 	(void)arg;
-	if (c->open_seq != 0)
-		record_close(c);
+	record_last(c);
 }
 
 /* The way ends: its target and its channels now, its recording when the close frame is durable. */
@@ -439,11 +437,9 @@ static void take_down(struct way *w)
 {
 	w->state = WAY_CLOSING;
 	w->close_deadline_ms = clock_mono_ms() + CLOSE_WAIT_MS;
-	if (w->writer != NULL) {
-		w->last_words = true;
-		way_each_chan(w, visit_last, NULL);
-		w->last_words = false;
-	}
+	w->last_words = true;
+	way_each_chan(w, visit_last, NULL);
+	w->last_words = false;
 	if (w->writer != NULL && w->line[0] != '\0')
 		brec_writer_event(w->writer, BREC_META, BREC_K_NOTE, clock_mono_us(), 0, w->line, strlen(w->line));
 	way_each_chan(w, visit_over, w);
@@ -571,7 +567,7 @@ int way_tick(struct way *w, uint64_t now_ms)
 		next = (int)(w->login_deadline_ms - now_ms);
 		break;
 	case WAY_OPEN:
-		next = tick_stall(w, now_ms);
+		next = relay_open_tick(w, now_ms, tick_stall(w, now_ms));
 		break;
 	case WAY_CLOSING:
 		if (now_ms >= w->close_deadline_ms)

@@ -15,13 +15,14 @@ from rogue import Rogue, Server
 
 MEMORY_MAX = 64 << 10       # KiB that a session may grow to
 DIAL = 3                    # seconds, dial_timeout of this file's lab
+ANSWER = 4                  # channel_timeout
 DISCONNECT, IGNORE, DEBUG, SERVICE_ACCEPT, BANNER = 1, 2, 4, 6, 53
 GLOBAL_REQUEST, OPEN, OPEN_OK, WINDOW, DATA, EXTENDED, EOF, CLOSE, REQUEST, SUCCESS, FAILURE = 80, 90, 91, 93, 94, 95, 96, 97, 98, 99, 100
 
 
 @pytest.fixture(scope="module")
 def own(new_lab):
-    return new_lab(options=[f'dial_timeout = "{DIAL}s"'])
+    return new_lab(options=[f'dial_timeout = "{DIAL}s"', f'channel_timeout = "{ANSWER}s"'])
 
 
 @pytest.fixture(scope="module")
@@ -375,6 +376,74 @@ def test_data_that_the_client_does_not_read(own, bystander):
         rogue.close()
         most = watch.end()
     assert most < MEMORY_MAX
+    sealed(own, rogue.name)
+
+
+def silent_to(what):
+    """A target that answers all but `what`: an open, or requests of this type."""
+    class Silent(Server):
+        _handler_table = {**Server._handler_table, **({OPEN: lambda self, m: None} if what == "open" else {})}
+        _channel_handler_table = {**paramiko.Transport._channel_handler_table,
+                                  REQUEST: lambda channel, m: None if what.encode() in m.asbytes() else channel._handle_request(m)}
+    return Silent
+
+
+@pytest.mark.parametrize("what, options, said", [
+    ("open", (), "the channel's open"), ("pty-req", ("-tt",), "the request for a terminal"), ("exec", (), "the start")])
+def test_target_that_never_answers(own, bystander, what, options, said):
+    """It takes the login, and then is silent about a channel: that has a deadline, a line, an event, and a note in the recording."""
+    def behave(sock):
+        server = silent_to(what)(own, sock)
+        while server.is_alive():
+            time.sleep(0.05)
+    rogue, client = Rogue(own, behave), Client(own, "deploy")
+    try:
+        host, way_options = rogue.to("name")
+        start = time.monotonic()
+        done = client.run(host, "anything", options=(*way_options, *options))
+        assert ANSWER - 0.5 < time.monotonic() - start < ANSWER + 25
+        assert done.returncode == 255 and b"the target does not answer" in done.stderr + done.stdout, done
+    finally:
+        rogue.close()
+    row, = until(lambda: [row for row in events(own, "channel.silent") if row["subject"] == rogue.name], what="the event")
+    assert said in str(row["detail"])
+    assert f"no answer to {said}".encode() in replay(own, "export", "--json", sealed(own, rogue.name)).stdout
+
+
+def test_silence_about_one_channel(own, bystander):
+    """The others of the same connection go on."""
+    opens = []
+
+    class Second(Server):
+        _handler_table = {**Server._handler_table, OPEN: lambda self, m: self.maybe(m)}
+
+        def maybe(self, m):
+            opens.append(m)
+            if len(opens) == 1:
+                self._parse_channel_open(m)
+
+    def behave(sock):
+        channel = Second(own, sock).channel()
+        while piece := channel.recv(1000):
+            channel.sendall(piece)
+        channel.send_exit_status(0)
+        channel.close()
+    rogue, folder = Rogue(own, behave), own.path(f"mux-{os.getpid()}")
+    host, options = rogue.to("name")
+    options += ("-o", "ControlMaster=auto", "-o", f"ControlPath={folder}")
+    client = Client(own, "deploy")
+    try:
+        with client.start(host, "echoes", options=options, bufsize=0) as first:
+            first.stdin.write(b"one\n")
+            assert first.stdout.read(4) == b"one\n"
+            second = client.run(host, "silence", options=options)
+            assert second.returncode == 255 and b"the target does not answer" in second.stderr, second
+            first.stdin.write(b"two\n")
+            assert first.stdout.read(4) == b"two\n"
+            first.stdin.close()
+            assert first.wait(20) == 0
+    finally:
+        rogue.close()
     sealed(own, rogue.name)
 
 
