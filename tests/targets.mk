@@ -64,11 +64,12 @@ endif
 # tests/fuzz/fuzz_X.c has LLVMFuzzerTestOneInput, tests/fuzz/corpus/X/ its inputs. `corpus` replays all of them under ASan and
 # UBSan; `fuzz` looks for new ones with libFuzzer: make fuzz FUZZ_SECONDS=600 T=screen
 FUZZERS = $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_MAIN = $(if $(LIBFUZZER),-fsanitize=fuzzer,$(if $(SAN),-fsanitize=address$(comma)undefined) tests/fuzz/main_replay.c)
+FUZZ_MAIN = $(if $(LIBFUZZER),-fsanitize=fuzzer,$(if $(SAN),-fsanitize=address$(comma)undefined) $(B)/obj/tests/fuzz/main_replay.o)
 comma := ,
-$(B)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/main_replay.c $(B)/libbastiond.a $(B)/libreplay.a $(LIBS)
+# one source a program, so that it gets one list of the headers that it is made from
+$(B)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(if $(LIBFUZZER),,$(B)/obj/tests/fuzz/main_replay.o) $(B)/libbastiond.a $(B)/libreplay.a $(LIBS)
 	@mkdir -p $(@D)
-	$(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(ALL_CFLAGS) $(LDHARDEN) -o $@ $< $(FUZZ_MAIN) $(B)/libbastiond.a $(B)/libreplay.a $(LIBS) $(LIBS) \
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDHARDEN) -o $@ $< $(FUZZ_MAIN) $(B)/libbastiond.a $(B)/libreplay.a $(LIBS) $(LIBS) \
 	    $(shell pkg-config --libs $(PKGS_bastiond) vterm libcurl libqrencode) -lpam -lutil -ltinfo
 fuzzers: $(FUZZERS)
 corpus:
@@ -107,7 +108,7 @@ benches: $(BENCHES) $(B)/bench/durable.so
 # the collector's store under kills, power cuts and failing disks at every call: tests/crash/model.c
 MODEL_WRAPS = pwrite write fdatasync fsync syncfs openat mkdirat renameat unlinkat
 MODEL_STORE = $(filter-out %/collector_main.o,$(OBJ_bastion-collectord))
-$(B)/crash/model: $(wildcard tests/crash/model*.c) tests/crash/model.h $(MODEL_STORE) $(B)/librecord.a $(B)/libcommon.a
+$(B)/crash/model: $(wildcard tests/crash/model*.c) tests/crash/model.h $(H_FILES) $(MODEL_STORE) $(B)/librecord.a $(B)/libcommon.a
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(ALL_CFLAGS) $(LDHARDEN) -o $@ $(filter %.c %.o,$^) $(foreach w,$(MODEL_WRAPS),-Wl,--wrap=$(w)) \
 	    $(B)/librecord.a $(B)/libcommon.a $(shell pkg-config --libs $(PKGS_bastion-collectord))
@@ -116,7 +117,7 @@ torture-model: $(B)/crash/model
 
 # the archiver, killed at every call, against an object store in memory: tests/crash/archive.c
 ARCHIVE_WRAPS = openat pwrite write ftruncate fdatasync fsync renameat clock_mono_ms s3_create s3_destroy s3_start s3_running s3_turn coll_sandbox_enter
-$(B)/crash/archive: $(wildcard tests/crash/archive*.c) tests/crash/archive.h $(MODEL_STORE) $(B)/librecord.a $(B)/libcommon.a
+$(B)/crash/archive: $(wildcard tests/crash/archive*.c) tests/crash/archive.h $(H_FILES) $(MODEL_STORE) $(B)/librecord.a $(B)/libcommon.a
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(ALL_CFLAGS) $(LDHARDEN) -o $@ $(filter %.c %.o,$^) $(foreach w,$(ARCHIVE_WRAPS),-Wl,--wrap=$(w)) \
 	    $(B)/librecord.a $(B)/libcommon.a $(shell pkg-config --libs $(PKGS_bastion-collectord))
@@ -124,14 +125,14 @@ torture-archive: $(B)/crash/archive
 	@$< -e -k $(or $(N),100000) -d $(or $(wildcard /dev/shm),/tmp)
 
 # the real collector and recorder, killed at every system call: tests/crash/kill.c
-$(B)/crash/kill: $(wildcard tests/crash/kill*.c) tests/crash/kill.h $(OBJ_bastion-collectord) $(B)/libbastiond.a $(LIBS)
+$(B)/crash/kill: $(wildcard tests/crash/kill*.c) tests/crash/kill.h $(H_FILES) $(OBJ_bastion-collectord) $(B)/libbastiond.a $(LIBS)
 	@mkdir -p $(@D)
 	objcopy --redefine-sym main=collector_main $(B)/obj/recorder/collector_main.o $(B)/crash/collector_main.o
 	$(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(ALL_CFLAGS) $(LDHARDEN) -o $@ $(filter %.c,$^) $(B)/crash/collector_main.o $(MODEL_STORE) \
 	    $(B)/libbastiond.a $(LIBS) $(LIBS) $(shell pkg-config --libs $(PKGS_bastiond) $(PKGS_bastion-collectord)) -lpam -lutil
 
 # a real bastion's sessions, killed likewise while someone types: tests/crash/typing.c
-$(B)/crash/typing: $(wildcard tests/crash/typing*.c) tests/crash/typing.h tests/crash/kill_doom.c tests/crash/kill.h $(LIBS)
+$(B)/crash/typing: $(wildcard tests/crash/typing*.c) tests/crash/typing.h tests/crash/kill_doom.c tests/crash/kill.h $(H_FILES) $(LIBS)
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(ALL_CFLAGS) $(LDHARDEN) -o $@ $(filter %.c,$^) $(LIBS) \
 	    $(shell pkg-config --libs libssh libseccomp libcrypto)
