@@ -184,7 +184,7 @@ static int run_parent(struct config *conf, const struct options *o)
 		fprintf(stderr, "bastiond: cannot go to the background: %s\n", strerror(errno));
 		return EXIT_FAILED;
 	}
-	return role_parent(conf, absolute(o->conf), o->foreground);
+	return role_parent(conf, absolute(o->conf), o->foreground, o->debug);
 }
 
 int main(int argc, char **argv)

@@ -104,7 +104,7 @@ struct monitor_proc {
 struct parent {
 	struct config *conf;
 	const char *path;
-	bool foreground, first;		/* first: no set was ever up */
+	bool foreground, debug, first;	/* first: no set was ever up */
 	int signals;			/* signalfd */
 	int reserve;			/* spare descriptor for the day there is none left */
 	int listeners[CONFIG_LIST_MAX];
@@ -126,7 +126,7 @@ struct parent {
 	size_t nyoung;
 	uint64_t refused[STARTUPS_PENALTY + 1], told_ms;
 
-	struct child *children;		/* max_workers at start */
+	struct child *children;		/* room for as many as max_workers ever was */
 	size_t nchildren, maxchildren;
 	struct reload reload;
 	struct monitor_proc monitor;
@@ -241,7 +241,7 @@ void worker_enter(const struct parent *p, enum role role, int link, int extra, p
 /* Policy refused what the PAM worker of this connection has found, or will. */
 void children_refused(struct parent *p, uint32_t slot);
 
-int children_init(struct parent *p);
+int children_init(struct parent *p, const struct config *conf);
 /* RUN_PAM, RUN_DIAL, RUN_CONSOLE. 0, or -1: malformed. */
 int children_run(struct parent *p, struct ipc_msg *m);
 void children_kill(struct parent *p, uint32_t id);

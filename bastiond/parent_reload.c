@@ -30,11 +30,10 @@ static void report(void *arg, const char *line)
 	log_error("%s", line);
 }
 
-/* What the running processes were built around cannot change under them. */
+/* What the running processes were built around cannot change under them. All else is taken over: bastiond.conf(5) says from when. */
 static bool needs_restart(const struct config *a, const struct config *b)
 {
-	return strcmp(a->state_dir, b->state_dir) != 0 || strcmp(a->run_dir, b->run_dir) != 0 ||
-	    a->max_workers != b->max_workers || a->user_policy.uid != b->user_policy.uid ||
+	return strcmp(a->state_dir, b->state_dir) != 0 || strcmp(a->run_dir, b->run_dir) != 0 || a->user_policy.uid != b->user_policy.uid ||
 	    a->user_keys.uid != b->user_keys.uid || a->user_recorder.uid != b->user_recorder.uid ||
 	    a->user_session.uid != b->user_session.uid;
 }
@@ -108,7 +107,7 @@ void reload_begin(struct parent *p)
 	if ((p->reload.conf = config_load(p->path, 0, report, NULL)) == NULL)
 		log_error("the configuration is not reloaded; the old one stays in force");
 	else if (needs_restart(p->conf, p->reload.conf))
-		log_error("state_dir, run_dir, max_workers and the accounts change only by a restart: not reloaded");
+		log_error("state_dir, run_dir and the accounts of the roles change only by a restart: not reloaded");
 	else if (start_trial(p) != 0)
 		log_error("cannot try the new configuration: %s: not reloaded", strerror(errno));
 	else
@@ -125,13 +124,16 @@ static void hand_over(struct parent *p)
 {
 	int config = config_to_fd(p->conf);
 	const int *files = p->reload.files;
-	struct buf lines;
+	struct buf lines, level;
 
 	if (config < 0) {
 		log_error("cannot hand over the configuration: %s", strerror(errno));
 		return;
 	}
-	set_send(p, PROC_KEYS, MSG_KEYS_RELOAD, 0, NULL, &files[0], 1);
+	buf_init(&level, 1);
+	buf_put_u8(&level, (uint8_t)p->conf->log_level);
+	set_send(p, PROC_KEYS, MSG_KEYS_RELOAD, 0, &level, &files[0], 1);
+	buf_finish(&level);
 	set_send(p, PROC_RECORDER, MSG_RECORDER_RELOAD, 0, NULL, (const int[]){ config, files[1] }, 2);
 	set_send(p, PROC_MASTER, MSG_MASTER_RELOAD, 0, NULL, (const int[]){ config, files[2] }, 2);
 	buf_init(&lines, HOSTKEY_LINES_BYTES);
@@ -144,6 +146,10 @@ static void hand_over(struct parent *p)
 
 static void take_over(struct parent *p)
 {
+	if (p->debug)
+		p->reload.conf->log_level = LOG_LVL_DEBUG;	/* -d of the command line */
+	if (children_init(p, p->reload.conf) != 0)
+		log_error("no memory for max_workers: the number of before stays");
 	if (parent_listen(p, p->reload.conf) != 0)
 		log_error("some addresses of listen are not served: the lines above say why");
 	if (p->listening)
@@ -154,6 +160,7 @@ static void take_over(struct parent *p)
 	worker_pam_unload(p->stack);
 	p->stack = worker_pam_preload(p->conf);
 	parent_limits(p->conf);
+	log_level_set((enum log_level)p->conf->log_level);
 	hand_over(p);
 	monitor_reload(p);
 	log_notice("configuration and keys reloaded from %s", p->path);

@@ -37,11 +37,18 @@ struct job {
 	int mine, extra;	/* a second descriptor, parent's and the worker's end; -1 */
 };
 
-int children_init(struct parent *p)
+int children_init(struct parent *p, const struct config *conf)
 {
-	p->maxchildren = p->conf->max_workers;
-	p->children = calloc(p->maxchildren, sizeof(*p->children));
-	return p->children != NULL ? 0 : -1;
+	struct child *children;
+
+	if (conf->max_workers <= p->maxchildren)
+		return 0;
+	if ((children = realloc(p->children, conf->max_workers * sizeof(*children))) == NULL)
+		return -1;
+	memset(children + p->maxchildren, 0, (conf->max_workers - p->maxchildren) * sizeof(*children));
+	p->children = children;
+	p->maxchildren = conf->max_workers;
+	return 0;
 }
 
 static int parse_job(struct job *job, struct ipc_msg *m)
@@ -197,17 +204,18 @@ static void note_child(struct parent *p, struct child *c, uint32_t id, struct jo
 
 int children_run(struct parent *p, struct ipc_msg *m)
 {
-	struct child *c = &p->children[p->nchildren];
+	struct child *c;
 	int link[2] = { -1, -1 };
 	pid_t self = getpid();
 	struct job job;
 
 	if (parse_job(&job, m) != 0)
 		return -1;
-	if (p->nchildren == p->maxchildren) {
+	if (p->nchildren >= p->conf->max_workers || p->nchildren == p->maxchildren) {
 		tell_failed(p, m->id, "max_workers reached");
 		return 0;
 	}
+	c = &p->children[p->nchildren];
 	/* a viewer's link comes with the order: its other end is the watched session's */
 	if (job.kind == WORKER_VIEW)
 		link[1] = ipc_take_fd(m, 0);

@@ -83,6 +83,7 @@ static int reload(struct policy *p, struct ipc_msg *m)
 	    strcmp(p->conf->input_recipients_second.text, fresh->input_recipients_second.text) != 0;
 	config_destroy(p->conf);
 	p->conf = fresh;
+	log_level_set((enum log_level)fresh->log_level);
 	policy_name(p);
 	if (hostkey_lines_take(&m->body, p->host_keys) != 0)
 		log_warn("reload: the host keys' public lines did not come; config shows those of before");

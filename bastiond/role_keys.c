@@ -152,11 +152,12 @@ static int list_keys(struct keys_role *k, uint32_t id)
 }
 
 /* The CA and the managed keys anew. Those that are lent live on until their login is over. */
-static void reload(struct keys_role *k, int fd)
+static void reload(struct keys_role *k, int fd, uint8_t level)
 {
 	struct keys fresh;
 	struct buf files;
 
+	log_level_set(level <= LOG_LVL_ERROR ? (enum log_level)level : LOG_LVL_INFO);
 	if (keyfiles_read(fd, &files) != 0)
 		return;
 	if (keys_load(&fresh, &files) == 0) {
@@ -176,7 +177,7 @@ static bool from_parent(struct keys_role *k)
 	int r;
 
 	while ((r = ipc_recv(&k->parent, &m)) > 0) {
-		reload(k, m.fds[0]);
+		reload(k, m.fds[0], buf_get_u8(&m.body));
 		ipc_msg_finish(&m);
 	}
 	return r != 0;

@@ -194,21 +194,21 @@ static void finish(struct parent *p)
 	config_destroy(p->conf);
 }
 
-int role_parent(struct config *conf, const char *path, bool foreground)
+int role_parent(struct config *conf, const char *path, bool foreground, bool debug)
 {
 	struct parent *p = calloc(1, sizeof(*p));
 	int status;
 
 	if (p == NULL)
 		fatal("no memory");
-	*p = (struct parent){ .conf = conf, .path = path, .foreground = foreground, .first = true, .control = -1,
-		.pam = -1, .reserve = -1, .signals = -1 };
+	*p = (struct parent){ .conf = conf, .path = path, .foreground = foreground, .debug = debug, .first = true,
+		.control = -1, .pam = -1, .reserve = -1, .signals = -1 };
 	prctl(PR_SET_DUMPABLE, 0);
 	tzset(); /* each worker's first log line would read it anew */
 	parent_limits(conf);
 	set_init(p);
 	reload_init(p);
-	if (open_signals(p) != 0 || accept_init(p) != 0 || children_init(p) != 0 || parent_sockets_open(p) != 0 ||
+	if (open_signals(p) != 0 || accept_init(p) != 0 || children_init(p, conf) != 0 || parent_sockets_open(p) != 0 ||
 	    parent_listen(p, conf) != 0 || sandbox_prepare(ROLE_DIAL) != 0 || sandbox_prepare(ROLE_CONSOLE) != 0) {
 		log_error("cannot start");
 		return 1;

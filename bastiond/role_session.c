@@ -202,6 +202,7 @@ static void on_reload(struct master *m, const int *fds)
 	m->bind = bind;
 	config_destroy(m->conf);
 	m->conf = conf;
+	log_level_set((enum log_level)conf->log_level);
 	/* as at the start: no holes in the heap that every session would copy */
 	malloc_trim(0);
 	log_notice("reload: options and host keys of new sessions");

@@ -21,7 +21,7 @@ enum {
 };
 
 /* `path`: the configuration file, read again at SIGHUP. */
-int role_parent(struct config *conf, const char *path, bool foreground);
+int role_parent(struct config *conf, const char *path, bool foreground, bool debug);
 int role_policy(struct config *conf);
 int role_keys(struct config *conf);
 int role_recorder(struct config *conf);

@@ -30,6 +30,11 @@ void log_init(const char *name, bool to_stderr, enum log_level least)
 		openlog("bastiond", LOG_PID | LOG_NDELAY, LOG_AUTHPRIV);
 }
 
+void log_level_set(enum log_level least)
+{
+	lg.least = least;
+}
+
 void log_rename(const char *name)
 {
 	lg.name = name;

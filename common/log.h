@@ -15,6 +15,9 @@ enum log_level { LOG_LVL_DEBUG, LOG_LVL_INFO, LOG_LVL_NOTICE, LOG_LVL_WARN, LOG_
 /* `name` (static or kept by the caller) precedes each line. Call again after fork with the new role's name. */
 void log_init(const char *name, bool to_stderr, enum log_level least);
 
+/* From now on. */
+void log_level_set(enum log_level least);
+
 /* Another name for the lines to come: a fork that is a role of its own. Kept by the caller. */
 void log_rename(const char *name);
 

@@ -79,9 +79,10 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	/* id = worker. u32 wait status */                                                            \
 	M(WORKER_DOWN,    PARENT,   POLICY,   S_ANY,     4,     0, 0)                                 \
 	/* SIGHUP, after a trial. fds: the new configuration (config_load_fd), the role's keys (keyfiles.h); \
-	   POLICY_RELOAD u8 number, str each: the host keys' public lines (hostkey_lines.h) */        \
+	   POLICY_RELOAD u8 number, str each: the host keys' public lines (hostkey_lines.h);            \
+	   KEYS_RELOAD, which gets no configuration, u8 log level */                                  \
 	M(POLICY_RELOAD,  PARENT,   POLICY,   S_ANY,     8300,  2, 0)                                 \
-	M(KEYS_RELOAD,    PARENT,   KEYS,     S_ANY,     0,     1, 0)                                 \
+	M(KEYS_RELOAD,    PARENT,   KEYS,     S_ANY,     1,     1, 0)                                 \
 	M(RECORDER_RELOAD, PARENT,  RECORDER, S_ANY,     0,     2, 0)                                 \
 	M(MASTER_RELOAD,  PARENT,   MASTER,   S_ANY,     0,     2, 0)                                 \
 	/* parent → policy, when all roles are up. fd: a link to recorder, on which policy plays the */ \

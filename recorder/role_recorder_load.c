@@ -270,6 +270,7 @@ void load_again(struct recorder *rc, const int *fds)
 	drop_fresh(&f);
 	config_destroy(rc->conf);
 	rc->conf = conf;
+	log_level_set((enum log_level)conf->log_level);
 	ship_review(rc, "the list of collectors changed");
 	log_notice("reload: %zu collectors, quorum %u", conf->ncollectors, rc->quorum);
 }

@@ -1,5 +1,7 @@
 """SIGHUP reaches every role: keys, options and collectors for what comes after it; what runs goes on; what is wrong changes nothing."""
+import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -73,6 +75,34 @@ def test_new_sessions_get_host_keys_options_and_managed_keys(own):
         # the session of before the reload knows nothing of all this
         out, _ = running.communicate(b"two\n", timeout=30)
         assert (running.returncode, out) == (0, b"two\n")
+
+
+def test_options_reach_parent_policy_and_sessions(own):
+    """Which option is taken over from when is bastiond.conf(5)'s list, which test_reload_options holds against the table."""
+    base, user = list(own.state["options"]), Client(own, "deploy")
+
+    def with_options(*lines):
+        own.state["options"] = [*base, *lines]
+        own.write_configs()
+        reload(own)
+    try:
+        with_options("log_level = debug", "max_sessions = 1", "content_limit = 0")
+        with user.start("web1.name", "cat", bufsize=0) as first:
+            first.stdin.write(b"one\n")
+            assert first.stdout.read(4) == b"one\n"
+            assert user.run("web1.name", "true").returncode == 255
+            first.stdin.close()
+            assert first.wait(20) == 0
+        kinds = [json.loads(line)["kind"] for line in replay(own, "export", "--json", recording_of(own, "deploy")).stdout.splitlines()]
+        assert "gap" in kinds and "in" not in kinds
+        for role in ("session", "dial"):
+            assert re.search(rf" {role}\[\d+\] debug: sandbox closed", log_of(own)), role
+        with_options('allow_networks = { "192.0.2.0/24" }')
+        assert user.run("web1.name", "true").returncode == 255
+        with_options()
+        until(lambda: user.run("web1.name", "echo in").stdout == b"in\n", deadline=20, pause=0.3, what="a login, with all as it was")
+    finally:
+        with_options()
 
 
 def test_a_new_ca_signs(own):

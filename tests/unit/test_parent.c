@@ -146,7 +146,7 @@ static void start(const char *more)
 
 		log_init("parent", true, getenv("TEST_LOUD") != NULL ? LOG_LVL_DEBUG : LOG_LVL_ERROR);
 		signal(SIGPIPE, SIG_IGN);
-		_exit(conf != NULL ? role_parent(conf, in_dir("conf"), true) : 99);
+		_exit(conf != NULL ? role_parent(conf, in_dir("conf"), true, false) : 99);
 	}
 }
 
