@@ -129,6 +129,7 @@ static void refuse(struct access_answer *a, enum way_refusal why, const char *fm
 	a->refusal = why;
 	a->ticket = 0;
 	a->caps = 0;
+	a->until = 0;
 	va_start(ap, fmt);
 	vsnprintf(a->line, sizeof(a->line), fmt, ap);
 	va_end(ap);
@@ -142,12 +143,65 @@ static const char *ask_line(const struct access_ask *q, const char *verb, char *
 	return out;
 }
 
+/* What the rules that deny leave over. */
+struct denial {
+	const struct access_role *whole, *part;	/* the one that denies all, one that denies some of it */
+	unsigned lost;				/* capabilities that are denied */
+	int64_t until;				/* when it may look otherwise */
+};
+
+/* A rule whose hours nobody can read denies. */
+static struct denial denied(const struct access_role *roles, size_t n, const struct host *host,
+    const char *login, const char *source, int64_t now)
+{
+	struct denial d = { .until = FOREVER };
+	int64_t change;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct access_role *r = &roles[i];
+
+		if (r->kind != RULE_DENY || !access_covers(r, host, login) ||
+		    !access_from(r->networks, source))
+			continue;
+		if (access_hours_in(r->hours, now, &change) == 0) {
+			if (change < d.until)
+				d.until = change;
+			continue;
+		}
+		d.lost |= r->caps;
+		d.part = r;
+		if (r->caps == CAP_ALL && d.whole == NULL)
+			d.whole = r;
+	}
+	return d;
+}
+
+static void refuse_denied(const struct access_ask *q, const struct access_role *r, struct access_answer *a)
+{
+	refuse(a, WAY_DENIED,
+	    "Rule %s denies %s@%s, and no grant changes that. Why: ssh %s@%s explain %s@%s", r->name,
+	    q->login, q->host->name, q->user->name, q->bastion, q->login, q->host->name);
+	a->role = r->id;
+}
+
+static void refuse_use(const struct access_ask *q, const struct ticket *t, struct access_answer *a)
+{
+	char have[400];
+
+	access_rights_text(have, sizeof(have), t->caps, t->forwards, t->commands, ", ");
+	refuse(a, WAY_NO_GRANT,
+	    "Grant %lld for %s@%s is for %s only. Ask for more in a new request.", (long long)t->id,
+	    q->login, q->host->name, have);
+}
+
 /* A ticket that gives access, used inside its limits? Fills *a; a no is for this ticket only. */
-static bool try_ticket(const struct access_ask *q, const struct ticket *t, struct access_answer *a)
+static bool try_ticket(const struct access_ask *q, const struct ticket *t, const struct denial *d,
+    struct access_answer *a)
 {
 	int64_t hours = access_hours(t->role_hours, q->now);
-	char have[64];
+	unsigned left = t->caps & ~d->lost;
 
+	a->role = t->role_id;
 	if (!access_from(t->role_networks, q->source)) {
 		refuse(a, WAY_NO_GRANT,
 		    "Grant %lld for %s@%s holds only from: %.400s. You come from %.64s.",
@@ -155,24 +209,28 @@ static bool try_ticket(const struct access_ask *q, const struct ticket *t, struc
 		return false;
 	}
 	if (hours <= 0) {
-		refuse(a, WAY_NO_GRANT, "Grant %lld for %s@%s holds only at these hours (UTC): %s",
-		    (long long)t->id, q->login, q->host->name, t->role_hours);
+		refuse(a, WAY_NO_GRANT, "Grant %lld for %s@%s holds only at these hours%s: %s",
+		    (long long)t->id, q->login, q->host->name,
+		    access_hours_named(t->role_hours) ? "" : " (UTC)", t->role_hours);
 		return false;
 	}
-	if ((q->caps & ~t->caps) != 0) {
-		refuse(a, WAY_NO_GRANT,
-		    "Grant %lld for %s@%s is for %s only. Ask for more in a new request.",
-		    (long long)t->id, q->login, q->host->name,
-		    cap_names(have, sizeof(have), t->caps));
+	if (!access_may_use(&q->use, t->caps, t->forwards, t->commands)) {
+		refuse_use(q, t, a);
+		return false;
+	}
+	if (!access_may_use(&q->use, left, t->forwards, t->commands)) {
+		refuse_denied(q, d->part, a);
 		return false;
 	}
 	a->refusal = 0;
 	a->ticket = t->id;
 	a->first = t->state == TICKET_APPROVED;
-	a->caps = t->caps;
+	a->caps = left;
 	a->until = t->end_at < hours ? t->end_at : hours;
 	if (q->user->until < a->until)
 		a->until = q->user->until;
+	if (d->until < a->until)
+		a->until = d->until;
 	a->line[0] = '\0';
 	return true;
 }
@@ -222,7 +280,7 @@ static void explain(const struct access_ask *q, const struct ticket *t, struct a
 static bool visible(const struct access_ask *q)
 {
 	for (size_t i = 0; i < q->nroles; i++)
-		if (access_covers(&q->roles[i], q->host, NULL))
+		if (access_allows(&q->roles[i], q->host, NULL))
 			return true;
 	return false;
 }
@@ -232,7 +290,8 @@ static void no_ticket(const struct access_ask *q, struct access_answer *a)
 	char ask[512];
 
 	for (size_t i = 0; i < q->nroles; i++) {
-		if (access_covers(&q->roles[i], q->host, q->login)) {
+		if (access_allows(&q->roles[i], q->host, q->login)) {
+			a->role = q->roles[i].id;
 			refuse(a, WAY_NO_GRANT, "No grant for %s@%s. %s", q->login, q->host->name,
 			    ask_line(q, "Ask", ask, sizeof(ask)));
 			return;
@@ -243,10 +302,18 @@ static void no_ticket(const struct access_ask *q, struct access_answer *a)
 	    q->host->name, q->user->name, q->bastion);
 }
 
+/* The clock decides, not whether the tick has come by. */
+static bool in_force(const struct access_ask *q, const struct ticket *t)
+{
+	return access_broken(t) == NULL && ticket_gives_access(t->state) && t->end_at > q->now &&
+	    t->start_at <= q->now && (q->only == 0 || q->only == t->id);
+}
+
 void access_decide(const struct access_ask *q, struct access_answer *a)
 {
 	char name[4 * HOST_NAME_MAX_LEN + 8], line[ACCESS_LINE_MAX];
 	enum way_refusal no;
+	struct denial d;
 	bool tried = false;
 
 	*a = (struct access_answer){ .refusal = WAY_NO_GRANT };
@@ -261,14 +328,15 @@ void access_decide(const struct access_ask *q, struct access_answer *a)
 		    q->user->name, q->bastion);
 		return;
 	}
+	d = denied(q->roles, q->nroles, q->host, q->login, q->source, q->now);
+	if (d.whole != NULL) {
+		refuse_denied(q, d.whole, a);
+		return;
+	}
 	for (size_t i = 0; i < q->ntickets; i++) {
-		const struct ticket *t = &q->tickets[i];
-
-		/* the clock decides, not whether the tick has come by */
-		if (access_broken(t) != NULL || !ticket_gives_access(t->state) ||
-		    t->end_at <= q->now || t->start_at > q->now)
+		if (!in_force(q, &q->tickets[i]))
 			continue;
-		if (try_ticket(q, t, a))
+		if (try_ticket(q, &q->tickets[i], &d, a))
 			return;
 		tried = true;
 	}
@@ -284,27 +352,29 @@ void access_decide(const struct access_ask *q, struct access_answer *a)
 	for (size_t i = 1; i < q->ntickets; i++)
 		if (q->tickets[i].id > newest->id)
 			newest = &q->tickets[i];
+	a->role = newest->role_id;
 	explain(q, newest, a);
 }
 
 /* --- may this be asked for? --- */
 
-/* NULL, or what keeps this role from admitting the request (for the user). */
-static const char *role_says_no(const struct request_ask *q, const struct access_role *r, char *out,
+const char *access_role_says_no(const struct request_ask *q, const struct access_role *r, char *out,
     size_t size)
 {
-	char span[32], caps[64];
+	char span[32], rights[300];
 
-	if (!access_covers(r, q->host, q->login))
+	if (!access_allows(r, q->host, q->login))
 		snprintf(out, size, "role %s has not the login %s", r->name, q->login);
-	else if ((q->caps & ~r->caps) != 0)
+	else if (!access_rights_within(r, q->caps, q->forwards, q->commands))
 		snprintf(out, size, "role %s allows %s", r->name,
-		    cap_names(caps, sizeof(caps), r->caps));
+		    access_rights_text(rights, sizeof(rights), r->caps, r->forwards, r->commands, ", "));
 	else if (q->duration > r->max)
 		snprintf(out, size, "role %s allows at most --for %s", r->name,
 		    duration_format(span, sizeof(span), r->max));
 	else if (r->ticket && q->ref[0] == '\0')
 		snprintf(out, size, "role %s wants the number of a ticket: --ticket ID", r->name);
+	else if (!r->no_reason && q->reason[0] == '\0')
+		snprintf(out, size, "role %s wants to know why: --reason TEXT", r->name);
 	else if (q->source[0] != '\0' && !access_from(r->networks, q->source))
 		snprintf(out, size, "role %s is for these networks: %.300s", r->name, r->networks);
 	else
@@ -312,25 +382,42 @@ static const char *role_says_no(const struct request_ask *q, const struct access
 	return out;
 }
 
+/* The rule that denies it now, whoever would approve. */
+static const struct access_role *request_denied(const struct request_ask *q)
+{
+	struct denial d = denied(q->roles, q->nroles, q->host, q->login, q->source, q->now);
+
+	if (d.whole == NULL && (q->caps & d.lost) != 0)
+		return d.part;
+	return d.whole;
+}
+
+static bool better(const struct access_role *r, const struct access_role *than)
+{
+	if (than == NULL || r->approvals != than->approvals)
+		return than == NULL || r->approvals < than->approvals;
+	return r->id < than->id;
+}
+
 const struct access_role *access_request(const struct request_ask *q, char *line, size_t size)
 {
-	const struct access_role *best = NULL;
+	const struct access_role *best = NULL, *deny = NULL;
 	char why[512] = "", name[4 * HOST_NAME_MAX_LEN + 8];
 
 	for (size_t i = 0; q->host != NULL && i < q->nroles; i++) {
 		const struct access_role *r = &q->roles[i];
 
-		if (!access_covers(r, q->host, NULL) ||
-		    role_says_no(q, r, why, sizeof(why)) != NULL)
-			continue;
-		if (best == NULL || r->approvals < best->approvals ||
-		    (r->approvals == best->approvals && r->id < best->id))
+		if (access_allows(r, q->host, NULL) &&
+		    access_role_says_no(q, r, why, sizeof(why)) == NULL && better(r, best))
 			best = r;
 	}
-	if (best != NULL)
+	if (best != NULL && (deny = request_denied(q)) == NULL)
 		return best;
 	esc_text(name, sizeof(name), q->host_name, strnlen(q->host_name, HOST_NAME_MAX_LEN + 1));
-	if (why[0] != '\0')
+	if (deny != NULL)
+		snprintf(line, size, "%s@%s: rule %s denies it, and no approval changes that", q->login,
+		    name, deny->name);
+	else if (why[0] != '\0')
 		snprintf(line, size, "%s@%s: %s", q->login, name, why);
 	else
 		snprintf(line, size, "No host %s for %s here", name, q->user->name);

@@ -1,45 +1,13 @@
 /*
- * access_rule.c - the single rules of a role: hosts, labels, logins, networks, hours, capabilities.
- * Pure; see access.h.
+ * access_rule.c - the single rules of a role: hosts, labels, zones, logins, networks. Pure; see
+ * access.h. Hours and capabilities have files of their own.
  */
 #include "access.h"
 
 #include <arpa/inet.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
-
-#define DAY 86400
-#define WEEK (7 * DAY)
-#define WINDOWS_MAX 16	/* parts of one hours text */
-
-static const struct { const char *name; unsigned bit; } caps[] = {
-#define C(symbol, name, bit) { name, bit },
-	CAP_LIST(C)
-#undef C
-};
-
-unsigned cap_by_name(const char *name)
-{
-	for (size_t i = 0; i < sizeof(caps) / sizeof(caps[0]); i++)
-		if (strcmp(caps[i].name, name) == 0)
-			return caps[i].bit;
-	return 0;
-}
-
-char *cap_names(char *out, size_t size, unsigned mask)
-{
-	size_t n = 0;
-
-	out[0] = '\0';
-	for (size_t i = 0; i < sizeof(caps) / sizeof(caps[0]); i++)
-		if ((mask & caps[i].bit) != 0 && n < size)
-			n += (size_t)snprintf(out + n, size - n, "%s%s", n > 0 ? " " : "",
-			    caps[i].name);
-	return out;
-}
 
 /* The next word of a list: its length, 0 at the end; *p moves past it. */
 static size_t next_word(const char **p, const char **word)
@@ -123,13 +91,21 @@ static bool has_labels(const char *wanted, const char *labels)
 
 bool access_covers(const struct access_role *role, const struct host *host, const char *login)
 {
-	if (role->hosts[0] == '\0' && role->labels[0] == '\0')
+	if (role->hosts[0] == '\0' && role->labels[0] == '\0' && role->zones[0] == '\0')
 		return false;
 	if (role->hosts[0] != '\0' && !name_matches(role->hosts, host->name))
 		return false;
 	if (!has_labels(role->labels, host->labels))
 		return false;
-	return login == NULL || (list_has(role->logins, login) && list_has(host->logins, login));
+	if (role->zones[0] != '\0' && !list_has(role->zones, host->zone))
+		return false;
+	return login == NULL || list_has(role->logins, "*") || list_has(role->logins, login);
+}
+
+bool access_allows(const struct access_role *role, const struct host *host, const char *login)
+{
+	return role->kind == RULE_ALLOW && access_covers(role, host, login) &&
+	    (login == NULL || list_has(host->logins, login));
 }
 
 /* --- networks --- */
@@ -216,92 +192,4 @@ bool access_from(const char *networks, const char *address)
 		if (parse_network(w, n, &net, &bits) && same_bits(&from, &net, bits))
 			return true;
 	return false;
-}
-
-/* --- hours --- */
-
-/* Allowed from `from` for `len` seconds, in seconds since Monday 00:00. */
-struct window {
-	int from, len;
-};
-
-static int day_of(const char **p)
-{
-	static const char *const days[] = { "mon", "tue", "wed", "thu", "fri", "sat", "sun" };
-
-	for (int i = 0; i < 7; i++) {
-		if (strncmp(*p, days[i], 3) == 0) {
-			*p += 3;
-			return i;
-		}
-	}
-	return -1;
-}
-
-/* "08:30" → seconds of the day; 24:00 is its end. */
-static int clock_of(const char **p)
-{
-	const char *t = *p;
-	int h, m;
-
-	for (int i = 0; i < 5; i++)
-		if (i == 2 ? t[i] != ':' : t[i] < '0' || t[i] > '9')
-			return -1;
-	h = (t[0] - '0') * 10 + t[1] - '0';
-	m = (t[3] - '0') * 10 + t[4] - '0';
-	*p += 5;
-	return m > 59 || h > 24 || (h == 24 && m > 0) ? -1 : h * 3600 + m * 60;
-}
-
-/* "mon-fri 08:00-18:00" → one window a day, appended at w[*n]. */
-static int parse_part(const char **p, struct window *w, int *n)
-{
-	int first = day_of(p), last = first, from, to;
-
-	if (first >= 0 && **p == '-') {
-		++*p;
-		last = day_of(p);
-	}
-	if (first < 0 || last < 0 || *(*p)++ != ' ' || (from = clock_of(p)) < 0 || *(*p)++ != '-' ||
-	    (to = clock_of(p)) < 0 || from == to || from == DAY)
-		return -1;
-	for (int d = first;; d = (d + 1) % 7) {
-		w[(*n)++] = (struct window){ d * DAY + from,
-			to > from ? to - from : to - from + DAY };
-		if (d == last)
-			return 0;
-	}
-}
-
-int64_t access_hours(const char *hours, int64_t now)
-{
-	struct window w[WINDOWS_MAX * 7];
-	int64_t second, reach = 0;
-	int n = 0;
-
-	if (hours[0] == '\0')
-		return FOREVER;
-	for (const char *p = hours;; p++) {
-		if (n > (WINDOWS_MAX - 1) * 7 || parse_part(&p, w, &n) < 0)
-			return -1;
-		if (*p == '\0')
-			break;
-		if (*p != ',')
-			return -1;
-		p += strspn(p + 1, " ");
-	}
-	second = (now % WEEK + WEEK + 3 * DAY) % WEEK; /* 1970-01-01 was a Thursday */
-	/* windows that touch are one: go on from end to end, a week at most */
-	for (bool more = true; more && reach < WEEK;) {
-		more = false;
-		for (int i = 0; i < n; i++) {
-			int64_t into = ((second + reach - w[i].from) % WEEK + WEEK) % WEEK;
-
-			if (into < w[i].len) {
-				reach += w[i].len - into;
-				more = true;
-			}
-		}
-	}
-	return reach == 0 ? 0 : reach >= WEEK ? FOREVER : now + reach;
 }

@@ -43,6 +43,21 @@ static void put_foreign(struct text *t, const char *name, const char *value)
 		put(t, "%s: %s\n", name, safe);
 }
 
+/* What the capabilities forward and command are for, a line each. */
+static void put_lists(struct text *t, const struct ticket *k)
+{
+	char one[TEXT_MAX + 1];
+
+	for (const char *p = k->forwards; *(p += strspn(p, " ")) != '\0'; p += strcspn(p, " ")) {
+		snprintf(one, sizeof(one), "%.*s", (int)strcspn(p, " "), p);
+		put_foreign(t, "forward", one);
+	}
+	for (const char *p = k->commands; *(p += strspn(p, "\n")) != '\0'; p += strcspn(p, "\n")) {
+		snprintf(one, sizeof(one), "%.*s", (int)strcspn(p, "\n"), p);
+		put_foreign(t, "command", one);
+	}
+}
+
 int consent_text(const struct consent *c, char out[CONSENT_TEXT_MAX])
 {
 	const struct ticket *k = c->ticket;
@@ -61,6 +76,7 @@ int consent_text(const struct consent *c, char out[CONSENT_TEXT_MAX])
 	put(&t, "port: %u\n", c->host->port);
 	put(&t, "role: %s\n", c->role);
 	put(&t, "capabilities: %s\n", cap_names(caps, sizeof(caps), k->caps));
+	put_lists(&t, k);
 	put(&t, "seconds: %u\n", k->duration);
 	put(&t, "duration: %s\n", duration_format(span, sizeof(span), k->duration));
 	put(&t, "asked: %s\n", clock_format(when, sizeof(when), k->asked_at));

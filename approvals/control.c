@@ -62,6 +62,7 @@ static const struct word {
 	{ "user totp resync", A | R | SELF, word_totp_resync },
 	{ "user totp recovery", A | R | SELF, word_totp_recovery },
 	{ "role add", A | R, word_role_add },
+	{ "role change", A | R, word_role_change },
 	{ "role list", A | S | R, word_role_list },
 	{ "role show", A | S | R, word_role_show },
 	{ "role remove", A | R, word_role_remove },
@@ -70,6 +71,7 @@ static const struct word {
 	{ "role approver add", A | R, word_approver_add },
 	{ "role approver remove", A | R, word_approver_remove },
 	{ "host add", A | R, word_host_add },
+	{ "host change", A | R, word_host_change },
 	{ "host list", A | S | R, word_host_list },
 	{ "host remove", A | R, word_host_remove },
 	{ "host trust", A | R, word_host_trust },
@@ -337,45 +339,68 @@ bool control_may(struct control *c, const struct actor *a, const char *word, cha
 
 /* --- the answer to WAY_ASK --- */
 
-void control_way(struct control *c, int64_t user_id, const char *source, const char *host,
-    const char *login, unsigned caps, struct access_answer *a, struct host *h)
+/* Loads what the decision needs. 1; 0: there is no such host; -1. The arrays are the caller's to free. */
+static int load_ask(struct control *c, int64_t user_id, const char *host, const char *login,
+    struct access_ask *q, struct user *u, struct host *h)
 {
-	struct user u;
 	struct access_role *roles = NULL;
 	struct ticket *t = calloc(ACCESS_TICKETS, sizeof(*t));
-	int nroles = -1, found = -1, nt = 0;
+	int nroles, found, nt = 0;
 
+	q->tickets = t;
+	if (t == NULL || store_user(c->store, user_id, u) != 1 ||
+	    (nroles = store_user_roles(c->store, user_id, &roles)) < 0)
+		return -1;
+	q->roles = roles;
+	q->nroles = (size_t)nroles;
+	found = store_host_by_name(c->store, host, h);
+	if (found == 1 && q->only != 0)
+		nt = store_ticket(c->store, q->only, t);
+	else if (found == 1)
+		nt = store_tickets(c->store, user_id, h->id, login, t, ACCESS_TICKETS);
+	q->ntickets = nt > 0 ? (size_t)nt : 0;
+	q->host = found == 1 ? h : NULL;
+	return nt < 0 ? -1 : found;
+}
+
+static void decide_way(struct control *c, int64_t user_id, struct access_ask *q, struct user *u,
+    struct access_answer *a, struct host *h)
+{
 	*a = (struct access_answer){ .refusal = WAY_BROKEN };
 	memset(h, 0, sizeof(*h));
-	if (t != NULL && store_user(c->store, user_id, &u) == 1 &&
-	    (nroles = store_user_roles(c->store, user_id, &roles)) >= 0)
-		found = store_host_by_name(c->store, host, h);
-	if (found == 1)
-		nt = store_tickets(c->store, user_id, h->id, login, t, ACCESS_TICKETS);
-	if (found >= 0 && nt >= 0) {
-		const struct access_ask q = {
-			.user = &u,
-			.source = source,
-			.host_name = host,
-			.login = login,
-			.host = found == 1 ? h : NULL,
-			.caps = caps,
-			.now = now_of(c),
-			.roles = roles,
-			.nroles = (size_t)nroles,
-			.tickets = t,
-			.ntickets = (size_t)nt,
-			.bastion = c->name,
-		};
-
-		access_decide(&q, a);
+	q->user = u;
+	q->now = now_of(c);
+	q->bastion = c->name;
+	if (load_ask(c, user_id, q->host_name, q->login, q, u, h) >= 0) {
+		access_decide(q, a);
 	} else {
 		log_error("way of user %lld: %s", (long long)user_id,
-		    t == NULL ? "no memory" : store_error(c->store));
+		    q->tickets == NULL ? "no memory" : store_error(c->store));
 		snprintf(a->line, sizeof(a->line),
 		    "The bastion cannot look up your grants now. Try again, or tell its "
 		    "administrators.");
 	}
-	free(roles);
-	free(t);
+	free((void *)(uintptr_t)q->roles);
+	free((void *)(uintptr_t)q->tickets);
+}
+
+void control_way(struct control *c, int64_t user_id, const char *source, const char *host,
+    const char *login, const struct access_use *use, struct access_answer *a, struct host *h)
+{
+	struct access_ask q = { .source = source, .host_name = host, .login = login };
+	struct user u;
+
+	if (use != NULL)
+		q.use = *use;
+	decide_way(c, user_id, &q, &u, a, h);
+}
+
+void control_way_again(struct control *c, int64_t user_id, const char *source, const char *host,
+    const char *login, int64_t ticket, struct access_answer *a)
+{
+	struct access_ask q = { .source = source, .host_name = host, .login = login, .only = ticket };
+	struct user u;
+	struct host h;
+
+	decide_way(c, user_id, &q, &u, a, &h);
 }

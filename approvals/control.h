@@ -32,6 +32,7 @@ enum end_what {
 	END_USER,	/* id: user; their connections too */
 	END_DEVICE,	/* id: device; connections that logged in with it */
 	END_CONNECTION,	/* id: struct connection.id */
+	END_DENIED,	/* id: 1. Rules changed: each way that they do not allow any more */
 };
 
 struct actor;
@@ -104,9 +105,12 @@ bool control_may(struct control *c, const struct actor *a, const char *word, cha
  */
 int64_t control_tick(struct control *c);
 
-/* Loads what access_decide needs, and decides: the whole answer to WAY_ASK. Never fails: a store
+/* Loads what access_decide needs, and decides: the whole answer to WAY_ASK, or (use) to CHAN_ASK. Never fails: a store
  * that fails is WAY_BROKEN. */
 void control_way(struct control *c, int64_t user_id, const char *source, const char *host,
-    const char *login, unsigned caps, struct access_answer *a, struct host *h);
+    const char *login, const struct access_use *use, struct access_answer *a, struct host *h);
+/* The same for a way that is open, by this ticket alone. */
+void control_way_again(struct control *c, int64_t user_id, const char *source, const char *host,
+    const char *login, int64_t ticket, struct access_answer *a);
 
 #endif

@@ -41,6 +41,19 @@ static bool is_signature(const char *s)
 	return n > 0 && n <= SSHSIG_TEXT_MAX;
 }
 
+/* "dba@web1" */
+static bool place_ok(const char *s)
+{
+	char login[LOGIN_MAX + 1];
+	size_t n = strcspn(s, "@");
+
+	if (n > LOGIN_MAX || s[n] == '\0')
+		return false;
+	memcpy(login, s, n);
+	login[n] = '\0';
+	return name_is_login(login) && name_is_host(s + n + 1);
+}
+
 static bool is_pattern(const char *s)
 {
 	char name[HOST_NAME_MAX_LEN + 1];
@@ -65,6 +78,8 @@ static bool is_address(const char *s)
 /* NULL, or what would be right. */
 static const char *wrong_text(enum arg_type type, const char *v)
 {
+	struct cap cap;
+
 	switch (type) {
 	case ARG_USER: case ARG_ROLE: case ARG_DEVICE: case ARG_KEYNAME:
 		return name_is_user(v) ? NULL : "a name: a-z or _, then a-z 0-9 _ . -, at most 32";
@@ -77,16 +92,20 @@ static const char *wrong_text(enum arg_type type, const char *v)
 		return is_pattern(v) ? NULL :
 				       "a host's name, in which * may stand for any characters";
 	case ARG_LABEL: return name_is_label(v) ? NULL : "key=value of a-z 0-9 _ . -";
-	case ARG_CAP: return cap_by_name(v) != 0 ? NULL : "shell, exec, sftp or scp";
+	case ARG_CAP:
+		return cap_parse(v, &cap) || strcmp(v, "forward") == 0 || strcmp(v, "command") == 0 ?
+		    NULL :
+		    CAP_ADVICE;
 	case ARG_NETWORK:
 		return access_network_ok(v) ?
 		    NULL :
 		    "a network: 10.1.0.0/16, 2001:db8::/48, without bits after the mask";
 	case ARG_ADDRESS: return is_address(v) ? NULL : "a DNS name, or an IPv4 or IPv6 address";
 	case ARG_HOURS:
-		return strlen(v) <= HOURS_MAX && access_hours(v, 0) >= 0 ?
+		return access_hours_ok(v) && access_zone_known(v) ?
 		    NULL :
-		    "hours in UTC: \"mon-fri 08:00-18:00\"";
+		    "hours, and perhaps a time zone: \"mon-fri 08:00-18:00 Europe/Berlin\"";
+	case ARG_PLACE: return place_ok(v) ? NULL : "login@host";
 	case ARG_RECORDING: return strlen(v) == 32 && strspn(v, "0123456789abcdef") == 32 ? NULL : "32 hexadecimal digits";
 	case ARG_DIGEST: return strlen(v) == 64 && strspn(v, "0123456789abcdef") == 64 ? NULL : "64 hexadecimal digits";
 	case ARG_CODE: return strlen(v) == 6 && strspn(v, "0123456789") == 6 ? NULL : "six digits";
@@ -122,6 +141,8 @@ static const char *wrong(const struct words_arg *arg, const json_t *v)
 	case ARG_PORT: case ARG_COUNT: case ARG_DURATION: case ARG_TIME: case ARG_NUMBER:
 		return json_is_integer(v) ? wrong_int(arg->type, json_integer_value(v)) :
 					    "a number";
+	case ARG_CHOICE:
+		return json_is_string(v) && words_one_of(json_string_value(v), arg->choices) ? NULL : arg->choices;
 	default:
 		return json_is_string(v) ? wrong_text(arg->type, json_string_value(v)) : "a text";
 	}
@@ -200,18 +221,23 @@ bool arg_flag(const struct call *k, const char *name)
 	return json_is_true(json_object_get(k->args, name));
 }
 
-static int add_word(char *out, const char *word)
+/* One more of a list that `between` separates, in out[max + 1]. 0, or -1: it does not fit. */
+static int add_item(char *out, size_t max, char between, const char *item, size_t w)
 {
-	size_t n = strlen(out), w = strlen(word);
+	size_t n = strlen(out);
 
-	if (list_has(out, word))
-		return 0;
-	if (n + (n > 0) + w > LIST_MAX)
+	if (n + (n > 0) + w > max)
 		return -1;
 	if (n > 0)
-		out[n++] = ' ';
-	memcpy(out + n, word, w + 1);
+		out[n++] = between;
+	memcpy(out + n, item, w);
+	out[n + w] = '\0';
 	return 0;
+}
+
+static int add_word(char *out, const char *word)
+{
+	return list_has(out, word) ? 0 : add_item(out, LIST_MAX, ' ', word, strlen(word));
 }
 
 int arg_list(const struct call *k, const char *name, char *out)
@@ -227,12 +253,32 @@ int arg_list(const struct call *k, const char *name, char *out)
 	return 0;
 }
 
-unsigned arg_caps(const struct call *k)
+static int add_right(struct rights *r, const char *text)
+{
+	struct cap cap;
+
+	if (!cap_parse(text, &cap)) { /* a rule that denies: all of them */
+		r->bare = true;
+		r->caps |= text[0] == 'f' ? CAP_FORWARD : CAP_COMMAND;
+		return 0;
+	}
+	r->caps |= cap.bits;
+	if (cap.bits == CAP_FORWARD)
+		return add_word(r->forwards, cap.what);
+	if (cap.bits == CAP_COMMAND && !lines_have(r->commands, cap.what, cap.len))
+		return add_item(r->commands, COMMANDS_MAX, '\n', cap.what, cap.len);
+	return 0;
+}
+
+int arg_rights(const struct call *k, struct rights *r)
 {
 	const json_t *v = json_object_get(k->args, "cap");
-	unsigned caps = json_is_string(v) ? cap_by_name(json_string_value(v)) : 0;
 
+	*r = (struct rights){ 0 };
+	if (json_is_string(v))
+		return add_right(r, json_string_value(v));
 	for (size_t i = 0; i < json_array_size(v); i++)
-		caps |= cap_by_name(json_string_value(json_array_get(v, i)));
-	return caps;
+		if (add_right(r, json_string_value(json_array_get(v, i))) < 0)
+			return -1;
+	return 0;
 }

@@ -63,6 +63,7 @@ enum words_exit word_host_add(struct call *k)
 	enum words_exit r;
 
 	snprintf(h.name, sizeof(h.name), "%s", arg_text(k, "host"));
+	snprintf(h.zone, sizeof(h.zone), "%s", arg_text(k, "zone") != NULL ? arg_text(k, "zone") : "");
 	snprintf(h.address, sizeof(h.address), "%s", arg_text(k, "address"));
 	snprintf(h.managed_key, sizeof(h.managed_key), "%s", managed != NULL ? managed : "");
 	snprintf(h.source_address, sizeof(h.source_address), "%s", from != NULL ? from : "");
@@ -89,6 +90,45 @@ enum words_exit word_host_add(struct call *k)
 	    0)
 		return broken(k);
 	return say(k, "The host %s is there. What its sshd needs: host trust %s", h.name, h.name);
+}
+
+/* Tickets of each role for this host that its new place or labels leave outside. 0, or -1. */
+static int close_moved(struct call *k, const struct host *h)
+{
+	struct ticket t = { .id = 0 };
+	struct access_role r;
+	int n;
+
+	while ((n = store_ticket_open(k->s, 0, 0, h->id, t.id, &t)) == 1) {
+		int found = store_role(k->s, t.role_id, &r);
+
+		if (found < 0 || ((found == 0 || !access_allows(&r, h, t.login)) &&
+		    close_ticket(k, &t, "the host was changed") < 0))
+			return -1;
+	}
+	return n;
+}
+
+enum words_exit word_host_change(struct call *k)
+{
+	const char *zone = arg_text(k, "zone");
+	struct host h;
+	enum words_exit r = load_host(k, &h);
+
+	if (r != WORDS_OK)
+		return r;
+	if (json_object_size(k->args) == 1)
+		return refuse(k, WORDS_USAGE, "Look at: help host change", "Nothing is to change.");
+	if (zone != NULL)
+		snprintf(h.zone, sizeof(h.zone), "%s", zone);
+	if ((json_object_get(k->args, "label") != NULL || arg_flag(k, "no_label")) &&
+	    arg_list(k, "label", h.labels) < 0)
+		return refuse(k, WORDS_USAGE, NULL, "label: the list takes more than %d bytes.", LIST_MAX);
+	if (store_host_change(k->s, &h) < 0 ||
+	    event_writef(k->s, k->now, EVENT_HOST_CHANGE, k->name, h.name, "{s:O}", "args", k->args) < 0 ||
+	    close_moved(k, &h) < 0 || recheck(k) < 0)
+		return broken(k);
+	return say(k, "The host %s is changed. Grants of roles that do not cover it any more ended.", h.name);
 }
 
 enum words_exit word_host_list(struct call *k)
@@ -189,7 +229,7 @@ static json_t *logins_of(const struct mine *m, const struct host *h, uint32_t *l
 		bool mine = false;
 
 		for (int i = 0; i < m->nroles; i++) {
-			if (word[0] == '\0' || !access_covers(&m->roles[i], h, word))
+			if (word[0] == '\0' || !access_allows(&m->roles[i], h, word))
 				continue;
 			mine = true;
 			if (m->roles[i].max > *longest)
@@ -229,6 +269,8 @@ static int see_host(void *arg, const struct host *h)
 	}
 	row = json_pack("{s:s,s:o,s:o,s:I}", "name", h->name, "logins", logins, "labels",
 	    labels_of(h), "max", (json_int_t)longest);
+	if (row != NULL && h->zone[0] != '\0')
+		json_object_set_new(row, "zone", json_string(h->zone));
 	if (row != NULL && until > 0)
 		json_object_set_new(row, "until", json_integer(until));
 	m->failed = row == NULL || json_array_append_new(m->rows, row) < 0;

@@ -93,18 +93,22 @@ static enum words_exit no_twin(struct call *k, const struct user *u, const struc
 	return r < 0 ? broken(k) : WORDS_OK;
 }
 
-/* "bob, carol": who may decide under the role. */
+/* "bob, carol, any of leads": who may decide under the role. */
 static void approvers(struct call *k, int64_t role_id, char *out, size_t size)
 {
 	json_t *rows = store_list(k->s, LIST_ROLES,
 	    &(struct list_ask){ .id = role_id, .limit = 1, .now = k->now });
 	json_t *names = json_object_get(json_array_get(rows, 0), "approvers");
+	json_t *groups = json_object_get(json_array_get(rows, 0), "approver_roles");
 	size_t n = 0;
 
 	snprintf(out, size, "nobody yet");
 	for (size_t i = 0; i < json_array_size(names) && i < 8 && n < size; i++)
 		n += (size_t)snprintf(out + n, size - n, "%s%s", i > 0 ? ", " : "",
 		    json_string_value(json_array_get(names, i)));
+	for (size_t i = 0; i < json_array_size(groups) && i < 8 && n < size; i++)
+		n += (size_t)snprintf(out + n, size - n, "%sany of %s", n > 0 ? ", " : "",
+		    json_string_value(json_array_get(groups, i)));
 	json_decref(rows);
 }
 
@@ -126,16 +130,15 @@ static enum words_exit grant(struct call *k, struct ticket *t, const struct user
 }
 
 static enum words_exit file_request(struct call *k, const struct user *u, const struct host *h,
-    const struct access_role *role)
+    const struct access_role *role, const struct rights *want)
 {
-	const char *ref = arg_text(k, "ticket");
-	unsigned caps = arg_caps(k);
+	const char *ref = arg_text(k, "ticket"), *reason = arg_text(k, "reason");
 	struct ticket t = {
 		.user_id = u->id,
 		.by_id = k->me.id,
 		.host_id = h->id,
 		.role_id = role->id,
-		.caps = caps != 0 ? caps : role->caps,
+		.caps = want->caps != 0 ? want->caps : role->caps,
 		.duration = (uint32_t)arg_int(k, "for", 0),
 		.needed = role->approvals,
 		.sign = role->sign,
@@ -145,7 +148,9 @@ static enum words_exit file_request(struct call *k, const struct user *u, const 
 	char who[320], span[32];
 
 	snprintf(t.login, sizeof(t.login), "%s", arg_text(k, "login"));
-	snprintf(t.reason, sizeof(t.reason), "%s", arg_text(k, "reason"));
+	snprintf(t.reason, sizeof(t.reason), "%s", reason != NULL ? reason : "");
+	memcpy(t.forwards, want->caps != 0 ? want->forwards : role->forwards, sizeof(t.forwards));
+	memcpy(t.commands, want->caps != 0 ? want->commands : role->commands, sizeof(t.commands));
 	snprintf(t.ref, sizeof(t.ref), "%s", ref != NULL ? ref : "");
 	if (store_ticket_add(k->s, &t) < 0)
 		return errno == ENOSPC ? refuse(k, WORDS_REFUSED, NULL, "%s.", store_error(k->s)) :
@@ -170,12 +175,13 @@ static enum words_exit file_request(struct call *k, const struct user *u, const 
 
 enum words_exit word_request(struct call *k)
 {
-	const char *ref = arg_text(k, "ticket"), *login = arg_text(k, "login");
+	const char *ref = arg_text(k, "ticket"), *login = arg_text(k, "login"), *reason = arg_text(k, "reason");
 	struct access_role *roles = NULL;
 	const struct access_role *role;
 	char line[1024], hint[160], pre[128];
 	struct user u;
 	struct host h;
+	struct rights want;
 	int n, found;
 	enum words_exit r = for_whom(k, &u);
 
@@ -183,6 +189,9 @@ enum words_exit word_request(struct call *k)
 		return r;
 	if (ref != NULL && strlen(ref) > TICKET_REF_MAX)
 		return refuse(k, WORDS_USAGE, NULL, "ticket: at most %d bytes.", TICKET_REF_MAX);
+	if (arg_rights(k, &want) < 0 || want.bare)
+		return refuse(k, WORDS_USAGE, "Name it: --cap \"forward HOST:PORT\", --cap \"command TEXT\".",
+		    "cap: a forward or command without its name, or too many of them.");
 	if ((found = store_host_by_name(k->s, arg_text(k, "host"), &h)) < 0 ||
 	    (n = store_user_roles(k->s, u.id, &roles)) < 0)
 		return broken(k);
@@ -193,9 +202,12 @@ enum words_exit word_request(struct call *k)
 		.host = found == 1 ? &h : NULL,
 		.host_name = arg_text(k, "host"),
 		.login = login,
-		.caps = arg_caps(k),
+		.caps = want.caps,
+		.forwards = want.forwards,
+		.commands = want.commands,
 		.duration = (uint32_t)arg_int(k, "for", 0),
 		.ref = ref != NULL ? ref : "",
+		.reason = reason != NULL ? reason : "",
 		.now = k->now,
 		.roles = roles,
 		.nroles = (size_t)n,
@@ -204,7 +216,7 @@ enum words_exit word_request(struct call *k)
 
 	if ((role = access_request(&q, line, sizeof(line))) != NULL) {
 		if ((r = no_twin(k, &u, &h, login)) == WORDS_OK)
-			r = file_request(k, &u, &h, role);
+			r = file_request(k, &u, &h, role, &want);
 	} else {
 		snprintf(hint, sizeof(hint), "What you may ask for: %shosts",
 		    prefix(k, pre, sizeof(pre)));
@@ -234,7 +246,7 @@ static enum words_exit load_decidable(struct call *k, struct ticket *t)
 		return refuse(k, WORDS_DENIED, "Another person must decide it.",
 		    "Nobody decides their own request.");
 	if (r == 1 && k->me.kind == USER_HUMAN &&
-	    (r = store_role_has(k->s, t->role_id, k->me.id, 'a')) < 0)
+	    (r = store_role_decides(k->s, t->role_id, k->me.id)) < 0)
 		return broken(k);
 	if (r != 1 || k->me.kind != USER_HUMAN)
 		return no_such(k, "for you to decide");
@@ -323,7 +335,7 @@ static enum words_exit load_touchable(struct call *k, struct ticket *t, bool rol
 	int r = store_ticket(k->s, arg_int(k, "id", 0), t), part = 0;
 
 	if (r == 1 && role && !is_admin(k))
-		part = store_role_has(k->s, t->role_id, k->me.id, 'a');
+		part = store_role_decides(k->s, t->role_id, k->me.id);
 	if (r < 0 || part < 0)
 		return broken(k);
 	if (r == 1 && (is_admin(k) || part == 1 || t->user_id == k->me.id || t->by_id == k->me.id))

@@ -35,23 +35,27 @@ int ticket_event(struct call *k, const struct ticket *t, enum event_kind kind, c
 	    (json_int_t)t->id, "reason", reason);
 }
 
+int close_ticket(struct call *k, struct ticket *t, const char *why)
+{
+	bool granted = ticket_gives_access(t->state);
+
+	if (store_ticket_move(k->s, t, granted ? ACT_REVOKE : ACT_CANCEL, k->name, why, k->now) != 1 ||
+	    ticket_event(k, t, granted ? EVENT_GRANT_REVOKE : EVENT_CANCEL, why) < 0)
+		return -1;
+	return !granted ?
+	    0 :
+	    effect(k, END_GRANT, t->id, "Your grant %lld was revoked: %s.", (long long)t->id, why);
+}
+
 int close_tickets(struct call *k, int64_t user_id, int64_t role_id, int64_t host_id,
     const char *why)
 {
 	struct ticket t = { .id = 0 };
 	int r;
 
-	while ((r = store_ticket_open(k->s, user_id, role_id, host_id, t.id, &t)) == 1) {
-		bool granted = ticket_gives_access(t.state);
-
-		if (store_ticket_move(k->s, &t, granted ? ACT_REVOKE : ACT_CANCEL, k->name, why,
-			k->now) != 1 ||
-		    ticket_event(k, &t, granted ? EVENT_GRANT_REVOKE : EVENT_CANCEL, why) < 0 ||
-		    (granted &&
-			effect(k, END_GRANT, t.id, "Your grant %lld was revoked: %s.",
-			    (long long)t.id, why) < 0))
+	while ((r = store_ticket_open(k->s, user_id, role_id, host_id, t.id, &t)) == 1)
+		if (close_ticket(k, &t, why) < 0)
 			return -1;
-	}
 	return r;
 }
 

@@ -75,7 +75,13 @@ bool arg_flag(const struct call *k, const char *name);
 /* Words with one space between, without duplicates, into out[LIST_MAX + 1]. 0, or -1: they do not
  * fit. */
 int arg_list(const struct call *k, const char *name, char *out);
-unsigned arg_caps(const struct call *k);
+struct rights {
+	unsigned caps;
+	char forwards[LIST_MAX + 1], commands[COMMANDS_MAX + 1];
+	bool bare;	/* "forward" or "command" alone */
+};
+/* Of the argument `cap`. 0, or -1: the lists are too long. */
+int arg_rights(const struct call *k, struct rights *r);
 
 /* --- shared between handlers --- */
 
@@ -86,6 +92,12 @@ int ticket_event(struct call *k, const struct ticket *t, enum event_kind kind, c
 enum words_exit load_user(struct call *k, struct user *u);
 enum words_exit load_role(struct call *k, struct access_role *r);
 enum words_exit load_host(struct call *k, struct host *h);
+/* Cancels or revokes it, and lists its ways to end. 0, or -1. */
+int close_ticket(struct call *k, struct ticket *t, const char *why);
+/* Ends the open tickets under this role that it does not cover any more. 0, or -1. */
+int close_uncovered(struct call *k, const struct access_role *r);
+/* Rules changed: what is open is looked at anew, after the commit. 0, or -1. */
+int recheck(struct call *k);
 /* Cancels and revokes all open tickets of user, role, host (0: any), and lists their ways to end.
  * 0, or -1. */
 int close_tickets(struct call *k, int64_t user_id, int64_t role_id, int64_t host_id,
@@ -102,10 +114,10 @@ word_fn word_user_add, word_user_list, word_user_show, word_user_lock, word_user
     word_user_remove, word_user_leave, word_user_move;
 word_fn word_key_add, word_key_list, word_key_revoke, word_totp_enrol, word_totp_confirm,
     word_totp_reset, word_totp_resync, word_totp_recovery;
-word_fn word_role_add, word_role_list, word_role_show, word_role_remove;
+word_fn word_role_add, word_role_change, word_role_list, word_role_show, word_role_remove;
 word_fn word_member_add, word_member_remove, word_approver_add, word_approver_remove;
-word_fn word_host_add, word_host_list, word_host_remove, word_host_trust, word_keys, word_hosts,
-    word_config;
+word_fn word_host_add, word_host_change, word_host_list, word_host_remove, word_host_trust, word_keys,
+    word_hosts, word_config;
 word_fn word_request, word_requests, word_approve, word_deny, word_cancel, word_revoke, word_grants;
 word_fn word_note_replay;
 word_fn word_report_logins, word_report_privileges, word_report_refused, word_report_requests, word_report_grants,

@@ -29,10 +29,10 @@
 	E(TOTP_ENROL, "totp.enrol") E(TOTP_CONFIRM, "totp.confirm") E(TOTP_RESET, "totp.reset") \
 	E(TOTP_RESYNC, "totp.resync") E(TOTP_SEAL, "totp.seal")                               \
 	E(RECOVERY, "recovery.make") E(RECOVERY_USE, "recovery.use")                          \
-	E(ROLE_ADD, "role.add") E(ROLE_REMOVE, "role.remove")                                 \
+	E(ROLE_ADD, "role.add") E(ROLE_REMOVE, "role.remove") E(ROLE_CHANGE, "role.change")                                 \
 	E(MEMBER_ADD, "member.add") E(MEMBER_REMOVE, "member.remove")                         \
 	E(APPROVER_ADD, "approver.add") E(APPROVER_REMOVE, "approver.remove")                 \
-	E(HOST_ADD, "host.add") E(HOST_REMOVE, "host.remove")                                 \
+	E(HOST_ADD, "host.add") E(HOST_REMOVE, "host.remove") E(HOST_CHANGE, "host.change")                                 \
 	E(REQUEST, "request") E(APPROVE, "request.approve") E(DENY, "request.deny")           \
 	E(CANCEL, "request.cancel") E(EXPIRE, "request.expire")                               \
 	E(GRANT, "grant.start") E(GRANT_USE, "grant.use") E(GRANT_END, "grant.end")           \

@@ -20,13 +20,12 @@
 
 #include "access.h"
 #include "event.h"
+#include "store_role.h"
 
-#define STORE_VERSION 5		/* of the schema; newer is refused, older is migrated */
+#define STORE_VERSION 6		/* of the schema; newer is refused, older is migrated */
 #define STORE_ERR_MAX 512
 #define STORE_USERS_MAX 100000
 #define STORE_HOSTS_MAX 100000
-#define STORE_ROLES_MAX 10000
-#define STORE_USER_ROLES_MAX 64	/* memberships of one user */
 #define STORE_DEVICES_MAX 32	/* keys in force of one user */
 #define STORE_HOST_KEYS_MAX 16
 #define STORE_PENDING_MAX 32	/* open requests of one user */
@@ -100,18 +99,7 @@ int store_device_revoke(struct store *s, int64_t id, int64_t now);
 int store_devices_revoke(struct store *s, int64_t user_id, int64_t now);
 int store_device_used(struct store *s, int64_t id, const char *source, int64_t now);
 
-/* --- roles and hosts (store_role.c, store_host.c) --- */
-
-int store_role_by_name(struct store *s, const char *name, struct access_role *r);
-int store_role(struct store *s, int64_t id, struct access_role *r);
-int store_role_add(struct store *s, struct access_role *r, int64_t now); /* sets r->id; EEXIST */
-int store_role_remove(struct store *s, int64_t id, int64_t now);
-/* as: 'm' member, 'a' approver. Add: 1 done, 0 was so already; remove: 1 done, 0 was not. */
-int store_role_join(struct store *s, int64_t role_id, int64_t user_id, char as);
-int store_role_leave(struct store *s, int64_t role_id, int64_t user_id, char as);
-int store_role_has(struct store *s, int64_t role_id, int64_t user_id, char as);
-/* The roles that the user is a member of: their number, or -1. *roles is the caller's to free. */
-int store_user_roles(struct store *s, int64_t user_id, struct access_role **roles);
+/* --- hosts (store_host.c); roles: store_role.h --- */
 
 struct host_key {
 	char type[STORE_KEY_TYPE_MAX + 1], fingerprint[STORE_FPR_MAX + 1];
@@ -122,6 +110,7 @@ struct host_key {
 int store_host_by_name(struct store *s, const char *name, struct host *h);	/* registered now */
 int store_host(struct store *s, int64_t id, struct host *h);
 int store_host_add(struct store *s, struct host *h, int64_t now);	/* sets h->id; EEXIST */
+int store_host_change(struct store *s, const struct host *h);	/* zone and labels; 0, -1 */
 int store_host_remove(struct store *s, int64_t id, int64_t now);
 int store_host_key_add(struct store *s, int64_t host_id, const struct host_key *k);
 /* Calls fn for each pinned key, each host; stops when fn returns non-zero. 0, or -1. fn must not

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define HOST_SQL                                                                                   \
-	"SELECT id, name, address, port, labels, logins, method, managed_key, source_address "     \
+	"SELECT id, name, address, port, labels, logins, method, managed_key, source_address, zone " \
 	"FROM hosts "
 
 static void load_host(struct store *s, sqlite3_stmt *st, struct host *h)
@@ -20,6 +20,7 @@ static void load_host(struct store *s, sqlite3_stmt *st, struct host *h)
 	sql_text(s, st, 5, h->logins, sizeof(h->logins));
 	sql_text(s, st, 7, h->managed_key, sizeof(h->managed_key));
 	sql_text(s, st, 8, h->source_address, sizeof(h->source_address));
+	sql_text(s, st, 9, h->zone, sizeof(h->zone));
 	h->method = h->managed_key[0] != '\0' ?
 	    LOGIN_MANAGED :
 	    LOGIN_CERTIFICATE; /* a CHECK holds the column to this */
@@ -56,14 +57,22 @@ int store_host_add(struct store *s, struct host *h, int64_t now)
 		return store_fail(s, ENOSPC, "there are %d hosts: remove one", STORE_HOSTS_MAX);
 	if (sql_do(s,
 		"INSERT INTO hosts (name, address, port, labels, logins, method, managed_key, "
-		"source_address, added) "
-		"VALUES (?,?,?,?,?,?,?,?,?)",
-		"ttittttti", h->name, h->address, (int64_t)h->port, h->labels, h->logins,
+		"source_address, zone, added) "
+		"VALUES (?,?,?,?,?,?,?,?,?,?)",
+		"ttitttttti", h->name, h->address, (int64_t)h->port, h->labels, h->logins,
 		h->method == LOGIN_MANAGED ? "managed" : "certificate", h->managed_key,
-		h->source_address, now) < 0)
+		h->source_address, h->zone, now) < 0)
 		return -1;
 	h->id = sqlite3_last_insert_rowid(s->db);
 	return 0;
+}
+
+int store_host_change(struct store *s, const struct host *h)
+{
+	return sql_do(s, "UPDATE hosts SET zone=?2, labels=?3 WHERE id=?1 AND removed IS NULL", "itt", h->id,
+		   h->zone, h->labels) < 0 ?
+	    -1 :
+	    0;
 }
 
 int store_host_remove(struct store *s, int64_t id, int64_t now)

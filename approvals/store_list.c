@@ -11,9 +11,16 @@
 #include <errno.h>
 #include <string.h>
 
-#define CAPS(col)                                                                          \
-	"rtrim(iif(" col "&1, 'shell ', '') || iif(" col "&2, 'exec ', '')"                \
-	" || iif(" col "&4, 'sftp ', '') || iif(" col "&8, 'scp ', '')) AS \"caps[]\""
+/* As access_rights_text() has them; a capability with a list names each of it, without one itself. */
+#define CAPS(t)                                                                            \
+	"iif(" t ".caps&1, 'shell' || char(10), '') || iif(" t ".caps&2, 'exec' || char(10), '')" \
+	" || iif(" t ".caps&4, 'sftp-read' || char(10), '')"                               \
+	" || iif(" t ".caps&16, 'sftp-write' || char(10), '')"                             \
+	" || iif(" t ".caps&8, 'scp' || char(10), '')"                                     \
+	" || iif(" t ".caps&32, rtrim('forward ' || replace(" t ".forwards, ' ',"          \
+	"   char(10) || 'forward ')) || char(10), '')"                                     \
+	" || iif(" t ".caps&64, rtrim('command ' || replace(" t ".commands, char(10),"     \
+	"   char(10) || 'command ')), '') AS \"caps{}\""
 
 /* The newest rows, or those after a number; in the order of their numbers either way. */
 #define PAGED(body)                                                                        \
@@ -24,8 +31,7 @@
 
 /* Is :user an approver of the role? */
 #define DECIDES(role)                                                                      \
-	"EXISTS (SELECT 1 FROM role_users ru WHERE ru.role_id=" role                       \
-	" AND ru.user_id=:user AND ru.part='a')"
+	"EXISTS (SELECT 1 FROM deciders de WHERE de.role_id=" role " AND de.user_id=:user)"
 
 #define TICKETS                                                                            \
 	"SELECT r.id AS id, r.state AS state, u.name AS user, r.login AS login,"           \
@@ -36,7 +42,7 @@
 	" (SELECT count(*) FROM verdicts v WHERE v.request_id=r.id AND v.yes=1)"           \
 	"  || '/' || r.needed AS approvals,"                                               \
 	" (SELECT group_concat(x.name, ' ') FROM verdicts v JOIN users x ON x.id=v.user_id" \
-	"  WHERE v.request_id=r.id AND v.yes=1) AS \"approvers[]\", " CAPS("r.caps") ","   \
+	"  WHERE v.request_id=r.id AND v.yes=1) AS \"approvers[]\", " CAPS("r") ","   \
 	" r.ref AS ticket, r.reason AS reason, r.closer AS closer, r.why AS why"           \
 	" FROM requests r JOIN users u ON u.id=r.user_id LEFT JOIN users b ON b.id=r.by_id" \
 	" JOIN hosts h ON h.id=r.host_id JOIN roles o ON o.id=r.role_id"                   \
@@ -72,9 +78,16 @@
 	" WHERE d.id>:after AND (:user=0 OR d.user_id=:user)"
 
 #define ROLES                                                                              \
-	"SELECT o.id AS id, o.name AS name, o.hosts AS \"hosts[]\","                       \
-	" o.labels AS \"labels[]\", o.logins AS \"logins[]\", " CAPS("o.caps") ","         \
-	" o.max AS max, o.approvals AS approvals, o.ticket AS \"ticket?\","               \
+	"SELECT o.id AS id, o.name AS name, o.kind AS kind, o.everyone AS \"everyone?\","  \
+	" o.hosts AS \"hosts[]\", o.labels AS \"labels[]\", o.zones AS \"zones[]\","       \
+	" o.logins AS \"logins[]\", " CAPS("o") ","                                        \
+	" o.max AS max, o.approvals AS approvals,"                                         \
+	" iif(o.kind='allow', o.approvals || ' of ' || (SELECT count(DISTINCT lower(p.person))"    \
+	"  FROM deciders de JOIN users p ON p.id=de.user_id WHERE de.role_id=o.id AND"     \
+	"  p.state='active'), NULL) AS quorum,"                                            \
+	" (SELECT group_concat(b.name, ' ') FROM role_deciders rd JOIN roles b ON b.id=rd.by_id"   \
+	"  WHERE rd.role_id=o.id) AS \"approver_roles[]\","                                \
+	" o.ticket AS \"ticket?\", NOT o.no_reason AS \"reason?\","                        \
 	" o.signed AS \"signed?\","                                                         \
 	" o.hours AS hours, o.networks AS \"from[]\", " USER_NAMES("m", "members[]") ", "  \
 	USER_NAMES("a", "approvers[]")                                                     \
@@ -82,7 +95,7 @@
 
 #define HOSTS                                                                              \
 	"SELECT h.id AS id, h.name AS name, h.address AS address, h.port AS port,"         \
-	" h.labels AS \"labels[]\", h.logins AS \"logins[]\", h.method AS method,"         \
+	" h.zone AS zone, h.labels AS \"labels[]\", h.logins AS \"logins[]\", h.method AS method," \
 	" h.managed_key AS managed_key, h.source_address AS source_address,"               \
 	" (SELECT group_concat(k.type || ' ' || k.fingerprint, char(10)) FROM host_keys k" \
 	"  WHERE k.host_id=h.id) AS \"keys{}\""                                            \

@@ -69,5 +69,6 @@ extern const char *const *const store_migrations[STORE_VERSION];
 extern const char *const store_schema_sealed[];
 
 extern const char *const store_v_signed[];	/* store_signature.c */
+extern const char *const store_v_rules[];	/* store_schema_rules.c */
 
 #endif

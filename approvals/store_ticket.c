@@ -16,7 +16,8 @@
 	"r.duration, r.needed, "                                                                   \
 	"(SELECT count(*) FROM verdicts v WHERE v.request_id=r.id AND v.yes=1), r.reason, r.ref, " \
 	"r.asked_at, r.lapse_at, "                                                                 \
-	"g.start_at, g.end_at, r.why, r.closer, o.hours, o.networks, r.signed FROM requests r JOIN roles o " \
+	"g.start_at, g.end_at, r.why, r.closer, o.hours, o.networks, r.forwards, r.commands, r.signed " \
+	"FROM requests r JOIN roles o "                                                            \
 	"ON o.id=r.role_id "                                                                       \
 	"LEFT JOIN grants g ON g.id=r.id "
 
@@ -48,7 +49,9 @@ static int load_ticket(struct store *s, sqlite3_stmt *st, struct ticket *t)
 	sql_text(s, st, 18, t->closer, sizeof(t->closer));
 	sql_text(s, st, 19, t->role_hours, sizeof(t->role_hours));
 	sql_text(s, st, 20, t->role_networks, sizeof(t->role_networks));
-	t->sign = sqlite3_column_int(st, 21) != 0;
+	sql_text(s, st, 21, t->forwards, sizeof(t->forwards));
+	sql_text(s, st, 22, t->commands, sizeof(t->commands));
+	t->sign = sqlite3_column_int(st, 23) != 0;
 	if (s->misfit)
 		return -1;
 	if ((broken = access_broken(t)) != NULL)
@@ -119,11 +122,11 @@ int store_ticket_add(struct store *s, struct ticket *t)
 	if (sql_do(s,
 		"INSERT INTO requests (state, user_id, by_id, host_id, role_id, login, caps, "
 		"duration, needed, reason, ref, "
-		"asked_at, lapse_at, signed) VALUES ('pending', ?, nullif(?,0), ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-		"?, ?)",
-		"iiiitiiittiii", t->user_id, t->by_id, t->host_id, t->role_id, t->login,
+		"asked_at, lapse_at, forwards, commands, signed) VALUES ('pending', ?, nullif(?,0), ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+		"?, ?, ?, ?)",
+		"iiiitiiittiitti", t->user_id, t->by_id, t->host_id, t->role_id, t->login,
 		(int64_t)t->caps, (int64_t)t->duration, (int64_t)t->needed, t->reason, t->ref,
-		t->asked_at, t->lapse_at, (int64_t)t->sign) < 0)
+		t->asked_at, t->lapse_at, t->forwards, t->commands, (int64_t)t->sign) < 0)
 		return -1;
 	t->id = sqlite3_last_insert_rowid(s->db);
 	return store_ticket(s, t->id, t) == 1 ? 0 : -1;

@@ -22,7 +22,7 @@
 #define WORDS_JSON_MAX 16000	/* bytes of a request; a message holds 16384 */
 #define WORDS_ERR_MAX 512	/* enough for every message of this file */
 #define WORDS_HELP_MAX 65536
-#define WORDS_CAPS "shell exec sftp scp"
+#define CAP_ADVICE "shell, exec, sftp-read, sftp-write, \"forward HOST:PORT\" or \"command TEXT\""
 
 /* Exit status of bastionctl and of `ssh alice@bastion WORDS`, as in bastionctl(1). */
 enum words_exit {
@@ -55,10 +55,11 @@ enum arg_type {
 	ARG_HOST,
 	ARG_PATTERN,	/* a host name, in which * stands for any characters */
 	ARG_LABEL,
-	ARG_CAP,	/* shell exec sftp scp */
+	ARG_CAP,	/* shell exec sftp-read sftp-write, "forward HOST:PORT", "command TEXT" */
 	ARG_DURATION,	/* → seconds */
 	ARG_TIME,	/* → unix seconds */
-	ARG_HOURS,	/* "mon-fri 08:00-18:00" */
+	ARG_HOURS,	/* "mon-fri 08:00-18:00 Europe/Berlin" */
+	ARG_PLACE,	/* login@host */
 	ARG_NETWORK,	/* address or address/bits */
 	ARG_ADDRESS,	/* name or literal that the bastion dials */
 	ARG_PORT,
@@ -165,6 +166,8 @@ void words_completions(const struct words_env *env, struct buf *out);
 /* Completion script for "bash" or "zsh". 0, -1 for another shell. */
 int words_shell_completion(const char *shell, struct buf *out);
 
+/* Is `word` one of the words in `list`, which blanks separate? */
+bool words_one_of(const char *word, const char *list);
 /* The word with exactly this path; NULL. */
 const struct words_word *words_find(const char *path);
 /*

@@ -56,6 +56,18 @@ static bool is_pattern(const char *s)
 	return name_is_host(plain);
 }
 
+static bool is_place(const char *s)
+{
+	char login[LOGIN_MAX + 1];
+	size_t n = strcspn(s, "@");
+
+	if (n > LOGIN_MAX || s[n] == '\0')
+		return false;
+	memcpy(login, s, n);
+	login[n] = '\0';
+	return name_is_login(login) && name_is_host(s + n + 1);
+}
+
 static bool is_text(const char *s)
 {
 	size_t n = strlen(s);
@@ -68,8 +80,7 @@ static bool is_text(const char *s)
 	return true;
 }
 
-/* Is `s` one of the words in `list`, which blanks separate? */
-static bool is_one_of(const char *s, const char *list)
+bool words_one_of(const char *s, const char *list)
 {
 	size_t n = strlen(s);
 
@@ -92,6 +103,8 @@ static bool is_file(const char *s)
 /* The text types: what passes goes into the request as it stands. */
 static bool is_right(const struct words_arg *arg, const char *v)
 {
+	struct cap cap;
+
 	switch (arg->type) {
 	case ARG_USER: case ARG_ROLE: case ARG_DEVICE: case ARG_KEYNAME:
 		return name_is_user(v);
@@ -99,14 +112,16 @@ static bool is_right(const struct words_arg *arg, const char *v)
 	case ARG_HOST: return name_is_host(v);
 	case ARG_PATTERN: return is_pattern(v);
 	case ARG_LABEL: return name_is_label(v);
-	case ARG_CAP: return is_one_of(v, WORDS_CAPS);
+	case ARG_CAP:
+		return cap_parse(v, &cap) || words_one_of(v, "forward command");
 	case ARG_NETWORK: return access_network_ok(v);
-	case ARG_HOURS: return access_hours(v, 0) != -1;
+	case ARG_HOURS: return access_hours_ok(v);
+	case ARG_PLACE: return is_place(v);
 	case ARG_ADDRESS: return is_address(v);
 	case ARG_RECORDING: return strlen(v) == 32 && strspn(v, "0123456789abcdef") == 32;
 	case ARG_DIGEST: return strlen(v) == 64 && strspn(v, "0123456789abcdef") == 64;
 	case ARG_CODE: return strlen(v) == 6 && strspn(v, "0123456789") == 6;
-	case ARG_CHOICE: return is_one_of(v, arg->choices);
+	case ARG_CHOICE: return words_one_of(v, arg->choices);
 	case ARG_FILE: return is_file(v);
 	case ARG_TEXT: case ARG_WORD:
 		return is_text(v);
@@ -132,10 +147,11 @@ static const char *advice(const struct words_arg *arg)
 		    "a host is named as registered, never by its address: letters, digits, . - _",
 		[ARG_PATTERN] = "a host's name, in which * may stand for any characters: web*",
 		[ARG_LABEL] = "a label is key=value in a-z 0-9 _ . -, for example tier=db",
-		[ARG_CAP] = ("a capability is one of: " WORDS_CAPS),
+		[ARG_CAP] = ("a capability is one of: " CAP_ADVICE),
 		[ARG_DURATION] = "a duration is a number with s, m, h or d: 30m, 2h, 1h30m, 7d",
 		[ARG_TIME] = "a time is UTC, as 2027-01-31 or 2027-01-31T18:00Z",
-		[ARG_HOURS] = "hours are days and times in UTC: \"mon-fri 08:00-18:00\"",
+		[ARG_HOURS] = "hours are days, times and a time zone, or UTC: \"mon-fri 08:00-18:00 Europe/Berlin\"",
+		[ARG_PLACE] = "a place is an account and a host: dba@web1",
 		[ARG_NETWORK] =
 		    "a network is an address, or one without host part and its bits: 10.1.0.0/16",
 		[ARG_ADDRESS] = "an address is a DNS name, or an IPv4 or IPv6 address",

@@ -24,6 +24,19 @@
 #define A_ID { "id", "NUMBER", ARG_NUMBER, P, "the request's number", NULL }
 #define A_WHY(how) { "reason", "TEXT", ARG_TEXT, how, "why; the one concerned reads it", NULL }
 #define A_CAPS(help) { "cap", "CAPABILITY", ARG_CAP, M, help, NULL }
+#define A_ZONE(how) { "zone", "ZONE", ARG_CHOICE, how, "office, test, production or cloud", "office test production cloud" }
+/* what a role says; 'role change' takes the same */
+#define A_RULE \
+	{ "host", "PATTERN", ARG_PATTERN, M, "hosts, with *; may be repeated", NULL }, \
+	{ "label", "KEY=VALUE", ARG_LABEL, M, "hosts by label; may be repeated", NULL }, A_ZONE(M), \
+	{ "login", "LOGIN", ARG_LOGIN, M, "accounts; may be repeated", NULL }, \
+	A_CAPS("may be repeated; otherwise shell, exec, sftp-read and sftp-write; of a rule that denies: all"), \
+	{ "max", "DURATION", ARG_DURATION, 0, "longest grant", NULL }, \
+	{ "approvals", "COUNT", ARG_COUNT, 0, "persons who must agree; 1 otherwise", NULL }, \
+	{ "approver_role", "ROLE", ARG_ROLE, M, "its members may approve; may be repeated", NULL }, \
+	{ "ask_reason", "ANSWER", ARG_CHOICE, 0, "must a request say why: yes (otherwise) or no", "yes no" }, \
+	{ "hours", "HOURS", ARG_HOURS, 0, "when: \"mon-fri 08:00-18:00 Europe/Berlin\"; UTC without a zone", NULL }, \
+	A_FROM, { "everyone", NULL, ARG_FLAG, 0, "a rule that denies: not only to its members", NULL }
 #define A_FROM { "from", "NETWORK", ARG_NETWORK, M, "source network; may be repeated", NULL }
 #define A_PAGE { "limit", "COUNT", ARG_COUNT, 0, "at most so many rows, 1000 at the most", NULL }, \
 	{ "after", "NUMBER", ARG_NUMBER, 0, "only rows with a higher number", NULL }
@@ -45,7 +58,8 @@ const struct words_word words_table[] = {
 	  .more = "OPEN UNTIL is the end of a running grant. Without one, ask with 'request'.",
 	  .example = "hosts",
 	  COLS({ "name", "HOST", COL_TEXT, 1 }, { "logins", "LOGINS", COL_TEXT, 2 },
-	       { "labels", "LABELS", COL_TEXT, 4 }, { "max", "LONGEST", COL_SPAN, 0 },
+	       { "labels", "LABELS", COL_TEXT, 4 }, { "zone", "ZONE", COL_TEXT, 4 },
+	       { "max", "LONGEST", COL_SPAN, 0 },
 	       { "until", "OPEN UNTIL", COL_TIME, 0 }) },
 	{ .path = "request", .who = WHO_USER,
 	  .help = "ask for access to a host",
@@ -54,9 +68,9 @@ const struct words_word words_table[] = {
 	  .example = "request web1 --login dba --for 2h --reason \"index rebuild\" --ticket OPS-7",
 	  ARGS(A_HOST, { "login", "LOGIN", ARG_LOGIN, N, "account on the host", NULL },
 	       { "for", "DURATION", ARG_DURATION, N, "how long: 30m, 2h, 1h30m, 1d", NULL },
-	       A_WHY(N),
+	       A_WHY(0),
 	       { "ticket", "ID", ARG_TEXT, 0, "outside ticket, where the role asks for one", NULL },
-	       A_CAPS("shell, exec, sftp or scp; may be repeated; all of the role otherwise"),
+	       A_CAPS("shell, exec, sftp-read, sftp-write, forward or command; may be repeated; all of the role otherwise"),
 	       { "user", "USER", ARG_USER, 0, "for a service account (administrators)", NULL }) },
 	{ .path = "requests", .who = WHO_USER,
 	  .help = "requests: yours, and those waiting for you",
@@ -267,35 +281,49 @@ const struct words_word words_table[] = {
 
 	/* roles */
 	{ .path = "role add", .who = WHO_ADMIN,
-	  .help = "add a role: who may ask for what",
-	  .more = "A role covers hosts by --host and --label; given both, both must hold. It "
-	  "gives the right to ask, never access by itself. With --approvals 0 a request grants "
-	  "itself.",
-	  .example = "role add dba --label tier=db --login dba --cap shell --cap sftp --max 8h",
-	  ARGS(A_ROLE,
-	       { "host", "PATTERN", ARG_PATTERN, M, "hosts, with *; may be repeated", NULL },
-	       { "label", "KEY=VALUE", ARG_LABEL, M, "hosts by label; may be repeated", NULL },
-	       { "login", "LOGIN", ARG_LOGIN, M | N, "accounts; may be repeated", NULL },
-	       A_CAPS("shell, exec, sftp or scp; may be repeated; all four otherwise"),
-	       { "max", "DURATION", ARG_DURATION, 0, "longest grant", NULL },
-	       { "approvals", "COUNT", ARG_COUNT, 0, "persons who must agree; 1 otherwise", NULL },
+	  .help = "add a role: who may ask for what, or what is denied",
+	  .more = "A role covers hosts by --host, --label and --zone; all that are given must hold. It gives "
+	  "the right to ask, never access by itself. With --approvals 0 a request grants itself. --deny "
+	  "makes a rule that refuses what it covers to its members, or to everyone, and beats every "
+	  "role that allows. --group makes a role whose members only approve, where --approver-role "
+	  "names it. \"forward HOST:PORT\" is a port that the host itself reaches, \"command TEXT\" "
+	  "exactly this command.",
+	  .example = "role add dba --label tier=db --login dba --cap shell --cap sftp-read --max 8h",
+	  ARGS(A_ROLE, A_RULE,
 	       { "ticket", NULL, ARG_FLAG, 0, "a request must name an outside ticket", NULL },
 	       { "signed", NULL, ARG_FLAG, 0, "approvers sign with their own ssh key", NULL },
-	       { "hours", "HOURS", ARG_HOURS, 0, "when: \"mon-fri 08:00-18:00\" (UTC)", NULL },
-	       A_FROM) },
+	       { "deny", NULL, ARG_FLAG, 0, "a rule that denies", NULL },
+	       { "group", NULL, ARG_FLAG, 0, "a group of approvers", NULL }) },
+	{ .path = "role change", .who = WHO_ADMIN,
+	  .help = "change a role, by the options of 'role add'",
+	  .more = "What is given replaces what was; a list is replaced whole. Requests and grants that the "
+	  "role does not cover any more end, and so does what is open against a rule that denies. The "
+	  "name, and whether it denies, stay.",
+	  .example = "role change dba --max 4h --hours \"mon-fri 08:00-18:00 Europe/Berlin\"",
+	  ARGS(A_ROLE, A_RULE,
+	       { "ask_ticket", "ANSWER", ARG_CHOICE, 0, "must a request name an outside ticket: yes or no", "yes no" },
+	       { "ask_signed", "ANSWER", ARG_CHOICE, 0, "must approvers sign: yes or no", "yes no" },
+	       { "clear", "LIST", ARG_CHOICE, M, "empty it: host, label, zone, from, hours or approver_role",
+	         "host label zone from hours approver_role" }) },
 	{ .path = "role list", .who = WHO_ADMIN,
 	  .help = "all roles", .more = "", .example = "role list", ARGS(A_PAGE),
-	  COLS({ "name", "ROLE", COL_TEXT, 1 }, { "hosts", "HOSTS", COL_TEXT, 3 },
-	       { "labels", "LABELS", COL_TEXT, 4 }, { "logins", "LOGINS", COL_TEXT, 3 },
+	  COLS({ "name", "ROLE", COL_TEXT, 1 }, { "kind", "KIND", COL_STATE, 0 },
+	       { "hosts", "HOSTS", COL_TEXT, 3 }, { "labels", "LABELS", COL_TEXT, 4 },
+	       { "zones", "ZONES", COL_TEXT, 4 }, { "logins", "LOGINS", COL_TEXT, 3 },
 	       { "caps", "CAPABILITIES", COL_TEXT, 5 }, { "max", "LONGEST", COL_SPAN, 0 },
-	       { "approvals", "APPROVALS", COL_TEXT, 0 }, { "members", "MEMBERS", COL_TEXT, 5 },
-	       { "approvers", "APPROVERS", COL_TEXT, 5 }) },
+	       { "quorum", "APPROVALS", COL_TEXT, 0 }, { "members", "MEMBERS", COL_TEXT, 5 },
+	       { "approvers", "APPROVERS", COL_TEXT, 5 }, { "approver_roles", "APPROVER ROLES", COL_TEXT, 6 },
+	       { "hours", "HOURS", COL_TEXT, 6 }, { "from", "FROM", COL_TEXT, 6 }) },
 	{ .path = "role show", .who = WHO_ADMIN,
 	  .help = "everything about a role", .more = "", .example = "role show dba", ARGS(A_ROLE),
-	  COLS({ "name", "role", COL_TEXT, 0 }, { "hosts", "hosts", COL_TEXT, 0 },
-	       { "labels", "labels", COL_TEXT, 0 }, { "logins", "logins", COL_TEXT, 0 },
+	  COLS({ "name", "role", COL_TEXT, 0 }, { "kind", "kind", COL_STATE, 0 },
+	       { "everyone", "for everyone", COL_YES, 0 }, { "hosts", "hosts", COL_TEXT, 0 },
+	       { "labels", "labels", COL_TEXT, 0 }, { "zones", "zones", COL_TEXT, 0 },
+	       { "logins", "logins", COL_TEXT, 0 },
 	       { "caps", "capabilities", COL_TEXT, 0 }, { "max", "longest grant", COL_SPAN, 0 },
-	       { "approvals", "approvals", COL_TEXT, 0 },
+	       { "quorum", "approvals", COL_TEXT, 0 },
+	       { "approver_roles", "approver roles", COL_TEXT, 0 },
+	       { "reason", "needs a reason", COL_YES, 0 },
 	       { "ticket", "needs a ticket", COL_YES, 0 },
 	       { "signed", "signed approvals", COL_YES, 0 },
 	       { "hours", "hours", COL_TEXT, 0 }, { "from", "comes from", COL_TEXT, 0 },
@@ -328,7 +356,7 @@ const struct words_word words_table[] = {
 	       { "address", "ADDRESS", ARG_ADDRESS, N, "what is dialled: name or address", NULL },
 	       { "port", "PORT", ARG_PORT, 0, "22 otherwise", NULL },
 	       { "key", "KEY", ARG_HOSTKEY, M | N, "pinned host key; may be repeated", NULL },
-	       { "label", "KEY=VALUE", ARG_LABEL, M, "may be repeated", NULL },
+	       { "label", "KEY=VALUE", ARG_LABEL, M, "may be repeated", NULL }, A_ZONE(0),
 	       { "login", "LOGIN", ARG_LOGIN, M | N, "account on it; may be repeated", NULL },
 	       { "managed_key", "NAME", ARG_KEYNAME, 0, "log in with this, not certificates", NULL },
 	       { "source_address", "ADDRESS", ARG_ADDRESS, 0,
@@ -338,8 +366,15 @@ const struct words_word words_table[] = {
 	  .help = "all hosts", .more = "", .example = "host list", ARGS(A_PAGE),
 	  COLS({ "name", "HOST", COL_TEXT, 1 }, { "address", "ADDRESS", COL_TEXT, 2 },
 	       { "port", "PORT", COL_TEXT, 0 }, { "logins", "LOGINS", COL_TEXT, 3 },
-	       { "labels", "LABELS", COL_TEXT, 4 }, { "method", "METHOD", COL_TEXT, 0 },
+	       { "labels", "LABELS", COL_TEXT, 4 }, { "zone", "ZONE", COL_TEXT, 0 },
+	       { "method", "METHOD", COL_TEXT, 0 },
 	       { "managed_key", "KEY", COL_TEXT, 4 }, { "keys", "HOST KEYS", COL_TEXT, 5 }) },
+	{ .path = "host change", .who = WHO_ADMIN,
+	  .help = "say where a host stands, and its labels",
+	  .more = "Requests and grants of roles that do not cover it any more end.",
+	  .example = "host change web1 --zone production --label tier=web",
+	  ARGS(A_HOST, A_ZONE(0), { "label", "KEY=VALUE", ARG_LABEL, M, "replaces all; may be repeated", NULL },
+	       { "no_label", NULL, ARG_FLAG, 0, "no label any more", NULL }) },
 	{ .path = "host remove", .who = WHO_ADMIN,
 	  .help = "remove a host; requests and grants for it end", .more = "",
 	  .example = "host remove web1", ARGS(A_HOST) },

@@ -218,7 +218,7 @@ static void decide(struct peer *peer, const char *host, const char *login, struc
 		    "addresses are not taken. Yours: ssh %s@%s hosts",
 		    safe, peer->user.name, peer->p->control.name);
 	} else {
-		control_way(&peer->p->control, peer->user.id, peer->address, host, login, 0, a, h);
+		control_way(&peer->p->control, peer->user.id, peer->address, host, login, NULL, a, h);
 	}
 }
 
@@ -250,7 +250,7 @@ static void dial_early(struct peer *peer, const struct host *host)
 	if (find_early(peer) != NULL ||
 	    store_grant_login(peer->p->store, peer->user.id, host->id, login) != 1)
 		return;
-	control_way(&peer->p->control, peer->user.id, peer->address, host->name, login, 0, &a, &h);
+	control_way(&peer->p->control, peer->user.id, peer->address, host->name, login, NULL, &a, &h);
 	if (a.refusal != 0 || (w = peer_way_create(peer, 0)) == NULL)
 		return;
 	w->stage = WAY_EARLY;

@@ -32,13 +32,14 @@ static char *hex(char *out, const uint8_t *in, size_t len)
 	return out;
 }
 
-/* "shell exec" to ["shell", "exec"] */
-static json_t *cap_array(unsigned caps)
+/* ["shell", "forward db1:5432"] */
+static json_t *cap_array(unsigned caps, const struct ticket *t)
 {
-	char names[128], *rest = cap_names(names, sizeof(names), caps), *one;
+	char names[RIGHTS_TEXT_MAX], *one,
+	    *rest = access_rights_text(names, sizeof(names), caps, t->forwards, t->commands, "\n");
 	json_t *list = json_array();
 
-	while ((one = strsep(&rest, " ")) != NULL)
+	while ((one = strsep(&rest, "\n")) != NULL)
 		if (*one != '\0')
 			json_array_append_new(list, json_string(one));
 	return list;
@@ -58,7 +59,7 @@ static json_t *make_meta(const struct way *w, const struct ticket *t)
 	    peer->device.fingerprint, "peer", peer->address, "peer_port", (int)peer->port, "host",
 	    w->host.name, "address", w->host.address, "target", w->row.target, "login", w->login,
 	    "method", w->host.method == LOGIN_MANAGED ? "managed" : "certificate", "grant",
-	    (json_int_t)t->id, "caps", cap_array(w->caps), "reason", t->reason, "started",
+	    (json_int_t)t->id, "caps", cap_array(w->caps, t), "reason", t->reason, "started",
 	    (json_int_t)clock_wall(), "bastion", peer->p->control.name);
 
 	if (meta == NULL)

@@ -49,6 +49,35 @@ static bool peer_concerned(const struct peer *peer, const struct ending *e)
 	}
 }
 
+/* Rules changed: does each grant that it rests on still allow what it allowed, and until when? */
+static void look_again(struct way *w)
+{
+	struct peer *peer = w->peer;
+	int64_t until = FOREVER;
+	unsigned caps = 0;
+
+	if (w->stage == WAY_EARLY) {
+		authz_refuse(w, WAY_DENIED, "rules changed");
+		return;
+	}
+	for (size_t i = 0; i < WAY_TICKETS_MAX && w->tickets[i] != 0; i++) {
+		struct access_answer a;
+
+		control_way_again(&peer->p->control, peer->user.id, peer->address, w->host.name, w->login,
+		    w->tickets[i], &a);
+		if (a.refusal != 0) {
+			end_way(w, a.refusal, a.line);
+			return;
+		}
+		caps |= a.caps;
+		if (a.until < until)
+			until = a.until;
+	}
+	w->until = until;
+	if ((w->caps & ~caps) != 0)
+		end_way(w, WAY_DENIED, "bastiond: a rule denies now what this session may do: session ended");
+}
+
 static void end_in_peer(struct peer *peer, void *arg)
 {
 	const struct ending *e = arg;
@@ -59,6 +88,12 @@ static void end_in_peer(struct peer *peer, void *arg)
 		for (size_t i = 0; i < PEER_WAYS_MAX; i++)
 			if (peer->ways[i] != NULL && way_on_ticket(peer->ways[i], e->id))
 				end_way(peer->ways[i], WAY_REVOKED, e->line);
+		return;
+	}
+	if (e->what == END_DENIED) {
+		for (size_t i = 0; i < PEER_WAYS_MAX && peer->auth == PEER_IN; i++)
+			if (peer->ways[i] != NULL && peer->ways[i]->ending_ms == 0)
+				look_again(peer->ways[i]);
 		return;
 	}
 	/* Who has only proven a key is not in yet; authn_login() asks again. */

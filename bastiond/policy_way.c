@@ -14,6 +14,7 @@
 #include "escape.h"
 #include "log.h"
 #include "policy_worker.h"
+#include "relay_bulk.h"
 
 #define NOTES_MAX 500		/* events that one connection may cause by NOTE */
 #define NOTE_KIND_MAX 32
@@ -159,13 +160,14 @@ static int way_add_ticket(struct way *w, const struct access_answer *a)
 		    json_pack("{s:I}", "grant", (json_int_t)t.id)) != 0))
 		return -1;
 	w->tickets[i] = a->ticket;
+	w->caps |= a->caps;
 	if (a->until < w->until)
 		w->until = a->until;
 	live_run(w->peer->p);
 	return 0;
 }
 
-static int channel_answer(struct peer *peer, uint32_t way, uint32_t channel, const char *refusal)
+static int channel_answer(struct peer *peer, uint32_t way, uint32_t channel, const char *refusal, unsigned rights)
 {
 	struct buf body;
 
@@ -173,24 +175,51 @@ static int channel_answer(struct peer *peer, uint32_t way, uint32_t channel, con
 	buf_put_u32(&body, channel);
 	buf_put_u8(&body, refusal == NULL);
 	buf_put_cstring(&body, refusal != NULL ? refusal : "");
+	buf_put_u8(&body, refusal == NULL ? (uint8_t)rights : 0);
 	link_send(&peer->link, MSG_CHAN_RE, way, &body, NULL, 0);
 	buf_finish(&body);
 	return 0;
 }
 
+/* What the channel needs. False: what the session calls it does not fit its command. */
+static bool use_of(const char *capability, const char *command, struct access_use *use)
+{
+	unsigned cap = cap_by_name(capability);
+	char way = command_scp_direction(command);
+
+	*use = (struct access_use){ .any = cap };
+	if (cap == CAP_FORWARD) {
+		*use = (struct access_use){ .forward = command };
+		return access_forward_ok(command);
+	}
+	if (cap == CAP_SHELL)
+		return command[0] == '\0';
+	if (cap == cap_by_name("sftp") && strcmp(command, "sftp") == 0)
+		return true; /* the subsystem: no command */
+	use->command = command;
+	if (cap == CAP_SCP)
+		use->any |= way == 't' ? CAP_SFTP_WRITE : CAP_SFTP_READ;
+	return (cap == CAP_EXEC || cap == CAP_SCP || cap == cap_by_name("sftp")) &&
+	    strcmp(command_capability(command), capability) == 0;
+}
+
+/* What the session has to keep to on an sftp channel. A command that is allowed by itself has no such bound. */
+static unsigned rights_of(const struct access_use *use, const struct access_answer *a)
+{
+	if ((a->caps & use->any) == 0)
+		return CHAN_READS | CHAN_WRITES;
+	return ((a->caps & CAP_SFTP_READ) != 0 ? CHAN_READS : 0U) | ((a->caps & CAP_SFTP_WRITE) != 0 ? CHAN_WRITES : 0U);
+}
+
 /* NULL: allowed; else the line for the user, in `a` or static. */
-static const char *channel_refusal(struct way *w, const char *capability, struct access_answer *a)
+static const char *channel_refusal(struct way *w, const struct access_use *use, struct access_answer *a)
 {
 	struct peer *peer = w->peer;
-	unsigned cap = cap_by_name(capability);
 	struct host h;
 
-	if (cap == 0)
-		return "bastiond: there is no capability of that name";
 	if (!peer_may_ask(peer))
 		return "bastiond: too many channels at once; try again in a few seconds";
-	control_way(&peer->p->control, peer->user.id, peer->address, w->host.name, w->login, cap, a,
-	    &h);
+	control_way(&peer->p->control, peer->user.id, peer->address, w->host.name, w->login, use, a, &h);
 	if (a->refusal != 0)
 		return a->line;
 	if (!way_rests_on(w, a->ticket) && way_add_ticket(w, a) != 0)
@@ -198,33 +227,42 @@ static const char *channel_refusal(struct way *w, const char *capability, struct
 	return NULL;
 }
 
+static int channel_event(struct way *w, uint32_t channel, const char *capability, const struct access_use *use,
+    bool refused)
+{
+	json_t *detail = json_pack("{s:I, s:s, s:i}", "way", (json_int_t)w->row.id, "capability", capability,
+	    "channel", (int)channel);
+
+	if (detail != NULL && use->forward != NULL)
+		json_object_set_new(detail, "to", json_string(use->forward));
+	return peer_event(w->peer, refused ? EVENT_CHANNEL_REFUSED : EVENT_CHANNEL, w->peer->user.name,
+	    w->host.name, detail);
+}
+
 int way_on_channel(struct peer *peer, struct ipc_msg *m)
 {
 	uint32_t channel = buf_get_u32(&m->body);
 	struct way *w = peer_way_find(peer, m->id);
-	struct access_answer a;
-	char capability[32];
+	struct access_answer a = { 0 };
+	struct access_use use;
+	char capability[32], command[CHAN_COMMAND_LEN + 1];
 	const char *refusal;
-	size_t len;
 
-	buf_get_cstring(&m->body, capability, sizeof(capability));
 	/* The command itself is sealed in the recording; the database, which the bastion can read,
-	   never has it. */
-	buf_get_string(&m->body, m->body.len, &len);
-	if (!buf_end(&m->body) || (w != NULL && w->stage < WAY_GIVEN))
+	   has none but those that rules name. */
+	if (buf_get_cstring(&m->body, capability, sizeof(capability)) != 0 ||
+	    buf_get_cstring(&m->body, command, sizeof(command)) != 0 || !buf_end(&m->body) ||
+	    !use_of(capability, command, &use) || (w != NULL && w->stage < WAY_GIVEN))
 		return -1;
 	if (w == NULL || w->ending_ms != 0)
-		return channel_answer(peer, m->id, channel, "bastiond: the session is ended");
-	refusal = channel_refusal(w, capability, &a);
+		return channel_answer(peer, m->id, channel, "bastiond: the session is ended", 0);
+	refusal = channel_refusal(w, &use, &a);
 	if (refusal != NULL && !control_notes(&peer->p->control, peer->user.id))
-		return channel_answer(peer, w->id, channel, refusal);
-	if (peer_event(peer, refusal == NULL ? EVENT_CHANNEL : EVENT_CHANNEL_REFUSED,
-		peer->user.name, w->host.name,
-		json_pack("{s:I, s:s, s:i}", "way", (json_int_t)w->row.id, "capability",
-		    cap_by_name(capability) != 0 ? capability : "?", "channel", (int)channel)) != 0)
+		return channel_answer(peer, w->id, channel, refusal, 0);
+	if (channel_event(w, channel, capability, &use, refusal != NULL) != 0)
 		refusal = "bastiond: the bastion cannot write its log of events: nothing new "
 			  "opens; tell the operator";
-	return channel_answer(peer, w->id, channel, refusal);
+	return channel_answer(peer, w->id, channel, refusal, rights_of(&use, &a));
 }
 
 /* What a way did lately: for the list of sessions, and nothing is decided by it. */

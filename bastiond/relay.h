@@ -20,7 +20,7 @@
 #include "relay_ring.h"
 
 #define CHAN_ENV_MAX 16		/* environment variables of a channel */
-#define CHAN_COMMAND_MAX 32768
+#define CHAN_COMMAND_MAX CHAN_COMMAND_LEN
 /*
  * libssh grants a window of 1.3 MB and takes what comes past it all the same: a peer with so much unread in one
  * channel does not keep to its window, and is cut off.
@@ -66,6 +66,7 @@ struct chan {
 	ssh_message start;		/* shell, exec or subsystem request that waits for its answer; owned */
 	int start_type;			/* SSH_CHANNEL_REQUEST_… of it */
 	const char *capability;		/* shell exec sftp scp */
+	unsigned rights;		/* CHAN_READS, CHAN_WRITES: of sftp */
 	char *command;
 	bool pty;
 	char term[64];

@@ -62,28 +62,50 @@ static bool is_plain(const char *s)
 	return strspn(s, plain) == strlen(s);
 }
 
-/* `scp [flags] -t|-f path`: 't', 'f', or 0 when it is something else. */
-static char scp_direction(const char *command)
+/* A word that scp cannot take for an option, whatever a shell makes of it. */
+static bool is_path(const char *word, size_t n)
+{
+	return n > 0 && strchr("-*?[%+=,:@", word[0]) == NULL;
+}
+
+/* The options of `scp [flags] -t|-f`, at the end of which *p is left. Both directions, or an option with an argument
+ * (-S would name a program): 0. */
+static char scp_options(const char **p)
+{
+	bool to = false, from = false;
+	size_t n;
+
+	for (; **p == '-' && (*p)[1] != '-'; *p += n, *p += strspn(*p, " ")) {
+		n = strcspn(*p, " ");
+		for (size_t i = 1; i < n; i++) {
+			to |= (*p)[i] == 't';
+			from |= (*p)[i] == 'f';
+			if (strchr("tfrpdqv", (*p)[i]) == NULL)
+				return 0;
+		}
+		if (n == 1)
+			return 0;
+	}
+	return to == from ? 0 : to ? 't' : 'f';
+}
+
+char command_scp_direction(const char *command)
 {
 	const char *p = command + 4;
-	char dir = 0;
+	char dir;
+	size_t n;
 
 	if (strncmp(command, "scp ", 4) != 0 || !is_plain(command))
 		return 0;
-	while (*p == ' ')
-		p++;
-	while (*p == '-' && p[1] != '-') {
-		size_t n = strcspn(p, " ");
-
-		if (memchr(p, 't', n) != NULL)
-			dir = 't';
-		else if (memchr(p, 'f', n) != NULL)
-			dir = 'f';
-		else if (n != 2 || strchr("rpdqv", p[1]) == NULL)
-			return 0; /* an option with an argument: -S would name a program */
-		p += n;
-		while (*p == ' ')
-			p++;
+	p += strspn(p, " ");
+	if ((dir = scp_options(&p)) == 0)
+		return 0;
+	if (strncmp(p, "-- ", 3) == 0)
+		return dir; /* nothing after it is an option */
+	for (; *p != '\0'; p += n, p += strspn(p, " ")) {
+		n = strcspn(p, " ");
+		if (!is_path(p, n))
+			return 0;
 	}
 	return dir;
 }
@@ -98,7 +120,7 @@ const char *command_capability(const char *command)
 	for (size_t i = 0; i < sizeof(servers) / sizeof(servers[0]); i++)
 		if (strcmp(command, servers[i]) == 0)
 			return "sftp";
-	return scp_direction(command) != 0 ? "scp" : "exec";
+	return command_scp_direction(command) != 0 ? "scp" : "exec";
 }
 
 int bulk_start(struct bulk *b, uint64_t limit, const char *capability, const char *command, bulk_report report, void *ctx)
@@ -109,7 +131,7 @@ int bulk_start(struct bulk *b, uint64_t limit, const char *capability, const cha
 	if (strcmp(capability, "sftp") == 0)
 		b->sftp = sftp_track_create(report, ctx);
 	else if (strcmp(capability, "scp") == 0)
-		b->scp = scp_track_create(scp_direction(command) == 't', report, ctx);
+		b->scp = scp_track_create(command_scp_direction(command) == 't', report, ctx);
 	if (b->in.sha != NULL && b->out.sha != NULL && (strcmp(capability, "sftp") != 0 || b->sftp != NULL) &&
 	    (strcmp(capability, "scp") != 0 || b->scp != NULL))
 		return 0;

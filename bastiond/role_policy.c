@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "access_zone.h"
 #include "drop.h"
 #include "log.h"
 #include "policy.h"
@@ -46,6 +47,8 @@ int role_policy(struct config *conf)
 		strcpy(p->machine, "bastion");
 	policy_name(p);
 	read_host_keys(p);
+	if (zones_preload() < 0)
+		log_warn("the time zones cannot be read: roles with hours of a zone allow nothing");
 	if (events_warm(conf) != 0)
 		log_error("recipients: the events cannot be encrypted to them");
 	else if (totpkey_own(conf, &p->seal) == 0 && drop_to(conf, ROLE_POLICY) == 0 && policy_open(p, DATABASE, &fds) == 0 &&

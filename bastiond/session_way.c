@@ -286,7 +286,7 @@ static void on_chan_re(struct way *w, struct ipc_msg *m)
 	struct chan *c = way_chan(w, number);
 
 	buf_get_cstring(&m->body, line, sizeof(line));
-	if (!buf_end(&m->body) || c == NULL || c->state != CHAN_ASKED)
+	if (c == NULL || c->state != CHAN_ASKED || (c->rights = buf_get_u8(&m->body), !buf_end(&m->body)))
 		return; /* the channel ended meanwhile */
 	if (ok)
 		relay_allowed(c);

@@ -159,9 +159,10 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	M(WAY_READERS,    POLICY,   SESSION,  S_ANY,     32768, 0, 0)                                 \
 	/* id = way. u8 enum way_refusal; str line for the user */                                    \
 	M(WAY_NO,         POLICY,   SESSION,  S_ANY,     2048,  0, 0)                                 \
-	/* id = way. u32 channel; str capability (shell exec sftp scp); str command or "" */          \
+	/* id = way. u32 channel; str capability (shell exec sftp scp forward); str command, */       \
+	/* destination or "" */                                                                       \
 	M(CHAN_ASK,       SESSION,  POLICY,   S_LOGIN,   33000, 0, 0)                                 \
-	/* id = way. u32 channel; u8 ok; str line for the user */                                     \
+	/* id = way. u32 channel; u8 ok; str line for the user; u8 rights of sftp: 1 reads, 2 writes */ \
 	M(CHAN_RE,        POLICY,   SESSION,  S_ANY,     2048,  0, 0)                                 \
 	/* id = way. The target answered and the login there is done */                               \
 	M(WAY_UP,         SESSION,  POLICY,   S_LOGIN,   0,     0, 0)                                 \

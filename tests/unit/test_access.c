@@ -130,10 +130,10 @@ static void decision_matches_model(void **state)
 		snprintf(t.role_hours, sizeof(t.role_hours), "%s", hours[hr]);
 		snprintf(t.role_networks, sizeof(t.role_networks), "%s", net ? "10.0.0.0/8" : "");
 		const struct access_ask q = { .user = &u, .source = sources[src], .host_name = "web1", .login = "dba",
-		    .host = known ? &web1 : NULL, .caps = caps, .now = NOW, .roles = &dba, .nroles = (size_t)member,
+		    .host = known ? &web1 : NULL, .use = { .any = caps }, .now = NOW, .roles = &dba, .nroles = (size_t)member,
 		    .tickets = &t, .ntickets = 1, .bastion = "bastion" };
 		bool want = known && us == USER_ACTIVE && u.until > NOW && (s == TICKET_APPROVED || s == TICKET_ACTIVE) &&
-		    t.end_at > NOW && (!net || src == 0) && hr < 2 && (caps & ~(unsigned)CAP_SHELL) == 0;
+		    t.end_at > NOW && (!net || src == 0) && hr < 2 && (caps == 0 || (caps & CAP_SHELL) != 0);
 
 		access_decide(&q, &a);
 		all++;
@@ -309,11 +309,11 @@ static void covering(void **state)
 	struct access_role r = dba;
 
 	(void)state;
-	assert_true(access_covers(&r, &web1, "dba"));
+	assert_true(access_allows(&r, &web1, "dba"));
 	assert_false(access_covers(&r, &web1, "www"));	/* not the role's */
 	assert_false(access_covers(&r, &web1, "db"));	/* part of a word */
 	snprintf(r.logins, sizeof(r.logins), "dba root");
-	assert_false(access_covers(&r, &web1, "root"));	/* not the host's */
+	assert_false(access_allows(&r, &web1, "root"));	/* not the host's */
 	snprintf(r.labels, sizeof(r.labels), "tier=web");
 	assert_true(access_covers(&r, &web1, "dba"));
 	snprintf(r.labels, sizeof(r.labels), "tier=web env=test");
@@ -329,7 +329,7 @@ static void best_role_is_chosen(void **state)
 {
 	struct access_role roles[3] = { dba, dba, dba };
 	struct request_ask q = { .user = &alice, .source = "10.0.0.9", .host = &web1, .host_name = "web1", .login = "dba",
-	    .duration = 60, .ref = "", .now = NOW, .roles = roles, .nroles = 3, .bastion = "b" };
+	    .duration = 60, .forwards = "", .commands = "", .ref = "", .reason = "because", .now = NOW, .roles = roles, .nroles = 3, .bastion = "b" };
 	char line[512];
 
 	(void)state;
@@ -355,8 +355,9 @@ static void capabilities(void **state)
 	char out[64];
 
 	(void)state;
-	assert_string_equal(cap_names(out, sizeof(out), CAP_ALL), "shell exec sftp scp");
-	assert_string_equal(cap_names(out, sizeof(out), CAP_SFTP), "sftp");
+	assert_string_equal(cap_names(out, sizeof(out), CAP_ALL), "shell exec sftp-read sftp-write scp forward command");
+	assert_string_equal(cap_names(out, sizeof(out), CAP_SFTP_READ), "sftp-read");
+	assert_int_equal(cap_by_name("sftp"), CAP_SFTP_READ | CAP_SFTP_WRITE);
 	assert_string_equal(cap_names(out, sizeof(out), 0), "");
 	assert_int_equal(cap_by_name("scp"), CAP_SCP);
 	assert_int_equal(cap_by_name("root"), 0);

@@ -229,16 +229,16 @@ static void csv_is(const char *json, const char *want)
 	buf_finish(&err);
 }
 
-#define HEAD "\"name\",\"logins\",\"labels\",\"max\",\"until\"\r\n"
+#define HEAD "\"name\",\"logins\",\"labels\",\"zone\",\"max\",\"until\"\r\n"
 #define ROW(value) "{\"ok\":true,\"rows\":[{\"name\":" value "}]}"
-#define LINE(cell) HEAD "\"" cell "\",\"\",\"\",\"\",\"\"\r\n"
+#define LINE(cell) HEAD "\"" cell "\",\"\",\"\",\"\",\"\",\"\"\r\n"
 
 static void csv(void **state)
 {
 	(void)state;
 	csv_is("{\"ok\":true,\"rows\":[]}", HEAD);
 	csv_is("{\"ok\":true,\"rows\":[{\"name\":\"w,1\",\"logins\":[\"a\",\"b\"],\"max\":7200,\"until\":1800000000}]}",
-	    HEAD "\"w,1\",\"a; b\",\"\",\"7200\",\"2027-01-15T08:00:00Z\"\r\n");
+	    HEAD "\"w,1\",\"a; b\",\"\",\"\",\"7200\",\"2027-01-15T08:00:00Z\"\r\n");
 	csv_is(ROW("\"say \\\"no\\\"\\r\\n\\u001b[m\\u202e\""), LINE("say \"\"no\"\"\\r\\n\\x1b[m\\u{202e}"));
 	csv_is(ROW("\"=HYPERLINK(1)\""), LINE("'=HYPERLINK(1)"));
 	csv_is(ROW("\"+1\""), LINE("'+1"));

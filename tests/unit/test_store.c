@@ -349,13 +349,13 @@ static void broken_rows_give_nothing(void **state)
 	assert_int_equal(by_hand("DROP TRIGGER grants_fixed; UPDATE grants SET end_at=end_at+86400"), SQLITE_OK);
 	assert_int_equal(store_ticket(rig.s, 1, &t), -1);
 	assert_non_null(strstr(store_error(rig.s), "I2"));
-	control_way(&rig.c, id_of("alice"), "10.0.0.9", "web1", "dba", 0, &a, &h);
+	control_way(&rig.c, id_of("alice"), "10.0.0.9", "web1", "dba", NULL, &a, &h);
 	assert_int_equal(a.refusal, WAY_BROKEN);
 	assert_int_equal(store_check(rig.s, err), 1);
 	assert_non_null(strstr(err, "request 1"));
 	assert_int_equal(by_hand("UPDATE grants SET end_at=end_at-86400; DROP TRIGGER verdicts_kept; DELETE FROM verdicts"), SQLITE_OK);
 	assert_int_equal(store_check(rig.s, err), 1);
-	control_way(&rig.c, id_of("alice"), "10.0.0.9", "web1", "dba", 0, &a, &h);
+	control_way(&rig.c, id_of("alice"), "10.0.0.9", "web1", "dba", NULL, &a, &h);
 	assert_int_equal(a.refusal, WAY_BROKEN);
 	/* a value that is longer than the model has room for */
 	assert_int_equal(by_hand("PRAGMA ignore_check_constraints=1; UPDATE users SET networks=printf('%.2000c','1') WHERE name='bob'"), SQLITE_OK);

@@ -138,8 +138,8 @@ static void wrong(void **state)
 	refuses(&ssh, "user add Alice", "starts with a-z");
 	refuses(&ssh, "user add x --from 10.0.0.1/8", "a network is");
 	refuses(&ssh, "user add x --until tomorrow", "2027-01-31");
-	refuses(&ssh, "role add x --login a --cap fly", "shell exec sftp scp");
-	refuses(&ssh, "role add x --login a --cap hel", "shell exec sftp scp");
+	refuses(&ssh, "role add x --login a --cap fly", "shell, exec, sftp-read");
+	refuses(&ssh, "role add x --login a --cap hel", "shell, exec, sftp-read");
 	refuses(&ssh, "role add x --login a --hours always", "mon-fri");
 	refuses(&ssh, "role add x --login a --label tier", "key=value");
 	refuses(&ssh, "role add x --login a --max 2", "30m");
