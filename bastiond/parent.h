@@ -16,6 +16,7 @@
 #define BASTIOND_PARENT_H
 
 #include <poll.h>
+#include <sys/queue.h>
 #include <sys/types.h>
 
 #include "config.h"
@@ -60,18 +61,30 @@ struct slot {
 
 /* A PAM session that is open: what worker_pam_close() takes. Read by no one but it. */
 struct pam_session {
-	struct pam_session *next;	/* while it waits to be closed */
+	STAILQ_ENTRY(pam_session) next;	/* while it waits to be closed */
+	uint64_t over_ms;		/* since when it does */
 	size_t len;
 	uint8_t record[];
 };
 
 #define CLOSERS_MAX 8		/* processes that close sessions, at once */
+#define CLOSER_BATCH 16		/* sessions that one process closes, one after the other */
+#define CLOSER_WAIT_MS 200	/* so long a session that is over waits for others, to share a process with them */
+
+STAILQ_HEAD(pam_sessions, pam_session);
 
 /* Sessions that are over. */
 struct closing {
-	struct pam_session *first, *last;
-	size_t waiting, running;
-	struct closer { pid_t pid; uint64_t since_ms; } closers[CLOSERS_MAX];
+	struct pam_sessions queue;	/* of those that are in no process yet */
+	size_t waiting, running;	/* of these; of processes */
+	bool hurry;			/* parent ends: none waits for others */
+	struct closer {
+		pid_t pid;
+		uint64_t since_ms;	/* it works at the one that is first in */
+		struct pam_sessions batch;
+	} closers[CLOSERS_MAX];
+	uint32_t *done;			/* shared memory: how many each has closed */
+	uint32_t seen[CLOSERS_MAX];	/* of these parent knows */
 };
 
 struct child {
@@ -227,6 +240,8 @@ struct pam_session *pam_session_read(int fd);
 /* It is over (NULL: a no-op): taken over, and closed as soon as its turn comes. */
 void pam_session_end(struct parent *p, struct pam_session *session);
 bool pam_session_reaped(struct parent *p, pid_t pid, int status);
+int pam_session_init(struct parent *p);	/* 0, or -1: no memory */
+/* After each turn of the loop: starts what has waited long enough, kills what hangs. */
 void pam_session_tick(struct parent *p, uint64_t now_ms);
 /* Parent's end: closes those that wait, for so long as it has time. */
 void pam_session_finish(struct parent *p);

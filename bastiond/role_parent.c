@@ -119,6 +119,8 @@ static int wait_ms(const struct parent *p, uint64_t now)
 
 	if (p->monitor.next_ms != 0)
 		ms = TICK_MS;
+	if (p->closing.waiting > 0)
+		ms = CLOSER_WAIT_MS;
 	if (p->nyoung == YOUNG_MAX)
 		ms = CROWDED_MS;
 	if (p->next_ms == 0)
@@ -164,9 +166,9 @@ static void loop(struct parent *p)
 		now = clock_mono_ms();
 		set_tick(p, now);
 		monitor_tick(p, now);
+		pam_session_tick(p, now);
 		if (now - ticked >= TICK_MS) {
 			accept_tick(p, now);
-			pam_session_tick(p, now);
 			ticked = now;
 		}
 	}
@@ -208,7 +210,8 @@ int role_parent(struct config *conf, const char *path, bool foreground, bool deb
 	parent_limits(conf);
 	set_init(p);
 	reload_init(p);
-	if (open_signals(p) != 0 || accept_init(p) != 0 || children_init(p, conf) != 0 || parent_sockets_open(p) != 0 ||
+	if (open_signals(p) != 0 || accept_init(p) != 0 || children_init(p, conf) != 0 || pam_session_init(p) != 0 ||
+	    parent_sockets_open(p) != 0 ||
 	    parent_listen(p, conf) != 0 || sandbox_prepare(ROLE_DIAL) != 0 || sandbox_prepare(ROLE_CONSOLE) != 0) {
 		log_error("cannot start");
 		return 1;

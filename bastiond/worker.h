@@ -57,7 +57,7 @@ void worker_pam_unload(void *stack);
  */
 void worker_pam(const struct config *conf, struct ipc *link, const struct pam_job *job) __attribute__((noreturn));
 /* Root: closes the session of such a record: the same user, host, terminal and PAM environment, but another process. */
-void worker_pam_close(const struct config *conf, const uint8_t *record, size_t len) __attribute__((noreturn));
+void worker_pam_close(const struct config *conf, const uint8_t *record, size_t len);
 /* user_dial: name to socket; DIAL_DONE. */
 void worker_dial(const struct config *conf, struct ipc *link, const struct dial_job *job) __attribute__((noreturn));
 /* user_console: the line editor behind `ssh alice@bastion`; LINE_ASK, LINE_RE. Its link goes to the session. */

@@ -343,5 +343,4 @@ void worker_pam_close(const struct config *conf, const uint8_t *record, size_t l
 		log_warn("the PAM session of %s could not be closed: %s", user, pam_strerror(pam, r));
 	if (pam != NULL)
 		pam_end(pam, r);
-	_exit(0);
 }

@@ -10,6 +10,7 @@ from harness import labkit, until
 
 NOTE = """#!/bin/sh
 echo "$PAM_TYPE $PAM_USER $PAM_RHOST $PAM_TTY $CARRIED" >>{file}
+[ "$PAM_TYPE" != close_session ] || ! grep -qsx "$PAM_USER" {broken} || kill -9 $PPID
 """
 
 
@@ -17,7 +18,7 @@ echo "$PAM_TYPE $PAM_USER $PAM_RHOST $PAM_TTY $CARRIED" >>{file}
 def site(new_lab):
     """The session part of the stack notes what it sees; pam_env gives something that only its opening knows."""
     lab = new_lab()
-    note = labkit.write(lab.path("note"), NOTE.format(file=lab.path("sessions")), 0o755)
+    note = labkit.write(lab.path("note"), NOTE.format(file=lab.path("sessions"), broken=lab.path("broken")), 0o755)
     labkit.write(lab.path("carried"), "CARRIED=over\n")
     path = lab.path("pam.d", "bastiond")
     labkit.write(path, labkit.read(path).replace("session required pam_permit.so\n", f"""session required pam_env.so conffile=/dev/null envfile={lab.path('carried')}
@@ -110,3 +111,23 @@ def test_login_that_policy_refuses(site, engineer):
         closed(site, client.user)
     finally:
         labkit.write(path, stack)
+
+
+def test_crowd_that_leaves_at_once(site, engineer):
+    """Sessions that end together are closed by one process; a module that breaks at one of them costs the others nothing."""
+    clients = [engineer(site) for _ in range(4)]
+    processes = [client.start("web1.name", "cat", bufsize=0) for client in clients]
+    for process in processes:
+        process.stdin.write(b"up\n")
+        assert process.stdout.read(3) == b"up\n"
+    labkit.write(site.path("broken"), clients[1].user + "\n")
+    for process in processes:
+        process.stdin.close()
+    for process in processes:
+        assert process.wait(10) == 0
+    for client in clients:
+        closed(site, client.user)
+    until(lambda: not workers(site), what="the closers are gone")
+    os.unlink(site.path("broken"))
+    for client in clients:
+        assert noted(site, client.user) == rows(client.user, "open", "close")

@@ -134,8 +134,10 @@ static void close_session(void)
 	pid_t pid;
 
 	assert_non_null(s);
-	if ((pid = fork()) == 0)
+	if ((pid = fork()) == 0) {
 		worker_pam_close(&conf, s->record, s->len);
+		_exit(0);
+	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 	free(s);
@@ -311,8 +313,10 @@ static void test_hostile_records(void **state)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		pid_t pid = fork();
 
-		if (pid == 0)
+		if (pid == 0) {
 			worker_pam_close(&conf, bad[i], sizeof(bad[i]));
+			_exit(0);
+		}
 		assert_int_equal(waitpid(pid, &status, 0), pid);
 		assert_int_equal(status, 0);
 	}
