@@ -130,6 +130,7 @@ static void refuse(struct access_answer *a, enum way_refusal why, const char *fm
 	a->ticket = 0;
 	a->caps = 0;
 	a->until = 0;
+	a->ref[0] = '\0';
 	va_start(ap, fmt);
 	vsnprintf(a->line, sizeof(a->line), fmt, ap);
 	va_end(ap);
@@ -226,6 +227,7 @@ static bool try_ticket(const struct access_ask *q, const struct ticket *t, const
 	a->ticket = t->id;
 	a->first = t->state == TICKET_APPROVED;
 	a->caps = left;
+	memcpy(a->ref, t->ref, sizeof(a->ref));
 	a->until = t->end_at < hours ? t->end_at : hours;
 	if (q->user->until < a->until)
 		a->until = q->user->until;

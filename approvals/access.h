@@ -255,6 +255,7 @@ struct access_answer {
 	bool first;			/* it was never used: store_ticket_use() is due */
 	int64_t until;	/* the earliest end: of the grant, the account, the hours; the start of a denial */
 	unsigned caps;
+	char ref[TICKET_REF_MAX + 1];	/* the outside ticket it rests on; "": none */
 	char line[ACCESS_LINE_MAX];	/* refusal: what is missing, the command to run next; escaped */
 };
 

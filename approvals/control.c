@@ -165,7 +165,7 @@ static enum words_exit attempt(struct call *k, const struct word *w)
 	return r;
 }
 
-static int64_t now_of(struct control *c)
+int64_t control_now(struct control *c)
 {
 	return c->now != NULL ? c->now(c->arg) : clock_wall();
 }
@@ -275,7 +275,7 @@ static enum words_exit turn_away(struct call *k)
 
 bool control_notes(struct control *c, int64_t user_id)
 {
-	return refusals_take(&c->refusals, user_id, now_of(c));
+	return refusals_take(&c->refusals, user_id, control_now(c));
 }
 
 int control_handle(struct control *c, const struct actor *a, const void *request, size_t len,
@@ -286,7 +286,7 @@ int control_handle(struct control *c, const struct actor *a, const void *request
 	struct call k = { .c = c,
 		.s = c->store,
 		.actor = a,
-		.now = now_of(c) };
+		.now = control_now(c) };
 	const struct word *w;
 	size_t mark = out->len;
 	enum words_exit code;
@@ -369,7 +369,7 @@ static void decide_way(struct control *c, int64_t user_id, struct access_ask *q,
 	*a = (struct access_answer){ .refusal = WAY_BROKEN };
 	memset(h, 0, sizeof(*h));
 	q->user = u;
-	q->now = now_of(c);
+	q->now = control_now(c);
 	q->bastion = c->name;
 	if (load_ask(c, user_id, q->host_name, q->login, q, u, h) >= 0) {
 		access_decide(q, a);

@@ -51,6 +51,9 @@ struct control {
 	const char *(*key_line)(void *arg, size_t i, const char **name);
 	/* The bastion's own host key number i, "ssh-ed25519 AAAA…". NULL: there are no more. */
 	const char *(*host_key)(void *arg, size_t i);
+	/* What is known of this outside ticket from a check of the last moments: 1 open, 0 closed, -1 nobody could say; why
+	 * in line, safe to show. NULL: tickets are not checked. */
+	int (*ticket)(void *arg, const char *ref, char *line, size_t size);
 	struct refusals refusals;	/* how many of them become events */
 	/* Prepares that `name` watches this connection; 0: not possible, and why in line. Nothing of
 	 * it may be seen before watch_settle(done), which says whether the event is durable. NULL:
@@ -104,6 +107,15 @@ bool control_may(struct control *c, const struct actor *a, const char *word, cha
  * FOREVER: nothing is due. -1: the store failed, try again.
  */
 int64_t control_tick(struct control *c);
+
+/*
+ * Does this request's word rest on an outside ticket, so that it must be checked before control_handle()? What the program
+ * of ticket_check is told, the caller's, with the ticket in ref; NULL: no.
+ */
+json_t *control_outside(struct control *c, const struct actor *a, const void *request, size_t len,
+    char ref[TICKET_REF_MAX + 1]);
+/* The ticket is closed, for this reason (safe to show): revokes the grants that rest on it, calls c->end. Their number, or -1. */
+int control_outside_closed(struct control *c, const char *ref, const char *why);
 
 /* Loads what access_decide needs, and decides: the whole answer to WAY_ASK, or (use) to CHAN_ASK. Never fails: a store
  * that fails is WAY_BROKEN. */

@@ -215,7 +215,7 @@ enum words_exit word_request(struct call *k)
 	};
 
 	if ((role = access_request(&q, line, sizeof(line))) != NULL) {
-		if ((r = no_twin(k, &u, &h, login)) == WORDS_OK)
+		if ((r = no_twin(k, &u, &h, login)) == WORDS_OK && (r = outside_open(k, q.ref)) == WORDS_OK)
 			r = file_request(k, &u, &h, role, &want);
 	} else {
 		snprintf(hint, sizeof(hint), "What you may ask for: %shosts",
@@ -287,6 +287,8 @@ enum words_exit word_approve(struct call *k)
 		return consent_show(k, &t);
 	if (r == WORDS_OK && with)
 		r = consent_check(k, &t, &row);
+	if (r == WORDS_OK)
+		r = outside_open(k, t.ref);
 	if (r != WORDS_OK || (r = decide(k, &t, true)) != WORDS_OK)
 		return r;
 	if (with && store_signature_add(k->s, t.id, k->me.person, &row) < 0)

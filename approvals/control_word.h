@@ -103,6 +103,11 @@ int recheck(struct call *k);
 int close_tickets(struct call *k, int64_t user_id, int64_t role_id, int64_t host_id,
     const char *why);
 
+/* Unix seconds, as the control has them. */
+int64_t control_now(struct control *c);
+/* WORDS_OK: no ticket, or it is open by a check of the last moments; or refuse() (control_outside.c). */
+enum words_exit outside_open(struct call *k, const char *ref);
+
 /* --- signed approvals (control_consent.c) --- */
 
 /* Replies with the text that this approver is to sign. */

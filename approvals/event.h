@@ -53,7 +53,8 @@
 	E(RECORDING_REPLAY, "recording.replay") E(RECORDING_EXPORT, "recording.export")        \
 	E(RECORDING_SEARCH, "recording.search") E(RECORDING_REVEAL, "recording.reveal")        \
 	E(PRUNE, "events.prune")                                                              \
-	E(ALARM, "recorder.alarm") E(WATCH, "watch.start") E(WATCH_END, "watch.end")
+	E(ALARM, "recorder.alarm") E(WATCH, "watch.start") E(WATCH_END, "watch.end") \
+	E(TICKET_UNKNOWN, "ticket.unknown")
 
 enum event_kind {
 #define E(symbol, name) EVENT_##symbol,
@@ -64,6 +65,8 @@ enum event_kind {
 
 /* "grant.revoke"; "?" for a number that is no kind. */
 const char *event_name(enum event_kind kind);
+/* The class of a kind by its name, "request", "decided", "alarm" …; NULL: it is in none. */
+const char *event_class(const char *kind);
 /* EVENT_COUNT when the text names none. */
 enum event_kind event_by_name(const char *text);
 

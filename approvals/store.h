@@ -159,6 +159,8 @@ int store_ticket_open(struct store *s, int64_t user_id, int64_t role_id, int64_t
 int store_ticket_asked(struct store *s, int64_t by_id, int64_t after, struct ticket *t);
 /* A user whose account ends by `now` and is still active: 1, 0, -1. *deadline as above. */
 int store_user_due(struct store *s, int64_t now, struct user *u, int64_t *deadline);
+/* A running grant that rests on this outside ticket, with a number over `after`. 1, 0, -1. */
+int store_ticket_of(struct store *s, const char *ref, int64_t after, struct ticket *t);
 /* Is the person the one who asked for, or profits from, this ticket? 1, 0, -1. */
 int store_ticket_own(struct store *s, const struct ticket *t, const char *person);
 

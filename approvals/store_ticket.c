@@ -236,3 +236,9 @@ int store_ticket_open(struct store *s, int64_t user_id, int64_t role_id, int64_t
 		"iiii", user_id, role_id, host_id, after),
 	    t);
 }
+
+int store_ticket_of(struct store *s, const char *ref, int64_t after, struct ticket *t)
+{
+	return one_ticket(s, sql(s, TICKET_SQL "WHERE r.state IN ('approved', 'active') AND r.ref=? AND r.id>? ORDER BY r.id LIMIT 1",
+	    "ti", ref, after), t);
+}

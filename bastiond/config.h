@@ -100,6 +100,7 @@ struct config_collector {
 	O(USER, user_dial, "bastiond-dial", 0, 0, "", "account of the dial workers")                  \
 	O(USER, user_console, "bastiond-console", 0, 0, "", "account of the console workers")         \
 	O(USER, user_monitor, "bastiond-monitor", 0, 0, "", "account of the monitor, if there is one")  \
+	O(USER, user_hook, "bastiond-hook", 0, 0, "", "account of the hooks")                         \
 	O(STR, pam_service, "bastiond", 0, 0, "", "name of the PAM stack")                            \
 	O(STR, pam_confdir, "", 0, 0, "", "directory of PAM stacks; empty: the system's")             \
 	O(STARTUPS, max_startups, "100:30:400", 1, 20000, "", "connections not yet logged in")        \
@@ -139,6 +140,10 @@ struct config_collector {
 	O(INT, quorum, "1", 1, CONFIG_COLLECTORS_MAX, "", "collectors that must have a frame")        \
 	O(INT, max_watchers, "4", 0, 16, "", "who may watch one session at once; 0: nobody")          \
 	O(BOOL, watch_notice, "true", 0, 0, "", "the watched user is told")                           \
+	O(STR, ticket_check, "", 0, 0, "", "program that says whether an outside ticket is open")     \
+	O(TIME, ticket_check_every, "60s", 1 * MS, CONFIG_DAY, "", "open tickets are checked again")  \
+	O(STR, notify, "", 0, 0, "", "program that is told of events")                                \
+	O(TIME, hook_timeout, "10s", 1 * MS, 60 * MS, "", "time of one run of these programs")        \
 	O(INT, event_retention, "400", 90, 36500, "", "days that events stay in the database")        \
 	O(STR, event_syslog, "", 0, 0, "", "where events go as syslog; empty: nowhere")                \
 	O(STR, event_json, "", 0, 0, "", "where they go as JSON lines; empty: nowhere")                \

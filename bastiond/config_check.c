@@ -81,6 +81,12 @@ static void check_users(struct config_loader *l, struct config *conf)
 
 		if (o->kind != KIND_USER)
 			continue;
+		/* no hook, no account: who updates need not make one */
+		if (i == OPT_user_hook && conf->ticket_check[0] == '\0' && conf->notify[0] == '\0') {
+			u->uid = (uid_t)-1;
+			u->gid = (gid_t)-1;
+			continue;
+		}
 		esc_quoted(show, sizeof(show), u->name, strlen(u->name));
 		if (!resolve_user(u) && i == OPT_user_monitor && !has_monitor(conf))
 			continue; /* nobody runs as it */
@@ -244,6 +250,20 @@ static void check_pam(struct config_loader *l, const struct config *conf)
 		    "chmod go-w");
 }
 
+/* Run without a shell, as an account without rights: what others can write there, they say in the operator's name. */
+static void check_program(struct config_loader *l, int option, const char *path)
+{
+	struct stat st;
+
+	/* a role that reloads has no file system any more: parent has looked */
+	if (path[0] == '\0' || config_is_sent(l))
+		return;
+	if (path[0] != '/' || strlen(path) > 500 || stat(path, &st) != 0 || !S_ISREG(st.st_mode) || (st.st_mode & 0111) == 0)
+		config_fault(l, option, "no program is there; write the absolute path of an executable file, without arguments, or \"\"");
+	else if (st.st_uid != 0 || (st.st_mode & 022) != 0)
+		config_fault(l, option, "others than root can write it; chown root, chmod go-w");
+}
+
 void config_check(struct config_loader *l, struct config *conf, bool init)
 {
 	check_users(l, conf);
@@ -252,6 +272,8 @@ void config_check(struct config_loader *l, struct config *conf, bool init)
 	check_name(l, conf->name);
 	check_pam(l, conf);
 	check_outlets(l, conf);
+	check_program(l, OPT_ticket_check, conf->ticket_check);
+	check_program(l, OPT_notify, conf->notify);
 	check_recording(l, conf);
 	check_source_address(l, conf->source_address);
 	if (strlen(conf->run_dir) + sizeof("/control.sock") > sizeof(((struct sockaddr_un *)0)->sun_path))

@@ -19,6 +19,7 @@
  *   policy_events.c   the recording of the events (policy_events.h)
  *   policy_backup.c   a copy of the database, for root (policy_backup.h)
  *   policy_monitor.c  what the monitor role is told (policy_monitor.h)
+ *   policy_hook.c     the administrator's programs: policy_ticket.c, policy_notify.c (policy_hook.h)
  *
  * One process, one loop, no threads. Ownership: policy owns peers, workers and clients; a peer owns
  * its ways; a way owns its descriptors. A worker points back to the peer it works for until either
@@ -31,6 +32,7 @@
 #include "hostkey_lines.h"
 #include "config.h"
 #include "control.h"
+#include "policy_keys.h"
 #include "policy_link.h"
 #include "policy_watch.h"
 #include "store_otp.h"
@@ -87,6 +89,11 @@ struct policy {
 	struct client *clients;
 	struct key_ask *key_asks;
 	struct watch *watches;
+	struct hook *hooks;		/* runs under way */
+	struct check *checks;		/* outside tickets, and what was said of them */
+	struct held *held;		/* words that wait for that */
+	struct notifier *notifier;
+	size_t nchecks, nheld;
 	struct link *asker;		/* whose word is being carried out: a peer's or a client's */
 	uint32_t next_watch;
 	size_t npeers, nworkers, nclients[2];
@@ -102,6 +109,7 @@ struct policy {
 
 enum way_stage {
 	WAY_EARLY,	/* no WAY_ASK yet: a worker connects, or has */
+	WAY_CHECKING,	/* its outside ticket is looked at (policy_ticket.c) */
 	WAY_DIALLING,	/* a worker connects */
 	WAY_SIGNING,	/* the keys role signs or lends */
 	WAY_GIVEN,	/* WAY_OK is sent; the row is open */
@@ -117,6 +125,7 @@ struct way {
 	uint8_t ephemeral[EPHEMERAL_MAX];
 	size_t ephemeral_len;
 	unsigned caps;
+	char ticket_ref[TICKET_REF_MAX + 1];	/* the outside ticket that the grant rests on; "" */
 	int64_t until;			/* unix seconds; FOREVER */
 	int64_t tickets[WAY_TICKETS_MAX]; /* the first allowed the way; 0 ends */
 	struct worker *dial;
@@ -275,16 +284,6 @@ void live_end(void *arg, enum end_what what, int64_t id, const char *line);
 /* Ends what is over and sets the timer for what is next. After every change of the store or the ways. */
 void live_run(struct policy *p);
 int live_init(struct policy *p);
-
-/* --- policy_keys.c --- */
-
-int keys_open(struct policy *p, int fd);
-int keys_refresh(struct policy *p); /* the list of them anew */
-/* The answer goes to authz_key(). The number of the request, 0: failed. */
-uint32_t keys_sign(struct way *w, const char *key_id, uint64_t after, uint64_t before, const char *source);
-uint32_t keys_lend(struct way *w, int agent_fd);
-void keys_forget(struct policy *p, uint32_t ask); /* the way is gone: its answer is dropped */
-void keys_close(struct policy *p);
 
 /* --- policy_control.c, policy_console.c --- */
 

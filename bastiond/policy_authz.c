@@ -9,6 +9,8 @@
  * `ssh -J` names the host (HOST_ASK) one key exchange before it names the login. A user who has a grant there is awaited: the
  * socket is dialled meanwhile (WAY_EARLY), stays here, and goes nowhere without the decision on WAY_ASK.
  *
+ * A grant that rests on an outside ticket waits for its check first (WAY_CHECKING, policy_ticket.c).
+ *
  * The client names a registered host, never an address (promise P11): the address comes from the
  * store.
  */
@@ -20,6 +22,7 @@
 #include "clock.h"
 #include "escape.h"
 #include "log.h"
+#include "policy_hook.h"
 #include "policy_worker.h"
 
 #define CERT_BACK 50		/* seconds: the target's clock may be behind. Below SSHCERT_BACK: keys looks later */
@@ -149,7 +152,7 @@ static int on_dialled(struct worker *worker, struct ipc_msg *m)
 	w->fd = ipc_take_fd(m, 0);
 	snprintf(w->row.target, sizeof(w->row.target),
 	    strchr(peer, ':') != NULL ? "[%s]:%u" : "%s:%u", peer, w->host.port);
-	if (w->stage != WAY_EARLY)
+	if (w->stage == WAY_DIALLING)
 		ask_key(w);
 	return 0;
 }
@@ -229,6 +232,7 @@ static void set_access(struct way *w, const struct access_answer *a, const struc
 	w->caps = a->caps;
 	w->until = a->until;
 	w->tickets[0] = a->ticket;
+	memcpy(w->ticket_ref, a->ref, sizeof(w->ticket_ref));
 }
 
 static struct way *find_early(struct peer *peer)
@@ -335,10 +339,22 @@ int authz_ask(struct peer *peer, struct ipc_msg *m)
 	memcpy(w->ephemeral, blob, len);
 	w->ephemeral_len = len;
 	set_access(w, &a, &h);
-	if (go_on(w) != 0)
+	if (ticket_holds_way(w, a.ref))
+		return 0;
+	authz_checked(w, NULL);
+	return 0;
+}
+
+void authz_checked(struct way *w, const char *line)
+{
+	struct policy *p = w->peer->p;
+
+	w->stage = WAY_DIALLING;
+	if (line != NULL)
+		authz_refuse(w, WAY_REVOKED, line);
+	else if (go_on(w) != 0)
 		authz_refuse(w, WAY_BUSY,
 		    "bastiond: too many connections are being opened; try again in a minute");
 	else
-		live_run(peer->p);
-	return 0;
+		live_run(p);
 }

@@ -16,6 +16,7 @@
 #include "log.h"
 #include "policy_backup.h"
 #include "policy_client.h"
+#include "policy_hook.h"
 
 #define PIECE 60000		/* bytes of a reply in one message */
 #define CONTROL_IDLE_MS 300000	/* a client that is silent so long goes */
@@ -73,6 +74,17 @@ static void carry_out(struct policy *p, struct link *asker, const struct actor *
 		live_run(p);
 }
 
+/* Its asker is still there: ticket_owner_gone() would have dropped the word. */
+void words_resume(struct policy *p, struct link *asker, uint32_t id, const struct actor *a, const struct buf *request)
+{
+	struct buf out;
+
+	buf_init(&out, CONTROL_REPLY_MAX);
+	carry_out(p, asker, a, request, &out);
+	send_pieces(asker, a->local ? MSG_CTL_REPLY : MSG_WORDS_RE, id, &out);
+	buf_finish(&out);
+}
+
 /* --- sessions --- */
 
 int words_ask(struct peer *peer, struct ipc_msg *m)
@@ -84,9 +96,14 @@ int words_ask(struct peer *peer, struct ipc_msg *m)
 	buf_init(&out, CONTROL_REPLY_MAX);
 	if (!peer_may_ask(peer))
 		put_error(&out, "refused", "too many requests at once; try again in a few seconds");
+	else if (ticket_holding(peer->p, &peer->link))
+		put_error(&out, "refused", "a word of this connection waits for its ticket's check; wait for its answer");
+	else if (ticket_holds_word(peer->p, &peer->link, m->id, &a, &m->body))
+		goto out;
 	else
 		carry_out(peer->p, &peer->link, &a, &m->body, &out);
 	send_pieces(&peer->link, MSG_WORDS_RE, m->id, &out);
+out:
 	buf_finish(&out);
 	return 0;
 }
@@ -103,12 +120,17 @@ static int on_request(struct client *c, struct ipc_msg *m)
 
 	buf_init(&out, CONTROL_REPLY_MAX);
 	r = control_actor(&p->control, (int64_t)c->uid, &a, line, sizeof(line));
-	if (r == 1)
+	if (r == 1 && ticket_holding(p, &c->link))
+		put_error(&out, "refused", "a word of this connection waits for its ticket's check; wait for its answer");
+	else if (r == 1 && ticket_holds_word(p, &c->link, m->id, &a, &m->body))
+		goto out;
+	else if (r == 1)
 		carry_out(p, &c->link, &a, &m->body, &out);
 	else
 		put_error(&out, r == 0 ? "denied" : "broken",
 		    r == 0 ? line : "the database cannot be read");
 	send_pieces(&c->link, MSG_CTL_REPLY, m->id, &out);
+out:
 	buf_finish(&out);
 	return r == 1 ? 0 : -1;
 }
@@ -136,6 +158,7 @@ static void client_destroy(struct client *c)
 
 	watch_owner_gone(c->p, &c->link);
 	backup_abort(c->p, &c->link);
+	ticket_owner_gone(c->p, &c->link);
 	while (*at != c)
 		at = &(*at)->next;
 	*at = c->next;
@@ -242,6 +265,7 @@ int control_open(struct policy *p, const struct policy_fds *fds)
 	p->control.host_key = host_key;
 	p->control.watch_new = watch_new;
 	p->control.watch_settle = watch_settle;
+	p->control.ticket = ticket_state;
 	p->control.session_live = watch_session_live;
 	p->control_in = event_new(p->base, fds->control, EV_READ | EV_PERSIST, on_control, p);
 	p->pam_in = event_new(p->base, fds->pam, EV_READ | EV_PERSIST, on_pam, p);

@@ -19,6 +19,7 @@
 #include "policy_backup.h"
 #include "policy_events.h"
 #include "policy_monitor.h"
+#include "policy_hook.h"
 #include "policy_worker.h"
 #include "totpkey.h"
 
@@ -177,6 +178,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	peers_tick(p, now_ms);
 	clients_tick(p, now_ms);
 	watches_tick(p, now_ms);
+	ticket_tick(p, now_ms);
+	notify_tick(p, now_ms);
 	events_tick(p, now_ms);
 	feed_tick(p, now_ms);
 	ends_write(p);
@@ -253,6 +256,9 @@ int policy_open(struct policy *p, const char *database, const struct policy_fds 
 void policy_close(struct policy *p)
 {
 	watches_finish(p);
+	hooks_finish(p);
+	tickets_finish(p);
+	notify_finish(p);
 	peers_finish(p);
 	if (p->control.store != NULL)
 		control_finish(&p->control);

@@ -16,6 +16,7 @@
 #include "clock.h"
 #include "escape.h"
 #include "log.h"
+#include "policy_hook.h"
 #include "policy_worker.h"
 
 const char *peer_name(const struct peer *peer)
@@ -109,6 +110,7 @@ static void on_ended(struct link *l, int error)
 	peer->end_ms = clock_mono_ms() + END_MS;
 	factor_kill(peer);
 	watch_owner_gone(peer->p, l);
+	ticket_owner_gone(peer->p, l);
 	if (error == 0 || error == EPIPE || error == ECONNRESET)
 		return;
 	log_warn("session %u of %s: what it sent is not permitted or malformed, or it does not "
@@ -191,6 +193,7 @@ static void peer_destroy(struct peer *peer, const char *why)
 	factor_kill(peer);
 	watch_peer_gone(peer);
 	watch_owner_gone(p, &peer->link);
+	ticket_owner_gone(p, &peer->link);
 	peer_close_rows(peer, why);
 	for (size_t i = 0; i < PEER_WAYS_MAX; i++)
 		if (peer->ways[i] != NULL)

@@ -31,6 +31,7 @@ static void worker_over(struct worker *w)
 	w->peer = NULL;
 	w->way = NULL;
 	w->watch = NULL;
+	w->hook = NULL;
 	link_close(&w->link);
 }
 
@@ -53,21 +54,35 @@ static void on_ended(struct link *l, int error)
 
 static const struct link_ops worker_link = { on_message, on_ended };
 
+static struct worker *run(struct policy *p, struct peer *peer, enum worker_kind kind, const struct worker_ops *ops,
+    enum msg_type type, const struct buf *body, int fd);
+
 struct worker *worker_run(struct peer *peer, enum worker_kind kind, const struct worker_ops *ops,
     enum msg_type type, const struct buf *body)
 {
 	return worker_run_fd(peer, kind, ops, type, body, -1);
 }
 
+struct worker *worker_run_for(struct policy *p, enum worker_kind kind, const struct worker_ops *ops,
+    enum msg_type type, const struct buf *body)
+{
+	return run(p, NULL, kind, ops, type, body, -1);
+}
+
 struct worker *worker_run_fd(struct peer *peer, enum worker_kind kind, const struct worker_ops *ops,
     enum msg_type type, const struct buf *body, int fd)
 {
-	struct policy *p = peer->p;
+	return run(peer->p, peer, kind, ops, type, body, fd);
+}
+
+static struct worker *run(struct policy *p, struct peer *peer, enum worker_kind kind, const struct worker_ops *ops,
+    enum msg_type type, const struct buf *body, int fd)
+{
 	struct worker *w, **bucket;
 
 	if (p->nworkers >= p->conf->max_workers) {
 		log_warn("max_workers %u reached: no %s worker for %s", p->conf->max_workers,
-		    role_name(ops->role), peer->address);
+		    role_name(ops->role), peer != NULL ? peer->address : "policy");
 		return NULL;
 	}
 	if ((w = calloc(1, sizeof(*w))) == NULL)
@@ -97,6 +112,7 @@ static void worker_let_go(struct worker *w, bool kill)
 	w->peer = NULL;
 	w->way = NULL;
 	w->watch = NULL;
+	w->hook = NULL;
 	link_close(&w->link);
 	if (kill && !w->down)
 		link_send_empty(&w->p->parent, MSG_WORKER_KILL, w->id);
@@ -152,7 +168,7 @@ int worker_on_down(struct policy *p, struct ipc_msg *m)
 		link_read(&w->link);
 	if (status != 0 && w->owned)
 		log_warn("%s worker %u for %s ended with status %#x", role_name(w->ops->role),
-		    w->id, w->peer != NULL ? w->peer->address : "a session that is over", status);
+		    w->id, w->peer != NULL ? w->peer->address : w->hook != NULL ? "policy" : "a session that is over", status);
 	worker_over(w);
 	/* The owner may have started others: the bucket may have changed. */
 	for (at = &p->workers[m->id % WORKER_TABLE]; *at != w; at = &(*at)->next)

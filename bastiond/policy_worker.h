@@ -8,7 +8,7 @@
 
 #include "policy.h"
 
-enum worker_kind { WORKER_PAM, WORKER_DIAL, WORKER_CONSOLE, WORKER_VIEW };
+enum worker_kind { WORKER_PAM, WORKER_DIAL, WORKER_HOOK, WORKER_CONSOLE, WORKER_VIEW };
 
 struct worker_ops {
 	enum role role;
@@ -30,11 +30,15 @@ struct worker {
 	struct peer *peer;		/* for whom; NULL: not owned, or a viewer whose session is over */
 	struct way *way;		/* WORKER_DIAL */
 	struct watch *watch;		/* WORKER_VIEW */
+	struct hook *hook;		/* WORKER_HOOK */
 	bool up, down;			/* the process runs; is over */
 };
 
 /* Asks parent to run one: `type` with `body`. NULL: the limit, or parent's link is broken. */
 struct worker *worker_run(struct peer *peer, enum worker_kind kind, const struct worker_ops *ops,
+    enum msg_type type, const struct buf *body);
+/* The same for no session. */
+struct worker *worker_run_for(struct policy *p, enum worker_kind kind, const struct worker_ops *ops,
     enum msg_type type, const struct buf *body);
 /* The same with a descriptor for it, -1: none; it stays the caller's. */
 struct worker *worker_run_fd(struct peer *peer, enum worker_kind kind, const struct worker_ops *ops,

@@ -31,6 +31,21 @@ struct dial_job {
 	uint32_t limit_ms;
 };
 
+enum hook_kind { HOOK_TICKET, HOOK_NOTIFY };
+
+#define HOOK_IN_MAX 16384	/* bytes of what a hook is told */
+#define HOOK_OUT_MAX 16384	/* and of what it answers */
+
+struct hook_job {
+	enum hook_kind kind;
+	uint32_t limit_ms;
+	size_t len;
+	char input[HOOK_IN_MAX + 1];
+};
+
+/* "ticket_check", "notify": the options that name the programs. */
+const char *hook_name(enum hook_kind kind);
+
 struct console_job {
 	char user[USER_NAME_MAX + 1];
 	char term[WORKER_TERM_MAX + 1];
@@ -60,6 +75,8 @@ void worker_pam(const struct config *conf, struct ipc *link, const struct pam_jo
 void worker_pam_close(const struct config *conf, const uint8_t *record, size_t len);
 /* user_dial: name to socket; DIAL_DONE. */
 void worker_dial(const struct config *conf, struct ipc *link, const struct dial_job *job) __attribute__((noreturn));
+/* user_hook: runs the program of the configuration, without a shell; HOOK_DONE. */
+void worker_hook(const struct config *conf, struct ipc *link, const struct hook_job *job) __attribute__((noreturn));
 /* user_console: the line editor behind `ssh alice@bastion`; LINE_ASK, LINE_RE. Its link goes to the session. */
 void worker_console(const struct config *conf, struct ipc *link, const struct console_job *job)
     __attribute__((noreturn));

@@ -24,7 +24,7 @@
 #define ROLE_LIST(R)                                                                          \
 	R(PARENT, "parent") R(POLICY, "policy") R(KEYS, "keys") R(RECORDER, "recorder")       \
 	R(MASTER, "master") R(SESSION, "session") R(PAM, "pam") R(DIAL, "dial")               \
-	R(CONSOLE, "console") R(VIEW, "view") R(MONITOR, "monitor") R(CTL, "control")
+	R(CONSOLE, "console") R(VIEW, "view") R(MONITOR, "monitor") R(HOOK, "hook") R(CTL, "control")
 
 enum role {
 #define R(name, text) ROLE_##name,
@@ -73,8 +73,10 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	M(RUN_CONSOLE,    POLICY,   PARENT,   S_ANY,     512,   0, 0)                                 \
 	/* RUN_VIEW u16 columns; u16 rows; u8 looks (VIEW_UTF8 ...). fd: its end of the link that WATCH made */ \
 	M(RUN_VIEW,       POLICY,   PARENT,   S_ANY,     8,     1, 0)                                 \
+	/* RUN_HOOK u8 enum hook_kind; u32 time limit ms; str JSON for its standard input */           \
+	M(RUN_HOOK,       POLICY,   PARENT,   S_ANY,     20000, 0, 0)                                 \
 	M(WORKER_KILL,    POLICY,   PARENT,   S_ANY,     0,     0, 0)                                 \
-	/* parent → policy: id = worker. fds: pam and dial: link; console: link, pty master; view: pty master */ \
+	/* parent → policy: id = worker. fds: pam, dial, hook: link; console: link, pty master; view: pty master */ \
 	M(WORKER_UP,      PARENT,   POLICY,   S_ANY,     0,     -1, 0)                                \
 	/* id = worker. u32 wait status */                                                            \
 	M(WORKER_DOWN,    PARENT,   POLICY,   S_ANY,     4,     0, 0)                                 \
@@ -223,6 +225,9 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	/* dial → policy: u8 ok; str peer address; str local address (literals, no port); str reason. */ \
 	/* fd: the socket, non-blocking, TCP_NODELAY */                                               \
 	M(DIAL_DONE,      DIAL,     POLICY,   S_ANY,     2048,  -1, 1)                                \
+                                                                                                      \
+	/* hook → policy: u8 ok (it ended with status 0, in time); str its standard output; str reason */ \
+	M(HOOK_DONE,      HOOK,     POLICY,   S_ANY,     17500, 0, 1)                                 \
                                                                                                       \
 	/* control client → policy, over the control socket: JSON, see PROTOCOL.control */            \
 	M(CTL_REQUEST,    CTL,      POLICY,   S_ANY,     16384, 0, 0)                                 \

@@ -4,7 +4,7 @@ WORKERS = 3
 PYTEST = /usr/bin/python3 -m pytest -p no:cacheprovider
 C_FILES = $(wildcard common/*.c recorder/*.c approvals/*.c bastiond/*.c pam/*.c)
 H_FILES = $(wildcard common/*.h recorder/*.h approvals/*.h bastiond/*.h pam/*.h)
-SCRIPTS = tests/deps tests/run-units tests/check tests/layers tests/fuzz/run .ci/run recorder/web/fetch $(wildcard etc/*.sh)
+SCRIPTS = tests/deps tests/run-units tests/check tests/layers tests/fuzz/run .ci/run recorder/web/fetch etc/hooks/ticket_check $(wildcard etc/hooks/notify-*) $(wildcard etc/*.sh)
 
 deps:
 	@tests/deps build lab test
@@ -32,7 +32,7 @@ lint-man:
 	@! for f in $(wildcard man/*.[1-8]); do mandoc -Tlint -W style $$f 2>&1; done | \
 	    grep -v 'referenced manual not found\|outdated mandoc.db'
 lint-shell:
-	@shellcheck $(wildcard $(SCRIPTS))
+	@shellcheck -x $(wildcard $(SCRIPTS))
 layers:
 	@tests/layers
 # a header says by itself all that it needs
@@ -163,6 +163,8 @@ install: all
 	@# a file that the administrator may have changed stays
 	@for f in bastiond.conf:bastiond/bastiond.conf collectord.conf:bastiond/collectord.conf pam.d/bastiond:pam.d/bastiond; do \
 	    to=$(D)$(SYSCONFDIR)/$${f#*:}; [ -e $$to ] || $(INSTALL) -m 644 etc/$${f%%:*} $$to || exit 1; done
+	$(INSTALL) -m 755 -t $(D)$(PREFIX)/share/bastiond/hooks etc/hooks/ticket_check $(wildcard etc/hooks/notify-*)
+	$(INSTALL) -m 644 -t $(D)$(PREFIX)/share/bastiond/hooks etc/hooks/hook.conf
 	@for u in $(notdir $(wildcard etc/systemd/*.service)); do mkdir -p $(D)$(UNITDIR) && \
 	    sed 's,@PREFIX@,$(PREFIX),g; s,@SYSCONFDIR@,$(SYSCONFDIR),g' etc/systemd/$$u >$(D)$(UNITDIR)/$$u || exit 1; done
 	@for s in 1 5 8; do for m in man/*.$$s; do [ ! -e $$m ] || $(INSTALL) -m 644 -t $(D)$(MANDIR)/man$$s $$m || exit 1; done; done

@@ -1,0 +1,28 @@
+/*
+ * event_class.c - the events that people want to hear of at once (notify, bastiond.conf(5)), by class.
+ *
+ * Pure; policy role. What stands in no class is in the event list alone. bastiond.conf(5) lists the classes for those who write the program.
+ */
+#include <string.h>
+
+#include "event.h"
+
+static const struct {
+	enum event_kind kind;
+	const char *class;
+} classes[] = {
+	{ EVENT_REQUEST, "request" },
+	{ EVENT_GRANT, "decided" }, { EVENT_APPROVE, "decided" }, { EVENT_DENY, "decided" }, { EVENT_CANCEL, "decided" },
+	{ EVENT_EXPIRE, "decided" }, { EVENT_GRANT_REVOKE, "decided" },
+	{ EVENT_ALARM, "alarm" }, { EVENT_HOSTKEY, "alarm" }, { EVENT_SESSION_CRASH, "alarm" }, { EVENT_SESSION_HUNG, "alarm" },
+	{ EVENT_RECORDING_STALL, "alarm" }, { EVENT_RECORDING_LOST, "alarm" }, { EVENT_OTP_REPLAY, "alarm" },
+	{ EVENT_PROTOCOL, "alarm" }, { EVENT_TICKET_UNKNOWN, "alarm" },
+};
+
+const char *event_class(const char *kind)
+{
+	for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++)
+		if (strcmp(event_name(classes[i].kind), kind) == 0)
+			return classes[i].class;
+	return NULL;
+}

@@ -1,0 +1,221 @@
+/*
+ * policy_notify.c - events that people want to hear of at once, handed to the administrator's program, one a run.
+ *
+ * Role policy. Once a second the new rows of the event list are looked at; those that have a class (event_class(), event.h) are queued as
+ * JSON, and two runs at a time take from the queue. Nothing waits for it: what does not fit into the queue is counted, and the count is
+ * told; a run that fails is tried once more. The event list itself is complete in any case. What happened while no policy ran is not told.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "log.h"
+#include "policy_hook.h"
+
+#define QUEUE_MAX 256
+#define ROWS_MAX 2000		/* that are looked at in one turn */
+#define TRIES_MAX 2
+#define TAKE_MAX 64		/* rows with a class that are taken up in one turn */
+
+struct note {
+	json_t *input;
+	unsigned tries;
+	bool running;
+};
+
+struct notifier {
+	int64_t seen;		/* number of the last event that was looked at */
+	bool begun;
+	size_t n;
+	uint64_t left_out;	/* for want of room, and not told yet */
+	struct note *v[QUEUE_MAX];
+};
+
+/* Names of users, from rows of a list with this in a member. */
+static void add_names(json_t *to, const json_t *names)
+{
+	for (size_t i = 0; i < json_array_size(names); i++)
+		json_array_append(to, json_array_get(names, i));
+}
+
+/* Who decides requests under this role. */
+static void add_approvers(struct policy *p, json_t *to, const char *role)
+{
+	struct access_role r;
+	json_t *rows;
+
+	if (role == NULL || store_role_by_name(p->store, role, &r) != 1)
+		return;
+	rows = store_list(p->store, LIST_ROLES, &(struct list_ask){ .id = r.id, .limit = 1, .now = clock_wall() });
+	add_names(to, json_object_get(json_array_get(rows, 0), "approvers"));
+	json_decref(rows);
+}
+
+static void add_staff(struct policy *p, json_t *to)
+{
+	json_t *rows = store_list(p->store, LIST_USERS, &(struct list_ask){ .limit = 1000, .now = clock_wall() });
+
+	for (size_t i = 0; i < json_array_size(rows); i++) {
+		const json_t *row = json_array_get(rows, i);
+
+		if (json_is_true(json_object_get(row, "admin")) || json_is_true(json_object_get(row, "auditor")))
+			json_array_append(to, json_object_get(row, "name"));
+	}
+	json_decref(rows);
+}
+
+/* Whom it concerns, as names of users: what these are outside, the program knows. */
+static json_t *whom(struct policy *p, const char *class, const struct event_row *e, const json_t *detail)
+{
+	json_t *to = json_array();
+
+	if (strcmp(class, "request") == 0 || strcmp(class, "break-glass") == 0)
+		add_approvers(p, to, json_string_value(json_object_get(detail, "role")));
+	if (strcmp(class, "alarm") == 0 || strcmp(class, "break-glass") == 0)
+		add_staff(p, to);
+	if ((strcmp(class, "decided") == 0 || strcmp(class, "login") == 0 || strcmp(class, "reminder") == 0) && e->subject[0] != '\0')
+		json_array_append_new(to, json_string(e->subject));
+	return to;
+}
+
+static json_t *input_of(struct policy *p, const char *class, const struct event_row *e)
+{
+	json_t *detail = json_loads(e->detail[0] != '\0' ? e->detail : "{}", 0, NULL);
+
+	return json_pack("{s:i, s:s, s:s, s:s, s:I, s:I, s:s, s:s, s:s, s:o, s:o}", "v", 1, "hook", "notify", "bastion", p->control.name,
+	    "class", class, "number", (json_int_t)e->id, "at", (json_int_t)e->at, "kind", e->kind, "actor", e->actor,
+	    "subject", e->subject, "tell", whom(p, class, e, detail), "detail", detail != NULL ? detail : json_object());
+}
+
+static void queue(struct notifier *n, json_t *input)
+{
+	struct note *note = input != NULL && n->n < QUEUE_MAX ? calloc(1, sizeof(*note)) : NULL;
+
+	if (note == NULL) {
+		n->left_out++;
+		json_decref(input);
+		return;
+	}
+	note->input = input;
+	n->v[n->n++] = note;
+}
+
+struct found {
+	struct notifier *n;
+	struct event_row row[TAKE_MAX];
+	size_t nrows, looked;
+	struct event_text *text;
+};
+
+/* Only copies: the store is in the middle of its own statement. */
+static int on_row(void *arg, const struct event_row *e, const uint8_t *hash, size_t len)
+{
+	struct found *f = arg;
+	struct event_text *t = &f->text[f->nrows];
+
+	(void)hash, (void)len;
+	if (++f->looked > ROWS_MAX)
+		return 1;
+	f->n->seen = e->id;
+	if (event_class(e->kind) == NULL)
+		return 0;
+	snprintf(t->kind, sizeof(t->kind), "%s", e->kind);
+	snprintf(t->actor, sizeof(t->actor), "%s", e->actor);
+	snprintf(t->subject, sizeof(t->subject), "%s", e->subject);
+	snprintf(t->detail, sizeof(t->detail), "%s", e->detail);
+	f->row[f->nrows] = (struct event_row){ e->id, e->at, t->kind, t->actor, t->subject, t->detail };
+	return ++f->nrows == TAKE_MAX;
+}
+
+/* New events into the queue. */
+static void take_up(struct policy *p, struct notifier *n)
+{
+	struct found *f = calloc(1, sizeof(*f));
+
+	if (f != NULL && (f->text = calloc(TAKE_MAX, sizeof(*f->text))) != NULL) {
+		f->n = n;
+		if (store_event_each(p->store, n->seen, on_row, f) < 0)
+			log_error("events for notify: %s", store_error(p->store));
+		for (size_t i = 0; i < f->nrows; i++)
+			queue(n, input_of(p, event_class(f->row[i].kind), &f->row[i]));
+	}
+	free(f != NULL ? f->text : NULL);
+	free(f);
+}
+
+static void drop(struct notifier *n, struct note *note)
+{
+	size_t i = 0;
+
+	while (i < n->n && n->v[i] != note)
+		i++;
+	memmove(&n->v[i], &n->v[i + 1], (n->n - i - 1) * sizeof(n->v[0]));
+	n->n--;
+	json_decref(note->input);
+	free(note);
+}
+
+static void on_done(struct policy *p, void *arg, const char *answer, const char *reason)
+{
+	struct note *note = arg;
+
+	note->running = false;
+	if (answer != NULL || note->tries >= TRIES_MAX) {
+		if (answer == NULL)
+			log_warn("notify: event %lld was not told: %s",
+			    (long long)json_integer_value(json_object_get(note->input, "number")), reason);
+		drop(p->notifier, note);
+	}
+	notify_tick(p, clock_mono_ms());
+}
+
+/* Those that did not fit are told as one more, when there is room. */
+static void tell_left_out(struct policy *p, struct notifier *n)
+{
+	if (n->left_out == 0 || n->n > QUEUE_MAX / 2)
+		return;
+	log_warn("notify: %llu events were not told: the program is too slow for them", (unsigned long long)n->left_out);
+	queue(n, json_pack("{s:i, s:s, s:s, s:s, s:I, s:I, s:s, s:s, s:s, s:[], s:{s:I}}", "v", 1, "hook", "notify", "bastion", p->control.name,
+	    "class", "alarm", "number", (json_int_t)n->seen, "at", (json_int_t)clock_wall(), "kind", "notify.left-out", "actor", "bastiond",
+	    "subject", "", "tell", "detail", "count", (json_int_t)n->left_out));
+	n->left_out = 0;
+}
+
+void notify_tick(struct policy *p, uint64_t now_ms)
+{
+	uint8_t hash[EVENT_HASH_LEN];
+	struct notifier *n;
+
+	(void)now_ms;
+	if (p->notifier == NULL && (p->notifier = calloc(1, sizeof(*p->notifier))) == NULL)
+		return;
+	n = p->notifier;
+	/* what happened before is no news, and neither is what happened while nobody was to be told */
+	if ((!n->begun || !hook_there(p, HOOK_NOTIFY)) && store_event_head(p->store, &n->seen, hash) < 0)
+		return;
+	n->begun = true;
+	if (!hook_there(p, HOOK_NOTIFY))
+		return;
+	take_up(p, n);
+	tell_left_out(p, n);
+	for (size_t i = 0; i < n->n && hook_room(p, HOOK_NOTIFY); i++) {
+		if (n->v[i]->running)
+			continue;
+		n->v[i]->tries++;
+		n->v[i]->running = hook_run(p, HOOK_NOTIFY, json_incref(n->v[i]->input), on_done, n->v[i]) == 0;
+		if (!n->v[i]->running)
+			break;
+	}
+}
+
+void notify_finish(struct policy *p)
+{
+	struct notifier *n = p->notifier;
+
+	for (size_t i = 0; n != NULL && i < n->n; i++) {
+		json_decref(n->v[i]->input);
+		free(n->v[i]);
+	}
+	free(n);
+	p->notifier = NULL;
+}

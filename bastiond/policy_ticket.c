@@ -1,0 +1,354 @@
+/*
+ * policy_ticket.c - outside tickets: is OPS-7 still open? Asked of the administrator's program, before who waits goes on.
+ *
+ * Role policy. A word (request, approve) or a login that rests on an outside ticket waits for a check that begins then, or for the one that
+ * runs; while a session is open its ticket is checked again, every ticket_check_every. What the program says:
+ *
+ *   {"open": true}                  who waits goes on
+ *   {"open": false, "why": "…"}     who waits is refused; every grant that rests on the ticket is revoked, and its sessions end
+ *   anything else, or nothing       who waits is refused; a session ends when it happened three times in a row
+ *
+ * So the answer to everything but a clear yes is no. Where no program is configured a ticket is a number in a report, and nothing waits.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "escape.h"
+#include "log.h"
+#include "policy_hook.h"
+
+#define CHECKS_KEPT 1024	/* tickets whose last check is remembered */
+#define FRESH_MS 3000		/* so long an answer is one of now */
+#define KEPT_MS 600000		/* nobody asked for so long: forgotten */
+#define RETRY_MS 2000		/* after a check without an answer */
+#define FAILURES_MAX 3		/* of them in a row, then a session ends */
+#define HELD_MAX 256		/* words that wait */
+#define WHY_MAX 256
+
+enum said { SAID_NOTHING, SAID_OPEN, SAID_CLOSED };
+
+struct check {
+	struct check *next;
+	char ref[TICKET_REF_MAX + 1];
+	enum said said;
+	char why[WHY_MAX], shown[4 * TICKET_REF_MAX + 8];	/* both escaped */
+	uint64_t at_ms, used_ms;	/* of the last answer or failure; of the last question */
+	unsigned failures;
+	bool running, wanted;
+	json_t *about;			/* of who asked first: what the program is told */
+};
+
+struct held {
+	struct held *next;
+	struct link *asker;
+	uint32_t id;
+	struct actor actor;
+	char ref[TICKET_REF_MAX + 1];
+	struct buf request;
+};
+
+static void start_wanted(struct policy *p);
+
+static struct check *find(struct policy *p, const char *ref)
+{
+	struct check *c = p->checks;
+
+	while (c != NULL && strcmp(c->ref, ref) != 0)
+		c = c->next;
+	return c;
+}
+
+static void forget(struct policy *p, struct check *c)
+{
+	struct check **at = &p->checks;
+
+	while (*at != c)
+		at = &(*at)->next;
+	*at = c->next;
+	json_decref(c->about);
+	free(c);
+	p->nchecks--;
+}
+
+/* The one of this ticket, new if need be; NULL: no room or no memory. */
+static struct check *check_of(struct policy *p, const char *ref)
+{
+	struct check *c = find(p, ref);
+
+	if (c == NULL && p->nchecks < CHECKS_KEPT && (c = calloc(1, sizeof(*c))) != NULL) {
+		snprintf(c->ref, sizeof(c->ref), "%s", ref);
+		esc_text(c->shown, sizeof(c->shown), ref, strlen(ref));
+		c->next = p->checks;
+		p->checks = c;
+		p->nchecks++;
+	}
+	if (c != NULL)
+		c->used_ms = clock_mono_ms();
+	return c;
+}
+
+int ticket_state(void *arg, const char *ref, char *line, size_t size)
+{
+	struct policy *p = arg;
+	const struct check *c;
+
+	if (!hook_there(p, HOOK_TICKET))
+		return 1;
+	if ((c = find(p, ref)) == NULL || c->said == SAID_NOTHING || clock_mono_ms() - c->at_ms > FRESH_MS) {
+		snprintf(line, size, "it cannot be checked now%s%s", c != NULL && c->why[0] != '\0' ? ": " : "", c != NULL ? c->why : "");
+		return -1;
+	}
+	snprintf(line, size, "%s", c->why);
+	return c->said == SAID_OPEN;
+}
+
+/* --- an answer --- */
+
+static void parse(struct check *c, const char *answer, const char *reason)
+{
+	json_t *j = answer != NULL ? json_loads(answer, JSON_REJECT_DUPLICATES, NULL) : NULL;
+	const json_t *open = json_object_get(j, "open");
+	const char *why = json_string_value(json_object_get(j, "why"));
+
+	c->said = json_is_true(open) ? SAID_OPEN : json_is_false(open) ? SAID_CLOSED : SAID_NOTHING;
+	if (c->said == SAID_NOTHING)
+		why = answer != NULL ? "ticket_check answered no JSON with \"open\": true or false" : reason;
+	c->why[0] = '\0';
+	if (why != NULL)
+		esc_text(c->why, sizeof(c->why), why, strlen(why));
+	json_decref(j);
+	c->at_ms = clock_mono_ms();
+	c->failures = c->said == SAID_NOTHING ? c->failures + 1 : 0;
+}
+
+static void end_live(struct peer *peer, void *arg)
+{
+	const struct check *c = arg;
+	char line[LINE_LEN];
+
+	for (size_t i = 0; i < PEER_WAYS_MAX; i++) {
+		struct way *w = peer->ways[i];
+
+		if (w == NULL || w->stage < WAY_GIVEN || w->ending_ms != 0 || strcmp(w->ticket_ref, c->ref) != 0)
+			continue;
+		snprintf(line, sizeof(line), "bastiond: your ticket %s cannot be checked any more (%s): session ended", c->shown, c->why);
+		peer_way_end(w, line);
+	}
+}
+
+/* What the answer ends. */
+static void act(struct policy *p, struct check *c)
+{
+	if (c->said == SAID_CLOSED && control_outside_closed(&p->control, c->ref, c->why) < 0) {
+		log_error("grants of ticket %s are not revoked: %s", c->shown, store_error(p->store));
+		c->said = SAID_NOTHING; /* asked again soon; what is open then ends as if nobody could say */
+		c->failures = FAILURES_MAX;
+	}
+	if (c->said == SAID_NOTHING && c->failures == FAILURES_MAX &&
+	    event_writef(p->store, clock_wall(), EVENT_TICKET_UNKNOWN, "bastiond", c->ref, "{s:s}", "why", c->why) != 0)
+		log_error("event of a ticket not written: %s", store_error(p->store));
+	if (c->said == SAID_NOTHING && c->failures >= FAILURES_MAX)
+		peers_each(p, end_live, c);
+}
+
+static void resume_words(struct policy *p, const char *ref)
+{
+	struct held **at = &p->held, *h;
+
+	while ((h = *at) != NULL) {
+		if (strcmp(h->ref, ref) != 0) {
+			at = &h->next;
+			continue;
+		}
+		*at = h->next;
+		p->nheld--;
+		words_resume(p, h->asker, h->id, &h->actor, &h->request);
+		buf_finish(&h->request);
+		free(h);
+		at = &p->held; /* the list may be another one now */
+	}
+}
+
+static void resume_ways(struct peer *peer, void *arg)
+{
+	const struct check *c = arg;
+	char line[LINE_LEN];
+
+	for (size_t i = 0; i < PEER_WAYS_MAX; i++) {
+		struct way *w = peer->ways[i];
+
+		if (w == NULL || w->stage != WAY_CHECKING || strcmp(w->ticket_ref, c->ref) != 0)
+			continue;
+		if (c->said == SAID_CLOSED)
+			snprintf(line, sizeof(line), "bastiond: your ticket %s is not open%s%s. Ask again with one that is", c->shown,
+			    c->why[0] != '\0' ? ": " : "", c->why);
+		else
+			snprintf(line, sizeof(line), "bastiond: your ticket %s cannot be checked now (%s); try again in a minute", c->shown, c->why);
+		authz_checked(w, c->said == SAID_OPEN ? NULL : line);
+	}
+}
+
+static void on_done(struct policy *p, void *arg, const char *answer, const char *reason)
+{
+	struct check *c = arg;
+
+	c->running = false;
+	json_decref(c->about);
+	c->about = NULL;
+	parse(c, answer, reason);
+	act(p, c);
+	resume_words(p, c->ref);
+	peers_each(p, resume_ways, c);
+	start_wanted(p);
+	live_run(p);
+}
+
+/* --- a question --- */
+
+static void start_wanted(struct policy *p)
+{
+	for (struct check *c = p->checks; c != NULL; c = c->next) {
+		json_t *input;
+
+		if (!c->wanted || c->running || !hook_room(p, HOOK_TICKET))
+			continue;
+		c->wanted = false;
+		c->running = true;
+		input = json_pack("{s:i, s:s, s:s, s:s}", "v", 1, "hook", "ticket_check", "bastion", p->control.name, "ticket", c->ref);
+		if (input != NULL && c->about != NULL)
+			json_object_update(input, c->about);
+		if (hook_run(p, HOOK_TICKET, input, on_done, c) != 0) {
+			on_done(p, c, NULL, "it could not be run");
+			return; /* it went on from there */
+		}
+	}
+}
+
+/* `about` is taken over. False: nobody can be asked. */
+static bool want(struct policy *p, const char *ref, json_t *about)
+{
+	struct check *c = check_of(p, ref);
+
+	if (c == NULL) {
+		json_decref(about);
+		return false;
+	}
+	if (c->about == NULL)
+		c->about = about;
+	else
+		json_decref(about);
+	if (!c->running)
+		c->wanted = true;
+	return true;
+}
+
+bool ticket_holds_word(struct policy *p, struct link *asker, uint32_t id, const struct actor *a, const struct buf *request)
+{
+	char ref[TICKET_REF_MAX + 1];
+	struct held *h;
+	json_t *about;
+
+	if (!hook_there(p, HOOK_TICKET) || p->nheld >= HELD_MAX ||
+	    (about = control_outside(&p->control, a, request->data, request->len, ref)) == NULL)
+		return false;
+	if ((h = calloc(1, sizeof(*h))) == NULL || !want(p, ref, about)) {
+		if (h == NULL)
+			json_decref(about);
+		free(h);
+		return false; /* the word is refused: no check of now */
+	}
+	*h = (struct held){ .asker = asker, .id = id, .actor = *a, .next = p->held };
+	memcpy(h->ref, ref, sizeof(ref));
+	buf_init(&h->request, CONTROL_REQUEST_MAX);
+	buf_put(&h->request, request->data, request->len);
+	p->held = h;
+	p->nheld++;
+	start_wanted(p);
+	return true;
+}
+
+bool ticket_holding(const struct policy *p, const struct link *asker)
+{
+	for (const struct held *h = p->held; h != NULL; h = h->next)
+		if (h->asker == asker)
+			return true;
+	return false;
+}
+
+static void drop_held(struct held **at)
+{
+	struct held *h = *at;
+
+	*at = h->next;
+	buf_finish(&h->request);
+	free(h);
+}
+
+void ticket_owner_gone(struct policy *p, const struct link *asker)
+{
+	for (struct held **at = &p->held; *at != NULL;) {
+		if ((*at)->asker != asker) {
+			at = &(*at)->next;
+			continue;
+		}
+		drop_held(at);
+		p->nheld--;
+	}
+}
+
+bool ticket_holds_way(struct way *w, const char *ref)
+{
+	struct policy *p = w->peer->p;
+
+	if (ref[0] == '\0' || !hook_there(p, HOOK_TICKET))
+		return false;
+	w->stage = WAY_CHECKING;
+	if (!want(p, ref, json_pack("{s:s, s:I, s:s, s:s, s:s}", "when", "login", "request", (json_int_t)w->tickets[0],
+		"user", w->peer->user.name, "host", w->host.name, "login", w->login)))
+		authz_checked(w, "bastiond: your ticket cannot be checked now; try again in a minute");
+	else
+		start_wanted(p);
+	return true;
+}
+
+/* --- while sessions are open --- */
+
+static void want_live(struct peer *peer, void *arg)
+{
+	const uint64_t now_ms = *(const uint64_t *)arg;
+	struct policy *p = peer->p;
+
+	for (size_t i = 0; i < PEER_WAYS_MAX; i++) {
+		const struct way *w = peer->ways[i];
+		struct check *c;
+		uint64_t wait;
+
+		if (w == NULL || w->stage < WAY_GIVEN || w->ticket_ref[0] == '\0' || (c = check_of(p, w->ticket_ref)) == NULL)
+			continue;
+		wait = c->said == SAID_NOTHING ? RETRY_MS : p->conf->ticket_check_every;
+		if (!c->running && !c->wanted && now_ms - c->at_ms >= wait)
+			want(p, c->ref, json_pack("{s:s}", "when", "running"));
+	}
+}
+
+void ticket_tick(struct policy *p, uint64_t now_ms)
+{
+	if (!hook_there(p, HOOK_TICKET))
+		return;
+	peers_each(p, want_live, &now_ms);
+	start_wanted(p);
+	for (struct check *c = p->checks, *next; c != NULL; c = next) {
+		next = c->next;
+		if (!c->running && !c->wanted && now_ms > c->used_ms + KEPT_MS)
+			forget(p, c);
+	}
+}
+
+void tickets_finish(struct policy *p)
+{
+	while (p->held != NULL)
+		drop_held(&p->held);
+	while (p->checks != NULL)
+		forget(p, p->checks);
+}

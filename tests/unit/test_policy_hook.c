@@ -1,0 +1,329 @@
+/*
+ * test_policy_hook.c - outside tickets and notifications on a whole policy role: who waits, who goes on, what a verdict ends, and
+ * that no failure is a yes.
+ */
+#include "policy_rig_way.h"
+
+#include "policy_hook.h"
+
+#define REF "OPS-7"
+
+static void program(struct rig *r, bool ticket, bool notify)
+{
+	free(r->conf->ticket_check);
+	free(r->conf->notify);
+	r->conf->ticket_check = strdup(ticket ? "/bin/false" : "");
+	r->conf->notify = strdup(notify ? "/bin/false" : "");
+}
+
+/* As rig_grant(), resting on a ticket. */
+static int64_t grant_on(struct rig *r, const char *ref)
+{
+	int64_t now = clock_wall();
+	struct ticket t = { .user_id = r->alice.id, .by_id = r->alice.id, .host_id = r->web1.id, .role_id = r->dba.id,
+		.caps = r->dba.caps, .duration = 3600, .needed = 1, .asked_at = now, .lapse_at = now + 3600 };
+
+	strcpy(t.login, "dba");
+	strcpy(t.reason, "test");
+	strcpy(t.ref, ref);
+	assert_int_equal(store_ticket_add(r->p.store, &t), 0);
+	assert_int_equal(store_verdict(r->p.store, &t, &r->bob, true, "yes", now), 1);
+	if (t.state == TICKET_PENDING)
+		assert_int_equal(store_ticket_move(r->p.store, &t, ACT_APPROVE, "bob", "yes", now), 1);
+	return t.id;
+}
+
+struct run {
+	uint32_t id;
+	struct ipc worker;
+	json_t *input;
+};
+
+/* RUN_HOOK comes; the worker is started. */
+static void expect_run(struct rig *r, enum hook_kind kind, struct run *run)
+{
+	char text[HOOK_IN_MAX + 1];
+	struct ipc_msg m;
+
+	expect(r, &r->parent, MSG_RUN_HOOK, &m);
+	run->id = m.id;
+	assert_int_equal(buf_get_u8(&m.body), kind);
+	assert_int_equal(buf_get_u32(&m.body), r->conf->hook_timeout);
+	assert_int_equal(buf_get_cstring(&m.body, text, sizeof(text)), 0);
+	assert_true(buf_end(&m.body));
+	ipc_msg_finish(&m);
+	assert_non_null(run->input = json_loads(text, 0, NULL));
+	assert_string_equal(json_string_value(json_object_get(run->input, "hook")), hook_name(kind));
+	worker_start(r, &run->worker, run->id, ROLE_HOOK);
+}
+
+static const char *told(const struct run *run, const char *key)
+{
+	const char *v = json_string_value(json_object_get(run->input, key));
+
+	return v != NULL ? v : "";
+}
+
+static void run_over(struct rig *r, struct run *run, bool ok, const char *answer)
+{
+	struct buf b;
+
+	buf_init(&b, 1024);
+	buf_put_u8(&b, ok);
+	buf_put_cstring(&b, answer);
+	buf_put_cstring(&b, ok ? "" : "its exit status was 1");
+	assert_int_equal(ipc_send(&run->worker, MSG_HOOK_DONE, run->id, &b, NULL, 0), 0);
+	buf_finish(&b);
+	rig_turn(r);
+	worker_end(r, &run->worker, run->id);
+	json_decref(run->input);
+}
+
+static void expect_state(struct rig *r, int64_t id, enum ticket_state state)
+{
+	struct ticket t;
+
+	assert_int_equal(store_ticket(r->p.store, id, &t), 1);
+	assert_string_equal(ticket_state_name(t.state), ticket_state_name(state));
+}
+
+static void an_open_ticket_opens_a_way(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	struct run run;
+	int64_t id;
+
+	program(r, true, false);
+	id = grant_on(r, REF);
+	login_alice(r, &s, 0);
+	way_ask(&s, 1, "web1", "dba");
+	expect_run(r, HOOK_TICKET, &run);
+	assert_string_equal(told(&run, "ticket"), REF);
+	assert_string_equal(told(&run, "when"), "login");
+	assert_string_equal(told(&run, "user"), "alice");
+	run_over(r, &run, true, "{\"open\": true, \"why\": \"its status is open\"}");
+	dial_ok(r);
+	sign(r, id, clock_wall() + 3600);
+	expect_ok(r, &s, 1, id, "CERT", 1);
+	/* a grant without a ticket waits for nobody */
+	way_ask(&s, 2, "web1", "dba");
+	expect_run(r, HOOK_TICKET, &run);
+	run_over(r, &run, true, "{\"open\": true}");
+	dial_ok(r);
+	session_over(r, &s, 0);
+	assert_int_equal(r->p.nworkers, 0);
+}
+
+/* Nothing but {"open": true} by a program that ended well is a yes. */
+static void no_answer_is_no(void **state)
+{
+	static const struct { bool ok; const char *text; } answers[] = {
+		{ false, "" }, { false, "{\"open\": true}" }, { true, "" }, { true, "open" }, { true, "{}" }, { true, "{\"open\": 1}" },
+		{ true, "{\"open\": \"true\"}" }, { true, "[true]" }, { true, "{\"open\": true, \"open\": true}" }, { true, "{\"open\": true} x" },
+	};
+	struct rig *r = *state;
+	struct session_end s;
+	struct run run;
+	int64_t id;
+
+	program(r, true, false);
+	id = grant_on(r, REF);
+	login_alice(r, &s, 0);
+	for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+		way_ask(&s, 1, "web1", "dba");
+		expect_run(r, HOOK_TICKET, &run);
+		run_over(r, &run, answers[i].ok, answers[i].text);
+		expect_no(r, &s, 1, WAY_REVOKED);
+	}
+	/* the worker dies without a word */
+	way_ask(&s, 1, "web1", "dba");
+	expect_run(r, HOOK_TICKET, &run);
+	worker_end(r, &run.worker, run.id);
+	json_decref(run.input);
+	expect_no(r, &s, 1, WAY_REVOKED);
+	expect_state(r, id, TICKET_APPROVED); /* nobody said that it is closed */
+	session_over(r, &s, 0);
+}
+
+static void a_closed_ticket_ends_what_rests_on_it(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	struct run run;
+	int64_t id, other;
+
+	program(r, true, false);
+	r->conf->ticket_check_every = 1000;
+	other = grant_on(r, "OPS-8");
+	id = grant_on(r, REF); /* of two the newer one is used */
+	login_alice(r, &s, 0);
+	way_ask(&s, 1, "web1", "dba");
+	expect_run(r, HOOK_TICKET, &run);
+	run_over(r, &run, true, "{\"open\": true}");
+	dial_ok(r);
+	sign(r, id, clock_wall() + 3600);
+	expect_ok(r, &s, 1, id, "CERT", 1);
+	assert_int_equal(ipc_send_empty(&s.link, MSG_WAY_UP, 1), 0);
+	/* the tick asks again by itself */
+	expect_run(r, HOOK_TICKET, &run);
+	assert_string_equal(told(&run, "when"), "running");
+	run_over(r, &run, true, "{\"open\": false, \"why\": \"done\\u001b[31m\"}");
+	expect_end(r, &s, 1);
+	expect_state(r, id, TICKET_REVOKED);
+	expect_state(r, other, TICKET_APPROVED);
+	session_over(r, &s, 0);
+}
+
+/* One failure ends nothing; three in a row end the session, and the grant stays. */
+static void a_server_that_is_gone_ends_sessions(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	struct run run;
+	int64_t id;
+
+	program(r, true, false);
+	r->conf->ticket_check_every = 1000;
+	id = grant_on(r, REF);
+	login_alice(r, &s, 0);
+	way_ask(&s, 1, "web1", "dba");
+	expect_run(r, HOOK_TICKET, &run);
+	run_over(r, &run, true, "{\"open\": true}");
+	dial_ok(r);
+	sign(r, id, clock_wall() + 3600);
+	expect_ok(r, &s, 1, id, "CERT", 1);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(peer_of(r, &s)->ways[0]->ending_ms, 0);
+		expect_run(r, HOOK_TICKET, &run);
+		run_over(r, &run, false, "");
+	}
+	expect_end(r, &s, 1);
+	expect_state(r, id, TICKET_ACTIVE);
+	session_over(r, &s, 0);
+}
+
+static void send_words(struct session_end *s, uint32_t id, const char *json)
+{
+	struct buf b;
+
+	buf_view(&b, json, strlen(json));
+	assert_int_equal(ipc_send(&s->link, MSG_WORDS, id, &b, NULL, 0), 0);
+}
+
+static void expect_words(struct rig *r, struct session_end *s, uint32_t id, const char *has)
+{
+	struct ipc_msg m;
+
+	expect(r, &s->link, MSG_WORDS_RE, &m);
+	assert_int_equal(m.id, id);
+	if (memmem(m.body.data, m.body.len, has, strlen(has)) == NULL)
+		fail_msg("%.*s", (int)m.body.len, m.body.data);
+	ipc_msg_finish(&m);
+}
+
+#define ASK "{\"word\":\"request\",\"args\":{\"host\":\"web1\",\"login\":\"dba\",\"for\":60,\"reason\":\"x\",\"ticket\":\"" REF "\"}}"
+
+static void words_wait_for_their_ticket(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	struct run run;
+
+	program(r, true, false);
+	login_alice(r, &s, 0);
+	send_words(&s, 1, ASK);
+	expect_run(r, HOOK_TICKET, &run);
+	assert_string_equal(told(&run, "when"), "request");
+	send_words(&s, 2, "{\"word\":\"hosts\"}");
+	expect_words(r, &s, 2, "waits for its ticket");
+	run_over(r, &run, true, "{\"open\": false, \"why\": \"it is done\"}");
+	expect_words(r, &s, 1, "The ticket is not open: it is done");
+	send_words(&s, 3, ASK);
+	expect_run(r, HOOK_TICKET, &run);
+	run_over(r, &run, false, "");
+	expect_words(r, &s, 3, "cannot be checked now");
+	send_words(&s, 4, ASK);
+	expect_run(r, HOOK_TICKET, &run);
+	run_over(r, &run, true, "{\"open\": true}");
+	expect_words(r, &s, 4, "\"ok\":true");
+	/* one that leaves meanwhile */
+	send_words(&s, 5, ASK);
+	expect_run(r, HOOK_TICKET, &run);
+	session_over(r, &s, 0);
+	assert_int_equal(r->p.nheld, 0);
+	run_over(r, &run, true, "{\"open\": true}");
+	assert_int_equal(r->p.nworkers, 0);
+}
+
+static void events_are_told_once_each(void **state)
+{
+	struct rig *r = *state;
+	struct run run;
+	json_t *tell;
+
+	program(r, false, true);
+	notify_tick(&r->p, 0); /* the start is no news */
+	assert_int_equal(event_writef(r->p.store, clock_wall(), EVENT_REQUEST, "alice", "alice", "{s:i,s:s}", "request", 7, "role", "dba"), 0);
+	assert_int_equal(event_writef(r->p.store, clock_wall(), EVENT_START, "bastiond", NULL, NULL), 0); /* in no class */
+	assert_int_equal(event_writef(r->p.store, clock_wall(), EVENT_DENY, "bob", "alice", NULL), 0);
+	expect_run(r, HOOK_NOTIFY, &run);
+	assert_string_equal(told(&run, "class"), "request");
+	assert_string_equal(told(&run, "kind"), "request");
+	tell = json_object_get(run.input, "tell");
+	assert_int_equal(json_array_size(tell), 1);
+	assert_string_equal(json_string_value(json_array_get(tell, 0)), "bob");
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(run.input, "detail"), "request")), 7);
+	run_over(r, &run, true, "");
+	/* one that fails is tried once more */
+	expect_run(r, HOOK_NOTIFY, &run);
+	assert_string_equal(told(&run, "class"), "decided");
+	run_over(r, &run, false, "");
+	expect_run(r, HOOK_NOTIFY, &run);
+	assert_string_equal(told(&run, "class"), "decided");
+	run_over(r, &run, false, "");
+	notify_tick(&r->p, 0);
+	rig_turn(r);
+	assert_int_equal(r->p.nworkers, 0);
+}
+
+/* A program that never ends keeps nobody waiting, and the queue is bounded: what did not fit is counted, and told. */
+static void a_flood_is_counted(void **state)
+{
+	struct rig *r = *state;
+	struct run two[2], run;
+	size_t told_out = 0;
+
+	program(r, false, true);
+	notify_tick(&r->p, 0);
+	assert_int_equal(store_begin(r->p.store), 0);
+	for (int i = 0; i < 1000; i++)
+		assert_int_equal(event_write(r->p.store, clock_wall(), EVENT_DENY, "bob", "alice", NULL), 0);
+	assert_int_equal(store_commit(r->p.store), 0);
+	expect_run(r, HOOK_NOTIFY, &two[0]);
+	expect_run(r, HOOK_NOTIFY, &two[1]);
+	for (int i = 0; i < 40; i++)
+		notify_tick(&r->p, 0);
+	assert_int_equal(r->p.nworkers, 2);
+	run_over(r, &two[0], true, "");
+	run_over(r, &two[1], true, "");
+	for (int i = 0; i < 400 && told_out == 0; i++) {
+		expect_run(r, HOOK_NOTIFY, &run);
+		if (strcmp(told(&run, "kind"), "notify.left-out") == 0)
+			told_out = (size_t)json_integer_value(json_object_get(json_object_get(run.input, "detail"), "count"));
+		run_over(r, &run, true, "");
+	}
+	assert_true(told_out > 500 && told_out < 1000);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, rig_up, rig_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(an_open_ticket_opens_a_way), T(no_answer_is_no), T(a_closed_ticket_ends_what_rests_on_it),
+		T(a_server_that_is_gone_ends_sessions), T(words_wait_for_their_ticket), T(events_are_told_once_each), T(a_flood_is_counted),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
