@@ -1,6 +1,7 @@
 """The collector's processes work inside their sandboxes: each has its filter, and a reload, which reads keys and configuration again, does
 not need what they have given up."""
 import os
+import re
 import signal
 
 from harness import Client, labkit, until
@@ -28,6 +29,13 @@ def test_all_are_inside(lab):
             row = status(f"/proc/{process}/task/{thread}/status")
             assert row["Seccomp"] == "2" and row["NoNewPrivs"] == "1", row
     assert labkit.read(lab.path("log", "collector")).count("sandbox closed: seccomp, Landlock") >= 2
+
+
+def test_the_unit_leaves_them_their_sandboxes():
+    """What closes a sandbox is in none of systemd's sets of calls."""
+    unit = labkit.read(os.path.join(labkit.REPO, "etc", "systemd", "bastion-collectord.service"))
+    words = re.search(r"^SystemCallFilter=(.*)$", unit, re.M)[1].split()
+    assert {"@system-service", "seccomp", "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"} <= set(words)
 
 
 def test_reload_inside(new_lab):
