@@ -132,9 +132,7 @@ static bool start_closer(struct parent *p, int number, uint64_t now_ms)
 /* What a closer left undone waits again, before the others. */
 static void put_back(struct closing *c, struct closer *closer)
 {
-	struct pam_session *s;
-
-	STAILQ_FOREACH(s, &closer->batch, next)
+	for (struct pam_session *s = STAILQ_FIRST(&closer->batch); s != NULL; s = STAILQ_NEXT(s, next))
 		c->waiting++;
 	STAILQ_CONCAT(&closer->batch, &c->queue);
 	STAILQ_CONCAT(&c->queue, &closer->batch);
