@@ -83,10 +83,10 @@ static void close_batch(struct parent *p, int number, pid_t parent) __attribute_
 static void close_batch(struct parent *p, int number, pid_t parent)
 {
 	volatile uint32_t *done = &p->closing.done[number];
-	struct pam_session *s;
+	const struct pam_session *s = STAILQ_FIRST(&p->closing.closers[number].batch);
 
 	worker_enter(p, ROLE_PAM, -1, -1, parent);
-	STAILQ_FOREACH(s, &p->closing.closers[number].batch, next) {
+	for (; s != NULL; s = STAILQ_NEXT(s, next)) {
 		worker_pam_close(p->conf, s->record, s->len);
 		++*done;
 	}
