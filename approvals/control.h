@@ -61,6 +61,8 @@ struct control {
 	uint32_t (*watch_new)(void *arg, const struct actor *who, const char *name,
 	    int64_t connection, uint32_t terminal, char *line, size_t size);
 	void (*watch_settle)(void *arg, uint32_t watch, bool done);
+	/* The last event that the collectors acknowledged, and its hash as it was sent. False: none yet. NULL: unknown. */
+	bool (*shipped)(void *arg, int64_t *number, uint8_t hash[EVENT_HASH_LEN]);
 	/* Adds to a row of `sessions` what only the live connection and way (a row's number) know.
 	 * NULL: nothing does. */
 	void (*session_live)(void *arg, int64_t connection, int64_t way, json_t *row);

@@ -102,6 +102,16 @@ enum words_exit word_kill(struct call *k)
 	return say(k, "Session %lld of %s ends.", (long long)id, u.name);
 }
 
+/* Is what the collectors acknowledged last, as this process knows it, still there? True, too, where that is not known. */
+static bool is_shipped(struct call *k)
+{
+	uint8_t shipped[EVENT_HASH_LEN], here[EVENT_HASH_LEN];
+	int64_t number;
+
+	return k->c->shipped == NULL || !k->c->shipped(k->c->arg, &number, shipped) ||
+	    (store_event_hash(k->s, number, here) == 1 && memcmp(here, shipped, sizeof(here)) == 0);
+}
+
 static enum words_exit verify(struct call *k)
 {
 	int64_t after = arg_int(k, "after", 0), last;
@@ -119,9 +129,19 @@ static enum words_exit verify(struct call *k)
 		snprintf(hex + 2 * i, 3, "%02x", r.head[i]);
 	if (r.more)
 		snprintf(more, sizeof(more), " Go on with --after %lld", (long long)last);
-	return say(k, "All %lld events%s fit the chain. %s: %lld %s%s", (long long)r.rows,
-	    r.after > 0 ? " after that" : "", r.more ? "The last of them" : "Head", (long long)last,
-	    hex, more);
+	if (!r.more && !is_shipped(k))
+		return refuse(k, WORDS_REFUSED, "bastion-replay events shows the first that was changed; so does bastionctl "
+		    "events verify --against its list.", "The chain fits, but it is another one than the collectors have.");
+	if (say(k, "All %lld events%s fit the chain. %s: %lld %s%s", (long long)r.rows,
+		r.after > 0 ? " after that" : "", r.more ? "The last of them" : "Head", (long long)last,
+		hex, more) != WORDS_OK)
+		return WORDS_BROKEN;
+	say_more(k, "events", json_integer(r.rows));
+	say_more(k, "number", json_integer(last));
+	say_more(k, "hash", json_string(hex));
+	if (r.more)
+		say_more(k, "more", json_true());
+	return WORDS_OK;
 }
 
 enum words_exit word_events(struct call *k)

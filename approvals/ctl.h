@@ -56,6 +56,13 @@ int ctl_enrol(struct ctl *c, const struct words_call *call, const struct buf *re
 int ctl_watch(struct ctl *c, const struct buf *reply);
 /* Connects to the control socket, if that was not done yet. WORDS_OK, or WORDS_BROKEN after a line. */
 int ctl_connect(struct ctl *c);
+/* `names KIND`. Returns the exit status. */
+int ctl_names(struct ctl *c, const char *kind);
+/* `events verify`; against: a file, or NULL. Returns the exit status. */
+int ctl_verify(struct ctl *c, const char *against);
+/* `import keys` and `import hosts`, with the arguments of their requests. Return the exit status. */
+int ctl_import_keys(struct ctl *c, const json_t *args);
+int ctl_import_hosts(struct ctl *c, const json_t *args);
 /* `backup FILE`. Returns the exit status. */
 int ctl_backup(struct ctl *c, const char *path);
 /* AT_CTL words. Returns the exit status; init does not return if it works. */

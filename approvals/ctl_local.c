@@ -64,6 +64,14 @@ int ctl_local(struct ctl *c, const struct words_call *call)
 	else if (strcmp(call->word->path, "restore") == 0)
 		r = run_bastiond(c, "-B", json_string_value(json_object_get(args, "file")),
 		    json_is_true(json_object_get(args, "keep_grants")) ? "-G" : NULL);
+	else if (strcmp(call->word->path, "names") == 0)
+		r = ctl_names(c, json_string_value(json_object_get(args, "kind")));
+	else if (strcmp(call->word->path, "events verify") == 0)
+		r = ctl_verify(c, json_string_value(json_object_get(args, "against")));
+	else if (strcmp(call->word->path, "import keys") == 0)
+		r = ctl_import_keys(c, args);
+	else if (strcmp(call->word->path, "import hosts") == 0)
+		r = ctl_import_hosts(c, args);
 	else if (strcmp(call->word->path, "key add") == 0)
 		r = ctl_key_add(c, args);
 	else

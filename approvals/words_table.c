@@ -158,6 +158,12 @@ const struct words_word words_table[] = {
 	  COLS({ "id", "ID", COL_TEXT, 0 }, { "at", "TIME", COL_STAMP, 0 },
 	       { "kind", "KIND", COL_TEXT, 1 }, { "actor", "BY", COL_TEXT, 2 },
 	       { "subject", "ABOUT", COL_TEXT, 3 }, { "detail", "DETAIL", COL_DETAIL, 5 }) },
+	{ .path = "events verify", .who = WHO_ADMIN, .where = AT_CTL,
+	  .help = "check the whole record, also against what the collectors have",
+	  .more = "Also for auditors. FILE is what 'bastion-replay events --json' prints on the auditor's machine: the first event "
+	  "that the database has otherwise, or not at all, is named.",
+	  .example = "events verify --against events.json",
+	  ARGS({ "against", "FILE", ARG_FILE, 0, "events as the collectors have them", NULL }) },
 	{ .path = "note-replay", .who = WHO_ADMIN,
 	  .help = "a recording is read: bastion-replay says it, for auditors",
 	  .more = "Auditors only. An event: recording.replay, recording.export, recording.search, or "
@@ -394,6 +400,24 @@ const struct words_word words_table[] = {
 	  .help = "change to the key that 'rotate begin' made",
 	  .more = "Runs 'bastiond -C'. A reload of bastiond brings it into use.", .example = "rotate end signer",
 	  ARGS({ "key", "KEY", ARG_CHOICE, P, "signer, client, ca, hostkey or totp", "signer client ca hostkey totp" }) },
+	{ .path = "import keys", .who = WHO_ADMIN, .where = AT_CTL,
+	  .help = "register the keys of an authorized_keys file",
+	  .more = "Says line by line what it would do, and does it with --apply. If a line is malformed nothing is done. A device is "
+	  "named by the key's comment. Options before a key are refused: they would not hold.",
+	  .example = "import keys alice /home/alice/.ssh/authorized_keys --apply",
+	  ARGS(A_USER, { "file", "FILE", ARG_FILE, P, "in the format of authorized_keys", NULL },
+	       { "apply", NULL, ARG_FLAG, 0, "do it", NULL }) },
+	{ .path = "import hosts", .who = WHO_ADMIN, .where = AT_CTL,
+	  .help = "register the hosts of a hosts file",
+	  .more = "FILE is as /etc/hosts: an address and a name a line; of several names the first counts, and what names this machine "
+	  "is passed over. Their keys come out of known_hosts, or what ssh-keyscan printed. Says line by line what it would do, and "
+	  "does it with --apply. If a line is malformed, or a host has no key, nothing is done.",
+	  .example = "import hosts /etc/hosts --keys scanned --login dba --label tier=db",
+	  ARGS({ "file", "FILE", ARG_FILE, P, "in the format of /etc/hosts", NULL },
+	       { "keys", "FILE", ARG_FILE, N, "in the format of known_hosts", NULL },
+	       { "login", "LOGIN", ARG_LOGIN, M | N, "account on them; may be repeated", NULL },
+	       { "label", "KEY=VALUE", ARG_LABEL, M, "may be repeated", NULL },
+	       { "apply", NULL, ARG_FLAG, 0, "do it", NULL }) },
 	{ .path = "backup", .who = WHO_ROOT, .where = AT_CTL,
 	  .help = "copy the database into a file, while bastiond runs",
 	  .more = "Users, roles, hosts, requests, grants, events. The keys in state_dir are not in it: they are files "
@@ -423,6 +447,9 @@ const struct words_word words_table[] = {
 	  .help = "the certificate authority and the managed keys", .more = "",
 	  .example = "key list",
 	  COLS({ "name", "NAME", COL_TEXT, 1 }, { "key", "PUBLIC KEY", COL_TEXT, 5 }) },
+	{ .path = "names", .who = WHO_USER, .where = AT_CTL,
+	  .help = "names of what there is, for completion", .more = "A name a line.", .example = "names host",
+	  ARGS({ "kind", "KIND", ARG_CHOICE, P, "user, role, host, request, grant or session", "user role host request grant session" }) },
 	{ .path = "completion", .who = WHO_USER, .where = AT_CTL,
 	  .help = "a completion script for your shell", .more = "", .example = "completion bash",
 	  ARGS({ "shell", "SHELL", ARG_CHOICE, P, "bash or zsh", "bash zsh" }) },

@@ -17,6 +17,7 @@
 #include "policy_backup.h"
 #include "policy_client.h"
 #include "policy_hook.h"
+#include "policy_events.h"
 
 #define PIECE 60000		/* bytes of a reply in one message */
 #define CONTROL_IDLE_MS 300000	/* a client that is silent so long goes */
@@ -266,6 +267,7 @@ int control_open(struct policy *p, const struct policy_fds *fds)
 	p->control.watch_new = watch_new;
 	p->control.watch_settle = watch_settle;
 	p->control.ticket = ticket_state;
+	p->control.shipped = events_shipped;
 	p->control.session_live = watch_session_live;
 	p->control_in = event_new(p->base, fds->control, EV_READ | EV_PERSIST, on_control, p);
 	p->pam_in = event_new(p->base, fds->pam, EV_READ | EV_PERSIST, on_pam, p);

@@ -36,6 +36,7 @@ enum state { EVENTS_NONE, EVENTS_OPENING, EVENTS_OPEN, EVENTS_CLOSING };
 struct flight {
 	uint64_t seq;
 	int64_t number;
+	uint8_t hash[EVENT_HASH_LEN];
 };
 
 struct events {
@@ -51,6 +52,8 @@ struct events {
 	bool more;			/* there may be rows after `sent` */
 	bool store_up, renew, late;	/* collectors answer; configuration changed; the alarm was given */
 	int64_t sent, acked, saved;
+	uint8_t sent_hash[EVENT_HASH_LEN], acked_hash[EVENT_HASH_LEN];
+	bool acked_known;		/* acked_hash: since this start something was acknowledged */
 	struct flight flight[EVENTS_AHEAD];
 	unsigned nflight;
 	uint64_t retry_ms, save_ms, prune_ms;
@@ -276,6 +279,8 @@ static int put_row(void *arg, const struct event_row *e, const uint8_t *hash, si
 	batch->bytes += b.len;
 	batch->rows++;
 	ev->sent = e->id;
+	if (!batch->broken)
+		memcpy(ev->sent_hash, hash, sizeof(ev->sent_hash));
 	buf_finish(&b);
 	return batch->broken;
 }
@@ -295,14 +300,29 @@ static void send_batch(struct events *ev)
 		    "recorder does not take it");
 		return;
 	}
-	if (batch.rows > 0)
-		ev->flight[ev->nflight++] = (struct flight){ brec_writer_seq(ev->writer), ev->sent };
+	if (batch.rows > 0) {
+		struct flight *f = &ev->flight[ev->nflight++];
+
+		*f = (struct flight){ .seq = brec_writer_seq(ev->writer), .number = ev->sent };
+		memcpy(f->hash, ev->sent_hash, sizeof(f->hash));
+	}
 }
 
 void events_added(struct policy *p)
 {
 	if (p->events != NULL)
 		p->events->more = true;
+}
+
+bool events_shipped(void *arg, int64_t *number, uint8_t hash[32])
+{
+	const struct events *ev = ((struct policy *)arg)->events;
+
+	if (ev == NULL || !ev->acked_known)
+		return false;
+	*number = ev->acked;
+	memcpy(hash, ev->acked_hash, sizeof(ev->acked_hash));
+	return true;
 }
 
 void events_state(struct policy *p, struct events_state *state)
@@ -334,8 +354,11 @@ static void committed(struct events *ev, uint64_t seq)
 	unsigned n = 0;
 
 	ev->committed = seq;
-	while (n < ev->nflight && ev->flight[n].seq <= seq)
-		ev->acked = ev->flight[n++].number;
+	for (; n < ev->nflight && ev->flight[n].seq <= seq; n++) {
+		ev->acked = ev->flight[n].number;
+		memcpy(ev->acked_hash, ev->flight[n].hash, sizeof(ev->acked_hash));
+		ev->acked_known = true;
+	}
 	ev->nflight -= n;
 	memmove(ev->flight, ev->flight + n, ev->nflight * sizeof(ev->flight[0]));
 }

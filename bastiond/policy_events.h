@@ -30,6 +30,9 @@ int events_link(struct policy *p, int fd);
 /* There are new events. */
 void events_added(struct policy *p);
 
+/* control.shipped: arg is struct policy. */
+bool events_shipped(void *arg, int64_t *number, uint8_t hash[32]);
+
 struct events_state {
 	bool store_up;		/* the collectors answer */
 	int64_t acked;		/* they have the events up to this number, */
