@@ -19,7 +19,7 @@ check-asan:
 # others side by side: most of them wait, for a code, a deadline, a client. Of these a neighbour may starve one: it is tried once more,
 # and the list of results says so. What measures time has one try.
 check-system: all $(B)/bench/brec_make $(B)/crash/model $(B)/crash/archive $(B)/crash/kill $(B)/crash/typing
-	@LAB_BIN=$(abspath $(B)) $(PYTEST) -q tests/system $(if $(T),-k '$(T)',$(if $(ALONE),-m alone,-m 'not alone' -n $(WORKERS) --dist loadfile --reruns 1)) $(PYTEST_ARGS)
+	@LAB_BIN=$(abspath $(B)) $(PYTEST) -q tests/system $(if $(T),-k '$(T)',$(if $(ALONE),-m alone --durations=25,-m 'not alone' -n $(WORKERS) --dist loadfile --reruns 1)) $(PYTEST_ARGS)
 
 LINTS = lint-cppcheck lint-man lint-shell layers headers budgets lint-web
 lint: $(LINTS)
