@@ -289,15 +289,15 @@ int archive_list_rewrite(struct archive_list *l, int dir)
 	return fsync(dir);
 }
 
-int archive_confirmed(int dir, char *why, size_t size)
+int archive_confirmed(int dir, bool closed, char *why, size_t size)
 {
 	struct archive_scan s;
 	int r;
 
 	if (archive_scan(&s, dir) != 0)
 		return -1;
-	r = s.list.closed && s.njobs == 0;
-	if (!s.list.closed)
+	r = (s.list.closed || !closed) && s.njobs == 0;
+	if (closed && !s.list.closed)
 		snprintf(why, size, "its end is not in the object store");
 	else if (!r)
 		snprintf(why, size, "%s is not in the object store", s.jobs[0].name);

@@ -64,9 +64,9 @@ int archive_line_format(char out[ARCHIVE_LINE_MAX], const struct archive_item *i
 int archive_line_take(struct archive_list *l, const char *line, size_t len);
 
 /*
- * Is all of a recording's directory confirmed: closed, each segment with the size that its file has, every receipt and every
- * conflict file? 1; 0: something is not, said in why[size]; -1 with errno.
+ * Is all of a recording's directory confirmed: closed (if `closed`), each segment with the size that its file has, every receipt and every
+ * conflict file? Without a close the last segment counts when it is dead: so long silent that no bastion adds to it any more. 1; 0: something is not, said in why[size]; -1 with errno.
  */
-int archive_confirmed(int dir, char *why, size_t size);
+int archive_confirmed(int dir, bool closed, char *why, size_t size);
 
 #endif

@@ -16,7 +16,9 @@
 #include <unistd.h>
 
 #include "brec.h"
+#include "clock.h"
 #include "hex.h"
+#include "tlog_act.h"
 #include "wire_receipt.h"
 
 #define PAUSE_FIRST_MS 500U
@@ -169,6 +171,12 @@ static enum archive_segment look(int dir, const char *name, uint32_t segment)
 	return state;
 }
 
+/* Nothing came for longer than any session may be silent: its bastion is gone, and this is all there will be. */
+static bool is_dead(const struct stat *st)
+{
+	return st->st_mtime < clock_wall_us() / 1000000 - TLOG_SESSION_DAYS * 86400LL;
+}
+
 static int scan_segments(struct archive_scan *s, int dir, uint32_t last, bool sizes, int64_t needed)
 {
 	for (uint32_t n = 0; n <= last; n++) {
@@ -190,10 +198,11 @@ static int scan_segments(struct archive_scan *s, int dir, uint32_t last, bool si
 			/* what another one follows is sealed; the last one shows it */
 			enum archive_segment state = look(dir, j.name, n);
 
-			if (state == ARCHIVE_OPEN || state == ARCHIVE_SEALED)
+			if ((state == ARCHIVE_OPEN || state == ARCHIVE_SEALED) && !is_dead(&st))
 				continue;
-			j.over = state == ARCHIVE_CLOSED;
-			s->ends = j.over && archive_list_find(&s->list, j.name) != NULL;
+			j.dead = state == ARCHIVE_OPEN;
+			j.over = state == ARCHIVE_CLOSED || is_dead(&st);
+			s->ends = state == ARCHIVE_CLOSED && archive_list_find(&s->list, j.name) != NULL;
 		}
 		want(s, &j, needed);
 	}

@@ -34,6 +34,7 @@ struct archive_job {
 	uint64_t offset, len;
 	uint32_t segment;
 	bool over;			/* nothing follows it: the close frame is in it, or its recording is closed */
+	bool dead;			/* a segment that was never sealed, and will not be: as it is */
 	bool again;			/* it is there already; its lock ends too early, or it is to be held */
 };
 

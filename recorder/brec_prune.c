@@ -12,7 +12,7 @@
 
 #define DAY_US 86400000000LL
 
-/* What the prune leaf says in its close frame. */
+/* What the leaf says in its close frame, or of a lapse in its last signed one. */
 struct last {
 	struct brec_frame frame;
 	struct brec_mark mark;
@@ -22,16 +22,16 @@ struct last {
 static int decode_close(struct last *l, const struct tlog_act *a)
 {
 	if (brec_frame_decode(a->close.data, a->close.len, &l->frame) != BREC_OK || l->frame.len != a->close.len ||
-	    l->frame.type != BREC_CLOSE || l->frame.epoch != a->segment || brec_mark_decode(&l->frame, &l->mark) != 0)
+	    (l->frame.type == BREC_CLOSE) != (a->type == TLOG_PRUNE) || l->frame.type == BREC_DATA || l->frame.epoch != a->segment || brec_mark_decode(&l->frame, &l->mark) != 0)
 		return -1;
 	memcpy(l->h, l->mark.h, sizeof(l->h));
 	return brec_chain_add(l->h, a->close.data, a->close.len) == 0 ? 0 : -1;
 }
 
-/* Is it the close that the log has? */
-static bool same_close(const struct last *l, const struct tlog_act *a, const struct tlog_entry *close)
+/* Is it the close, or the seal, that the log has? */
+static bool same_leaf(const struct last *l, const struct tlog_act *a, const struct tlog_entry *close)
 {
-	struct tlog_leaf leaf = { .type = TLOG_CLOSE, .segment = a->segment, .seq = l->frame.seq, .end = l->mark.end, .reason = l->mark.reason,
+	struct tlog_leaf leaf = { .type = l->frame.type == BREC_CLOSE ? TLOG_CLOSE : TLOG_SEAL, .segment = a->segment, .seq = l->frame.seq, .end = l->mark.end, .reason = l->mark.reason,
 		.reason_len = strlen(l->mark.reason) };
 	uint8_t data[TLOG_LEAF_MAX], hash[HASH_LEN];
 
@@ -49,16 +49,44 @@ static bool signed_close(const struct last *l, const struct tlog_act *a, const s
 	return false;
 }
 
-/* NULL, or why the leaf says nothing. */
-static const char *check(const struct tlog_act *a, const struct tlog_entry *close, bool held, const struct brec_trust *trust)
+/* May this have been the last signed frame of a recording that never closed, by all n leaves that it has? NULL, or why not. */
+static const char *check_lapse(const struct last *l, const struct tlog_act *a, const struct tlog_entry *v, size_t n)
 {
-	const int64_t now = clock_wall_us();
+	const struct tlog_entry *seal = NULL;
+	uint32_t seals = 0;
+	bool opened = false;
+
+	for (size_t i = 0; i < n; i++) {
+		if (v[i].type == TLOG_CLOSE)
+			return "it closed: the log has its close";
+		opened = opened || v[i].type == TLOG_OPEN;
+		if (v[i].type == TLOG_SEAL) {
+			seal = &v[i];
+			seals++;
+		}
+	}
+	if (!opened)
+		return "the log has no open leaf";
+	if (l->frame.type == BREC_SEAL ? seals != a->segment + 1 || !same_leaf(l, a, seal) :
+	    seals != a->segment || (seal != NULL && l->frame.seq <= seal->seq))
+		return "its last signed frame is not the last one in the log";
+	return NULL;
+}
+
+/* NULL, or why the leaf says nothing. */
+static const char *check(const struct tlog_act *a, const struct tlog_entry *close, bool held, const struct tlog_entry *v, size_t n,
+    const struct brec_trust *trust)
+{
+	const int64_t now = clock_wall_us(), days = (int64_t)a->days + (a->type == TLOG_LAPSE ? TLOG_SESSION_DAYS : 0);
+	const char *wrong;
 	struct last l;
 
 	if (decode_close(&l, a) != 0)
 		return "its close frame does not decode";
-	if (!same_close(&l, a, close))
+	if (a->type == TLOG_PRUNE && !same_leaf(&l, a, close))
 		return "its close is not the one in the log";
+	if (a->type == TLOG_LAPSE && (wrong = check_lapse(&l, a, v, n)) != NULL)
+		return wrong;
 	if (!signed_close(&l, a, trust))
 		return "its close is not signed by a given key";
 	if (held)
@@ -68,7 +96,7 @@ static const char *check(const struct tlog_act *a, const struct tlog_entry *clos
 	/* far outside of any date: no sum may overflow */
 	if (a->wall_us < 0 || l.mark.wall_us < 0 || a->wall_us > INT64_MAX / 2 || l.mark.wall_us > INT64_MAX / 2)
 		return "a time in it is no date";
-	if (a->wall_us < l.mark.wall_us || (a->wall_us - l.mark.wall_us) / DAY_US < (int64_t)a->days)
+	if (a->wall_us < l.mark.wall_us || (a->wall_us - l.mark.wall_us) / DAY_US < days)
 		return "the retention was not over";
 	if (a->wall_us > now + BREC_PRUNE_AHEAD_US)
 		return "it is from the future";
@@ -99,9 +127,9 @@ void brec_prune_judge(struct brec_prune *out, const struct tlog_log *log, const 
 			close = &v[i];
 		else if (v[i].type == TLOG_HOLD || v[i].type == TLOG_RELEASE)
 			out->held = v[i].type == TLOG_HOLD;
-		if (v[i].type != TLOG_PRUNE || out->holds || tlog_act_decode(&a, log->acts.data + v[i].act, v[i].act_len) != 0)
+		if (!tlog_removes(v[i].type) || out->holds || tlog_act_decode(&a, log->acts.data + v[i].act, v[i].act_len) != 0)
 			continue;
-		const char *wrong = check(&a, close, out->held, trust);
+		const char *wrong = check(&a, close, out->held, v, n, trust);
 
 		out->claimed = true;
 		out->holds = wrong == NULL;

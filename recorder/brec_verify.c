@@ -16,6 +16,8 @@
 #include "brec_log.h"
 #include "brec_prune.h"
 #include "brec_receipts.h"
+#include "clock.h"
+#include "tlog_act.h"
 
 struct verify {
 	const struct brec_trust *trust;
@@ -32,7 +34,7 @@ struct verify {
 const char *brec_verdict_name(enum brec_verdict v)
 {
 	static const char *const names[] = { "complete", "abandoned", "cut", "gap", "forged", "unverifiable",
-		"pruned" };
+		"pruned", "open" };
 
 	return (unsigned)v < sizeof(names) / sizeof(names[0]) ? names[v] : "?";
 }
@@ -330,6 +332,25 @@ static bool weigh_prune(struct verify *v)
 	return true;
 }
 
+/*
+ * Is an abandoned recording one that is being made? Only if the log, which has all that is here, has no word of its end, and it gave a sign
+ * of life just now: who cut one and kept its close from the log can say so for minutes, not for ever.
+ */
+static void weigh_open(struct verify *v)
+{
+	const int64_t now = clock_wall_us(), alive = v->out->signed_seq != 0 ? v->out->last_wall_us : v->out->first_wall_us;
+
+	for (size_t i = 0; i < v->leaves.n; i++)
+		if (v->leaves.v[i].type == TLOG_CLOSE || tlog_removes(v->leaves.v[i].type))
+			return;
+	if (alive < now - BREC_OPEN_US || alive > now + BREC_OPEN_US || v->out->first_wall_us < now - TLOG_SESSION_DAYS * 86400000000LL)
+		return;
+	v->judged = false;
+	judge(v, BREC_OPEN, "it is being made: no close in the log, signed up to frame %llu %lld s ago", (unsigned long long)v->out->signed_seq,
+	    (long long)(now > alive ? (now - alive) / 1000000 : 0));
+	v->out->file[0] = '\0';
+}
+
 /* What the log knows more, or does not know, of a recording that is whole or open in itself. */
 static void weigh_log(struct verify *v)
 {
@@ -354,6 +375,8 @@ static void weigh_log(struct verify *v)
 	else if (closed && v->leaves.missing)
 		judge(v, BREC_UNVERIFIABLE, "whole in itself, but the log of %llu leaves does not have all of its leaves",
 		    (unsigned long long)log->size);
+	else if (!closed && v->out->logged == BREC_LOG_PART)
+		weigh_open(v);
 	v->judged = true;
 }
 

@@ -20,7 +20,10 @@ enum brec_verdict {
 	BREC_FORGED,		/* something was changed after it was written: by hand or by a bad disk */
 	BREC_UNVERIFIABLE,	/* not to be judged: unknown signer or version, or the files cannot be read */
 	BREC_PRUNED,		/* removed, in part or as a whole, when its retention was over, as the log of recordings says */
+	BREC_OPEN,		/* as abandoned, but the log and its last signature say that it is being made at this moment */
 };
+
+#define BREC_OPEN_US 600000000LL	/* an open recording has a signature that is no older than this (a session signs each minute) */
 
 /* Whom to believe. */
 struct brec_trust {
@@ -62,7 +65,7 @@ struct brec_report {
 	char end_reason[BREC_REASON_MAX + 1];
 };
 
-/* "complete", "abandoned", "cut", "gap", "forged", "unverifiable", "pruned". */
+/* "complete", "abandoned", "cut", "gap", "forged", "unverifiable", "pruned", "open". */
 const char *brec_verdict_name(enum brec_verdict v);
 /* "none", "bad", "missing", "part", "whole". */
 const char *brec_logged_name(enum brec_logged l);

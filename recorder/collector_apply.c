@@ -92,7 +92,7 @@ static int decode(struct payload *p, const uint8_t *data, size_t len)
 	p->header_len = buf_left(&b);
 	p->header = buf_get(&b, p->header_len);
 	if (!buf_ok(&b) || (p->act == 0 ? p->type < WIRE_OPEN || p->type > WIRE_END :
-	    p->act < TLOG_PRUNE || p->act > TLOG_RELEASE || p->leaf_len == 0 || p->header_len != HASH_LEN)) {
+	    p->act < TLOG_PRUNE || p->act > TLOG_LAPSE || p->leaf_len == 0 || p->header_len != HASH_LEN)) {
 		errno = EINVAL;
 		return -1;
 	}
@@ -234,7 +234,7 @@ static int apply_act(struct store *s, struct rec *r, const struct payload *p)
 {
 	char path[STORE_DIR_LEN + 16];
 
-	if (p->act == TLOG_PRUNE)
+	if (tlog_removes(p->act))
 		return put_marker(s, r, p);
 	/* a recording that was moved away since is held by nobody here */
 	snprintf(path, sizeof(path), "%s/" STORE_HOLD, r->dir);

@@ -195,7 +195,7 @@ static bool load_map(struct archiver_put *p, int fd, const struct archive_job *j
 	p->r.len = p->map_len;
 	state = j->kind == ARCHIVE_SEGMENT ? archive_segment_state(p->map, p->map_len, j->segment) : ARCHIVE_SEALED;
 	*why = "is damaged";
-	return state == ARCHIVE_SEALED || state == ARCHIVE_CLOSED;
+	return state == ARCHIVE_SEALED || state == ARCHIVE_CLOSED || (state == ARCHIVE_OPEN && j->dead);
 }
 
 /*

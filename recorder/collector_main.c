@@ -272,14 +272,14 @@ static void loop(struct server *sv)
 }
 
 /* Has the object store confirmed all of it? Before that it is not pruned. */
-static bool is_archived(void *ctx, struct store *s, const struct rec *r)
+static bool is_archived(void *ctx, struct store *s, const struct rec *r, bool closed)
 {
 	int dir = openat(s->recordings, r->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW), confirmed = -1;
 	char why[256] = "its directory cannot be opened";
 
 	(void)ctx;
 	if (dir >= 0) {
-		confirmed = archive_confirmed(dir, why, sizeof(why));
+		confirmed = archive_confirmed(dir, closed, why, sizeof(why));
 		close(dir);
 	}
 	if (confirmed != 1)

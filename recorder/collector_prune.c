@@ -117,6 +117,59 @@ static int read_last(struct found *f, int64_t before_us)
 	return f->closed_us <= before_us;
 }
 
+/*
+ * A segment of a recording that nobody closed, up to its seal or its end, which may be torn: the last signed frame, and what was hashed
+ * up to it. 0, or -1.
+ */
+static int read_marks(struct found *f, uint32_t segment, bool sealed)
+{
+	struct brec_frame frame = { .type = BREC_DATA };
+	struct brec_header h;
+	struct brec_mark m;
+	const uint8_t *bytes;
+	size_t have;
+	int r;
+
+	sha256_finish(&f->hash);
+	if (sha256_init(&f->hash) != 0 || brec_dir_segment(&f->dir, segment) != 1 || brec_dir_header(&f->dir, &h, &bytes, &have) != BREC_OK ||
+	    memcmp(h.id, f->act.id, BREC_ID_LEN) != 0 || (f->act.close.len != 0 && memcmp(h.prev, f->h, sizeof(f->h)) != 0) ||
+	    brec_chain_start(f->h, bytes, h.len) != 0 || sha256_update(&f->hash, bytes, h.len) != 0)
+		return -1;
+	memcpy(f->signer, h.signer, sizeof(f->signer));
+	f->seq = h.first_seq - 1;
+	brec_dir_skip(&f->dir, h.len);
+	while (frame.type != BREC_SEAL && (r = brec_dir_frame(&f->dir, &frame, &bytes, &have)) != BREC_SHORT) {
+		if (r != BREC_OK || frame.seq != f->seq + 1 || frame.type == BREC_CLOSE ||
+		    (frame.type != BREC_DATA && (frame.len > sizeof(f->close) || brec_mark_decode(&frame, &m) != 0 || memcmp(m.h, f->h, sizeof(m.h)) != 0)))
+			return -1;
+		if (brec_chain_add(f->h, bytes, frame.len) != 0 || sha256_update(&f->hash, bytes, frame.len) != 0)
+			return -1;
+		f->seq++;
+		if (frame.type != BREC_DATA) {
+			f->act.close = SPAN(memcpy(f->close, bytes, frame.len), frame.len);
+			f->act.segment = segment;
+			f->closed_us = m.wall_us;
+			if (sha256_digest(&f->hash, f->act.file_hash) != 0)
+				return -1;
+		}
+		brec_dir_skip(&f->dir, frame.len);
+	}
+	return frame.type == BREC_SEAL || !sealed ? 0 : -1;
+}
+
+/* Never closed, and silent since before then, by its last signed frame and by its last file? 1, 0, -1: it cannot be told. */
+static int read_silent(struct found *f, int64_t before_us)
+{
+	const int64_t last = brec_dir_last(&f->dir);
+	struct stat st;
+
+	f->act.close = SPAN(NULL, 0);
+	if (last < 0 || (last > 0 && read_marks(f, (uint32_t)last - 1, true) != 0) || read_marks(f, (uint32_t)last, false) != 0 ||
+	    f->act.close.len == 0 || fstat(f->dir.file, &st) != 0)
+		return -1;
+	return (int64_t)st.st_mtime * 1000000 <= before_us && f->closed_us <= before_us;
+}
+
 static int read_first(struct found *f)
 {
 	struct brec_header h;
@@ -151,45 +204,47 @@ static struct rec *make_rec(struct store *s, const struct found *f, const char *
 	return r;
 }
 
-static void prune(struct store *s, struct found *f, const char *path, int64_t now_us)
+static void prune(struct store *s, struct found *f, enum tlog_leaf_type type, const char *path, int64_t now_us)
 {
 	struct pruner *p = &s->pruner;
 	struct rec *r = make_rec(s, f, path);
 	struct apply_leaf leaf;
-	char why[64], when[32];
+	char why[96], when[32];
 
 	if (r == NULL) {
 		log_warn("%s lies in another place than its header says: it stays", path);
 		return;
 	}
-	if (p->archived != NULL && !p->archived(p->ctx, s, r)) {
+	if (p->archived != NULL && !p->archived(p->ctx, s, r, type == TLOG_PRUNE)) {
 		store_drop(s, r);
 		return;
 	}
-	snprintf(why, sizeof(why), "retention of %" PRIu32 " days", p->days);
-	f->act.type = TLOG_PRUNE;
+	snprintf(why, sizeof(why), "retention of %" PRIu32 " days%s", p->days, type == TLOG_LAPSE ? ", and 30 more without a close" : "");
+	f->act.type = type;
 	f->act.wall_us = now_us;
 	f->act.days = p->days;
 	f->act.who = SPAN_STR(WHO);
 	f->act.why = SPAN(why, strlen(why));
 	leaf.len = tlog_act_encode(leaf.data, &f->act);
-	if (store_act(s, r, TLOG_PRUNE, &leaf) != 0) {
+	if (store_act(s, r, type, &leaf) != 0) {
 		store_drop(s, r);
 		return;
 	}
 	p->again = p->unsynced = true;
 	p->turn = s->turns;
 	p->pruned++;
-	log_notice("pruned: %s, closed at %s: %s, leaf %" PRIu64 " of the log", path, clock_format(when, sizeof(when), f->closed_us / 1000000), why,
-	    leaf.index);
+	log_notice("pruned: %s, %s at %s: %s, leaf %" PRIu64 " of the log", path, type == TLOG_LAPSE ? "never closed, alive" : "closed",
+	    clock_format(when, sizeof(when), f->closed_us / 1000000), why, leaf.index);
 }
 
 /* A recording that may have to go. */
 static void look(struct store *s, const char *path, const uint8_t id[BREC_ID_LEN], int64_t now_us)
 {
 	char full[PRUNE_PATH_LEN + 64];
+	const int64_t before_us = now_us - (int64_t)s->pruner.days * DAY_US;
 	struct found f = { 0 };
 	struct stat st;
+	int old = -1;
 
 	snprintf(full, sizeof(full), "%s/" STORE_HOLD, path);
 	if (fstatat(s->recordings, full, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT || store_lookup(s, id) != NULL)
@@ -202,8 +257,10 @@ static void look(struct store *s, const char *path, const uint8_t id[BREC_ID_LEN
 	if (brec_dir_open(&f.dir, full) != 0)
 		return;
 	memcpy(f.act.id, id, BREC_ID_LEN);
-	if (sha256_init(&f.hash) == 0 && read_last(&f, now_us - (int64_t)s->pruner.days * DAY_US) == 1 && read_first(&f) == 0)
-		prune(s, &f, path, now_us);
+	if (sha256_init(&f.hash) == 0 && (old = read_last(&f, before_us)) == 1 && read_first(&f) == 0)
+		prune(s, &f, TLOG_PRUNE, path, now_us);
+	else if (old < 0 && read_silent(&f, before_us - TLOG_SESSION_DAYS * DAY_US) == 1 && read_first(&f) == 0)
+		prune(s, &f, TLOG_LAPSE, path, now_us);
 	sha256_finish(&f.hash);
 	brec_dir_close(&f.dir);
 }
@@ -232,7 +289,7 @@ static bool marker_holds(struct store *s, const char *path)
 	buf_view(&b, data, total);
 	for (uint64_t i = first; i <= m.leaf; i++)
 		leaf = tlog_bundle_next(&b, &len);
-	const bool holds = leaf != NULL && tlog_act_decode(&act, leaf, len) == 0 && act.type == TLOG_PRUNE && memcmp(act.id, id, BREC_ID_LEN) == 0;
+	const bool holds = leaf != NULL && tlog_act_decode(&act, leaf, len) == 0 && tlog_removes(act.type) && memcmp(act.id, id, BREC_ID_LEN) == 0;
 
 	free(data);
 	return holds;

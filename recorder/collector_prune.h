@@ -3,8 +3,9 @@
  *
  * Runs in bastion-collectord, from its tick. The way of a recording out of the store:
  *
- *   look        closed, older than the retention by the bastion's clock and by that of its files, no hold, not in use
- *   the leaf    PRUNE (tlog_act.h) into the journal and the log of recordings, durable, with a checkpoint over it
+ *   look        closed, older than the retention by the bastion's clock and by that of its files, no hold, not in use; or never closed
+ *               (its bastion died for good), and 30 days older than that by its last signed frame
+ *   the leaf    PRUNE or LAPSE (tlog_act.h) into the journal and the log of recordings, durable, with a checkpoint over it
  *   the marker  DAY/ID.pruned beside the recording's directory: which leaf that is, and how the recording ended (collector_apply.c).
  *               It stays: so the recording is not taken in again from another collector
  *   removal     when leaf and marker are synced, the files go, some in each tick, the first segment last; then the directory
@@ -43,8 +44,8 @@ struct pruner {
 	bool unsynced;			/* a marker may not be durable yet: nothing is removed */
 	uint64_t turn;			/* store.turns when the last marker came */
 	bool told;			/* that the clock is not believed */
-	/* is a copy of this recording where it must be? NULL: there is no such place */
-	bool (*archived)(void *ctx, struct store *s, const struct rec *r);
+	/* is a copy of this recording, which closed or not, where it must be? NULL: there is no such place */
+	bool (*archived)(void *ctx, struct store *s, const struct rec *r, bool closed);
 	void *ctx;
 	uint64_t pruned;		/* leaves since the start */
 };

@@ -215,7 +215,7 @@ static int get_head(struct file *f, uint8_t *data, bool *last, struct index_head
 	buf_get_copy(&b, head->chain, HASH_LEN);
 	head->last_seq = buf_get_u64(&b);
 	head->verdict = buf_get_u8(&b);
-	return buf_end(&b) && head->verdict <= BREC_PRUNED ? 0 : -1;
+	return buf_end(&b) && head->verdict <= BREC_OPEN ? 0 : -1;
 }
 
 int index_head(const struct index *x, const char *id, struct index_head *head)

@@ -252,7 +252,7 @@ static bool verify(struct search *x, struct index_head *now)
 		memcpy(now->chain, report.head, HASH_LEN);
 	}
 	return have && x->trust != NULL && now->verdict == kept.verdict &&
-	    now->verdict <= BREC_ABANDONED && now->last_seq == kept.last_seq &&
+	    (now->verdict <= BREC_ABANDONED || now->verdict == BREC_OPEN) && now->last_seq == kept.last_seq &&
 	    memcmp(kept.chain, now->chain, HASH_LEN) == 0;
 }
 
@@ -323,7 +323,7 @@ static void search_one(struct search *x, const struct recording *rec)
 	x->verdict = now.verdict;
 	x->searched++;
 	search_lines(x, &now, have);
-	if (x->trust == NULL || x->verdict == BREC_COMPLETE || x->verdict == BREC_ABANDONED)
+	if (x->trust == NULL || x->verdict == BREC_COMPLETE || x->verdict == BREC_ABANDONED || x->verdict == BREC_OPEN)
 		return;
 	x->false_ones++;
 	progress_clear(&x->bar);

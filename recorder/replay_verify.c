@@ -69,7 +69,7 @@ struct judging {
 	struct logs logs;
 	struct mirror mirror;		/* of a store that was pulled: what the bucket had */
 	const char *url;		/* of the bucket that is judged; NULL: none, the store is a directory */
-	size_t all, good, pruned;	/* verdicts */
+	size_t all, good, pruned, open;	/* verdicts */
 	struct progress bar;
 };
 
@@ -98,7 +98,7 @@ static void judge_one(struct judging *g, const struct recording *rec, struct bre
 	for (int i = 0; i < 2; i++) {
 		brec_verify_dir(rec->dir, &view, r);
 		judge_emptied(rec->id, &view, r);
-		if (r->verdict == BREC_COMPLETE || r->verdict == BREC_ABANDONED || r->verdict == BREC_PRUNED ||
+		if (r->verdict == BREC_COMPLETE || r->verdict == BREC_ABANDONED || r->verdict == BREC_PRUNED || r->verdict == BREC_OPEN ||
 		    (!r->empty && r->logged != BREC_LOG_MISSING && r->logged != BREC_LOG_PART) || i == 1)
 			return;
 		logs_grew(&g->logs);
@@ -141,6 +141,7 @@ static int print_one(struct judging *g, const struct recording *rec, const struc
 	g->all++;
 	g->good += r->verdict == BREC_COMPLETE;
 	g->pruned += r->verdict == BREC_PRUNED;
+	g->open += r->verdict == BREC_OPEN;
 	if (!g->args->json)
 		print_text(rec, r, trust_signer(g->trust, r->signer));
 	else if (print_json(rec, shown_dir(g, rec->dir, dir), r, trust_signer(g->trust, r->signer)) != 0)
@@ -246,13 +247,15 @@ static void print_sum(const struct judging *g)
 	printf("%zu recording%s, %zu complete", g->all, g->all == 1 ? "" : "s", g->good);
 	if (g->pruned != 0)
 		printf(", %zu pruned", g->pruned);
+	if (g->open != 0)
+		printf(", %zu open: not judged to the end before they close", g->open);
 	putchar('\n');
 }
 
-/* What was removed in its time is no failure. */
+/* What was removed in its time is no failure, nor is what is being made: that is said, and judged when it has closed. */
 static int verdict_status(const struct judging *g)
 {
-	return g->good + g->pruned == g->all ? EXIT_OK : EXIT_VERDICT;
+	return g->good + g->pruned + g->open == g->all ? EXIT_OK : EXIT_VERDICT;
 }
 
 static int verify_store(struct judging *g)

@@ -13,7 +13,7 @@ size_t tlog_act_encode(uint8_t out[TLOG_ACT_MAX], const struct tlog_act *a)
 	buf_put_u8(&b, (uint8_t)a->type);
 	buf_put(&b, a->id, BREC_ID_LEN);
 	buf_put_u64(&b, (uint64_t)a->wall_us);
-	if (a->type == TLOG_PRUNE) {
+	if (tlog_removes(a->type)) {
 		buf_put_u32(&b, a->days);
 		buf_put_u32(&b, a->segment);
 		buf_put(&b, a->file_hash, HASH_LEN);
@@ -45,7 +45,7 @@ int tlog_act_decode(struct tlog_act *a, const void *data, size_t len)
 	a->type = (enum tlog_leaf_type)buf_get_u8(&b);
 	buf_get_copy(&b, a->id, BREC_ID_LEN);
 	a->wall_us = (int64_t)buf_get_u64(&b);
-	if (a->type == TLOG_PRUNE) {
+	if (tlog_removes(a->type)) {
 		a->days = buf_get_u32(&b);
 		a->segment = buf_get_u32(&b);
 		buf_get_copy(&b, a->file_hash, HASH_LEN);
@@ -53,5 +53,5 @@ int tlog_act_decode(struct tlog_act *a, const void *data, size_t len)
 	}
 	a->who = get_text(&b, TLOG_WHO_MAX);
 	a->why = get_text(&b, TLOG_WHY_MAX);
-	return buf_end(&b) && a->type >= TLOG_PRUNE && a->type <= TLOG_RELEASE ? 0 : -1;
+	return buf_end(&b) && a->type >= TLOG_PRUNE && a->type <= TLOG_LAPSE ? 0 : -1;
 }

@@ -48,7 +48,7 @@ int tlog_leaf_decode(struct tlog_leaf *leaf, const void *data, size_t len)
 
 const char *tlog_leaf_name(enum tlog_leaf_type type)
 {
-	static const char *const names[] = { "open", "seal", "close", "prune", "hold", "release" };
+	static const char *const names[] = { "open", "seal", "close", "prune", "hold", "release", "lapse" };
 
-	return type >= TLOG_OPEN && type <= TLOG_RELEASE ? names[type - TLOG_OPEN] : "?";
+	return type >= TLOG_OPEN && type <= TLOG_LAPSE ? names[type - TLOG_OPEN] : "?";
 }

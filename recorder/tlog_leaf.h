@@ -25,7 +25,7 @@
 #define TLOG_ACT_MAX 798		/* of the larger leaves of tlog_act.h */
 
 /* The first three follow from the recording; the others are in tlog_act.h. */
-enum tlog_leaf_type { TLOG_OPEN = 1, TLOG_SEAL, TLOG_CLOSE, TLOG_PRUNE, TLOG_HOLD, TLOG_RELEASE };
+enum tlog_leaf_type { TLOG_OPEN = 1, TLOG_SEAL, TLOG_CLOSE, TLOG_PRUNE, TLOG_HOLD, TLOG_RELEASE, TLOG_LAPSE };
 
 struct tlog_leaf {
 	enum tlog_leaf_type type;
@@ -43,7 +43,7 @@ struct tlog_leaf {
 size_t tlog_leaf_encode(uint8_t out[TLOG_LEAF_MAX], const struct tlog_leaf *leaf);
 /* 0; -1: these bytes are none of the first three types, of version 1. */
 int tlog_leaf_decode(struct tlog_leaf *leaf, const void *data, size_t len);
-/* "open", "seal", "close", "prune", "hold", "release". */
+/* "open", "seal", "close", "prune", "hold", "release", "lapse". */
 const char *tlog_leaf_name(enum tlog_leaf_type type);
 
 #endif

@@ -70,7 +70,7 @@ static int make_entry(struct tlog_log *log, struct tlog_entry *e, const void *da
 		return 0;
 	*e = (struct tlog_entry){ .type = act.type, .act = log->acts.len, .act_len = (uint16_t)len };
 	memcpy(e->id, act.id, BREC_ID_LEN);
-	if (act.type != TLOG_PRUNE)
+	if (!tlog_removes(act.type))
 		return 1;
 	log->acts.max = TLOG_ACTS_MAX;
 	errno = ENOMEM;

@@ -4,7 +4,7 @@
     verify_independent.py STORE|BUNDLE --signer PEM... [--collector PEM...]
 
 Prints one JSON object a verdict: for every recording, for each one that the log of recordings knows and that is missing, and, with the
-id "log", for a log that is not to be believed. Exit status 0: all are complete or pruned. The frames are read by brec_independent.py.
+id "log", for a log that is not to be believed. Exit status 0: all are complete, pruned or open. The frames are read by brec_independent.py.
 """
 import argparse
 import base64
@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives import serialization
 import brec_independent as brec
 from brec_independent import CLOSE, SEAL, Verdict, must, sha256, signed
 
-PRUNE, HOLD, RELEASE = 4, 5, 6      # types of leaves that say what was done with a recording
+PRUNE, HOLD, RELEASE, LAPSE = 4, 5, 6, 7      # types of leaves that say what was done with a recording
 
 def fold(nodes):
     """RFC 9162, 2.1.1: the root of neighbouring nodes."""
@@ -35,10 +35,11 @@ def fold(nodes):
 
 
 def unbase64(text):
-    data = base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
-    if base64.b64encode(data).rstrip(b"=") != text.rstrip(b"="):
-        raise ValueError("not canonical")
-    return data
+    with contextlib.suppress(ValueError):
+        data = base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
+        if base64.b64encode(data).rstrip(b"=") == text.rstrip(b"="):
+            return data
+    raise Verdict("forged", "base64 does not decode")
 
 
 class Checkpoint:
@@ -51,10 +52,7 @@ class Checkpoint:
         head = self.text.split(b"\n")
         must(len(head) >= 4 and 0 < len(head[0]) <= 255 and re.fullmatch(rb"0|[1-9]\d{0,18}", head[1]) and len(head[2]) == 44 and lines,
              "forged", "the checkpoint does not decode")
-        try:
-            self.origin, self.size, self.root = head[0], int(head[1]), unbase64(head[2])
-        except ValueError:
-            raise Verdict("forged", "the checkpoint does not decode") from None
+        self.origin, self.size, self.root = head[0], int(head[1]), unbase64(head[2])
         found = [re.fullmatch("\N{EM DASH} ".encode() + rb"([^ ]+) (.*)", line) for line in lines]
         must(all(found) and len(self.root) == 32, "forged", "the checkpoint does not decode")
         self.signatures = [m.groups() for m in found]
@@ -62,7 +60,7 @@ class Checkpoint:
     def signed_by(self, keys):
         for name, text in self.signatures:
             for key in keys:
-                with contextlib.suppress(ValueError, Verdict):
+                with contextlib.suppress(Verdict):
                     raw = unbase64(text)
                     if name == self.origin and raw[:4] == sha256(name, b"\n\1", key)[:4] and len(raw) == 68:
                         signed(key, raw[4:], self.text, "a checkpoint")
@@ -71,10 +69,9 @@ class Checkpoint:
 
 
 def slurp(*names):
-    for name in names:
-        if os.path.isfile(name):
-            with open(name, "rb") as f:
-                return f.read()
+    for name in filter(os.path.isfile, names):
+        with open(name, "rb") as f:
+            return f.read()
     raise Verdict("forged", f"{names[0]} is missing")
 
 
@@ -87,14 +84,18 @@ def strings(data, count):
     return found if data == b"" and len(found) == count else None
 
 
-def check_prune(leaf, close, signers):
-    """A prune leaf holds: its close frame is the one in the log, signed by the bastion, and the retention was over."""
-    (wall, days, segment), frame = struct.unpack(">QII", leaf[29:45]), brec.Frame(strings(leaf[77:], 3)[0])
-    must(frame.type == CLOSE and frame.epoch == segment and frame.raw == strings(leaf[77:], 3)[0], "forged", "no close frame")
-    made = leaf[:12] + b"\3" + leaf[13:29] + struct.pack(">IQ", segment, frame.seq) + sha256(b"\2", frame.body[:32], frame.raw) + leaf[45:77]
-    must(made + frame.body[104:] == close, "forged", "another close")
-    closed = int.from_bytes(frame.body[32:40], "big")
-    must(days >= 90 and (wall - closed) // 86400000000 >= days and wall <= (time.time() + 86400) * 1000000, "forged", "not in its time")
+def check_prune(leaf, own, at, signers):
+    """own[at] holds: its close frame is the one in the log, or none is and its last mark may be that, signed by the bastion, in its time."""
+    (wall, days, segment), frame, lapse = struct.unpack(">QII", leaf[29:45]), brec.Frame(strings(leaf[77:], 3)[0]), leaf[12] == LAPSE
+    must(frame.type in ((2, SEAL) if lapse else (CLOSE,)) and frame.epoch == segment and frame.raw == strings(leaf[77:], 3)[0], "forged", "no such frame")
+    made = leaf[:12] + bytes([frame.type - 1]) + leaf[13:29] + struct.pack(">IQ", segment, frame.seq) + \
+        sha256(b"\2", frame.body[:32], frame.raw) + leaf[45:77] + frame.body[104:]
+    seals, closes = ([x for x in part if x[12] == kind] for part, kind in ((own, 2), (own if lapse else own[:at], 3)))
+    last = seals[-1:] == [made] and len(seals) == segment + 1 if frame.type == SEAL else \
+        len(seals) == segment and (not seals or frame.seq > int.from_bytes(seals[-1][33:41], "big"))
+    must(not closes and 1 in [x[12] for x in own] and last if lapse else closes[-1:] == [made], "forged", "not the close, or not the last mark")
+    waited = (wall - int.from_bytes(frame.body[32:40], "big")) // 86400000000
+    must(days >= 90 and waited >= days + 30 * lapse and wall <= (time.time() + 86400) * 1000000, "forged", "not in its time")
     for key in signers:
         with contextlib.suppress(Verdict):
             return signed(key, frame.body[40:104], frame.message(leaf[13:29]), "a close")
@@ -108,17 +109,17 @@ class Log:
 
     def add(self, index, leaf):
         kind = leaf[12] if leaf[:12] == b"brec/v1 leaf" and len(leaf) > 36 else 0
-        if 1 <= kind <= 3 and 105 <= len(leaf) or 4 <= kind <= 6 and strings(leaf[77 if kind == 4 else 37:], 3 if kind == 4 else 2):
+        if 1 <= kind <= 3 and 105 <= len(leaf) or 4 <= kind <= 7 and strings(leaf[77 if kind in (4, 7) else 37:], 3 if kind in (4, 7) else 2):
             self.leaves.setdefault(leaf[13:29], []).append((index, leaf))
 
     def pruned(self, rid, signers):
-        """May the recording be missing, because a prune leaf holds?"""
-        close, held = None, False
-        for _, leaf in self.leaves.get(rid, []):
-            close, held = leaf if leaf[12] == 3 else close, leaf[12] == HOLD if leaf[12] in (HOLD, RELEASE) else held
-            if leaf[12] == PRUNE and not held:
+        """May the recording be missing, because a prune or lapse leaf holds?"""
+        own, held = [leaf for _, leaf in self.leaves.get(rid, [])], False
+        for at, leaf in enumerate(own):
+            held = leaf[12] == HOLD if leaf[12] in (HOLD, RELEASE) else held
+            if leaf[12] in (PRUNE, LAPSE) and not held:
                 with contextlib.suppress(Verdict):
-                    check_prune(leaf, close, signers)
+                    check_prune(leaf, own, at, signers)
                     return True
         return False
 
@@ -179,10 +180,7 @@ class Log:
             head, _, note = proof.partition(b"\n\n")
             lines = head.split(b"\n")
             must(lines[0] == b"c2sp.org/tlog-proof@v1" and len(lines) >= 2 and re.fullmatch(rb"index (0|[1-9]\d{0,17})", lines[1]), "forged", "proof")
-            try:
-                index, path = int(lines[1][6:]), [unbase64(line) for line in lines[2:]]
-            except ValueError:
-                raise Verdict("forged", "proof") from None
+            index, path = int(lines[1][6:]), [unbase64(line) for line in lines[2:]]
             checkpoint = Checkpoint(note)
             must(checkpoint.signed_by(keys), "unverifiable", "no trusted collector signed the checkpoint")
             must(index < checkpoint.size and all(len(node) == 32 for node in path), "forged", "proof")
@@ -208,12 +206,14 @@ class Verifier(brec.Verifier):
         super().header(h)
         self.hash = hashlib.sha256(h.raw)
         if self.number == 0:
-            self.leaves = [own for own in self.log.leaves.get(self.id, []) if own[1][12] < PRUNE]
+            self.begun = self.alive = int.from_bytes(h.raw[80:88], "big")
+            self.leaves = [own for own in self.log.leaves.get(self.id, []) if own[1][12] <= 3]
             self.leaf(1, self.hash.digest())
 
     def frame(self, f):
         super().frame(f)
         self.hash.update(f.raw)
+        self.alive = int.from_bytes(f.body[32:40], "big") if f.type > 1 else self.alive
         if f.type in (SEAL, CLOSE):
             self.leaf(f.type - 1, self.hash.digest(), f.body[104:])
 
@@ -223,8 +223,7 @@ class Verifier(brec.Verifier):
         return "missing" if self.missing or not self.leaves else "whole" if verdict == "complete" else "part"
 
     def judge(self):
-        verdict, reason = super().run()
-        logged = self.logged(verdict)
+        (verdict, reason), logged = (found := super().run()), self.logged(found[0])
         name, empty = os.path.basename(self.path), not brec.segments(self.path)
         rid = bytes.fromhex(name) if empty and re.fullmatch(r"[0-9a-f]{32}", name) else self.id
         if self.log.verdict == "good" and (empty or verdict in ("abandoned", "cut", "gap")) and self.log.pruned(rid, self.signers.values()):
@@ -237,8 +236,10 @@ class Verifier(brec.Verifier):
                 verdict, reason = "forged" if closed else "cut", "the log has more leaves"
             elif closed and self.missing:
                 verdict, reason = "unverifiable", "not all leaves are in the log"
-        return {"id": (self.id or b"").hex(), "verdict": verdict, "last_seq": self.last, "signed_seq": self.signed, "reason": reason,
-                "log": logged}
+            elif not closed and logged == "part" and not {3, PRUNE, LAPSE} & {leaf[12] for _, leaf in self.log.leaves[self.id]}:
+                if abs(time.time() * 1e6 - self.alive) <= 6e8 and self.begun >= (time.time() - 30 * 86400) * 1e6:
+                    verdict, reason = "open", "it is being made"
+        return {"id": (self.id or b"").hex(), "verdict": verdict, "last_seq": self.last, "signed_seq": self.signed, "reason": reason, "log": logged}
 
 
 def verify_store(store, signers, collectors):
@@ -285,14 +286,14 @@ def load_keys(names):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("what", metavar="STORE|BUNDLE")
-    p.add_argument("--signer", action="append", default=[])
-    p.add_argument("--collector", action="append", default=[])
+    for option in ("--signer", "--collector"):
+        p.add_argument(option, action="append", default=[])
     a = p.parse_args()
     keys = load_keys(a.signer), load_keys(a.collector)
     rows = list(verify_store(a.what, *keys)) if os.path.isdir(a.what) else [verify_bundle(a.what, *keys)]
     for row in rows:
         print(json.dumps(row))
-    return any(row["verdict"] not in ("complete", "pruned") for row in rows)
+    return any(row["verdict"] not in ("complete", "pruned", "open") for row in rows)
 
 
 if __name__ == "__main__":

@@ -244,7 +244,7 @@ static void judge_end(void)
 		int fd;
 
 		rec_path(path, i);
-		if ((fd = open(path, O_RDONLY | O_DIRECTORY)) < 0 || archive_confirmed(fd, why, sizeof(why)) != 1)
+		if ((fd = open(path, O_RDONLY | O_DIRECTORY)) < 0 || archive_confirmed(fd, true, why, sizeof(why)) != 1)
 			snprintf(shared->bad, sizeof(shared->bad), "%s is not confirmed: %s", path, why);
 		close(fd);
 		for (unsigned n = 0; n < SEGMENTS; n++) {

@@ -98,7 +98,7 @@ class Rig:
         r = subprocess.run([f"{BIN}/bastion-replay", "verify", "--all", "--json", "--store", self.store, "--trust", f"{self.dir}/trust"],
                            capture_output=True, text=True)
         rows = [json.loads(line) for line in r.stdout.splitlines()]
-        bad = [row for row in rows if row["verdict"] not in ("complete", "abandoned") or row["log"] not in ("whole", "part")]
+        bad = [row for row in rows if row["verdict"] not in ("complete", "abandoned", "open") or row["log"] not in ("whole", "part")]
         return "" if rows and not bad else f"{r.stderr}{bad[:3]}", len(rows)
 
     def alarms(self):

@@ -216,12 +216,18 @@ def recordings(lab, user):
     return found
 
 
+def complete(lab, path):
+    """Is the recording closed, and nothing wrong with it?"""
+    done = replay(lab, "verify", "--json", path, check=False)
+    return done.returncode == 0 and json.loads(done.stdout)["verdict"] == "complete"
+
+
 def recording_of(lab, user, closed=True):
     """Directory of a user's newest recording, once it is complete; not closed: as soon as it is there."""
     path = until(lambda: recordings(lab, user), what=f"a recording of {user}")[-1]
     if not closed:
         return path
-    until(lambda: replay(lab, "verify", path, check=False).returncode == 0, what=f"{path} is complete")
+    until(lambda: complete(lab, path), what=f"{path} is complete")
     return path
 
 

@@ -10,7 +10,7 @@ import paramiko
 import pytest
 from paramiko.message import Message
 
-from harness import Client, events, memory, recordings, replay, sessions, until
+from harness import Client, complete, events, memory, recordings, replay, sessions, until
 from rogue import Rogue, Server
 
 MEMORY_MAX = 64 << 10       # KiB that a session may grow to
@@ -85,7 +85,7 @@ def sealed(lab, host):
     """There is a recording of the way, and it is complete."""
     row, = until(lambda: way_of(lab, host), what="the way's row")
     path = until(lambda: [path for path in recordings(lab, "deploy") if path.endswith(row["recording"])], what="the recording")[0]
-    until(lambda: replay(lab, "verify", path, check=False).returncode == 0, what="the recording is complete")
+    until(lambda: complete(lab, path), what="the recording is complete")
     return path
 
 
@@ -460,4 +460,4 @@ def test_crash_is_an_event(own):
     until(lambda: events(own, "session.crash"), what="the event")
     row = [row for row in own.ctl_json("sessions", "--all")["rows"] if row.get("host") == "web1"][-1]
     path = [path for path in recordings(own, "deploy") if path.endswith(row["recording"])][0]
-    until(lambda: replay(own, "verify", path, check=False).returncode == 0, deadline=20, what="the recording is sealed")
+    until(lambda: complete(own, path), deadline=20, what="the recording is sealed")

@@ -10,7 +10,7 @@ import paramiko
 import pytest
 from paramiko.message import Message
 
-from harness import recordings, replay, until
+from harness import complete, recordings, replay, until
 from rogue import Rogue, Server, delivered
 
 pytestmark = pytest.mark.alone
@@ -34,7 +34,7 @@ def recorded(lab, host):
     """Directory of the complete recording of this host's only session; None: not there yet."""
     rows = [row for row in lab.ctl_json("sessions", "--all")["rows"] if row.get("host") == host and row.get("recording")]
     found = [path for path in recordings(lab, "deploy") if rows and path.endswith(rows[0]["recording"])]
-    return found[0] if found and replay(lab, "verify", found[0], check=False).returncode == 0 else None
+    return found[0] if found and complete(lab, found[0]) else None
 
 
 def digests(lab, path):

@@ -1,5 +1,5 @@
-"""Retention at the collector: what is closed for longer is removed, with a leaf in the log that both verifiers take for it; what is young, on
-hold, open, or old by one clock alone, stays, and no command removes it."""
+"""Retention at the collector: what is closed for longer, or silent for longer and 30 days more, is removed, with a leaf in the log that both
+verifiers take for it; what is young, on hold, open, or old by one clock alone, stays, and no command removes it."""
 import base64
 import glob
 import hashlib
@@ -22,7 +22,11 @@ import verify_independent as independent  # noqa: E402
 DAY = 86400
 NOW = time.time()
 # what they are: days since the close, days since the files were written
-AGES = {"old": (100, 100), "long": (100, 100), "young": (80, 100), "written": (100, 1), "open": (100, 100), "held": (100, 100)}
+AGES = {"old": (100, 100), "long": (100, 100), "young": (80, 100), "written": (100, 1), "open": (100, 100), "held": (100, 100),
+        "silent": (130, 130), "broken": (130, 130), "mute": (130, 130), "touched": (130, 110)}
+# these never closed; the last signature is a checkpoint, the seal of the segment before, none, a checkpoint
+UNCLOSED = {"open": False, "silent": True, "broken": False, "mute": False, "touched": True}
+GONE = {"old", "long", "silent", "broken"}
 
 
 class Aged:
@@ -32,12 +36,15 @@ class Aged:
         self.lab, self.ids, self.dirs = lab, {}, {}
         made, store = lab.path("made"), lab.path("store")
         for name, (closed, written) in AGES.items():
-            events = [meta_event(), open_event()] + [{"t": 61 * i, "ch": 1, "kind": "o", "text": "x"} for i in range(70 if name == "long" else 1)]
+            events = [meta_event(), open_event()] + [{"t": 61 * i, "ch": 1, "kind": "o", "text": "x"} for i in range(70 if name in ("long", "broken") else 1)]
             self.ids[name], = made_recording(made, events, wall=int(NOW - closed * DAY))
             path, = glob.glob(f"{made}/recordings/*/{self.ids[name]}")
-            if name == "open":
-                data = read(path, "00000000.brec")
-                write(data[:-len(last_frame(data))], path, "00000000.brec")
+            if name in UNCLOSED:
+                last = max(os.listdir(path))
+                data = read(path, last)
+                close = last_frame(data)
+                mark = checkpoint(close, self.bastion_key(), bytes.fromhex(self.ids[name])) if UNCLOSED[name] else b""
+                write(data[:-len(close)] + mark, path, last)
             for file in os.listdir(path):
                 os.utime(os.path.join(path, file), (NOW - written * DAY,) * 2)
         lab.stop("collector")
@@ -58,6 +65,9 @@ class Aged:
         self.signer = lab.path("made.pub")
         labkit.run("openssl", "pkey", "-in", f"{made}/signer.pem", "-pubout", "-out", self.signer)
         self.user = Client(lab, "deploy")
+
+    def bastion_key(self):
+        return independent.serialization.load_pem_private_key(read(self.lab.path("made"), "signer.pem"), None)
 
     def configure(self, line):
         self.lab.write_configs()
@@ -103,6 +113,14 @@ def last_frame(data):
             return frame
 
 
+def checkpoint(close, key, rid):
+    """The close frame as the checkpoint that could stand there."""
+    f = brec.Frame(close)
+    message = brec.MARKS[brec.CHECKPOINT] + rid + struct.pack(">Q", f.seq) + f.body[:40]
+    new = struct.pack(">IB", 128, brec.CHECKPOINT) + close[5:20] + f.body[:40] + key.sign(message)
+    return new + struct.pack(">I", brec.crc32c(new))
+
+
 @pytest.fixture(scope="module")
 def aged(new_lab):
     return Aged(new_lab())
@@ -138,17 +156,18 @@ def test_hold_and_retention(aged):
     assert row["held"] and row["log"] == "whole"
     aged.configure("retention = 90")
     aged.restart()
-    until(lambda: aged.there() == set(AGES) - {"old", "long"}, what="what is old by both clocks is gone")
-    assert aged.log().count("notice: pruned: ") == 2
+    until(lambda: aged.there() == set(AGES) - GONE, what="what is old by both clocks is gone")
+    assert aged.log().count("notice: pruned: ") == len(GONE)
+    assert aged.log().count(", never closed, alive at ") == 2
     # kill -9 and a start do not bring it back, and the rest stays
     os.kill(aged.lab.state["pids"]["collector"][0], 9)
     aged.restart()
-    assert aged.there() == set(AGES) - {"old", "long"}
+    assert aged.there() == set(AGES) - GONE
     # released, it goes
     assert aged.command("-U", aged.ids["held"], "-m", "case closed").returncode == 0
     assert not os.path.exists(os.path.join(aged.dirs["held"], "hold"))
     aged.restart()
-    until(lambda: aged.there() == set(AGES) - {"old", "long", "held"}, what="what was released is gone")
+    until(lambda: aged.there() == set(AGES) - GONE - {"held"}, what="what was released is gone")
     done = aged.command("-H", aged.ids["old"], "-m", "too late")
     assert done.returncode == 1 and "removed already" in done.stderr
 
@@ -158,9 +177,11 @@ def test_both_verifiers_say_pruned(aged):
     it = aged.copy()
     found = it.both(it.top)
     assert {name: found.get(aged.ids[name], found.get(aged.dirs[name])) for name in AGES} == {
-        "old": "pruned", "long": "pruned", "held": "pruned", "young": "complete", "written": "complete", "open": "abandoned"}
+        "old": "pruned", "long": "pruned", "held": "pruned", "young": "complete", "written": "complete", "open": "abandoned",
+        "silent": "pruned", "broken": "pruned", "mute": "abandoned", "touched": "abandoned"}
     rows = {row["id"]: row for row in it.ours(it.top)}
     assert "retention of 90 days" in rows[aged.ids["old"]]["reason"] and "bastion-collectord" in rows[aged.ids["old"]]["reason"]
+    assert "retention of 90 days, and 30 more without a close" in rows[aged.ids["silent"]]["reason"]
     # a copy that still has the files is judged by them; half of one is what the collector left when it was stopped
     made, = glob.glob(aged.lab.path("made", "recordings", "*", aged.ids["long"]))
     back = aged.dirs["long"]
@@ -261,6 +282,51 @@ def test_a_collector_that_lies_is_not_believed(aged):
         assert it.both(top)[aged.ids["old"]] == verdict, name
 
 
+def test_a_lapse_that_lies_is_not_believed(aged):
+    """What closed never lapses, nor does what the log knows more of, or what was alive later; and nothing lapses in the time of a retention."""
+    it = aged.copy()
+    it.log_key = independent.serialization.load_pem_private_key(read(aged.store, "receipt.key"), None)
+    log = independent.Log.load(independent.Log.read_directory, os.path.join(aged.store, "log"), it.keys[1])
+    own = {name: [leaf for _, leaf in log.leaves[bytes.fromhex(aged.ids[name])]] for name in ("silent", "broken", "old", "long")}
+    rid = {name: leaves[0][13:29] for name, leaves in own.items()}
+    opened, lapse = own["silent"]
+    *seals, last = own["broken"]
+    alive = int.from_bytes(brec.Frame(independent.strings(lapse[77:], 3)[0]).body[32:40], "big")
+    day = DAY * 1000000
+    early = read(glob.glob(aged.lab.path("made", "recordings", "*", aged.ids["broken"]))[0], "00000010.brec")
+    stranger = independent.serialization.load_pem_private_key(labkit.run("openssl", "genpkey", "-algorithm", "ed25519").encode(), None)
+    close = independent.strings(own["old"][2][77:], 3)[0]
+
+    def of(name, leaf):
+        return leaf[:13] + rid[name] + leaf[29:]
+    variants = {
+        "as it was": ("silent", [opened, lapse], "pruned"),
+        "at its time": ("silent", [opened, changed(lapse, wall=alive + 120 * day)], "pruned"),
+        "a moment before": ("silent", [opened, changed(lapse, wall=alive + 120 * day - 1)], "cut"),
+        "89 days are no retention": ("silent", [opened, changed(lapse, days=89)], "cut"),
+        "it closed": ("silent", [opened, of("silent", own["old"][1]), lapse], "cut"),
+        "it closed afterwards": ("silent", [opened, lapse, of("silent", own["old"][1])], "cut"),
+        "it has a seal": ("silent", [opened, of("silent", seals[1]), lapse], "cut"),
+        "it never opened": ("silent", [lapse], "cut"),
+        "on hold": ("silent", [opened, act(5, rid["silent"]), lapse], "cut"),
+        "as a prune": ("silent", [opened, lapse[:12] + b"\4" + lapse[13:]], "cut"),
+        "signed by another": ("silent", [opened, changed(lapse, frame=checkpoint(close, stranger, rid["silent"]))], "cut"),
+        "of another segment": ("silent", [opened, changed(lapse, segment=1)], "cut"),
+        "a prune as one": ("old", [own["old"][0], own["old"][1], own["old"][2][:12] + b"\7" + own["old"][2][13:]], "cut"),
+        "that of what closed": ("long", [*own["long"][:-1], of("long", last)], "cut"),
+        "behind all seals": ("broken", [*seals, last], "pruned"),
+        "one seal less": ("broken", [*seals[:-1], last], "cut"),
+        "an earlier seal": ("broken", [*seals, changed(last, segment=10, frame=last_frame(early), hash=independent.sha256(early))], "cut"),
+        "no seal": ("broken", [seals[0], last], "cut"),
+    }
+    rest = [leaf for name, rows in log.leaves.items() if name not in rid.values() for _, leaf in rows]
+    top = os.path.join(it.scratch, "lapses")
+    shutil.copytree(aged.store, top, ignore=shutil.ignore_patterns("journal", "*.key", "*.pruned"))
+    for what, (name, mine, verdict) in variants.items():
+        with_leaves(it, top, rest + mine)
+        assert it.both(top)[aged.ids[name]] == verdict, what
+
+
 def test_a_clock_that_leaps_removes_nothing(aged):
     """The collector's clock a year ahead: what the bastions say is believed."""
     before = aged.there()
@@ -272,4 +338,4 @@ def test_a_clock_that_leaps_removes_nothing(aged):
     aged.hear()
     until(lambda: "not believed: it is more than a day after" in aged.log(), what="the log says why nothing is pruned")
     aged.restart()
-    assert aged.there() == before and aged.log().count("notice: pruned: ") == 3
+    assert aged.there() == before and aged.log().count("notice: pruned: ") == len(GONE) + 1

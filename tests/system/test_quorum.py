@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from harness import Client, Terminal, events, labkit, replay, until
+from harness import Client, Terminal, complete, events, labkit, replay, until
 from test_false_collector import FalseCollector
 from test_reload import log_of, reload
 
@@ -60,7 +60,7 @@ def all_complete(lab):
     """The newest recording: whole, verified and the same at all three."""
     paths = [newest(lab, name) for name in lab.collectors()]
     return len({os.path.basename(p) for p in paths}) == 1 and all(
-        replay(lab, "verify", p, check=False).returncode == 0 for p in paths) and content(paths[0]) == content(paths[1]) == content(paths[2])
+        complete(lab, p) for p in paths) and content(paths[0]) == content(paths[1]) == content(paths[2])
 
 
 def pid_of(lab, name):
@@ -157,7 +157,7 @@ def test_what_a_long_absence_cut_comes_from_another_collector(three):
     terminal.line("exit")
     assert terminal.wait() == 0
     terminal.close()
-    until(lambda: replay(three, "verify", newest(three, "collector"), check=False).returncode == 0, what="the others have it all")
+    until(lambda: complete(three, newest(three, "collector")), what="the others have it all")
     until(lambda: three.ask("sessions")["rows"] == [], what="the session ended")
     assert content(newest(three, "collector2")) != content(newest(three, "collector"))
     done = sync(three, "collector2")

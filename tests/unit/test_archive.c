@@ -87,7 +87,7 @@ static void test_open_recording(void **state)
 	assert_int_equal(due(dir, NOW), 0);
 	assert_int_equal(s.bytes, 0);
 	assert_false(s.ends);
-	assert_int_equal(archive_confirmed(dir, why, sizeof(why)), 0);
+	assert_int_equal(archive_confirmed(dir, true, why, sizeof(why)), 0);
 	/* receipts, as they come; a torn one is none yet */
 	add_receipts(x, 2, 1);
 	assert_int_equal(due(dir, NOW), 1);
@@ -126,22 +126,22 @@ static void test_closed_recording(void **state)
 	assert_int_equal(archive_list_close(&s.list, dir, s.last, end->until, end->when), 0);
 	assert_int_equal(due(dir, NOW), 2);
 	assert_false(s.ends);
-	assert_int_equal(archive_confirmed(dir, why, sizeof(why)), 0);
+	assert_int_equal(archive_confirmed(dir, true, why, sizeof(why)), 0);
 	assert_string_equal(why, "00000000.brec is not in the object store");
 	confirm(dir, &s.jobs[0], NOW);
 	confirm(dir, &s.jobs[1], NOW);
 	assert_int_equal(due(dir, NOW + 1000 * DAY), 0);
-	assert_int_equal(archive_confirmed(dir, why, sizeof(why)), 1);
+	assert_int_equal(archive_confirmed(dir, true, why, sizeof(why)), 1);
 	/* what comes later is not confirmed; nor is a file of another length */
 	add_receipts(x, 2, 0);
-	assert_int_equal(archive_confirmed(dir, why, sizeof(why)), 0);
+	assert_int_equal(archive_confirmed(dir, true, why, sizeof(why)), 0);
 	assert_string_equal(why, "receipts.00000001 is not in the object store");
 	assert_int_equal(due(dir, NOW), 1);
 	assert_true(s.jobs[0].over);
 	add_receipts(x, 1, 0);
 	snprintf(path, sizeof(path), "%s/00000000.brec", x->dir);
 	assert_int_equal(truncate(path, 100), 0);
-	assert_int_equal(archive_confirmed(dir, why, sizeof(why)), 0);
+	assert_int_equal(archive_confirmed(dir, true, why, sizeof(why)), 0);
 	close(dir);
 	remove_file(x->dir, ARCHIVE_FILE);
 	fx_destroy(x);
