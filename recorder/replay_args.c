@@ -94,7 +94,7 @@ static const struct {
 	    "certificates that the bucket's must come from (the system's)" },
 	{ "typed", O_TYPED, NULL, B_SEARCH, "only what was typed" },
 	{ "shown", O_SHOWN, NULL, B_SEARCH, "only what was to be read" },
-	{ "reveal", O_REVEAL, NULL, B_PLAY | B_EXPORT | B_SEARCH,
+	{ "reveal", O_REVEAL, NULL, B_PLAY | B_EXPORT | B_SEARCH | B_FOLLOW,
 	    "also what was typed without an echo, as passwords are: an event" },
 	{ "deliver", O_DELIVER, NULL, B_READINGS, "tell the bastion what it does not know" },
 	{ "help", 'h', NULL, B_ALL, "this text" },

@@ -202,7 +202,7 @@ static void show_channel(struct following *x, const struct channel *c)
 	tape_finish(&x->tape);
 	x->chan = *c;
 	x->shown = true;
-	x->feed = tape_feed_begin(&x->tape, &x->chan);
+	x->feed = tape_feed_begin(&x->tape, &x->chan, x->args->reveal);
 	if (x->feed == NULL || follow_rewind(&x->follow) != 0 ||
 	    player_load(p, &x->tape, c->pty, c->cols, c->rows, PCLOCK_NEVER, clock_mono_us()) != 0)
 		p->quit = true;
@@ -265,7 +265,7 @@ static bool take(struct following *x)
 			player_cut(&x->player);
 			tape_feed_end(x->feed);
 			tape_finish(&x->tape);
-			if ((x->feed = tape_feed_begin(&x->tape, &x->chan)) == NULL)
+			if ((x->feed = tape_feed_begin(&x->tape, &x->chan, x->args->reveal)) == NULL)
 				x->player.quit = true;
 			else
 				tape_feed_event(x->feed, &e);

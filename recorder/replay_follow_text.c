@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "replay_search.h"
+#include "replay_typed_live.h"
 
 #define CHANNELS_MAX 32		/* that are told apart; the output of others is passed over, and that is said */
 
@@ -21,6 +22,7 @@ struct chan {
 	uint64_t number, open_us;
 	struct rows *rows;		/* with a terminal */
 	struct plain plain;
+	struct typed_live keys;		/* with --reveal */
 	struct out *out;
 };
 
@@ -29,7 +31,7 @@ struct out {
 	const struct follow *follow;
 	int64_t only;			/* this channel; -1: all */
 	uint64_t current;		/* of the last line */
-	bool mid_line, too_many;
+	bool mid_line, too_many, reveal;
 };
 
 static void speak(struct out *o, uint64_t channel)
@@ -92,10 +94,20 @@ static void open_channel(struct out *o, const struct brec_event *e)
 		c->rows = rows_create(info->cols, info->rows, e->channel, on_line, o);
 }
 
+static void put_typed(void *ctx, const char *text)
+{
+	struct chan *c = ctx;
+
+	speak(c->out, c->number);
+	printf("%s%s\n", c->out->mid_line ? "\n" : "", text);
+	c->out->mid_line = false;
+}
+
 static void finish(struct chan *c)
 {
 	if (!c->used)
 		return;
+	typed_live_end(&c->keys, put_typed, c);
 	if (c->rows != NULL)
 		rows_end(c->rows);
 	else
@@ -129,6 +141,8 @@ static void on_event(struct out *o, const struct brec_event *e)
 	c = find(o, e->channel);
 	if (c != NULL && (e->kind == BREC_K_OUT || e->kind == BREC_K_ERR))
 		output(c, e);
+	else if (c != NULL && o->reveal && e->kind == BREC_K_IN)
+		typed_live_feed(&c->keys, e->data, e->len, put_typed, c);
 	else if (c != NULL && c->rows != NULL && e->kind == BREC_K_RESIZE && e->len == 4)
 		rows_resize(c->rows, since_open(c, e), (unsigned)(e->data[0] << 8 | e->data[1]),
 		    (unsigned)(e->data[2] << 8 | e->data[3]));
@@ -186,6 +200,7 @@ int follow_as_text(const struct args *a, struct follow *f)
 	}
 	o->follow = f;
 	o->only = a->channel;
+	o->reveal = a->reveal;
 	o->current = UINT64_MAX;
 	while (!ferror(stdout)) {
 		while (!ferror(stdout) && follow_next(f, &e) == 1)

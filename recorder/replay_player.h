@@ -76,8 +76,8 @@ int tape_load(struct tape *t, const struct channel *c, const char *dir, const st
     bool reveal);
 void tape_finish(struct tape *t);
 struct tape_feed;
-/* A tape that grows: zeros *t. Both outlive the feed. NULL with errno. */
-struct tape_feed *tape_feed_begin(struct tape *t, const struct channel *c);
+/* A tape that grows: zeros *t. Both outlive the feed. reveal: lines of 'k' have what was typed. NULL with errno. */
+struct tape_feed *tape_feed_begin(struct tape *t, const struct channel *c, bool reveal);
 /* Takes an event of the recording, of whatever channel. 0, or -1: the tape is full, or there is no memory. */
 int tape_feed_event(struct tape_feed *f, const struct brec_event *e);
 void tape_feed_end(struct tape_feed *f);

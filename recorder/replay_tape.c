@@ -3,6 +3,7 @@
  * back.
  */
 #include "replay_player.h"
+#include "replay_typed_live.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -220,9 +221,12 @@ void tape_finish(struct tape *t)
 struct tape_feed {
 	struct loader loader;
 	struct channel chan;	/* as it was when it was opened: what the scan has may move */
+	bool reveal;
+	struct typed_live keys;
+	uint64_t now;		/* of the event that is fed */
 };
 
-struct tape_feed *tape_feed_begin(struct tape *t, const struct channel *c)
+struct tape_feed *tape_feed_begin(struct tape *t, const struct channel *c, bool reveal)
 {
 	struct tape_feed *f = calloc(1, sizeof(*f));
 
@@ -231,9 +235,19 @@ struct tape_feed *tape_feed_begin(struct tape *t, const struct channel *c)
 	memset(t, 0, sizeof(*t));
 	f->chan = *c;
 	f->chan.closed = false;
+	f->reveal = reveal;
 	f->loader.tape = t;
 	f->loader.chan = &f->chan;
 	return f;
+}
+
+static void add_typed(void *ctx, const char *text)
+{
+	struct tape_feed *f = ctx;
+	const size_t off = f->loader.tape->len;
+
+	add_data(&f->loader, text, strlen(text));
+	add_event(&f->loader, f->now, 'k', off);
 }
 
 int tape_feed_event(struct tape_feed *f, const struct brec_event *e)
@@ -244,16 +258,21 @@ int tape_feed_event(struct tape_feed *f, const struct brec_event *e)
 		return 0;
 	if (t->n >= TAPE_EVENTS_MAX || t->len >= TAPE_BYTES_MAX)
 		return -1;
-	/* whether a line was echoed is known only later: it is marked, and what was typed not shown */
+	f->now = e->t_us > f->chan.open_us ? e->t_us - f->chan.open_us : 0;
+	/* whether a line was echoed is known only later: it is marked, and what was typed not shown, or all of it */
 	if (e->kind != BREC_K_IN)
 		load_event(&f->loader, e);
+	else if (f->reveal)
+		typed_live_feed(&f->keys, e->data, e->len, add_typed, f);
 	else if (memchr(e->data, '\r', e->len) != NULL || memchr(e->data, '\n', e->len) != NULL)
-		add_event(&f->loader, e->t_us > f->chan.open_us ? e->t_us - f->chan.open_us : 0, 'k', t->len);
+		add_event(&f->loader, f->now, 'k', t->len);
 	return f->loader.failed ? -1 : 0;
 }
 
 void tape_feed_end(struct tape_feed *f)
 {
+	if (f != NULL)
+		explicit_bzero(&f->keys, sizeof(f->keys));
 	free(f);
 }
 
