@@ -20,6 +20,7 @@
 
 #include "ctl.h"
 #include "tty_gate.h"
+#include "write_all.h"
 
 struct watch {
 	struct ctl *c;
@@ -93,27 +94,6 @@ static int await(struct ctl *c, uint32_t id, int *pty)
 	}
 	ipc_msg_finish(&m);
 	return r;
-}
-
-static int write_all(int fd, const void *data, size_t len)
-{
-	const char *p = data;
-
-	while (len > 0) {
-		ssize_t n = write(fd, p, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno == EAGAIN) {
-			poll(&(struct pollfd){ .fd = fd, .events = POLLOUT }, 1, -1);
-			continue;
-		}
-		if (n <= 0)
-			return -1;
-		p += n;
-		len -= (size_t)n;
-	}
-	return 0;
 }
 
 static int go_raw(struct watch *w)

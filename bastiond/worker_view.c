@@ -29,6 +29,7 @@
 #include "screen.h"
 #include "screen_view.h"
 #include "worker.h"
+#include "write_all.h"
 
 #define PICTURE_MS 66		/* between two pictures */
 #define PICTURE_BYTES (128U << 10) /* fed for one: twice what a session keeps for late comers */
@@ -51,23 +52,6 @@ struct viewer {
 };
 
 /* --- the terminal --- */
-
-static int write_all(const void *data, size_t len)
-{
-	const char *p = data;
-
-	while (len > 0) {
-		ssize_t n = write(STDOUT_FILENO, p, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return -1;
-		p += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
 
 static void fit(struct viewer *v)
 {
@@ -115,7 +99,7 @@ static void draw(struct viewer *v)
 	view_screen(&v->view, v->screen, v->view.rows - status);
 	if (status)
 		draw_status(v);
-	if (view_end(&v->view, &out) == 0 && write_all(out.data, out.len) != 0)
+	if (view_end(&v->view, &out) == 0 && write_all(STDOUT_FILENO, out.data, out.len) != 0)
 		v->over = true;
 	buf_finish(&out);
 	v->dirty = false;
@@ -257,12 +241,12 @@ static void leave(struct viewer *v)
 	char safe[1100], text[1200];
 	int n;
 
-	write_all(VIEW_LEAVE, sizeof(VIEW_LEAVE) - 1);
+	write_all(STDOUT_FILENO, VIEW_LEAVE, sizeof(VIEW_LEAVE) - 1);
 	if (v->line[0] == '\0')
 		return;
 	esc_line(safe, sizeof(safe), v->line, strlen(v->line));
 	n = snprintf(text, sizeof(text), "%s\r\n", safe);
-	write_all(text, (size_t)n);
+	write_all(STDOUT_FILENO, text, (size_t)n);
 }
 
 /* The terminal becomes ours, and 0 and 1; 2 stays the log's. Its other side's end ends us (SIGHUP). */
@@ -311,7 +295,7 @@ void worker_view(const struct config *conf, struct ipc *link, const struct view_
 	    sandbox_enter(conf, ROLE_VIEW) != 0)
 		_exit(1);
 	fit(&v);
-	if (write_all(VIEW_ENTER, sizeof(VIEW_ENTER) - 1) != 0)
+	if (write_all(STDOUT_FILENO, VIEW_ENTER, sizeof(VIEW_ENTER) - 1) != 0)
 		_exit(1);
 	while (!v.over)
 		turn(&v);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "collector_child.h"
 #include "log.h"
 
 #define LINK_BYTES (4 << 20)	/* of hints that wait */
@@ -39,30 +40,20 @@ static void become(int fd, const char *conf_file, bool foreground, bool debug)
 int archive_link_start(struct archive_link *k, const struct coll_conf *c, const char *conf_file, bool foreground, bool debug)
 {
 	const int bytes = LINK_BYTES;
-	int fds[2], e;
 	pid_t pid;
+	int fd;
 
 	*k = (struct archive_link){ .fd = -1, .heard_ms = clock_mono_ms(), .spool_max = c->archive.spool_max };
 	if (!c->archive.on)
 		return 0;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) != 0)
+	if ((pid = coll_child(SOCK_NONBLOCK, &fd)) < 0)
 		return -1;
+	if (pid == 0)
+		become(fd, conf_file, foreground, debug);
 	/* as large as the system lets it be; what does not fit is said by one packet, later */
-	if (setsockopt(fds[0], SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)) != 0)
-		setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
-	if ((pid = fork()) < 0) {
-		e = errno;
-		close(fds[0]);
-		close(fds[1]);
-		errno = e;
-		return -1;
-	}
-	if (pid == 0) {
-		close(fds[0]);
-		become(fds[1], conf_file, foreground, debug);
-	}
-	close(fds[1]);
-	k->fd = fds[0];
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)) != 0)
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+	k->fd = fd;
 	return 0;
 }
 

@@ -6,16 +6,15 @@
 
 #include <confuse.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netdb.h>
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "collector_file.h"
 #include "crypto.h"
 #include "escape.h"
 #include "journal.h"
@@ -214,43 +213,15 @@ static int check_section(cfg_t *cfg, cfg_opt_t *opt)
 	return 0;
 }
 
-/* A small text file, whole. NULL with errno. */
-static char *slurp(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC), e;
-	char *text = NULL;
-	struct stat st;
-	ssize_t n = -1;
-
-	if (fd < 0)
-		return NULL;
-	if (fstat(fd, &st) == 0 && st.st_size >= 0 && st.st_size <= (off_t)COLL_FILE_MAX) {
-		if ((text = malloc((size_t)st.st_size + 1)) != NULL &&
-		    (n = read(fd, text, (size_t)st.st_size)) >= 0)
-			text[n] = '\0';
-	} else {
-		errno = EFBIG;
-	}
-	e = errno;
-	close(fd);
-	if (n < 0) {
-		free(text);
-		errno = e;
-		return NULL;
-	}
-	return text;
-}
-
 static int read_pins(
     cfg_t *cfg, const struct coll_client *client, const char *path, struct tls_pins *pins, bool keys_only)
 {
-	char *text = slurp(path), why[160] = "";
+	char why[512] = "", *text = coll_file(path, COLL_FILE_MAX, false, NULL, why, sizeof(why));
 	struct tls_pins found = { 0 };
 	int r = -1;
 
 	if (text == NULL) {
-		cfg_error(
-		    cfg, "recorder %s: %s: %s; copy it from the bastion", client->name, path, strerror(errno));
+		cfg_error(cfg, "recorder %s: %s; copy it from the bastion", client->name, why);
 		return -1;
 	}
 	if (keys_only && (r = public_keys_load(path, found.keys, TLS_PINS_MAX)) > 0) {

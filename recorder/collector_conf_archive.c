@@ -3,15 +3,12 @@
  */
 #include "collector_conf_archive.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "clock.h"
+#include "collector_file.h"
 #include "s3.h"
 
 #define DAYS_MAX 36500
@@ -133,38 +130,11 @@ void coll_archive_finish(struct coll_archive *a)
 	*a = (struct coll_archive){ 0 };
 }
 
-/* A small file, whole, with a NUL behind it. NULL with why[size]. */
-static char *slurp(const char *path, bool secret, size_t *len, char *why, size_t size)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	struct stat st;
-	char *text = NULL;
-	ssize_t n = -1;
-
-	if (fd < 0 || fstat(fd, &st) != 0) {
-		snprintf(why, size, "%s: %s", path, strerror(errno));
-	} else if (secret && (st.st_mode & 077) != 0) {
-		snprintf(why, size, "%s can be read by others than its owner: chmod 600 %s", path, path);
-	} else if (st.st_size > (off_t)COLL_ARCHIVE_FILE_MAX || (text = calloc(1, (size_t)st.st_size + 1)) == NULL) {
-		snprintf(why, size, "%s is larger than %u bytes", path, COLL_ARCHIVE_FILE_MAX);
-	} else if ((n = read(fd, text, (size_t)st.st_size)) < 0) {
-		snprintf(why, size, "%s: %s", path, strerror(errno));
-	}
-	if (fd >= 0)
-		close(fd);
-	if (n < 0) {
-		free(text);
-		return NULL;
-	}
-	*len = (size_t)n;
-	return text;
-}
-
 int coll_archive_secrets(const struct coll_archive *a, struct s3_credentials *c, char **ca, size_t *ca_len, char *why, size_t size)
 {
 	const char *wrong = NULL;
 	size_t len;
-	char *text = slurp(a->credentials, true, &len, why, size);
+	char *text = coll_file(a->credentials, COLL_ARCHIVE_FILE_MAX, true, &len, why, size);
 	int r;
 
 	*ca = NULL;
@@ -178,5 +148,5 @@ int coll_archive_secrets(const struct coll_archive *a, struct s3_credentials *c,
 		snprintf(why, size, "%s: %s. Two lines are right: aws_access_key_id = ... and aws_secret_access_key = ...", a->credentials, wrong);
 		return -1;
 	}
-	return a->ca_file[0] == '\0' || (*ca = slurp(a->ca_file, false, ca_len, why, size)) != NULL ? 0 : -1;
+	return a->ca_file[0] == '\0' || (*ca = coll_file(a->ca_file, COLL_ARCHIVE_FILE_MAX, false, ca_len, why, size)) != NULL ? 0 : -1;
 }

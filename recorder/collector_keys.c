@@ -16,6 +16,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "collector_child.h"
 #include "collector_sandbox.h"
 
 #define ANSWER_SECONDS 5
@@ -61,24 +62,20 @@ static void holder(int fd, const struct coll_conf *c)
 int keyholder_start(const struct coll_conf *c)
 {
 	const struct timeval limit = { .tv_sec = ANSWER_SECONDS };
-	int fds[2], e;
+	int fd, e;
 	pid_t pid;
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0)
+	if ((pid = coll_child(0, &fd)) < 0)
 		return -1;
-	if (setsockopt(fds[0], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) != 0 || (pid = fork()) < 0) {
-		e = errno;
-		close(fds[0]);
-		close(fds[1]);
-		errno = e;
-		return -1;
-	}
-	if (pid == 0) {
-		close(fds[0]);
-		holder(fds[1], c);
-	}
-	close(fds[1]);
-	return fds[0];
+	if (pid == 0)
+		holder(fd, c);
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) == 0)
+		return fd;
+	/* the child ends with its link */
+	e = errno;
+	close(fd);
+	errno = e;
+	return -1;
 }
 
 static int receive(int fd, struct buf *out, char *why, size_t size)

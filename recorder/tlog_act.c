@@ -34,16 +34,11 @@ static struct span get_text(struct buf *b, size_t max)
 
 int tlog_act_decode(struct tlog_act *a, const void *data, size_t len)
 {
-	const uint8_t *magic;
 	struct buf b;
 
 	*a = (struct tlog_act){ 0 };
-	buf_view(&b, data, len);
-	magic = buf_get(&b, sizeof(TLOG_LEAF_MAGIC) - 1);
-	if (magic == NULL || memcmp(magic, TLOG_LEAF_MAGIC, sizeof(TLOG_LEAF_MAGIC) - 1) != 0)
+	if (tlog_leaf_begin(&b, data, len, &a->type, a->id) != 0)
 		return -1;
-	a->type = (enum tlog_leaf_type)buf_get_u8(&b);
-	buf_get_copy(&b, a->id, BREC_ID_LEN);
 	a->wall_us = (int64_t)buf_get_u64(&b);
 	if (tlog_removes(a->type)) {
 		a->days = buf_get_u32(&b);

@@ -23,18 +23,26 @@ size_t tlog_leaf_encode(uint8_t out[TLOG_LEAF_MAX], const struct tlog_leaf *leaf
 	return b.len;
 }
 
-int tlog_leaf_decode(struct tlog_leaf *leaf, const void *data, size_t len)
+int tlog_leaf_begin(struct buf *b, const void *data, size_t len, enum tlog_leaf_type *type, uint8_t id[BREC_ID_LEN])
 {
 	const uint8_t *magic;
+
+	buf_view(b, data, len);
+	magic = buf_get(b, sizeof(TLOG_LEAF_MAGIC) - 1);
+	if (magic == NULL || memcmp(magic, TLOG_LEAF_MAGIC, sizeof(TLOG_LEAF_MAGIC) - 1) != 0)
+		return -1;
+	*type = (enum tlog_leaf_type)buf_get_u8(b);
+	buf_get_copy(b, id, BREC_ID_LEN);
+	return 0;
+}
+
+int tlog_leaf_decode(struct tlog_leaf *leaf, const void *data, size_t len)
+{
 	struct buf b;
 
 	*leaf = (struct tlog_leaf){ 0 };
-	buf_view(&b, data, len);
-	magic = buf_get(&b, sizeof(TLOG_LEAF_MAGIC) - 1);
-	if (magic == NULL || memcmp(magic, TLOG_LEAF_MAGIC, sizeof(TLOG_LEAF_MAGIC) - 1) != 0)
+	if (tlog_leaf_begin(&b, data, len, &leaf->type, leaf->id) != 0)
 		return -1;
-	leaf->type = (enum tlog_leaf_type)buf_get_u8(&b);
-	buf_get_copy(&b, leaf->id, BREC_ID_LEN);
 	leaf->segment = buf_get_u32(&b);
 	leaf->seq = buf_get_u64(&b);
 	buf_get_copy(&b, leaf->h, BREC_HASH_LEN);

@@ -41,6 +41,8 @@ struct tlog_leaf {
 
 /* Its bytes to out[TLOG_LEAF_MAX]; how many. The reason is at most BREC_REASON_MAX bytes. */
 size_t tlog_leaf_encode(uint8_t out[TLOG_LEAF_MAX], const struct tlog_leaf *leaf);
+/* What leaves of all types begin with: the buffer views the rest. 0; -1: no leaf of version 1. */
+int tlog_leaf_begin(struct buf *b, const void *data, size_t len, enum tlog_leaf_type *type, uint8_t id[BREC_ID_LEN]);
 /* 0; -1: these bytes are none of the first three types, of version 1. */
 int tlog_leaf_decode(struct tlog_leaf *leaf, const void *data, size_t len);
 /* "open", "seal", "close", "prune", "hold", "release", "lapse". */

@@ -36,7 +36,6 @@
 #define PATIENCE_MS 300000	/* for the next event of a life, also on a machine that is busy with other things */
 #define CALLS_MAX 16384
 #define FIXED 5			/* descriptors that are always watched */
-#define NUMBERS_MAX 512		/* of system calls */
 #define CLOCK_US 20000
 
 enum kind { COLLECTOR, RECORDER, PAIR };
@@ -66,7 +65,7 @@ static struct rig {
 
 static struct {
 	uint64_t cycles, by_clock, outlived, checked;
-	uint32_t in[NUMBERS_MAX][BY_CLOCK];	/* in this system call */
+	uint32_t in[KILL_NUMBERS_MAX][BY_CLOCK];	/* in this system call */
 } sum;
 
 int collector_main(int argc, char **argv);
@@ -300,7 +299,7 @@ static void count(struct part *p)
 		sum.outlived++;
 	} else {
 		p->at[l->doom.call < CALLS_MAX ? l->doom.call : CALLS_MAX - 1]++;
-		sum.in[l->nr < NUMBERS_MAX ? l->nr : NUMBERS_MAX - 1][l->doom.moment]++;
+		sum.in[l->nr < KILL_NUMBERS_MAX ? l->nr : KILL_NUMBERS_MAX - 1][l->doom.moment]++;
 	}
 }
 
@@ -388,21 +387,10 @@ static void report_at(const struct part *p)
 
 static void report(void)
 {
-	const char *sep = "";
-
 	printf("{\"kind\":\"%s\",\"cycles\":%" PRIu64 ",\"by_clock\":%" PRIu64 ",\"outlived\":%" PRIu64 ",\"checked\":%" PRIu64 ",\"told\":%" PRIu64
 	       ",\"frames\":%" PRIu64 ",\"recordings\":%" PRIu64 ",\"in\":{", kinds[rig.kind], sum.cycles, sum.by_clock,
 	    sum.outlived, sum.checked, rig.feeds.commits, rig.feeds.frames, rig.feeds.recordings);
-	for (int i = 0; i < NUMBERS_MAX; i++) {
-		char *name;
-
-		if (sum.in[i][BEFORE] + sum.in[i][WITHIN] + sum.in[i][AFTER] == 0)
-			continue;
-		name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, i);
-		printf("%s\"%s\":[%u,%u,%u]", sep, name != NULL ? name : "?", sum.in[i][BEFORE], sum.in[i][WITHIN], sum.in[i][AFTER]);
-		free(name);
-		sep = ",";
-	}
+	kill_report(sum.in);
 	printf("}");
 	report_at(&rig.collector);
 	report_at(&rig.recorder);

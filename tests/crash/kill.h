@@ -57,6 +57,10 @@ bool kill_counted(uint64_t nr);
 /* A thread stands before the call: it writes only some of its bytes, if it is a write. */
 void kill_shorten(pid_t tid, uint64_t nr, uint64_t len);
 uint64_t kill_random(uint64_t *seed);
+
+#define KILL_NUMBERS_MAX 512	/* of system calls; what is beyond counts as the last */
+/* Kills in each call, by its moment, as the inside of a JSON object. */
+void kill_report(const uint32_t in[KILL_NUMBERS_MAX][BY_CLOCK]);
 /* kill -9 now. */
 void life_end(const struct life *l);
 /* SIGTERM: a clean end. */

@@ -19,6 +19,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <inttypes.h>
+#include <seccomp.h>
+#include <stdio.h>
+#include <stdlib.h>
+
 static const int counted[] = {
 	SYS_read, SYS_readv, SYS_pread64, SYS_recvmsg, SYS_recvfrom, SYS_write, SYS_writev, SYS_pwrite64, SYS_sendmsg, SYS_sendto, SYS_sendfile,
 	SYS_fsync, SYS_fdatasync, SYS_syncfs, SYS_sync_file_range, SYS_openat, SYS_close, SYS_mkdirat, SYS_renameat, SYS_renameat2, SYS_linkat,
@@ -35,6 +40,22 @@ uint64_t kill_random(uint64_t *seed)
 	*seed ^= *seed << 25;
 	*seed ^= *seed >> 27;
 	return *seed * 0x2545f4914f6cdd1dULL >> 16;
+}
+
+void kill_report(const uint32_t in[KILL_NUMBERS_MAX][BY_CLOCK])
+{
+	const char *sep = "";
+
+	for (int i = 0; i < KILL_NUMBERS_MAX; i++) {
+		char *name;
+
+		if (in[i][BEFORE] + in[i][WITHIN] + in[i][AFTER] == 0)
+			continue;
+		name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, i);
+		printf("%s\"%s\":[%" PRIu32 ",%" PRIu32 ",%" PRIu32 "]", sep, name != NULL ? name : "?", in[i][BEFORE], in[i][WITHIN], in[i][AFTER]);
+		free(name);
+		sep = ",";
+	}
 }
 
 bool kill_counted(uint64_t nr)

@@ -32,7 +32,6 @@
 #define LEARNED 4		/* sessions whose calls are counted before the first kill */
 #define TRACED_MAX 256
 #define CALLS_MAX 16384
-#define NUMBERS_MAX 512
 #define CLOCK_US 300000
 #define WAIT_MS 60000
 
@@ -56,7 +55,7 @@ static uint64_t seed;
 static unsigned sessions, clients, through, running;
 static struct {
 	uint64_t killed, by_clock, outlived;
-	uint32_t calls, at[CALLS_MAX], in[NUMBERS_MAX][BY_CLOCK];
+	uint32_t calls, at[CALLS_MAX], in[KILL_NUMBERS_MAX][BY_CLOCK];
 } sum;
 
 static void die(const char *what)
@@ -132,7 +131,7 @@ static void count(struct traced *t)
 	if (t->nr >= 0) {
 		sum.killed++;
 		sum.at[t->doom.call < CALLS_MAX ? t->doom.call : CALLS_MAX - 1]++;
-		sum.in[t->nr < NUMBERS_MAX ? t->nr : NUMBERS_MAX - 1][t->doom.moment]++;
+		sum.in[t->nr < KILL_NUMBERS_MAX ? t->nr : KILL_NUMBERS_MAX - 1][t->doom.moment]++;
 	} else if (t->doom.moment == BY_CLOCK && t->due_us == 0) {
 		sum.by_clock++;
 		sum.killed++;
@@ -259,21 +258,10 @@ static void run(unsigned cycles, unsigned at_a_time)
 
 static void report(const struct tally *t)
 {
-	const char *sep = "";
-
 	printf("{\"kind\":\"session\",\"cycles\":%u,\"killed\":%" PRIu64 ",\"by_clock\":%" PRIu64 ",\"outlived\":%" PRIu64 ",\"through\":%u,\"recordings\":%" PRIu64
 	       ",\"target_bytes\":%" PRIu64 ",\"client_bytes\":%" PRIu64 ",\"in\":{", clients, sum.killed, sum.by_clock, sum.outlived, through,
 	    t->recordings, t->in, t->out);
-	for (int i = 0; i < NUMBERS_MAX; i++) {
-		char *name;
-
-		if (sum.in[i][BEFORE] + sum.in[i][WITHIN] + sum.in[i][AFTER] == 0)
-			continue;
-		name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, i);
-		printf("%s\"%s\":[%u,%u,%u]", sep, name != NULL ? name : "?", sum.in[i][BEFORE], sum.in[i][WITHIN], sum.in[i][AFTER]);
-		free(name);
-		sep = ",";
-	}
+	kill_report(sum.in);
 	printf("},\"session\":[");
 	for (uint32_t i = 0; i < sum.calls && i < CALLS_MAX; i++)
 		printf("%s%u", i != 0 ? "," : "", sum.at[i]);

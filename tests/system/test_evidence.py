@@ -94,8 +94,8 @@ class Store:
         return text + b"\n" + "\N{EM DASH} ".encode() + name + b" " + line + b"\n"
 
 
-@pytest.fixture(scope="module")
-def store(new_lab):
+def three_sessions(new_lab):
+    """The store of a lab that rests, with three recordings in it."""
     lab = new_lab()
     user = Client(lab, "deploy")
     for _ in range(3):
@@ -104,6 +104,11 @@ def store(new_lab):
     it = Store(lab)
     yield it
     shutil.rmtree(it.scratch)
+
+
+@pytest.fixture(scope="module")
+def store(new_lab):
+    yield from three_sessions(new_lab)
 
 
 def frames(data):

@@ -4,29 +4,21 @@ import glob
 import http.server
 import os
 import re
-import shutil
 import subprocess
 import tarfile
 import threading
 
 import pytest
 
-from harness import Client, labkit
-from test_evidence import Store, authority, read, replay, write
+from harness import labkit
+from test_evidence import authority, read, replay, three_sessions, write
 
 GO = "/usr/lib/go-1.19/bin/go"
 
 
 @pytest.fixture(scope="module")
 def store(new_lab):
-    lab = new_lab()
-    user = Client(lab, "deploy")
-    for _ in range(3):
-        user.run("web1.name", "true", check=True)
-    lab.stop_all()
-    it = Store(lab)
-    yield it
-    shutil.rmtree(it.scratch)
+    yield from three_sessions(new_lab)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,12 @@
+/*
+ * write_all.h - all of it to a descriptor, which may be a terminal that somebody else made non-blocking.
+ */
+#ifndef COMMON_WRITE_ALL_H
+#define COMMON_WRITE_ALL_H
+
+#include <stddef.h>
+
+/* Waits for as long as it takes. 0, or -1 with errno: nobody reads any more. */
+int write_all(int fd, const void *data, size_t len);
+
+#endif
