@@ -86,7 +86,10 @@ struct config_collector {
 #define MS 1000ULL
 #define CONFIG_DAY (86400ULL * MS)
 
-/* O(kind, keyword, default as in the file (a list: by spaces), least, most, choices, what it is) */
+/*
+ * O(kind, keyword, default as in the file (a list: by spaces), least, most, choices, what it is). Another one is described in bastiond.conf(5),
+ * with its place in RELOADING, and gets a row in tests/unit/test_reload_options.c.
+ */
 #define CONFIG_OPTIONS(O)                                                                             \
 	O(ADDRS, listen, "0.0.0.0:22 [::]:22", 0, 0, "", "addresses to take connections on")          \
 	O(STR, name, "", 0, 0, "", "what clients call the bastion; empty: the machine's name")        \

@@ -1,12 +1,13 @@
 """A client that sends and leaves before its target is reached: what came is recorded, with a word that it went nowhere."""
 import json
+import socket
 import threading
 
 import paramiko
 import pytest
 from paramiko.message import Message
 
-from harness import complete, recordings, replay, until
+from harness import complete, events, labkit, recordings, replay, until
 from rogue import Rogue
 
 DATA = b"rm -rf /srv/data; echo done\n" * 3000
@@ -61,3 +62,32 @@ def test_client_that_leaves_before_the_target_answers(lab, farewell):
     assert any("not started" in note for note in kinds["note"])
     end, = kinds["close"]
     assert end["in"] == len(DATA) and end["held_in"] == len(DATA) and end["out"] == 0
+
+
+def test_client_that_leaves_before_there_is_a_recording(lab):
+    """The host does not answer its port: what came until then is nowhere, and an event says how much that was."""
+    listener, fillers = socket.socket(), []
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(0)
+    name = f"web-full{listener.getsockname()[1]}"
+    try:
+        for _ in range(4):      # its queue is full: further connections wait
+            fillers.append(socket.socket())
+            fillers[-1].setblocking(False)
+            fillers[-1].connect_ex(listener.getsockname())
+        key = labkit.read(lab.path("target", "ssh_host_ed25519_key.pub")).strip()
+        lab.ask("host add", host=name, address="127.0.0.1", port=listener.getsockname()[1], key=[key], login=["dba"], label=["tier=rogue"])
+        lab.grant("deploy", name, "dba")
+        client = paramiko.Transport(("127.0.0.1", lab.port("bastiond")))
+        client.start_client(timeout=20)
+        client.auth_publickey(f"deploy@dba@{name}", paramiko.Ed25519Key.from_private_key_file(lab.path("users", "deploy", "key")))
+        channel = client.open_session(timeout=20)
+        say(client, 98, channel.remote_chanid, "exec", False, "cat >/tmp/x")
+        channel.sendall(DATA)
+        say(client, 1, 11, "bye", "")
+        client.sock.close()
+        row, = until(lambda: [row for row in events(lab, "input.discarded") if row["subject"] == name], deadline=30, what="the event")
+    finally:
+        for sock in (listener, *fillers):
+            sock.close()
+    assert f"{len(DATA)} bytes" in str(row["detail"])
