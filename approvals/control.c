@@ -45,6 +45,8 @@ static const struct word {
 	{ "report access", A | S | R, word_report_access },
 	{ "report services", A | S | R, word_report_services },
 	{ "report dormant", A | S | R, word_report_dormant },
+	{ "blocks", A | S | R, word_blocks },
+	{ "unblock", A | R, word_unblock },
 	{ "user add", A | R, word_user_add },
 	{ "user list", A | S | R, word_user_list },
 	{ "user show", A | S | R | SELF, word_user_show },
@@ -56,6 +58,11 @@ static const struct word {
 	{ "user key add", A | R, word_key_add },
 	{ "user key list", A | S | R | SELF, word_key_list },
 	{ "user key revoke", A | R | SELF, word_key_revoke },
+	{ "user key invite", A | R, word_key_invite },
+	{ "user key approve", A | R, word_key_approve },
+	{ "device add", U, word_device_add },
+	{ "device list", U, word_device_list },
+	{ "device revoke", U, word_key_revoke },
 	{ "user totp enrol", A | R, word_totp_enrol },
 	{ "user totp confirm", A | R | SELF, word_totp_confirm },
 	{ "user totp reset", A | R, word_totp_reset },
@@ -184,6 +191,7 @@ static int note_refusal(struct call *k)
 		return 0;
 	json_object_del(k->args, "code1"); /* codes are no business of the record */
 	json_object_del(k->args, "code2");
+	json_object_del(k->args, "code");
 	return event_writef(k->s, k->now, EVENT_WORD_REFUSED, k->name, arg_text(k, "user"),
 	    "{s:s,s:s,s:O}", "word", k->word->path, "error", error != NULL ? error : "", "args",
 	    k->args);

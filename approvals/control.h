@@ -54,6 +54,10 @@ struct control {
 	/* What is known of this outside ticket from a check of the last moments: 1 open, 0 closed, -1 nobody could say; why
 	 * in line, safe to show. NULL: tickets are not checked. */
 	int (*ticket)(void *arg, const char *ref, char *line, size_t size);
+	/* Rows of the sources that are kept out: network, why, names, since, until; the caller's. NULL: there is no such list. */
+	json_t *(*blocks)(void *arg);
+	/* Lets the sources of this network in again; how many were listed. */
+	int (*unblock)(void *arg, const char *network);
 	struct refusals refusals;	/* how many of them become events */
 	/* Prepares that `name` watches this connection; 0: not possible, and why in line. Nothing of
 	 * it may be seen before watch_settle(done), which says whether the event is durable. NULL:

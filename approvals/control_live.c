@@ -74,6 +74,22 @@ enum words_exit word_watch(struct call *k)
 	return e;
 }
 
+enum words_exit word_blocks(struct call *k)
+{
+	return say_rows(k, "blocks", k->c->blocks != NULL ? k->c->blocks(k->c->arg) : json_array());
+}
+
+enum words_exit word_unblock(struct call *k)
+{
+	const char *network = arg_text(k, "network");
+	int n = k->c->unblock != NULL ? k->c->unblock(k->c->arg, network) : 0;
+
+	if (event_writef(k->s, k->now, EVENT_SOURCE_FREE, k->name, NULL, "{s:s,s:i,s:s*}", "network", network, "listed", n,
+		"reason", arg_text(k, "reason")) < 0)
+		return broken(k);
+	return say(k, "Whoever was kept out of %s may connect again; %d in the list.", network, n);
+}
+
 enum words_exit word_kill(struct call *k)
 {
 	const char *reason = arg_text(k, "reason");

@@ -11,6 +11,7 @@
 #include "clock.h"
 #include "escape.h"
 #include "otp.h"
+#include "store_device.h"
 #include "store_key.h"
 
 enum words_exit load_user(struct call *k, struct user *u)
@@ -261,11 +262,19 @@ enum words_exit word_key_revoke(struct call *k)
 	char why[500];
 	struct device d;
 	struct user u;
-	enum words_exit r = load_user(k, &u);
+	enum words_exit r = WORDS_OK;
 	int n;
 
-	if (r != WORDS_OK)
+	if (arg_text(k, "user") == NULL) /* `device revoke`: one's own */
+		u = k->me;
+	else if ((r = load_user(k, &u)) != WORDS_OK)
 		return r;
+	if ((n = store_waiting_drop(k->s, u.id, name)) != 0) {
+		if (n < 0 || event_writef(k->s, k->now, EVENT_KEY_DENY, k->name, u.name, "{s:s,s:s*}", "device", name,
+			"reason", reason) < 0)
+			return broken(k);
+		return say(k, "The device %s of %s waits no more.", name, u.name);
+	}
 	if ((n = store_device_by_name(k->s, u.id, name, &d)) != 1)
 		return n < 0 ? broken(k) :
 			       refuse(k, WORDS_NOT_FOUND, "Look at: user key list",

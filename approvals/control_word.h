@@ -119,6 +119,7 @@ word_fn word_user_add, word_user_list, word_user_show, word_user_lock, word_user
     word_user_remove, word_user_leave, word_user_move;
 word_fn word_key_add, word_key_list, word_key_revoke, word_totp_enrol, word_totp_confirm,
     word_totp_reset, word_totp_resync, word_totp_recovery;
+word_fn word_device_add, word_device_list, word_key_invite, word_key_approve;
 word_fn word_role_add, word_role_change, word_role_list, word_role_show, word_role_remove;
 word_fn word_member_add, word_member_remove, word_approver_add, word_approver_remove;
 word_fn word_host_add, word_host_change, word_host_list, word_host_remove, word_host_trust, word_keys,
@@ -127,6 +128,7 @@ word_fn word_request, word_requests, word_approve, word_deny, word_cancel, word_
 word_fn word_note_replay;
 word_fn word_report_logins, word_report_privileges, word_report_refused, word_report_requests, word_report_grants,
     word_report_access, word_report_services, word_report_dormant;
+word_fn word_blocks, word_unblock;
 word_fn word_sessions, word_kill, word_watch, word_events;
 
 #endif

@@ -19,7 +19,7 @@
 static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz234567";
 
 /* Lower case, without dashes and blanks. False: not the shape. */
-static bool normal(const char *typed, char out[CODE_CHARS + 1])
+bool recovery_plain(const char *typed, char out[OTP_RECOVERY_TEXT])
 {
 	size_t n = 0;
 
@@ -38,14 +38,14 @@ static bool normal(const char *typed, char out[CODE_CHARS + 1])
 
 bool recovery_like(const char *code)
 {
-	char plain[CODE_CHARS + 1];
-	bool like = normal(code, plain);
+	char plain[OTP_RECOVERY_TEXT];
+	bool like = recovery_plain(code, plain);
 
 	explicit_bzero(plain, sizeof(plain));
 	return like;
 }
 
-static int hash_of(const uint8_t key[RECOVERY_KEY_LEN], const char plain[CODE_CHARS + 1], uint8_t hash[RECOVERY_HASH_LEN])
+static int hash_of(const uint8_t key[RECOVERY_KEY_LEN], const char *plain, uint8_t hash[RECOVERY_HASH_LEN])
 {
 	return hmac_sha256(hash, SPAN(key, RECOVERY_KEY_LEN),
 	    SPANS(SPAN_STR("bastiond recovery/1"), SPAN(plain, CODE_CHARS)));
@@ -65,11 +65,11 @@ enum otp_result recovery_spend(struct store *s, const struct user *u, int64_t de
     const char *code, int64_t now)
 {
 	uint8_t key[RECOVERY_KEY_LEN], hash[RECOVERY_HASH_LEN];
-	char plain[CODE_CHARS + 1];
+	char plain[OTP_RECOVERY_TEXT];
 	int n = store_recovery_key(s, u->id, key);
 	enum otp_result r = OTP_FAILED;
 
-	if (n >= 0 && normal(code, plain) && hash_of(key, plain, hash) == 0) {
+	if (n >= 0 && recovery_plain(code, plain) && hash_of(key, plain, hash) == 0) {
 		/* without a set the question is asked all the same */
 		n = store_recovery_spend(s, u->id, hash, now);
 		r = n == RECOVERY_SPENT ? OTP_ACCEPTED : n == RECOVERY_USED ? OTP_REPLAYED : n < 0 ? OTP_FAILED : OTP_REFUSED;
@@ -82,7 +82,7 @@ enum otp_result recovery_spend(struct store *s, const struct user *u, int64_t de
 }
 
 /* "abcd-efgh-ijkl-mnop" of ten random bytes; plain without the dashes. */
-static int make_code(char plain[CODE_CHARS + 1], char text[OTP_RECOVERY_TEXT])
+int recovery_make(char plain[OTP_RECOVERY_TEXT], char text[OTP_RECOVERY_TEXT])
 {
 	uint8_t raw[CODE_BYTES];
 	uint32_t acc = 0;
@@ -106,11 +106,11 @@ int otp_recovery(struct store *s, const struct user *u, int64_t now,
     char codes[OTP_RECOVERY_CODES][OTP_RECOVERY_TEXT])
 {
 	uint8_t key[RECOVERY_KEY_LEN], hashes[OTP_RECOVERY_CODES][RECOVERY_HASH_LEN];
-	char plain[CODE_CHARS + 1];
+	char plain[OTP_RECOVERY_TEXT];
 	int r = random_bytes(key, sizeof(key));
 
 	for (size_t i = 0; r == 0 && i < OTP_RECOVERY_CODES; i++)
-		if (make_code(plain, codes[i]) != 0 || hash_of(key, plain, hashes[i]) != 0)
+		if (recovery_make(plain, codes[i]) != 0 || hash_of(key, plain, hashes[i]) != 0)
 			r = -1;
 	if (r == 0 && (r = store_begin(s)) == 0) {
 		if ((r = store_recovery_set(s, u->id, key, (const uint8_t (*)[RECOVERY_HASH_LEN])hashes, OTP_RECOVERY_CODES,

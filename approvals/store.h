@@ -22,7 +22,7 @@
 #include "event.h"
 #include "store_role.h"
 
-#define STORE_VERSION 6		/* of the schema; newer is refused, older is migrated */
+#define STORE_VERSION 7		/* of the schema; newer is refused, older is migrated */
 #define STORE_ERR_MAX 512
 #define STORE_USERS_MAX 100000
 #define STORE_HOSTS_MAX 100000
@@ -95,7 +95,7 @@ int store_device_by_name(struct store *s, int64_t user_id, const char *name, str
  * STORE_DEVICES_MAX. */
 int store_device_add(struct store *s, struct device *d, const void *blob, size_t len, int64_t now);
 int store_device_revoke(struct store *s, int64_t id, int64_t now);
-/* All of this user. */
+/* All of this user, also those that wait. */
 int store_devices_revoke(struct store *s, int64_t user_id, int64_t now);
 int store_device_used(struct store *s, int64_t id, const char *source, int64_t now);
 

@@ -74,7 +74,11 @@
 	"SELECT d.id AS id, u.name AS user, d.name AS device, d.type AS type,"             \
 	" d.fingerprint AS fingerprint, iif(d.revoked IS NULL, 'active', 'revoked')"       \
 	" AS state, d.added AS added, d.revoked AS revoked, d.used AS used,"               \
-	" d.used_from AS used_from FROM devices d JOIN users u ON u.id=d.user_id"          \
+	" d.first_used AS first_used, d.used_from AS used_from, d.client AS client"        \
+	" FROM devices d JOIN users u ON u.id=d.user_id"                                   \
+	" WHERE d.id>:after AND (:user=0 OR d.user_id=:user) UNION ALL "                   \
+	"SELECT d.id, u.name, d.name, d.type, d.fingerprint, 'waiting', d.asked, NULL, NULL, NULL, NULL, NULL" \
+	" FROM device_waiting d JOIN users u ON u.id=d.user_id"                            \
 	" WHERE d.id>:after AND (:user=0 OR d.user_id=:user)"
 
 #define ROLES                                                                              \

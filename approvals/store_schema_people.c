@@ -35,3 +35,33 @@ static const char sealed[] =
 "CREATE INDEX users_person ON users (person);";
 
 const char *const store_schema_sealed[] = { sealed, NULL };
+
+/* Devices that wait for somebody's yes, codes that stand for it, and where users come from. */
+static const char devices[] =
+"ALTER TABLE devices ADD COLUMN first_used INTEGER;"
+"ALTER TABLE devices ADD COLUMN client TEXT CHECK (length(client) <= 64);"
+"UPDATE devices SET first_used=added WHERE used IS NOT NULL;"
+"CREATE TABLE device_waiting ("
+"	id INTEGER PRIMARY KEY,"
+"	user_id INTEGER NOT NULL REFERENCES users,"
+"	name TEXT NOT NULL CHECK (length(name) BETWEEN 1 AND 32),"
+"	type TEXT NOT NULL CHECK (length(type) <= 64),"
+"	fingerprint TEXT NOT NULL UNIQUE CHECK (length(fingerprint) <= 64),"
+"	blob BLOB NOT NULL CHECK (length(blob) <= 8192),"
+"	asked INTEGER NOT NULL,"
+"	UNIQUE (user_id, name)"
+") STRICT;"
+"CREATE TABLE device_invites ("
+"	user_id INTEGER PRIMARY KEY REFERENCES users,"
+"	hash BLOB NOT NULL CHECK (length(hash) = 32),"
+"	until INTEGER NOT NULL"
+") STRICT;"
+"CREATE TABLE user_networks ("
+"	user_id INTEGER NOT NULL REFERENCES users,"
+"	network TEXT NOT NULL CHECK (length(network) <= 63),"
+"	first INTEGER NOT NULL,"
+"	last INTEGER NOT NULL,"
+"	PRIMARY KEY (user_id, network)"
+") STRICT, WITHOUT ROWID;";
+
+const char *const store_schema_devices[] = { devices, NULL };

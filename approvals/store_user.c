@@ -259,6 +259,9 @@ int store_device_revoke(struct store *s, int64_t id, int64_t now)
 
 int store_devices_revoke(struct store *s, int64_t user_id, int64_t now)
 {
+	if (sql_do(s, "DELETE FROM device_waiting WHERE user_id=?", "i", user_id) < 0 ||
+	    sql_do(s, "DELETE FROM device_invites WHERE user_id=?", "i", user_id) < 0)
+		return -1;
 	return sql_do(s, "UPDATE devices SET revoked=?2 WHERE user_id=?1 AND revoked IS NULL", "ii",
 		   user_id, now) < 0 ?
 	    -1 :

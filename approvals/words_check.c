@@ -317,6 +317,8 @@ static int put_pubkey(json_t *args, const struct words_arg *arg, const char *v,
 
 	if (strpbrk(v, BLANK "\n") != NULL || strncmp(v, "-----", 5) == 0)
 		return put_keys(args, arg, v, why, size);
+	if (env->read_file == NULL && strcmp(v, "-") == 0 && arg->type == ARG_PUBKEY)
+		return store(args, arg, json_string(v)); /* a session reads it later */
 	if (env->read_file == NULL) {
 		snprintf(why, size,
 		    "a public key is one line: its type, its base64 text, a comment "

@@ -47,6 +47,11 @@
 	{ "user", "USER", COL_TEXT, 2 }, { "login", "LOGIN", COL_TEXT, 2 }, \
 	{ "host", "HOST", COL_TEXT, 1 }
 
+#define COLS_DEVICES COLS({ "user", "USER", COL_TEXT, 1 }, { "device", "DEVICE", COL_TEXT, 1 }, \
+	{ "state", "STATE", COL_STATE, 0 }, { "type", "TYPE", COL_TEXT, 4 }, \
+	{ "fingerprint", "FINGERPRINT", COL_TEXT, 5 }, { "added", "ADDED", COL_TIME, 0 }, \
+	{ "first_used", "FIRST USED", COL_TIME, 6 }, { "used", "LAST USED", COL_TIME, 4 }, \
+	{ "used_from", "FROM", COL_TEXT, 5 }, { "client", "CLIENT", COL_TEXT, 6 })
 /* What a departure ended. */
 #define COLS_ENDED COLS({ "account", "ACCOUNT", COL_TEXT, 1 }, { "what", "WHAT", COL_TEXT, 0 }, \
 	{ "name", "NAME", COL_TEXT, 1 }, { "state", "STATE", COL_TEXT, 0 }, { "detail", "DETAIL", COL_TEXT, 4 })
@@ -183,6 +188,16 @@ const struct words_word words_table[] = {
 
 #include "words_report.inc"
 
+	{ .path = "blocks", .who = WHO_ADMIN,
+	  .help = "sources that are kept out: they guessed, or failed too often",
+	  .more = "Also for auditors. 'unblock' releases one.", .example = "blocks",
+	  COLS({ "network", "NETWORK", COL_TEXT, 1 }, { "why", "WHY", COL_TEXT, 2 }, { "names", "NAMES", COL_TEXT, 3 },
+	       { "since", "SINCE", COL_TIME, 4 }, { "until", "UNTIL", COL_TIME, 0 }) },
+	{ .path = "unblock", .who = WHO_ADMIN,
+	  .help = "let sources of a network in again",
+	  .more = "", .example = "unblock 192.0.2.0/24",
+	  ARGS({ "network", "NETWORK", ARG_NETWORK, P, "address or network", NULL }, A_WHY(0)) },
+
 	/* users */
 	{ .path = "user add", .who = WHO_ADMIN,
 	  .help = "add a user or a service account",
@@ -249,14 +264,33 @@ const struct words_word words_table[] = {
 	  .help = "registered devices: yours, or a user's",
 	  .more = "Others': administrators and auditors only.", .example = "user key list",
 	  ARGS({ "user", "USER", ARG_USER, ARG_POS, "the user's name; yourself otherwise", NULL }),
-	  COLS({ "user", "USER", COL_TEXT, 1 }, { "device", "DEVICE", COL_TEXT, 1 },
-	       { "state", "STATE", COL_STATE, 0 }, { "type", "TYPE", COL_TEXT, 4 },
-	       { "fingerprint", "FINGERPRINT", COL_TEXT, 5 }, { "added", "ADDED", COL_TIME, 0 },
-	       { "used", "LAST USED", COL_TIME, 4 }, { "used_from", "FROM", COL_TEXT, 5 }) },
+	  COLS_DEVICES },
 	{ .path = "user key revoke", .who = WHO_USER,
 	  .help = "revoke a device, and end what it has open",
 	  .more = "Yours; others': administrators only. A revoked key is never taken again.",
 	  .example = "user key revoke alice laptop", ARGS(A_USER, A_DEVICE, A_WHY(0)) },
+	{ .path = "user key invite", .who = WHO_ADMIN,
+	  .help = "a code with which a user enrols one new device",
+	  .more = "Shown only this once; good for a day, or for --for; a new one voids the old. Nobody invites themselves.",
+	  .example = "user key invite alice --for 2h",
+	  ARGS(A_USER, { "for", "DURATION", ARG_DURATION, 0, "1d otherwise, 30d at most", NULL }) },
+	{ .path = "user key approve", .who = WHO_ADMIN,
+	  .help = "let in a device that its owner has brought with 'device add'",
+	  .more = "Compare the fingerprint with the one that the owner reads to you. 'user key revoke' turns it down.",
+	  .example = "user key approve alice desk", ARGS(A_USER, A_DEVICE) },
+	{ .path = "device add", .who = WHO_USER,
+	  .help = "bring a new device of yours, from one that is known",
+	  .more = "With an administrator's code it is in force at once; otherwise it waits for 'user key approve'. KEY is the "
+	  "line of a .pub file, or - for standard input.",
+	  .example = "device add desk --code k3m7-x2ab-qq5d-7hzt desk.pub",
+	  ARGS(A_DEVICE, { "code", "CODE", ARG_TEXT, 0, "of 'user key invite'", NULL },
+	       { "key", "KEY", ARG_PUBKEY, P | ARG_REST, "public key", NULL }) },
+	{ .path = "device list", .who = WHO_USER,
+	  .help = "your devices: since when, last used, from where, with what",
+	  .more = "", .example = "device list", COLS_DEVICES },
+	{ .path = "device revoke", .who = WHO_USER,
+	  .help = "revoke a device of yours, and end what it has open",
+	  .more = "A revoked key is never taken again.", .example = "device revoke laptop", ARGS(A_DEVICE, A_WHY(0)) },
 	{ .path = "user totp enrol", .who = WHO_ADMIN,
 	  .help = "make a user's new one-time code secret",
 	  .more = "Prints the otpauth URI, which is shown only this once. bastionctl also draws "

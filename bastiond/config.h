@@ -117,6 +117,9 @@ struct config_collector {
 	O(TIME, penalty_min, "15s", 0, CONFIG_DAY, "", "penalties below it are not enforced")         \
 	O(TIME, penalty_max, "10m", 0, CONFIG_DAY, "", "penalties of a source add up to it")          \
 	O(NETS, penalty_exempt, "", 0, 0, "", "networks without penalties")                           \
+	O(INT, block_names, "10", 0, 64, "", "names failing from one source that block it; 0: never")  \
+	O(TIME, block_window, "10m", 1 * MS, CONFIG_DAY, "", "failures are remembered for so long")   \
+	O(TIME, block_time, "1h", 1 * MS, 30 * CONFIG_DAY, "", "a source stays blocked for so long")  \
 	O(INT, max_sessions, "2000", 1, 20000, "", "connections in all")                              \
 	O(INT, max_sessions_per_user, "50", 1, 20000, "", "connections of one user")                  \
 	O(INT, max_workers, "512", 4, 20000, "", "PAM, dial, console, view processes at once")        \
@@ -125,6 +128,11 @@ struct config_collector {
 	O(INT, max_auth_tries, "6", 1, 100, "", "authentication requests in one connection")          \
 	O(TIME, auth_floor, "300ms", 0, 10 * MS, "", "least time that a refused login takes")         \
 	O(TIME, mfa_grace, "0s", 0, CONFIG_DAY, "", "no second code for so long; 0s: always a code")  \
+	O(STR, step_up, "", 0, 0, "", "labels of hosts that want a fresh code: \"env=prod tier=db\"")   \
+	O(TIME, step_up_time, "5m", 1 * MS, CONFIG_DAY, "", "so old a code may be for them")          \
+	O(STR, approve_new, "", 0, 0, "", "labels of hosts: a new device or network wants approval")  \
+	O(INT, known_bits4, "24", 8, 32, "", "bits of an IPv4 address that make a known network")     \
+	O(INT, known_bits6, "48", 16, 128, "", "bits of an IPv6 address that make a known network")   \
 	O(STR, totp_key, "", 0, 0, "", "key that one-time code secrets are sealed with")              \
 	O(TIME, dial_timeout, "10s", 1 * MS, 120 * MS, "", "time to reach a target")                  \
 	O(TIME, channel_timeout, "60s", 1 * MS, 600 * MS, "", "time for a target to start a command") \

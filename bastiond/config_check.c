@@ -14,6 +14,7 @@
 
 #include "config_option.h"
 #include "escape.h"
+#include "names.h"
 #include "monitor.h"
 #include "totpkey.h"
 
@@ -264,6 +265,23 @@ static void check_program(struct config_loader *l, int option, const char *path)
 		config_fault(l, option, "others than root can write it; chown root, chmod go-w");
 }
 
+/* A class of hosts: labels with one space between. A typing error would leave the class empty, and its hosts open. */
+static void check_labels(struct config_loader *l, int option, const char *text)
+{
+	char one[128], show[80];
+	size_t n;
+
+	if (strlen(text) > 1024)
+		config_fault(l, option, "more than 1024 bytes; write fewer labels");
+	for (const char *p = text; *p != '\0'; p += n + (p[n] == ' ')) {
+		n = strcspn(p, " ");
+		snprintf(one, sizeof(one), "%.*s", (int)(n < 127 ? n : 127), p);
+		esc_quoted(show, sizeof(show), one, strlen(one));
+		if (!name_is_label(one))
+			config_fault(l, option, "%s is no label; write key=value, several with one space between", show);
+	}
+}
+
 void config_check(struct config_loader *l, struct config *conf, bool init)
 {
 	check_users(l, conf);
@@ -279,6 +297,8 @@ void config_check(struct config_loader *l, struct config *conf, bool init)
 	if (strlen(conf->run_dir) + sizeof("/control.sock") > sizeof(((struct sockaddr_un *)0)->sun_path))
 		config_fault(l, OPT_run_dir, "too long for the address of a socket; write at most %zu characters",
 		    sizeof(((struct sockaddr_un *)0)->sun_path) - sizeof("/control.sock"));
+	check_labels(l, OPT_step_up, conf->step_up);
+	check_labels(l, OPT_approve_new, conf->approve_new);
 	if (!totpkey_option_ok(conf->totp_key))
 		config_fault(l, OPT_totp_key, "write nothing, the absolute path of a file, or credential:NAME");
 	if (conf->listen.n == 0)

@@ -225,6 +225,9 @@ void accept_session_down(struct parent *p, struct ipc_msg *m);
 /* PEER_KILL and PEER_VERDICT from policy. 0, or -1: malformed. */
 int accept_peer_kill(struct parent *p, struct ipc_msg *m);
 int accept_peer_verdict(struct parent *p, struct ipc_msg *m);
+int accept_source_block(struct parent *p, struct ipc_msg *m); /* SOURCE_BLOCK, SOURCE_FREE: 0, or -1 malformed */
+int accept_source_free(struct parent *p, struct ipc_msg *m);
+void accept_tell_held(struct parent *p); /* to a policy that just started: who is kept out */
 /* Connections that never logged in and are over their time. */
 void accept_tick(struct parent *p, uint64_t now_ms);
 /* The set fell: no connection is left. */

@@ -21,6 +21,7 @@
 #include "parent.h"
 
 #define ACCEPT_BURST 64		/* of one listener in one turn: the roles' messages go between */
+#define HELD_MAX 1000		/* sources that a new policy is told of */
 #define TOLD_MS 10000		/* refusals are summed up in one line in so long */
 #define SLOT_MASK ((1U << SLOT_BITS) - 1)
 
@@ -278,6 +279,65 @@ void accept_some(struct parent *p, size_t i)
 	}
 }
 
+/* Policy lists who is kept out. */
+static void tell_held(void *arg, const struct startups_key *key, uint64_t ms)
+{
+	struct parent *p = arg;
+	char net[64];
+	struct buf body;
+
+	buf_init(&body, 128);
+	buf_put_cstring(&body, startups_net_format(p->conf, key, net, sizeof(net)));
+	buf_put_u32(&body, (uint32_t)(ms / 1000));
+	set_send(p, PROC_POLICY, MSG_SOURCE_HELD, 0, &body, NULL, 0);
+	buf_finish(&body);
+}
+
+static void penalize(struct parent *p, const struct slot *s, enum startups_offence offence, uint64_t now)
+{
+	if (startups_penalize(&p->startups, p->conf, &s->source, offence, now))
+		tell_held(p, &s->source, p->conf->penalty_min);
+}
+
+void accept_tell_held(struct parent *p)
+{
+	startups_each_held(&p->startups, clock_mono_ms(), HELD_MAX, tell_held, p);
+}
+
+/* The network of SOURCE_BLOCK and SOURCE_FREE. */
+static int get_net(struct ipc_msg *m, struct startups_key *net, unsigned *bits)
+{
+	char text[64];
+
+	return buf_get_cstring(&m->body, text, sizeof(text)) != 0 ? -1 : startups_net_parse(text, net, bits);
+}
+
+int accept_source_block(struct parent *p, struct ipc_msg *m)
+{
+	struct startups_key net;
+	unsigned bits;
+	uint32_t seconds;
+
+	if (get_net(m, &net, &bits) != 0)
+		return -1;
+	seconds = buf_get_u32(&m->body);
+	if (!buf_end(&m->body))
+		return -1;
+	startups_block(&p->startups, &net, seconds * 1000ULL, clock_mono_ms());
+	return 0;
+}
+
+int accept_source_free(struct parent *p, struct ipc_msg *m)
+{
+	struct startups_key net;
+	unsigned bits;
+
+	if (get_net(m, &net, &bits) != 0 || !buf_end(&m->body))
+		return -1;
+	startups_free(&p->startups, &net, bits);
+	return 0;
+}
+
 void accept_session_down(struct parent *p, struct ipc_msg *m)
 {
 	struct slot *s = slot_find(p, m->id);
@@ -295,11 +355,11 @@ void accept_session_down(struct parent *p, struct ipc_msg *m)
 	buf_finish(&whole);
 	if (WIFSIGNALED((int)status) && !s->stopped) {
 		log_warn("session %u died of signal %d", m->id, WTERMSIG((int)status));
-		startups_penalize(&p->startups, p->conf, &s->source, OFFENCE_CRASH, now);
+		penalize(p, s, OFFENCE_CRASH, now);
 	} else if (s->waiting && (s->late || now - s->began_ms >= p->conf->login_grace)) {
-		startups_penalize(&p->startups, p->conf, &s->source, OFFENCE_GRACE, now);
+		penalize(p, s, OFFENCE_GRACE, now);
 	} else if (s->waiting && !s->failed) {
-		startups_penalize(&p->startups, p->conf, &s->source, OFFENCE_NOAUTH, now);
+		penalize(p, s, OFFENCE_NOAUTH, now);
 	}
 	slot_free(p, s);
 }
@@ -333,7 +393,7 @@ int accept_peer_verdict(struct parent *p, struct ipc_msg *m)
 		return 0;
 	}
 	s->failed = true;
-	startups_penalize(&p->startups, p->conf, &s->source, OFFENCE_AUTH, clock_mono_ms());
+	penalize(p, s, OFFENCE_AUTH, clock_mono_ms());
 	if (s->waiting) {
 		children_refused(p, m->id);
 		pam_session_end(p, s->pam);

@@ -298,6 +298,7 @@ static void join_events(struct parent *p)
 	buf_view(&b, session, sizeof(session));
 	set_send(p, PROC_RECORDER, MSG_REC_PEER_UP, 0, &b, &fds[0], 1);
 	set_send(p, PROC_POLICY, MSG_POLICY_RECORD, 0, NULL, &fds[1], 1);
+	accept_tell_held(p);
 	close(fds[0]);
 	close(fds[1]);
 }
@@ -336,6 +337,8 @@ static int on_message(struct parent *p, struct proc *proc, struct ipc_msg *m)
 	case MSG_SESSION_DOWN: accept_session_down(p, m); return 0;
 	case MSG_PEER_KILL: return accept_peer_kill(p, m);
 	case MSG_PEER_VERDICT: return accept_peer_verdict(p, m);
+	case MSG_SOURCE_BLOCK: return accept_source_block(p, m);
+	case MSG_SOURCE_FREE: return accept_source_free(p, m);
 	case MSG_RUN_PAM:
 	case MSG_RUN_DIAL:
 	case MSG_RUN_CONSOLE:

@@ -6,6 +6,8 @@
  *   policy_peer.c     one session's link: states, limits, lease, watchdog, end
  *   policy_authn.c    who is it: AUTH_KEY, and the login
  *   policy_factor.c   the second factor: AUTH_FACTOR, the PAM worker's conversation
+ *   policy_source.c   sources that guess: slower refusals, blocks
+ *   policy_class.c    classes of hosts that ask for more; new devices and networks
  *   policy_authz.c    where may it go: WAY_ASK to WAY_OK; dialling, certificate, managed key
  *   policy_way.c      a way in use: rows, channels, notes, its end
  *   policy_ends.c     the rows of what is over, many at once
@@ -35,6 +37,7 @@
 #include "policy_keys.h"
 #include "policy_link.h"
 #include "policy_watch.h"
+#include "store_device.h"
 #include "store_otp.h"
 
 #define PEER_WAYS_MAX 16	/* destinations of one connection; the session has the same bound */
@@ -59,6 +62,7 @@ struct events;
 struct feed;
 struct backup;
 struct ends;
+struct sources;
 
 /* The limit of what a peer may ask: `BUCKET_BURST` at once, `BUCKET_RATE` a second. */
 #define BUCKET_BURST 256
@@ -79,6 +83,7 @@ struct policy {
 	struct feed *feed;		/* to the monitor */
 	struct backup *backup;		/* under way; NULL */
 	const char *database;		/* its path, as this process sees it */
+	struct sources *sources;	/* who guesses (policy_source.h) */
 	struct ends *ends;		/* rows that are not written yet */
 	struct event *tick, *term;	/* every second; SIGTERM */
 	struct event *deadline;		/* of the next thing that ends by itself */
@@ -151,6 +156,7 @@ struct peer {
 	uint32_t slot;
 	uint8_t session[16];
 	char address[ADDRESS_MAX + 1];	/* of the client */
+	char client[STORE_CLIENT_MAX + 1];	/* its version, escaped; "": not told */
 	uint16_t port;
 	uint64_t up_ms, pong_ms;
 	uint64_t end_ms;		/* must be gone by then; 0: may stay */
@@ -172,6 +178,7 @@ struct peer {
 	uint64_t token;			/* its secret name on the pam socket */
 	unsigned prompts;		/* shown and not answered */
 	bool prompted;
+	uint64_t code_ms;		/* when a code was spent in this connection; 0: none was */
 	bool code_right;		/* this attempt spent a one-time code */
 
 	struct way *ways[PEER_WAYS_MAX];
@@ -216,25 +223,6 @@ int peer_event(struct peer *peer, enum event_kind kind, const char *actor, const
 /* "alice", or "stranger": for logs and events. */
 const char *peer_name(const struct peer *peer);
 void peers_finish(struct policy *p);
-
-/* --- policy_authn.c --- */
-
-int authn_key(struct peer *peer, struct ipc_msg *m);
-/* All factors are there: opens the connection's row. AUTH_YES or AUTH_NO. `event`: how it came. */
-enum auth_verdict authn_login(struct peer *peer, enum event_kind event);
-/* Counts a refused attempt; too many end the peer. `penalty`: tell parent, too. */
-void authn_failed(struct peer *peer, bool penalty);
-/* Forgets what is known of the client; a running attempt dies. */
-void authn_forget(struct peer *peer);
-
-/* --- policy_factor.c --- */
-
-int factor_start(struct peer *peer, uint32_t attempt);
-int factor_answer(struct peer *peer, struct ipc_msg *m);
-int factor_abort(struct peer *peer);
-/* The attempt of this name on the pam socket; NULL. */
-struct peer *factor_by_token(struct policy *p, uint64_t token);
-void factor_kill(struct peer *peer); /* the attempt that runs, if one does */
 
 /* --- policy_authz.c: answers go out as messages; 0, or -1: the link must end --- */
 int authz_ask(struct peer *peer, struct ipc_msg *m);
@@ -294,5 +282,7 @@ void clients_tick(struct policy *p, uint64_t now_ms); /* ends those that are sil
 void clients_finish(struct policy *p);
 int words_ask(struct peer *peer, struct ipc_msg *m);
 int console_ask(struct peer *peer, struct ipc_msg *m);
+
+#include "policy_login.h"
 
 #endif

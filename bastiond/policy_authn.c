@@ -12,7 +12,7 @@
 #include "clock.h"
 #include "escape.h"
 #include "log.h"
-#include "policy.h"
+#include "policy_source.h"
 
 #define KEY_BLOB_MAX STORE_BLOB_MAX
 
@@ -20,6 +20,7 @@ void authn_forget(struct peer *peer)
 {
 	factor_kill(peer);
 	peer->auth = PEER_STRANGER;
+	peer->code_ms = 0;
 	explicit_bzero(&peer->user, sizeof(peer->user));
 	explicit_bzero(&peer->device, sizeof(peer->device));
 	peer->link.ipc.state = S_NEW;
@@ -79,9 +80,21 @@ static bool user_may(struct peer *peer, const struct user *u, char *why, size_t 
 	return true;
 }
 
+void authn_answer(struct peer *peer, enum msg_type type, uint32_t id, enum auth_verdict verdict, uint32_t delay_ms)
+{
+	struct buf body;
+
+	buf_init(&body, 8);
+	buf_put_u8(&body, (uint8_t)verdict);
+	if (delay_ms != 0)
+		buf_put_u32(&body, delay_ms);
+	link_send(&peer->link, type, id, &body, NULL, 0);
+	buf_finish(&body);
+}
+
 static int answer(struct peer *peer, enum auth_verdict verdict)
 {
-	link_send_u8(&peer->link, MSG_AUTH_KEY_RE, 0, (uint8_t)verdict);
+	authn_answer(peer, MSG_AUTH_KEY_RE, 0, verdict, 0);
 	return 0;
 }
 
@@ -115,7 +128,7 @@ static enum auth_verdict next_factor(struct peer *peer)
 
 int authn_key(struct peer *peer, struct ipc_msg *m)
 {
-	char name[USER_NAME_MAX + 1], why[LINE_LEN] = "";
+	char name[USER_NAME_MAX + 1], why[LINE_LEN] = "", client[256] = "";
 	struct user u = { 0 };
 	struct device d = { 0 };
 	enum auth_verdict verdict;
@@ -127,17 +140,22 @@ int authn_key(struct peer *peer, struct ipc_msg *m)
 	buf_get_cstring(&m->body, name, sizeof(name));
 	blob = buf_get_string(&m->body, KEY_BLOB_MAX, &len);
 	proven = buf_get_u8(&m->body);
+	if (buf_left(&m->body) > 0)
+		buf_get_cstring(&m->body, client, sizeof(client));
 	if (!buf_end(&m->body) || proven > 1)
 		return -1;
 	authn_forget(peer);
+	esc_text(peer->client, sizeof(peer->client), client, strlen(client));
 	r = store_device_login(peer->p->store, name, blob, len, &u, &d);
 	if (r < 0)
 		log_error("login refused, the store failed: %s", store_error(peer->p->store));
 	if (r <= 0 || !user_may(peer, &u, why, sizeof(why))) {
 		if (r == 1)
 			refused_user(peer, &u, &d, proven == 1, why);
-		answer(peer, AUTH_NO);
+		authn_answer(peer, MSG_AUTH_KEY_RE, 0, AUTH_NO, source_failed(peer, name));
 		authn_failed(peer, proven == 1);
+		if (r == 0)
+			source_tried(peer, name);
 		return 0;
 	}
 	if (proven == 0)
@@ -166,11 +184,12 @@ static int open_row(struct peer *peer, enum event_kind event)
 		return -1;
 	if (store_connection_start(s, &c, now) != 0 ||
 	    store_device_used(s, peer->device.id, peer->address, now) != 0 ||
+	    class_login(peer, now) != 0 ||
 	    (event == EVENT_LOGIN && peer->user.kind == USER_HUMAN && p->conf->mfa_grace != 0 &&
 		store_grace_set(s, peer->user.id, peer->device.id, peer->address,
 		    now + p->conf->mfa_grace / 1000) != 0) ||
-	    event_writef(s, now, event, peer->user.name, peer->user.name, "{s:s, s:s, s:I}",
-		"device", peer->device.name, "peer", peer->address, "connection",
+	    event_writef(s, now, event, peer->user.name, peer->user.name, "{s:s, s:s, s:s, s:I}",
+		"device", peer->device.name, "peer", peer->address, "client", peer->client, "connection",
 		(json_int_t)c.id) != 0) {
 		store_rollback(s);
 		return -1;
@@ -204,6 +223,7 @@ enum auth_verdict authn_login(struct peer *peer, enum event_kind event)
 		return AUTH_NO;
 	}
 	peer->auth = PEER_IN;
+	source_in(peer);
 	peer->acted = false;
 	peer->link.ipc.state = S_LOGIN;
 	link_send_u8(&peer->p->parent, MSG_PEER_VERDICT, peer->slot, 1);

@@ -325,6 +325,8 @@ int authz_ask(struct peer *peer, struct ipc_msg *m)
 	if (!buf_end(&m->body) || peer_way_find(peer, m->id) != NULL || m->id == 0)
 		return -1;
 	decide(peer, host, login, &a, &h);
+	if (a.refusal == 0 && !class_allows(peer, &h, a.ticket, a.line, sizeof(a.line)))
+		a.refusal = WAY_NO_GRANT;
 	if (a.refusal != 0) {
 		note_refusal(peer, host, name_is_login(login) ? login : "?", a.refusal, a.line);
 		send_no(peer, m->id, a.refusal, a.line);

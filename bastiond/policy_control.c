@@ -18,6 +18,7 @@
 #include "policy_client.h"
 #include "policy_hook.h"
 #include "policy_events.h"
+#include "policy_source.h"
 
 #define PIECE 60000		/* bytes of a reply in one message */
 #define CONTROL_IDLE_MS 300000	/* a client that is silent so long goes */
@@ -269,6 +270,8 @@ int control_open(struct policy *p, const struct policy_fds *fds)
 	p->control.ticket = ticket_state;
 	p->control.shipped = events_shipped;
 	p->control.session_live = watch_session_live;
+	p->control.blocks = source_blocks;
+	p->control.unblock = source_unblock;
 	p->control_in = event_new(p->base, fds->control, EV_READ | EV_PERSIST, on_control, p);
 	p->pam_in = event_new(p->base, fds->pam, EV_READ | EV_PERSIST, on_pam, p);
 	return p->control_in != NULL && p->pam_in != NULL && event_add(p->control_in, NULL) == 0 &&

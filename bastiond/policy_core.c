@@ -20,6 +20,7 @@
 #include "policy_events.h"
 #include "policy_monitor.h"
 #include "policy_hook.h"
+#include "policy_source.h"
 #include "policy_worker.h"
 #include "totpkey.h"
 
@@ -128,6 +129,8 @@ static int from_parent(struct link *l, struct ipc_msg *m)
 		return alarm_raised(p, m);
 	case MSG_POLICY_RELOAD:
 		return reload(p, m);
+	case MSG_SOURCE_HELD:
+		return source_on_held(p, m);
 	case MSG_POLICY_RECORD:
 		return events_link(p, ipc_take_fd(m, 0));
 	case MSG_POLICY_MONITOR:
@@ -247,7 +250,7 @@ int policy_open(struct policy *p, const char *database, const struct policy_fds 
 	p->database = database;
 	if (open_store(p, database) != 0)
 		return -1;
-	if (ends_open(p) == 0 && open_loop(p, fds) == 0)
+	if (ends_open(p) == 0 && sources_open(p) == 0 && open_loop(p, fds) == 0)
 		return 0;
 	log_error("no memory for the loop of policy");
 	return -1;
@@ -279,6 +282,7 @@ void policy_close(struct policy *p)
 	if (p->base != NULL)
 		event_base_free(p->base);
 	ends_close(p);
+	sources_close(p);
 	if (p->store != NULL)
 		store_close(p->store);
 	explicit_bzero(&p->seal, sizeof(p->seal));

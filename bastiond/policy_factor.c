@@ -13,6 +13,7 @@
 #include "clock.h"
 #include "escape.h"
 #include "log.h"
+#include "policy_source.h"
 #include "policy_worker.h"
 
 #include <openssl/rand.h>
@@ -42,7 +43,8 @@ static void factor_end(struct peer *peer, enum auth_verdict verdict)
 	peer->token = 0;
 	if (peer->link.ipc.state == S_FACTOR)
 		peer->link.ipc.state = S_NEW;
-	link_send_u8(&peer->link, MSG_AUTH_FACTOR_RE, peer->attempt, (uint8_t)verdict);
+	authn_answer(peer, MSG_AUTH_FACTOR_RE, peer->attempt, verdict,
+	    verdict == AUTH_YES ? 0 : source_failed(peer, peer->user.name));
 	if (verdict != AUTH_YES)
 		authn_failed(peer, true);
 }
@@ -146,6 +148,8 @@ static int on_done(struct peer *peer, struct ipc_msg *m)
 		log_failure(peer, why);
 	else
 		verdict = authn_login(peer, EVENT_LOGIN);
+	if (verdict == AUTH_YES)
+		peer->code_ms = clock_mono_ms();
 	factor_end(peer, verdict);
 	return 0;
 }

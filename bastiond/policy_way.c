@@ -222,6 +222,8 @@ static const char *channel_refusal(struct way *w, const struct access_use *use, 
 	control_way(&peer->p->control, peer->user.id, peer->address, w->host.name, w->login, use, a, &h);
 	if (a->refusal != 0)
 		return a->line;
+	if (!class_allows(peer, &h, a->ticket, a->line, sizeof(a->line)))
+		return a->line;
 	if (!way_rests_on(w, a->ticket) && way_add_ticket(w, a) != 0)
 		return "bastiond: this connection cannot use another grant; open a new one";
 	return NULL;

@@ -109,6 +109,7 @@ static void policy_send(struct session *s, enum msg_type type, const struct buf 
 
 static void ask_key(struct session *s)
 {
+	const char *client = ssh_get_clientbanner(s->outer.ssh);
 	struct buf b, blob;
 
 	buf_init(&b, 9000);
@@ -117,6 +118,7 @@ static void ask_key(struct session *s)
 		buf_put_cstring(&b, s->who.user);
 		buf_put_string(&b, blob.data, blob.len);
 		buf_put_u8(&b, s->authn.signed_key);
+		buf_put_string(&b, client != NULL ? client : "", client != NULL ? strnlen(client, 128) : 0);
 		policy_send(s, MSG_AUTH_KEY, &b);
 	} else {
 		log_info("%s: a public key that cannot be encoded", s->peer);
@@ -272,6 +274,8 @@ void session_authn_policy(struct session *s, struct ipc_msg *m)
 	if (about_key ? s->authn.state != AUTHN_ASKED : m->id != s->attempt ||
 	    (s->authn.state != AUTHN_FACTOR && s->authn.state != AUTHN_PROMPTED))
 		return;
+	if (m->type != MSG_AUTH_PROMPT && ev == AUTHN_EV_NO && buf_left(&m->body) > 0)
+		s->auth_floor_ms += buf_get_u32(&m->body); /* it failed often: the refusal takes longer */
 	act(s, authn_step(&s->authn, ev), m);
 }
 

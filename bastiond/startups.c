@@ -6,7 +6,9 @@
  */
 #include "startups.h"
 
+#include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -191,7 +193,7 @@ void startups_leave(struct startups *s, const struct startups_key *key)
 		forget(s, src);
 }
 
-void startups_penalize(struct startups *s, const struct config *conf, const struct startups_key *key,
+bool startups_penalize(struct startups *s, const struct config *conf, const struct startups_key *key,
     enum startups_offence offence, uint64_t now_ms)
 {
 	const uint32_t times[] = {
@@ -199,18 +201,101 @@ void startups_penalize(struct startups *s, const struct config *conf, const stru
 		[OFFENCE_GRACE] = conf->penalty_grace, [OFFENCE_CRASH] = conf->penalty_crash,
 	};
 	struct source *src = times[offence] != 0 ? find_or_make(s, key) : NULL;
+	bool before;
 
 	if (src == NULL)
-		return;
+		return false;
 	if (src->until_ms <= now_ms) {
 		src->until_ms = now_ms;
 		src->enforced = false;
 	}
-	src->until_ms += times[offence];
-	if (src->until_ms > now_ms + conf->penalty_max)
-		src->until_ms = now_ms + conf->penalty_max;
+	before = src->enforced;
+	if (src->until_ms < now_ms + conf->penalty_max) { /* a block is longer, and stays as it is */
+		src->until_ms += times[offence];
+		if (src->until_ms > now_ms + conf->penalty_max)
+			src->until_ms = now_ms + conf->penalty_max;
+	}
 	if (src->until_ms - now_ms >= conf->penalty_min)
 		src->enforced = true;
+	return src->enforced && !before;
+}
+
+void startups_block(struct startups *s, const struct startups_key *key, uint64_t ms, uint64_t now_ms)
+{
+	struct source *src = find_or_make(s, key);
+
+	if (src == NULL)
+		return;
+	if (src->until_ms < now_ms + ms)
+		src->until_ms = now_ms + ms;
+	src->enforced = true;
+}
+
+static bool inside(const struct startups_key *a, const struct startups_key *net, unsigned bits)
+{
+	if (a->family != net->family)
+		return false;
+	for (unsigned i = 0; i < bits; i++)
+		if (((a->addr[i / 8] ^ net->addr[i / 8]) & (0x80 >> i % 8)) != 0)
+			return false;
+	return true;
+}
+
+void startups_free(struct startups *s, const struct startups_key *net, unsigned bits)
+{
+	for (uint32_t i = 0; i < STARTUPS_SOURCES; i++) {
+		struct source *src = &s->sources[i];
+
+		if (src->key.family == 0 || !inside(&src->key, net, bits))
+			continue;
+		src->until_ms = 0;
+		src->enforced = false;
+		if (src->waiting == 0)
+			forget(s, src);
+	}
+}
+
+char *startups_net_format(const struct config *conf, const struct startups_key *key, char *out, size_t size)
+{
+	char text[INET6_ADDRSTRLEN] = "?";
+
+	inet_ntop(key->family == 6 ? AF_INET6 : AF_INET, key->addr, text, sizeof(text));
+	snprintf(out, size, "%s/%u", text, key->family == 6 ? conf->source_bits6 : conf->source_bits4);
+	return out;
+}
+
+int startups_net_parse(const char *text, struct startups_key *net, unsigned *bits)
+{
+	bool six = strchr(text, ':') != NULL;
+	size_t n = strcspn(text, "/");
+	char plain[INET6_ADDRSTRLEN];
+
+	*net = (struct startups_key){ .family = six ? 6 : 4 };
+	*bits = six ? 128 : 32;
+	if (text[n] == '/') {
+		if (strspn(text + n + 1, "0123456789") != strlen(text + n + 1) || strlen(text + n + 1) > 3 ||
+		    (unsigned)atoi(text + n + 1) > *bits)
+			return -1;
+		*bits = (unsigned)atoi(text + n + 1);
+	}
+	if (n >= sizeof(plain))
+		return -1;
+	memcpy(plain, text, n);
+	plain[n] = '\0';
+	return inet_pton(six ? AF_INET6 : AF_INET, plain, net->addr) == 1 ? 0 : -1;
+}
+
+void startups_each_held(const struct startups *s, uint64_t now_ms, unsigned most,
+    void (*fn)(void *arg, const struct startups_key *key, uint64_t ms), void *arg)
+{
+	for (uint32_t i = 0; i < STARTUPS_SOURCES && most > 0; i++) {
+		const struct source *src = &s->sources[i];
+
+		if (src->key.family == 0 || !src->enforced || src->until_ms <= now_ms)
+			continue;
+		fn(arg, &src->key, src->until_ms - now_ms);
+		most--;
+	}
 }
 
 const char *startups_verdict_text(enum startups_verdict v)

@@ -56,9 +56,21 @@ struct startups_key startups_key(const struct config *conf, const struct sockadd
 enum startups_verdict startups_enter(struct startups *s, const struct config *conf, const struct sockaddr *sa,
     uint64_t now_ms, uint32_t random, struct startups_key *key);
 void startups_leave(struct startups *s, const struct startups_key *key);
-/* Adds to the penalties of a source. penalty_exempt is looked at when they are enforced, not here. */
-void startups_penalize(struct startups *s, const struct config *conf, const struct startups_key *key,
+/* Adds to the penalties of a source. penalty_exempt is looked at when they are enforced, not here. True: they are enforced from now
+ * on, and were not before. */
+bool startups_penalize(struct startups *s, const struct config *conf, const struct startups_key *key,
     enum startups_offence offence, uint64_t now_ms);
+
+/* Keeps the source out for `ms` from now on, whatever penalty_max says. penalty_exempt holds here, too. */
+void startups_block(struct startups *s, const struct startups_key *key, uint64_t ms, uint64_t now_ms);
+/* Forgets what keeps sources out whose first `bits` bits are those of net. */
+void startups_free(struct startups *s, const struct startups_key *net, unsigned bits);
+/* "192.0.2.0/24": of a source, or back into a network and its bits. -1: it is none. */
+char *startups_net_format(const struct config *conf, const struct startups_key *key, char *out, size_t size);
+int startups_net_parse(const char *text, struct startups_key *net, unsigned *bits);
+/* Calls fn for up to `most` sources that are kept out now. */
+void startups_each_held(const struct startups *s, uint64_t now_ms, unsigned most,
+    void (*fn)(void *arg, const struct startups_key *key, uint64_t ms), void *arg);
 
 /* For the log, a word each. */
 const char *startups_verdict_text(enum startups_verdict v);

@@ -55,7 +55,6 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	M(SESSION_DOWN,   MASTER,   PARENT,   S_ANY,     20,    0, 0)                                 \
 	/* master is ready to fork; sent once */                                                      \
 	M(MASTER_READY,   MASTER,   PARENT,   S_ANY,     0,     0, 1)                                 \
-                                                                                                      \
 	/* parent → policy: id = slot. As SESSION_START. fd: the session's link */                    \
 	M(PEER_UP,        PARENT,   POLICY,   S_ANY,     256,   1, 0)                                 \
 	/* id = slot. u32 wait status; u64 cpu µs; u64 max rss KiB */                                 \
@@ -64,6 +63,10 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	M(PEER_KILL,      POLICY,   PARENT,   S_ANY,     256,   0, 0)                                 \
 	/* id = slot. u8 verdict: 1 logged in, 0 failed (counts as a penalty for its source) */       \
 	M(PEER_VERDICT,   POLICY,   PARENT,   S_ANY,     1,     0, 0)                                 \
+	/* str network; u32 seconds: take nobody from there. str network: let it in again. To policy: it is held by penalties */ \
+	M(SOURCE_BLOCK,   POLICY,   PARENT,   S_ANY,     128,   0, 0)                                 \
+	M(SOURCE_FREE,    POLICY,   PARENT,   S_ANY,     128,   0, 0)                                 \
+	M(SOURCE_HELD,    PARENT,   POLICY,   S_ANY,     128,   0, 0)                                 \
 	/* policy → parent: id = worker; a worker's link to policy is made by parent, see WORKER_UP. */ \
 	/* RUN_PAM str user; str peer address; u32 slot; u64 attempt token */                          \
 	M(RUN_PAM,        POLICY,   PARENT,   S_ANY,     512,   0, 0)                                 \
@@ -103,11 +106,9 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	M(RECORDER_READY, RECORDER, PARENT,   S_ANY,     0,     0, 1)                                 \
 	/* parent → recorder: id = slot, 0: policy. b16 session id. fd: the session's link */                    \
 	M(REC_PEER_UP,    PARENT,   RECORDER, S_ANY,     16,    1, 0)                                 \
-                                                                                                      \
 	/* recorder → parent → policy: str line. A collector lied: an event */                         \
 	M(REC_ALARM,      RECORDER, PARENT,   S_ANY,     512,   0, 0)                                 \
 	M(ALARM,          PARENT,   POLICY,   S_ANY,     512,   0, 0)                                 \
-                                                                                                      \
 	/* policy → keys: id = request. str public key blob (RFC 4253); str principal; str key id; */ \
 	/* u64 serial; u64 valid after; u64 valid before (unix s); str source-address or "" */        \
 	M(SIGN_CERT,      POLICY,   KEYS,     S_ANY,     4096,  0, 0)                                 \
@@ -122,12 +123,12 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	/* str authorized_keys line); the CA first, named "ca" */                                     \
 	M(LIST_KEYS,      POLICY,   KEYS,     S_ANY,     0,     0, 0)                                 \
 	M(LIST_KEYS_RE,   KEYS,     POLICY,   S_ANY,     65536, 0, 0)                                 \
-                                                                                                      \
 	/* session → policy: id = 0. str user; str key blob (RFC 4253 wire form, not base64); */      \
-	/* u8 signed (0: would it do? 1: proven). Starts anew: a factor that runs dies */             \
+	/* u8 signed (0: would it do? 1: proven); str client version, may be missing. Starts anew: */ \
+	/* a factor that runs dies */                                                                 \
 	M(AUTH_KEY,       SESSION,  POLICY,   S_NEW | S_FACTOR, 9000, 0, 0)                                 \
-	/* u8 verdict: enum auth_verdict */                                                           \
-	M(AUTH_KEY_RE,    POLICY,   SESSION,  S_ANY,     1,     0, 0)                                 \
+	/* u8 verdict: enum auth_verdict; u32 ms that a refusal takes longer than the floor, may be missing */ \
+	M(AUTH_KEY_RE,    POLICY,   SESSION,  S_ANY,     5,     0, 0)                                 \
 	/* starts the second factor for the user whose key was proven. id = attempt, the session's */ \
 	/* number of it, in all of AUTH_FACTOR to AUTH_FACTOR_RE: what comes for another attempt than */ \
 	/* the one that runs crossed an abort on its way, and is dropped by either side */            \
@@ -140,7 +141,7 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	/* crossed this is undone */                                                                  \
 	M(AUTH_ABORT,     SESSION,  POLICY,   S_ANY,     0,     0, 0)                                 \
 	/* u8 verdict: enum auth_verdict */                                                           \
-	M(AUTH_FACTOR_RE, POLICY,   SESSION,  S_ANY,     1,     0, 0)                                 \
+	M(AUTH_FACTOR_RE, POLICY,   SESSION,  S_ANY,     5,     0, 0)                                 \
                                                                                                       \
 	/* session → policy: id = request. str host: is there a host of this name for this user? Before a */ \
 	/* direct-tcpip channel is accepted. If a grant of theirs is for it, it is dialled meanwhile */\

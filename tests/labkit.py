@@ -413,7 +413,7 @@ pam_confdir = "{self.path("pam.d")}"
 recipients = "{self.path("recipients")}"
 {users}
 # everyone in a lab comes from one address, benchmarks by the hundred
-penalty_exempt = {{ "127.0.0.0/8" }}
+{"" if any(option.startswith("penalty_exempt ") for option in self.state["options"]) else 'penalty_exempt = { "127.0.0.0/8" }'}
 per_source_max = 0
 max_startups = "1000:30:2000"
 max_sessions_per_user = 2000

@@ -113,6 +113,7 @@ static inline void rig_fill(struct rig *r, struct store *s)
 	strcpy(r->web1.name, "web1");
 	strcpy(r->web1.address, "web1.internal");
 	strcpy(r->web1.logins, "dba");
+	strcpy(r->web1.labels, "env=lab tier=web");
 	assert_int_equal(store_host_add(s, &r->web1, clock_wall()), 0);
 	memcpy(pin.blob, WRONG_KEY, pin.len);
 	assert_int_equal(store_host_key_add(s, r->web1.id, &pin), 0);

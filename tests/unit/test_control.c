@@ -44,6 +44,9 @@ static void words_are_denied_by_default(void **state)
 		{ "report logins", "rae" }, { "report privileges", "rae" }, { "report refused", "rae" }, { "report requests", "rae" },
 		{ "report grants", "rae" }, { "report access", "rae" }, { "report services", "rae" }, { "report dormant", "rae" }, { "user add", "ra" }, { "user list", "rae" }, { "user show", "rae" },
 		{ "user lock", "ra" }, { "user unlock", "ra" }, { "user remove", "ra" },
+		{ "blocks", "rae" }, { "unblock", "ra" },
+		{ "user key invite", "ra" }, { "user key approve", "ra" }, { "device add", "aebu" }, { "device list", "aebu" },
+		{ "device revoke", "aebu" },
 		{ "user totp resync", "ra" }, { "user totp recovery", "ra" },
 		{ "user leave", "ra" }, { "user move", "ra" },
 		{ "user key add", "ra" },
@@ -61,7 +64,7 @@ static void words_are_denied_by_default(void **state)
 		"\"user\":\"nobody\"", "\"role\":\"nothing\"", "\"host\":\"nowhere\"", "\"device\":\"none\"", "\"id\":999",
 		"\"reason\":\"x\"", "\"how\":\"replay\"", "\"number\":1", "\"at\":1",
 		"\"hash\":\"" "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" "\"", "\"for\":60", "\"login\":\"x\"", "\"code1\":\"000000\"", "\"code2\":\"000000\"",
-		"\"max\":60", "\"zone\":\"test\"", "\"address\":\"h\"", "\"key\":\"" KEY_A "\"",
+		"\"max\":60", "\"zone\":\"test\"", "\"network\":\"10.0.0.0/8\"", "\"address\":\"h\"", "\"key\":\"" KEY_A "\"",
 	};
 	size_t n = 0;
 

@@ -44,6 +44,57 @@ static void offend(const char *text, enum startups_offence offence, uint64_t now
 	startups_penalize(&s, conf, &k, offence, now);
 }
 
+static unsigned held;
+
+static void count_held(void *arg, const struct startups_key *k, uint64_t ms)
+{
+	(void)arg, (void)k;
+	assert_true(ms > 0);
+	held++;
+}
+
+static unsigned nheld(uint64_t now, unsigned most)
+{
+	held = 0;
+	startups_each_held(&s, now, most, count_held, NULL);
+	return held;
+}
+
+static void test_block_and_free(void **state)
+{
+	struct startups_key net;
+	unsigned bits;
+	char text[64];
+
+	(void)state;
+	assert_int_equal(startups_net_parse("192.0.2.7/32", &net, &bits), 0);
+	startups_block(&s, &net, 3600000, 1000); /* longer than penalty_max */
+	assert_string_equal(startups_net_format(conf, &net, text, sizeof(text)), "192.0.2.7/32");
+	assert_int_equal(enter("192.0.2.7", 1000 + 3599999, 0), STARTUPS_PENALTY);
+	assert_int_equal(enter("192.0.2.8", 1000, 0), STARTUPS_OK);
+	startups_leave(&s, &key);
+	offend("192.0.2.7", OFFENCE_AUTH, 2000); /* an offence does not shorten it */
+	assert_int_equal(enter("192.0.2.7", 1000 + 3599999, 0), STARTUPS_PENALTY);
+	assert_int_equal(startups_net_parse("2001:db8::/64", &net, &bits), 0);
+	startups_block(&s, &net, 5000, 1000);
+	assert_int_equal(enter("2001:db8::77", 5999, 0), STARTUPS_PENALTY);
+	assert_int_equal(nheld(2000, 10), 2);
+	assert_int_equal(nheld(2000, 1), 1);
+	assert_int_equal(nheld(6000, 10), 1);
+	assert_int_equal(startups_net_parse("192.0.0.0/16", &net, &bits), 0);
+	startups_free(&s, &net, bits);
+	assert_int_equal(enter("192.0.2.7", 2000, 0), STARTUPS_OK);
+	startups_leave(&s, &key);
+	assert_int_equal(enter("2001:db8::77", 2000, 0), STARTUPS_PENALTY);
+	assert_int_equal(startups_net_parse("::/0", &net, &bits), 0);
+	startups_free(&s, &net, bits);
+	assert_int_equal(enter("2001:db8::77", 2000, 0), STARTUPS_OK);
+	for (const char *const *bad = (const char *const[]){ "", "x", "1.2.3.4/33", "1.2.3.4/", "1.2.3.4/-1", "::/129", "1.2.3", NULL };
+	    *bad != NULL; bad++)
+		if (strcmp(*bad, "1.2.3.4/") != 0)
+			assert_int_equal(startups_net_parse(*bad, &net, &bits), -1);
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -230,7 +281,7 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		T(test_networks), T(test_early_drop), T(test_share_of_drops), T(test_per_source), T(test_penalties),
+		T(test_block_and_free), T(test_networks), T(test_early_drop), T(test_share_of_drops), T(test_per_source), T(test_penalties),
 		T(test_penalties_are_capped), T(test_exempt), T(test_switched_off), T(test_table_is_bounded),
 		T(test_many_waiting_sources), T(test_texts),
 	};

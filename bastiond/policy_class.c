@@ -1,0 +1,126 @@
+/*
+ * policy_class.c - classes of hosts that ask for more than a grant, and what is known of where a user comes from.
+ *
+ * Role policy, between the decision on a way (policy_authz.c, policy_way.c) and what it opens. `step_up` names the hosts, by
+ * labels, for which a one-time code must be fresh: neither mfa_grace nor an old connection that a client kept does. `approve_new`
+ * names those for which the grant must be approved after the device and the network were first seen: so that
+ * somebody looked, when they were new. Both only take away.
+ */
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "clock.h"
+#include "escape.h"
+#include "log.h"
+#include "policy.h"
+#include "store_device.h"
+
+/* Has the host one of these labels, or is it in the zone of a "zone=NAME"? */
+static bool in_class(const struct host *h, const char *labels)
+{
+	char zone[sizeof(h->zone) + 8];
+
+	snprintf(zone, sizeof(zone), "zone=%s", h->zone);
+	for (const char *p = labels; *p != '\0';) {
+		size_t n = strcspn(p, " ");
+
+		if (h->zone[0] != '\0' && strlen(zone) == n && memcmp(zone, p, n) == 0)
+			return true;
+		for (const char *at = h->labels; n > 0 && *at != '\0'; at += strcspn(at, " "), at += *at == ' ')
+			if (strcspn(at, " ") == n && memcmp(at, p, n) == 0)
+				return true;
+		p += n + (p[n] == ' ');
+	}
+	return false;
+}
+
+/* The client's network, as it is remembered: "192.0.2.0/24". An address that is none is its own network. */
+static void network_of(const struct peer *peer, char out[STORE_NETWORK_TEXT])
+{
+	const struct config *conf = peer->p->conf;
+	uint8_t addr[16] = { 0 };
+	char text[INET6_ADDRSTRLEN];
+	int family = strchr(peer->address, ':') != NULL ? AF_INET6 : AF_INET;
+	unsigned bits = family == AF_INET6 ? conf->known_bits6 : conf->known_bits4;
+
+	if (inet_pton(family, peer->address, addr) != 1) {
+		snprintf(out, STORE_NETWORK_TEXT, "%.*s", STORE_NETWORK_TEXT - 1, peer->address);
+		return;
+	}
+	for (unsigned i = bits; i < 128; i++)
+		addr[i / 8] &= (uint8_t)~(0x80 >> i % 8);
+	inet_ntop(family, addr, text, sizeof(text));
+	snprintf(out, STORE_NETWORK_TEXT, "%s/%u", text, bits);
+}
+
+int class_login(struct peer *peer, int64_t now)
+{
+	struct store *s = peer->p->store;
+	char network[STORE_NETWORK_TEXT];
+	struct familiar f;
+
+	network_of(peer, network);
+	if (store_familiar_note(s, peer->user.id, peer->device.id, network, peer->client, now, &f) != 0 ||
+	    (f.new_device &&
+		event_writef(s, now, EVENT_LOGIN_DEVICE, peer->user.name, peer->user.name, "{s:s,s:s,s:s,s:s}", "device",
+		    peer->device.name, "fingerprint", peer->device.fingerprint, "peer", peer->address, "client",
+		    peer->client) != 0) ||
+	    (f.new_network &&
+		event_writef(s, now, EVENT_LOGIN_NETWORK, peer->user.name, peer->user.name, "{s:s,s:s,s:s,s:s}", "network",
+		    network, "device", peer->device.name, "peer", peer->address, "client", peer->client) != 0))
+		return -1;
+	return 0;
+}
+
+/* A code of this connection that is young enough. If there is none, the next login must not get by without one either. */
+static bool fresh_code(struct peer *peer, const struct host *h, char *line, size_t size)
+{
+	const struct config *conf = peer->p->conf;
+	uint64_t age = clock_mono_ms() - peer->code_ms;
+	char most[32], old[32];
+
+	if (peer->user.kind == USER_SERVICE || !in_class(h, conf->step_up) || (peer->code_ms != 0 && age <= conf->step_up_time))
+		return true;
+	if (store_grace_clear(peer->p->store, peer->user.id, 0) != 0)
+		log_error("grace of %s not taken away: %s", peer->user.name, store_error(peer->p->store));
+	duration_format(most, sizeof(most), conf->step_up_time / 1000);
+	duration_format(old, sizeof(old), age / 1000);
+	snprintf(line, size, "bastiond: %s asks for a fresh one-time code, at most %s old; %s%s. Log in anew, past a connection that "
+	    "your client keeps: ssh -o ControlPath=none ...", h->name, most,
+	    peer->code_ms != 0 ? "yours has the age of " : "this connection came without one", peer->code_ms != 0 ? old : "");
+	return false;
+}
+
+/* Was the grant approved by somebody who could know this device and this network? */
+static bool seen_before(struct peer *peer, const struct host *h, int64_t ticket, char *line, size_t size)
+{
+	struct store *s = peer->p->store;
+	char network[STORE_NETWORK_TEXT];
+	struct familiar f;
+	struct ticket t;
+
+	if (!in_class(h, peer->p->conf->approve_new))
+		return true;
+	network_of(peer, network);
+	if (store_ticket(s, ticket, &t) != 1 || store_familiar(s, peer->user.id, peer->device.id, network, &f) != 0) {
+		log_error("what is known of %s cannot be looked up: %s", peer->user.name, store_error(s));
+		snprintf(line, size, "bastiond: the bastion cannot look up where you come from; tell the operator");
+		return false;
+	}
+	if (t.given > 0 && f.device_first <= t.start_at && f.network_first <= t.start_at)
+		return true;
+	if (t.given == 0)
+		snprintf(line, size, "bastiond: %s wants a grant that a person approved, and yours granted itself; an administrator can "
+		    "change the role", h->name);
+	else
+		snprintf(line, size, "bastiond: the %s is newer than the approval of grant %lld, and %s wants one that came after it: "
+		    "cancel %lld, then request %s again", f.device_first > t.start_at ? "device" : "network you come from",
+		    (long long)ticket, h->name, (long long)ticket, h->name);
+	return false;
+}
+
+bool class_allows(struct peer *peer, const struct host *h, int64_t ticket, char *line, size_t size)
+{
+	return fresh_code(peer, h, line, size) && seen_before(peer, h, ticket, line, size);
+}

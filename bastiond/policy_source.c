@@ -1,0 +1,302 @@
+/*
+ * policy_source.c - guessing: how often it failed for a name from one place, how many names a place has tried, and who is kept
+ * out for it.
+ *
+ * Role policy, beside policy_authn.c. Parent counts connections and failures of a source and keeps it out (startups.h); names it does
+ * not know. Here a source that fails with many names is found, and parent told to block it. Failures for one (name, source)
+ * make the refusals slower: no right key waits, so that a stranger who guesses at alice's name from her own network
+ * locks nobody out, and no answer depends on whether there is an alice.
+ *
+ * Memory is bounded and says nothing to anybody: both tables have one place for each hash, under a secret of this run; who falls
+ * on another's place begins at zero.
+ */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "log.h"
+#include "policy_source.h"
+
+struct pair {			/* a name from a source */
+	uint64_t id;		/* its hash; 0: free */
+	uint64_t at_ms;		/* of the last failure */
+	uint32_t failures;
+};
+
+struct tried {			/* a source */
+	uint64_t id, since_ms;
+	uint64_t names[SOURCE_NAMES_MAX];
+	uint32_t n;
+};
+
+struct held {			/* whom parent keeps out */
+	char net[SOURCE_NET_MAX];
+	int64_t since, until;	/* unix seconds */
+	uint32_t names;		/* that it tried; 0: for its failures */
+};
+
+struct sources {
+	uint64_t seed;
+	struct pair pairs[SOURCE_PAIRS];
+	struct tried tried[SOURCE_TRIED];
+	struct held held[SOURCE_HELD];
+	size_t nheld;
+};
+
+int sources_open(struct policy *p)
+{
+	if ((p->sources = calloc(1, sizeof(*p->sources))) == NULL)
+		return -1;
+	return RAND_bytes((uint8_t *)&p->sources->seed, sizeof(p->sources->seed)) == 1 ? 0 : -1;
+}
+
+void sources_close(struct policy *p)
+{
+	free(p->sources);
+	p->sources = NULL;
+}
+
+/* FNV-1a over a secret, then mixed: nobody outside can aim at a place. Never 0. */
+static uint64_t hash(uint64_t seed, const char *text)
+{
+	uint64_t h = seed ^ 0xcbf29ce484222325ULL;
+
+	for (; *text != '\0'; text++)
+		h = (h ^ (uint8_t)*text) * 0x100000001b3ULL;
+	h = (h ^ (h >> 33) ^ seed) * 0xff51afd7ed558ccdULL;
+	h ^= h >> 29;
+	return h != 0 ? h : 1;
+}
+
+/* The source as startups_key() cuts it: "192.0.2.7/32". False: exempt from penalties, or no address. */
+static bool net_of(const struct peer *peer, char out[SOURCE_NET_MAX])
+{
+	const struct config *conf = peer->p->conf;
+	struct sockaddr_storage ss = { .ss_family = strchr(peer->address, ':') != NULL ? AF_INET6 : AF_INET };
+	bool six = ss.ss_family == AF_INET6;
+	uint8_t *addr = six ? ((struct sockaddr_in6 *)&ss)->sin6_addr.s6_addr :
+	    (uint8_t *)&((struct sockaddr_in *)&ss)->sin_addr;
+	char plain[64], text[INET6_ADDRSTRLEN];
+	unsigned bits = six ? conf->source_bits6 : conf->source_bits4;
+
+	snprintf(plain, sizeof(plain), "%.*s", (int)strcspn(peer->address, "%"), peer->address);
+	if (inet_pton(ss.ss_family, plain, addr) != 1 ||
+	    config_nets_match(&conf->penalty_exempt, (const struct sockaddr *)&ss))
+		return false;
+	for (unsigned i = bits; i < (six ? 128U : 32U); i++)
+		addr[i / 8] &= (uint8_t)~(0x80 >> i % 8);
+	inet_ntop(ss.ss_family, addr, text, sizeof(text));
+	snprintf(out, SOURCE_NET_MAX, "%s/%u", text, bits);
+	return true;
+}
+
+static uint64_t pair_id(struct sources *s, const char *net, const char *name)
+{
+	return hash(hash(s->seed, net), name);
+}
+
+/* Milliseconds that the refusal takes longer. */
+static uint32_t delay_of(uint32_t failures)
+{
+	uint32_t over = failures > SOURCE_FREE ? failures - SOURCE_FREE : 0;
+
+	return over == 0 ? 0 : over > 5 ? SOURCE_DELAY_MAX : SOURCE_DELAY << (over - 1);
+}
+
+static uint32_t count_pair(struct policy *p, uint64_t id, uint64_t now_ms)
+{
+	struct pair *pair = &p->sources->pairs[id % SOURCE_PAIRS];
+
+	if (pair->id != id || now_ms - pair->at_ms > p->conf->block_window)
+		*pair = (struct pair){ .id = id };
+	pair->at_ms = now_ms;
+	pair->failures += pair->failures < 1000;
+	return delay_of(pair->failures);
+}
+
+static void note_held(struct sources *s, const char *net, int64_t now, uint32_t seconds, uint32_t names)
+{
+	struct held *at = NULL, *first = &s->held[0];
+
+	for (size_t i = 0; i < s->nheld && at == NULL; i++) {
+		if (strcmp(s->held[i].net, net) == 0 || s->held[i].until <= now)
+			at = &s->held[i];
+		else if (s->held[i].until < first->until)
+			first = &s->held[i];
+	}
+	if (at == NULL)
+		at = s->nheld < SOURCE_HELD ? &s->held[s->nheld++] : first;
+	if (strcmp(at->net, net) != 0 || at->until <= now)
+		*at = (struct held){ .since = now };
+	snprintf(at->net, sizeof(at->net), "%s", net);
+	at->until = now + seconds;
+	if (names != 0)
+		at->names = names;
+}
+
+struct from {
+	const char *net;
+};
+
+/* Whoever is not logged in yet from there goes, too. */
+static void drop_stranger(struct peer *peer, void *arg)
+{
+	const struct from *from = arg;
+	char net[SOURCE_NET_MAX];
+
+	if (peer->auth != PEER_IN && !peer->killed && net_of(peer, net) && strcmp(net, from->net) == 0)
+		peer_kill(peer, "its source is blocked: it tried many names");
+}
+
+static void block(struct policy *p, const char *net, uint32_t names)
+{
+	uint32_t seconds = p->conf->block_time / 1000;
+	int64_t now = clock_wall();
+	struct buf body;
+
+	log_warn("%s is blocked for %u s: %u names failed from there", net, seconds, names);
+	note_held(p->sources, net, now, seconds, names);
+	buf_init(&body, 128);
+	buf_put_cstring(&body, net);
+	buf_put_u32(&body, seconds);
+	link_send(&p->parent, MSG_SOURCE_BLOCK, 0, &body, NULL, 0);
+	buf_finish(&body);
+	if (event_writef(p->store, now, EVENT_SOURCE_BLOCK, "bastiond", NULL, "{s:s,s:i,s:I}", "network", net, "names",
+		(int)names, "until", (json_int_t)(now + seconds)) != 0)
+		log_error("event of the block not written: %s", store_error(p->store));
+	peers_each(p, drop_stranger, &(struct from){ net });
+}
+
+/* One more name that failed from there. */
+static void count_name(struct policy *p, const char *net, uint64_t name, uint64_t now_ms)
+{
+	uint64_t id = hash(p->sources->seed, net);
+	struct tried *t = &p->sources->tried[id % SOURCE_TRIED];
+
+	if (t->id != id || now_ms - t->since_ms > p->conf->block_window)
+		*t = (struct tried){ .id = id, .since_ms = now_ms };
+	for (uint32_t i = 0; i < t->n; i++)
+		if (t->names[i] == name)
+			return;
+	if (t->n < SOURCE_NAMES_MAX)
+		t->names[t->n++] = name;
+	if (t->n >= p->conf->block_names) {
+		block(p, net, t->n);
+		*t = (struct tried){ 0 };
+	}
+}
+
+uint32_t source_failed(struct peer *peer, const char *name)
+{
+	struct policy *p = peer->p;
+	char net[SOURCE_NET_MAX];
+
+	if (p->sources == NULL || !net_of(peer, net))
+		return 0;
+	return count_pair(p, pair_id(p->sources, net, name), clock_mono_ms());
+}
+
+void source_tried(struct peer *peer, const char *name)
+{
+	struct policy *p = peer->p;
+	char net[SOURCE_NET_MAX];
+
+	if (p->sources != NULL && p->conf->block_names != 0 && net_of(peer, net))
+		count_name(p, net, pair_id(p->sources, net, name), clock_mono_ms());
+}
+
+void source_in(struct peer *peer)
+{
+	struct sources *s = peer->p->sources;
+	char net[SOURCE_NET_MAX];
+	struct tried *t;
+	uint64_t id, src;
+
+	if (s == NULL || !net_of(peer, net))
+		return;
+	id = pair_id(s, net, peer->user.name);
+	src = hash(s->seed, net);
+	t = &s->tried[src % SOURCE_TRIED];
+	if (s->pairs[id % SOURCE_PAIRS].id == id)
+		s->pairs[id % SOURCE_PAIRS] = (struct pair){ 0 };
+	for (uint32_t i = 0; t->id == src && i < t->n; i++)
+		if (t->names[i] == id)
+			t->names[i] = t->names[--t->n];
+}
+
+int source_on_held(struct policy *p, struct ipc_msg *m)
+{
+	char net[SOURCE_NET_MAX];
+	uint32_t seconds;
+
+	buf_get_cstring(&m->body, net, sizeof(net));
+	seconds = buf_get_u32(&m->body);
+	if (!buf_end(&m->body))
+		return -1;
+	if (p->sources != NULL)
+		note_held(p->sources, net, clock_wall(), seconds, 0);
+	return 0;
+}
+
+json_t *source_blocks(void *arg)
+{
+	struct policy *p = arg;
+	int64_t now = clock_wall();
+	json_t *rows = json_array();
+
+	for (size_t i = 0; rows != NULL && i < p->sources->nheld; i++) {
+		const struct held *h = &p->sources->held[i];
+
+		if (h->until > now)
+			json_array_append_new(rows, json_pack("{s:s,s:s,s:I,s:I,s:I}", "network", h->net, "why",
+			    h->names != 0 ? "tried many names" : "failed logins", "names", (json_int_t)h->names, "since",
+			    (json_int_t)h->since, "until", (json_int_t)h->until));
+	}
+	return rows;
+}
+
+/* Are the first bits of both the same? Both as "address/bits". */
+static bool inside(const char *net, const char *outer)
+{
+	uint8_t a[16] = { 0 }, b[16] = { 0 };
+	char one[64], two[64];
+	int family = strchr(outer, ':') != NULL ? AF_INET6 : AF_INET;
+	const char *slash = strchr(outer, '/');
+	unsigned bits = slash != NULL ? (unsigned)atoi(slash + 1) : family == AF_INET6 ? 128 : 32;
+
+	snprintf(one, sizeof(one), "%.*s", (int)strcspn(net, "/"), net);
+	snprintf(two, sizeof(two), "%.*s", (int)strcspn(outer, "/"), outer);
+	if (inet_pton(family, one, a) != 1 || inet_pton(family, two, b) != 1)
+		return false;
+	for (unsigned i = 0; i < bits; i++)
+		if (((a[i / 8] ^ b[i / 8]) & (0x80 >> i % 8)) != 0)
+			return false;
+	return true;
+}
+
+int source_unblock(void *arg, const char *network)
+{
+	struct policy *p = arg;
+	int64_t now = clock_wall();
+	struct buf body;
+	int n = 0;
+
+	for (size_t i = 0; i < p->sources->nheld; i++) {
+		struct held *h = &p->sources->held[i];
+
+		if (h->until > now && inside(h->net, network)) {
+			h->until = 0;
+			n++;
+		}
+	}
+	/* parent may hold more than the list knows */
+	buf_init(&body, 128);
+	buf_put_cstring(&body, network);
+	link_send(&p->parent, MSG_SOURCE_FREE, 0, &body, NULL, 0);
+	buf_finish(&body);
+	return n;
+}

@@ -1,0 +1,53 @@
+"""A user's devices over ssh: brought with a code or an approval, listed, revoked; a login from something new is an event; hosts that
+want a fresh code do not take an old connection."""
+import json
+
+from harness import Client, events, labkit
+
+
+def bring(user, name, *options):
+    """device add over ssh, the key on standard input; the new device's client, and what was said."""
+    key = f"{user.folder}/{name}"
+    labkit.keygen(key)
+    with open(key + ".pub", "rb") as f:
+        done = user.run("bastion", "device", "add", name, *options, "-", stdin=f.read())
+    return Client(user.lab, user.user, key=key), done
+
+
+def test_a_code_enrols_a_device(lab, engineer):
+    user = engineer()
+    code = lab.ctl_json("user", "key", "invite", user.user)["code"]
+    desk, done = bring(user, "desk", "--code", code)
+    assert done.returncode == 0, done.stderr
+    assert desk.run("web1.name", "echo in").stdout == b"in\n"
+    found = events(lab, "login.new-device", user.user)
+    assert [json.loads(row["detail"])["device"] for row in found] == ["laptop", "desk"]
+    assert len(events(lab, "login.new-network", user.user)) == 1
+    desk.run("bastion", "device", "revoke", "laptop", check=True)
+    assert user.run("bastion", "hosts").returncode == 255
+    rows = {row["device"]: row for row in lab.ctl_json("user", "key", "list", user.user)["rows"]}
+    assert rows["desk"]["client"].startswith("SSH-2.0-OpenSSH") and rows["desk"]["first_used"] <= rows["desk"]["used"]
+    assert rows["laptop"]["state"] == "revoked"
+
+
+def test_without_a_code_somebody_must_approve(lab, engineer):
+    user = engineer(grant=False)
+    desk, done = bring(user, "desk")
+    assert done.returncode == 0 and b"waits" in done.stdout, done
+    assert desk.run("bastion", "hosts").returncode == 255
+    lab.ctl("user", "key", "approve", user.user, "desk")
+    assert desk.run("bastion", "hosts").returncode == 0
+
+
+def test_a_class_of_hosts_wants_a_fresh_code(new_lab):
+    lab = new_lab(options=['step_up = "tier=lab"', 'step_up_time = "2s"', 'mfa_grace = "10m"'])
+    alice = Client(lab, "alice")
+    assert alice.run("web1.jump", "echo in").stdout == b"in\n"
+    options = ("-o", "ControlMaster=auto", "-o", f"ControlPath={lab.path('users', 'alice', 'master')}", "-o", "ControlPersist=60")
+    assert alice.run("bastion", "hosts", options=options).returncode == 0
+    done = alice.run("bastion", "connect", "web1")
+    labkit.time.sleep(2.1)
+    done = alice.run("web1.name", "echo in")
+    assert done.returncode != 0 and b"fresh one-time code" in done.stderr, done
+    assert alice.run("web1.name", "echo in").stdout == b"in\n", "asked again, and let in"
+    assert Client(lab, "deploy").run("web1.name", "echo in").stdout == b"in\n", "a service account has no code"

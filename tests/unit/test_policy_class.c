@@ -1,0 +1,128 @@
+/*
+ * test_policy_class.c - hosts that ask for more than a grant: a fresh code, an approval that knew device and network.
+ */
+#include "policy_rig_way.h"
+
+static void set(char **option, const char *value)
+{
+	free(*option);
+	*option = strdup(value);
+}
+
+/* Whether WAY_ASK leads to a dial worker; a line that is refused must have this in it. */
+static void asks(struct rig *r, struct session_end *s, uint32_t id, const char *refused)
+{
+	char line[LINE_LEN];
+	struct ipc_msg m;
+
+	way_ask(s, id, "web1", "dba");
+	if (refused == NULL) {
+		expect(r, &r->parent, MSG_RUN_DIAL, &m);
+		ipc_msg_finish(&m);
+		return;
+	}
+	expect(r, &s->link, MSG_WAY_NO, &m);
+	assert_int_equal(buf_get_u8(&m.body), WAY_NO_GRANT);
+	buf_get_cstring(&m.body, line, sizeof(line));
+	if (strstr(line, refused) == NULL)
+		fail_msg("%s", line);
+	ipc_msg_finish(&m);
+}
+
+/* The session ends while its way is dialled. */
+static void over(struct rig *r, struct session_end *s)
+{
+	struct ipc_msg m;
+
+	session_over(r, s, 0);
+	expect(r, &r->parent, MSG_WORKER_KILL, &m);
+	ipc_msg_finish(&m);
+}
+
+static void grace_opens_no_host_of_the_class(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+
+	r->conf->mfa_grace = 600000;
+	set(&r->conf->step_up, "env=prod tier=web");
+	rig_grant(r, r->p.store, &r->alice, 3600);
+	login_alice(r, &s, 0);
+	asks(r, &s, 1, NULL);
+	over(r, &s);
+	session_start(r, &s);
+	send_key(&s, "alice", KEY(ALICE_KEY), 1);
+	expect_u8(r, &s.link, MSG_AUTH_KEY_RE, AUTH_YES);
+	expect_u8(r, &r->parent, MSG_PEER_VERDICT, 1);
+	asks(r, &s, 1, "this connection came without one");
+	session_over(r, &s, 0);
+	/* the grace is gone: the next login asks, and then it opens */
+	login_alice(r, &s, 1);
+	asks(r, &s, 1, NULL);
+	over(r, &s);
+}
+
+static void an_old_connection_is_not_enough(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+
+	set(&r->conf->step_up, "env=lab");
+	rig_grant(r, r->p.store, &r->alice, 3600);
+	login_alice(r, &s, 0);
+	r->conf->step_up_time = 0;
+	usleep(5000);
+	asks(r, &s, 1, "yours has the age of");
+	set(&r->conf->step_up, "env=la");
+	asks(r, &s, 2, NULL);
+	over(r, &s);
+}
+
+static void an_approval_from_before_does_not_do(void **state)
+{
+	struct rig *r = *state;
+	struct store *s = r->p.store;
+	struct familiar f;
+	struct session_end end;
+	int64_t grant, now = clock_wall();
+
+	set(&r->conf->approve_new, "env=lab");
+	grant = rig_grant(r, s, &r->alice, 3600);
+	/* known since long: the grant is younger */
+	assert_int_equal(store_familiar_note(s, r->alice.id, 1, "192.0.2.0/24", "SSH-2.0-x", now - 1000, &f), 0);
+	login_alice(r, &end, 0);
+	asks(r, &end, 1, NULL);
+	over(r, &end);
+	/* another network, seen for the first time after the approval: which is a second from now at the earliest */
+	assert_int_equal(store_familiar_note(s, r->alice.id, 1, "198.51.100.0/24", "SSH-2.0-x", now + 5, &f), 0);
+	assert_true(f.new_network && !f.new_device);
+	r->p.conf->mfa_grace = 0;
+	session_from(r, &end, "198.51.100.7");
+	{
+		struct pam_end w;
+		char code[7];
+
+		key_proven(r, &end);
+		factor_begin(r, &end, &w, 1);
+		code_of(r->alice_secret, clock_wall() + 30, code);
+		assert_int_equal(otp_ask(r, "alice", code, w.token), OTP_RIGHT);
+		pam_done(&w, 1, "alice");
+		expect_u8(r, &end.link, MSG_AUTH_FACTOR_RE, AUTH_YES);
+		worker_end(r, &w.link, w.id);
+		expect_u8(r, &r->parent, MSG_PEER_VERDICT, 1);
+	}
+	asks(r, &end, 1, "network you come from is newer than the approval");
+	session_over(r, &end, 0);
+	(void)grant;
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, rig_up, rig_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(grace_opens_no_host_of_the_class), T(an_old_connection_is_not_enough), T(an_approval_from_before_does_not_do),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
