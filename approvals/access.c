@@ -311,6 +311,16 @@ static bool in_force(const struct access_ask *q, const struct ticket *t)
 	    t->start_at <= q->now && (q->only == 0 || q->only == t->id);
 }
 
+static unsigned reach(const struct access_ask *q, const struct denial *d)
+{
+	unsigned caps = 0;
+
+	for (size_t i = 0; i < q->ntickets; i++)
+		if (in_force(q, &q->tickets[i]))
+			caps |= q->tickets[i].caps & ~d->lost;
+	return caps;
+}
+
 void access_decide(const struct access_ask *q, struct access_answer *a)
 {
 	char name[4 * HOST_NAME_MAX_LEN + 8], line[ACCESS_LINE_MAX];
@@ -338,8 +348,10 @@ void access_decide(const struct access_ask *q, struct access_answer *a)
 	for (size_t i = 0; i < q->ntickets; i++) {
 		if (!in_force(q, &q->tickets[i]))
 			continue;
-		if (try_ticket(q, &q->tickets[i], &d, a))
+		if (try_ticket(q, &q->tickets[i], &d, a)) {
+			a->reach = reach(q, &d);
 			return;
+		}
 		tried = true;
 	}
 	if (tried)

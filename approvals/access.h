@@ -256,6 +256,7 @@ struct access_answer {
 	int64_t until;	/* the earliest end: of the grant, the account, the hours; the start of a denial */
 	unsigned caps;
 	char ref[TICKET_REF_MAX + 1];	/* the outside ticket it rests on; "": none */
+	unsigned reach;			/* of all tickets in force here: what a channel may come to need */
 	char line[ACCESS_LINE_MAX];	/* refusal: what is missing, the command to run next; escaped */
 };
 

@@ -129,7 +129,7 @@ struct way {
 	char login[LOGIN_MAX + 1];
 	uint8_t ephemeral[EPHEMERAL_MAX];
 	size_t ephemeral_len;
-	unsigned caps;
+	unsigned caps, reach;		/* as in struct access_answer */
 	char ticket_ref[TICKET_REF_MAX + 1];	/* the outside ticket that the grant rests on; "" */
 	int64_t until;			/* unix seconds; FOREVER */
 	int64_t tickets[WAY_TICKETS_MAX]; /* the first allowed the way; 0 ends */

@@ -230,6 +230,7 @@ static void set_access(struct way *w, const struct access_answer *a, const struc
 {
 	w->host = *h;
 	w->caps = a->caps;
+	w->reach = a->reach;
 	w->until = a->until;
 	w->tickets[0] = a->ticket;
 	memcpy(w->ticket_ref, a->ref, sizeof(w->ticket_ref));

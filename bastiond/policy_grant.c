@@ -187,7 +187,8 @@ static int put_body(const struct way *w, const uint8_t *cert, size_t len, struct
 	buf_put_u64(body, conf->content_limit);
 	buf_put_u32(body, conf->hold_deadline);
 	buf_put_u32(body, conf->hold_banner);
-	return buf_put_u8(body, conf->strict);
+	buf_put_u8(body, conf->strict);
+	return buf_put_u8(body, (w->reach & CAP_FORWARD) != 0);
 }
 
 static int start_row(struct way *w)

@@ -73,6 +73,7 @@ uint32_t keys_sign(struct way *w, const char *key_id, uint64_t after, uint64_t b
 	buf_put_u64(&body, after);
 	buf_put_u64(&body, before);
 	buf_put_cstring(&body, source);
+	buf_put_u8(&body, (w->reach & CAP_FORWARD) != 0);
 	id = ask_put(w, MSG_SIGN_CERT, &body, -1);
 	buf_finish(&body);
 	return id;

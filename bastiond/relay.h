@@ -18,6 +18,7 @@
 #include "relay_bulk.h"
 #include "relay_hold.h"
 #include "relay_ring.h"
+#include "sftp_gate.h"
 
 #define CHAN_ENV_MAX 16		/* environment variables of a channel */
 #define CHAN_COMMAND_MAX CHAN_COMMAND_LEN
@@ -67,7 +68,9 @@ struct chan {
 	int start_type;			/* SSH_CHANNEL_REQUEST_… of it */
 	const char *capability;		/* shell exec sftp scp */
 	unsigned rights;		/* CHAN_READS, CHAN_WRITES: of sftp */
+	struct sftp_gate *gate;		/* one of them alone; NULL: both, or no sftp */
 	char *command;
+	bool forward;			/* direct-tcpip to the destination in command: bytes and nothing else */
 	bool pty;
 	char term[64];
 	uint16_t cols, rows;
@@ -101,6 +104,7 @@ struct chan {
 void relay_start(struct chan *c);	/* the client said what the channel is for */
 void relay_allowed(struct chan *c);	/* policy said yes */
 void relay_open_step(struct chan *c);
+int relay_open_target(struct chan *c);	/* SSH_OK, SSH_AGAIN, SSH_ERROR */
 /*
  * Ends those of the way's channels whose target took too long with its answers. ms until the next such deadline, or `other`,
  * whichever is sooner; -1: none.
@@ -127,6 +131,8 @@ void relay_target_lost(struct chan *c);
 /* Its way is over: the channel at the target is closed, what was said to the client still goes out. */
 void relay_way_over(struct chan *c, const char *line);
 
+/* relay_take.c: sftp goes in one direction from here on; false: no memory. */
+bool relay_gate(struct chan *c);
 /* relay_take.c: from libssh's callbacks. How many of these bytes, all that stand in its buffer, libssh may forget. */
 int relay_take_in(struct chan *c, const uint8_t *data, size_t len);
 int relay_take_out(struct chan *c, bool is_err, const uint8_t *data, size_t len);
@@ -146,6 +152,7 @@ bool relay_unread(ssh_channel ch, struct hold *h);
 
 /* relay_record.c: what a channel carries becomes events. Each returns the sequence to wait for; 0: the way is over. */
 uint64_t record_open(struct chan *c);
+void record_file(void *chan, const char *json);	/* a 'f' event */
 uint64_t record_data(struct chan *c, enum brec_kind kind, const uint8_t *data, size_t len);
 uint64_t record_exit(struct chan *c, uint32_t status);
 uint64_t record_exit_signal(struct chan *c, const char *signal, bool core);

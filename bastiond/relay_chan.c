@@ -345,7 +345,7 @@ static void abandoned(struct chan *c)
 	}
 	/* an open that is under way is waited for: libssh could not close the channel */
 	if (c->state == CHAN_OPENING && c->open_sent && !c->way->lost && now < c->answer_deadline_ms &&
-	    ssh_channel_open_session(c->target) == SSH_AGAIN)
+	    relay_open_target(c) == SSH_AGAIN)
 		return;
 	record_last(c);
 	c->state = CHAN_DEAD;
@@ -402,7 +402,7 @@ void relay_target_lost(struct chan *c)
 		return;
 	}
 	/* its own end was not said: the user should know that this is not one */
-	if (!c->target_eof && !c->target_closed)
+	if (!c->target_eof && !c->target_closed && !c->forward)
 		hold_put(&c->out, HOLD_ERR, 0, text, sizeof(text) - 1);
 	c->target_closed = true;
 }
@@ -457,6 +457,8 @@ static void give_back(struct chan *c)
 	hold_finish(&c->in);
 	hold_finish(&c->out);
 	bulk_finish(&c->bulk);
+	sftp_gate_destroy(c->gate);
+	c->gate = NULL;
 	if (!c->client_closed && !c->front->gone)
 		ssh_channel_close(c->client);
 	if (c->target != NULL && !c->way->lost && (ssh_channel_is_open(c->target) || c->abandon_sent))

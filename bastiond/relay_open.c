@@ -6,6 +6,7 @@
  * the client's own request is answered when the target has answered its copy.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
@@ -40,8 +41,18 @@ static void ask(struct chan *c)
 
 void relay_allowed(struct chan *c)
 {
+	bool one_way = strcmp(c->capability, "sftp") == 0 && c->rights != (CHAN_READS | CHAN_WRITES);
+
+	if (one_way && c->pty) { /* what a terminal's line discipline makes of bytes, nobody could follow */
+		chan_refuse(c, "bastiond: no terminal with sftp");
+		return;
+	}
 	if ((c->open_seq = record_open(c)) == 0)
 		return;
+	if (one_way && !relay_gate(c)) {
+		relay_fail(c, "bastiond: out of memory: session ended");
+		return;
+	}
 	if ((c->target = ssh_channel_new(c->way->ssh)) == NULL) {
 		relay_fail(c, "bastiond: out of memory: session ended");
 		return;
@@ -74,6 +85,26 @@ static int request_env(struct chan *c)
 	return r == SSH_ERROR ? SSH_OK : r; /* a target that takes no environment is usual */
 }
 
+int relay_open_target(struct chan *c)
+{
+	char host[HOST_NAME_MAX_LEN + 1];
+	const char *colon = strrchr(c->command, ':');
+
+	if (!c->forward)
+		return ssh_channel_open_session(c->target);
+	/* access_forward_ok() held: policy allowed this destination, to the byte */
+	snprintf(host, sizeof(host), "%.*s", (int)(colon - c->command), c->command);
+	return ssh_channel_open_forward(c->target, host, atoi(colon + 1), "127.0.0.1", 0);
+}
+
+static void become_live(struct chan *c)
+{
+	c->state = CHAN_LIVE;
+	c->used_ms = clock_mono_ms();
+	watch_open(c);
+	relay_take_ahead(c);
+}
+
 /* What one request at the target's end is followed by. SSH_AGAIN: it waits for an answer. */
 static int start_step(struct chan *c)
 {
@@ -87,8 +118,10 @@ static int start_step(struct chan *c)
 		if (!c->open_sent)
 			c->answer_deadline_ms = clock_mono_ms() + c->front->session->conf->channel_timeout;
 		c->open_sent = true;
-		if ((r = ssh_channel_open_session(c->target)) == SSH_OK)
+		if ((r = relay_open_target(c)) == SSH_OK)
 			c->state = c->pty ? CHAN_PTY : CHAN_ENV;
+		if (r == SSH_OK && c->forward)
+			become_live(c);
 		break;
 	case CHAN_PTY:
 		if ((r = ssh_channel_request_pty_size(c->target, c->term, c->cols, c->rows)) == SSH_OK)
@@ -103,10 +136,7 @@ static int start_step(struct chan *c)
 	default:
 		if ((r = request_start(c)) != SSH_OK)
 			break;
-		c->state = CHAN_LIVE;
-		c->used_ms = clock_mono_ms();
-		watch_open(c);
-		relay_take_ahead(c);
+		become_live(c);
 		if (c->start != NULL) {
 			ssh_message_channel_request_reply_success(c->start);
 			ssh_message_free(c->start);
@@ -131,7 +161,7 @@ void relay_open_step(struct chan *c)
 		return;
 	log_info("%s: %s@%s refused %s: %s", c->front->session->peer, c->way->login, c->way->host, c->capability,
 	    ssh_get_error(c->way->ssh));
-	chan_refuse(c, c->state == CHAN_OPENING ? "bastiond: the target opens no session" :
+	chan_refuse(c, c->forward ? "bastiond: the target does not connect there" : c->state == CHAN_OPENING ? "bastiond: the target opens no session" :
 	    c->state == CHAN_PTY ? "bastiond: the target gives no terminal" : "bastiond: the target refused to start it");
 }
 

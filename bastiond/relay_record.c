@@ -29,7 +29,7 @@ static uint64_t put_json(struct chan *c, enum brec_kind kind, json_t *json)
 	return seq;
 }
 
-static void report_file(void *ctx, const char *json)
+void record_file(void *ctx, const char *json)
 {
 	struct chan *c = ctx;
 
@@ -45,7 +45,7 @@ uint64_t record_open(struct chan *c)
 	for (unsigned i = 0; seq != 0 && i < c->nenv; i++)
 		seq = way_event(c->way, BREC_META, BREC_K_ENV, c->number, c->env[i], strlen(c->env[i]));
 	if (seq != 0 && !c->pty &&
-	    bulk_start(&c->bulk, c->way->content_limit, c->capability, c->command, report_file, c) != 0) {
+	    bulk_start(&c->bulk, c->way->content_limit, c->capability, c->command, record_file, c) != 0) {
 		way_end(c->way, BREC_END_ERROR, "bastiond: out of memory: session ended");
 		return 0;
 	}

@@ -78,19 +78,52 @@ void relay_record_all(struct chan *c, struct hold *h)
 		;
 }
 
+static bool record_put(struct chan *c, bool input, bool is_err, const uint8_t *data, size_t len)
+{
+	uint64_t seq = record_data(c, input ? BREC_K_IN : is_err ? BREC_K_ERR : BREC_K_OUT, data, len);
+
+	return seq != 0 && put(c, input ? &c->in : &c->out, is_err, seq, data, len);
+}
+
+static bool gate_passes(void *ctx, bool input, const uint8_t *data, size_t len)
+{
+	return record_put(ctx, input, false, data, len);
+}
+
+bool relay_gate(struct chan *c)
+{
+	c->gate = sftp_gate_create(c->rights, gate_passes, record_file, c);
+	return c->gate != NULL;
+}
+
+/* What an sftp channel may not ask for goes no further: it is neither recorded as what passed, nor held. */
+static bool take_gated(struct chan *c, bool input, const uint8_t *data, size_t len)
+{
+	uint64_t before = sftp_gate_refused(c->gate);
+
+	if (!sftp_gate_feed(c->gate, input, data, len)) {
+		relay_fail(c, "bastiond: this is no sftp that could be followed: session ended");
+		return false;
+	}
+	if (before == 0 && sftp_gate_refused(c->gate) > 0)
+		session_note(c->front->session, c->way->id, "channel.refused",
+		    c->rights == CHAN_READS ? "sftp: writing" : "sftp: reading");
+	return true;
+}
+
 /* Holds bytes, recorded or, of a terminal, to be recorded in their turn. False: the way is over. */
 static bool take(struct chan *c, bool input, bool is_err, const uint8_t *data, size_t len)
 {
 	struct hold *h = input ? &c->in : &c->out;
-	uint64_t seq = 0;
 	size_t n;
 
 	/* a tunnel's bytes are recorded inside, in clear; the console's words are events */
 	if (c->kind != CHAN_TARGET)
 		return put(c, h, is_err, 0, data, len);
+	if (c->gate != NULL && !is_err)
+		return take_gated(c, input, data, len);
 	if (!c->pty)
-		return (seq = record_data(c, input ? BREC_K_IN : is_err ? BREC_K_ERR : BREC_K_OUT, data, len)) != 0 &&
-		    put(c, h, is_err, seq, data, len);
+		return record_put(c, input, is_err, data, len);
 	for (; len > 0; data += n, len -= n) {
 		n = len < PIECE ? len : PIECE;
 		if (!put(c, h, is_err, HOLD_UNRECORDED, data, n))

@@ -107,6 +107,7 @@ struct way {
 	uint8_t recording[BREC_ID_LEN];
 	bool recorded, refused, closed;	/* REC_OPENED, REC_REFUSED, REC_CLOSED came */
 	bool denied;			/* WAY_NO came: policy keeps nothing of this way */
+	bool forwards;			/* some grant names destinations */
 	bool strict;			/* nothing passes before its frame is durable */
 	uint64_t close_deadline_ms;
 	uint64_t committed;		/* every frame up to this sequence is durable */

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "access.h"
 #include "escape.h"
 #include "clock.h"
 #include "log.h"
@@ -58,7 +59,7 @@ void chan_say(struct chan *c, const char *line)
 {
 	char text[LINE_MAX_LEN + 8], safe[LINE_MAX_LEN];
 
-	if (line[0] == '\0' || c->state == CHAN_DEAD || c->state == CHAN_NEW || c->client_closed)
+	if (line[0] == '\0' || c->forward || c->state == CHAN_DEAD || c->state == CHAN_NEW || c->client_closed)
 		return;
 	esc_text(safe, sizeof(safe), line, strlen(line));
 	snprintf(text, sizeof(text), "%s%s\r\n", c->pty ? "\r\n" : "", safe);
@@ -133,6 +134,38 @@ void front_refuse_tcpip(struct front *f, ssh_message m)
 	ssh_message_reply_default(m);
 }
 
+/*
+ * A destination that a grant may name: policy says whether one does. The channel is accepted before that, because libssh could
+ * not say why it is refused; on a refusal it closes, and the line goes to the other channels.
+ */
+static bool open_forward(struct front *f, ssh_message m)
+{
+	const char *host = ssh_message_channel_request_open_destination(m);
+	char text[FORWARD_MAX + 1];
+	ssh_channel client;
+	struct chan *c;
+
+	/* libssh has cut the port to 16 bits: this is the port that policy sees and the target is asked for */
+	if (host == NULL ||
+	    (size_t)snprintf(text, sizeof(text), "%s:%d", host, ssh_message_channel_request_open_destination_port(m)) >= sizeof(text) ||
+	    !access_forward_ok(text) || count_chans(f->session) >= f->session->conf->max_channels || f->nover >= CHANS_OVER_MAX ||
+	    (client = ssh_message_channel_request_open_reply_accept(m)) == NULL)
+		return false;
+	if ((c = front_chan_create(f, client, CHAN_TARGET)) == NULL) {
+		ssh_channel_close(client);
+		ssh_channel_free(client);
+		return true;
+	}
+	c->forward = true;
+	c->capability = "forward";
+	c->state = CHAN_WAITS;
+	if ((c->command = strdup(text)) == NULL)
+		chan_refuse(c, "bastiond: out of memory");
+	else
+		relay_start(c);
+	return true;
+}
+
 /* False: m was taken. */
 static bool on_open(struct front *f, ssh_message m)
 {
@@ -141,6 +174,8 @@ static bool on_open(struct front *f, ssh_message m)
 		open_session(f, m);
 		return true;
 	case SSH_CHANNEL_DIRECT_TCPIP:
+		if (f->way != NULL && (f->way->state == WAY_ASKING || f->way->forwards) && open_forward(f, m))
+			return true;
 		if (f == &f->session->outer && f->way == NULL && tunnel_open(f, m))
 			return false;
 		front_refuse_tcpip(f, m);
@@ -348,6 +383,14 @@ void chan_refuse(struct chan *c, const char *line)
 		ssh_message_channel_request_reply_success(c->start); /* so that the line below is shown */
 		ssh_message_free(c->start);
 		c->start = NULL;
+	}
+	if (c->forward) { /* no text in a stream of bytes */
+		hold_finish(&c->out);
+		front_say(c->front, line);
+		if (++c->front->session->refusals <= REFUSALS_MAX)
+			session_note(c->front->session, c->way != NULL ? c->way->id : 0, "forward.refused", line);
+		c->state = hold_put(&c->out, HOLD_CLOSE, 0, NULL, 0) != 0 ? CHAN_DEAD : CHAN_ENDING;
+		return;
 	}
 	n = esc_text(text, sizeof(text) - 3, line, strlen(line));
 	memcpy(text + n, "\r\n", 3);

@@ -250,6 +250,7 @@ static void on_way_ok(struct way *w, struct ipc_msg *m)
 	w->hold_ms = buf_get_u32(b);
 	w->banner_ms = buf_get_u32(b);
 	w->strict = buf_get_u8(b) != 0;
+	w->forwards = buf_get_u8(b) != 0;
 	if (!buf_end(b) || m->nfds < 1)
 		goto malformed;
 	w->state = WAY_LOGIN;

@@ -34,6 +34,7 @@ int sshcert_decode(struct buf *body, struct sshcert *c)
 	c->after = buf_get_u64(body);
 	c->before = buf_get_u64(body);
 	buf_get_cstring(body, c->source, sizeof(c->source));
+	c->forward = buf_get_u8(body) != 0;
 	return buf_end(body) ? 0 : -1;
 }
 
@@ -113,6 +114,7 @@ static void put_options(const struct sshcert *c, struct buf *out)
 static int put_signed_part(const struct sshcert *c, const char *type, const struct buf *fields,
     EVP_PKEY *ca, struct buf *out)
 {
+	static const char forwarding[] = "permit-port-forwarding";
 	uint8_t nonce[NONCE_LEN];
 	struct buf blob;
 	char name[64];
@@ -132,7 +134,11 @@ static int put_signed_part(const struct sshcert *c, const char *type, const stru
 	buf_put_u64(out, c->after);
 	buf_put_u64(out, c->before);
 	put_options(c, out);
-	buf_put_u32(out, (uint32_t)(4 + strlen("permit-pty") + 4));
+	buf_put_u32(out, (uint32_t)((c->forward ? 4 + strlen(forwarding) + 4 : 0) + 4 + strlen("permit-pty") + 4));
+	if (c->forward) { /* in the order of the alphabet */
+		buf_put_cstring(out, forwarding);
+		buf_put_u32(out, 0);
+	}
 	buf_put_cstring(out, "permit-pty");
 	buf_put_u32(out, 0);	/* permit-pty has no data, */
 	buf_put_u32(out, 0);	/* and reserved is empty */

@@ -28,6 +28,7 @@ struct sshcert {
 	uint64_t after, before;	/* unix seconds */
 	/* critical option source-address: comma list of addresses or CIDR; "": none */
 	char source[SSHCERT_SOURCE_MAX + 1];
+	bool forward;		/* the grant names destinations: permit-port-forwarding */
 };
 
 /* Decodes the body of SIGN_CERT; `key` points into it. 0, or -1. */
@@ -41,7 +42,7 @@ const char *sshcert_refusal(const struct sshcert *c, int64_t now);
 bool sshcert_source_valid(const char *list);
 
 /*
- * Appends the certificate blob, signed by `ca`. Extensions: permit-pty alone. 0, or -1 with errno:
+ * Appends the certificate blob, signed by `ca`. Extensions: permit-pty, and with `forward` permit-port-forwarding. 0, or -1 with errno:
  * EINVAL (key, names), EIO (OpenSSL).
  */
 int sshcert_sign(const struct sshcert *c, EVP_PKEY *ca, struct buf *out);

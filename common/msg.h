@@ -110,7 +110,8 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	M(REC_ALARM,      RECORDER, PARENT,   S_ANY,     512,   0, 0)                                 \
 	M(ALARM,          PARENT,   POLICY,   S_ANY,     512,   0, 0)                                 \
 	/* policy → keys: id = request. str public key blob (RFC 4253); str principal; str key id; */ \
-	/* u64 serial; u64 valid after; u64 valid before (unix s); str source-address or "" */        \
+	/* u64 serial; u64 valid after; u64 valid before (unix s); str source-address or ""; */        \
+	/* u8 port forwarding */                                                                      \
 	M(SIGN_CERT,      POLICY,   KEYS,     S_ANY,     4096,  0, 0)                                 \
 	/* id = request. u8 ok; str certificate blob, or str reason */                                \
 	M(SIGN_CERT_RE,   KEYS,     POLICY,   S_ANY,     8192,  0, 0)                                 \
@@ -156,7 +157,7 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	/* str target address as dialled; list(str pinned key blob); str certificate blob or ""; */   \
 	/* str recording metadata (JSON for the first frame); list(str age recipient); */             \
 	/* list(str age input recipient), list(the same, second group); u64 content limit; u32 hold ms; u32 banner ms; */           \
-	/* u8 strict. fds: connected socket [, agent socket when the key is managed] */               \
+	/* u8 strict; u8 forwards. fds: connected socket [, agent socket when the key is managed] */               \
 	M(WAY_OK,         POLICY,   SESSION,  S_ANY,     65536, -1, 0)                                \
 	/* id = way. The three lists of recipients as in WAY_OK: they changed */                       \
 	M(WAY_READERS,    POLICY,   SESSION,  S_ANY,     32768, 0, 0)                                 \

@@ -100,6 +100,7 @@ static inline void sign(struct rig *r, int64_t grant, int64_t end)
 	after = buf_get_u64(&m.body);
 	before = buf_get_u64(&m.body);
 	buf_get_cstring(&m.body, source, sizeof(source));
+	assert_int_equal(buf_get_u8(&m.body), 0); /* no destination is named */
 	assert_true(buf_end(&m.body));
 	assert_string_equal(principal, "dba");
 	snprintf(start, sizeof(start), "alice/%lld/", (long long)grant);
@@ -165,6 +166,7 @@ static inline void expect_ok(struct rig *r, struct session_end *s, uint32_t id, 
 	assert_int_equal(buf_get_u32(&m.body), r->conf->hold_deadline);
 	assert_int_equal(buf_get_u32(&m.body), r->conf->hold_banner);
 	assert_int_equal(buf_get_u8(&m.body), 1);
+	assert_int_equal(buf_get_u8(&m.body), 0);
 	assert_true(buf_end(&m.body));
 	ipc_msg_finish(&m);
 }

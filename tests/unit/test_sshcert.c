@@ -124,10 +124,12 @@ static void no_source_no_option(void **state)
 
 	(void)state;
 	c.source[0] = '\0';
+	c.forward = true;
 	buf_init(&cert, SSHCERT_MAX);
 	assert_int_equal(sshcert_sign(&c, ca, &cert), 0);
 	keygen_reads(&cert, "ssh-ed25519-cert-v01@openssh.com", text, sizeof(text));
 	assert_non_null(strstr(text, "Critical Options: (none)"));
+	assert_non_null(strstr(text, "Extensions: \n                permit-port-forwarding\n                permit-pty\n"));
 	buf_finish(&cert);
 	buf_finish(&blob);
 }
@@ -205,9 +207,11 @@ static void request_decodes_or_not(void **state)
 	buf_put_u64(&body, c.after);
 	buf_put_u64(&body, c.before);
 	buf_put_cstring(&body, c.source);
+	buf_put_u8(&body, 1);
 	buf_view(&view, body.data, body.len);
 	assert_int_equal(sshcert_decode(&view, &d), 0);
 	assert_null(sshcert_refusal(&d, NOW));
+	assert_true(d.forward);
 	for (size_t cut = 0; cut < body.len; cut++) {
 		buf_view(&view, body.data, cut);
 		assert_int_equal(sshcert_decode(&view, &d), -1);

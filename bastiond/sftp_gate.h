@@ -1,0 +1,30 @@
+/*
+ * sftp_gate.h - SFTP in one direction only: what the grant does not allow never reaches the target.
+ *
+ * Session process; between a client and its target on an sftp channel whose grant has sftp-read or sftp-write
+ * alone. A request that is not allowed is taken out of the stream and answered here, with
+ * SSH_FX_PERMISSION_DENIED, in between two answers of the target. Pure: bytes in, bytes out by a callback.
+ */
+#ifndef BASTION_SFTP_GATE_H
+#define BASTION_SFTP_GATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "relay_bulk.h"
+
+/* Bytes that pass: towards the target (input), or towards the client. False: no more, the channel is over. */
+typedef bool (*gate_pass)(void *ctx, bool input, const uint8_t *data, size_t len);
+
+struct sftp_gate;
+
+/* rights: CHAN_READS, CHAN_WRITES. `report` says each refused request, as a 'f' event. NULL without memory. */
+struct sftp_gate *sftp_gate_create(unsigned rights, gate_pass pass, bulk_report report, void *ctx);
+/* All of the bytes. False: pass() said no, or the stream is no SFTP: it cannot be followed, so nothing more may pass. */
+bool sftp_gate_feed(struct sftp_gate *g, bool input, const uint8_t *data, size_t len);
+/* Requests that were refused so far. */
+uint64_t sftp_gate_refused(const struct sftp_gate *g);
+void sftp_gate_destroy(struct sftp_gate *g);
+
+#endif
