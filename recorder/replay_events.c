@@ -198,7 +198,7 @@ static bool believed(struct run *run, const struct source *s)
 	struct brec_report report;
 	char line[500];
 
-	if (brec_verify_dir(s->rec->dir, &view, &report) <= BREC_CUT)
+	if (brec_verify_dir(s->rec->dir, &view, &report) <= BREC_CUT || report.verdict == BREC_OPEN)
 		return true;
 	snprintf(line, sizeof(line), "%s: %s; it does not count", brec_verdict_name(report.verdict), report.reason);
 	fault(run, s, line);
