@@ -411,18 +411,49 @@ static int check_pages(struct store *s, const char *pragma)
 	return r;
 }
 
-struct store *store_open(const char *path, char *err)
+/* Ours exactly? */
+static int check_same(struct store *s)
+{
+	int64_t version = 0;
+
+	if (sql_int(s, &version, "PRAGMA user_version", "") != 1)
+		return -1;
+	return version == STORE_VERSION ? 0 : store_fail(s, EINVAL,
+	    "its schema has version %lld, this program's is %d, and the old program is at work with it: end that first, "
+	    "by a restart", (long long)version, STORE_VERSION);
+}
+
+static struct store *open_store(const char *path, char *err, bool beside)
 {
 	struct store *s = open_file(path, err);
 
 	if (s == NULL)
 		return NULL;
 	if (check_version(s) == 0 && check_pages(s, "PRAGMA quick_check(1)") == 0 &&
-	    migrate(s) == 0)
+	    (beside ? check_same(s) : migrate(s)) == 0)
 		return s;
 	say_file(err, path, s->err);
 	store_close(s);
 	return NULL;
+}
+
+struct store *store_open(const char *path, char *err)
+{
+	return open_store(path, err, false);
+}
+
+struct store *store_open_beside(const char *path, char *err)
+{
+	return open_store(path, err, true);
+}
+
+bool store_changed_by_others(struct store *s)
+{
+	int64_t now = s->data_version;
+	bool changed = sql_int(s, &now, "PRAGMA data_version", "") == 1 && now != s->data_version;
+
+	s->data_version = now;
+	return changed;
 }
 
 int store_create(const char *path, char *err)

@@ -42,6 +42,10 @@ int store_create(const char *path, char *err);
 /* Opens, migrates forward, checks its integrity. NULL with a line in err: what is wrong with it and
  * what to do. */
 struct store *store_open(const char *path, char *err);
+/* The same, but a schema of another version is refused: another process is at work with it. */
+struct store *store_open_beside(const char *path, char *err);
+/* Did another connection change the database since the last call? A failure is no. */
+bool store_changed_by_others(struct store *s);
 void store_close(struct store *s);
 /* The last failure as one line. Valid until the next call. */
 const char *store_error(const struct store *s);

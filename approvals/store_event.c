@@ -104,7 +104,7 @@ int store_event_log(struct store *s, struct event_log *log)
 
 int store_event_shipped(struct store *s, int64_t number)
 {
-	return sql_do(s, "UPDATE event_log SET shipped=?", "i", number) < 0 ? -1 : 0;
+	return sql_do(s, "UPDATE event_log SET shipped=max(shipped, ?)", "i", number) < 0 ? -1 : 0;
 }
 
 int store_event_recording(struct store *s, const uint8_t recording[STORE_RECORDING_LEN])

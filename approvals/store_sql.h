@@ -20,6 +20,7 @@ struct store {
 	bool spoiled; /* a statement failed in this transaction: whoever overlooked it must not
 			 commit */
 	bool event_added;	/* store_event_added() */
+	int64_t data_version;	/* store_changed_by_others() */
 	bool misfit;	/* a value of the current row did not fit: the row must not be believed */
 	size_t cached;
 	struct { const char *text; sqlite3_stmt *st; } cache[SQL_CACHE];

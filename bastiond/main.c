@@ -18,6 +18,7 @@
 #include "init.h"
 #include "log.h"
 #include "msg.h"
+#include "parent.h"
 #include "restore.h"
 #include "roles.h"
 #include "rotate.h"
@@ -121,7 +122,7 @@ static void sane_descriptors(void)
 /* What the roles inherit of the environment; PAM modules, libraries and scripts see nothing else. */
 static void scrub_environment(void)
 {
-	static const char *const keep[] = { "TZ", "NOTIFY_SOCKET", "CREDENTIALS_DIRECTORY", "BASTIOND_SANDBOX", "ASAN_OPTIONS", "UBSAN_OPTIONS" };
+	static const char *const keep[] = { "TZ", "NOTIFY_SOCKET", "BASTIOND_TAKE", UPGRADE_BESIDE, "CREDENTIALS_DIRECTORY", "BASTIOND_SANDBOX", "ASAN_OPTIONS", "UBSAN_OPTIONS" };
 	char *values[sizeof(keep) / sizeof(keep[0])];
 
 	for (size_t i = 0; i < sizeof(keep) / sizeof(keep[0]); i++)
@@ -180,7 +181,7 @@ static int run_parent(struct config *conf, const struct options *o)
 	if (o->debug)
 		conf->log_level = LOG_LVL_DEBUG;
 	log_init("parent", o->foreground, (enum log_level)conf->log_level);
-	if (!o->foreground && daemon(0, 0) != 0) {
+	if (!o->foreground && !upgrade_taking() && daemon(0, 0) != 0) {
 		fprintf(stderr, "bastiond: cannot go to the background: %s\n", strerror(errno));
 		return EXIT_FAILED;
 	}

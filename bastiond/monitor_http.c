@@ -120,6 +120,8 @@ static int listen_at(const struct config_addr *a)
 	int fd = socket(a->ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
+	    /* after a reload or an upgrade the one before may not have gone yet */
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0 &&
 	    bind(fd, (const struct sockaddr *)&a->ss, a->len) == 0 && listen(fd, CONNECTIONS) == 0)
 		return fd;
 	log_error("metrics_listen: %s: %s", config_addr_format(text, sizeof(text), a), strerror(errno));

@@ -6,6 +6,7 @@
  *   parent_accept.c   listening sockets, accept, a session's links, its end
  *   parent_worker.c   pam, dial and console processes that policy asks for
  *   parent_pam.c      PAM sessions: open from the login to the connection's end, whoever ended it
+ *   parent_upgrade.c  SIGUSR2: another program takes over, sessions stay
  *   parent_monitor.c  the monitor: beside the set, started again when it ends
  *   parent_socket.c   run_dir, control.sock, pam.sock, pid file, listening sockets; sd_notify
  *
@@ -21,6 +22,7 @@
 
 #include "config.h"
 #include "ipc.h"
+#include "parent_upgrade.h"
 #include "startups.h"
 
 #define PARENT_SESSIONS_MAX 20000	/* most that max_sessions may be: below 1 << SLOT_BITS */
@@ -143,6 +145,9 @@ struct parent {
 	size_t nchildren, maxchildren;
 	struct reload reload;
 	struct monitor_proc monitor;
+	struct upgrade upgrade;
+	bool retired;			/* another one serves: ends with its last session */
+	int pidfile;			/* its lock says that this one runs */
 	void *stack;			/* worker_pam_preload() */
 	struct closing closing;
 };
@@ -160,6 +165,11 @@ void parent_limits(const struct config *conf);
 /* run_dir and run_dir/empty, root's; control.sock, pam.sock, the pid file. 0, or -1 logged. */
 int parent_sockets_open(struct parent *p);
 void parent_sockets_close(struct parent *p);
+/* The lock on the pid file, with our number. 0, or -1 logged. */
+int parent_pid_take(struct parent *p);
+void parent_pid_release(struct parent *p);
+/* After an upgrade: the local sockets get their names. 0, or -1 logged. */
+int parent_sockets_settle(struct parent *p);
 /* Binds what conf->listen names and is not bound yet, closes what it does not name any more. 0, or -1 logged. */
 int parent_listen(struct parent *p, const struct config *conf);
 /* Opens the bound sockets to clients. */

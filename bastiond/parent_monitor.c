@@ -29,7 +29,7 @@ void monitor_start(struct parent *p)
 	struct monitor_proc *m = &p->monitor;
 	int config = -1, fds[2] = { -1, -1 };
 
-	if (m->pid != 0 || p->state != SET_UP || !wanted(p->conf))
+	if (m->pid != 0 || p->retired || p->state != SET_UP || !wanted(p->conf))
 		return;
 	m->next_ms = 0;
 	m->since_ms = clock_mono_ms();

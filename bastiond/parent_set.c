@@ -115,6 +115,7 @@ int set_start(struct parent *p)
 	int config = config_to_fd(p->conf), across[2] = { -1, -1 }, r = -1;
 
 	set_state(p, SET_STARTING, START_MS);
+	upgrade_old_lives(p); /* or its mark leaves the environment */
 	if (config < 0 || ipc_pair(across) != 0)
 		goto out;
 	for (int i = 0; i < PROC_COUNT; i++) {
@@ -181,6 +182,10 @@ static void all_gone(struct parent *p)
 		ipc_finish(&p->procs[i].link);
 	accept_forget(p);
 	if (p->state == SET_ENDING) {
+		p->over = true;
+		return;
+	}
+	if (p->retired) {
 		p->over = true;
 		return;
 	}
@@ -310,6 +315,11 @@ static int became_ready(struct parent *p, struct proc *proc)
 		if (!p->procs[i].ready)
 			return 0;
 	set_state(p, SET_UP, 0);
+	if (upgrade_settle(p) != 0) {
+		p->status = 1;
+		set_end(p);
+		return 0;
+	}
 	join_events(p);
 	if (p->state != SET_UP)
 		return 0;

@@ -69,8 +69,9 @@ fail:
 }
 
 /* Is another bastiond at work here? Its lock on the pid file says so, which the open descriptor holds. */
-static int write_pid(const char *dir)
+int parent_pid_take(struct parent *p)
 {
+	const char *dir = p->conf->run_dir;
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	char path[4200], text[16];
 	int fd, len;
@@ -91,34 +92,63 @@ static int write_pid(const char *dir)
 		close(fd);
 		return -1;
 	}
+	p->pidfile = fd;
+	return 0;
+}
+
+void parent_pid_release(struct parent *p)
+{
+	if (p->pidfile > 0)
+		close(p->pidfile);
+	p->pidfile = 0;
+}
+
+/* Beside one that serves still, under other names. */
+static const char *const names[][2] = { { "control.sock", "control.new" }, { "pam.sock", "pam.new" } };
+
+int parent_sockets_settle(struct parent *p)
+{
+	char from[4200], to[4200];
+
+	for (int i = 0; i < 2; i++) {
+		snprintf(from, sizeof(from), "%s/%s", p->conf->run_dir, names[i][1]);
+		snprintf(to, sizeof(to), "%s/%s", p->conf->run_dir, names[i][0]);
+		if (rename(from, to) != 0) {
+			log_error("%s: %s", to, strerror(errno));
+			return -1;
+		}
+	}
 	return 0;
 }
 
 int parent_sockets_open(struct parent *p)
 {
+	const bool beside = p->upgrade.beside;
 	char path[4200];
 
-	if (make_dir(p->conf->run_dir) != 0 || write_pid(p->conf->run_dir) != 0)
+	if (make_dir(p->conf->run_dir) != 0 || (!beside && parent_pid_take(p) != 0))
 		return -1;
 	snprintf(path, sizeof(path), "%s/empty", p->conf->run_dir);
 	if (make_dir(path) != 0)
 		return -1;
-	p->control = local_socket(p->conf->run_dir, "control.sock", 0666);
-	p->pam = local_socket(p->conf->run_dir, "pam.sock", 0600);
+	p->control = local_socket(p->conf->run_dir, names[0][beside], 0666);
+	p->pam = local_socket(p->conf->run_dir, names[1][beside], 0600);
 	return p->control >= 0 && p->pam >= 0 ? 0 : -1;
 }
 
 void parent_sockets_close(struct parent *p)
 {
-	static const char *const names[] = { "control.sock", "pam.sock", "bastiond.pid" };
+	static const char *const ours[] = { "control.sock", "pam.sock", "bastiond.pid" };
 	char path[4200];
 
 	for (size_t i = 0; i < p->nlisteners; i++)
 		close(p->listeners[i]);
 	p->nlisteners = 0;
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		snprintf(path, sizeof(path), "%s/%s", p->conf->run_dir, names[i]);
-		unlink(path);
+	for (size_t i = 0; !p->retired && i < sizeof(ours) / sizeof(ours[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s", p->conf->run_dir,
+		    p->upgrade.beside && i < 2 ? names[i][1] : ours[i]);
+		if (!p->upgrade.beside || i < 2)
+			unlink(path);
 	}
 }
 

@@ -87,6 +87,7 @@ struct policy {
 	struct ends *ends;		/* rows that are not written yet */
 	struct event *tick, *term;	/* every second; SIGTERM */
 	struct event *deadline;		/* of the next thing that ends by itself */
+	struct event *others;		/* policy_others.h */
 	struct event *control_in, *pam_in;
 	int64_t live_due;		/* when that is, unix seconds; FOREVER */
 	struct peer *peers[PEER_TABLE];
@@ -108,7 +109,7 @@ struct policy {
 	char machine[CONFIG_NAME_MAX + 1], name[CONFIG_NAME_MAX + 1];	/* its own name, the bastion's */
 	char *host_keys[HOSTKEY_LINES_MAX + 1];	/* public lines of the bastion's own, NULL ends */
 	uint64_t serial;		/* of certificates */
-	bool ending, over;
+	bool ending, over, retired;
 	int status;
 };
 

@@ -19,9 +19,11 @@
 #include "policy_backup.h"
 #include "policy_events.h"
 #include "policy_monitor.h"
+#include "policy_others.h"
 #include "policy_hook.h"
 #include "policy_source.h"
 #include "policy_worker.h"
+#include "parent_upgrade.h"
 #include "totpkey.h"
 
 #define DISPATCH_MS 50	/* of sessions' messages, before the loop looks at what is urgent */
@@ -133,6 +135,9 @@ static int from_parent(struct link *l, struct ipc_msg *m)
 		return source_on_held(p, m);
 	case MSG_POLICY_RECORD:
 		return events_link(p, ipc_take_fd(m, 0));
+	case MSG_POLICY_RETIRE:
+		others_retire(p);
+		return 0;
 	case MSG_POLICY_MONITOR:
 		feed_link(p, ipc_take_fd(m, 0));
 		return 0;
@@ -195,13 +200,15 @@ static int open_store(struct policy *p, const char *database)
 	char err[STORE_ERR_MAX];
 	int n;
 
-	if ((p->store = store_open(database, err)) == NULL) {
+	const bool beside = getenv(UPGRADE_BESIDE) != NULL;
+
+	if ((p->store = beside ? store_open_beside(database, err) : store_open(database, err)) == NULL) {
 		log_error("%s", err);
 		return -1;
 	}
 	store_seal_with(p->store, &p->seal);
 	if (store_seal(p->store, clock_wall()) != 0 || feed_open(p) != 0 ||
-	    (n = store_sessions_reset(p->store, "policy started anew", clock_wall())) < 0 ||
+	    (n = beside ? 0 : store_sessions_reset(p->store, "policy started anew", clock_wall())) < 0 ||
 	    event_writef(p->store, clock_wall(), EVENT_START, "bastiond", NULL, "{s:i}",
 		"left_open", n) != 0) {
 		log_error("database: %s", store_error(p->store));
@@ -235,7 +242,7 @@ static int open_loop(struct policy *p, const struct policy_fds *fds)
 	const struct timeval second = { .tv_sec = 1 };
 
 	if ((p->base = loop_create()) == NULL || live_init(p) != 0 ||
-	    control_open(p, fds) != 0 ||
+	    control_open(p, fds) != 0 || others_open(p) != 0 ||
 	    link_open(&p->parent, p->base, fds->parent, ROLE_PARENT, &parent_link) != 0 ||
 	    keys_open(p, fds->keys) != 0)
 		return -1;
@@ -267,6 +274,7 @@ void policy_close(struct policy *p)
 		control_finish(&p->control);
 	workers_finish(p);
 	backup_abort(p, NULL);
+	others_close(p);
 	clients_finish(p);
 	keys_close(p);
 	events_finish(p);

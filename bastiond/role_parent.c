@@ -49,6 +49,7 @@ static int open_signals(struct parent *p)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR2);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) != 0 ||
 	    (p->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)) < 0) {
 		log_error("signalfd: %s", strerror(errno));
@@ -87,10 +88,14 @@ static void read_signals(struct parent *p)
 	struct signalfd_siginfo si;
 
 	while (read(p->signals, &si, sizeof(si)) == sizeof(si)) {
-		if (si.ssi_signo == SIGHUP && !p->over && p->state != SET_ENDING)
+		if (si.ssi_signo == SIGHUP && !p->over && !p->retired && p->state != SET_ENDING)
 			reload_begin(p);
+		if (si.ssi_signo == SIGUSR2)
+			upgrade_begin(p);
 		if (si.ssi_signo == SIGTERM || si.ssi_signo == SIGINT) {
-			parent_notify("STOPPING=1");
+			if (!p->retired)
+				parent_notify("STOPPING=1");
+			upgrade_end_old(p);
 			set_end(p);
 		}
 	}
@@ -106,6 +111,8 @@ static size_t fill(struct parent *p, struct pollfd *v)
 	for (int i = 0; i < PROC_COUNT; i++)
 		v[n++] = (struct pollfd){ .fd = p->procs[i].link.fd,
 			.events = POLLIN | (ipc_wants_write(&p->procs[i].link) ? POLLOUT : 0) };
+	if (p->upgrade.link >= 0)
+		v[n++] = (struct pollfd){ .fd = p->upgrade.link, .events = POLLIN };
 	/* while no set is up, or too much comes at once, the kernel keeps the connections that come */
 	for (size_t i = 0; i < p->nlisteners && p->listening && p->state == SET_UP && accept_room(p); i++)
 		v[n++] = (struct pollfd){ .fd = p->listeners[i], .events = POLLIN };
@@ -117,7 +124,7 @@ static int wait_ms(const struct parent *p, uint64_t now)
 {
 	int ms = p->startups.waiting > 0 || p->closing.running > 0 || p->state == SET_ENDING ? TICK_MS : -1;
 
-	if (p->monitor.next_ms != 0)
+	if (p->monitor.next_ms != 0 || p->upgrade.link >= 0 || p->retired)
 		ms = TICK_MS;
 	if (p->closing.waiting > 0)
 		ms = CLOSER_WAIT_MS;
@@ -134,8 +141,9 @@ static int wait_ms(const struct parent *p, uint64_t now)
 
 static void turn(struct parent *p)
 {
-	struct pollfd v[1 + PROC_COUNT + CONFIG_LIST_MAX];
-	size_t n = fill(p, v);
+	struct pollfd v[2 + PROC_COUNT + CONFIG_LIST_MAX];
+	const bool linked = p->upgrade.link >= 0;
+	size_t n = fill(p, v), first = 1 + PROC_COUNT + linked;
 
 	if (poll(v, n, wait_ms(p, clock_mono_ms())) < 0)
 		return;
@@ -150,9 +158,11 @@ static void turn(struct parent *p)
 	}
 	if (v[0].revents != 0)
 		read_signals(p);
-	for (size_t i = 1 + PROC_COUNT; i < n; i++)
-		if ((v[i].revents & POLLIN) != 0 && i - 1 - PROC_COUNT < p->nlisteners)
-			accept_some(p, i - 1 - PROC_COUNT);
+	for (size_t i = first; i < n; i++)
+		if ((v[i].revents & POLLIN) != 0 && i - first < p->nlisteners)
+			accept_some(p, i - first);
+	if (linked && v[first - 1].revents != 0)
+		upgrade_read(p);
 }
 
 static void loop(struct parent *p)
@@ -166,6 +176,7 @@ static void loop(struct parent *p)
 		now = clock_mono_ms();
 		set_tick(p, now);
 		monitor_tick(p, now);
+		upgrade_tick(p, now);
 		pam_session_tick(p, now);
 		if (now - ticked >= TICK_MS) {
 			accept_tick(p, now);
@@ -210,13 +221,15 @@ int role_parent(struct config *conf, const char *path, bool foreground, bool deb
 	parent_limits(conf);
 	set_init(p);
 	reload_init(p);
-	if (open_signals(p) != 0 || accept_init(p) != 0 || children_init(p, conf) != 0 || pam_session_init(p) != 0 ||
+	upgrade_init(p);
+	if (upgrade_take(p) != 0 || open_signals(p) != 0 || accept_init(p) != 0 || children_init(p, conf) != 0 || pam_session_init(p) != 0 ||
 	    parent_sockets_open(p) != 0 ||
 	    parent_listen(p, conf) != 0 || sandbox_prepare(ROLE_DIAL) != 0 || sandbox_prepare(ROLE_CONSOLE) != 0) {
 		log_error("cannot start");
 		return 1;
 	}
 	p->stack = worker_pam_preload(conf);
+	p->listening = p->nlisteners > 0 && p->upgrade.from >= 0;
 	set_start(p);
 	loop(p);
 	status = p->status;

@@ -93,13 +93,14 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	/* parent → policy, when all roles are up. fd: a link to recorder, on which policy plays the */ \
 	/* part of a session: the events are a recording, too. Recorder has it by REC_PEER_UP, slot 0 */ \
 	M(POLICY_RECORD,  PARENT,   POLICY,   S_ANY,     0,     1, 1)                                 \
-	/* parent → policy, whenever a monitor was started. fd: the link to it */                      \
+	/* parent → policy: another parent with another set serves now: ship no events, keep what is open; */ \
+	/* whenever a monitor was started: fd: the link to it */                                       \
+	M(POLICY_RETIRE,  PARENT,   POLICY,   S_ANY,     0,     0, 1)                                 \
 	M(POLICY_MONITOR, PARENT,   POLICY,   S_ANY,     0,     1, 0)                                 \
-	/* policy → monitor: an event and its hash (crypto_event.h) */                                \
+	/* policy → monitor: an event and its hash (crypto_event.h); text for /metrics, every second; */ \
+	/* monitor → policy: u64 number of an event that it has taken */                               \
 	M(MON_EVENT,      POLICY,   MONITOR,  S_ANY,     8700,  0, 0)                                 \
-	/* text for /metrics, every second */                                                         \
 	M(MON_STATS,      POLICY,   MONITOR,  S_ANY,     32768, 0, 0)                                 \
-	/* monitor → policy: u64 number of an event that it has taken */                              \
 	M(MON_ACK,        MONITOR,  POLICY,   S_ANY,     8,     0, 0)                                 \
 	M(POLICY_READY,   POLICY,   PARENT,   S_ANY,     0,     0, 1)                                 \
 	M(KEYS_READY,     KEYS,     PARENT,   S_ANY,     0,     0, 1)                                 \
@@ -238,9 +239,8 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	/* as VIEW_ASK and VIEW_RE, after the reply to the word `watch` */                            \
 	M(CTL_VIEW,       CTL,      POLICY,   S_ANY,     8,     0, 0)                                 \
 	M(CTL_VIEW_RE,    POLICY,   CTL,      S_ANY,     1100,  -1, 0)                                \
-	/* root's client: a copy of the database into this file. fd: a plain file, open for writing */ \
+	/* root's client: a copy of the database into this plain file. u8 2: it goes on; 1: done, str bytes; 0: no, str why */ \
 	M(CTL_BACKUP,     CTL,      POLICY,   S_ANY,     0,     1, 0)                                 \
-	/* u8 2: it goes on; 1: done, str bytes; 0: no, str why */                                    \
 	M(CTL_BACKUP_RE,  POLICY,   CTL,      S_ANY,     1100,  0, 0)                                 \
 	/* pam_bastion.so → policy, over the pam socket: str user; str peer address; str code; */     \
 	/* u64 attempt token (0: not from bastiond) */                                                \

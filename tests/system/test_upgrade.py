@@ -1,0 +1,117 @@
+"""SIGUSR2: the installed program takes over. Nobody's session ends by it; what ends access ends it on both sides; a new program that
+does not come up changes nothing."""
+import os
+import signal
+import time
+
+import pytest
+
+from harness import Client, labkit, until
+
+
+@pytest.fixture
+def own(new_lab):
+    return new_lab()
+
+
+def pid_of(lab):
+    return int(labkit.read(lab.state["run_dir"] + "/bastiond.pid"))
+
+
+def upgrade(lab):
+    """The pid of the one before, and of the one that serves now."""
+    before = pid_of(lab)
+    os.kill(before, signal.SIGUSR2)
+    now = until(lambda: pid_of(lab) != before and pid_of(lab), 40, pause=0.1, what="another process at the pid file")
+    until(lambda: f"process {now} serves now" in labkit.read(lab.path("log", "bastiond")), 40, pause=0.1, what="the old one's word")
+    lab.state["pids"]["bastiond"] = [now, labkit.start_time(now)]
+    lab.save()
+    if lab.control:
+        lab.control.close()
+        lab.control = None
+    return before, now
+
+
+def gone(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return labkit.read(f"/proc/{pid}/stat").rsplit(")", 1)[1].split()[0] == "Z"
+
+
+def echo(client, text):
+    client.stdin.write(text)
+    client.stdin.flush()
+    return client.stdout.readline() == text
+
+
+def test_sessions_live_on(own, engineer):
+    first, second = engineer(own), engineer(own)
+    with first.start("web1.jump", "cat") as a, second.start("web1.name", "cat") as b:
+        assert echo(a, b"one\n") and echo(b, b"one\n")
+        old, new = upgrade(own)
+        assert echo(a, b"two\n") and echo(b, b"two\n")
+        assert Client(own, "deploy").run("web1.jump", "echo in", check=True).stdout == b"in\n"     # the new one serves
+        assert len([row for row in own.ask("sessions")["rows"] if row["user"] in (first.user, second.user)]) == 2
+        # what the new one is told ends sessions that the old one carries, within a second
+        since = time.monotonic()
+        own.ask("revoke", as_uid=own.state["users"]["bob"], id=int(first.grant))
+        assert a.stdout.read() == b"" and a.wait(20) != 0
+        assert time.monotonic() - since < 5      # a second and what a loaded machine adds; test_ends measures it
+        assert echo(b, b"three\n") and not gone(old)
+        number = [row for row in own.ask("sessions")["rows"] if row["user"] == second.user][0]["id"]
+        own.ask("kill", id=number)
+        assert b.stdout.read() == b"" and b.wait(20) != 0
+    until(lambda: gone(old), 30, pause=0.1, what="the end of the old one")
+    assert not own.ask("sessions")["rows"]
+    Client(own, "deploy").run("web1.jump", "true", check=True)
+    assert "fit the chain" in own.ctl("events", "--verify")
+    # and once more, while one is still there: a chain of them, ended by the last one's end
+    with Client(own, "deploy").start("web1.jump", "cat") as c:
+        assert echo(c, b"x\n")
+        older, newer = upgrade(own)
+        assert echo(c, b"y\n")
+        own.stop("bastiond")
+        assert c.stdout.read() == b"" and c.wait(20) != 0
+    until(lambda: gone(older) and gone(newer), 30, pause=0.1, what="both ended")
+    own.start("bastiond")
+
+
+def test_a_new_program_that_fails_changes_nothing(own, engineer):
+    user = engineer(own)
+    conf = labkit.read(own.path("bastiond.conf"))
+    with user.start("web1.jump", "cat") as a:
+        assert echo(a, b"one\n")
+        labkit.write(own.path("bastiond.conf"), conf + "nonsense = 1\n")
+        before = pid_of(own)
+        os.kill(before, signal.SIGUSR2)
+        until(lambda: "the new program did not come up" in labkit.read(own.path("log", "bastiond")), 40, pause=0.1, what="the line about it")
+        labkit.write(own.path("bastiond.conf"), conf)
+        assert echo(a, b"two\n") and pid_of(own) == before
+        Client(own, "deploy").run("web1.jump", "true", check=True)
+        own.ctl("sessions")
+        os.kill(before, signal.SIGHUP)
+        until(lambda: "reloaded from" in labkit.read(own.path("log", "bastiond")), 30, pause=0.1, what="a reload")
+        a.stdin.close()
+        assert a.wait(20) == 0
+
+
+def test_another_schema_does_not_come_up_beside(own):
+    """The check that a new version's policy makes first, made by an old database here: the one that serves goes on."""
+    import sqlite3
+    before = pid_of(own)
+    path = own.path("state", "db", "policy.db")
+    with sqlite3.connect(path, timeout=20) as db:
+        was = db.execute("PRAGMA user_version").fetchone()[0]
+        db.execute(f"PRAGMA user_version = {was - 1}")
+    db.close()
+    try:
+        os.kill(before, signal.SIGUSR2)
+        until(lambda: "the new program did not come up" in labkit.read(own.path("log", "bastiond")), 40, pause=0.1, what="the line about it")
+        assert "end that first" in labkit.read(own.path("log", "bastiond")) and pid_of(own) == before
+    finally:
+        with sqlite3.connect(path, timeout=20) as db:
+            db.execute(f"PRAGMA user_version = {was}")
+        db.close()
+    Client(own, "deploy").run("web1.jump", "true", check=True)
