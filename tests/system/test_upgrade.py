@@ -15,14 +15,15 @@ def own(new_lab):
 
 
 def pid_of(lab):
-    return int(labkit.read(lab.state["run_dir"] + "/bastiond.pid"))
+    """0 in the moment in which it is written."""
+    return int(labkit.read(lab.state["run_dir"] + "/bastiond.pid") or 0)
 
 
 def upgrade(lab):
     """The pid of the one before, and of the one that serves now."""
     before = pid_of(lab)
     os.kill(before, signal.SIGUSR2)
-    now = until(lambda: pid_of(lab) != before and pid_of(lab), 40, pause=0.1, what="another process at the pid file")
+    now = until(lambda: (pid := pid_of(lab)) != before and pid, 40, pause=0.1, what="another process at the pid file")
     until(lambda: f"process {now} serves now" in labkit.read(lab.path("log", "bastiond")), 40, pause=0.1, what="the old one's word")
     lab.state["pids"]["bastiond"] = [now, labkit.start_time(now)]
     lab.save()
