@@ -38,8 +38,7 @@ def test_the_unit_leaves_them_their_sandboxes():
     assert {"@system-service", "seccomp", "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"} <= set(words)
 
 
-def test_reload_inside(new_lab):
-    lab = new_lab()
+def test_reload_inside(lab):
     client = Client(lab, "deploy")
     client.run("web1.name", "true", check=True)
     pid, before = lab.state["pids"]["collector"][0], len(labkit.read(lab.path("log", "collector")))

@@ -9,7 +9,7 @@ import pytest
 from harness import recording_of, replay
 
 SIZE = 2 << 20
-SPAN = 8        # seconds, of the grant that expires
+SPAN = 6        # seconds, of the grant that expires
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +44,8 @@ CAUSES = {
 @pytest.mark.parametrize("cause", CAUSES)
 def test_final_digests(own, engineer, cause):
     user = engineer(where=own, span=SPAN if cause == "expiry" else 3600)
-    # what comes after SIZE waits in windows and holds for a client that reads no more
-    with user.start("web1.name", "cat /dev/zero") as process:
+    # what comes after SIZE waits in windows and holds for a client that reads no more; a pace that leaves the processor to others
+    with user.start("web1.name", "while head -c 100000 /dev/zero; do sleep 0.02; done") as process:
         assert len(process.stdout.read(SIZE)) == SIZE
         CAUSES[cause](own, user, process)
         process.stdout.read()

@@ -1,4 +1,5 @@
 """Targets that keep to no rule: each ends its own session at most, with a line, a sealed recording and an event; nobody else notices."""
+import concurrent.futures
 import contextlib
 import os
 import socket
@@ -388,26 +389,43 @@ def silent_to(what):
     return Silent
 
 
-@pytest.mark.parametrize("what, options, said", [
-    ("open", (), "the channel's open"), ("pty-req", ("-tt",), "the request for a terminal"), ("exec", (), "the start")])
-def test_target_that_never_answers(own, bystander, what, options, said):
-    """It takes the login, and then is silent about a channel: that has a deadline, a line, an event, and a note in the recording."""
+SILENCES = [("open", (), "the channel's open"), ("pty-req", ("-tt",), "the request for a terminal"), ("exec", (), "the start")]
+
+
+def silent_rogue(lab, what):
     def behave(sock):
-        server = silent_to(what)(own, sock)
+        server = silent_to(what)(lab, sock)
         while server.is_alive():
             time.sleep(0.05)
-    rogue, client = Rogue(own, behave), Client(own, "deploy")
-    try:
-        host, way_options = rogue.to("name")
-        start = time.monotonic()
-        done = client.run(host, "anything", options=(*way_options, *options))
-        assert ANSWER - 0.5 < time.monotonic() - start < ANSWER + 25
-        assert done.returncode == 255 and b"the target does not answer" in done.stderr + done.stdout, done
-    finally:
-        rogue.close()
-    row, = until(lambda: [row for row in events(own, "channel.silent") if row["subject"] == rogue.name], what="the event")
+    return Rogue(lab, behave)
+
+
+def silence(client, rogue, options):
+    host, way_options = rogue.to("name")
+    start = time.monotonic()
+    done = client.run(host, "anything", options=(*way_options, *options))
+    assert ANSWER - 0.5 < time.monotonic() - start < ANSWER + 25
+    assert done.returncode == 255 and b"the target does not answer" in done.stderr + done.stdout, done
+
+
+def silence_is_known(lab, rogue, said):
+    row, = until(lambda: [row for row in events(lab, "channel.silent") if row["subject"] == rogue.name], what="the event")
     assert said in str(row["detail"])
-    assert f"no answer to {said}".encode() in replay(own, "export", "--json", sealed(own, rogue.name)).stdout
+    assert f"no answer to {said}".encode() in replay(lab, "export", "--json", sealed(lab, rogue.name)).stdout
+
+
+def test_target_that_never_answers(own, bystander):
+    """It takes the login, and then is silent about a channel: that has a deadline, a line, an event, and a note in the recording."""
+    rogues, client = [silent_rogue(own, what) for what, _, _ in SILENCES], Client(own, "deploy")
+    try:
+        with concurrent.futures.ThreadPoolExecutor(len(SILENCES)) as pool:
+            for done in [pool.submit(silence, client, rogue, options) for rogue, (_, options, _) in zip(rogues, SILENCES)]:
+                done.result()
+    finally:
+        for rogue in rogues:
+            rogue.close()
+    for rogue, (_, _, said) in zip(rogues, SILENCES):
+        silence_is_known(own, rogue, said)
 
 
 def test_silence_about_one_channel(own, bystander):
