@@ -17,7 +17,7 @@ B := $(if $(SAN),build-asan,build)
 PKGS_bastiond = libmicrohttpd libssh sqlite3 libcrypto libevent_core libevent_openssl libssl jansson libconfuse libseccomp libcap-ng liboath libedit vterm
 PKGS_bastion-collectord = libcrypto libssl libevent_core libevent_openssl libconfuse libcurl libseccomp
 PKGS_bastion-replay = libcrypto jansson vterm libcurl
-PKGS_bastionctl = jansson libqrencode libconfuse libcrypto
+PKGS_bastionctl = ldap jansson libqrencode libconfuse libcrypto
 LDLIBS_bastiond = -lpam -lutil
 LDLIBS_bastion-replay = -ltinfo
 

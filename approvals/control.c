@@ -58,6 +58,8 @@ static const struct word {
 	{ "user key add", A | R, word_key_add },
 	{ "user key list", A | S | R | SELF, word_key_list },
 	{ "user key revoke", A | R | SELF, word_key_revoke },
+	{ "directory stage", R, word_directory_stage },
+	{ "directory apply", R, word_directory_apply },
 	{ "user key invite", A | R, word_key_invite },
 	{ "user key approve", A | R, word_key_approve },
 	{ "device add", U, word_device_add },

@@ -157,6 +157,27 @@ static enum words_exit depart_all(struct call *k, const struct departure *d)
 	return WORDS_OK;
 }
 
+static const struct departure gone = { .leaves = true, .why = "gone from the directory",
+	.line = "Your account was removed: the directory does not have you any more." };
+
+int leave_account(struct call *k, const struct user *u, json_t *rows)
+{
+	return depart(k, u, &gone, rows);
+}
+
+int leave_person(struct call *k, const char *person, json_t *rows)
+{
+	char kept[PERSON_MAX + 1];
+	struct user u = { .id = 0 };
+	int r;
+
+	snprintf(kept, sizeof(kept), "%s", person);
+	while ((r = store_user_of_person(k->s, kept, u.id, &u)) == 1)
+		if (depart(k, &u, &gone, rows) < 0)
+			return -1;
+	return r;
+}
+
 enum words_exit word_user_leave(struct call *k)
 {
 	return depart_all(k, &(struct departure){ .leaves = true, .why = "the person left",

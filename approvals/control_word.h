@@ -115,6 +115,11 @@ enum words_exit consent_show(struct call *k, const struct ticket *t);
 /* Checks the argument `signature`, and fills *row. WORDS_OK, or refuse(). */
 enum words_exit consent_check(struct call *k, const struct ticket *t, struct signature_row *row);
 
+/* As `user leave`, for the directory: what ended is added to rows. 0, or -1. */
+int leave_account(struct call *k, const struct user *u, json_t *rows);
+int leave_person(struct call *k, const char *person, json_t *rows);
+
+word_fn word_directory_stage, word_directory_apply;
 word_fn word_user_add, word_user_list, word_user_show, word_user_lock, word_user_unlock,
     word_user_remove, word_user_leave, word_user_move;
 word_fn word_key_add, word_key_list, word_key_revoke, word_totp_enrol, word_totp_confirm,

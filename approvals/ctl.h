@@ -61,6 +61,8 @@ int ctl_names(struct ctl *c, const char *kind);
 /* `events verify`; against: a file, or NULL. Returns the exit status. */
 int ctl_verify(struct ctl *c, const char *against);
 /* `import keys` and `import hosts`, with the arguments of their requests. Return the exit status. */
+/* `sync`: a directory's people. Returns the exit status. */
+int ctl_sync(struct ctl *c, const json_t *args);
 int ctl_import_keys(struct ctl *c, const json_t *args);
 int ctl_import_hosts(struct ctl *c, const json_t *args);
 /* `backup FILE`. Returns the exit status. */

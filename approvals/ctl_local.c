@@ -64,6 +64,8 @@ int ctl_local(struct ctl *c, const struct words_call *call)
 	else if (strcmp(call->word->path, "restore") == 0)
 		r = run_bastiond(c, "-B", json_string_value(json_object_get(args, "file")),
 		    json_is_true(json_object_get(args, "keep_grants")) ? "-G" : NULL);
+	else if (strcmp(call->word->path, "sync") == 0)
+		r = ctl_sync(c, args);
 	else if (strcmp(call->word->path, "names") == 0)
 		r = ctl_names(c, json_string_value(json_object_get(args, "kind")));
 	else if (strcmp(call->word->path, "events verify") == 0)

@@ -26,6 +26,7 @@
 	E(USER_REMOVE, "user.remove") E(USER_EXPIRE, "user.expire")                           \
 	E(USER_LEAVE, "user.leave") E(USER_MOVE, "user.move")                                 \
 	E(KEY_ADD, "key.add") E(KEY_REVOKE, "key.revoke")                                     \
+	E(DIRECTORY, "directory.sync")                                                        \
 	E(SOURCE_BLOCK, "source.block") E(SOURCE_FREE, "source.unblock")                      \
 	E(KEY_ASK, "key.ask") E(KEY_DENY, "key.deny") E(KEY_INVITE, "key.invite")             \
 	E(LOGIN_DEVICE, "login.new-device") E(LOGIN_NETWORK, "login.new-network")             \

@@ -65,3 +65,15 @@ static const char devices[] =
 ") STRICT, WITHOUT ROWID;";
 
 const char *const store_schema_devices[] = { devices, NULL };
+
+/* Who is a directory's, and what it said last. */
+static const char directory[] =
+"ALTER TABLE users ADD COLUMN directory INTEGER NOT NULL DEFAULT 0 CHECK (directory IN (0, 1));"
+"CREATE TABLE directory_stage ("
+"	name TEXT PRIMARY KEY CHECK (length(name) BETWEEN 1 AND 32),"
+"	person TEXT NOT NULL COLLATE NOCASE CHECK (length(person) BETWEEN 1 AND 64),"
+"	roles TEXT NOT NULL CHECK (length(roles) <= 1024)"
+") STRICT, WITHOUT ROWID;"
+"CREATE INDEX directory_person ON directory_stage (person);";
+
+const char *const store_schema_directory[] = { directory, NULL };

@@ -67,7 +67,7 @@ int store_fail(struct store *s, int code, const char *fmt, ...)
 /* store_schema.c: the scripts that lead from version i to i + 1; NULL ends each. Those after the second stand with what they are for. */
 extern const char *const *const store_migrations[STORE_VERSION];
 /* store_schema_people.c */
-extern const char *const store_schema_sealed[], *const store_schema_devices[];
+extern const char *const store_schema_sealed[], *const store_schema_devices[], *const store_schema_directory[];
 
 extern const char *const store_v_signed[];	/* store_signature.c */
 extern const char *const store_v_rules[];	/* store_schema_rules.c */

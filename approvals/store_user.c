@@ -148,7 +148,7 @@ static int strip_user(struct store *s, int64_t id, int64_t now)
 {
 	if (store_devices_revoke(s, id, now) < 0 ||
 	    store_user_strip(s, id, now) < 0 ||
-	    sql_do(s, "UPDATE users SET uid=NULL WHERE id=?", "i", id) < 0)
+	    sql_do(s, "UPDATE users SET uid=NULL, directory=0 WHERE id=?", "i", id) < 0)
 		return -1;
 	return store_totp_reset(s, id);
 }

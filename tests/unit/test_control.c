@@ -44,6 +44,7 @@ static void words_are_denied_by_default(void **state)
 		{ "report logins", "rae" }, { "report privileges", "rae" }, { "report refused", "rae" }, { "report requests", "rae" },
 		{ "report grants", "rae" }, { "report access", "rae" }, { "report services", "rae" }, { "report dormant", "rae" }, { "user add", "ra" }, { "user list", "rae" }, { "user show", "rae" },
 		{ "user lock", "ra" }, { "user unlock", "ra" }, { "user remove", "ra" },
+		{ "directory stage", "r" }, { "directory apply", "r" },
 		{ "blocks", "rae" }, { "unblock", "ra" },
 		{ "user key invite", "ra" }, { "user key approve", "ra" }, { "device add", "aebu" }, { "device list", "aebu" },
 		{ "device revoke", "aebu" },
@@ -64,7 +65,7 @@ static void words_are_denied_by_default(void **state)
 		"\"user\":\"nobody\"", "\"role\":\"nothing\"", "\"host\":\"nowhere\"", "\"device\":\"none\"", "\"id\":999",
 		"\"reason\":\"x\"", "\"how\":\"replay\"", "\"number\":1", "\"at\":1",
 		"\"hash\":\"" "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" "\"", "\"for\":60", "\"login\":\"x\"", "\"code1\":\"000000\"", "\"code2\":\"000000\"",
-		"\"max\":60", "\"zone\":\"test\"", "\"network\":\"10.0.0.0/8\"", "\"address\":\"h\"", "\"key\":\"" KEY_A "\"",
+		"\"max\":60", "\"zone\":\"test\"", "\"entry\":\"a|b|c\"", "\"network\":\"10.0.0.0/8\"", "\"address\":\"h\"", "\"key\":\"" KEY_A "\"",
 	};
 	size_t n = 0;
 

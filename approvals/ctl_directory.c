@@ -1,0 +1,237 @@
+/*
+ * ctl_directory.c - see ctl_directory.h. A child of bastionctl: reads, as root, what only root may (the file, the secret), then is
+ * nobody before it looks at a byte that came from elsewhere.
+ */
+#include "ctl_directory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <ldap.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ctl.h"
+#include "names.h"
+
+#define NOBODY 65534
+#define FILE_MAX (16U << 20)
+#define TIME_LIMIT 120		/* seconds for everything */
+#define PAGE 500		/* entries asked for at once */
+
+static int drop(void)
+{
+	alarm(TIME_LIMIT);
+	if (geteuid() != 0)
+		return 0;
+	if (setgroups(0, NULL) == 0 && setgid(NOBODY) == 0 && setuid(NOBODY) == 0 && setuid(0) != 0)
+		return 0;
+	ctl_fail("cannot give up root's rights");
+	return -1;
+}
+
+/* A whole file of at most `most` bytes, terminated; NULL after a line. */
+static char *slurp(const char *path, size_t most)
+{
+	FILE *f = fopen(path, "re");
+	char *text = malloc(most + 1);
+	size_t n = 0;
+
+	if (f != NULL && text != NULL)
+		n = fread(text, 1, most, f);
+	if (f == NULL || text == NULL || ferror(f) || n == most || memchr(text, '\0', n) != NULL) {
+		ctl_fail("%s: %s", path, f == NULL ? strerror(errno) : "too long, or no text");
+		free(text);
+		text = NULL;
+	} else {
+		text[n] = '\0';
+	}
+	if (f != NULL)
+		fclose(f);
+	return text;
+}
+
+/* One user. What cannot be a user here is named and left out. */
+static void put(FILE *out, const char *name, const char *roles, const char *person)
+{
+	if (!name_is_user(name) || strchr(person, '|') != NULL || strchr(person, '\n') != NULL || person[0] == '\0')
+		ctl_fail("left out: %s: no name of a user here, or a person that is none", name);
+	else
+		fprintf(out, "%s|%s|%s\n", name, roles, person);
+}
+
+/* NAME ROLE,ROLE PERSON; "-" for no role. */
+static int from_text(FILE *out, char *text)
+{
+	unsigned number = 0;
+
+	for (char *line = text, *next; line != NULL; line = next) {
+		char *name, *roles, *person;
+
+		number++;
+		if ((next = strchr(line, '\n')) != NULL)
+			*next++ = '\0';
+		name = line + strspn(line, " \t\r");
+		if (*name == '\0' || *name == '#')
+			continue;
+		roles = name + strcspn(name, " \t");
+		if (*roles != '\0')
+			*roles++ = '\0';
+		roles += strspn(roles, " \t");
+		person = roles + strcspn(roles, " \t");
+		if (*person != '\0')
+			*person++ = '\0';
+		person += strspn(person, " \t");
+		person[strcspn(person, "\r")] = '\0';
+		if (*person == '\0') {
+			ctl_fail("line %u: write NAME ROLE,ROLE PERSON, with - for no role", number);
+			return 1;
+		}
+		if (strcmp(roles, "-") == 0)
+			*roles = '\0';
+		for (char *p = roles; *p != '\0'; p++)
+			if (*p == ',')
+				*p = ' ';
+		put(out, name, roles, person);
+	}
+	return 0;
+}
+
+/* "cn=bastion-dba,ou=groups" → "dba" with the prefix "bastion-". What is no role's name here is not meant for us. */
+static void add_role(char *roles, size_t size, const char *value, size_t len, const char *prefix)
+{
+	const char *eq = memchr(value, '=', len), *comma;
+	char name[USER_NAME_MAX + 1];
+	size_t skip = strlen(prefix), have = strlen(roles);
+
+	if (eq != NULL) {
+		len -= (size_t)(eq + 1 - value);
+		value = eq + 1;
+		if ((comma = memchr(value, ',', len)) != NULL)
+			len = (size_t)(comma - value);
+	}
+	if (len <= skip || memcmp(value, prefix, skip) != 0 || len - skip > USER_NAME_MAX)
+		return;
+	snprintf(name, sizeof(name), "%.*s", (int)(len - skip), value + skip);
+	if (name_is_user(name))
+		snprintf(roles + have, size - have, "%s%s", have > 0 ? " " : "", name);
+}
+
+static void one_entry(LDAP *ld, LDAPMessage *e, const struct directory *d, FILE *out)
+{
+	struct berval **name = ldap_get_values_len(ld, e, d->name), **person = ldap_get_values_len(ld, e, d->person),
+	    **roles = d->roles[0] != '\0' ? ldap_get_values_len(ld, e, d->roles) : NULL;
+	char list[1024] = "", n[USER_NAME_MAX + 2] = "", p[512] = "";
+
+	for (int i = 0; roles != NULL && roles[i] != NULL; i++)
+		add_role(list, sizeof(list), roles[i]->bv_val, roles[i]->bv_len, d->prefix);
+	if (name != NULL && name[0] != NULL)
+		snprintf(n, sizeof(n), "%.*s", (int)(name[0]->bv_len < 64 ? name[0]->bv_len : 64), name[0]->bv_val);
+	if (person != NULL && person[0] != NULL)
+		snprintf(p, sizeof(p), "%.*s", (int)(person[0]->bv_len < 500 ? person[0]->bv_len : 500), person[0]->bv_val);
+	put(out, n, list, p);
+	ldap_value_free_len(name);
+	ldap_value_free_len(person);
+	ldap_value_free_len(roles);
+}
+
+static int ldap_wrong(LDAP *ld, const char *what, int rc)
+{
+	ldap_unbind_ext_s(ld, NULL, NULL);
+	ctl_fail("%s: %s", what, ldap_err2string(rc));
+	return 1;
+}
+
+/* Page by page: a server that gives no more than some hundred at once must not make the rest disappear. */
+static int search(LDAP *ld, const struct directory *d, FILE *out)
+{
+	char *attributes[] = { (char *)(uintptr_t)d->name, (char *)(uintptr_t)d->person,
+		d->roles[0] != '\0' ? (char *)(uintptr_t)d->roles : NULL, NULL };
+	struct berval cookie = { 0, NULL };
+	int rc;
+
+	do {
+		LDAPControl *page = NULL, *controls[2] = { NULL, NULL }, **answered = NULL, *found;
+		LDAPMessage *result = NULL;
+
+		if ((rc = ldap_create_page_control(ld, PAGE, cookie.bv_val != NULL ? &cookie : NULL, 0, &page)) != LDAP_SUCCESS)
+			return rc;
+		controls[0] = page;
+		rc = ldap_search_ext_s(ld, d->base, LDAP_SCOPE_SUBTREE, d->filter, attributes, 0, controls, NULL, NULL,
+		    LDAP_NO_LIMIT, &result);
+		ldap_control_free(page);
+		ber_memfree(cookie.bv_val);
+		cookie = (struct berval){ 0, NULL };
+		for (LDAPMessage *e = rc == LDAP_SUCCESS ? ldap_first_entry(ld, result) : NULL; e != NULL; e = ldap_next_entry(ld, e))
+			one_entry(ld, e, d, out);
+		if (rc == LDAP_SUCCESS && ldap_parse_result(ld, result, NULL, NULL, NULL, NULL, &answered, 0) == LDAP_SUCCESS &&
+		    (found = ldap_control_find(LDAP_CONTROL_PAGEDRESULTS, answered, NULL)) != NULL) {
+			ber_int_t estimate;
+
+			ldap_parse_pageresponse_control(ld, found, &estimate, &cookie);
+		}
+		ldap_controls_free(answered);
+		ldap_msgfree(result);
+	} while (rc == LDAP_SUCCESS && cookie.bv_len > 0);
+	ber_memfree(cookie.bv_val);
+	return rc;
+}
+
+static int from_ldap(const struct directory *d, char *secret, FILE *out)
+{
+	const int version = LDAP_VERSION3, hard = LDAP_OPT_X_TLS_DEMAND;
+	const struct timeval patience = { .tv_sec = 30 };
+	struct berval password = { 0, NULL };
+	LDAP *ld = NULL;
+	int rc;
+
+	if (d->tls_ca[0] != '\0')
+		ldap_set_option(NULL, LDAP_OPT_X_TLS_CACERTFILE, d->tls_ca);
+	ldap_set_option(NULL, LDAP_OPT_X_TLS_REQUIRE_CERT, &hard);
+	if ((rc = ldap_initialize(&ld, d->source)) != LDAP_SUCCESS) {
+		ctl_fail("%s: %s", d->source, ldap_err2string(rc));
+		return 1;
+	}
+	ldap_set_option(ld, LDAP_OPT_PROTOCOL_VERSION, &version);
+	ldap_set_option(ld, LDAP_OPT_REFERRALS, LDAP_OPT_OFF);
+	ldap_set_option(ld, LDAP_OPT_NETWORK_TIMEOUT, &patience);
+	ldap_set_option(ld, LDAP_OPT_TIMEOUT, &patience);
+	if (secret != NULL) {
+		secret[strcspn(secret, "\r\n")] = '\0';
+		password = (struct berval){ strlen(secret), secret };
+	}
+	if ((rc = ldap_sasl_bind_s(ld, d->bind[0] != '\0' ? d->bind : NULL, LDAP_SASL_SIMPLE, &password, NULL, NULL, NULL)) !=
+	    LDAP_SUCCESS)
+		return ldap_wrong(ld, "bind", rc);
+	if ((rc = search(ld, d, out)) != LDAP_SUCCESS)
+		return ldap_wrong(ld, "search", rc);
+	ldap_unbind_ext_s(ld, NULL, NULL);
+	return 0;
+}
+
+int directory_child(const struct directory *d, int fd)
+{
+	bool file = strncmp(d->source, "file:", 5) == 0;
+	FILE *out = fdopen(fd, "w");
+	char *text = NULL;
+	int r = 1;
+
+	/* what root alone may read comes before, what it means comes after */
+	if (out == NULL || ((file || d->secret[0] != '\0') && (text = slurp(file ? d->source + 5 : d->secret,
+	    file ? FILE_MAX : DIRECTORY_TEXT)) == NULL) || drop() != 0)
+		goto out;
+	if (!file && d->bind[0] != '\0' && text == NULL)
+		ctl_fail("directory: bind without secret");
+	else
+		r = file ? from_text(out, text) : from_ldap(d, text, out);
+	if (fflush(out) != 0)
+		r = 1;
+out:
+	if (text != NULL)
+		explicit_bzero(text, strlen(text));
+	free(text);
+	return r;
+}

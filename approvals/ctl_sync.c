@@ -1,0 +1,148 @@
+/*
+ * ctl_sync.c - `bastionctl sync FILE`: the people of a directory, from a file or by LDAP, are brought to policy.
+ *
+ * What comes from outside is read by a child that is nobody (ctl_directory.c) and gives "NAME|ROLES|PERSON" lines; they are
+ * staged batch by batch, and applied in one step only when the child ended well. What that means for each
+ * user policy decides (control_directory.c).
+ */
+#include <confuse.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "ctl.h"
+#include "ctl_directory.h"
+
+#define BATCH_BYTES 12000	/* of a request, which holds 16384 */
+#define BATCH_MAX 64
+
+static void complain(cfg_t *cfg, const char *fmt, va_list ap)
+{
+	char why[512];
+
+	vsnprintf(why, sizeof(why), fmt, ap);
+	ctl_fail("%s:%d: %s", cfg->filename, cfg->line, why);
+}
+
+static int read_conf(const char *path, struct directory *d)
+{
+	cfg_opt_t opts[] = {
+		CFG_STR("source", "", CFGF_NONE), CFG_STR("base", "", CFGF_NONE),
+		CFG_STR("filter", "(objectClass=person)", CFGF_NONE), CFG_STR("bind", "", CFGF_NONE),
+		CFG_STR("secret", "", CFGF_NONE), CFG_STR("name", "uid", CFGF_NONE), CFG_STR("person", "cn", CFGF_NONE),
+		CFG_STR("roles", "", CFGF_NONE), CFG_STR("roles_prefix", "", CFGF_NONE), CFG_STR("tls_ca", "", CFGF_NONE), CFG_END()
+	};
+	const struct { const char *name; char *to; } fields[] = {
+		{ "source", d->source }, { "base", d->base }, { "filter", d->filter }, { "bind", d->bind }, { "secret", d->secret },
+		{ "name", d->name }, { "person", d->person }, { "roles", d->roles }, { "roles_prefix", d->prefix },
+		{ "tls_ca", d->tls_ca },
+	};
+	cfg_t *cfg = cfg_init(opts, CFGF_NONE);
+	int r = -1;
+
+	if (cfg == NULL)
+		return ctl_fail("no memory"), -1;
+	cfg_set_error_function(cfg, complain);
+	if (access(path, R_OK) != 0) {
+		ctl_fail("%s: %s", path, strerror(errno));
+	} else if (cfg_parse(cfg, path) == CFG_SUCCESS) {
+		for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+			snprintf(fields[i].to, DIRECTORY_TEXT, "%s", cfg_getstr(cfg, fields[i].name));
+		r = 0;
+	}
+	cfg_free(cfg);
+	if (r == 0 && strncmp(d->source, "file:/", 6) != 0 && strncmp(d->source, "ldap", 4) != 0)
+		return ctl_fail("%s: source: write file:/PATH, ldaps://HOST, ldap://HOST or ldapi://PATH", path), -1;
+	return r;
+}
+
+/* One word; its reply is shown if it is refused, or if `show`. */
+static int ask(struct ctl *c, const char *word, json_t *args, bool show)
+{
+	json_t *request = json_pack("{s:s,s:o}", "word", word, "args", args);
+	char *text = request != NULL ? json_dumps(request, JSON_COMPACT) : NULL;
+	struct buf reply;
+	int r = WORDS_BROKEN;
+
+	json_decref(request);
+	buf_init(&reply, CTL_REPLY_MAX);
+	if (text == NULL)
+		ctl_fail("no memory");
+	else if ((r = ctl_ask(c, text, &reply)) == WORDS_OK) {
+		json_t *answer = json_loadb((const char *)reply.data, reply.len, 0, NULL);
+
+		if (show || !json_is_true(json_object_get(answer, "ok")))
+			r = ctl_show(c, &reply);
+		json_decref(answer);
+	}
+	buf_finish(&reply);
+	free(text);
+	return r;
+}
+
+/* Everything that the child says, staged. */
+static int stage(struct ctl *c, FILE *in)
+{
+	char line[DIRECTORY_LINE];
+	json_t *batch = json_array();
+	size_t bytes = 0;
+	bool begin = true, more = true;
+	int r = WORDS_OK;
+
+	while (r == WORDS_OK && more) {
+		more = fgets(line, sizeof(line), in) != NULL;
+		if (more) {
+			line[strcspn(line, "\n")] = '\0';
+			bytes += strlen(line) + 8;
+			if (json_array_append_new(batch, json_string(line)) != 0)
+				r = ctl_fail("the directory has a text that is not UTF-8");
+		}
+		if (r == WORDS_OK && json_array_size(batch) > 0 && (!more || bytes > BATCH_BYTES || json_array_size(batch) == BATCH_MAX)) {
+			r = ask(c, "directory stage", json_pack("{s:O,s:b}", "entry", batch, "begin", (int)begin), false);
+			json_array_clear(batch);
+			bytes = 0;
+			begin = false;
+		}
+	}
+	json_decref(batch);
+	if (r == WORDS_OK && begin)
+		r = ctl_fail("the directory named nobody: nothing is changed");
+	return r;
+}
+
+int ctl_sync(struct ctl *c, const json_t *args)
+{
+	struct directory d;
+	int fds[2], status = 0, r;
+	json_t *how = json_object();
+	pid_t child;
+	FILE *in;
+
+	if (how == NULL || read_conf(json_string_value(json_object_get(args, "file")), &d) != 0 || pipe(fds) != 0) {
+		json_decref(how);
+		return WORDS_BROKEN;
+	}
+	if ((child = fork()) == 0) {
+		close(fds[0]);
+		_exit(directory_child(&d, fds[1]));
+	}
+	close(fds[1]);
+	in = fdopen(fds[0], "r");
+	r = child > 0 && in != NULL ? stage(c, in) : ctl_fail("cannot start the reader: %s", strerror(errno));
+	if (in != NULL)
+		fclose(in);
+	while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
+		;
+	explicit_bzero(&d, sizeof(d));
+	if (r == WORDS_OK && status != 0)
+		r = ctl_fail("the directory was not read to its end: nothing is changed");
+	if (json_object_get(args, "share") != NULL)
+		json_object_set(how, "share", json_object_get(args, "share"));
+	if (json_is_true(json_object_get(args, "dry_run")))
+		json_object_set_new(how, "dry_run", json_true());
+	return r == WORDS_OK ? ask(c, "directory apply", how, true) : (json_decref(how), r);
+}

@@ -1,0 +1,139 @@
+/*
+ * test_directory.c - a directory's people: added, given roles, ended when they are gone; and a directory that lost its people ends nobody.
+ */
+#include "store_rig.h"
+
+#define STAGE(begin, entries) OK("root", "{\"word\":\"directory stage\",\"args\":{\"begin\":" begin ",\"entry\":[" entries "]}}")
+#define APPLY(more) "{\"word\":\"directory apply\",\"args\":{" more "}}"
+
+static int changes(const char *account, const char *what, const char *state)
+{
+	json_t *rows = json_object_get(last, "rows");
+	int n = 0;
+
+	for (size_t i = 0; i < json_array_size(rows); i++) {
+		json_t *row = json_array_get(rows, i);
+
+		n += strcmp(json_string_value(json_object_get(row, "account")), account) == 0 &&
+		    strcmp(json_string_value(json_object_get(row, "what")), what) == 0 &&
+		    strcmp(json_string_value(json_object_get(row, "state")), state) == 0;
+	}
+	return n;
+}
+
+static bool active(const char *name)
+{
+	struct user u;
+
+	return store_user_by_name(rig.s, name, &u) == 1 && u.state == USER_ACTIVE;
+}
+
+static bool member(const char *role, const char *name)
+{
+	struct access_role r;
+
+	assert_int_equal(store_role_by_name(rig.s, role, &r), 1);
+	return store_role_has(rig.s, r.id, id_of(name), 'm') == 1;
+}
+
+static void people_come_and_go(void **state)
+{
+	(void)state;
+	STAGE("true", "\"zoe|dba twin nothing|Zoe Example\",\"yan|dba|Yan Example\"");
+	STAGE("false", "\"alice|dba|Alice\",\"bob||Somebody Else\"");
+	OK("root", APPLY(""));
+	assert_int_equal(changes("zoe", "account", "added"), 1);
+	assert_int_equal(changes("zoe", "role", "unknown"), 1);
+	assert_int_equal(changes("alice", "account", "adopted"), 1);
+	assert_int_equal(changes("alice", "role", "removed"), 1);	/* twin */
+	assert_int_equal(changes("bob", "account", "conflict"), 1);
+	assert_true(active("zoe") && active("yan") && member("dba", "zoe") && member("twin", "zoe") && !member("twin", "alice"));
+	/* the same again changes nothing but says what it cannot do */
+	STAGE("true", "\"zoe|dba twin|Zoe Example\",\"yan|dba|Yan Example\",\"alice|dba|Alice\"");
+	OK("root", APPLY(""));
+	assert_int_equal(json_array_size(json_object_get(last, "rows")), 0);
+	/* one leaves; those who were made here stay, whatever the directory says */
+	STAGE("true", "\"zoe|twin|Zoe Example\",\"alice|dba|Alice\"");
+	OK("root", APPLY("\"dry_run\":true"));
+	assert_int_equal(changes("yan", "account", "removed"), 1);
+	assert_true(active("yan"));
+	OK("root", APPLY(""));
+	assert_false(active("yan"));
+	assert_true(active("bob") && active("deploy") && active("adam"));
+	assert_false(member("dba", "zoe"));
+}
+
+static void a_directory_that_lost_its_people(void **state)
+{
+	(void)state;
+	STAGE("true", "\"u1||P1\",\"u2||P2\",\"u3||P3\",\"u4||P4\",\"u5||P5\"");
+	OK("root", APPLY(""));
+	NO("root", "refused", APPLY(""));	/* nothing is staged any more */
+	STAGE("true", "\"u1||P1\",\"u2||P2\",\"u3||P3\"");
+	NO("root", "refused", APPLY(""));
+	assert_true(active("u4") && active("u5"));
+	NO("root", "refused", APPLY("\"share\":39"));
+	OK("root", APPLY("\"share\":40"));
+	assert_false(active("u4") || active("u5"));
+}
+
+/* With what is open; and a second account of that person, which is not the directory's. */
+static void who_is_gone_leaves(void **state)
+{
+	(void)state;
+	STAGE("true", "\"alice|dba|Alice\",\"zoe||Zoe\",\"zoe2||Zoe\"");
+	OK("root", APPLY(""));
+	OK("root", "{\"word\":\"user add\",\"args\":{\"user\":\"alice2\",\"person\":\"ALICE\"}}");
+	OK("alice", REQUEST_WEB1);
+	OK("bob", "{\"word\":\"approve\",\"args\":{\"id\":1}}");
+	STAGE("true", "\"zoe||Zoe\",\"zoe2||Zoe\"");
+	OK("root", APPLY(""));
+	assert_int_equal(changes("alice", "grant", "revoked"), 1);
+	assert_int_equal(changes("alice", "device", "revoked"), 1);
+	assert_int_equal(changes("alice2", "account", "removed"), 1);
+	assert_true(rig.nended >= 2);
+	/* one account of two: the person is still there */
+	STAGE("true", "\"zoe||Zoe\"");
+	OK("root", APPLY(""));
+	assert_true(active("zoe") && !active("zoe2"));
+}
+
+static void what_is_no_entry_is_refused(void **state)
+{
+	static const char *const bad[] = { "alice", "alice|dba", "|dba|P", "Alice|dba|P", "alice|dba|", "alice|dba|P|Q", "al ice||P" };
+	char json[256];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		snprintf(json, sizeof(json), "{\"word\":\"directory stage\",\"args\":{\"entry\":\"%s\"}}", bad[i]);
+		NO("root", "usage", json);
+	}
+	NO("root", "refused", "{\"word\":\"directory stage\",\"args\":{\"entry\":[\"a||P\",\"a||Q\"]}}");
+	NO("adam", "denied", APPLY(""));
+	NO("root", "refused", APPLY(""));
+}
+
+/* Fails in the middle: nothing is changed, what was staged is there for another try. */
+static void half_a_directory_is_none(void **state)
+{
+	(void)state;
+	STAGE("true", "\"zoe|dba|Zoe\",\"yan|dba|Yan\"");
+	assert_int_equal(by_hand("CREATE TRIGGER no BEFORE INSERT ON users WHEN NEW.name='zoe' BEGIN SELECT RAISE(ABORT, 'no'); END"), SQLITE_OK);
+	NO("root", "broken", APPLY(""));
+	assert_false(active("yan"));
+	assert_int_equal(by_hand("DROP TRIGGER no"), SQLITE_OK);
+	OK("root", APPLY(""));
+	assert_true(active("yan") && active("zoe"));
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup_world, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(people_come_and_go), T(a_directory_that_lost_its_people), T(who_is_gone_leaves), T(what_is_no_entry_is_refused),
+		T(half_a_directory_is_none),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
