@@ -34,6 +34,7 @@ static const struct word {
 	{ "sessions", U | R, word_sessions },
 	{ "kill", U | R, word_kill },
 	{ "watch", A | S, word_watch },
+	{ "explain", A | S | R | SELF, word_explain },
 	{ "config", U, word_config },
 	{ "events", A | S | R, word_events },
 	{ "note-replay", S, word_note_replay },

@@ -130,7 +130,7 @@ word_fn word_member_add, word_member_remove, word_approver_add, word_approver_re
 word_fn word_host_add, word_host_change, word_host_list, word_host_remove, word_host_trust, word_keys,
     word_hosts, word_config;
 word_fn word_request, word_requests, word_approve, word_deny, word_cancel, word_revoke, word_grants;
-word_fn word_note_replay;
+word_fn word_note_replay, word_explain;
 word_fn word_report_logins, word_report_privileges, word_report_refused, word_report_requests, word_report_grants,
     word_report_access, word_report_services, word_report_dormant;
 word_fn word_blocks, word_unblock;

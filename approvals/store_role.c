@@ -176,14 +176,17 @@ int store_role_has(struct store *s, int64_t role_id, int64_t user_id, char as)
 
 int store_user_roles(struct store *s, int64_t user_id, struct access_role **roles)
 {
-	sqlite3_stmt *st;
+	return sql_roles(s, sql(s,
+	    ROLE_SQL "WHERE r.removed IS NULL AND (r.everyone=1 OR r.id IN "
+		     "(SELECT role_id FROM role_users WHERE user_id=? AND part='m')) ORDER BY r.id",
+	    "i", user_id), roles);
+}
+
+int sql_roles(struct store *s, sqlite3_stmt *st, struct access_role **roles)
+{
 	int r, n = 0;
 
 	*roles = NULL;
-	st = sql(s,
-	    ROLE_SQL "WHERE r.removed IS NULL AND (r.everyone=1 OR r.id IN "
-		     "(SELECT role_id FROM role_users WHERE user_id=? AND part='m')) ORDER BY r.id",
-	    "i", user_id);
 	while ((r = sql_next(s, st)) == 1) {
 		struct access_role *more = realloc(*roles, (size_t)(n + 1) * sizeof(**roles));
 

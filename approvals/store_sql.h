@@ -60,6 +60,10 @@ struct sql_named_text { const char *name, *value; };
 json_t *sql_rows(struct store *s, const char *text, const struct sql_named *ints,
     const struct sql_named_text *texts);
 
+/* The rows of a statement with the columns of ROLE_SQL, TICKET_SQL: their number, or -1. *roles is the caller's. */
+int sql_roles(struct store *s, sqlite3_stmt *st, struct access_role **roles);
+int sql_tickets(struct store *s, sqlite3_stmt *st, struct ticket *t, int max);
+
 /* Sets s->err from a format; errno = code. Always -1. */
 int store_fail(struct store *s, int code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

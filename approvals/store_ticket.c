@@ -84,6 +84,12 @@ int store_tickets(struct store *s, int64_t user_id, int64_t host_id, const char 
 		       "(r.state IN ('approved', 'active')) DESC, "
 		       "r.id DESC LIMIT ?",
 	    "iiti", user_id, host_id, login, (int64_t)max);
+
+	return sql_tickets(s, st, t, max);
+}
+
+int sql_tickets(struct store *s, sqlite3_stmt *st, struct ticket *t, int max)
+{
 	int r, n = 0;
 
 	while ((r = sql_next(s, st)) == 1 && n < max)

@@ -361,6 +361,9 @@ static int take_place(struct parse *p, int i, int argc, char *const argv[])
 			continue;
 		}
 		p->place++;
+		/* a place where a user may stand before it */
+		if (arg->type == ARG_USER && (arg->how & ARG_NEED) == 0 && strchr(argv[i], '@') != NULL)
+			continue;
 		if (arg->type == ARG_KEYWORD && strcmp(argv[i], arg->name) != 0)
 			continue;
 		if ((arg->how & ARG_REST) != 0)

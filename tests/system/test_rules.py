@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from harness import Client, labkit
+from harness import Client, labkit, until
 
 counter = itertools.count(1)
 
@@ -119,3 +119,22 @@ def test_a_group_approves_and_the_zone_counts(lab, account, rule):
     finally:
         lab.ctl("host", "change", "web2", "--zone", "test")
     assert "No host web2 for you here" in refused(user, "web2.jump")
+
+
+def test_explain_now_and_then(lab, account, rule):
+    role = rule(host=["web2"], login=["app"], approvals=0)
+    user = account(role)
+    said = user.run("bastion", "explain", "app@web2", check=True).stdout.decode()
+    assert f"role {role}: may ask; 0 approvals" in said and "No grant for app@web2" in said
+    ask(lab, user)
+    row = lab.ctl_json("explain", user.user, "app@web2")["row"]
+    assert row["allowed"] is True and row["rule"] == role and row["grant"]
+    then = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    until(lambda: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()) > then, what="the next second")
+    lab.ask("role member remove", role=role, user=user.user)
+    assert "was revoked" in lab.ctl_json("explain", user.user, "app@web2")["row"]["says"]
+    rows = lab.ctl_json("explain", "app@web2", "--at", then)["rows"]
+    assert [r for r in rows if r["user"] == user.user and r["allowed"] and r["grant"] == row["grant"]], rows
+    assert not [r for r in lab.ctl_json("explain", "app@web2")["rows"] if r["user"] == user.user and r["allowed"]]
+    refused_word = user.run("bastion", "explain", "alice", "dba@web1")
+    assert refused_word.returncode == 3

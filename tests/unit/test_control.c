@@ -40,7 +40,7 @@ static void words_are_denied_by_default(void **state)
 	static const struct { const char *word; const char *may; } table[] = {
 		{ "hosts", "aebu" }, { "request", "raebu" }, { "requests", "raebu" }, { "approve", "aebu" }, { "deny", "aebu" },
 		{ "cancel", "raebu" }, { "revoke", "raebu" }, { "grants", "raebu" }, { "sessions", "raebu" }, { "kill", "raebu" }, { "watch", "ae" },
-		{ "config", "aebu" }, { "events", "rae" }, { "note-replay", "e" },
+		{ "config", "aebu" }, { "explain", "raebu" }, { "events", "rae" }, { "note-replay", "e" },
 		{ "report logins", "rae" }, { "report privileges", "rae" }, { "report refused", "rae" }, { "report requests", "rae" },
 		{ "report grants", "rae" }, { "report access", "rae" }, { "report services", "rae" }, { "report dormant", "rae" }, { "user add", "ra" }, { "user list", "rae" }, { "user show", "rae" },
 		{ "user lock", "ra" }, { "user unlock", "ra" }, { "user remove", "ra" },
@@ -65,7 +65,7 @@ static void words_are_denied_by_default(void **state)
 		"\"user\":\"nobody\"", "\"role\":\"nothing\"", "\"host\":\"nowhere\"", "\"device\":\"none\"", "\"id\":999",
 		"\"reason\":\"x\"", "\"how\":\"replay\"", "\"number\":1", "\"at\":1",
 		"\"hash\":\"" "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" "\"", "\"for\":60", "\"login\":\"x\"", "\"code1\":\"000000\"", "\"code2\":\"000000\"",
-		"\"max\":60", "\"zone\":\"test\"", "\"entry\":\"a|b|c\"", "\"network\":\"10.0.0.0/8\"", "\"address\":\"h\"", "\"key\":\"" KEY_A "\"",
+		"\"max\":60", "\"place\":\"x@nowhere\"", "\"zone\":\"test\"", "\"entry\":\"a|b|c\"", "\"network\":\"10.0.0.0/8\"", "\"address\":\"h\"", "\"key\":\"" KEY_A "\"",
 	};
 	size_t n = 0;
 

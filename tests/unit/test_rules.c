@@ -355,6 +355,127 @@ static void requests_carry_their_rights(void **state)
 	assert_string_equal(json_string_value(json_array_get(json_object_get(row, "caps"), 2)), "forward web1:80");
 }
 
+/* --- explain --- */
+
+static const json_t *row_of(size_t i)
+{
+	const json_t *row = json_object_get(last, "row");
+
+	return row != NULL ? row : json_array_get(json_object_get(last, "rows"), i);
+}
+
+static const char *cell(size_t i, const char *key)
+{
+	const char *text = json_string_value(json_object_get(row_of(i), key));
+
+	return text != NULL ? text : "";
+}
+
+static bool rule_says(const char *part)
+{
+	const json_t *rules = json_object_get(row_of(0), "rules"), *v;
+	size_t i;
+
+	json_array_foreach(rules, i, v)
+		if (strstr(json_string_value(v), part) != NULL)
+			return true;
+	return false;
+}
+
+#define EXPLAIN(who, more) OK(who, "{\"word\":\"explain\",\"args\":{" more "}}")
+
+static void explain_says_what_decides_and_what_is_missing(void **state)
+{
+	(void)state;
+	EXPLAIN("alice", "\"place\":\"dba@web1\"");
+	assert_string_equal(cell(0, "rule"), "dba");
+	assert_non_null(strstr(cell(0, "says"), "No grant for dba@web1. Ask: ssh alice@bastion request web1"));
+	assert_true(rule_says("role dba: may ask; 1 approval, at most 2h, with a reason"));
+	assert_true(rule_says("role twin: does not cover this host"));
+	EXPLAIN("alice", "\"place\":\"www@web1\"");
+	assert_true(rule_says("role dba has not the login www"));
+	EXPLAIN("alice", "\"place\":\"dba@nowhere\"");
+	assert_non_null(strstr(cell(0, "says"), "No host nowhere for you here"));
+	OK("alice", REQUEST_WEB1);
+	EXPLAIN("root", "\"user\":\"alice\",\"place\":\"dba@web1\"");
+	assert_non_null(strstr(cell(0, "says"), "waits for approval (0 of 1)"));
+	OK("bob", "{\"word\":\"approve\",\"args\":{\"id\":1}}");
+	EXPLAIN("eve", "\"user\":\"alice\",\"place\":\"dba@web1\"");
+	assert_true(json_is_true(json_object_get(row_of(0), "allowed")));
+	assert_int_equal(json_integer_value(json_object_get(row_of(0), "grant")), 1);
+	assert_string_equal(json_string_value(json_array_get(json_object_get(row_of(0), "approvers"), 0)), "bob 2027-01-15T08:00:00Z");
+	OK("root", "{\"word\":\"role add\",\"args\":{\"role\":\"freeze\",\"deny\":true,\"everyone\":true,\"host\":\"web*\"}}");
+	EXPLAIN("alice", "\"place\":\"dba@web1\"");
+	assert_string_equal(cell(0, "rule"), "freeze");
+	assert_true(rule_says("rule freeze: denies"));
+	EXPLAIN("alice", "\"place\":\"dba@db1\"");
+	assert_true(rule_says("rule freeze: denies other places than this"));
+	/* networks decide where it is known where from */
+	OK("root", "{\"word\":\"role remove\",\"args\":{\"role\":\"freeze\"}}");
+	OK("root", "{\"word\":\"role change\",\"args\":{\"role\":\"dba\",\"from\":\"192.0.2.0/24\"}}");
+	EXPLAIN("root", "\"user\":\"alice\",\"place\":\"dba@web1\"");
+	assert_true(json_is_true(json_object_get(row_of(0), "allowed")));
+	EXPLAIN("root", "\"user\":\"alice\",\"place\":\"dba@web1\",\"from\":\"10.0.0.1\"");
+	assert_non_null(strstr(cell(0, "says"), "holds only from: 192.0.2.0/24"));
+	EXPLAIN("alice", "\"place\":\"dba@web1\"");
+	assert_non_null(strstr(cell(0, "says"), "You come from 10.0.0.9"));
+	/* of others, and of everyone: not for an engineer */
+	NO("alice", "denied", "{\"word\":\"explain\",\"args\":{\"user\":\"bob\",\"place\":\"dba@web1\"}}");
+	EXPLAIN("alice", "\"place\":\"dba@web1\"");
+	assert_non_null(json_object_get(last, "row"));
+	NO("root", "usage", "{\"word\":\"explain\",\"args\":{\"place\":\"web1\"}}");
+	NO("root", "not_found", "{\"word\":\"explain\",\"args\":{\"user\":\"nobody\",\"place\":\"dba@web1\"}}");
+}
+
+/* Rows of history have the machine's time; here they get that of the test. */
+static void history_at(const char *table, const char *where, int64_t from, int64_t to)
+{
+	char sql[400];
+
+	snprintf(sql, sizeof(sql), "DROP TRIGGER %s_fixed; UPDATE %s SET from_at=%lld, to_at=nullif(%lld, 0) WHERE %s; "
+	    "CREATE TRIGGER %s_fixed BEFORE UPDATE ON %s WHEN OLD.to_at IS NOT NULL BEGIN SELECT RAISE(ABORT, 'x'); END",
+	    table, table, (long long)from, (long long)to, where, table, table);
+	assert_int_equal(by_hand(sql), SQLITE_OK);
+}
+
+static void the_past_is_answered_as_it_was(void **state)
+{
+	(void)state;
+	open_grant();
+	rig.now = NOW + 1000;	/* alice leaves the role, web1 moves and goes, the role is another */
+	OK("root", "{\"word\":\"role member remove\",\"args\":{\"role\":\"dba\",\"user\":\"alice\"}}");
+	history_at("member_history", "to_at IS NOT NULL", NOW - 500, NOW + 1000);
+	OK("root", "{\"word\":\"role change\",\"args\":{\"role\":\"dba\",\"host\":\"db*\",\"max\":60}}");
+	history_at("role_history", "name='dba' AND to_at IS NOT NULL", NOW - 500, NOW + 1000);
+	history_at("role_history", "name='dba' AND to_at IS NULL", NOW + 1000, 0);
+	OK("root", "{\"word\":\"host remove\",\"args\":{\"host\":\"web1\"}}");
+	history_at("host_history", "name='web1'", NOW - 500, NOW + 1000);
+	OK("root", "{\"word\":\"user lock\",\"args\":{\"user\":\"alice\"}}");
+	history_at("user_history", "user_id=1 AND to_at IS NOT NULL", NOW - 500, NOW + 1000);
+	history_at("user_history", "user_id=1 AND to_at IS NULL", NOW + 1000, 0);
+	rig.now = NOW + 5000;
+	EXPLAIN("eve", "\"place\":\"dba@web1\",\"at\":1800000500");
+	assert_int_equal(json_array_size(json_object_get(last, "rows")), 1);
+	assert_string_equal(cell(0, "user"), "alice");
+	assert_true(json_is_true(json_object_get(row_of(0), "allowed")));
+	assert_string_equal(cell(0, "rule"), "dba");
+	assert_string_equal(json_string_value(json_array_get(json_object_get(row_of(0), "approvers"), 0)), "bob 2027-01-15T08:00:00Z");
+	assert_true(rule_says("role dba: may ask; 1 approval, at most 2h"));
+	/* before the request: she might have asked */
+	EXPLAIN("eve", "\"user\":\"alice\",\"place\":\"dba@web1\",\"at\":1799999900");
+	assert_string_equal(cell(0, "says"), "No grant for dba@web1.");
+	/* before all that: no such host, nobody */
+	EXPLAIN("eve", "\"place\":\"dba@web1\",\"at\":1799999400");
+	assert_int_equal(json_array_size(json_object_get(last, "rows")), 0);
+	NO("eve", "not_found", "{\"word\":\"explain\",\"args\":{\"user\":\"alice\",\"place\":\"dba@web1\",\"at\":1000}}");
+	/* after it */
+	EXPLAIN("eve", "\"user\":\"alice\",\"place\":\"dba@db1\",\"at\":1800002000");
+	assert_non_null(strstr(cell(0, "says"), "alice is locked"));
+	EXPLAIN("eve", "\"place\":\"dba@web1\",\"at\":1800002000");
+	assert_int_equal(json_array_size(json_object_get(last, "rows")), 0);
+	NO("eve", "usage", "{\"word\":\"explain\",\"args\":{\"place\":\"dba@web1\",\"at\":1900000000}}");
+}
+
 /* --- hours on the clocks of a place --- */
 
 static int64_t utc(int year, int month, int day, int hour, int minute)
@@ -447,6 +568,7 @@ int main(void)
 		T(members_of_a_group_approve), T(a_reason_is_asked_for_or_not), T(a_change_ends_what_it_leaves_outside),
 		T(a_host_that_moves_leaves_its_roles), cmocka_unit_test(each_use_needs_its_capability),
 		cmocka_unit_test(less_than_the_role_can_be_asked_for), T(requests_carry_their_rights),
+		T(explain_says_what_decides_and_what_is_missing), T(the_past_is_answered_as_it_was),
 		cmocka_unit_test(hours_follow_the_clock_on_the_wall), cmocka_unit_test(unknown_zones_and_times_are_no),
 		cmocka_unit_test(zones_are_read_once),
 	};

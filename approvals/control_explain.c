@@ -1,0 +1,237 @@
+/*
+ * control_explain.c - explain: which rule decides over a user at a place, what is missing and what to do next; or, with a time, how
+ * it was then. Policy role; see control_word.h.
+ *
+ * The decision is access_decide() itself, over the rows of now or of then (store_past.h): it cannot say one thing and do another.
+ */
+#include "control_word.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "store_past.h"
+
+#define EVERYWHERE "0.0.0.0"	/* where from is not known: networks are told, and do not decide */
+#define ANYWHERE "0.0.0.0/0"
+
+struct world {
+	struct call *k;
+	int64_t at;
+	bool past;
+	char login[LOGIN_MAX + 1], host_name[HOST_NAME_MAX_LEN + 1];
+	const char *source;
+	int found;			/* the host */
+	struct host host;
+	struct user user;
+	struct access_role *roles;
+	int nroles;
+	struct ticket tickets[ACCESS_TICKETS];
+	int ntickets;
+};
+
+/* What belongs to this user, as of then. 1, 0: no such user then; -1. */
+static int load(struct world *w, int64_t user_id)
+{
+	struct store *s = w->k->s;
+	int r = w->past ? store_past_user(s, user_id, w->at, &w->user) : store_user(s, user_id, &w->user);
+
+	free(w->roles);
+	w->roles = NULL;
+	w->ntickets = 0;
+	if (r != 1)
+		return r;
+	w->nroles = w->past ? store_past_roles(s, user_id, w->at, &w->roles) : store_user_roles(s, user_id, &w->roles);
+	if (w->found == 1)
+		w->ntickets = w->past ?
+		    store_past_tickets(s, user_id, w->host.id, w->login, w->at, w->tickets, ACCESS_TICKETS) :
+		    store_tickets(s, user_id, w->host.id, w->login, w->tickets, ACCESS_TICKETS);
+	return w->nroles < 0 || w->ntickets < 0 ? -1 : 1;
+}
+
+/* Nobody said where from: what only depends on that does not decide. */
+static void forget_networks(struct world *w)
+{
+	if (strcmp(w->source, EVERYWHERE) != 0)
+		return;
+	snprintf(w->user.networks, sizeof(w->user.networks), "%s", w->user.networks[0] != '\0' ? ANYWHERE : "");
+	for (int i = 0; i < w->ntickets; i++)
+		w->tickets[i].role_networks[0] = '\0';
+}
+
+/* --- one role, in a line --- */
+
+static void allow_line(const struct world *w, const struct access_role *r, char *out, size_t size)
+{
+	const struct request_ask ask = { .user = &w->user, .source = "", .host = &w->host, .host_name = w->host_name,
+		.login = w->login, .forwards = "", .commands = "", .ref = "x", .reason = "x", .now = w->at };
+	char span[32];
+
+	if (!access_covers(r, &w->host, NULL))
+		snprintf(out, size, "role %s: does not cover this host", r->name);
+	else if (access_role_says_no(&ask, r, out, size) == NULL)
+		snprintf(out, size, "role %s: may ask; %u approval%s, at most %s%s%s%s%s%s%s", r->name, r->approvals,
+		    r->approvals == 1 ? "" : "s", duration_format(span, sizeof(span), r->max),
+		    r->ticket ? ", with the number of a ticket" : "", r->no_reason ? "" : ", with a reason",
+		    r->hours[0] != '\0' ? ", at: " : "", r->hours, r->networks[0] != '\0' ? ", from: " : "", r->networks);
+}
+
+static void deny_line(const struct world *w, const struct access_role *r, char *out, size_t size)
+{
+	char rights[200];
+	int64_t change;
+	bool covers = access_covers(r, &w->host, w->login), now = access_hours_in(r->hours, w->at, &change) != 0;
+
+	access_rights_text(rights, sizeof(rights), r->caps, "", "", ", ");
+	snprintf(out, size, "rule %s: %s %s%s%s%s%s", r->name,
+	    !covers ? "denies other places than this" : now ? "denies" : "does not deny at this time",
+	    r->caps == CAP_ALL ? "" : rights, r->hours[0] != '\0' ? ", at: " : "", r->hours,
+	    r->networks[0] != '\0' ? ", from: " : "", r->networks);
+}
+
+static json_t *rule_lines(const struct world *w)
+{
+	json_t *lines = json_array();
+	char line[2800];
+
+	for (int i = 0; w->found == 1 && i < w->nroles; i++) {
+		const struct access_role *r = &w->roles[i];
+
+		line[0] = '\0';
+		if (r->kind == RULE_ALLOW)
+			allow_line(w, r, line, sizeof(line));
+		else if (r->kind == RULE_DENY)
+			deny_line(w, r, line, sizeof(line));
+		if (line[0] != '\0')
+			json_array_append_new(lines, json_string(line));
+	}
+	return lines;
+}
+
+/* --- the answer --- */
+
+static const char *role_name_of(const struct world *w, int64_t id)
+{
+	for (int i = 0; i < w->nroles; i++)
+		if (w->roles[i].id == id)
+			return w->roles[i].name;
+	return NULL;
+}
+
+/* Of the past there is nothing to be done next. */
+static void cut_advice(struct world *w, char *line)
+{
+	static const char *const advice[] = { " Ask", " Look: ssh", " Yours: ssh", " Why: ssh", " What you may ask" };
+	char *at;
+
+	for (size_t i = 0; w->past && i < sizeof(advice) / sizeof(advice[0]); i++)
+		if ((at = strstr(line, advice[i])) != NULL)
+			*at = '\0';
+}
+
+/* A row; NULL: the store failed. */
+static json_t *answer(struct world *w)
+{
+	const struct access_ask q = { .user = &w->user, .source = w->source, .host_name = w->host_name, .login = w->login,
+		.host = w->found == 1 ? &w->host : NULL, .now = w->at, .roles = w->roles, .nroles = (size_t)w->nroles,
+		.tickets = w->tickets, .ntickets = (size_t)w->ntickets, .bastion = w->k->c->name };
+	struct access_answer a;
+	char place[LOGIN_MAX + HOST_NAME_MAX_LEN + 2];
+	json_t *row, *by;
+
+	forget_networks(w);
+	access_decide(&q, &a);
+	cut_advice(w, a.line);
+	snprintf(place, sizeof(place), "%s@%s", w->login, w->host_name);
+	row = json_pack("{s:s, s:s, s:s, s:I, s:b, s:o}", "user", w->user.name, "person", w->user.person, "place", place,
+	    "at", (json_int_t)w->at, "allowed", a.refusal == 0, "rules", rule_lines(w));
+	if (row == NULL)
+		return NULL;
+	if (role_name_of(w, a.role) != NULL)
+		json_object_set_new(row, "rule", json_string(role_name_of(w, a.role)));
+	if (a.refusal != 0) {
+		json_object_set_new(row, "says", json_string(a.line));
+		return row;
+	}
+	if ((by = store_past_approvers(w->k->s, a.ticket, w->at)) == NULL) {
+		json_decref(row);
+		return NULL;
+	}
+	json_object_set_new(row, "grant", json_integer(a.ticket));
+	json_object_set_new(row, "approvers", by);
+	if (a.until != FOREVER)
+		json_object_set_new(row, "until", json_integer(a.until));
+	return row;
+}
+
+/* Everybody with a grant there, or a role that lets ask. */
+static enum words_exit everybody(struct world *w)
+{
+	int64_t id = 0;
+	json_t *rows = json_array(), *row = NULL;
+	bool mine;
+	int r = 0;
+
+	while (w->found == 1 && json_array_size(rows) < CONTROL_LIMIT_MAX &&
+	    (r = store_past_next(w->k->s, w->host.id, w->login, w->at, id, &id)) == 1) {
+		if ((r = load(w, id)) == 0)
+			continue;
+		if (r < 0 || (row = answer(w)) == NULL) {
+			r = -1;
+			break;
+		}
+		mine = json_is_true(json_object_get(row, "allowed"));
+		for (int i = 0; i < w->nroles && !mine; i++)
+			mine = access_allows(&w->roles[i], &w->host, w->login);
+		if (mine)
+			json_array_append(rows, row);
+		json_decref(row);
+	}
+	if (r >= 0)
+		return say_rows(w->k, "explain", rows);
+	json_decref(rows);
+	return broken(w->k);
+}
+
+static enum words_exit one(struct world *w, int64_t user_id)
+{
+	int r = load(w, user_id);
+	json_t *row = NULL, *rows;
+
+	if (r == 0)
+		return refuse(w->k, WORDS_NOT_FOUND, NULL, "There was no such user then.");
+	if (r < 0 || (row = answer(w)) == NULL)
+		return broken(w->k);
+	rows = json_pack("[o]", row);
+	return say_row(w->k, "explain", rows, "");
+}
+
+enum words_exit word_explain(struct call *k)
+{
+	const char *place = arg_text(k, "place"), *name = arg_text(k, "user"), *from = arg_text(k, "from");
+	struct world *w = calloc(1, sizeof(*w));
+	struct user u = { .id = 0 };
+	enum words_exit r = WORDS_OK;
+
+	if (w == NULL)
+		return broken(k);
+	*w = (struct world){ .k = k, .at = arg_int(k, "at", k->now), .past = arg_int(k, "at", 0) != 0 };
+	w->source = from != NULL ? from : !k->actor->local && (name == NULL || strcmp(name, k->me.name) == 0) ?
+	    k->actor->source : EVERYWHERE;
+	snprintf(w->login, sizeof(w->login), "%.*s", (int)strcspn(place, "@"), place);
+	snprintf(w->host_name, sizeof(w->host_name), "%s", strchr(place, '@') + 1);
+	w->found = w->past ? store_past_host(k->s, w->host_name, w->at, &w->host) :
+			     store_host_by_name(k->s, w->host_name, &w->host);
+	if (w->found < 0)
+		r = broken(k);
+	else if (w->at > k->now)
+		r = refuse(k, WORDS_USAGE, NULL, "at lies in the future: nobody knows yet.");
+	else if (name != NULL && (r = load_user(k, &u)) == WORDS_OK)
+		r = one(w, u.id);
+	else if (name == NULL)
+		r = is_admin(k) || k->me.auditor ? everybody(w) : one(w, k->me.id);
+	free(w->roles);
+	free(w);
+	return r;
+}
