@@ -355,9 +355,14 @@ struct coll_conf *coll_conf_load(const char *file, bool init)
 		CFG_SEC("archive", archive, CFGF_NODEFAULT),
 		CFG_END()
 	};
-	static const char *const paths[] = { "store", "certificate", "key", "receipt_key",
-		"recorder|certificate", "recorder|signer" };
-	static const char *const numbers[] = { "max_connections", "max_recordings", "handshake_time" };
+	static const struct coll_check checks[] = {
+		{ "listen", check_listen }, { "user", check_user }, { "store", check_path }, { "certificate", check_path },
+		{ "key", check_path }, { "receipt_key", check_path }, { "recorder|certificate", check_path },
+		{ "recorder|signer", check_path }, { "max_connections", check_number }, { "max_recordings", check_number },
+		{ "handshake_time", check_number }, { "journal_bytes", check_size }, { "reserve", check_size },
+		{ "log_origin", check_origin }, { "log_level", validate_level }, { "retention", check_retention },
+		{ "sandbox", check_sandbox }, { "recorder", check_section },
+	};
 	struct coll_conf *c = calloc(1, sizeof(*c));
 	cfg_t *cfg = cfg_init(options, CFGF_NONE);
 	int r = -1;
@@ -365,19 +370,7 @@ struct coll_conf *coll_conf_load(const char *file, bool init)
 	if (c == NULL || cfg == NULL)
 		goto out;
 	cfg_set_error_function(cfg, complain);
-	cfg_set_validate_func(cfg, "listen", check_listen);
-	cfg_set_validate_func(cfg, "user", check_user);
-	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
-		cfg_set_validate_func(cfg, paths[i], check_path);
-	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-		cfg_set_validate_func(cfg, numbers[i], check_number);
-	cfg_set_validate_func(cfg, "journal_bytes", check_size);
-	cfg_set_validate_func(cfg, "reserve", check_size);
-	cfg_set_validate_func(cfg, "log_origin", check_origin);
-	cfg_set_validate_func(cfg, "log_level", validate_level);
-	cfg_set_validate_func(cfg, "retention", check_retention);
-	cfg_set_validate_func(cfg, "sandbox", check_sandbox);
-	cfg_set_validate_func(cfg, "recorder", check_section);
+	coll_checks(cfg, checks, sizeof(checks) / sizeof(checks[0]));
 	coll_archive_validate(cfg, check_size, check_path);
 	r = cfg_parse(cfg, file);
 	if (r == CFG_FILE_ERROR)

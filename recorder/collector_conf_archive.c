@@ -70,19 +70,22 @@ static int check_duration(cfg_t *cfg, cfg_opt_t *opt)
 	return -1;
 }
 
+void coll_checks(cfg_t *cfg, const struct coll_check *checks, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		cfg_set_validate_func(cfg, checks[i].option, checks[i].check);
+}
+
 void coll_archive_validate(cfg_t *cfg, cfg_validate_callback_t size, cfg_validate_callback_t path)
 {
-	cfg_set_validate_func(cfg, "archive|endpoint", check_endpoint);
-	cfg_set_validate_func(cfg, "archive|bucket", check_name);
-	cfg_set_validate_func(cfg, "archive|region", check_name);
-	cfg_set_validate_func(cfg, "archive|prefix", check_name);
-	cfg_set_validate_func(cfg, "archive|credentials", path);
-	cfg_set_validate_func(cfg, "archive|ca_file", path);
-	cfg_set_validate_func(cfg, "archive|lock", check_lock);
-	cfg_set_validate_func(cfg, "archive|retention", check_days);
-	cfg_set_validate_func(cfg, "archive|longest_session", check_days);
-	cfg_set_validate_func(cfg, "archive|spool_max", size);
-	cfg_set_validate_func(cfg, "archive|canary", check_duration);
+	const struct coll_check checks[] = {
+		{ "archive|endpoint", check_endpoint }, { "archive|bucket", check_name }, { "archive|region", check_name },
+		{ "archive|prefix", check_name }, { "archive|credentials", path }, { "archive|ca_file", path },
+		{ "archive|lock", check_lock }, { "archive|retention", check_days }, { "archive|longest_session", check_days },
+		{ "archive|spool_max", size }, { "archive|canary", check_duration },
+	};
+
+	coll_checks(cfg, checks, sizeof(checks) / sizeof(checks[0]));
 }
 
 static int missing(cfg_t *sec, const char *option, const char *right)

@@ -26,6 +26,13 @@ struct coll_archive {
 	  CFG_STR("lock", "header", CFGF_NONE), CFG_INT("retention", 90, CFGF_NONE), CFG_INT("longest_session", 7, CFGF_NONE),     \
 	  CFG_STR("spool_max", "8GiB", CFGF_NONE), CFG_STR("canary", "24h", CFGF_NONE), CFG_END() }
 
+/* An option, "section|option" in a section, and what looks at its value while libconfuse still knows the line. */
+struct coll_check {
+	const char *option;
+	cfg_validate_callback_t check;
+};
+void coll_checks(cfg_t *cfg, const struct coll_check *checks, size_t n);
+
 /* Sets the validators; those for sizes and paths are the caller's. */
 void coll_archive_validate(cfg_t *cfg, cfg_validate_callback_t size, cfg_validate_callback_t path);
 /* 0, or -1 said by cfg_error. coll_archive_finish in any case. */
