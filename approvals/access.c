@@ -80,6 +80,8 @@ const char *access_broken(const struct ticket *t)
 	    (t->start_at <= 0 || t->duration == 0 ||
 		t->end_at != t->start_at + (int64_t)t->duration))
 		return "I2: its end is not its start and its duration";
+	if (granted && t->start_at < t->not_before)
+		return "I2: it starts before its time";
 	if (!granted && (t->start_at != 0 || t->end_at != 0))
 		return "I3: a grant without an approval";
 	if (t->state == TICKET_PENDING && t->needed > 0 && t->given >= t->needed)
@@ -131,6 +133,7 @@ static void refuse(struct access_answer *a, enum way_refusal why, const char *fm
 	a->caps = 0;
 	a->until = 0;
 	a->ref[0] = '\0';
+	a->glass = false;
 	va_start(ap, fmt);
 	vsnprintf(a->line, sizeof(a->line), fmt, ap);
 	va_end(ap);
@@ -199,7 +202,7 @@ static void refuse_use(const struct access_ask *q, const struct ticket *t, struc
 static bool try_ticket(const struct access_ask *q, const struct ticket *t, const struct denial *d,
     struct access_answer *a)
 {
-	int64_t hours = access_hours(t->role_hours, q->now);
+	int64_t hours = t->glass ? FOREVER : access_hours(t->role_hours, q->now);
 	unsigned left = t->caps & ~d->lost;
 
 	a->role = t->role_id;
@@ -215,6 +218,11 @@ static bool try_ticket(const struct access_ask *q, const struct ticket *t, const
 		    access_hours_named(t->role_hours) ? "" : " (UTC)", t->role_hours);
 		return false;
 	}
+	if (t->logins != 0 && t->uses >= t->logins && q->only == 0) {
+		refuse(a, WAY_EXPIRED, "Grant %lld for %s@%s was for %u login%s, which it had. Ask again.", (long long)t->id, q->login,
+		    q->host->name, t->logins, t->logins == 1 ? "" : "s");
+		return false;
+	}
 	if (!access_may_use(&q->use, t->caps, t->forwards, t->commands)) {
 		refuse_use(q, t, a);
 		return false;
@@ -228,6 +236,7 @@ static bool try_ticket(const struct access_ask *q, const struct ticket *t, const
 	a->first = t->state == TICKET_APPROVED;
 	a->caps = left;
 	memcpy(a->ref, t->ref, sizeof(a->ref));
+	a->glass = t->glass;
 	a->until = t->end_at < hours ? t->end_at : hours;
 	if (q->user->until < a->until)
 		a->until = q->user->until;
@@ -270,6 +279,13 @@ static void explain(const struct access_ask *q, const struct ticket *t, struct a
 		refuse(a, WAY_NO_GRANT, "Request %lld for %s@%s was cancelled. %s",
 		    (long long)t->id, q->login, q->host->name, ask);
 		break;
+	case TICKET_APPROVED:
+		if (t->start_at > q->now) {
+			refuse(a, WAY_PENDING, "Grant %lld for %s@%s begins at %s.", (long long)t->id, q->login, q->host->name,
+			    clock_format(when, sizeof(when), t->start_at));
+			break;
+		}
+		/* fallthrough */
 	default:
 		refuse(a, WAY_EXPIRED, "Grant %lld for %s@%s ended at %s. %s", (long long)t->id,
 		    q->login, q->host->name, clock_format(when, sizeof(when), t->end_at), ask);

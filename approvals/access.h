@@ -21,7 +21,7 @@
  *
  * Invariants, which access_broken() checks on each ticket that comes out of the store:
  *  I1  a ticket gives access only with as many approvals as it needs, and with an end;
- *  I2  the end is the start and the asked duration, never later;
+ *  I2  the end is the start and the asked duration, never later; the start is not before its time;
  *  I3  PENDING, DENIED, CANCELLED, EXPIRED have no grant: start and end are 0;
  *  I4  PENDING has fewer approvals than it needs, and a time at which it lapses;
  *  I5  no approval is by the person who asked or the person who profits (the store's schema holds
@@ -46,6 +46,7 @@
 #define ACCESS_LINE_MAX 1024	/* a line for the user */
 #define ACCESS_TICKETS 8	/* tickets of one user, host and login that a decision looks at */
 #define FOREVER INT64_MAX
+#define GLASS_MAX 3600		/* seconds of a break-glass grant */
 
 #define COMMANDS_MAX 2048	/* bytes of a list of commands, a line each */
 #define FORWARD_MAX (HOST_NAME_MAX_LEN + 6)	/* "db1:5432" */
@@ -124,6 +125,7 @@ struct access_role {
 	char networks[LIST_MAX + 1];	/* "": from anywhere */
 	bool ticket;			/* an outside ticket's number is required */
 	bool sign;			/* approvals must be signed (consent.h) */
+	bool glass;			/* its members may break the glass (control_glass.c) */
 	bool no_reason;			/* a request need not say why */
 	bool everyone;			/* DENY: also for who is no member */
 };
@@ -153,6 +155,10 @@ struct ticket {
 	uint32_t duration;		/* seconds asked for */
 	uint32_t needed, given;		/* approvals */
 	bool sign;			/* each with a signature */
+	bool glass;			/* break-glass: at once, whatever the hours */
+	int64_t not_before;		/* the grant starts no earlier; 0: at once */
+	uint32_t logins, uses;		/* so many logins, 0: any; and how many there were */
+	int64_t batch, extends;		/* filed with that request, prolongs that one; 0 */
 	char reason[TEXT_MAX + 1], ref[TICKET_REF_MAX + 1];
 	int64_t asked_at, lapse_at;	/* lapse_at: pending no longer than this */
 	int64_t start_at, end_at;	/* the grant; 0, 0: none */
@@ -257,6 +263,7 @@ struct access_answer {
 	unsigned caps;
 	char ref[TICKET_REF_MAX + 1];	/* the outside ticket it rests on; "": none */
 	unsigned reach;			/* of all tickets in force here: what a channel may come to need */
+	bool glass;			/* break-glass: to be said */
 	char line[ACCESS_LINE_MAX];	/* refusal: what is missing, the command to run next; escaped */
 };
 

@@ -79,6 +79,10 @@ int consent_text(const struct consent *c, char out[CONSENT_TEXT_MAX])
 	put_lists(&t, k);
 	put(&t, "seconds: %u\n", k->duration);
 	put(&t, "duration: %s\n", duration_format(span, sizeof(span), k->duration));
+	if (k->not_before != 0)
+		put(&t, "from: %s\n", clock_format(when, sizeof(when), k->not_before));
+	if (k->logins != 0)
+		put(&t, "logins: %u\n", k->logins);
 	put(&t, "asked: %s\n", clock_format(when, sizeof(when), k->asked_at));
 	put(&t, "decide-before: %s\n", clock_format(when, sizeof(when), k->lapse_at));
 	put_foreign(&t, "reason", k->reason);

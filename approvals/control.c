@@ -25,6 +25,8 @@ static const struct word {
 } words[] = {
 	{ "hosts", U, word_hosts },
 	{ "request", U | R, word_request },		/* R: for a service account only */
+	{ "extend", U, word_extend },
+	{ "wait", U, word_wait },
 	{ "requests", U | R, word_requests },
 	{ "approve", U, word_approve },			/* an approver of the role, checked there */
 	{ "deny", U, word_deny },
@@ -33,6 +35,8 @@ static const struct word {
 	{ "grants", U | R, word_grants },
 	{ "sessions", U | R, word_sessions },
 	{ "kill", U | R, word_kill },
+	{ "review", U, word_review },			/* an approver, administrator or auditor, checked there */
+	{ "reviews", U | R, word_reviews },
 	{ "watch", A | S, word_watch },
 	{ "explain", A | S | R | SELF, word_explain },
 	{ "config", U, word_config },
@@ -316,6 +320,7 @@ int control_handle(struct control *c, const struct actor *a, const void *request
 		out->len = mark;
 		r = buf_put(out, none, sizeof(none) - 1) != 0 ? -1 : r;
 	}
+	c->wait_for = code == WORDS_OK ? k.wait_for : 0;
 	if (k.watch != 0)
 		c->watch_settle(c->arg, k.watch, code == WORDS_OK);
 	for (size_t i = 0; code == WORDS_OK && i < k.neffects; i++)

@@ -24,6 +24,7 @@
 #define CONTROL_REPLY_MAX (4U << 20)	/* bytes; a longer list is refused: ask for less */
 #define CONTROL_LIMIT 100		/* rows, if the request names no limit */
 #define CONTROL_LIMIT_MAX 1000
+#define CONTROL_LATER_MAX (90LL * 86400)	/* seconds: a grant begins no later */
 #define CONTROL_PENDING_TTL 86400	/* seconds: a request that nobody decides expires */
 
 /* Whose live ways end. */
@@ -58,6 +59,7 @@ struct control {
 	json_t *(*blocks)(void *arg);
 	/* Lets the sources of this network in again; how many were listed. */
 	int (*unblock)(void *arg, const char *network);
+	int64_t wait_for;	/* out of control_handle(): the reply is to wait until this request is open no more; 0: not */
 	struct refusals refusals;	/* how many of them become events */
 	/* Prepares that `name` watches this connection; 0: not possible, and why in line. Nothing of
 	 * it may be seen before watch_settle(done), which says whether the event is durable. NULL:

@@ -90,6 +90,8 @@ static enum words_exit check_rule(struct call *k, const struct access_role *r)
 		return refuse(k, WORDS_USAGE, NULL, "approvals: at most %d.", ROLE_APPROVALS_MAX);
 	if (r->sign && (r->kind != RULE_ALLOW || r->approvals == 0 || r->approvals > CONSENT_SIGNERS_MAX))
 		return refuse(k, WORDS_USAGE, NULL, "signed: with 1 to %d approvals.", CONSENT_SIGNERS_MAX);
+	if (r->glass && r->kind != RULE_ALLOW)
+		return refuse(k, WORDS_USAGE, NULL, "break-glass: only a role that allows has it.");
 	if (r->everyone && r->kind != RULE_DENY)
 		return refuse(k, WORDS_USAGE, "Add members, with role member add.",
 		    "Only a rule that denies is for everyone.");
@@ -118,6 +120,7 @@ static enum words_exit take_rule(struct call *k, struct access_role *r)
 	r->sign = sign != NULL ? strcmp(sign, "yes") == 0 : r->sign || arg_flag(k, "signed");
 	r->no_reason = reason != NULL ? strcmp(reason, "no") == 0 : r->no_reason;
 	r->everyone = r->everyone || arg_flag(k, "everyone");
+	r->glass = r->glass || arg_flag(k, "break_glass");
 	return check_rule(k, r);
 }
 

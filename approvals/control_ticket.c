@@ -49,6 +49,16 @@ static const char *place(struct call *k, const struct ticket *t, char *out, size
 
 /* --- request --- */
 
+/* What is asked for, beside host and rights. */
+struct filing {
+	const char *login, *reason, *ref;
+	uint32_t seconds;
+	bool glass;
+	int64_t from;		/* not before; 0: at once */
+	uint32_t logins;	/* 0: any number */
+	int64_t batch, extends;	/* 0: none. batch: set by the first that is filed */
+};
+
 /* Whom the request is for: oneself, or with `user` a service account. */
 static enum words_exit for_whom(struct call *k, struct user *u)
 {
@@ -129,102 +139,181 @@ static enum words_exit grant(struct call *k, struct ticket *t, const struct user
 	return WORDS_OK;
 }
 
-static enum words_exit file_request(struct call *k, const struct user *u, const struct host *h,
-    const struct access_role *role, const struct rights *want)
+/* Says what was filed. */
+static enum words_exit say_filed(struct call *k, const struct ticket *t, const struct host *h)
 {
-	const char *ref = arg_text(k, "ticket"), *reason = arg_text(k, "reason");
+	char who[320], span[32], rest[64] = "";
+
+	approvers(k, t->role_id, who, sizeof(who));
+	if (t->batch != 0)
+		snprintf(rest, sizeof(rest), ", with request %lld", (long long)t->batch);
+	if (say(k,
+		"Request %lld: %s@%s for %s%s. It needs %u approval%s, from: %s. They say: ssh "
+		"NAME@%s approve %lld",
+		(long long)t->id, t->login, h->name, duration_format(span, sizeof(span), t->duration), rest,
+		t->needed, t->needed == 1 ? "" : "s", who, k->c->name, (long long)(t->batch != 0 ? t->batch : t->id)) != WORDS_OK)
+		return WORDS_BROKEN;
+	say_more(k, "id", json_integer(t->id));
+	if (arg_flag(k, "wait"))
+		k->wait_for = t->id;
+	return WORDS_OK;
+}
+
+static enum words_exit file_request(struct call *k, const struct user *u, const struct host *h,
+    const struct access_role *role, const struct rights *want, struct filing *f)
+{
+	const int64_t lapse = k->now + CONTROL_PENDING_TTL;
 	struct ticket t = {
 		.user_id = u->id,
 		.by_id = k->me.id,
 		.host_id = h->id,
 		.role_id = role->id,
 		.caps = want->caps != 0 ? want->caps : role->caps,
-		.duration = (uint32_t)arg_int(k, "for", 0),
+		.duration = f->seconds,
 		.needed = role->approvals,
 		.sign = role->sign,
+		.glass = f->glass,
+		.not_before = f->from,
+		.logins = f->logins,
+		.batch = f->batch,
+		.extends = f->extends,
 		.asked_at = k->now,
-		.lapse_at = k->now + CONTROL_PENDING_TTL,
+		.lapse_at = f->from > lapse ? f->from : lapse,
 	};
-	char who[320], span[32];
 
-	snprintf(t.login, sizeof(t.login), "%s", arg_text(k, "login"));
-	snprintf(t.reason, sizeof(t.reason), "%s", reason != NULL ? reason : "");
+	snprintf(t.login, sizeof(t.login), "%s", f->login);
+	snprintf(t.reason, sizeof(t.reason), "%s", f->reason);
 	memcpy(t.forwards, want->caps != 0 ? want->forwards : role->forwards, sizeof(t.forwards));
 	memcpy(t.commands, want->caps != 0 ? want->commands : role->commands, sizeof(t.commands));
-	snprintf(t.ref, sizeof(t.ref), "%s", ref != NULL ? ref : "");
+	snprintf(t.ref, sizeof(t.ref), "%s", f->ref);
 	if (store_ticket_add(k->s, &t) < 0)
 		return errno == ENOSPC ? refuse(k, WORDS_REFUSED, NULL, "%s.", store_error(k->s)) :
 					 broken(k);
+	if (f->batch == 0)
+		f->batch = t.id;
 	if (event_writef(k->s, k->now, EVENT_REQUEST, k->name, u->name,
-		"{s:I,s:s,s:s,s:I,s:s,s:s,s:s}", "request", (json_int_t)t.id, "host", h->name,
+		"{s:I,s:s,s:s,s:I,s:s,s:s,s:s,s:I,s:I,s:i,s:b}", "request", (json_int_t)t.id, "host", h->name,
 		"login", t.login, "for", (json_int_t)t.duration, "role", role->name, "reason",
-		t.reason, "ticket", t.ref) < 0)
+		t.reason, "ticket", t.ref, "extends", (json_int_t)t.extends, "from", (json_int_t)t.not_before, "logins", (int)t.logins,
+		"break_glass", t.glass) < 0 ||
+	    (t.glass && glass_event(k, &t, u, h, role->name) < 0))
 		return broken(k);
-	if (t.needed == 0)
-		return grant(k, &t, u);
-	approvers(k, role->id, who, sizeof(who));
-	if (say(k,
-		"Request %lld: %s@%s for %s. It needs %u approval%s, from: %s. They say: ssh "
-		"NAME@%s approve %lld",
-		(long long)t.id, t.login, h->name, duration_format(span, sizeof(span), t.duration),
-		t.needed, t.needed == 1 ? "" : "s", who, k->c->name, (long long)t.id) != WORDS_OK)
-		return WORDS_BROKEN;
-	say_more(k, "id", json_integer(t.id));
+	return t.needed == 0 ? grant(k, &t, u) : say_filed(k, &t, h);
+}
+
+/* One host: the role that admits it, and the request. */
+static enum words_exit ask_one(struct call *k, const struct user *u, const char *host, const struct rights *want,
+    struct filing *f)
+{
+	struct access_role *roles = NULL;
+	const struct access_role *role;
+	char line[1024], hint[160], pre[128];
+	struct host h;
+	enum words_exit r;
+	int n, found;
+
+	if ((found = store_host_by_name(k->s, host, &h)) < 0 || (n = store_user_roles(k->s, u->id, &roles)) < 0)
+		return broken(k);
+	const struct request_ask q = {
+		/* for a service account, its own address counts, at its login */
+		.user = u,
+		.source = u->id == k->me.id && !k->actor->local ? k->actor->source : "",
+		.host = found == 1 ? &h : NULL,
+		.host_name = host,
+		.login = f->login,
+		.caps = want->caps,
+		.forwards = want->forwards,
+		.commands = want->commands,
+		.duration = f->seconds,
+		.ref = f->ref,
+		.reason = f->reason,
+		.now = k->now,
+		.roles = roles,
+		.nroles = f->glass ? glass_roles(roles, (size_t)n) : (size_t)n,
+		.bastion = k->c->name,
+	};
+
+	if ((role = access_request(&q, line, sizeof(line))) == NULL) {
+		snprintf(hint, sizeof(hint), "What you may ask for: %shosts", prefix(k, pre, sizeof(pre)));
+		r = refuse(k, strncmp(line, "No host", 7) == 0 ? WORDS_NOT_FOUND : WORDS_REFUSED, hint, "%s.", line);
+	} else if (role->sign && (f->batch != 0 || json_object_get(k->args, "also") != NULL)) {
+		r = refuse(k, WORDS_REFUSED, "Ask for each host by itself.", "Approvals of role %s are signed, one by one.", role->name);
+	} else if ((f->glass || (r = no_twin(k, u, &h, f->login)) == WORDS_OK) && (r = outside_open(k, f->ref)) == WORDS_OK) {
+		r = file_request(k, u, &h, role, want, f);
+	}
+	free(roles);
+	return r;
+}
+
+/* What of the arguments does not go together. */
+static enum words_exit check_filing(struct call *k, const struct filing *f)
+{
+	if (strlen(f->ref) > TICKET_REF_MAX)
+		return refuse(k, WORDS_USAGE, NULL, "ticket: at most %d bytes.", TICKET_REF_MAX);
+	if (f->glass && k->actor->root)
+		return refuse(k, WORDS_DENIED, NULL, "Break-glass is for persons.");
+	if (f->glass && (f->reason[0] == '\0' || f->seconds > GLASS_MAX || f->from != 0 || f->logins != 0))
+		return refuse(k, WORDS_USAGE, NULL, "break-glass: with a reason, at once, and for an hour at most.");
+	if (f->seconds == 0)
+		return refuse(k, WORDS_USAGE, "Say --for 2h.", "request needs the argument for");
+	if (f->from != 0 && (f->from <= k->now || f->from > k->now + CONTROL_LATER_MAX))
+		return refuse(k, WORDS_USAGE, NULL, "from: a time to come, within 90 days.");
 	return WORDS_OK;
 }
 
 enum words_exit word_request(struct call *k)
 {
-	const char *ref = arg_text(k, "ticket"), *login = arg_text(k, "login"), *reason = arg_text(k, "reason");
-	struct access_role *roles = NULL;
-	const struct access_role *role;
-	char line[1024], hint[160], pre[128];
+	const char *ref = arg_text(k, "ticket"), *reason = arg_text(k, "reason");
+	const json_t *also = json_object_get(k->args, "also");
+	const bool glass = arg_flag(k, "break_glass");
+	struct filing f = { .login = arg_text(k, "login"), .reason = reason != NULL ? reason : "", .ref = ref != NULL ? ref : "",
+		.seconds = (uint32_t)arg_int(k, "for", glass ? GLASS_MAX : 0), .glass = glass, .from = arg_int(k, "from", 0),
+		.logins = (uint32_t)arg_int(k, "logins", 0) };
 	struct user u;
-	struct host h;
 	struct rights want;
-	int n, found;
 	enum words_exit r = for_whom(k, &u);
 
-	if (r != WORDS_OK)
+	if (r != WORDS_OK || (r = check_filing(k, &f)) != WORDS_OK)
 		return r;
-	if (ref != NULL && strlen(ref) > TICKET_REF_MAX)
-		return refuse(k, WORDS_USAGE, NULL, "ticket: at most %d bytes.", TICKET_REF_MAX);
 	if (arg_rights(k, &want) < 0 || want.bare)
 		return refuse(k, WORDS_USAGE, "Name it: --cap \"forward HOST:PORT\", --cap \"command TEXT\".",
 		    "cap: a forward or command without its name, or too many of them.");
-	if ((found = store_host_by_name(k->s, arg_text(k, "host"), &h)) < 0 ||
-	    (n = store_user_roles(k->s, u.id, &roles)) < 0)
-		return broken(k);
-	const struct request_ask q = {
-		/* for a service account, its own address counts, at its login */
-		.user = &u,
-		.source = u.id == k->me.id && !k->actor->local ? k->actor->source : "",
-		.host = found == 1 ? &h : NULL,
-		.host_name = arg_text(k, "host"),
-		.login = login,
-		.caps = want.caps,
-		.forwards = want.forwards,
-		.commands = want.commands,
-		.duration = (uint32_t)arg_int(k, "for", 0),
-		.ref = ref != NULL ? ref : "",
-		.reason = reason != NULL ? reason : "",
-		.now = k->now,
-		.roles = roles,
-		.nroles = (size_t)n,
-		.bastion = k->c->name,
-	};
-
-	if ((role = access_request(&q, line, sizeof(line))) != NULL) {
-		if ((r = no_twin(k, &u, &h, login)) == WORDS_OK && (r = outside_open(k, q.ref)) == WORDS_OK)
-			r = file_request(k, &u, &h, role, &want);
-	} else {
-		snprintf(hint, sizeof(hint), "What you may ask for: %shosts",
-		    prefix(k, pre, sizeof(pre)));
-		r = refuse(k, strncmp(line, "No host", 7) == 0 ? WORDS_NOT_FOUND : WORDS_REFUSED,
-		    hint, "%s.", line);
-	}
-	free(roles);
+	/* all or none: a refusal undoes those before it */
+	r = ask_one(k, &u, arg_text(k, "host"), &want, &f);
+	if (json_is_string(also) && r == WORDS_OK)
+		r = ask_one(k, &u, json_string_value(also), &want, &f);
+	for (size_t i = 0; i < json_array_size(also) && r == WORDS_OK; i++)
+		r = ask_one(k, &u, json_string_value(json_array_get(also, i)), &want, &f);
 	return r;
+}
+
+enum words_exit word_extend(struct call *k)
+{
+	const char *reason = arg_text(k, "reason");
+	struct filing f = { .seconds = (uint32_t)arg_int(k, "for", 0) };
+	struct rights want = { .bare = false };
+	struct ticket t;
+	struct user u;
+	struct host h;
+	int r = store_ticket(k->s, arg_int(k, "id", 0), &t);
+
+	if (r < 0)
+		return broken(k);
+	if (r == 0 || (t.user_id != k->me.id && t.by_id != k->me.id) || k->actor->root)
+		return refuse(k, WORDS_NOT_FOUND, "Look at: grants", "There is no grant %lld of yours.", (long long)arg_int(k, "id", 0));
+	if (!ticket_gives_access(t.state) || t.end_at <= k->now || t.glass)
+		return refuse(k, WORDS_REFUSED, "Ask anew, with the word request.", "Grant %lld does not run any more%s.", (long long)t.id,
+		    t.glass ? ", or was break-glass" : "");
+	if (store_user(k->s, t.user_id, &u) != 1 || store_host(k->s, t.host_id, &h) != 1)
+		return broken(k);
+	f.login = t.login;
+	f.reason = reason != NULL ? reason : t.reason;
+	f.ref = t.ref;
+	f.extends = t.id;
+	want.caps = t.caps;
+	memcpy(want.forwards, t.forwards, sizeof(want.forwards));
+	memcpy(want.commands, t.commands, sizeof(want.commands));
+	return ask_one(k, &u, h.name, &want, &f);
 }
 
 /* --- decisions --- */
@@ -275,12 +364,47 @@ static enum words_exit decide(struct call *k, struct ticket *t, bool yes)
 	return WORDS_OK;
 }
 
+/* The verdict is counted: is it the last one needed? */
+static enum words_exit approved(struct call *k, struct ticket *t)
+{
+	struct user u;
+
+	if (t->given < t->needed)
+		return say(k, "Request %lld has %u of %u approvals.", (long long)t->id, t->given,
+		    t->needed);
+	return store_user(k->s, t->user_id, &u) == 1 ? grant(k, t, &u) : broken(k);
+}
+
+/* One decision for all that was asked for with one word: those of the batch that are still open. */
+static enum words_exit approve_rest(struct call *k, const struct ticket *first, enum words_exit r)
+{
+	const int64_t batch = first->batch != 0 ? first->batch : first->id;
+	int64_t id = 0;
+	struct ticket t;
+	int n = 1, more;
+
+	while (r == WORDS_OK && (more = store_batch_next(k->s, batch, id, &id)) != 0) {
+		if (more < 0 || store_ticket(k->s, id, &t) != 1)
+			return broken(k);
+		if (id == first->id || t.role_id != first->role_id || t.lapse_at <= k->now)
+			continue; /* another role's is for who decides under that one */
+		if ((more = store_verdict(k->s, &t, &k->me, true, arg_text(k, "reason"), k->now)) == 0)
+			continue; /* decided by itself before */
+		if (more < 0 || ticket_event(k, &t, EVENT_APPROVE, arg_text(k, "reason")) < 0)
+			return broken(k);
+		if ((r = approved(k, &t)) == WORDS_OK)
+			n++;
+	}
+	if (r == WORDS_OK && n > 1)
+		r = say(k, "%d requests, asked for together with %lld, have your approval.", n, (long long)batch);
+	return r;
+}
+
 enum words_exit word_approve(struct call *k)
 {
 	const bool with = arg_text(k, "signature") != NULL;
 	struct signature_row row;
 	struct ticket t;
-	struct user u;
 	enum words_exit r = load_decidable(k, &t);
 
 	if (r == WORDS_OK && t.sign && !with)
@@ -293,10 +417,7 @@ enum words_exit word_approve(struct call *k)
 		return r;
 	if (with && store_signature_add(k->s, t.id, k->me.person, &row) < 0)
 		return broken(k);
-	if (t.given < t.needed)
-		return say(k, "Request %lld has %u of %u approvals.", (long long)t.id, t.given,
-		    t.needed);
-	return store_user(k->s, t.user_id, &u) == 1 ? grant(k, &t, &u) : broken(k);
+	return approve_rest(k, &t, approved(k, &t));
 }
 
 enum words_exit word_deny(struct call *k)

@@ -37,6 +37,7 @@ struct call {
 	struct effect *effects;
 	size_t neffects;
 	uint32_t watch;		/* of watch_new(); 0: none */
+	int64_t wait_for;	/* the reply comes when this request is decided; 0: now */
 };
 
 typedef enum words_exit word_fn(struct call *k);
@@ -108,6 +109,13 @@ int64_t control_now(struct control *c);
 /* WORDS_OK: no ticket, or it is open by a check of the last moments; or refuse() (control_outside.c). */
 enum words_exit outside_open(struct call *k, const char *ref);
 
+/* --- break-glass (control_glass.c) --- */
+
+/* Leaves the roles that admit it, without what it passes over, and the rules that deny. Their number. */
+size_t glass_roles(struct access_role *roles, size_t n);
+/* The event that makes it loud. 0, or -1. */
+int glass_event(struct call *k, const struct ticket *t, const struct user *u, const struct host *h, const char *role);
+
 /* --- signed approvals (control_consent.c) --- */
 
 /* Replies with the text that this approver is to sign. */
@@ -130,6 +138,7 @@ word_fn word_member_add, word_member_remove, word_approver_add, word_approver_re
 word_fn word_host_add, word_host_change, word_host_list, word_host_remove, word_host_trust, word_keys,
     word_hosts, word_config;
 word_fn word_request, word_requests, word_approve, word_deny, word_cancel, word_revoke, word_grants;
+word_fn word_wait, word_extend, word_review, word_reviews;
 word_fn word_note_replay, word_explain;
 word_fn word_report_logins, word_report_privileges, word_report_refused, word_report_requests, word_report_grants,
     word_report_access, word_report_services, word_report_dormant;

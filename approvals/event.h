@@ -58,7 +58,9 @@
 	E(RECORDING_SEARCH, "recording.search") E(RECORDING_REVEAL, "recording.reveal")        \
 	E(PRUNE, "events.prune")                                                              \
 	E(ALARM, "recorder.alarm") E(WATCH, "watch.start") E(WATCH_END, "watch.end") \
-	E(TICKET_UNKNOWN, "ticket.unknown")
+	E(TICKET_UNKNOWN, "ticket.unknown") E(BREAK_GLASS, "break-glass")                 \
+	E(REVIEW, "break-glass.review") E(GRANT_ENDING, "grant.ending")                     \
+	E(GRANT_CARRIED, "grant.carried")
 
 enum event_kind {
 #define E(symbol, name) EVENT_##symbol,

@@ -14,6 +14,7 @@ static const struct {
 	{ EVENT_REQUEST, "request" },
 	{ EVENT_GRANT, "decided" }, { EVENT_APPROVE, "decided" }, { EVENT_DENY, "decided" }, { EVENT_CANCEL, "decided" },
 	{ EVENT_EXPIRE, "decided" }, { EVENT_GRANT_REVOKE, "decided" },
+	{ EVENT_BREAK_GLASS, "break-glass" }, { EVENT_REVIEW, "break-glass" }, { EVENT_GRANT_ENDING, "reminder" },
 	{ EVENT_ALARM, "alarm" }, { EVENT_HOSTKEY, "alarm" }, { EVENT_SESSION_CRASH, "alarm" }, { EVENT_SESSION_HUNG, "alarm" },
 	{ EVENT_RECORDING_STALL, "alarm" }, { EVENT_RECORDING_LOST, "alarm" }, { EVENT_OTP_REPLAY, "alarm" },
 	{ EVENT_PROTOCOL, "alarm" }, { EVENT_TICKET_UNKNOWN, "alarm" },

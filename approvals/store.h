@@ -22,7 +22,7 @@
 #include "event.h"
 #include "store_role.h"
 
-#define STORE_VERSION 8		/* of the schema; newer is refused, older is migrated */
+#define STORE_VERSION 9		/* of the schema; newer is refused, older is migrated */
 #define STORE_ERR_MAX 512
 #define STORE_USERS_MAX 100000
 #define STORE_HOSTS_MAX 100000
@@ -152,6 +152,10 @@ struct signature_row {
 
 /* Beside the verdict of this person, which is there. 0, or -1. */
 int store_signature_add(struct store *s, int64_t request_id, const char *person, const struct signature_row *row);
+/* Of a break-glass grant, one ever: 1; 0: there is one; -1. verdict: "justified", "misused". */
+int store_review(struct store *s, int64_t request_id, const struct user *by, const char *verdict, const char *reason, int64_t now);
+/* The next pending request of this batch (struct ticket) with a number over `after`. 1, 0, -1. */
+int store_batch_next(struct store *s, int64_t batch, int64_t after, int64_t *id);
 /* The next ticket that is over at `now`: 1, 0, -1. *deadline: when the next one will be, FOREVER:
  * none open. */
 int store_ticket_due(struct store *s, int64_t now, struct ticket *t, int64_t *deadline);
@@ -203,7 +207,7 @@ int store_sessions_reset(struct store *s, const char *why, int64_t now);
 
 #define STORE_LIST(L) \
 	L(USERS) L(DEVICES) L(ROLES) L(HOSTS) L(REQUESTS) L(GRANTS) L(SESSIONS) L(EVENTS) \
-	L(ENDS) L(APPROVALS)
+	L(ENDS) L(APPROVALS) L(REVIEWS)
 
 enum store_list {
 #define L(name) LIST_##name,

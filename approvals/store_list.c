@@ -38,7 +38,8 @@
 	" h.name AS host, o.name AS role, r.duration AS \"for\", r.asked_at AS asked,"     \
 	" nullif(ifnull(b.name, 'root'), u.name) AS by, g.start_at AS start,"              \
 	" g.end_at AS until, iif(r.state IN ('approved', 'active') AND g.end_at>:now,"     \
-	"  g.end_at-:now, NULL) AS left, r.needed AS needed, r.signed AS \"signed?\","                       \
+	"  g.end_at-:now, NULL) AS left, r.needed AS needed, r.signed AS \"signed?\", r.glass AS \"break_glass?\", nullif(r.logins, 0) AS logins,"\
+	" nullif(r.not_before, 0) AS not_before, r.batch AS batch, r.extends AS extends,"                       \
 	" (SELECT count(*) FROM verdicts v WHERE v.request_id=r.id AND v.yes=1)"           \
 	"  || '/' || r.needed AS approvals,"                                               \
 	" (SELECT group_concat(x.name, ' ') FROM verdicts v JOIN users x ON x.id=v.user_id" \
@@ -92,7 +93,7 @@
 	" (SELECT group_concat(b.name, ' ') FROM role_deciders rd JOIN roles b ON b.id=rd.by_id"   \
 	"  WHERE rd.role_id=o.id) AS \"approver_roles[]\","                                \
 	" o.ticket AS \"ticket?\", NOT o.no_reason AS \"reason?\","                        \
-	" o.signed AS \"signed?\","                                                         \
+	" o.signed AS \"signed?\", o.glass AS \"break_glass?\","                                                         \
 	" o.hours AS hours, o.networks AS \"from[]\", " USER_NAMES("m", "members[]") ", "  \
 	USER_NAMES("a", "approvers[]")                                                     \
 	" FROM roles o WHERE o.removed IS NULL AND o.id>:after AND (:id=0 OR o.id=:id)"
@@ -168,6 +169,18 @@
 	" LEFT JOIN devices d ON d.id=g.device_id"                                         \
 	" WHERE v.request_id=:id AND v.yes=1"
 
+/* Break-glass grants whose review is owed; :all: those that have one, too. :user: what it may review. */
+#define REVIEWS                                                                            \
+	"SELECT r.id AS id, u.name AS user, r.login AS login, h.name AS host, o.name AS role," \
+	" r.reason AS reason, g.start_at AS start, g.end_at AS until, g.uses AS logins,"   \
+	" w.verdict AS verdict, x.name AS by, w.at AS at, w.reason AS review"              \
+	" FROM requests r JOIN users u ON u.id=r.user_id JOIN hosts h ON h.id=r.host_id"   \
+	" JOIN roles o ON o.id=r.role_id JOIN grants g ON g.id=r.id"                       \
+	" LEFT JOIN reviews w ON w.request_id=r.id LEFT JOIN users x ON x.id=w.user_id"    \
+	" WHERE r.glass=1 AND r.id>:after AND (:all OR w.verdict IS NULL)"                 \
+	" AND (:user=0 OR :user=r.user_id OR EXISTS (SELECT 1 FROM deciders d"             \
+	" WHERE d.role_id=r.role_id AND d.user_id=:user))"
+
 /* Without and with a number to go on after. */
 static const char *const lists[LIST_COUNT][2] = {
 	[LIST_USERS] = WHOLE(USERS),
@@ -181,6 +194,7 @@ static const char *const lists[LIST_COUNT][2] = {
 	[LIST_EVENTS] = PAGED(EVENTS),
 	[LIST_ENDS] = { ENDS, ENDS },
 	[LIST_APPROVALS] = WHOLE(APPROVALS),
+	[LIST_REVIEWS] = PAGED(REVIEWS),
 };
 
 static int bind_named(sqlite3_stmt *st, const struct sql_named *ints, const struct sql_named_text *texts)

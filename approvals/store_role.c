@@ -10,7 +10,7 @@
 
 #define ROLE_SQL                                                                                   \
 	"SELECT r.id, r.name, r.hosts, r.labels, r.logins, r.caps, r.max, r.approvals, r.hours, "  \
-	"r.networks, r.ticket, r.kind, r.zones, r.forwards, r.commands, r.no_reason, r.everyone, r.signed "  \
+	"r.networks, r.ticket, r.kind, r.zones, r.forwards, r.commands, r.no_reason, r.everyone, r.signed, r.glass "  \
 	"FROM roles r "
 
 static const char *const kinds[] = { "allow", "deny", "group" };
@@ -38,6 +38,7 @@ static void load_role(struct store *s, sqlite3_stmt *st, struct access_role *r)
 	r->no_reason = sqlite3_column_int(st, 15) != 0;
 	r->everyone = sqlite3_column_int(st, 16) != 0;
 	r->sign = sqlite3_column_int(st, 17) != 0;
+	r->glass = sqlite3_column_int(st, 18) != 0;
 }
 
 static int one_role(struct store *s, sqlite3_stmt *st, struct access_role *r)
@@ -74,12 +75,12 @@ int store_role_add(struct store *s, struct access_role *r, int64_t now)
 		return store_fail(s, ENOSPC, "%d rules deny everyone: remove one", STORE_EVERYONE_MAX);
 	if (sql_do(s,
 		"INSERT INTO roles (name, hosts, labels, logins, caps, max, approvals, hours, "
-		"networks, ticket, kind, zones, forwards, commands, no_reason, everyone, signed, added) "
-		"VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-		"ttttiiittittttiiii", r->name, r->hosts, r->labels, r->logins, (int64_t)r->caps,
+		"networks, ticket, kind, zones, forwards, commands, no_reason, everyone, signed, glass, added) "
+		"VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+		"ttttiiittittttiiiii", r->name, r->hosts, r->labels, r->logins, (int64_t)r->caps,
 		(int64_t)r->max, (int64_t)r->approvals, r->hours, r->networks, (int64_t)r->ticket,
 		kinds[r->kind], r->zones, r->forwards, r->commands, (int64_t)r->no_reason,
-		(int64_t)r->everyone, (int64_t)r->sign, now) < 0)
+		(int64_t)r->everyone, (int64_t)r->sign, (int64_t)r->glass, now) < 0)
 		return -1;
 	r->id = sqlite3_last_insert_rowid(s->db);
 	return 0;

@@ -269,4 +269,5 @@ static const char *const v2[] = { v2_events, NULL };
 /* Version 3: reports begin at a time. */
 static const char *const v3[] = { "CREATE INDEX events_at ON events (at);", NULL };
 
-const char *const *const store_migrations[STORE_VERSION] = { v1, v2, v3, store_v_signed, store_schema_sealed, store_v_rules, store_schema_devices, store_schema_directory };
+const char *const *const store_migrations[STORE_VERSION] = { v1, v2, v3, store_v_signed, store_schema_sealed, store_v_rules, store_schema_devices, store_schema_directory,
+	store_v_glass };

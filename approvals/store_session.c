@@ -72,6 +72,9 @@ static int start_way(struct store *s, struct way_row *w, const char *user, int64
 		(const void *)w->recording, sizeof(w->recording), now) < 0)
 		return -1;
 	w->id = sqlite3_last_insert_rowid(s->db);
+	/* the table says no when there were as many as the grant is for */
+	if (sql_do(s, "UPDATE grants SET uses=uses+1 WHERE id=?", "i", t.id) != 1)
+		return -1;
 	return first ? event_writef(s, now, EVENT_GRANT_USE, user, NULL, "{s:I}", "request",
 			   (json_int_t)t.id) :
 		       0;

@@ -74,6 +74,7 @@ extern const char *const *const store_migrations[STORE_VERSION];
 extern const char *const store_schema_sealed[], *const store_schema_devices[], *const store_schema_directory[];
 
 extern const char *const store_v_signed[];	/* store_signature.c */
+extern const char *const store_v_glass[];	/* store_review.c */
 extern const char *const store_v_rules[];	/* store_schema_rules.c */
 
 #endif

@@ -16,7 +16,7 @@
 	"r.duration, r.needed, "                                                                   \
 	"(SELECT count(*) FROM verdicts v WHERE v.request_id=r.id AND v.yes=1), r.reason, r.ref, " \
 	"r.asked_at, r.lapse_at, "                                                                 \
-	"g.start_at, g.end_at, r.why, r.closer, o.hours, o.networks, r.forwards, r.commands, r.signed " \
+	"g.start_at, g.end_at, r.why, r.closer, o.hours, o.networks, r.forwards, r.commands, r.signed, r.glass, r.not_before, r.logins, ifnull(g.uses, 0), ifnull(r.batch, 0), ifnull(r.extends, 0) " \
 	"FROM requests r JOIN roles o "                                                            \
 	"ON o.id=r.role_id "                                                                       \
 	"LEFT JOIN grants g ON g.id=r.id "
@@ -52,6 +52,12 @@ static int load_ticket(struct store *s, sqlite3_stmt *st, struct ticket *t)
 	sql_text(s, st, 21, t->forwards, sizeof(t->forwards));
 	sql_text(s, st, 22, t->commands, sizeof(t->commands));
 	t->sign = sqlite3_column_int(st, 23) != 0;
+	t->glass = sqlite3_column_int(st, 24) != 0;
+	t->not_before = sqlite3_column_int64(st, 25);
+	t->logins = (uint32_t)sqlite3_column_int(st, 26);
+	t->uses = (uint32_t)sqlite3_column_int(st, 27);
+	t->batch = sqlite3_column_int64(st, 28);
+	t->extends = sqlite3_column_int64(st, 29);
 	if (s->misfit)
 		return -1;
 	if ((broken = access_broken(t)) != NULL)
@@ -128,11 +134,13 @@ int store_ticket_add(struct store *s, struct ticket *t)
 	if (sql_do(s,
 		"INSERT INTO requests (state, user_id, by_id, host_id, role_id, login, caps, "
 		"duration, needed, reason, ref, "
-		"asked_at, lapse_at, forwards, commands, signed) VALUES ('pending', ?, nullif(?,0), ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-		"?, ?, ?, ?)",
-		"iiiitiiittiitti", t->user_id, t->by_id, t->host_id, t->role_id, t->login,
+		"asked_at, lapse_at, forwards, commands, signed, glass, not_before, "
+		"logins, batch, extends) VALUES ('pending', ?, nullif(?,0), ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+		"?, ?, ?, ?, ?, ?, ?, nullif(?,0), nullif(?,0))",
+		"iiiitiiittiittiiiiii", t->user_id, t->by_id, t->host_id, t->role_id, t->login,
 		(int64_t)t->caps, (int64_t)t->duration, (int64_t)t->needed, t->reason, t->ref,
-		t->asked_at, t->lapse_at, t->forwards, t->commands, (int64_t)t->sign) < 0)
+		t->asked_at, t->lapse_at, t->forwards, t->commands, (int64_t)t->sign, (int64_t)t->glass, t->not_before,
+		(int64_t)t->logins, t->batch, t->extends) < 0)
 		return -1;
 	t->id = sqlite3_last_insert_rowid(s->db);
 	return store_ticket(s, t->id, t) == 1 ? 0 : -1;
@@ -166,6 +174,7 @@ int store_verdict(struct store *s, struct ticket *t, const struct user *by, bool
 static int write_move(struct store *s, const struct ticket *t, enum ticket_state to, const char *by,
     const char *why, int64_t now)
 {
+	const int64_t from = t->not_before > now ? t->not_before : now;
 	int n = sql_do(s,
 	    "UPDATE requests SET state=?3, closer=iif(?4='', closer, ?4), why=iif(?5='', why, ?5), "
 	    "closed_at=iif(?3 IN ('approved', 'active'), NULL, ?6) WHERE id=?1 AND state=?2",
@@ -175,7 +184,7 @@ static int write_move(struct store *s, const struct ticket *t, enum ticket_state
 		return n;
 	if (to == TICKET_APPROVED)
 		return sql_do(s, "INSERT INTO grants (id, start_at, end_at) VALUES (?,?,?)", "iii",
-		    t->id, now, now + (int64_t)t->duration);
+		    t->id, from, from + (int64_t)t->duration);
 	if (to == TICKET_ACTIVE)
 		return sql_do(s, "UPDATE grants SET used_at=?2 WHERE id=?1", "ii", t->id, now);
 	if (ticket_gives_access(t->state))

@@ -95,14 +95,14 @@ struct policy {
 	struct client *clients;
 	struct key_ask *key_asks;
 	struct watch *watches;
-	struct hook *hooks;		/* runs under way */
-	struct check *checks;		/* outside tickets, and what was said of them */
+	struct hook *hooks;		/* runs under way, */
+	struct notifier *notifier;	/* and what notify is to be told */
+	struct check *checks;		/* outside tickets, and what was said of them; */
 	struct held *held;		/* words that wait for that */
-	struct notifier *notifier;
-	size_t nchecks, nheld;
+	struct waiter *waiters;		/* or for a decision */
 	struct link *asker;		/* whose word is being carried out: a peer's or a client's */
 	uint32_t next_watch;
-	size_t npeers, nworkers, nclients[2];
+	size_t npeers, nworkers, nclients[2], nchecks, nheld, nwaiters;
 	uint32_t next_worker, next_key_ask, key_list;	/* key_list: the request that key_lines answer */
 	char *key_lines[KEY_LINES_MAX], *key_names[KEY_LINES_MAX];
 	size_t nkey_lines;
@@ -132,7 +132,8 @@ struct way {
 	size_t ephemeral_len;
 	unsigned caps, reach;		/* as in struct access_answer */
 	char ticket_ref[TICKET_REF_MAX + 1];	/* the outside ticket that the grant rests on; "" */
-	int64_t until;			/* unix seconds; FOREVER */
+	bool glass, said, reminded;	/* break-glass; its line, the one of the end was sent */
+	int64_t began, until;		/* unix seconds; FOREVER */
 	int64_t tickets[WAY_TICKETS_MAX]; /* the first allowed the way; 0 ends */
 	struct worker *dial;
 	struct event *deadline;		/* of dialling and signing */
@@ -248,6 +249,7 @@ struct way *peer_way_create(struct peer *peer, uint32_t id);
 void peer_way_destroy(struct way *w);
 /* WAY_END with this line; it is gone when the session says so, or the watchdog does. */
 void peer_way_end(struct way *w, const char *line);
+void peer_way_say(struct way *w, const char *line); /* WAY_SAY */
 /* Ends its row (policy_ends.c). */
 void peer_way_close(struct way *w, const char *why);
 int way_on_up(struct peer *peer, uint32_t id);

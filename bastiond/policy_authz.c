@@ -234,6 +234,8 @@ static void set_access(struct way *w, const struct access_answer *a, const struc
 	w->until = a->until;
 	w->tickets[0] = a->ticket;
 	memcpy(w->ticket_ref, a->ref, sizeof(w->ticket_ref));
+	w->glass = a->glass;
+	w->began = clock_wall();
 }
 
 static struct way *find_early(struct peer *peer)

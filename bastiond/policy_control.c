@@ -64,6 +64,7 @@ static void carry_out(struct policy *p, struct link *asker, const struct actor *
 	int r;
 
 	p->asker = asker;
+	p->control.wait_for = 0;
 	ends_write(p); /* `sessions` shows none that is over */
 	r = control_handle(&p->control, a, request->data, request->len, out);
 	if (r < 0) {
@@ -83,7 +84,8 @@ void words_resume(struct policy *p, struct link *asker, uint32_t id, const struc
 
 	buf_init(&out, CONTROL_REPLY_MAX);
 	carry_out(p, asker, a, request, &out);
-	send_pieces(asker, a->local ? MSG_CTL_REPLY : MSG_WORDS_RE, id, &out);
+	if (!wait_begin(p, asker, id, a))
+		send_pieces(asker, a->local ? MSG_CTL_REPLY : MSG_WORDS_RE, id, &out);
 	buf_finish(&out);
 }
 
@@ -94,17 +96,19 @@ int words_ask(struct peer *peer, struct ipc_msg *m)
 	struct actor a = { .user_id = peer->user.id };
 	struct buf out;
 
+	peer->p->control.wait_for = 0;
 	memcpy(a.source, peer->address, sizeof(a.source));
 	buf_init(&out, CONTROL_REPLY_MAX);
 	if (!peer_may_ask(peer))
 		put_error(&out, "refused", "too many requests at once; try again in a few seconds");
 	else if (ticket_holding(peer->p, &peer->link))
-		put_error(&out, "refused", "a word of this connection waits for its ticket's check; wait for its answer");
+		put_error(&out, "refused", "a word of this connection waits for its ticket's check, or for a decision; wait for its answer");
 	else if (ticket_holds_word(peer->p, &peer->link, m->id, &a, &m->body))
 		goto out;
 	else
 		carry_out(peer->p, &peer->link, &a, &m->body, &out);
-	send_pieces(&peer->link, MSG_WORDS_RE, m->id, &out);
+	if (!wait_begin(peer->p, &peer->link, m->id, &a))
+		send_pieces(&peer->link, MSG_WORDS_RE, m->id, &out);
 out:
 	buf_finish(&out);
 	return 0;
@@ -120,10 +124,11 @@ static int on_request(struct client *c, struct ipc_msg *m)
 	struct buf out;
 	int r;
 
+	p->control.wait_for = 0;
 	buf_init(&out, CONTROL_REPLY_MAX);
 	r = control_actor(&p->control, (int64_t)c->uid, &a, line, sizeof(line));
 	if (r == 1 && ticket_holding(p, &c->link))
-		put_error(&out, "refused", "a word of this connection waits for its ticket's check; wait for its answer");
+		put_error(&out, "refused", "a word of this connection waits for its ticket's check, or for a decision; wait for its answer");
 	else if (r == 1 && ticket_holds_word(p, &c->link, m->id, &a, &m->body))
 		goto out;
 	else if (r == 1)
@@ -131,7 +136,8 @@ static int on_request(struct client *c, struct ipc_msg *m)
 	else
 		put_error(&out, r == 0 ? "denied" : "broken",
 		    r == 0 ? line : "the database cannot be read");
-	send_pieces(&c->link, MSG_CTL_REPLY, m->id, &out);
+	if (r != 1 || !wait_begin(p, &c->link, m->id, &a))
+		send_pieces(&c->link, MSG_CTL_REPLY, m->id, &out);
 out:
 	buf_finish(&out);
 	return r == 1 ? 0 : -1;
@@ -283,7 +289,7 @@ void clients_tick(struct policy *p, uint64_t now_ms)
 	for (struct client *c = p->clients, *next; c != NULL; c = next) {
 		next = c->next;
 		if (now_ms - c->seen_ms > (c->kind == CLIENT_PAM ? PAM_IDLE_MS : CONTROL_IDLE_MS) &&
-		    !watch_owned(p, &c->link))
+		    !watch_owned(p, &c->link) && !ticket_holding(p, &c->link))
 			client_destroy(c);
 	}
 }

@@ -39,6 +39,15 @@ bool ticket_holds_way(struct way *w, const char *ref);
 void ticket_tick(struct policy *p, uint64_t now_ms);
 void tickets_finish(struct policy *p);
 
+/* --- policy_wait.c --- */
+
+/* After control_handle(): does the reply to this word wait for a decision? True: it comes later, by words_resume(). */
+bool wait_begin(struct policy *p, struct link *asker, uint32_t id, const struct actor *a);
+bool wait_holding(const struct policy *p, const struct link *asker);
+void wait_owner_gone(struct policy *p, const struct link *asker); /* NULL: all */
+/* Something may have been decided. */
+void wait_look(struct policy *p);
+
 /* --- policy_notify.c --- */
 
 /* At each tick: takes up new events, runs the hook. */

@@ -11,7 +11,7 @@
 
 #include "clock.h"
 #include "log.h"
-#include "policy.h"
+#include "policy_hook.h"
 #include "policy_others.h"
 
 struct ending {
@@ -127,6 +127,62 @@ struct scan {
 	int64_t now, next;
 };
 
+#define REMIND_S 300	/* before the end, of what is at least twice as long */
+
+/* Once, to the terminal and to who is to hear of it. */
+static void remind(struct way *w)
+{
+	struct peer *peer = w->peer;
+	char line[256], when[32];
+
+	w->reminded = true;
+	snprintf(line, sizeof(line), "bastiond: your grant %lld ends at %s. More time: ssh %s@%s extend %lld --for 1h",
+	    (long long)w->tickets[0], clock_format(when, sizeof(when), w->until), peer->user.name, peer->p->control.name,
+	    (long long)w->tickets[0]);
+	peer_way_say(w, line);
+	peer_event(peer, EVENT_GRANT_ENDING, "bastiond", peer->user.name, json_pack("{s:I, s:I, s:s, s:s}", "request",
+	    (json_int_t)w->tickets[0], "until", (json_int_t)w->until, "host", w->host.name, "login", w->login));
+}
+
+/* Its grant is over. Is there another one by which it would be let in now, with all that it may? Then it goes on under that. */
+static bool carry(struct way *w, int64_t now)
+{
+	struct peer *peer = w->peer;
+	const struct access_use any = { 0 };
+	struct access_answer a;
+	struct ticket t;
+	struct host h;
+	char line[256], when[32];
+
+	control_way(&peer->p->control, peer->user.id, peer->address, w->host.name, w->login, &any, &a, &h);
+	if (a.refusal != 0 || a.ticket == w->tickets[0] || a.until <= now || (w->caps & ~a.caps) != 0 || h.id != w->host.id ||
+	    strcmp(a.ref, w->ticket_ref) != 0 || store_ticket(peer->p->store, a.ticket, &t) != 1 ||
+	    store_ticket_move(peer->p->store, &t, ACT_USE, NULL, NULL, now) != 1 ||
+	    peer_event(peer, EVENT_GRANT_CARRIED, "bastiond", peer->user.name, json_pack("{s:I, s:I, s:I}", "way", (json_int_t)w->row.id,
+		"from", (json_int_t)w->tickets[0], "to", (json_int_t)a.ticket)) != 0)
+		return false;
+	snprintf(line, sizeof(line), "bastiond: your grant %lld is over; this session goes on under grant %lld, until %s", (long long)w->tickets[0],
+	    (long long)a.ticket, clock_format(when, sizeof(when), a.until));
+	w->tickets[0] = a.ticket;
+	w->until = a.until;
+	w->began = now;
+	w->reminded = false;
+	w->glass = a.glass;
+	peer_way_say(w, line);
+	return true;
+}
+
+/* Before the store lets the grants end. */
+static void carry_ways(struct peer *peer, void *arg)
+{
+	const struct scan *s = arg;
+
+	for (size_t i = 0; i < PEER_WAYS_MAX; i++)
+		if (peer->ways[i] != NULL && peer->ways[i]->stage >= WAY_GIVEN && peer->ways[i]->ending_ms == 0 &&
+		    peer->ways[i]->until <= s->now)
+			carry(peer->ways[i], s->now);
+}
+
 /* Ends ways over their time, and finds the next one's. */
 static void scan_ways(struct peer *peer, void *arg)
 {
@@ -137,12 +193,21 @@ static void scan_ways(struct peer *peer, void *arg)
 
 		if (w == NULL || w->ending_ms != 0)
 			continue;
-		if (w->until <= s->now)
+		if (w->until <= s->now) {
 			end_way(w, WAY_EXPIRED,
 			    "bastiond: the time of your grant, or its hours, are over: session "
 			    "ended");
-		else if (w->until < s->next)
+			continue; /* it may be gone */
+		}
+		if (w->until < s->next)
 			s->next = w->until;
+		if (w->stage < WAY_GIVEN || w->ending_ms != 0 || w->reminded || w->until == FOREVER ||
+		    w->until - w->began < 2 * REMIND_S)
+			continue;
+		if (w->until - REMIND_S <= s->now)
+			remind(w);
+		else if (w->until - REMIND_S < s->next)
+			s->next = w->until - REMIND_S;
 	}
 }
 
@@ -152,6 +217,7 @@ void live_run(struct policy *p)
 	struct timeval wait;
 	int64_t us;
 
+	peers_each(p, carry_ways, &s);
 	if (p->retired) {
 		s.next = s.now + 1; /* the other one lets lapse what is over, and its changes are seen here */
 	} else if ((s.next = control_tick(&p->control)) < 0) {
@@ -159,6 +225,7 @@ void live_run(struct policy *p)
 		s.next = s.now + 1;
 	}
 	peers_each(p, scan_ways, &s);
+	wait_look(p);
 	p->live_due = s.next;
 	if (s.next == FOREVER) {
 		event_del(p->deadline);

@@ -187,6 +187,8 @@ void notify_tick(struct policy *p, uint64_t now_ms)
 	struct notifier *n;
 
 	(void)now_ms;
+	if (p->retired)
+		return; /* the other one tells */
 	if (p->notifier == NULL && (p->notifier = calloc(1, sizeof(*p->notifier))) == NULL)
 		return;
 	n = p->notifier;

@@ -273,7 +273,7 @@ bool ticket_holding(const struct policy *p, const struct link *asker)
 	for (const struct held *h = p->held; h != NULL; h = h->next)
 		if (h->asker == asker)
 			return true;
-	return false;
+	return wait_holding(p, asker);
 }
 
 static void drop_held(struct held **at)
@@ -287,6 +287,7 @@ static void drop_held(struct held **at)
 
 void ticket_owner_gone(struct policy *p, const struct link *asker)
 {
+	wait_owner_gone(p, asker);
 	for (struct held **at = &p->held; *at != NULL;) {
 		if ((*at)->asker != asker) {
 			at = &(*at)->next;
@@ -347,6 +348,7 @@ void ticket_tick(struct policy *p, uint64_t now_ms)
 
 void tickets_finish(struct policy *p)
 {
+	wait_owner_gone(p, NULL);
 	while (p->held != NULL)
 		drop_held(&p->held);
 	while (p->checks != NULL)

@@ -87,6 +87,16 @@ void peer_way_end(struct way *w, const char *line)
 		(json_int_t)w->tickets[0], "why", line));
 }
 
+void peer_way_say(struct way *w, const char *line)
+{
+	struct buf body;
+
+	buf_init(&body, LINE_LEN);
+	buf_put_string(&body, line, strnlen(line, LINE_LEN - 4));
+	link_send(&w->peer->link, MSG_WAY_SAY, w->id, &body, NULL, 0);
+	buf_finish(&body);
+}
+
 void peer_way_close(struct way *w, const char *why)
 {
 	if (w->row.id != 0)
@@ -249,6 +259,7 @@ int way_on_channel(struct peer *peer, struct ipc_msg *m)
 	struct access_use use;
 	char capability[32], command[CHAN_COMMAND_LEN + 1];
 	const char *refusal;
+	int r;
 
 	/* The command itself is sealed in the recording; the database, which the bastion can read,
 	   has none but those that rules name. */
@@ -264,7 +275,13 @@ int way_on_channel(struct peer *peer, struct ipc_msg *m)
 	if (channel_event(w, channel, capability, &use, refusal != NULL) != 0)
 		refusal = "bastiond: the bastion cannot write its log of events: nothing new "
 			  "opens; tell the operator";
-	return channel_answer(peer, w->id, channel, refusal, rights_of(&use, &a));
+	r = channel_answer(peer, w->id, channel, refusal, rights_of(&use, &a));
+	if (refusal == NULL && w->glass && !w->said) {
+		w->said = true;
+		peer_way_say(w, "bastiond: break-glass: this access was not approved. It is recorded, those concerned were told, and another "
+		    "person reviews it");
+	}
+	return r;
 }
 
 /* What a way did lately: for the list of sessions, and nothing is decided by it. */

@@ -45,6 +45,27 @@ static void on_way_end(struct session *s, struct ipc_msg *m)
 	}
 }
 
+static void say_on_terminal(struct chan *c, void *arg)
+{
+	if (c->pty)
+		chan_say(c, arg);
+}
+
+/* Something about this way that its user should know; who reads the recording, too. */
+static void on_way_say(struct session *s, struct way *w, struct ipc_msg *m)
+{
+	char line[LINE_MAX_LEN];
+
+	buf_get_cstring(&m->body, line, sizeof(line));
+	if (!buf_end(&m->body)) {
+		s->over = true;
+		return;
+	}
+	if (!w->ending)
+		way_event(w, BREC_META, BREC_K_NOTE, 0, line, strlen(line));
+	way_each_chan(w, say_on_terminal, line);
+}
+
 static void on_policy(struct session *s, struct ipc_msg *m)
 {
 	struct way *w;
@@ -68,6 +89,10 @@ static void on_policy(struct session *s, struct ipc_msg *m)
 		/* a way that ended meanwhile: its answer, and the socket in it, are dropped */
 		if ((w = way_find(s, m->id)) != NULL)
 			way_policy(w, m);
+		break;
+	case MSG_WAY_SAY:
+		if ((w = way_find(s, m->id)) != NULL)
+			on_way_say(s, w, m);
 		break;
 	case MSG_HOST_RE:
 		tunnel_policy(s, m);

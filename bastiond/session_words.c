@@ -5,6 +5,7 @@
  * approvals/render.h makes text of it. One request is with policy at a time; other channels wait their turn.
  * session_console.c uses the same path for each line that is typed.
  */
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,6 +106,27 @@ static void script_end(struct chan *c)
 		words_run(c, "help");
 }
 
+/* `connect HOST --wait`: the word wait goes to policy, and the way is asked for when it was answered. False: it need not wait. */
+static bool wait_first(struct chan *c, const char *json)
+{
+	json_t *request = json_loads(json, 0, NULL), *args = json_object_get(request, "args"), *wait = NULL;
+	char *text = NULL;
+	bool asked;
+
+	if (json_is_true(json_object_get(args, "wait")) && json_object_del(args, "wait") == 0 && c->after == NULL &&
+	    (c->after = json_dumps(request, JSON_COMPACT)) != NULL &&
+	    (wait = json_pack("{s:s, s:O}", "word", "wait", "args", args)) != NULL && (text = json_dumps(wait, JSON_COMPACT)) != NULL) {
+		c->word = words_find("wait");
+		c->words_json = false;
+		ask_policy(c, text);
+	}
+	asked = text != NULL;
+	free(text);
+	json_decref(wait);
+	json_decref(request);
+	return asked;
+}
+
 void words_run(struct chan *c, const char *line)
 {
 	struct words_env env;
@@ -132,7 +154,8 @@ void words_run(struct chan *c, const char *line)
 		else if (!stdin_wanted(c, call.json))
 			ask_policy(c, call.json);
 	} else if (call.word->where == AT_CONSOLE && c->kind == CHAN_CONSOLE) {
-		console_word(c, call.word->path, call.json);
+		if (!wait_first(c, call.json))
+			console_word(c, call.word->path, call.json);
 	} else if (c->script != NULL && strcmp(call.word->path, "exit") == 0) {
 		script_end(c);
 	} else {
@@ -237,6 +260,17 @@ void words_policy(struct session *s, struct ipc_msg *m)
 	buf_finish(&out);
 	buf_finish(&err);
 	buf_finish(&s->words_reply);
+	if (c->after != NULL) {
+		char *after = c->after;
+
+		c->after = NULL;
+		if (status == WORDS_OK)
+			console_word(c, "connect", after);
+		else
+			words_finish(c, (uint32_t)status);
+		free(after);
+		return;
+	}
 	words_finish(c, (uint32_t)status);
 }
 

@@ -144,7 +144,6 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	M(AUTH_ABORT,     SESSION,  POLICY,   S_ANY,     0,     0, 0)                                 \
 	/* u8 verdict: enum auth_verdict */                                                           \
 	M(AUTH_FACTOR_RE, POLICY,   SESSION,  S_ANY,     5,     0, 0)                                 \
-                                                                                                      \
 	/* session → policy: id = request. str host: is there a host of this name for this user? Before a */ \
 	/* direct-tcpip channel is accepted. If a grant of theirs is for it, it is dialled meanwhile */\
 	M(HOST_ASK,       SESSION,  POLICY,   S_LOGIN,   1024,  0, 0)                                 \
@@ -176,6 +175,8 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	/* policy → session: id = way, 0: all and the connection. str line for the user: end it now. */ \
 	/* WAY_DOWN, or the end of the process, is awaited for 4 s: then parent kills */              \
 	M(WAY_END,        POLICY,   SESSION,  S_ANY,     1024,  0, 0)                                 \
+	/* policy → session: id = way. str line: said on its terminals, and noted in the recording */ \
+	M(WAY_SAY,        POLICY,   SESSION,  S_ANY,     1024,  0, 0)                                 \
 	/* policy → session every second: the lease. session answers: its loop turns */               \
 	M(PING,           POLICY,   SESSION,  S_ANY,     0,     0, 0)                                 \
 	/* empty, or for each open way: u32 way; u32 idle s; u64 bytes in; u64 bytes out; u8 capabilities in */ \
@@ -213,12 +214,10 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	M(CONSOLE_ASK,    SESSION,  POLICY,   S_LOGIN,   128,   0, 1)                                 \
 	/* u8 ok; str line. fds: link to the console worker, pty master */                            \
 	M(CONSOLE_RE,     POLICY,   SESSION,  S_ANY,     512,   -1, 1)                                \
-                                                                                                      \
 	/* session → console: str prompt; list(str completion words line) */                          \
 	M(LINE_ASK,       SESSION,  CONSOLE,  S_ANY,     65536, 0, 0)                                 \
 	/* console → session: u8 end of file; str line */                                             \
 	M(LINE_RE,        CONSOLE,  SESSION,  S_ANY,     4200,  0, 0)                                 \
-                                                                                                      \
 	/* pam → policy: list(u8 style: enum pam_style, str text), at most 8 */                       \
 	M(PAM_PROMPT,     PAM,      POLICY,   S_ANY,     8192,  0, 0)                                 \
 	/* policy → pam: list(str answer), as many as texts of style SECRET and ECHO, in their order */ \

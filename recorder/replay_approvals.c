@@ -84,7 +84,7 @@ static const char *foreign(const char *text, const json_t *meta, const json_t *a
 		{ "bastion", "bastion" }, { "user", "user" }, { "person", "person" }, { "login", "login" },
 		{ "host", "host" }, { "address", "address" }, { "reason", "reason" }, { "ticket", "ticket" },
 	};
-	int64_t request, asked, before, seconds, started = json_integer_value(json_object_get(meta, "started"));
+	int64_t request, asked, before, later, seconds, started = json_integer_value(json_object_get(meta, "started"));
 	int64_t until = json_integer_value(json_object_get(meta, "until"));
 
 	for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++)
@@ -94,7 +94,11 @@ static const char *foreign(const char *text, const json_t *meta, const json_t *a
 		return "approver";
 	if (!number_of(text, "request", &request) || request != json_integer_value(json_object_get(meta, "grant")))
 		return "request";
-	if (!time_of(text, "asked", &asked) || !time_of(text, "decide-before", &before) || !number_of(text, "seconds", &seconds) ||
+	if (time_of(text, "decide-before", &before) && time_of(text, "from", &later) && later > before)
+		before = later;
+	else if (!time_of(text, "decide-before", &before))
+		return "time";
+	if (!time_of(text, "asked", &asked) || !number_of(text, "seconds", &seconds) ||
 	    seconds <= 0 || seconds > INT32_MAX || started < asked || started > before + seconds || until > before + seconds)
 		return "time";
 	return NULL;

@@ -18,7 +18,7 @@ check-asan:
 # T: which tests, as pytest's -k takes them: make check-system T='sftp or scp'. Those that measure time run by themselves, the
 # others side by side: most of them wait, for a code, a deadline, a client. Of these a neighbour may starve one: it is tried once more,
 # and the list of results says so. What measures time has one try.
-check-system: all $(B)/bench/brec_make $(B)/crash/model $(B)/crash/archive $(B)/crash/kill $(B)/crash/typing
+check-system: all $(B)/bench/brec_make $(B)/crash/model $(B)/crash/archive $(B)/crash/kill $(B)/crash/typing $(B)/crash/grants
 	@LAB_BIN=$(abspath $(B)) $(PYTEST) -q tests/system $(if $(T),-k '$(T)',$(if $(ALONE),-m alone --durations=25,-m 'not alone' -n $(WORKERS) --dist loadfile --reruns 1)) $(PYTEST_ARGS)
 
 LINTS = lint-cppcheck lint-man lint-shell layers headers budgets lint-web
@@ -88,6 +88,7 @@ torture:
 	@$(MAKE) --no-print-directory torture-model N=5000 P=10000 C=1000
 	@$(MAKE) --no-print-directory torture-ship N=400
 	@$(MAKE) --no-print-directory torture-stack N=1000
+	@$(MAKE) --no-print-directory torture-grants N=100000
 
 # kill -9 of every role in turn while ssh types: what the target got must be a prefix of the recording
 torture-stack: all
@@ -114,6 +115,13 @@ $(B)/crash/model: $(wildcard tests/crash/model*.c) tests/crash/model.h $(H_FILES
 	    $(B)/librecord.a $(B)/libcommon.a $(shell pkg-config --libs $(PKGS_bastion-collectord))
 torture-model: $(B)/crash/model
 	@$< -k $(or $(N),1000) -x $(or $(P),1000) -p $(or $(C),1000) -f $(or $(P),1000)
+
+# approve, deny, revoke and login on the same requests, by many processes at once: tests/crash/grants.c
+$(B)/crash/grants: tests/crash/grants.c $(B)/libapprovals.a $(LIBS)
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(ALL_CFLAGS) $(LDHARDEN) -o $@ $< $(LIBS) $(LIBS) $(shell pkg-config --libs $(PKGS_bastiond))
+torture-grants: $(B)/crash/grants
+	@d=$$(mktemp -d $(or $(wildcard /dev/shm),/tmp)/grants.XXXXXX) && $< -n $(or $(N),100000) -p 8 $$d; r=$$?; rm -rf $$d; exit $$r
 
 # the archiver, killed at every call, against an object store in memory: tests/crash/archive.c
 ARCHIVE_WRAPS = openat pwrite write ftruncate fdatasync fsync renameat clock_mono_ms s3_create s3_destroy s3_start s3_running s3_turn coll_sandbox_enter
@@ -172,4 +180,4 @@ install: all
 	$(INSTALL) -m 644 -t $(D)$(PREFIX)/share/bash-completion/completions etc/completion/bastionctl
 	$(INSTALL) -m 644 -t $(D)$(PREFIX)/share/zsh/site-functions etc/completion/_bastionctl
 
-.PHONY: deps check check-asan check-system lint $(LINTS) clang-tidy demo demo-down bench fuzzers corpus fuzz benches torture torture-stack torture-ship torture-model torture-archive torture-kills torture-urandom install
+.PHONY: deps check check-asan check-system lint $(LINTS) clang-tidy demo demo-down bench fuzzers corpus fuzz benches torture torture-stack torture-ship torture-model torture-archive torture-kills torture-urandom torture-grants install

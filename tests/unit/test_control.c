@@ -38,7 +38,7 @@ static struct access_answer way(const char *user, const char *host, const char *
 static void words_are_denied_by_default(void **state)
 {
 	static const struct { const char *word; const char *may; } table[] = {
-		{ "hosts", "aebu" }, { "request", "raebu" }, { "requests", "raebu" }, { "approve", "aebu" }, { "deny", "aebu" },
+		{ "hosts", "aebu" }, { "request", "raebu" }, { "extend", "aebu" }, { "wait", "aebu" }, { "review", "aebu" }, { "reviews", "raebu" }, { "requests", "raebu" }, { "approve", "aebu" }, { "deny", "aebu" },
 		{ "cancel", "raebu" }, { "revoke", "raebu" }, { "grants", "raebu" }, { "sessions", "raebu" }, { "kill", "raebu" }, { "watch", "ae" },
 		{ "config", "aebu" }, { "explain", "raebu" }, { "events", "rae" }, { "note-replay", "e" },
 		{ "report logins", "rae" }, { "report privileges", "rae" }, { "report refused", "rae" }, { "report requests", "rae" },
@@ -63,7 +63,7 @@ static void words_are_denied_by_default(void **state)
 	/* arguments that pass for every word and name nothing there is */
 	static const char *const args[] = {
 		"\"user\":\"nobody\"", "\"role\":\"nothing\"", "\"host\":\"nowhere\"", "\"device\":\"none\"", "\"id\":999",
-		"\"reason\":\"x\"", "\"how\":\"replay\"", "\"number\":1", "\"at\":1",
+		"\"reason\":\"x\"", "\"verdict\":\"justified\"", "\"how\":\"replay\"", "\"number\":1", "\"at\":1",
 		"\"hash\":\"" "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" "\"", "\"for\":60", "\"login\":\"x\"", "\"code1\":\"000000\"", "\"code2\":\"000000\"",
 		"\"max\":60", "\"place\":\"x@nowhere\"", "\"zone\":\"test\"", "\"entry\":\"a|b|c\"", "\"network\":\"10.0.0.0/8\"", "\"address\":\"h\"", "\"key\":\"" KEY_A "\"",
 	};
@@ -84,7 +84,8 @@ static void words_are_denied_by_default(void **state)
 			bool first = true;
 
 			for (size_t a = 0; a < w->nargs; a++) {
-				bool needed = (w->args[a].how & ARG_NEED) != 0 || strstr("user key list, user leave, user move", w->path) != NULL ||
+				bool needed = (w->args[a].how & ARG_NEED) != 0 ||
+				    (strcmp(w->path, "request") == 0 && strcmp(w->args[a].name, "for") == 0) || strstr("user key list, user leave, user move", w->path) != NULL ||
 				    (strcmp(w->path, "role add") == 0 && strstr("host login", w->args[a].name) != NULL) ||
 				    (strcmp(w->path, "role change") == 0 && strcmp(w->args[a].name, "max") == 0) ||
 				    (strcmp(w->path, "host change") == 0 && strcmp(w->args[a].name, "zone") == 0);
@@ -106,8 +107,7 @@ static void words_are_denied_by_default(void **state)
 				assert_string_equal(c, "denied");
 			else
 				assert_string_not_equal(c, "denied");
-			if (strcmp(c, "usage") == 0)
-				fail_msg("%s: %s", json, field("error"));
+			assert_string_not_equal(c, "usage");
 		}
 	}
 }

@@ -1,0 +1,62 @@
+/*
+ * control_wait.c - `wait`, and `request --wait`: an answer that comes when the request is decided. Policy role; see control_word.h.
+ *
+ * The word is carried out at once; while the request is open its reply is not sent (control.wait_for), and the loop asks again when
+ * something was decided (bastiond/policy_wait.c).
+ */
+#include "control_word.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "clock.h"
+#include "escape.h"
+
+/* What `id`, or host and login, name, of this actor: what gives access before what waits. 1, 0, -1. */
+static int find(struct call *k, struct ticket *t)
+{
+	const char *host = arg_text(k, "host"), *login = arg_text(k, "login");
+	struct ticket one = { .id = 0 };
+	struct host h;
+	int r, found = 0;
+
+	if (host == NULL) {
+		r = store_ticket(k->s, arg_int(k, "id", 0), t);
+		return r == 1 && t->user_id != k->me.id && t->by_id != k->me.id ? 0 : r;
+	}
+	if ((r = store_host_by_name(k->s, host, &h)) != 1)
+		return r;
+	while ((r = store_ticket_open(k->s, k->me.id, 0, h.id, one.id, &one)) == 1) {
+		if (login != NULL && strcmp(login, one.login) != 0)
+			continue;
+		if (!found || ticket_gives_access(one.state) || !ticket_gives_access(t->state))
+			memcpy(t, &one, sizeof(*t));
+		found = 1;
+	}
+	return r < 0 ? -1 : found;
+}
+
+enum words_exit word_wait(struct call *k)
+{
+	char why[500], who[2 * PERSON_MAX], when[32];
+	struct ticket t;
+	int r = find(k, &t);
+
+	if (r < 0)
+		return broken(k);
+	if (r == 0)
+		return refuse(k, WORDS_NOT_FOUND, "Look at: requests", "There is no request of yours to wait for.");
+	if (t.state == TICKET_PENDING) {
+		k->wait_for = t.id;
+		return say(k, "Request %lld waits.", (long long)t.id);
+	}
+	if (ticket_gives_access(t.state)) {
+		if (say(k, "Grant %lld: you may log in as %s until %s.", (long long)t.id, t.login,
+			clock_format(when, sizeof(when), t.end_at)) == WORDS_OK)
+			say_more(k, "id", json_integer(t.id));
+		return k->reply != NULL ? WORDS_OK : WORDS_BROKEN;
+	}
+	esc_text(who, sizeof(who), t.closer, strlen(t.closer));
+	return refuse(k, WORDS_REFUSED, NULL, "Request %lld is %s%s%s%s.", (long long)t.id, ticket_state_name(t.state),
+	    who[0] != '\0' ? " by " : "", who, because(t.why, why, sizeof(why)));
+}

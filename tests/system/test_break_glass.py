@@ -1,0 +1,57 @@
+"""Break-glass is loud and owed a review; who waits goes on when somebody decides; a session goes on under the grant that prolongs its own."""
+import pytest
+
+import labkit
+from harness import Client, events, recording_of, replay, until
+from test_ends import open_cat
+
+
+@pytest.fixture(scope="module")
+def fire(lab):
+    """A role whose members may break the glass, over web1, with two approvals that nobody can give."""
+    lab.ask("role add", role="fire", host=["web1"], login=["dba"], approvals=2, break_glass=True)
+    lab.ask("role approver add", role="fire", user="bob")
+
+
+def uid(lab, name):
+    return lab.state["users"][name]
+
+
+def test_glass(lab, fire, terminals):
+    lab.make_user("fireman", role="fire")
+    user = Client(lab, "fireman")
+    said = lab.ask("request", as_uid=uid(lab, "fireman"), host="web1", login="dba", reason="it burns", break_glass=True)
+    shell = terminals(user.terminal("web1.name"))
+    shell.expect(rb"break-glass: this access was not approved")
+    shell.line("exit 0")
+    shell.wait()
+    row, = [row for row in lab.ask("reviews", as_uid=uid(lab, "bob"))["rows"] if row["id"] == said["id"]]
+    assert row["user"] == "fireman" and row["reason"] == "it burns" and row["until"] - row["start"] == 3600 and row["logins"] == 1
+    with pytest.raises(labkit.LabError, match="Nobody reviews"):
+        lab.ask("review", as_uid=uid(lab, "fireman"), id=said["id"], verdict="justified", reason="mine")
+    lab.ask("review", as_uid=uid(lab, "bob"), id=said["id"], verdict="justified", reason="it did")
+    assert [e["actor"] for e in events(lab, "break-glass.review")][-1] == "bob"
+    assert "break-glass" in replay(lab, "show", recording_of(lab, "fireman")).stdout.decode()
+
+
+def test_waiting(lab, engineer):
+    user = engineer(grant=False)
+    words = ("request", "web1", "--login", "dba", "--for", "1h", "--reason", "lab", "--wait")
+    with user.start("bastion", *words) as process:
+        number = until(lambda: [r["id"] for r in lab.ctl_json("requests")["rows"] if r["user"] == user.user], deadline=60)[0]
+        assert process.poll() is None
+        lab.ask("approve", as_uid=uid(lab, "bob"), id=number)
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 0 and f"Grant {number}".encode() in out, (out, err)
+
+
+def test_a_session_goes_on_under_the_next_grant(lab, engineer):
+    user = engineer(span=8)
+    process = open_cat(user, "web1.name")
+    number = lab.ask("extend", as_uid=uid(lab, user.user), id=int(user.grant), **{"for": 600})["id"]
+    lab.ask("approve", as_uid=uid(lab, "bob"), id=number)
+    until(lambda: events(lab, "grant.carried", user.user), deadline=30)
+    process.stdin.write(b"on\n")
+    assert process.stdout.read(3) == b"on\n"
+    lab.ask("revoke", as_uid=uid(lab, "bob"), id=number)
+    assert process.wait(20) != 0

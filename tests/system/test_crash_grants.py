@@ -1,0 +1,18 @@
+"""A few seconds of tests/crash/grants.c: `make torture-grants` runs all of it."""
+import os
+import shutil
+import subprocess
+import tempfile
+
+import labkit
+
+
+def test_no_decision_is_made_twice():
+    tool = os.path.join(os.environ.get("LAB_BIN", os.path.join(labkit.REPO, "build")), "crash", "grants")
+    folder = tempfile.mkdtemp(prefix="grants-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+    try:
+        done = subprocess.run([tool, "-n", "3000", "-p", "6", "-s", str(os.getpid()), folder], capture_output=True, timeout=100, check=False)
+    finally:
+        shutil.rmtree(folder)
+    assert done.returncode == 0, (done.stdout + done.stderr).decode()
+    assert b"; 0 wrong" in done.stdout

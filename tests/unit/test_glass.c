@@ -1,0 +1,233 @@
+/*
+ * test_glass.c - break-glass and its reviews; requests for several hosts, that start later, for a number of logins, extensions; waiting.
+ */
+#include "store_rig.h"
+
+#define GLASS(more) "{\"word\":\"request\",\"args\":{\"host\":\"web1\",\"login\":\"dba\",\"break_glass\":true" more "}}"
+#define WHY ",\"reason\":\"the database is down\""
+
+static struct access_answer way(const char *user, const char *host)
+{
+	struct access_answer a;
+	struct host h;
+
+	control_way(&rig.c, id_of(user), "10.0.0.9", host, "dba", &(struct access_use){ 0 }, &a, &h);
+	return a;
+}
+
+static int64_t events_of(const char *kind)
+{
+	json_t *list = store_list(rig.s, LIST_EVENTS, &(struct list_ask){ .limit = 1000 });
+	int64_t n = 0;
+
+	for (size_t i = 0; i < json_array_size(list); i++)
+		n += strcmp(json_string_value(json_object_get(json_array_get(list, i), "kind")), kind) == 0;
+	json_decref(list);
+	return n;
+}
+
+static void expect_state(int64_t id, enum ticket_state state)
+{
+	struct ticket t;
+
+	assert_int_equal(store_ticket(rig.s, id, &t), 1);
+	assert_string_equal(ticket_state_name(t.state), ticket_state_name(state));
+}
+
+/* The role `fire` covers web1, wants two signatures, only on Mondays, and its members may break the glass. */
+static int setup_fire(void **state)
+{
+	setup_world(state);
+	OK("root", "{\"word\":\"role add\",\"args\":{\"role\":\"fire\",\"host\":\"web1\",\"login\":\"dba\",\"approvals\":2,\"signed\":true,"
+	    "\"hours\":\"mon 00:00-01:00\",\"break_glass\":true,\"max\":600}}");
+	OK("root", "{\"word\":\"role member add\",\"args\":{\"role\":\"fire\",\"user\":\"alice\"}}");
+	OK("root", "{\"word\":\"role approver add\",\"args\":{\"role\":\"fire\",\"user\":\"carol\"}}");
+	return 0;
+}
+
+static void glass_opens_at_once_and_is_reviewed(void **state)
+{
+	struct access_answer a;
+	struct ticket t;
+
+	(void)state;
+	OK("alice", GLASS(WHY));
+	assert_int_equal(store_ticket(rig.s, 1, &t), 1);
+	assert_true(t.glass && t.state == TICKET_APPROVED && t.end_at == NOW + 3600);
+	a = way("alice", "web1");
+	assert_int_equal(a.refusal, 0); /* on a Friday */
+	assert_true(a.glass && a.until == NOW + 3600);
+	assert_int_equal(events_of("break-glass"), 1);
+	assert_string_equal(event_class("break-glass"), "break-glass");
+	/* a review is owed, by another person */
+	OK("carol", "{\"word\":\"reviews\"}");
+	assert_int_equal(json_array_size(json_object_get(last, "rows")), 1);
+	OK("bob", "{\"word\":\"reviews\"}");
+	assert_int_equal(json_array_size(json_object_get(last, "rows")), 0);
+	NO("alice", "denied", "{\"word\":\"review\",\"args\":{\"id\":1,\"verdict\":\"justified\",\"reason\":\"mine\"}}");
+	NO("bob", "not_found", "{\"word\":\"review\",\"args\":{\"id\":1,\"verdict\":\"justified\",\"reason\":\"x\"}}");
+	NO("carol", "usage", "{\"word\":\"review\",\"args\":{\"id\":1,\"verdict\":\"great\",\"reason\":\"x\"}}");
+	OK("carol", "{\"word\":\"review\",\"args\":{\"id\":1,\"verdict\":\"misused\",\"reason\":\"there was time to ask\"}}");
+	NO("adam", "refused", "{\"word\":\"review\",\"args\":{\"id\":1,\"verdict\":\"justified\",\"reason\":\"x\"}}");
+	assert_int_equal(events_of("break-glass.review"), 1);
+	OK("eve", "{\"word\":\"reviews\"}");
+	assert_int_equal(json_array_size(json_object_get(last, "rows")), 0);
+	OK("eve", "{\"word\":\"reviews\",\"args\":{\"all\":true}}");
+	assert_int_equal(json_array_size(json_object_get(last, "rows")), 1);
+	rig.now = NOW + 3600;
+	assert_int_not_equal(way("alice", "web1").refusal, 0);
+}
+
+static void glass_has_its_limits(void **state)
+{
+	(void)state;
+	NO("alice", "usage", GLASS(""));
+	NO("alice", "usage", GLASS(WHY ",\"for\":3601"));
+	NO("alice", "usage", GLASS(WHY ",\"from\":1800000100"));
+	NO("bob", "not_found", GLASS(WHY)); /* no member of fire */
+	NO("root", "denied", GLASS(WHY));
+	NO("alice", "not_found", "{\"word\":\"request\",\"args\":{\"host\":\"db1\",\"login\":\"dba\",\"break_glass\":true" WHY "}}");
+	/* what denies, denies */
+	OK("root", "{\"word\":\"role add\",\"args\":{\"role\":\"never\",\"deny\":true,\"everyone\":true,\"host\":\"web1\",\"login\":\"dba\"}}");
+	NO("alice", "refused", GLASS(WHY));
+	OK("root", "{\"word\":\"role remove\",\"args\":{\"role\":\"never\"}}");
+	OK("alice", GLASS(WHY));
+	/* a hand at the database */
+	assert_int_not_equal(by_hand("INSERT INTO reviews SELECT 1, person, id, 'justified', 'x', 1 FROM users WHERE name='alice'"), SQLITE_OK);
+	assert_int_not_equal(by_hand("INSERT INTO requests (state, user_id, host_id, role_id, login, duration, needed, ref, asked_at, lapse_at, glass, reason)"
+				     " SELECT 'pending', user_id, host_id, role_id, login, 3601, 0, '', 1, 2, 1, 'x' FROM requests"), SQLITE_OK);
+	assert_int_not_equal(by_hand("INSERT INTO requests (state, user_id, host_id, role_id, login, duration, needed, ref, asked_at, lapse_at, glass, reason)"
+				     " SELECT 'pending', user_id, host_id, 1, login, 60, 0, '', 1, 2, 1, 'x' FROM requests"), SQLITE_OK);
+}
+
+#define ASK(more) "{\"word\":\"request\",\"args\":{\"host\":\"web1\",\"login\":\"dba\",\"for\":600,\"reason\":\"x\"" more "}}"
+#define APPROVE(id) "{\"word\":\"approve\",\"args\":{\"id\":" #id "}}"
+
+static void one_word_one_decision(void **state)
+{
+	(void)state;
+	OK("root", "{\"word\":\"host add\",\"args\":{\"host\":\"web2\",\"address\":\"10.1.1.2\",\"key\":\"" KEY_B "\",\"login\":\"dba\"}}");
+	OK("root", "{\"word\":\"host add\",\"args\":{\"host\":\"web3\",\"address\":\"10.1.1.3\",\"key\":\"" KEY_B "\",\"login\":\"dba\"}}");
+	/* all or none */
+	NO("alice", "not_found", ASK(",\"also\":[\"web2\",\"nowhere\"]"));
+	OK("alice", "{\"word\":\"requests\"}");
+	assert_int_equal(json_array_size(json_object_get(last, "rows")), 0);
+	OK("alice", ASK(",\"also\":[\"web2\",\"web3\"]"));
+	OK("bob", APPROVE(1));
+	for (int64_t id = 1; id <= 3; id++)
+		expect_state(id, TICKET_APPROVED);
+	assert_int_equal(way("alice", "web3").refusal, 0);
+	/* one that was decided by itself stays as it is */
+	OK("alice", "{\"word\":\"cancel\",\"args\":{\"id\":1}}");
+	OK("alice", "{\"word\":\"cancel\",\"args\":{\"id\":2}}");
+	OK("alice", ASK(",\"also\":\"web2\""));
+	OK("bob", "{\"word\":\"deny\",\"args\":{\"id\":4,\"reason\":\"no\"}}");
+	expect_state(5, TICKET_PENDING);
+	OK("bob", APPROVE(5));
+	expect_state(4, TICKET_DENIED);
+	expect_state(5, TICKET_APPROVED);
+}
+
+static void a_grant_that_starts_later(void **state)
+{
+	struct access_answer a;
+
+	(void)state;
+	NO("alice", "usage", ASK(",\"from\":1799999999"));
+	NO("alice", "usage", ASK(",\"from\":1900000000"));
+	OK("alice", ASK(",\"from\":1800007200"));
+	OK("bob", APPROVE(1));
+	expect_state(1, TICKET_APPROVED);
+	a = way("alice", "web1");
+	assert_int_equal(a.refusal, WAY_PENDING);
+	assert_non_null(strstr(a.line, "begins at"));
+	rig.now = NOW + 7199;
+	assert_int_not_equal(way("alice", "web1").refusal, 0);
+	rig.now = NOW + 7200;
+	a = way("alice", "web1");
+	assert_int_equal(a.refusal, 0);
+	assert_true(a.until == NOW + 7800);
+	rig.now = NOW + 7800;
+	assert_int_not_equal(way("alice", "web1").refusal, 0);
+}
+
+static int log_in(int64_t ticket)
+{
+	struct connection c = { .user_id = id_of("alice"), .device_id = 1, .peer = "10.0.0.9" };
+	struct way_row w = { .ticket_id = ticket, .host_id = 1, .login = "dba", .target = "x:22" };
+
+	assert_int_equal(store_connection_start(rig.s, &c, rig.now), 0);
+	w.connection_id = c.id;
+	memcpy(w.recording, &c.id, sizeof(c.id));
+	return store_way_start(rig.s, &w, "alice", rig.now);
+}
+
+static void a_grant_for_two_logins(void **state)
+{
+	(void)state;
+	OK("alice", ASK(",\"logins\":2"));
+	OK("bob", APPROVE(1));
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(way("alice", "web1").refusal, 0);
+		assert_int_equal(log_in(1), 0);
+	}
+	assert_int_equal(way("alice", "web1").refusal, WAY_EXPIRED);
+	assert_int_equal(log_in(1), -1); /* two at one instant: the table says no to the second */
+	assert_int_not_equal(by_hand("UPDATE grants SET uses=0"), SQLITE_OK);
+	OK("alice", ASK(""));
+	OK("bob", APPROVE(2));
+	assert_int_equal(way("alice", "web1").ticket, 2);
+}
+
+static void an_extension_is_approved_anew(void **state)
+{
+	struct ticket t;
+
+	(void)state;
+	OK("alice", ASK(""));
+	NO("alice", "refused", "{\"word\":\"extend\",\"args\":{\"id\":1,\"for\":600}}"); /* it does not run yet */
+	OK("bob", APPROVE(1));
+	NO("bob", "not_found", "{\"word\":\"extend\",\"args\":{\"id\":1,\"for\":600}}");
+	NO("alice", "refused", "{\"word\":\"extend\",\"args\":{\"id\":1,\"for\":7201}}"); /* the role's longest */
+	rig.now = NOW + 300;
+	OK("alice", "{\"word\":\"extend\",\"args\":{\"id\":1,\"for\":600}}");
+	assert_int_equal(store_ticket(rig.s, 2, &t), 1);
+	assert_true(t.extends == 1 && t.state == TICKET_PENDING);
+	OK("bob", APPROVE(2));
+	rig.now = NOW + 600;
+	assert_int_equal(way("alice", "web1").ticket, 2);
+	NO("alice", "refused", "{\"word\":\"extend\",\"args\":{\"id\":1,\"for\":600}}");
+}
+
+static void who_waits_hears_of_the_decision(void **state)
+{
+	(void)state;
+	OK("alice", ASK(",\"wait\":true"));
+	assert_int_equal(rig.c.wait_for, 1);
+	OK("bob", "{\"word\":\"requests\"}");
+	assert_int_equal(rig.c.wait_for, 0);
+	OK("alice", "{\"word\":\"wait\",\"args\":{\"host\":\"web1\"}}");
+	assert_int_equal(rig.c.wait_for, 1);
+	NO("bob", "not_found", "{\"word\":\"wait\",\"args\":{\"id\":1}}");
+	OK("bob", APPROVE(1));
+	OK("alice", "{\"word\":\"wait\",\"args\":{\"id\":1}}");
+	assert_int_equal(rig.c.wait_for, 0);
+	assert_non_null(strstr(field("text"), "Grant 1"));
+	OK("alice", "{\"word\":\"cancel\",\"args\":{\"id\":1,\"reason\":\"done\"}}");
+	NO("alice", "refused", "{\"word\":\"wait\",\"args\":{\"id\":1}}");
+	assert_non_null(strstr(field("error"), "revoked by alice: done"));
+	NO("alice", "not_found", "{\"word\":\"wait\",\"args\":{\"host\":\"web1\"}}");
+}
+
+#define T(name, setup) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(glass_opens_at_once_and_is_reviewed, setup_fire), T(glass_has_its_limits, setup_fire), T(one_word_one_decision, setup_world),
+		T(a_grant_that_starts_later, setup_world), T(a_grant_for_two_logins, setup_world), T(an_extension_is_approved_anew, setup_world),
+		T(who_waits_hears_of_the_decision, setup_world),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
