@@ -47,6 +47,7 @@ static const struct word {
 	{ "report refused", A | S | R, word_report_refused },
 	{ "report requests", A | S | R, word_report_requests },
 	{ "report grants", A | S | R, word_report_grants },
+	{ "report break-glass", A | S | R, word_report_glass },
 	{ "report access", A | S | R, word_report_access },
 	{ "report services", A | S | R, word_report_services },
 	{ "report dormant", A | S | R, word_report_dormant },

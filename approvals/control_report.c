@@ -62,6 +62,11 @@ enum words_exit word_report_grants(struct call *k)
 	return between(k, "grants", REPORT_GRANTS, !arg_flag(k, "unused"));
 }
 
+enum words_exit word_report_glass(struct call *k)
+{
+	return between(k, "break-glass", REPORT_GLASS, !arg_flag(k, "owed"));
+}
+
 enum words_exit word_report_access(struct call *k)
 {
 	struct report_ask ask = { .since = arg_int(k, "at", k->now) };

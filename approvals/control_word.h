@@ -140,7 +140,7 @@ word_fn word_host_add, word_host_change, word_host_list, word_host_remove, word_
 word_fn word_request, word_requests, word_approve, word_deny, word_cancel, word_revoke, word_grants;
 word_fn word_wait, word_extend, word_review, word_reviews;
 word_fn word_note_replay, word_explain;
-word_fn word_report_logins, word_report_privileges, word_report_refused, word_report_requests, word_report_grants,
+word_fn word_report_logins, word_report_privileges, word_report_refused, word_report_requests, word_report_grants, word_report_glass,
     word_report_access, word_report_services, word_report_dormant;
 word_fn word_blocks, word_unblock;
 word_fn word_sessions, word_kill, word_watch, word_events;

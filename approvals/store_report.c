@@ -33,14 +33,14 @@
 	" OR e.kind GLOB 'totp.*' OR e.kind GLOB 'recovery.*' OR e.kind GLOB 'member.*' OR e.kind GLOB 'approver.*'"   \
 	" OR e.kind GLOB 'host.*' OR e.kind GLOB 'store.*' OR e.kind GLOB 'rule.*'"        \
 	" OR e.kind IN ('role.add', 'role.remove', 'role.change', 'policy.reload',"        \
-	"  'events.prune')")
+	"  'events.prune', 'source.unblock')")
 
 #define REFUSED OF_EVENTS(                                                                 \
 	"coalesce(" DETAIL("word") ", " DETAIL("login") ", " DETAIL("capability") ") AS what," \
 	"coalesce(" DETAIL("error") ", " DETAIL("why") ") AS why,"                         \
 	DETAIL("peer") " AS \"from\", " DETAIL("left_out") " AS left_out",                 \
 	"e.kind GLOB '*.refused' OR e.kind IN ('login.fail', 'otp.fail', 'otp.replay',"    \
-	"  'pam.fail', 'request.deny', 'hostkey.mismatch', 'protocol.violation', 'refusals.left-out')")
+	"  'pam.fail', 'request.deny', 'source.block', 'hostkey.mismatch', 'protocol.violation', 'refusals.left-out')")
 
 /* "bob yes 2027-01-15T08:00:00Z" */
 #define VERDICTS                                                                           \
@@ -81,6 +81,18 @@
 	" r.closer AS closer, r.why AS why, r.ref AS ticket, r.reason AS reason" OF_REQUESTS \
 	" AND g.id IS NOT NULL AND g.start_at<:until AND coalesce(g.ended_at, g.end_at)>=:since" \
 	" AND (:all OR g.used_at IS NULL) ORDER BY g.id LIMIT :limit"
+
+#define REVIEW(what) "(SELECT " what " FROM reviews w JOIN users x ON x.id=w.user_id WHERE w.request_id=r.id)"
+
+#define GLASS                                                                              \
+	"SELECT r.id AS id, r.asked_at AS asked, r.state AS state, u.name AS user,"        \
+	" nullif(ifnull(b.name, 'root'), u.name) AS by, r.login AS login, h.name AS host," \
+	" o.name AS role, g.end_at AS until, g.used_at AS used, " WAYS("count(*)") " AS sessions," \
+	" r.reason AS reason, r.ref AS ticket, ifnull(" REVIEW("w.verdict") ", 'owed') AS review," \
+	REVIEW("x.name") " AS reviewer, " REVIEW("w.at") " AS reviewed,"                   \
+	" ifnull(" REVIEW("w.at") ", :now)-r.asked_at AS waited, " REVIEW("w.reason") " AS finding" OF_REQUESTS \
+	" AND r.glass=1 AND r.asked_at>=:since AND r.asked_at<:until"                      \
+	" AND (:all OR " REVIEW("w.verdict") " IS NULL) ORDER BY r.id LIMIT :limit"
 
 /* Grants in force at one instant. */
 #define ACCESS                                                                             \
@@ -124,6 +136,7 @@ static const char *const reports[REPORT_COUNT] = {
 	[REPORT_REFUSED] = REFUSED,
 	[REPORT_REQUESTS] = REQUESTS,
 	[REPORT_GRANTS] = GRANTS,
+	[REPORT_GLASS] = GLASS,
 	[REPORT_ACCESS] = ACCESS,
 	[REPORT_SERVICES] = SERVICES,
 	[REPORT_DORMANT] = DORMANT,

@@ -10,7 +10,7 @@
 
 enum report {
 	REPORT_LOGINS, REPORT_PRIVILEGES, REPORT_REFUSED,	/* out of the events */
-	REPORT_REQUESTS, REPORT_GRANTS, REPORT_ACCESS, REPORT_SERVICES, REPORT_DORMANT,
+	REPORT_REQUESTS, REPORT_GRANTS, REPORT_GLASS, REPORT_ACCESS, REPORT_SERVICES, REPORT_DORMANT,
 	REPORT_COUNT
 };
 
@@ -19,7 +19,7 @@ struct report_ask {
 	const char *user, *host, *login;	/* only these; NULL: any */
 	int64_t after;		/* page: numbers over this */
 	int64_t now;
-	bool all;		/* GRANTS: also those that were used */
+	bool all;		/* GRANTS: also those that were used; GLASS: also those that were reviewed */
 	int limit;
 };
 

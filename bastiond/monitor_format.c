@@ -103,7 +103,7 @@ static int severity(const char *kind)
 		"protocol.violation", "outlet.dropped" };
 	static const char *const warnings[] = { ".refused", ".fail", ".replay", ".stall", ".hung", ".broken", ".down" };
 
-	if (strncmp(kind, "alarm", 5) == 0 || strncmp(kind, "breakglass", 10) == 0)
+	if (strncmp(kind, "alarm", 5) == 0 || strncmp(kind, "break-glass", 11) == 0)
 		return 1;
 	for (size_t i = 0; i < sizeof(alerts) / sizeof(alerts[0]); i++)
 		if (strcmp(alerts[i], kind) == 0)

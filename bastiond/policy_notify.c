@@ -198,7 +198,8 @@ void notify_tick(struct policy *p, uint64_t now_ms)
 	n->begun = true;
 	if (!hook_there(p, HOOK_NOTIFY))
 		return;
-	take_up(p, n);
+	if (!p->retired) /* what is new is told by the other policy (policy_others.h) */
+		take_up(p, n);
 	tell_left_out(p, n);
 	for (size_t i = 0; i < n->n && hook_room(p, HOOK_NOTIFY); i++) {
 		if (n->v[i]->running)

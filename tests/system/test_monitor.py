@@ -212,7 +212,7 @@ def test_dashboard_and_rules_ask_for_what_is_there(own):
     board = json.loads(labkit.read(os.path.join(folder, "grafana.json")))
     asked = re.findall(r"bastiond_\w+", rules + " ".join(t["expr"] for p in board["panels"] for t in p["targets"]))
     assert asked and set(asked) <= have
-    kinds = set(re.findall(r'"([a-z]+\.[a-z.-]+)"', labkit.read(os.path.join(labkit.REPO, "approvals", "event.h"))))
+    kinds = set(re.findall(r'E\(\w+, "([^"]+)"\)', labkit.read(os.path.join(labkit.REPO, "approvals", "event.h"))))
     for exact in re.findall(r'kind(=~?)"([^"]+)"', rules):
         for kind in exact[1].split("|"):
             assert any(re.fullmatch(kind, k) for k in kinds), kind

@@ -42,7 +42,7 @@ static void words_are_denied_by_default(void **state)
 		{ "cancel", "raebu" }, { "revoke", "raebu" }, { "grants", "raebu" }, { "sessions", "raebu" }, { "kill", "raebu" }, { "watch", "ae" },
 		{ "config", "aebu" }, { "explain", "raebu" }, { "events", "rae" }, { "note-replay", "e" },
 		{ "report logins", "rae" }, { "report privileges", "rae" }, { "report refused", "rae" }, { "report requests", "rae" },
-		{ "report grants", "rae" }, { "report access", "rae" }, { "report services", "rae" }, { "report dormant", "rae" }, { "user add", "ra" }, { "user list", "rae" }, { "user show", "rae" },
+		{ "report grants", "rae" }, { "report break-glass", "rae" }, { "report access", "rae" }, { "report services", "rae" }, { "report dormant", "rae" }, { "user add", "ra" }, { "user list", "rae" }, { "user show", "rae" },
 		{ "user lock", "ra" }, { "user unlock", "ra" }, { "user remove", "ra" },
 		{ "directory stage", "r" }, { "directory apply", "r" },
 		{ "blocks", "rae" }, { "unblock", "ra" },

@@ -28,7 +28,7 @@ static size_t rows(const char *who, const char *json)
 
 static const char *const all_reports[] = {
 	REPORT("logins", ""), REPORT("privileges", ""), REPORT("refused", ""), REPORT("requests", ""),
-	REPORT("grants", ""), REPORT("access", ""), REPORT("services", ""), REPORT("dormant", ""),
+	REPORT("grants", ""), REPORT("break-glass", ""), REPORT("access", ""), REPORT("services", ""), REPORT("dormant", ""),
 };
 
 static void only_auditors_and_administrators(void **state)
@@ -126,6 +126,29 @@ static void requests_and_grants(void **state)
 	assert_string_equal(at(0, "time"), "100");
 	assert_string_equal(at(0, "bytes_out"), "7");
 	assert_string_equal(at(0, "approvers"), "[\"bob\"]");
+}
+
+static void break_glass(void **state)
+{
+	(void)state;
+	OK("root", "{\"word\":\"role add\",\"args\":{\"role\":\"glass\",\"host\":\"web*\",\"login\":\"dba\",\"break_glass\":true}}");
+	OK("root", "{\"word\":\"role member add\",\"args\":{\"role\":\"glass\",\"user\":\"alice\"}}");
+	OK("root", "{\"word\":\"role approver add\",\"args\":{\"role\":\"glass\",\"user\":\"bob\"}}");
+	OK("alice", "{\"word\":\"request\",\"args\":{\"host\":\"web1\",\"login\":\"dba\",\"break_glass\":true,\"reason\":\"down\"}}");
+	OK("alice", REQUEST_DB1);
+	rig.now += 600;
+	assert_int_equal(rows("eve", REPORT("break-glass", "\"owed\":true")), 1);
+	assert_string_equal(at(0, "review"), "owed");
+	assert_string_equal(at(0, "waited"), "600");
+	assert_string_equal(at(0, "reason"), "down");
+	OK("bob", "{\"word\":\"review\",\"args\":{\"id\":1,\"verdict\":\"justified\",\"reason\":\"it was\"}}");
+	rig.now += 600;
+	assert_int_equal(rows("eve", REPORT("break-glass", "\"owed\":true")), 0);
+	assert_int_equal(rows("eve", REPORT("break-glass", "")), 1);
+	assert_string_equal(at(0, "review"), "justified");
+	assert_string_equal(at(0, "reviewer"), "bob");
+	assert_string_equal(at(0, "waited"), "600");
+	assert_string_equal(at(0, "finding"), "it was");
 }
 
 static void access_on_a_day(void **state)
@@ -276,7 +299,7 @@ static void csv_by_flag(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		WORLD(only_auditors_and_administrators), WORLD(logins), WORLD(privileges_and_refusals), WORLD(requests_and_grants),
+		WORLD(only_auditors_and_administrators), WORLD(logins), WORLD(privileges_and_refusals), WORLD(requests_and_grants), WORLD(break_glass),
 		WORLD(access_on_a_day), WORLD(accounts), WORLD(pages), WORLD(scans_end), cmocka_unit_test(csv), cmocka_unit_test(csv_by_flag),
 	};
 
