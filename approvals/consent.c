@@ -43,6 +43,16 @@ static void put_foreign(struct text *t, const char *name, const char *value)
 		put(t, "%s: %s\n", name, safe);
 }
 
+/* The same of what must not be cut: who signs sees all of it, or there is nothing to sign. */
+static void put_whole(struct text *t, const char *name, const char *value)
+{
+	char safe[4 * COMMANDS_MAX + 8];
+
+	esc_text(safe, sizeof(safe), value, strlen(value));
+	if (safe[0] != '\0')
+		put(t, "%s: %s\n", name, safe);
+}
+
 /* What the capabilities forward and command are for, a line each. */
 static void put_lists(struct text *t, const struct ticket *k)
 {
@@ -50,11 +60,11 @@ static void put_lists(struct text *t, const struct ticket *k)
 
 	for (const char *p = k->forwards; *(p += strspn(p, " ")) != '\0'; p += strcspn(p, " ")) {
 		snprintf(one, sizeof(one), "%.*s", (int)strcspn(p, " "), p);
-		put_foreign(t, "forward", one);
+		put_whole(t, "forward", one);
 	}
 	for (const char *p = k->commands; *(p += strspn(p, "\n")) != '\0'; p += strcspn(p, "\n")) {
 		snprintf(one, sizeof(one), "%.*s", (int)strcspn(p, "\n"), p);
-		put_foreign(t, "command", one);
+		put_whole(t, "command", one);
 	}
 }
 

@@ -23,10 +23,11 @@ static enum words_exit make_text(struct call *k, const struct ticket *t, char ou
 	struct host host;
 
 	if (store_user(k->s, t->user_id, &user) != 1 || store_host(k->s, t->host_id, &host) != 1 ||
-	    store_role(k->s, t->role_id, &role) != 1 || (t->by_id != 0 && store_user(k->s, t->by_id, &by) != 1) ||
-	    consent_text(&(struct consent){ .bastion = k->c->name, .ticket = t, .user = &user, .approver = &k->me,
-		.by = by.name, .host = &host, .role = role.name }, out) != 0)
+	    store_role(k->s, t->role_id, &role) != 1 || (t->by_id != 0 && store_user(k->s, t->by_id, &by) != 1))
 		return broken(k);
+	if (consent_text(&(struct consent){ .bastion = k->c->name, .ticket = t, .user = &user, .approver = &k->me,
+		.by = by.name, .host = &host, .role = role.name }, out) != 0)
+		return refuse(k, WORDS_REFUSED, "Let it be asked for in parts.", "The request is too long for a text to sign.");
 	return WORDS_OK;
 }
 

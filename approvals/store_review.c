@@ -54,5 +54,6 @@ int store_review(struct store *s, int64_t request_id, const struct user *by, con
 
 int store_batch_next(struct store *s, int64_t batch, int64_t after, int64_t *id)
 {
-	return sql_int(s, id, "SELECT min(id) FROM requests WHERE ?1 IN (id, batch) AND id>?2 AND state='pending'", "ii", batch, after);
+	return sql_int(s, id, "SELECT min(id) FROM requests WHERE state IN ('pending', 'approved', 'active') AND state='pending' "
+	    "AND id>?2 AND (id=?1 OR batch=?1)", "ii", batch, after);
 }

@@ -22,6 +22,8 @@
 
 #define TICKETS_MAX 200000
 #define APPROVERS 4
+#define HOSTS 400		/* a new one each PER_HOST requests, so that a login looks at a day's worth and not at a year's */
+#define PER_HOST 50
 #define KEY "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIP8BAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f host"
 
 enum { DID_ASK, DID_APPROVE, DID_DENY, DID_REVOKE, DID_LOGIN, DID_KINDS };
@@ -96,8 +98,7 @@ static int make_world(const char *dir)
 {
 	static const char *const words[] = {
 		"{\"word\":\"user add\",\"args\":{\"user\":\"alice\",\"person\":\"Alice\"}}",
-		"{\"word\":\"host add\",\"args\":{\"host\":\"web1\",\"address\":\"10.1.1.1\",\"key\":\"" KEY "\",\"login\":\"dba\"}}",
-		"{\"word\":\"role add\",\"args\":{\"role\":\"dba\",\"host\":\"web1\",\"login\":\"dba\",\"approvals\":2}}",
+		"{\"word\":\"role add\",\"args\":{\"role\":\"dba\",\"host\":\"web*\",\"login\":\"dba\",\"approvals\":2}}",
 		"{\"word\":\"role member add\",\"args\":{\"role\":\"dba\",\"user\":\"alice\"}}",
 	};
 	char path[4096], err[STORE_ERR_MAX], json[256];
@@ -113,6 +114,12 @@ static int make_world(const char *dir)
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (!word(0, words[i], NULL))
 			return -1;
+	for (int i = 0; i < HOSTS; i++) {
+		snprintf(json, sizeof(json), "{\"word\":\"host add\",\"args\":{\"host\":\"web%d\",\"address\":\"10.1.1.1\",\"key\":\"" KEY
+		    "\",\"login\":\"dba\"}}", i);
+		if (!word(0, json, NULL))
+			return -1;
+	}
 	for (int i = 0; i < APPROVERS; i++) {
 		/* the last two are one person */
 		snprintf(json, sizeof(json), "{\"word\":\"user add\",\"args\":{\"user\":\"bob%d\",\"person\":\"Bob %d\"}}", i, i < 2 ? i : 2);
@@ -135,9 +142,12 @@ static int make_world(const char *dir)
 
 static void ask(void)
 {
+	char json[160];
 	long long id;
 
-	if (!word(users[APPROVERS], "{\"word\":\"request\",\"args\":{\"host\":\"web1\",\"login\":\"dba\",\"for\":3600,\"reason\":\"x\"}}", &id))
+	snprintf(json, sizeof(json), "{\"word\":\"request\",\"args\":{\"host\":\"web%d\",\"login\":\"dba\",\"for\":3600,\"reason\":\"x\"}}",
+	    all->newest / PER_HOST % HOSTS);
+	if (!word(users[APPROVERS], json, &id))
 		return;
 	all->done[DID_ASK]++;
 	if (id >= TICKETS_MAX)
@@ -177,12 +187,14 @@ static void log_in(int newest)
 {
 	static unsigned char before[TICKETS_MAX];
 	const int first = newest > 64 ? newest - 64 : 1;
+	char host[16];
 	struct access_answer a;
 	struct host h;
 
+	snprintf(host, sizeof(host), "web%d", newest / PER_HOST % HOSTS);
 	for (int i = first; i <= newest; i++)
 		before[i] = all->revoked[i];
-	control_way(&c, users[APPROVERS], "10.0.0.9", "web1", "dba", &(struct access_use){ 0 }, &a, &h);
+	control_way(&c, users[APPROVERS], "10.0.0.9", host, "dba", &(struct access_use){ 0 }, &a, &h);
 	if (a.refusal != 0)
 		return;
 	all->done[DID_LOGIN]++;

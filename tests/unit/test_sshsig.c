@@ -365,6 +365,19 @@ static void the_last_signature_grants(void **state)
 	assert_int_equal(t.state, TICKET_APPROVED);
 }
 
+/* What may be run and where to it may go is signed whole, or not at all. */
+static void what_is_allowed_is_in_the_text(void **state)
+{
+	char text[CONSENT_TEXT_MAX];
+
+	(void)state;
+	OK("root", "{\"word\":\"role change\",\"args\":{\"role\":\"vault\",\"cap\":[\"command /bin/backup --all\",\"forward db2:5432\"]}}");
+	OK("alice", REQUEST_DB1);
+	text_for("bob", text);
+	if (strstr(text, "\ncapabilities: forward command\nforward: db2:5432\ncommand: /bin/backup --all\n") == NULL)
+		fail_msg("%s", text);
+}
+
 /* The database says no as well, to a hand with sqlite3(1). */
 static void no_grant_without_signatures(void **state)
 {
@@ -398,6 +411,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(security_keys_must_be_touched, make_dir, drop_dir),
 		cmocka_unit_test_setup_teardown(two_signatures_make_a_grant, setup_signed, drop_signed),
 		cmocka_unit_test_setup_teardown(the_last_signature_grants, setup_signed, drop_signed),
+		cmocka_unit_test_setup_teardown(what_is_allowed_is_in_the_text, setup_signed, drop_signed),
 		cmocka_unit_test_setup_teardown(no_grant_without_signatures, setup_signed, drop_signed),
 		cmocka_unit_test_setup_teardown(a_role_wants_what_can_be_kept, setup_signed, drop_signed),
 	};
