@@ -173,7 +173,7 @@ static enum words_exit attempt(struct call *k, const struct word *w)
 	if (store_begin(k->s) < 0)
 		return broken(k);
 	r = w->fn(k);
-	if (r != WORDS_OK)
+	if (r != WORDS_OK && !(k->charged && r == WORDS_REFUSED))
 		store_rollback(k->s);
 	else if (store_commit(k->s) < 0)
 		r = broken(k);

@@ -353,6 +353,7 @@ enum words_exit word_totp_resync(struct call *k)
 
 	if (r != WORDS_OK)
 		return r;
+	k->charged = true;
 	switch (otp_resync(k->s, &u, arg_text(k, "code1"), arg_text(k, "code2"), k->now, &drift)) {
 	case OTP_ACCEPTED:
 		break;
@@ -376,6 +377,24 @@ enum words_exit word_totp_resync(struct call *k)
 	    "the next.", u.name, (long long)drift * OTP_STEP);
 }
 
+/* Of one's own only with a code: who sits down at an open session must not get a second factor by it. */
+static enum words_exit prove_code(struct call *k, const struct user *u)
+{
+	const char *code = arg_text(k, "code");
+	enum otp_result r;
+
+	if (code == NULL)
+		return refuse(k, WORDS_REFUSED, "Add --code with the one that your token shows now.",
+		    "Recovery codes of your own need a one-time code.");
+	r = otp_check(k->s, u, 0, k->actor->source, code, k->now);
+	if (r == OTP_ACCEPTED)
+		return WORDS_OK;
+	if (r == OTP_FAILED)
+		return broken(k);
+	k->charged = true;
+	return refuse(k, WORDS_REFUSED, "Wait for the next code.", "This code does not do: it is %s.", otp_result_name(r));
+}
+
 enum words_exit word_totp_recovery(struct call *k)
 {
 	char codes[OTP_RECOVERY_CODES][OTP_RECOVERY_TEXT];
@@ -394,6 +413,8 @@ enum words_exit word_totp_recovery(struct call *k)
 		return broken(k);
 	if (n == 0 || !t.confirmed)
 		return refuse(k, WORDS_REFUSED, "First: user totp enrol", "%s has no secret in force.", u.name);
+	if (u.id == k->me.id && (r = prove_code(k, &u)) != WORDS_OK)
+		return r;
 	if (otp_recovery(k->s, &u, k->now, codes) < 0 ||
 	    event_writef(k->s, k->now, EVENT_RECOVERY, k->name, u.name, "{s:i}", "codes", OTP_RECOVERY_CODES) < 0)
 		return broken(k);

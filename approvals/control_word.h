@@ -36,6 +36,7 @@ struct call {
 	json_t *reply;
 	struct effect *effects;
 	size_t neffects;
+	bool charged;	/* a refusal keeps what the handler changed: an attempt that was charged stays charged */
 	uint32_t watch;		/* of watch_new(); 0: none */
 	int64_t wait_for;	/* the reply comes when this request is decided; 0: now */
 };

@@ -356,9 +356,10 @@ const struct words_word words_table[] = {
 	       { "code2", "CODE", ARG_CODE, P, "the code after it", NULL }) },
 	{ .path = "user totp recovery", .who = WHO_USER,
 	  .help = "make ten recovery codes, for a lost token",
-	  .more = "Yours; others': administrators only. Shown only this once; earlier ones are void. Each is good for one "
-	  "login in place of a code, and its use is an event.",
-	  .example = "user totp recovery alice", ARGS(A_USER), COLS({ "code", "CODE", COL_TEXT, 0 }) },
+	  .more = "Yours, with a one-time code; others': administrators only. Shown only this once; earlier ones are void. Each is "
+	  "good for one login in place of a code, and its use is an event.",
+	  .example = "user totp recovery alice --code 492039",
+	  ARGS(A_USER, { "code", "CODE", ARG_CODE, 0, "of your token, for your own", NULL }), COLS({ "code", "CODE", COL_TEXT, 0 }) },
 
 	/* roles */
 	{ .path = "role add", .who = WHO_ADMIN,

@@ -316,6 +316,27 @@ static void a_recovery_code_opens_one_login(void **state)
 	assert_int_equal(CHECK(3, codes[7], NOW + 10), OTP_NOT_ENROLLED);
 }
 
+/* By the words: an attempt that was refused stays charged, and nobody makes recovery codes out of an open session. */
+static void words_charge_too(void **state)
+{
+	char json[256];
+	int64_t failures, not_before;
+
+	(void)state;
+	NO("alice", "refused", "{\"word\":\"user totp recovery\",\"args\":{\"user\":\"alice\"}}");
+	NO("alice", "refused", "{\"word\":\"user totp recovery\",\"args\":{\"user\":\"alice\",\"code\":\"000000\"}}");
+	assert_int_equal(store_throttle(rig.s, alice.id, 0, &failures, &not_before), 1);
+	assert_int_equal(failures, 1);
+	NO("alice", "refused", "{\"word\":\"user totp resync\",\"args\":{\"user\":\"alice\",\"code1\":\"000000\",\"code2\":\"111111\"}}");
+	assert_int_equal(store_throttle(rig.s, alice.id, 0, &failures, &not_before), 1);
+	assert_int_equal(failures, 2);
+	snprintf(json, sizeof(json), "{\"word\":\"user totp recovery\",\"args\":{\"user\":\"alice\",\"code\":\"%s\"}}", code_at(rfc_secret, NOW));
+	OK("alice", json);
+	assert_int_equal(json_array_size(json_object_get(last, "rows")), OTP_RECOVERY_CODES);
+	NO("alice", "refused", json); /* the code is spent */
+	OK("adam", "{\"word\":\"user totp recovery\",\"args\":{\"user\":\"alice\"}}");
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup_enrolled, teardown)
 
 int main(void)
@@ -325,7 +346,7 @@ int main(void)
 		T(one_code_one_login), T(replay_takes_no_failure_back), T(throttle_grows_and_is_bounded),
 		T(without_a_secret_nobody_comes_in), T(enrolment), T(simultaneous_checks_open_one),
 		T(grace_is_bound_to_device_and_source), T(a_drifting_clock_is_followed), T(two_codes_show_the_clock),
-		T(a_recovery_code_opens_one_login),
+		T(a_recovery_code_opens_one_login), T(words_charge_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
