@@ -55,3 +55,16 @@ def test_a_session_goes_on_under_the_next_grant(lab, engineer):
     assert process.stdout.read(3) == b"on\n"
     lab.ask("revoke", as_uid=uid(lab, "bob"), id=number)
     assert process.wait(20) != 0
+
+
+def test_connect_waits_and_goes_on(lab, engineer, terminals):
+    user = engineer(grant=False)
+    number = lab.request(user.user)
+    console = terminals(user.terminal("bastion"))
+    console.expect(rb"> ?$", timeout=60)
+    console.line("connect web1 as dba --wait")
+    until(lambda: console.read(0.2) is not None and lab.ctl_json("requests")["rows"], deadline=20)
+    lab.ask("approve", as_uid=uid(lab, "bob"), id=int(number))
+    console.expect(rb"Grant \d+")
+    console.line("echo $((6*7))")
+    console.expect(rb"\n42\r\n")
