@@ -5,6 +5,7 @@
 #include "access_zone.h"
 
 #include <ftw.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 
 #include "clock.h"
 
-#define ZONE_DIR "/usr/share/zoneinfo/"
+#define ZONE_DIR "/usr/share/zoneinfo"
 #define DAY 86400
 #define BACK (2 * 366 * DAY)
 #define AHEAD (3 * 366 * DAY)
@@ -27,7 +28,17 @@ struct zone {
 	struct { int64_t at; int32_t offset; } change[ZONE_CHANGES_MAX];
 };
 
-static struct zone *zones[ZONES_MAX];
+_Static_assert(ZONE_CHANGES_MAX > (BACK + AHEAD) / STEP, "a change in each step");
+
+/* Where libc looks. */
+static const char *zone_dir(void)
+{
+	const char *dir = getenv("TZDIR");
+
+	return dir != NULL ? dir : ZONE_DIR;
+}
+
+static struct zone zones[ZONES_MAX];
 static size_t nzones;
 static bool sealed;	/* no file can be opened any more, or need be */
 
@@ -43,7 +54,7 @@ bool zone_name_ok(const char *name, size_t len)
 			if (n == 0 || ++words > 3)
 				return false;
 			n = 0;
-		} else if (strchr(set, name[i]) == NULL || name[i] == '\0') {
+		} else if (memchr(set, name[i], sizeof(set) - 1) == NULL) {
 			return false;
 		} else {
 			n++;
@@ -56,9 +67,10 @@ bool zone_name_ok(const char *name, size_t len)
 static int32_t libc_offset(int64_t at)
 {
 	time_t t = (time_t)at;
-	struct tm tm;
+	struct tm tm = { 0 };
 
-	return localtime_r(&t, &tm) != NULL ? (int32_t)tm.tm_gmtoff : 0;
+	localtime_r(&t, &tm);
+	return (int32_t)tm.tm_gmtoff;
 }
 
 /* The first second after `low` that has the offset of `high`. */
@@ -88,9 +100,7 @@ static void scan(struct zone *z, int64_t now)
 		if (libc_offset(at + STEP) == last)
 			continue;
 		z->change[z->n].at = find_change(at, at + STEP);
-		z->change[z->n].offset = libc_offset(at + STEP);
-		if (++z->n == ZONE_CHANGES_MAX)
-			z->until = at + STEP; /* what comes after is not known */
+		z->change[z->n++].offset = libc_offset(at + STEP);
 	}
 }
 
@@ -106,30 +116,29 @@ static void restore(const char *tz)
 
 static const struct zone *load(const char *name)
 {
-	char path[sizeof(ZONE_DIR) + ZONE_NAME_MAX], tz[ZONE_NAME_MAX + 2];
+	char path[PATH_MAX], tz[ZONE_NAME_MAX + 2], keep[256] = "";
 	const char *have = getenv("TZ");
-	char *keep = have != NULL ? strdup(have) : NULL;
-	struct zone *z = NULL;
+	struct zone *z = &zones[nzones];
 
 	/* libc takes an unknown name for UTC, and says nothing */
-	snprintf(path, sizeof(path), ZONE_DIR "%s", name);
-	if (nzones < ZONES_MAX && access(path, R_OK) == 0 && (have == NULL || keep != NULL) &&
-	    (z = calloc(1, sizeof(*z))) != NULL) {
-		snprintf(tz, sizeof(tz), ":%s", name);
-		setenv("TZ", tz, 1);
-		tzset();
-		snprintf(z->name, sizeof(z->name), "%s", name);
-		scan(z, clock_wall());
-		zones[nzones++] = z;
-		restore(keep);
-	}
-	free(keep);
+	snprintf(path, sizeof(path), "%s/%s", zone_dir(), name);
+	if (nzones == ZONES_MAX || access(path, R_OK) != 0)
+		return NULL;
+	if (have != NULL)
+		snprintf(keep, sizeof(keep), "%s", have);
+	snprintf(tz, sizeof(tz), ":%s", name);
+	setenv("TZ", tz, 1);
+	tzset();
+	snprintf(z->name, sizeof(z->name), "%s", name);
+	scan(z, clock_wall());
+	nzones++;
+	restore(have != NULL ? keep : NULL);
 	return z;
 }
 
 static int visit(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
-	const char *name = path + strlen(ZONE_DIR);
+	const char *name = path + strlen(zone_dir()) + 1;
 	char magic[4] = "";
 	FILE *f;
 
@@ -140,7 +149,7 @@ static int visit(const char *path, const struct stat *st, int type, struct FTW *
 		return 0;
 	if ((f = fopen(path, "re")) == NULL)
 		return 0;
-	if (fread(magic, 1, sizeof(magic), f) == sizeof(magic) && memcmp(magic, "TZif", 4) == 0)
+	if (fread(magic, 1, sizeof(magic), f) > 0 && memcmp(magic, "TZif", 4) == 0)
 		zone_find(name, strlen(name));
 	fclose(f);
 	return 0;
@@ -148,7 +157,7 @@ static int visit(const char *path, const struct stat *st, int type, struct FTW *
 
 int zones_preload(void)
 {
-	int r = nftw(ZONE_DIR, visit, 8, FTW_PHYS);
+	int r = nftw(zone_dir(), visit, 8, FTW_PHYS);
 
 	sealed = true;
 	return r == 0 ? (int)nzones : -1;
@@ -161,8 +170,8 @@ const struct zone *zone_find(const char *name, size_t len)
 	if (!zone_name_ok(name, len))
 		return NULL;
 	for (size_t i = 0; i < nzones; i++)
-		if (strncmp(zones[i]->name, name, len) == 0 && zones[i]->name[len] == '\0')
-			return zones[i];
+		if (strncmp(zones[i].name, name, len) == 0 && zones[i].name[len] == '\0')
+			return &zones[i];
 	if (sealed)
 		return NULL;
 	memcpy(text, name, len);

@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #define ZONE_NAME_MAX 48
-#define ZONE_CHANGES_MAX 48	/* kept of one zone; Morocco has four a year */
+#define ZONE_CHANGES_MAX 132	/* kept of one zone: all that are found */
 #define ZONES_MAX 1024
 
 struct zone;

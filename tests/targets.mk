@@ -4,7 +4,7 @@ WORKERS = 3
 PYTEST = /usr/bin/python3 -m pytest -p no:cacheprovider
 C_FILES = $(wildcard common/*.c recorder/*.c approvals/*.c bastiond/*.c pam/*.c)
 H_FILES = $(wildcard common/*.h recorder/*.h approvals/*.h bastiond/*.h pam/*.h)
-SCRIPTS = tests/deps tests/run-units tests/check tests/layers tests/fuzz/run .ci/run recorder/web/fetch etc/hooks/ticket_check $(wildcard etc/hooks/notify-*) $(wildcard etc/*.sh)
+SCRIPTS = tests/model/coverage tests/deps tests/run-units tests/check tests/layers tests/fuzz/run .ci/run recorder/web/fetch etc/hooks/ticket_check $(wildcard etc/hooks/notify-*) $(wildcard etc/*.sh)
 
 deps:
 	@tests/deps build lab test
@@ -18,7 +18,7 @@ check-asan:
 # T: which tests, as pytest's -k takes them: make check-system T='sftp or scp'. Those that measure time run by themselves, the
 # others side by side: most of them wait, for a code, a deadline, a client. Of these a neighbour may starve one: it is tried once more,
 # and the list of results says so. What measures time has one try.
-check-system: all $(B)/bench/brec_make $(B)/crash/model $(B)/crash/archive $(B)/crash/kill $(B)/crash/typing $(B)/crash/grants
+check-system: all $(B)/bench/brec_make $(B)/crash/model $(B)/crash/archive $(B)/crash/kill $(B)/crash/typing $(B)/crash/grants $(B)/model/decide
 	@LAB_BIN=$(abspath $(B)) $(PYTEST) -q tests/system $(if $(T),-k '$(T)',$(if $(ALONE),-m alone --durations=25,-m 'not alone' -n $(WORKERS) --dist loadfile --reruns 1)) $(PYTEST_ARGS)
 
 LINTS = lint-cppcheck lint-man lint-shell layers headers budgets lint-web
@@ -106,6 +106,16 @@ $(B)/bench/durable.so: tests/bench/preload/durable.c
 	$(CC) -D_GNU_SOURCE -std=c11 $(WARN) -O2 -fPIC -shared -o $@ $<
 benches: $(BENCHES) $(B)/bench/durable.so
 
+# the access decision against a model of its own, and the branches of its files that the tests take: doc/ACCESS-TESTS.md
+$(B)/model/decide: tests/model/decide.c $(LIBS)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDHARDEN) -o $@ $< $(LIBS) $(LIBS) -ljansson $(shell pkg-config --libs sqlite3 libcrypto liboath)
+model: $(B)/model/decide
+	@tests/model/model.py $< $(or $(N),1000000) $(or $(STRIDE),1)
+coverage-access: $(B)/libbastiond.a $(LIBS)
+	@CC='$(CC)' CPPFLAGS='$(filter-out -MMD -MP,$(CPPFLAGS))' LIBS='$(B)/libbastiond.a $(LIBS) $(LIBS) $(shell pkg-config --libs $(PKGS_bastiond) vterm libcurl libqrencode cmocka) -lpam -lutil' \
+	    tests/model/coverage $(B)/coverage $(B)
+
 # the collector's store under kills, power cuts and failing disks at every call: tests/crash/model.c
 MODEL_WRAPS = pwrite write fdatasync fsync syncfs openat mkdirat renameat unlinkat
 MODEL_STORE = $(filter-out %/collector_main.o,$(OBJ_bastion-collectord))
@@ -180,4 +190,4 @@ install: all
 	$(INSTALL) -m 644 -t $(D)$(PREFIX)/share/bash-completion/completions etc/completion/bastionctl
 	$(INSTALL) -m 644 -t $(D)$(PREFIX)/share/zsh/site-functions etc/completion/_bastionctl
 
-.PHONY: deps check check-asan check-system lint $(LINTS) clang-tidy demo demo-down bench fuzzers corpus fuzz benches torture torture-stack torture-ship torture-model torture-archive torture-kills torture-urandom torture-grants install
+.PHONY: deps check check-asan check-system lint $(LINTS) clang-tidy demo demo-down bench fuzzers corpus fuzz benches torture torture-stack torture-ship torture-model torture-archive torture-kills torture-urandom torture-grants model coverage-access install
