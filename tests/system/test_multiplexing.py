@@ -59,7 +59,7 @@ def test_each_channel_is_checked(lab, engineer, target):
         shared.sftp(b"ls\n")
         refused = shared.run("echo let in")
         assert refused.returncode != 0 and refused.stdout == b""
-        assert b"for sftp only" in refused.stderr
+        assert b"for sftp-read, sftp-write only" in refused.stderr
         shared.sftp(b"ls\n")
         assert events(lab, "channel.refused", user.user)
     finally:
