@@ -257,8 +257,10 @@ int policy_open(struct policy *p, const char *database, const struct policy_fds 
 	p->database = database;
 	if (open_store(p, database) != 0)
 		return -1;
-	if (ends_open(p) == 0 && sources_open(p) == 0 && open_loop(p, fds) == 0)
+	if (ends_open(p) == 0 && sources_open(p) == 0 && open_loop(p, fds) == 0) {
+		notify_tick(p, clock_mono_ms()); /* what happens from now on is told, also before the first second is over */
 		return 0;
+	}
 	log_error("no memory for the loop of policy");
 	return -1;
 }
