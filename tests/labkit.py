@@ -215,6 +215,15 @@ class Control:
             raise LabError(f"{word} {args}: {reply.get('error')} {reply.get('hint', '')}")
         return reply
 
+    def is_over(self):
+        """Policy ends a connection that is silent for five minutes."""
+        try:
+            return self.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
     def close(self):
         self.sock.close()
 
@@ -493,6 +502,9 @@ max_sessions_per_user = 2000
                 return control.ask(word, **args)
             finally:
                 control.close()
+        if self.control is not None and self.control.is_over():
+            self.control.close()
+            self.control = None
         if self.control is None:
             self.control = Control(path)
         return self.control.ask(word, **args)
