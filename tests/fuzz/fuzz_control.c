@@ -13,7 +13,9 @@
 
 #include "control.h"
 #include "log.h"
+#include "seal.h"
 #include "store_key.h"
+#include "store_otp.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
