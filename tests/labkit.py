@@ -217,12 +217,16 @@ class Control:
 
     def is_over(self):
         """Policy ends a connection that is silent for five minutes."""
+        wait = self.sock.gettimeout()
+        self.sock.settimeout(0)
         try:
-            return self.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+            return self.sock.recv(1, socket.MSG_PEEK) == b""
         except BlockingIOError:
             return False
         except OSError:
             return True
+        finally:
+            self.sock.settimeout(wait)
 
     def close(self):
         self.sock.close()
