@@ -38,7 +38,6 @@
 #include "names.h"
 
 #define PERSON_MAX 64
-#define ADDRESS_MAX 255		/* DNS name or literal */
 #define TEXT_MAX 500		/* reason */
 #define TICKET_REF_MAX 64	/* number of an outside ticket */
 #define LIST_MAX 1024 /* bytes of a list: words that passed their grammar, one space between */
@@ -221,6 +220,10 @@ bool access_covers(const struct access_role *role, const struct host *host, cons
 bool access_allows(const struct access_role *role, const struct host *host, const char *login);
 /* "10.0.0.0/8", "::1": does it parse, has it no bits outside the mask? */
 bool access_network_ok(const char *network);
+#define NETWORK_TEXT_MAX 64	/* with its end */
+/* The network of an address (literal; a scope is left out): "192.0.2.0/24", by its first bits4, of IPv6 bits6, bits.
+ * ::ffff:a.b.c.d counts as a.b.c.d. False: it is no address. */
+bool access_network_of(const char *address, unsigned bits4, unsigned bits6, char out[NETWORK_TEXT_MAX]);
 /* Address (literal) in one of the list's networks; "" holds for any address. ::ffff:a.b.c.d counts
  * as a.b.c.d. */
 bool access_from(const char *networks, const char *address);

@@ -5,6 +5,7 @@
 #include "access.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -174,6 +175,30 @@ bool access_network_ok(const char *network)
 	for (unsigned i = 0; i < bits; i++)
 		masked.b[i / 8] |= a.b[i / 8] & (0x80 >> i % 8);
 	return memcmp(&a, &masked, sizeof(a)) == 0;
+}
+
+bool access_network_of(const char *address, unsigned bits4, unsigned bits6, char out[NETWORK_TEXT_MAX])
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+	char plain[INET6_ADDRSTRLEN], text[INET6_ADDRSTRLEN];
+	size_t len = strcspn(address, "%");
+	struct address a;
+	unsigned bits;
+	bool v4;
+
+	if (len >= sizeof(plain))
+		return false;
+	memcpy(plain, address, len);
+	plain[len] = '\0';
+	if (!parse_address(plain, &a, &v4))
+		return false;
+	v4 = memcmp(a.b, mapped, sizeof(mapped)) == 0;
+	bits = v4 ? bits4 : bits6;
+	for (unsigned i = bits + (v4 ? 96U : 0U); i < 128; i++)
+		a.b[i / 8] &= (uint8_t)~(0x80 >> i % 8);
+	inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? a.b + 12 : a.b, text, sizeof(text));
+	snprintf(out, NETWORK_TEXT_MAX, "%s/%u", text, bits);
+	return true;
 }
 
 bool access_from(const char *networks, const char *address)

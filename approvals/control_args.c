@@ -41,40 +41,6 @@ static bool is_signature(const char *s)
 	return n > 0 && n <= SSHSIG_TEXT_MAX;
 }
 
-/* "dba@web1" */
-static bool place_ok(const char *s)
-{
-	char login[LOGIN_MAX + 1];
-	size_t n = strcspn(s, "@");
-
-	if (n > LOGIN_MAX || s[n] == '\0')
-		return false;
-	memcpy(login, s, n);
-	login[n] = '\0';
-	return name_is_login(login) && name_is_host(s + n + 1);
-}
-
-static bool is_pattern(const char *s)
-{
-	char name[HOST_NAME_MAX_LEN + 1];
-	size_t n = strlen(s);
-
-	if (n == 0 || n > HOST_NAME_MAX_LEN)
-		return false;
-	for (size_t i = 0; i <= n; i++)
-		name[i] = s[i] == '*' ? 'x' : s[i];
-	return name_is_host(name);
-}
-
-static bool is_address(const char *s)
-{
-	static const char set[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.:"
-				  "-_%";
-
-	return s[0] != '\0' && s[0] != '-' && strlen(s) <= ADDRESS_MAX &&
-	    strspn(s, set) == strlen(s);
-}
-
 /* NULL, or what would be right. */
 static const char *wrong_text(enum arg_type type, const char *v)
 {
@@ -89,7 +55,7 @@ static const char *wrong_text(enum arg_type type, const char *v)
 		    "a login: a letter or _, then letters, digits, _ . -, at most 32";
 	case ARG_HOST: return name_is_host(v) ? NULL : "a host's registered name, never an address";
 	case ARG_PATTERN:
-		return is_pattern(v) ? NULL :
+		return name_is_pattern(v) ? NULL :
 				       "a host's name, in which * may stand for any characters";
 	case ARG_LABEL: return name_is_label(v) ? NULL : "key=value of a-z 0-9 _ . -";
 	case ARG_CAP:
@@ -100,12 +66,12 @@ static const char *wrong_text(enum arg_type type, const char *v)
 		return access_network_ok(v) ?
 		    NULL :
 		    "a network: 10.1.0.0/16, 2001:db8::/48, without bits after the mask";
-	case ARG_ADDRESS: return is_address(v) ? NULL : "a DNS name, or an IPv4 or IPv6 address";
+	case ARG_ADDRESS: return name_is_address(v) ? NULL : "a DNS name, or an IPv4 or IPv6 address";
 	case ARG_HOURS:
 		return access_hours_ok(v) && access_zone_known(v) ?
 		    NULL :
 		    "hours, and perhaps a time zone: \"mon-fri 08:00-18:00 Europe/Berlin\"";
-	case ARG_PLACE: return place_ok(v) ? NULL : "login@host";
+	case ARG_PLACE: return name_is_place(v) ? NULL : "login@host";
 	case ARG_RECORDING: return strlen(v) == 32 && strspn(v, "0123456789abcdef") == 32 ? NULL : "32 hexadecimal digits";
 	case ARG_DIGEST: return strlen(v) == 64 && strspn(v, "0123456789abcdef") == 64 ? NULL : "64 hexadecimal digits";
 	case ARG_CODE: return strlen(v) == 6 && strspn(v, "0123456789") == 6 ? NULL : "six digits";

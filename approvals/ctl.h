@@ -44,6 +44,10 @@ int ctl_ask(struct ctl *c, const char *json, struct buf *reply);
 int ctl_ask_all(struct ctl *c, const struct words_call *call, struct buf *reply);
 /* Prints it; returns what render_reply returns. */
 int ctl_show(struct ctl *c, const struct buf *reply);
+/* A whole file, "-": standard input, terminated. 0, or -1 with errno: EFBIG it does not fit, EINVAL it has a NUL byte. */
+int ctl_read(const char *path, char *out, size_t size);
+/* The same of at most `most` bytes, the caller's to free; NULL after a line. */
+char *ctl_text(const char *path, size_t most);
 /* Prints a line on standard error, with the program's name; returns WORDS_BROKEN. */
 int ctl_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
@@ -60,9 +64,9 @@ int ctl_connect(struct ctl *c);
 int ctl_names(struct ctl *c, const char *kind);
 /* `events verify`; against: a file, or NULL. Returns the exit status. */
 int ctl_verify(struct ctl *c, const char *against);
-/* `import keys` and `import hosts`, with the arguments of their requests. Return the exit status. */
 /* `sync`: a directory's people. Returns the exit status. */
 int ctl_sync(struct ctl *c, const json_t *args);
+/* `import keys` and `import hosts`, with the arguments of their requests. Return the exit status. */
 int ctl_import_keys(struct ctl *c, const json_t *args);
 int ctl_import_hosts(struct ctl *c, const json_t *args);
 /* `backup FILE`. Returns the exit status. */

@@ -33,27 +33,6 @@ static int drop(void)
 	return -1;
 }
 
-/* A whole file of at most `most` bytes, terminated; NULL after a line. */
-static char *slurp(const char *path, size_t most)
-{
-	FILE *f = fopen(path, "re");
-	char *text = malloc(most + 1);
-	size_t n = 0;
-
-	if (f != NULL && text != NULL)
-		n = fread(text, 1, most, f);
-	if (f == NULL || text == NULL || ferror(f) || n == most || memchr(text, '\0', n) != NULL) {
-		ctl_fail("%s: %s", path, f == NULL ? strerror(errno) : "too long, or no text");
-		free(text);
-		text = NULL;
-	} else {
-		text[n] = '\0';
-	}
-	if (f != NULL)
-		fclose(f);
-	return text;
-}
-
 /* One user. What cannot be a user here is named and left out. */
 static void put(FILE *out, const char *name, const char *roles, const char *person)
 {
@@ -220,7 +199,7 @@ int directory_child(const struct directory *d, int fd)
 	int r = 1;
 
 	/* what root alone may read comes before, what it means comes after */
-	if (out == NULL || ((file || d->secret[0] != '\0') && (text = slurp(file ? d->source + 5 : d->secret,
+	if (out == NULL || ((file || d->secret[0] != '\0') && (text = ctl_text(file ? d->source + 5 : d->secret,
 	    file ? FILE_MAX : DIRECTORY_TEXT)) == NULL) || drop() != 0)
 		goto out;
 	if (!file && d->bind[0] != '\0' && text == NULL)

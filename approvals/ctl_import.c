@@ -40,30 +40,6 @@ static void fault(struct import *in, unsigned line, const char *what)
 	in->faults++;
 }
 
-static char *read_text(const char *path)
-{
-	char *text = malloc(FILE_BYTES);
-	FILE *f = fopen(path, "re");
-	size_t n = 0;
-
-	if (text != NULL && f != NULL) {
-		n = fread(text, 1, FILE_BYTES - 1, f);
-		text[n] = '\0';
-	}
-	if (text == NULL || f == NULL || ferror(f))
-		ctl_fail("%s: %s", path, strerror(errno));
-	else if (n == FILE_BYTES - 1 || strlen(text) != n)
-		ctl_fail("%s: %s", path, n == FILE_BYTES - 1 ? "longer than 1 MiB" : "no text: it has a NUL byte");
-	else {
-		fclose(f);
-		return text;
-	}
-	if (f != NULL)
-		fclose(f);
-	free(text);
-	return NULL;
-}
-
 /* The next line, cut at its end and at leading blanks; NULL: no more. */
 static char *next_line(char **rest)
 {
@@ -171,7 +147,7 @@ static struct import *begin(struct ctl *c, const char *path)
 	}
 	in->c = c;
 	in->path = path;
-	if ((in->text = read_text(path)) != NULL)
+	if ((in->text = ctl_text(path, FILE_BYTES)) != NULL)
 		return in;
 	free(in);
 	return NULL;
@@ -352,7 +328,7 @@ static int read_keys(struct hosts *h, const char *path)
 	char *rest, *line;
 	unsigned at = 0, hashed = 0;
 
-	if ((h->keys = read_text(path)) == NULL)
+	if ((h->keys = ctl_text(path, FILE_BYTES)) == NULL)
 		return WORDS_BROKEN;
 	rest = h->keys;
 	while ((line = next_line(&rest)) != NULL) {

@@ -20,29 +20,6 @@ static const char usage[] =
     "usage: bastionctl [-f CONFIGURATION] [-S SOCKET] WORD [ARGUMENT ...]\n"
     "'bastionctl help' lists the words; 'bastionctl help WORD' explains one.\n";
 
-/* Reads a whole file, "-": standard input. */
-static int read_file(const char *path, char *out, size_t size)
-{
-	int fd = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
-	size_t len = 0;
-	ssize_t n = 0;
-
-	if (fd < 0)
-		return -1;
-	while (len < size &&
-	    ((n = read(fd, out + len, size - len)) > 0 || (n < 0 && errno == EINTR)))
-		len += n > 0 ? (size_t)n : 0;
-	close(fd);
-	if (n < 0)
-		return -1;
-	if (len == size || memchr(out, '\0', len) != NULL) {
-		errno = len == size ? EFBIG : EINVAL;
-		return -1;
-	}
-	out[len] = '\0';
-	return 0;
-}
-
 static void look_at_terminal(struct ctl *c)
 {
 	const char *term = getenv("TERM");
@@ -95,7 +72,7 @@ int main(int argc, char *argv[])
 {
 	struct ctl c = { .conf_path = CTL_CONF, .link = { .fd = -1 } };
 	struct words_env env = { .who = geteuid() == 0 ? WHO_ROOT : WHO_APPROVER, .ctl = true,
-	    .prefix = "bastionctl ", .read_file = read_file };
+	    .prefix = "bastionctl ", .read_file = ctl_read };
 	struct words_call call;
 	const char *socket = NULL;
 	char err[WORDS_ERR_MAX];

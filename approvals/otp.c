@@ -270,12 +270,13 @@ static enum otp_result resync(struct store *s, const struct user *u, const char 
 	if ((n = store_totp(s, u->id, &t)) < 0)
 		return OTP_FAILED;
 	if (n == 0 || !t.confirmed)
-		return OTP_NOT_ENROLLED;
-	*drift = offset_of(&t, code1, code2, now);
+		r = OTP_NOT_ENROLLED;
+	else if ((*drift = offset_of(&t, code1, code2, now)) > OTP_DRIFT_MAX)
+		r = OTP_REFUSED;
 	explicit_bzero(t.secret, sizeof(t.secret));
 	explicit_bzero(t.fresh, sizeof(t.fresh));
-	if (*drift > OTP_DRIFT_MAX)
-		return OTP_REFUSED;
+	if (r != OTP_ACCEPTED)
+		return r;
 	second = now / OTP_STEP + *drift;
 	/* both must be unused: with one that was seen, somebody who saw it needs only to guess the other */
 	if (second - 1 <= t.last_counter)

@@ -9,7 +9,6 @@
 
 #define STORE_WAITING_MAX 8	/* devices of one user that wait for an approval */
 #define STORE_NETWORKS_MAX 64	/* networks remembered of one user: past that the one used longest ago goes */
-#define STORE_NETWORK_TEXT 64	/* "2001:db8::/48", terminated */
 #define STORE_CLIENT_MAX 64	/* bytes of a client's version */
 #define INVITE_HASH_LEN 32
 

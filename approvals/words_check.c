@@ -37,37 +37,6 @@ static uint64_t number_max(enum arg_type type)
 	return type == ARG_PORT ? 65535 : type == ARG_COUNT ? 1000 : NUMBER_MAX;
 }
 
-static bool is_address(const char *s)
-{
-	return s[0] != '\0' && s[0] != '-' && strlen(s) <= ADDRESS_MAX &&
-	    strspn(s, BASE64 ".:-_%") == strlen(s) && strpbrk(s, "+/") == NULL;
-}
-
-/* A host's name in which '*' may stand for the letters that a name may have. */
-static bool is_pattern(const char *s)
-{
-	char plain[HOST_NAME_MAX_LEN + 1];
-	size_t n = strlen(s);
-
-	if (n == 0 || n > HOST_NAME_MAX_LEN)
-		return false;
-	for (size_t i = 0; i <= n; i++)
-		plain[i] = s[i] == '*' ? 'x' : s[i];
-	return name_is_host(plain);
-}
-
-static bool is_place(const char *s)
-{
-	char login[LOGIN_MAX + 1];
-	size_t n = strcspn(s, "@");
-
-	if (n > LOGIN_MAX || s[n] == '\0')
-		return false;
-	memcpy(login, s, n);
-	login[n] = '\0';
-	return name_is_login(login) && name_is_host(s + n + 1);
-}
-
 static bool is_text(const char *s)
 {
 	size_t n = strlen(s);
@@ -110,14 +79,14 @@ static bool is_right(const struct words_arg *arg, const char *v)
 		return name_is_user(v);
 	case ARG_LOGIN: return name_is_login(v);
 	case ARG_HOST: return name_is_host(v);
-	case ARG_PATTERN: return is_pattern(v);
+	case ARG_PATTERN: return name_is_pattern(v);
 	case ARG_LABEL: return name_is_label(v);
 	case ARG_CAP:
 		return cap_parse(v, &cap) || words_one_of(v, "forward command");
 	case ARG_NETWORK: return access_network_ok(v);
 	case ARG_HOURS: return access_hours_ok(v);
-	case ARG_PLACE: return is_place(v);
-	case ARG_ADDRESS: return is_address(v);
+	case ARG_PLACE: return name_is_place(v);
+	case ARG_ADDRESS: return name_is_address(v);
 	case ARG_RECORDING: return strlen(v) == 32 && strspn(v, "0123456789abcdef") == 32;
 	case ARG_DIGEST: return strlen(v) == 64 && strspn(v, "0123456789abcdef") == 64;
 	case ARG_CODE: return strlen(v) == 6 && strspn(v, "0123456789") == 6;

@@ -106,6 +106,21 @@ static void retire(struct parent *p)
 	set_send(p, PROC_POLICY, MSG_POLICY_RETIRE, 0, NULL, NULL, 0);
 }
 
+static void kill_new(const struct parent *p)
+{
+	if (p->upgrade.pid > 0)
+		kill(p->upgrade.pid, SIGKILL);
+}
+
+bool upgrade_reaped(struct parent *p, pid_t pid, int status)
+{
+	if (pid != p->upgrade.pid || pid <= 0)
+		return false;
+	log_notice("upgrade: the new program ended with status %#x", (unsigned)status);
+	p->upgrade.pid = 0;
+	return true;
+}
+
 void upgrade_read(struct parent *p)
 {
 	char c;
@@ -123,7 +138,7 @@ void upgrade_read(struct parent *p)
 		retire(p);
 	} else {
 		log_error("upgrade: the new program did not come up, its lines above say why; this one goes on");
-		kill(p->upgrade.pid, SIGKILL);
+		kill_new(p);
 		parent_pid_take(p);
 	}
 	close(p->upgrade.link);
@@ -133,7 +148,7 @@ void upgrade_read(struct parent *p)
 void upgrade_tick(struct parent *p, uint64_t now_ms)
 {
 	if (p->upgrade.link >= 0 && now_ms >= p->upgrade.late_ms) {
-		kill(p->upgrade.pid, SIGKILL); /* its end of the link says the rest */
+		kill_new(p); /* its end of the link says the rest */
 		p->upgrade.late_ms = now_ms + PATIENCE_MS;
 	}
 	if (p->retired && p->nslots == 0 && p->state == SET_UP) {

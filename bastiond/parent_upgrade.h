@@ -38,5 +38,7 @@ int upgrade_settle(struct parent *p);
 bool upgrade_old_lives(struct parent *p);
 /* Our end is its end. */
 void upgrade_end_old(struct parent *p);
+/* Was it the new program? Its number is nobody's any more, and is not killed again. */
+bool upgrade_reaped(struct parent *p, pid_t pid, int status);
 
 #endif

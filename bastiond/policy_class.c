@@ -6,7 +6,6 @@
  * names those for which the grant must be approved after the device and the network were first seen: so that
  * somebody looked, when they were new. Both only take away.
  */
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,45 +18,30 @@
 /* Has the host one of these labels, or is it in the zone of a "zone=NAME"? */
 static bool in_class(const struct host *h, const char *labels)
 {
-	char zone[sizeof(h->zone) + 8];
+	char zone[sizeof(h->zone) + 8], word[LABEL_MAX + 1];
 
 	snprintf(zone, sizeof(zone), "zone=%s", h->zone);
-	for (const char *p = labels; *p != '\0';) {
-		size_t n = strcspn(p, " ");
-
-		if (h->zone[0] != '\0' && strlen(zone) == n && memcmp(zone, p, n) == 0)
+	for (const char *p = labels; *(p += strspn(p, " ")) != '\0'; p += strcspn(p, " ")) {
+		snprintf(word, sizeof(word), "%.*s", (int)strcspn(p, " "), p);
+		if ((h->zone[0] != '\0' && strcmp(word, zone) == 0) || list_has(h->labels, word))
 			return true;
-		for (const char *at = h->labels; n > 0 && *at != '\0'; at += strcspn(at, " "), at += *at == ' ')
-			if (strcspn(at, " ") == n && memcmp(at, p, n) == 0)
-				return true;
-		p += n + (p[n] == ' ');
 	}
 	return false;
 }
 
-/* The client's network, as it is remembered: "192.0.2.0/24". An address that is none is its own network. */
-static void network_of(const struct peer *peer, char out[STORE_NETWORK_TEXT])
+/* The client's network, as it is remembered. An address that is none is its own network. */
+static void network_of(const struct peer *peer, char out[NETWORK_TEXT_MAX])
 {
 	const struct config *conf = peer->p->conf;
-	uint8_t addr[16] = { 0 };
-	char text[INET6_ADDRSTRLEN];
-	int family = strchr(peer->address, ':') != NULL ? AF_INET6 : AF_INET;
-	unsigned bits = family == AF_INET6 ? conf->known_bits6 : conf->known_bits4;
 
-	if (inet_pton(family, peer->address, addr) != 1) {
-		snprintf(out, STORE_NETWORK_TEXT, "%.*s", STORE_NETWORK_TEXT - 1, peer->address);
-		return;
-	}
-	for (unsigned i = bits; i < 128; i++)
-		addr[i / 8] &= (uint8_t)~(0x80 >> i % 8);
-	inet_ntop(family, addr, text, sizeof(text));
-	snprintf(out, STORE_NETWORK_TEXT, "%s/%u", text, bits);
+	if (!access_network_of(peer->address, conf->known_bits4, conf->known_bits6, out))
+		snprintf(out, NETWORK_TEXT_MAX, "%.*s", NETWORK_TEXT_MAX - 1, peer->address);
 }
 
 int class_login(struct peer *peer, int64_t now)
 {
 	struct store *s = peer->p->store;
-	char network[STORE_NETWORK_TEXT];
+	char network[NETWORK_TEXT_MAX];
 	struct familiar f;
 
 	network_of(peer, network);
@@ -96,7 +80,7 @@ static bool fresh_code(struct peer *peer, const struct host *h, char *line, size
 static bool seen_before(struct peer *peer, const struct host *h, int64_t ticket, char *line, size_t size)
 {
 	struct store *s = peer->p->store;
-	char network[STORE_NETWORK_TEXT];
+	char network[NETWORK_TEXT_MAX];
 	struct familiar f;
 	struct ticket t;
 

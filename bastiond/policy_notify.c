@@ -188,7 +188,7 @@ void notify_tick(struct policy *p, uint64_t now_ms)
 
 	(void)now_ms;
 	if (p->retired)
-		return; /* the other one tells */
+		return; /* the other policy tells (policy_others.h) */
 	if (p->notifier == NULL && (p->notifier = calloc(1, sizeof(*p->notifier))) == NULL)
 		return;
 	n = p->notifier;
@@ -198,8 +198,7 @@ void notify_tick(struct policy *p, uint64_t now_ms)
 	n->begun = true;
 	if (!hook_there(p, HOOK_NOTIFY))
 		return;
-	if (!p->retired) /* what is new is told by the other policy (policy_others.h) */
-		take_up(p, n);
+	take_up(p, n);
 	tell_left_out(p, n);
 	for (size_t i = 0; i < n->n && hook_room(p, HOOK_NOTIFY); i++) {
 		if (n->v[i]->running)

@@ -34,7 +34,7 @@ struct tried {			/* a source */
 };
 
 struct held {			/* whom parent keeps out */
-	char net[SOURCE_NET_MAX];
+	char net[NETWORK_TEXT_MAX];
 	int64_t since, until;	/* unix seconds */
 	uint32_t names;		/* that it tried; 0: for its failures */
 };
@@ -72,26 +72,23 @@ static uint64_t hash(uint64_t seed, const char *text)
 	return h != 0 ? h : 1;
 }
 
-/* The source as startups_key() cuts it: "192.0.2.7/32". False: exempt from penalties, or no address. */
-static bool net_of(const struct peer *peer, char out[SOURCE_NET_MAX])
+static bool exempt(const struct peer *peer)
 {
-	const struct config *conf = peer->p->conf;
 	struct sockaddr_storage ss = { .ss_family = strchr(peer->address, ':') != NULL ? AF_INET6 : AF_INET };
-	bool six = ss.ss_family == AF_INET6;
-	uint8_t *addr = six ? ((struct sockaddr_in6 *)&ss)->sin6_addr.s6_addr :
-	    (uint8_t *)&((struct sockaddr_in *)&ss)->sin_addr;
-	char plain[64], text[INET6_ADDRSTRLEN];
-	unsigned bits = six ? conf->source_bits6 : conf->source_bits4;
+	void *addr = ss.ss_family == AF_INET6 ? (void *)&((struct sockaddr_in6 *)&ss)->sin6_addr : (void *)&((struct sockaddr_in *)&ss)->sin_addr;
+	char plain[INET6_ADDRSTRLEN];
 
 	snprintf(plain, sizeof(plain), "%.*s", (int)strcspn(peer->address, "%"), peer->address);
-	if (inet_pton(ss.ss_family, plain, addr) != 1 ||
-	    config_nets_match(&conf->penalty_exempt, (const struct sockaddr *)&ss))
-		return false;
-	for (unsigned i = bits; i < (six ? 128U : 32U); i++)
-		addr[i / 8] &= (uint8_t)~(0x80 >> i % 8);
-	inet_ntop(ss.ss_family, addr, text, sizeof(text));
-	snprintf(out, SOURCE_NET_MAX, "%s/%u", text, bits);
-	return true;
+	return inet_pton(ss.ss_family, plain, addr) == 1 &&
+	    config_nets_match(&peer->p->conf->penalty_exempt, (const struct sockaddr *)&ss);
+}
+
+/* The source as startups_key() cuts it: "192.0.2.7/32". False: exempt from penalties, or no address. */
+static bool net_of(const struct peer *peer, char out[NETWORK_TEXT_MAX])
+{
+	const struct config *conf = peer->p->conf;
+
+	return access_network_of(peer->address, conf->source_bits4, conf->source_bits6, out) && !exempt(peer);
 }
 
 static uint64_t pair_id(struct sources *s, const char *net, const char *name)
@@ -146,7 +143,7 @@ struct from {
 static void drop_stranger(struct peer *peer, void *arg)
 {
 	const struct from *from = arg;
-	char net[SOURCE_NET_MAX];
+	char net[NETWORK_TEXT_MAX];
 
 	if (peer->auth != PEER_IN && !peer->killed && net_of(peer, net) && strcmp(net, from->net) == 0)
 		peer_kill(peer, "its source is blocked: it tried many names");
@@ -193,7 +190,7 @@ static void count_name(struct policy *p, const char *net, uint64_t name, uint64_
 uint32_t source_failed(struct peer *peer, const char *name)
 {
 	struct policy *p = peer->p;
-	char net[SOURCE_NET_MAX];
+	char net[NETWORK_TEXT_MAX];
 
 	if (p->sources == NULL || !net_of(peer, net))
 		return 0;
@@ -203,7 +200,7 @@ uint32_t source_failed(struct peer *peer, const char *name)
 void source_tried(struct peer *peer, const char *name)
 {
 	struct policy *p = peer->p;
-	char net[SOURCE_NET_MAX];
+	char net[NETWORK_TEXT_MAX];
 
 	if (p->sources != NULL && p->conf->block_names != 0 && net_of(peer, net))
 		count_name(p, net, pair_id(p->sources, net, name), clock_mono_ms());
@@ -212,7 +209,7 @@ void source_tried(struct peer *peer, const char *name)
 void source_in(struct peer *peer)
 {
 	struct sources *s = peer->p->sources;
-	char net[SOURCE_NET_MAX];
+	char net[NETWORK_TEXT_MAX];
 	struct tried *t;
 	uint64_t id, src;
 
@@ -230,7 +227,7 @@ void source_in(struct peer *peer)
 
 int source_on_held(struct policy *p, struct ipc_msg *m)
 {
-	char net[SOURCE_NET_MAX];
+	char net[NETWORK_TEXT_MAX];
 	uint32_t seconds;
 
 	buf_get_cstring(&m->body, net, sizeof(net));
@@ -259,25 +256,6 @@ json_t *source_blocks(void *arg)
 	return rows;
 }
 
-/* Are the first bits of both the same? Both as "address/bits". */
-static bool inside(const char *net, const char *outer)
-{
-	uint8_t a[16] = { 0 }, b[16] = { 0 };
-	char one[64], two[64];
-	int family = strchr(outer, ':') != NULL ? AF_INET6 : AF_INET;
-	const char *slash = strchr(outer, '/');
-	unsigned bits = slash != NULL ? (unsigned)atoi(slash + 1) : family == AF_INET6 ? 128 : 32;
-
-	snprintf(one, sizeof(one), "%.*s", (int)strcspn(net, "/"), net);
-	snprintf(two, sizeof(two), "%.*s", (int)strcspn(outer, "/"), outer);
-	if (inet_pton(family, one, a) != 1 || inet_pton(family, two, b) != 1)
-		return false;
-	for (unsigned i = 0; i < bits; i++)
-		if (((a[i / 8] ^ b[i / 8]) & (0x80 >> i % 8)) != 0)
-			return false;
-	return true;
-}
-
 int source_unblock(void *arg, const char *network)
 {
 	struct policy *p = arg;
@@ -287,8 +265,10 @@ int source_unblock(void *arg, const char *network)
 
 	for (size_t i = 0; i < p->sources->nheld; i++) {
 		struct held *h = &p->sources->held[i];
+		char address[NETWORK_TEXT_MAX];
 
-		if (h->until > now && inside(h->net, network)) {
+		snprintf(address, sizeof(address), "%.*s", (int)strcspn(h->net, "/"), h->net);
+		if (h->until > now && access_from(network, address)) {
 			h->until = 0;
 			n++;
 		}

@@ -10,7 +10,6 @@
 #define SOURCE_TRIED 4096	/* sources whose names are counted */
 #define SOURCE_HELD 1024	/* listed by `blocks` */
 #define SOURCE_NAMES_MAX 64	/* names of one source; block_names is at most that */
-#define SOURCE_NET_MAX 64	/* "2001:db8::/64", terminated */
 #define SOURCE_FREE 6		/* failures for a name from a source without a delay: the keys of an agent */
 #define SOURCE_DELAY 500	/* ms, then doubled */
 #define SOURCE_DELAY_MAX 8000

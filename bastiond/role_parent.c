@@ -78,7 +78,7 @@ static void reap(struct parent *p)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		if (!monitor_reaped(p, pid, status) && !children_reaped(p, pid, status) && !reload_reaped(p, pid, status) &&
+		if (!upgrade_reaped(p, pid, status) && !monitor_reaped(p, pid, status) && !children_reaped(p, pid, status) && !reload_reaped(p, pid, status) &&
 		    !pam_session_reaped(p, pid, status) && !set_reaped(p, pid, status))
 			log_debug("process %d ended with status %#x", (int)pid, (unsigned)status);
 }

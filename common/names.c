@@ -31,6 +31,37 @@ bool name_is_host(const char *s)
 	    strspn(s, DIGIT ".") != strlen(s);
 }
 
+bool name_is_place(const char *s)
+{
+	char login[LOGIN_MAX + 1];
+	size_t n = strcspn(s, "@");
+
+	if (n > LOGIN_MAX || s[n] == '\0')
+		return false;
+	memcpy(login, s, n);
+	login[n] = '\0';
+	return name_is_login(login) && name_is_host(s + n + 1);
+}
+
+bool name_is_pattern(const char *s)
+{
+	char name[HOST_NAME_MAX_LEN + 1];
+	size_t n = strlen(s);
+
+	if (n == 0 || n > HOST_NAME_MAX_LEN)
+		return false;
+	for (size_t i = 0; i <= n; i++)
+		name[i] = s[i] == '*' ? 'x' : s[i];
+	return name_is_host(name);
+}
+
+bool name_is_address(const char *s)
+{
+	static const char set[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.:-_%";
+
+	return s[0] != '\0' && s[0] != '-' && strlen(s) <= ADDRESS_MAX && strspn(s, set) == strlen(s);
+}
+
 bool name_is_label(const char *s)
 {
 	size_t key = strspn(s, LOWER DIGIT "_.-");

@@ -12,6 +12,7 @@
 #define LOGIN_MAX 32
 #define HOST_NAME_MAX_LEN 64
 #define LABEL_MAX 64
+#define ADDRESS_MAX 255		/* DNS name or literal */
 
 /* ^[a-z_][a-z0-9_.-]{0,31}$ : a user, a role, a device, a managed key. */
 bool name_is_user(const char *s);
@@ -20,6 +21,12 @@ bool name_is_login(const char *s);
 /* A registered host's name: letters, digits, '.', '-', '_', 1 to 64, starts with a letter or digit,
    and is no address: not all digits and dots, no colon. */
 bool name_is_host(const char *s);
+/* "dba@web1": a login and a registered host. */
+bool name_is_place(const char *s);
+/* A host's name in which '*' may stand for any of the letters that a name may have. */
+bool name_is_pattern(const char *s);
+/* A DNS name or a literal address, as far as its letters go: at most ADDRESS_MAX, no leading dash. */
+bool name_is_address(const char *s);
 /* key=value, each ^[a-z0-9][a-z0-9_.-]*$, together at most 64. */
 bool name_is_label(const char *s);
 

@@ -150,6 +150,27 @@ static void rights(void **state)
 	}
 }
 
+static void network_of_an_address(void **state)
+{
+	static const struct { const char *address, *want; } cases[] = {
+		{ "192.0.2.77", "192.0.2.0/25" }, { "192.0.2.200", "192.0.2.128/25" }, { "::ffff:192.0.2.77", "192.0.2.0/25" },
+		{ "2001:db8:1:2::3", "2001:db8:1::/49" }, { "fe80::1%eth0", "fe80::/49" }, { "::1", "::/49" }, { "", NULL },
+		{ "web1", NULL }, { "192.0.2", NULL }, { "1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111", NULL },
+	};
+	char net[NETWORK_TEXT_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(access_network_of(cases[i].address, 25, 49, net), cases[i].want != NULL);
+		if (cases[i].want != NULL)
+			assert_string_equal(net, cases[i].want);
+	}
+	assert_true(access_network_of("192.0.2.7", 32, 128, net));
+	assert_string_equal(net, "192.0.2.7/32");
+	assert_true(access_network_of("255.255.255.255", 0, 0, net));
+	assert_string_equal(net, "0.0.0.0/0");
+}
+
 static void rules(void **state)
 {
 	static const struct host h = { .name = "web1", .labels = "a=b", .logins = "dba" };
@@ -171,7 +192,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tickets), cmocka_unit_test(special_grants), cmocka_unit_test(several_denials), cmocka_unit_test(hours), cmocka_unit_test(rights),
-		cmocka_unit_test(rules),
+		cmocka_unit_test(rules), cmocka_unit_test(network_of_an_address),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

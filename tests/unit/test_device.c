@@ -128,7 +128,7 @@ static void what_waits_is_bounded(void **state)
 static void what_is_new_is_noticed_once(void **state)
 {
 	int64_t alice = id_of("alice");
-	char network[STORE_NETWORK_TEXT];
+	char network[NETWORK_TEXT_MAX];
 	struct familiar f;
 	struct device d;
 
