@@ -20,6 +20,7 @@
 #include "log.h"
 #include "store.h"
 #include "store_report.h"
+#include "write_all.h"
 
 #define CHUNK 65536
 
@@ -79,9 +80,8 @@ static int copy_bytes(int from, int to, const char *name)
 			continue;
 		if (n < 0)
 			return fail(name, "cannot read");
-		for (ssize_t at = 0, w; at < n; at += w)
-			if ((w = write(to, piece + at, (size_t)(n - at))) < 0)
-				return fail(name, "cannot copy it");
+		if (write_all(to, piece, (size_t)n) != 0)
+			return fail(name, "cannot copy it");
 	}
 	return 0;
 }

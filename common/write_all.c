@@ -1,5 +1,5 @@
 /*
- * write_all.c - see write_all.h. Runs in viewers and in bastionctl.
+ * write_all.c - see write_all.h. Runs in viewers, in bastionctl, and where a database is restored.
  */
 #include "write_all.h"
 
