@@ -79,6 +79,13 @@ static enum words_exit take_rights(struct call *k, struct access_role *r)
 /* Can this rule be? */
 static enum words_exit check_rule(struct call *k, const struct access_role *r)
 {
+	if (r->sign && (r->kind != RULE_ALLOW || r->approvals == 0 || r->approvals > CONSENT_SIGNERS_MAX))
+		return refuse(k, WORDS_USAGE, NULL, "signed: with 1 to %d approvals.", CONSENT_SIGNERS_MAX);
+	if (r->glass && r->kind != RULE_ALLOW)
+		return refuse(k, WORDS_USAGE, NULL, "break-glass: only a role that allows has it.");
+	if (r->everyone && r->kind != RULE_DENY)
+		return refuse(k, WORDS_USAGE, "Add members, with role member add.",
+		    "Only a rule that denies is for everyone.");
 	if (r->kind == RULE_GROUP)
 		return WORDS_OK;
 	if (r->hosts[0] == '\0' && r->labels[0] == '\0' && r->zones[0] == '\0')
@@ -88,20 +95,13 @@ static enum words_exit check_rule(struct call *k, const struct access_role *r)
 		return refuse(k, WORDS_USAGE, "Add --login LOGIN.", "The role covers no login.");
 	if (r->approvals > ROLE_APPROVALS_MAX)
 		return refuse(k, WORDS_USAGE, NULL, "approvals: at most %d.", ROLE_APPROVALS_MAX);
-	if (r->sign && (r->kind != RULE_ALLOW || r->approvals == 0 || r->approvals > CONSENT_SIGNERS_MAX))
-		return refuse(k, WORDS_USAGE, NULL, "signed: with 1 to %d approvals.", CONSENT_SIGNERS_MAX);
-	if (r->glass && r->kind != RULE_ALLOW)
-		return refuse(k, WORDS_USAGE, NULL, "break-glass: only a role that allows has it.");
-	if (r->everyone && r->kind != RULE_DENY)
-		return refuse(k, WORDS_USAGE, "Add members, with role member add.",
-		    "Only a rule that denies is for everyone.");
 	return WORDS_OK;
 }
 
 static enum words_exit take_rule(struct call *k, struct access_role *r)
 {
 	const char *hours = arg_text(k, "hours"), *reason = arg_text(k, "ask_reason"), *ticket = arg_text(k, "ask_ticket"),
-		   *sign = arg_text(k, "ask_signed");
+		   *sign = arg_text(k, "ask_signed"), *glass = arg_text(k, "ask_break_glass");
 	enum words_exit code;
 
 	clear_lists(k, r);
@@ -120,7 +120,7 @@ static enum words_exit take_rule(struct call *k, struct access_role *r)
 	r->sign = sign != NULL ? strcmp(sign, "yes") == 0 : r->sign || arg_flag(k, "signed");
 	r->no_reason = reason != NULL ? strcmp(reason, "no") == 0 : r->no_reason;
 	r->everyone = r->everyone || arg_flag(k, "everyone");
-	r->glass = r->glass || arg_flag(k, "break_glass");
+	r->glass = glass != NULL ? strcmp(glass, "yes") == 0 : r->glass || arg_flag(k, "break_glass");
 	return check_rule(k, r);
 }
 
@@ -159,7 +159,7 @@ enum words_exit word_role_add(struct call *k)
 		if (errno == EEXIST)
 			return refuse(k, WORDS_REFUSED, NULL, "There is a role %s already.",
 			    r.name);
-		return errno == ENOSPC ? refuse(k, WORDS_REFUSED, NULL, "%s", store_error(k->s)) :
+		return errno == ENOSPC ? refuse(k, WORDS_REFUSED, NULL, "%s.", store_error(k->s)) :
 					 broken(k);
 	}
 	if ((code = take_deciders(k, &r)) != WORDS_OK)
@@ -207,7 +207,7 @@ enum words_exit word_role_change(struct call *k)
 	if ((code = take_rule(k, &r)) != WORDS_OK)
 		return code;
 	if (store_role_change(k->s, &r) < 0)
-		return broken(k);
+		return errno == ENOSPC ? refuse(k, WORDS_REFUSED, NULL, "%s.", store_error(k->s)) : broken(k);
 	if ((code = take_deciders(k, &r)) != WORDS_OK)
 		return code;
 	if (event_writef(k->s, k->now, EVENT_ROLE_CHANGE, k->name, r.name, "{s:O}", "args", k->args) < 0 ||

@@ -48,11 +48,12 @@ int store_past_host(struct store *s, const char *name, int64_t at, struct host *
 	return sql_loaded(s, st);
 }
 
+/* Whether approvals were signed, or the glass could be broken, is not kept: no decision over the past asks for it. */
 int store_past_roles(struct store *s, int64_t user_id, int64_t at, struct access_role **roles)
 {
 	return sql_roles(s, sql(s,
 	    "SELECT h.role_id, h.name, h.hosts, h.labels, h.logins, h.caps, h.max, h.approvals, h.hours, h.networks, "
-	    "h.ticket, h.kind, h.zones, h.forwards, h.commands, h.no_reason, h.everyone, 0 FROM role_history h WHERE "
+	    "h.ticket, h.kind, h.zones, h.forwards, h.commands, h.no_reason, h.everyone, 0, 0 FROM role_history h WHERE "
 	    HELD("h") " AND (h.everyone=1 OR EXISTS (SELECT 1 FROM member_history m WHERE " HELD("m")
 	    " AND m.role_id=h.role_id AND m.user_id=?2 AND m.part='m')) ORDER BY h.role_id",
 	    "ii", at, user_id), roles);

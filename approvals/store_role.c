@@ -62,6 +62,18 @@ int store_role_by_name(struct store *s, const char *name, struct access_role *r)
 	return one_role(s, sql(s, ROLE_SQL "WHERE r.name=? AND r.removed IS NULL", "t", name), r);
 }
 
+/* A rule for everyone counts at each decision: there are only so many. 0, or -1 with ENOSPC. */
+static int everyone_fits(struct store *s, const struct access_role *r)
+{
+	int64_t n = 0;
+
+	if (!r->everyone)
+		return 0;
+	if (sql_int(s, &n, "SELECT count(*) FROM roles WHERE everyone=1 AND removed IS NULL AND id<>?", "i", r->id) < 0)
+		return -1;
+	return n < STORE_EVERYONE_MAX ? 0 : store_fail(s, ENOSPC, "%d rules deny everyone: remove one", STORE_EVERYONE_MAX);
+}
+
 int store_role_add(struct store *s, struct access_role *r, int64_t now)
 {
 	int64_t n = 0;
@@ -70,9 +82,8 @@ int store_role_add(struct store *s, struct access_role *r, int64_t now)
 		return -1;
 	if (n >= STORE_ROLES_MAX)
 		return store_fail(s, ENOSPC, "there are %d roles: remove one", STORE_ROLES_MAX);
-	if (r->everyone && sql_int(s, &n, "SELECT count(*) FROM roles WHERE everyone=1 AND removed IS NULL", "") == 1 &&
-	    n >= STORE_EVERYONE_MAX)
-		return store_fail(s, ENOSPC, "%d rules deny everyone: remove one", STORE_EVERYONE_MAX);
+	if (everyone_fits(s, r) < 0)
+		return -1;
 	if (sql_do(s,
 		"INSERT INTO roles (name, hosts, labels, logins, caps, max, approvals, hours, "
 		"networks, ticket, kind, zones, forwards, commands, no_reason, everyone, signed, glass, added) "
@@ -88,13 +99,15 @@ int store_role_add(struct store *s, struct access_role *r, int64_t now)
 
 int store_role_change(struct store *s, const struct access_role *r)
 {
+	if (everyone_fits(s, r) < 0)
+		return -1;
 	return sql_do(s,
 		   "UPDATE roles SET hosts=?2, labels=?3, logins=?4, caps=?5, max=?6, approvals=?7, hours=?8, "
 		   "networks=?9, ticket=?10, zones=?11, forwards=?12, commands=?13, no_reason=?14, "
-		   "everyone=?15 WHERE id=?1 AND removed IS NULL",
-		   "itttiiittitttii", r->id, r->hosts, r->labels, r->logins, (int64_t)r->caps, (int64_t)r->max,
+		   "everyone=?15, signed=?16, glass=?17 WHERE id=?1 AND removed IS NULL",
+		   "itttiiittitttiiii", r->id, r->hosts, r->labels, r->logins, (int64_t)r->caps, (int64_t)r->max,
 		   (int64_t)r->approvals, r->hours, r->networks, (int64_t)r->ticket, r->zones, r->forwards,
-		   r->commands, (int64_t)r->no_reason, (int64_t)r->everyone) < 0 ?
+		   r->commands, (int64_t)r->no_reason, (int64_t)r->everyone, (int64_t)r->sign, (int64_t)r->glass) < 0 ?
 	    -1 :
 	    0;
 }

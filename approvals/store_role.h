@@ -16,8 +16,8 @@ struct store;
 
 int store_role_by_name(struct store *s, const char *name, struct access_role *r);
 int store_role(struct store *s, int64_t id, struct access_role *r);
-int store_role_add(struct store *s, struct access_role *r, int64_t now); /* sets r->id; EEXIST */
-int store_role_change(struct store *s, const struct access_role *r);	/* all but name and kind; 0, -1 */
+int store_role_add(struct store *s, struct access_role *r, int64_t now); /* sets r->id; EEXIST, ENOSPC */
+int store_role_change(struct store *s, const struct access_role *r);	/* all but name and kind; 0, -1: ENOSPC */
 int store_role_remove(struct store *s, int64_t id, int64_t now);
 /* The roles whose members approve under this one: a list of names, exchanged whole. ENOENT: one is none;
  * EINVAL: it is the role itself; ENOSPC: STORE_DECIDERS_MAX. */

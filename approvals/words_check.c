@@ -53,7 +53,7 @@ bool words_one_of(const char *s, const char *list)
 {
 	size_t n = strlen(s);
 
-	for (const char *p = list; n != 0 && (p = strstr(p, s)) != NULL; p += n)
+	for (const char *p = list; n != 0 && strchr(s, ' ') == NULL && (p = strstr(p, s)) != NULL; p += n)
 		if ((p == list || p[-1] == ' ') && (p[n] == ' ' || p[n] == '\0'))
 			return true;
 	return false;

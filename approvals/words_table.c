@@ -386,6 +386,7 @@ const struct words_word words_table[] = {
 	  ARGS(A_ROLE, A_RULE,
 	       { "ask_ticket", "ANSWER", ARG_CHOICE, 0, "must a request name an outside ticket: yes or no", "yes no" },
 	       { "ask_signed", "ANSWER", ARG_CHOICE, 0, "must approvers sign: yes or no", "yes no" },
+	       { "ask_break_glass", "ANSWER", ARG_CHOICE, 0, "may members ask with --break-glass: yes or no", "yes no" },
 	       { "clear", "LIST", ARG_CHOICE, M, "empty it: host, label, zone, from, hours or approver_role",
 	         "host label zone from hours approver_role" }) },
 	{ .path = "role list", .who = WHO_ADMIN,

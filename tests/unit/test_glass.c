@@ -219,6 +219,68 @@ static void who_waits_hears_of_the_decision(void **state)
 	NO("alice", "not_found", "{\"word\":\"wait\",\"args\":{\"host\":\"web1\"}}");
 }
 
+#define CHANGE(role, more) "{\"word\":\"role change\",\"args\":{\"role\":\"" role "\"," more "}}"
+
+static void a_role_is_changed_in_all_it_says(void **state)
+{
+	struct access_role r;
+	struct ticket t;
+
+	(void)state;
+	OK("root", CHANGE("dba", "\"ask_signed\":\"yes\""));
+	assert_true(store_role_by_name(rig.s, "dba", &r) == 1 && r.sign);
+	OK("alice", ASK(""));
+	assert_true(store_ticket(rig.s, 1, &t) == 1 && t.sign);
+	OK("bob", APPROVE(1)); /* shows what is to be signed */
+	expect_state(1, TICKET_PENDING);
+	NO("root", "usage", CHANGE("dba", "\"approvals\":0"));
+	OK("root", CHANGE("dba", "\"ask_signed\":\"no\""));
+	assert_true(store_role_by_name(rig.s, "dba", &r) == 1 && !r.sign);
+	/* break-glass on and off */
+	NO("alice", "not_found", GLASS(WHY));
+	OK("root", CHANGE("dba", "\"ask_break_glass\":\"yes\""));
+	OK("alice", GLASS(WHY));
+	OK("root", CHANGE("dba", "\"max\":600"));
+	OK("alice", GLASS(WHY));
+	OK("root", CHANGE("dba", "\"ask_break_glass\":\"no\""));
+	NO("alice", "not_found", GLASS(WHY));
+	NO("root", "usage", CHANGE("dba", "\"ask_break_glass\":\"yes no\""));
+}
+
+/* What a group of approvers, or a rule that denies, cannot have. */
+static void what_a_kind_of_role_cannot_have(void **state)
+{
+	static const char *const flags[] = { "everyone", "signed", "break_glass" };
+	char json[160];
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		snprintf(json, sizeof(json), "{\"word\":\"role add\",\"args\":{\"role\":\"leads\",\"group\":true,\"%s\":true}}", flags[i]);
+		NO("root", "usage", json);
+	}
+	OK("root", "{\"word\":\"role add\",\"args\":{\"role\":\"leads\",\"group\":true}}");
+	NO("root", "usage", CHANGE("leads", "\"everyone\":true"));
+	NO("root", "usage", CHANGE("leads", "\"ask_signed\":\"yes\""));
+	NO("root", "usage", CHANGE("leads", "\"ask_break_glass\":\"yes\""));
+	NO("root", "usage", CHANGE("dba", "\"everyone\":true"));
+}
+
+static void rules_for_everyone_are_so_many(void **state)
+{
+	char json[200];
+
+	(void)state;
+	for (int i = 0; i < STORE_EVERYONE_MAX; i++) {
+		snprintf(json, sizeof(json), "{\"word\":\"role add\",\"args\":{\"role\":\"no%d\",\"deny\":true,\"everyone\":true,\"host\":\"x\"}}", i);
+		OK("root", json);
+	}
+	OK("root", "{\"word\":\"role add\",\"args\":{\"role\":\"one\",\"deny\":true,\"host\":\"x\"}}");
+	NO("root", "refused", CHANGE("one", "\"everyone\":true"));
+	OK("root", CHANGE("no0", "\"everyone\":true"));
+	OK("root", "{\"word\":\"role remove\",\"args\":{\"role\":\"no1\"}}");
+	OK("root", CHANGE("one", "\"everyone\":true"));
+}
+
 #define T(name, setup) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -226,7 +288,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(glass_opens_at_once_and_is_reviewed, setup_fire), T(glass_has_its_limits, setup_fire), T(one_word_one_decision, setup_world),
 		T(a_grant_that_starts_later, setup_world), T(a_grant_for_two_logins, setup_world), T(an_extension_is_approved_anew, setup_world),
-		T(who_waits_hears_of_the_decision, setup_world),
+		T(who_waits_hears_of_the_decision, setup_world), T(a_role_is_changed_in_all_it_says, setup_world),
+		T(what_a_kind_of_role_cannot_have, setup_world), T(rules_for_everyone_are_so_many, setup_world),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

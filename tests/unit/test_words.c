@@ -141,6 +141,8 @@ static void wrong(void **state)
 	refuses(&ssh, "role add x --login a --cap fly", "shell, exec, sftp-read");
 	refuses(&ssh, "role add x --login a --cap hel", "shell, exec, sftp-read");
 	refuses(&ssh, "role add x --login a --hours always", "mon-fri");
+	refuses(&ssh, "role add x --login a --zone 'office test'", "office test production cloud");
+	refuses(&ssh, "role add x --login a --cap 'forward command'", "shell, exec, sftp-read");
 	refuses(&ssh, "role add x --login a --label tier", "key=value");
 	refuses(&ssh, "role add x --login a --max 2", "30m");
 	refuses(&ssh, "role add x --login a --approvals 1001", "0 to 1000");
