@@ -131,7 +131,7 @@ struct way {
 	uint8_t ephemeral[EPHEMERAL_MAX];
 	size_t ephemeral_len;
 	unsigned caps, reach;		/* as in struct access_answer */
-	char ticket_ref[TICKET_REF_MAX + 1];	/* the outside ticket that the grant rests on; "" */
+	char refs[WAY_TICKETS_MAX][TICKET_REF_MAX + 1]; /* the outside ticket that each of `tickets` rests on; "" */
 	bool glass, said, reminded;	/* break-glass; its line, the one of the end was sent */
 	int64_t began, until;		/* unix seconds; FOREVER */
 	int64_t tickets[WAY_TICKETS_MAX]; /* the first allowed the way; 0 ends */
@@ -250,6 +250,11 @@ void peer_way_destroy(struct way *w);
 /* WAY_END with this line; it is gone when the session says so, or the watchdog does. */
 void peer_way_end(struct way *w, const char *line);
 void peer_way_say(struct way *w, const char *line); /* WAY_SAY */
+/* That the access is break-glass, if it is: once. */
+void peer_way_say_glass(struct way *w);
+/* Is this one of the grants, or of the outside tickets, that it rests on? */
+bool way_rests_on(const struct way *w, int64_t ticket);
+bool way_has_ref(const struct way *w, const char *ref);
 /* Ends its row (policy_ends.c). */
 void peer_way_close(struct way *w, const char *why);
 int way_on_up(struct peer *peer, uint32_t id);

@@ -233,7 +233,7 @@ static void set_access(struct way *w, const struct access_answer *a, const struc
 	w->reach = a->reach;
 	w->until = a->until;
 	w->tickets[0] = a->ticket;
-	memcpy(w->ticket_ref, a->ref, sizeof(w->ticket_ref));
+	memcpy(w->refs[0], a->ref, sizeof(w->refs[0]));
 	w->glass = a->glass;
 	w->began = clock_wall();
 }

@@ -21,14 +21,6 @@ struct ending {
 	unsigned hits;		/* connections that it ended */
 };
 
-static bool way_on_ticket(const struct way *w, int64_t ticket)
-{
-	for (size_t i = 0; i < WAY_TICKETS_MAX; i++)
-		if (w->tickets[i] == ticket)
-			return true;
-	return false;
-}
-
 static void end_way(struct way *w, enum way_refusal refusal, const char *line)
 {
 	if (w->stage < WAY_GIVEN)
@@ -88,7 +80,7 @@ static void end_in_peer(struct peer *peer, void *arg)
 		return;
 	if (e->what == END_GRANT) {
 		for (size_t i = 0; i < PEER_WAYS_MAX; i++)
-			if (peer->ways[i] != NULL && way_on_ticket(peer->ways[i], e->id))
+			if (peer->ways[i] != NULL && way_rests_on(peer->ways[i], e->id))
 				end_way(peer->ways[i], WAY_REVOKED, e->line);
 		return;
 	}
@@ -144,6 +136,34 @@ static void remind(struct way *w)
 	    (json_int_t)w->tickets[0], "until", (json_int_t)w->until, "host", w->host.name, "login", w->login));
 }
 
+/* All that it may, which is more than its capabilities' names: where to it forwards, which commands it runs. */
+static bool rights_within(const struct way *w, const struct access_answer *a, const struct ticket *t)
+{
+	struct access_role under = { .caps = a->caps };
+	struct ticket now;
+
+	memcpy(under.forwards, t->forwards, sizeof(under.forwards));
+	memcpy(under.commands, t->commands, sizeof(under.commands));
+	if ((w->caps & ~a->caps) != 0)
+		return false;
+	for (size_t i = 0; i < WAY_TICKETS_MAX && w->tickets[i] != 0; i++)
+		if (store_ticket(w->peer->p->store, w->tickets[i], &now) != 1 ||
+		    !access_rights_within(&under, w->caps, now.forwards, now.commands))
+			return false;
+	return true;
+}
+
+/* The hosts that ask for more than a grant ask for it here as at a login. */
+static bool class_carries(struct way *w, const struct host *h, int64_t ticket)
+{
+	char line[LINE_LEN];
+
+	if (class_allows(w->peer, h, ticket, line, sizeof(line)))
+		return true;
+	peer_way_say(w, line);
+	return false;
+}
+
 /* Its grant is over. Is there another one by which it would be let in now, with all that it may? Then it goes on under that. */
 static bool carry(struct way *w, int64_t now)
 {
@@ -155,20 +175,24 @@ static bool carry(struct way *w, int64_t now)
 	char line[256], when[32];
 
 	control_way(&peer->p->control, peer->user.id, peer->address, w->host.name, w->login, &any, &a, &h);
-	if (a.refusal != 0 || a.ticket == w->tickets[0] || a.until <= now || (w->caps & ~a.caps) != 0 || h.id != w->host.id ||
-	    strcmp(a.ref, w->ticket_ref) != 0 || store_ticket(peer->p->store, a.ticket, &t) != 1 ||
+	if (a.refusal != 0 || a.ticket == w->tickets[0] || a.until <= now || h.id != w->host.id || strcmp(a.ref, w->refs[0]) != 0 ||
+	    store_ticket(peer->p->store, a.ticket, &t) != 1 || !rights_within(w, &a, &t) || !class_carries(w, &h, a.ticket) ||
 	    store_ticket_move(peer->p->store, &t, ACT_USE, NULL, NULL, now) != 1 ||
 	    peer_event(peer, EVENT_GRANT_CARRIED, "bastiond", peer->user.name, json_pack("{s:I, s:I, s:I}", "way", (json_int_t)w->row.id,
 		"from", (json_int_t)w->tickets[0], "to", (json_int_t)a.ticket)) != 0)
 		return false;
 	snprintf(line, sizeof(line), "bastiond: your grant %lld is over; this session goes on under grant %lld, until %s", (long long)w->tickets[0],
 	    (long long)a.ticket, clock_format(when, sizeof(when), a.until));
+	memset(&w->tickets[1], 0, sizeof(w->tickets) - sizeof(w->tickets[0])); /* that one allows what these did */
+	memset(&w->refs[1], 0, sizeof(w->refs) - sizeof(w->refs[0]));
 	w->tickets[0] = a.ticket;
 	w->until = a.until;
 	w->began = now;
 	w->reminded = false;
+	w->said = w->said && w->glass && a.glass;
 	w->glass = a.glass;
 	peer_way_say(w, line);
+	peer_way_say_glass(w);
 	return true;
 }
 
@@ -201,7 +225,7 @@ static void scan_ways(struct peer *peer, void *arg)
 		}
 		if (w->until < s->next)
 			s->next = w->until;
-		if (w->stage < WAY_GIVEN || w->ending_ms != 0 || w->reminded || w->until == FOREVER ||
+		if (w->stage < WAY_GIVEN || w->reminded || w->until == FOREVER ||
 		    w->until - w->began < 2 * REMIND_S)
 			continue;
 		if (w->until - REMIND_S <= s->now)

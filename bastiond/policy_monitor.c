@@ -21,7 +21,6 @@
 
 struct feed {
 	struct link link;		/* to the monitor; not open: there is none */
-	struct policy *p;
 	int64_t sent, acked;		/* numbers of events */
 	bool more;			/* there may be rows after `sent` */
 	int64_t started;		/* unix seconds */
@@ -191,7 +190,6 @@ int feed_open(struct policy *p)
 		free(f);
 		return -1;
 	}
-	f->p = p;
 	f->acked = f->sent;
 	f->more = true;
 	f->started = clock_wall();

@@ -130,7 +130,7 @@ static void end_live(struct peer *peer, void *arg)
 	for (size_t i = 0; i < PEER_WAYS_MAX; i++) {
 		struct way *w = peer->ways[i];
 
-		if (w == NULL || w->stage < WAY_GIVEN || w->ending_ms != 0 || strcmp(w->ticket_ref, c->ref) != 0)
+		if (w == NULL || w->stage < WAY_GIVEN || w->ending_ms != 0 || !way_has_ref(w, c->ref))
 			continue;
 		snprintf(line, sizeof(line), "bastiond: your ticket %s cannot be checked any more (%s): session ended", c->shown, c->why);
 		peer_way_end(w, line);
@@ -178,7 +178,7 @@ static void resume_ways(struct peer *peer, void *arg)
 	for (size_t i = 0; i < PEER_WAYS_MAX; i++) {
 		struct way *w = peer->ways[i];
 
-		if (w == NULL || w->stage != WAY_CHECKING || strcmp(w->ticket_ref, c->ref) != 0)
+		if (w == NULL || w->stage != WAY_CHECKING || strcmp(w->refs[0], c->ref) != 0)
 			continue;
 		if (c->said == SAID_CLOSED)
 			snprintf(line, sizeof(line), "bastiond: your ticket %s is not open%s%s. Ask again with one that is", c->shown,
@@ -315,21 +315,24 @@ bool ticket_holds_way(struct way *w, const char *ref)
 
 /* --- while sessions are open --- */
 
+/* Is it due to be looked at again? */
+static void want_again(struct policy *p, const char *ref, uint64_t now_ms)
+{
+	struct check *c = ref[0] != '\0' ? check_of(p, ref) : NULL;
+
+	if (c == NULL || c->running || c->wanted)
+		return;
+	if (now_ms - c->at_ms >= (c->said == SAID_NOTHING ? RETRY_MS : p->conf->ticket_check_every))
+		want(p, c->ref, json_pack("{s:s}", "when", "running"));
+}
+
 static void want_live(struct peer *peer, void *arg)
 {
-	const uint64_t now_ms = *(const uint64_t *)arg;
-	struct policy *p = peer->p;
-
 	for (size_t i = 0; i < PEER_WAYS_MAX; i++) {
 		const struct way *w = peer->ways[i];
-		struct check *c;
-		uint64_t wait;
 
-		if (w == NULL || w->stage < WAY_GIVEN || w->ticket_ref[0] == '\0' || (c = check_of(p, w->ticket_ref)) == NULL)
-			continue;
-		wait = c->said == SAID_NOTHING ? RETRY_MS : p->conf->ticket_check_every;
-		if (!c->running && !c->wanted && now_ms - c->at_ms >= wait)
-			want(p, c->ref, json_pack("{s:s}", "when", "running"));
+		for (size_t k = 0; w != NULL && w->stage >= WAY_GIVEN && k < WAY_TICKETS_MAX; k++)
+			want_again(peer->p, w->refs[k], *(const uint64_t *)arg);
 	}
 }
 

@@ -13,6 +13,7 @@
 #include "clock.h"
 #include "escape.h"
 #include "log.h"
+#include "policy_hook.h"
 #include "policy_worker.h"
 #include "relay_bulk.h"
 
@@ -97,6 +98,15 @@ void peer_way_say(struct way *w, const char *line)
 	buf_finish(&body);
 }
 
+void peer_way_say_glass(struct way *w)
+{
+	if (!w->glass || w->said)
+		return;
+	w->said = true;
+	peer_way_say(w, "bastiond: break-glass: this access was not approved. It is recorded, those concerned were told, and another "
+	    "person reviews it");
+}
+
 void peer_way_close(struct way *w, const char *why)
 {
 	if (w->row.id != 0)
@@ -144,11 +154,44 @@ int way_on_down(struct peer *peer, struct ipc_msg *m)
 
 /* --- channels --- */
 
-static bool way_rests_on(const struct way *w, int64_t ticket)
+bool way_rests_on(const struct way *w, int64_t ticket)
 {
 	for (size_t i = 0; i < WAY_TICKETS_MAX; i++)
 		if (w->tickets[i] == ticket)
 			return true;
+	return false;
+}
+
+bool way_has_ref(const struct way *w, const char *ref)
+{
+	for (size_t i = 0; i < WAY_TICKETS_MAX; i++)
+		if (w->tickets[i] != 0 && strcmp(w->refs[i], ref) == 0)
+			return true;
+	return false;
+}
+
+/* A channel waits for no check of an outside ticket: a grant on one that was not looked at for this way opens nothing here. */
+static bool unchecked(const struct way *w, const struct access_answer *a)
+{
+	return a->ref[0] != '\0' && hook_there(w->peer->p, HOOK_TICKET) && !way_has_ref(w, a->ref);
+}
+
+/* Does a grant that it rests on already allow this? Then *a is about that one. */
+static bool allowed_already(const struct way *w, const struct access_use *use, struct access_answer *a)
+{
+	struct peer *peer = w->peer;
+	struct ticket t;
+
+	for (size_t i = 0; i < WAY_TICKETS_MAX && w->tickets[i] != 0; i++) {
+		struct access_answer own;
+
+		control_way_again(&peer->p->control, peer->user.id, peer->address, w->host.name, w->login, w->tickets[i], &own);
+		if (own.refusal != 0 || store_ticket(peer->p->store, w->tickets[i], &t) != 1 ||
+		    !access_may_use(use, own.caps, t.forwards, t.commands))
+			continue;
+		*a = own;
+		return true;
+	}
 	return false;
 }
 
@@ -170,7 +213,9 @@ static int way_add_ticket(struct way *w, const struct access_answer *a)
 		    json_pack("{s:I}", "grant", (json_int_t)t.id)) != 0))
 		return -1;
 	w->tickets[i] = a->ticket;
+	memcpy(w->refs[i], a->ref, sizeof(w->refs[i]));
 	w->caps |= a->caps;
+	w->glass |= a->glass;
 	if (a->until < w->until)
 		w->until = a->until;
 	live_run(w->peer->p);
@@ -232,6 +277,8 @@ static const char *channel_refusal(struct way *w, const struct access_use *use, 
 	control_way(&peer->p->control, peer->user.id, peer->address, w->host.name, w->login, use, a, &h);
 	if (a->refusal != 0)
 		return a->line;
+	if (!way_rests_on(w, a->ticket) && unchecked(w, a) && !allowed_already(w, use, a))
+		return "bastiond: this needs a grant whose ticket must be checked first; open a new connection";
 	if (!class_allows(peer, &h, a->ticket, a->line, sizeof(a->line)))
 		return a->line;
 	if (!way_rests_on(w, a->ticket) && way_add_ticket(w, a) != 0)
@@ -276,11 +323,8 @@ int way_on_channel(struct peer *peer, struct ipc_msg *m)
 		refusal = "bastiond: the bastion cannot write its log of events: nothing new "
 			  "opens; tell the operator";
 	r = channel_answer(peer, w->id, channel, refusal, rights_of(&use, &a));
-	if (refusal == NULL && w->glass && !w->said) {
-		w->said = true;
-		peer_way_say(w, "bastiond: break-glass: this access was not approved. It is recorded, those concerned were told, and another "
-		    "person reviews it");
-	}
+	if (refusal == NULL)
+		peer_way_say_glass(w);
 	return r;
 }
 

@@ -171,11 +171,9 @@ static inline void expect_ok(struct rig *r, struct session_end *s, uint32_t id, 
 	ipc_msg_finish(&m);
 }
 
-/* alice is in, with a grant of `seconds` and an open way, number 1. The grant's number. */
-static inline int64_t way_open(struct rig *r, struct session_end *s, uint32_t seconds)
+/* alice is in, with an open way, number 1, under this grant. */
+static inline void way_open_on(struct rig *r, struct session_end *s, int64_t grant, uint32_t seconds)
 {
-	int64_t grant = rig_grant(r, r->p.store, &r->alice, seconds);
-
 	login_alice(r, s, 0);
 	way_ask(s, 1, "web1", "dba");
 	dial_ok(r);
@@ -183,6 +181,14 @@ static inline int64_t way_open(struct rig *r, struct session_end *s, uint32_t se
 	expect_ok(r, s, 1, grant, "CERT", 1);
 	assert_int_equal(ipc_send_empty(&s->link, MSG_WAY_UP, 1), 0);
 	rig_turn(r);
+}
+
+/* The same with a grant of `seconds`: its number. */
+static inline int64_t way_open(struct rig *r, struct session_end *s, uint32_t seconds)
+{
+	int64_t grant = rig_grant(r, r->p.store, &r->alice, seconds);
+
+	way_open_on(r, s, grant, seconds);
 	return grant;
 }
 

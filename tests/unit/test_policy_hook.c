@@ -2,7 +2,7 @@
  * test_policy_hook.c - outside tickets and notifications on a whole policy role: who waits, who goes on, what a verdict ends, and
  * that no failure is a yes.
  */
-#include "policy_rig_way.h"
+#include "policy_rig_grant.h"
 
 #include "policy_hook.h"
 
@@ -16,21 +16,21 @@ static void program(struct rig *r, bool ticket, bool notify)
 	r->conf->notify = strdup(notify ? "/bin/false" : "");
 }
 
-/* As rig_grant(), resting on a ticket. */
+/* Resting on a ticket. */
 static int64_t grant_on(struct rig *r, const char *ref)
 {
-	int64_t now = clock_wall();
-	struct ticket t = { .user_id = r->alice.id, .by_id = r->alice.id, .host_id = r->web1.id, .role_id = r->dba.id,
-		.caps = r->dba.caps, .duration = 3600, .needed = 1, .asked_at = now, .lapse_at = now + 3600 };
+	struct ticket t = { .needed = 1 };
 
-	strcpy(t.login, "dba");
-	strcpy(t.reason, "test");
 	strcpy(t.ref, ref);
-	assert_int_equal(store_ticket_add(r->p.store, &t), 0);
-	assert_int_equal(store_verdict(r->p.store, &t, &r->bob, true, "yes", now), 1);
-	if (t.state == TICKET_PENDING)
-		assert_int_equal(store_ticket_move(r->p.store, &t, ACT_APPROVE, "bob", "yes", now), 1);
-	return t.id;
+	return grant_of(r, t);
+}
+
+static int64_t files_on(struct rig *r, const char *ref)
+{
+	struct ticket t = { .needed = 1, .caps = CAP_SFTP_READ | CAP_SFTP_WRITE };
+
+	strcpy(t.ref, ref);
+	return grant_of(r, t);
 }
 
 struct run {
@@ -203,6 +203,67 @@ static void a_server_that_is_gone_ends_sessions(void **state)
 	session_over(r, &s, 0);
 }
 
+/* alice has a way, checked, under a grant on REF. */
+static int64_t checked_way(struct rig *r, struct session_end *s)
+{
+	struct run run;
+	int64_t id;
+
+	program(r, true, false);
+	id = grant_on(r, REF);
+	login_alice(r, s, 0);
+	way_ask(s, 1, "web1", "dba");
+	expect_run(r, HOOK_TICKET, &run);
+	run_over(r, &run, true, "{\"open\": true}");
+	dial_ok(r);
+	sign(r, id, clock_wall() + 3600);
+	expect_ok(r, s, 1, id, "CERT", 1);
+	return id;
+}
+
+/* A channel gets nothing from a grant whose ticket nobody looked at, and keeps what its own grant gives. */
+static void a_second_grant_is_checked_as_well(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	int64_t id = checked_way(r, &s), other;
+
+	other = files_on(r, "OPS-8");
+	channel(r, &s, "sftp", 0);
+	expect_state(r, other, TICKET_APPROVED);
+	grant_on(r, "OPS-9");
+	channel(r, &s, "shell", 1); /* the newer grant would want a check, the way's own had it */
+	assert_int_equal(peer_of(r, &s)->ways[0]->tickets[0], id);
+	assert_int_equal(peer_of(r, &s)->ways[0]->tickets[1], 0);
+	other = files_on(r, REF);
+	channel(r, &s, "sftp", 1);
+	assert_int_equal(peer_of(r, &s)->ways[0]->tickets[1], other);
+	session_over(r, &s, 0);
+}
+
+/* Nobody was asked when the second one was taken; since there is somebody both are watched. */
+static void each_ticket_of_a_way_is_watched(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	struct run run[2];
+	int64_t id;
+
+	r->conf->ticket_check_every = 1000;
+	way_open_on(r, &s, id = grant_on(r, REF), 3600);
+	files_on(r, "OPS-8");
+	channel(r, &s, "sftp", 1);
+	program(r, true, false);
+	expect_run(r, HOOK_TICKET, &run[0]);
+	expect_run(r, HOOK_TICKET, &run[1]);
+	assert_string_not_equal(told(&run[0], "ticket"), told(&run[1], "ticket"));
+	for (int i = 0; i < 2; i++)
+		run_over(r, &run[i], true, strcmp(told(&run[i], "ticket"), REF) == 0 ? "{\"open\": true}" : "{\"open\": false}");
+	expect_end(r, &s, 1);
+	expect_state(r, id, TICKET_ACTIVE);
+	session_over(r, &s, 0);
+}
+
 static void send_words(struct session_end *s, uint32_t id, const char *json)
 {
 	struct buf b;
@@ -322,7 +383,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(an_open_ticket_opens_a_way), T(no_answer_is_no), T(a_closed_ticket_ends_what_rests_on_it),
-		T(a_server_that_is_gone_ends_sessions), T(words_wait_for_their_ticket), T(events_are_told_once_each), T(a_flood_is_counted),
+		T(a_server_that_is_gone_ends_sessions), T(a_second_grant_is_checked_as_well),
+		T(each_ticket_of_a_way_is_watched), T(words_wait_for_their_ticket), T(events_are_told_once_each), T(a_flood_is_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

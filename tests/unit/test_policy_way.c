@@ -2,7 +2,7 @@
  * test_policy_way.c - WAY_ASK to WAY_DOWN on a whole policy role: who gets through, with what, and
  * what ends it when.
  */
-#include "policy_rig_way.h"
+#include "policy_rig_grant.h"
 
 static void grant_opens_a_way(void **state)
 {
@@ -217,6 +217,151 @@ static void managed_key_is_lent(void **state)
 	session_over(r, &s, 0);
 }
 
+/* --- a way's grant is over, and there is another one --- */
+
+static struct way *first_way(struct rig *r, const struct session_end *s)
+{
+	return peer_of(r, s)->ways[0];
+}
+
+static void time_is_over(struct rig *r, const struct session_end *s)
+{
+	first_way(r, s)->until = clock_wall();
+	live_run(&r->p);
+}
+
+/* From `have` to `next`: does it go on? */
+static void carries(struct rig *r, const struct ticket *have, const struct ticket *next, bool goes_on)
+{
+	struct session_end s;
+	int64_t first = grant_of(r, *have), second;
+
+	way_open_on(r, &s, first, 3600);
+	second = grant_of(r, *next);
+	time_is_over(r, &s);
+	if (goes_on) {
+		expect_say(r, &s, "goes on under grant");
+		assert_int_equal(first_way(r, &s)->tickets[0], second);
+	} else {
+		expect_end(r, &s, 1);
+	}
+	session_over(r, &s, 0);
+}
+
+static void carried_to_as_much(void **state)
+{
+	const struct ticket have = { .needed = 1, .caps = CAP_SHELL | CAP_COMMAND, .commands = "id" };
+	const struct ticket next = { .needed = 1, .caps = CAP_SHELL | CAP_COMMAND, .commands = "true\nid" };
+
+	carries(*state, &have, &next, true);
+}
+
+static void not_to_other_commands(void **state)
+{
+	const struct ticket have = { .needed = 1, .caps = CAP_SHELL | CAP_COMMAND, .commands = "id" };
+	const struct ticket next = { .needed = 1, .caps = CAP_SHELL | CAP_COMMAND, .commands = "true" };
+
+	carries(*state, &have, &next, false);
+}
+
+static void not_to_other_places(void **state)
+{
+	const struct ticket have = { .needed = 1, .caps = CAP_SHELL | CAP_FORWARD, .forwards = "db1:5432" };
+	struct rig *r = *state;
+	struct session_end s;
+
+	way_open_on(r, &s, grant_of(r, (struct ticket){ .needed = 1 }), 3600);
+	grant_of(r, have);
+	channel(r, &s, "forward", 1); /* what the second of its grants names counts as well */
+	grant_of(r, (struct ticket){ .needed = 1, .caps = CAP_SHELL | CAP_EXEC | CAP_FORWARD, .forwards = "db1:22" });
+	time_is_over(r, &s);
+	expect_end(r, &s, 1);
+	session_over(r, &s, 0);
+}
+
+/* A host that wants an approval by somebody who knew the device wants it of the second grant, too. */
+static void a_class_is_asked_again(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+
+	way_open_on(r, &s, grant_of(r, (struct ticket){ .needed = 1 }), 3600);
+	free(r->conf->approve_new);
+	r->conf->approve_new = strdup("env=lab");
+	grant_of(r, (struct ticket){ .needed = 0 });
+	time_is_over(r, &s);
+	expect_say(r, &s, "wants a grant that a person approved");
+	expect_end(r, &s, 1);
+	session_over(r, &s, 0);
+}
+
+/* What it rested on before is of no account any more. */
+static void carried_whole(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	int64_t second, third;
+	char json[128];
+
+	way_open_on(r, &s, grant_of(r, (struct ticket){ .needed = 1 }), 3600);
+	second = grant_of(r, (struct ticket){ .needed = 1, .caps = CAP_SFTP_READ | CAP_SFTP_WRITE });
+	channel(r, &s, "sftp", 1);
+	assert_int_equal(first_way(r, &s)->tickets[1], second);
+	third = grant_of(r, (struct ticket){ .needed = 1, .caps = CAP_USUAL });
+	time_is_over(r, &s);
+	expect_say(r, &s, "goes on under grant");
+	snprintf(json, sizeof(json), "{\"word\":\"revoke\",\"args\":{\"id\":%lld}}", (long long)second);
+	words(r, &s, json, true);
+	channel(r, &s, "sftp", 1);
+	assert_int_equal(first_way(r, &s)->tickets[0], third);
+	assert_int_equal(first_way(r, &s)->tickets[1], 0);
+	assert_int_equal(first_way(r, &s)->ending_ms, 0);
+	session_over(r, &s, 0);
+}
+
+static int64_t glass_of(struct rig *r, unsigned caps)
+{
+	struct access_role fire = { .caps = CAP_ALL, .max = 3600, .approvals = 2, .glass = true };
+
+	strcpy(fire.name, "fire");
+	strcpy(fire.hosts, "web*");
+	strcpy(fire.logins, "dba");
+	assert_int_equal(store_role_add(r->p.store, &fire, clock_wall()), 0);
+	assert_int_equal(store_role_join(r->p.store, fire.id, r->alice.id, 'm'), 1);
+	return grant_of(r, (struct ticket){ .role_id = fire.id, .glass = true, .caps = caps });
+}
+
+/* Whether it comes in with the second grant, or when the session goes on under one. */
+static void glass_is_said_whenever_it_comes(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+
+	way_open_on(r, &s, grant_of(r, (struct ticket){ .needed = 1 }), 3600);
+	channel(r, &s, "shell", 1);
+	glass_of(r, CAP_SFTP_READ | CAP_SFTP_WRITE);
+	channel(r, &s, "sftp", 1);
+	expect_say(r, &s, "break-glass");
+	assert_true(first_way(r, &s)->glass);
+	channel(r, &s, "sftp", 1);
+	expect_silence(r, &s.link);
+	session_over(r, &s, 0);
+}
+
+static void glass_is_said_to_what_goes_on(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+
+	way_open_on(r, &s, grant_of(r, (struct ticket){ .needed = 1 }), 3600);
+	channel(r, &s, "shell", 1);
+	glass_of(r, CAP_SHELL | CAP_EXEC);
+	time_is_over(r, &s);
+	expect_say(r, &s, "goes on under grant");
+	expect_say(r, &s, "break-glass");
+	session_over(r, &s, 0);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, rig_up, rig_down)
 
 int main(void)
@@ -232,6 +377,13 @@ int main(void)
 		T(expiry_while_dialling),
 		T(lock_ends_the_connection),
 		T(managed_key_is_lent),
+		T(carried_to_as_much),
+		T(not_to_other_commands),
+		T(not_to_other_places),
+		T(a_class_is_asked_again),
+		T(carried_whole),
+		T(glass_is_said_whenever_it_comes),
+		T(glass_is_said_to_what_goes_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,43 @@
+/*
+ * policy_rig_grant.h - grants of all kinds for the tests of policy, and what a session is told of them.
+ */
+#ifndef BASTION_POLICY_RIG_GRANT_H
+#define BASTION_POLICY_RIG_GRANT_H
+
+#include "policy_rig_way.h"
+
+/* A grant of an hour to alice with what is not 0 in t; without an approval if it needs none. Its number. */
+static inline int64_t grant_of(struct rig *r, struct ticket t)
+{
+	int64_t now = clock_wall();
+
+	t.user_id = t.by_id = r->alice.id;
+	t.host_id = r->web1.id;
+	t.role_id = t.role_id != 0 ? t.role_id : r->dba.id;
+	t.caps = t.caps != 0 ? t.caps : r->dba.caps;
+	t.duration = 3600;
+	t.asked_at = now;
+	t.lapse_at = now + 3600;
+	strcpy(t.login, "dba");
+	strcpy(t.reason, "test");
+	assert_int_equal(store_ticket_add(r->p.store, &t), 0);
+	if (t.needed > 0)
+		assert_int_equal(store_verdict(r->p.store, &t, &r->bob, true, "yes", now), 1);
+	if (t.state == TICKET_PENDING)
+		assert_int_equal(store_ticket_move(r->p.store, &t, ACT_APPROVE, "bob", "yes", now), 1);
+	return t.id;
+}
+
+static inline void expect_say(struct rig *r, struct session_end *s, const char *has)
+{
+	char line[LINE_LEN];
+	struct ipc_msg m;
+
+	expect(r, &s->link, MSG_WAY_SAY, &m);
+	assert_int_equal(buf_get_cstring(&m.body, line, sizeof(line)), 0);
+	if (strstr(line, has) == NULL)
+		fail_msg("%s", line);
+	ipc_msg_finish(&m);
+}
+
+#endif
