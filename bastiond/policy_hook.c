@@ -83,9 +83,18 @@ static void on_ended(struct worker *w)
 
 static const struct worker_ops hook_ops = { ROLE_HOOK, NULL, on_message, on_ended };
 
+#define AS_TEXT (JSON_COMPACT | JSON_ENSURE_ASCII)
+
+bool hook_fits(const json_t *input)
+{
+	const size_t n = json_dumpb(input, NULL, 0, AS_TEXT);
+
+	return n > 0 && n <= HOOK_IN_MAX;
+}
+
 int hook_run(struct policy *p, enum hook_kind kind, json_t *input, hook_done *done, void *arg)
 {
-	char *text = input != NULL ? json_dumps(input, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
+	char *text = input != NULL ? json_dumps(input, AS_TEXT) : NULL;
 	struct hook *h = calloc(1, sizeof(*h));
 	struct buf body;
 	int r = -1;

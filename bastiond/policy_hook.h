@@ -17,6 +17,8 @@ typedef void hook_done(struct policy *p, void *arg, const char *answer, const ch
 bool hook_there(const struct policy *p, enum hook_kind kind);
 /* Room for one more run of this kind now? So many at once, so that no hook keeps the others, or logins, from their turn. */
 bool hook_room(const struct policy *p, enum hook_kind kind);
+/* Is the JSON short enough for a run? */
+bool hook_fits(const json_t *input);
 /* Runs it with this JSON, taken over. 0, or -1: nothing will come. done() comes from the loop, once. */
 int hook_run(struct policy *p, enum hook_kind kind, json_t *input, hook_done *done, void *arg);
 void hooks_finish(struct policy *p); /* no done() any more */

@@ -4,6 +4,7 @@
  * Role policy. Once a second the new rows of the event list are looked at; those that have a class (event_class(), event.h) are queued as
  * JSON, and two runs at a time take from the queue. Nothing waits for it: what does not fit into the queue is counted, and the count is
  * told; a run that fails is tried once more. The event list itself is complete in any case. What happened while no policy ran is not told.
+ * During an upgrade the newer policy looks at the events; the older one tells what it had taken up.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #define ROWS_MAX 2000		/* that are looked at in one turn */
 #define TRIES_MAX 2
 #define TAKE_MAX 64		/* rows with a class that are taken up in one turn */
+#define STAFF_PAGE 1000		/* users of one look at the list */
 
 struct note {
 	json_t *input;
@@ -53,15 +55,23 @@ static void add_approvers(struct policy *p, json_t *to, const char *role)
 
 static void add_staff(struct policy *p, json_t *to)
 {
-	json_t *rows = store_list(p->store, LIST_USERS, &(struct list_ask){ .limit = 1000, .now = clock_wall() });
+	int64_t after = 0;
+	size_t n;
 
-	for (size_t i = 0; i < json_array_size(rows); i++) {
-		const json_t *row = json_array_get(rows, i);
+	do {
+		json_t *rows = store_list(p->store, LIST_USERS,
+		    &(struct list_ask){ .after = after, .limit = STAFF_PAGE, .now = clock_wall() });
 
-		if (json_is_true(json_object_get(row, "admin")) || json_is_true(json_object_get(row, "auditor")))
-			json_array_append(to, json_object_get(row, "name"));
-	}
-	json_decref(rows);
+		n = json_array_size(rows);
+		for (size_t i = 0; i < n; i++) {
+			const json_t *row = json_array_get(rows, i);
+
+			after = json_integer_value(json_object_get(row, "id"));
+			if (json_is_true(json_object_get(row, "admin")) || json_is_true(json_object_get(row, "auditor")))
+				json_array_append(to, json_object_get(row, "name"));
+		}
+		json_decref(rows);
+	} while (n == STAFF_PAGE);
 }
 
 /* Whom it concerns, as names of users: what these are outside, the program knows. */
@@ -87,6 +97,21 @@ static json_t *input_of(struct policy *p, const char *class, const struct event_
 	    "subject", e->subject, "tell", whom(p, class, e, detail), "detail", detail != NULL ? detail : json_object());
 }
 
+/* As long as hook_run() takes: without the detail, and if that is not enough, with fewer of those whom it concerns. */
+static void cut(json_t *input)
+{
+	json_t *tell = json_object_get(input, "tell");
+
+	if (hook_fits(input))
+		return;
+	json_object_set_new(input, "detail", json_pack("{s:b}", "cut", 1));
+	while (!hook_fits(input) && json_array_size(tell) > 0) {
+		json_object_set_new(input, "tell_cut", json_true());
+		for (size_t n = json_array_size(tell), keep = n / 2; n > keep; n--)
+			json_array_remove(tell, n - 1);
+	}
+}
+
 static void queue(struct notifier *n, json_t *input)
 {
 	struct note *note = input != NULL && n->n < QUEUE_MAX ? calloc(1, sizeof(*note)) : NULL;
@@ -96,6 +121,7 @@ static void queue(struct notifier *n, json_t *input)
 		json_decref(input);
 		return;
 	}
+	cut(input);
 	note->input = input;
 	n->v[n->n++] = note;
 }
@@ -174,7 +200,7 @@ static void tell_left_out(struct policy *p, struct notifier *n)
 {
 	if (n->left_out == 0 || n->n > QUEUE_MAX / 2)
 		return;
-	log_warn("notify: %llu events were not told: the program is too slow for them", (unsigned long long)n->left_out);
+	log_warn("notify: %llu events were not told: the program is too slow for them, or could not be run", (unsigned long long)n->left_out);
 	queue(n, json_pack("{s:i, s:s, s:s, s:s, s:I, s:I, s:s, s:s, s:s, s:[], s:{s:I}}", "v", 1, "hook", "notify", "bastion", p->control.name,
 	    "class", "alarm", "number", (json_int_t)n->seen, "at", (json_int_t)clock_wall(), "kind", "notify.left-out", "actor", "bastiond",
 	    "subject", "", "tell", "detail", "count", (json_int_t)n->left_out));
@@ -187,8 +213,6 @@ void notify_tick(struct policy *p, uint64_t now_ms)
 	struct notifier *n;
 
 	(void)now_ms;
-	if (p->retired)
-		return; /* the other policy tells (policy_others.h) */
 	if (p->notifier == NULL && (p->notifier = calloc(1, sizeof(*p->notifier))) == NULL)
 		return;
 	n = p->notifier;
@@ -198,15 +222,23 @@ void notify_tick(struct policy *p, uint64_t now_ms)
 	n->begun = true;
 	if (!hook_there(p, HOOK_NOTIFY))
 		return;
-	take_up(p, n);
+	if (!p->retired) /* the other policy does (policy_others.h) */
+		take_up(p, n);
 	tell_left_out(p, n);
 	for (size_t i = 0; i < n->n && hook_room(p, HOOK_NOTIFY); i++) {
-		if (n->v[i]->running)
+		struct note *note = n->v[i];
+
+		if (note->running)
 			continue;
-		n->v[i]->tries++;
-		n->v[i]->running = hook_run(p, HOOK_NOTIFY, json_incref(n->v[i]->input), on_done, n->v[i]) == 0;
-		if (!n->v[i]->running)
-			break;
+		note->tries++;
+		note->running = hook_run(p, HOOK_NOTIFY, json_incref(note->input), on_done, note) == 0;
+		if (note->running)
+			continue;
+		if (note->tries >= TRIES_MAX) { /* it must not stand before the others for ever */
+			n->left_out++;
+			drop(n, note);
+		}
+		break;
 	}
 }
 

@@ -377,6 +377,110 @@ static void a_flood_is_counted(void **state)
 	assert_true(told_out > 500 && told_out < 1000);
 }
 
+/* What is too long for a run is cut: nothing stands before the others for ever. */
+static void a_long_one_is_cut(void **state)
+{
+	struct rig *r = *state;
+	static char detail[8200];
+	char name[32];
+	struct run run;
+	struct user u;
+	size_t n;
+
+	program(r, false, true);
+	notify_tick(&r->p, 0);
+	for (int i = 0; i < 4000; i++)
+		strcat(detail, "\u00e9"); /* two bytes here, six in plain ASCII */
+	assert_int_equal(event_writef(r->p.store, clock_wall(), EVENT_DENY, "bob", "alice", "{s:s}", "why", detail), 0);
+	expect_run(r, HOOK_NOTIFY, &run);
+	assert_string_equal(told(&run, "class"), "decided");
+	assert_true(json_is_true(json_object_get(json_object_get(run.input, "detail"), "cut")));
+	assert_int_equal(json_array_size(json_object_get(run.input, "tell")), 1);
+	run_over(r, &run, true, "");
+	assert_int_equal(store_begin(r->p.store), 0);
+	for (int i = 0; i < 1500; i++) {
+		snprintf(name, sizeof(name), "auditor-of-much-%d", i);
+		add_user_as(r->p.store, &u, name, USER_HUMAN, true, NULL, 0);
+	}
+	assert_int_equal(store_commit(r->p.store), 0);
+	assert_int_equal(event_writef(r->p.store, clock_wall(), EVENT_ALARM, "bastiond", NULL, "{s:s}", "why", "x"), 0);
+	expect_run(r, HOOK_NOTIFY, &run);
+	assert_string_equal(told(&run, "class"), "alarm");
+	assert_true(json_is_true(json_object_get(run.input, "tell_cut")));
+	n = json_array_size(json_object_get(run.input, "tell"));
+	assert_true(n > 100 && n < 1500);
+	run_over(r, &run, true, "");
+}
+
+/* A list of users has pages. */
+static void all_of_the_staff_is_told(void **state)
+{
+	struct rig *r = *state;
+	char name[32];
+	struct run run;
+	struct user u;
+	json_t *tell;
+
+	program(r, false, true);
+	notify_tick(&r->p, 0);
+	assert_int_equal(store_begin(r->p.store), 0);
+	for (int i = 0; i < 1100; i++) {
+		snprintf(name, sizeof(name), "user-%d", i);
+		add_user(r->p.store, &u, name, USER_HUMAN, NULL, 0);
+	}
+	add_user_as(r->p.store, &u, "zoe", USER_HUMAN, true, NULL, 0);
+	assert_int_equal(store_commit(r->p.store), 0);
+	assert_int_equal(event_writef(r->p.store, clock_wall(), EVENT_ALARM, "bastiond", NULL, "{s:s}", "why", "x"), 0);
+	expect_run(r, HOOK_NOTIFY, &run);
+	tell = json_object_get(run.input, "tell");
+	assert_int_equal(json_array_size(tell), 1);
+	assert_string_equal(json_string_value(json_array_get(tell, 0)), "zoe");
+	run_over(r, &run, true, "");
+}
+
+/* No process can be had for a run: it is counted as left out, and told when there is one. */
+static void what_cannot_be_run_makes_way(void **state)
+{
+	struct rig *r = *state;
+	const uint32_t max = r->conf->max_workers;
+	struct run run;
+
+	program(r, false, true);
+	notify_tick(&r->p, 0);
+	assert_int_equal(event_write(r->p.store, clock_wall(), EVENT_DENY, "bob", "alice", NULL), 0);
+	r->conf->max_workers = 0;
+	for (int i = 0; i < 2; i++)
+		notify_tick(&r->p, 0);
+	r->conf->max_workers = max;
+	expect_run(r, HOOK_NOTIFY, &run);
+	assert_string_equal(told(&run, "kind"), "notify.left-out");
+	run_over(r, &run, true, "");
+}
+
+/* The other policy tells what comes; what waits here is told here. */
+static void a_retired_policy_tells_what_it_has(void **state)
+{
+	struct rig *r = *state;
+	struct run two[2], run;
+
+	program(r, false, true);
+	notify_tick(&r->p, 0);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(event_write(r->p.store, clock_wall(), EVENT_DENY, "bob", "alice", NULL), 0);
+	expect_run(r, HOOK_NOTIFY, &two[0]);
+	expect_run(r, HOOK_NOTIFY, &two[1]);
+	r->p.retired = true;
+	assert_int_equal(event_write(r->p.store, clock_wall(), EVENT_CANCEL, "bob", "alice", NULL), 0);
+	run_over(r, &two[0], true, "");
+	run_over(r, &two[1], true, "");
+	expect_run(r, HOOK_NOTIFY, &run);
+	assert_string_equal(told(&run, "kind"), "request.deny");
+	run_over(r, &run, true, "");
+	notify_tick(&r->p, 0);
+	rig_turn(r);
+	assert_int_equal(r->p.nworkers, 0);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, rig_up, rig_down)
 
 int main(void)
@@ -385,6 +489,7 @@ int main(void)
 		T(an_open_ticket_opens_a_way), T(no_answer_is_no), T(a_closed_ticket_ends_what_rests_on_it),
 		T(a_server_that_is_gone_ends_sessions), T(a_second_grant_is_checked_as_well),
 		T(each_ticket_of_a_way_is_watched), T(words_wait_for_their_ticket), T(events_are_told_once_each), T(a_flood_is_counted),
+		T(a_long_one_is_cut), T(all_of_the_staff_is_told), T(what_cannot_be_run_makes_way), T(a_retired_policy_tells_what_it_has),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
