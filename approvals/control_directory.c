@@ -24,6 +24,7 @@ static const char *parse_entry(const char *text, struct staged *e)
 {
 	const char *roles = strchr(text, '|'), *person = roles != NULL ? strchr(roles + 1, '|') : NULL;
 
+	e->kept = false;
 	if (person == NULL || strchr(person + 1, '|') != NULL)
 		return "not of the form NAME|ROLES|PERSON";
 	if ((size_t)(roles - text) >= sizeof(e->name) || (size_t)(person - roles - 1) >= sizeof(e->roles) ||
@@ -35,26 +36,51 @@ static const char *parse_entry(const char *text, struct staged *e)
 	return name_is_user(e->name) ? NULL : "the name is none that a user can have";
 }
 
+/* Of an entry that could not be taken there is the name alone: the person is the one it has here, or nobody's. */
+static int kept_entry(struct call *k, const char *name, struct staged *e)
+{
+	struct user u;
+	int r = store_user_by_name(k->s, name, &u);
+
+	*e = (struct staged){ .kept = true };
+	snprintf(e->name, sizeof(e->name), "%s", name);
+	snprintf(e->person, sizeof(e->person), "%s", r == 1 ? u.person : "|");
+	return r < 0 ? -1 : 0;
+}
+
+static size_t items(const json_t *list)
+{
+	return json_is_array(list) ? json_array_size(list) : list != NULL;
+}
+
+static const char *item(const json_t *list, size_t i)
+{
+	return json_string_value(json_is_array(list) ? json_array_get(list, i) : list);
+}
+
 enum words_exit word_directory_stage(struct call *k)
 {
-	json_t *list = json_object_get(k->args, "entry");
-	size_t n = json_is_array(list) ? json_array_size(list) : 1;
+	const json_t *list = json_object_get(k->args, "entry"), *keep = json_object_get(k->args, "keep");
+	const size_t n = items(list), all = n + items(keep);
+	const char *wrong;
 	struct staged e;
 
+	if (all == 0)
+		return refuse(k, WORDS_USAGE, NULL, "directory stage needs entry, or keep.");
 	if (arg_flag(k, "begin") && store_stage_clear(k->s) < 0)
 		return broken(k);
-	for (size_t i = 0; i < n; i++) {
-		const char *text = json_string_value(json_is_array(list) ? json_array_get(list, i) : list), *wrong;
-
-		if ((wrong = parse_entry(text, &e)) != NULL)
+	for (size_t i = 0; i < all; i++) {
+		if (i < n && (wrong = parse_entry(item(list, i), &e)) != NULL)
 			return refuse(k, WORDS_USAGE, NULL, "entry %zu: %s.", i + 1, wrong);
+		if (i >= n && kept_entry(k, item(keep, i - n), &e) < 0)
+			return broken(k);
 		if (store_stage_add(k->s, &e) < 0) {
 			if (errno == EEXIST)
 				return refuse(k, WORDS_REFUSED, NULL, "The directory names %s twice.", e.name);
 			return broken(k);
 		}
 	}
-	return say(k, "%zu staged.", n);
+	return say(k, "%zu staged.", all);
 }
 
 static int row(json_t *rows, const char *account, const char *what, const char *name, const char *state)
@@ -88,24 +114,14 @@ static int take_user(struct call *k, const struct staged *e, struct user *u, jso
 	return own == 0 && n == 1 && row(rows, e->name, "account", e->person, "adopted") < 0 ? -1 : 1;
 }
 
-/* Is the role among the words? */
-static bool named(const char *roles, const char *name)
-{
-	size_t n = strlen(name);
-
-	for (; *roles != '\0'; roles += strcspn(roles, " "), roles += *roles == ' ')
-		if (strcspn(roles, " ") == n && memcmp(roles, name, n) == 0)
-			return true;
-	return false;
-}
-
+/* What denies is not the directory's to lift: neither a rule for everyone, nor one that an administrator put this user under. */
 static int leave_roles(struct call *k, const struct user *u, const struct staged *e, json_t *rows)
 {
 	struct access_role *roles = NULL;
 	int n = store_user_roles(k->s, u->id, &roles), r = n < 0 ? -1 : 0;
 
 	for (int i = 0; r == 0 && i < n; i++) {
-		if (named(e->roles, roles[i].name))
+		if (roles[i].kind == RULE_DENY || list_has(e->roles, roles[i].name))
 			continue;
 		if (store_role_leave(k->s, roles[i].id, u->id, 'm') != 1 ||
 		    close_tickets(k, u->id, roles[i].id, 0, "the directory took the role away") < 0 ||
@@ -131,7 +147,8 @@ static int join_roles(struct call *k, const struct user *u, const struct staged 
 			return -1;
 		if (n < 0 || (n == 1 &&
 		    (event_writef(k->s, k->now, EVENT_MEMBER_ADD, k->name, u->name, "{s:s,s:s}", "role", name, "how",
-			"directory") < 0 || row(rows, u->name, "role", name, "added") < 0)))
+			"directory") < 0 || row(rows, u->name, "role", name, "added") < 0 ||
+			(role.kind == RULE_DENY && recheck(k) < 0))))
 			return -1;
 	}
 	return 0;
@@ -144,7 +161,7 @@ static int take_all(struct call *k, json_t *rows)
 	int r;
 
 	while ((r = store_stage_next(k->s, e.name, &e)) == 1) {
-		int own = take_user(k, &e, &u, rows);
+		int own = e.kept ? row(rows, e.name, "account", "-", "unreadable") : take_user(k, &e, &u, rows);
 
 		if (own < 0 || (own == 1 && (leave_roles(k, &u, &e, rows) < 0 || join_roles(k, &u, &e, rows) < 0)))
 			return -1;
@@ -169,13 +186,17 @@ static int end_gone(struct call *k, json_t *rows)
 
 static enum words_exit apply(struct call *k, json_t *rows)
 {
-	int64_t share = arg_int(k, "share", DIRECTORY_SHARE), known, gone, staged;
+	int64_t share = arg_int(k, "share", DIRECTORY_SHARE), known, gone, staged, sent;
 
 	if (store_directory_counts(k->s, &known, &gone, &staged) < 0)
 		return broken(k);
 	if (staged == 0)
 		return refuse(k, WORDS_REFUSED, "Look at the directory and at what is asked of it.",
 		    "The directory named nobody: nothing is changed.");
+	if ((sent = arg_int(k, "count", staged)) != staged)
+		return refuse(k, WORDS_REFUSED, "Repeat it when the other has ended.",
+		    "%lld were sent, and %lld are staged: another sync is under way. Nothing is changed.", (long long)sent,
+		    (long long)staged);
 	if (gone > 1 && gone * 100 > share * known)
 		return refuse(k, WORDS_REFUSED, "If they have left, repeat it with --share.",
 		    "%lld of %lld would end, more than %lld per cent: nothing is changed.", (long long)gone, (long long)known,

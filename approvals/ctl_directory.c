@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "access.h"
 #include "ctl.h"
 #include "names.h"
 
@@ -33,13 +34,33 @@ static int drop(void)
 	return -1;
 }
 
-/* One user. What cannot be a user here is named and left out. */
+/* As policy takes it: UTF-8 without control characters and without the sign between parts. */
+static bool is_part(const char *s)
+{
+	json_t *utf8 = json_string(s);
+
+	json_decref(utf8);
+	for (; *s != '\0'; s++)
+		if ((unsigned char)*s < 0x20 || *s == 0x7f || *s == '|')
+			return false;
+	return utf8 != NULL;
+}
+
+/*
+ * One user. What cannot be a user here is named and left out. Who can be one, but with a person or roles that policy would
+ * not take, is not gone: the name alone goes on, and the account, if there is one, stays as it is.
+ */
 static void put(FILE *out, const char *name, const char *roles, const char *person)
 {
-	if (!name_is_user(name) || strchr(person, '|') != NULL || strchr(person, '\n') != NULL || person[0] == '\0')
-		ctl_fail("left out: %s: no name of a user here, or a person that is none", name);
-	else
+	if (!name_is_user(name)) {
+		ctl_fail("left out: %s: no name of a user here", name);
+	} else if (person[0] == '\0' || strlen(person) > PERSON_MAX || !is_part(person) || !is_part(roles) ||
+	    strlen(name) + strlen(roles) + strlen(person) + 2 > TEXT_MAX) {
+		ctl_fail("stays as it is: %s: its person or its list of roles is empty, too long, or no plain text", name);
+		fprintf(out, "%s\n", name);
+	} else {
 		fprintf(out, "%s|%s|%s\n", name, roles, person);
+	}
 }
 
 /* NAME ROLE,ROLE PERSON; "-" for no role. */
@@ -99,18 +120,32 @@ static void add_role(char *roles, size_t size, const char *value, size_t len, co
 		snprintf(roles + have, size - have, "%s%s", have > 0 ? " " : "", name);
 }
 
+/* The first value, as far as it fits; a NUL inside becomes what no text has. */
+static void first(struct berval **values, char *out, size_t size)
+{
+	size_t len;
+
+	out[0] = '\0';
+	if (values == NULL || values[0] == NULL)
+		return;
+	len = values[0]->bv_len < size - 1 ? values[0]->bv_len : size - 1;
+	memcpy(out, values[0]->bv_val, len);
+	out[len] = '\0';
+	for (size_t i = 0; i < len; i++)
+		if (out[i] == '\0')
+			out[i] = 0x7f;
+}
+
 static void one_entry(LDAP *ld, LDAPMessage *e, const struct directory *d, FILE *out)
 {
 	struct berval **name = ldap_get_values_len(ld, e, d->name), **person = ldap_get_values_len(ld, e, d->person),
 	    **roles = d->roles[0] != '\0' ? ldap_get_values_len(ld, e, d->roles) : NULL;
-	char list[1024] = "", n[USER_NAME_MAX + 2] = "", p[512] = "";
+	char list[1024] = "", n[USER_NAME_MAX + 2], p[512];
 
 	for (int i = 0; roles != NULL && roles[i] != NULL; i++)
 		add_role(list, sizeof(list), roles[i]->bv_val, roles[i]->bv_len, d->prefix);
-	if (name != NULL && name[0] != NULL)
-		snprintf(n, sizeof(n), "%.*s", (int)(name[0]->bv_len < 64 ? name[0]->bv_len : 64), name[0]->bv_val);
-	if (person != NULL && person[0] != NULL)
-		snprintf(p, sizeof(p), "%.*s", (int)(person[0]->bv_len < 500 ? person[0]->bv_len : 500), person[0]->bv_val);
+	first(name, n, sizeof(n));
+	first(person, p, sizeof(p));
 	put(out, n, list, p);
 	ldap_value_free_len(name);
 	ldap_value_free_len(person);
@@ -124,6 +159,21 @@ static int ldap_wrong(LDAP *ld, const char *what, int rc)
 	return 1;
 }
 
+/* Where the next page begins, into the cookie; empty when there is none. What cannot be read is no last page. */
+static int next_page(LDAP *ld, LDAPMessage *result, struct berval *cookie)
+{
+	LDAPControl **answered = NULL, *found;
+	ber_int_t estimate;
+	int code = LDAP_SUCCESS, rc = ldap_parse_result(ld, result, &code, NULL, NULL, NULL, &answered, 0);
+
+	if (rc == LDAP_SUCCESS)
+		rc = code;
+	if (rc == LDAP_SUCCESS && (found = ldap_control_find(LDAP_CONTROL_PAGEDRESULTS, answered, NULL)) != NULL)
+		rc = ldap_parse_pageresponse_control(ld, found, &estimate, cookie);
+	ldap_controls_free(answered);
+	return rc;
+}
+
 /* Page by page: a server that gives no more than some hundred at once must not make the rest disappear. */
 static int search(LDAP *ld, const struct directory *d, FILE *out)
 {
@@ -133,7 +183,7 @@ static int search(LDAP *ld, const struct directory *d, FILE *out)
 	int rc;
 
 	do {
-		LDAPControl *page = NULL, *controls[2] = { NULL, NULL }, **answered = NULL, *found;
+		LDAPControl *page = NULL, *controls[2] = { NULL, NULL };
 		LDAPMessage *result = NULL;
 
 		if ((rc = ldap_create_page_control(ld, PAGE, cookie.bv_val != NULL ? &cookie : NULL, 0, &page)) != LDAP_SUCCESS)
@@ -146,13 +196,8 @@ static int search(LDAP *ld, const struct directory *d, FILE *out)
 		cookie = (struct berval){ 0, NULL };
 		for (LDAPMessage *e = rc == LDAP_SUCCESS ? ldap_first_entry(ld, result) : NULL; e != NULL; e = ldap_next_entry(ld, e))
 			one_entry(ld, e, d, out);
-		if (rc == LDAP_SUCCESS && ldap_parse_result(ld, result, NULL, NULL, NULL, NULL, &answered, 0) == LDAP_SUCCESS &&
-		    (found = ldap_control_find(LDAP_CONTROL_PAGEDRESULTS, answered, NULL)) != NULL) {
-			ber_int_t estimate;
-
-			ldap_parse_pageresponse_control(ld, found, &estimate, &cookie);
-		}
-		ldap_controls_free(answered);
+		if (rc == LDAP_SUCCESS)
+			rc = next_page(ld, result, &cookie);
 		ldap_msgfree(result);
 	} while (rc == LDAP_SUCCESS && cookie.bv_len > 0);
 	ber_memfree(cookie.bv_val);
@@ -178,6 +223,9 @@ static int from_ldap(const struct directory *d, char *secret, FILE *out)
 	ldap_set_option(ld, LDAP_OPT_REFERRALS, LDAP_OPT_OFF);
 	ldap_set_option(ld, LDAP_OPT_NETWORK_TIMEOUT, &patience);
 	ldap_set_option(ld, LDAP_OPT_TIMEOUT, &patience);
+	/* a list of servers may have it anywhere; what has TLS already does not begin it twice, and fails */
+	if (strcasestr(d->source, "ldap:") != NULL && (rc = ldap_start_tls_s(ld, NULL, NULL)) != LDAP_SUCCESS)
+		return ldap_wrong(ld, "StartTLS", rc);
 	if (secret != NULL) {
 		secret[strcspn(secret, "\r\n")] = '\0';
 		password = (struct berval){ strlen(secret), secret };

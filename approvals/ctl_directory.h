@@ -13,7 +13,10 @@ struct directory {
 	    name[DIRECTORY_TEXT], person[DIRECTORY_TEXT], roles[DIRECTORY_TEXT], prefix[DIRECTORY_TEXT], tls_ca[DIRECTORY_TEXT];
 };
 
-/* Reads it all and writes "NAME|ROLE ROLE|PERSON" lines to fd. An exit status: 0 only if nothing was left out at the end. */
+/*
+ * Reads it all and writes "NAME|ROLE ROLE|PERSON" lines to fd, NAME alone for who is there but cannot be taken. An exit
+ * status: 0 only if nothing was left out at the end.
+ */
 int directory_child(const struct directory *d, int fd);
 
 #endif

@@ -1,9 +1,9 @@
 /*
  * ctl_sync.c - `bastionctl sync FILE`: the people of a directory, from a file or by LDAP, are brought to policy.
  *
- * What comes from outside is read by a child that is nobody (ctl_directory.c) and gives "NAME|ROLES|PERSON" lines; they are
- * staged batch by batch, and applied in one step only when the child ended well. What that means for each
- * user policy decides (control_directory.c).
+ * What comes from outside is read by a child that is nobody (ctl_directory.c) and gives "NAME|ROLES|PERSON" lines, or NAME
+ * alone for who stays as it is. They are staged batch by batch, and applied in one step only when the child ended well. What
+ * that means for each user policy decides (control_directory.c).
  */
 #include <confuse.h>
 #include <errno.h>
@@ -84,31 +84,50 @@ static int ask(struct ctl *c, const char *word, json_t *args, bool show)
 	return r;
 }
 
-/* Everything that the child says, staged. */
-static int stage(struct ctl *c, FILE *in)
+/* One batch: entries, and who stays as is. Both are empty afterwards. */
+static int send_batch(struct ctl *c, json_t *entry, json_t *keep, bool begin)
+{
+	json_t *args = json_pack("{s:b}", "begin", (int)begin);
+	int r;
+
+	if (json_array_size(entry) > 0)
+		json_object_set(args, "entry", entry);
+	if (json_array_size(keep) > 0)
+		json_object_set(args, "keep", keep);
+	r = args != NULL ? ask(c, "directory stage", args, false) : ctl_fail("no memory");
+	json_array_clear(entry);
+	json_array_clear(keep);
+	return r;
+}
+
+/* Everything that the child says, staged; *count: so many. */
+static int stage(struct ctl *c, FILE *in, json_int_t *count)
 {
 	char line[DIRECTORY_LINE];
-	json_t *batch = json_array();
-	size_t bytes = 0;
+	json_t *entry = json_array(), *keep = json_array();
+	size_t bytes = 0, n = 0;
 	bool begin = true, more = true;
 	int r = WORDS_OK;
 
+	*count = 0;
 	while (r == WORDS_OK && more) {
 		more = fgets(line, sizeof(line), in) != NULL;
 		if (more) {
 			line[strcspn(line, "\n")] = '\0';
 			bytes += strlen(line) + 8;
-			if (json_array_append_new(batch, json_string(line)) != 0)
+			n++;
+			if (json_array_append_new(strchr(line, '|') != NULL ? entry : keep, json_string(line)) != 0)
 				r = ctl_fail("the directory has a text that is not UTF-8");
 		}
-		if (r == WORDS_OK && json_array_size(batch) > 0 && (!more || bytes > BATCH_BYTES || json_array_size(batch) == BATCH_MAX)) {
-			r = ask(c, "directory stage", json_pack("{s:O,s:b}", "entry", batch, "begin", (int)begin), false);
-			json_array_clear(batch);
-			bytes = 0;
+		if (r == WORDS_OK && n > 0 && (!more || bytes > BATCH_BYTES || n == BATCH_MAX)) {
+			r = send_batch(c, entry, keep, begin);
+			*count += (json_int_t)n;
+			bytes = n = 0;
 			begin = false;
 		}
 	}
-	json_decref(batch);
+	json_decref(entry);
+	json_decref(keep);
 	if (r == WORDS_OK && begin)
 		r = ctl_fail("the directory named nobody: nothing is changed");
 	return r;
@@ -119,6 +138,7 @@ int ctl_sync(struct ctl *c, const json_t *args)
 	struct directory d;
 	int fds[2], status = 0, r;
 	json_t *how = json_object();
+	json_int_t count = 0;
 	pid_t child;
 	FILE *in;
 
@@ -132,7 +152,7 @@ int ctl_sync(struct ctl *c, const json_t *args)
 	}
 	close(fds[1]);
 	in = fdopen(fds[0], "r");
-	r = child > 0 && in != NULL ? stage(c, in) : ctl_fail("cannot start the reader: %s", strerror(errno));
+	r = child > 0 && in != NULL ? stage(c, in, &count) : ctl_fail("cannot start the reader: %s", strerror(errno));
 	if (in != NULL)
 		fclose(in);
 	while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
@@ -140,6 +160,7 @@ int ctl_sync(struct ctl *c, const json_t *args)
 	explicit_bzero(&d, sizeof(d));
 	if (r == WORDS_OK && status != 0)
 		r = ctl_fail("the directory was not read to its end: nothing is changed");
+	json_object_set_new(how, "count", json_integer(count));
 	if (json_object_get(args, "share") != NULL)
 		json_object_set(how, "share", json_object_get(args, "share"));
 	if (json_is_true(json_object_get(args, "dry_run")))

@@ -4,8 +4,11 @@
 #include "store_directory.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "store_sql.h"
+
+#define KEPT "\n"	/* in the place of roles; no role and no argument has it */
 
 int store_stage_clear(struct store *s)
 {
@@ -21,7 +24,7 @@ int store_stage_add(struct store *s, const struct staged *e)
 	if (n >= STORE_USERS_MAX)
 		return store_fail(s, EIO, "more than %d people", STORE_USERS_MAX);
 	return sql_do(s, "INSERT INTO directory_stage (name, person, roles) VALUES (?,?,?)", "ttt", e->name, e->person,
-	    e->roles) < 0 ? -1 : 0;
+	    e->kept ? KEPT : e->roles) < 0 ? -1 : 0;
 }
 
 int store_stage_next(struct store *s, const char *after, struct staged *e)
@@ -35,6 +38,7 @@ int store_stage_next(struct store *s, const char *after, struct staged *e)
 	sql_text(s, st, 0, e->name, sizeof(e->name));
 	sql_text(s, st, 1, e->person, sizeof(e->person));
 	sql_text(s, st, 2, e->roles, sizeof(e->roles));
+	e->kept = strcmp(e->roles, KEPT) == 0;
 	return sql_loaded(s, st);
 }
 

@@ -11,6 +11,7 @@
 struct staged {
 	char name[USER_NAME_MAX + 1], person[PERSON_MAX + 1];
 	char roles[LIST_MAX + 1];	/* words, one space between */
+	bool kept;			/* it is there, but its entry could not be taken: the account stays as it is */
 };
 
 int store_stage_clear(struct store *s);

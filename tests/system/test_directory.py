@@ -1,8 +1,10 @@
 """bastionctl sync: people and roles from a file, and from a real LDAP server (slapd); who is gone there is ended here."""
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
+import threading
 
 import pytest
 
@@ -16,6 +18,12 @@ def own(new_lab):
 
 def conf(lab, **options):
     return labkit.write(lab.path("directory.conf"), "".join(f'{key} = "{value}"\n' for key, value in options.items()), 0o600)
+
+
+def sync(lab, *words):
+    """What it says, also where it fails."""
+    return subprocess.run([lab.bin("bastionctl"), "-f", lab.path("bastiond.conf"), "sync", *words], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=60, check=False)
 
 
 def state_of(lab, user):
@@ -46,13 +54,46 @@ def test_a_file(own):
     with pytest.raises(labkit.LabError, match="nothing is changed"):
         own.ctl("sync", path)
     assert state_of(own, "zoe") == "active" == state_of(own, "yan")
+    # entries that cannot be taken end nobody, and do not keep the others out
+    groups = ",".join(f"group{i:02}" for i in range(80))
+    labkit.write(source, f"zoe dba {'Z' * 65}\nyan {groups} Yan Example\nAnn - Ann\nxan - Xan Example\n", 0o600)
+    out = sync(own, path)
+    assert out.returncode == 0 and out.stderr.count("stays as it is") == 2 and "left out: Ann" in out.stderr, out
+    labkit.write(source, "zoe dba Zo\x1be\nyan - Yan Example\nxan - Xan Example\n", 0o600)
+    own.ctl("sync", path)
+    assert state_of(own, "zoe") == state_of(own, "yan") == state_of(own, "xan") == "active"
+    assert own.ctl_json("user", "show", "zoe")["row"]["roles"] == ["dba"]
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
 
 
 @pytest.fixture
 def slapd():
-    """A server of its own on a unix socket: its URI."""
+    """A server of its own on a unix socket, and at .tcp with TLS on demand: the socket's URI."""
+    yield from serve(True)
+
+
+@pytest.fixture
+def clear_slapd():
+    """The same without TLS."""
+    yield from serve(False)
+
+
+class Uri(str):
+    tcp = ca = ""
+
+
+def serve(tls):
     folder = tempfile.mkdtemp(prefix="slapd-", dir="/tmp")
-    uri = "ldapi://" + (folder + "/socket").replace("/", "%2F")
+    uri = Uri("ldapi://" + (folder + "/socket").replace("/", "%2F"))
+    uri.tcp, uri.ca = f"ldap://127.0.0.1:{free_port()}", f"{folder}/cert"
+    labkit.run("openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-keyout", f"{folder}/key", "-out", uri.ca, "-days", "2", "-subj",
+               "/CN=directory", "-addext", "subjectAltName=IP:127.0.0.1")
+    certificate = f"TLSCertificateFile {uri.ca}\nTLSCertificateKeyFile {folder}/key\n" if tls else ""
     os.mkdir(f"{folder}/db")
     labkit.write(f"{folder}/slapd.conf", f"""include /etc/ldap/schema/core.schema
 include /etc/ldap/schema/cosine.schema
@@ -60,14 +101,14 @@ include /etc/ldap/schema/inetorgperson.schema
 modulepath /usr/lib/ldap
 moduleload back_mdb
 pidfile {folder}/pid
-sizelimit size.soft=2 size.hard=1000 size.prtotal=unlimited
+{certificate}sizelimit size.soft=2 size.hard=1000 size.prtotal=unlimited
 database mdb
 suffix "dc=example"
 rootdn "cn=admin,dc=example"
 rootpw secret
 directory {folder}/db
 """)
-    process = subprocess.Popen(["/usr/sbin/slapd", "-d", "0", "-f", f"{folder}/slapd.conf", "-h", uri], stdin=subprocess.DEVNULL,
+    process = subprocess.Popen(["/usr/sbin/slapd", "-d", "0", "-f", f"{folder}/slapd.conf", "-h", f"{uri} {uri.tcp}"], stdin=subprocess.DEVNULL,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     until(lambda: os.path.exists(f"{folder}/socket"), 20, what="slapd listens")
     os.chmod(folder, 0o755)
@@ -108,3 +149,62 @@ def test_ldap(new_lab, slapd):
     with pytest.raises(labkit.LabError, match="nothing is changed|named nobody"):
         lab.ctl("sync", conf(lab, **options))
     assert [state_of(lab, name) for name in names[1:]] == ["active"] * 6
+
+
+def test_no_password_in_clear(new_lab, slapd, clear_slapd):
+    lab = new_lab(people=False)
+    secret = labkit.write(lab.path("secret"), "secret\n", 0o600)
+    options = {"base": "dc=example", "filter": "(objectClass=inetOrgPerson)", "bind": "cn=admin,dc=example", "secret": secret}
+    for uri in (slapd, clear_slapd):
+        ldap(uri, "ldapadd", "dn: dc=example\nobjectClass: dcObject\nobjectClass: organization\no: x\ndc: example\n\n" + person("zed", "dba"))
+    with pytest.raises(labkit.LabError, match="StartTLS"):
+        lab.ctl("sync", conf(lab, source=clear_slapd.tcp, **options))
+    with pytest.raises(labkit.LabError, match="StartTLS"):
+        lab.ctl("sync", conf(lab, source=slapd.tcp, **options))    # a certificate that nobody vouches for
+    assert state_of(lab, "zed") is None
+    lab.ctl("sync", conf(lab, source=slapd.tcp, tls_ca=slapd.ca, **options))
+    assert state_of(lab, "zed") == "active"
+
+
+def tlv(tag, *parts):
+    body = b"".join(parts)
+    return bytes([tag, len(body)]) + body
+
+
+PAGED = tlv(4, b"1.2.840.113556.1.4.319")
+RESULT = bytes([10, 1, 0, 4, 0, 4, 0])
+
+
+def answer(server, page):
+    """One client: a bind, and a search that finds one person and ends with these controls."""
+    with server.accept()[0] as client:
+        for ends in (False, True):
+            asked = client.recv(4096)    # 30 LEN 02 01 NUMBER
+            number = asked[asked.index(b"\x02\x01") + 2:][:1]
+            message = lambda *parts: tlv(0x30, b"\x02\x01", number, *parts)
+            if not ends:
+                client.sendall(message(tlv(0x61, RESULT)))
+                continue
+            found = tlv(0x64, tlv(4, b"uid=one,dc=example"), tlv(0x30, tlv(0x30, tlv(4, b"uid"), tlv(0x31, tlv(4, b"one"))),
+                                                             tlv(0x30, tlv(4, b"cn"), tlv(0x31, tlv(4, b"One Example")))))
+            client.sendall(message(found) + message(tlv(0x65, RESULT), tlv(0xa0, page)))
+            client.recv(4096)
+
+
+@pytest.mark.parametrize("page, ends", [(tlv(0x30, PAGED, tlv(4, tlv(0x30, b"\x02\x01\x00", tlv(4)))), "whole"),
+                                        (tlv(0x30, PAGED, tlv(4, b"\x30\x7f\x02")), "partial")])
+def test_a_page_that_cannot_be_read_is_not_the_last(own, page, ends):
+    path = f"/tmp/ldap-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+        try:
+            os.chmod(path, 0o777)
+            server.listen(1)
+            thread = threading.Thread(target=answer, args=(server, page), daemon=True)
+            thread.start()
+            said = sync(own, conf(own, source="ldapi://" + path.replace("/", "%2F"), base="dc=example"), "--share", "100", "--dry-run")
+            thread.join(20)
+        finally:
+            os.unlink(path)
+    assert ("one" in said.stdout) == (ends == "whole"), said
+    assert ("nothing is changed" in said.stderr) == (ends == "partial"), said

@@ -85,7 +85,7 @@ static void words_are_denied_by_default(void **state)
 
 			for (size_t a = 0; a < w->nargs; a++) {
 				bool needed = (w->args[a].how & ARG_NEED) != 0 ||
-				    (strcmp(w->path, "request") == 0 && strcmp(w->args[a].name, "for") == 0) || strstr("user key list, user leave, user move", w->path) != NULL ||
+				    (strcmp(w->path, "request") == 0 && strcmp(w->args[a].name, "for") == 0) || strstr("user key list, user leave, user move, directory stage", w->path) != NULL ||
 				    (strcmp(w->path, "role add") == 0 && strstr("host login", w->args[a].name) != NULL) ||
 				    (strcmp(w->path, "role change") == 0 && strcmp(w->args[a].name, "max") == 0) ||
 				    (strcmp(w->path, "host change") == 0 && strcmp(w->args[a].name, "zone") == 0);

@@ -126,13 +126,72 @@ static void half_a_directory_is_none(void **state)
 	assert_true(active("yan") && active("zoe"));
 }
 
+static int looks(void)
+{
+	int n = 0;
+
+	for (size_t i = 0; i < rig.nended; i++)
+		n += rig.ended[i].what == END_DENIED;
+	return n;
+}
+
+/* A rule for everyone is no membership; and what an administrator denied somebody, a directory does not lift. */
+static void what_denies_stays(void **state)
+{
+	(void)state;
+	OK("root", "{\"word\":\"role add\",\"args\":{\"role\":\"freeze\",\"deny\":true,\"everyone\":true,\"host\":\"db1\"}}");
+	OK("root", "{\"word\":\"role add\",\"args\":{\"role\":\"never\",\"deny\":true,\"host\":\"web1\"}}");
+	OK("root", "{\"word\":\"role member add\",\"args\":{\"role\":\"never\",\"user\":\"alice\"}}");
+	rig.nended = 0;
+	STAGE("true", "\"alice|dba twin|Alice\",\"zoe|dba|Zoe\",\"yan||Yan\"");
+	OK("root", APPLY(""));
+	assert_true(member("never", "alice"));
+	assert_int_equal(changes("alice", "role", "removed"), 0);
+	assert_int_equal(looks(), 0);
+	/* it may deny: what is open then is looked at, once for all */
+	STAGE("true", "\"alice|dba twin|Alice\",\"zoe|dba never|Zoe\",\"yan|never|Yan\"");
+	OK("root", APPLY(""));
+	assert_true(member("never", "zoe") && member("never", "yan"));
+	assert_int_equal(looks(), 1);
+}
+
+/* Whose entry cannot be taken is not gone, nor is the person. */
+static void who_cannot_be_read_stays(void **state)
+{
+	(void)state;
+	STAGE("true", "\"alice|dba|Alice\",\"alice3||Alice\",\"zoe||Zoe\"");
+	OK("root", APPLY(""));
+	OK("root", "{\"word\":\"directory stage\",\"args\":{\"begin\":true,\"keep\":[\"alice\",\"nobody\"],\"entry\":\"zoe||Zoe\"}}");
+	OK("root", APPLY("\"count\":3"));
+	assert_int_equal(changes("alice", "account", "unreadable"), 1);
+	assert_int_equal(changes("nobody", "account", "unreadable"), 1);
+	assert_true(active("alice") && member("dba", "alice") && !active("alice3") && !active("nobody"));
+	OK("root", "{\"word\":\"directory stage\",\"args\":{\"begin\":true,\"keep\":\"zoe\"}}");
+	NO("root", "refused", "{\"word\":\"directory stage\",\"args\":{\"entry\":\"zoe||Zoe\"}}");
+	NO("root", "usage", "{\"word\":\"directory stage\",\"args\":{\"begin\":true}}");
+}
+
+/* A second run begins while the first is staged: the first must not apply what there is of the second. */
+static void what_another_run_staged_is_not_applied(void **state)
+{
+	(void)state;
+	STAGE("true", "\"u1||P1\",\"u2||P2\"");
+	OK("root", APPLY("\"count\":2"));
+	STAGE("true", "\"u1||P1\",\"u2||P2\"");
+	STAGE("true", "\"u1||P1\"");
+	NO("root", "refused", APPLY("\"count\":2"));
+	assert_true(active("u2"));
+	STAGE("false", "\"u2||P2\"");
+	OK("root", APPLY("\"count\":2"));
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup_world, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(people_come_and_go), T(a_directory_that_lost_its_people), T(who_is_gone_leaves), T(what_is_no_entry_is_refused),
-		T(half_a_directory_is_none),
+		T(half_a_directory_is_none), T(what_denies_stays), T(who_cannot_be_read_stays), T(what_another_run_staged_is_not_applied),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
