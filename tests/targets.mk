@@ -4,7 +4,7 @@ WORKERS = 3
 PYTEST = /usr/bin/python3 -m pytest -p no:cacheprovider
 C_FILES = $(wildcard common/*.c recorder/*.c approvals/*.c bastiond/*.c pam/*.c)
 H_FILES = $(wildcard common/*.h recorder/*.h approvals/*.h bastiond/*.h pam/*.h)
-SCRIPTS = tests/model/coverage tests/deps tests/run-units tests/check tests/layers tests/fuzz/run .ci/run recorder/web/fetch etc/hooks/ticket_check $(wildcard etc/hooks/notify-*) $(wildcard etc/*.sh)
+SCRIPTS = tests/model/coverage tests/deps tests/run-units tests/check tests/layers tests/fuzz/run .ci/run recorder/web/fetch etc/hooks/ticket_check etc/target/bastion-account $(wildcard etc/hooks/notify-*) $(wildcard etc/*.sh)
 
 deps:
 	@tests/deps build lab test
@@ -190,4 +190,11 @@ install: all
 	$(INSTALL) -m 644 -t $(D)$(PREFIX)/share/bash-completion/completions etc/completion/bastionctl
 	$(INSTALL) -m 644 -t $(D)$(PREFIX)/share/zsh/site-functions etc/completion/_bastionctl
 
-.PHONY: deps check check-asan check-system lint $(LINTS) clang-tidy demo demo-down bench fuzzers corpus fuzz benches torture torture-stack torture-ship torture-model torture-archive torture-kills torture-urandom torture-grants model coverage-access install
+# on a host that the bastion makes accounts at: bastion-account(8)
+install-target:
+	$(INSTALL) -m 755 -t $(D)$(PREFIX)/sbin etc/target/bastion-account
+	$(INSTALL) -m 644 -t $(D)$(MANDIR)/man8 man/bastion-account.8
+	@for f in service timer cron; do to=$(D)$(UNITDIR); [ $$f != cron ] || to=$(D)$(PREFIX)/share/bastiond; mkdir -p $$to && \
+	    sed 's,@PREFIX@,$(PREFIX),g' etc/target/bastion-account.$$f >$$to/bastion-account.$$f || exit 1; done
+
+.PHONY: deps check check-asan check-system lint $(LINTS) clang-tidy demo demo-down bench fuzzers corpus fuzz benches torture torture-stack torture-ship torture-model torture-archive torture-kills torture-urandom torture-grants model coverage-access install install-target
