@@ -134,6 +134,7 @@ struct way {
 	char refs[WAY_TICKETS_MAX][TICKET_REF_MAX + 1]; /* the outside ticket that each of `tickets` rests on; "" */
 	bool glass, said, reminded;	/* break-glass; its line, the one of the end was sent */
 	int64_t began, until;		/* unix seconds; FOREVER */
+	int64_t longest;		/* it ends then whatever it rests on: WAY_LONGEST_S */
 	int64_t tickets[WAY_TICKETS_MAX]; /* the first allowed the way; 0 ends */
 	struct worker *dial;
 	struct event *deadline;		/* of dialling and signing */

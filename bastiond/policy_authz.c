@@ -24,7 +24,13 @@
 #include "log.h"
 #include "policy_hook.h"
 #include "policy_worker.h"
+#include "tlog_act.h"
 
+/*
+ * No way lasts longer, and none is moved on: the log of recordings takes for silent what its bastion has not signed for TLOG_SESSION_DAYS and
+ * the retention. An hour less, so that its close is within them.
+ */
+#define WAY_LONGEST_S (TLOG_SESSION_DAYS * 86400LL - 3600)
 #define CERT_BACK 50		/* seconds: the target's clock may be behind. Below SSHCERT_BACK: keys looks later */
 #define CERT_AHEAD 300
 #define SIGN_TIME_MS 5000	/* for dialling's end, the certificate and the answer */
@@ -236,6 +242,7 @@ static void set_access(struct way *w, const struct access_answer *a, const struc
 	memcpy(w->refs[0], a->ref, sizeof(w->refs[0]));
 	w->glass = a->glass;
 	w->began = clock_wall();
+	w->longest = w->began + WAY_LONGEST_S;
 }
 
 static struct way *find_early(struct peer *peer)

@@ -217,6 +217,12 @@ static void scan_ways(struct peer *peer, void *arg)
 
 		if (w == NULL || w->ending_ms != 0)
 			continue;
+		if (w->longest <= s->now) {
+			end_way(w, WAY_EXPIRED, "bastiond: no session lasts longer than 30 days: session ended. Connect again for a new one");
+			continue;
+		}
+		if (w->longest < s->next)
+			s->next = w->longest;
 		if (w->until <= s->now) {
 			end_way(w, WAY_EXPIRED,
 			    "bastiond: the time of your grant, or its hours, are over: session "

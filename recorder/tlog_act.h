@@ -25,8 +25,8 @@
 
 #define TLOG_PRUNE_DAYS 90		/* the least that a retention may be */
 /*
- * No session is longer. A recording that never closed is removed so much later than one that closed: its last signed frame, which a
- * collector could have chosen, is then as far from its end as may be.
+ * No session is longer: bastiond sees to it (WAY_LONGEST_S). A recording that never closed is removed so much later than one that closed: its
+ * last signed frame, which a collector could have chosen, is then as far from its end as may be.
  */
 #define TLOG_SESSION_DAYS 30
 #define TLOG_CLOSE_FRAME_MAX (BREC_FRAME_HEAD + 104 + 1 + 4 + BREC_REASON_MAX + 4)

@@ -142,6 +142,29 @@ static void expiry_ends_the_way_within_a_second(void **state)
 	session_over(r, &s, 0);
 }
 
+/* However long its grant is: what the collector takes for silent must not be a session. */
+static void no_way_lasts_longer_than_thirty_days(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	char line[LINE_LEN];
+	struct ipc_msg m;
+	struct way *w;
+
+	way_open(r, &s, 90 * 86400);
+	w = r->p.peers[s.slot % PEER_TABLE]->ways[0];
+	assert_true(w->longest > clock_wall() + 30 * 86400 - 3660 && w->longest <= clock_wall() + 30 * 86400 - 3600);
+	assert_true(w->until > w->longest && r->p.live_due <= w->longest);
+	w->longest = clock_wall() + 1;
+	live_run(&r->p);
+	expect(r, &s.link, MSG_WAY_END, &m);
+	assert_int_equal(buf_get_cstring(&m.body, line, sizeof(line)), 0);
+	assert_non_null(strstr(line, "longer than 30 days"));
+	ipc_msg_finish(&m);
+	way_over(r, &s, 1);
+	session_over(r, &s, 0);
+}
+
 static void expiry_while_dialling(void **state)
 {
 	struct rig *r = *state;
@@ -374,6 +397,7 @@ int main(void)
 		T(session_goes_while_keys_sign),
 		T(revocation_ends_the_way),
 		T(expiry_ends_the_way_within_a_second),
+		T(no_way_lasts_longer_than_thirty_days),
 		T(expiry_while_dialling),
 		T(lock_ends_the_connection),
 		T(managed_key_is_lent),
