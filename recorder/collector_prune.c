@@ -7,11 +7,14 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "archive_list.h"
 #include "brec_dir.h"
+#include "brec_receipts.h"
 #include "clock.h"
 #include "hex.h"
 #include "log.h"
@@ -131,8 +134,13 @@ static int read_marks(struct found *f, uint32_t segment, bool sealed)
 	int r;
 
 	sha256_finish(&f->hash);
-	if (sha256_init(&f->hash) != 0 || brec_dir_segment(&f->dir, segment) != 1 || brec_dir_header(&f->dir, &h, &bytes, &have) != BREC_OK ||
-	    memcmp(h.id, f->act.id, BREC_ID_LEN) != 0 || (f->act.close.len != 0 && memcmp(h.prev, f->h, sizeof(f->h)) != 0) ||
+	if (sha256_init(&f->hash) != 0 || brec_dir_segment(&f->dir, segment) != 1)
+		return -1;
+	r = brec_dir_header(&f->dir, &h, &bytes, &have);
+	/* the last one got no further than a part of its header: the seal before it is the last signature */
+	if (r == BREC_SHORT && !sealed)
+		return 0;
+	if (r != BREC_OK || memcmp(h.id, f->act.id, BREC_ID_LEN) != 0 || (f->act.close.len != 0 && memcmp(h.prev, f->h, sizeof(f->h)) != 0) ||
 	    brec_chain_start(f->h, bytes, h.len) != 0 || sha256_update(&f->hash, bytes, h.len) != 0)
 		return -1;
 	memcpy(f->signer, h.signer, sizeof(f->signer));
@@ -157,6 +165,35 @@ static int read_marks(struct found *f, uint32_t segment, bool sealed)
 	return frame.type == BREC_SEAL || !sealed ? 0 : -1;
 }
 
+/*
+ * Is there a word of frames behind the last one here? A receipt of any key says so, and the object store's list once it has the close: then
+ * the files lost their end, and what lapses would be what closed. What cannot be read may say so as well.
+ */
+static bool lost_frames(struct found *f)
+{
+	struct archive_list list;
+	struct receipt r;
+	struct buf b;
+	size_t len = 0;
+	uint8_t *data = brec_dir_slurp(&f->dir, BREC_RECEIPTS_FILE, BREC_RECEIPTS_MAX, &len);
+	bool lost = data == NULL && errno != ENOENT;
+
+	buf_view(&b, data, len);
+	for (size_t left; !lost && (left = buf_left(&b)) != 0;) {
+		if (receipt_get(&b, &r) == 0) {
+			lost = r.leaf.seq > f->seq;
+			continue;
+		}
+		/* the last one may be torn */
+		lost = left > RECEIPT_LEN_MAX + 4;
+		break;
+	}
+	free(data);
+	lost = archive_list_load(&list, f->dir.dir) != 0 || list.closed || lost;
+	archive_list_free(&list);
+	return lost;
+}
+
 /* Never closed, and silent since before then, by its last signed frame and by its last file? 1, 0, -1: it cannot be told. */
 static int read_silent(struct found *f, int64_t before_us)
 {
@@ -166,6 +203,8 @@ static int read_silent(struct found *f, int64_t before_us)
 	f->act.close = SPAN(NULL, 0);
 	if (last < 0 || (last > 0 && read_marks(f, (uint32_t)last - 1, true) != 0) || read_marks(f, (uint32_t)last, false) != 0 ||
 	    f->act.close.len == 0 || fstat(f->dir.file, &st) != 0)
+		return -1;
+	if (lost_frames(f))
 		return -1;
 	return (int64_t)st.st_mtime * 1000000 <= before_us && f->closed_us <= before_us;
 }
