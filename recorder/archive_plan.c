@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #include "brec.h"
-#include "clock.h"
 #include "hex.h"
 #include "tlog_act.h"
 #include "wire_receipt.h"
@@ -171,21 +170,40 @@ static enum archive_segment look(int dir, const char *name, uint32_t segment)
 	return state;
 }
 
-/* Nothing came for longer than any session may be silent: its bastion is gone, and this is all there will be. */
-static bool is_dead(const struct stat *st)
+int64_t archive_dead_before(int64_t now, int64_t heard)
 {
-	return st->st_mtime < clock_wall_us() / 1000000 - TLOG_SESSION_DAYS * 86400LL;
+	/* a clock that leaps must not declare dead what lives: nothing is, until the bastions say about the same time */
+	if (heard == 0 || now > heard + ARCHIVE_CLOCK_S || now < heard - ARCHIVE_CLOCK_S)
+		return ARCHIVE_NONE_DEAD;
+	return now - TLOG_SESSION_DAYS * 86400LL;
 }
 
-static int scan_segments(struct archive_scan *s, int dir, uint32_t last, bool sizes, int64_t needed)
+/*
+ * The last segment of a recording whose close is not confirmed. What is open is put only when it is dead: nothing came for longer than any
+ * session may be silent, so its bastion is gone, and this is all there will be. False: it waits.
+ */
+static bool last_is_due(struct archive_scan *s, int dir, struct archive_job *j, int64_t mtime, int64_t dead_before)
+{
+	/* what another one follows is sealed; the last one shows it */
+	const enum archive_segment state = look(dir, j->name, j->segment);
+	const bool silent = mtime < dead_before;
+
+	/* an empty file has no bytes to be kept */
+	if ((state == ARCHIVE_OPEN || state == ARCHIVE_SEALED) && (!silent || j->len == 0))
+		return false;
+	j->dead = state == ARCHIVE_OPEN;
+	j->over = state == ARCHIVE_CLOSED || silent;
+	s->ends = state == ARCHIVE_CLOSED && archive_list_find(&s->list, j->name) != NULL;
+	return true;
+}
+
+static int scan_segments(struct archive_scan *s, int dir, uint32_t last, int64_t dead_before, int64_t needed)
 {
 	for (uint32_t n = 0; n <= last; n++) {
 		struct archive_job j = { .kind = ARCHIVE_SEGMENT, .segment = n };
 		struct stat st;
 
 		snprintf(j.name, sizeof(j.name), "%08" PRIu32 ".brec", n);
-		if (!sizes && n != last && listed(s, j.name, needed))
-			continue;
 		if (fstatat(dir, j.name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
 			if (errno != ENOENT)
 				return -1;
@@ -194,17 +212,9 @@ static int scan_segments(struct archive_scan *s, int dir, uint32_t last, bool si
 		memcpy(j.file, j.name, sizeof(j.file));
 		j.len = (uint64_t)st.st_size;
 		j.over = s->list.closed;
-		if (n == last && !s->list.closed) {
-			/* what another one follows is sealed; the last one shows it */
-			enum archive_segment state = look(dir, j.name, n);
-
-			if ((state == ARCHIVE_OPEN || state == ARCHIVE_SEALED) && !is_dead(&st))
-				continue;
-			j.dead = state == ARCHIVE_OPEN;
-			j.over = state == ARCHIVE_CLOSED || is_dead(&st);
-			s->ends = state == ARCHIVE_CLOSED && archive_list_find(&s->list, j.name) != NULL;
-		}
-		want(s, &j, needed);
+		/* one that was put as dead may have grown since: its size tells, wherever it stands now */
+		if (n != last || s->list.closed || last_is_due(s, dir, &j, st.st_mtime, dead_before))
+			want(s, &j, needed);
 	}
 	return 0;
 }
@@ -282,7 +292,7 @@ static int64_t segment_number(const char *name)
 	return strcmp(again, name) == 0 && n <= ARCHIVE_SEGMENTS_MAX ? (int64_t)n : -1;
 }
 
-static int scan(struct archive_scan *s, int dir, bool sizes, int64_t needed)
+static int scan(struct archive_scan *s, int dir, bool sizes, int64_t dead_before, int64_t needed)
 {
 	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
 	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
@@ -304,20 +314,20 @@ static int scan(struct archive_scan *s, int dir, bool sizes, int64_t needed)
 	closedir(d);
 	s->last = last >= 0 ? (uint32_t)last : 0;
 	if (last >= 0)
-		r = scan_segments(s, dir, s->last, sizes, needed);
+		r = scan_segments(s, dir, s->last, dead_before, needed);
 	return r != 0 ? r : scan_receipts(s, dir, sizes, needed);
 }
 
 int archive_scan(struct archive_scan *s, int dir)
 {
 	memset(s, 0, offsetof(struct archive_scan, jobs));
-	return archive_list_load(&s->list, dir) != 0 ? -1 : scan(s, dir, true, 0);
+	return archive_list_load(&s->list, dir) != 0 ? -1 : scan(s, dir, true, INT64_MAX, 0);
 }
 
-int archive_scan_due(struct archive_scan *s, int dir, const struct archive_rules *rules, int64_t now)
+int archive_scan_due(struct archive_scan *s, int dir, const struct archive_rules *rules, int64_t now, int64_t dead_before)
 {
 	memset(s, 0, offsetof(struct archive_scan, jobs));
-	return archive_list_load(&s->list, dir) != 0 ? -1 : scan(s, dir, false, archive_needed(rules, &s->list, now));
+	return archive_list_load(&s->list, dir) != 0 ? -1 : scan(s, dir, false, dead_before, archive_needed(rules, &s->list, now));
 }
 
 void archive_scan_free(struct archive_scan *s)

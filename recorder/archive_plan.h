@@ -19,6 +19,8 @@
 #include "archive_list.h"
 
 #define ARCHIVE_JOBS_MAX 1024		/* found in one look at a directory; more at the next one */
+#define ARCHIVE_CLOCK_S 86400		/* between this machine's clock and a bastion's, at most */
+#define ARCHIVE_NONE_DEAD INT64_MIN
 #define ARCHIVE_SEGMENTS_MAX 9999999	/* files with greater numbers are none of a recording: one a minute for 19 years */
 
 struct archive_rules {
@@ -56,12 +58,18 @@ enum archive_segment { ARCHIVE_OPEN, ARCHIVE_SEALED, ARCHIVE_CLOSED, ARCHIVE_DAM
 enum archive_segment archive_segment_state(const uint8_t *data, size_t len, uint32_t segment);
 
 /*
+ * Last segments that nobody wrote to since then are dead: put as they are, open or not. `heard`: the newest time that a bastion said, 0: none
+ * did. By a clock that is further from it than ARCHIVE_CLOCK_S none is.
+ */
+int64_t archive_dead_before(int64_t now, int64_t heard);
+
+/*
  * Looks at a recording's directory: what it holds and its list does not. 0, or -1 with errno. archive_scan_free in any case.
- * archive_scan_due also has what is confirmed but, by the rules, not locked for long enough; archive_scan compares the sizes of
- * all that is confirmed.
+ * archive_scan_due also has what is confirmed but, by the rules, not locked for long enough; dead_before: of archive_dead_before.
+ * archive_scan takes the recording for one that is over: its last segment counts, too, and the sizes of all receipts.
  */
 int archive_scan(struct archive_scan *s, int dir);
-int archive_scan_due(struct archive_scan *s, int dir, const struct archive_rules *rules, int64_t now);
+int archive_scan_due(struct archive_scan *s, int dir, const struct archive_rules *rules, int64_t now, int64_t dead_before);
 void archive_scan_free(struct archive_scan *s);
 
 /* The end of the lock of an object that is put now. `over`: as in the job. */

@@ -4,6 +4,7 @@
 #include "collector_archive.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -78,7 +79,17 @@ void archive_link_reload(struct archive_link *k)
 	say(k, "H");
 }
 
-static void take_status(struct archive_link *k, bool *full)
+/* What time it is by the bastions: to an archiver that spoke, which may be a new one. */
+static void say_time(struct archive_link *k, int64_t heard_us)
+{
+	char packet[ARCHIVE_PACKET_MAX];
+
+	snprintf(packet, sizeof(packet), "T%" PRId64, heard_us / 1000000);
+	if (heard_us > 0)
+		say(k, packet);
+}
+
+static void take_status(struct archive_link *k, int64_t heard_us, bool *full)
 {
 	uint8_t packet[ARCHIVE_PACKET_MAX];
 	ssize_t n;
@@ -95,6 +106,7 @@ static void take_status(struct archive_link *k, bool *full)
 		if (!buf_end(&b) || kind != 'S')
 			continue;
 		k->heard_ms = clock_mono_ms();
+		say_time(k, heard_us);
 		*full = is_full != 0;
 		if (*full && !k->told_full)
 			log_error("ALARM: the object store has not confirmed %lu MiB, and spool_max is %lu MiB: no new recordings are taken. "
@@ -105,13 +117,13 @@ static void take_status(struct archive_link *k, bool *full)
 	}
 }
 
-void archive_link_tick(struct archive_link *k, bool *full)
+void archive_link_tick(struct archive_link *k, int64_t heard_us, bool *full)
 {
 	bool silent;
 
 	if (k->fd < 0)
 		return;
-	take_status(k, full);
+	take_status(k, heard_us, full);
 	silent = clock_mono_ms() - k->heard_ms > ARCHIVE_SILENT_MS;
 	if (silent && !k->silent)
 		log_error("ALARM: the archiver says nothing: how much the object store lacks is not known, and no new recordings are taken");

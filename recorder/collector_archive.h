@@ -11,6 +11,7 @@
  *   L                 the log of recordings has a new checkpoint
  *   A                 hints were lost: look at everything
  *   H                 read the credentials anew
+ *   T SECONDS         the newest time that a bastion said: what is dead is judged by it. After each packet of the archiver's, once known
  * and from the archiver, at least every 5 s: u8 'S', u8 full, u64 bytes that are not confirmed (big-endian).
  */
 #ifndef BASTION_COLLECTOR_ARCHIVE_H
@@ -43,8 +44,8 @@ void archive_link_hint(struct archive_link *k, const char *dir);
 void archive_link_reload(struct archive_link *k);
 /*
  * Takes what the archiver said, without waiting; to be called every second. *full: is the spool at its bound, or is nobody there
- * to say?
+ * to say? heard_us: the newest time that a bastion said, 0: none did.
  */
-void archive_link_tick(struct archive_link *k, bool *full);
+void archive_link_tick(struct archive_link *k, int64_t heard_us, bool *full);
 
 #endif

@@ -28,6 +28,19 @@
 
 /* ---- the collector ---- */
 
+/* "T1764338400". What looked dead by no clock before may do so now. */
+static void take_time(struct archiver *a, const char *text)
+{
+	char *end;
+	const int64_t heard = strtoll(text, &end, 10);
+
+	if (text[0] < '0' || text[0] > '9' || *end != '\0' || heard == INT64_MAX)
+		return;
+	if (a->heard == 0)
+		a->look_at = 0;
+	a->heard = heard;
+}
+
 void archiver_hear(struct archiver *a)
 {
 	char packet[ARCHIVE_PACKET_MAX];
@@ -41,6 +54,8 @@ void archiver_hear(struct archiver *a)
 			a->log.changed = true;
 		else if (packet[0] == 'A')
 			a->look_at = 0;
+		else if (packet[0] == 'T')
+			take_time(a, packet + 1);
 		else if (packet[0] == 'H')
 			a->stop = true;
 	}

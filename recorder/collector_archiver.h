@@ -101,6 +101,7 @@ struct archiver {
 	struct archiver_queue queue;
 	size_t nwork;
 	bool overflow;			/* not all work is known */
+	int64_t heard;			/* newest wall clock of a bastion, unix s, by the collector; 0: not told yet */
 	struct archiver_active active[ARCHIVER_ACTIVE];
 	struct archiver_log log;
 	int64_t look_at;		/* when everything is looked at next */

@@ -101,6 +101,13 @@ static int open_rec(struct archiver *a, const char *dir)
 	return openat(a->recordings, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 }
 
+static int look(const struct archiver *a, int fd, struct archive_scan *scan)
+{
+	const int64_t now = clock_wall();
+
+	return archive_scan_due(scan, fd, &a->conf->archive.rules, now, archive_dead_before(now, a->heard));
+}
+
 void archiver_rec_look(struct archiver *a, const char *dir)
 {
 	static struct archive_scan scan;	/* large, and used by one look at a time */
@@ -113,7 +120,7 @@ void archiver_rec_look(struct archiver *a, const char *dir)
 		w->again = true;
 		return;
 	}
-	if ((fd = open_rec(a, dir)) < 0 || archive_scan_due(&scan, fd, &a->conf->archive.rules, clock_wall()) != 0) {
+	if ((fd = open_rec(a, dir)) < 0 || look(a, fd, &scan) != 0) {
 		/* removed since: what was not confirmed was not removed by us */
 		if (errno != ENOENT)
 			log_error("ALARM: %s: %s; it cannot be put into the object store", dir, strerror(errno));
@@ -307,18 +314,16 @@ static void sync_list(struct archiver_active *v)
 
 static int scan(struct archiver_active *v)
 {
-	const struct archive_rules *rules = &v->a->conf->archive.rules;
-
 	archive_scan_free(&v->scan);
 	v->next = 0;
 	v->progress = v->failed = v->synced = v->work->again = false;
-	if (archive_scan_due(&v->scan, v->fd, rules, clock_wall()) != 0)
+	if (look(v->a, v->fd, &v->scan) != 0)
 		return -1;
 	if (v->scan.ends) {
 		if (note_close(v) != 0)
 			return -1;
 		archive_scan_free(&v->scan);
-		if (archive_scan_due(&v->scan, v->fd, rules, clock_wall()) != 0)
+		if (look(v->a, v->fd, &v->scan) != 0)
 			return -1;
 	}
 	set_bytes(v->a, v->work, v->scan.bytes);

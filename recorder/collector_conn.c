@@ -475,7 +475,7 @@ void server_tick(struct server *sv)
 
 	if (sv->paused && store_write_out(&sv->store) == 0)
 		pause_all(sv, false);
-	archive_link_tick(&sv->archive, &sv->store.unarchived);
+	archive_link_tick(&sv->archive, sv->store.pruner.heard_us, &sv->store.unarchived);
 	if (store_space(&sv->store) || sv->store.unarchived != unarchived)
 		LIST_FOREACH(c, &sv->conns, link)
 			if (c->client != NULL && !c->ending)

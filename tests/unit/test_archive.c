@@ -44,11 +44,16 @@ static void confirm(int dir, const struct archive_job *j, int64_t when)
 	assert_int_equal(archive_list_put(&s.list, dir, &i), 0);
 }
 
-static size_t due(int dir, int64_t now)
+static size_t due_or_dead(int dir, int64_t now, int64_t dead_before)
 {
 	archive_scan_free(&s);
-	assert_int_equal(archive_scan_due(&s, dir, &rules, now), 0);
+	assert_int_equal(archive_scan_due(&s, dir, &rules, now, dead_before), 0);
 	return s.njobs;
+}
+
+static size_t due(int dir, int64_t now)
+{
+	return due_or_dead(dir, now, ARCHIVE_NONE_DEAD);
 }
 
 static void add_receipts(const struct fixture *x, unsigned n, size_t cut)
@@ -145,6 +150,89 @@ static void test_closed_recording(void **state)
 	close(dir);
 	remove_file(x->dir, ARCHIVE_FILE);
 	fx_destroy(x);
+}
+
+static void set_mtime(const char *path, int64_t when)
+{
+	const struct timespec times[2] = { { .tv_sec = when }, { .tv_sec = when } };
+
+	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+/* What was never closed is put as it is once nothing came for so long; if it grows after all, what is there then is put, too. */
+static void test_dead_recording(void **state)
+{
+	struct fixture *x = fx_open(false, false);
+	char why[128], last[128], more[128];
+	size_t len, cut;
+	uint8_t *data;
+	int dir;
+
+	(void)state;
+	fx_small(x, true);
+	fx_name(x, 1, last);
+	data = fx_read(last, &len);
+	cut = len - 100;
+	assert_int_equal(truncate(last, (off_t)cut), 0);
+	set_mtime(last, NOW - 31 * DAY);
+	dir = open_dir(x->dir);
+	assert_int_equal(due(dir, NOW), 1);
+	confirm(dir, &s.jobs[0], NOW);
+	assert_int_equal(due(dir, NOW), 0);
+	/* whoever takes it for one that is over wants all of it, by no clock */
+	assert_int_equal(archive_confirmed(dir, false, why, sizeof(why)), 0);
+	assert_string_equal(why, "00000001.brec is not in the object store");
+	assert_int_equal(due_or_dead(dir, NOW, NOW - 31 * DAY), 0);
+	assert_int_equal(due_or_dead(dir, NOW, NOW - 30 * DAY), 1);
+	assert_string_equal(s.jobs[0].name, "00000001.brec");
+	assert_true(s.jobs[0].dead && s.jobs[0].over && !s.jobs[0].again);
+	confirm(dir, &s.jobs[0], NOW);
+	assert_int_equal(due_or_dead(dir, NOW, NOW - 30 * DAY), 0);
+	assert_int_equal(archive_confirmed(dir, false, why, sizeof(why)), 1);
+	assert_int_equal(archive_confirmed(dir, true, why, sizeof(why)), 0);
+	assert_string_equal(why, "its end is not in the object store");
+	/* it lives: it waits for its seal, and is not confirmed; a later segment shows that it has one */
+	fx_write(last, data, len - 1);
+	set_mtime(last, NOW);
+	assert_int_equal(due_or_dead(dir, NOW, NOW - 30 * DAY), 0);
+	assert_int_equal(archive_confirmed(dir, false, why, sizeof(why)), 0);
+	fx_write(last, data, len);
+	fx_name(x, 2, more);
+	fx_write(more, data, 10);
+	assert_int_equal(due(dir, NOW), 1);
+	assert_string_equal(s.jobs[0].name, "00000001.brec");
+	assert_true(s.jobs[0].again && !s.jobs[0].dead);
+	assert_int_equal(s.jobs[0].len, len);
+	confirm(dir, &s.jobs[0], NOW);
+	assert_int_equal(due(dir, NOW), 0);
+	/* a sealed one behind which nothing came is put as sealed; an empty file has nothing to be put */
+	assert_int_equal(unlink(last), 0);
+	assert_int_equal(truncate(more, 0), 0);
+	set_mtime(more, NOW - 31 * DAY);
+	assert_int_equal(due_or_dead(dir, NOW, NOW - 30 * DAY), 0);
+	assert_int_equal(archive_confirmed(dir, false, why, sizeof(why)), 1);
+	assert_int_equal(unlink(more), 0);
+	fx_name(x, 0, last);
+	remove_file(x->dir, ARCHIVE_FILE);
+	set_mtime(last, NOW - 31 * DAY);
+	assert_int_equal(due(dir, NOW), 0);
+	assert_int_equal(due_or_dead(dir, NOW, NOW - 30 * DAY), 1);
+	assert_true(s.jobs[0].over && !s.jobs[0].dead);
+	free(data);
+	close(dir);
+	fx_destroy(x);
+}
+
+/* A clock that leaps declares nothing dead. */
+static void test_dead_before(void **state)
+{
+	(void)state;
+	assert_int_equal(archive_dead_before(NOW, NOW), NOW - 30 * DAY);
+	assert_int_equal(archive_dead_before(NOW, NOW - DAY), NOW - 30 * DAY);
+	assert_int_equal(archive_dead_before(NOW, NOW + DAY), NOW - 30 * DAY);
+	assert_true(archive_dead_before(NOW, 0) == ARCHIVE_NONE_DEAD);
+	assert_true(archive_dead_before(NOW, NOW - DAY - 1) == ARCHIVE_NONE_DEAD);
+	assert_true(archive_dead_before(NOW, NOW + DAY + 1) == ARCHIVE_NONE_DEAD);
 }
 
 static void test_hold_and_conflicts(void **state)
@@ -450,6 +538,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_open_recording, teardown), cmocka_unit_test_teardown(test_closed_recording, teardown),
+		cmocka_unit_test_teardown(test_dead_recording, teardown), cmocka_unit_test(test_dead_before),
 		cmocka_unit_test_teardown(test_hold_and_conflicts, teardown), cmocka_unit_test(test_segment_state),
 		cmocka_unit_test_teardown(test_locked_from_close, teardown), cmocka_unit_test(test_needed), cmocka_unit_test(test_spool),
 		cmocka_unit_test(test_list), cmocka_unit_test(test_tiles), cmocka_unit_test(test_kept),
