@@ -26,19 +26,22 @@ enum words_exit outside_open(struct call *k, const char *ref)
 	return refuse(k, WORDS_REFUSED, "Try again in a minute; if it stays so, tell the administrators.", "Of the ticket: %s.", line);
 }
 
-/* What the program is told of a request that is there; NULL: it has no ticket, or nobody decides it. */
-static json_t *about_request(struct control *c, int64_t id, char ref[TICKET_REF_MAX + 1])
+/* What the program is told of a request to approve, or of a grant of one's own to extend; NULL: no ticket, or refused anyway. */
+static json_t *about_request(struct control *c, const struct user *me, const char *word, int64_t id, char ref[TICKET_REF_MAX + 1])
 {
+	const bool more = strcmp(word, "extend") == 0;
 	struct user u;
 	struct ticket t;
 	struct host h;
 
-	if (store_ticket(c->store, id, &t) != 1 || t.state != TICKET_PENDING || t.ref[0] == '\0' ||
-	    store_user(c->store, t.user_id, &u) != 1 || store_host(c->store, t.host_id, &h) != 1)
+	if (store_ticket(c->store, id, &t) != 1 || t.ref[0] == '\0' || store_user(c->store, t.user_id, &u) != 1 ||
+	    store_host(c->store, t.host_id, &h) != 1)
+		return NULL;
+	if (more ? !ticket_gives_access(t.state) || (t.user_id != me->id && t.by_id != me->id) : t.state != TICKET_PENDING)
 		return NULL;
 	memcpy(ref, t.ref, sizeof(t.ref));
-	return json_pack("{s:s, s:I, s:s, s:s, s:s}", "when", "approve", "request", (json_int_t)t.id, "user", u.name, "host", h.name,
-	    "login", t.login);
+	return json_pack("{s:s, s:I, s:s, s:s, s:s}", "when", more ? "request" : "approve", "request", (json_int_t)t.id, "user", u.name,
+	    "host", h.name, "login", t.login);
 }
 
 json_t *control_outside(struct control *c, const struct actor *a, const void *request, size_t len, char ref[TICKET_REF_MAX + 1])
@@ -56,8 +59,8 @@ json_t *control_outside(struct control *c, const struct actor *a, const void *re
 	else if (strcmp(word, "request") == 0 && ticket != NULL && ticket[0] != '\0' && strlen(ticket) <= TICKET_REF_MAX) {
 		snprintf(ref, TICKET_REF_MAX + 1, "%s", ticket);
 		about = json_pack("{s:s, s:s, s:s*}", "when", "request", "user", u.name, "host", host);
-	} else if (strcmp(word, "approve") == 0) {
-		about = about_request(c, json_integer_value(json_object_get(args, "id")), ref);
+	} else if (strcmp(word, "approve") == 0 || strcmp(word, "extend") == 0) {
+		about = about_request(c, &u, word, json_integer_value(json_object_get(args, "id")), ref);
 	}
 	json_decref(j);
 	return about;

@@ -122,18 +122,29 @@ static void approvers(struct call *k, int64_t role_id, char *out, size_t size)
 	json_decref(rows);
 }
 
+const char *ticket_times(const struct call *k, const struct ticket *t, char *out, size_t size)
+{
+	char from[32], until[32];
+
+	clock_format(until, sizeof(until), t->end_at);
+	if (t->start_at > k->now)
+		snprintf(out, size, "from %s until %s", clock_format(from, sizeof(from), t->start_at), until);
+	else
+		snprintf(out, size, "until %s", until);
+	return out;
+}
+
 /* All verdicts are there: the grant begins. */
 static enum words_exit grant(struct call *k, struct ticket *t, const struct user *u)
 {
-	char where[128], until[32];
+	char where[128], when[80];
 
 	if (store_ticket_move(k->s, t, ACT_APPROVE, NULL, NULL, k->now) != 1 ||
 	    event_writef(k->s, k->now, EVENT_GRANT, k->name, u->name, "{s:I,s:I}", "request",
 		(json_int_t)t->id, "until", (json_int_t)t->end_at) < 0)
 		return broken(k);
-	if (say(k, "Grant %lld: %s may log in as %s until %s.", (long long)t->id, u->name,
-		place(k, t, where, sizeof(where)),
-		clock_format(until, sizeof(until), t->end_at)) != WORDS_OK)
+	if (say(k, "Grant %lld: %s may log in as %s %s.", (long long)t->id, u->name, place(k, t, where, sizeof(where)),
+		ticket_times(k, t, when, sizeof(when))) != WORDS_OK)
 		return WORDS_BROKEN;
 	say_more(k, "id", json_integer(t->id));
 	return WORDS_OK;
@@ -246,11 +257,11 @@ static enum words_exit ask_one(struct call *k, const struct user *u, const char 
 }
 
 /* What of the arguments does not go together. */
-static enum words_exit check_filing(struct call *k, const struct filing *f)
+static enum words_exit check_filing(struct call *k, const struct user *u, const struct filing *f)
 {
 	if (strlen(f->ref) > TICKET_REF_MAX)
 		return refuse(k, WORDS_USAGE, NULL, "ticket: at most %d bytes.", TICKET_REF_MAX);
-	if (f->glass && k->actor->root)
+	if (f->glass && (k->actor->root || u->kind == USER_SERVICE))
 		return refuse(k, WORDS_DENIED, NULL, "Break-glass is for persons.");
 	if (f->glass && (f->reason[0] == '\0' || f->seconds > GLASS_MAX || f->from != 0 || f->logins != 0))
 		return refuse(k, WORDS_USAGE, NULL, "break-glass: with a reason, at once, and for an hour at most.");
@@ -273,7 +284,7 @@ enum words_exit word_request(struct call *k)
 	struct rights want;
 	enum words_exit r = for_whom(k, &u);
 
-	if (r != WORDS_OK || (r = check_filing(k, &f)) != WORDS_OK)
+	if (r != WORDS_OK || (r = check_filing(k, &u, &f)) != WORDS_OK)
 		return r;
 	if (arg_rights(k, &want) < 0 || want.bare)
 		return refuse(k, WORDS_USAGE, "Name it: --cap \"forward HOST:PORT\", --cap \"command TEXT\".",
@@ -299,7 +310,8 @@ enum words_exit word_extend(struct call *k)
 
 	if (r < 0)
 		return broken(k);
-	if (r == 0 || (t.user_id != k->me.id && t.by_id != k->me.id) || k->actor->root)
+	/* who asked for a service account may have been an administrator then */
+	if (r == 0 || k->actor->root || (t.user_id != k->me.id && (t.by_id != k->me.id || !is_admin(k))))
 		return refuse(k, WORDS_NOT_FOUND, "Look at: grants", "There is no grant %lld of yours.", (long long)arg_int(k, "id", 0));
 	if (!ticket_gives_access(t.state) || t.end_at <= k->now || t.glass)
 		return refuse(k, WORDS_REFUSED, "Ask anew, with the word request.", "Grant %lld does not run any more%s.", (long long)t.id,

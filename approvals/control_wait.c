@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "clock.h"
 #include "escape.h"
 
 /* What `id`, or host and login, name, of this actor: what gives access before what waits. 1, 0, -1. */
@@ -38,7 +37,7 @@ static int find(struct call *k, struct ticket *t)
 
 enum words_exit word_wait(struct call *k)
 {
-	char why[500], who[2 * PERSON_MAX], when[32];
+	char why[500], who[2 * PERSON_MAX], when[80];
 	struct ticket t;
 	int r = find(k, &t);
 
@@ -51,8 +50,8 @@ enum words_exit word_wait(struct call *k)
 		return say(k, "Request %lld waits.", (long long)t.id);
 	}
 	if (ticket_gives_access(t.state)) {
-		if (say(k, "Grant %lld: you may log in as %s until %s.", (long long)t.id, t.login,
-			clock_format(when, sizeof(when), t.end_at)) == WORDS_OK)
+		if (say(k, "Grant %lld: you may log in as %s %s.", (long long)t.id, t.login,
+			ticket_times(k, &t, when, sizeof(when))) == WORDS_OK)
 			say_more(k, "id", json_integer(t.id));
 		return k->reply != NULL ? WORDS_OK : WORDS_BROKEN;
 	}

@@ -90,6 +90,8 @@ int arg_rights(const struct call *k, struct rights *r);
 bool is_admin(const struct call *k);	/* root or an administrator */
 /* An event about a ticket, with its holder as subject, and the reason if there is one. 0, or -1. */
 int ticket_event(struct call *k, const struct ticket *t, enum event_kind kind, const char *reason);
+/* "until TIME", or "from TIME until TIME" for a grant that has not begun. */
+const char *ticket_times(const struct call *k, const struct ticket *t, char *out, size_t size);
 /* Loads what the argument names. WORDS_OK, or refuse(). */
 enum words_exit load_user(struct call *k, struct user *u);
 enum words_exit load_role(struct call *k, struct access_role *r);

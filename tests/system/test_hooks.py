@@ -152,6 +152,18 @@ def test_words_hear_what_the_ticket_says(hooked):
     assert len(Jira.asked) == seen
 
 
+def test_an_extension_asks_again(hooked):
+    Jira.status["OPS-7"] = "new"
+    _, number = user_of(hooked, "extender", "OPS-7")
+    uid = hooked.state["users"]["extender"]
+    more = hooked.ask("extend", as_uid=uid, id=number, **{"for": 120})["id"]
+    assert more > number
+    hooked.ask("cancel", as_uid=uid, id=more)
+    Jira.status["OPS-7"] = "done"
+    with pytest.raises(labkit.LabError, match="does not run any more"):    # it was revoked by that answer
+        hooked.ask("extend", as_uid=uid, id=number, **{"for": 120})
+
+
 def test_events_are_posted_and_mailed(hooked):
     Jira.status["OPS-9"] = "new"
     _, number = user_of(hooked, "noticed", "OPS-9")

@@ -128,6 +128,16 @@ static void one_word_one_decision(void **state)
 	expect_state(5, TICKET_APPROVED);
 }
 
+/* Break-glass is for persons, also where an administrator asks. */
+static void no_glass_for_a_service(void **state)
+{
+	(void)state;
+	OK("root", "{\"word\":\"role member add\",\"args\":{\"role\":\"fire\",\"user\":\"deploy\"}}");
+	NO("adam", "denied", GLASS(WHY ",\"user\":\"deploy\""));
+	NO("deploy", "denied", GLASS(WHY));
+	assert_int_equal(events_of("break-glass"), 0);
+}
+
 static void a_grant_that_starts_later(void **state)
 {
 	struct access_answer a;
@@ -137,7 +147,10 @@ static void a_grant_that_starts_later(void **state)
 	NO("alice", "usage", ASK(",\"from\":1900000000"));
 	OK("alice", ASK(",\"from\":1800007200"));
 	OK("bob", APPROVE(1));
+	assert_string_equal(field("text"), "Grant 1: alice may log in as dba@web1 from 2027-01-15T10:00:00Z until 2027-01-15T10:10:00Z.");
 	expect_state(1, TICKET_APPROVED);
+	OK("alice", "{\"word\":\"wait\",\"args\":{\"id\":1}}");
+	assert_string_equal(field("text"), "Grant 1: you may log in as dba from 2027-01-15T10:00:00Z until 2027-01-15T10:10:00Z.");
 	a = way("alice", "web1");
 	assert_int_equal(a.refusal, WAY_PENDING);
 	assert_non_null(strstr(a.line, "begins at"));
@@ -197,6 +210,67 @@ static void an_extension_is_approved_anew(void **state)
 	rig.now = NOW + 600;
 	assert_int_equal(way("alice", "web1").ticket, 2);
 	NO("alice", "refused", "{\"word\":\"extend\",\"args\":{\"id\":1,\"for\":600}}");
+}
+
+#define EXTEND "{\"word\":\"extend\",\"args\":{\"id\":1,\"for\":600}}"
+
+/* Who asked for a service account and is no administrator any more extends nothing. */
+static void an_administrator_of_before_extends_nothing(void **state)
+{
+	(void)state;
+	OK("root", "{\"word\":\"role member add\",\"args\":{\"role\":\"dba\",\"user\":\"deploy\"}}");
+	OK("adam", ASK(",\"user\":\"deploy\""));
+	OK("bob", APPROVE(1));
+	OK("adam", EXTEND);
+	OK("adam", "{\"word\":\"cancel\",\"args\":{\"id\":2}}");
+	assert_int_equal(by_hand("UPDATE users SET admin=0 WHERE name='adam'"), SQLITE_OK);
+	NO("adam", "not_found", EXTEND);
+	OK("deploy", EXTEND);
+}
+
+static int ticket_says;
+
+static int outside(void *arg, const char *ref, char *line, size_t size)
+{
+	(void)arg;
+	assert_string_equal(ref, "OPS-7");
+	snprintf(line, size, "its status is Done");
+	return ticket_says;
+}
+
+/* The program's ticket in the question that this word needs answered; "" for none. */
+static const char *asked(const char *who, const char *word)
+{
+	static char ref[TICKET_REF_MAX + 1];
+	const struct actor a = { .user_id = id_of(who), .source = "10.0.0.9" };
+	json_t *about;
+
+	ref[0] = '\0';
+	about = control_outside(&rig.c, &a, word, strlen(word), ref);
+	assert_true((about != NULL) == (ref[0] != '\0'));
+	json_decref(about);
+	return ref;
+}
+
+static void an_extension_asks_for_the_outside_ticket(void **state)
+{
+	(void)state;
+	rig.c.ticket = outside;
+	ticket_says = 1;
+	OK("alice", ASK(",\"ticket\":\"OPS-7\""));
+	assert_string_equal(asked("bob", APPROVE(1)), "OPS-7");
+	assert_string_equal(asked("alice", EXTEND), ""); /* it does not run */
+	OK("bob", APPROVE(1));
+	assert_string_equal(asked("bob", APPROVE(1)), "");
+	assert_string_equal(asked("alice", EXTEND), "OPS-7");
+	assert_string_equal(asked("carol", EXTEND), ""); /* none of hers */
+	assert_string_equal(asked("alice", "{\"word\":\"extend\",\"args\":{\"id\":9,\"for\":600}}"), "");
+	ticket_says = 0;
+	NO("alice", "refused", EXTEND);
+	ticket_says = -1;
+	NO("alice", "refused", EXTEND);
+	ticket_says = 1;
+	OK("alice", EXTEND);
 }
 
 static void who_waits_hears_of_the_decision(void **state)
@@ -288,6 +362,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(glass_opens_at_once_and_is_reviewed, setup_fire), T(glass_has_its_limits, setup_fire), T(one_word_one_decision, setup_world),
 		T(a_grant_that_starts_later, setup_world), T(a_grant_for_two_logins, setup_world), T(an_extension_is_approved_anew, setup_world),
+		T(no_glass_for_a_service, setup_fire), T(an_administrator_of_before_extends_nothing, setup_world),
+		T(an_extension_asks_for_the_outside_ticket, setup_world),
 		T(who_waits_hears_of_the_decision, setup_world), T(a_role_is_changed_in_all_it_says, setup_world),
 		T(what_a_kind_of_role_cannot_have, setup_world), T(rules_for_everyone_are_so_many, setup_world),
 	};
