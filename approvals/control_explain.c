@@ -81,13 +81,25 @@ static void deny_line(const struct world *w, const struct access_role *r, char *
 {
 	char rights[200];
 	int64_t change;
-	bool covers = access_covers(r, &w->host, w->login), now = access_hours_in(r->hours, w->at, &change) != 0;
+	bool covers = access_covers(r, &w->host, w->login);
+	int now = access_hours_in(r->hours, w->at, &change);
 
 	access_rights_text(rights, sizeof(rights), r->caps, "", "", ", ");
 	snprintf(out, size, "rule %s: %s %s%s%s%s%s", r->name,
-	    !covers ? "denies other places than this" : now ? "denies" : "does not deny at this time",
+	    !covers ? "denies other places than this" : now < 0 && w->past ? "may have denied, its clock of then is not known" :
+	    now != 0 ? "denies" : "does not deny at this time",
 	    r->caps == CAP_ALL ? "" : rights, r->hours[0] != '\0' ? ", at: " : "", r->hours,
 	    r->networks[0] != '\0' ? ", from: " : "", r->networks);
+}
+
+/* Whose answer is "no host for you here" must not learn from the lines below it that there is one. */
+static bool sees_host(const struct world *w)
+{
+	bool all = is_admin(w->k) || w->k->me.auditor || w->ntickets > 0;
+
+	for (int i = 0; w->found == 1 && !all && i < w->nroles; i++)
+		all = access_allows(&w->roles[i], &w->host, NULL);
+	return w->found == 1 && all;
 }
 
 static json_t *rule_lines(const struct world *w)
@@ -95,7 +107,7 @@ static json_t *rule_lines(const struct world *w)
 	json_t *lines = json_array();
 	char line[2800];
 
-	for (int i = 0; w->found == 1 && i < w->nroles; i++) {
+	for (int i = 0; sees_host(w) && i < w->nroles; i++) {
 		const struct access_role *r = &w->roles[i];
 
 		line[0] = '\0';
@@ -130,6 +142,25 @@ static void cut_advice(struct world *w, char *line)
 			*at = '\0';
 }
 
+/*
+ * The rule whose hours decide here, on a clock of which nobody knows any more what it showed then (access_zone.h); NULL: none. A decision
+ * of now says no in that case; of the past there is none to be told.
+ */
+static const char *unknown_clock(const struct world *w)
+{
+	int64_t change;
+
+	for (int i = 0; w->past && i < w->nroles; i++)
+		if (w->roles[i].kind == RULE_DENY && access_covers(&w->roles[i], &w->host, w->login) &&
+		    access_hours_in(w->roles[i].hours, w->at, &change) < 0)
+			return w->roles[i].name;
+	for (int i = 0; w->past && i < w->ntickets; i++)
+		if (ticket_gives_access(w->tickets[i].state) && !w->tickets[i].glass &&
+		    access_hours_in(w->tickets[i].role_hours, w->at, &change) < 0)
+			return role_name_of(w, w->tickets[i].role_id) != NULL ? role_name_of(w, w->tickets[i].role_id) : "of the grant";
+	return NULL;
+}
+
 /* A row; NULL: the store failed. */
 static json_t *answer(struct world *w)
 {
@@ -138,6 +169,7 @@ static json_t *answer(struct world *w)
 		.tickets = w->tickets, .ntickets = (size_t)w->ntickets, .bastion = w->k->c->name };
 	struct access_answer a;
 	char place[LOGIN_MAX + HOST_NAME_MAX_LEN + 2];
+	const char *dark;
 	json_t *row, *by;
 
 	forget_networks(w);
@@ -148,6 +180,11 @@ static json_t *answer(struct world *w)
 	    "at", (json_int_t)w->at, "allowed", a.refusal == 0, "rules", rule_lines(w));
 	if (row == NULL)
 		return NULL;
+	if (a.refusal != WAY_NO_HOST && a.refusal != WAY_LOCKED && (dark = unknown_clock(w)) != NULL) {
+		json_object_del(row, "allowed");
+		json_object_set_new(row, "says", json_sprintf("Not known: what the clock of the hours of rule %s showed then.", dark));
+		return row;
+	}
 	if (role_name_of(w, a.role) != NULL)
 		json_object_set_new(row, "rule", json_string(role_name_of(w, a.role)));
 	if (a.refusal != 0) {
@@ -181,7 +218,7 @@ static enum words_exit everybody(struct world *w)
 			r = -1;
 			break;
 		}
-		mine = json_is_true(json_object_get(row, "allowed"));
+		mine = !json_is_false(json_object_get(row, "allowed"));
 		for (int i = 0; i < w->nroles && !mine; i++)
 			mine = access_allows(&w->roles[i], &w->host, w->login);
 		if (mine)

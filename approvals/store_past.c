@@ -61,6 +61,8 @@ int store_past_roles(struct store *s, int64_t user_id, int64_t at, struct access
 
 /* Granted is what had begun by then; the state follows from the times. What was approved and had not begun is left out. */
 #define RAN "g.start_at<=?1"
+/* Those that are kept: ways of long ago are pruned with their events. */
+#define USES "(SELECT count(*) FROM ways w WHERE w.request_id=r.id AND w.start_at<=?1)"
 #define VERDICTS "(SELECT count(*) FROM verdicts v WHERE v.request_id=r.id AND v.yes=1 AND v.at<=?1)"
 
 int store_past_tickets(struct store *s, int64_t user_id, int64_t host_id, const char *login, int64_t at,
@@ -71,7 +73,7 @@ int store_past_tickets(struct store *s, int64_t user_id, int64_t host_id, const 
 	    "iif(r.state='revoked', 'revoked', 'ended')) WHEN r.closed_at<=?1 THEN r.state ELSE 'pending' END AS was, "
 	    "r.user_id, r.by_id, r.host_id, r.role_id, r.login, r.caps, r.duration, r.needed, " VERDICTS ", r.reason, r.ref, "
 	    "r.asked_at, r.lapse_at, iif(" RAN ", g.start_at, 0), iif(" RAN ", g.end_at, 0), r.why, r.closer, o.hours, "
-	    "o.networks, r.forwards, r.commands, r.signed, r.glass, r.not_before, r.logins, 0, ifnull(r.batch, 0), "
+	    "o.networks, r.forwards, r.commands, r.signed, r.glass, r.not_before, r.logins, " USES ", ifnull(r.batch, 0), "
 	    "ifnull(r.extends, 0) FROM requests r JOIN role_history o ON o.role_id=r.role_id AND "
 	    HELD("o") " LEFT JOIN grants g ON g.id=r.id WHERE r.user_id=?2 AND r.host_id=?3 AND r.login=?4 AND r.asked_at<=?1 "
 	    "AND (" RAN " OR r.closed_at<=?1 OR r.needed>" VERDICTS ") AND (g.start_at IS NULL OR " RAN " OR r.needed>" VERDICTS ") "

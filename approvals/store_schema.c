@@ -269,5 +269,8 @@ static const char *const v2[] = { v2_events, NULL };
 /* Version 3: reports begin at a time. */
 static const char *const v3[] = { "CREATE INDEX events_at ON events (at);", NULL };
 
+/* Version 10: which logins a grant had had by some moment. */
+static const char *const v10[] = { "CREATE INDEX ways_request ON ways (request_id, start_at);", NULL };
+
 const char *const *const store_migrations[STORE_VERSION] = { v1, v2, v3, store_v_signed, store_schema_sealed, store_v_rules, store_schema_devices, store_schema_directory,
-	store_v_glass };
+	store_v_glass, v10 };

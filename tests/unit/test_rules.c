@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "access_zone.h"
+#include "clock.h"
 #include "store_sql.h"
 
 static struct access_answer way_of(const char *user, const char *host, const char *login, const struct access_use *use)
@@ -476,6 +477,91 @@ static void the_past_is_answered_as_it_was(void **state)
 	NO("eve", "usage", "{\"word\":\"explain\",\"args\":{\"place\":\"dba@web1\",\"at\":1900000000}}");
 }
 
+/* Who has no role there hears the same of a host that there is and of one that there is not. */
+static void explain_is_no_list_of_hosts(void **state)
+{
+	static const char *const places[] = { "dba@db1", "dba@nowhere" };
+	char said[2][300], json[200];
+
+	(void)state;
+	OK("root", "{\"word\":\"role member remove\",\"args\":{\"role\":\"twin\",\"user\":\"alice\"}}");
+	OK("root", "{\"word\":\"role add\",\"args\":{\"role\":\"freeze\",\"deny\":true,\"everyone\":true,\"host\":\"db*\"}}");
+	for (size_t at = 0; at < 2; at++) {
+		for (size_t i = 0; i < 2; i++) {
+			snprintf(json, sizeof(json), "{\"word\":\"explain\",\"args\":{\"place\":\"%s\"%s}}", places[i],
+			    at == 1 ? ",\"at\":1799999999" : "");
+			OK("alice", json);
+			snprintf(said[i], sizeof(said[i]), "%s", cell(0, "says"));
+			assert_int_equal(json_array_size(json_object_get(row_of(0), "rules")), 0);
+			assert_string_equal(cell(0, "rule"), "");
+		}
+		assert_non_null(strstr(said[0], "No host db1 for you here"));
+		assert_non_null(strstr(said[1], "No host nowhere for you here"));
+	}
+	/* an administrator is told all of it, also of her */
+	EXPLAIN("adam", "\"user\":\"alice\",\"place\":\"dba@db1\"");
+	assert_true(rule_says("rule freeze: denies"));
+}
+
+/* Of what the clock of a place showed more than two years ago nothing is known, and nothing is said. */
+static void an_hour_that_nobody_knows_is_no_answer(void **state)
+{
+	const int64_t old = clock_wall() - 3 * 366 * 86400;
+	char json[200];
+
+	(void)state;
+	rig.now = old;
+	open_grant();
+	rig.now = NOW;
+	history_at("role_history", "name='dba'", 1000, 0);
+	history_at("member_history", "1=1", 1000, 0);
+	history_at("host_history", "name='web1'", 1000, 0);
+	history_at("user_history", "1=1", 1000, 0);
+	snprintf(json, sizeof(json), "{\"word\":\"explain\",\"args\":{\"user\":\"alice\",\"place\":\"dba@web1\",\"at\":%lld}}", (long long)old + 60);
+	OK("eve", json);
+	assert_true(json_is_true(json_object_get(row_of(0), "allowed")));
+	/* the hours of the grant's role */
+	OK("root", "{\"word\":\"role change\",\"args\":{\"role\":\"dba\",\"hours\":\"mon-sun 00:00-24:00 Europe/Berlin\"}}");
+	history_at("role_history", "name='dba' AND to_at IS NOT NULL", 10, 20);
+	history_at("role_history", "name='dba' AND to_at IS NULL", 1000, 0);
+	OK("eve", json);
+	assert_null(json_object_get(row_of(0), "allowed"));
+	assert_string_equal(cell(0, "says"), "Not known: what the clock of the hours of rule dba showed then.");
+	/* those of a rule that denies */
+	OK("root", "{\"word\":\"role change\",\"args\":{\"role\":\"dba\",\"clear\":\"hours\"}}");
+	history_at("role_history", "name='dba' AND to_at IS NOT NULL", 10, 20);
+	history_at("role_history", "name='dba' AND to_at IS NULL", 1000, 0);
+	OK("root", "{\"word\":\"role add\",\"args\":{\"role\":\"night\",\"deny\":true,\"everyone\":true,\"host\":\"web*\","
+		   "\"hours\":\"mon-sun 22:00-06:00 Europe/Berlin\"}}");
+	history_at("role_history", "name='night'", 1000, 0);
+	OK("eve", json);
+	assert_null(json_object_get(row_of(0), "allowed"));
+	assert_true(rule_says("rule night: may have denied"));
+	snprintf(json, sizeof(json), "{\"word\":\"explain\",\"args\":{\"place\":\"dba@web1\",\"at\":%lld}}", (long long)old + 60);
+	OK("eve", json); /* everybody: she is not left out */
+	assert_int_equal(json_array_size(json_object_get(last, "rows")), 1);
+}
+
+/* A grant for one login admitted it, and nobody after it. */
+static void the_past_counts_logins(void **state)
+{
+	struct connection c = { .user_id = 1, .device_id = 1, .peer = "10.0.0.9" };
+	struct way_row w = { .ticket_id = 1, .host_id = 1, .login = "dba", .target = "x:22" };
+
+	(void)state;
+	OK("alice", "{\"word\":\"request\",\"args\":{\"host\":\"web1\",\"login\":\"dba\",\"for\":3600,\"reason\":\"x\",\"logins\":1}}");
+	OK("bob", "{\"word\":\"approve\",\"args\":{\"id\":1}}");
+	assert_int_equal(store_connection_start(rig.s, &c, NOW + 100), 0);
+	w.connection_id = c.id;
+	assert_int_equal(store_way_start(rig.s, &w, "alice", NOW + 100), 0);
+	rig.now = NOW + 1000;
+	EXPLAIN("eve", "\"user\":\"alice\",\"place\":\"dba@web1\",\"at\":1800000099");
+	assert_true(json_is_true(json_object_get(row_of(0), "allowed")));
+	EXPLAIN("eve", "\"user\":\"alice\",\"place\":\"dba@web1\",\"at\":1800000100");
+	assert_true(json_is_false(json_object_get(row_of(0), "allowed")));
+	assert_non_null(strstr(cell(0, "says"), "was for 1 login, which it had"));
+}
+
 /* --- hours on the clocks of a place --- */
 
 static int64_t utc(int year, int month, int day, int hour, int minute)
@@ -569,6 +655,7 @@ int main(void)
 		T(a_host_that_moves_leaves_its_roles), cmocka_unit_test(each_use_needs_its_capability),
 		cmocka_unit_test(less_than_the_role_can_be_asked_for), T(requests_carry_their_rights),
 		T(explain_says_what_decides_and_what_is_missing), T(the_past_is_answered_as_it_was),
+		T(explain_is_no_list_of_hosts), T(an_hour_that_nobody_knows_is_no_answer), T(the_past_counts_logins),
 		cmocka_unit_test(hours_follow_the_clock_on_the_wall), cmocka_unit_test(unknown_zones_and_times_are_no),
 		cmocka_unit_test(zones_are_read_once),
 	};
