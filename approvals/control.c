@@ -324,6 +324,8 @@ int control_handle(struct control *c, const struct actor *a, const void *request
 	c->wait_for = code == WORDS_OK ? k.wait_for : 0;
 	if (k.watch != 0)
 		c->watch_settle(c->arg, k.watch, code == WORDS_OK);
+	if (code == WORDS_OK && k.unblock != NULL && c->unblock != NULL)
+		c->unblock(c->arg, k.unblock, true);
 	for (size_t i = 0; code == WORDS_OK && i < k.neffects; i++)
 		c->end(c->arg, k.effects[i].what, k.effects[i].id, k.effects[i].line);
 	free(k.effects);

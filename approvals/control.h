@@ -57,8 +57,8 @@ struct control {
 	int (*ticket)(void *arg, const char *ref, char *line, size_t size);
 	/* Rows of the sources that are kept out: network, why, names, since, until; the caller's. NULL: there is no such list. */
 	json_t *(*blocks)(void *arg);
-	/* Lets the sources of this network in again; how many were listed. */
-	int (*unblock)(void *arg, const char *network);
+	/* How many sources of this network are listed; if `now`, they are let in again. */
+	int (*unblock)(void *arg, const char *network, bool now);
 	int64_t wait_for;	/* out of control_handle(): the reply is to wait until this request is open no more; 0: not */
 	struct refusals refusals;	/* how many of them become events */
 	/* Prepares that `name` watches this connection; 0: not possible, and why in line. Nothing of

@@ -82,11 +82,12 @@ enum words_exit word_blocks(struct call *k)
 enum words_exit word_unblock(struct call *k)
 {
 	const char *network = arg_text(k, "network");
-	int n = k->c->unblock != NULL ? k->c->unblock(k->c->arg, network) : 0;
+	int n = k->c->unblock != NULL ? k->c->unblock(k->c->arg, network, false) : 0;
 
 	if (event_writef(k->s, k->now, EVENT_SOURCE_FREE, k->name, NULL, "{s:s,s:i,s:s*}", "network", network, "listed", n,
 		"reason", arg_text(k, "reason")) < 0)
 		return broken(k);
+	k->unblock = network;
 	return say(k, "Whoever was kept out of %s may connect again; %d in the list.", network, n);
 }
 

@@ -416,8 +416,10 @@ enum words_exit word_totp_recovery(struct call *k)
 	if (u.id == k->me.id && (r = prove_code(k, &u)) != WORDS_OK)
 		return r;
 	if (otp_recovery(k->s, &u, k->now, codes) < 0 ||
-	    event_writef(k->s, k->now, EVENT_RECOVERY, k->name, u.name, "{s:i}", "codes", OTP_RECOVERY_CODES) < 0)
+	    event_writef(k->s, k->now, EVENT_RECOVERY, k->name, u.name, "{s:i}", "codes", OTP_RECOVERY_CODES) < 0) {
+		explicit_bzero(codes, sizeof(codes));
 		return broken(k);
+	}
 	rows = json_array();
 	for (size_t i = 0; i < OTP_RECOVERY_CODES; i++)
 		json_array_append_new(rows, json_pack("{s:s}", "code", codes[i]));

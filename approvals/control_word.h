@@ -38,6 +38,7 @@ struct call {
 	size_t neffects;
 	bool charged;	/* a refusal keeps what the handler changed: an attempt that was charged stays charged */
 	uint32_t watch;		/* of watch_new(); 0: none */
+	const char *unblock;	/* the network that is let in again after the commit; NULL: none */
 	int64_t wait_for;	/* the reply comes when this request is decided; 0: now */
 };
 

@@ -256,7 +256,7 @@ json_t *source_blocks(void *arg)
 	return rows;
 }
 
-int source_unblock(void *arg, const char *network)
+int source_unblock(void *arg, const char *network, bool let_in)
 {
 	struct policy *p = arg;
 	int64_t now = clock_wall();
@@ -269,10 +269,12 @@ int source_unblock(void *arg, const char *network)
 
 		snprintf(address, sizeof(address), "%.*s", (int)strcspn(h->net, "/"), h->net);
 		if (h->until > now && access_from(network, address)) {
-			h->until = 0;
+			h->until = let_in ? 0 : h->until;
 			n++;
 		}
 	}
+	if (!let_in)
+		return n;
 	/* parent may hold more than the list knows */
 	buf_init(&body, 128);
 	buf_put_cstring(&body, network);

@@ -26,6 +26,6 @@ void source_in(struct peer *peer);
 int source_on_held(struct policy *p, struct ipc_msg *m);
 /* control.blocks and control.unblock. */
 json_t *source_blocks(void *arg);
-int source_unblock(void *arg, const char *network);
+int source_unblock(void *arg, const char *network, bool let_in);
 
 #endif

@@ -202,6 +202,37 @@ static void owners_hear_of_their_logins(void **state)
 	assert_null(event_class(event_name(EVENT_LOGIN)));
 }
 
+static int let_in;
+
+static int unblock(void *arg, const char *network, bool now)
+{
+	(void)arg;
+	assert_string_equal(network, "10.0.0.0/8");
+	let_in += now;
+	return 3;
+}
+
+/* Who is let in again is written down before, or is not let in. */
+static void a_source_is_freed_after_its_event(void **state)
+{
+	static const char word[] = "{\"word\":\"unblock\",\"args\":{\"network\":\"10.0.0.0/8\"}}";
+
+	(void)state;
+	rig.c.unblock = unblock;
+	let_in = 0;
+	assert_int_equal(by_hand("CREATE TRIGGER full BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'no room'); END"), SQLITE_OK);
+	NO("adam", "broken", word);
+	assert_int_equal(let_in, 0);
+	assert_int_equal(by_hand("DROP TRIGGER full"), SQLITE_OK);
+	OK("adam", word);
+	assert_int_equal(let_in, 1);
+	assert_non_null(strstr(field("text"), "3 in the list"));
+	OK("eve", "{\"word\":\"events\",\"args\":{\"limit\":1}}");
+	assert_string_equal(json_string_value(json_object_get(json_array_get(json_object_get(last, "rows"), 0), "kind")), "source.unblock");
+	NO("bob", "denied", word);
+	assert_int_equal(let_in, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -213,6 +244,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(long_and_foreign_text_is_kept_within_bounds, setup_empty, teardown),
 		cmocka_unit_test_setup_teardown(rolled_back_events_leave_no_hole, setup_empty, teardown),
 		cmocka_unit_test_setup_teardown(only_what_is_old_and_shipped_is_pruned, setup_empty, teardown),
+		cmocka_unit_test_setup_teardown(a_source_is_freed_after_its_event, setup_world, teardown),
 		cmocka_unit_test(a_recorded_event_is_read_as_it_was_written),
 	};
 
