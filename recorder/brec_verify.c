@@ -334,12 +334,15 @@ static bool weigh_prune(struct verify *v)
 
 /*
  * Is an abandoned recording one that is being made? Only if the log, which has all that is here, has no word of its end, and it gave a sign
- * of life just now: who cut one and kept its close from the log can say so for minutes, not for ever.
+ * of life just now: who cut one and kept its close from the log can say so for minutes, not for ever. A bundle has the leaves that its maker
+ * chose: that the close is not among them says nothing.
  */
 static void weigh_open(struct verify *v)
 {
 	const int64_t now = clock_wall_us(), alive = v->out->signed_seq != 0 ? v->out->last_wall_us : v->out->first_wall_us;
 
+	if (v->leaves.log->part)
+		return;
 	for (size_t i = 0; i < v->leaves.n; i++)
 		if (v->leaves.v[i].type == TLOG_CLOSE || tlog_removes(v->leaves.v[i].type))
 			return;

@@ -110,7 +110,7 @@ void tlog_read_bundle(struct tlog_log *log, const struct brec_tar *t, const uint
 {
 	size_t leaves = 0;
 
-	*log = (struct tlog_log){ .state = TLOG_GOOD };
+	*log = (struct tlog_log){ .state = TLOG_GOOD, .part = true };
 	for (size_t i = 0; i < t->n && nkeys != 0; i++) {
 		const char *name = t->v[i].name;
 		const size_t len = strlen(name);

@@ -34,6 +34,7 @@ struct tlog_entry {
 struct tlog_log {
 	enum tlog_state state;
 	char reason[256];		/* unless good: one line, safe to print */
+	bool part;			/* a bundle's: these leaves are in the log, and what else is, nobody knows */
 	char origin[TLOG_NAME_MAX + 1];
 	uint64_t size;			/* of the newest checkpoint */
 	uint8_t root[HASH_LEN];

@@ -105,7 +105,7 @@ def check_prune(leaf, own, at, signers):
 class Log:
     """A log of recordings: leaves, an id's to a list of (index, leaf), if its verdict is "good"; or "absent"."""
     def __init__(self):
-        self.verdict, self.reason, self.leaves = "good", "", {}
+        self.verdict, self.reason, self.leaves, self.part = "good", "", {}, False
 
     def add(self, index, leaf):
         kind = leaf[12] if leaf[:12] == b"brec/v1 leaf" and len(leaf) > 36 else 0
@@ -173,7 +173,7 @@ class Log:
             level, nodes = level + 1, [fold(nodes[i:i + 256]) for i in range(0, len(nodes) - 255, 256)]
 
     def read_bundle(self, top, keys):
-        names = glob.glob(os.path.join(glob.escape(top), "log", "*.leaf"))
+        self.part, names = True, glob.glob(os.path.join(glob.escape(top), "log", "*.leaf"))     # which leaves, its maker chose
         must(keys and names, "absent", "no leaves, or nobody to believe them")
         for name in names:
             leaf, proof = slurp(name), slurp(name[:-5] + ".tlog-proof")
@@ -236,7 +236,7 @@ class Verifier(brec.Verifier):
                 verdict, reason = "forged" if closed else "cut", "the log has more leaves"
             elif closed and self.missing:
                 verdict, reason = "unverifiable", "not all leaves are in the log"
-            elif not closed and logged == "part" and not {3, PRUNE, LAPSE} & {leaf[12] for _, leaf in self.log.leaves[self.id]}:
+            elif not closed and logged == "part" and not self.log.part and not {3, PRUNE, LAPSE} & {leaf[12] for _, leaf in self.log.leaves[self.id]}:
                 if abs(time.time() * 1e6 - self.alive) <= 6e8 and self.begun >= (time.time() - 30 * 86400) * 1e6:
                     verdict, reason = "open", "it is being made"
         return {"id": (self.id or b"").hex(), "verdict": verdict, "last_seq": self.last, "signed_seq": self.signed, "reason": reason, "log": logged}

@@ -1,4 +1,5 @@
-"""A recording that is being made is `open`: a warning, for as long as the log and the bastion's signature bear it out; never one that was cut."""
+"""A recording that is being made is `open`: a warning, for as long as the log and the bastion's signature bear it out; never one that was cut.
+The bounds themselves, and cuts behind receipt and seal, are in test_brec_verify.c."""
 import glob
 import json
 import os
@@ -42,6 +43,17 @@ class Judged:
         assert done.returncode == (0 if other in ("open", "complete") else 1)
         return other
 
+    def bundled(self, name):
+        """Its verdict once it was made a bundle, which has all leaves that the log has."""
+        run = lambda *words: subprocess.run([self.lab.bin("bastion-replay"), *words, "--trust", self.lab.path("auditor.trust")],  # noqa: E731
+                                            capture_output=True, text=True, timeout=60, check=False)
+        made = run("bundle", os.path.basename(self.path), "-o", str(name), "--store", self.top)
+        assert made.returncode == 0, made
+        row = json.loads(run("verify", "--json", str(name)).stdout)
+        other = independent.verify_bundle(str(name), *self.keys)
+        assert (row["verdict"], row["log"]) == (other["verdict"], other["log"]) and other["log"] == "part"
+        return row["verdict"]
+
 
 @pytest.fixture(scope="module")
 def own(new_lab):
@@ -57,9 +69,9 @@ def test_open_then_complete(own, tmp_path):
         # the log's files and a first checkpoint of the bastion come within a second
         live = until(lambda: once_open(own, tmp_path, path), deadline=20, pause=0.3, what="it is open")
         assert live.verdict(later=590) == "open"
-        # past its bound, and where frames are missing that somebody signed for, it is no longer called so
+        # past its bound it is no longer called so; nor in a bundle, whose maker chose the leaves
         assert live.verdict(later=700) == "abandoned"
-        assert live.verdict(later=31 * 86400) == "abandoned"
+        assert live.bundled(tmp_path / "open.tar") == "abandoned"
         process.stdin.close()
         assert process.wait(20) == 0
     recording_of(own, "deploy")

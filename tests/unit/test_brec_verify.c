@@ -1,8 +1,12 @@
 /*
  * test_brec_verify.c - the verdicts: every flipped bit, every cut, every frame or segment taken out, moved or brought in from
  * elsewhere, with and without the collector's receipts.
+ *
+ * WRAP: clock_wall_us
  */
 #include "brec_fixture.h"
+
+#include "tlog_reader.h"
 
 #include "wire_receipt.h"
 
@@ -345,6 +349,113 @@ static void test_receipts(void **state)
 	fx_destroy(y);
 }
 
+static int64_t now_us;
+
+int64_t __wrap_clock_wall_us(void);
+int64_t __wrap_clock_wall_us(void)
+{
+	return now_us;
+}
+
+/* The leaf that the recording's segment makes: of its header, or of all of it. */
+static void add_leaf(struct tlog_log *log, const struct fixture *x, enum tlog_leaf_type type)
+{
+	struct tlog_leaf leaf = { .type = type, .reason = "" };
+	uint8_t bytes[TLOG_LEAF_MAX], hash[HASH_LEN], *data;
+	struct brec_header h;
+	struct brec_frame f;
+	char name[128];
+	size_t len, at;
+
+	fx_name(x, 0, name);
+	data = fx_read(name, &len);
+	assert_int_equal(brec_header_decode(data, len, &h), 0);
+	memcpy(leaf.id, x->id, BREC_ID_LEN);
+	assert_int_equal(brec_chain_start(leaf.h, data, h.len), 0);
+	for (at = h.len; type != TLOG_OPEN && at < len; at += f.len) {
+		assert_int_equal(brec_frame_decode(data + at, len - at, &f), 0);
+		assert_int_equal(brec_chain_add(leaf.h, data + at, f.len), 0);
+		leaf.seq = f.seq;
+	}
+	assert_int_equal(sha256_spans(leaf.file_hash, SPANS(SPAN(data, at))), 0);
+	len = tlog_leaf_encode(bytes, &leaf);
+	assert_int_equal(tlog_hash_leaf(hash, bytes, len), 0);
+	assert_int_equal(tlog_log_add(log, log->n, bytes, len, hash), 0);
+	tlog_log_sort(log);
+	free(data);
+}
+
+static enum brec_verdict judge_at(const struct fixture *x, const struct tlog_log *log, int64_t at_us)
+{
+	const struct brec_trust trust = { (const uint8_t (*)[KEY_LEN])x->pub, 1, (const uint8_t (*)[KEY_LEN])collector_pub, 1, log };
+	struct brec_report out;
+
+	now_us = at_us;
+	return brec_verify_dir(x->dir, &trust, &out);
+}
+
+/* What the log knows no end of is open, for as long as the last signature and the first header are near; a bundle never knows. */
+static void test_open(void **state)
+{
+	const int64_t bound = BREC_OPEN_US, longest = 30 * 86400000000LL;
+	struct fixture *x = fx_open(false, false), *old = fx_open(false, false);
+	struct tlog_log log = { .state = TLOG_GOOD }, other = { .state = TLOG_GOOD };
+	struct brec_header h;
+	int64_t first, alive;
+	char last[128];
+	uint8_t *data;
+	size_t len;
+
+	(void)state;
+	fx_small(x, false);
+	alive = FIXTURE_WALL + (int64_t)x->now;
+	assert_int_equal(judge_at(x, &log, alive), BREC_ABANDONED);
+	add_leaf(&log, x, TLOG_OPEN);
+	assert_int_equal(judge_at(x, &log, alive), BREC_ABANDONED); /* its seal is not in the log */
+	add_leaf(&log, x, TLOG_SEAL);
+	assert_int_equal(judge_at(x, &log, alive), BREC_OPEN);
+	assert_int_equal(judge_at(x, &log, alive + bound), BREC_OPEN);
+	assert_int_equal(judge_at(x, &log, alive + bound + 1), BREC_ABANDONED);
+	assert_int_equal(judge_at(x, &log, alive - bound), BREC_OPEN);
+	assert_int_equal(judge_at(x, &log, alive - bound - 1), BREC_ABANDONED);
+	log.part = true;
+	assert_int_equal(judge_at(x, &log, alive), BREC_ABANDONED);
+	log.part = false;
+	log.state = TLOG_UNVERIFIABLE;
+	assert_int_equal(judge_at(x, &log, alive), BREC_UNVERIFIABLE);
+	log.state = TLOG_GOOD;
+	/* somebody signed for what is not here */
+	write_receipts(x, x->logged - 1, 1);
+	assert_int_equal(judge_at(x, &log, alive), BREC_OPEN);
+	fx_name(x, 1, last);
+	assert_int_equal(unlink(last), 0);
+	assert_int_equal(judge_at(x, &log, alive), BREC_CUT);
+	/* so did the bastion, with a seal: it is in the log */
+	snprintf(last, sizeof(last), "%s/receipts", x->dir);
+	assert_int_equal(unlink(last), 0);
+	fx_name(x, 0, last);
+	data = fx_read(last, &len);
+	assert_int_equal(brec_header_decode(data, len, &h), 0);
+	fx_write(last, data, h.len);
+	assert_int_equal(judge_at(x, &log, FIXTURE_WALL), BREC_CUT);
+	free(data);
+
+	first = FIXTURE_WALL + (int64_t)old->now;
+	fx_event(old, BREC_META, BREC_K_META, "{}");
+	assert_int_equal(brec_writer_flush(old->w, old->now), 0);
+	old->now += (uint64_t)longest;
+	assert_true(brec_writer_tick(old->w, old->now) > 0); /* seals */
+	fx_done(old);
+	add_leaf(&other, old, TLOG_OPEN);
+	add_leaf(&other, old, TLOG_SEAL);
+	assert_int_equal(judge_at(old, &other, first + longest), BREC_OPEN);
+	assert_int_equal(judge_at(old, &other, first + longest + 1), BREC_ABANDONED);
+	tlog_log_finish(&log);
+	tlog_log_finish(&other);
+	fx_destroy(x);
+	fx_destroy(old);
+}
+
 static void test_strange_files(void **state)
 {
 	struct fixture *x = fx_open(false, false);
@@ -381,7 +492,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good), cmocka_unit_test(test_every_bit), cmocka_unit_test(test_every_cut),
 		cmocka_unit_test(test_frames_moved), cmocka_unit_test(test_splice), cmocka_unit_test(test_receipts),
-		cmocka_unit_test(test_strange_files),
+		cmocka_unit_test(test_open), cmocka_unit_test(test_strange_files),
 	};
 	int r;
 
