@@ -19,7 +19,9 @@
 #include "crypto_sshsig.h"
 #include "escape.h"
 #include "hex.h"
+#include "names.h"
 #include "replay_approvals.h"
+#include "write_all.h"
 
 #define SPACE "bastiond-approval"
 #define SIGNERS_MAX (1U << 20)	/* bytes of that file */
@@ -77,6 +79,63 @@ static bool time_of(const char *text, const char *name, int64_t *out)
 	return line_of(text, name, value, sizeof(value)) && clock_parse(value, out) == 0;
 }
 
+/* Does one of the lines of this name have this value? NULL: any. */
+static bool has_line(const char *text, const char *name, const char *value)
+{
+	char want[4 * VALUE_MAX + 8];
+	const size_t n = strlen(name);
+	size_t len;
+
+	if (value != NULL && strlen(value) > VALUE_MAX)
+		return false;
+	esc_text(want, sizeof(want), value != NULL ? value : "", value != NULL ? strlen(value) : 0);
+	for (const char *p = text; *p != '\0'; p += len, p += *p == '\n') {
+		len = strcspn(p, "\n");
+		if (len >= n + 2 && memcmp(p, name, n) == 0 && memcmp(p + n, ": ", 2) == 0 &&
+		    (value == NULL || (len - n - 2 == strlen(want) && memcmp(p + n + 2, want, len - n - 2) == 0)))
+			return true;
+	}
+	return false;
+}
+
+static bool has_word(const char *list, const char *word, size_t len)
+{
+	for (size_t n; *(list += strspn(list, " ")) != '\0'; list += n)
+		if ((n = strcspn(list, " ")) == len && memcmp(list, word, len) == 0)
+			return true;
+	return false;
+}
+
+/* "shell", "forward db1:5432": signed as a capability, and its destination or command as well. */
+static bool covers(const char *text, const char *granted, const char *right)
+{
+	static const char *const listed[] = { "forward", "command" };
+	const size_t n = strcspn(right, " ");
+
+	if (!has_word(granted, right, n))
+		return false;
+	for (size_t i = 0; i < 2; i++)
+		if (strlen(listed[i]) == n && memcmp(listed[i], right, n) == 0)
+			return right[n] == ' ' ? has_line(text, listed[i], right + n + 1) : !has_line(text, listed[i], NULL);
+	return right[n] == '\0';
+}
+
+/* All that the recorded access might do, somebody signed for. */
+static bool covers_all(const char *text, const json_t *rights)
+{
+	char granted[VALUE_MAX];
+
+	if (!json_is_array(rights) || !line_of(text, "capabilities", granted, sizeof(granted)))
+		return false;
+	for (size_t i = 0; i < json_array_size(rights); i++) {
+		const char *right = json_string_value(json_array_get(rights, i));
+
+		if (right == NULL || !covers(text, granted, right))
+			return false;
+	}
+	return true;
+}
+
 /* NULL, or what of the text does not belong to this recording. */
 static const char *foreign(const char *text, const json_t *meta, const json_t *approval)
 {
@@ -94,12 +153,15 @@ static const char *foreign(const char *text, const json_t *meta, const json_t *a
 		return "approver";
 	if (!number_of(text, "request", &request) || request != json_integer_value(json_object_get(meta, "grant")))
 		return "request";
+	if (!covers_all(text, json_object_get(meta, "caps")))
+		return "capabilities";
 	if (time_of(text, "decide-before", &before) && time_of(text, "from", &later) && later > before)
 		before = later;
 	else if (!time_of(text, "decide-before", &before))
 		return "time";
 	if (!time_of(text, "asked", &asked) || !number_of(text, "seconds", &seconds) ||
-	    seconds <= 0 || seconds > INT32_MAX || started < asked || started > before + seconds || until > before + seconds)
+	    seconds <= 0 || seconds > INT32_MAX || started < asked || started > before + seconds || until <= 0 ||
+	    until > before + seconds)
 		return "time";
 	return NULL;
 }
@@ -199,18 +261,38 @@ static char *read_signers(const char *path)
 
 static int put_file(const char *dir, size_t number, const char *tail, const char *text)
 {
-	char path[REPLAY_PATH_MAX];
-	int fd = -1;
-	ssize_t n = -1;
+	char path[REPLAY_PATH_MAX], safe[2 * REPLAY_PATH_MAX];
+	int fd = -1, e = ENAMETOOLONG;
 
-	if ((size_t)snprintf(path, sizeof(path), "%s/approval-%zu.txt%s", dir, number, tail) < sizeof(path) &&
-	    (fd = open(path, O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600)) >= 0)
-		n = write(fd, text, strlen(text));
-	if (fd < 0 || n != (ssize_t)strlen(text) || close(fd) != 0) {
-		fprintf(stderr, "bastion-replay: %s: %s\n", path, strerror(errno));
-		return -1;
+	if ((size_t)snprintf(path, sizeof(path), "%s/approval-%zu.txt%s", dir, number, tail) < sizeof(path)) {
+		fd = open(path, O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+		e = fd < 0 || write_all(fd, text, strlen(text)) != 0 ? errno : 0;
 	}
-	return 0;
+	if (fd >= 0 && close(fd) != 0 && e == 0)
+		e = errno;
+	if (e == 0)
+		return 0;
+	esc_quoted(safe, sizeof(safe), path, strlen(path));
+	fprintf(stderr, "bastion-replay: %s: %s\n", safe, strerror(e));
+	return -1;
+}
+
+/* One word of a shell's command line: in single quotes, in which only they stand for something. */
+static void quote(char *out, size_t size, const char *in)
+{
+	size_t n = 0;
+
+	out[n++] = '\'';
+	for (; *in != '\0' && n + 6 < size; in++) {
+		if (*in == '\'') {
+			memcpy(out + n, "'\\''", 4);
+			n += 4;
+		} else {
+			out[n++] = *in;
+		}
+	}
+	out[n++] = '\'';
+	out[n] = '\0';
 }
 
 struct looked {
@@ -239,7 +321,8 @@ static const char *const states[] = { "unsigned", "holds", "bad" };
 
 static void print_one(size_t number, const json_t *approval, const struct looked *l, const char *dir)
 {
-	char by[256], person[256], when[32], type[160], path[2 * REPLAY_PATH_MAX];
+	char by[256], person[256], when[32], type[160], path[2 * REPLAY_PATH_MAX], word[4 * REPLAY_PATH_MAX];
+	const char *name = json_string_value(json_object_get(approval, "by"));
 
 	printf("approval %zu  %s (%s) at %s\n", number, meta_text(approval, "by", by, sizeof(by)),
 	    meta_text(approval, "person", person, sizeof(person)),
@@ -252,10 +335,12 @@ static void print_one(size_t number, const json_t *approval, const struct looked
 	printf("  signed     %s %s\n  signature  %s%s%s\n", type, l->fpr,
 	    l->state == APPROVAL_HOLDS ? "holds, and its text speaks of this recording" : "DOES NOT HOLD: ", l->why,
 	    l->known ? "; the key is listed for this approver" : "");
-	if (dir != NULL) {
+	/* made to be pasted into a shell: no foreign word in it that is none */
+	if (dir != NULL && name != NULL && name_is_user(name)) {
 		esc_text(path, sizeof(path), dir, strlen(dir));
+		quote(word, sizeof(word), path);
 		printf("  check      ssh-keygen -Y verify -f ALLOWED_SIGNERS -I %s -n " SPACE " -s %s/approval-%zu.txt.sig < %s/approval-%zu.txt\n",
-		    by, path, number, path, number);
+		    name, word, number, word, number);
 	}
 }
 
@@ -294,8 +379,11 @@ static int show_scanned(struct args *a, const struct recording *rec, const struc
 	}
 	if (a->signers != NULL && (signers = read_signers(a->signers)) == NULL)
 		return -1;
+	/* who wants signed ones is not content with none */
+	if (json_array_size(list) == 0)
+		a->bad = a->bad || signers != NULL;
 	if (json_array_size(list) == 0 && !a->json)
-		printf("the grant needed no approval\n");
+		printf("the grant needed no approval%s\n", signers != NULL ? ": nobody signed for it" : "");
 	for (size_t i = 0; r == 0 && i < json_array_size(list); i++)
 		r = show_one(a, i + 1, s->meta, json_array_get(list, i), signers);
 	free(signers);

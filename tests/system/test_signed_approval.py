@@ -1,11 +1,13 @@
 """Approvals that are signed: with stock ssh and ssh-keygen, checked in the recording by ssh-keygen alone; a forged one shows."""
+import glob
 import json
+import sqlite3
 import subprocess
 
 import pytest
 
 import labkit
-from harness import Client, recording_of, replay
+from harness import Client, recording_of, recordings, replay, until
 from test_multiplexing import Master
 
 SPACE = "bastiond-approval"
@@ -65,15 +67,14 @@ def test_consent_is_proven_by_the_recording(lab, vault, bob, tmp_path):
     key = " ".join(labkit.read(lab.path("users", "bob", "key.pub")).split()[:2])
     signers = tmp_path / "signers"
     signers.write_text(f"bob {key}\n")
-    out = tmp_path / "out"
+    out = tmp_path / "o'u t;"
     out.mkdir()
     said = replay(lab, "approvals", path, "--signers", str(signers), "--output", str(out)).stdout.decode()
     assert "holds" in said and "listed" in said
     assert "signed with SHA256:" in replay(lab, "show", path).stdout.decode()
-    # by ssh-keygen alone
-    with open(out / "approval-1.txt", "rb") as text:
-        subprocess.run(["ssh-keygen", "-Y", "verify", "-f", str(signers), "-I", "bob", "-n", SPACE, "-s", str(out / "approval-1.txt.sig")],
-                       stdin=text, check=True, capture_output=True)
+    # by ssh-keygen alone, in the line that is shown
+    line, = [row.split("check", 1)[1] for row in said.splitlines() if row.startswith("  check ")]
+    subprocess.run(line.replace("ALLOWED_SIGNERS", str(signers)), shell=True, check=True, capture_output=True)
     row = json.loads(replay(lab, "approvals", path, "--json").stdout)
     assert row["state"] == "holds" and row["approval"]["by"] == "bob" and row["listed"] is False
     # whose key it is, the auditor's list says
@@ -88,6 +89,41 @@ def test_a_signature_is_for_one_request(lab, vault, bob, tmp_path):
     swapped = bob.run("approve", second, "--signature", "-", stdin=signature)
     assert swapped.returncode == 1 and b"does not hold" in swapped.stderr
     assert bob.run("approve", first, "--signature", "-", stdin=signature).returncode == 0
+
+
+def test_a_grant_that_the_database_widened_is_told(lab, vault, bob, tmp_path):
+    number = ask(lab, "vaulted4")
+    signature = sign(lab, tmp_path, bob.run("approve", number, check=True).stdout)
+    assert bob.run("approve", number, "--signature", "-", stdin=signature).returncode == 0
+    user = Client(lab, "vaulted4")
+    user.run("web1.name", "true", check=True)
+    assert json.loads(replay(lab, "approvals", recording_of(lab, "vaulted4"), "--json").stdout)["state"] == "holds"
+    with sqlite3.connect(glob.glob(lab.path("state", "db", "*.db"))[0]) as db:     # whoever has the file can
+        triggers = db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'requests'").fetchall()
+        for name, _ in triggers:
+            db.execute(f"DROP TRIGGER {name}")
+        assert db.execute("UPDATE requests SET caps = 127, forwards = 'db1:5432' WHERE id = ?", (number,)).rowcount == 1
+        for _, sql in triggers:
+            db.execute(sql)
+    db.close()
+    user.run("web1.name", "true", check=True)
+    until(lambda: len(recordings(lab, "vaulted4")) == 2, what="the second recording")
+    wide = recording_of(lab, "vaulted4")
+    done = replay(lab, "approvals", wide, check=False)
+    assert done.returncode == 1 and b"DOES NOT HOLD" in done.stdout and b"'capabilities'" in done.stdout, done
+    assert "THE SIGNATURE DOES NOT HOLD" in replay(lab, "show", wide).stdout.decode()
+
+
+def test_who_wants_signatures_is_not_content_with_none(lab, tmp_path):
+    lab.ask("role add", role="open", host=["web1"], login=["dba"], max=3600, approvals=0)
+    lab.make_user("eager", role="open")
+    lab.request("eager", "web1", "dba", 3600)
+    Client(lab, "eager").run("web1.name", "true", check=True)
+    path = recording_of(lab, "eager")
+    assert replay(lab, "approvals", path).stdout == b"the grant needed no approval\n"
+    (tmp_path / "signers").write_text("")
+    done = replay(lab, "approvals", path, "--signers", str(tmp_path / "signers"), check=False)
+    assert done.returncode == 1 and b"nobody signed" in done.stdout, done
 
 
 def test_an_unsigned_approval_is_named_so(lab, engineer):
