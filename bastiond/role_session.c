@@ -2,7 +2,7 @@
  * role_session.c - master: everything a session needs is made ready once; each connection is then a fork.
  *
  * Role: master, and until session_run() the session. Before it: role_parent.c (accept). After it: session_loop.c.
- * Master reads nothing but its link to parent; a session inherits the prepared ssh_bind, the warmed libraries and three descriptors.
+ * Master reads nothing but its link to parent; a session inherits two SSH sessions that wait for a peer, the warmed libraries and three descriptors.
  */
 #include <errno.h>
 #include <malloc.h>
@@ -34,7 +34,7 @@
 struct master {
 	struct config *conf;
 	struct ipc parent;
-	ssh_bind bind;
+	struct ssh_service service;
 	int sigs;		/* signalfd */
 	struct child { uint32_t slot; pid_t pid; } *children;
 	size_t nchildren, maxchildren;
@@ -98,7 +98,7 @@ static void session_start(struct master *m, struct ipc_msg *msg)
 	buf_init(&start, 512);
 	if (buf_put(&start, msg->body.data + msg->body.off, buf_left(&msg->body)) != 0)
 		_exit(1);
-	session_run(m->conf, m->bind, &start, client, policy, recorder);
+	session_run(m->conf, &m->service, &start, client, policy, recorder);
 }
 
 static void report_down(struct master *m, uint32_t slot, int status, const struct rusage *ru)
@@ -184,22 +184,22 @@ static int make_room(struct master *m, size_t sessions)
 static void on_reload(struct master *m, const int *fds)
 {
 	struct config *conf = config_load_fd(fds[0], "reload", complain, NULL);
-	ssh_bind bind = NULL;
+	struct ssh_service service = { 0 };
 	struct buf files;
+	int r = -1;
 
 	if (conf != NULL && keyfiles_read(fds[1], &files) == 0) {
-		bind = ssh_setup_bind(&files);
+		r = ssh_setup_service(&service, &files);
 		buf_finish(&files);
 	}
-	if (bind == NULL || make_room(m, conf->max_sessions) != 0) {
+	if (r != 0 || ssh_setup_ready(&service) != 0 || make_room(m, conf->max_sessions) != 0) {
 		log_error("reload: sessions go on with the options and host keys of before");
-		if (bind != NULL)
-			ssh_bind_free(bind);
+		ssh_setup_finish(&service);
 		config_destroy(conf);
 		return;
 	}
-	ssh_bind_free(m->bind);
-	m->bind = bind;
+	ssh_setup_finish(&m->service);
+	m->service = service;
 	config_destroy(m->conf);
 	m->conf = conf;
 	log_level_set((enum log_level)conf->log_level);
@@ -249,17 +249,17 @@ static void loop(struct master *m)
 
 int role_session_try(const struct config *conf, int files)
 {
+	struct ssh_service service;
 	struct buf bundle;
-	ssh_bind bind;
+	int r;
 
 	(void)conf;
 	if (ssh_init() != SSH_OK || keyfiles_read(files, &bundle) != 0)
 		return -1;
-	bind = ssh_setup_bind(&bundle);
+	if ((r = ssh_setup_service(&service, &bundle)) == 0)
+		ssh_setup_finish(&service);
 	buf_finish(&bundle);
-	if (bind != NULL)
-		ssh_bind_free(bind);
-	return bind != NULL ? 0 : -1;
+	return r;
 }
 
 int role_session(struct config *conf)
@@ -267,13 +267,14 @@ int role_session(struct config *conf)
 	struct master m = { .conf = conf };
 	struct buf files;
 	sigset_t set;
+	int r;
 
 	ipc_init(&m.parent, ROLE_FD_PARENT, ROLE_MASTER, ROLE_PARENT);
 	if (ssh_init() != SSH_OK || keyfiles_own(conf->state_dir, ROLE_MASTER, &files) != 0)
 		return 1;
-	m.bind = ssh_setup_bind(&files);
+	r = ssh_setup_service(&m.service, &files);
 	buf_finish(&files);
-	if (m.bind == NULL)
+	if (r != 0)
 		return 1;
 	if (make_room(&m, conf->max_sessions) != 0)
 		fatal("master: no memory for %u sessions", conf->max_sessions);
@@ -285,7 +286,7 @@ int role_session(struct config *conf)
 		fatal("master: signalfd: %s", strerror(errno));
 	/* what libraries open or compute lazily happens here, before the file system and the calls for it are gone */
 	setenv("HOME", "/", 1);
-	if (ssh_setup_warm(m.bind) != 0 || drop_to(conf, ROLE_MASTER) != 0 ||
+	if (ssh_setup_warm(&m.service) != 0 || ssh_setup_ready(&m.service) != 0 || drop_to(conf, ROLE_MASTER) != 0 ||
 	    sandbox_prepare(ROLE_SESSION) != 0 || sandbox_enter(conf, ROLE_MASTER) != 0)
 		return 1;
 	/* the holes that the start left in the heap: each would be a page that a session copies to take some bytes of it */

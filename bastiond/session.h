@@ -125,7 +125,7 @@ struct tunnel;
 
 struct session {
 	const struct config *conf;
-	ssh_bind bind;
+	struct ssh_service *service;
 	uint8_t id[16];
 	char peer[64];
 	uint16_t peer_port;
@@ -162,7 +162,7 @@ struct session {
 /* Turns of the loop so far: role_session.c ends a process that spins inside one. */
 extern volatile sig_atomic_t session_turns;
 /* session_loop.c: serves one connection to its end, then exits the process. fds: client, policy, recorder. */
-void session_run(const struct config *conf, ssh_bind bind, struct buf *start, int client, int policy, int recorder)
+void session_run(const struct config *conf, struct ssh_service *service, struct buf *start, int client, int policy, int recorder)
     __attribute__((noreturn));
 /*
  * A peer that does not read what it is told is not read for long either: each of its requests may be worth an answer,

@@ -384,12 +384,12 @@ static void on_ssh_log(int priority, const char *function, const char *text, voi
 		s->streamlocal_asked = true;
 }
 
-void session_run(const struct config *conf, ssh_bind bind, struct buf *start, int client, int policy, int recorder)
+void session_run(const struct config *conf, struct ssh_service *service, struct buf *start, int client, int policy, int recorder)
 {
 	static struct session s;
 
 	s.conf = conf;
-	s.bind = bind;
+	s.service = service;
 	s.recorder_up = true;
 	s.next_way = 1;
 	ipc_init(&s.policy, policy, ROLE_SESSION, ROLE_POLICY);
@@ -399,7 +399,7 @@ void session_run(const struct config *conf, ssh_bind bind, struct buf *start, in
 		fatal("session: malformed start message");
 	s.outer.session = &s;
 	s.outer.fd = client;
-	if ((s.outer.ssh = ssh_setup_server(bind, client)) == NULL)
+	if ((s.outer.ssh = ssh_setup_server(service, &s.outer.fd)) == NULL)
 		_exit(1);
 	/* libssh and the holds take and give back blocks of some 100 KiB all the time: not by a system call each */
 	mallopt(M_MMAP_THRESHOLD, 16 << 20);

@@ -53,7 +53,7 @@ static struct tunnel *tunnel_create(struct session *s, const char *host)
 	t->front.session = s;
 	t->front.fd = fds[1];
 	strcpy(t->host, host);
-	if ((t->front.ssh = ssh_setup_server(s->bind, fds[1])) == NULL) {
+	if ((t->front.ssh = ssh_setup_server(s->service, &t->front.fd)) == NULL) {
 		close(fds[0]);
 		free(t);
 		return NULL;

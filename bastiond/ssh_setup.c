@@ -3,6 +3,7 @@
  */
 #include "ssh_setup.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -42,12 +43,13 @@ static int bind_set(ssh_bind bind, enum ssh_bind_options_e option, const void *v
 	return -1;
 }
 
-ssh_bind ssh_setup_bind(const struct buf *files)
+int ssh_setup_service(struct ssh_service *v, const struct buf *files)
 {
 	const bool no = false;
 	ssh_key keys[SSH_HOSTKEYS_COUNT] = { NULL };
 	ssh_bind bind = ssh_bind_new();
 
+	*v = (struct ssh_service){ .bind = bind };
 	if (bind == NULL || ssh_hostkeys_load(files, keys) != 0)
 		goto fail;
 	for (size_t i = 0; i < SSH_HOSTKEYS_COUNT; i++) {
@@ -65,13 +67,21 @@ ssh_bind ssh_setup_bind(const struct buf *files)
 	    bind_set(bind, SSH_BIND_OPTIONS_HOSTKEY_ALGORITHMS, HOSTKEYS) != 0 ||
 	    bind_set(bind, SSH_BIND_OPTIONS_PUBKEY_ACCEPTED_KEY_TYPES, USERKEYS) != 0)
 		goto fail;
-	return bind;
+	return 0;
 fail:
 	for (size_t i = 0; i < SSH_HOSTKEYS_COUNT; i++)
 		ssh_key_free(keys[i]);
-	if (bind != NULL)
-		ssh_bind_free(bind);
-	return NULL;
+	ssh_setup_finish(v);
+	return -1;
+}
+
+void ssh_setup_finish(struct ssh_service *v)
+{
+	for (size_t i = 0; i < SSH_READY_MAX; i++)
+		ssh_free(v->ready[i].ssh); /* and its descriptor */
+	if (v->bind != NULL)
+		ssh_bind_free(v->bind);
+	*v = (struct ssh_service){ 0 };
 }
 
 void ssh_setup_socket(int fd)
@@ -97,7 +107,8 @@ void ssh_setup_ack_now(int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
 }
 
-ssh_session ssh_setup_server(ssh_bind bind, int fd)
+/* NULL, logged; fd is then closed. */
+static ssh_session make_server(ssh_bind bind, int fd)
 {
 	const char *none = "none";
 	ssh_session ssh = ssh_new();
@@ -106,7 +117,6 @@ ssh_session ssh_setup_server(ssh_bind bind, int fd)
 		close(fd);
 		return NULL;
 	}
-	ssh_setup_socket(fd);
 	if (ssh_bind_accept_fd(bind, ssh, fd) != SSH_OK) {
 		log_error("ssh: cannot serve a connection: %s", ssh_get_error(bind));
 		ssh_free(ssh);
@@ -119,7 +129,52 @@ ssh_session ssh_setup_server(ssh_bind bind, int fd)
 		return NULL;
 	}
 	ssh_set_blocking(ssh, 0);
-	ssh_readahead_start(fd);
+	return ssh;
+}
+
+int ssh_setup_ready(struct ssh_service *v)
+{
+	for (size_t i = 0; i < SSH_READY_MAX; i++) {
+		int fds[2];
+
+		if (v->ready[i].ssh != NULL)
+			continue;
+		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0) {
+			log_error("ssh: no descriptor for a session to come: %s", strerror(errno));
+			return -1;
+		}
+		close(fds[1]);
+		v->ready[i].fd = fds[0];
+		if ((v->ready[i].ssh = make_server(v->bind, fds[0])) == NULL)
+			return -1;
+	}
+	return 0;
+}
+
+/* One that waits, on the caller's descriptor from now on; NULL when all are taken. */
+static ssh_session take_ready(struct ssh_service *v, int *fd)
+{
+	for (size_t i = 0; i < SSH_READY_MAX; i++) {
+		ssh_session ssh = v->ready[i].ssh;
+
+		if (ssh == NULL || dup3(*fd, v->ready[i].fd, O_CLOEXEC) < 0)
+			continue;
+		close(*fd);
+		*fd = v->ready[i].fd;
+		v->ready[i].ssh = NULL;
+		return ssh;
+	}
+	return NULL;
+}
+
+ssh_session ssh_setup_server(struct ssh_service *v, int *fd)
+{
+	ssh_session ssh = take_ready(v, fd);
+
+	if (ssh == NULL && (ssh = make_server(v->bind, *fd)) == NULL)
+		return NULL;
+	ssh_setup_socket(*fd);
+	ssh_readahead_start(*fd);
 	return ssh;
 }
 
@@ -227,7 +282,7 @@ static int warm_turns(ssh_session server, ssh_session client, ssh_key key)
 	return authed == SSH_AUTH_SUCCESS ? 0 : -1;
 }
 
-static int warm_once(ssh_bind bind, const char *hostkey)
+static int warm_once(struct ssh_service *v, const char *hostkey)
 {
 	ssh_session server = NULL, client = NULL;
 	ssh_key key = NULL;
@@ -235,7 +290,7 @@ static int warm_once(ssh_bind bind, const char *hostkey)
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0)
 		return -1;
-	server = ssh_setup_server(bind, fds[0]);
+	server = ssh_setup_server(v, &fds[0]);
 	client = ssh_setup_client(fds[1], "warm", hostkey);
 	if (server != NULL && client != NULL && ssh_pki_generate(SSH_KEYTYPE_ED25519, 0, &key) == SSH_OK)
 		r = warm_turns(server, client, key);
@@ -248,8 +303,8 @@ static int warm_once(ssh_bind bind, const char *hostkey)
 	return r;
 }
 
-int ssh_setup_warm(ssh_bind bind)
+int ssh_setup_warm(struct ssh_service *v)
 {
-	return warm_once(bind, "ssh-ed25519") == 0 && warm_once(bind, "ecdsa-sha2-nistp256") == 0 &&
-	    warm_once(bind, "rsa-sha2-512") == 0 ? 0 : -1;
+	return warm_once(v, "ssh-ed25519") == 0 && warm_once(v, "ecdsa-sha2-nistp256") == 0 &&
+	    warm_once(v, "rsa-sha2-512") == 0 ? 0 : -1;
 }

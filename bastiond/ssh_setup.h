@@ -16,16 +16,34 @@
  */
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 
-/* The server side, for every session to come: host keys from master's bundle (keyfiles.h), algorithms, banner. NULL, logged. */
-ssh_bind ssh_setup_bind(const struct buf *files);
-/* A server session on a connected descriptor, which it then owns; non-blocking. NULL, logged; fd is then closed. */
-ssh_session ssh_setup_server(ssh_bind bind, int fd);
+/*
+ * The server side, for every session to come. A libssh session costs more to make than a key exchange (it has host keys of its own, RSA
+ * among them), and all are alike until their first byte: so master makes two, and each fork finds them in its memory, one for its client and
+ * one for the SSH that may be inside. They stand on a descriptor that is nobody's until the connection takes its number.
+ */
+#define SSH_READY_MAX 2
+
+struct ssh_service {
+	ssh_bind bind;
+	struct { ssh_session ssh; int fd; } ready[SSH_READY_MAX];	/* ssh NULL: not made, or taken */
+};
+
+/* Host keys from master's bundle (keyfiles.h), algorithms, banner. 0; -1, logged, and nothing to free. */
+int ssh_setup_service(struct ssh_service *v, const struct buf *files);
+/* Makes the sessions that wait. 0; -1, logged: those there are count, each connection makes its own. */
+int ssh_setup_ready(struct ssh_service *v);
+void ssh_setup_finish(struct ssh_service *v);
+/*
+ * A server session on a connected descriptor, which it then owns and may move: *fd is its number then. Non-blocking.
+ * NULL, logged; *fd is then closed.
+ */
+ssh_session ssh_setup_server(struct ssh_service *v, int *fd);
 /* A client session on a connected descriptor; `hostkeys`: the algorithms of the pinned keys. NULL, logged; fd is then closed. */
 ssh_session ssh_setup_client(int fd, const char *login, const char *hostkeys);
 /* Frees either, and forgets what was read ahead on its descriptor. NULL is fine. */
 void ssh_setup_free(ssh_session ssh, int fd);
 /* One exchange of each kind over a socket pair: what libssh and libcrypto open or compute lazily is done. 0 or -1. */
-int ssh_setup_warm(ssh_bind bind);
+int ssh_setup_warm(struct ssh_service *v);
 /* Appends the public key's blob (RFC 4253 6.6), raw. 0 or -1. */
 int ssh_setup_key_blob(ssh_key key, struct buf *out);
 /* Appends base64 of a blob, terminated. 0 or -1. */
