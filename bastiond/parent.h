@@ -170,6 +170,9 @@ int parent_pid_take(struct parent *p);
 void parent_pid_release(struct parent *p);
 /* After an upgrade: the local sockets get their names. 0, or -1 logged. */
 int parent_sockets_settle(struct parent *p);
+/* Before that the old one keeps its own under second names, 0 or -1 logged; it takes them back, or lets them go. */
+int parent_sockets_keep(struct parent *p);
+void parent_sockets_kept(struct parent *p, bool back);
 /* Binds what conf->listen names and is not bound yet, closes what it does not name any more. 0, or -1 logged. */
 int parent_listen(struct parent *p, const struct config *conf);
 /* Opens the bound sockets to clients. */

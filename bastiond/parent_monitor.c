@@ -6,8 +6,10 @@
  * as the new configuration says. One at a time: the one before may still be sending what waits.
  */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,6 +20,8 @@
 #define PAUSE_LEAST_MS 200
 #define PAUSE_MOST_MS 15000
 #define LONG_LIFE_MS 30000
+#define END_MONITOR_MS 3000	/* it lingers for a second, for lines that wait */
+#define END_KILLED_MS 1000
 
 static bool wanted(const struct config *conf)
 {
@@ -89,15 +93,34 @@ void monitor_tick(struct parent *p, uint64_t now_ms)
 		monitor_start(p);
 }
 
+/* Is it gone, at the latest after so long? */
+static bool gone_within(int process, pid_t pid, uint64_t ms)
+{
+	const uint64_t until = clock_mono_ms() + ms;
+	struct pollfd v = { .fd = process, .events = POLLIN };
+	pid_t r;
+
+	for (uint64_t now; (r = waitpid(pid, NULL, WNOHANG)) == 0 && process >= 0 && (now = clock_mono_ms()) < until;)
+		poll(&v, 1, (int)(until - now));
+	return r != 0;
+}
+
+/* It writes out what it has; a file system or a debugger that holds it does not hold us. */
 void monitor_end(struct parent *p)
 {
-	int status;
-	pid_t pid;
+	const pid_t pid = p->monitor.pid;
+	int process;
 
-	if (p->monitor.pid == 0)
+	if (pid == 0)
 		return;
-	kill(p->monitor.pid, SIGTERM);
-	while ((pid = waitpid(p->monitor.pid, &status, 0)) < 0 && errno == EINTR)
-		;
 	p->monitor.pid = 0;
+	process = pidfd_open(pid, 0);
+	kill(pid, SIGTERM);
+	if (!gone_within(process, pid, END_MONITOR_MS)) {
+		log_warn("the monitor does not end: it is killed");
+		kill(pid, SIGKILL);
+		gone_within(process, pid, END_KILLED_MS);
+	}
+	if (process >= 0)
+		close(process);
 }

@@ -103,22 +103,51 @@ void parent_pid_release(struct parent *p)
 	p->pidfile = 0;
 }
 
-/* Beside one that serves still, under other names. */
-static const char *const names[][2] = { { "control.sock", "control.new" }, { "pam.sock", "pam.new" } };
+/* Beside one that serves still, under other names; while names are handed over, the old one keeps its own under the third ones. */
+enum { NAME, NAME_NEW, NAME_KEPT };
+static const char *const names[][3] = { { "control.sock", "control.new", "control.kept" }, { "pam.sock", "pam.new", "pam.kept" } };
+
+static char *name_of(const struct parent *p, int socket, int as, char out[4200])
+{
+	snprintf(out, 4200, "%s/%s", p->conf->run_dir, names[socket][as]);
+	return out;
+}
 
 int parent_sockets_settle(struct parent *p)
 {
 	char from[4200], to[4200];
 
+	for (int i = 0; i < 2; i++)
+		if (rename(name_of(p, i, NAME_NEW, from), name_of(p, i, NAME, to)) != 0) {
+			log_error("%s: %s", to, strerror(errno));
+			return -1;
+		}
+	return 0;
+}
+
+int parent_sockets_keep(struct parent *p)
+{
+	char from[4200], to[4200];
+
 	for (int i = 0; i < 2; i++) {
-		snprintf(from, sizeof(from), "%s/%s", p->conf->run_dir, names[i][1]);
-		snprintf(to, sizeof(to), "%s/%s", p->conf->run_dir, names[i][0]);
-		if (rename(from, to) != 0) {
+		unlink(name_of(p, i, NAME_KEPT, to)); /* of one that was killed */
+		if (link(name_of(p, i, NAME, from), to) != 0) {
 			log_error("%s: %s", to, strerror(errno));
 			return -1;
 		}
 	}
 	return 0;
+}
+
+void parent_sockets_kept(struct parent *p, bool back)
+{
+	char from[4200], to[4200];
+
+	for (int i = 0; i < 2; i++) {
+		if (back && rename(name_of(p, i, NAME_KEPT, from), name_of(p, i, NAME, to)) != 0 && errno != ENOENT)
+			log_error("%s: %s", to, strerror(errno));
+		unlink(name_of(p, i, NAME_KEPT, from)); /* two names of one socket: rename left both */
+	}
 }
 
 int parent_sockets_open(struct parent *p)
@@ -131,8 +160,8 @@ int parent_sockets_open(struct parent *p)
 	snprintf(path, sizeof(path), "%s/empty", p->conf->run_dir);
 	if (make_dir(path) != 0)
 		return -1;
-	p->control = local_socket(p->conf->run_dir, names[0][beside], 0666);
-	p->pam = local_socket(p->conf->run_dir, names[1][beside], 0600);
+	p->control = local_socket(p->conf->run_dir, names[0][beside ? NAME_NEW : NAME], 0666);
+	p->pam = local_socket(p->conf->run_dir, names[1][beside ? NAME_NEW : NAME], 0600);
 	return p->control >= 0 && p->pam >= 0 ? 0 : -1;
 }
 
@@ -146,7 +175,7 @@ void parent_sockets_close(struct parent *p)
 	p->nlisteners = 0;
 	for (size_t i = 0; !p->retired && i < sizeof(ours) / sizeof(ours[0]); i++) {
 		snprintf(path, sizeof(path), "%s/%s", p->conf->run_dir,
-		    p->upgrade.beside && i < 2 ? names[i][1] : ours[i]);
+		    p->upgrade.beside && i < 2 ? names[i][NAME_NEW] : ours[i]);
 		if (!p->upgrade.beside || i < 2)
 			unlink(path);
 	}

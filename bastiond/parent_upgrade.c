@@ -4,7 +4,8 @@
  * Role parent, in two processes. The old one starts the new one with the listening sockets and one end of a link; the new one comes
  * up as at any start, with a set of its own, but beside the old: it takes the names in run_dir (control.sock, pam.sock, the pid file)
  * only when all its roles are READY, and says so over the link. Then the old one accepts no more, tells its policy (POLICY_RETIRE) and
- * ends when its last session has. Whatever goes wrong before that, the new one ends and the old one goes on as if nothing had been.
+ * ends when its last session has. Whatever goes wrong before that, the new one ends and the old one goes on as if nothing had been; also with
+ * the names, of which it keeps second ones until then.
  *
  * Two policies are at one database for that time: policy_others.c says what that means. A new program whose schema is
  * another does not come up beside an old one.
@@ -70,7 +71,7 @@ void upgrade_begin(struct parent *p)
 {
 	int fds[2];
 
-	if (p->state != SET_UP || p->retired || p->upgrade.link >= 0 || p->upgrade.from >= 0) {
+	if (p->state != SET_UP || p->retired || p->upgrade.link >= 0 || p->upgrade.from >= 0 || p->upgrade.failed) {
 		log_warn("no upgrade now: another one is under way, or the roles are not up");
 		return;
 	}
@@ -106,6 +107,15 @@ static void retire(struct parent *p)
 	set_send(p, PROC_POLICY, MSG_POLICY_RETIRE, 0, NULL, NULL, 0);
 }
 
+/* The new one is no more, and what it took of ours is taken back. */
+static void take_back(struct parent *p)
+{
+	p->upgrade.failed = false;
+	if (p->pidfile == 0)
+		parent_pid_take(p);
+	parent_sockets_kept(p, true);
+}
+
 static void kill_new(const struct parent *p)
 {
 	if (p->upgrade.pid > 0)
@@ -118,6 +128,8 @@ bool upgrade_reaped(struct parent *p, pid_t pid, int status)
 		return false;
 	log_notice("upgrade: the new program ended with status %#x", (unsigned)status);
 	p->upgrade.pid = 0;
+	if (p->upgrade.failed)
+		take_back(p);
 	return true;
 }
 
@@ -128,18 +140,22 @@ void upgrade_read(struct parent *p)
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (n == 1 && c == 'L') {
+	if (n == 1 && c == 'L' && parent_sockets_keep(p) == 0) {
 		/* closing any descriptor of a file gives up its POSIX lock: the new one takes it */
 		parent_pid_release(p);
 		if (send(p->upgrade.link, "G", 1, MSG_NOSIGNAL) == 1)
 			return;
 	}
 	if (n == 1 && c == 'R') {
+		parent_sockets_kept(p, false);
 		retire(p);
 	} else {
 		log_error("upgrade: the new program did not come up, its lines above say why; this one goes on");
 		kill_new(p);
-		parent_pid_take(p);
+		/* while it dies it has the lock still */
+		p->upgrade.failed = p->upgrade.pid > 0;
+		if (!p->upgrade.failed)
+			take_back(p);
 	}
 	close(p->upgrade.link);
 	p->upgrade.link = -1;

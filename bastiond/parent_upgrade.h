@@ -15,6 +15,7 @@ struct parent;
 struct upgrade {
 	char program[4096];	/* to run */
 	pid_t pid;		/* of the new one */
+	bool failed;		/* old: it was killed, and may still have taken what is ours */
 	int link;		/* old: to the new one, until it serves or failed; -1 */
 	int from;		/* new: to the old one, until this one serves; -1 */
 	bool beside;		/* new: the names in run_dir are the old one's still */

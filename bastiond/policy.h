@@ -98,8 +98,10 @@ struct policy {
 	struct hook *hooks;		/* runs under way, */
 	struct notifier *notifier;	/* and what notify is to be told */
 	struct check *checks;		/* outside tickets, and what was said of them; */
+	bool starting;			/* checks of them, just now */
 	struct held *held;		/* words that wait for that */
-	struct waiter *waiters;		/* or for a decision */
+	struct waiter *waiters;		/* or for a decision, */
+	bool waking;			/* which is looked for just now */
 	struct link *asker;		/* whose word is being carried out: a peer's or a client's */
 	uint32_t next_watch;
 	size_t npeers, nworkers, nclients[2], nchecks, nheld, nwaiters;

@@ -56,11 +56,16 @@ static void put_error(struct buf *out, const char *code, const char *error)
 	json_decref(reply);
 }
 
-/* The request's bytes lie in the shared inbox: nothing is received before control_handle() is
-   through with them. */
+/*
+ * The request's bytes lie in the shared inbox: nothing is received before control_handle() is through with them.
+ *
+ * What it changed may decide what others wait for, whose words are carried out in live_run(): whether this one waits is said before and after.
+ */
 static void carry_out(struct policy *p, struct link *asker, const struct actor *a,
     const struct buf *request, struct buf *out)
 {
+	struct link *const before = p->asker;
+	int64_t wait_for;
 	int r;
 
 	p->asker = asker;
@@ -72,9 +77,11 @@ static void carry_out(struct policy *p, struct link *asker, const struct actor *
 		put_error(out, "broken",
 		    "the reply is too long or there is no memory; ask for less, with limit");
 	}
-	p->asker = NULL;
+	wait_for = p->control.wait_for;
+	p->asker = before;
 	if (r != 1)
 		live_run(p);
+	p->control.wait_for = wait_for;
 }
 
 /* Its asker is still there: ticket_owner_gone() would have dropped the word. */

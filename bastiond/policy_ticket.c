@@ -189,10 +189,8 @@ static void resume_ways(struct peer *peer, void *arg)
 	}
 }
 
-static void on_done(struct policy *p, void *arg, const char *answer, const char *reason)
+static void settle(struct policy *p, struct check *c, const char *answer, const char *reason)
 {
-	struct check *c = arg;
-
 	c->running = false;
 	json_decref(c->about);
 	c->about = NULL;
@@ -200,29 +198,51 @@ static void on_done(struct policy *p, void *arg, const char *answer, const char 
 	act(p, c);
 	resume_words(p, c->ref);
 	peers_each(p, resume_ways, c);
+}
+
+static void on_done(struct policy *p, void *arg, const char *answer, const char *reason)
+{
+	settle(p, arg, answer, reason);
 	start_wanted(p);
 	live_run(p);
 }
 
 /* --- a question --- */
 
+/* The next one that can be asked about now; NULL: none. */
+static struct check *next_wanted(struct policy *p)
+{
+	struct check *c = hook_room(p, HOOK_TICKET) ? p->checks : NULL;
+
+	while (c != NULL && (!c->wanted || c->running))
+		c = c->next;
+	return c;
+}
+
+/* Who waited for one that cannot be run is answered here, and may want another one: that is started by the same loop. */
 static void start_wanted(struct policy *p)
 {
-	for (struct check *c = p->checks; c != NULL; c = c->next) {
-		json_t *input;
+	bool failed = false;
+	struct check *c;
 
-		if (!c->wanted || c->running || !hook_room(p, HOOK_TICKET))
-			continue;
+	if (p->starting)
+		return;
+	p->starting = true;
+	while ((c = next_wanted(p)) != NULL) {
+		json_t *input = json_pack("{s:i, s:s, s:s, s:s}", "v", 1, "hook", "ticket_check", "bastion", p->control.name, "ticket", c->ref);
+
 		c->wanted = false;
 		c->running = true;
-		input = json_pack("{s:i, s:s, s:s, s:s}", "v", 1, "hook", "ticket_check", "bastion", p->control.name, "ticket", c->ref);
 		if (input != NULL && c->about != NULL)
 			json_object_update(input, c->about);
-		if (hook_run(p, HOOK_TICKET, input, on_done, c) != 0) {
-			on_done(p, c, NULL, "it could not be run");
-			return; /* it went on from there */
-		}
+		if (hook_run(p, HOOK_TICKET, input, on_done, c) == 0)
+			continue;
+		settle(p, c, NULL, "it could not be run");
+		failed = true;
 	}
+	p->starting = false;
+	if (failed)
+		live_run(p);
 }
 
 /* `about` is taken over. False: nobody can be asked. */

@@ -68,6 +68,10 @@ void wait_look(struct policy *p)
 	struct waiter **at = &p->waiters, *w;
 	struct ticket t;
 
+	/* an answer may be what decides another one: the look that is under way finds it */
+	if (p->waking)
+		return;
+	p->waking = true;
 	while ((w = *at) != NULL) {
 		if (store_ticket(p->store, w->ticket, &t) == 1 && t.state == TICKET_PENDING) {
 			at = &w->next;
@@ -79,4 +83,5 @@ void wait_look(struct policy *p)
 		free(w);
 		at = &p->waiters; /* the list may be another one now */
 	}
+	p->waking = false;
 }

@@ -219,3 +219,13 @@ def test_dashboard_and_rules_ask_for_what_is_there(own):
     if labkit.shutil.which("promtool"):
         labkit.run("promtool", "check", "rules", os.path.join(folder, "bastiond.rules.yml"))
         labkit.run("promtool", "check", "metrics", input=get(own, "/metrics")[1])
+
+
+def test_one_that_hangs_does_not_keep_the_bastion(own):
+    pid = monitor_pid(own)
+    os.kill(pid, signal.SIGSTOP)
+    parent, = own.state["pids"]["bastiond"][:1]
+    os.kill(parent, signal.SIGTERM)
+    until(lambda: "the monitor does not end: it is killed" in labkit.read(own.path("log", "bastiond")), 30, pause=0.1, what="the line about it")
+    until(lambda: not os.path.exists(f"/proc/{pid}") and not os.path.exists(f"{own.state['run_dir']}/control.sock"), 20, pause=0.1, what="the end of both")
+    own.stop("bastiond")

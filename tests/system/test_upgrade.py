@@ -1,6 +1,8 @@
 """SIGUSR2: the installed program takes over. Nobody's session ends by it; what ends access ends it on both sides; a new program that
 does not come up changes nothing."""
+import fcntl
 import os
+import shutil
 import signal
 import time
 
@@ -96,6 +98,56 @@ def test_a_new_program_that_fails_changes_nothing(own, engineer):
         until(lambda: "reloaded from" in labkit.read(own.path("log", "bastiond")), 30, pause=0.1, what="a reload")
         a.stdin.close()
         assert a.wait(20) == 0
+
+
+HALF = """#!/usr/bin/python3 -I
+import fcntl, os, signal, socket
+link = socket.socket(fileno=int(os.environ["BASTIOND_TAKE"].split()[0]))
+link.setblocking(True)
+os.chdir("RUN")
+new = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+new.bind("control.new")
+new.listen()
+link.send(b"L")
+assert link.recv(1) == b"G"
+pid = open("bastiond.pid", "r+")
+fcntl.lockf(pid, fcntl.LOCK_EX | fcntl.LOCK_NB)
+pid.write(str(os.getpid()))
+pid.flush()
+os.rename("control.new", "control.sock")
+link.close()
+signal.pause()
+"""
+
+
+def test_a_hand_over_that_breaks_off_is_taken_back(own):
+    """The new program took the lock and one of the names, and went no further."""
+    own.stop("bastiond")
+    there = own.path("programs")
+    shutil.copytree(own.state["bin"], there, symlinks=True, ignore=lambda top, names: [n for n in names if os.path.isdir(os.path.join(top, n))])
+    was, own.state["bin"] = own.state["bin"], there
+    own.start("bastiond")
+    program = own.bin("bastiond")
+    before, run = pid_of(own), own.state["run_dir"]
+    os.rename(program, program + ".good")
+    labkit.write(program, HALF.replace("RUN", run))
+    os.chmod(program, 0o755)
+    names = sorted(set(os.listdir(run)))
+    os.kill(before, signal.SIGUSR2)
+    until(lambda: "the new program did not come up" in labkit.read(own.path("log", "bastiond")), 40, pause=0.1, what="the line about it")
+    until(lambda: pid_of(own) == before and sorted(set(os.listdir(run))) == names, 20, pause=0.1, what="its names again")
+    own.ctl("sessions")
+    with open(run + "/bastiond.pid", "r+", encoding="ascii") as lock, pytest.raises(OSError):
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    Client(own, "deploy").run("web1.jump", "true", check=True)
+    # and the next one is no worse for it
+    os.rename(program + ".good", program)
+    _, now = upgrade(own)
+    assert pid_of(own) == now and sorted(set(os.listdir(run))) == names
+    own.ctl("sessions")
+    own.stop("bastiond")
+    own.state["bin"] = was
+    own.start("bastiond")
 
 
 def test_another_schema_does_not_come_up_beside(own):

@@ -317,6 +317,49 @@ static void words_wait_for_their_ticket(void **state)
 	assert_int_equal(r->p.nworkers, 0);
 }
 
+#define ASK_WAIT "{\"word\":\"request\",\"args\":{\"host\":\"web1\",\"login\":\"dba\",\"for\":60,\"reason\":\"x\",\"wait\":true}}"
+
+/* The ticket that the newest request of alice is. */
+static int64_t newest(struct rig *r)
+{
+	json_t *rows = store_list(r->p.store, LIST_REQUESTS, &(struct list_ask){ .all = true, .limit = 100, .now = clock_wall() });
+	int64_t id = 0;
+
+	for (size_t i = 0; i < json_array_size(rows); i++) {
+		int64_t one = json_integer_value(json_object_get(json_array_get(rows, i), "id"));
+
+		id = one > id ? one : id;
+	}
+	json_decref(rows);
+	return id;
+}
+
+/* A word that waits is carried out while others are told how theirs was decided: it waits on, for its own. */
+static void who_waits_waits_for_their_own(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s[3];
+	struct ticket t;
+
+	for (int i = 0; i < 3; i++)
+		login_alice(r, &s[i], i - 1);
+	for (int i = 0; i < 3; i++) {
+		send_words(&s[i], 1, ASK_WAIT);
+		rig_turn(r);
+		assert_int_equal(r->p.nwaiters, 1);
+		/* decided elsewhere, which the next word finds out */
+		assert_int_equal(store_ticket(r->p.store, newest(r), &t), 1);
+		assert_int_equal(store_ticket_move(r->p.store, &t, ACT_DENY, "bob", "no", clock_wall()), 1);
+		if (i > 0)
+			expect_words(r, &s[i - 1], 1, "denied");
+	}
+	live_run(&r->p);
+	expect_words(r, &s[2], 1, "denied");
+	assert_int_equal(r->p.nwaiters, 0);
+	for (int i = 0; i < 3; i++)
+		session_over(r, &s[i], 0);
+}
+
 static void events_are_told_once_each(void **state)
 {
 	struct rig *r = *state;
@@ -488,7 +531,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(an_open_ticket_opens_a_way), T(no_answer_is_no), T(a_closed_ticket_ends_what_rests_on_it),
 		T(a_server_that_is_gone_ends_sessions), T(a_second_grant_is_checked_as_well),
-		T(each_ticket_of_a_way_is_watched), T(words_wait_for_their_ticket), T(events_are_told_once_each), T(a_flood_is_counted),
+		T(each_ticket_of_a_way_is_watched), T(words_wait_for_their_ticket), T(who_waits_waits_for_their_own), T(events_are_told_once_each), T(a_flood_is_counted),
 		T(a_long_one_is_cut), T(all_of_the_staff_is_told), T(what_cannot_be_run_makes_way), T(a_retired_policy_tells_what_it_has),
 	};
 
