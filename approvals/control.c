@@ -2,7 +2,7 @@
  * control.c - see control.h: one request from its bytes to its reply. Policy role.
  *
  * Before: policy_control.c, which knows who asks. After: the handlers in control_user.c,
- * control_leave.c, control_role.c, control_host.c, control_ticket.c and control_live.c. What is not in the table
+ * control_leave.c, control_role.c, control_host.c, control_hostkey.c, control_ticket.c and control_live.c. What is not in the table
  * below, for this actor, is denied.
  */
 #include "control_word.h"
@@ -90,6 +90,10 @@ static const struct word {
 	{ "host list", A | S | R, word_host_list },
 	{ "host remove", A | R, word_host_remove },
 	{ "host trust", A | R, word_host_trust },
+	{ "host keys", A | S | R, word_host_keys },
+	{ "host scan", A | R, word_host_scan },
+	{ "host trust-key", A | R, word_host_trust_key },
+	{ "host forget-key", A | R, word_host_forget_key },
 	{ "key list", A | R, word_keys },
 };
 
@@ -322,6 +326,8 @@ int control_handle(struct control *c, const struct actor *a, const void *request
 		r = buf_put(out, none, sizeof(none) - 1) != 0 ? -1 : r;
 	}
 	c->wait_for = code == WORDS_OK ? k.wait_for : 0;
+	c->look_for = code == WORDS_OK ? k.look_for : 0;
+	memcpy(c->look_login, k.look_login, sizeof(c->look_login));
 	if (k.watch != 0)
 		c->watch_settle(c->arg, k.watch, code == WORDS_OK);
 	if (code == WORDS_OK && k.unblock != NULL && c->unblock != NULL)

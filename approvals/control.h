@@ -60,6 +60,8 @@ struct control {
 	/* How many sources of this network are listed; if `now`, they are let in again. */
 	int (*unblock)(void *arg, const char *network, bool now);
 	int64_t wait_for;	/* out of control_handle(): the reply is to wait until this request is open no more; 0: not */
+	int64_t look_for;	/* the same: until this host was looked at, as look_login; 0: not */
+	char look_login[LOGIN_MAX + 1];
 	struct refusals refusals;	/* how many of them become events */
 	/* Prepares that `name` watches this connection; 0: not possible, and why in line. Nothing of
 	 * it may be seen before watch_settle(done), which says whether the event is durable. NULL:

@@ -40,6 +40,8 @@ struct call {
 	uint32_t watch;		/* of watch_new(); 0: none */
 	const char *unblock;	/* the network that is let in again after the commit; NULL: none */
 	int64_t wait_for;	/* the reply comes when this request is decided; 0: now */
+	int64_t look_for;	/* the reply comes when this host was looked at, as look_login; 0: now */
+	char look_login[LOGIN_MAX + 1];
 };
 
 typedef enum words_exit word_fn(struct call *k);
@@ -141,6 +143,7 @@ word_fn word_role_add, word_role_change, word_role_list, word_role_show, word_ro
 word_fn word_member_add, word_member_remove, word_approver_add, word_approver_remove;
 word_fn word_host_add, word_host_change, word_host_list, word_host_remove, word_host_trust, word_keys,
     word_hosts, word_config;
+word_fn word_host_keys, word_host_scan, word_host_trust_key, word_host_forget_key;
 word_fn word_request, word_requests, word_approve, word_deny, word_cancel, word_revoke, word_grants;
 word_fn word_wait, word_extend, word_review, word_reviews;
 word_fn word_note_replay, word_explain;

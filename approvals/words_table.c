@@ -466,6 +466,7 @@ const struct words_word words_table[] = {
 	{ .path = "host trust", .who = WHO_ADMIN,
 	  .help = "what the host's sshd needs to let the bastion in", .more = "",
 	  .example = "host trust web1", ARGS(A_HOST) },
+#include "words_target.inc"
 
 	/* the bastion itself */
 	{ .path = "init", .who = WHO_ROOT, .where = AT_CTL,

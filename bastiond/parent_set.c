@@ -353,6 +353,7 @@ static int on_message(struct parent *p, struct proc *proc, struct ipc_msg *m)
 	case MSG_RUN_DIAL:
 	case MSG_RUN_CONSOLE:
 	case MSG_RUN_HOOK:
+	case MSG_RUN_TARGET:
 	case MSG_RUN_VIEW: return children_run(p, m);
 	case MSG_REC_ALARM: set_send(p, PROC_POLICY, MSG_ALARM, 0, &m->body, NULL, 0); return 0;
 	case MSG_WORKER_KILL: children_kill(p, m->id); return 0;

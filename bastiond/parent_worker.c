@@ -17,6 +17,7 @@
 
 #include "log.h"
 #include "parent.h"
+#include "task_values.h"
 #include "worker.h"
 
 #define HOOK_LIMIT_MAX_MS 120000
@@ -24,7 +25,7 @@
 #define WORKER_FD_EXTRA 4	/* the console's, the viewer's terminal; where a PAM worker tells its session */
 #define WORKER_FDS_MAX 64 /* libedit, the resolver and PAM modules need a few */
 
-enum worker_kind { WORKER_PAM, WORKER_DIAL, WORKER_HOOK, WORKER_CONSOLE, WORKER_VIEW };
+enum worker_kind { WORKER_PAM, WORKER_DIAL, WORKER_HOOK, WORKER_TARGET, WORKER_CONSOLE, WORKER_VIEW };
 
 struct job {
 	enum worker_kind kind;
@@ -32,6 +33,7 @@ struct job {
 		struct pam_job pam;
 		struct dial_job dial;
 		struct hook_job hook;
+		struct target_job target;
 		struct console_job console;
 		struct view_job view;
 	} u;
@@ -79,6 +81,12 @@ static int parse_job(struct job *job, struct ipc_msg *m)
 		buf_get_cstring(b, job->u.hook.input, sizeof(job->u.hook.input));
 		job->u.hook.len = strlen(job->u.hook.input);
 		return buf_end(b) && job->u.hook.limit_ms <= HOOK_LIMIT_MAX_MS ? 0 : -1;
+	case MSG_RUN_TARGET:
+		job->kind = WORKER_TARGET;
+		buf_get_cstring(b, job->u.target.host, sizeof(job->u.target.host));
+		job->u.target.port = buf_get_u16(b);
+		job->u.target.limit_ms = buf_get_u32(b);
+		return buf_end(b) && job->u.target.host[0] != '\0' && job->u.target.port != 0 && job->u.target.limit_ms <= TASK_LIMIT_MAX_MS ? 0 : -1;
 	case MSG_RUN_VIEW:
 		job->kind = WORKER_VIEW;
 		job->u.view.columns = buf_get_u16(b);
@@ -127,7 +135,7 @@ static void run_job(const struct parent *p, struct job *job, int fd, pid_t paren
 
 static void run_job(const struct parent *p, struct job *job, int fd, pid_t parent)
 {
-	static const enum role roles[] = { ROLE_PAM, ROLE_DIAL, ROLE_HOOK, ROLE_CONSOLE, ROLE_VIEW };
+	static const enum role roles[] = { ROLE_PAM, ROLE_DIAL, ROLE_HOOK, ROLE_TARGET, ROLE_CONSOLE, ROLE_VIEW };
 	struct ipc link;
 
 	worker_enter(p, roles[job->kind], fd, job->extra, parent);
@@ -140,6 +148,8 @@ static void run_job(const struct parent *p, struct job *job, int fd, pid_t paren
 		worker_dial(p->conf, &link, &job->u.dial);
 	if (job->kind == WORKER_HOOK)
 		worker_hook(p->conf, &link, &job->u.hook);
+	if (job->kind == WORKER_TARGET)
+		worker_target(p->conf, &link, &job->u.target);
 	if (job->kind == WORKER_VIEW) {
 		job->u.view.terminal = WORKER_FD_EXTRA;
 		worker_view(p->conf, &link, &job->u.view);

@@ -22,6 +22,7 @@
  *   policy_backup.c   a copy of the database, for root (policy_backup.h)
  *   policy_monitor.c  what the monitor role is told (policy_monitor.h)
  *   policy_hook.c     the administrator's programs: policy_ticket.c, policy_notify.c (policy_hook.h)
+ *   policy_task.c     commands at hosts on policy's own behalf (policy_task.h); policy_hostkey.c: host keys seen there
  *
  * One process, one loop, no threads. Ownership: policy owns peers, workers and clients; a peer owns
  * its ways; a way owns its descriptors. A worker points back to the peer it works for until either
@@ -63,6 +64,7 @@ struct feed;
 struct backup;
 struct ends;
 struct sources;
+struct tasks;
 
 /* The limit of what a peer may ask: `BUCKET_BURST` at once, `BUCKET_RATE` a second. */
 #define BUCKET_BURST 256
@@ -95,6 +97,8 @@ struct policy {
 	struct client *clients;
 	struct key_ask *key_asks;
 	struct watch *watches;
+	struct tasks *tasks;		/* policy_task.h; NULL: none yet */
+	struct look *looks;		/* policy_hostkey.h */
 	struct hook *hooks;		/* runs under way, */
 	struct notifier *notifier;	/* and what notify is to be told */
 	struct check *checks;		/* outside tickets, and what was said of them; */
@@ -234,8 +238,6 @@ int authz_ask(struct peer *peer, struct ipc_msg *m);
 int authz_host(struct peer *peer, struct ipc_msg *m); /* HOST_ASK */
 /* The way never opened: says WAY_NO, frees it. `line` as the user reads it. */
 void authz_refuse(struct way *w, enum way_refusal refusal, const char *line);
-/* The keys role answered request `ask`: a certificate or a public key in `blob`, or `refusal`. */
-void authz_key(struct way *w, const char *refusal, const uint8_t *blob, size_t len);
 
 /* --- policy_grant.c --- */
 

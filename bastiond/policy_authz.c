@@ -16,8 +16,6 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "clock.h"
 #include "escape.h"
@@ -77,50 +75,12 @@ void authz_refuse(struct way *w, enum way_refusal refusal, const char *line)
 
 /* --- the key --- */
 
-/* A certificate for this login, this grant and this socket alone. */
-static void ask_certificate(struct way *w)
+static void on_key(void *arg, const char *refusal, const uint8_t *blob, size_t len)
 {
-	struct config *conf = w->peer->p->conf;
-	int64_t now = clock_wall(), end = now + CERT_AHEAD;
-	char key_id[256], recording[2 * STORE_RECORDING_LEN + 1];
-	const char *source = w->host.source_address[0] != '\0' ? w->host.source_address :
-	    conf->source_address[0] != '\0' ? conf->source_address : w->local;
-
-	for (size_t i = 0; i < STORE_RECORDING_LEN; i++)
-		snprintf(recording + 2 * i, 3, "%02x", w->row.recording[i]);
-	snprintf(key_id, sizeof(key_id), "%s/%lld/%s", w->peer->user.name, (long long)w->tickets[0],
-	    recording);
-	w->key_ask = keys_sign(w, key_id, (uint64_t)(now - CERT_BACK),
-	    (uint64_t)(w->until < end ? w->until : end), source);
-}
-
-static void ask_managed(struct way *w)
-{
-	int pair[2];
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
-		return;
-	w->key_ask = keys_lend(w, pair[0]);
-	close(pair[0]);
-	w->agent = pair[1];
-}
-
-static void ask_key(struct way *w)
-{
-	w->stage = WAY_SIGNING;
-	if (w->host.method == LOGIN_MANAGED)
-		ask_managed(w);
-	else
-		ask_certificate(w);
-	if (w->key_ask == 0)
-		authz_refuse(w, WAY_BROKEN,
-		    "bastiond: the keys role does not answer; tell the operator");
-}
-
-void authz_key(struct way *w, const char *refusal, const uint8_t *blob, size_t len)
-{
+	struct way *w = arg;
 	bool managed = w->host.method == LOGIN_MANAGED;
 
+	w->key_ask = 0;
 	if (refusal != NULL) {
 		log_error("no key for %s@%s: %s", w->login, w->host.name, refusal);
 		authz_refuse(w, WAY_BROKEN, managed ?
@@ -130,6 +90,37 @@ void authz_key(struct way *w, const char *refusal, const uint8_t *blob, size_t l
 	}
 	/* With a lent key the session learns its public half from the agent. */
 	grant_way(w, managed ? NULL : blob, managed ? 0 : len);
+}
+
+/* A certificate for this login, this grant and this socket alone. */
+static void ask_certificate(struct way *w)
+{
+	struct config *conf = w->peer->p->conf;
+	int64_t now = clock_wall(), end = now + CERT_AHEAD;
+	char key_id[256], recording[2 * STORE_RECORDING_LEN + 1];
+	const struct keys_cert c = { .key = w->ephemeral, .key_len = w->ephemeral_len, .principal = w->login, .key_id = key_id,
+		.after = (uint64_t)(now - CERT_BACK), .before = (uint64_t)(w->until < end ? w->until : end),
+		.forward = (w->reach & CAP_FORWARD) != 0,
+		.source = w->host.source_address[0] != '\0' ? w->host.source_address :
+		    conf->source_address[0] != '\0' ? conf->source_address : w->local };
+
+	for (size_t i = 0; i < STORE_RECORDING_LEN; i++)
+		snprintf(recording + 2 * i, 3, "%02x", w->row.recording[i]);
+	snprintf(key_id, sizeof(key_id), "%s/%lld/%s", w->peer->user.name, (long long)w->tickets[0],
+	    recording);
+	w->key_ask = keys_sign(w->peer->p, &c, on_key, w);
+}
+
+static void ask_key(struct way *w)
+{
+	w->stage = WAY_SIGNING;
+	if (w->host.method == LOGIN_MANAGED)
+		w->key_ask = keys_lend(w->peer->p, w->host.managed_key, w->login, &w->agent, on_key, w);
+	else
+		ask_certificate(w);
+	if (w->key_ask == 0)
+		authz_refuse(w, WAY_BROKEN,
+		    "bastiond: the keys role does not answer; tell the operator");
 }
 
 /* --- the socket --- */

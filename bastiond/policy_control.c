@@ -69,7 +69,7 @@ static void carry_out(struct policy *p, struct link *asker, const struct actor *
 	int r;
 
 	p->asker = asker;
-	p->control.wait_for = 0;
+	p->control.wait_for = p->control.look_for = 0;
 	ends_write(p); /* `sessions` shows none that is over */
 	r = control_handle(&p->control, a, request->data, request->len, out);
 	if (r < 0) {
@@ -103,7 +103,7 @@ int words_ask(struct peer *peer, struct ipc_msg *m)
 	struct actor a = { .user_id = peer->user.id };
 	struct buf out;
 
-	peer->p->control.wait_for = 0;
+	peer->p->control.wait_for = peer->p->control.look_for = 0;
 	memcpy(a.source, peer->address, sizeof(a.source));
 	buf_init(&out, CONTROL_REPLY_MAX);
 	if (!peer_may_ask(peer))
@@ -131,7 +131,7 @@ static int on_request(struct client *c, struct ipc_msg *m)
 	struct buf out;
 	int r;
 
-	p->control.wait_for = 0;
+	p->control.wait_for = p->control.look_for = 0;
 	buf_init(&out, CONTROL_REPLY_MAX);
 	r = control_actor(&p->control, (int64_t)c->uid, &a, line, sizeof(line));
 	if (r == 1 && ticket_holding(p, &c->link))

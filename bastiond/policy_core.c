@@ -21,7 +21,9 @@
 #include "policy_monitor.h"
 #include "policy_others.h"
 #include "policy_hook.h"
+#include "policy_hostkey.h"
 #include "policy_source.h"
+#include "policy_task.h"
 #include "policy_worker.h"
 #include "parent_upgrade.h"
 #include "totpkey.h"
@@ -188,6 +190,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	watches_tick(p, now_ms);
 	ticket_tick(p, now_ms);
 	notify_tick(p, now_ms);
+	tasks_tick(p);
 	events_tick(p, now_ms);
 	feed_tick(p, now_ms);
 	ends_write(p);
@@ -269,6 +272,8 @@ void policy_close(struct policy *p)
 {
 	watches_finish(p);
 	hooks_finish(p);
+	tasks_finish(p);
+	looks_finish(p);
 	tickets_finish(p);
 	notify_finish(p);
 	peers_finish(p);

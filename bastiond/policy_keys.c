@@ -2,13 +2,15 @@
  * policy_keys.c - requests to the keys role: a certificate, or a managed key for a while; and its
  * public keys.
  *
- * Role policy, between policy_authz.c and role_keys.c. A request names its way until the answer
- * comes or the way ends.
+ * Role policy, between policy_authz.c, policy_task.c and role_keys.c. A request knows who asked until the answer
+ * comes or they want it no more.
  */
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "log.h"
 #include "policy.h"
@@ -18,28 +20,25 @@
 struct key_ask {
 	struct key_ask *next;
 	uint32_t id;
-	struct way *way;	/* NULL: it ended meanwhile */
+	keys_answer *answer;	/* NULL: nobody wants it any more */
+	void *arg;
 };
 
-/* Takes the request out of the list. */
-static struct way *ask_take(struct policy *p, uint32_t id, bool *known)
+/* Takes the request out of the list. False: there is none. */
+static bool ask_take(struct policy *p, uint32_t id, struct key_ask *taken)
 {
 	for (struct key_ask **at = &p->key_asks, *a; (a = *at) != NULL; at = &a->next)
 		if (a->id == id) {
-			struct way *w = a->way;
-
+			*taken = *a;
 			*at = a->next;
 			free(a);
-			*known = true;
-			return w;
+			return true;
 		}
-	*known = false;
-	return NULL;
+	return false;
 }
 
-static uint32_t ask_put(struct way *w, enum msg_type type, const struct buf *body, int fd)
+static uint32_t ask_put(struct policy *p, enum msg_type type, const struct buf *body, int fd, keys_answer *answer, void *arg)
 {
-	struct policy *p = w->peer->p;
 	struct key_ask *a = calloc(1, sizeof(*a));
 	size_t n = 0;
 
@@ -51,7 +50,7 @@ static uint32_t ask_put(struct way *w, enum msg_type type, const struct buf *bod
 		p->next_key_ask = 1;
 	if (link_send(&p->keys, type, p->next_key_ask, body, &fd, fd >= 0 ? 1 : 0) != 0)
 		goto fail;
-	*a = (struct key_ask){ .next = p->key_asks, .id = p->next_key_ask, .way = w };
+	*a = (struct key_ask){ .next = p->key_asks, .id = p->next_key_ask, .answer = answer, .arg = arg };
 	p->key_asks = a;
 	return a->id;
 fail:
@@ -59,36 +58,41 @@ fail:
 	return 0;
 }
 
-uint32_t keys_sign(struct way *w, const char *key_id, uint64_t after, uint64_t before,
-    const char *source)
+uint32_t keys_sign(struct policy *p, const struct keys_cert *c, keys_answer *answer, void *arg)
 {
 	struct buf body;
 	uint32_t id;
 
-	buf_init(&body, 4096);
-	buf_put_string(&body, w->ephemeral, w->ephemeral_len);
-	buf_put_cstring(&body, w->login);
-	buf_put_cstring(&body, key_id);
-	buf_put_u64(&body, ++w->peer->p->serial);
-	buf_put_u64(&body, after);
-	buf_put_u64(&body, before);
-	buf_put_cstring(&body, source);
-	buf_put_u8(&body, (w->reach & CAP_FORWARD) != 0);
-	id = ask_put(w, MSG_SIGN_CERT, &body, -1);
+	buf_init(&body, 8192);
+	buf_put_string(&body, c->key, c->key_len);
+	buf_put_cstring(&body, c->principal);
+	buf_put_cstring(&body, c->key_id);
+	buf_put_u64(&body, ++p->serial);
+	buf_put_u64(&body, c->after);
+	buf_put_u64(&body, c->before);
+	buf_put_cstring(&body, c->source);
+	buf_put_u8(&body, c->forward);
+	buf_put_cstring(&body, c->command != NULL ? c->command : "");
+	id = ask_put(p, MSG_SIGN_CERT, &body, -1, answer, arg);
 	buf_finish(&body);
 	return id;
 }
 
-uint32_t keys_lend(struct way *w, int agent_fd)
+uint32_t keys_lend(struct policy *p, const char *name, const char *login, int *agent, keys_answer *answer, void *arg)
 {
 	struct buf body;
 	uint32_t id;
+	int pair[2];
 
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+		return 0;
 	buf_init(&body, 512);
-	buf_put_cstring(&body, w->host.managed_key);
-	buf_put_cstring(&body, w->login);
-	id = ask_put(w, MSG_LEND_KEY, &body, agent_fd);
+	buf_put_cstring(&body, name);
+	buf_put_cstring(&body, login);
+	id = ask_put(p, MSG_LEND_KEY, &body, pair[0], answer, arg);
 	buf_finish(&body);
+	close(pair[0]);
+	*agent = pair[1];
 	return id;
 }
 
@@ -96,7 +100,7 @@ void keys_forget(struct policy *p, uint32_t ask)
 {
 	for (struct key_ask *a = p->key_asks; a != NULL; a = a->next)
 		if (a->id == ask)
-			a->way = NULL;
+			a->answer = NULL;
 }
 
 /* u8 ok; str blob or reason */
@@ -106,21 +110,14 @@ static int on_answer(struct policy *p, struct ipc_msg *m)
 	size_t len;
 	const uint8_t *blob = buf_get_string(&m->body, m->body.len, &len);
 	char reason[256];
-	struct way *w;
-	bool known;
+	struct key_ask a;
 
-	if (!buf_end(&m->body))
+	if (!buf_end(&m->body) || !ask_take(p, m->id, &a))
 		return -1;
-	w = ask_take(p, m->id, &known);
-	if (w == NULL)
-		return known ? 0 : -1;
-	w->key_ask = 0;
-	if (ok == 0) {
-		snprintf(reason, sizeof(reason), "%.*s", (int)len, (const char *)blob);
-		authz_key(w, reason, NULL, 0);
-	} else {
-		authz_key(w, NULL, blob, len);
-	}
+	if (a.answer == NULL)
+		return 0;
+	snprintf(reason, sizeof(reason), "%.*s", ok == 0 ? (int)len : 0, (const char *)blob);
+	a.answer(a.arg, ok == 0 ? reason : NULL, blob, ok == 0 ? 0 : len);
 	return 0;
 }
 

@@ -32,6 +32,7 @@ static void worker_over(struct worker *w)
 	w->way = NULL;
 	w->watch = NULL;
 	w->hook = NULL;
+	w->task = NULL;
 	link_close(&w->link);
 }
 
@@ -113,6 +114,7 @@ static void worker_let_go(struct worker *w, bool kill)
 	w->way = NULL;
 	w->watch = NULL;
 	w->hook = NULL;
+	w->task = NULL;
 	link_close(&w->link);
 	if (kill && !w->down)
 		link_send_empty(&w->p->parent, MSG_WORKER_KILL, w->id);
@@ -168,7 +170,7 @@ int worker_on_down(struct policy *p, struct ipc_msg *m)
 		link_read(&w->link);
 	if (status != 0 && w->owned)
 		log_warn("%s worker %u for %s ended with status %#x", role_name(w->ops->role),
-		    w->id, w->peer != NULL ? w->peer->address : w->hook != NULL ? "policy" : "a session that is over", status);
+		    w->id, w->peer != NULL ? w->peer->address : w->hook != NULL || w->task != NULL ? "policy" : "a session that is over", status);
 	worker_over(w);
 	/* The owner may have started others: the bucket may have changed. */
 	for (at = &p->workers[m->id % WORKER_TABLE]; *at != w; at = &(*at)->next)

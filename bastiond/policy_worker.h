@@ -8,7 +8,7 @@
 
 #include "policy.h"
 
-enum worker_kind { WORKER_PAM, WORKER_DIAL, WORKER_HOOK, WORKER_CONSOLE, WORKER_VIEW };
+enum worker_kind { WORKER_PAM, WORKER_DIAL, WORKER_HOOK, WORKER_TARGET, WORKER_CONSOLE, WORKER_VIEW };
 
 struct worker_ops {
 	enum role role;
@@ -31,6 +31,7 @@ struct worker {
 	struct way *way;		/* WORKER_DIAL */
 	struct watch *watch;		/* WORKER_VIEW */
 	struct hook *hook;		/* WORKER_HOOK */
+	struct task_row *task;		/* WORKER_TARGET */
 	bool up, down;			/* the process runs; is over */
 };
 

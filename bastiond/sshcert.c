@@ -35,6 +35,7 @@ int sshcert_decode(struct buf *body, struct sshcert *c)
 	c->before = buf_get_u64(body);
 	buf_get_cstring(body, c->source, sizeof(c->source));
 	c->forward = buf_get_u8(body) != 0;
+	buf_get_cstring(body, c->command, sizeof(c->command));
 	return buf_end(body) ? 0 : -1;
 }
 
@@ -93,28 +94,60 @@ const char *sshcert_refusal(const struct sshcert *c, int64_t now)
 		return "it would never be valid";
 	if (c->source[0] != '\0' && !sshcert_source_valid(c->source))
 		return "the source-address is no list of addresses";
+	if (c->command[0] != '\0' && c->forward)
+		return "a certificate for one command forwards nothing";
 	return NULL;
 }
 
-static void put_options(const struct sshcert *c, struct buf *out)
+static void put_option(struct buf *out, const char *name, const char *value)
 {
-	size_t len = strlen(c->source);
+	size_t len = strlen(value);
 
-	if (len == 0) {
-		buf_put_u32(out, 0);
+	if (len == 0)
 		return;
-	}
-	buf_put_u32(out, (uint32_t)(4 + strlen("source-address") + 4 + 4 + len));
-	buf_put_cstring(out, "source-address");
+	buf_put_cstring(out, name);
 	buf_put_u32(out, (uint32_t)(4 + len));
-	buf_put_cstring(out, c->source);
+	buf_put_cstring(out, value);
+}
+
+/* Critical options, in the order of the alphabet. */
+static int put_options(const struct sshcert *c, struct buf *out)
+{
+	struct buf list;
+	int r;
+
+	buf_init(&list, SSHCERT_MAX);
+	put_option(&list, "force-command", c->command);
+	put_option(&list, "source-address", c->source);
+	r = buf_ok(&list) ? buf_put_string(out, list.data, list.len) : -1;
+	buf_finish(&list);
+	return r;
+}
+
+/* The same for extensions, which have no data. */
+static int put_extensions(const struct sshcert *c, struct buf *out)
+{
+	struct buf list;
+	int r;
+
+	buf_init(&list, SSHCERT_MAX);
+	if (c->forward) {
+		buf_put_cstring(&list, "permit-port-forwarding");
+		buf_put_u32(&list, 0);
+	}
+	if (c->command[0] == '\0') {
+		buf_put_cstring(&list, "permit-pty");
+		buf_put_u32(&list, 0);
+	}
+	r = buf_ok(&list) ? buf_put_string(out, list.data, list.len) : -1;
+	buf_finish(&list);
+	return r;
 }
 
 /* Everything under the signature. */
 static int put_signed_part(const struct sshcert *c, const char *type, const struct buf *fields,
     EVP_PKEY *ca, struct buf *out)
 {
-	static const char forwarding[] = "permit-port-forwarding";
 	uint8_t nonce[NONCE_LEN];
 	struct buf blob;
 	char name[64];
@@ -133,15 +166,9 @@ static int put_signed_part(const struct sshcert *c, const char *type, const stru
 	buf_put_cstring(out, c->principal);
 	buf_put_u64(out, c->after);
 	buf_put_u64(out, c->before);
-	put_options(c, out);
-	buf_put_u32(out, (uint32_t)((c->forward ? 4 + strlen(forwarding) + 4 : 0) + 4 + strlen("permit-pty") + 4));
-	if (c->forward) { /* in the order of the alphabet */
-		buf_put_cstring(out, forwarding);
-		buf_put_u32(out, 0);
-	}
-	buf_put_cstring(out, "permit-pty");
-	buf_put_u32(out, 0);	/* permit-pty has no data, */
-	buf_put_u32(out, 0);	/* and reserved is empty */
+	if (put_options(c, out) != 0 || put_extensions(c, out) != 0)
+		return -1;
+	buf_put_cstring(out, "");	/* reserved */
 	buf_init(&blob, SSHKEY_BLOB_MAX);
 	r = sshkey_blob(ca, &blob);
 	if (r == 0)

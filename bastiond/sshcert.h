@@ -17,6 +17,7 @@
 #define SSHCERT_BACK 60		/* and before now: the target's clock may be behind */
 #define SSHCERT_KEY_ID_MAX 255
 #define SSHCERT_SOURCE_MAX 1024
+#define SSHCERT_COMMAND_MAX 2048
 #define SSHCERT_MAX 8000	/* bytes of a certificate */
 
 struct sshcert {
@@ -29,6 +30,7 @@ struct sshcert {
 	/* critical option source-address: comma list of addresses or CIDR; "": none */
 	char source[SSHCERT_SOURCE_MAX + 1];
 	bool forward;		/* the grant names destinations: permit-port-forwarding */
+	char command[SSHCERT_COMMAND_MAX + 1];	/* critical option force-command, and then no extension at all; "": none */
 };
 
 /* Decodes the body of SIGN_CERT; `key` points into it. 0, or -1. */
@@ -42,7 +44,7 @@ const char *sshcert_refusal(const struct sshcert *c, int64_t now);
 bool sshcert_source_valid(const char *list);
 
 /*
- * Appends the certificate blob, signed by `ca`. Extensions: permit-pty, and with `forward` permit-port-forwarding. 0, or -1 with errno:
+ * Appends the certificate blob, signed by `ca`. Extensions: permit-pty, and with `forward` permit-port-forwarding; with `command` none. 0, or -1 with errno:
  * EINVAL (key, names), EIO (OpenSSL).
  */
 int sshcert_sign(const struct sshcert *c, EVP_PKEY *ca, struct buf *out);

@@ -18,13 +18,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "msg_task.h"
 #include "msg_values.h"
 
 /* The processes. The letter is for log lines and `bastiond -R`. */
 #define ROLE_LIST(R)                                                                          \
 	R(PARENT, "parent") R(POLICY, "policy") R(KEYS, "keys") R(RECORDER, "recorder")       \
 	R(MASTER, "master") R(SESSION, "session") R(PAM, "pam") R(DIAL, "dial")               \
-	R(CONSOLE, "console") R(VIEW, "view") R(MONITOR, "monitor") R(HOOK, "hook") R(CTL, "control")
+	R(CONSOLE, "console") R(VIEW, "view") R(MONITOR, "monitor") R(HOOK, "hook") R(TARGET, "target") R(CTL, "control")
 
 enum role {
 #define R(name, text) ROLE_##name,
@@ -79,7 +80,7 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	/* RUN_HOOK u8 enum hook_kind; u32 time limit ms; str JSON for its standard input */           \
 	M(RUN_HOOK,       POLICY,   PARENT,   S_ANY,     20000, 0, 0)                                 \
 	M(WORKER_KILL,    POLICY,   PARENT,   S_ANY,     0,     0, 0)                                 \
-	/* parent → policy: id = worker. fds: pam, dial, hook: link; console: link, pty master; view: pty master */ \
+	/* parent → policy: id = worker. fds: pam, dial, hook, target: link; console: link, pty master; view: pty master */ \
 	M(WORKER_UP,      PARENT,   POLICY,   S_ANY,     0,     -1, 0)                                \
 	/* id = worker. u32 wait status */                                                            \
 	M(WORKER_DOWN,    PARENT,   POLICY,   S_ANY,     4,     0, 0)                                 \
@@ -112,7 +113,7 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	M(ALARM,          PARENT,   POLICY,   S_ANY,     512,   0, 0)                                 \
 	/* policy → keys: id = request. str public key blob (RFC 4253); str principal; str key id; */ \
 	/* u64 serial; u64 valid after; u64 valid before (unix s); str source-address or ""; */        \
-	/* u8 port forwarding */                                                                      \
+	/* u8 port forwarding; str force-command, "": none (then with a terminal) */                  \
 	M(SIGN_CERT,      POLICY,   KEYS,     S_ANY,     4096,  0, 0)                                 \
 	/* id = request. u8 ok; str certificate blob, or str reason */                                \
 	M(SIGN_CERT_RE,   KEYS,     POLICY,   S_ANY,     8192,  0, 0)                                 \
@@ -227,10 +228,8 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	/* dial → policy: u8 ok; str peer address; str local address (literals, no port); str reason. */ \
 	/* fd: the socket, non-blocking, TCP_NODELAY */                                               \
 	M(DIAL_DONE,      DIAL,     POLICY,   S_ANY,     2048,  -1, 1)                                \
-                                                                                                      \
 	/* hook → policy: u8 ok (it ended with status 0, in time); str its standard output; str reason */ \
 	M(HOOK_DONE,      HOOK,     POLICY,   S_ANY,     17500, 0, 1)                                 \
-                                                                                                      \
 	/* control client → policy, over the control socket: JSON, see PROTOCOL.control */            \
 	M(CTL_REQUEST,    CTL,      POLICY,   S_ANY,     16384, 0, 0)                                 \
 	/* u8 more; bytes of JSON */                                                                  \
@@ -246,7 +245,6 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	M(OTP_CHECK,      CTL,      POLICY,   S_ANY,     1024,  0, 1)                                 \
 	/* u8 enum otp_verdict */                                                                     \
 	M(OTP_RE,         POLICY,   CTL,      S_ANY,     1,     0, 1)                                 \
-                                                                                                      \
 	/* session → recorder: id = way. b16 recording id; str header part (brec.h) of segment 0 */   \
 	M(REC_OPEN,       SESSION,  RECORDER, S_ANY,     32768, 0, 0)                                 \
 	/* id = way. Durable at the quorum: traffic may start */                                      \
@@ -266,7 +264,8 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	/* id = way. The close frame is durable */                                                    \
 	M(REC_CLOSED,     RECORDER, SESSION,  S_ANY,     0,     0, 0)                                 \
 	/* id = 0. u8 up; str what: the way to the collectors broke, or is back */                    \
-	M(REC_STATE,      RECORDER, SESSION,  S_ANY,     512,   0, 0)
+	M(REC_STATE,      RECORDER, SESSION,  S_ANY,     512,   0, 0)                                 \
+	MSG_LIST_TASK(M)
 
 enum msg_type {
 	MSG_NONE,

@@ -61,10 +61,10 @@ class Keys:
         assert TYPES[HEAD.unpack(answer[:HEAD.size])[0]] == kind + "_RE"
         return answer[HEAD.size:]
 
-    def sign(self, blob, principal="dba", key_id="alice/17/00", after=-50, before=300, source="127.0.0.1"):
+    def sign(self, blob, principal="dba", key_id="alice/17/00", after=-50, before=300, source="127.0.0.1", command=""):
         now = int(time.time())
         answer = self.ask("SIGN_CERT", string(blob) + string(principal) + string(key_id) +
-                          struct.pack(">QQQ", 1, now + after, now + before) + string(source) + b"\0")
+                          struct.pack(">QQQ", 1, now + after, now + before) + string(source) + b"\0" + string(command))
         return answer[0] == 1, take(answer[1:])[0]
 
     def close(self):

@@ -101,6 +101,8 @@ static inline void sign(struct rig *r, int64_t grant, int64_t end)
 	before = buf_get_u64(&m.body);
 	buf_get_cstring(&m.body, source, sizeof(source));
 	assert_int_equal(buf_get_u8(&m.body), 0); /* no destination is named */
+	buf_get_cstring(&m.body, start, sizeof(start)); /* and no command forced */
+	assert_string_equal(start, "");
 	assert_true(buf_end(&m.body));
 	assert_string_equal(principal, "dba");
 	snprintf(start, sizeof(start), "alice/%lld/", (long long)grant);

@@ -55,7 +55,7 @@ static void words_are_denied_by_default(void **state)
 		{ "user totp reset", "ra" }, { "role add", "ra" }, { "role change", "ra" }, { "host change", "ra" }, { "role list", "rae" }, { "role show", "rae" },
 		{ "role remove", "ra" }, { "role member add", "ra" }, { "role member remove", "ra" }, { "role approver add", "ra" },
 		{ "role approver remove", "ra" }, { "host add", "ra" }, { "host list", "rae" }, { "host remove", "ra" },
-		{ "host trust", "ra" }, { "key list", "ra" },
+		{ "host trust", "ra" }, { "host keys", "rae" }, { "host scan", "ra" }, { "host trust-key", "ra" }, { "host forget-key", "ra" }, { "key list", "ra" },
 	};
 	static const struct { char key; const char *name; } who[] = {
 		{ 'r', "root" }, { 'a', "adam" }, { 'e', "eve" }, { 'b', "bob" }, { 'u', "alice" },
@@ -65,7 +65,7 @@ static void words_are_denied_by_default(void **state)
 		"\"user\":\"nobody\"", "\"role\":\"nothing\"", "\"host\":\"nowhere\"", "\"device\":\"none\"", "\"id\":999",
 		"\"reason\":\"x\"", "\"verdict\":\"justified\"", "\"how\":\"replay\"", "\"number\":1", "\"at\":1",
 		"\"hash\":\"" "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" "\"", "\"for\":60", "\"login\":\"x\"", "\"code1\":\"000000\"", "\"code2\":\"000000\"",
-		"\"max\":60", "\"place\":\"x@nowhere\"", "\"zone\":\"test\"", "\"entry\":\"a|b|c\"", "\"network\":\"10.0.0.0/8\"", "\"address\":\"h\"", "\"key\":\"" KEY_A "\"",
+		"\"max\":60", "\"place\":\"x@nowhere\"", "\"zone\":\"test\"", "\"entry\":\"a|b|c\"", "\"network\":\"10.0.0.0/8\"", "\"fingerprint\":\"SHA256:x\"", "\"address\":\"h\"", "\"key\":\"" KEY_A "\"",
 	};
 	size_t n = 0;
 

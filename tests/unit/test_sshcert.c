@@ -116,6 +116,27 @@ static void keygen_reads_each_type(void **state)
 	keygen_agrees(rsa, "ssh-rsa-cert-v01@openssh.com", "RSA-CERT");
 }
 
+static void one_command_and_nothing_else(void **state)
+{
+	struct buf blob, cert;
+	struct sshcert c = example(&blob, ed);
+	char text[4096];
+
+	(void)state;
+	snprintf(c.command, sizeof(c.command), "/usr/local/sbin/bastion-account");
+	assert_null(sshcert_refusal(&c, NOW));
+	buf_init(&cert, SSHCERT_MAX);
+	assert_int_equal(sshcert_sign(&c, ca, &cert), 0);
+	keygen_reads(&cert, "ssh-ed25519-cert-v01@openssh.com", text, sizeof(text));
+	assert_non_null(strstr(text, "Critical Options: \n                force-command /usr/local/sbin/bastion-account\n"
+				     "                source-address 127.0.0.1,10.0.0.0/8\n"));
+	assert_non_null(strstr(text, "Extensions: (none)"));
+	c.forward = true;
+	assert_non_null(sshcert_refusal(&c, NOW));
+	buf_finish(&cert);
+	buf_finish(&blob);
+}
+
 static void no_source_no_option(void **state)
 {
 	struct buf blob, cert;
@@ -208,6 +229,7 @@ static void request_decodes_or_not(void **state)
 	buf_put_u64(&body, c.before);
 	buf_put_cstring(&body, c.source);
 	buf_put_u8(&body, 1);
+	buf_put_cstring(&body, "");
 	buf_view(&view, body.data, body.len);
 	assert_int_equal(sshcert_decode(&view, &d), 0);
 	assert_null(sshcert_refusal(&d, NOW));
@@ -405,6 +427,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keygen_reads_each_type),
 		cmocka_unit_test(no_source_no_option),
+		cmocka_unit_test(one_command_and_nothing_else),
 		cmocka_unit_test(bounds_hold),
 		cmocka_unit_test(key_types_are_listed),
 		cmocka_unit_test(request_decodes_or_not),

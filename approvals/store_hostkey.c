@@ -1,0 +1,120 @@
+/*
+ * store_hostkey.c - see store_hostkey.h. Policy role.
+ */
+#include "store_hostkey.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "store_sql.h"
+
+/* Version 11. */
+static const char v11_hostkeys[] =
+"ALTER TABLE host_keys ADD COLUMN gone INTEGER;"	/* since when the host does not announce it any more */
+"CREATE TABLE host_announced ("
+"	host_id INTEGER NOT NULL REFERENCES hosts,"
+"	type TEXT NOT NULL CHECK (length(type) <= 64),"
+"	fingerprint TEXT NOT NULL CHECK (length(fingerprint) <= 64),"
+"	blob BLOB NOT NULL CHECK (length(blob) <= 8192),"
+"	since INTEGER NOT NULL,"
+"	refused INTEGER NOT NULL DEFAULT 0 CHECK (refused IN (0, 1)),"
+"	PRIMARY KEY (host_id, fingerprint)"
+") STRICT, WITHOUT ROWID;"
+"CREATE TABLE host_looks ("
+"	host_id INTEGER PRIMARY KEY REFERENCES hosts,"
+"	at INTEGER NOT NULL,"
+"	result TEXT NOT NULL CHECK (length(result) <= 16),"
+"	login TEXT NOT NULL CHECK (length(login) <= 32),"
+"	line TEXT NOT NULL CHECK (length(line) <= 2048)"
+") STRICT;";
+
+const char *const store_v_hostkeys[] = { v11_hostkeys, NULL };
+
+int store_announced_add(struct store *s, int64_t host_id, const struct host_key *k, int64_t now)
+{
+	int64_t n = 0;
+
+	if (sql_int(s, &n, "SELECT count(*) FROM host_keys WHERE host_id=? AND fingerprint=?", "it", host_id, k->fingerprint) < 0)
+		return -1;
+	if (n > 0)
+		return 0;
+	if (sql_int(s, &n, "SELECT count(*) FROM host_announced WHERE host_id=?", "i", host_id) < 0)
+		return -1;
+	if (n >= STORE_ANNOUNCED_MAX)
+		return 0;
+	return sql_do(s, "INSERT INTO host_announced (host_id, type, fingerprint, blob, since) VALUES (?,?,?,?,?) ON CONFLICT DO NOTHING", "ittbi",
+	    host_id, k->type, k->fingerprint, k->blob, k->len, now);
+}
+
+int store_announced(struct store *s, int64_t host_id, const char *fingerprint, struct host_key *k)
+{
+	sqlite3_stmt *st = sql(s, "SELECT type, fingerprint, blob FROM host_announced WHERE host_id=? AND fingerprint=?", "it", host_id, fingerprint);
+	int r = sql_next(s, st);
+
+	memset(k, 0, sizeof(*k));
+	if (r != 1)
+		return r;
+	sql_text(s, st, 0, k->type, sizeof(k->type));
+	sql_text(s, st, 1, k->fingerprint, sizeof(k->fingerprint));
+	k->len = (size_t)sqlite3_column_bytes(st, 2);
+	if (k->len > sizeof(k->blob))
+		k->len = 0;
+	sql_blob(st, 2, k->blob, k->len);
+	return sql_loaded(s, st);
+}
+
+int store_announced_drop(struct store *s, int64_t host_id, const char *fingerprint)
+{
+	return sql_do(s, "DELETE FROM host_announced WHERE host_id=? AND fingerprint=?", "it", host_id, fingerprint) < 0 ? -1 : 0;
+}
+
+int store_announced_refuse(struct store *s, int64_t host_id, const char *fingerprint)
+{
+	return sql_do(s, "UPDATE host_announced SET refused=1 WHERE host_id=? AND fingerprint=?", "it", host_id, fingerprint) < 0 ? -1 : 0;
+}
+
+int store_host_key_drop(struct store *s, int64_t host_id, const char *fingerprint)
+{
+	int64_t n = 0, others = 0;
+
+	if (sql_int(s, &n, "SELECT count(*) FROM host_keys WHERE host_id=? AND fingerprint=?", "it", host_id, fingerprint) < 0 ||
+	    sql_int(s, &others, "SELECT count(*) FROM host_keys WHERE host_id=? AND fingerprint<>?", "it", host_id, fingerprint) < 0)
+		return -1;
+	if (n == 0)
+		return 0;
+	if (others == 0)
+		return store_fail(s, EPERM, "it is the only key of the host");
+	return sql_do(s, "DELETE FROM host_keys WHERE host_id=? AND fingerprint=?", "it", host_id, fingerprint);
+}
+
+int store_host_keys_seen(struct store *s, int64_t host_id)
+{
+	return sql_do(s, "UPDATE host_keys SET gone=NULL WHERE host_id=? AND gone IS NOT NULL", "i", host_id) < 0 ? -1 : 0;
+}
+
+int store_host_key_gone(struct store *s, int64_t host_id, const char *fingerprint, int64_t now)
+{
+	return sql_do(s, "UPDATE host_keys SET gone=?3 WHERE host_id=?1 AND fingerprint=?2", "iti", host_id, fingerprint, now) < 0 ? -1 : 0;
+}
+
+int store_look(struct store *s, int64_t host_id, const struct host_look *look)
+{
+	return sql_do(s, "INSERT INTO host_looks (host_id, at, result, login, line) VALUES (?1,?2,?3,?4,?5) "
+	    "ON CONFLICT (host_id) DO UPDATE SET at=?2, result=?3, login=?4, line=?5", "iittt", host_id, look->at, look->result, look->login,
+	    look->line) < 0 ? -1 : 0;
+}
+
+json_t *store_host_key_list(struct store *s, int64_t host_id)
+{
+	return sql_rows(s,
+	    "SELECT * FROM (SELECT 'pinned' AS state, type, fingerprint, NULL AS since, gone FROM host_keys WHERE host_id=:id UNION ALL "
+	    "SELECT iif(refused, 'refused', 'announced'), type, fingerprint, since, NULL FROM host_announced WHERE host_id=:id) "
+	    "ORDER BY state='pinned' DESC, state, type, fingerprint", (const struct sql_named[]){ { ":id", host_id }, { NULL, 0 } },
+	    (const struct sql_named_text[]){ { NULL, NULL } });
+}
+
+json_t *store_look_list(struct store *s, int64_t host_id)
+{
+	return sql_rows(s, "SELECT at, result, login, line FROM host_looks WHERE host_id=:id",
+	    (const struct sql_named[]){ { ":id", host_id }, { NULL, 0 } }, (const struct sql_named_text[]){ { NULL, NULL } });
+}

@@ -1,0 +1,39 @@
+/*
+ * store_hostkey.h - what hosts say of their own host keys: announced ones, and when a host was looked at. A part of the store (store.h).
+ *
+ * A key that a host announces (hostkeys-00@openssh.com) is trusted by nobody before an administrator says so: it is a row beside the
+ * pinned keys, which no login ever reads.
+ */
+#ifndef BASTION_STORE_HOSTKEY_H
+#define BASTION_STORE_HOSTKEY_H
+
+#include "store.h"
+
+#define STORE_ANNOUNCED_MAX 16	/* of one host; what it says beyond is dropped */
+
+/* 1: it is new, and a row now; 0: pinned, known, refused, or no room; -1. */
+int store_announced_add(struct store *s, int64_t host_id, const struct host_key *k, int64_t now);
+/* An announced or refused key by its fingerprint: 1, 0, -1. */
+int store_announced(struct store *s, int64_t host_id, const char *fingerprint, struct host_key *k);
+int store_announced_drop(struct store *s, int64_t host_id, const char *fingerprint);
+/* It was refused by an administrator: it stays a row, so that it is no news again. */
+int store_announced_refuse(struct store *s, int64_t host_id, const char *fingerprint);
+/* Takes a pinned key away: 1; 0: there is none of that fingerprint; -1. errno EPERM: it is the last. */
+int store_host_key_drop(struct store *s, int64_t host_id, const char *fingerprint);
+/* Which of the pinned keys the host does not announce any more: forgets what was noted, notes one. */
+int store_host_keys_seen(struct store *s, int64_t host_id);
+int store_host_key_gone(struct store *s, int64_t host_id, const char *fingerprint, int64_t now);
+
+struct host_look {
+	const char *result, *login, *line;	/* task_end_name(); as whom; why, escaped */
+	int64_t at;
+};
+
+/* The last look at the host. */
+int store_look(struct store *s, int64_t host_id, const struct host_look *look);
+/* Rows: type, fingerprint, state (pinned announced refused), since, gone. NULL: failed. */
+json_t *store_host_key_list(struct store *s, int64_t host_id);
+/* One row: at, result, login, line; none: never. */
+json_t *store_look_list(struct store *s, int64_t host_id);
+
+#endif

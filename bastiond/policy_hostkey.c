@@ -1,0 +1,142 @@
+/*
+ * policy_hostkey.c - see policy_hostkey.h.
+ *
+ * Role policy. The ssh client of the task had each announced key proved by the host before it wrote it down (worker_target.c). That a host
+ * has a key says nothing of who it is but that it held a pinned key, too, at that moment: enough for a proposal, not for trust.
+ */
+#include "policy_hostkey.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "log.h"
+#include "store_hostkey.h"
+#include "store_key.h"
+
+#define LOOK_COMMAND "true"
+
+/* A blob into a key of the types that are pinned. False: it is none. */
+static bool key_of(const struct task_key *from, struct host_key *k)
+{
+	struct host_key raw = { .len = from->len };
+	char line[STORE_BLOB_MAX * 2], err[512];
+	struct buf b;
+
+	memcpy(raw.blob, from->blob, from->len);
+	buf_view(&b, from->blob, from->len);
+	return buf_get_cstring(&b, raw.type, sizeof(raw.type)) == 0 && key_format(&raw, line, sizeof(line)) == 0 &&
+	    key_parse(line, true, k, err, sizeof(err)) == 0;
+}
+
+static int note_fresh(struct policy *p, const struct host *h, const struct task_key *from)
+{
+	const int64_t now = clock_wall();
+	struct host_key k;
+	int r;
+
+	if (!key_of(from, &k))
+		return 0; /* a type that nobody could pin */
+	if ((r = store_announced_add(p->store, h->id, &k, now)) != 1)
+		return r;
+	log_warn("%s announces a new host key %s %s: look at `host keys %s`", h->name, k.type, k.fingerprint, h->name);
+	return event_writef(p->store, now, EVENT_HOSTKEY_ANNOUNCED, "bastiond", h->name, "{s:s,s:s}", "type", k.type, "fingerprint", k.fingerprint);
+}
+
+static int note_gone(struct policy *p, const struct host *h, const struct task_key *from)
+{
+	struct host_key k;
+
+	return key_of(from, &k) ? store_host_key_gone(p->store, h->id, k.fingerprint, clock_wall()) : 0;
+}
+
+static int note_all(struct policy *p, const struct host *h, const struct task_result *r)
+{
+	int done = 0;
+
+	/* one that announces nothing says nothing about its old keys either */
+	if ((r->nfresh > 0 || r->ngone > 0) && store_host_keys_seen(p->store, h->id) < 0)
+		return -1;
+	for (size_t i = 0; i < r->nfresh && done >= 0; i++)
+		done = note_fresh(p, h, &r->fresh[i]);
+	for (size_t i = 0; i < r->ngone && done >= 0; i++)
+		done = note_gone(p, h, &r->gone[i]);
+	return done < 0 ? -1 : 0;
+}
+
+void hostkey_learn(struct policy *p, const struct host *h, const struct task_result *r)
+{
+	struct host now;
+
+	/* it may be gone meanwhile */
+	if (!r->met || store_host(p->store, h->id, &now) != 1)
+		return;
+	if (store_begin(p->store) < 0)
+		return;
+	if (note_all(p, h, r) == 0) {
+		if (store_commit(p->store) < 0)
+			log_error("host keys of %s: %s", h->name, store_error(p->store));
+	} else {
+		log_error("host keys of %s: %s", h->name, store_error(p->store));
+		store_rollback(p->store);
+	}
+}
+
+/* --- looks --- */
+
+struct look {
+	struct look *next;
+	int64_t host_id;
+	char login[LOGIN_MAX + 1];
+};
+
+static void on_looked(struct policy *p, void *arg, const struct task_result *r)
+{
+	struct look *l = arg, **at = &p->looks;
+	const struct host_look row = { .at = clock_wall(), .result = task_end_name(r->end), .login = l->login, .line = r->line };
+	const int64_t host_id = l->host_id;
+
+	while (*at != l)
+		at = &(*at)->next;
+	*at = l->next;
+	if (store_look(p->store, host_id, &row) < 0)
+		log_error("the look at a host is not noted: %s", store_error(p->store));
+	free(l);
+	wait_looked(p, host_id);
+}
+
+int hostkey_look(struct policy *p, int64_t host_id, const char *login)
+{
+	struct look *l;
+	struct host h;
+
+	for (l = p->looks; l != NULL; l = l->next)
+		if (l->host_id == host_id)
+			return 0;
+	if (store_host(p->store, host_id, &h) != 1 || (l = calloc(1, sizeof(*l))) == NULL)
+		return -1;
+	*l = (struct look){ .next = p->looks, .host_id = host_id };
+	snprintf(l->login, sizeof(l->login), "%s", login);
+	if (task_run(p, &(struct task){ .host = &h, .login = login, .what = "scan", .how = h.method == LOGIN_MANAGED ? TASK_MANAGED : TASK_CERTIFICATE,
+		.managed = h.managed_key, .command = LOOK_COMMAND, .done = on_looked, .arg = l }) != 0) {
+		const struct host_look row = { .at = clock_wall(), .result = task_end_name(TASK_FAILED), .login = l->login,
+			.line = "too many tasks wait; try again in a minute" };
+
+		store_look(p->store, host_id, &row);
+		free(l);
+		return -1;
+	}
+	p->looks = l;
+	return 0;
+}
+
+void looks_finish(struct policy *p)
+{
+	struct look *l;
+
+	while ((l = p->looks) != NULL) {
+		p->looks = l->next;
+		free(l);
+	}
+}

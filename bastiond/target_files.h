@@ -1,0 +1,28 @@
+/*
+ * target_files.h - what the ssh client of a task reads and writes: key, certificate, known_hosts. Relative to the working directory.
+ *
+ * Role target (worker_target.c). Pure but for the files.
+ */
+#ifndef BASTIOND_TARGET_FILES_H
+#define BASTIOND_TARGET_FILES_H
+
+#include "buf.h"
+#include "task_values.h"
+
+struct task_keys {
+	size_t n;
+	struct task_key v[TASK_KEYS_MAX];
+};
+
+/* A fresh Ed25519 key: its private half in `file` as OpenSSH writes it, its public blob appended to `blob`. 0, or -1. */
+int target_key_write(const char *file, struct buf *blob);
+/* A public key or certificate as a line, "TYPE BASE64", in a new file. 0, or -1. */
+int target_line_write(const char *file, const void *blob, size_t len);
+/* known_hosts with these keys for `host`. 0, or -1. */
+int target_hosts_write(const char *file, const char *host, const struct task_keys *keys);
+/* What stands in it now; what is no such line is passed over. 0, or -1: it cannot be read. */
+int target_hosts_read(const char *file, struct task_keys *keys);
+/* Those of `keys` that are not among `others`. */
+void target_keys_without(const struct task_keys *keys, const struct task_keys *others, struct task_keys *out);
+
+#endif

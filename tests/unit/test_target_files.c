@@ -1,0 +1,125 @@
+/*
+ * test_target_files.c - the files of a task's ssh client: ssh-keygen reads the key that is made, and what the client leaves in
+ * known_hosts is told apart from what was pinned.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "store_key.h"
+#include "target_files.h"
+
+static char folder[] = "/tmp/test_target_files.XXXXXX";
+
+static int up(void **state)
+{
+	(void)state;
+	strcpy(strrchr(folder, '.'), ".XXXXXX");
+	return mkdtemp(folder) != NULL && chdir(folder) == 0 ? 0 : -1;
+}
+
+static int down(void **state)
+{
+	char command[64];
+
+	(void)state;
+	snprintf(command, sizeof(command), "rm -r %s", folder);
+	return chdir("/") == 0 ? system(command) : -1;
+}
+
+static void said(const char *command, char *out, size_t size)
+{
+	FILE *f = popen(command, "r");
+	size_t n;
+
+	assert_non_null(f);
+	n = fread(out, 1, size - 1, f);
+	out[n] = '\0';
+	assert_int_equal(pclose(f), 0);
+}
+
+static void ssh_keygen_reads_the_key(void **state)
+{
+	char text[512], fingerprint[STORE_FPR_MAX + 1];
+	struct stat st;
+	struct buf blob, other;
+
+	(void)state;
+	for (int i = 0; i < 20; i++) { /* every length of padding */
+		buf_init(&blob, TASK_BLOB_MAX);
+		assert_int_equal(target_key_write("id", &blob), 0);
+		assert_int_equal(stat("id", &st), 0);
+		assert_int_equal(st.st_mode & 07777, 0600);
+		said("ssh-keygen -y -f id > id.pub && ssh-keygen -l -f id.pub", text, sizeof(text));
+		assert_int_equal(key_fingerprint(blob.data, blob.len, fingerprint), 0);
+		assert_non_null(strstr(text, fingerprint));
+		buf_init(&other, TASK_BLOB_MAX);
+		assert_int_equal(target_key_write("id", &other), -1); /* never over one that is there */
+		buf_finish(&other);
+		assert_int_equal(target_line_write("line.pub", blob.data, blob.len), 0);
+		said("ssh-keygen -l -f line.pub", text, sizeof(text));
+		assert_non_null(strstr(text, fingerprint));
+		buf_finish(&blob);
+		unlink("id");
+		unlink("line.pub");
+	}
+}
+
+static void known_hosts_there_and_back(void **state)
+{
+	static struct task_keys pinned, after, fresh, gone;
+	struct buf blob;
+	FILE *f;
+
+	(void)state;
+	buf_init(&blob, TASK_BLOB_MAX);
+	assert_int_equal(target_key_write("id", &blob), 0);
+	for (pinned.n = 0; pinned.n < 2; pinned.n++) {
+		memcpy(pinned.v[pinned.n].blob, blob.data, blob.len);
+		pinned.v[pinned.n].len = blob.len;
+		pinned.v[pinned.n].blob[blob.len - 1] ^= (uint8_t)pinned.n;
+	}
+	assert_int_equal(target_hosts_write("known_hosts", "web1", &pinned), 0);
+	assert_int_equal(target_hosts_read("known_hosts", &after), 0);
+	assert_int_equal(after.n, 2);
+	target_keys_without(&after, &pinned, &fresh);
+	target_keys_without(&pinned, &after, &gone);
+	assert_int_equal(fresh.n + gone.n, 0);
+	/* one more, one less, and lines that are none */
+	f = fopen("more", "w");
+	assert_non_null(f);
+	fprintf(f, "# comment\n\n@revoked web1 ssh-ed25519 AAAA\nweb1 ssh-ed25519\nweb1 ssh-ed25519 !!!!\nweb1 x AAAAB3NzaA==\n");
+	fclose(f);
+	said("head -1 known_hosts >> more; echo", (char[8]){ 0 }, 8);
+	assert_int_equal(target_hosts_read("more", &after), 0);
+	assert_int_equal(after.n, 2);
+	target_keys_without(&after, &pinned, &fresh);
+	target_keys_without(&pinned, &after, &gone);
+	assert_int_equal(fresh.n, 1);
+	assert_int_equal(fresh.v[0].len, 7);
+	assert_int_equal(gone.n, 1);
+	assert_memory_equal(gone.v[0].blob, pinned.v[1].blob, blob.len);
+	/* a type with a blank or a line end in it would be another line */
+	assert_int_equal(target_line_write("bad", "\0\0\0\3a b", 7), -1);
+	assert_int_equal(target_line_write("bad", "\0\0\0\3a\nb", 7), -1);
+	assert_int_equal(target_line_write("bad", "\0\0\0\11x", 5), -1);
+	buf_finish(&blob);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(ssh_keygen_reads_the_key, up, down),
+		cmocka_unit_test_setup_teardown(known_hosts_there_and_back, up, down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
