@@ -59,12 +59,6 @@
 
 struct peer;
 struct worker;
-struct events;
-struct feed;
-struct backup;
-struct ends;
-struct sources;
-struct tasks;
 
 /* The limit of what a peer may ask: `BUCKET_BURST` at once, `BUCKET_RATE` a second. */
 #define BUCKET_BURST 256
