@@ -267,7 +267,8 @@ static void dial(struct outlet *o)
 		setsockopt(o->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, sizeof(patience));
 	}
 	r = connect(o->fd, (const struct sockaddr *)&o->ss, o->len);
-	if (r != 0 && errno != EINPROGRESS && errno != EAGAIN) {
+	/* EAGAIN is no EINPROGRESS: a local socket's backlog is full, and nothing goes on by itself */
+	if (r != 0 && errno != EINPROGRESS) {
 		close_down(o, strerror(errno));
 		return;
 	}

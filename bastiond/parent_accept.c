@@ -288,15 +288,17 @@ static void tell_held(void *arg, const struct startups_key *key, uint64_t ms)
 
 	buf_init(&body, 128);
 	buf_put_cstring(&body, startups_net_format(p->conf, key, net, sizeof(net)));
-	buf_put_u32(&body, (uint32_t)(ms / 1000));
+	buf_put_u32(&body, (uint32_t)((ms + 999) / 1000));
 	set_send(p, PROC_POLICY, MSG_SOURCE_HELD, 0, &body, NULL, 0);
 	buf_finish(&body);
 }
 
 static void penalize(struct parent *p, const struct slot *s, enum startups_offence offence, uint64_t now)
 {
-	if (startups_penalize(&p->startups, p->conf, &s->source, offence, now))
-		tell_held(p, &s->source, p->conf->penalty_min);
+	const uint64_t ms = startups_penalize(&p->startups, p->conf, &s->source, offence, now);
+
+	if (ms != 0)
+		tell_held(p, &s->source, ms);
 }
 
 void accept_tell_held(struct parent *p)

@@ -65,16 +65,25 @@ static void give_up(struct backup *b, const char *why)
 	end(b);
 }
 
-/* One more piece into the client's file: 1 there is more, 0 that was all, -1. */
+/*
+ * One more piece into the client's file: 1 there is more, 0 that was all, -1. Not by write_all(): that waits until a file takes more, and
+ * policy waits for nobody.
+ */
 static int pass_on(struct backup *b)
 {
 	char *piece = malloc(BACKUP_CHUNK);
 	ssize_t n = piece != NULL ? pread(b->from, piece, BACKUP_CHUNK, b->done) : -1;
 	int r = n > 0 ? 1 : (int)n;
 
-	for (ssize_t at = 0, w; r > 0 && at < n; at += w)
-		if ((w = write(b->to, piece + at, (size_t)(n - at))) <= 0 && (w = 0, errno != EINTR))
+	for (ssize_t at = 0; r > 0 && at < n;) {
+		const ssize_t w = write(b->to, piece + at, (size_t)(n - at));
+
+		if (w > 0)
+			at += w;
+		else if (w == 0 || errno != EINTR)
 			r = -1;
+		errno = w == 0 ? EIO : errno;
+	}
 	if (r > 0)
 		b->done += n;
 	free(piece);
@@ -104,7 +113,11 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
 			struct store_backup *copy = b->copy;
 
 			b->copy = NULL;
-			r = store_backup_end(copy, true) == 0 && (b->from = open(b->path, O_RDONLY | O_CLOEXEC)) >= 0 ? 1 : -1;
+			r = store_backup_end(copy, true) == 0 ? 1 : -1;
+			if (r > 0 && (b->from = open(b->path, O_RDONLY | O_CLOEXEC)) < 0) {
+				give_up(b, strerror(errno));
+				return;
+			}
 		}
 		if (r < 0) {
 			give_up(b, store_error(b->p->store));

@@ -168,7 +168,8 @@ static bool flush_answers(struct sftp_gate *g)
 
 static void say(struct sftp_gate *g, const struct request *r)
 {
-	json_t *json = json_pack("{s:s, s:s, s:s}", "op", "refused", "what", r->name, "why",
+	/* an extension's name is what the client wrote, bytes of any kind */
+	json_t *json = json_pack("{s:s, s:o, s:s}", "op", "refused", "what", bulk_text((const uint8_t *)r->name, strlen(r->name)), "why",
 	    g->rights == READS ? "sftp-read alone" : "sftp-write alone");
 	char *text;
 

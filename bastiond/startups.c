@@ -193,7 +193,7 @@ void startups_leave(struct startups *s, const struct startups_key *key)
 		forget(s, src);
 }
 
-bool startups_penalize(struct startups *s, const struct config *conf, const struct startups_key *key,
+uint64_t startups_penalize(struct startups *s, const struct config *conf, const struct startups_key *key,
     enum startups_offence offence, uint64_t now_ms)
 {
 	const uint32_t times[] = {
@@ -201,15 +201,13 @@ bool startups_penalize(struct startups *s, const struct config *conf, const stru
 		[OFFENCE_GRACE] = conf->penalty_grace, [OFFENCE_CRASH] = conf->penalty_crash,
 	};
 	struct source *src = times[offence] != 0 ? find_or_make(s, key) : NULL;
-	bool before;
 
 	if (src == NULL)
-		return false;
+		return 0;
 	if (src->until_ms <= now_ms) {
 		src->until_ms = now_ms;
 		src->enforced = false;
 	}
-	before = src->enforced;
 	if (src->until_ms < now_ms + conf->penalty_max) { /* a block is longer, and stays as it is */
 		src->until_ms += times[offence];
 		if (src->until_ms > now_ms + conf->penalty_max)
@@ -217,7 +215,7 @@ bool startups_penalize(struct startups *s, const struct config *conf, const stru
 	}
 	if (src->until_ms - now_ms >= conf->penalty_min)
 		src->enforced = true;
-	return src->enforced && !before;
+	return src->enforced ? src->until_ms - now_ms : 0;
 }
 
 void startups_block(struct startups *s, const struct startups_key *key, uint64_t ms, uint64_t now_ms)

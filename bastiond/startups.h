@@ -56,9 +56,9 @@ struct startups_key startups_key(const struct config *conf, const struct sockadd
 enum startups_verdict startups_enter(struct startups *s, const struct config *conf, const struct sockaddr *sa,
     uint64_t now_ms, uint32_t random, struct startups_key *key);
 void startups_leave(struct startups *s, const struct startups_key *key);
-/* Adds to the penalties of a source. penalty_exempt is looked at when they are enforced, not here. True: they are enforced from now
- * on, and were not before. */
-bool startups_penalize(struct startups *s, const struct config *conf, const struct startups_key *key,
+/* Adds to the penalties of a source. penalty_exempt is looked at when they are enforced, not here. For how many ms they are enforced from
+ * now on; 0: they are not. */
+uint64_t startups_penalize(struct startups *s, const struct config *conf, const struct startups_key *key,
     enum startups_offence offence, uint64_t now_ms);
 
 /* Keeps the source out for `ms` from now on, whatever penalty_max says. penalty_exempt holds here, too. */

@@ -289,12 +289,30 @@ static void random_streams_let_nothing_more_through(void **state)
 	buf_finish(&to_client);
 }
 
+/* What is refused is recorded, whatever bytes its name has. */
+static void a_name_of_any_bytes_is_told(void **state)
+{
+	struct sftp_gate *g = gate(CHAN_READS);
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 1 << 16);
+	packet(&b, 200, 7, "\xff\xfe@example.com", NULL, 0);
+	assert_true(sftp_gate_feed(g, true, b.data, b.len));
+	assert_int_equal(sftp_gate_refused(g), 1);
+	assert_non_null(strstr(said, "\"op\":\"refused\""));
+	assert_non_null(strstr(said, "\"what\":\"hex:fffe40"));
+	assert_int_equal(to_target.len, 0);
+	buf_finish(&b);
+	sftp_gate_destroy(g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_request_needs_its_right), cmocka_unit_test(an_open_is_what_its_flags_say),
 		cmocka_unit_test(cuts_change_nothing), cmocka_unit_test(answers_stand_between_answers),
-		cmocka_unit_test(what_is_no_packet_ends_it), cmocka_unit_test(random_streams_let_nothing_more_through),
+		cmocka_unit_test(a_name_of_any_bytes_is_told), cmocka_unit_test(what_is_no_packet_ends_it), cmocka_unit_test(random_streams_let_nothing_more_through),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,12 +36,12 @@ static enum startups_verdict enter(const char *text, uint64_t now, uint32_t rand
 	return startups_enter(&s, conf, (struct sockaddr *)&ss, now, random, &key);
 }
 
-static void offend(const char *text, enum startups_offence offence, uint64_t now)
+static uint64_t offend(const char *text, enum startups_offence offence, uint64_t now)
 {
 	struct sockaddr_storage ss = address(text);
 	struct startups_key k = startups_key(conf, (struct sockaddr *)&ss);
 
-	startups_penalize(&s, conf, &k, offence, now);
+	return startups_penalize(&s, conf, &k, offence, now);
 }
 
 static unsigned held;
@@ -185,17 +185,24 @@ static void test_per_source(void **state)
 
 static void test_penalties(void **state)
 {
+	uint64_t ms;
+
 	(void)state;
 	/* 5 s each, enforced from 15 s on */
-	offend("192.0.2.1", OFFENCE_AUTH, 1000);
-	offend("192.0.2.1", OFFENCE_AUTH, 1000);
+	assert_int_equal(offend("192.0.2.1", OFFENCE_AUTH, 1000), 0);
+	assert_int_equal(offend("192.0.2.1", OFFENCE_AUTH, 1000), 0);
 	assert_int_equal(enter("192.0.2.1", 1000, 0), STARTUPS_OK);
-	offend("192.0.2.1", OFFENCE_AUTH, 1000);
+	assert_int_equal(offend("192.0.2.1", OFFENCE_AUTH, 1000), 15000);
 	assert_int_equal(enter("192.0.2.1", 1001, 0), STARTUPS_PENALTY);
 	assert_int_equal(enter("192.0.2.2", 1001, 0), STARTUPS_OK);
 	/* once enforced, to the end */
 	assert_int_equal(enter("192.0.2.1", 15999, 0), STARTUPS_PENALTY);
 	assert_int_equal(enter("192.0.2.1", 16000, 0), STARTUPS_OK);
+	/* who was let in before goes on offending: it is told how long that is now, each time */
+	ms = offend("192.0.2.3", OFFENCE_CRASH, 1000);
+	assert_true(ms > 15000);
+	assert_int_equal(offend("192.0.2.3", OFFENCE_AUTH, 2000), ms + 4000);
+	assert_int_equal(enter("192.0.2.3", 2000, 0), STARTUPS_PENALTY);
 }
 
 static void test_penalties_are_capped(void **state)
