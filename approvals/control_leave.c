@@ -67,7 +67,7 @@ static int end_account(struct call *k, const struct user *u, const struct depart
 	    store_devices_revoke(k->s, u->id, k->now) < 0 ? -1 : store_totp_reset(k->s, u->id);
 }
 
-/* Ends one account; what ended is added to rows. 0, or -1 with errno E2BIG: too much of it. */
+/* Ends one account; what ended is added to rows: more than ENDS_MAX of them are too many, and the caller's to refuse. 0, or -1. */
 static int depart(struct call *k, const struct user *u, const struct departure *d, json_t *rows)
 {
 	json_t *ends = store_list(k->s, LIST_ENDS,

@@ -12,6 +12,8 @@
 
 #include <string.h>
 
+#include "access.h"
+
 static const char bash_head[] =
     "# bash completion for bastionctl(1), made by 'bastionctl completion bash'\n"
     "_bastionctl() {\n"
@@ -142,13 +144,17 @@ static void put(struct buf *out, const char *text)
 static const char *number_kind(const struct words_word *w)
 {
 	static const char *const kinds[][2] = { { "approve", "request" }, { "deny", "request" }, { "cancel", "request" },
-		{ "revoke", "grant" }, { "kill", "session" }, { "watch", "session" } };
+		{ "revoke", "grant" }, { "extend", "grant" }, { "wait", "request" }, { "review", "review" }, { "kill", "session" },
+		{ "watch", "session" } };
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		if (strcmp(kinds[i][0], w->path) == 0)
 			return kinds[i][1];
 	return "none";
 }
+
+#define NAME(symbol, name, bit) name ","
+static const char caps[] = "=" CAP_LIST(NAME);	/* the last comma is left out */
 
 static void put_kind(struct buf *out, const struct words_word *w, const struct words_arg *arg)
 {
@@ -158,7 +164,7 @@ static void put_kind(struct buf *out, const struct words_word *w, const struct w
 	case ARG_ROLE: put(out, "role"); break;
 	case ARG_HOST: put(out, strcmp(w->path, "host add") != 0 ? "host" : "none"); break;
 	case ARG_PATTERN: put(out, "host"); break;
-	case ARG_CAP: put(out, "=shell,exec,sftp,scp"); break;
+	case ARG_CAP: buf_put(out, caps, sizeof(caps) - 2); break;
 	case ARG_PUBKEY: case ARG_HOSTKEY: case ARG_SIGNATURE: case ARG_FILE: put(out, "file"); break;
 	case ARG_NUMBER: put(out, strcmp(arg->name, "id") == 0 ? number_kind(w) : "none"); break;
 	case ARG_CHOICE:

@@ -370,6 +370,28 @@ static void manual_says_them(void **state)
 	free(page);
 }
 
+/* A number says what it counts, and a capability can be any. */
+static void completion_offers_all_there_is(void **state)
+{
+	char line[64];
+	struct buf out;
+
+	(void)state;
+	buf_init(&out, 65536);
+	assert_int_equal(words_shell_completion("bash", &out), 0);
+	buf_put_u8(&out, 0);
+	for (size_t i = 0; i < words_count; i++) {
+		const struct words_word *w = &words_table[i];
+
+		snprintf(line, sizeof(line), "['%s']='@none", w->path);
+		if (w->nargs > 0 && w->args[0].type == ARG_NUMBER && strcmp(w->args[0].name, "id") == 0 && (w->args[0].how & ARG_POS) != 0 &&
+		    strstr((const char *)out.data, line) != NULL)
+			fail_msg("completion offers nothing for the number of '%s'", w->path);
+	}
+	assert_non_null(strstr((const char *)out.data, " --cap@=shell,exec,sftp-read,sftp-write,scp,forward,command "));
+	buf_finish(&out);
+}
+
 static void completion_is_current(void **state)
 {
 	static const char *const files[][2] = { { "bash", "etc/completion/bastionctl" },
@@ -452,7 +474,7 @@ int main(void)
 		cmocka_unit_test(examples),
 		cmocka_unit_test(control_has_them),
 		cmocka_unit_test(manual_says_them),
-		cmocka_unit_test(completion_is_current),
+		cmocka_unit_test(completion_is_current), cmocka_unit_test(completion_offers_all_there_is),
 		cmocka_unit_test(help),
 	};
 
