@@ -50,7 +50,7 @@ static enum words_exit not_added(struct call *k, const struct user *u, const str
 	return broken(k);
 }
 
-/* In force from now on. `how` and `by` go into the event. */
+/* In force from now on. `how` goes into the event; NULL: an administrator's own doing. */
 static enum words_exit enrol(struct call *k, const struct user *u, struct device *d, const uint8_t *blob, size_t len,
     const char *how)
 {
@@ -63,10 +63,22 @@ static enum words_exit enrol(struct call *k, const struct user *u, struct device
 			u->name, d->name);
 	if (store_device_add(k->s, d, blob, len, k->now) < 0)
 		return not_added(k, u, d);
-	if (event_writef(k->s, k->now, EVENT_KEY_ADD, k->name, u->name, "{s:s,s:s,s:s}", "device", d->name, "fingerprint",
+	if (event_writef(k->s, k->now, EVENT_KEY_ADD, k->name, u->name, "{s:s,s:s,s:s*}", "device", d->name, "fingerprint",
 		d->fingerprint, "how", how) < 0)
 		return broken(k);
 	return say(k, "%s may log in with the device %s: %s %s", u->name, d->name, d->type, d->fingerprint);
+}
+
+enum words_exit word_key_add(struct call *k)
+{
+	struct host_key key;
+	struct device d;
+	struct user u;
+	enum words_exit r = load_user(k, &u);
+
+	if (r != WORDS_OK || (r = parse_device(k, &u, &d, &key)) != WORDS_OK)
+		return r;
+	return enrol(k, &u, &d, key.blob, key.len, NULL);
 }
 
 enum words_exit word_device_add(struct call *k)

@@ -202,46 +202,6 @@ enum words_exit word_user_remove(struct call *k)
 
 /* --- devices --- */
 
-enum words_exit word_key_add(struct call *k)
-{
-	const char *name = arg_text(k, "device");
-	char err[512];
-	struct device d = { .id = 0 };
-	struct host_key key;
-	struct user u;
-	enum words_exit r = load_user(k, &u);
-	int n;
-
-	if (r != WORDS_OK)
-		return r;
-	if (key_parse(arg_text(k, "key"), false, &key, err, sizeof(err)) < 0)
-		return refuse(k, WORDS_USAGE, NULL, "key: %s", err);
-	if ((n = store_device_by_name(k->s, u.id, name, &d)) != 0)
-		return n < 0 ? broken(k) :
-			       refuse(k, WORDS_REFUSED, "Take another name, or revoke it first.",
-				   "%s has a device %s already.", u.name, name);
-	d = (struct device){ .user_id = u.id };
-	snprintf(d.name, sizeof(d.name), "%s", name);
-	snprintf(d.type, sizeof(d.type), "%s", key.type);
-	snprintf(d.fingerprint, sizeof(d.fingerprint), "%s", key.fingerprint);
-	if (store_device_add(k->s, &d, key.blob, key.len, k->now) < 0) {
-		if (errno == EEXIST)
-			return refuse(k, WORDS_REFUSED, "Make a new key for this device.",
-			    "This key (%s) is known already: in force, "
-			    "revoked, or another user's.",
-			    key.fingerprint);
-		if (errno == ENOSPC)
-			return refuse(k, WORDS_REFUSED, "Revoke one first.",
-			    "%s has %d devices already.", u.name, STORE_DEVICES_MAX);
-		return broken(k);
-	}
-	if (event_writef(k->s, k->now, EVENT_KEY_ADD, k->name, u.name, "{s:s,s:s}", "device",
-		d.name, "fingerprint", d.fingerprint) < 0)
-		return broken(k);
-	return say(k, "%s may log in with the device %s: %s %s", u.name, d.name, d.type,
-	    d.fingerprint);
-}
-
 enum words_exit word_key_list(struct call *k)
 {
 	struct user u = k->me;

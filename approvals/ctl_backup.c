@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "ctl.h"
+#include "write_all.h"
 
 /* policy's answers: 2 it goes on, 1 done, 0 no. */
 static int await(struct ctl *c, uint32_t id, char *line, size_t size)
@@ -34,20 +35,6 @@ static int await(struct ctl *c, uint32_t id, char *line, size_t size)
 	return WORDS_REFUSED;
 }
 
-static int sync_dir(const char *path)
-{
-	char dir[CTL_PATH_MAX];
-	const char *slash = strrchr(path, '/');
-	int fd, r;
-
-	snprintf(dir, sizeof(dir), "%.*s", slash != NULL ? (int)(slash - path) + 1 : 1, slash != NULL ? path : ".");
-	if ((fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
-		return -1;
-	r = fsync(fd);
-	close(fd);
-	return r;
-}
-
 int ctl_backup(struct ctl *c, const char *path)
 {
 	char side[CTL_PATH_MAX + 8], line[1100] = "";
@@ -64,7 +51,7 @@ int ctl_backup(struct ctl *c, const char *path)
 		else
 			r = await(c, id, line, sizeof(line));
 	}
-	if (r == WORDS_OK && (fsync(fd) != 0 || rename(side, path) != 0 || sync_dir(path) != 0))
+	if (r == WORDS_OK && (fsync(fd) != 0 || rename(side, path) != 0 || sync_dir_of(path) != 0))
 		r = ctl_fail("%s: %s", path, strerror(errno));
 	close(fd);
 	if (r != WORDS_OK) {

@@ -131,6 +131,25 @@ int ctl_ask(struct ctl *c, const char *json, struct buf *reply)
 	return read_reply(c, id, reply);
 }
 
+json_t *ctl_get(struct ctl *c, const char *json, int *r)
+{
+	json_t *answer = NULL;
+	struct buf reply;
+
+	buf_init(&reply, CTL_REPLY_MAX);
+	if ((*r = ctl_ask(c, json, &reply)) == WORDS_OK) {
+		answer = json_loadb((const char *)reply.data, reply.len, 0, NULL);
+		if (!json_is_true(json_object_get(answer, "ok"))) {
+			if ((*r = ctl_show(c, &reply)) == WORDS_OK)
+				*r = WORDS_BROKEN;
+			json_decref(answer);
+			answer = NULL;
+		}
+	}
+	buf_finish(&reply);
+	return answer;
+}
+
 static void put_all(FILE *f, const struct buf *b)
 {
 	if (b->len > 0)

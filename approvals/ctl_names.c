@@ -33,7 +33,6 @@ static void print_name(const json_t *v)
 int ctl_names(struct ctl *c, const char *kind)
 {
 	const char *word = NULL, *key = NULL;
-	struct buf reply;
 	json_t *all, *rows;
 	char request[128];
 	size_t i;
@@ -47,14 +46,10 @@ int ctl_names(struct ctl *c, const char *kind)
 	if (word == NULL)
 		return WORDS_OK;
 	snprintf(request, sizeof(request), "{\"word\":\"%s\"%s}", word, strcmp(word, "hosts") == 0 ? "" : ",\"args\":{\"limit\":1000}");
-	buf_init(&reply, CTL_REPLY_MAX);
-	if ((r = ctl_ask(c, request, &reply)) == WORDS_OK) {
-		all = json_loadb((const char *)reply.data, reply.len, 0, NULL);
-		rows = json_object_get(all, "rows");
-		for (i = 0; i < json_array_size(rows); i++)
-			print_name(json_object_get(json_array_get(rows, i), key));
-		json_decref(all);
-	}
-	buf_finish(&reply);
+	all = ctl_get(c, request, &r);
+	rows = json_object_get(all, "rows");
+	for (i = 0; i < json_array_size(rows); i++)
+		print_name(json_object_get(json_array_get(rows, i), key));
+	json_decref(all);
 	return fflush(stdout) == 0 ? r : WORDS_BROKEN;
 }

@@ -60,41 +60,32 @@ static int read_conf(const char *path, struct directory *d)
 	return r;
 }
 
-/* One word; its reply is shown if it is refused, or if `show`. */
-static int ask(struct ctl *c, const char *word, json_t *args, bool show)
+/* The request; takes over args. The caller's; NULL after a line. */
+static char *request_of(const char *word, json_t *args)
 {
-	json_t *request = json_pack("{s:s,s:o}", "word", word, "args", args);
+	json_t *request = args != NULL ? json_pack("{s:s,s:o}", "word", word, "args", args) : NULL;
 	char *text = request != NULL ? json_dumps(request, JSON_COMPACT) : NULL;
-	struct buf reply;
-	int r = WORDS_BROKEN;
 
 	json_decref(request);
-	buf_init(&reply, CTL_REPLY_MAX);
 	if (text == NULL)
 		ctl_fail("no memory");
-	else if ((r = ctl_ask(c, text, &reply)) == WORDS_OK) {
-		json_t *answer = json_loadb((const char *)reply.data, reply.len, 0, NULL);
-
-		if (show || !json_is_true(json_object_get(answer, "ok")))
-			r = ctl_show(c, &reply);
-		json_decref(answer);
-	}
-	buf_finish(&reply);
-	free(text);
-	return r;
+	return text;
 }
 
 /* One batch: entries, and who stays as is. Both are empty afterwards. */
 static int send_batch(struct ctl *c, json_t *entry, json_t *keep, bool begin)
 {
 	json_t *args = json_pack("{s:b}", "begin", (int)begin);
-	int r;
+	char *text;
+	int r = WORDS_BROKEN;
 
 	if (json_array_size(entry) > 0)
 		json_object_set(args, "entry", entry);
 	if (json_array_size(keep) > 0)
 		json_object_set(args, "keep", keep);
-	r = args != NULL ? ask(c, "directory stage", args, false) : ctl_fail("no memory");
+	if ((text = request_of("directory stage", args)) != NULL)
+		json_decref(ctl_get(c, text, &r));
+	free(text);
 	json_array_clear(entry);
 	json_array_clear(keep);
 	return r;
@@ -133,6 +124,20 @@ static int stage(struct ctl *c, FILE *in, json_int_t *count)
 	return r;
 }
 
+static int apply(struct ctl *c, json_t *how)
+{
+	char *text = request_of("directory apply", how);
+	struct buf reply;
+	int r = WORDS_BROKEN;
+
+	buf_init(&reply, CTL_REPLY_MAX);
+	if (text != NULL && (r = ctl_ask(c, text, &reply)) == WORDS_OK)
+		r = ctl_show(c, &reply);
+	buf_finish(&reply);
+	free(text);
+	return r;
+}
+
 int ctl_sync(struct ctl *c, const json_t *args)
 {
 	struct directory d;
@@ -165,5 +170,5 @@ int ctl_sync(struct ctl *c, const json_t *args)
 		json_object_set(how, "share", json_object_get(args, "share"));
 	if (json_is_true(json_object_get(args, "dry_run")))
 		json_object_set_new(how, "dry_run", json_true());
-	return r == WORDS_OK ? ask(c, "directory apply", how, true) : (json_decref(how), r);
+	return r == WORDS_OK ? apply(c, how) : (json_decref(how), r);
 }

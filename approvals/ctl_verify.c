@@ -24,24 +24,12 @@ struct page {
 /* `events` with these arguments, behind this number (0: none); its reply parsed, NULL after a line. */
 static json_t *ask(struct ctl *c, const char *what, json_int_t after, int *r)
 {
-	struct buf reply;
 	char request[160], behind[48] = "";
-	json_t *json = NULL;
 
 	if (after > 0)
 		snprintf(behind, sizeof(behind), ",\"after\":%lld", (long long)after);
 	snprintf(request, sizeof(request), "{\"word\":\"events\",\"args\":{%s%s}}", what, behind);
-	buf_init(&reply, CTL_REPLY_MAX);
-	if ((*r = ctl_ask(c, request, &reply)) == WORDS_OK) {
-		json = json_loadb((const char *)reply.data, reply.len, 0, NULL);
-		if (!json_is_true(json_object_get(json, "ok"))) {
-			*r = ctl_show(c, &reply);
-			json_decref(json);
-			json = NULL;
-		}
-	}
-	buf_finish(&reply);
-	return json;
+	return ctl_get(c, request, r);
 }
 
 /* The chain, in as many calls as it takes. */
@@ -54,7 +42,7 @@ static int verify_chain(struct ctl *c)
 
 	while (more) {
 		if ((json = ask(c, "\"verify\":true", after, &r)) == NULL)
-			return r == WORDS_OK ? WORDS_BROKEN : r;
+			return r;
 		more = json_is_true(json_object_get(json, "more")) &&
 		    json_integer_value(json_object_get(json, "number")) > after;
 		after = json_integer_value(json_object_get(json, "number"));

@@ -52,8 +52,6 @@ const char *store_error(const struct store *s);
 /* Structure, references, invariants I1–I5 and the schema's own. 0 good; 1 with the first fault in
  * err; -1. */
 int store_check(struct store *s, char *err);
-/* A copy for a backup, while others write. 0, or -1. */
-int store_backup(struct store *s, const char *path);
 
 /* BEGIN IMMEDIATE: waits up to 5 s for another writer. Nests: an inner one is a savepoint. */
 int store_begin(struct store *s);

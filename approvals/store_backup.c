@@ -80,15 +80,3 @@ int store_backup_end(struct store_backup *b, bool keep)
 	free(b);
 	return r;
 }
-
-int store_backup(struct store *s, const char *path)
-{
-	struct store_backup *b = store_backup_begin(s, path);
-	int r;
-
-	if (b == NULL)
-		return -1;
-	while ((r = store_backup_step(b, -1)) == 1)
-		;
-	return store_backup_end(b, r == 0) < 0 || r < 0 ? -1 : 0;
-}

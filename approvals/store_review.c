@@ -52,6 +52,7 @@ int store_review(struct store *s, int64_t request_id, const struct user *by, con
 	    request_id, by->person, by->id, verdict, reason, now);
 }
 
+/* state twice: the index requests_open is used only where its own condition stands as it is. */
 int store_batch_next(struct store *s, int64_t batch, int64_t after, int64_t *id)
 {
 	return sql_int(s, id, "SELECT min(id) FROM requests WHERE state IN ('pending', 'approved', 'active') AND state='pending' "

@@ -5,6 +5,7 @@
  * with it, and tests/unit/test_words.c holds it against bastionctl(1) and against control.c.
  * Names of arguments and keys of rows: doc/PROTOCOL.control, sections 4 and 5.
  */
+#include "access.h"
 #include "render.h"
 #include "words.h"
 
@@ -24,7 +25,7 @@
 #define A_ID { "id", "NUMBER", ARG_NUMBER, P, "the request's number", NULL }
 #define A_WHY(how) { "reason", "TEXT", ARG_TEXT, how, "why; the one concerned reads it", NULL }
 #define A_CAPS(help) { "cap", "CAPABILITY", ARG_CAP, M, help, NULL }
-#define A_ZONE(how) { "zone", "ZONE", ARG_CHOICE, how, "office, test, production or cloud", "office test production cloud" }
+#define A_ZONE(how) { "zone", "ZONE", ARG_CHOICE, how, "office, test, production or cloud", ZONE_LIST }
 /* what a role says; 'role change' takes the same */
 #define A_RULE \
 	{ "host", "PATTERN", ARG_PATTERN, M, "hosts, with *; may be repeated", NULL }, \

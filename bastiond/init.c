@@ -25,6 +25,7 @@
 #include "ssh_hostkeys.h"
 #include "store.h"
 #include "wire_tls.h"
+#include "write_all.h"
 
 #define SIDE_MAX (PATH_MAX + 16)
 #define SIGNERS_MAX 32	/* keys in signer.pub: as many as a collector takes */
@@ -81,20 +82,6 @@ static int is_there(const char *path, bool private)
 	return 1;
 }
 
-static int sync_dir_of(const char *path)
-{
-	char dir[PATH_MAX];
-	const char *slash = strrchr(path, '/');
-	int fd, r;
-
-	snprintf(dir, sizeof(dir), "%.*s", (int)(slash - path), path);
-	if ((fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
-		return fail(dir, "cannot open");
-	r = fsync(fd) == 0 ? 0 : fail(dir, "fsync");
-	close(fd);
-	return r;
-}
-
 /* The name under which a piece is made; what an earlier run left there is of no use. */
 static const char *side_name(const char *path, char side[SIDE_MAX])
 {
@@ -107,7 +94,7 @@ static int publish(const char *side, const char *path)
 {
 	if (rename(side, path) != 0)
 		return fail(path, "cannot rename to it");
-	return sync_dir_of(path);
+	return sync_dir_of(path) == 0 ? 0 : fail(path, "fsync of its directory");
 }
 
 /* A public text beside its private key. */
@@ -138,7 +125,7 @@ static int make_dir(struct init *in, const char *name, mode_t mode, const struct
 		if (chmod(path, mode) != 0 || chown(path, uid, gid) != 0)
 			return fail(path, "cannot give it to its owner");
 		say("made", name[0] != '\0' ? name : path, "directory");
-		return sync_dir_of(path);
+		return sync_dir_of(path) == 0 ? 0 : fail(path, "fsync of its directory");
 	}
 	if (errno != EEXIST)
 		return fail(path, "cannot make this directory (the one above it must be there)");

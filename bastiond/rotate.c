@@ -23,6 +23,7 @@
 #include "ssh_hostkeys.h"
 #include "sshkey.h"
 #include "wire_tls.h"
+#include "write_all.h"
 
 #define PUBLIC_MAX (64U << 10)
 
@@ -74,19 +75,6 @@ static int read_text(const char *path, struct buf *out)
 	return n == 0 ? 0 : fail(path, "cannot read");
 }
 
-static int sync_dir_of(const char *path)
-{
-	char dir[PATH_MAX + 16];
-	int fd, r;
-
-	snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(path, '/') - path), path);
-	if ((fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
-		return fail(dir, "cannot open");
-	r = fsync(fd) == 0 ? 0 : fail(dir, "fsync");
-	close(fd);
-	return r;
-}
-
 /* The file is the old one or the new one, never a part. */
 static int write_text(const char *path, const void *data, size_t len)
 {
@@ -101,7 +89,7 @@ static int write_text(const char *path, const void *data, size_t len)
 	ok = fwrite(data, 1, len, f) == len && fflush(f) == 0 && fchmod(fileno(f), 0644) == 0 && fsync(fileno(f)) == 0;
 	if (fclose(f) != 0 || !ok)
 		return fail(side, "cannot write");
-	return rename(side, path) == 0 ? sync_dir_of(path) : fail(path, "cannot rename to it");
+	return rename(side, path) != 0 ? fail(path, "cannot rename to it") : sync_dir_of(path) == 0 ? 0 : fail(path, "fsync of its directory");
 }
 
 /* --- making --- */
@@ -244,10 +232,12 @@ static int end_one(const struct piece *p)
 	}
 	if (there(p->next) && rename(p->next, p->key) != 0)
 		return fail(p->key, "cannot rename to it");
-	if (sync_dir_of(p->key) != 0 || replace_public(p) != 0)
+	if (sync_dir_of(p->key) != 0)
+		return fail(p->key, "fsync of its directory");
+	if (replace_public(p) != 0)
 		return -1;
 	printf("now   %s\n", p->key);
-	return unlink(p->public_next) == 0 ? sync_dir_of(p->key) : fail(p->public_next, "cannot remove");
+	return unlink(p->public_next) == 0 && sync_dir_of(p->key) == 0 ? 0 : fail(p->public_next, "cannot remove");
 }
 
 static void name_piece(struct piece *p, const char *dir, enum kind kind, size_t number, const char *key, const char *public)

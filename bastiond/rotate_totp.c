@@ -17,6 +17,7 @@
 
 #include "log.h"
 #include "totpkey.h"
+#include "write_all.h"
 
 static int fail(const char *path, const char *step)
 {
@@ -27,19 +28,6 @@ static int fail(const char *path, const char *step)
 static bool there(const char *path)
 {
 	return access(path, F_OK) == 0;
-}
-
-static int sync_dir_of(const char *path)
-{
-	char dir[PATH_MAX];
-	int fd, r;
-
-	snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(path, '/') - path), path);
-	if ((fd = open(dir[0] != '\0' ? dir : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
-		return fail(path, "cannot open its directory");
-	r = fsync(fd) == 0 ? 0 : fail(path, "fsync of its directory");
-	close(fd);
-	return r;
 }
 
 int totpkey_make(const char *path)
@@ -60,7 +48,7 @@ int totpkey_make(const char *path)
 		else if (rename(side, path) != 0)
 			fail(path, "cannot rename to it");
 		else
-			r = sync_dir_of(path);
+			r = sync_dir_of(path) == 0 ? 0 : fail(path, "fsync of its directory");
 		close(fd);
 	}
 	explicit_bzero(text, sizeof(text));
@@ -103,7 +91,7 @@ static int end(const char *key, const char *next, const char *old)
 		return fail(key, "cannot rename to it");
 	printf("now   %s\n\nReload bastiond. When its events show totp.seal without lost ones, remove\n%s:\n"
 	    "backups of the database from before need it.\n", key, old);
-	return sync_dir_of(key);
+	return sync_dir_of(key) == 0 ? 0 : fail(key, "fsync of its directory");
 }
 
 int rotate_totp(const struct config *conf, bool ends)

@@ -1,10 +1,14 @@
 /*
- * write_all.c - see write_all.h. Runs in viewers, in bastionctl, and where a database is restored.
+ * write_all.c - see write_all.h. Runs in viewers, in bastionctl, and where keys and a database are put in place.
  */
 #include "write_all.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 int write_all(int fd, const void *data, size_t len)
@@ -26,4 +30,22 @@ int write_all(int fd, const void *data, size_t len)
 		len -= (size_t)n;
 	}
 	return 0;
+}
+
+int sync_dir_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char dir[PATH_MAX];
+	int fd, r;
+
+	/* "/x" is in "/", "x" in "." */
+	if (slash == NULL)
+		snprintf(dir, sizeof(dir), ".");
+	else if (snprintf(dir, sizeof(dir), "%.*s", slash == path ? 1 : (int)(slash - path), path) >= (int)sizeof(dir))
+		return errno = ENAMETOOLONG, -1;
+	if ((fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+		return -1;
+	r = fsync(fd);
+	close(fd);
+	return r;
 }

@@ -1,5 +1,5 @@
 /*
- * write_all.h - all of it to a descriptor, which may be a terminal that somebody else made non-blocking.
+ * write_all.h - all of it to a descriptor, which may be a terminal that somebody else made non-blocking; and a name that is to last.
  */
 #ifndef COMMON_WRITE_ALL_H
 #define COMMON_WRITE_ALL_H
@@ -8,5 +8,7 @@
 
 /* Waits for as long as it takes. 0, or -1 with errno: nobody reads any more. */
 int write_all(int fd, const void *data, size_t len);
+/* Makes durable that this path names what it names: fsync of the directory that it is in. 0, or -1 with errno. */
+int sync_dir_of(const char *path);
 
 #endif

@@ -6,7 +6,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +24,7 @@
 #include "log.h"
 #include "ssh_hostkeys.h"
 #include "store.h"
+#include "write_all.h"
 
 #define POLICY_ID 61001
 
@@ -288,6 +291,26 @@ static void refuses_others(void **state)
 	config_destroy(own);
 }
 
+/* A name lasts by the directory that it is in, however it is written; what has none says so. */
+static void a_name_is_synced_by_its_directory(void **state)
+{
+	static char far[2 * PATH_MAX];
+	char deep[300];
+
+	(void)state;
+	snprintf(deep, sizeof(deep), "%s/none/x", dir);
+	assert_int_equal(sync_dir_of("/x"), 0);
+	assert_int_equal(sync_dir_of("x"), 0);
+	assert_int_equal(sync_dir_of(at("x")), 0);
+	assert_int_equal(sync_dir_of(deep), -1);
+	assert_int_equal(errno, ENOENT);
+	memset(far, 'x', sizeof(far) - 1);
+	memcpy(far, "/tmp/", 5);
+	memcpy(far + sizeof(far) - 3, "/x", 3);
+	assert_int_equal(sync_dir_of(far), -1);
+	assert_int_equal(errno, ENAMETOOLONG);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -297,6 +320,7 @@ int main(void)
 		cmocka_unit_test(refuses_halves),
 		cmocka_unit_test(refuses_modes),
 		cmocka_unit_test(refuses_others),
+		cmocka_unit_test(a_name_is_synced_by_its_directory),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

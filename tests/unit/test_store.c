@@ -204,13 +204,16 @@ static void migrations_run_whole_or_not_at_all(void **state)
 static void backup_is_a_whole_copy(void **state)
 {
 	char path[128], err[STORE_ERR_MAX];
+	struct store_backup *b;
 	struct store *copy;
 	struct user u;
 
 	(void)state;
 	snprintf(path, sizeof(path), "%s/copy.db", rig.dir);
-	assert_int_equal(store_backup(rig.s, path), 0);
-	assert_int_equal(store_backup(rig.s, path), -1); /* never over another */
+	assert_non_null(b = store_backup_begin(rig.s, path));
+	assert_int_equal(store_backup_step(b, -1), 0);
+	assert_int_equal(store_backup_end(b, true), 0);
+	assert_null(store_backup_begin(rig.s, path)); /* never over another */
 	copy = store_open(path, err);
 	assert_non_null(copy);
 	assert_int_equal(store_user_by_name(copy, "alice", &u), 1);
