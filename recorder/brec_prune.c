@@ -82,13 +82,13 @@ static const char *check(const struct tlog_act *a, const struct tlog_entry *clos
 	struct last l;
 
 	if (decode_close(&l, a) != 0)
-		return "its close frame does not decode";
+		return a->type == TLOG_LAPSE ? "its last signed frame does not decode" : "its close frame does not decode";
 	if (a->type == TLOG_PRUNE && !same_leaf(&l, a, close))
 		return "its close is not the one in the log";
 	if (a->type == TLOG_LAPSE && (wrong = check_lapse(&l, a, v, n)) != NULL)
 		return wrong;
 	if (!signed_close(&l, a, trust))
-		return "its close is not signed by a given key";
+		return a->type == TLOG_LAPSE ? "its last signed frame is not signed by a given key" : "its close is not signed by a given key";
 	if (held)
 		return "a hold was in force";
 	if (a->days < TLOG_PRUNE_DAYS)
@@ -97,7 +97,7 @@ static const char *check(const struct tlog_act *a, const struct tlog_entry *clos
 	if (a->wall_us < 0 || l.mark.wall_us < 0 || a->wall_us > INT64_MAX / 2 || l.mark.wall_us > INT64_MAX / 2)
 		return "a time in it is no date";
 	if (a->wall_us < l.mark.wall_us || (a->wall_us - l.mark.wall_us) / DAY_US < days)
-		return "the retention was not over";
+		return a->type == TLOG_LAPSE ? "the retention, and 30 days more, were not over" : "the retention was not over";
 	if (a->wall_us > now + BREC_PRUNE_AHEAD_US)
 		return "it is from the future";
 	return NULL;
@@ -111,7 +111,8 @@ static void say(struct brec_prune *out, const struct tlog_act *a, uint64_t index
 	esc_line(who, sizeof(who), a->who.data, a->who.len);
 	esc_line(why, sizeof(why), a->why.data, a->why.len);
 	if (wrong != NULL)
-		snprintf(out->reason, sizeof(out->reason), "the prune leaf, number %llu, says nothing: %s", (unsigned long long)index, wrong);
+		snprintf(out->reason, sizeof(out->reason), "the %s leaf, number %llu, says nothing: %s", tlog_leaf_name(a->type),
+		    (unsigned long long)index, wrong);
 	else
 		snprintf(out->reason, sizeof(out->reason), "removed at %s by %s: %s; leaf number %llu", when, who, why, (unsigned long long)index);
 }

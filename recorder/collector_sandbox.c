@@ -4,6 +4,7 @@
  */
 #include "collector_sandbox.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -34,12 +35,15 @@ static const struct {
 	[COLL_ARCHIVER] = { "archiver", G_BASE | G_LINK | G_PAIR | G_READ | G_FILES | G_STORE | G_INET | G_RESOLVER | G_THREAD },
 };
 
-static void add(struct places *p, enum confine_right rights, const char *dir, const char *below)
+/* The path as it was added; NULL: it is too long, or there is no room, and nothing below it is reached. */
+static const char *add(struct places *p, enum confine_right rights, const char *dir, const char *below)
 {
-	if (p->n == PLACES_MAX || (size_t)snprintf(p->paths[p->n], PATH_BYTES, "%s%s", dir, below) >= PATH_BYTES)
-		return;
+	if (p->n == PLACES_MAX || (size_t)snprintf(p->paths[p->n], PATH_BYTES, "%s%s", dir, below) >= PATH_BYTES) {
+		log_warn("the sandbox leaves out %.100s%s: the path is too long, or there are too many", dir, below);
+		return NULL;
+	}
 	p->at[p->n] = (struct confine_place){ p->paths[p->n], rights };
-	p->n++;
+	return p->paths[p->n++];
 }
 
 /* The directory of a file: what is renamed into its place is read as well. */
@@ -61,8 +65,10 @@ static void add_store(struct places *p, const char *store, bool journal)
 
 	add(p, CONFINE_LIST, store, "");
 	for (size_t i = 0; i < (journal ? 3 : 2); i++) {
-		add(p, CONFINE_WRITE, store, dirs[i].name);
-		(void)mkdir(p->paths[p->n - 1], dirs[i].mode);
+		const char *path = add(p, CONFINE_WRITE, store, dirs[i].name);
+
+		if (path != NULL)
+			(void)mkdir(path, dirs[i].mode);
 	}
 }
 
@@ -104,8 +110,10 @@ int coll_sandbox_enter(const struct coll_conf *c, enum coll_process process, con
 	bool files, calls;
 
 	tzset();	/* syslog() wants the time zone, and would not find it any more */
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+		log_error("prctl: %s: no sandbox for the %s", strerror(errno), processes[process].name);
 		return -1;
+	}
 	if (confine_off())
 		return 0;
 	places.n = 0;

@@ -17,7 +17,7 @@ check-asan:
 
 # T: which tests, as pytest's -k takes them: make check-system T='sftp or scp'. Those that measure time run by themselves, the
 # others side by side: most of them wait, for a code, a deadline, a client. Of these a neighbour may starve one: it is tried once more,
-# and the list of results says so. What measures time has one try.
+# and the list of results says so. What measures time has one try, and so has what attacks a promise by chance (flaky(reruns=0)).
 check-system: all $(B)/bench/brec_make $(B)/crash/model $(B)/crash/archive $(B)/crash/kill $(B)/crash/typing $(B)/crash/grants $(B)/model/decide
 	@LAB_BIN=$(abspath $(B)) $(PYTEST) -q tests/system $(if $(T),-k '$(T)',$(if $(ALONE),-m alone --durations=25,-m 'not alone' -n $(WORKERS) --dist loadfile --reruns 1)) $(PYTEST_ARGS)
 

@@ -338,6 +338,9 @@ def test_a_lapse_that_lies_is_not_believed(aged):
     for what, (name, mine, verdict) in variants.items():
         with_leaves(it, top, rest + mine)
         assert it.both(top)[aged.ids[name]] == verdict, what
+        if what == "signed by another":
+            reason, = [row["reason"] for row in it.ours(top) if row["id"] == aged.ids[name]]
+            assert "the lapse leaf" in reason and "its last signed frame is not signed" in reason, reason
 
 
 def test_a_clock_that_leaps_removes_nothing(aged):

@@ -284,10 +284,35 @@ static int tear_down(void **state)
 	return system(line);
 }
 
+/* A path that has no room is no place, and nothing is made at the one before it. */
+static void test_a_path_too_long(void **state)
+{
+	static struct places p;
+	static char path[PATH_BYTES];
+	struct stat st;
+
+	(void)state;
+	memset(path, '/', sizeof(path) - 1);
+	snprintf(path + sizeof(path) - 5, 5, "/%03u", 7U);
+	assert_null(add(&p, CONFINE_WRITE, path, "/recordings"));
+	assert_int_equal(p.n, 0);
+	snprintf(path, sizeof(path), "%s/none", top);
+	memset(path + strlen(path), '/', sizeof(path) - 1 - strlen(path));
+	path[sizeof(path) - 1] = '\0';
+	add_store(&p, path, true);
+	assert_int_equal(p.n, 1); /* of itself */
+	snprintf(path, sizeof(path), "%s/none", top);
+	assert_int_equal(stat(path, &st), -1);
+	for (p.n = 0; p.n < PLACES_MAX;)
+		assert_non_null(add(&p, CONFINE_READ, "/", ""));
+	assert_null(add(&p, CONFINE_READ, "/", ""));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cases), cmocka_unit_test(test_archiver_below_its_supervisor), cmocka_unit_test(test_makes_what_is_missing),
+		cmocka_unit_test(test_a_path_too_long),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
