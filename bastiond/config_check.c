@@ -297,6 +297,7 @@ void config_check(struct config_loader *l, struct config *conf, bool init)
 	if (strlen(conf->run_dir) + sizeof("/control.sock") > sizeof(((struct sockaddr_un *)0)->sun_path))
 		config_fault(l, OPT_run_dir, "too long for the address of a socket; write at most %zu characters",
 		    sizeof(((struct sockaddr_un *)0)->sun_path) - sizeof("/control.sock"));
+	check_labels(l, OPT_no_grace, conf->no_grace);
 	check_labels(l, OPT_step_up, conf->step_up);
 	check_labels(l, OPT_approve_new, conf->approve_new);
 	if (!totpkey_option_ok(conf->totp_key))

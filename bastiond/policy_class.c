@@ -1,10 +1,11 @@
 /*
  * policy_class.c - classes of hosts that ask for more than a grant, and what is known of where a user comes from.
  *
- * Role policy, between the decision on a way (policy_authz.c, policy_way.c) and what it opens. `step_up` names the hosts, by
- * labels, for which a one-time code must be fresh: neither mfa_grace nor an old connection that a client kept does. `approve_new`
- * names those for which the grant must be approved after the device and the network were first seen: so that
- * somebody looked, when they were new. Both only take away.
+ * Role policy, between the decision on a way (policy_authz.c, policy_way.c) and what it opens. `no_grace` names the hosts,
+ * by labels, for which mfa_grace does not count: the connection must have come with a one-time code. `step_up` names those for which
+ * that code must be fresh, too: an old connection that a client kept does not do. `approve_new` names those for which the
+ * grant must be approved after the device and the network were first seen: so that somebody looked, when they were new. All of
+ * them only take away.
  */
 #include <stdio.h>
 #include <string.h>
@@ -57,22 +58,28 @@ int class_login(struct peer *peer, int64_t now)
 	return 0;
 }
 
-/* A code of this connection that is young enough. If there is none, the next login must not get by without one either. */
+/* A code of this connection, young enough where that counts. If there is none, the next login must not get by without one either. */
 static bool fresh_code(struct peer *peer, const struct host *h, char *line, size_t size)
 {
 	const struct config *conf = peer->p->conf;
 	uint64_t age = clock_mono_ms() - peer->code_ms;
+	const bool step_up = in_class(h, conf->step_up), none = peer->code_ms == 0;
 	char most[32], old[32];
 
-	if (peer->user.kind == USER_SERVICE || !in_class(h, conf->step_up) || (peer->code_ms != 0 && age <= conf->step_up_time))
+	if (peer->user.kind == USER_SERVICE || !(step_up ? none || age > conf->step_up_time : none && in_class(h, conf->no_grace)))
 		return true;
 	if (store_grace_clear(peer->p->store, peer->user.id, 0) != 0)
 		log_error("grace of %s not taken away: %s", peer->user.name, store_error(peer->p->store));
+	if (!step_up) {
+		snprintf(line, size, "bastiond: %s asks for a one-time code at the login, and this connection came without one. Log in anew, "
+		    "past a connection that your client keeps: ssh -o ControlPath=none ...", h->name);
+		return false;
+	}
 	duration_format(most, sizeof(most), conf->step_up_time / 1000);
 	duration_format(old, sizeof(old), age / 1000);
 	snprintf(line, size, "bastiond: %s asks for a fresh one-time code, at most %s old; %s%s. Log in anew, past a connection that "
 	    "your client keeps: ssh -o ControlPath=none ...", h->name, most,
-	    peer->code_ms != 0 ? "yours has the age of " : "this connection came without one", peer->code_ms != 0 ? old : "");
+	    none ? "this connection came without one" : "yours has the age of ", none ? "" : old);
 	return false;
 }
 

@@ -39,6 +39,15 @@ def test_without_a_code_somebody_must_approve(lab, engineer):
     assert desk.run("bastion", "hosts").returncode == 0
 
 
+def test_a_class_of_hosts_is_left_out_of_grace(new_lab):
+    lab = new_lab(options=['no_grace = "tier=lab"', 'mfa_grace = "10m"'])
+    alice = Client(lab, "alice")
+    assert alice.run("web1.jump", "echo in").stdout == b"in\n", "with a code"
+    assert alice.run("bastion", "hosts").returncode == 0, "without one"
+    done = alice.run("web1.name", "echo in")
+    assert done.returncode != 0 and b"asks for a one-time code at the login" in done.stderr, done
+
+
 def test_a_class_of_hosts_wants_a_fresh_code(new_lab):
     lab = new_lab(options=['step_up = "tier=lab"', 'step_up_time = "2s"', 'mfa_grace = "10m"'])
     alice = Client(lab, "alice")

@@ -62,6 +62,40 @@ static void grace_opens_no_host_of_the_class(void **state)
 	over(r, &s);
 }
 
+/* A class without grace wants a code at the login, of any age; hosts beside it take the grace. */
+static void a_class_leaves_itself_out_of_grace(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+
+	r->conf->mfa_grace = 600000;
+	r->conf->step_up_time = 0;
+	rig_grant(r, r->p.store, &r->alice, 3600);
+	login_alice(r, &s, 0);
+	set(&r->conf->no_grace, "tier=none env=lab");
+	usleep(5000);
+	asks(r, &s, 1, NULL); /* not a fresh one: one at all */
+	over(r, &s);
+	session_start(r, &s);
+	send_key(&s, "alice", KEY(ALICE_KEY), 1);
+	expect_u8(r, &s.link, MSG_AUTH_KEY_RE, AUTH_YES);
+	expect_u8(r, &r->parent, MSG_PEER_VERDICT, 1);
+	asks(r, &s, 1, "asks for a one-time code at the login");
+	session_over(r, &s, 0);
+	/* the refusal took the grace away, for whatever host: a code is asked for */
+	set(&r->conf->no_grace, "");
+	login_alice(r, &s, 1);
+	session_over(r, &s, 0);
+	/* other hosts take it */
+	set(&r->conf->no_grace, "tier=none");
+	session_start(r, &s);
+	send_key(&s, "alice", KEY(ALICE_KEY), 1);
+	expect_u8(r, &s.link, MSG_AUTH_KEY_RE, AUTH_YES);
+	expect_u8(r, &r->parent, MSG_PEER_VERDICT, 1);
+	asks(r, &s, 1, NULL);
+	over(r, &s);
+}
+
 static void an_old_connection_is_not_enough(void **state)
 {
 	struct rig *r = *state;
@@ -121,7 +155,7 @@ static void an_approval_from_before_does_not_do(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(grace_opens_no_host_of_the_class), T(an_old_connection_is_not_enough), T(an_approval_from_before_does_not_do),
+		T(grace_opens_no_host_of_the_class), T(a_class_leaves_itself_out_of_grace), T(an_old_connection_is_not_enough), T(an_approval_from_before_does_not_do),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
