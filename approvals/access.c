@@ -2,7 +2,7 @@
  * access.c - see access.h: the states of a ticket and the decision. Pure; policy role, after the
  * login, before the dial.
  */
-#include "access.h"
+#include "access_login.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -154,9 +154,9 @@ struct denial {
 	int64_t until;				/* when it may look otherwise */
 };
 
-/* A rule whose hours nobody can read denies. */
+/* A rule whose hours nobody can read denies. An account of one's own is denied by its name, and by what it is. */
 static struct denial denied(const struct access_role *roles, size_t n, const struct host *host,
-    const char *login, const char *source, int64_t now)
+    const struct user *user, const char *login, const char *source, int64_t now)
 {
 	struct denial d = { .until = FOREVER };
 	int64_t change;
@@ -164,8 +164,7 @@ static struct denial denied(const struct access_role *roles, size_t n, const str
 	for (size_t i = 0; i < n; i++) {
 		const struct access_role *r = &roles[i];
 
-		if (r->kind != RULE_DENY || !access_covers(r, host, login) ||
-		    !access_from(r->networks, source))
+		if (!access_denies(r, host, user, login) || !access_from(r->networks, source))
 			continue;
 		if (access_hours_in(r->hours, now, &change) == 0) {
 			if (change < d.until)
@@ -308,7 +307,7 @@ static void no_ticket(const struct access_ask *q, struct access_answer *a)
 	char ask[512];
 
 	for (size_t i = 0; i < q->nroles; i++) {
-		if (access_allows(&q->roles[i], q->host, q->login)) {
+		if (access_allows(&q->roles[i], q->host, access_login(q->host, q->user, q->login))) {
 			a->role = q->roles[i].id;
 			refuse(a, WAY_NO_GRANT, "No grant for %s@%s. %s", q->login, q->host->name,
 			    ask_line(q, "Ask", ask, sizeof(ask)));
@@ -356,7 +355,7 @@ void access_decide(const struct access_ask *q, struct access_answer *a)
 		    q->user->name, q->bastion);
 		return;
 	}
-	d = denied(q->roles, q->nroles, q->host, q->login, q->source, q->now);
+	d = denied(q->roles, q->nroles, q->host, q->user, q->login, q->source, q->now);
 	if (d.whole != NULL) {
 		refuse_denied(q, d.whole, a);
 		return;
@@ -393,7 +392,7 @@ const char *access_role_says_no(const struct request_ask *q, const struct access
 {
 	char span[32], rights[300];
 
-	if (!access_allows(r, q->host, q->login))
+	if (!access_allows(r, q->host, access_login(q->host, q->user, q->login)))
 		snprintf(out, size, "role %s has not the login %s", r->name, q->login);
 	else if (!access_rights_within(r, q->caps, q->forwards, q->commands))
 		snprintf(out, size, "role %s allows %s", r->name,
@@ -415,7 +414,7 @@ const char *access_role_says_no(const struct request_ask *q, const struct access
 /* The rule that denies it now, whoever would approve. */
 static const struct access_role *request_denied(const struct request_ask *q)
 {
-	struct denial d = denied(q->roles, q->nroles, q->host, q->login, q->source, q->now);
+	struct denial d = denied(q->roles, q->nroles, q->host, q->user, q->login, q->source, q->now);
 
 	if (d.whole == NULL && (q->caps & d.lost) != 0)
 		return d.part;

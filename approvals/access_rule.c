@@ -2,7 +2,7 @@
  * access_rule.c - the single rules of a role: hosts, labels, zones, logins, networks. Pure; see
  * access.h. Hours and capabilities have files of their own.
  */
-#include "access.h"
+#include "access_login.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -107,6 +107,19 @@ bool access_allows(const struct access_role *role, const struct host *host, cons
 {
 	return role->kind == RULE_ALLOW && access_covers(role, host, login) &&
 	    (login == NULL || list_has(host->logins, login));
+}
+
+const char *access_login(const struct host *host, const struct user *user, const char *login)
+{
+	return strcmp(login, user->name) == 0 && list_has(host->logins, LOGIN_SELF) && !list_has(host->logins, login) ? LOGIN_SELF : login;
+}
+
+bool access_denies(const struct access_role *role, const struct host *host, const struct user *user, const char *login)
+{
+	const char *own = access_login(host, user, login);
+
+	return role->kind == RULE_DENY && (access_covers(role, host, own) ||
+	    access_covers(role, host, strcmp(own, LOGIN_SELF) == 0 ? user->name : own));
 }
 
 /* --- networks --- */

@@ -7,6 +7,8 @@
  */
 #include "control_word.h"
 
+#include "access_login.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +53,8 @@ static const struct word {
 	{ "report access", A | S | R, word_report_access },
 	{ "report services", A | S | R, word_report_services },
 	{ "report dormant", A | S | R, word_report_dormant },
+	{ "accounts", A | S | R, word_accounts },
+	{ "accounts forget", A | R, word_accounts_forget },
 	{ "blocks", A | S | R, word_blocks },
 	{ "unblock", A | R, word_unblock },
 	{ "user add", A | R, word_user_add },
@@ -382,7 +386,7 @@ static int load_ask(struct control *c, int64_t user_id, const char *host, const 
 	if (found == 1 && q->only != 0)
 		nt = store_ticket(c->store, q->only, t);
 	else if (found == 1)
-		nt = store_tickets(c->store, user_id, h->id, login, t, ACCESS_TICKETS);
+		nt = store_tickets(c->store, user_id, h->id, access_login(h, u, login), t, ACCESS_TICKETS);
 	q->ntickets = nt > 0 ? (size_t)nt : 0;
 	q->host = found == 1 ? h : NULL;
 	return nt < 0 ? -1 : found;

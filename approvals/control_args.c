@@ -50,9 +50,9 @@ static const char *wrong_text(enum arg_type type, const char *v)
 	case ARG_USER: case ARG_ROLE: case ARG_DEVICE: case ARG_KEYNAME:
 		return name_is_user(v) ? NULL : "a name: a-z or _, then a-z 0-9 _ . -, at most 32";
 	case ARG_LOGIN:
-		return name_is_login(v) ?
+		return name_is_login_word(v) ?
 		    NULL :
-		    "a login: a letter or _, then letters, digits, _ . -, at most 32";
+		    "a login: a letter or _, then letters, digits, _ . -, at most 32; or " LOGIN_SELF;
 	case ARG_HOST: return name_is_host(v) ? NULL : "a host's registered name, never an address";
 	case ARG_PATTERN:
 		return name_is_pattern(v) ? NULL :

@@ -6,6 +6,8 @@
  */
 #include "control_word.h"
 
+#include "access_login.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,10 +45,12 @@ static int load(struct world *w, int64_t user_id)
 	if (r != 1)
 		return r;
 	w->nroles = w->past ? store_past_roles(s, user_id, w->at, &w->roles) : store_user_roles(s, user_id, &w->roles);
-	if (w->found == 1)
-		w->ntickets = w->past ?
-		    store_past_tickets(s, user_id, w->host.id, w->login, w->at, w->tickets, ACCESS_TICKETS) :
-		    store_tickets(s, user_id, w->host.id, w->login, w->tickets, ACCESS_TICKETS);
+	if (w->found == 1) {
+		const char *login = access_login(&w->host, &w->user, w->login);
+
+		w->ntickets = w->past ? store_past_tickets(s, user_id, w->host.id, login, w->at, w->tickets, ACCESS_TICKETS) :
+					store_tickets(s, user_id, w->host.id, login, w->tickets, ACCESS_TICKETS);
+	}
 	return w->nroles < 0 || w->ntickets < 0 ? -1 : 1;
 }
 
@@ -81,7 +85,7 @@ static void deny_line(const struct world *w, const struct access_role *r, char *
 {
 	char rights[200];
 	int64_t change;
-	bool covers = access_covers(r, &w->host, w->login);
+	bool covers = access_denies(r, &w->host, &w->user, w->login);
 	int now = access_hours_in(r->hours, w->at, &change);
 
 	access_rights_text(rights, sizeof(rights), r->caps, "", "", ", ");
@@ -151,7 +155,7 @@ static const char *unknown_clock(const struct world *w)
 	int64_t change;
 
 	for (int i = 0; w->past && i < w->nroles; i++)
-		if (w->roles[i].kind == RULE_DENY && access_covers(&w->roles[i], &w->host, w->login) &&
+		if (access_denies(&w->roles[i], &w->host, &w->user, w->login) &&
 		    access_hours_in(w->roles[i].hours, w->at, &change) < 0)
 			return w->roles[i].name;
 	for (int i = 0; w->past && i < w->ntickets; i++)
@@ -220,7 +224,7 @@ static enum words_exit everybody(struct world *w)
 		}
 		mine = !json_is_false(json_object_get(row, "allowed"));
 		for (int i = 0; i < w->nroles && !mine; i++)
-			mine = access_allows(&w->roles[i], &w->host, w->login);
+			mine = access_allows(&w->roles[i], &w->host, access_login(&w->host, &w->user, w->login));
 		if (mine)
 			json_array_append(rows, row);
 		json_decref(row);

@@ -55,6 +55,15 @@ static enum words_exit pin_keys(struct call *k, const struct host *h)
 	return WORDS_OK;
 }
 
+/* An account that comes and goes has no authorized_keys in which a managed key would stand. */
+static enum words_exit check_self(struct call *k, const struct host *h)
+{
+	return h->method == LOGIN_MANAGED && list_has(h->logins, LOGIN_SELF) ?
+	    refuse(k, WORDS_USAGE, "Leave out the managed key: the host must take the bastion's certificates.",
+		"Accounts of one's own (" LOGIN_SELF ") need certificates.") :
+	    WORDS_OK;
+}
+
 enum words_exit word_host_add(struct call *k)
 {
 	const char *managed = arg_text(k, "managed_key"), *from = arg_text(k, "source_address");
@@ -70,6 +79,8 @@ enum words_exit word_host_add(struct call *k)
 	if (arg_list(k, "label", h.labels) < 0 || arg_list(k, "login", h.logins) < 0)
 		return refuse(k, WORDS_USAGE, NULL,
 		    "label or login: the list takes more than %d bytes.", LIST_MAX);
+	if ((r = check_self(k, &h)) != WORDS_OK)
+		return r;
 	if (managed != NULL && (strcmp(managed, "ca") == 0 || line_of(k, managed) == NULL))
 		return refuse(k, WORDS_NOT_FOUND,
 		    "Make it with 'bastionctl key add', and look at: key list",
@@ -124,6 +135,10 @@ enum words_exit word_host_change(struct call *k)
 	if ((json_object_get(k->args, "label") != NULL || arg_flag(k, "no_label")) &&
 	    arg_list(k, "label", h.labels) < 0)
 		return refuse(k, WORDS_USAGE, NULL, "label: the list takes more than %d bytes.", LIST_MAX);
+	if (json_object_get(k->args, "login") != NULL && arg_list(k, "login", h.logins) < 0)
+		return refuse(k, WORDS_USAGE, NULL, "login: the list takes more than %d bytes.", LIST_MAX);
+	if ((r = check_self(k, &h)) != WORDS_OK)
+		return r;
 	if (store_host_change(k->s, &h) < 0 ||
 	    event_writef(k->s, k->now, EVENT_HOST_CHANGE, k->name, h.name, "{s:O}", "args", k->args) < 0 ||
 	    close_moved(k, &h) < 0 || recheck(k) < 0)
@@ -236,7 +251,7 @@ static json_t *logins_of(const struct mine *m, const struct host *h, uint32_t *l
 				*longest = m->roles[i].max;
 		}
 		if (mine)
-			json_array_append_new(logins, json_string(word));
+			json_array_append_new(logins, json_string(strcmp(word, LOGIN_SELF) == 0 ? m->k->me.name : word));
 	}
 	return logins;
 }

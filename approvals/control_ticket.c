@@ -4,6 +4,8 @@
  */
 #include "control_word.h"
 
+#include "access_login.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -192,7 +194,7 @@ static enum words_exit file_request(struct call *k, const struct user *u, const 
 		.lapse_at = f->from > lapse ? f->from : lapse,
 	};
 
-	snprintf(t.login, sizeof(t.login), "%s", f->login);
+	snprintf(t.login, sizeof(t.login), "%s", access_login(h, u, f->login));
 	snprintf(t.reason, sizeof(t.reason), "%s", f->reason);
 	memcpy(t.forwards, want->caps != 0 ? want->forwards : role->forwards, sizeof(t.forwards));
 	memcpy(t.commands, want->caps != 0 ? want->commands : role->commands, sizeof(t.commands));
@@ -249,7 +251,7 @@ static enum words_exit ask_one(struct call *k, const struct user *u, const char 
 		r = refuse(k, strncmp(line, "No host", 7) == 0 ? WORDS_NOT_FOUND : WORDS_REFUSED, hint, "%s.", line);
 	} else if (role->sign && (f->batch != 0 || json_object_get(k->args, "also") != NULL)) {
 		r = refuse(k, WORDS_REFUSED, "Ask for each host by itself.", "Approvals of role %s are signed, one by one.", role->name);
-	} else if ((f->glass || (r = no_twin(k, u, &h, f->login)) == WORDS_OK) && (r = outside_open(k, f->ref)) == WORDS_OK) {
+	} else if ((f->glass || (r = no_twin(k, u, &h, access_login(&h, u, f->login))) == WORDS_OK) && (r = outside_open(k, f->ref)) == WORDS_OK) {
 		r = file_request(k, u, &h, role, want, f);
 	}
 	free(roles);

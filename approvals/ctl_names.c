@@ -17,6 +17,7 @@ static const struct { const char *kind, *root, *user, *key; } lists[] = {
 	{ "user", "user list", NULL, "name" }, { "role", "role list", NULL, "name" }, { "host", "host list", "hosts", "name" },
 	{ "request", "requests", "requests", "id" }, { "grant", "grants", "grants", "id" },
 	{ "session", "sessions", "sessions", "id" }, { "review", "reviews", "reviews", "id" },
+	{ "account", "accounts", NULL, "id" },
 };
 
 /* Names are of these letters wherever they come from: a shell will read them. */

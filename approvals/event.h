@@ -63,7 +63,12 @@
 	E(GRANT_CARRIED, "grant.carried")                                                     \
 	E(TASK_START, "task.start") E(TASK_END, "task.end")                                  \
 	E(HOST_SCAN, "host.scan") E(HOSTKEY_ANNOUNCED, "hostkey.announced")                   \
-	E(HOSTKEY_TRUST, "hostkey.trust") E(HOSTKEY_FORGET, "hostkey.forget")
+	E(HOSTKEY_TRUST, "hostkey.trust") E(HOSTKEY_FORGET, "hostkey.forget")                   \
+	E(ACCOUNT_CREATE, "account.create") E(ACCOUNT_THERE, "account.there")                 \
+	E(ACCOUNT_UNTIL, "account.until")                                                     \
+	E(ACCOUNT_REMOVE, "account.remove") E(ACCOUNT_GONE, "account.gone")                   \
+	E(ACCOUNT_FAIL, "account.fail") E(ACCOUNT_LEFT, "account.left")                       \
+	E(ACCOUNT_FORGET, "account.forget")
 
 enum event_kind {
 #define E(symbol, name) EVENT_##symbol,

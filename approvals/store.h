@@ -22,7 +22,7 @@
 #include "event.h"
 #include "store_role.h"
 
-#define STORE_VERSION 11		/* of the schema; newer is refused, older is migrated */
+#define STORE_VERSION 12		/* of the schema; newer is refused, older is migrated */
 #define STORE_ERR_MAX 512
 #define STORE_USERS_MAX 100000
 #define STORE_HOSTS_MAX 100000
@@ -111,8 +111,9 @@ struct host_key {
 
 int store_host_by_name(struct store *s, const char *name, struct host *h);	/* registered now */
 int store_host(struct store *s, int64_t id, struct host *h);
+int store_host_ever(struct store *s, int64_t id, struct host *h);	/* a removed one, too */
 int store_host_add(struct store *s, struct host *h, int64_t now);	/* sets h->id; EEXIST */
-int store_host_change(struct store *s, const struct host *h);	/* zone and labels; 0, -1 */
+int store_host_change(struct store *s, const struct host *h);	/* zone, labels, logins; 0, -1 */
 int store_host_remove(struct store *s, int64_t id, int64_t now);
 int store_host_key_add(struct store *s, int64_t host_id, const struct host_key *k);
 /* Calls fn for each pinned key, each host; stops when fn returns non-zero. 0, or -1. fn must not
@@ -205,7 +206,7 @@ int store_sessions_reset(struct store *s, const char *why, int64_t now);
 
 #define STORE_LIST(L) \
 	L(USERS) L(DEVICES) L(ROLES) L(HOSTS) L(REQUESTS) L(GRANTS) L(SESSIONS) L(EVENTS) \
-	L(ENDS) L(APPROVALS) L(REVIEWS)
+	L(ENDS) L(APPROVALS) L(REVIEWS) L(ACCOUNTS)
 
 enum store_list {
 #define L(name) LIST_##name,

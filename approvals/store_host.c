@@ -47,6 +47,11 @@ int store_host(struct store *s, int64_t id, struct host *h)
 	return one_host(s, sql(s, HOST_SQL "WHERE id=? AND removed IS NULL", "i", id), h);
 }
 
+int store_host_ever(struct store *s, int64_t id, struct host *h)
+{
+	return one_host(s, sql(s, HOST_SQL "WHERE id=?", "i", id), h);
+}
+
 int store_host_add(struct store *s, struct host *h, int64_t now)
 {
 	int64_t n = 0;
@@ -69,8 +74,8 @@ int store_host_add(struct store *s, struct host *h, int64_t now)
 
 int store_host_change(struct store *s, const struct host *h)
 {
-	return sql_do(s, "UPDATE hosts SET zone=?2, labels=?3 WHERE id=?1 AND removed IS NULL", "itt", h->id,
-		   h->zone, h->labels) < 0 ?
+	return sql_do(s, "UPDATE hosts SET zone=?2, labels=?3, logins=?4 WHERE id=?1 AND removed IS NULL", "ittt", h->id,
+		   h->zone, h->labels, h->logins) < 0 ?
 	    -1 :
 	    0;
 }

@@ -181,6 +181,14 @@
 	" AND (:user=0 OR :user=r.user_id OR EXISTS (SELECT 1 FROM deciders d"             \
 	" WHERE d.role_id=r.role_id AND d.user_id=:user))"
 
+/* At targets. :all: also those that are gone. */
+#define ACCOUNTS                                                                           \
+	"SELECT a.id AS id, a.name AS user, h.name AS host, a.uid AS uid, a.state AS state," \
+	" a.made AS made, a.since AS since, nullif(a.expiry, 0) AS until,"                 \
+	" nullif(a.tries, 0) AS tries, iif(a.tries>0, a.next_at, NULL) AS next, a.line AS line" \
+	" FROM accounts a JOIN hosts h ON h.id=a.host_id"                                  \
+	" WHERE a.id>:after AND (:all OR a.state<>'gone')"
+
 /* Without and with a number to go on after. */
 static const char *const lists[LIST_COUNT][2] = {
 	[LIST_USERS] = WHOLE(USERS),
@@ -195,6 +203,7 @@ static const char *const lists[LIST_COUNT][2] = {
 	[LIST_ENDS] = { ENDS, ENDS },
 	[LIST_APPROVALS] = WHOLE(APPROVALS),
 	[LIST_REVIEWS] = PAGED(REVIEWS),
+	[LIST_ACCOUNTS] = PAGED(ACCOUNTS),
 };
 
 static int bind_named(sqlite3_stmt *st, const struct sql_named *ints, const struct sql_named_text *texts)

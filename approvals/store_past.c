@@ -87,7 +87,7 @@ int store_past_next(struct store *s, int64_t host_id, const char *login, int64_t
 {
 	return sql_int(s, user_id,
 	    "SELECT min(id) FROM (SELECT r.user_id AS id FROM requests r JOIN grants g ON g.id=r.id WHERE r.host_id=?2 "
-	    "AND r.login=?3 AND " RAN " AND coalesce(g.ended_at, g.end_at)>?1 AND r.user_id>?4 UNION "
+	    "AND r.login IN (?3, '" LOGIN_SELF "') AND " RAN " AND coalesce(g.ended_at, g.end_at)>?1 AND r.user_id>?4 UNION "
 	    "SELECT m.user_id FROM member_history m JOIN role_history o ON o.role_id=m.role_id AND o.kind='allow' AND "
 	    HELD("o") " WHERE " HELD("m") " AND m.part='m' AND m.user_id>?4)",
 	    "iiti", at, host_id, login, after);

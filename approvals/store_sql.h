@@ -76,6 +76,7 @@ extern const char *const store_schema_sealed[], *const store_schema_devices[], *
 extern const char *const store_v_signed[];	/* store_signature.c */
 extern const char *const store_v_glass[];	/* store_review.c */
 extern const char *const store_v_hostkeys[];	/* store_hostkey.c */
+extern const char *const store_v_accounts[];	/* store_account.c */
 extern const char *const store_v_rules[];	/* store_schema_rules.c */
 
 #endif

@@ -77,7 +77,7 @@ static bool is_right(const struct words_arg *arg, const char *v)
 	switch (arg->type) {
 	case ARG_USER: case ARG_ROLE: case ARG_DEVICE: case ARG_KEYNAME:
 		return name_is_user(v);
-	case ARG_LOGIN: return name_is_login(v);
+	case ARG_LOGIN: return name_is_login_word(v);
 	case ARG_HOST: return name_is_host(v);
 	case ARG_PATTERN: return name_is_pattern(v);
 	case ARG_LABEL: return name_is_label(v);
@@ -111,7 +111,7 @@ static const char *advice(const struct words_arg *arg)
 		[ARG_KEYNAME] =
 		    "a key's name starts with a-z or _, then a-z 0-9 _ . -, at most 32 in all",
 		[ARG_LOGIN] =
-		    "a login starts with a letter or _, then letters, digits, _ . -, at most 32",
+		    "a login starts with a letter or _, then letters, digits, _ . -, at most 32; or it is " LOGIN_SELF,
 		[ARG_HOST] =
 		    "a host is named as registered, never by its address: letters, digits, . - _",
 		[ARG_PATTERN] = "a host's name, in which * may stand for any characters: web*",

@@ -145,7 +145,7 @@ static const char *number_kind(const struct words_word *w)
 {
 	static const char *const kinds[][2] = { { "approve", "request" }, { "deny", "request" }, { "cancel", "request" },
 		{ "revoke", "grant" }, { "extend", "grant" }, { "wait", "request" }, { "review", "review" }, { "kill", "session" },
-		{ "watch", "session" } };
+		{ "watch", "session" }, { "accounts forget", "account" } };
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		if (strcmp(kinds[i][0], w->path) == 0)

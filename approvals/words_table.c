@@ -436,7 +436,8 @@ const struct words_word words_table[] = {
 	  .more = "Only registered hosts can be reached, at this address and with one of these "
 	  "host keys. KEY is a line of ssh-keyscan or of a .pub file; for bastionctl also the "
 	  "name of a file of such lines, or - for standard input. Compare its fingerprint with "
-	  "the one that the host itself shows.",
+	  "the one that the host itself shows. The login @self lets the bastion make accounts on it: each user's "
+	  "own, for the time of a grant (bastion-account(8)).",
 	  .example = "host add web1 --address 10.0.0.11 --key web1.pub --label tier=db --login dba",
 	  ARGS(A_HOST,
 	       { "address", "ADDRESS", ARG_ADDRESS, N, "what is dialled: name or address", NULL },
@@ -456,10 +457,10 @@ const struct words_word words_table[] = {
 	       { "method", "METHOD", COL_TEXT, 0 },
 	       { "managed_key", "KEY", COL_TEXT, 4 }, { "keys", "HOST KEYS", COL_TEXT, 5 }) },
 	{ .path = "host change", .who = WHO_ADMIN,
-	  .help = "say where a host stands, and its labels",
-	  .more = "Requests and grants of roles that do not cover it any more end.",
+	  .help = "say where a host stands, its labels and accounts",
+	  .more = "Requests and grants of roles that do not cover it any more, or for an account that it has not any more, end.",
 	  .example = "host change web1 --zone production --label tier=web",
-	  ARGS(A_HOST, A_ZONE(0), { "label", "KEY=VALUE", ARG_LABEL, M, "replaces all; may be repeated", NULL },
+	  ARGS(A_HOST, A_ZONE(0), { "login", "LOGIN", ARG_LOGIN, M, "account on it, replaces all; may be repeated", NULL }, { "label", "KEY=VALUE", ARG_LABEL, M, "replaces all; may be repeated", NULL },
 	       { "no_label", NULL, ARG_FLAG, 0, "no label any more", NULL }) },
 	{ .path = "host remove", .who = WHO_ADMIN,
 	  .help = "remove a host; requests and grants for it end", .more = "",
@@ -468,6 +469,8 @@ const struct words_word words_table[] = {
 	  .help = "what the host's sshd needs to let the bastion in", .more = "",
 	  .example = "host trust web1", ARGS(A_HOST) },
 #include "words_target.inc"
+
+#include "words_accounts.inc"
 
 	/* the bastion itself */
 	{ .path = "init", .who = WHO_ROOT, .where = AT_CTL,
@@ -550,8 +553,8 @@ const struct words_word words_table[] = {
 	  COLS({ "name", "NAME", COL_TEXT, 1 }, { "key", "PUBLIC KEY", COL_TEXT, 5 }) },
 	{ .path = "names", .who = WHO_USER, .where = AT_CTL,
 	  .help = "names of what there is, for completion", .more = "A name a line.", .example = "names host",
-	  ARGS({ "kind", "KIND", ARG_CHOICE, P, "user, role, host, request, grant, review or session",
-	       "user role host request grant review session" }) },
+	  ARGS({ "kind", "KIND", ARG_CHOICE, P, "user, role, host, request, grant, review, session or account",
+	       "user role host request grant review session account" }) },
 	{ .path = "completion", .who = WHO_USER, .where = AT_CTL,
 	  .help = "a completion script for your shell", .more = "", .example = "completion bash",
 	  ARGS({ "shell", "SHELL", ARG_CHOICE, P, "bash or zsh", "bash zsh" }) },

@@ -140,6 +140,9 @@ struct config_collector {
 	O(TIME, lease, "5s", 2 * MS, 60 * MS, "", "a session lives so long without policy")           \
 	O(TEXT, banner, "", 0, 0, "", "text shown before login")                                      \
 	O(STR, source_address, "", 0, 0, "", "source-address of certificates; empty: as dialled")     \
+	O(STR, account_login, "root", 0, 0, "", "login that makes accounts at targets")               \
+	O(STR, account_command, "/usr/local/sbin/bastion-account", 0, 0, "", "and what it runs")      \
+	O(STR, account_uids, "65536-99999", 0, 0, "", "uids of these accounts, each given once")      \
 	O(TEXT, recipients, "", 0, 0, "", "age1... keys that can read recordings")                    \
 	O(TEXT, input_recipients, "", 0, 0, "", "age1... keys that can read typed input")             \
 	O(TEXT, input_recipients_second, "", 0, 0, "", "of these one is needed, too, to read input")  \
@@ -193,6 +196,8 @@ const char *config_recipient_next(const char **text, size_t *len);
  * stays as it is when none is written. 0; -1: neither name nor address, or no port.
  */
 int config_name_split(const char *text, char host[CONFIG_NAME_MAX + 1], uint16_t *port);
+/* What account_uids has: "65536-99999". 0; -1: no range of uids from 1000 to 2147483646. */
+int config_uids(const char *text, int64_t *low, int64_t *high);
 /* Only the defaults, nothing resolved or read. NULL without memory. */
 struct config *config_defaults(void);
 void config_destroy(struct config *conf);

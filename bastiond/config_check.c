@@ -282,6 +282,33 @@ static void check_labels(struct config_loader *l, int option, const char *text)
 	}
 }
 
+int config_uids(const char *text, int64_t *low, int64_t *high)
+{
+	const size_t n = strcspn(text, "-");
+	unsigned long a, b;
+
+	if (text[n] != '-' || !number_in(text, n, &a) || !number_in(text + n + 1, strlen(text + n + 1), &b) || a < 1000 || b > 2147483646 || a > b)
+		return -1;
+	*low = (int64_t)a;
+	*high = (int64_t)b;
+	return 0;
+}
+
+/* The command goes into certificates, and a shell of the target reads it: no byte in it means anything to one but a blank. */
+static void check_accounts(struct config_loader *l, const struct config *conf)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._- ";
+	const char *command = conf->account_command;
+	int64_t low, high;
+
+	if (!name_is_login(conf->account_login))
+		config_fault(l, OPT_account_login, "no login: a letter or _, then letters, digits, _ . -, at most 32");
+	if (command[0] == '\0' || strlen(command) > 255 || strspn(command, plain) != strlen(command))
+		config_fault(l, OPT_account_command, "write the path of bastion-account at the targets, or \"sudo -n\" before it");
+	if (config_uids(conf->account_uids, &low, &high) != 0)
+		config_fault(l, OPT_account_uids, "no range of uids; write two numbers from 1000 to 2147483646, as \"65536-99999\"");
+}
+
 void config_check(struct config_loader *l, struct config *conf, bool init)
 {
 	check_users(l, conf);
@@ -294,6 +321,7 @@ void config_check(struct config_loader *l, struct config *conf, bool init)
 	check_program(l, OPT_notify, conf->notify);
 	check_recording(l, conf);
 	check_source_address(l, conf->source_address);
+	check_accounts(l, conf);
 	if (strlen(conf->run_dir) + sizeof("/control.sock") > sizeof(((struct sockaddr_un *)0)->sun_path))
 		config_fault(l, OPT_run_dir, "too long for the address of a socket; write at most %zu characters",
 		    sizeof(((struct sockaddr_un *)0)->sun_path) - sizeof("/control.sock"));

@@ -21,6 +21,7 @@
  *   policy_events.c   the recording of the events (policy_events.h)
  *   policy_backup.c   a copy of the database, for root (policy_backup.h)
  *   policy_monitor.c  what the monitor role is told (policy_monitor.h)
+ *   policy_account.c  accounts at targets, for the time of a grant (policy_account.h)
  *   policy_hook.c     the administrator's programs: policy_ticket.c, policy_notify.c (policy_hook.h)
  *   policy_task.c     commands at hosts on policy's own behalf (policy_task.h); policy_hostkey.c: host keys seen there
  *
@@ -100,6 +101,7 @@ struct policy {
 	struct held *held;		/* words that wait for that */
 	struct waiter *waiters;		/* or for a decision, */
 	bool waking;			/* which is looked for just now */
+	struct account_run *account_runs;	/* policy_account.c */
 	struct link *asker;		/* whose word is being carried out: a peer's or a client's */
 	uint32_t next_watch;
 	size_t npeers, nworkers, nclients[2], nchecks, nheld, nwaiters;
@@ -116,6 +118,7 @@ struct policy {
 enum way_stage {
 	WAY_EARLY,	/* no WAY_ASK yet: a worker connects, or has */
 	WAY_CHECKING,	/* its outside ticket is looked at (policy_ticket.c) */
+	WAY_ACCOUNT,	/* its account is being made (policy_account.c) */
 	WAY_DIALLING,	/* a worker connects */
 	WAY_SIGNING,	/* the keys role signs or lends */
 	WAY_GIVEN,	/* WAY_OK is sent; the row is open */

@@ -9,7 +9,8 @@
  * `ssh -J` names the host (HOST_ASK) one key exchange before it names the login. A user who has a grant there is awaited: the
  * socket is dialled meanwhile (WAY_EARLY), stays here, and goes nowhere without the decision on WAY_ASK.
  *
- * A grant that rests on an outside ticket waits for its check first (WAY_CHECKING, policy_ticket.c).
+ * A grant that rests on an outside ticket waits for its check first (WAY_CHECKING, policy_ticket.c); one for an account of one's own,
+ * until that is there (WAY_ACCOUNT, policy_account.c).
  *
  * The client names a registered host, never an address (promise P11): the address comes from the
  * store.
@@ -20,6 +21,7 @@
 #include "clock.h"
 #include "escape.h"
 #include "log.h"
+#include "policy_account.h"
 #include "policy_hook.h"
 #include "policy_worker.h"
 #include "tlog_act.h"
@@ -170,7 +172,8 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 	char line[LINE_LEN];
 
 	(void)fd, (void)what;
-	snprintf(line, sizeof(line), "bastiond: %s did not answer in time", w->host.name);
+	snprintf(line, sizeof(line), w->stage == WAY_ACCOUNT ? "bastiond: your account at %s was not made in time; try again in a minute" :
+		"bastiond: %s did not answer in time", w->host.name);
 	authz_refuse(w, WAY_UNREACHABLE, line);
 }
 
@@ -353,6 +356,11 @@ void authz_checked(struct way *w, const char *line)
 	struct policy *p = w->peer->p;
 
 	w->stage = WAY_DIALLING;
+	if (line == NULL && account_holds_way(w)) {
+		if (set_deadline(w, ACCOUNT_WAIT_MS) != 0)
+			authz_refuse(w, WAY_BUSY, "bastiond: no memory for one more connection; try again in a minute");
+		return;
+	}
 	if (line != NULL)
 		authz_refuse(w, WAY_REVOKED, line);
 	else if (go_on(w) != 0)

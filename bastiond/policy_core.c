@@ -16,6 +16,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "policy_account.h"
 #include "policy_backup.h"
 #include "policy_events.h"
 #include "policy_monitor.h"
@@ -193,6 +194,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	tasks_tick(p);
 	events_tick(p, now_ms);
 	feed_tick(p, now_ms);
+	accounts_tick(p);
 	ends_write(p);
 	if (clock_wall() >= p->live_due || clock_wall() >= refusals_next(&p->control.refusals))
 		live_run(p);
@@ -274,6 +276,7 @@ void policy_close(struct policy *p)
 	hooks_finish(p);
 	tasks_finish(p);
 	looks_finish(p);
+	accounts_finish(p);
 	tickets_finish(p);
 	notify_finish(p);
 	peers_finish(p);

@@ -25,6 +25,11 @@ bool name_is_login(const char *s)
 	return matches(s, LOWER UPPER "_", LOWER UPPER DIGIT "_.-", LOGIN_MAX);
 }
 
+bool name_is_login_word(const char *s)
+{
+	return name_is_login(s) || strcmp(s, LOGIN_SELF) == 0;
+}
+
 bool name_is_host(const char *s)
 {
 	return matches(s, LOWER UPPER DIGIT, LOWER UPPER DIGIT "_.-", HOST_NAME_MAX_LEN) &&

@@ -18,6 +18,9 @@
 bool name_is_user(const char *s);
 /* ^[A-Za-z_][A-Za-z0-9_.-]{0,31}$ : an account on a target. */
 bool name_is_login(const char *s);
+/* In the lists of hosts, roles and requests: the account that has the user's own name (bastionctl(1)). No login of a target. */
+#define LOGIN_SELF "@self"
+bool name_is_login_word(const char *s); /* a login, or that */
 /* A registered host's name: letters, digits, '.', '-', '_', 1 to 64, starts with a letter or digit,
    and is no address: not all digits and dots, no colon. */
 bool name_is_host(const char *s);

@@ -43,6 +43,7 @@ ROLE_UIDS = {"policy": 61001, "keys": 61002, "recorder": 61003, "session": 61004
 COLLECTOR_UID = 61007
 DBA_UID, APP_UID = 61101, 61102
 FIRST_USER_UID = 62001  # accounts on the bastion that stand for users; they need no passwd entry
+ACCOUNT_PROGRAM = os.path.join(REPO, "etc", "target", "bastion-account")
 BASTION = "bastion"     # the name that clients have for it
 
 
@@ -246,8 +247,9 @@ class Lab:
         self.state = json.loads(read(path))
 
     @classmethod
-    def create(cls, directory, users=0, hosts=2, options=(), bin_dir=None, etc=False, people=True, collectors=1, collector_options=()):
-        """collector_options: lines for every collectord.conf. collectors: how many; `collector`, `collector2` ... are their names here, c1, c2 ... the bastion's. people: False leaves users and grants to the caller. etc: bastiond runs with a copy of /etc (DIR/etc) in a mount namespace, for PAM modules that read files there."""
+    def create(cls, directory, users=0, hosts=2, options=(), bin_dir=None, etc=False, people=True, collectors=1, collector_options=(),
+               accounts=False):
+        """accounts: the bastion can make accounts at the target (login @self): it has a copy of /etc, and /home and /var/lib of its own. collector_options: lines for every collectord.conf. collectors: how many; `collector`, `collector2` ... are their names here, c1, c2 ... the bastion's. people: False leaves users and grants to the caller. etc: bastiond runs with a copy of /etc (DIR/etc) in a mount namespace, for PAM modules that read files there."""
         directory = os.path.abspath(directory)
         os.makedirs(directory, mode=0o711, exist_ok=True)
         if os.listdir(directory):
@@ -258,7 +260,9 @@ class Lab:
         for program in ("bastiond", "bastionctl", "bastion-collectord", "bastion-replay", "pam_bastion.so"):
             if not os.path.exists(os.path.join(bin_dir, program)):
                 raise LabError(f"{bin_dir}/{program} is not built: run make, or set LAB_BIN")
-        state = {"bin": os.path.abspath(bin_dir), "ports": {}, "pids": {}, "options": list(options), "temporary": [],
+        if accounts:
+            options = [*options, f'account_command = "{ACCOUNT_PROGRAM}"']
+        state = {"bin": os.path.abspath(bin_dir), "ports": {}, "pids": {}, "options": list(options), "temporary": [], "accounts": accounts,
                  "collector_options": list(collector_options), "users": {}, "collectors": collectors, "hosts": [f"web{i + 1}" for i in range(max(1, hosts))]}
         write(os.path.join(directory, "lab.json"), json.dumps(state))
         lab = cls(directory)
@@ -337,13 +341,23 @@ class Lab:
             shadow.append(f"{name}:*:19000:0:99999:7:::")
         for name, lines in (("passwd", passwd), ("group", group), ("shadow", shadow)):
             write(f"{t}/{name}", "\n".join(lines) + "\n", 0o600 if name == "shadow" else 0o644)
+        mounts = "for f in passwd group shadow; do mount --bind $f /etc/$f; done\n"
+        if self.state.get("accounts"):
+            shutil.copytree("/etc", f"{t}/etc", symlinks=True)
+            for name in ("passwd", "group", "shadow"):
+                shutil.copy(f"{t}/{name}", f"{t}/etc/{name}")
+            for name in ("gshadow", "subuid", "subgid"):
+                write(f"{t}/etc/{name}", "", 0o600)
+            for name in ("homes", "lib", "spool"):
+                os.makedirs(f"{t}/{name}", mode=0o755)
+            mounts = "mount --bind etc /etc\nmount --bind homes /home\nmount --bind lib /var/lib\nmount --bind spool /var/spool\n"
         write(f"{t}/empty", "")
         write(f"{t}/ca.pub", "")
         write(f"{t}/inputrc", "set enable-bracketed-paste off\n")
         shutil.copy(f"{t}/direct_key.pub", f"{t}/authorized_keys")
         write(f"{t}/start", "#!/bin/sh\n# in mount and pid namespaces of its own: nothing here touches the machine\nset -e\n"
               f"cd {shlex.quote(t)}\n"
-              "for f in passwd group shadow; do mount --bind $f /etc/$f; done\n"
+              f"{mounts}"
               "for f in profile bash.bashrc motd; do [ ! -e /etc/$f ] || mount --bind empty /etc/$f; done\n"
               "mount -t tmpfs -o mode=755 tmpfs /run\nmkdir /run/sshd\n"
               f"exec /usr/sbin/sshd -D -e -f {shlex.quote(t)}/sshd_config\n", 0o755)
@@ -362,7 +376,7 @@ StrictModes no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 UsePAM no
-PermitRootLogin no
+PermitRootLogin {"forced-commands-only" if self.state.get("accounts") else "no"}
 Subsystem sftp internal-sftp
 MaxStartups 4000
 MaxSessions 1000

@@ -106,7 +106,7 @@ def test_completion_knows_names(lab, tmp_path, shell):
 def test_names_make_no_refusals(lab):
     """Who is no administrator presses TAB for users: nothing, and no event says that it was refused."""
     before = lab.ctl_json("events", "--limit", "1")["rows"][-1]["id"]
-    for kind in ("user", "role", "host", "request", "grant", "review", "session"):
+    for kind in ("user", "role", "host", "request", "grant", "review", "session", "account"):
         lab.ctl("names", kind, uid=lab.state["users"]["alice"])
     assert "web1" in lab.ctl("names", "host", uid=lab.state["users"]["alice"])
     kinds = [row["kind"] for row in lab.ctl_json("events", "--after", str(before), "--limit", "1000")["rows"]]

@@ -45,7 +45,7 @@ static void words_are_denied_by_default(void **state)
 		{ "report grants", "rae" }, { "report break-glass", "rae" }, { "report access", "rae" }, { "report services", "rae" }, { "report dormant", "rae" }, { "user add", "ra" }, { "user list", "rae" }, { "user show", "rae" },
 		{ "user lock", "ra" }, { "user unlock", "ra" }, { "user remove", "ra" },
 		{ "directory stage", "r" }, { "directory apply", "r" },
-		{ "blocks", "rae" }, { "unblock", "ra" },
+		{ "accounts", "rae" }, { "accounts forget", "ra" }, { "blocks", "rae" }, { "unblock", "ra" },
 		{ "user key invite", "ra" }, { "user key approve", "ra" }, { "device add", "aebu" }, { "device list", "aebu" },
 		{ "device revoke", "aebu" },
 		{ "user totp resync", "ra" }, { "user totp recovery", "ra" },

@@ -1,0 +1,88 @@
+/*
+ * account.h - an account that the bastion made at a target, for one user and the time of a grant: its states, what is due, and what
+ * bastion-account(8) answers.
+ *
+ * Pure: no clock, no database, no allocation. Policy role; bastiond/policy_account.c loads rows (store_account.h), asks here, and acts.
+ *
+ *     grant begins ──▶ CREATING ── ok ──▶ THERE ⟲ the grant has another end
+ *                         │                 │
+ *                         │ grant over, user locked or gone, uid refused as used
+ *                         ▼                 ▼
+ *                      REMOVING ◀───────────┘ ── gone ──▶ GONE
+ *
+ * CREATING is on disk before the target hears of it, and REMOVING stays until the target confirms: so whatever ends in between, the
+ * target is asked again. What broke off as CREATING may be there: it goes the way of REMOVING, too. GONE is final, and so is its uid.
+ */
+#ifndef BASTION_ACCOUNT_H
+#define BASTION_ACCOUNT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "names.h"
+
+#define ACCOUNT_LINE_MAX 500
+#define ACCOUNT_PAUSE 5		/* seconds after the first failure, doubled with each, */
+#define ACCOUNT_PAUSE_MAX 300	/* up to this */
+#define ACCOUNT_LEFT_S 3600	/* so long unremoved is an alarm */
+
+/* The states, as the store spells them. */
+#define ACCOUNT_LIST(A) A(CREATING, "creating") A(THERE, "there") A(REMOVING, "removing") A(GONE, "gone")
+enum account_state {
+#define A(symbol, name) ACCOUNT_##symbol,
+	ACCOUNT_LIST(A)
+#undef A
+	ACCOUNT_STATES
+};
+
+struct account {
+	int64_t id, user_id, host_id;
+	char name[USER_NAME_MAX + 1];
+	int64_t uid;
+	enum account_state state;
+	int64_t expiry;		/* the end that the target confirmed, unix seconds; 0: none */
+	int64_t since;		/* in this state */
+	int64_t next_at;	/* the target is not asked again before */
+	unsigned tries;		/* that failed, in a row */
+	bool told;		/* of a removal: the alarm was given */
+	char line[ACCOUNT_LINE_MAX + 1];	/* why the last one failed; "" */
+};
+
+/* "there"; "?" for a number that is none. ACCOUNT_STATES when the text names none. */
+const char *account_state_name(enum account_state state);
+enum account_state account_state_by_name(const char *text);
+
+/* Seconds until the next try, after so many failures. */
+int64_t account_pause(unsigned failures);
+
+enum account_act { ACCOUNT_REST, ACCOUNT_CREATE, ACCOUNT_REMOVE };
+/*
+ * What the target is to be asked now. until: the end of the grants that want the account, 0: none does. May move *a on to REMOVING,
+ * which must be on disk before anything is asked.
+ */
+enum account_act account_due(struct account *a, int64_t until, int64_t now);
+/* Is it there for a login until that time? */
+bool account_ready(const struct account *a, int64_t until);
+/* Is a removal that old, and nobody told yet? */
+bool account_left(const struct account *a, int64_t now);
+
+enum account_reply {
+	REPLY_OK,	/* it is there, until the end that was asked for */
+	REPLY_GONE,
+	REPLY_USED,	/* the uid was used at the target before: another one is needed */
+	REPLY_NO,	/* refused, failed, not understood */
+};
+struct account_answer {
+	enum account_reply reply;
+	int64_t used;				/* USED: the highest uid that was */
+	char line[ACCOUNT_LINE_MAX + 1];	/* NO: why, escaped */
+};
+/* The last line that bastion-account(8) printed; anything unexpected is NO. */
+void account_parse(struct account_answer *r, const char *out, size_t len);
+/* The line that asks. Its length, below size. */
+size_t account_ask(char *out, size_t size, const struct account *a, enum account_act act, int64_t until, int64_t now);
+/* What the answer to `act` (asked with this `until`) makes of the account, in whatever state it is by now. True: its state is another one. */
+bool account_take(struct account *a, enum account_act act, int64_t until, const struct account_answer *r, int64_t now);
+
+#endif
