@@ -65,7 +65,7 @@ static void carry_out(struct policy *p, struct link *asker, const struct actor *
     const struct buf *request, struct buf *out)
 {
 	struct link *const before = p->asker;
-	int64_t wait_for;
+	int64_t wait_for, look_for;
 	int r;
 
 	p->asker = asker;
@@ -78,10 +78,12 @@ static void carry_out(struct policy *p, struct link *asker, const struct actor *
 		    "the reply is too long or there is no memory; ask for less, with limit");
 	}
 	wait_for = p->control.wait_for;
+	look_for = p->control.look_for;
 	p->asker = before;
 	if (r != 1)
 		live_run(p);
 	p->control.wait_for = wait_for;
+	p->control.look_for = look_for;
 }
 
 /* Its asker is still there: ticket_owner_gone() would have dropped the word. */

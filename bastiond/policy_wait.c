@@ -94,6 +94,7 @@ void wait_look(struct policy *p)
 		free(w);
 		at = &p->waiters; /* the list may be another one now */
 	}
+	p->waking = false;
 }
 
 void wait_looked(struct policy *p, int64_t host_id)
@@ -111,5 +112,4 @@ void wait_looked(struct policy *p, int64_t host_id)
 		free(w);
 		at = &p->waiters; /* the list may be another one now */
 	}
-	p->waking = false;
 }
