@@ -186,8 +186,9 @@ enum words_exit word_host_trust(struct call *k)
 	return say(k,
 	    "# on %s, in /etc/ssh/bastion_user_ca.pub\n%s\n# and in /etc/ssh/sshd_config, then "
 	    "reload sshd\n"
-	    "TrustedUserCAKeys /etc/ssh/bastion_user_ca.pub",
-	    h.name, line);
+	    "TrustedUserCAKeys /etc/ssh/bastion_user_ca.pub%s",
+	    h.name, line, list_has(h.logins, LOGIN_SELF) ? "\n# for the accounts that the bastion makes there, with bastion-account(8) "
+	    "installed and account_login root\nPermitRootLogin forced-commands-only" : "");
 }
 
 enum words_exit word_keys(struct call *k)

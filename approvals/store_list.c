@@ -142,6 +142,8 @@
 	" r.login || '@' || h.name, iif(r.state='pending', 'cancelled', 'revoked')"        \
 	" FROM requests r JOIN hosts h ON h.id=r.host_id"                                  \
 	" WHERE r.user_id=:id AND r.state IN ('pending', 'approved', 'active') UNION ALL " \
+	"SELECT 2, a.user_id, a.id, 'host account', h.name, 'uid ' || a.uid, 'removing'"   \
+	" FROM accounts a JOIN hosts h ON h.id=a.host_id WHERE a.user_id=:id AND a.state<>'gone' UNION ALL " \
 	"SELECT 3, r.by_id, r.id, iif(r.state='pending', 'request', 'grant'), CAST(r.id AS TEXT)," \
 	" r.login || '@' || h.name || ' for ' || o.name, iif(r.state='pending', 'cancelled', 'kept')" \
 	" FROM requests r JOIN hosts h ON h.id=r.host_id JOIN users o ON o.id=r.user_id"   \

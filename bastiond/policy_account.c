@@ -193,7 +193,8 @@ static int make(struct policy *p, struct account *a, int64_t until)
 	if (store_account_add(p->store, a, low, high, now) < 0 || store_host_ever(p->store, a->host_id, &h) != 1 ||
 	    event_writef(p->store, now, EVENT_ACCOUNT_CREATE, "bastiond", a->name, "{s:I, s:s, s:I, s:I}", "account", (json_int_t)a->id, "host", h.name,
 		"uid", (json_int_t)a->uid, "until", (json_int_t)until) < 0) {
-		log_error("no account for %s: %s", a->name, store_error(p->store));
+		if (now % 60 == 0) /* each second is a try */
+			log_error("no account for %s: %s", a->name, store_error(p->store));
 		store_rollback(p->store);
 		return -1;
 	}
@@ -257,7 +258,7 @@ static void resume_ways(struct peer *peer, void *arg)
 			resume(peer->ways[i]);
 }
 
-bool account_holds_way(struct way *w)
+bool account_holds_way(struct way *w, const char **line)
 {
 	struct policy *p = w->peer->p;
 	struct account a;
@@ -279,8 +280,10 @@ bool account_holds_way(struct way *w)
 		a.user_id = w->peer->user.id;
 		a.host_id = w->host.id;
 		snprintf(a.name, sizeof(a.name), "%s", w->peer->user.name);
-		if (store_account_until(p->store, a.user_id, a.host_id, clock_wall(), &until) != 1 || make(p, &a, until) != 0)
-			return true;
+		if (store_account_until(p->store, a.user_id, a.host_id, clock_wall(), &until) != 1 || make(p, &a, until) != 0) {
+			*line = "bastiond: the bastion can give out no account now: its log says why; tell the operator";
+			return false;
+		}
 	}
 	step(p, &a);
 	return true;

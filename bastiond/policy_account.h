@@ -12,9 +12,9 @@
 void accounts_tick(struct policy *p);
 /*
  * Does this way, which is allowed, go to an account of the user's own that is not there yet? True: it waits (WAY_ACCOUNT), and goes on
- * by authz_checked() or ends by authz_refuse().
+ * by authz_checked() or ends by authz_refuse(). False, and *line: there can be none, the caller refuses.
  */
-bool account_holds_way(struct way *w);
+bool account_holds_way(struct way *w, const char **line);
 void accounts_finish(struct policy *p);
 
 #endif

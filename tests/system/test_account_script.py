@@ -95,7 +95,7 @@ def test_a_uid_is_used_once(machine):
 def test_processes_end_and_nothing_is_left(machine):
     machine.account(f"create eve 70020 {later()}")
     # a loop that forks and forks, one that ignores all that it can, a file system below its home, a linger file
-    machine.sh("mkdir -p /home/eve/fuse && mount -t tmpfs tmpfs /home/eve/fuse && mkdir -p /var/lib/systemd/linger && touch /var/lib/systemd/linger/eve")
+    machine.sh("mkdir -p '/home/eve/a b' && mount -t tmpfs tmpfs '/home/eve/a b' && mkdir -p /var/lib/systemd/linger && touch /var/lib/systemd/linger/eve")
     spin = 'trap "" TERM HUP INT; while :; do sh -c "exec cat" <&0 & wait $!; done'
     machine.sh(f"setpriv --reuid 70020 --regid 70020 --clear-groups sh -c '{spin}' <>/dev/zero >/dev/null 2>&1 &"
                "setpriv --ruid 70020 --clear-groups sh -c 'exec cat' <>/dev/ptmx >/dev/null 2>&1 &")

@@ -23,7 +23,7 @@ def lab(new_lab):
 
 @pytest.fixture
 def user(lab):
-    """user(): somebody new, with a key alone, who may ask for an account of their own. It is gone when the test ends."""
+    """user(): somebody new, with a key alone, who may ask for an account of their own; locked when the test ends."""
     made = []
 
     def make():
@@ -35,7 +35,6 @@ def user(lab):
     for it in made:
         with contextlib.suppress(labkit.LabError):  # locked or removed already
             lab.ask("user lock", user=it.user)
-        gone(lab, it)
 
 
 def accounts(lab, client, **args):

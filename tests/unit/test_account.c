@@ -236,6 +236,15 @@ static void a_denial_counts_by_either_name(void **state)
 	assert_int_equal(way("alice", "alice").refusal, 0);
 }
 
+static void trust_says_what_they_need(void **state)
+{
+	(void)state;
+	OK("root", "{\"word\":\"host trust\",\"args\":{\"host\":\"web1\"}}");
+	assert_non_null(strstr(field("text"), "forced-commands-only"));
+	OK("root", "{\"word\":\"host trust\",\"args\":{\"host\":\"db1\"}}");
+	assert_null(strstr(field("text"), "forced-commands-only"));
+}
+
 static void no_managed_key_for_them(void **state)
 {
 	(void)state;
@@ -368,6 +377,26 @@ static void the_schema_holds_it_too(void **state)
 	assert_int_not_equal(by_hand("UPDATE accounts SET state='creating'"), SQLITE_OK);
 }
 
+static void a_departure_names_it(void **state)
+{
+	struct account a = { .user_id = id_of("alice"), .host_id = 1 };
+	const json_t *row = NULL;
+
+	(void)state;
+	snprintf(a.name, sizeof(a.name), "alice");
+	assert_int_equal(store_account_add(rig.s, &a, LOW, HIGH, NOW), 0);
+	OK("root", "{\"word\":\"user leave\",\"args\":{\"user\":\"alice\"}}");
+	for (size_t i = 0; i < json_array_size(json_object_get(last, "rows")); i++) {
+		row = json_array_get(json_object_get(last, "rows"), i);
+		if (strcmp(json_string_value(json_object_get(row, "what")), "host account") == 0)
+			break;
+		row = NULL;
+	}
+	assert_non_null(row);
+	assert_string_equal(json_string_value(json_object_get(row, "name")), "web1");
+	assert_string_equal(json_string_value(json_object_get(row, "detail")), "uid 70000");
+}
+
 static void the_words(void **state)
 {
 	struct account a = { .user_id = id_of("alice"), .host_id = 1 }, b;
@@ -414,11 +443,13 @@ int main(void)
 		cmocka_unit_test(what_the_target_is_asked),
 		T(ones_own_name_and_no_other, setup_self),
 		T(a_denial_counts_by_either_name, setup_self),
+		T(trust_says_what_they_need, setup_self),
 		T(no_managed_key_for_them, setup_self),
 		T(wanted_while_a_grant_is_in_force, setup_self),
 		T(other_logins_want_none, setup_self),
 		T(a_uid_is_given_once, setup_world),
 		T(the_schema_holds_it_too, setup_world),
+		T(a_departure_names_it, setup_world),
 		T(the_words, setup_world),
 	};
 
