@@ -65,6 +65,7 @@ static void carry_out(struct policy *p, struct link *asker, const struct actor *
     const struct buf *request, struct buf *out)
 {
 	struct link *const before = p->asker;
+	char look_login[sizeof(p->control.look_login)];
 	int64_t wait_for, look_for;
 	int r;
 
@@ -79,11 +80,13 @@ static void carry_out(struct policy *p, struct link *asker, const struct actor *
 	}
 	wait_for = p->control.wait_for;
 	look_for = p->control.look_for;
+	memcpy(look_login, p->control.look_login, sizeof(look_login));
 	p->asker = before;
 	if (r != 1)
 		live_run(p);
 	p->control.wait_for = wait_for;
 	p->control.look_for = look_for;
+	memcpy(p->control.look_login, look_login, sizeof(look_login));
 }
 
 /* Its asker is still there: ticket_owner_gone() would have dropped the word. */
