@@ -7,8 +7,8 @@
 #include "access.h"
 
 /*
- * The login as hosts, roles and tickets have it: LOGIN_SELF when the user's own name stands for an account that the bastion makes
- * there; the login itself otherwise, also where the host has an account of that name anyway.
+ * The login as hosts, roles and tickets have it: LOGIN_SELF when the user's own name, or that word, stands for an account that the bastion
+ * makes there; the user's name where the host has an account of that name anyway; otherwise the login itself.
  */
 const char *access_login(const struct host *host, const struct user *user, const char *login);
 /* A rule that denies: does it cover this login of the user, by its name or as LOGIN_SELF? Whatever its hours and networks. */

@@ -111,7 +111,11 @@ bool access_allows(const struct access_role *role, const struct host *host, cons
 
 const char *access_login(const struct host *host, const struct user *user, const char *login)
 {
-	return strcmp(login, user->name) == 0 && list_has(host->logins, LOGIN_SELF) && !list_has(host->logins, login) ? LOGIN_SELF : login;
+	if (strcmp(login, user->name) != 0 && strcmp(login, LOGIN_SELF) != 0)
+		return login;
+	if (list_has(host->logins, user->name))
+		return user->name;
+	return list_has(host->logins, LOGIN_SELF) ? LOGIN_SELF : login;
 }
 
 bool access_denies(const struct access_role *role, const struct host *host, const struct user *user, const char *login)

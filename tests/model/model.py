@@ -104,6 +104,19 @@ def allows(role, host, login):
     return role.get("kind", 0) == ALLOW and covers(role, host, login) and (login is None or login in host["logins"].split())
 
 
+def own(world):
+    """The login as roles have it: one's own name is @self where the host has that, and no such account anyway."""
+    logins = world["host"]["logins"].split()
+    if world["login"] not in ("alice", "@self"):
+        return world["login"]
+    return "alice" if "alice" in logins else "@self" if "@self" in logins else world["login"]
+
+
+def denies_login(role, world):
+    login = own(world)
+    return any(covers(role, world["host"], name) for name in ({"alice", "@self"} if login == "@self" else {login}))
+
+
 def may(world, mask, t):
     any_, command, forward = world.get("any", 0), world.get("command"), world.get("forward")
     if not any_ and command is None and forward is None:
@@ -116,7 +129,7 @@ def deny_roles(world):
     """Rules that deny now; the moment at which another begins."""
     now, soon = [], FOREVER
     for role in world["roles"]:
-        if role.get("kind", 0) == DENY and covers(role, world["host"], world["login"]) and comes_from(role.get("networks", ""), world["source"]):
+        if role.get("kind", 0) == DENY and denies_login(role, world) and comes_from(role.get("networks", ""), world["source"]):
             if inside(role.get("hours", ""), world["now"]) is False:
                 soon = min(soon, change(role["hours"], world["now"]))
             else:
@@ -186,7 +199,7 @@ def admits(w):
     fit = []
     for r in w["roles"]:
         plain = w["caps"] & ~(FORWARD | COMMAND)
-        if allows(r, w["host"], w["login"]) and not plain & ~r["caps"] and \
+        if allows(r, w["host"], own(w)) and not plain & ~r["caps"] and \
            set(w["forwards"].split()) <= set(r.get("forwards", "").split()) and \
            (r["caps"] & EXEC or set(filter(None, w["commands"].split("\n"))) <= set(r.get("commands", "").split("\n"))) and \
            w["for"] <= r.get("max", 3600) and (not r.get("ticket") or w["ref"]) and (r.get("no_reason") or w["reason"]) and \
@@ -235,7 +248,7 @@ def random_world(rng):
     def role(number):
         kind = some(ALLOW, ALLOW, ALLOW, DENY, GROUP)
         return {"id": number, "kind": kind, "hosts": some("", "*", "web*", "db*", "w*1"), "labels": some("", "", "tier=web", "tier=web env=test"),
-                "zones": some("", "", "production", "test cloud"), "logins": some("dba", "dba www", "*", "www"),
+                "zones": some("", "", "production", "test cloud"), "logins": some("dba", "dba www", "*", "www", "@self", "alice", "@self dba"),
                 "caps": some(127, 1, 2, 23, 64, 96) if kind == DENY else rng.randrange(1, 128), "forwards": some("", "db1:5432", "db1:5432 db2:1"),
                 "commands": some("", "id", "ls\nid"), "hours": some(*HOURS, "sun 20:00-02:00,fri 07:00-08:30"), "approvals": rng.randrange(4),
                 "networks": some("", "", "10.0.0.0/8", "192.0.2.0/24 2001:db8::/32"), "max": some(60, 3600, 7200), "ticket": some(0, 0, 1), "no_reason": some(0, 1)}
@@ -246,8 +259,8 @@ def random_world(rng):
         return t | some({}, {}, {}, {"needed": 2}, {"given": 0}, {"duration": 1}, {"logins": 2, "uses": rng.randrange(4)}, {"glass": 1}, {"not_before": NOW})
 
     w = {"user": some({}, {}, {}, {"state": 2}, {"until": NOW + 30}, {"networks": "10.0.0.0/8"}), "now": NOW + some(0, 0, 1799, -1, 86400),
-         "source": some("10.0.0.9", "::ffff:10.1.1.1", "2001:db8::9", "192.0.2.7", ""), "login": some("dba", "www", "root"),
-         "host": some(None, HOST, HOST, HOST, {"labels": "", "logins": "dba", "zone": ""}),
+         "source": some("10.0.0.9", "::ffff:10.1.1.1", "2001:db8::9", "192.0.2.7", ""), "login": some("dba", "www", "root", "alice", "@self"),
+         "host": some(None, HOST, HOST, HOST, {"labels": "", "logins": "dba", "zone": ""}, HOST | {"logins": "dba @self"}, HOST | {"logins": "alice @self"}),
          "roles": [role(i + 1) for i in range(rng.randrange(7))], "tickets": [one(n) for n in rng.sample(range(1, 30), rng.randrange(8))]}
     if rng.random() < 0.3:
         del w["tickets"]

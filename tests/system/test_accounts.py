@@ -105,7 +105,7 @@ def test_for_the_time_of_a_grant(lab, user):
 def test_leaving_removes_it(lab, user):
     alice = user()
     own_grant(lab, alice)
-    there(lab, alice)
+    assert alice.run("web1.jump", "id -un", check=True).stdout.decode().strip() == alice.user
     lab.ask("user leave", user=alice.user)
     gone(lab, alice)
 

@@ -206,6 +206,7 @@ static void ones_own_name_and_no_other(void **state)
 	/* an account that the host has anyway is that one, and needs a role of its own */
 	OK("root", "{\"word\":\"host change\",\"args\":{\"host\":\"web1\",\"login\":[\"alice\",\"@self\"]}}");
 	assert_int_not_equal(way("alice", "alice").refusal, 0);
+	NO("alice", "refused", "{\"word\":\"request\",\"args\":{\"host\":\"web1\",\"login\":\"@self\",\"for\":3600,\"reason\":\"x\"}}");
 	/* a host without them: the grant ends */
 	OK("root", "{\"word\":\"host change\",\"args\":{\"host\":\"web1\",\"login\":[\"dba\"]}}");
 	struct ticket t;
