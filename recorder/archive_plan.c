@@ -120,6 +120,12 @@ enum archive_segment archive_segment_state(const uint8_t *data, size_t len, uint
 	return ARCHIVE_OPEN;
 }
 
+bool archive_segment_grew(const uint8_t *old, size_t old_len, const uint8_t *now, size_t len, uint32_t segment)
+{
+	return old_len < len && memcmp(old, now, old_len) == 0 && archive_segment_state(old, old_len, segment) == ARCHIVE_OPEN &&
+	    archive_segment_state(now, len, segment) != ARCHIVE_DAMAGED;
+}
+
 static void add_job(struct archive_scan *s, const struct archive_job *j)
 {
 	s->bytes += j->again ? 0 : j->len;

@@ -57,6 +57,9 @@ struct archive_scan {
 enum archive_segment { ARCHIVE_OPEN, ARCHIVE_SEALED, ARCHIVE_CLOSED, ARCHIVE_DAMAGED };
 enum archive_segment archive_segment_state(const uint8_t *data, size_t len, uint32_t segment);
 
+/* Is `now` an open segment that was put as it was (`old`), and then grew? Then both may be in the store, each under lock. */
+bool archive_segment_grew(const uint8_t *old, size_t old_len, const uint8_t *now, size_t len, uint32_t segment);
+
 /*
  * Last segments that nobody wrote to since then are dead: put as they are, open or not. `heard`: the newest time that a bastion said, 0: none
  * did. By a clock that is further from it than ARCHIVE_CLOCK_S none is.

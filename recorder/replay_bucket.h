@@ -7,7 +7,7 @@
  *
  * Part of bastion-replay. Nothing that the bucket says is believed: names are those of a store or are passed over, and bytes are
  * judged by verify. Of several versions of an object the oldest counts, as nobody can have put one before it; identical ones are what a
- * lost answer to a put leaves; one with other bytes is an alarm. A delete marker hides an object and removes nothing: it is told.
+ * lost answer to a put leaves; one with other bytes is an alarm, unless it is what an open segment grew to after it was put. A delete marker hides an object and removes nothing: it is told.
  */
 #ifndef BASTION_REPLAY_BUCKET_H
 #define BASTION_REPLAY_BUCKET_H
@@ -72,7 +72,7 @@ bool bucket_name_ok(const char *name);
 
 /* A line of `pulled`. */
 struct mirrored {
-	char name[BUCKET_NAME_MAX + 1], version[S3_VERSION_MAX + 1];	/* the oldest version, whose bytes are here */
+	char name[BUCKET_NAME_MAX + 1], version[S3_VERSION_MAX + 1];	/* the oldest version, or what it grew to: whose bytes are here */
 	uint64_t size;
 	uint8_t hash[HASH_LEN];
 	unsigned versions;		/* that there were */

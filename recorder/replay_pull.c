@@ -1,8 +1,8 @@
 /*
  * replay_pull.c - `bastion-replay pull`: a copy of a bucket's store, for verify and everything else; and the copy that verify makes for itself.
  *
- * Part of bastion-replay. Every version of every object is fetched and compared: the oldest one becomes the file, an identical one is what
- * it should be, another one is kept beside it and said. What is here already (replay_mirror.c) is not fetched again.
+ * Part of bastion-replay. Every version of every object is fetched and compared: the oldest one becomes the file, or of an open segment that grew
+ * what it grew to; an identical one is what it should be, another one is kept beside it and said. What is here already (replay_mirror.c) is not fetched again.
  */
 #include "replay_bucket.h"
 
@@ -15,8 +15,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "archive_plan.h"
+#include "brec_dir.h"
 #include "escape.h"
 #include "hex.h"
+#include "tlog_reader.h"
 #include "tlog_tile.h"
 
 #define FETCHES 16		/* requests at once */
@@ -95,55 +98,79 @@ static FILE *create(const struct pull *p, const char *path)
 
 /* ---- an object, when all of its versions are here ---- */
 
-static void say_alarm(struct pull *p, const struct object *o, unsigned k)
+static void say_alarm(struct pull *p, const struct object *o, unsigned k, unsigned taken)
 {
-	const struct object_version *v = &o->v[k], *oldest = &o->v[o->n - 1];
+	const struct object_version *v = &o->v[k], *older = &o->v[taken];
 	char why[512], when[2][40];
 
 	text_time(when[0], sizeof(when[0]), v->when * 1000000);
-	text_time(when[1], sizeof(when[1]), oldest->when * 1000000);
+	text_time(when[1], sizeof(when[1]), older->when * 1000000);
 	snprintf(why, sizeof(why), "ALARM: its version %.100s of %s has other bytes than the oldest, %.100s of %s. The oldest is taken, both are kept",
-	    v->id, when[0], oldest->id, when[1]);
+	    v->id, when[0], older->id, when[1]);
 	if (p->alarms++ < TOLD_MAX)
 		complain(o->name, why);
 }
 
-/* The versions that are not the oldest: gone if they are the same, else evidence. True: one differs. */
-static bool compare(struct pull *p, const struct object *o)
+/* Did the segment of version `before` grow to what version k is? Frames behind the last signature are no one's, here as in any store. */
+static bool grew(const struct pull *p, const struct object *o, unsigned before, unsigned k)
+{
+	const char *file = strrchr(o->name, '/');
+	const int64_t segment = file != NULL && strncmp(o->name, "recordings/", 11) == 0 ? brec_dir_number(file + 1) : -1;
+	char path[2][REPLAY_PATH_MAX];
+	uint8_t *old = NULL, *now = NULL;
+	size_t old_len = 0, len = 0;
+	bool yes = false;
+
+	if (segment >= 0 && place(p, path[0], o->name, "part", before) == 0 && place(p, path[1], o->name, "part", k) == 0 &&
+	    (old = tlog_slurp(AT_FDCWD, path[0], BUCKET_OBJECT_MAX, &old_len)) != NULL &&
+	    (now = tlog_slurp(AT_FDCWD, path[1], BUCKET_OBJECT_MAX, &len)) != NULL)
+		yes = archive_segment_grew(old, old_len, now, len, (uint32_t)segment);
+	free(old);
+	free(now);
+	return yes;
+}
+
+/* From the oldest on: which one is taken. Those with its bytes, and what grew to it, are gone; others are evidence: *differs. */
+static unsigned compare(struct pull *p, const struct object *o, bool *differs)
 {
 	char from[REPLAY_PATH_MAX], to[REPLAY_PATH_MAX];
-	bool differs = o->more;
+	unsigned taken = o->n - 1;
 
+	*differs = o->more;
 	if (o->more && p->alarms++ < TOLD_MAX)
 		complain(o->name, "ALARM: it has more versions than a lost answer explains, and not all were looked at");
-	for (unsigned k = 0; k + 1 < o->n; k++) {
-		if (place(p, from, o->name, "part", k) != 0 || place(p, to, o->name, "other", o->n - 1 - k) != 0)
+	for (unsigned k = o->n - 1; k-- > 0;) {
+		const bool more = memcmp(o->hash[k], o->hash[taken], HASH_LEN) != 0 && grew(p, o, taken, k);
+
+		if (place(p, from, o->name, "part", more ? taken : k) != 0 || place(p, to, o->name, "other", o->n - 1 - k) != 0)
 			continue;
-		if (memcmp(o->hash[k], o->hash[o->n - 1], HASH_LEN) == 0) {
+		if (more || memcmp(o->hash[k], o->hash[taken], HASH_LEN) == 0) {
 			unlink(from);
+			taken = more ? k : taken;
 			continue;
 		}
-		differs = true;
-		say_alarm(p, o, k);
+		*differs = true;
+		say_alarm(p, o, k, taken);
 		if (rename(from, to) != 0)
 			complain(to, strerror(errno));
 	}
-	return differs;
+	return taken;
 }
 
 static void finish_object(struct pull *p, struct object *o)
 {
-	const struct object_version *oldest = &o->v[o->n - 1];
-	struct mirrored m = { .size = oldest->size, .versions = o->n };
+	struct mirrored m = { .versions = o->n };
+	unsigned taken;
 	char from[REPLAY_PATH_MAX], to[REPLAY_PATH_MAX], line[MIRROR_LINE_MAX];
 
 	p->done++;
 	if (!o->failed) {
-		m.differs = compare(p, o);
-		memcpy(m.hash, o->hash[o->n - 1], HASH_LEN);
+		taken = compare(p, o, &m.differs);
+		m.size = o->v[taken].size;
+		memcpy(m.hash, o->hash[taken], HASH_LEN);
 		snprintf(m.name, sizeof(m.name), "%s", o->name);
-		snprintf(m.version, sizeof(m.version), "%s", oldest->id);
-		if (place(p, from, o->name, "part", o->n - 1) != 0 || place(p, to, o->name, NULL, 0) != 0 || rename(from, to) != 0 ||
+		snprintf(m.version, sizeof(m.version), "%s", o->v[taken].id);
+		if (place(p, from, o->name, "part", taken) != 0 || place(p, to, o->name, NULL, 0) != 0 || rename(from, to) != 0 ||
 		    mirror_format(line, sizeof(line), &m) != 0 || fprintf(p->list, "%s\n", line) < 0 || fflush(p->list) != 0) {
 			complain(o->name, strerror(errno));
 			o->failed = true;
@@ -261,11 +288,13 @@ static void begin(struct fetch *f, struct object *o, unsigned k)
 static bool is_here(const struct pull *p, const struct object *o)
 {
 	const struct mirrored *m = mirror_find(&p->mirror, o->name);
-	const struct object_version *oldest = &o->v[o->n - 1];
 	char path[REPLAY_PATH_MAX];
+	unsigned k = 0;
 	struct stat st;
 
-	return m != NULL && m->versions == o->n && !o->more && strcmp(m->version, oldest->id) == 0 && m->size == oldest->size &&
+	while (m != NULL && k < o->n && strcmp(m->version, o->v[k].id) != 0)
+		k++;
+	return m != NULL && m->versions == o->n && !o->more && k < o->n && m->size == o->v[k].size &&
 	    place(p, path, o->name, NULL, 0) == 0 && lstat(path, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == m->size;
 }
 

@@ -43,6 +43,20 @@ def objects(top):
     return found
 
 
+def grew(name, before, data):
+    """Is it an open segment with more behind it?"""
+    if not name.endswith(".brec") or len(data) <= len(before) or not data.startswith(before):
+        return False
+    at, kind = len(independent.brec.Header(before).raw), 0
+    while at < len(before):
+        try:
+            frame = independent.brec.Frame(before[at:])
+        except independent.Verdict:
+            return True
+        at, kind = at + len(frame.raw), frame.type
+    return kind not in (independent.SEAL, independent.CLOSE)
+
+
 class Bucket:
     """A resting store of a few sessions, put into a bucket with a lock."""
 
@@ -51,6 +65,12 @@ class Bucket:
         ceph.make_bucket(BUCKET, days=1)
         self.writer, self.owner, self.reader = ceph.client("writer"), ceph.client("owner"), ceph.client("reader")
         self.objects = objects(store.top)
+        # one that was taken for dead, put as it was, and grew: up to the middle of a frame, to the end of it, and to its close
+        self.grown = [name for name in self.objects if name.endswith("/00000000.brec") and store.id not in name][0]
+        whole = self.objects[self.grown]
+        head = len(independent.brec.Header(whole).raw)
+        for end in (head + 60, head + len(independent.brec.Frame(whole[head:]).raw)):
+            self.put(self.grown, whole[:end])
         for name, data in self.objects.items():
             self.put(name, data)
         self.put("canary/0001", b"is no part of a store")
@@ -75,14 +95,18 @@ class Bucket:
         return {row["id"]: row["verdict"] for row in rows}, done
 
     def independent(self):
-        """The same by another way: the oldest version of each key by the test's own client, judged by verify_independent.py. What differs is said."""
+        """The same by another way: the oldest version of each key, or what it grew to, by the test's own client, judged by verify_independent.py.
+        What differs is said."""
         top, oldest, differing = self.lab.path("mine"), {}, set()
         shutil.rmtree(top, ignore_errors=True)
         for one in self.reader.versions(BUCKET, PREFIX):
             name = one["key"].removeprefix(f"{PREFIX}/")
             if not one["marker"] and name.split("/")[0] in ("recordings", "log"):
                 data = self.reader.get(BUCKET, one["key"], one["version"])
-                if oldest.setdefault(name, data) != data:
+                before = oldest.setdefault(name, data)
+                if grew(name, before, data):
+                    oldest[name] = data
+                elif before != data:
                     differing.add(name.split("/")[2] if name.startswith("recordings/") else "log")
         newest = max((int(name.split(".")[1]) for name in oldest if name.startswith("log/checkpoint.") and name.split(".")[1].isdigit()), default=None)
         for name, data in sorted(oldest.items()):
@@ -120,6 +144,8 @@ def test_pull_and_verify(bucket):
     assert done.returncode == 0 and f"{len(bucket.objects)} fetched, 0 were here; 1 of other names" in done.stderr, done
     assert read(copy, "log", "checkpoint") == read(bucket.store.top, "log", "checkpoint")
     assert bucket.verify(copy)[0] == here
+    assert read(copy, bucket.grown) == bucket.objects[bucket.grown]
+    assert not [file for file in os.listdir(os.path.dirname(f"{copy}/{bucket.grown}")) if ".part" in file or ".other" in file]
     rid = os.path.relpath(bucket.store.small, bucket.store.top)
     assert read(copy, rid, "receipts") == read(bucket.store.small, "receipts")
     done = bucket.replay("pull", "--from", bucket.url, "--store", copy)
@@ -173,6 +199,13 @@ def test_second_versions(bucket):
     assert bucket.verify(copy)[0] == expected
     done = bucket.replay("pull", "--from", bucket.url, "--store", copy)
     assert done.returncode == 1, "an alarm stays one"
+    # the end taken away from what closed, and something put behind it, are none that grew
+    closed = bucket.objects[bucket.grown]
+    for data in (closed[:-40], closed + closed[-200:]):
+        bucket.put(bucket.grown, data)
+    there, _ = bucket.verify()
+    expected |= {bucket.grown.split("/")[2]: "forged"}
+    assert there == expected == bucket.independent()
     # and in the log: an older checkpoint is replaced by one of another root
     tile = [n for n in bucket.objects if n.startswith("log/tile/0/")][0]
     bucket.put(tile, bytes(len(bucket.objects[tile])))

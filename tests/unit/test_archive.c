@@ -223,6 +223,44 @@ static void test_dead_recording(void **state)
 	fx_destroy(x);
 }
 
+/* What was open when it was put may have grown; what was sealed or closed may not, nor become something else. */
+static void test_grew(void **state)
+{
+	struct fixture *x = fx_open(false, false);
+	uint8_t *data[2], *bad;
+	size_t len[2];
+	char name[128];
+
+	(void)state;
+	fx_small(x, true);
+	for (uint32_t i = 0; i < 2; i++) {
+		fx_name(x, i, name);
+		data[i] = fx_read(name, &len[i]);
+		for (size_t cut = 0; cut < len[i]; cut++) {
+			assert_true(archive_segment_grew(data[i], cut, data[i], len[i], i));
+			assert_false(archive_segment_grew(data[i], len[i], data[i], cut, i));
+			assert_false(archive_segment_grew(data[i], cut, data[i], len[i], 1 - i));
+		}
+		assert_true(archive_segment_grew(data[i], 100, data[i], 101, i));
+		assert_false(archive_segment_grew(data[i], len[i], data[i], len[i], i));
+		/* behind its end */
+		bad = calloc(1, len[i] + 100);
+		memcpy(bad, data[i], len[i]);
+		assert_false(archive_segment_grew(data[i], len[i], bad, len[i] + 100, i));
+		/* another byte before, or no frame behind */
+		bad[len[i] - 1] ^= 1;
+		assert_false(archive_segment_grew(data[i], 100, bad, len[i], i));
+		assert_false(archive_segment_grew(data[i], len[i] - 1, bad, len[i], i));
+		bad[len[i] - 1] ^= 1;
+		bad[50] ^= 1;
+		assert_false(archive_segment_grew(data[i], 100, bad, len[i], i));
+		free(bad);
+	}
+	free(data[0]);
+	free(data[1]);
+	fx_destroy(x);
+}
+
 /* A clock that leaps declares nothing dead. */
 static void test_dead_before(void **state)
 {
@@ -538,7 +576,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_open_recording, teardown), cmocka_unit_test_teardown(test_closed_recording, teardown),
-		cmocka_unit_test_teardown(test_dead_recording, teardown), cmocka_unit_test(test_dead_before),
+		cmocka_unit_test_teardown(test_dead_recording, teardown), cmocka_unit_test(test_dead_before), cmocka_unit_test(test_grew),
 		cmocka_unit_test_teardown(test_hold_and_conflicts, teardown), cmocka_unit_test(test_segment_state),
 		cmocka_unit_test_teardown(test_locked_from_close, teardown), cmocka_unit_test(test_needed), cmocka_unit_test(test_spool),
 		cmocka_unit_test(test_list), cmocka_unit_test(test_tiles), cmocka_unit_test(test_kept),
