@@ -191,3 +191,25 @@ def test_what_cannot_be_removed_stays_marked(machine):
     machine.sh("umount /home/quy")
     assert machine.account("remove quy 70070") == "gone"
     assert machine.sh("ls -A /home | grep quy", check=False) == ""
+
+
+def test_killed_at_any_moment(machine):
+    """kill -9 while it makes an account and while it removes one, later each time: asked again it ends what it began, and nothing is left."""
+    began = time.monotonic()
+    machine.account(f"create rob 70080 {later()}")
+    span = time.monotonic() - began
+    machine.account("remove rob 70080")
+    steps = 4
+    for i in range(steps):
+        uid, end = 70081 + i, later()
+        cut = f"timeout -s KILL {span * (i + 1) / steps:.3f} sh {SCRIPT}"
+        machine.sh(f"{cut} create rob {uid} {end}", check=False)
+        if i % 2:
+            assert machine.account(f"create rob {uid} {end}") == "ok"
+            assert machine.account("list") == f"rob {uid} {end} there"
+            assert machine.sh("stat -c %u /home/rob") == str(uid)
+        machine.sh(f"{cut} remove rob {uid}", check=False)
+        assert machine.account(f"remove rob {uid}") == "gone"
+        assert machine.account("list") == ""
+        assert machine.sh(f"getent passwd rob {uid}; getent group rob {uid}; ls -d /home/rob", check=False) == ""
+        assert machine.account(f"create rob {uid} {end}", 1).startswith("used ")
