@@ -98,6 +98,7 @@ static const struct word {
 	{ "host scan", A | R, word_host_scan },
 	{ "host trust-key", A | R, word_host_trust_key },
 	{ "host forget-key", A | R, word_host_forget_key },
+	{ "host rotate", A | R, word_host_rotate },
 	{ "key list", A | R, word_keys },
 };
 

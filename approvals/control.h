@@ -59,6 +59,9 @@ struct control {
 	json_t *(*blocks)(void *arg);
 	/* How many sources of this network are listed; if `now`, they are let in again. */
 	int (*unblock)(void *arg, const char *network, bool now);
+	/* The bastion's key at this host is to be another one: 1; 0: that is under way, and goes on now; -1: why not in line. In the
+	 * word's transaction. NULL: no key rotates. */
+	int (*rotate)(void *arg, const struct host *h, const char *login, char *line, size_t size);
 	int64_t wait_for;	/* out of control_handle(): the reply is to wait until this request is open no more; 0: not */
 	int64_t look_for;	/* the same: until this host was looked at, as look_login; 0: not */
 	char look_login[LOGIN_MAX + 1];

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "store_key.h"
+#include "store_target_key.h"
 
 enum words_exit load_host(struct call *k, struct host *h)
 {
@@ -169,6 +170,42 @@ enum words_exit word_host_remove(struct call *k)
 	return say(k, "The host %s is removed; requests and grants for it ended.", h.name);
 }
 
+static void put_text(struct buf *b, const char *text)
+{
+	buf_put(b, text, strlen(text));
+}
+
+/* For each login its own line once its key has rotated; for those before, the line of the key they share. */
+static enum words_exit trust_keys(struct call *k, const struct host *h, const char *shared)
+{
+	char list[LIST_MAX + 1], *rest = list, *login, line[STORE_BLOB_MAX * 2];
+	struct target_row t;
+	struct buf b;
+	json_t *text;
+	int r = 0;
+
+	buf_init(&b, CONTROL_REPLY_MAX / 2);
+	memcpy(list, h->logins, sizeof(list));
+	while (r >= 0 && (login = strsep(&rest, " ")) != NULL) {
+		if ((r = store_target_active(k->s, h->id, login, &t)) < 0 || (r == 1 && key_format(&t.public, line, sizeof(line)) != 0))
+			break;
+		put_text(&b, b.len > 0 ? "\n# on " : "# on ");
+		put_text(&b, h->name);
+		put_text(&b, ", in ~/.ssh/authorized_keys of: ");
+		put_text(&b, name_is_login(login) ? login : "root, or what account_login names");
+		put_text(&b, "\nrestrict,pty ");
+		put_text(&b, r == 1 ? line : shared);
+	}
+	text = r >= 0 && buf_ok(&b) ? json_stringn((const char *)b.data, b.len) : NULL;
+	r = text != NULL ? (int)say(k, "%s", "") : (int)broken(k);
+	if (r == WORDS_OK)
+		say_more(k, "text", text);
+	else
+		json_decref(text);
+	buf_finish(&b);
+	return (enum words_exit)r;
+}
+
 enum words_exit word_host_trust(struct call *k)
 {
 	const char *line;
@@ -181,8 +218,7 @@ enum words_exit word_host_trust(struct call *k)
 		return refuse(k, WORDS_BROKEN, "Look at the log of the keys role.",
 		    "The key for %s is not there.", h.name);
 	if (h.method == LOGIN_MANAGED)
-		return say(k, "# on %s, in ~/.ssh/authorized_keys of: %s\nrestrict,pty %s", h.name,
-		    h.logins, line);
+		return trust_keys(k, &h, line);
 	return say(k,
 	    "# on %s, in /etc/ssh/bastion_user_ca.pub\n%s\n# and in /etc/ssh/sshd_config, then "
 	    "reload sshd\n"
@@ -328,11 +364,6 @@ static void put_patterns(struct buf *b, const json_t *rows)
 		buf_put(b, name, strlen(name));
 		buf_put(b, "]:*", 3);
 	}
-}
-
-static void put_text(struct buf *b, const char *text)
-{
-	buf_put(b, text, strlen(text));
 }
 
 /* A host where this user has one login only needs no "login@" before it. ssh takes the first User that it finds. */

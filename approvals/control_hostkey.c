@@ -54,10 +54,8 @@ enum words_exit word_host_scan(struct call *k)
 		return r;
 	if (login != NULL && !list_has(h.logins, login))
 		return refuse(k, WORDS_NOT_FOUND, "Look at: host list", "%s has no login %s here.", h.name, login);
-	if (login != NULL)
-		snprintf(k->look_login, sizeof(k->look_login), "%s", login);
-	else
-		snprintf(k->look_login, sizeof(k->look_login), "%.*s", (int)strcspn(h.logins, " "), h.logins);
+	if (!first_login(login != NULL ? login : h.logins, k->look_login))
+		return refuse(k, WORDS_REFUSED, "What is done there for accounts notes its host keys, too: host keys", "%s has no account of its own to log in to.", h.name);
 	k->look_for = h.id;
 	if (event_writef(k->s, k->now, EVENT_HOST_SCAN, k->name, h.name, "{s:s}", "login", k->look_login) < 0)
 		return broken(k);
@@ -109,4 +107,35 @@ enum words_exit word_host_forget_key(struct call *k)
 		return broken(k);
 	return pinned ? say(k, "The key is not pinned any more: who shows it as %s is refused from now on.", h.name) :
 			say(k, "The key is refused: that %s announces it is no news any more.", h.name);
+}
+
+/* The steps come from the loop (bastiond/policy_rotate.c). */
+static enum words_exit rotate_one(struct call *k, const struct host *h, const char *login)
+{
+	char line[256] = "the bastion does it when it runs";
+	int r = k->c->rotate != NULL ? k->c->rotate(k->c->arg, h, login, line, sizeof(line)) : -1;
+
+	if (r < 0)
+		return refuse(k, WORDS_REFUSED, NULL, "No key rotates: %s.", line);
+	if (event_writef(k->s, k->now, EVENT_TARGET_KEY_ROTATE, k->name, h->name, "{s:s}", "login", login) < 0)
+		return broken(k);
+	return WORDS_OK;
+}
+
+enum words_exit word_host_rotate(struct call *k)
+{
+	const char *only = arg_text(k, "login");
+	char list[LIST_MAX + 1], *rest = list, *login;
+	struct host h;
+	enum words_exit r = load_host(k, &h);
+
+	if (r != WORDS_OK)
+		return r;
+	if (only != NULL && !list_has(h.logins, only))
+		return refuse(k, WORDS_NOT_FOUND, "Look at: host list", "%s has no login %s here.", h.name, only);
+	memcpy(list, h.logins, sizeof(list));
+	while (r == WORDS_OK && (login = strsep(&rest, " ")) != NULL)
+		if (name_is_login(login) && (only == NULL || strcmp(only, login) == 0))
+			r = rotate_one(k, &h, login);
+	return r != WORDS_OK ? r : say(k, "New keys are on their way to %s. How far they are: host keys %s", h.name, h.name);
 }

@@ -143,7 +143,7 @@ word_fn word_role_add, word_role_change, word_role_list, word_role_show, word_ro
 word_fn word_member_add, word_member_remove, word_approver_add, word_approver_remove;
 word_fn word_host_add, word_host_change, word_host_list, word_host_remove, word_host_trust, word_keys,
     word_hosts, word_config;
-word_fn word_host_keys, word_host_scan, word_host_trust_key, word_host_forget_key;
+word_fn word_host_keys, word_host_scan, word_host_trust_key, word_host_forget_key, word_host_rotate;
 word_fn word_request, word_requests, word_approve, word_deny, word_cancel, word_revoke, word_grants;
 word_fn word_wait, word_extend, word_review, word_reviews;
 word_fn word_note_replay, word_explain;

@@ -2,6 +2,7 @@
  * store_host.c - hosts and their pinned keys. Policy role; see store.h.
  */
 #include "store_sql.h"
+#include "store_target_key.h"
 
 #include <errno.h>
 #include <string.h>
@@ -127,9 +128,8 @@ int store_host_keys(struct store *s, int64_t host_id,
 	return r;
 }
 
-int store_hosts(struct store *s, int (*fn)(void *arg, const struct host *h), void *arg)
+static int each_host(struct store *s, sqlite3_stmt *st, int (*fn)(void *arg, const struct host *h), void *arg)
 {
-	sqlite3_stmt *st = sql(s, HOST_SQL "WHERE removed IS NULL ORDER BY name", "");
 	struct host h;
 	int r;
 
@@ -139,4 +139,14 @@ int store_hosts(struct store *s, int (*fn)(void *arg, const struct host *h), voi
 			return sql_loaded(s, st) < 0 ? -1 : 0;
 	}
 	return r;
+}
+
+int store_hosts(struct store *s, int (*fn)(void *arg, const struct host *h), void *arg)
+{
+	return each_host(s, sql(s, HOST_SQL "WHERE removed IS NULL ORDER BY name", ""), fn, arg);
+}
+
+int store_hosts_managed(struct store *s, int (*fn)(void *arg, const struct host *h), void *arg)
+{
+	return each_host(s, sql(s, HOST_SQL "WHERE removed IS NULL AND method='managed' ORDER BY name", ""), fn, arg);
 }

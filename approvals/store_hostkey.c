@@ -4,6 +4,7 @@
 #include "store_hostkey.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "store_sql.h"
@@ -104,12 +105,43 @@ int store_look(struct store *s, int64_t host_id, const struct host_look *look)
 	    look->line) < 0 ? -1 : 0;
 }
 
+bool first_login(const char *logins, char out[LOGIN_MAX + 1])
+{
+	char list[LIST_MAX + 1], *rest = list, *login;
+
+	snprintf(list, sizeof(list), "%s", logins);
+	out[0] = '\0';
+	while ((login = strsep(&rest, " ")) != NULL && out[0] == '\0')
+		if (name_is_login(login))
+			snprintf(out, LOGIN_MAX + 1, "%s", login);
+	return out[0] != '\0';
+}
+
+int store_looks_due(struct store *s, int64_t before, struct look_due *due, int max)
+{
+	sqlite3_stmt *st = sql(s, "SELECT h.id, h.logins "
+	    "FROM hosts h LEFT JOIN host_looks l ON l.host_id=h.id WHERE h.removed IS NULL AND max(h.added, ifnull(l.at, 0))<=?1 "
+	    "AND h.logins<>?3 ORDER BY ifnull(l.at, 0), h.id LIMIT ?2", "iit", before, (int64_t)max, LOGIN_SELF);
+	char logins[LIST_MAX + 1];
+	int n = 0, r = 0;
+
+	while (n < max && (r = sql_next(s, st)) == 1) {
+		due[n].host_id = sqlite3_column_int64(st, 0);
+		sql_text(s, st, 1, logins, sizeof(logins));
+		first_login(logins, due[n++].login);
+	}
+	if (r == 1 && sql_loaded(s, st) < 0)
+		return -1;
+	return r < 0 ? -1 : n;
+}
+
 json_t *store_host_key_list(struct store *s, int64_t host_id)
 {
 	return sql_rows(s,
-	    "SELECT * FROM (SELECT 'pinned' AS state, type, fingerprint, NULL AS since, gone FROM host_keys WHERE host_id=:id UNION ALL "
-	    "SELECT iif(refused, 'refused', 'announced'), type, fingerprint, since, NULL FROM host_announced WHERE host_id=:id) "
-	    "ORDER BY state='pinned' DESC, state, type, fingerprint", (const struct sql_named[]){ { ":id", host_id }, { NULL, 0 } },
+	    "SELECT * FROM (SELECT NULL AS login, 'pinned' AS state, type, fingerprint, NULL AS since, gone, NULL AS next, NULL AS why FROM host_keys "
+	    "WHERE host_id=:id UNION ALL SELECT NULL, iif(refused, 'refused', 'announced'), type, fingerprint, since, NULL, NULL, NULL "
+	    "FROM host_announced WHERE host_id=:id UNION ALL SELECT login, state, type, fingerprint, made, NULL, nullif(next, 0), why "
+	    "FROM target_keys WHERE host_id=:id) ORDER BY login IS NOT NULL, login, state='pinned' DESC, state, type, fingerprint", (const struct sql_named[]){ { ":id", host_id }, { NULL, 0 } },
 	    (const struct sql_named_text[]){ { NULL, NULL } });
 }
 

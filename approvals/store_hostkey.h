@@ -31,7 +31,16 @@ struct host_look {
 
 /* The last look at the host. */
 int store_look(struct store *s, int64_t host_id, const struct host_look *look);
-/* Rows: type, fingerprint, state (pinned announced refused), since, gone. NULL: failed. */
+/* The first login of a host's list that is an account's own name into out. False: all are made for who comes (LOGIN_SELF). */
+bool first_login(const char *logins, char out[LOGIN_MAX + 1]);
+/* Hosts that were neither looked at nor added since `before`, longest ago first: their number, up to max, or -1. */
+struct look_due {
+	int64_t host_id;
+	char login[LOGIN_MAX + 1];	/* first_login(); "": none */
+};
+int store_looks_due(struct store *s, int64_t before, struct look_due *due, int max);
+/* Rows: of the host's own keys state (pinned announced refused), type, fingerprint, since, gone; of the bastion's there login, state
+ * (active new old wanted), type, fingerprint, since, next, why. NULL: failed. */
 json_t *store_host_key_list(struct store *s, int64_t host_id);
 /* One row: at, result, login, line; none: never. */
 json_t *store_look_list(struct store *s, int64_t host_id);

@@ -134,3 +134,17 @@ int key_format(const struct host_key *k, char *out, size_t size)
 	n = snprintf(out, size, "%s %s", k->type, (char *)text);
 	return n > 0 && (size_t)n < size ? 0 : -1;
 }
+
+bool key_from_blob(const void *blob, size_t len, struct host_key *k)
+{
+	struct host_key raw = { .len = len };
+	char line[TEXT_KEY_MAX + STORE_KEY_TYPE_MAX + 2], err[512];
+	struct buf b;
+
+	if (len > sizeof(raw.blob))
+		return false;
+	memcpy(raw.blob, blob, len);
+	buf_view(&b, blob, len);
+	return buf_get_cstring(&b, raw.type, sizeof(raw.type)) == 0 && key_format(&raw, line, sizeof(line)) == 0 &&
+	    key_parse(line, true, k, err, sizeof(err)) == 0;
+}

@@ -17,6 +17,8 @@ int key_fingerprint(const void *blob, size_t len, char out[STORE_FPR_MAX + 1]);
  * in err (escaped).
  */
 int key_parse(const char *line, bool host, struct host_key *k, char *err, size_t errsize);
+/* The same of a blob. False: it is none of the types of a host key, or malformed. */
+bool key_from_blob(const void *blob, size_t len, struct host_key *k);
 /* "ssh-ed25519 AAAA…" into out[size]. 0, or -1: it does not fit. */
 int key_format(const struct host_key *k, char *out, size_t size);
 

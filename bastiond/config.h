@@ -159,6 +159,9 @@ struct config_collector {
 	O(TIME, ticket_check_every, "60s", 1 * MS, CONFIG_DAY, "", "open tickets are checked again")  \
 	O(STR, notify, "", 0, 0, "", "program that is told of events")                                \
 	O(TIME, hook_timeout, "10s", 1 * MS, 60 * MS, "", "time of one run of these programs")        \
+	O(INT, key_rotate, "0", 0, 3650, "", "days that a managed key stays at a host; 0: for ever")     \
+	O(BOOL, key_rotate_after_use, "false", 0, 0, "", "a managed key goes when its last session ended") \
+	O(INT, host_key_check, "24", 0, 8760, "", "hours after which a host's keys are looked at; 0: never") \
 	O(INT, event_retention, "400", 90, 36500, "", "days that events stay in the database")        \
 	O(STR, event_syslog, "", 0, 0, "", "where events go as syslog; empty: nowhere")                \
 	O(STR, event_json, "", 0, 0, "", "where they go as JSON lines; empty: nowhere")                \

@@ -101,6 +101,15 @@ static int add(struct buf *bundle, const char *state_dir, const char *name, bool
 	return keyfiles_add(bundle, path, name, public);
 }
 
+/* One of before has none: role_keys.c makes it at the next start. */
+static int add_target(struct buf *bundle, const char *state_dir)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/" KEYFILE_TARGET, state_dir);
+	return access(path, F_OK) != 0 && errno == ENOENT ? 0 : add(bundle, state_dir, KEYFILE_TARGET, false);
+}
+
 /* Every file of keys/managed; a directory that is not there is an empty one. */
 static int add_managed(struct buf *bundle, const char *state_dir)
 {
@@ -154,7 +163,7 @@ int keyfiles_collect(int fd, const char *state_dir, enum role role)
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
 		if (fixed[i].role == role && add(&bundle, state_dir, fixed[i].name, fixed[i].public) != 0)
 			r = -1;
-	if (role == ROLE_KEYS && add_managed(&bundle, state_dir) != 0)
+	if (role == ROLE_KEYS && (add_target(&bundle, state_dir) != 0 || add_managed(&bundle, state_dir) != 0))
 		r = -1;
 	if (r == 0)
 		r = keyfiles_seal(fd, &bundle, role);

@@ -5,7 +5,7 @@
  * own files, still root; at a reload a child of parent does (parent_reload.c), tries them, and parent passes the
  * descriptor on without having seen a byte of it. Either way the role loads them from here, by one function.
  *
- *   keys      keys/user_ca.pem, keys/managed/NAME.pem
+ *   keys      keys/user_ca.pem, keys/target.key if it is there, keys/managed/NAME.pem
  *   recorder  recorder/client.crt, client.key, signer.pem
  *   master    keys/ssh_host_TYPE_key
  *   policy    what totp_key names (totpkey.h)
@@ -17,6 +17,7 @@
 #include "msg.h"
 
 #define KEYFILES_NAME_MAX 320
+#define KEYFILE_TARGET "keys/target.key"	/* seals managed keys that rotate (keys_seal.h) */
 #define KEYFILE_BYTES_MAX (64U << 10)	/* of one file */
 #define KEYFILES_BYTES_MAX (16U << 20)	/* of all files of a role */
 

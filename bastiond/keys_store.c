@@ -13,6 +13,7 @@
 #include "log.h"
 
 #define MANAGED "keys/managed/"
+#define TARGET KEYFILE_TARGET
 
 /* OpenSSL would ask at the terminal: a daemon has none. */
 static int no_passphrase(char *out, int size, int writing, void *ctx)
@@ -104,6 +105,14 @@ static int add_ca(struct keys *k, const struct keyfile *f)
 	return -1;
 }
 
+static int add_seal(struct keys *k, const struct keyfile *f)
+{
+	if (seal_ring_add(&k->seal, f->data, f->len) == 0)
+		return 0;
+	log_error("%s: 64 hexadecimal digits are expected; put back the right one from the backup", f->name);
+	return -1;
+}
+
 int keys_load(struct keys *k, const struct buf *files)
 {
 	struct keyfile f;
@@ -117,6 +126,8 @@ int keys_load(struct keys *k, const struct buf *files)
 			r = -1;
 		else if (strncmp(f.name, MANAGED, strlen(MANAGED)) == 0)
 			r = add_managed(k, &f);
+		else if (strcmp(f.name, TARGET) == 0)
+			r = add_seal(k, &f);
 		else if (k->ca == NULL)
 			r = add_ca(k, &f);
 	}
@@ -135,6 +146,7 @@ void keys_finish(struct keys *k)
 		EVP_PKEY_free(k->managed[i].key);
 	free(k->managed);
 	EVP_PKEY_free(k->ca);
+	explicit_bzero(&k->seal, sizeof(k->seal));
 	*k = (struct keys){ 0 };
 }
 

@@ -10,6 +10,7 @@
 
 #include "keyfiles.h"
 #include "names.h"
+#include "seal.h"
 
 #define KEYS_MANAGED_MAX 512	/* files in keys/managed */
 #define KEYS_LINE_MAX 3200	/* an authorized_keys line of the longest key */
@@ -21,12 +22,13 @@ struct managed_key {
 
 struct keys {
 	EVP_PKEY *ca;			/* Ed25519 */
+	struct seal_ring seal;		/* keys/target.key (keys_seal.h); none: keys of before it */
 	struct managed_key *managed;	/* by name */
 	size_t n;
 };
 
 /*
- * From the bundle of the keys role (keyfiles.h): the user CA and the managed keys, PKCS#8 PEM without passphrase. Each
+ * From the bundle of the keys role (keyfiles.h): the user CA and the managed keys, PKCS#8 PEM without passphrase, and target.key. Each
  * key is tried. 0; -1 with the file and the reason logged, and nothing to free.
  */
 int keys_load(struct keys *k, const struct buf *files);

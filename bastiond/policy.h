@@ -23,7 +23,8 @@
  *   policy_monitor.c  what the monitor role is told (policy_monitor.h)
  *   policy_account.c  accounts at targets, for the time of a grant (policy_account.h)
  *   policy_hook.c     the administrator's programs: policy_ticket.c, policy_notify.c (policy_hook.h)
- *   policy_task.c     commands at hosts on policy's own behalf (policy_task.h); policy_hostkey.c: host keys seen there
+ *   policy_task.c     commands at hosts on policy's own behalf (policy_task.h); policy_hostkey.c: host keys seen there;
+ *                     policy_rotate.c: the bastion's own keys there
  *
  * One process, one loop, no threads. Ownership: policy owns peers, workers and clients; a peer owns
  * its ways; a way owns its descriptors. A worker points back to the peer it works for until either
@@ -94,6 +95,8 @@ struct policy {
 	struct watch *watches;
 	struct tasks *tasks;		/* policy_task.h; NULL: none yet */
 	struct look *looks;		/* policy_hostkey.h */
+	uint64_t looks_ms;		/* when hosts to look at are looked for */
+	struct rotations *rotations;	/* policy_rotate.h; NULL: none yet */
 	struct hook *hooks;		/* runs under way, */
 	struct notifier *notifier;	/* and what notify is to be told */
 	struct check *checks;		/* outside tickets, and what was said of them; */

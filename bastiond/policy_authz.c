@@ -23,6 +23,7 @@
 #include "log.h"
 #include "policy_account.h"
 #include "policy_hook.h"
+#include "policy_rotate.h"
 #include "policy_worker.h"
 #include "tlog_act.h"
 
@@ -117,7 +118,7 @@ static void ask_key(struct way *w)
 {
 	w->stage = WAY_SIGNING;
 	if (w->host.method == LOGIN_MANAGED)
-		w->key_ask = keys_lend(w->peer->p, w->host.managed_key, w->login, &w->agent, on_key, w);
+		w->key_ask = rotate_lend(w->peer->p, &w->host, w->login, true, &w->agent, on_key, w);
 	else
 		ask_certificate(w);
 	if (w->key_ask == 0)

@@ -18,6 +18,7 @@
 #include "policy_client.h"
 #include "policy_hook.h"
 #include "policy_events.h"
+#include "policy_rotate.h"
 #include "policy_source.h"
 
 #define PIECE 60000		/* bytes of a reply in one message */
@@ -289,6 +290,7 @@ int control_open(struct policy *p, const struct policy_fds *fds)
 	p->control.shipped = events_shipped;
 	p->control.session_live = watch_session_live;
 	p->control.blocks = source_blocks;
+	p->control.rotate = rotate_want;
 	p->control.unblock = source_unblock;
 	p->control_in = event_new(p->base, fds->control, EV_READ | EV_PERSIST, on_control, p);
 	p->pam_in = event_new(p->base, fds->pam, EV_READ | EV_PERSIST, on_pam, p);

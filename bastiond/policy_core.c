@@ -24,7 +24,7 @@
 #include "policy_hook.h"
 #include "policy_hostkey.h"
 #include "policy_source.h"
-#include "policy_task.h"
+#include "policy_rotate.h"
 #include "policy_worker.h"
 #include "parent_upgrade.h"
 #include "totpkey.h"
@@ -191,6 +191,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	watches_tick(p, now_ms);
 	ticket_tick(p, now_ms);
 	notify_tick(p, now_ms);
+	rotate_tick(p, now_ms);
+	looks_tick(p, now_ms);
 	tasks_tick(p);
 	events_tick(p, now_ms);
 	feed_tick(p, now_ms);
@@ -277,6 +279,7 @@ void policy_close(struct policy *p)
 	tasks_finish(p);
 	looks_finish(p);
 	accounts_finish(p);
+	rotate_finish(p);
 	tickets_finish(p);
 	notify_finish(p);
 	peers_finish(p);

@@ -16,19 +16,8 @@
 #include "store_key.h"
 
 #define LOOK_COMMAND "true"
-
-/* A blob into a key of the types that are pinned. False: it is none. */
-static bool key_of(const struct task_key *from, struct host_key *k)
-{
-	struct host_key raw = { .len = from->len };
-	char line[STORE_BLOB_MAX * 2], err[512];
-	struct buf b;
-
-	memcpy(raw.blob, from->blob, from->len);
-	buf_view(&b, from->blob, from->len);
-	return buf_get_cstring(&b, raw.type, sizeof(raw.type)) == 0 && key_format(&raw, line, sizeof(line)) == 0 &&
-	    key_parse(line, true, k, err, sizeof(err)) == 0;
-}
+#define LOOKS_MAX 4		/* that one turn begins */
+#define LOOKS_EVERY_MS 5000
 
 static int note_fresh(struct policy *p, const struct host *h, const struct task_key *from)
 {
@@ -36,7 +25,7 @@ static int note_fresh(struct policy *p, const struct host *h, const struct task_
 	struct host_key k;
 	int r;
 
-	if (!key_of(from, &k))
+	if (!key_from_blob(from->blob, from->len, &k))
 		return 0; /* a type that nobody could pin */
 	if ((r = store_announced_add(p->store, h->id, &k, now)) != 1)
 		return r;
@@ -48,7 +37,7 @@ static int note_gone(struct policy *p, const struct host *h, const struct task_k
 {
 	struct host_key k;
 
-	return key_of(from, &k) ? store_host_key_gone(p->store, h->id, k.fingerprint, clock_wall()) : 0;
+	return key_from_blob(from->blob, from->len, &k) ? store_host_key_gone(p->store, h->id, k.fingerprint, clock_wall()) : 0;
 }
 
 static int note_all(struct policy *p, const struct host *h, const struct task_result *r)
@@ -119,7 +108,7 @@ int hostkey_look(struct policy *p, int64_t host_id, const char *login)
 	*l = (struct look){ .next = p->looks, .host_id = host_id };
 	snprintf(l->login, sizeof(l->login), "%s", login);
 	if (task_run(p, &(struct task){ .host = &h, .login = login, .what = "scan", .how = h.method == LOGIN_MANAGED ? TASK_MANAGED : TASK_CERTIFICATE,
-		.managed = h.managed_key, .command = LOOK_COMMAND, .done = on_looked, .arg = l }) != 0) {
+		.command = LOOK_COMMAND, .done = on_looked, .arg = l }) != 0) {
 		const struct host_look row = { .at = clock_wall(), .result = task_end_name(TASK_FAILED), .login = l->login,
 			.line = "too many tasks wait; try again in a minute" };
 
@@ -129,6 +118,20 @@ int hostkey_look(struct policy *p, int64_t host_id, const char *login)
 	}
 	p->looks = l;
 	return 0;
+}
+
+void looks_tick(struct policy *p, uint64_t now_ms)
+{
+	struct look_due due[LOOKS_MAX];
+	int n;
+
+	if (p->retired || p->ending || p->conf->host_key_check == 0 || now_ms < p->looks_ms)
+		return;
+	p->looks_ms = now_ms + LOOKS_EVERY_MS;
+	if ((n = store_looks_due(p->store, clock_wall() - (int64_t)p->conf->host_key_check * 3600, due, LOOKS_MAX)) < 0)
+		log_error("hosts to look at: %s", store_error(p->store));
+	for (int i = 0; i < n; i++)
+		hostkey_look(p, due[i].host_id, due[i].login);
 }
 
 void looks_finish(struct policy *p)

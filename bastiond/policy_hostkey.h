@@ -10,6 +10,7 @@
 void hostkey_learn(struct policy *p, const struct host *h, const struct task_result *r);
 /* A look at the host as this login; one at a time for each host. 0: it runs, or ran already; -1: it cannot. */
 int hostkey_look(struct policy *p, int64_t host_id, const char *login);
+void looks_tick(struct policy *p, uint64_t now_ms); /* host_key_check */
 void looks_finish(struct policy *p);
 /* policy_wait.c: this host was looked at. */
 void wait_looked(struct policy *p, int64_t host_id);

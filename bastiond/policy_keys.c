@@ -78,7 +78,21 @@ uint32_t keys_sign(struct policy *p, const struct keys_cert *c, keys_answer *ans
 	return id;
 }
 
-uint32_t keys_lend(struct policy *p, const char *name, const char *login, int *agent, keys_answer *answer, void *arg)
+uint32_t keys_make_key(struct policy *p, int64_t host_id, const char *login, int64_t generation, keys_answer *answer, void *arg)
+{
+	struct buf body;
+	uint32_t id;
+
+	buf_init(&body, 128);
+	buf_put_u64(&body, (uint64_t)host_id);
+	buf_put_cstring(&body, login);
+	buf_put_u64(&body, (uint64_t)generation);
+	id = ask_put(p, MSG_MAKE_KEY, &body, -1, answer, arg);
+	buf_finish(&body);
+	return id;
+}
+
+uint32_t keys_lend(struct policy *p, const struct keys_lent *l, int *agent, keys_answer *answer, void *arg)
 {
 	struct buf body;
 	uint32_t id;
@@ -87,8 +101,11 @@ uint32_t keys_lend(struct policy *p, const char *name, const char *login, int *a
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
 		return 0;
 	buf_init(&body, 512);
-	buf_put_cstring(&body, name);
-	buf_put_cstring(&body, login);
+	buf_put_cstring(&body, l->name);
+	buf_put_cstring(&body, l->login);
+	buf_put_string(&body, l->sealed, l->sealed_len);
+	buf_put_u64(&body, (uint64_t)l->host_id);
+	buf_put_u64(&body, (uint64_t)l->generation);
 	id = ask_put(p, MSG_LEND_KEY, &body, pair[0], answer, arg);
 	buf_finish(&body);
 	close(pair[0]);

@@ -26,8 +26,18 @@ int keys_open(struct policy *p, int fd);
 int keys_refresh(struct policy *p); /* the list of them anew */
 /* The number of the request, 0: failed. The answer comes from the loop. */
 uint32_t keys_sign(struct policy *p, const struct keys_cert *c, keys_answer *answer, void *arg);
+/* Where a managed key that rotates belongs; sealed_len 0: one of keys/managed, by its name. */
+struct keys_lent {
+	const char *name, *login;
+	const uint8_t *sealed;
+	size_t sealed_len;
+	int64_t host_id, generation;
+};
+
+/* A fresh key for a place: the blob of the answer is str public key blob, str sealed. */
+uint32_t keys_make_key(struct policy *p, int64_t host_id, const char *login, int64_t generation, keys_answer *answer, void *arg);
 /* A managed key for a login; *agent is the socket that keys serves then, the caller's in any case unless it stays as it was. */
-uint32_t keys_lend(struct policy *p, const char *name, const char *login, int *agent, keys_answer *answer, void *arg);
+uint32_t keys_lend(struct policy *p, const struct keys_lent *l, int *agent, keys_answer *answer, void *arg);
 void keys_forget(struct policy *p, uint32_t ask); /* its answer is dropped */
 void keys_close(struct policy *p);
 

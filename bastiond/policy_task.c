@@ -15,6 +15,7 @@
 #include "escape.h"
 #include "log.h"
 #include "policy_hostkey.h"
+#include "policy_rotate.h"
 #include "policy_worker.h"
 
 #define RUNNING_MAX 8
@@ -33,6 +34,7 @@ struct task_row {
 	char login[LOGIN_MAX + 1], principal[LOGIN_MAX + 1], managed[USER_NAME_MAX + 1], what[WHAT_MAX], command[TASK_COMMAND_MAX + 1];
 	enum task_login how;
 	struct buf sealed, in;
+	int64_t generation;
 	uint32_t limit_ms;
 	task_done *done;
 	void *arg;
@@ -71,7 +73,8 @@ static int note(struct task_row *t, enum event_kind kind, json_t *detail)
 	return -1;
 }
 
-static void row_free(struct task_row *t)
+/* Out of the queue: whoever starts another one now must not find it there. */
+static void row_unlink(struct task_row *t)
 {
 	struct task_row **at = &t->p->tasks->first;
 
@@ -81,6 +84,11 @@ static void row_free(struct task_row *t)
 		*at = t->next;
 		t->p->tasks->n--;
 	}
+}
+
+static void row_free(struct task_row *t)
+{
+	row_unlink(t);
 	if (t->key_ask != 0)
 		keys_forget(t->p, t->key_ask);
 	if (t->agent >= 0)
@@ -102,7 +110,7 @@ static void over(struct task_row *t, const struct task_result *r)
 		json_object_set_new(detail, "status", json_integer(r->status));
 	log_info("%s at %s as %s: %s%s%s", t->what, t->host.name, t->login, task_end_name(r->end), r->line[0] != '\0' ? ": " : "", r->line);
 	note(t, EVENT_TASK_END, detail);
-	t->worker = NULL;
+	row_unlink(t);
 	hostkey_learn(p, &t->host, r);
 	t->done(p, t->arg, r);
 	row_free(t);
@@ -194,6 +202,14 @@ static void ask_certificate(struct task_row *t, const uint8_t *key, size_t len, 
 		fail(t, TASK_FAILED, "the keys role does not answer");
 }
 
+static uint32_t lend(struct task_row *t)
+{
+	const struct keys_lent l = { .name = t->managed, .login = t->login, .sealed = t->sealed.data, .sealed_len = t->sealed.len,
+		.host_id = t->host.id, .generation = t->generation };
+
+	return t->how == TASK_MANAGED ? rotate_lend(t->p, &t->host, t->login, false, &t->agent, on_key, t) : keys_lend(t->p, &l, &t->agent, on_key, t);
+}
+
 /* TASK_KEY: the worker is ready. */
 static int on_ready(struct task_row *t, struct ipc_msg *m)
 {
@@ -206,7 +222,7 @@ static int on_ready(struct task_row *t, struct ipc_msg *m)
 		return -1;
 	if (t->how == TASK_CERTIFICATE)
 		ask_certificate(t, key, len, own);
-	else if ((t->key_ask = keys_lend(t->p, t->managed, t->login, &t->agent, on_key, t)) == 0)
+	else if ((t->key_ask = lend(t)) == 0)
 		fail(t, TASK_FAILED, "the keys role does not answer");
 	return 0;
 }
@@ -305,7 +321,7 @@ static bool bounded(const struct task *t)
 {
 	return name_is_login(t->login) && (t->principal == NULL || name_is_login(t->principal)) && t->command[0] != '\0' &&
 	    strlen(t->command) <= TASK_COMMAND_MAX && strlen(t->what) < WHAT_MAX && t->in_len <= TASK_IN_MAX && t->sealed_len <= SEALED_MAX &&
-	    t->limit_ms <= TASK_LIMIT_MAX_MS && (t->how != TASK_MANAGED || name_is_user(t->managed));
+	    t->limit_ms <= TASK_LIMIT_MAX_MS && (t->how != TASK_FILE || name_is_user(t->managed)) && (t->how != TASK_SEALED || t->sealed_len > 0);
 }
 
 int task_run(struct policy *p, const struct task *t)
@@ -319,10 +335,10 @@ int task_run(struct policy *p, const struct task *t)
 		return -1;
 	}
 	*row = (struct task_row){ .p = p, .number = ++p->tasks->number, .host = *t->host, .how = t->how, .done = t->done, .arg = t->arg,
-		.limit_ms = t->limit_ms != 0 ? t->limit_ms : TASK_LIMIT_MS, .agent = -1 };
+		.generation = t->generation, .limit_ms = t->limit_ms != 0 ? t->limit_ms : TASK_LIMIT_MS, .agent = -1 };
 	snprintf(row->login, sizeof(row->login), "%s", t->login);
 	snprintf(row->principal, sizeof(row->principal), "%s", t->principal != NULL ? t->principal : t->login);
-	snprintf(row->managed, sizeof(row->managed), "%s", t->how == TASK_MANAGED ? t->managed : "");
+	snprintf(row->managed, sizeof(row->managed), "%s", t->how == TASK_FILE ? t->managed : "");
 	snprintf(row->what, sizeof(row->what), "%s", t->what);
 	snprintf(row->command, sizeof(row->command), "%s", t->command);
 	buf_init(&row->sealed, SEALED_MAX);

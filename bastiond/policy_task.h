@@ -28,7 +28,12 @@ struct task_result {
 
 typedef void task_done(struct policy *p, void *arg, const struct task_result *r);
 
-enum task_login { TASK_CERTIFICATE, TASK_MANAGED, TASK_SEALED };
+enum task_login {
+	TASK_CERTIFICATE,
+	TASK_MANAGED,	/* the key that the host takes for this login now */
+	TASK_FILE,	/* this one of keys/managed, */
+	TASK_SEALED,	/* or this one that keys sealed */
+};
 
 /* All of it is copied by task_run(). */
 struct task {
@@ -37,9 +42,10 @@ struct task {
 	const char *what;		/* what for, for events: "scan", "rotate", "account" */
 	enum task_login how;
 	const char *principal;		/* TASK_CERTIFICATE: of the certificate; NULL: the login */
-	const char *managed;		/* TASK_MANAGED: the key's name */
-	const void *sealed;		/* TASK_SEALED: the key, as the keys role sealed it */
+	const char *managed;		/* TASK_FILE: the key's name */
+	const void *sealed;		/* TASK_SEALED: the key, as the keys role sealed it, and which one of the login's it is */
 	size_t sealed_len;
+	int64_t generation;
 	const char *command;		/* up to TASK_COMMAND_MAX bytes; a shell of the target reads it */
 	const void *in;			/* its standard input, up to TASK_IN_MAX bytes */
 	size_t in_len;

@@ -14,6 +14,7 @@
 #include "escape.h"
 #include "log.h"
 #include "policy_hook.h"
+#include "policy_rotate.h"
 #include "policy_worker.h"
 #include "relay_bulk.h"
 
@@ -111,6 +112,7 @@ void peer_way_close(struct way *w, const char *why)
 {
 	if (w->row.id != 0)
 		ends_way(w->peer->p, &w->row, w->peer->user.name, w->host.name, why);
+	rotate_way_over(w->peer->p, &w->host);
 	w->row.id = 0;
 }
 

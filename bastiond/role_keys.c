@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "config.h"
@@ -18,12 +19,14 @@
 #include "escape.h"
 #include "ipc.h"
 #include "keys_lend.h"
+#include "keys_seal.h"
 #include "sshkey.h"
 #include "keys_store.h"
 #include "log.h"
 #include "roles.h"
 #include "sandbox.h"
 #include "sshcert.h"
+#include "rotate.h"
 
 #define LIST_BYTES_MAX 60000	/* of one LIST_KEYS_RE */
 
@@ -77,34 +80,83 @@ static int sign_cert(struct keys_role *k, struct ipc_msg *m)
 	return r;
 }
 
+/* The sealed key, or the one of that name; the caller frees it. NULL: *why not. */
+static EVP_PKEY *key_to_lend(const struct keys *keys, const char *name, const struct keys_place *at, const uint8_t *sealed, size_t len,
+    const char **why)
+{
+	EVP_PKEY *key;
+
+	*why = "not a login name";
+	if (!name_is_login(at->login))
+		return NULL;
+	if (len > 0)
+		return keys_unseal(keys, at, sealed, len, why);
+	*why = "no managed key of that name in keys/managed; a new one is seen after a reload";
+	if ((key = keys_find(keys, name)) != NULL)
+		EVP_PKEY_up_ref(key);
+	return key;
+}
+
 static int lend_key(struct keys_role *k, struct ipc_msg *m)
 {
-	char name[USER_NAME_MAX + 1], login[LOGIN_MAX + 1];
+	char name[USER_NAME_MAX + 1];
+	struct keys_place at = { 0 };
 	const char *refusal = NULL;
+	const uint8_t *sealed;
 	struct buf blob;
 	EVP_PKEY *key;
+	size_t len;
 	int r;
 
 	buf_get_cstring(&m->body, name, sizeof(name));
-	buf_get_cstring(&m->body, login, sizeof(login));
+	buf_get_cstring(&m->body, at.login, sizeof(at.login));
+	sealed = buf_get_string(&m->body, KEYS_SEALED_LEN, &len);
+	at.host_id = (int64_t)buf_get_u64(&m->body);
+	at.generation = buf_get_u64(&m->body);
 	if (!buf_end(&m->body))
 		return -1;
 	buf_init(&blob, SSHKEY_BLOB_MAX);
-	if (!name_is_login(login))
-		refusal = "not a login name";
-	else if ((key = keys_find(&k->keys, name)) == NULL)
-		refusal = "no managed key of that name in keys/managed; a new one is seen after a "
-			  "reload";
-	else if (sshkey_blob(key, &blob) != 0)
-		refusal = "the key has no SSH form";
-	else
-		refusal = lend_start(&k->lending, ipc_take_fd(m, 0), key, login, clock_mono_ms());
+	if ((key = key_to_lend(&k->keys, name, &at, sealed, len, &refusal)) != NULL)
+		refusal = sshkey_blob(key, &blob) != 0 ? "the key has no SSH form" :
+		    lend_start(&k->lending, ipc_take_fd(m, 0), key, at.login, clock_mono_ms());
+	EVP_PKEY_free(key);
 	if (refusal != NULL)
 		log_error("managed key not lent: %s", refusal);
+	else if (len > 0)
+		log_info("managed key %llu of host %lld lent for login %s", (unsigned long long)at.generation, (long long)at.host_id, at.login);
 	else
-		log_info("managed key %s lent for login %s", name, login);
+		log_info("managed key %s lent for login %s", name, at.login);
 	r = reply(k, MSG_LEND_KEY_RE, m->id, refusal, &blob);
 	buf_finish(&blob);
+	return r;
+}
+
+static int make_key(struct keys_role *k, struct ipc_msg *m)
+{
+	struct keys_place at = { 0 };
+	struct buf both, public, sealed;
+	const char *refusal = "not a login name";
+	int r;
+
+	at.host_id = (int64_t)buf_get_u64(&m->body);
+	buf_get_cstring(&m->body, at.login, sizeof(at.login));
+	at.generation = buf_get_u64(&m->body);
+	if (!buf_end(&m->body))
+		return -1;
+	buf_init(&both, MSG_MAX);
+	buf_init(&public, SSHKEY_BLOB_MAX);
+	buf_init(&sealed, KEYS_SEALED_LEN);
+	if (name_is_login(at.login) && (refusal = keys_make(&k->keys, &at, &public, &sealed)) == NULL) {
+		buf_put_string(&both, public.data, public.len);
+		buf_put_string(&both, sealed.data, sealed.len);
+		log_info("managed key %llu of host %lld made for login %s", (unsigned long long)at.generation, (long long)at.host_id, at.login);
+	}
+	if (refusal != NULL)
+		log_error("managed key not made: %s", refusal);
+	r = reply(k, MSG_MAKE_KEY_RE, m->id, refusal, &both);
+	buf_finish(&sealed);
+	buf_finish(&public);
+	buf_finish(&both);
 	return r;
 }
 
@@ -190,6 +242,8 @@ static int handle(struct keys_role *k, struct ipc_msg *m)
 		return sign_cert(k, m);
 	case MSG_LEND_KEY:
 		return lend_key(k, m);
+	case MSG_MAKE_KEY:
+		return make_key(k, m);
 	case MSG_LIST_KEYS:
 		return list_keys(k, m->id);
 	default:
@@ -255,12 +309,23 @@ int role_keys_try(const struct config *conf, int files)
 	return r;
 }
 
+/* Still root: a bastion that was set up before managed keys rotated gets what seals them. Without it none is made, and that is said then. */
+static void make_target_key(const struct config *conf)
+{
+	char path[4200];
+
+	snprintf(path, sizeof(path), "%s/" KEYFILE_TARGET, conf->state_dir);
+	if (access(path, F_OK) != 0 && errno == ENOENT && totpkey_make(path) == 0)
+		log_notice("made %s: it seals managed keys that rotate; back it up with the other keys", path);
+}
+
 int role_keys(struct config *conf)
 {
 	struct keys_role *k = calloc(1, sizeof(*k));
 	int status = 1, loaded = -1;
 	struct buf files;
 
+	make_target_key(conf);
 	if (k != NULL && keyfiles_own(conf->state_dir, ROLE_KEYS, &files) == 0) {
 		loaded = keys_load(&k->keys, &files);
 		buf_finish(&files);

@@ -117,8 +117,8 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	M(SIGN_CERT,      POLICY,   KEYS,     S_ANY,     4096,  0, 0)                                 \
 	/* id = request. u8 ok; str certificate blob, or str reason */                                \
 	M(SIGN_CERT_RE,   KEYS,     POLICY,   S_ANY,     8192,  0, 0)                                 \
-	/* id = request. str managed key name; str login. fd: an agent socket keys will serve for */  \
-	/* that key, that login, SSH user authentication only, two signatures at most */              \
+	/* id = request. str managed key name; str login; str sealed key (MAKE_KEY), else ""; u64 host id; u64 generation. */ \
+	/* fd: an agent socket keys will serve for that key, that login, SSH user authentication only, two signatures at most */ \
 	M(LEND_KEY,       POLICY,   KEYS,     S_ANY,     512,   1, 0)                                 \
 	/* id = request. u8 ok; str public key blob, or str reason */                                 \
 	M(LEND_KEY_RE,    KEYS,     POLICY,   S_ANY,     8192,  0, 0)                                 \

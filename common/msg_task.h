@@ -15,6 +15,10 @@
 	M(TASK_GO,        POLICY,   TARGET,   S_ANY,     64000, -1, 1)                                \
 	/* u8 enum task_end; u32 exit status; u8 the host is the pinned one and let us in; str standard output; str line, raw; */ \
 	/* list(str host key blob that it announced and proved), list(the same, pinned and not announced any more) */ \
-	M(TASK_DONE,      TARGET,   POLICY,   S_ANY,     65000, 0, 1)
+	M(TASK_DONE,      TARGET,   POLICY,   S_ANY,     65000, 0, 1)                                 \
+	/* policy → keys: id = request. u64 host id; str login; u64 generation: a managed key for that place */ \
+	M(MAKE_KEY,       POLICY,   KEYS,     S_ANY,     128,   0, 0)                                 \
+	/* id = request. u8 ok; str (str public key blob; str sealed private half, which keys alone can open), or str reason */ \
+	M(MAKE_KEY_RE,    KEYS,     POLICY,   S_ANY,     8192,  0, 0)
 
 #endif

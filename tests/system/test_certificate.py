@@ -188,7 +188,7 @@ class Agent:
             while True:
                 connection, _ = self.listener.accept()
                 with connection:
-                    assert self.keys.ask("LEND_KEY", string("testkey") + string("dba"), [connection.fileno()])[0] == 1
+                    assert self.keys.ask("LEND_KEY", string("testkey") + string("dba") + string("") + bytes(16), [connection.fileno()])[0] == 1
         except OSError:
             pass
 

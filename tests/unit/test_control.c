@@ -55,7 +55,7 @@ static void words_are_denied_by_default(void **state)
 		{ "user totp reset", "ra" }, { "role add", "ra" }, { "role change", "ra" }, { "host change", "ra" }, { "role list", "rae" }, { "role show", "rae" },
 		{ "role remove", "ra" }, { "role member add", "ra" }, { "role member remove", "ra" }, { "role approver add", "ra" },
 		{ "role approver remove", "ra" }, { "host add", "ra" }, { "host list", "rae" }, { "host remove", "ra" },
-		{ "host trust", "ra" }, { "host keys", "rae" }, { "host scan", "ra" }, { "host trust-key", "ra" }, { "host forget-key", "ra" }, { "key list", "ra" },
+		{ "host trust", "ra" }, { "host keys", "rae" }, { "host scan", "ra" }, { "host trust-key", "ra" }, { "host forget-key", "ra" }, { "host rotate", "ra" }, { "key list", "ra" },
 	};
 	static const struct { char key; const char *name; } who[] = {
 		{ 'r', "root" }, { 'a', "adam" }, { 'e', "eve" }, { 'b', "bob" }, { 'u', "alice" },

@@ -276,6 +276,36 @@ static void so_many_at_once_and_the_rest_waits(void **state)
 	}
 }
 
+static void start_another(struct policy *p, void *arg, const struct task_result *r)
+{
+	struct task *next = arg;
+
+	(void)r;
+	assert_int_equal(task_run(p, next), 0);
+}
+
+/* What is started by whoever hears of an end runs once, and so did the one that ended. */
+static void an_end_starts_another(void **state)
+{
+	struct rig *r = *state;
+	struct heard h = { 0 };
+	struct task second = task_of(r, &h), t = task_of(r, NULL);
+	struct running run;
+
+	t.done = start_another;
+	t.arg = &second;
+	assert_int_equal(task_run(&r->p, &t), 0);
+	for (int i = 0; i < 2; i++) {
+		expect_task(r, &run, "192.0.2.1");
+		sign_task(r, "dba", "192.0.2.1", true);
+		expect_order(r, &run);
+		task_over(r, &run, TASK_OK, 0, NULL, 0);
+	}
+	expect_silence(r, &r->parent);
+	assert_int_equal(h.calls, 1);
+	assert_int_equal(events_of(r, "task.start"), 2);
+}
+
 static void who_forgets_hears_nothing(void **state)
 {
 	struct rig *r = *state;
@@ -310,7 +340,8 @@ static void bounds(void **state)
 	BAD(t.command = long_command);
 	BAD(t.in_len = TASK_IN_MAX + 1);
 	BAD(t.limit_ms = TASK_LIMIT_MAX_MS + 1);
-	BAD((t.how = TASK_MANAGED, t.managed = "../ca"));
+	BAD((t.how = TASK_FILE, t.managed = "../ca"));
+	BAD(t.how = TASK_SEALED);
 #undef BAD
 	expect_silence(r, &r->parent);
 }
@@ -358,7 +389,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(it_runs_with_a_certificate_for_it_alone), T(each_failure_is_said_once), T(a_worker_that_lies_is_ended),
-		T(so_many_at_once_and_the_rest_waits), T(who_forgets_hears_nothing), T(bounds), T(an_announced_key_is_trusted_by_nobody),
+		T(so_many_at_once_and_the_rest_waits), T(an_end_starts_another), T(who_forgets_hears_nothing), T(bounds), T(an_announced_key_is_trusted_by_nobody),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,6 +44,7 @@ static const struct { const char *name, *value; bool restart; } changed[] = {
 	{ "strict", "false", false }, { "content_limit", "7MiB", false }, { "segment_bytes", "7MiB", false },
 	{ "segment_time", "7s", false }, { "hold_deadline", "7s", false }, { "hold_banner", "1s", false }, { "quorum", "2", false },
 	{ "max_watchers", "7", false }, { "watch_notice", "false", false }, { "event_retention", "100", false },
+	{ "key_rotate", "7", false }, { "key_rotate_after_use", "true", false }, { "host_key_check", "7", false },
 	{ "event_syslog", "\"udp:127.0.0.1:5140\"", false }, { "event_json", "/tmp/events.json", false }, { "metrics_listen", "{ \"127.0.0.1:9180\" }", false },
 	{ "ticket_check", "/bin/true", false }, { "ticket_check_every", "7s", false }, { "notify", "/bin/cat", false },
 	{ "block_names", "7", false }, { "block_window", "7m", false }, { "block_time", "7m", false },

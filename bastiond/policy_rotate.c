@@ -1,0 +1,460 @@
+/*
+ * policy_rotate.c - see policy_rotate.h.
+ *
+ * Role policy. The order is what keeps the host reachable whatever happens: the new key is durable here before it is at the host; it
+ * has logged in before sessions get it; the old one goes from the host only then, by a login with the new one; and that it went is tried
+ * with the old one itself. Each step may be done twice (a bastion that died between a host's yes and its own row): the commands are such
+ * that the second time changes nothing.
+ *
+ * A session that is open has done its login and is not touched. One that has been lent the old key a moment ago keeps it until its login is
+ * through: so long nothing is removed.
+ */
+#include "policy_rotate.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "log.h"
+#include "store_key.h"
+
+#define STEPS_MAX 8		/* under way at once */
+#define SCAN_MS 60000		/* keys that are old enough are looked for; a shorter key_rotate looks more often */
+#define DUE_MAX 256		/* rotations that one look begins */
+#define PAUSE_MIN 10		/* seconds after a failure, doubled by each more */
+#define PAUSE_MAX 21600
+
+/*
+ * A POSIX shell at the host, whatever the login's own is: no single quote and no ! in here. Standard input: the line of the key that
+ * is here now, then that of the one that comes. The new line gets the options of the old one. Nothing else in the file changes; it is never
+ * half written, and keeps its mode.
+ */
+#define SCRIPT(body) "exec /bin/sh -c '" body "'"
+#define HEAD "set -eu; umask 077; cd; f=.ssh/authorized_keys; t=$f.bastiond; IFS= read -r one; IFS= read -r two; "                      \
+	"say() { echo \"$1\" >&2; exit 65; }; "                                                                                     \
+	"[ -n \"$one\" ] && [ -n \"$two\" ] || say \"no keys on standard input\"; "                                                  \
+	"[ -f $f ] || say \"there is no ~/.ssh/authorized_keys\"; "                                                                  \
+	"if [ -h $f ]; then say \"~/.ssh/authorized_keys is a symbolic link: left alone\"; fi; "
+#define REPLACE "mv -f $t $f"
+
+static const char install_command[] = SCRIPT(HEAD
+	"opts=; here=; there=; while IFS= read -r l || [ -n \"$l\" ]; do case $l in \\#*) ;; *\"$two\"*) there=1 ;; "
+	"*\"$one\"*) here=1; opts=${l%%\"$one\"*} ;; esac; done < $f; "
+	"if [ -n \"$there\" ]; then exit 0; fi; "
+	"[ -n \"$here\" ] || say \"the present key is not in ~/.ssh/authorized_keys\"; "
+	"cp -p $f $t; { cat $f; [ -z \"$(tail -c 1 $f)\" ] || echo; printf \"%s%s bastiond\\n\" \"$opts\" \"$two\"; } > $t; " REPLACE);
+/* Standard input: the line that stays, then the one that goes. */
+static const char remove_command[] = SCRIPT(HEAD
+	"stays=; goes=; while IFS= read -r l || [ -n \"$l\" ]; do case $l in \\#*) ;; *\"$two\"*) goes=1 ;; *\"$one\"*) stays=1 ;; esac; done < $f; "
+	"[ -n \"$stays\" ] || say \"the new key is not in ~/.ssh/authorized_keys\"; "
+	"if [ -z \"$goes\" ]; then exit 0; fi; "
+	"cp -p $f $t; while IFS= read -r l || [ -n \"$l\" ]; do case $l in \\#*) printf \"%s\\n\" \"$l\" ;; *\"$two\"*) ;; *) printf \"%s\\n\" \"$l\" ;; "
+	"esac; done < $f > $t; " REPLACE);
+
+struct rotation {
+	struct rotation *next;
+	struct policy *p;
+	int64_t id;			/* of the row */
+	enum target_step step;
+	uint32_t key_ask;		/* STEP_MAKE */
+};
+
+struct rotations {
+	struct rotation *first;
+	size_t n;
+	uint64_t scan_ms;		/* when keys that are old enough are looked for again */
+};
+
+static struct rotations *rotations(struct policy *p)
+{
+	if (p->rotations == NULL)
+		p->rotations = calloc(1, sizeof(*p->rotations));
+	return p->rotations;
+}
+
+static void rotation_free(struct rotation *r)
+{
+	struct rotation **at = &r->p->rotations->first;
+
+	while (*at != r)
+		at = &(*at)->next;
+	*at = r->next;
+	r->p->rotations->n--;
+	if (r->key_ask != 0)
+		keys_forget(r->p, r->key_ask);
+	free(r);
+}
+
+/* --- which key now --- */
+
+uint32_t rotate_lend(struct policy *p, const struct host *h, const char *login, bool way, int *agent, keys_answer *answer, void *arg)
+{
+	struct keys_lent l = { .name = h->managed_key, .login = login };
+	struct target_row t;
+	int r = store_target_active(p->store, h->id, login, &t);
+
+	if (r < 0)
+		return 0; /* which key it is cannot be said: none */
+	if (r == 1 && t.sealed_len > 0)
+		l = (struct keys_lent){ .name = "", .login = login, .sealed = t.sealed, .sealed_len = t.sealed_len, .host_id = h->id,
+			.generation = t.generation };
+	/* before it is lent: a key that was used and does not say so would stay */
+	if (r == 1 && way && p->conf->key_rotate_after_use && store_target_used(p->store, t.id, clock_wall()) < 0)
+		return 0;
+	return keys_lend(p, &l, agent, answer, arg);
+}
+
+/* --- rows --- */
+
+/* The public half of a key of keys/managed. */
+static bool managed_public(const struct policy *p, const char *name, struct host_key *k)
+{
+	char err[512];
+
+	for (size_t i = 0; i < p->nkey_lines; i++)
+		if (strcmp(p->key_names[i], name) == 0 && strcmp(name, "ca") != 0)
+			return key_parse(p->key_lines[i], true, k, err, sizeof(err)) == 0;
+	return false;
+}
+
+static int want(struct policy *p, const struct host *h, const char *login, char *line, size_t size)
+{
+	const int64_t now = clock_wall();
+	struct host_key k;
+	int r;
+
+	if (h->method != LOGIN_MANAGED) {
+		snprintf(line, size, "%s is logged in to with certificates: there is no key that stays", h->name);
+		return -1;
+	}
+	if (!managed_public(p, h->managed_key, &k)) {
+		snprintf(line, size, "the managed key %s is not there", h->managed_key);
+		return -1;
+	}
+	if (store_target_begin(p->store, h->id, login, h->managed_key, &k, now) < 0 || (r = store_target_want(p->store, h->id, login, now)) < 0) {
+		snprintf(line, size, "the database fails");
+		log_error("rotation at %s: %s", h->name, store_error(p->store));
+		return -1;
+	}
+	return r;
+}
+
+int rotate_want(void *arg, const struct host *h, const char *login, char *line, size_t size)
+{
+	struct policy *p = arg;
+	const int r = want(p, h, login, line, size);
+
+	/* somebody asks: what waits after a failure is tried now */
+	return r == 0 && store_target_hurry(p->store, h->id, login, clock_wall()) < 0 ? -1 : r;
+}
+
+static int64_t pause_of(int64_t tries)
+{
+	int64_t pause = PAUSE_MIN;
+
+	while (tries-- > 0 && pause < PAUSE_MAX)
+		pause *= 2;
+	return pause < PAUSE_MAX ? pause : PAUSE_MAX;
+}
+
+static const char *step_name(enum target_step step)
+{
+	static const char *const names[] = { "none", "make", "install", "verify", "remove", "check" };
+
+	return (size_t)step < sizeof(names) / sizeof(names[0]) ? names[step] : "?";
+}
+
+static int note(struct policy *p, enum event_kind kind, const struct target_row *t, const char *step, const char *why)
+{
+	struct host h;
+
+	return event_writef(p->store, clock_wall(), kind, "bastiond", store_host(p->store, t->host_id, &h) == 1 ? h.name : NULL, "{s:s, s:I, s:s, s:s}",
+	    "login", t->login, "generation", (json_int_t)t->generation, "step", step, "why", why);
+}
+
+/* The old key stays in use, whatever failed. */
+static void failed(struct policy *p, const struct target_row *t, const char *why)
+{
+	const int64_t next = clock_wall() + pause_of(t->tries);
+	const int r = t->step == STEP_CHECK ? store_target_again(p->store, t->id, why, next) : store_target_failed(p->store, t->id, why, next);
+
+	if (r < 0 || note(p, EVENT_TARGET_KEY_FAILED, t, step_name(t->step), why) != 0)
+		log_error("rotation of %s: %s", t->login, store_error(p->store));
+}
+
+/* Row and event together, or neither. */
+static bool settle(struct policy *p, const struct target_row *t, int done, enum event_kind kind, const char *step)
+{
+	if (done == 1 && note(p, kind, t, step, "") == 0 && store_commit(p->store) == 0)
+		return true;
+	if (done < 0)
+		log_error("rotation of %s: %s", t->login, store_error(p->store));
+	if (store_in_transaction(p->store))
+		store_rollback(p->store);
+	return false;
+}
+
+static void finished(struct policy *p, const struct target_row *t)
+{
+	const int64_t now = clock_wall();
+
+	if (store_begin(p->store) < 0)
+		return;
+	if (t->step == STEP_INSTALL)
+		settle(p, t, store_target_installed(p->store, t->id, now), EVENT_TARGET_KEY_NEW, "installed");
+	else if (t->step == STEP_VERIFY)
+		settle(p, t, store_target_switch(p->store, t, now), EVENT_TARGET_KEY_ACTIVE, "verified");
+	else if (t->step == STEP_REMOVE)
+		settle(p, t, store_target_removed(p->store, t->id, now), EVENT_TARGET_KEY_OLD, "removed");
+	else
+		settle(p, t, store_target_gone(p->store, t->id), EVENT_TARGET_KEY_GONE, "refused by the host");
+}
+
+/* --- steps --- */
+
+static void begin_steps(struct policy *p);
+
+static void on_done(struct policy *p, void *arg, const struct task_result *res)
+{
+	struct rotation *r = arg;
+	const enum target_step step = r->step;
+	char why[TARGET_WHY_MAX];
+	struct target_row t;
+	int found = store_target_row(p->store, r->id, &t);
+
+	rotation_free(r);
+	if (found != 1 || t.step != step)
+		return; /* somebody else was faster */
+	if (step == STEP_CHECK ? res->end == TASK_REFUSED : res->end == TASK_OK) {
+		finished(p, &t);
+		begin_steps(p);
+		return;
+	}
+	if (step == STEP_CHECK && (res->end == TASK_OK || res->end == TASK_EXIT))
+		snprintf(why, sizeof(why), "the old key still logs in: is it in another file than ~/.ssh/authorized_keys?");
+	else
+		snprintf(why, sizeof(why), "%s%s%.400s", task_end_name(res->end), res->line[0] != '\0' ? ": " : "", res->line);
+	failed(p, &t, why);
+}
+
+static void on_made(void *arg, const char *refusal, const uint8_t *blob, size_t len)
+{
+	struct rotation *r = arg;
+	struct policy *p = r->p;
+	const uint8_t *public, *sealed;
+	size_t public_len, sealed_len;
+	struct task_key raw;
+	struct host_key k;
+	struct target_row t;
+	struct buf b;
+	int found = store_target_row(p->store, r->id, &t);
+
+	r->key_ask = 0;
+	rotation_free(r);
+	if (found != 1 || t.step != STEP_MAKE)
+		return;
+	if (refusal != NULL) {
+		failed(p, &t, refusal);
+		return;
+	}
+	buf_view(&b, blob, len);
+	public = buf_get_string(&b, sizeof(raw.blob), &public_len);
+	sealed = buf_get_string(&b, TARGET_SEALED_LEN, &sealed_len);
+	if (!buf_end(&b) || sealed_len != TARGET_SEALED_LEN || !key_from_blob(public, public_len, &k)) {
+		failed(p, &t, "the keys role answered no key");
+		return;
+	}
+	if (store_begin(p->store) == 0)
+		settle(p, &t, store_target_made(p->store, t.id, &k, sealed, clock_wall()), EVENT_TARGET_KEY_NEW, "made");
+	begin_steps(p);
+}
+
+/* Two lines of "TYPE BASE64". */
+static int two_lines(char *out, size_t size, const struct host_key *one, const struct host_key *two)
+{
+	char a[STORE_BLOB_MAX * 2], b[STORE_BLOB_MAX * 2];
+	int n;
+
+	if (key_format(one, a, sizeof(a)) != 0 || key_format(two, b, sizeof(b)) != 0)
+		return -1;
+	n = snprintf(out, size, "%s\n%s\n", a, b);
+	return n > 0 && (size_t)n < size ? n : -1;
+}
+
+static void log_in_with(struct task *task, const struct target_row *with)
+{
+	if (with->sealed_len == 0) {
+		task->how = TASK_FILE;
+		task->managed = with->managed;
+		return;
+	}
+	task->how = TASK_SEALED;
+	task->sealed = with->sealed;
+	task->sealed_len = with->sealed_len;
+	task->generation = with->generation;
+}
+
+static int run_step(struct rotation *r, const struct target_row *t, const struct host *h)
+{
+	char in[2 * STORE_BLOB_MAX * 2 + 16];
+	struct task task = { .host = h, .login = t->login, .what = "rotate", .command = "true", .done = on_done, .arg = r };
+	struct target_row active;
+	int n = 0;
+
+	if (store_target_active(r->p->store, t->host_id, t->login, &active) != 1)
+		return -1;
+	if (t->step == STEP_INSTALL) {
+		n = two_lines(in, sizeof(in), &active.public, &t->public);
+		task.command = install_command;
+	} else if (t->step == STEP_REMOVE) {
+		n = two_lines(in, sizeof(in), &active.public, &t->public);
+		task.command = remove_command;
+	}
+	if (n < 0)
+		return -1;
+	task.in = in;
+	task.in_len = (size_t)n;
+	/* what comes is tried with itself, and so is what has gone */
+	log_in_with(&task, t->step == STEP_VERIFY || t->step == STEP_CHECK ? t : &active);
+	return task_run(r->p, &task);
+}
+
+static bool running(const struct policy *p, int64_t id)
+{
+	for (const struct rotation *r = p->rotations->first; r != NULL; r = r->next)
+		if (r->id == id)
+			return true;
+	return false;
+}
+
+struct logging_in {
+	const struct target_row *t;
+	bool yes, open;
+};
+
+static void look_at_ways(struct peer *peer, void *arg)
+{
+	struct logging_in *l = arg;
+
+	for (size_t i = 0; i < PEER_WAYS_MAX; i++) {
+		const struct way *w = peer->ways[i];
+
+		if (w == NULL || w->stage == WAY_EARLY || w->host.id != l->t->host_id || strcmp(w->login, l->t->login) != 0)
+			continue;
+		l->open = true;
+		l->yes = l->yes || w->stage == WAY_SIGNING || w->stage == WAY_GIVEN;
+	}
+}
+
+static void begin_step(struct policy *p, const struct target_row *t)
+{
+	struct logging_in l = { .t = t };
+	struct rotation *r;
+	struct host h;
+
+	peers_each(p, look_at_ways, &l);
+	/* a session between its key and its login: it is not kept from either */
+	if ((l.yes && t->step == STEP_REMOVE) || store_host(p->store, t->host_id, &h) != 1 || (r = calloc(1, sizeof(*r))) == NULL)
+		return;
+	*r = (struct rotation){ .next = p->rotations->first, .p = p, .id = t->id, .step = t->step };
+	p->rotations->first = r;
+	p->rotations->n++;
+	if (t->step == STEP_MAKE)
+		r->key_ask = keys_make_key(p, t->host_id, t->login, t->generation, on_made, r);
+	if (t->step == STEP_MAKE ? r->key_ask == 0 : run_step(r, t, &h) != 0)
+		rotation_free(r); /* the next tick tries again */
+}
+
+static void begin_steps(struct policy *p)
+{
+	const int64_t now = clock_wall();
+	struct target_row t = { .id = 0 };
+
+	while (!p->retired && !p->ending && p->rotations->n < STEPS_MAX && store_target_due(p->store, now, t.id, &t) == 1)
+		if (!running(p, t.id))
+			begin_step(p, &t);
+}
+
+/* --- keys that are due --- */
+
+struct due {
+	struct policy *p;
+	size_t n;
+	struct { struct host host; char login[LOGIN_MAX + 1]; } v[DUE_MAX];
+};
+
+static bool is_due(struct policy *p, const struct host *h, const char *login)
+{
+	const int64_t now = clock_wall(), age = (int64_t)p->conf->key_rotate * 86400;
+	struct target_row t = { .host_id = h->id };
+	struct logging_in l = { .t = &t };
+	const int r = store_target_active(p->store, h->id, login, &t);
+
+	if (r == 0) /* how old a key of keys/managed is, nobody knows; and that it was used would not be noted */
+		return age > 0 || p->conf->key_rotate_after_use;
+	if (r < 0)
+		return false;
+	if (age > 0 && t.made + age <= now)
+		return true;
+	if (!p->conf->key_rotate_after_use || t.used < t.made)
+		return false;
+	peers_each(p, look_at_ways, &l);
+	return !l.open;
+}
+
+static int look_at_host(void *arg, const struct host *h)
+{
+	struct due *due = arg;
+	char list[LIST_MAX + 1], *rest = list, *login;
+
+	memcpy(list, h->logins, sizeof(list));
+	while ((login = strsep(&rest, " ")) != NULL && due->n < DUE_MAX)
+		if (name_is_login(login) && is_due(due->p, h, login)) {
+			due->v[due->n].host = *h;
+			snprintf(due->v[due->n++].login, LOGIN_MAX + 1, "%s", login);
+		}
+	return due->n == DUE_MAX;
+}
+
+static void begin_due(struct policy *p)
+{
+	struct due *due = calloc(1, sizeof(*due));
+	char line[256];
+
+	if (due == NULL)
+		return;
+	due->p = p;
+	if (store_hosts_managed(p->store, look_at_host, due) < 0)
+		log_error("keys to rotate: %s", store_error(p->store));
+	for (size_t i = 0; i < due->n; i++)
+		if (want(p, &due->v[i].host, due->v[i].login, line, sizeof(line)) < 0)
+			log_warn("no rotation at %s for %s: %s", due->v[i].host.name, due->v[i].login, line);
+	free(due);
+}
+
+void rotate_way_over(struct policy *p, const struct host *h)
+{
+	if (h->method == LOGIN_MANAGED && p->conf->key_rotate_after_use && rotations(p) != NULL)
+		p->rotations->scan_ms = 0;
+}
+
+void rotate_tick(struct policy *p, uint64_t now_ms)
+{
+	/* the other policy does it (policy_others.h); what began here is noted here */
+	if (p->retired || p->ending || rotations(p) == NULL)
+		return;
+	if (now_ms >= p->rotations->scan_ms && p->nkey_lines > 0 && (p->conf->key_rotate > 0 || p->conf->key_rotate_after_use)) {
+		p->rotations->scan_ms = now_ms + SCAN_MS;
+		begin_due(p);
+	}
+	begin_steps(p);
+}
+
+void rotate_finish(struct policy *p)
+{
+	while (p->rotations != NULL && p->rotations->first != NULL)
+		rotation_free(p->rotations->first);
+	free(p->rotations);
+	p->rotations = NULL;
+}
