@@ -23,8 +23,7 @@
  *   policy_monitor.c  what the monitor role is told (policy_monitor.h)
  *   policy_account.c  accounts at targets, for the time of a grant (policy_account.h)
  *   policy_hook.c     the administrator's programs: policy_ticket.c, policy_notify.c (policy_hook.h)
- *   policy_task.c     commands at hosts on policy's own behalf (policy_task.h); policy_hostkey.c: host keys seen there;
- *                     policy_rotate.c: the bastion's own keys there
+ *   policy_task.c     commands at hosts on policy's own behalf (policy_task.h); policy_hostkey.c, policy_rotate.c: the keys there
  *
  * One process, one loop, no threads. Ownership: policy owns peers, workers and clients; a peer owns
  * its ways; a way owns its descriptors. A worker points back to the peer it works for until either
@@ -60,7 +59,6 @@
 #define LINE_LEN 1024		/* a line for a user or the log */
 
 struct peer;
-struct worker;
 
 /* The limit of what a peer may ask: `BUCKET_BURST` at once, `BUCKET_RATE` a second. */
 #define BUCKET_BURST 256
