@@ -187,6 +187,7 @@ install: all
 	    sed 's,@PREFIX@,$(PREFIX),g; s,@SYSCONFDIR@,$(SYSCONFDIR),g' etc/systemd/$$u >$(D)$(UNITDIR)/$$u || exit 1; done
 	@for s in 1 5 8; do for m in man/*.$$s; do [ ! -e $$m ] || $(INSTALL) -m 644 -t $(D)$(MANDIR)/man$$s $$m || exit 1; done; done
 	$(INSTALL) -m 644 -t $(D)$(PREFIX)/share/bastiond/monitoring $(wildcard etc/monitoring/*)
+	$(INSTALL) -m 755 -t $(D)$(PREFIX)/share/bastiond/target etc/target/bastion-account
 	$(INSTALL) -m 644 -t $(D)$(PREFIX)/share/bash-completion/completions etc/completion/bastionctl
 	$(INSTALL) -m 644 -t $(D)$(PREFIX)/share/zsh/site-functions etc/completion/_bastionctl
 
