@@ -224,7 +224,7 @@ def test_unknown_key_is_not_lent(keys):
     ours, theirs = socket.socketpair()
     with ours, theirs:
         for name, user in (("nokey", "dba"), ("../user_ca", "dba"), ("ca", "dba"), ("testkey", "dba root")):
-            assert keys.ask("LEND_KEY", string(name) + string(user), [theirs.fileno()])[0] == 0
+            assert keys.ask("LEND_KEY", string(name) + string(user) + string("") + bytes(16), [theirs.fileno()])[0] == 0
         theirs.close()
         ours.settimeout(20)
         assert ours.recv(10) == b""    # the role kept none of the descriptors

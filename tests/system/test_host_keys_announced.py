@@ -3,6 +3,7 @@ key is a proposal: no session takes it before an administrator does."""
 import os
 import re
 import socket
+import sqlite3
 import threading
 
 import pytest
@@ -117,6 +118,22 @@ def test_ways_to_fail(scanned):
     assert reply["look"]["result"] == "refused" and "Permission denied" in reply["note"]
     labkit.write(lab.path("target", "ca.pub"), trusted)
     assert scan(lab)["look"]["result"] == "ok"
+
+
+def test_once_a_day(scanned):
+    """A host where the bastion was not for host_key_check hours is looked at, and one that was is not."""
+    lab = scanned
+    scan(lab)
+    before = len(events(lab, "task.start"))
+    lab.stop("bastiond")
+    with sqlite3.connect(lab.path("state", "db", "policy.db")) as db:
+        db.execute("UPDATE hosts SET added=added-25*3600")
+        db.execute("DELETE FROM host_looks WHERE host_id=(SELECT id FROM hosts WHERE name='web2')")
+    db.close()
+    lab.start("bastiond")
+    looked = until(lambda: lab.ask("host keys", host="web2").get("look"), 30)
+    assert looked["result"] == "ok" and looked["login"] == "dba"
+    assert "web1" not in [e["subject"] for e in events(lab, "task.start")[before:]]
 
 
 @pytest.mark.parametrize("kind", ["ed25519", "rsa"])
