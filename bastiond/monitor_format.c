@@ -101,7 +101,7 @@ static int severity(const char *kind)
 {
 	static const char *const alerts[] = { "recorder.alarm", "recording.lost", "hostkey.mismatch", "session.crash",
 		"protocol.violation", "outlet.dropped", "account.left" };
-	static const char *const warnings[] = { ".refused", ".fail", ".replay", ".stall", ".hung", ".broken", ".down" };
+	static const char *const warnings[] = { ".refused", ".fail", ".replay", ".stall", ".hung", ".broken", ".down", ".failed", ".announced" };
 
 	if (strncmp(kind, "alarm", 5) == 0 || strncmp(kind, "break-glass", 11) == 0)
 		return 1;

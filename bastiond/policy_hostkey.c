@@ -95,7 +95,7 @@ static void on_looked(struct policy *p, void *arg, const struct task_result *r)
 	wait_looked(p, host_id);
 }
 
-int hostkey_look(struct policy *p, int64_t host_id, const char *login)
+int hostkey_look(struct policy *p, int64_t host_id, const char *login, bool background)
 {
 	struct look *l;
 	struct host h;
@@ -108,7 +108,7 @@ int hostkey_look(struct policy *p, int64_t host_id, const char *login)
 	*l = (struct look){ .next = p->looks, .host_id = host_id };
 	snprintf(l->login, sizeof(l->login), "%s", login);
 	if (task_run(p, &(struct task){ .host = &h, .login = login, .what = "scan", .how = h.method == LOGIN_MANAGED ? TASK_MANAGED : TASK_CERTIFICATE,
-		.command = LOOK_COMMAND, .done = on_looked, .arg = l }) != 0) {
+		.background = background, .command = LOOK_COMMAND, .done = on_looked, .arg = l }) != 0) {
 		const struct host_look row = { .at = clock_wall(), .result = task_end_name(TASK_FAILED), .login = l->login,
 			.line = "too many tasks wait; try again in a minute" };
 
@@ -125,13 +125,13 @@ void looks_tick(struct policy *p, uint64_t now_ms)
 	struct look_due due[LOOKS_MAX];
 	int n;
 
-	if (p->retired || p->ending || p->conf->host_key_check == 0 || now_ms < p->looks_ms)
-		return;
+	if (p->retired || p->ending || p->conf->host_key_check == 0 || now_ms < p->looks_ms || p->looks != NULL)
+		return; /* those of before come first */
 	p->looks_ms = now_ms + LOOKS_EVERY_MS;
 	if ((n = store_looks_due(p->store, clock_wall() - (int64_t)p->conf->host_key_check * 3600, due, LOOKS_MAX)) < 0)
 		log_error("hosts to look at: %s", store_error(p->store));
 	for (int i = 0; i < n; i++)
-		hostkey_look(p, due[i].host_id, due[i].login);
+		hostkey_look(p, due[i].host_id, due[i].login, true);
 }
 
 void looks_finish(struct policy *p)

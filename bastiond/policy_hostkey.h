@@ -9,7 +9,7 @@
 /* Every task's end comes by here, before its owner hears it. Notes what the host announced; pins nothing. */
 void hostkey_learn(struct policy *p, const struct host *h, const struct task_result *r);
 /* A look at the host as this login; one at a time for each host. 0: it runs, or ran already; -1: it cannot. */
-int hostkey_look(struct policy *p, int64_t host_id, const char *login);
+int hostkey_look(struct policy *p, int64_t host_id, const char *login, bool background);
 void looks_tick(struct policy *p, uint64_t now_ms); /* host_key_check */
 void looks_finish(struct policy *p);
 /* policy_wait.c: this host was looked at. */

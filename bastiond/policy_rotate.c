@@ -298,7 +298,7 @@ static void log_in_with(struct task *task, const struct target_row *with)
 static int run_step(struct rotation *r, const struct target_row *t, const struct host *h)
 {
 	char in[2 * STORE_BLOB_MAX * 2 + 16];
-	struct task task = { .host = h, .login = t->login, .what = "rotate", .command = "true", .done = on_done, .arg = r };
+	struct task task = { .host = h, .login = t->login, .what = "rotate", .command = "true", .background = true, .done = on_done, .arg = r };
 	struct target_row active;
 	int n = 0;
 

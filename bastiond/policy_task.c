@@ -19,6 +19,7 @@
 #include "policy_worker.h"
 
 #define RUNNING_MAX 8
+#define BACKGROUND_MAX 4	/* of these */
 #define ROWS_MAX 512		/* running and waiting */
 #define WHAT_MAX 32
 #define SEALED_MAX 4096
@@ -36,6 +37,7 @@ struct task_row {
 	struct buf sealed, in;
 	int64_t generation;
 	uint32_t limit_ms;
+	bool background;
 	task_done *done;
 	void *arg;
 	struct worker *worker;		/* NULL: it waits */
@@ -308,13 +310,24 @@ static bool start_row(struct task_row *t)
 	return t->worker != NULL;
 }
 
+/* In their order; hosts that hang must not keep who waits for an account from it. */
 static void start_waiting(struct policy *p)
 {
-	size_t running = 0;
+	struct task_row *first = p->tasks != NULL ? p->tasks->first : NULL;
+	size_t running = 0, background = 0;
 
-	for (struct task_row *t = p->tasks != NULL ? p->tasks->first : NULL; t != NULL && running < RUNNING_MAX; t = t->next, running++)
-		if (t->worker == NULL && !start_row(t))
+	for (const struct task_row *t = first; t != NULL; t = t->next) {
+		running += t->worker != NULL;
+		background += t->worker != NULL && t->background;
+	}
+	for (struct task_row *t = first; t != NULL && running < RUNNING_MAX; t = t->next) {
+		if (t->worker != NULL || (t->background && background >= BACKGROUND_MAX))
+			continue;
+		if (!start_row(t))
 			return; /* tasks_tick() tries again */
+		running++;
+		background += t->background;
+	}
 }
 
 static bool bounded(const struct task *t)
@@ -335,7 +348,7 @@ int task_run(struct policy *p, const struct task *t)
 		return -1;
 	}
 	*row = (struct task_row){ .p = p, .number = ++p->tasks->number, .host = *t->host, .how = t->how, .done = t->done, .arg = t->arg,
-		.generation = t->generation, .limit_ms = t->limit_ms != 0 ? t->limit_ms : TASK_LIMIT_MS, .agent = -1 };
+		.generation = t->generation, .background = t->background, .limit_ms = t->limit_ms != 0 ? t->limit_ms : TASK_LIMIT_MS, .agent = -1 };
 	snprintf(row->login, sizeof(row->login), "%s", t->login);
 	snprintf(row->principal, sizeof(row->principal), "%s", t->principal != NULL ? t->principal : t->login);
 	snprintf(row->managed, sizeof(row->managed), "%s", t->how == TASK_FILE ? t->managed : "");

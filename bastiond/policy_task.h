@@ -49,6 +49,7 @@ struct task {
 	const char *command;		/* up to TASK_COMMAND_MAX bytes; a shell of the target reads it */
 	const void *in;			/* its standard input, up to TASK_IN_MAX bytes */
 	size_t in_len;
+	bool background;		/* nobody waits for it: half of what runs at once is kept free of such */
 	uint32_t limit_ms;		/* for all of it from its start, up to TASK_LIMIT_MAX_MS; 0: TASK_LIMIT_MS */
 	task_done *done;		/* called once, from the loop, never by task_run() itself */
 	void *arg;

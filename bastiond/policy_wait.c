@@ -32,7 +32,7 @@ bool wait_begin(struct policy *p, struct link *asker, uint32_t id, const struct 
 	*w = (struct waiter){ .next = p->waiters, .asker = asker, .id = id, .actor = *a, .ticket = ticket, .host = host };
 	p->waiters = w;
 	p->nwaiters++;
-	if (host != 0 && hostkey_look(p, host, p->control.look_login) != 0)
+	if (host != 0 && hostkey_look(p, host, p->control.look_login, false) != 0)
 		wait_looked(p, host); /* why not, is noted */
 	return true;
 }

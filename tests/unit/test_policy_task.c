@@ -276,6 +276,38 @@ static void so_many_at_once_and_the_rest_waits(void **state)
 	}
 }
 
+/* Background work leaves half of the places to who waits. */
+static void background_leaves_room(void **state)
+{
+	struct rig *r = *state;
+	static struct heard h[7];
+	struct running run[7];
+	struct task t;
+
+	memset(h, 0, sizeof(h));
+	for (int i = 0; i < 6; i++) {
+		t = task_of(r, &h[i]);
+		t.background = true;
+		assert_int_equal(task_run(&r->p, &t), 0);
+	}
+	for (int i = 0; i < 4; i++)
+		expect_task(r, &run[i], "192.0.2.1");
+	expect_silence(r, &r->parent);
+	t = task_of(r, &h[6]);
+	assert_int_equal(task_run(&r->p, &t), 0);
+	expect_task(r, &run[6], "192.0.2.1"); /* it overtakes the two that wait */
+	for (int i = 0; i < 7; i++) {
+		const int n = i < 4 ? i : i == 4 ? 6 : i - 1;
+
+		sign_task(r, "dba", "192.0.2.1", false);
+		expect_kill(r, &run[n]);
+		if (i < 2)
+			expect_task(r, &run[4 + i], "192.0.2.1");
+	}
+	for (int i = 0; i < 7; i++)
+		assert_int_equal(h[i].calls, 1);
+}
+
 static void start_another(struct policy *p, void *arg, const struct task_result *r)
 {
 	struct task *next = arg;
@@ -389,7 +421,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(it_runs_with_a_certificate_for_it_alone), T(each_failure_is_said_once), T(a_worker_that_lies_is_ended),
-		T(so_many_at_once_and_the_rest_waits), T(an_end_starts_another), T(who_forgets_hears_nothing), T(bounds), T(an_announced_key_is_trusted_by_nobody),
+		T(so_many_at_once_and_the_rest_waits), T(background_leaves_room), T(an_end_starts_another), T(who_forgets_hears_nothing), T(bounds), T(an_announced_key_is_trusted_by_nobody),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
