@@ -80,7 +80,7 @@ const char *access_broken(const struct ticket *t)
 	    (t->start_at <= 0 || t->duration == 0 ||
 		t->end_at != t->start_at + (int64_t)t->duration))
 		return "I2: its end is not its start and its duration";
-	if (granted && t->start_at < t->not_before)
+	if (granted && t->start_at + t->moved < t->not_before)
 		return "I2: it starts before its time";
 	if (!granted && (t->start_at != 0 || t->end_at != 0))
 		return "I3: a grant without an approval";

@@ -55,7 +55,7 @@ const char *const store_v_accounts[] = { v12_accounts, NULL };
 /* In force now, of somebody who may log in, at a host that is there. */
 #define WANTED                                                                                                               \
 	"FROM requests r JOIN grants g ON g.id=r.id JOIN users u ON u.id=r.user_id JOIN hosts h ON h.id=r.host_id "          \
-	"WHERE r.login='" LOGIN_SELF "' AND (r.state='approved' OR r.state='active') AND g.start_at<=?1 AND g.end_at>?1 "    \
+	"WHERE r.login='" LOGIN_SELF "' AND (r.state='approved' OR r.state='active') AND " GRANT_START "<=?1 AND " GRANT_END ">?1 "    \
 	"AND u.state='active' AND ifnull(u.until, ?1+1)>?1 AND h.removed IS NULL "
 
 static int one(struct store *s, sqlite3_stmt *st, struct account *a)
@@ -99,7 +99,7 @@ int store_account_of(struct store *s, int64_t user_id, int64_t host_id, struct a
 
 int store_account_until(struct store *s, int64_t user_id, int64_t host_id, int64_t now, int64_t *until)
 {
-	int r = sql_int(s, until, "SELECT max(min(g.end_at, ifnull(u.until, g.end_at))) " WANTED "AND r.user_id=?2 AND r.host_id=?3", "iii", now,
+	int r = sql_int(s, until, "SELECT max(min(" GRANT_END ", ifnull(u.until, " GRANT_END "))) " WANTED "AND r.user_id=?2 AND r.host_id=?3", "iii", now,
 	    user_id, host_id);
 
 	if (r != 1)
@@ -110,7 +110,7 @@ int store_account_until(struct store *s, int64_t user_id, int64_t host_id, int64
 int store_account_missing(struct store *s, int64_t now, struct account *a, int64_t *until)
 {
 	sqlite3_stmt *st = sql(s,
-	    "SELECT r.user_id, r.host_id, u.name, max(min(g.end_at, ifnull(u.until, g.end_at))) " WANTED
+	    "SELECT r.user_id, r.host_id, u.name, max(min(" GRANT_END ", ifnull(u.until, " GRANT_END "))) " WANTED
 	    "AND NOT EXISTS (SELECT 1 FROM accounts a WHERE a.user_id=r.user_id AND a.host_id=r.host_id AND a.state<>'gone') "
 	    "GROUP BY r.user_id, r.host_id LIMIT 1", "i", now);
 	int r = sql_next(s, st);

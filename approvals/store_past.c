@@ -74,7 +74,7 @@ int store_past_tickets(struct store *s, int64_t user_id, int64_t host_id, const 
 	    "r.user_id, r.by_id, r.host_id, r.role_id, r.login, r.caps, r.duration, r.needed, " VERDICTS ", r.reason, r.ref, "
 	    "r.asked_at, r.lapse_at, iif(" RAN ", g.start_at, 0), iif(" RAN ", g.end_at, 0), r.why, r.closer, o.hours, "
 	    "o.networks, r.forwards, r.commands, r.signed, r.glass, r.not_before, r.logins, " USES ", ifnull(r.batch, 0), "
-	    "ifnull(r.extends, 0) FROM requests r JOIN role_history o ON o.role_id=r.role_id AND "
+	    "ifnull(r.extends, 0), 0 FROM requests r JOIN role_history o ON o.role_id=r.role_id AND "
 	    HELD("o") " LEFT JOIN grants g ON g.id=r.id WHERE r.user_id=?2 AND r.host_id=?3 AND r.login=?4 AND r.asked_at<=?1 "
 	    "AND (" RAN " OR r.closed_at<=?1 OR r.needed>" VERDICTS ") AND (g.start_at IS NULL OR " RAN " OR r.needed>" VERDICTS ") "
 	    "ORDER BY was='active' DESC, r.id DESC LIMIT ?5",

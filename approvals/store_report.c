@@ -62,7 +62,7 @@
 	" nullif(ifnull(b.name, 'root'), u.name) AS by, r.login AS login, h.name AS host," \
 	" o.name AS role, r.duration AS \"for\", r.needed AS needed, " VERDICTS ","        \
 	" coalesce(g.start_at, r.closed_at) AS decided,"                                   \
-	" coalesce(g.start_at, r.closed_at)-r.asked_at AS waited, g.end_at AS until,"      \
+	" coalesce(g.start_at, r.closed_at)-r.asked_at AS waited, " GRANT_END " AS until,"      \
 	" r.closed_at AS closed, r.closer AS closer, r.why AS why, r.ref AS ticket,"       \
 	" r.reason AS reason" OF_REQUESTS                                                  \
 	" AND r.asked_at>=:since AND r.asked_at<:until ORDER BY r.id LIMIT :limit"
@@ -71,7 +71,7 @@
 
 #define GRANTS                                                                             \
 	"SELECT g.id AS id, r.state AS state, u.name AS user, r.login AS login,"           \
-	" h.name AS host, o.name AS role, g.start_at AS start, g.end_at AS until,"         \
+	" h.name AS host, o.name AS role, g.start_at AS start, " GRANT_END " AS until,"         \
 	" g.ended_at AS ended, g.used_at AS used, " WAYS("count(*)") " AS sessions,"       \
 	WAYS("max(w.start_at)") " AS last,"                                                \
 	WAYS("sum(coalesce(w.end_at, :now)-w.start_at)") " AS time,"                       \
@@ -87,7 +87,7 @@
 #define GLASS                                                                              \
 	"SELECT r.id AS id, r.asked_at AS asked, r.state AS state, u.name AS user,"        \
 	" nullif(ifnull(b.name, 'root'), u.name) AS by, r.login AS login, h.name AS host," \
-	" o.name AS role, g.end_at AS until, g.used_at AS used, " WAYS("count(*)") " AS sessions," \
+	" o.name AS role, " GRANT_END " AS until, g.used_at AS used, " WAYS("count(*)") " AS sessions," \
 	" r.reason AS reason, r.ref AS ticket, ifnull(" REVIEW("w.verdict") ", 'owed') AS review," \
 	REVIEW("x.name") " AS reviewer, " REVIEW("w.at") " AS reviewed,"                   \
 	" ifnull(" REVIEW("w.at") ", :now)-r.asked_at AS waited, " REVIEW("w.reason") " AS finding" OF_REQUESTS \
@@ -117,7 +117,7 @@
 	"  AND d.used IS NOT NULL ORDER BY d.used DESC LIMIT 1) AS used_from, " ROLES ","  \
 	" (SELECT group_concat(r.login || '@' || h.name, ' ') FROM requests r"             \
 	"  JOIN hosts h ON h.id=r.host_id JOIN grants g ON g.id=r.id WHERE r.user_id=u.id" \
-	"  AND r.state IN ('approved', 'active') AND g.end_at>:now) AS \"grants[]\""       \
+	"  AND r.state IN ('approved', 'active') AND " GRANT_END ">:now) AS \"grants[]\""       \
 	" FROM users u WHERE u.id>:after AND u.kind='service' AND u.state<>'removed'"      \
 	" AND (:text IS NULL OR u.name=:text) ORDER BY u.id LIMIT :limit"
 
@@ -194,7 +194,7 @@ int store_counts(struct store *s, int64_t now, struct store_counts *c)
 	if (sql_int(s, &c->pending, "SELECT count(*) FROM requests WHERE state='pending'", "") < 0 ||
 	    sql_int(s, &first, "SELECT min(asked_at) FROM requests WHERE state='pending'", "") < 0 ||
 	    sql_int(s, &c->grants, "SELECT count(*) FROM requests r JOIN grants g ON g.id=r.id WHERE r.state IN "
-		"('approved', 'active') AND g.start_at<=?1 AND g.end_at>?1", "i", now) < 0 ||
+		"('approved', 'active') AND " GRANT_START "<=?1 AND " GRANT_END ">?1", "i", now) < 0 ||
 	    sql_int(s, &c->users, "SELECT count(*) FROM users WHERE state<>'removed'", "") < 0 ||
 	    sql_int(s, &c->hosts, "SELECT count(*) FROM hosts WHERE removed IS NULL", "") < 0 ||
 	    sql_int(s, &pages, "PRAGMA page_count", "") < 0 || sql_int(s, &size, "PRAGMA page_size", "") < 0)

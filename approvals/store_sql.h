@@ -70,6 +70,10 @@ int store_fail(struct store *s, int code, const char *fmt, ...)
 
 /* store_schema.c: the scripts that lead from version i to i + 1; NULL ends each. Those after the second stand with what they are for. */
 extern const char *const *const store_migrations[STORE_VERSION];
+
+/* When a row g of grants begins and ends by the clock as it is now (struct ticket, `moved`). */
+#define GRANT_START "(g.start_at-g.moved)"
+#define GRANT_END "(g.end_at-g.moved)"
 /* store_schema_people.c */
 extern const char *const store_schema_sealed[], *const store_schema_devices[], *const store_schema_directory[];
 
@@ -78,6 +82,7 @@ extern const char *const store_v_glass[];	/* store_review.c */
 extern const char *const store_v_hostkeys[];	/* store_hostkey.c */
 extern const char *const store_v_accounts[];	/* store_account.c */
 extern const char *const store_v_target_keys[];	/* store_target_key.c */
+extern const char *const store_v_clock[];	/* store_clock.c */
 extern const char *const store_v_rules[];	/* store_schema_rules.c */
 
 #endif

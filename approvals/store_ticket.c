@@ -16,7 +16,7 @@
 	"r.duration, r.needed, "                                                                   \
 	"(SELECT count(*) FROM verdicts v WHERE v.request_id=r.id AND v.yes=1), r.reason, r.ref, " \
 	"r.asked_at, r.lapse_at, "                                                                 \
-	"g.start_at, g.end_at, r.why, r.closer, o.hours, o.networks, r.forwards, r.commands, r.signed, r.glass, r.not_before, r.logins, ifnull(g.uses, 0), ifnull(r.batch, 0), ifnull(r.extends, 0) " \
+	GRANT_START ", " GRANT_END ", r.why, r.closer, o.hours, o.networks, r.forwards, r.commands, r.signed, r.glass, r.not_before, r.logins, ifnull(g.uses, 0), ifnull(r.batch, 0), ifnull(r.extends, 0), ifnull(g.moved, 0) " \
 	"FROM requests r JOIN roles o "                                                            \
 	"ON o.id=r.role_id "                                                                       \
 	"LEFT JOIN grants g ON g.id=r.id "
@@ -58,6 +58,7 @@ static int load_ticket(struct store *s, sqlite3_stmt *st, struct ticket *t)
 	t->uses = (uint32_t)sqlite3_column_int(st, 27);
 	t->batch = sqlite3_column_int64(st, 28);
 	t->extends = sqlite3_column_int64(st, 29);
+	t->moved = sqlite3_column_int64(st, 30);
 	if (s->misfit)
 		return -1;
 	if ((broken = access_broken(t)) != NULL)
@@ -86,7 +87,7 @@ int store_tickets(struct store *s, int64_t user_id, int64_t host_id, const char 
 {
 	sqlite3_stmt *st = sql(s,
 	    TICKET_SQL "WHERE r.user_id=? AND r.host_id=? AND r.login=? "
-		       "ORDER BY r.state IN ('approved', 'active') DESC, ifnull(g.end_at, 0) * "
+		       "ORDER BY r.state IN ('approved', 'active') DESC, ifnull(" GRANT_END ", 0) * "
 		       "(r.state IN ('approved', 'active')) DESC, "
 		       "r.id DESC LIMIT ?",
 	    "iiti", user_id, host_id, login, (int64_t)max);
@@ -109,7 +110,7 @@ int store_grant_login(struct store *s, int64_t user_id, int64_t host_id, char lo
 {
 	sqlite3_stmt *st = sql(s,
 	    "SELECT r.login FROM requests r JOIN grants g ON g.id=r.id WHERE r.user_id=? AND r.host_id=? "
-	    "AND r.state IN ('approved', 'active') ORDER BY g.end_at DESC LIMIT 1", "ii", user_id, host_id);
+	    "AND r.state IN ('approved', 'active') ORDER BY " GRANT_END " DESC LIMIT 1", "ii", user_id, host_id);
 	int r = sql_next(s, st);
 
 	if (r == 1) {
@@ -216,9 +217,9 @@ int store_ticket_move(struct store *s, struct ticket *t, enum ticket_act act, co
 int store_ticket_due(struct store *s, int64_t now, struct ticket *t, int64_t *deadline)
 {
 	int r = sql_int(s, deadline,
-	    "SELECT min(coalesce(g.end_at, r.lapse_at)) FROM requests r LEFT JOIN grants g ON "
+	    "SELECT min(coalesce(" GRANT_END ", r.lapse_at)) FROM requests r LEFT JOIN grants g ON "
 	    "g.id=r.id "
-	    "WHERE r.state IN ('pending', 'approved', 'active') AND coalesce(g.end_at, "
+	    "WHERE r.state IN ('pending', 'approved', 'active') AND coalesce(" GRANT_END ", "
 	    "r.lapse_at)>?",
 	    "i", now);
 
@@ -227,7 +228,7 @@ int store_ticket_due(struct store *s, int64_t now, struct ticket *t, int64_t *de
 	if (r == 0)
 		*deadline = FOREVER;
 	return one_ticket(s, sql(s, TICKET_SQL "WHERE r.state IN ('pending', 'approved', 'active') "
-	    "AND coalesce(g.end_at, r.lapse_at)<=? ORDER BY r.id LIMIT 1", "i", now), t);
+	    "AND coalesce(" GRANT_END ", r.lapse_at)<=? ORDER BY r.id LIMIT 1", "i", now), t);
 }
 
 int store_ticket_asked(struct store *s, int64_t by_id, int64_t after, struct ticket *t)

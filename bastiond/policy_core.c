@@ -18,6 +18,7 @@
 #include "log.h"
 #include "policy_account.h"
 #include "policy_backup.h"
+#include "policy_clock.h"
 #include "policy_events.h"
 #include "policy_monitor.h"
 #include "policy_others.h"
@@ -186,6 +187,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	uint64_t now_ms = clock_mono_ms();
 
 	(void)fd, (void)what;
+	clock_tick(p);
 	peers_tick(p, now_ms);
 	clients_tick(p, now_ms);
 	watches_tick(p, now_ms);
@@ -214,7 +216,7 @@ static int open_store(struct policy *p, const char *database)
 		return -1;
 	}
 	store_seal_with(p->store, &p->seal);
-	if (store_seal(p->store, clock_wall()) != 0 || feed_open(p) != 0 ||
+	if (clock_start(p, beside) != 0 || store_seal(p->store, clock_wall()) != 0 || feed_open(p) != 0 ||
 	    (n = beside ? 0 : store_sessions_reset(p->store, "policy started anew", clock_wall())) < 0 ||
 	    event_writef(p->store, clock_wall(), EVENT_START, "bastiond", NULL, "{s:i}",
 		"left_open", n) != 0) {

@@ -3,6 +3,8 @@
  */
 #include "store_rig.h"
 
+#include "store_clock.h"
+
 #define GLASS(more) "{\"word\":\"request\",\"args\":{\"host\":\"web1\",\"login\":\"dba\",\"break_glass\":true" more "}}"
 #define WHY ",\"reason\":\"the database is down\""
 
@@ -212,6 +214,40 @@ static void an_extension_is_approved_anew(void **state)
 	NO("alice", "refused", "{\"word\":\"extend\",\"args\":{\"id\":1,\"for\":600}}");
 }
 
+/* The clock is set back by an hour: what runs ends by it an hour earlier, and nothing else does. */
+static void a_clock_set_back_moves_what_runs(void **state)
+{
+	struct access_answer a;
+	struct ticket t;
+
+	(void)state;
+	OK("alice", ASK(""));
+	OK("bob", APPROVE(1));
+	OK("alice", ASK(",\"from\":1800007200"));
+	OK("bob", APPROVE(2));
+	OK("alice", ASK(",\"from\":1800014400"));
+	assert_int_equal(store_clock_back(rig.s, NOW + 300, 3600), 1);
+	rig.now = NOW + 300 - 3600;
+	a = way("alice", "web1");
+	assert_true(a.refusal == 0 && a.ticket == 1 && a.until == NOW + 600 - 3600);
+	OK("alice", "{\"word\":\"grants\"}");
+	for (size_t i = 0; i < 2; i++) {
+		const json_t *row = json_array_get(json_object_get(last, "rows"), i);
+		const bool first = json_integer_value(json_object_get(row, "id")) == 1;
+
+		assert_int_equal(json_integer_value(json_object_get(row, "until")), first ? NOW + 600 - 3600 : NOW + 7800);
+	}
+	assert_true(store_ticket(rig.s, 2, &t) == 1 && t.moved == 0 && t.start_at == NOW + 7200);
+	rig.now = NOW + 600 - 3600;
+	assert_int_not_equal(way("alice", "web1").refusal, 0);
+	control_tick(&rig.c);
+	expect_state(1, TICKET_ENDED);
+	/* what is over stays as it was; and nobody takes it back */
+	assert_int_equal(store_clock_back(rig.s, rig.now, 10), 0);
+	assert_int_not_equal(by_hand("UPDATE grants SET moved=0 WHERE id=1"), SQLITE_OK);
+	assert_int_not_equal(by_hand("UPDATE grants SET moved=-1 WHERE id=2"), SQLITE_OK);
+}
+
 #define EXTEND "{\"word\":\"extend\",\"args\":{\"id\":1,\"for\":600}}"
 
 /* Who asked for a service account and is no administrator any more extends nothing. */
@@ -362,7 +398,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(glass_opens_at_once_and_is_reviewed, setup_fire), T(glass_has_its_limits, setup_fire), T(one_word_one_decision, setup_world),
 		T(a_grant_that_starts_later, setup_world), T(a_grant_for_two_logins, setup_world), T(an_extension_is_approved_anew, setup_world),
-		T(no_glass_for_a_service, setup_fire), T(an_administrator_of_before_extends_nothing, setup_world),
+		T(no_glass_for_a_service, setup_fire), T(a_clock_set_back_moves_what_runs, setup_world), T(an_administrator_of_before_extends_nothing, setup_world),
 		T(an_extension_asks_for_the_outside_ticket, setup_world),
 		T(who_waits_hears_of_the_decision, setup_world), T(a_role_is_changed_in_all_it_says, setup_world),
 		T(what_a_kind_of_role_cannot_have, setup_world), T(rules_for_everyone_are_so_many, setup_world),

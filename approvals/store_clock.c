@@ -1,0 +1,35 @@
+/*
+ * store_clock.c - grants when the clock of the machine is set back. Policy role; see store_clock.h.
+ */
+#include "store_clock.h"
+
+#include "store_sql.h"
+
+/* Version 14. What was granted stays as it was written; `moved` only grows: a grant never gets longer. */
+static const char v14_moved[] =
+"ALTER TABLE grants ADD COLUMN moved INTEGER NOT NULL DEFAULT 0 CHECK (moved >= 0);"
+"CREATE TRIGGER grants_moved BEFORE UPDATE OF moved ON grants WHEN NEW.moved < OLD.moved"
+"	BEGIN SELECT RAISE(ABORT, 'a grant never gets longer'); END;";
+
+const char *const store_v_clock[] = { v14_moved, NULL };
+
+int store_clock_back(struct store *s, int64_t was, int64_t seconds)
+{
+	int n = -1;
+
+	if (store_begin(s) < 0)
+		return -1;
+	if (sql_do(s, "DELETE FROM mfa_grace", "") >= 0)
+		n = sql_do(s, "UPDATE grants AS g SET moved=moved+?2 WHERE " GRANT_START "<=?1 AND id IN "
+		    "(SELECT id FROM requests WHERE state IN ('pending', 'approved', 'active') AND state<>'pending')", "ii", was, seconds);
+	if (n < 0) {
+		store_rollback(s);
+		return -1;
+	}
+	return store_commit(s) < 0 ? -1 : n;
+}
+
+int store_clock_last(struct store *s, int64_t *at)
+{
+	return sql_int(s, at, "SELECT at FROM events ORDER BY id DESC LIMIT 1", "");
+}
