@@ -249,7 +249,11 @@ class Lab:
     @classmethod
     def create(cls, directory, users=0, hosts=2, options=(), bin_dir=None, etc=False, people=True, collectors=1, collector_options=(),
                accounts=False):
-        """accounts: the bastion can make accounts at the target (login @self): it has a copy of /etc, and /home and /var/lib of its own. collector_options: lines for every collectord.conf. collectors: how many; `collector`, `collector2` ... are their names here, c1, c2 ... the bastion's. people: False leaves users and grants to the caller. etc: bastiond runs with a copy of /etc (DIR/etc) in a mount namespace, for PAM modules that read files there."""
+        """users: so many more, user0001 ... hosts: how many, web1 ... options, collector_options: lines of bastiond.conf and of every collectord.conf.
+        etc: bastiond runs with a copy of /etc (DIR/etc) in a mount namespace, for PAM modules that read files there.
+        people: False leaves users and grants to the caller.
+        collectors: how many; `collector`, `collector2` ... are their names here, c1, c2 ... the bastion's.
+        accounts: the bastion can make accounts at the target (login @self), which has a copy of /etc, and /home and /var/lib of its own."""
         directory = os.path.abspath(directory)
         os.makedirs(directory, mode=0o711, exist_ok=True)
         if os.listdir(directory):

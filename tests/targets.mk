@@ -89,6 +89,7 @@ torture:
 	@$(MAKE) --no-print-directory torture-ship N=400
 	@$(MAKE) --no-print-directory torture-stack N=1000
 	@$(MAKE) --no-print-directory torture-grants N=100000
+	@$(MAKE) --no-print-directory torture-ends N=1000 S=500
 
 # kill -9 of every role in turn while ssh types: what the target got must be a prefix of the recording
 torture-stack: all
@@ -132,6 +133,10 @@ $(B)/crash/grants: tests/crash/grants.c $(B)/libapprovals.a $(LIBS)
 	$(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(ALL_CFLAGS) $(LDHARDEN) -o $@ $< $(LIBS) $(LIBS) $(shell pkg-config --libs $(PKGS_bastiond))
 torture-grants: $(B)/crash/grants
 	@d=$$(mktemp -d $(or $(wildcard /dev/shm),/tmp)/grants.XXXXXX) && $< -n $(or $(N),100000) -p 8 $$d; r=$$?; rm -rf $$d; exit $$r
+
+# how fast access ends, beside 500 sessions of others: tests/crash/ends
+torture-ends: all
+	@LAB_BIN=$(abspath $(B)) tests/crash/ends $(or $(N),1000) --sessions $(or $(S),500)
 
 # the archiver, killed at every call, against an object store in memory: tests/crash/archive.c
 ARCHIVE_WRAPS = openat pwrite write ftruncate fdatasync fsync renameat clock_mono_ms s3_create s3_destroy s3_start s3_running s3_turn coll_sandbox_enter
@@ -198,4 +203,4 @@ install-target:
 	@for f in service timer cron; do to=$(D)$(UNITDIR); [ $$f != cron ] || to=$(D)$(PREFIX)/share/bastiond; mkdir -p $$to && \
 	    sed 's,@PREFIX@,$(PREFIX),g' etc/target/bastion-account.$$f >$$to/bastion-account.$$f || exit 1; done
 
-.PHONY: deps check check-asan check-system lint $(LINTS) clang-tidy demo demo-down bench fuzzers corpus fuzz benches torture torture-stack torture-ship torture-model torture-archive torture-kills torture-urandom torture-grants model coverage-access install install-target
+.PHONY: deps check check-asan check-system lint $(LINTS) clang-tidy demo demo-down bench fuzzers corpus fuzz benches torture torture-stack torture-ship torture-model torture-archive torture-kills torture-urandom torture-grants torture-ends model coverage-access install install-target
