@@ -14,7 +14,7 @@ CC = gcc
 B := $(if $(SAN),build-asan,build)
 
 # one name a library: pkg-config knows the rest
-PKGS_bastiond = libmicrohttpd libssh sqlite3 libcrypto libevent_core libevent_openssl libssl jansson libconfuse libseccomp libcap-ng liboath libedit vterm
+PKGS_bastiond = libssh sqlite3 libcrypto libevent_core libevent_openssl libssl jansson libconfuse libseccomp libcap-ng liboath libedit vterm
 PKGS_bastion-collectord = libcrypto libssl libevent_core libevent_openssl libconfuse libcurl libseccomp
 PKGS_bastion-replay = libcrypto jansson vterm libcurl
 PKGS_bastionctl = ldap jansson libqrencode libconfuse libcrypto

@@ -7,6 +7,7 @@
  */
 #include "monitor.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <microhttpd.h>
 #include <stdlib.h>
@@ -33,19 +34,59 @@ struct http {
 	void *arg;
 };
 
+/*
+ * The library is loaded here, not with the program: it brings GnuTLS and eight more, which every session and every worker would have in its
+ * address space, run the fork handlers of, and pay for at its fork and its end.
+ */
+#define LIBRARY "libmicrohttpd.so.12"
+#define CALLS(C)                                                                                     \
+	C(create_response_from_buffer) C(add_response_header) C(queue_response) C(destroy_response)  \
+	C(start_daemon) C(stop_daemon) C(get_daemon_info) C(get_timeout) C(run)
+
+static struct {
+#define CALL(name) __typeof__(MHD_##name) *name;
+	CALLS(CALL)
+#undef CALL
+} mhd;
+
+/* 0; -1, logged. */
+static int load_library(void)
+{
+	static const struct { const char *name; void *at; } calls[] = {
+#define CALL(name) { "MHD_" #name, &mhd.name },
+		CALLS(CALL)
+#undef CALL
+	};
+	void *library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
+
+	for (size_t i = 0; library != NULL && i < sizeof(calls) / sizeof(calls[0]); i++) {
+		void *call = dlsym(library, calls[i].name);
+
+		if (call == NULL) {
+			dlclose(library);
+			library = NULL;
+		} else {
+			memcpy(calls[i].at, &call, sizeof(call));
+		}
+	}
+	if (library == NULL)
+		log_error("metrics_listen: %s; is %s installed?", dlerror(), LIBRARY);
+	return library != NULL ? 0 : -1;
+}
+
 static enum MHD_Result answer(struct MHD_Connection *c, unsigned status, const char *type, const void *text, size_t len)
 {
-	struct MHD_Response *r = MHD_create_response_from_buffer(len, (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
+	struct MHD_Response *r = mhd.create_response_from_buffer(len, (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
 	enum MHD_Result done;
 
 	if (r == NULL)
 		return MHD_NO;
-	MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type);
-	MHD_add_response_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+	mhd.add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+	mhd.add_response_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
 	if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
-		MHD_add_response_header(r, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
-	done = MHD_queue_response(c, status, r);
-	MHD_destroy_response(r);
+		mhd.add_response_header(r, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+	done = mhd.queue_response(c, status, r);
+	mhd.destroy_response(r);
 	return done;
 }
 
@@ -98,8 +139,8 @@ static void turn(struct listener *l)
 {
 	MHD_UNSIGNED_LONG_LONG ms;
 
-	MHD_run(l->daemon);
-	if (MHD_get_timeout(l->daemon, &ms) == MHD_YES) {
+	mhd.run(l->daemon);
+	if (mhd.get_timeout(l->daemon, &ms) == MHD_YES) {
 		const struct timeval at = { .tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000) };
 
 		event_add(l->due, &at);
@@ -134,14 +175,14 @@ static int start(struct http *h, struct listener *l, int fd, struct event_base *
 {
 	const union MHD_DaemonInfo *info;
 
-	l->daemon = MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, h, MHD_OPTION_LISTEN_SOCKET, fd,
+	l->daemon = mhd.start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, h, MHD_OPTION_LISTEN_SOCKET, fd,
 	    MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, TIMEOUT_S,
 	    MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY, MHD_OPTION_END);
 	if (l->daemon == NULL) {
 		close(fd);
 		return -1;
 	}
-	info = MHD_get_daemon_info(l->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+	info = mhd.get_daemon_info(l->daemon, MHD_DAEMON_INFO_EPOLL_FD);
 	l->due = evtimer_new(base, on_event, l);
 	l->ready = info != NULL ? event_new(base, info->epoll_fd, EV_READ | EV_PERSIST, on_event, l) : NULL;
 	return l->due != NULL && l->ready != NULL && event_add(l->ready, NULL) == 0 ? 0 : -1;
@@ -151,8 +192,10 @@ struct http *http_create(const struct config_addrs *at, struct event_base *base,
 {
 	struct http *h = calloc(1, sizeof(*h));
 
-	if (h == NULL)
+	if (h == NULL || load_library() != 0) {
+		free(h);
 		return NULL;
+	}
 	h->ops = ops;
 	h->arg = arg;
 	for (size_t i = 0; i < at->n && h->n < CONFIG_LIST_MAX; i++) {
@@ -177,7 +220,7 @@ void http_destroy(struct http *h)
 		if (h->at[i].due != NULL)
 			event_free(h->at[i].due);
 		if (h->at[i].daemon != NULL)
-			MHD_stop_daemon(h->at[i].daemon);
+			mhd.stop_daemon(h->at[i].daemon);
 	}
 	free(h);
 }
