@@ -1,8 +1,11 @@
 """etc/target/bastion-account, the program that makes and removes accounts at a target, run in a copy of this machine's /etc and /home: what it
 makes, what it removes, and what it never touches."""
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -12,6 +15,34 @@ from harness import labkit, until
 
 SCRIPT = os.path.join(labkit.REPO, "etc", "target", "bastion-account")
 STATE = "/var/lib/bastion-account"
+# A user's process that ends at once and goes on in its child, which no list of processes shows, and sends a signal to all that it may, the ones
+# that are to end it among them. The first one is root's: it reaps them.
+CHAIN = """
+import ctypes, os, sys
+uid, signal = int(sys.argv[1]), int(sys.argv[2])
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+if os.fork() == 0:
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+    while True:
+        try:
+            os.kill(-1, signal)
+        except OSError:
+            pass
+        if os.fork():
+            os._exit(0)
+print("up", flush=True)
+while True:
+    os.wait()
+"""
+# A process whose first thread has ended.
+HEADLESS = """
+import ctypes, os, sys, threading, time
+os.setresuid(*3 * [int(sys.argv[1])])
+threading.Thread(target=lambda: print("up", flush=True) or time.sleep(600)).start()
+ctypes.CDLL(None).syscall({"x86_64": 60}.get(os.uname().machine, 93), 0)
+"""
 BINDS = (("etc", "/etc"), ("home", "/home"), ("lib", "/var/lib"), ("spool", "/var/spool"))
 
 
@@ -38,6 +69,29 @@ class Machine:
         done = subprocess.run(self.argv("sh", "-c", script), capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL)
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done.stdout.strip()
+
+    @contextlib.contextmanager
+    def python(self, script, *args):
+        """A program of theirs that says when it runs, and that ends at the latest here."""
+        process = subprocess.Popen(self.argv(sys.executable, "-c", script, *map(str, args)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.DEVNULL, text=True)
+        try:
+            assert process.stdout.readline() == "up\n"
+            yield process
+        finally:
+            process.kill()
+            process.wait(timeout=20)
+
+    @contextlib.contextmanager
+    def broken(self, program):
+        """A program of the host that fails."""
+        at = self.sh(f"readlink -f $(command -v {program})")
+        self.sh(f"mount --bind /bin/false {at}")
+        try:
+            yield
+        finally:
+            # it may be umount
+            self.sh(f"""{sys.executable} -c 'import ctypes; assert ctypes.CDLL(None).umount2(b"{at}", 2) == 0'""")
 
     def account(self, words, status=0, by_stdin=True):
         """What bastion-account answers to these words."""
@@ -106,6 +160,136 @@ def test_processes_end_and_nothing_is_left(machine):
     assert machine.sh("ls -A /home /var/lib/systemd/linger | grep eve", check=False) == ""
 
 
+@pytest.mark.parametrize("sent", [signal.SIGSTOP, signal.SIGKILL])
+def test_nobody_defends_their_processes(machine, sent):
+    """A user who stops, or kills, whatever is to kill theirs, and forks all the time."""
+    uid = 70200 + sent
+    machine.account(f"create una {uid} {later()}")
+    with machine.python(CHAIN, uid, int(sent)) as chain:
+        assert machine.account(f"remove una {uid}") == "gone"
+        chain.wait(timeout=20)  # nothing is left to reap
+
+
+def test_a_process_without_its_first_thread(machine):
+    machine.account(f"create vic 70210 {later()}")
+    with machine.python(HEADLESS, 70210) as process:
+        until(lambda: "Z" in machine.sh("grep -h ^State: $(grep -l '^Uid:.*70210' /proc/[0-9]*/status)"), what="the end of its first thread")
+        assert machine.account("remove vic 70210") == "gone"
+        process.wait(timeout=20)
+
+
+def test_no_perl(machine):
+    machine.account(f"create wyn 70220 {later()}")
+    with machine.broken("perl"), machine.python("import os, sys, time\nos.setresuid(*3 * [int(sys.argv[1])])\nprint('up', flush=True)\n"
+                                                "while True:\n    time.sleep(0.02)\n    os.fork() or time.sleep(600)", 70220):
+        assert machine.account("remove wyn 70220") == "gone"
+        assert machine.sh("grep -l '^Uid:.*70220' /proc/[0-9]*/status | xargs -r grep -L '^State:.*Z'", check=False) == ""
+
+
+def test_a_list_that_is_not_whole_is_no_proof(machine):
+    machine.account(f"create xia 70230 {later()}")
+    for program in ("xargs", "grep"):
+        with machine.broken(program):
+            answer = machine.account("remove xia 70230", 1)
+        assert answer.startswith("failed ") and "cannot be listed" in answer
+    assert machine.account("remove xia 70230") == "gone"
+
+
+def test_an_account_that_cannot_be_closed(machine):
+    machine.account(f"create yan 70240 {later()}")
+    with machine.broken("chage"):
+        assert machine.account("remove yan 70240", 1).startswith("failed chage")
+    assert "yan 70240" in machine.account("list") and machine.sh("getent passwd yan")
+    assert machine.account("remove yan 70240") == "gone"
+
+
+@pytest.mark.parametrize("field", ["", "/", "/home", "/srv/zoe"])
+def test_a_home_that_was_moved_stays(machine, field):
+    """What passwd says is not believed: nothing outside the home that was made is unmounted or removed."""
+    uid = 70250 + len(field)
+    machine.account(f"create zoe {uid} {later()}")
+    machine.sh(f"mkdir -p /srv/zoe && chown {uid} /srv/zoe && touch /srv/zoe/it; sed -i 's,:/home/zoe:,:{field}:,' /etc/passwd")
+    before = machine.sh("cut -d' ' -f2 /proc/self/mounts")
+    try:
+        answer = machine.account(f"remove zoe {uid}", 1)
+        assert answer.startswith("failed ") and f"its home is '{field}'" in answer
+        assert machine.sh("cut -d' ' -f2 /proc/self/mounts; ls /srv/zoe") == f"{before}\nit"
+        assert machine.sh("getent passwd zoe", check=False) == ""
+        assert machine.account(f"remove zoe {uid}") == "gone" and machine.sh("ls /home | grep zoe", check=False) == ""
+    finally:
+        machine.sh("rm -rf /srv/zoe")
+
+
+def test_what_is_mounted_on_the_home(machine):
+    """By name and by number, twice, with a name that is hard to read, and one whose file system is dead."""
+    machine.account(f"create abe 70260 {later()}")
+    machine.sh("cd /home/abe && mkdir -p \"$(printf 'a\\n ')x\" && mount -t tmpfs t \"$(printf 'a\\n ')x\""
+               "&& mount -t tmpfs t /home/abe && mkdir /home/abe/d && mount -t tmpfs t /home/abe/d && mount -t tmpfs t /home/abe")
+    assert machine.account("remove abe 70260") == "gone"
+    assert machine.sh("ls -A /home | grep abe; grep abe /proc/mounts", check=False) == ""
+
+
+@pytest.mark.skipif(not os.access("/dev/fuse", os.R_OK | os.W_OK), reason="no fuse")
+def test_a_dead_file_system_on_the_home(machine):
+    machine.account(f"create ben 70270 {later()}")
+    machine.sh(f"""{sys.executable} -c 'import os
+fd = os.open("/dev/fuse", os.O_RDWR)
+import ctypes
+assert ctypes.CDLL(None).mount(b"x", b"/home/ben", b"fuse", 0, b"fd=%d,rootmode=40000,user_id=70270,group_id=70270" % fd) == 0'""")
+    assert machine.sh("ls /home/ben 2>&1", check=False).startswith("ls: cannot")
+    with machine.broken("umount"):
+        assert machine.account("remove ben 70270", 1).startswith("failed ")
+    assert "ben 70270" in machine.account("list")
+    assert machine.account("remove ben 70270") == "gone"
+    assert machine.sh("ls -A /home | grep ben; grep ben /proc/mounts", check=False) == ""
+
+
+def test_no_subordinate_uids(machine):
+    assert machine.account(f"create cal 50001 {later()}") == "ok"   # where useradd gives some
+    assert machine.sh("grep cal /etc/subuid /etc/subgid", check=False) == ""
+    machine.account("remove cal 50001")
+
+
+def test_a_name_with_power(machine):
+    machine.sh("mkdir -p /etc/sudoers.d && echo '%opsy,dev.ops ALL=(ALL:ALL) NOPASSWD: /bin/evie # finn' >/etc/sudoers.d/x")
+    for name in ("opsy", "dev.ops", "docker", "wheel"):
+        answer = machine.account(f"create {name} 70280 {later()}", 1)
+        assert answer.startswith("refused ") and "sudoers" in answer
+        assert machine.sh(f"getent group {name}; ls {STATE} | grep {name}", check=False) == ""
+    for uid, name in enumerate(("ops", "evie", "finn"), 70281):
+        assert machine.account(f"create {name} {uid} {later()}") == "ok"
+        machine.account(f"remove {name} {uid}")
+    machine.sh("rm /etc/sudoers.d/x")
+
+
+def test_a_try_that_fails_takes_no_uid(machine):
+    end = later()
+    for program in ("groupadd", "useradd"):
+        with machine.broken(program):
+            assert machine.account(f"create gil 70290 {end}", 1).startswith("failed ")
+        assert machine.account("list") == f"gil 70290 {end} making"
+        assert machine.sh("getent passwd gil; getent group gil; ls /home | grep gil", check=False) == ""
+    assert machine.account(f"create gil 70290 {end}") == "ok"
+    assert machine.account("remove gil 70290") == "gone"
+    with machine.broken("useradd"):
+        machine.account(f"create gil 70291 {end}", 1)
+    assert machine.account("remove gil 70291") == "gone" and machine.account("list") == ""
+
+
+def test_a_full_disk_makes_no_other_number(machine):
+    size = 4096 // 6 * 6
+    machine.sh(f"mkdir -p {STATE} && mount -t tmpfs -o size=64k tmpfs {STATE}")
+    try:
+        machine.sh(f"yes 60000 | head -c {size} >{STATE}/.used; head -c 1000000 /dev/zero >{STATE}/.full", check=False)
+        assert machine.account("remove ian 70300", 1).startswith("failed ")
+        machine.sh(f"rm {STATE}/.full")
+        assert machine.account("remove ian 70301") == "gone"
+        assert machine.account(f"create ian 70301 {later()}", 1) == "used 70301"
+        assert machine.sh(f"sort -u {STATE}/.used").split() == ["60000", "70301"]
+    finally:
+        machine.sh(f"umount {STATE}")
+
+
 def test_its_end_is_kept_by_the_target_alone(machine):
     machine.account(f"create fay 70030 {later()}")
     machine.account(f"create gus 70031 {later()}")
@@ -129,7 +313,7 @@ def test_what_others_made_is_never_touched(machine):
     end = later()
     for words, why in ((f"create hal 70040 {end}", "did not make"), (f"create ina 70041 {end}", "is ida's"), (f"create kim 70042 {end}", "group kim"),
                        (f"create leo 70043 {end}", "/home/leo is there"), ("remove ida 70041", "made by others"),
-                       (f"create root 70044 {end}", "did not make")):
+                       (f"create root 70044 {end}", "give rights")):
         answer = machine.account(words, 1)
         assert answer.startswith("refused ") and why in answer, (words, answer)
     assert machine.account("remove hal 70045") == "gone"    # of ours there is none
@@ -185,10 +369,10 @@ def test_broken_off_half_way(machine):
 
 def test_what_cannot_be_removed_stays_marked(machine):
     machine.account(f"create quy 70070 {later()}")
-    machine.sh("mount --bind /home/quy /home/quy")   # a mount on the home itself: it cannot go
+    machine.sh("mount -o remount,bind,ro /home")   # it cannot go
     assert machine.account("remove quy 70070", 1).startswith("failed ")
     assert machine.account("list").split()[:2] == ["quy", "70070"]
-    machine.sh("umount /home/quy")
+    machine.sh("mount -o remount,bind,rw /home")
     assert machine.account("remove quy 70070") == "gone"
     assert machine.sh("ls -A /home | grep quy", check=False) == ""
 
