@@ -26,10 +26,11 @@ if os.fork() == 0:
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
     while True:
-        try:
-            os.kill(-1, signal)
-        except OSError:
-            pass
+        for _ in range(200):
+            try:
+                os.kill(-1, signal)
+            except OSError:
+                pass
         if os.fork():
             os._exit(0)
 print("up", flush=True)
@@ -186,24 +187,18 @@ def test_no_perl(machine):
         assert machine.sh("grep -l '^Uid:.*70220' /proc/[0-9]*/status | xargs -r grep -L '^State:.*Z'", check=False) == ""
 
 
-def test_a_list_that_is_not_whole_is_no_proof(machine):
+def test_what_fails_is_not_gone(machine):
+    """A list of processes that is not whole is no proof, and an account that is not closed could be come back to."""
     machine.account(f"create xia 70230 {later()}")
-    for program in ("xargs", "grep"):
+    for program, why in (("xargs", "cannot be listed"), ("grep", "cannot be listed"), ("chage", "chage")):
         with machine.broken(program):
             answer = machine.account("remove xia 70230", 1)
-        assert answer.startswith("failed ") and "cannot be listed" in answer
+        assert answer.startswith("failed ") and why in answer
+        assert "xia 70230" in machine.account("list") and machine.sh("getent passwd xia")
     assert machine.account("remove xia 70230") == "gone"
 
 
-def test_an_account_that_cannot_be_closed(machine):
-    machine.account(f"create yan 70240 {later()}")
-    with machine.broken("chage"):
-        assert machine.account("remove yan 70240", 1).startswith("failed chage")
-    assert "yan 70240" in machine.account("list") and machine.sh("getent passwd yan")
-    assert machine.account("remove yan 70240") == "gone"
-
-
-@pytest.mark.parametrize("field", ["", "/", "/home", "/srv/zoe"])
+@pytest.mark.parametrize("field", ["", "/srv/zoe"])
 def test_a_home_that_was_moved_stays(machine, field):
     """What passwd says is not believed: nothing outside the home that was made is unmounted or removed."""
     uid = 70250 + len(field)
@@ -264,16 +259,12 @@ def test_a_name_with_power(machine):
 
 def test_a_try_that_fails_takes_no_uid(machine):
     end = later()
-    for program in ("groupadd", "useradd"):
-        with machine.broken(program):
-            assert machine.account(f"create gil 70290 {end}", 1).startswith("failed ")
-        assert machine.account("list") == f"gil 70290 {end} making"
-        assert machine.sh("getent passwd gil; getent group gil; ls /home | grep gil", check=False) == ""
-    assert machine.account(f"create gil 70290 {end}") == "ok"
-    assert machine.account("remove gil 70290") == "gone"
     with machine.broken("useradd"):
-        machine.account(f"create gil 70291 {end}", 1)
-    assert machine.account("remove gil 70291") == "gone" and machine.account("list") == ""
+        assert machine.account(f"create gil 70290 {end}", 1).startswith("failed ")
+    assert machine.account("list") == f"gil 70290 {end} making"
+    assert machine.sh("getent passwd gil; getent group gil; ls /home | grep gil", check=False) == ""
+    assert machine.account(f"create gil 70290 {end}") == "ok"
+    assert machine.account("remove gil 70290") == "gone" and machine.account("list") == ""
 
 
 def test_a_full_disk_makes_no_other_number(machine):
