@@ -127,6 +127,10 @@ static void on_done(struct policy *p, void *arg, const struct task_result *r)
 	if ((r->end != TASK_OK && r->end != TASK_EXIT) || r->out_len == 0) {
 		answer.reply = REPLY_NO;
 		snprintf(answer.line, sizeof(answer.line), "%s%s%s", task_end_name(r->end), r->line[0] != '\0' ? ": " : "", r->line);
+	} else if (r->end != TASK_OK && (answer.reply == REPLY_OK || answer.reply == REPLY_GONE)) {
+		/* a yes with a failure is one that somebody else may have written on the script's output */
+		answer.reply = REPLY_NO;
+		snprintf(answer.line, sizeof(answer.line), "the host said yes, and ended with status %u", (unsigned)r->status);
 	} else if (answer.reply == REPLY_USED) {
 		log_warn("uid of account %lld was used at its host before: was the database restored? A range of account_uids that lies higher "
 			 "helps at once", (long long)was.id);
@@ -144,6 +148,8 @@ static bool order(struct policy *p, const struct account *a, enum account_act ac
 	struct task t = { .host = &h, .login = p->conf->account_login, .what = "account", .how = TASK_CERTIFICATE,
 		.command = p->conf->account_command, .in = line, .limit_ms = TASK_MS, .done = on_done };
 
+	/* what failed before leaves room for what a user waits for: a host that hangs keeps nobody else */
+	t.background = a->tries > 0;
 	t.in_len = account_ask(line, sizeof(line), a, act, until, clock_wall());
 	if (count_runs(p) >= RUNS_MAX || store_host_ever(p->store, a->host_id, &h) != 1 || (run = calloc(1, sizeof(*run))) == NULL)
 		return false;

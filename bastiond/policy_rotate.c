@@ -28,14 +28,17 @@
 /*
  * A POSIX shell at the host, whatever the login's own is: no single quote and no ! in here. Standard input: the line of the key that
  * is here now, then that of the one that comes. The new line gets the options of the old one. Nothing else in the file changes; it is never
- * half written, and keeps its mode.
+ * half written, and keeps its mode. One at a time: a client that was killed leaves its shell at the host, which may be slow.
  */
 #define SCRIPT(body) "exec /bin/sh -c '" body "'"
-#define HEAD "set -eu; umask 077; cd; f=.ssh/authorized_keys; t=$f.bastiond; IFS= read -r one; IFS= read -r two; "                      \
+#define HEAD "set -eu; umask 077; cd; f=.ssh/authorized_keys; t=$f.bastiond.$$; l=$f.bastiond.lock; IFS= read -r one; IFS= read -r two; "                      \
 	"say() { echo \"$1\" >&2; exit 65; }; "                                                                                     \
 	"[ -n \"$one\" ] && [ -n \"$two\" ] || say \"no keys on standard input\"; "                                                  \
 	"[ -f $f ] || say \"there is no ~/.ssh/authorized_keys\"; "                                                                  \
-	"if [ -h $f ]; then say \"~/.ssh/authorized_keys is a symbolic link: left alone\"; fi; "
+	"if [ -h $f ]; then say \"~/.ssh/authorized_keys is a symbolic link: left alone\"; fi; "                                                               \
+	"[ -z \"$(find $l -maxdepth 0 -mmin +10 2>/dev/null)\" ] || rmdir $l; "                                                     \
+	"mkdir $l 2>/dev/null || say \"another change of ~/.ssh/authorized_keys is under way ($l)\"; "                               \
+	"trap \"rm -f $t; rmdir $l\" EXIT; trap \"exit 1\" HUP INT PIPE TERM; "
 #define REPLACE "mv -f $t $f"
 
 static const char install_command[] = SCRIPT(HEAD

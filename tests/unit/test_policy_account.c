@@ -177,7 +177,7 @@ static void no_answer_is_no(void **state)
 	static const struct { enum task_end end; const char *out; } answers[] = {
 		{ TASK_UNREACHABLE, "" }, { TASK_HOSTKEY, "ok\n" }, { TASK_REFUSED, "ok\n" }, { TASK_FAILED, "ok\n" }, { TASK_UNREACHABLE, "ok\n" },
 		{ TASK_OK, "" }, { TASK_OK, "gone\n" }, { TASK_OK, "okay\n" }, { TASK_EXIT, "refused no\n" }, { TASK_EXIT, "failed no\n" },
-		{ TASK_OK, "ok\nfailed no\n" }, { TASK_EXIT, "\033[2J" },
+		{ TASK_OK, "ok\nfailed no\n" }, { TASK_EXIT, "ok\n" }, { TASK_EXIT, "gone\n" }, { TASK_EXIT, "\033[2J" },
 	};
 	struct rig *r = *state;
 	struct session_end s;
