@@ -37,7 +37,7 @@
 	"[ -f $f ] || say \"there is no ~/.ssh/authorized_keys\"; "                                                                  \
 	"if [ -h $f ]; then say \"~/.ssh/authorized_keys is a symbolic link: left alone\"; fi; "                                                               \
 	"[ -z \"$(find $l -maxdepth 0 -mmin +10 2>/dev/null)\" ] || rmdir $l; "                                                     \
-	"mkdir $l 2>/dev/null || say \"another change of ~/.ssh/authorized_keys is under way ($l)\"; "                               \
+	"e=$(mkdir $l 2>&1) || { [ ! -d $l ] || e=\"another change of ~/.ssh/authorized_keys is under way ($l)\"; say \"$e\"; }; "     \
 	"trap \"rm -f $t; rmdir $l\" EXIT; trap \"exit 1\" HUP INT PIPE TERM; "
 #define REPLACE "mv -f $t $f"
 
