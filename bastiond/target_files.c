@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -207,4 +208,56 @@ void target_keys_without(const struct task_keys *keys, const struct task_keys *o
 		if (!there)
 			out->v[out->n++] = keys->v[i];
 	}
+}
+
+/*
+ * Where the client begins to quote its peer: the reason of a disconnect, and the names of algorithms. Both may hold line ends, which the
+ * client writes as they are, and both come before the key exchange from whoever is on the path.
+ */
+static size_t own_words(const char *log)
+{
+	static const char *const quotes[] = { "Received disconnect from ", "Their offer: " };
+	size_t n = strlen(log);
+
+	for (size_t i = 0; i < sizeof(quotes) / sizeof(quotes[0]); i++) {
+		const char *at = strstr(log, quotes[i]);
+
+		if (at != NULL && (size_t)(at - log) < n)
+			n = (size_t)(at - log);
+	}
+	return n;
+}
+
+/* "LOGIN@HOST: Permission denied (publickey)." */
+static bool is_refusal(const char *line, size_t len, const char *login, const char *host)
+{
+	const size_t ll = strlen(login), hl = strlen(host);
+	static const char middle[] = ": Permission denied (";
+	const size_t head = ll + 1 + hl + sizeof(middle) - 1;
+
+	/* the client writes the host's name in lower case */
+	return len > head + 2 && memcmp(line, login, ll) == 0 && line[ll] == '@' && strncasecmp(line + ll + 1, host, hl) == 0 &&
+	    memcmp(line + ll + 1 + hl, middle, sizeof(middle) - 1) == 0 && memcmp(line + len - 2, ").", 2) == 0;
+}
+
+enum task_end target_log_end(const char *log, const char *login, const char *host, bool *met)
+{
+	static const char in[] = "Authenticated to ", hostkey[] = "Host key verification failed.", type[] = "no matching host key type found. ";
+	const size_t own = own_words(log);
+	const bool quoted = log[own] != '\0';
+	size_t end, start;
+
+	*met = false;
+	for (const char *line = log; line < log + own; line += strcspn(line, "\n") + 1)
+		if ((size_t)(log + own - line) >= sizeof(in) - 1 && memcmp(line, in, sizeof(in) - 1) == 0)
+			*met = true;
+	for (end = own; end > 0 && strchr("\r\n", log[end - 1]) != NULL; end--)
+		;
+	for (start = end; start > 0 && log[start - 1] != '\n'; start--)
+		;
+	if (quoted) /* "Unable to negotiate with 10.0.0.1 port 22: no matching host key type found. Their offer: " */
+		return own - start >= sizeof(type) - 1 && memcmp(log + own - (sizeof(type) - 1), type, sizeof(type) - 1) == 0 ? TASK_HOSTKEY : TASK_UNREACHABLE;
+	if (end - start == sizeof(hostkey) - 1 && memcmp(log + start, hostkey, sizeof(hostkey) - 1) == 0)
+		return TASK_HOSTKEY;
+	return is_refusal(log + start, end - start, login, host) ? TASK_REFUSED : TASK_UNREACHABLE;
 }

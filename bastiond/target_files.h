@@ -24,5 +24,10 @@ int target_hosts_write(const char *file, const char *host, const struct task_key
 int target_hosts_read(const char *file, struct task_keys *keys);
 /* Those of `keys` that are not among `others`. */
 void target_keys_without(const struct task_keys *keys, const struct task_keys *others, struct task_keys *out);
+/*
+ * How a client ended that could not log in as `login` at `host`, by its log: TASK_REFUSED, TASK_HOSTKEY or TASK_UNREACHABLE; and in *met
+ * whether it was let in after all. Text that the peer chose, before it proved anything, is no ground for more than TASK_UNREACHABLE.
+ */
+enum task_end target_log_end(const char *log, const char *login, const char *host, bool *met);
 
 #endif

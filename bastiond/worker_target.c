@@ -269,22 +269,15 @@ static void read_log(struct job_run *t)
 }
 
 /*
- * Success is exit status 0 and nothing else. What a failure is called rests on the client's words, and in these a peer has some: its reason to
- * disconnect, which may come before any host key. So nothing is believed from there on, and a refusal is the client's own last line alone.
+ * Success is exit status 0 and nothing else. What a failure is called rests on the client's words, in which a host has some (its reason to
+ * disconnect, before it proved who it is): those are told apart (target_log_end).
  */
-static bool refused(const struct job_run *t)
-{
-	return strstr(t->line, ": Permission denied (") != NULL;
-}
-
 static void judge(struct job_run *t, const struct program *r)
 {
-	char *theirs;
+	enum task_end end;
 
 	read_log(t);
-	if ((theirs = strstr(t->log, "Received disconnect from ")) != NULL)
-		*theirs = '\0';
-	t->met = strncmp(t->log, "Authenticated to ", 17) == 0 || strstr(t->log, "\nAuthenticated to ") != NULL;
+	end = target_log_end(t->log, t->login, t->job->host, &t->met);
 	t->status = r->status >= 0 && WIFEXITED(r->status) ? (uint32_t)WEXITSTATUS(r->status) : SSH_FAILED;
 	if (r->reason[0] != '\0' || (t->status == 127 && t->log[0] == '\0')) {
 		t->end = TASK_FAILED;
@@ -298,12 +291,9 @@ static void judge(struct job_run *t, const struct program *r)
 		t->end = TASK_EXIT;
 		last_line(t->err, r->said, t->line, sizeof(t->line));
 	} else {
-		if (theirs != NULL)
-			*theirs = 'R';
 		last_line(t->log, strlen(t->log), t->line, sizeof(t->line));
-		t->end = theirs != NULL ? TASK_UNREACHABLE :
-		    strstr(t->log, "Host key verification failed") != NULL || strstr(t->log, "no matching host key type") != NULL ? TASK_HOSTKEY :
-		    refused(t) ? TASK_REFUSED : TASK_UNREACHABLE;
+		/* of a log that is cut off, nobody knows the last line */
+		t->end = strlen(t->log) < LOG_MAX ? end : TASK_UNREACHABLE;
 	}
 }
 

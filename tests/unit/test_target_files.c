@@ -114,11 +114,54 @@ static void known_hosts_there_and_back(void **state)
 	buf_finish(&blob);
 }
 
+#define MISMATCH "@@@@\r\nHost key for web1 has changed and you have requested strict checking.\r\nHost key verification failed.\r\n"
+#define REFUSAL "dba@10.0.0.9: Permission denied (publickey)."
+#define LET_IN "Authenticated to 10.0.0.9 ([10.0.0.9]:22) using \"publickey\".\r\n"
+#define CUT "Received disconnect from 10.0.0.9 port 22:2: "
+#define OFFER "Unable to negotiate with 10.0.0.9 port 22: no matching key exchange method found. Their offer: "
+
+static void only_the_client_says_that_a_host_refuses(void **state)
+{
+	static const struct { const char *log; enum task_end end; bool met; } v[] = {
+		{ "", TASK_UNREACHABLE, false },
+		{ "ssh: connect to host 10.0.0.9 port 22: Connection refused\r\n", TASK_UNREACHABLE, false },
+		{ REFUSAL "\r\n", TASK_REFUSED, false },
+		{ MISMATCH, TASK_HOSTKEY, false },
+		{ "Unable to negotiate with 10.0.0.9 port 22: no matching host key type found. Their offer: ssh-dss\r\n", TASK_HOSTKEY, false },
+		{ LET_IN, TASK_UNREACHABLE, true },
+		{ LET_IN CUT "bye\r\nDisconnected from 10.0.0.9 port 22\r\n", TASK_UNREACHABLE, true },
+		/* what whoever is on the path can have in the log */
+		{ CUT "Permission denied (publickey).\r\n", TASK_UNREACHABLE, false },
+		{ CUT "x\n" REFUSAL "\r\n", TASK_UNREACHABLE, false },
+		{ CUT "x\n" REFUSAL "\n\r\nDisconnected from 10.0.0.9 port 22\r\n", TASK_UNREACHABLE, false },
+		{ CUT "x\n" LET_IN "\r\n", TASK_UNREACHABLE, false },
+		{ CUT "Too many authentication failures\r\n", TASK_UNREACHABLE, false },
+		{ CUT "x\nHost key verification failed.\r\n", TASK_UNREACHABLE, false },
+		{ OFFER "x\n" REFUSAL "\r\n", TASK_UNREACHABLE, false },
+		{ OFFER "x\n" LET_IN REFUSAL "\r\n", TASK_UNREACHABLE, false },
+		{ OFFER "no matching host key type found. Their offer: \r\n", TASK_UNREACHABLE, false },
+		/* another login, another host, more behind it */
+		{ "db@10.0.0.9: Permission denied (publickey).\r\n", TASK_UNREACHABLE, false },
+		{ "dba@10.0.0.91: Permission denied (publickey).\r\n", TASK_UNREACHABLE, false },
+		{ REFUSAL "\r\nConnection closed by 10.0.0.9 port 22\r\n", TASK_UNREACHABLE, false },
+		{ "dba@10.0.0.9: Permission denied (publickey", TASK_UNREACHABLE, false },
+	};
+	bool met;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		assert_int_equal(target_log_end(v[i].log, "dba", "10.0.0.9", &met), v[i].end);
+		assert_int_equal(met, v[i].met);
+	}
+	assert_int_equal(target_log_end("dba@web1: Permission denied (publickey).\r\n", "dba", "Web1", &met), TASK_REFUSED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(ssh_keygen_reads_the_key, up, down),
 		cmocka_unit_test_setup_teardown(known_hosts_there_and_back, up, down),
+		cmocka_unit_test(only_the_client_says_that_a_host_refuses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
