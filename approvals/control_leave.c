@@ -181,7 +181,7 @@ int leave_person(struct call *k, const char *person, json_t *rows)
 enum words_exit word_user_leave(struct call *k)
 {
 	return depart_all(k, &(struct departure){ .leaves = true, .why = "the person left",
-	    .line = "Your account was removed: you left." });
+	    .line = "Your account was removed: the person left." });
 }
 
 enum words_exit word_user_move(struct call *k)

@@ -169,7 +169,7 @@ def test_hold_and_retention(aged):
     assert row["held"] and row["log"] == "whole"
     aged.configure("retention = 90")
     aged.restart()
-    until(lambda: aged.there() == set(AGES) - GONE, deadline=30, what="what is old by both clocks is gone")
+    until(lambda: aged.there() == set(AGES) - GONE, what="what is old by both clocks is gone")
     assert aged.log().count("notice: pruned: ") == len(GONE)
     assert aged.log().count(", never closed, alive at ") == 3
     # kill -9 and a start do not bring it back, and the rest stays

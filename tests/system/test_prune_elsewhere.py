@@ -28,7 +28,7 @@ def test_not_before_the_archive_has_it(new_lab, object_store):
     made = {name: glob.glob(aged.lab.path("made", "recordings", "*", rid))[0] for name, rid in aged.ids.items()}
     until(lambda: all(confirmed(name) for name in ("old", "long", "held", "silent", "broken", "torn")), deadline=60, what="the archive has them")
     aged.restart()      # the next look is at the start, not in an hour
-    until(lambda: aged.there() == {"young", "written", "open", "mute", "touched", "lost", "taken"}, deadline=30, what="all that are due are gone")
+    until(lambda: aged.there() == {"young", "written", "open", "mute", "touched", "lost", "taken"}, what="all that are due are gone")
     # and there it is whole
     reader = object_store.client("reader")
     day, rid = aged.dirs["old"].split("/")[-2:]
