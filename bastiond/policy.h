@@ -86,7 +86,7 @@ struct policy {
 	struct event *others;		/* policy_others.h */
 	struct event *control_in, *pam_in;
 	int64_t live_due;		/* when that is, unix seconds; FOREVER */
-	int64_t ahead_us;		/* policy_clock.h: of the wall clock, at its most since it was last set back */
+	int64_t ahead_us, clock_owed;	/* policy_clock.h: of the wall clock, at its most since it was last set back; s not yet written */
 	struct peer *peers[PEER_TABLE];
 	struct worker *workers[WORKER_TABLE];
 	struct client *clients;

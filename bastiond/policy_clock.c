@@ -63,6 +63,28 @@ static void move_ways(struct peer *peer, void *arg)
 	}
 }
 
+/* While the store cannot say that grants end earlier, what is open ends earlier all the same; nothing new opens without a row. */
+static void shorten_ways(struct peer *peer, void *arg)
+{
+	const int64_t *seconds = arg;
+
+	for (size_t i = 0; i < PEER_WAYS_MAX; i++)
+		if (peer->ways[i] != NULL && peer->ways[i]->until != FOREVER)
+			peer->ways[i]->until -= *seconds;
+}
+
+static void owe(struct policy *p, int64_t seconds)
+{
+	int64_t more = seconds - p->clock_owed;
+
+	log_error("the clock was set back, and the grants that run cannot be moved: %s", store_error(p->store));
+	if (more <= 0)
+		return;
+	p->clock_owed = seconds;
+	peers_each(p, shorten_ways, &more);
+	live_run(p);
+}
+
 int clock_start(struct policy *p, bool beside)
 {
 	int64_t last = 0, now = clock_wall();
@@ -89,9 +111,10 @@ void clock_tick(struct policy *p)
 	seconds = (p->ahead_us - ahead - READ_US + US - 1) / US;
 	/* the one that retires sees what the other one does (policy_others.c) */
 	if (!p->retired && set_back(p, seconds) < 0) {
-		log_error("the clock was set back, and the grants that run cannot be moved: %s", store_error(p->store));
+		owe(p, seconds);
 		return;
 	}
+	p->clock_owed = 0;
 	p->ahead_us -= seconds * US;
 	if (p->ahead_us < ahead)
 		p->ahead_us = ahead;
