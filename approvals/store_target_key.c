@@ -105,6 +105,13 @@ int store_target_begin(struct store *s, int64_t host_id, const char *login, cons
 	    host_id, login, managed, public->type, public->fingerprint, public->blob, public->len, now) < 0 ? -1 : 0;
 }
 
+int store_target_coming(struct store *s, int64_t host_id, const char *login)
+{
+	int64_t one;
+
+	return sql_int(s, &one, "SELECT 1 FROM target_keys WHERE host_id=? AND login=? AND state IN ('wanted', 'new')", "it", host_id, login);
+}
+
 int store_target_want(struct store *s, int64_t host_id, const char *login, int64_t now)
 {
 	return sql_do(s, "INSERT INTO target_keys (host_id, login, generation, state, managed, made) SELECT host_id, login, 1+max(generation), "

@@ -36,6 +36,8 @@ int store_target_row(struct store *s, int64_t id, struct target_row *t);
 int store_target_begin(struct store *s, int64_t host_id, const char *login, const char *managed, const struct host_key *public, int64_t now);
 /* A rotation is wanted: 1; 0: one is under way; -1. There must be an active one. */
 int store_target_want(struct store *s, int64_t host_id, const char *login, int64_t now);
+/* Is a rotation of this place under way: a key wanted, or made and not yet active? 1, 0, -1. */
+int store_target_coming(struct store *s, int64_t host_id, const char *login);
 /* What waits after a failure there is due now. 0, or -1. */
 int store_target_hurry(struct store *s, int64_t host_id, const char *login, int64_t now);
 /* Rows whose next step is due, with a number over `after`, of hosts that are registered: 1, 0, -1. */

@@ -21,7 +21,8 @@
 
 #define STEPS_MAX 8		/* under way at once */
 #define SCAN_MS 60000		/* keys that are old enough are looked for; a shorter key_rotate looks more often */
-#define DUE_MAX 256		/* rotations that one look begins */
+#define SCAN_ON_MS 1000		/* the look goes on where there was more than it may begin */
+#define DUE_MAX 8		/* rotations that one look begins: each is two flushes, for which all of policy waits */
 #define PAUSE_MIN 10		/* seconds after a failure, doubled by each more */
 #define PAUSE_MAX 21600
 
@@ -394,14 +395,16 @@ static bool is_due(struct policy *p, const struct host *h, const char *login)
 	struct logging_in l = { .t = &t };
 	const int r = store_target_active(p->store, h->id, login, &t);
 
-	if (r == 0) /* how old a key of keys/managed is, nobody knows; and that it was used would not be noted */
-		return age > 0 || p->conf->key_rotate_after_use;
-	if (r < 0)
+	/* what is under way, or fails and is tried again, keeps no other place from being looked at */
+	if (r < 0 || store_target_coming(p->store, h->id, login) != 0)
 		return false;
-	if (age > 0 && t.made + age <= now)
+	/* how old a key of keys/managed is, nobody knows; and that it was used would not be noted */
+	if (age > 0 && (r == 0 || t.made + age <= now))
 		return true;
-	if (!p->conf->key_rotate_after_use || t.used < t.made)
+	if (!p->conf->key_rotate_after_use || (r == 1 && t.used < t.made))
 		return false;
+	snprintf(t.login, sizeof(t.login), "%s", login);
+	t.host_id = h->id;
 	peers_each(p, look_at_ways, &l);
 	return !l.open;
 }
@@ -410,7 +413,12 @@ static int look_at_host(void *arg, const struct host *h)
 {
 	struct due *due = arg;
 	char list[LIST_MAX + 1], *rest = list, *login;
+	struct host_key k;
 
+	if (!managed_public(due->p, h->managed_key, &k)) {
+		log_warn("no rotation at %s: the managed key %s is not there", h->name, h->managed_key);
+		return 0;
+	}
 	memcpy(list, h->logins, sizeof(list));
 	while ((login = strsep(&rest, " ")) != NULL && due->n < DUE_MAX)
 		if (name_is_login(login) && is_due(due->p, h, login)) {
@@ -420,20 +428,27 @@ static int look_at_host(void *arg, const struct host *h)
 	return due->n == DUE_MAX;
 }
 
-static void begin_due(struct policy *p)
+/* Are there more than it may begin? */
+static bool begin_due(struct policy *p)
 {
 	struct due *due = calloc(1, sizeof(*due));
+	size_t begun = 0;
 	char line[256];
+	bool more;
 
 	if (due == NULL)
-		return;
+		return false;
 	due->p = p;
 	if (store_hosts_managed(p->store, look_at_host, due) < 0)
 		log_error("keys to rotate: %s", store_error(p->store));
 	for (size_t i = 0; i < due->n; i++)
 		if (want(p, &due->v[i].host, due->v[i].login, line, sizeof(line)) < 0)
 			log_warn("no rotation at %s for %s: %s", due->v[i].host.name, due->v[i].login, line);
+		else
+			begun++;
+	more = begun > 0 && due->n == DUE_MAX;
 	free(due);
+	return more;
 }
 
 void rotate_way_over(struct policy *p, const struct host *h)
@@ -449,7 +464,8 @@ void rotate_tick(struct policy *p, uint64_t now_ms)
 		return;
 	if (now_ms >= p->rotations->scan_ms && p->nkey_lines > 0 && (p->conf->key_rotate > 0 || p->conf->key_rotate_after_use)) {
 		p->rotations->scan_ms = now_ms + SCAN_MS;
-		begin_due(p);
+		if (begin_due(p))
+			p->rotations->scan_ms = now_ms + SCAN_ON_MS;
 	}
 	begin_steps(p);
 }

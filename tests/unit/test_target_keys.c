@@ -65,7 +65,10 @@ static void one_step_after_the_other(void **state)
 	assert_string_equal(active.managed, "old");
 	assert_int_equal(active.generation, 0);
 	assert_int_equal(store_target_due(s, 100, 0, &t), 0);
+	assert_int_equal(store_target_coming(s, web.id, "dba"), 0);
 	assert_int_equal(store_target_want(s, web.id, "dba", 20), 1);
+	assert_int_equal(store_target_coming(s, web.id, "dba"), 1);
+	assert_int_equal(store_target_coming(s, web.id, "app"), 0);
 	assert_int_equal(store_target_want(s, web.id, "dba", 21), 0); /* one at a time */
 	t = due(20);
 	assert_int_equal(t.step, STEP_MAKE);
