@@ -42,6 +42,11 @@ enum account_act account_due(struct account *a, int64_t until, int64_t now)
 		return ACCOUNT_REST;
 	if (until <= now && a->state != ACCOUNT_REMOVING)
 		move_on(a, ACCOUNT_REMOVING, now);
+	/* a time that no pause can have led to is from before the clock was set back */
+	if (a->since > now)
+		a->since = now;
+	if (a->next_at > now + ACCOUNT_PAUSE_MAX)
+		a->next_at = now;
 	if (now < a->next_at || (a->state == ACCOUNT_THERE && a->expiry == until))
 		return ACCOUNT_REST;
 	return a->state == ACCOUNT_REMOVING ? ACCOUNT_REMOVE : ACCOUNT_CREATE;

@@ -59,7 +59,7 @@ int64_t account_pause(unsigned failures);
 enum account_act { ACCOUNT_REST, ACCOUNT_CREATE, ACCOUNT_REMOVE };
 /*
  * What the target is to be asked now. until: the end of the grants that want the account, 0: none does. May move *a on to REMOVING,
- * which must be on disk before anything is asked.
+ * which must be on disk before anything is asked. Pauses begin anew when the clock was set back.
  */
 enum account_act account_due(struct account *a, int64_t until, int64_t now);
 /* Is it there for a login until that time? */

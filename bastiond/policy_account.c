@@ -148,8 +148,8 @@ static bool order(struct policy *p, const struct account *a, enum account_act ac
 	struct task t = { .host = &h, .login = p->conf->account_login, .what = "account", .how = TASK_CERTIFICATE,
 		.command = p->conf->account_command, .in = line, .limit_ms = TASK_MS, .done = on_done };
 
-	/* what failed before leaves room for what a user waits for: a host that hangs keeps nobody else */
-	t.background = a->tries > 0;
+	/* a removal that failed before leaves room for what users wait for */
+	t.background = a->tries > 0 && act == ACCOUNT_REMOVE;
 	t.in_len = account_ask(line, sizeof(line), a, act, until, clock_wall());
 	if (count_runs(p) >= RUNS_MAX || store_host_ever(p->store, a->host_id, &h) != 1 || (run = calloc(1, sizeof(*run))) == NULL)
 		return false;

@@ -91,6 +91,24 @@ static void what_is_due(void **state)
 	assert_int_equal(account_due(&a, 900, 900), ACCOUNT_REMOVE);
 }
 
+/* The pause is over when it would have been, or at once: never so much later as the clock was set back. */
+static void a_clock_set_back_stops_nothing(void **state)
+{
+	struct account a = { .state = ACCOUNT_REMOVING, .since = 100000 };
+	struct account_answer r = answer(REPLY_NO);
+
+	(void)state;
+	account_take(&a, ACCOUNT_REMOVE, 0, &r, 100000);
+	assert_int_equal(account_due(&a, 0, 100001), ACCOUNT_REST);
+	assert_int_equal(account_due(&a, 0, 100001 - 86400), ACCOUNT_REMOVE);
+	assert_true(account_left(&a, 100001 - 86400 + ACCOUNT_LEFT_S));
+	/* an end that the step brought nearer goes out */
+	a = (struct account){ .state = ACCOUNT_CREATING };
+	r = answer(REPLY_OK);
+	account_take(&a, ACCOUNT_CREATE, 200000, &r, 100000);
+	assert_int_equal(account_due(&a, 200000 - 7200, 100001 - 7200), ACCOUNT_CREATE);
+}
+
 static void pauses_grow_and_end(void **state)
 {
 	struct account a = { .state = ACCOUNT_REMOVING };
@@ -439,7 +457,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_answer_leads_where_it_may),
 		cmocka_unit_test(what_is_due),
-		cmocka_unit_test(pauses_grow_and_end),
+		cmocka_unit_test(a_clock_set_back_stops_nothing), cmocka_unit_test(pauses_grow_and_end),
 		cmocka_unit_test(answers_are_read_strictly),
 		cmocka_unit_test(what_the_target_is_asked),
 		T(ones_own_name_and_no_other, setup_self),
