@@ -294,20 +294,25 @@ static const struct worker_ops task_ops = { ROLE_TARGET, NULL, on_message, on_en
 
 /* --- the queue --- */
 
+/* The event is durable before TASK_GO, without which a worker does nothing; and is not written again for each try to get a worker. */
 static bool start_row(struct task_row *t)
 {
+	struct worker *w;
 	struct buf body;
 
-	if (note(t, EVENT_TASK_START, NULL) != 0)
-		return false;
 	buf_init(&body, 512);
 	buf_put_cstring(&body, t->host.address);
 	buf_put_u16(&body, t->host.port);
 	buf_put_u32(&body, t->limit_ms);
-	if ((t->worker = worker_run_for(t->p, WORKER_TARGET, &task_ops, MSG_RUN_TARGET, &body)) != NULL)
-		t->worker->task = t;
+	w = worker_run_for(t->p, WORKER_TARGET, &task_ops, MSG_RUN_TARGET, &body);
 	buf_finish(&body);
-	return t->worker != NULL;
+	if (w != NULL && note(t, EVENT_TASK_START, NULL) != 0) {
+		worker_abandon(w);
+		return false;
+	}
+	if ((t->worker = w) != NULL)
+		w->task = t;
+	return w != NULL;
 }
 
 /* In their order; hosts that hang must not keep who waits for an account from it. */

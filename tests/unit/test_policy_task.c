@@ -227,6 +227,30 @@ static void each_failure_is_said_once(void **state)
 	assert_int_equal(events_of(r, "task.end"), 4);
 }
 
+/* A crowd of logins has all workers: the task waits, and its start is told once, when it starts. */
+static void no_worker_is_no_start(void **state)
+{
+	struct rig *r = *state;
+	struct heard h = { 0 };
+	struct task t = task_of(r, &h);
+	const unsigned most = r->conf->max_workers;
+	struct running run;
+
+	r->conf->max_workers = 0;
+	assert_int_equal(task_run(&r->p, &t), 0);
+	for (int i = 0; i < 3; i++)
+		tasks_tick(&r->p);
+	assert_int_equal(events_of(r, "task.start"), 0);
+	r->conf->max_workers = most;
+	tasks_tick(&r->p);
+	expect_task(r, &run, "192.0.2.1");
+	assert_int_equal(events_of(r, "task.start"), 1);
+	sign_task(r, "dba", "192.0.2.1", true);
+	expect_order(r, &run);
+	task_over(r, &run, TASK_REFUSED, 255, NULL, 0);
+	assert_int_equal(h.calls, 1);
+}
+
 static void a_worker_that_lies_is_ended(void **state)
 {
 	struct rig *r = *state;
@@ -420,7 +444,7 @@ static void an_announced_key_is_trusted_by_nobody(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(it_runs_with_a_certificate_for_it_alone), T(each_failure_is_said_once), T(a_worker_that_lies_is_ended),
+		T(it_runs_with_a_certificate_for_it_alone), T(each_failure_is_said_once), T(no_worker_is_no_start), T(a_worker_that_lies_is_ended),
 		T(so_many_at_once_and_the_rest_waits), T(background_leaves_room), T(an_end_starts_another), T(who_forgets_hears_nothing), T(bounds), T(an_announced_key_is_trusted_by_nobody),
 	};
 
