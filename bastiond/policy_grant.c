@@ -20,6 +20,7 @@
 #include "clock.h"
 #include "log.h"
 #include "policy.h"
+#include "policy_hostkey.h"
 
 #define META_MAX 40000		/* the session takes 40960 */
 #define APPROVALS_MAX 10	/* that a role may want */
@@ -93,38 +94,6 @@ static int put_meta(const struct way *w, struct buf *body)
 	return r;
 }
 
-struct pins {
-	struct buf list;
-	uint32_t n;
-};
-
-static int put_pin(void *arg, const struct host_key *k)
-{
-	struct pins *pins = arg;
-
-	if (pins->n == WAY_PINS_MAX)
-		return 1;
-	pins->n++;
-	return buf_put_string(&pins->list, k->blob, k->len);
-}
-
-static int put_pins(const struct way *w, struct buf *body)
-{
-	struct pins pins = { .n = 0 };
-	int r;
-
-	buf_init(&pins.list, (size_t)WAY_PINS_MAX * 1100);
-	r = store_host_keys(w->peer->p->store, w->host.id, put_pin, &pins);
-	if (r == 0 && pins.n > 0 && buf_ok(&pins.list)) {
-		buf_put_u32(body, pins.n);
-		r = buf_put(body, pins.list.data, pins.list.len);
-	} else {
-		r = -1;
-	}
-	buf_finish(&pins.list);
-	return r;
-}
-
 /* The lines of a recipients file that hold a key. -1: more or longer than a session takes. */
 static int put_recipients(const char *text, struct buf *body)
 {
@@ -179,7 +148,7 @@ static int put_body(const struct way *w, const uint8_t *cert, size_t len, struct
 	buf_put_u64(body, (uint64_t)w->tickets[0]);
 	buf_put_u64(body, w->until == FOREVER ? 0 : (uint64_t)w->until);
 	buf_put_cstring(body, w->row.target);
-	if (put_pins(w, body) != 0)
+	if (hostkey_put_pins(w->peer->p, w->host.id, WAY_PINS_MAX, body) != 0)
 		return -1;
 	buf_put_string(body, cert, len);
 	if (put_meta(w, body) != 0 || put_readers(conf, body) != 0)

@@ -19,6 +19,35 @@
 #define LOOKS_MAX 4		/* that one turn begins */
 #define LOOKS_EVERY_MS 5000
 
+struct pins {
+	struct buf list;
+	uint32_t n, most;
+};
+
+static int put_pin(void *arg, const struct host_key *k)
+{
+	struct pins *pins = arg;
+
+	if (pins->n == pins->most)
+		return 1;
+	pins->n++;
+	return buf_put_string(&pins->list, k->blob, k->len);
+}
+
+int hostkey_put_pins(struct policy *p, int64_t host_id, uint32_t most, struct buf *body)
+{
+	struct pins pins = { .most = most };
+	int r = -1;
+
+	buf_init(&pins.list, (size_t)most * (sizeof(((struct host_key *)0)->blob) + 4));
+	if (store_host_keys(p->store, host_id, put_pin, &pins) == 0 && pins.n > 0 && buf_ok(&pins.list)) {
+		buf_put_u32(body, pins.n);
+		r = buf_put(body, pins.list.data, pins.list.len);
+	}
+	buf_finish(&pins.list);
+	return r;
+}
+
 static int note_fresh(struct policy *p, const struct host *h, const struct task_key *from)
 {
 	const int64_t now = clock_wall();

@@ -127,38 +127,19 @@ static void fail(struct task_row *t, enum task_end end, const char *line)
 
 /* --- the order --- */
 
-struct pins {
-	struct buf *b;
-	uint32_t n;
-};
-
-static int put_pin(void *arg, const struct host_key *k)
-{
-	struct pins *pins = arg;
-
-	if (pins->n == TASK_KEYS_MAX)
-		return 1;
-	pins->n++;
-	return buf_put_string(pins->b, k->blob, k->len);
-}
-
 /* TASK_GO with a certificate, or with the public half of the key that is lent. */
 static int send_order(struct task_row *t, const uint8_t *blob, size_t len)
 {
-	struct buf body, list;
-	struct pins pins = { .b = &list };
+	struct buf body;
 	int r = -1;
 
 	buf_init(&body, 64000);
-	buf_init(&list, 40000);
 	buf_put_cstring(&body, t->host.name);
 	buf_put_cstring(&body, t->login);
 	buf_put_cstring(&body, t->command);
 	buf_put_string(&body, blob, t->how == TASK_CERTIFICATE ? len : 0);
 	buf_put_string(&body, blob, t->how == TASK_CERTIFICATE ? 0 : len);
-	if (store_host_keys(t->p->store, t->host.id, put_pin, &pins) == 0 && buf_ok(&list)) {
-		buf_put_u32(&body, pins.n);
-		buf_put(&body, list.data, list.len);
+	if (hostkey_put_pins(t->p, t->host.id, TASK_KEYS_MAX, &body) == 0) {
 		buf_put_string(&body, t->in.data, t->in.len);
 		if (buf_ok(&body))
 			r = link_send(&t->worker->link, MSG_TASK_GO, 0, &body, &t->agent, t->agent >= 0 ? 1 : 0);
@@ -166,7 +147,6 @@ static int send_order(struct task_row *t, const uint8_t *blob, size_t len)
 	if (t->agent >= 0)
 		close(t->agent);
 	t->agent = -1;
-	buf_finish(&list);
 	buf_finish(&body);
 	return r;
 }

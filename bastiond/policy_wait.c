@@ -74,6 +74,18 @@ static void answer(struct policy *p, struct waiter *w)
 	words_resume(p, w->asker, w->id, &w->actor, &request);
 }
 
+/* Answers the one at `at`. Where to go on: the list may be another one then. */
+static struct waiter **wake(struct policy *p, struct waiter **at)
+{
+	struct waiter *w = *at;
+
+	*at = w->next;
+	p->nwaiters--;
+	answer(p, w);
+	free(w);
+	return &p->waiters;
+}
+
 void wait_look(struct policy *p)
 {
 	struct waiter **at = &p->waiters, *w;
@@ -88,11 +100,7 @@ void wait_look(struct policy *p)
 			at = &w->next;
 			continue;
 		}
-		*at = w->next;
-		p->nwaiters--;
-		answer(p, w);
-		free(w);
-		at = &p->waiters; /* the list may be another one now */
+		at = wake(p, at);
 	}
 	p->waking = false;
 }
@@ -106,10 +114,6 @@ void wait_looked(struct policy *p, int64_t host_id)
 			at = &w->next;
 			continue;
 		}
-		*at = w->next;
-		p->nwaiters--;
-		answer(p, w);
-		free(w);
-		at = &p->waiters; /* the list may be another one now */
+		at = wake(p, at);
 	}
 }
