@@ -468,6 +468,15 @@ void server_turn(struct server *sv)
 	}
 }
 
+void server_prune(struct server *sv)
+{
+	const struct timeval pause = { .tv_usec = PRUNE_PAUSE_MS * 1000 };
+
+	/* what is not added is begun by the next tick */
+	if (prune_step(&sv->store, clock_wall_us()))
+		evtimer_add(sv->prune, &pause);
+}
+
 void server_tick(struct server *sv)
 {
 	const bool unarchived = sv->store.unarchived;
@@ -480,7 +489,8 @@ void server_tick(struct server *sv)
 		LIST_FOREACH(c, &sv->conns, link)
 			if (c->client != NULL && !c->ending)
 				send_state(c);
-	prune_tick(&sv->store, clock_wall_us());
+	if (!evtimer_pending(sv->prune, NULL))
+		server_prune(sv);
 	if (!sv->store.held) {
 		store_turn(&sv->store, false);
 		LIST_FOREACH(c, &sv->conns, link) {

@@ -35,7 +35,7 @@ struct server {
 	struct archive_link archive;
 	struct conn_list conns;
 	unsigned nconns;
-	struct event *receipts, *tick;
+	struct event *receipts, *tick, *prune;
 	struct wire_leaf leaves[WIRE_LEAVES_MAX];
 	bool paused, stop;
 };
@@ -56,6 +56,8 @@ void server_turn(struct server *sv);
 bool server_busy(const struct server *sv);
 /* A second has passed. */
 void server_tick(struct server *sv);
+/* A step of retention, and the next one soon if it is not at its end. */
+void server_prune(struct server *sv);
 /* Signs what was acknowledged. */
 void server_receipts(struct server *sv);
 /* The receipt of one recovered recording: store_open's hook. */

@@ -131,6 +131,12 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	server_tick(arg);
 }
 
+static void on_prune(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	server_prune(arg);
+}
+
 static void on_receipts(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd, (void)what;
@@ -238,8 +244,9 @@ static void watch(struct server *sv, int *fds)
 		    event_add(e, NULL) != 0)
 			fatal("out of memory");
 	sv->receipts = evtimer_new(sv->base, on_receipts, sv);
+	sv->prune = evtimer_new(sv->base, on_prune, sv);
 	sv->tick = event_new(sv->base, -1, EV_PERSIST, on_tick, sv);
-	if (sv->receipts == NULL || sv->tick == NULL || event_add(sv->tick, &second) != 0)
+	if (sv->receipts == NULL || sv->prune == NULL || sv->tick == NULL || event_add(sv->tick, &second) != 0)
 		fatal("out of memory");
 	for (size_t i = 0; i < sv->conf->nlisten; i++) {
 		if (listen(fds[i], BACKLOG) != 0)

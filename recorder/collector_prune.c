@@ -1,5 +1,5 @@
 /*
- * collector_prune.c - see collector_prune.h. Comes after collector_conn.c's tick, before collector_store.c.
+ * collector_prune.c - see collector_prune.h. Comes after collector_conn.c's server_prune, before collector_store.c.
  */
 #include "collector_store.h"
 
@@ -480,25 +480,28 @@ static enum step next_name(struct pruner *p, struct store *s, int64_t now_us, bo
 	return STEP_LOOK;
 }
 
-void prune_tick(struct store *s, int64_t now_us)
+bool prune_step(struct store *s, int64_t now_us)
 {
 	struct pruner *p = &s->pruner;
 	unsigned names = 0, looks = 0;
 
-	if (s->held || (p->removing[0] != '\0' && !go_on_removing(s)) || (p->top == NULL && (!synced(s) || clock_mono_ms() < p->next_ms)))
-		return;
+	if (s->held || (p->top == NULL && p->removing[0] == '\0' && !p->unsynced && clock_mono_ms() < p->next_ms))
+		return false;
+	if ((p->removing[0] != '\0' && !go_on_removing(s)) || (p->top == NULL && !synced(s)))
+		return true;
 	const bool may = p->days != 0 && clock_believed(s, now_us);
 
-	if (p->top == NULL && (p->top = open_below(s, ".")) == NULL)
-		return;
+	if (p->top == NULL && (clock_mono_ms() < p->next_ms || (p->top = open_below(s, ".")) == NULL))
+		return false;
 	while (names < PRUNE_NAMES && looks < PRUNE_LOOKS) {
 		enum step step = p->day != NULL ? next_name(p, s, now_us, may) : next_day(p, s, now_us);
 
 		if (step == STEP_END || (p->removing[0] != '\0' && !go_on_removing(s)))
-			return;
+			break;
 		names++;
 		looks += step == STEP_LOOK;
 	}
+	return true;
 }
 
 void prune_finish(struct store *s)

@@ -1,14 +1,14 @@
 /*
  * collector_prune.h - retention: what has been closed for longer than it is removed, a little at a time; nothing else ever is.
  *
- * Runs in bastion-collectord, from its tick. The way of a recording out of the store:
+ * Runs in bastion-collectord, in a timer of its own. The way of a recording out of the store:
  *
  *   look        closed, older than the retention by the bastion's clock and by that of its files, no hold, not in use; or never closed
  *               (its bastion died for good), and 30 days older than that by its last signed frame
  *   the leaf    PRUNE or LAPSE (tlog_act.h) into the journal and the log of recordings, durable, with a checkpoint over it
  *   the marker  DAY/ID.pruned beside the recording's directory: which leaf that is, and how the recording ended (collector_apply.c).
  *               It stays: so the recording is not taken in again from another collector
- *   removal     when leaf and marker are synced, the files go, some in each tick, the first segment last; then the directory
+ *   removal     when leaf and marker are synced, the files go, some at a time, the first segment last; then the directory
  *
  * After a crash the journal's replay brings leaf and marker back, and the next look finds the marker and goes on. A marker
  * whose leaf is not in the log removes nothing. What the journal still has of a recording whose marker is there is passed over.
@@ -24,9 +24,11 @@
 #include <stdint.h>
 
 #define PRUNE_EVERY_MS 3600000ULL	/* from the end of a look through the store to the next */
-#define PRUNE_NAMES 256			/* names gone over in a tick, */
-#define PRUNE_LOOKS 4			/* recordings that are read, or whose removal begins, */
+/* what is done at once, since no session is acknowledged meanwhile: */
+#define PRUNE_NAMES 64			/* names gone over, */
+#define PRUNE_LOOKS 1			/* recordings that are read, or whose removal begins, */
 #define PRUNE_UNLINKS 64		/* files of one that are removed */
+#define PRUNE_PAUSE_MS 50		/* between two steps of a look or a removal */
 #define PRUNE_CLOCK_US 86400000000LL	/* this machine's clock may be so far after a bastion's */
 #define PRUNE_PATH_LEN 64		/* "2026-11-22/<hex id>.pruned" */
 
@@ -50,8 +52,8 @@ struct pruner {
 	uint64_t pruned;		/* leaves since the start */
 };
 
-/* A second has passed. Errors are logged, and mean that the recording stays. */
-void prune_tick(struct store *s, int64_t now_us);
+/* One step, at now_us of the wall clock. True: another one is due in PRUNE_PAUSE_MS. Errors are logged, and mean that the recording stays. */
+bool prune_step(struct store *s, int64_t now_us);
 /* A header was taken that says this time. */
 void prune_heard(struct store *s, int64_t wall_us);
 void prune_finish(struct store *s);

@@ -110,7 +110,7 @@ static void tick(struct worker *w)
 		}
 	prune_heard(&w->s, now);
 	w->s.pruner.next_ms = 0;
-	prune_tick(&w->s, now);
+	prune_step(&w->s, now);
 }
 
 /* Was there no space at one of the calls from..to, `to` itself not counted? */
