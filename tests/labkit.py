@@ -14,8 +14,6 @@ directory (DIR below) and in what lab.json there lists; several instances run si
 import atexit
 import base64
 import fcntl
-import hashlib
-import hmac
 import json
 import os
 import random
@@ -27,15 +25,18 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import tempfile
 import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from codes import STEP, next_code, totp  # noqa: E402,F401 what tests use by labkit's name
 
 REPO = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # bastion-replay logs what is read: not in the home of who runs the tests
 if "XDG_STATE_HOME" not in os.environ:
     os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="bastion-lab-state-")
     atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
-STEP = 30               # seconds that a code lives
 START_DEADLINE = 20     # seconds for a daemon to take connections
 STOP_DEADLINE = 10      # seconds for a daemon to end after SIGTERM
 RUN_DIR_MAX = 80        # bytes; a unix socket's whole path has 108
@@ -49,39 +50,6 @@ BASTION = "bastion"     # the name that clients have for it
 
 class LabError(Exception):
     """Something did not come up or did not do what it was told; the text says what and where to look."""
-
-
-# --- one-time codes ---------------------------------------------------------------------------------------------
-
-def totp(secret, step):
-    """The six digits of RFC 6238 (SHA-1) for a step of 30 s."""
-    mac = hmac.new(base64.b32decode(secret + "=" * (-len(secret) % 8)), struct.pack(">Q", step), hashlib.sha1).digest()
-    at = mac[-1] & 15
-    return f"{(struct.unpack('>I', mac[at:at + 4])[0] & 0x7fffffff) % 1000000:06d}"
-
-
-def next_code(path):
-    """A code for the secret in `path` that nobody has used: a code opens one login, so each step is handed out once,
-    whoever asks. One step back and one ahead are accepted by the bastion; past that it waits for time to pass."""
-    with open(path, encoding="ascii") as f:
-        secret = f.read().strip()
-    with open(path + ".step", "a+", encoding="ascii") as f:
-        fcntl.flock(f, fcntl.LOCK_EX)
-        f.seek(0)
-        used = int(f.read() or 0)
-        now = time.time()
-        step = int(now) // STEP
-        # a code of the step before is taken only while this step is young enough to last through a login
-        first = step - 1 if now % STEP < STEP - 8 else step
-        step = max(used + 1, first)
-        wait = (step - 1) * STEP + 0.2 - now
-        if wait > 0:
-            time.sleep(wait)
-        f.truncate(0)
-        f.write(str(step))
-    if os.environ.get("LAB_OATHTOOL"):
-        return run("oathtool", "--totp", "--base32", "--now", f"@{step * STEP}", secret).strip()
-    return totp(secret, step)
 
 
 # --- processes --------------------------------------------------------------------------------------------------
@@ -183,6 +151,27 @@ def keygen(path, kind="ed25519", comment=""):
     if not os.path.exists(path):
         run("ssh-keygen", "-q", "-t", kind, "-N", "", "-C", comment, "-f", path)
     return path
+
+
+def shared_key(name, path, make):
+    """make() makes the RSA key `path`, unless it is there. One costs a second or more: where LAB_KEYS names a directory, the first lab of a
+    run makes it, and the others have a copy by that name."""
+    folder = os.environ.get("LAB_KEYS")
+    if not folder:
+        return make()
+    kept = os.path.join(folder, name)
+    with open(kept + ".lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.exists(kept):
+            done = make()
+            for end in (".pub", ""):
+                if os.path.exists(path + end):
+                    shutil.copy(path + end, kept + end)
+            return done
+    for end in (".pub", ""):
+        if os.path.exists(kept + end):
+            shutil.copy(kept + end, path + end)
+    return make()
 
 
 # --- the control socket ---------------------------------------------------------------------------------------
@@ -329,8 +318,10 @@ class Lab:
     def make_target(self):
         """A stock sshd and the machine that it believes to be on: accounts, shell start-up files, /run."""
         t = self.path("target")
-        for kind in ("ed25519", "ecdsa", "rsa"):
+        for kind in ("ed25519", "ecdsa"):
             keygen(f"{t}/ssh_host_{kind}_key", kind, "target")
+        rsa = f"{t}/ssh_host_rsa_key"
+        shared_key("target", rsa, lambda: keygen(rsa, "rsa", "target"))
         keygen(f"{t}/direct_key", comment="straight to the target, for comparisons")
         accounts = [("dba", DBA_UID), ("app", APP_UID)]
         passwd, group, shadow = ["root:x:0:0:root:/root:/bin/sh"], ["root:x:0:"], ["root:*:19000:0:99999:7:::"]
@@ -409,7 +400,8 @@ PermitTunnel yes
         self.write_configs()
         for name in self.collectors():
             run(self.bin("bastion-collectord"), "-I", "-f", self.collector_conf(name))
-        self.ctl("init")
+        os.mkdir(self.path("state", "keys"), 0o700)
+        shared_key("bastion", self.path("state", "keys", "ssh_host_rsa_key"), lambda: self.ctl("init"))
         self.write_known_hosts()
         self.save()
 

@@ -29,6 +29,8 @@ def pytest_configure(config):
     if not is_worker(config):
         os.environ[SHARED] = tempfile.mkdtemp(prefix="bastion-tests-", dir="/tmp")
         os.chmod(os.environ[SHARED], 0o711)
+        os.environ["LAB_KEYS"] = os.path.join(os.environ[SHARED], "keys")
+        os.mkdir(os.environ["LAB_KEYS"], 0o700)
 
 
 def pytest_unconfigure(config):
