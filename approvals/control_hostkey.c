@@ -110,10 +110,13 @@ enum words_exit word_host_forget_key(struct call *k)
 }
 
 /* The steps come from the loop (bastiond/policy_rotate.c). */
-static enum words_exit rotate_one(struct call *k, const struct host *h, const char *login)
+static enum words_exit rotate_one(struct call *k, const struct host *h, const char *login, char *line, size_t size)
 {
-	char line[256] = "the bastion does it when it runs";
-	int r = k->c->rotate != NULL ? k->c->rotate(k->c->arg, h, login, line, sizeof(line)) : -1;
+	int r = -1;
+
+	snprintf(line, size, "the bastion does it when it runs");
+	if (k->c->rotate != NULL)
+		r = k->c->rotate(k->c->arg, h, login, line, size);
 
 	if (r < 0)
 		return refuse(k, WORDS_REFUSED, NULL, "No key rotates: %s.", line);
@@ -125,7 +128,7 @@ static enum words_exit rotate_one(struct call *k, const struct host *h, const ch
 enum words_exit word_host_rotate(struct call *k)
 {
 	const char *only = arg_text(k, "login");
-	char list[LIST_MAX + 1], *rest = list, *login;
+	char list[LIST_MAX + 1], *rest = list, *login, others[256] = "", line[256];
 	struct host h;
 	enum words_exit r = load_host(k, &h);
 
@@ -136,6 +139,10 @@ enum words_exit word_host_rotate(struct call *k)
 	memcpy(list, h.logins, sizeof(list));
 	while (r == WORDS_OK && (login = strsep(&rest, " ")) != NULL)
 		if (name_is_login(login) && (only == NULL || strcmp(only, login) == 0))
-			r = rotate_one(k, &h, login);
-	return r != WORDS_OK ? r : say(k, "New keys are on their way to %s. How far they are: host keys %s", h.name, h.name);
+			if ((r = rotate_one(k, &h, login, line, sizeof(line))) == WORDS_OK && line[0] != '\0')
+				snprintf(others, sizeof(others), "%s", line);
+	if (r != WORDS_OK)
+		return r;
+	return say(k, "New keys are on their way to %s%s%s%s. How far they are: host keys %s", h.name, others[0] != '\0' ? ", and with it to what is "
+	    "the same machine by address or host key: " : "", others, "", h.name);
 }

@@ -1,5 +1,5 @@
 /*
- * store_clock.c - grants when the clock of the machine is set back. Policy role; see store_clock.h.
+ * store_clock.c - grants, and the ages of keys and looks, when the clock of the machine is set back. Policy role; see store_clock.h.
  */
 #include "store_clock.h"
 
@@ -13,13 +13,24 @@ static const char v14_moved[] =
 
 const char *const store_v_clock[] = { v14_moved, NULL };
 
+/* How old a key at a host is, when a step is tried again, when a host was looked at: else all of it would come later by the step. */
+static int move_ages(struct store *s, int64_t seconds)
+{
+	if (sql_do(s, "UPDATE target_keys SET made=max(0, made-?1), used=max(0, used-?1), installed=max(0, installed-?1), "
+		"removed=max(0, removed-?1), next=max(0, next-?1)", "i", seconds) < 0 ||
+	    sql_do(s, "UPDATE host_looks SET at=max(0, at-?1)", "i", seconds) < 0 ||
+	    sql_do(s, "UPDATE hosts SET added=max(0, added-?1) WHERE removed IS NULL", "i", seconds) < 0)
+		return -1;
+	return 0;
+}
+
 int store_clock_back(struct store *s, int64_t was, int64_t seconds)
 {
 	int n = -1;
 
 	if (store_begin(s) < 0)
 		return -1;
-	if (sql_do(s, "DELETE FROM mfa_grace", "") >= 0)
+	if (sql_do(s, "DELETE FROM mfa_grace", "") >= 0 && move_ages(s, seconds) == 0)
 		n = sql_do(s, "UPDATE grants AS g SET moved=moved+?2 WHERE " GRANT_START "<=?1 AND id IN "
 		    "(SELECT id FROM requests WHERE state IN ('pending', 'approved', 'active') AND state<>'pending')", "ii", was, seconds);
 	if (n < 0) {

@@ -146,6 +146,17 @@ int store_hosts(struct store *s, int (*fn)(void *arg, const struct host *h), voi
 	return each_host(s, sql(s, HOST_SQL "WHERE removed IS NULL ORDER BY name", ""), fn, arg);
 }
 
+#define OWN_KEYS "(SELECT fingerprint FROM host_keys WHERE host_id=?1 UNION SELECT fingerprint FROM host_announced WHERE host_id=?1)"
+
+int store_target_others(struct store *s, const struct host *h, const char *login, int (*fn)(void *arg, const struct host *h), void *arg)
+{
+	return each_host(s, sql(s, HOST_SQL "WHERE removed IS NULL AND method='managed' AND id<>?1 AND instr(' '||logins||' ', ' '||?2||' ')>0 AND id IN "
+		"(SELECT id FROM hosts WHERE address=?3 COLLATE NOCASE AND port=?4 AND removed IS NULL "
+		"UNION SELECT host_id FROM host_keys WHERE fingerprint IN " OWN_KEYS " "
+		"UNION SELECT host_id FROM host_announced WHERE fingerprint IN " OWN_KEYS ") ORDER BY id", "itti", h->id, login, h->address,
+		(int64_t)h->port), fn, arg);
+}
+
 int store_hosts_managed(struct store *s, int (*fn)(void *arg, const struct host *h), void *arg)
 {
 	return each_host(s, sql(s, HOST_SQL "WHERE removed IS NULL AND method='managed' ORDER BY name", ""), fn, arg);

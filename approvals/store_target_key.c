@@ -42,6 +42,15 @@ static const char v13_target_keys[] =
 
 const char *const store_v_target_keys[] = { v13_target_keys, NULL };
 
+/* Version 15. How often the keys of one host rotate (NULL: as the configuration says); and what finds the names of one machine. */
+static const char v15_places[] =
+"ALTER TABLE hosts ADD COLUMN rotate INTEGER CHECK (rotate BETWEEN 0 AND 3650);"
+"CREATE INDEX hosts_address ON hosts (address COLLATE NOCASE) WHERE removed IS NULL;"
+"CREATE INDEX host_keys_fingerprint ON host_keys (fingerprint);"
+"CREATE INDEX host_announced_fingerprint ON host_announced (fingerprint);";
+
+const char *const store_v_places[] = { v15_places, NULL };
+
 #define ROW_SQL \
 	"SELECT id, host_id, generation, login, managed, state, type, fingerprint, blob, sealed, made, ifnull(used, 0), tries, next, " \
 	"installed IS NOT NULL, removed IS NOT NULL FROM target_keys "
@@ -172,6 +181,11 @@ int store_target_gone(struct store *s, int64_t id)
 int store_target_failed(struct store *s, int64_t id, const char *why, int64_t next)
 {
 	return sql_do(s, "UPDATE target_keys SET tries=tries+1, next=?3, why=?2 WHERE id=?1", "iti", id, why, next) < 0 ? -1 : 0;
+}
+
+int store_target_wait(struct store *s, int64_t id, const char *why, int64_t next)
+{
+	return sql_do(s, "UPDATE target_keys SET next=?3, why=?2 WHERE id=?1", "iti", id, why, next) < 0 ? -1 : 0;
 }
 
 int store_target_again(struct store *s, int64_t id, const char *why, int64_t next)

@@ -50,10 +50,14 @@ int store_target_removed(struct store *s, int64_t id, int64_t now);
 int store_target_gone(struct store *s, int64_t id);
 /* A step failed: not before `next` again. 0, or -1. */
 int store_target_failed(struct store *s, int64_t id, const char *why, int64_t next);
+/* It is no failure, and waits until then. */
+int store_target_wait(struct store *s, int64_t id, const char *why, int64_t next);
 /* A removal that did not take: from the start. */
 int store_target_again(struct store *s, int64_t id, const char *why, int64_t next);
 int store_target_used(struct store *s, int64_t id, int64_t now);
 /* Each host that is logged in to with managed keys; as store_hosts(). */
 int store_hosts_managed(struct store *s, int (*fn)(void *arg, const struct host *h), void *arg);
+/* The same of the other names of h's machine (policy_place.h) that have this login. */
+int store_target_others(struct store *s, const struct host *h, const char *login, int (*fn)(void *arg, const struct host *h), void *arg);
 
 #endif

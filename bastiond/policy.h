@@ -145,7 +145,7 @@ struct way {
 	struct event *deadline;		/* of dialling and signing */
 	uint32_t key_ask;		/* 0: none under way */
 	int fd, agent;			/* the connected socket; the lent key's socket; -1 */
-	char local[ADDRESS_MAX + 1];	/* the socket's own address */
+	char local[ADDRESS_MAX + 1], lent[STORE_FPR_MAX + 1]; /* the socket's own address; the fingerprint of the lent key, "" */
 	struct way_row row;
 	uint64_t ending_ms;		/* WAY_END was sent; 0: not */
 	struct way_report {		/* of the session, with its last PONG */

@@ -118,7 +118,7 @@ static void ask_key(struct way *w)
 {
 	w->stage = WAY_SIGNING;
 	if (w->host.method == LOGIN_MANAGED)
-		w->key_ask = rotate_lend(w->peer->p, &w->host, w->login, true, &w->agent, on_key, w);
+		w->key_ask = rotate_lend(w->peer->p, &w->host, w->login, true, w->lent, &w->agent, on_key, w);
 	else
 		ask_certificate(w);
 	if (w->key_ask == 0)

@@ -7,7 +7,8 @@
  * that the second time changes nothing.
  *
  * A session that is open has done its login and is not touched. One that has been lent the old key a moment ago keeps it until its login is
- * through: so long nothing is removed.
+ * through: so long nothing is removed. Who comes after the switch is lent the new one, so that this ends, however busy a host is. A machine may
+ * have several names (policy_place.h): they rotate together, and the key that they began with goes when none of them logs in with it.
  */
 #include "policy_rotate.h"
 
@@ -17,6 +18,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "policy_place.h"
 #include "store_key.h"
 
 #define STEPS_MAX 8		/* under way at once */
@@ -25,6 +27,8 @@
 #define DUE_MAX 8		/* rotations that one look begins: each is two flushes, for which all of policy waits */
 #define PAUSE_MIN 10		/* seconds after a failure, doubled by each more */
 #define PAUSE_MAX 21600
+#define PLACE_WAIT 60		/* seconds until it is looked again whether another name of the machine still needs the old key */
+#define BUSY_S 3600		/* key_rotate_after_use: so old a key rotates though somebody who was lent it is still there */
 
 /*
  * A POSIX shell at the host, whatever the login's own is: no single quote and no ! in here. Standard input: the line of the key that
@@ -60,6 +64,8 @@ struct rotation {
 	struct rotation *next;
 	struct policy *p;
 	int64_t id;			/* of the row */
+	int64_t host_id;
+	char login[LOGIN_MAX + 1];
 	enum target_step step;
 	uint32_t key_ask;		/* STEP_MAKE */
 };
@@ -67,13 +73,14 @@ struct rotation {
 struct rotations {
 	struct rotation *first;
 	size_t n;
+	uint64_t up_ms;			/* since when it is known who was lent what */
 	uint64_t scan_ms;		/* when keys that are old enough are looked for again */
 };
 
 static struct rotations *rotations(struct policy *p)
 {
-	if (p->rotations == NULL)
-		p->rotations = calloc(1, sizeof(*p->rotations));
+	if (p->rotations == NULL && (p->rotations = calloc(1, sizeof(*p->rotations))) != NULL)
+		p->rotations->up_ms = clock_mono_ms();
 	return p->rotations;
 }
 
@@ -92,13 +99,14 @@ static void rotation_free(struct rotation *r)
 
 /* --- which key now --- */
 
-uint32_t rotate_lend(struct policy *p, const struct host *h, const char *login, bool way, int *agent, keys_answer *answer, void *arg)
+uint32_t rotate_lend(struct policy *p, const struct host *h, const char *login, bool way, char lent[STORE_FPR_MAX + 1], int *agent, keys_answer *answer,
+    void *arg)
 {
 	struct keys_lent l = { .name = h->managed_key, .login = login };
 	struct target_row t;
 	int r = store_target_active(p->store, h->id, login, &t);
 
-	if (r < 0)
+	if (r < 0 || place_key(p, h->id, h->managed_key, login, lent) < 0)
 		return 0; /* which key it is cannot be said: none */
 	if (r == 1 && t.sealed_len > 0)
 		l = (struct keys_lent){ .name = "", .login = login, .sealed = t.sealed, .sealed_len = t.sealed_len, .host_id = h->id,
@@ -111,18 +119,7 @@ uint32_t rotate_lend(struct policy *p, const struct host *h, const char *login, 
 
 /* --- rows --- */
 
-/* The public half of a key of keys/managed. */
-static bool managed_public(const struct policy *p, const char *name, struct host_key *k)
-{
-	char err[512];
-
-	for (size_t i = 0; i < p->nkey_lines; i++)
-		if (strcmp(p->key_names[i], name) == 0 && strcmp(name, "ca") != 0)
-			return key_parse(p->key_lines[i], true, k, err, sizeof(err)) == 0;
-	return false;
-}
-
-static int want(struct policy *p, const struct host *h, const char *login, char *line, size_t size)
+static int want_one(struct policy *p, const struct host *h, const char *login, char *line, size_t size)
 {
 	const int64_t now = clock_wall();
 	struct host_key k;
@@ -144,13 +141,76 @@ static int want(struct policy *p, const struct host *h, const char *login, char 
 	return r;
 }
 
+/*
+ * And of the machine's other names that log in with the same key, which would stay there for them. What cannot rotate for one of those (its
+ * managed key has gone, say) is in the log, and holds up nothing here but the removal. line: these names.
+ */
+static int want_all(struct policy *p, const struct host *h, const char *login, char *line, size_t size)
+{
+	char own[STORE_FPR_MAX + 1], other[STORE_FPR_MAX + 1], why[256];
+	struct place pl;
+	struct host h2;
+	size_t at = 0;
+	const int known = place_key(p, h->id, h->managed_key, login, own), r = want_one(p, h, login, line, size);
+
+	if (r < 0)
+		return r;
+	line[0] = '\0';
+	if (known != 1 || place_others(p, h, login, &pl) < 0)
+		return r;
+	for (size_t i = 0; i < pl.n; i++) {
+		if (place_key(p, pl.v[i].host_id, pl.v[i].managed, login, other) != 1 || strcmp(own, other) != 0 ||
+		    store_host(p->store, pl.v[i].host_id, &h2) != 1)
+			continue;
+		if (want_one(p, &h2, login, why, sizeof(why)) < 0)
+			log_warn("no rotation at %s for %s, though %s is the same machine: %s", h2.name, login, h->name, why);
+		else if (at < size)
+			at += (size_t)snprintf(line + at, size - at, "%s%s", at > 0 ? ", " : "", h2.name);
+	}
+	return r;
+}
+
+/* One flush of the disk. */
+static int want(struct policy *p, const struct host *h, const char *login, char *line, size_t size)
+{
+	int r = -1;
+
+	snprintf(line, size, "the database fails");
+	if (store_begin(p->store) < 0)
+		return -1;
+	if ((r = want_all(p, h, login, line, size)) >= 0 && store_commit(p->store) == 0)
+		return r;
+	store_rollback(p->store);
+	if (r >= 0)
+		snprintf(line, size, "the database fails");
+	return -1;
+}
+
+/* The machine's other names wait for nothing here any more. */
+static int hurry_others(struct policy *p, const struct host *h, const char *login)
+{
+	const int64_t now = clock_wall();
+	struct place pl;
+
+	if (place_others(p, h, login, &pl) < 0)
+		return -1;
+	for (size_t i = 0; i < pl.n; i++)
+		if (store_target_hurry(p->store, pl.v[i].host_id, login, now) < 0)
+			return -1;
+	return 0;
+}
+
 int rotate_want(void *arg, const struct host *h, const char *login, char *line, size_t size)
 {
 	struct policy *p = arg;
 	const int r = want(p, h, login, line, size);
 
 	/* somebody asks: what waits after a failure is tried now */
-	return r == 0 && store_target_hurry(p->store, h->id, login, clock_wall()) < 0 ? -1 : r;
+	if (r == 0 && (store_target_hurry(p->store, h->id, login, clock_wall()) < 0 || hurry_others(p, h, login) < 0)) {
+		snprintf(line, size, "the database fails");
+		return -1;
+	}
+	return r;
 }
 
 static int64_t pause_of(int64_t tries)
@@ -199,6 +259,14 @@ static bool settle(struct policy *p, const struct target_row *t, int done, enum 
 	return false;
 }
 
+static void switched(struct policy *p, const struct target_row *t)
+{
+	struct host h;
+
+	if (store_host(p->store, t->host_id, &h) == 1 && hurry_others(p, &h, t->login) < 0)
+		log_error("rotation at %s: %s", h.name, store_error(p->store));
+}
+
 static void finished(struct policy *p, const struct target_row *t)
 {
 	const int64_t now = clock_wall();
@@ -207,8 +275,10 @@ static void finished(struct policy *p, const struct target_row *t)
 		return;
 	if (t->step == STEP_INSTALL)
 		settle(p, t, store_target_installed(p->store, t->id, now), EVENT_TARGET_KEY_NEW, "installed");
+	else if (t->step == STEP_VERIFY && settle(p, t, store_target_switch(p->store, t, now), EVENT_TARGET_KEY_ACTIVE, "verified"))
+		switched(p, t);
 	else if (t->step == STEP_VERIFY)
-		settle(p, t, store_target_switch(p->store, t, now), EVENT_TARGET_KEY_ACTIVE, "verified");
+		return;
 	else if (t->step == STEP_REMOVE)
 		settle(p, t, store_target_removed(p->store, t->id, now), EVENT_TARGET_KEY_OLD, "removed");
 	else
@@ -332,36 +402,46 @@ static bool running(const struct policy *p, int64_t id)
 	return false;
 }
 
-struct logging_in {
-	const struct target_row *t;
-	bool yes, open;
-};
-
-static void look_at_ways(struct peer *peer, void *arg)
+/* One change of a file at a time: the machine's other names have the same one. */
+static bool changing(const struct policy *p, const struct place *pl, const char *login)
 {
-	struct logging_in *l = arg;
+	for (const struct rotation *r = p->rotations->first; r != NULL; r = r->next)
+		if ((r->step == STEP_INSTALL || r->step == STEP_REMOVE) && strcmp(r->login, login) == 0 && place_has(pl, r->host_id))
+			return true;
+	return false;
+}
 
-	for (size_t i = 0; i < PEER_WAYS_MAX; i++) {
-		const struct way *w = peer->ways[i];
+/* May the file at the host be changed now? */
+static bool may_change(struct policy *p, const struct target_row *t, const struct host *h)
+{
+	char why[TARGET_WHY_MAX];
+	struct place pl;
+	const char *name;
 
-		if (w == NULL || w->stage == WAY_EARLY || w->host.id != l->t->host_id || strcmp(w->login, l->t->login) != 0)
-			continue;
-		l->open = true;
-		l->yes = l->yes || w->stage == WAY_SIGNING || w->stage == WAY_GIVEN;
-	}
+	if (place_others(p, h, t->login, &pl) < 0 || changing(p, &pl, t->login))
+		return false;
+	if (t->step != STEP_REMOVE)
+		return true;
+	if ((name = place_keeps(p, &pl, t->login, t->public.fingerprint)) == NULL)
+		return false;
+	if (name[0] == '\0') /* a login between its key and its end: it is not kept from either */
+		return !place_lent(p, t->host_id, t->login, t->public.fingerprint, &pl).logging_in;
+	snprintf(why, sizeof(why), "it stays until %s, by address or host key the same machine, does not log in with it any more: host rotate %s", name, name);
+	if (store_target_wait(p->store, t->id, why, clock_wall() + PLACE_WAIT) < 0)
+		log_error("rotation at %s: %s", h->name, store_error(p->store));
+	return false;
 }
 
 static void begin_step(struct policy *p, const struct target_row *t)
 {
-	struct logging_in l = { .t = t };
 	struct rotation *r;
 	struct host h;
 
-	peers_each(p, look_at_ways, &l);
-	/* a session between its key and its login: it is not kept from either */
-	if ((l.yes && t->step == STEP_REMOVE) || store_host(p->store, t->host_id, &h) != 1 || (r = calloc(1, sizeof(*r))) == NULL)
+	if (store_host(p->store, t->host_id, &h) != 1 || ((t->step == STEP_INSTALL || t->step == STEP_REMOVE) && !may_change(p, t, &h)) ||
+	    (r = calloc(1, sizeof(*r))) == NULL)
 		return;
-	*r = (struct rotation){ .next = p->rotations->first, .p = p, .id = t->id, .step = t->step };
+	*r = (struct rotation){ .next = p->rotations->first, .p = p, .id = t->id, .host_id = t->host_id, .step = t->step };
+	snprintf(r->login, sizeof(r->login), "%s", t->login);
 	p->rotations->first = r;
 	p->rotations->n++;
 	if (t->step == STEP_MAKE)
@@ -391,8 +471,10 @@ struct due {
 static bool is_due(struct policy *p, const struct host *h, const char *login)
 {
 	const int64_t now = clock_wall(), age = (int64_t)p->conf->key_rotate * 86400;
-	struct target_row t = { .host_id = h->id };
-	struct logging_in l = { .t = &t };
+	char key[STORE_FPR_MAX + 1];
+	struct target_row t;
+	struct place pl;
+	bool busy;
 	const int r = store_target_active(p->store, h->id, login, &t);
 
 	/* what is under way, or fails and is tried again, keeps no other place from being looked at */
@@ -403,10 +485,10 @@ static bool is_due(struct policy *p, const struct host *h, const char *login)
 		return true;
 	if (!p->conf->key_rotate_after_use || (r == 1 && t.used < t.made))
 		return false;
-	snprintf(t.login, sizeof(t.login), "%s", login);
-	t.host_id = h->id;
-	peers_each(p, look_at_ways, &l);
-	return !l.open;
+	/* where one session overlaps the other without end, it rotates all the same */
+	busy = r == 1 ? t.made + BUSY_S <= now : clock_mono_ms() - p->rotations->up_ms >= BUSY_S * UINT64_C(1000);
+	return busy || (place_key(p, h->id, h->managed_key, login, key) == 1 && place_others(p, h, login, &pl) == 0 &&
+		!place_lent(p, h->id, login, key, &pl).open);
 }
 
 static int look_at_host(void *arg, const struct host *h)

@@ -9,9 +9,11 @@
 #include "policy_task.h"
 #include "store_target_key.h"
 
-/* The key that this host takes for this login now, lent (policy_keys.h). `way`: for a session, which counts as use. */
-uint32_t rotate_lend(struct policy *p, const struct host *h, const char *login, bool way, int *agent, keys_answer *answer, void *arg);
-/* control.rotate: a rotation is wanted, from now. 1; 0: one is under way, and goes on now; -1: why not in line. */
+/* The key that this host takes for this login now, lent (policy_keys.h): its fingerprint in `lent`. `way`: for a session, which counts as use. */
+uint32_t rotate_lend(struct policy *p, const struct host *h, const char *login, bool way, char lent[STORE_FPR_MAX + 1], int *agent, keys_answer *answer,
+    void *arg);
+/* control.rotate: a rotation is wanted, from now. 1; 0: one is under way, and goes on now; in line the other names of the machine, with
+ * commas, that rotate with it. -1: why not in line. */
 int rotate_want(void *arg, const struct host *h, const char *login, char *line, size_t size);
 /* A way to a host is over: after use, perhaps. */
 void rotate_way_over(struct policy *p, const struct host *h);

@@ -42,6 +42,7 @@ struct task_row {
 	void *arg;
 	struct worker *worker;		/* NULL: it waits */
 	uint32_t key_ask;		/* 0: none under way */
+	char lent[STORE_FPR_MAX + 1];	/* TASK_MANAGED: which key that is */
 	int agent;			/* the lent key's socket; -1 */
 };
 
@@ -189,7 +190,7 @@ static uint32_t lend(struct task_row *t)
 	const struct keys_lent l = { .name = t->managed, .login = t->login, .sealed = t->sealed.data, .sealed_len = t->sealed.len,
 		.host_id = t->host.id, .generation = t->generation };
 
-	return t->how == TASK_MANAGED ? rotate_lend(t->p, &t->host, t->login, false, &t->agent, on_key, t) : keys_lend(t->p, &l, &t->agent, on_key, t);
+	return t->how == TASK_MANAGED ? rotate_lend(t->p, &t->host, t->login, false, t->lent, &t->agent, on_key, t) : keys_lend(t->p, &l, &t->agent, on_key, t);
 }
 
 /* TASK_KEY: the worker is ready. */
@@ -356,6 +357,14 @@ int task_run(struct policy *p, const struct task *t)
 void tasks_tick(struct policy *p)
 {
 	start_waiting(p);
+}
+
+bool task_lent(const struct policy *p, int64_t host_id, const char *login, const char *fingerprint)
+{
+	for (const struct task_row *t = p->tasks != NULL ? p->tasks->first : NULL; t != NULL; t = t->next)
+		if (t->host.id == host_id && strcmp(t->lent, fingerprint) == 0 && strcmp(t->login, login) == 0)
+			return true;
+	return false;
 }
 
 bool task_running(const struct policy *p, const void *arg)

@@ -61,6 +61,8 @@ int task_run(struct policy *p, const struct task *t);
 void task_forget(struct policy *p, const void *arg);
 /* Does a task with this `arg` wait or run? */
 bool task_running(const struct policy *p, const void *arg);
+/* Was a task that runs lent this key, as TASK_MANAGED? */
+bool task_lent(const struct policy *p, int64_t host_id, const char *login, const char *fingerprint);
 /* "unreachable": for events and lines. */
 const char *task_end_name(enum task_end end);
 void tasks_tick(struct policy *p); /* at each tick: what could not be started before */

@@ -252,6 +252,31 @@ def test_kill_9_at_each_step(legacy, step):
     assert len(legacy.lines()) == len(OTHERS.splitlines()) + 1 and legacy.runs()[0]
 
 
+def test_two_names_of_one_machine(legacy):
+    """They began with one key: both rotate, and it goes from the host when neither logs in with it."""
+    lab, names = legacy.lab, ("web-one", "web-two")
+    pinned = labkit.read(lab.path("target", "ssh_host_ed25519_key.pub")).strip()
+    for name in names:
+        lab.ask("host add", host=name, address="127.0.0.1", port=lab.port("target"), key=[pinned], login=["dba"], managed_key="legacy")
+        lab.grant("deploy", host=name)
+    legacy.write(labkit.read(legacy.file) + legacy.line + "\n")
+
+    def both_run():
+        return all(legacy.client.run("web1.name", "echo in", options=("-l", f"deploy@dba@{name}")).stdout == b"in\n" for name in names)
+
+    def active(name):
+        rows = [row for row in lab.ask("host keys", host=name)["rows"] if row.get("login") == "dba"]
+        return len(rows) == 1 and rows[0]["state"] == "active" and rows[0]["fingerprint"]
+    assert both_run()
+    failed = len(events(lab, "target-key.failed"))
+    assert "web-two" in lab.ctl("host", "rotate", "web-one")
+    one, two = (until(lambda name=name: active(name), 40, 0.1) for name in names)
+    assert one != two and legacy.line not in labkit.read(legacy.file) and both_run() and legacy.runs()[0]
+    assert len(events(lab, "target-key.failed")) == failed
+    for name in names:
+        lab.ask("host remove", host=name)
+
+
 def test_by_age(legacy):
     lab, before = legacy.lab, legacy.now()
     legacy.option("key_rotate = 30")

@@ -5,7 +5,9 @@
  */
 #include "policy_clock.h"
 #include "policy_rig_grant.h"
+#include "store_hostkey.h"
 #include "store_otp.h"
+#include "store_target_key.h"
 
 #include <sqlite3.h>
 
@@ -171,6 +173,36 @@ static void a_step_is_not_forgotten_when_the_store_fails(void **state)
 	ends(r, &s);
 }
 
+/* Neither the age of a key at a host, nor the pause after a failure, nor the time since the last look gets longer. */
+static void nothing_that_is_due_comes_later(void **state)
+{
+	static const struct host_key first = { .type = "ssh-ed25519", .fingerprint = "SHA256:1", .len = 3, .blob = "one" };
+	struct rig *r = *state;
+	struct store *s = r->p.store;
+	const int64_t now = clock_wall(), id = r->web1.id;
+	struct target_row t, active, due;
+	struct look_due looks[4];
+
+	assert_int_equal(store_target_begin(s, id, "dba", "old", &first, now - 100), 0);
+	assert_int_equal(store_target_active(s, id, "dba", &active), 1);
+	assert_int_equal(store_target_used(s, active.id, now - 50), 0);
+	assert_int_equal(store_target_want(s, id, "dba", now), 1);
+	assert_int_equal(store_target_due(s, now, 0, &due), 1);
+	assert_int_equal(store_target_failed(s, due.id, "no", now + 10), 0);
+	step_us = -(int64_t)HOUR * US;
+	clock_tick(&r->p);
+	assert_int_equal(store_target_active(s, id, "dba", &t), 1);
+	assert_true(t.made == now - 100 - HOUR && t.used == now - 50 - HOUR);
+	assert_int_equal(store_target_due(s, now - HOUR + 10, 0, &t), 1);
+	/* a host that was never looked at, since it was added; then since the look */
+	assert_int_equal(store_looks_due(s, now - HOUR + 5, looks, 4), 1);
+	assert_int_equal(looks[0].host_id, id);
+	assert_int_equal(store_look(s, id, &(struct host_look){ .at = clock_wall(), .result = "ok", .login = "dba", .line = "" }), 0);
+	step_us -= (int64_t)HOUR * US;
+	clock_tick(&r->p);
+	assert_int_equal(store_looks_due(s, now - 2 * HOUR + 5, looks, 4), 1);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, up, rig_down)
 
 int main(void)
@@ -178,6 +210,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(an_hour_back_makes_no_grant_longer), T(an_hour_forward_and_back_makes_no_grant_longer), T(a_leap_second_makes_no_grant_longer),
 		T(a_clock_that_was_set_back_before_the_start), T(a_step_is_not_forgotten_when_the_store_fails),
+		T(nothing_that_is_due_comes_later),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
