@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "forkmem.h"
 #include "log.h"
 #include "parent.h"
 
@@ -32,7 +33,7 @@ int accept_init(struct parent *p)
 	uint64_t seed;
 
 	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed) || startups_init(&p->startups, seed) != 0 ||
-	    (p->slots = calloc(PARENT_SESSIONS_MAX, sizeof(*p->slots))) == NULL) {
+	    (p->slots = forkmem_table(PARENT_SESSIONS_MAX, sizeof(*p->slots))) == NULL) {
 		log_error("no memory for the table of connections");
 		return -1;
 	}
@@ -43,7 +44,7 @@ int accept_init(struct parent *p)
 void accept_finish(struct parent *p)
 {
 	startups_finish(&p->startups);
-	free(p->slots);
+	forkmem_table_free(p->slots, PARENT_SESSIONS_MAX, sizeof(*p->slots));
 	p->slots = NULL;
 }
 

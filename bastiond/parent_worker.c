@@ -15,6 +15,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "forkmem.h"
 #include "log.h"
 #include "parent.h"
 #include "task_values.h"
@@ -110,6 +111,7 @@ void worker_enter(const struct parent *p, enum role role, int link, int extra, p
 	int high[2] = { -1, -1 }, next = WORKER_FD_LINK;
 	char comm[16];
 
+	forkmem_map();
 	closelog(); /* its descriptor goes, too: the numbers below are ours */
 	for (int i = 0; i < 2; i++)
 		if (fds[i] >= 0 && (high[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 10)) < 0)

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "drop.h"
+#include "forkmem.h"
 #include "ipc.h"
 #include "keyfiles.h"
 #include "log.h"
@@ -80,6 +81,7 @@ static void session_start(struct master *m, struct ipc_msg *msg)
 	struct buf start;
 	sigset_t none;
 
+	forkmem_map();
 	/* master's end is parent's business: a session that dies is reaped by master */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() == 1)
 		_exit(1);
@@ -264,6 +266,7 @@ int role_session_try(const struct config *conf, int files)
 
 int role_session(struct config *conf)
 {
+	static const char *const libraries[] = { "libcrypto.so", "libssh.so", "ld-linux", NULL };
 	struct master m = { .conf = conf };
 	struct buf files;
 	sigset_t set;
@@ -286,6 +289,7 @@ int role_session(struct config *conf)
 		fatal("master: signalfd: %s", strerror(errno));
 	/* what libraries open or compute lazily happens here, before the file system and the calls for it are gone */
 	setenv("HOME", "/", 1);
+	forkmem_prepare(libraries);
 	if (ssh_setup_warm(&m.service) != 0 || ssh_setup_ready(&m.service) != 0 || drop_to(conf, ROLE_MASTER) != 0 ||
 	    sandbox_prepare(ROLE_SESSION) != 0 || sandbox_enter(conf, ROLE_MASTER) != 0)
 		return 1;

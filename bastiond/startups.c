@@ -12,14 +12,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "forkmem.h"
+
 #define BUCKETS (2 * STARTUPS_SOURCES)
 #define LOOK_AT 64 /* nodes the hand looks at for one to give up */
 
 int startups_init(struct startups *s, uint64_t seed)
 {
 	*s = (struct startups){ .seed = seed };
-	s->sources = calloc(STARTUPS_SOURCES, sizeof(*s->sources));
-	s->buckets = calloc(BUCKETS, sizeof(*s->buckets));
+	s->sources = forkmem_table(STARTUPS_SOURCES, sizeof(*s->sources));
+	s->buckets = forkmem_table(BUCKETS, sizeof(*s->buckets));
 	if (s->sources != NULL && s->buckets != NULL)
 		return 0;
 	startups_finish(s);
@@ -28,8 +30,8 @@ int startups_init(struct startups *s, uint64_t seed)
 
 void startups_finish(struct startups *s)
 {
-	free(s->sources);
-	free(s->buckets);
+	forkmem_table_free(s->sources, STARTUPS_SOURCES, sizeof(*s->sources));
+	forkmem_table_free(s->buckets, BUCKETS, sizeof(*s->buckets));
 	*s = (struct startups){ 0 };
 }
 

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "forkmem.h"
 #include "log.h"
 #include "worker.h"
 
@@ -165,12 +166,15 @@ static int start(const struct config *conf, const char *user, const struct pam_c
 
 void *worker_pam_preload(const struct config *conf)
 {
+	/* what a fork for a login uses; others of parent's workers use less of it, and seldom come */
+	static const char *const libraries[] = { "libpam.so", "pam_bastion.so", "libaudit.so", "ld-linux", NULL };
 	static const struct pam_conv none;
 	pam_handle_t *pam;
 	int r = start(conf, NULL, &none, &pam);
 
 	if (r != PAM_SUCCESS)
 		log_warn("PAM service %s: %s: nobody with a second factor can log in", conf->pam_service, pam_strerror(NULL, r));
+	forkmem_prepare(libraries);
 	return pam;
 }
 
