@@ -52,9 +52,9 @@ enum account_act account_due(struct account *a, int64_t until, int64_t now)
 	return a->state == ACCOUNT_REMOVING ? ACCOUNT_REMOVE : ACCOUNT_CREATE;
 }
 
-bool account_ready(const struct account *a, int64_t until)
+bool account_ready(const struct account *a, int64_t until, int64_t now)
 {
-	return a->state == ACCOUNT_THERE && a->expiry >= until;
+	return a->state == ACCOUNT_THERE && a->expiry >= until && a->checked <= now && now - a->checked < ACCOUNT_FRESH_S;
 }
 
 bool account_left(const struct account *a, int64_t now)
@@ -64,11 +64,11 @@ bool account_left(const struct account *a, int64_t now)
 
 /* --- what goes out --- */
 
-size_t account_ask(char *out, size_t size, const struct account *a, enum account_act act, int64_t until, int64_t now)
+size_t account_ask(char *out, size_t size, const struct account *a, enum account_act act, int64_t until, int64_t now, const char *bastion)
 {
 	int n = act == ACCOUNT_CREATE ?
-	    snprintf(out, size, "create %s %lld %lld %lld\n", a->name, (long long)a->uid, (long long)until, (long long)now) :
-	    snprintf(out, size, "remove %s %lld\n", a->name, (long long)a->uid);
+	    snprintf(out, size, "create %s %lld %lld %lld %s\n", a->name, (long long)a->uid, (long long)until, (long long)now, bastion) :
+	    snprintf(out, size, "remove %s %lld %s\n", a->name, (long long)a->uid, bastion);
 
 	return n > 0 && (size_t)n < size ? (size_t)n : 0;
 }
@@ -151,22 +151,26 @@ static void failed(struct account *a, const char *line, int64_t now)
 
 bool account_take(struct account *a, enum account_act act, int64_t until, const struct account_answer *r, int64_t now)
 {
-	static const char odd[] = "bastion-account(8) answered something else than it was asked";
+	static const char odd[] = "bastion-account(8) answered something else than it was asked", removed[] = "it was removed at the host";
 	enum account_state was = a->state;
 
 	if (a->state == ACCOUNT_GONE || (act == ACCOUNT_CREATE && a->state == ACCOUNT_REMOVING))
 		return false; /* given up meanwhile: its removal is next, whatever came of this */
 	if (r->reply == REPLY_NO || r->reply != (act == ACCOUNT_CREATE ? REPLY_OK : REPLY_GONE)) {
-		if (act == ACCOUNT_CREATE && r->reply == REPLY_USED)
+		const bool used = act == ACCOUNT_CREATE && r->reply == REPLY_USED;
+
+		if (used && a->state == ACCOUNT_CREATING)
 			move_on(a, ACCOUNT_REMOVING, now);
 		else
-			failed(a, r->reply == REPLY_NO ? r->line : odd, now);
+			failed(a, r->reply == REPLY_NO ? r->line : used ? removed : odd, now);
+		a->checked = 0;
 	} else if (act == ACCOUNT_REMOVE) {
 		move_on(a, ACCOUNT_GONE, now);
 	} else {
 		if (was != ACCOUNT_THERE)
 			move_on(a, ACCOUNT_THERE, now);
 		a->expiry = until;
+		a->checked = now;
 		a->tries = 0;
 		a->next_at = now;
 		a->line[0] = '\0';

@@ -6,12 +6,15 @@
  *
  *     grant begins ──▶ CREATING ── ok ──▶ THERE ⟲ the grant has another end
  *                         │                 │
- *                         │ grant over, user locked or gone, uid refused as used
+ *                         │ grant over, user locked or gone, uid refused as used before it was there
  *                         ▼                 ▼
  *                      REMOVING ◀───────────┘ ── gone ──▶ GONE
  *
  * CREATING is on disk before the target hears of it, and REMOVING stays until the target confirms: so whatever ends in between, the
  * target is asked again. What broke off as CREATING may be there: it goes the way of REMOVING, too. GONE is final, and so is its uid.
+ *
+ * A target's yes is good for logins for ACCOUNT_FRESH_S; then it is asked again, by the same `create`. One that others removed stays THERE,
+ * with what the target said, and lets nobody in: making it again by ourselves would undo what an administrator did there.
  */
 #ifndef BASTION_ACCOUNT_H
 #define BASTION_ACCOUNT_H
@@ -26,6 +29,8 @@
 #define ACCOUNT_PAUSE 5		/* seconds after the first failure, doubled with each, */
 #define ACCOUNT_PAUSE_MAX 300	/* up to this */
 #define ACCOUNT_LEFT_S 3600	/* so long unremoved is an alarm */
+#define ACCOUNT_FRESH_S 60	/* so long a login believes what the target confirmed */
+#define BASTION_ID_LEN 32	/* hexadecimal digits: whose account it is, for the target */
 
 /* The states, as the store spells them. */
 #define ACCOUNT_LIST(A) A(CREATING, "creating") A(THERE, "there") A(REMOVING, "removing") A(GONE, "gone")
@@ -42,6 +47,7 @@ struct account {
 	int64_t uid;
 	enum account_state state;
 	int64_t expiry;		/* the end that the target confirmed, unix seconds; 0: none */
+	int64_t checked;	/* and when it did so last */
 	int64_t since;		/* in this state */
 	int64_t next_at;	/* the target is not asked again before */
 	unsigned tries;		/* that failed, in a row */
@@ -62,8 +68,8 @@ enum account_act { ACCOUNT_REST, ACCOUNT_CREATE, ACCOUNT_REMOVE };
  * which must be on disk before anything is asked. Pauses begin anew when the clock was set back.
  */
 enum account_act account_due(struct account *a, int64_t until, int64_t now);
-/* Is it there for a login until that time? */
-bool account_ready(const struct account *a, int64_t until);
+/* Is it there for a login until that time, as the target said a moment ago? */
+bool account_ready(const struct account *a, int64_t until, int64_t now);
 /* Is a removal that old, and nobody told yet? */
 bool account_left(const struct account *a, int64_t now);
 
@@ -80,8 +86,8 @@ struct account_answer {
 };
 /* The last line that bastion-account(8) printed; anything unexpected is NO. */
 void account_parse(struct account_answer *r, const char *out, size_t len);
-/* The line that asks. Its length, below size. */
-size_t account_ask(char *out, size_t size, const struct account *a, enum account_act act, int64_t until, int64_t now);
+/* The line that asks, in the name of the bastion with that id. Its length, below size; 0: too long. */
+size_t account_ask(char *out, size_t size, const struct account *a, enum account_act act, int64_t until, int64_t now, const char *bastion);
 /* What the answer to `act` (asked with this `until`) makes of the account, in whatever state it is by now. True: its state is another one. */
 bool account_take(struct account *a, enum account_act act, int64_t until, const struct account_answer *r, int64_t now);
 

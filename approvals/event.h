@@ -68,7 +68,7 @@
 	E(ACCOUNT_UNTIL, "account.until")                                                     \
 	E(ACCOUNT_REMOVE, "account.remove") E(ACCOUNT_GONE, "account.gone")                   \
 	E(ACCOUNT_FAIL, "account.fail") E(ACCOUNT_LEFT, "account.left")                       \
-	E(ACCOUNT_FORGET, "account.forget")                                                   \
+	E(ACCOUNT_FORGET, "account.forget") E(ACCOUNT_UIDS, "account.uids")                   \
 	E(TARGET_KEY_ROTATE, "target-key.rotate") E(TARGET_KEY_NEW, "target-key.new")         \
 	E(TARGET_KEY_ACTIVE, "target-key.active") E(TARGET_KEY_OLD, "target-key.old")         \
 	E(TARGET_KEY_GONE, "target-key.gone") E(TARGET_KEY_FAILED, "target-key.failed")

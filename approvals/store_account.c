@@ -6,9 +6,13 @@
 #include <errno.h>
 #include <string.h>
 
+#include "hex.h"
 #include "store_sql.h"
 
 #define RESTORED_UIDS 1000
+#define HOUR 3600
+/* Of a row that is not gone: from when on there is something to do, if its grant stays as it is. */
+#define DUE_AT "(CASE state WHEN 'there' THEN expiry ELSE next_at END)"
 
 /*
  * Version 12. A row a life: who comes back gets another one, with another uid. The counter goes up only, so that no uid is given twice, nor
@@ -51,7 +55,24 @@ static const char v12_accounts[] =
 
 const char *const store_v_accounts[] = { v12_accounts, NULL };
 
-#define ACCOUNT_SQL "SELECT id, user_id, host_id, name, uid, state, expiry, since, next_at, tries, told, line FROM accounts "
+/*
+ * Version 16. Accounts have an owner at their targets: a name that this database has from its beginning, and that its backups have, too.
+ * Targets are asked again before logins. The end of an account that is there counts as its next_at: what is due is found by one index.
+ */
+static const char v16_owner[] =
+"CREATE TABLE bastion (one INTEGER PRIMARY KEY CHECK (one = 1), id BLOB NOT NULL CHECK (length(id) = 16)) STRICT;"
+"INSERT INTO bastion VALUES (1, randomblob(16));"
+"CREATE TRIGGER bastion_fixed BEFORE UPDATE ON bastion BEGIN SELECT RAISE(ABORT, 'a bastion stays itself'); END;"
+"CREATE TRIGGER bastion_kept BEFORE DELETE ON bastion BEGIN SELECT RAISE(ABORT, 'a bastion stays itself'); END;"
+"ALTER TABLE accounts ADD COLUMN checked INTEGER NOT NULL DEFAULT 0;"
+"DROP INDEX accounts_wasted;"
+"CREATE INDEX accounts_pair ON accounts (user_id, host_id, made);"
+"CREATE INDEX accounts_person ON accounts (user_id, made);"
+"CREATE INDEX accounts_due ON accounts (" DUE_AT ", id) WHERE state <> 'gone';";
+
+const char *const store_v_owner[] = { v16_owner, NULL };
+
+#define ACCOUNT_SQL "SELECT id, user_id, host_id, name, uid, state, expiry, since, next_at, tries, told, line, checked FROM accounts "
 /* In force now, of somebody who may log in, at a host that is there. */
 #define WANTED                                                                                                               \
 	"FROM requests r JOIN grants g ON g.id=r.id JOIN users u ON u.id=r.user_id JOIN hosts h ON h.id=r.host_id "          \
@@ -79,12 +100,25 @@ static int one(struct store *s, sqlite3_stmt *st, struct account *a)
 	a->tries = (unsigned)sqlite3_column_int(st, 9);
 	a->told = sqlite3_column_int(st, 10) != 0;
 	sql_text(s, st, 11, a->line, sizeof(a->line));
+	a->checked = sqlite3_column_int64(st, 12);
 	return sql_loaded(s, st);
 }
 
 int store_account(struct store *s, int64_t id, struct account *a)
 {
 	return one(s, sql(s, ACCOUNT_SQL "WHERE id=?", "i", id), a);
+}
+
+int store_account_due(struct store *s, int64_t now, int64_t *at, int64_t *after, struct account *a)
+{
+	int r = one(s, sql(s, ACCOUNT_SQL "WHERE state<>'gone' AND (" DUE_AT ", id)>(?1, ?2) AND " DUE_AT "<=?3 ORDER BY " DUE_AT ", id LIMIT 1",
+	    "iii", *at, *after, now), a);
+
+	if (r == 1) {
+		*at = a->state == ACCOUNT_THERE ? a->expiry : a->next_at;
+		*after = a->id;
+	}
+	return r;
 }
 
 int store_account_next(struct store *s, int64_t after, struct account *a)
@@ -107,12 +141,13 @@ int store_account_until(struct store *s, int64_t user_id, int64_t host_id, int64
 	return r;
 }
 
-int store_account_missing(struct store *s, int64_t now, struct account *a, int64_t *until)
+int store_account_wanted(struct store *s, int64_t now, struct account *a, int64_t *until)
 {
 	sqlite3_stmt *st = sql(s,
-	    "SELECT r.user_id, r.host_id, u.name, max(min(" GRANT_END ", ifnull(u.until, " GRANT_END "))) " WANTED
-	    "AND NOT EXISTS (SELECT 1 FROM accounts a WHERE a.user_id=r.user_id AND a.host_id=r.host_id AND a.state<>'gone') "
-	    "GROUP BY r.user_id, r.host_id LIMIT 1", "i", now);
+	    "SELECT r.user_id, r.host_id, u.name, max(min(" GRANT_END ", ifnull(u.until, " GRANT_END "))), "
+	    "ifnull((SELECT a.id FROM accounts a WHERE a.user_id=r.user_id AND a.host_id=r.host_id AND a.state<>'gone'), 0) " WANTED
+	    "AND (r.user_id, r.host_id)>(?2, ?3) GROUP BY r.user_id, r.host_id ORDER BY r.user_id, r.host_id LIMIT 1", "iii", now, a->user_id,
+	    a->host_id);
 	int r = sql_next(s, st);
 
 	memset(a, 0, sizeof(*a));
@@ -122,6 +157,7 @@ int store_account_missing(struct store *s, int64_t now, struct account *a, int64
 	a->host_id = sqlite3_column_int64(st, 1);
 	sql_text(s, st, 2, a->name, sizeof(a->name));
 	*until = sqlite3_column_int64(st, 3);
+	a->id = sqlite3_column_int64(st, 4);
 	return sql_loaded(s, st);
 }
 
@@ -143,22 +179,56 @@ int store_account_room(struct store *s, int64_t low, int64_t high, int64_t *room
 	return 0;
 }
 
-/* Of this pair in the last hour: how many were given up before the target confirmed them? */
-static int wasted(struct store *s, const struct account *a, int64_t now, int64_t *n)
+/* Rows that a clock was ahead for, which was set back since, count as old. */
+int store_account_hold(struct store *s, const struct account *a, int hourly, int64_t now, int64_t *at)
 {
-	return sql_int(s, n, "SELECT count(*) FROM accounts WHERE user_id=? AND host_id=? AND state='gone' AND expiry=0 AND made>?", "iii",
-		   a->user_id, a->host_id, now - 3600) == 1 ? 0 : -1;
+	int64_t rows, last = 0, first = 0;
+	int r;
+
+	*at = 0;
+	if (sql_int(s, &rows, "SELECT count(*) FROM accounts WHERE user_id=? AND host_id=? AND made>? AND made<=? AND state='gone'", "iiii", a->user_id, a->host_id,
+		now - HOUR, now) < 0 ||
+	    sql_int(s, &last, "SELECT max(since) FROM accounts WHERE user_id=? AND host_id=? AND made>? AND since<=? AND state='gone'", "iiii", a->user_id, a->host_id,
+		now - HOUR, now) < 0 ||
+	    (r = sql_int(s, &first, "SELECT a.made FROM users v JOIN users u ON u.person=v.person JOIN accounts a ON a.user_id=u.id "
+		"WHERE v.id=?1 AND a.made>?2 AND a.made<=?3 ORDER BY a.made DESC LIMIT 1 OFFSET ?4", "iiii", a->user_id, now - HOUR, now,
+		(int64_t)hourly - 1)) < 0)
+		return -1;
+	if (r == 1) {
+		*at = first + HOUR;
+		return HOLD_PERSON;
+	}
+	if (rows == 0 || last + account_pause((unsigned)rows) <= now)
+		return HOLD_NONE;
+	*at = last + account_pause((unsigned)rows);
+	return HOLD_PAIR;
 }
 
-int store_account_add(struct store *s, struct account *a, int64_t low, int64_t high, int64_t now)
+int store_bastion_id(struct store *s, char id[BASTION_ID_LEN + 1])
 {
-	int64_t lost;
+	sqlite3_stmt *st = sql(s, "SELECT id FROM bastion", "");
+	uint8_t raw[BASTION_ID_LEN / 2];
+
+	if (sql_next(s, st) != 1)
+		return -1;
+	sql_blob(st, 0, raw, sizeof(raw));
+	hex_encode(id, raw, sizeof(raw));
+	return sql_loaded(s, st) == 1 ? 0 : -1;
+}
+
+int store_account_add(struct store *s, struct account *a, int64_t low, int64_t high, int hourly, int64_t now)
+{
+	int64_t at;
+	int hold;
 
 	if (store_begin(s) < 0)
 		return -1;
-	if (next_uid(s, low, &a->uid) < 0 || wasted(s, a, now, &lost) < 0)
+	if (next_uid(s, low, &a->uid) < 0 || (hold = store_account_hold(s, a, hourly, now, &at)) < 0)
 		goto undo;
-	a->next_at = now + account_pause((unsigned)lost);
+	if (hold != HOLD_NONE) {
+		store_rollback(s);
+		return store_fail(s, EALREADY, "it gets no uid for %lld s", (long long)(at - now));
+	}
 	if (a->uid > high) {
 		store_rollback(s);
 		return store_fail(s, ERANGE, "account_uids is used up");
@@ -166,12 +236,12 @@ int store_account_add(struct store *s, struct account *a, int64_t low, int64_t h
 	if (sql_do(s, "UPDATE account_uid SET last=?", "i", a->uid) < 0 ||
 	    sql_do(s,
 		"INSERT INTO accounts (user_id, host_id, name, uid, state, expiry, made, since, next_at, tries, told, line) "
-		"VALUES (?1,?2,?3,?4,'creating',0,?5,?5,?6,0,0,'')",
-		"iitiii", a->user_id, a->host_id, a->name, a->uid, now, a->next_at) < 0)
+		"VALUES (?1,?2,?3,?4,'creating',0,?5,?5,?5,0,0,'')",
+		"iitii", a->user_id, a->host_id, a->name, a->uid, now) < 0)
 		goto undo;
 	a->id = sqlite3_last_insert_rowid(s->db);
 	a->state = ACCOUNT_CREATING;
-	a->since = now;
+	a->since = a->next_at = now;
 	return store_commit(s);
 undo:
 	store_rollback(s);
@@ -185,8 +255,9 @@ int store_accounts_restored(struct store *s)
 
 int store_account_save(struct store *s, const struct account *a)
 {
-	return sql_do(s, "UPDATE accounts SET state=?2, expiry=?3, since=?4, next_at=?5, tries=?6, told=?7, line=?8 WHERE id=?1", "itiiiiit",
-		   a->id, account_state_name(a->state), a->expiry, a->since, a->next_at, (int64_t)a->tries, (int64_t)a->told, a->line) < 0 ?
+	return sql_do(s, "UPDATE accounts SET state=?2, expiry=?3, since=?4, next_at=?5, tries=?6, told=?7, line=?8, checked=?9 WHERE id=?1",
+		   "itiiiiiti", a->id, account_state_name(a->state), a->expiry, a->since, a->next_at, (int64_t)a->tries, (int64_t)a->told, a->line,
+		   a->checked) < 0 ?
 	    -1 :
 	    0;
 }

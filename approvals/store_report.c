@@ -101,7 +101,9 @@
 	" coalesce(g.ended_at, g.end_at) AS ended, g.used_at AS used, " VERDICTS ","       \
 	" r.ref AS ticket, r.reason AS reason" OF_REQUESTS                                 \
 	" AND g.start_at<=:since AND coalesce(g.ended_at, g.end_at)>:since"                \
-	" AND (:login IS NULL OR r.login=:login) ORDER BY g.id LIMIT :limit"
+	/* one's own account has its user's name there */                                  \
+	" AND (:login IS NULL OR r.login=:login OR (r.login='" LOGIN_SELF "' AND u.name=:login))" \
+	" ORDER BY g.id LIMIT :limit"
 
 #define LAST_LOGIN "(SELECT max(d.used) FROM devices d WHERE d.user_id=u.id)"
 #define KEYS                                                                               \

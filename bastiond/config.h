@@ -143,6 +143,7 @@ struct config_collector {
 	O(STR, account_login, "root", 0, 0, "", "login that makes accounts at targets")               \
 	O(STR, account_command, "/usr/local/sbin/bastion-account", 0, 0, "", "and what it runs")      \
 	O(STR, account_uids, "65536-99999", 0, 0, "", "uids of these accounts, each given once")      \
+	O(INT, account_hourly, "60", 1, 10000, "", "such accounts that one person gets in an hour")   \
 	O(TEXT, recipients, "", 0, 0, "", "age1... keys that can read recordings")                    \
 	O(TEXT, input_recipients, "", 0, 0, "", "age1... keys that can read typed input")             \
 	O(TEXT, input_recipients_second, "", 0, 0, "", "of these one is needed, too, to read input")  \

@@ -100,7 +100,7 @@ static void put_detail(struct buf *b, const char *detail)
 static int severity(const char *kind)
 {
 	static const char *const alerts[] = { "recorder.alarm", "recording.lost", "hostkey.mismatch", "session.crash",
-		"protocol.violation", "outlet.dropped", "account.left" };
+		"protocol.violation", "outlet.dropped", "account.left", "account.uids" };
 	static const char *const warnings[] = { ".refused", ".fail", ".replay", ".stall", ".hung", ".broken", ".down", ".failed", ".announced" };
 
 	if (strncmp(kind, "alarm", 5) == 0 || strncmp(kind, "break-glass", 11) == 0)

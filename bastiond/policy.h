@@ -103,7 +103,7 @@ struct policy {
 	struct held *held;		/* words that wait for that */
 	struct waiter *waiters;		/* or for a decision, */
 	bool waking;			/* which is looked for just now */
-	struct account_run *account_runs;	/* policy_account.c */
+	struct accounts *accounts;	/* policy_account.c; NULL: none yet */
 	struct link *asker;		/* whose word is being carried out: a peer's or a client's */
 	uint32_t next_watch;
 	size_t npeers, nworkers, nclients[2], nchecks, nheld, nwaiters;

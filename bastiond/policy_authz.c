@@ -356,16 +356,16 @@ void authz_checked(struct way *w, const char *line)
 {
 	struct policy *p = w->peer->p;
 
-	const char *broken = NULL;
+	char broken[LINE_LEN] = "";
 
 	w->stage = WAY_DIALLING;
-	if (line == NULL && account_holds_way(w, &broken)) {
+	if (line == NULL && account_holds_way(w, broken, sizeof(broken))) {
 		if (set_deadline(w, ACCOUNT_WAIT_MS) != 0)
 			authz_refuse(w, WAY_BUSY, "bastiond: no memory for one more connection; try again in a minute");
 		return;
 	}
-	if (line != NULL || broken != NULL)
-		authz_refuse(w, line != NULL ? WAY_REVOKED : WAY_BROKEN, line != NULL ? line : broken);
+	if (line != NULL || broken[0] != '\0')
+		authz_refuse(w, line != NULL ? WAY_REVOKED : WAY_BUSY, line != NULL ? line : broken);
 	else if (go_on(w) != 0)
 		authz_refuse(w, WAY_BUSY,
 		    "bastiond: too many connections are being opened; try again in a minute");

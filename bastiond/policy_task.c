@@ -20,6 +20,7 @@
 
 #define RUNNING_MAX 8
 #define BACKGROUND_MAX 4	/* of these */
+#define HOST_MAX 2		/* at one host: when it hangs, others have the rest */
 #define ROWS_MAX 512		/* running and waiting */
 #define WHAT_MAX 32
 #define SEALED_MAX 4096
@@ -296,7 +297,16 @@ static bool start_row(struct task_row *t)
 	return w != NULL;
 }
 
-/* In their order; hosts that hang must not keep who waits for an account from it. */
+static size_t running_at(const struct task_row *first, int64_t host_id)
+{
+	size_t n = 0;
+
+	for (const struct task_row *t = first; t != NULL; t = t->next)
+		n += t->worker != NULL && t->host.id == host_id;
+	return n;
+}
+
+/* In their order, those at one host, too; hosts that hang must not keep who waits for an account from it. */
 static void start_waiting(struct policy *p)
 {
 	struct task_row *first = p->tasks != NULL ? p->tasks->first : NULL;
@@ -307,7 +317,7 @@ static void start_waiting(struct policy *p)
 		background += t->worker != NULL && t->background;
 	}
 	for (struct task_row *t = first; t != NULL && running < RUNNING_MAX; t = t->next) {
-		if (t->worker != NULL || (t->background && background >= BACKGROUND_MAX))
+		if (t->worker != NULL || (t->background && background >= BACKGROUND_MAX) || running_at(first, t->host.id) >= HOST_MAX)
 			continue;
 		if (!start_row(t))
 			return; /* tasks_tick() tries again */

@@ -2,6 +2,7 @@
 accounts of its own; what others made there is never touched."""
 import contextlib
 import os
+import sqlite3
 import subprocess
 import time
 
@@ -85,7 +86,7 @@ def test_for_the_time_of_a_grant(lab, user):
     assert said == [alice.user, str(row["uid"]), str(row["uid"]), f"/home/{alice.user}"] and 70000 <= row["uid"] <= 70999
     end = lab.ask("grants")["rows"][-1]["until"]
     assert row["until"] == end
-    assert f"{alice.user} {row['uid']} {end} there" in target(lab, f"sh {labkit.ACCOUNT_PROGRAM} list").splitlines()
+    assert f"{alice.user} {row['uid']} {end} there " in target(lab, f"sh {labkit.ACCOUNT_PROGRAM} list")
     assert shell(alice, "ls").stdout == b"mine\n"
     # the session, what it left in the background and the account go with the grant
     held = alice.start("web1.name", "setsid sh -c 'trap \"\" HUP TERM; exec cat' <>/dev/zero >/dev/null 2>&1 & exec cat", bufsize=0)
@@ -122,7 +123,7 @@ def test_another_end(lab, user):
     lab.ask("approve", as_uid=lab.state["users"]["bob"], id=more)
     later = until(lambda: [row for row in accounts(lab, alice) if row["until"] > before["until"]], SLOW, what="the later end")[0]
     assert later["uid"] == before["uid"]
-    assert f"{alice.user} {later['uid']} {later['until']} there" in target(lab, f"sh {labkit.ACCOUNT_PROGRAM} list").splitlines()
+    assert f"{alice.user} {later['uid']} {later['until']} there " in target(lab, f"sh {labkit.ACCOUNT_PROGRAM} list")
     lab.ask("revoke", as_uid=lab.state["users"]["bob"], id=more)
     until(lambda: accounts(lab, alice)[0]["until"] == before["until"], SLOW, what="the earlier end")
     held.stdin.write(b"still\n")
@@ -167,6 +168,32 @@ def test_no_program_no_login(lab, user):
     assert done.returncode != 0 and b"is there already" in done.stderr + done.stdout and b"administrators" in done.stderr + done.stdout
     target(lab, f"rmdir /home/{alice.user}")
     assert shell(alice, "id -un", check=True).stdout.decode().strip() == alice.user
+
+
+def test_one_that_others_took_away(lab, user):
+    """The host is asked again before a login: what somebody removed or replaced there lets nobody in, and is not made again under that grant."""
+    alice = user()
+    grant = own_grant(lab, alice)
+    row = there(lab, alice)
+    owner = target(lab, f"sh {labkit.ACCOUNT_PROGRAM} list | grep '^{alice.user} '").split()[4]
+    assert len(owner) == 32 and int(owner, 16)
+    target(lab, f"userdel -r {alice.user} && useradd -m {alice.user} && touch /home/{alice.user}/theirs")
+    with contextlib.closing(sqlite3.connect(lab.path("state", "db", "policy.db"), timeout=20)) as db:
+        assert db.execute("SELECT lower(hex(id)) FROM bastion").fetchone()[0] == owner
+        with db:    # a minute later
+            db.execute("UPDATE accounts SET checked=0 WHERE id=?", (row["id"],))
+    for _ in range(2):
+        done = shell(alice, "id")
+        said = (done.stdout + done.stderr).decode()
+        assert done.returncode != 0 and "others removed or replaced it" in said and "uid=" not in said
+    now, = accounts(lab, alice)
+    assert (now["state"], now["uid"]) == ("there", row["uid"]) and "replaced" in now["line"]
+    lab.ask("revoke", as_uid=lab.state["users"]["bob"], id=int(grant))
+    until(lambda: not accounts(lab, alice), SLOW, what="the removal")
+    assert target(lab, f"ls /home/{alice.user}") == "theirs"
+    target(lab, f"userdel -r {alice.user}")
+    own_grant(lab, alice)
+    assert int(shell(alice, "id -u", check=True).stdout) > row["uid"]
 
 
 def test_removed_when_the_target_is_back(lab, user):

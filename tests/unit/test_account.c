@@ -27,7 +27,7 @@ static void each_answer_leads_where_it_may(void **state)
 		/* OK, GONE, USED, NO */
 		[0] = { /* create */
 			[ACCOUNT_CREATING] = { ACCOUNT_THERE, ACCOUNT_CREATING, ACCOUNT_REMOVING, ACCOUNT_CREATING },
-			[ACCOUNT_THERE] = { ACCOUNT_THERE, ACCOUNT_THERE, ACCOUNT_REMOVING, ACCOUNT_THERE },
+			[ACCOUNT_THERE] = { ACCOUNT_THERE, ACCOUNT_THERE, ACCOUNT_THERE, ACCOUNT_THERE },
 			[ACCOUNT_REMOVING] = { ACCOUNT_REMOVING, ACCOUNT_REMOVING, ACCOUNT_REMOVING, ACCOUNT_REMOVING },
 			[ACCOUNT_GONE] = { ACCOUNT_GONE, ACCOUNT_GONE, ACCOUNT_GONE, ACCOUNT_GONE } },
 		[1] = { /* remove: sent in REMOVING alone */
@@ -39,7 +39,7 @@ static void each_answer_leads_where_it_may(void **state)
 	for (unsigned act = 0; act < 2; act++)
 		for (unsigned from = 0; from < ACCOUNT_STATES; from++)
 			for (unsigned reply = 0; reply < 4; reply++) {
-				struct account a = { .state = (enum account_state)from, .expiry = 500 };
+				struct account a = { .state = (enum account_state)from, .expiry = 500, .checked = 90 };
 				const struct account_answer r = answer((enum account_reply)reply);
 				bool moved;
 
@@ -49,7 +49,11 @@ static void each_answer_leads_where_it_may(void **state)
 				assert_int_equal(a.state, next[act][from][reply]);
 				assert_int_equal(moved, a.state != from);
 				/* the end is what the target confirmed, and nothing else changes it */
-				assert_int_equal(a.expiry, act == 0 && reply == REPLY_OK && from <= ACCOUNT_THERE ? 900 : 500);
+				const bool confirmed = act == 0 && reply == REPLY_OK && from <= ACCOUNT_THERE;
+
+				assert_int_equal(a.expiry, confirmed ? 900 : 500);
+				/* and nothing else lets anybody in */
+				assert_int_equal(account_ready(&a, 500, 100), confirmed);
 				if (moved)
 					assert_true(a.since == 100 && a.next_at == 100 && a.tries == 0 && a.line[0] == '\0');
 			}
@@ -69,7 +73,9 @@ static void what_is_due(void **state)
 	r = answer(REPLY_OK);
 	account_take(&a, ACCOUNT_CREATE, 900, &r, 105);
 	assert_int_equal(account_due(&a, 900, 106), ACCOUNT_REST);
-	assert_true(account_ready(&a, 900) && account_ready(&a, 800) && !account_ready(&a, 901));
+	assert_true(account_ready(&a, 900, 106) && account_ready(&a, 800, 106) && !account_ready(&a, 901, 106));
+	/* what the target said is old some time, and a clock that was set back makes it no younger */
+	assert_true(account_ready(&a, 900, 105 + ACCOUNT_FRESH_S - 1) && !account_ready(&a, 900, 105 + ACCOUNT_FRESH_S) && !account_ready(&a, 900, 104));
 	/* another end, later or earlier */
 	assert_int_equal(account_due(&a, 901, 107), ACCOUNT_CREATE);
 	assert_int_equal(account_due(&a, 800, 107), ACCOUNT_CREATE);
@@ -77,7 +83,7 @@ static void what_is_due(void **state)
 	/* nobody wants it, or its time is over */
 	assert_int_equal(account_due(&a, 0, 110), ACCOUNT_REMOVE);
 	assert_true(a.state == ACCOUNT_REMOVING && a.since == 110);
-	assert_false(account_ready(&a, 900));
+	assert_false(account_ready(&a, 900, 110));
 	/* wanted again: it goes first */
 	assert_int_equal(account_due(&a, 2000, 111), ACCOUNT_REMOVE);
 	assert_false(account_left(&a, 110 + ACCOUNT_LEFT_S - 1));
@@ -172,11 +178,11 @@ static void what_the_target_is_asked(void **state)
 
 	(void)state;
 	snprintf(a.name, sizeof(a.name), "alice");
-	assert_int_equal(account_ask(line, sizeof(line), &a, ACCOUNT_CREATE, 900, 100), strlen("create alice 70001 900 100\n"));
-	assert_string_equal(line, "create alice 70001 900 100\n");
-	account_ask(line, sizeof(line), &a, ACCOUNT_REMOVE, 0, 100);
-	assert_string_equal(line, "remove alice 70001\n");
-	assert_int_equal(account_ask(line, 8, &a, ACCOUNT_REMOVE, 0, 100), 0);
+	assert_int_equal(account_ask(line, sizeof(line), &a, ACCOUNT_CREATE, 900, 100, "0af"), strlen("create alice 70001 900 100 0af\n"));
+	assert_string_equal(line, "create alice 70001 900 100 0af\n");
+	account_ask(line, sizeof(line), &a, ACCOUNT_REMOVE, 0, 100, "0af");
+	assert_string_equal(line, "remove alice 70001 0af\n");
+	assert_int_equal(account_ask(line, 8, &a, ACCOUNT_REMOVE, 0, 100, "0af"), 0);
 }
 
 /* --- who may have one --- */
@@ -277,11 +283,12 @@ static void no_managed_key_for_them(void **state)
 
 static void is_wanted(int64_t until)
 {
-	struct account a;
+	struct account a = { .id = 0 };
 	int64_t end = -1;
 
-	assert_int_equal(store_account_missing(rig.s, rig.now, &a, &end), until != 0);
+	assert_int_equal(store_account_wanted(rig.s, rig.now, &a, &end), until != 0);
 	if (until != 0) {
+		assert_int_equal(a.id, 0);
 		assert_int_equal(end, until);
 		assert_string_equal(a.name, "alice");
 		assert_int_equal(store_account_until(rig.s, a.user_id, a.host_id, rig.now, &end), 1);
@@ -325,6 +332,8 @@ static void other_logins_want_none(void **state)
 	is_wanted(0);
 }
 
+#define ADD(a, high, now) store_account_add(rig.s, a, LOW, high, 99, now)
+
 static void save_state(struct account *a, enum account_state to)
 {
 	a->state = to;
@@ -339,18 +348,20 @@ static void a_uid_is_given_once(void **state)
 	(void)state;
 	snprintf(a.name, sizeof(a.name), "alice");
 	snprintf(b.name, sizeof(b.name), "bob");
-	assert_int_equal(store_account_add(rig.s, &a, LOW, HIGH, NOW), 0);
-	assert_int_equal(store_account_add(rig.s, &b, LOW, HIGH, NOW), 0);
+	assert_int_equal(ADD(&a, HIGH, NOW), 0);
+	assert_int_equal(ADD(&b, HIGH, NOW), 0);
 	assert_true(a.uid == LOW && b.uid == LOW + 1);
 	c = a;
-	assert_int_equal(store_account_add(rig.s, &c, LOW, HIGH, NOW), -1); /* one of this user at this host */
+	assert_int_equal(ADD(&c, HIGH, NOW), -1); /* one of this user at this host */
 	assert_int_equal(errno, EEXIST);
 	save_state(&a, ACCOUNT_REMOVING);
 	save_state(&a, ACCOUNT_GONE);
 	assert_int_equal(store_account_of(rig.s, a.user_id, a.host_id, &c), 0);
-	/* nothing was confirmed: the next one waits a little, and has the next number */
+	/* the next one of the pair waits a little, and has the next number: never that of before */
 	c = a;
-	assert_int_equal(store_account_add(rig.s, &c, LOW, HIGH, NOW), 0);
+	assert_int_equal(ADD(&c, HIGH, NOW), -1);
+	assert_int_equal(errno, EALREADY);
+	assert_int_equal(ADD(&c, HIGH, NOW + ACCOUNT_PAUSE), 0);
 	assert_true(c.uid == LOW + 2 && c.next_at == NOW + ACCOUNT_PAUSE);
 	assert_int_equal(store_account_room(rig.s, LOW, HIGH, &room), 0);
 	assert_int_equal(room, 1);
@@ -358,20 +369,116 @@ static void a_uid_is_given_once(void **state)
 	save_state(&c, ACCOUNT_THERE);
 	save_state(&c, ACCOUNT_REMOVING);
 	save_state(&c, ACCOUNT_GONE);
-	assert_int_equal(store_account_add(rig.s, &c, LOW, HIGH, NOW + 3700), 0);
+	assert_int_equal(ADD(&c, HIGH, NOW + 3700), 0);
 	assert_true(c.uid == HIGH && c.next_at == NOW + 3700);
 	save_state(&b, ACCOUNT_REMOVING);
 	save_state(&b, ACCOUNT_GONE);
-	assert_int_equal(store_account_add(rig.s, &b, LOW, HIGH, NOW + 3700), -1);
+	assert_int_equal(ADD(&b, HIGH, NOW + 3700), -1);
 	assert_int_equal(errno, ERANGE);
 	/* another range, lower or higher: never a number of before */
-	assert_int_equal(store_account_add(rig.s, &b, 1000, HIGH + 1, NOW + 3700), 0);
+	assert_int_equal(store_account_add(rig.s, &b, 1000, HIGH + 1, 99, NOW + 3700 + ACCOUNT_PAUSE), 0);
 	assert_int_equal(b.uid, HIGH + 1);
 	save_state(&b, ACCOUNT_REMOVING);
 	save_state(&b, ACCOUNT_GONE);
 	assert_int_equal(store_accounts_restored(rig.s), 0);
-	assert_int_equal(store_account_add(rig.s, &b, 1000, 99999, NOW + 9000), 0);
+	assert_int_equal(store_account_add(rig.s, &b, 1000, 99999, 99, NOW + 9000), 0);
 	assert_int_equal(b.uid, HIGH + 1002);
+}
+
+/* A row that is made and given up at once. */
+static int make_and_drop(const char *user, int64_t host_id, int hourly, int64_t now)
+{
+	struct account a = { .user_id = id_of(user), .host_id = host_id };
+
+	snprintf(a.name, sizeof(a.name), "%s", user);
+	if (store_account_add(rig.s, &a, LOW, 99999, hourly, now) != 0)
+		return -1;
+	a.since = now;
+	save_state(&a, ACCOUNT_REMOVING);
+	save_state(&a, ACCOUNT_GONE);
+	return 0;
+}
+
+/* Who asks and gives back all the time, at one host and at many, by one user and by another of the same person. */
+static void nobody_uses_up_the_uids_alone(void **state)
+{
+	struct account a = { .user_id = id_of("alice"), .host_id = 1 };
+	int64_t at, room;
+	int n = 0;
+
+	(void)state;
+	for (int64_t now = NOW; now < NOW + 3600; now++)
+		n += make_and_drop("alice", 1, 10000, now) == 0;
+	assert_true(n >= 6 && n <= 20);
+	assert_int_equal(store_account_room(rig.s, LOW, 99999, &room), 0);
+	assert_int_equal(room, 99999 - LOW + 1 - n);
+	assert_int_equal(store_account_hold(rig.s, &a, 10000, NOW + 3600, &at), HOLD_PAIR);
+	assert_true(at > NOW + 3600 && at <= NOW + 3600 + ACCOUNT_PAUSE_MAX);
+	/* another host, another user: no pause for them */
+	assert_int_equal(make_and_drop("alice", 2, 10000, NOW + 3600), 0);
+	assert_int_equal(make_and_drop("bob", 1, 10000, NOW + 3600), 0);
+	/* of one person so many, also by the other user of theirs */
+	assert_int_equal(by_hand("UPDATE users SET person='anna' WHERE name IN ('alice', 'carol')"), SQLITE_OK);
+	a.user_id = id_of("carol");
+	assert_int_equal(store_account_hold(rig.s, &a, 3, NOW + 3600, &at), HOLD_PERSON);
+	assert_true(at > NOW + 3600 && at <= NOW + 7200);
+	assert_int_equal(make_and_drop("carol", 1, 3, NOW + 3600), -1);
+	assert_int_equal(errno, EALREADY);
+	assert_int_equal(make_and_drop("carol", 1, 3, at - 1), -1);
+	assert_int_equal(make_and_drop("carol", 1, 3, at), 0);
+	assert_int_equal(make_and_drop("bob", 2, 3, at), 0);
+	/* all this came from a clock that was ahead: it holds nobody for ever */
+	assert_int_equal(store_account_hold(rig.s, &a, 1, NOW - 86400, &at), HOLD_NONE);
+}
+
+/* Whose account it is at a target: made with the database, and never another. */
+static void a_bastion_is_itself(void **state)
+{
+	char id[BASTION_ID_LEN + 1], again[BASTION_ID_LEN + 1];
+
+	(void)state;
+	assert_int_equal(store_bastion_id(rig.s, id), 0);
+	assert_int_equal(strlen(id), BASTION_ID_LEN);
+	assert_int_equal(strspn(id, "0123456789abcdef"), BASTION_ID_LEN);
+	assert_int_not_equal(by_hand("UPDATE bastion SET id=randomblob(16)"), SQLITE_OK);
+	assert_int_not_equal(by_hand("DELETE FROM bastion"), SQLITE_OK);
+	assert_int_not_equal(by_hand("INSERT INTO bastion VALUES (2, randomblob(16))"), SQLITE_OK);
+	assert_int_equal(store_bastion_id(rig.s, again), 0);
+	assert_string_equal(id, again);
+}
+
+/* What is due comes in its order, and a look that goes on misses none and sees none twice. */
+static void what_is_due_is_found_in_turn(void **state)
+{
+	static const struct { const char *user; enum account_state state; int64_t at; } rows[] = {
+		{ "alice", ACCOUNT_REMOVING, NOW + 5 }, { "bob", ACCOUNT_THERE, NOW + 1 }, { "carol", ACCOUNT_CREATING, NOW + 5 },
+		{ "deploy", ACCOUNT_REMOVING, NOW + 9 }, { "eve", ACCOUNT_GONE, NOW }, { "adam", ACCOUNT_THERE, NOW + 100 },
+	};
+	int64_t at = 0, after = 0, found[8], n = 0;
+	struct account a;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		a = (struct account){ .user_id = id_of(rows[i].user), .host_id = 1 };
+		snprintf(a.name, sizeof(a.name), "%s", rows[i].user);
+		assert_int_equal(ADD(&a, 99999, NOW), 0);
+		if (rows[i].state == ACCOUNT_THERE)
+			a.expiry = rows[i].at;
+		else
+			a.next_at = rows[i].at;
+		if (rows[i].state == ACCOUNT_GONE)
+			save_state(&a, ACCOUNT_REMOVING);
+		save_state(&a, rows[i].state);
+	}
+	while (store_account_due(rig.s, NOW + 8, &at, &after, &a) == 1 && n < 8)
+		found[n++] = a.id;
+	assert_int_equal(n, 3);
+	assert_true(found[0] == 2 && found[1] == 1 && found[2] == 3);
+	at = NOW + 5, after = 1;
+	assert_int_equal(store_account_due(rig.s, NOW + 8, &at, &after, &a), 1);
+	assert_int_equal(a.id, 3);
+	at = after = 0;
+	assert_int_equal(store_account_due(rig.s, NOW, &at, &after, &a), 0);
 }
 
 static void the_schema_holds_it_too(void **state)
@@ -380,13 +487,13 @@ static void the_schema_holds_it_too(void **state)
 
 	(void)state;
 	snprintf(a.name, sizeof(a.name), "alice");
-	assert_int_equal(store_account_add(rig.s, &a, LOW, HIGH, NOW), 0);
+	assert_int_equal(ADD(&a, HIGH, NOW), 0);
 	assert_int_not_equal(by_hand("UPDATE account_uid SET last=69999"), SQLITE_OK);
 	assert_int_not_equal(by_hand("DELETE FROM account_uid"), SQLITE_OK);
 	assert_int_not_equal(by_hand("DELETE FROM accounts"), SQLITE_OK);
 	assert_int_not_equal(by_hand("UPDATE accounts SET uid=70002"), SQLITE_OK);
 	assert_int_not_equal(by_hand("UPDATE accounts SET state='gone'"), SQLITE_OK);
-	assert_int_not_equal(by_hand("INSERT INTO accounts SELECT 9, 2, host_id, name, 70002, state, expiry, made, since, next_at, tries, told, line "
+	assert_int_not_equal(by_hand("INSERT INTO accounts SELECT 9, 2, host_id, name, 70002, state, expiry, made, since, next_at, tries, told, line, checked "
 	    "FROM accounts"), SQLITE_OK);
 	save_state(&a, ACCOUNT_THERE);
 	assert_int_not_equal(by_hand("UPDATE accounts SET state='creating'"), SQLITE_OK);
@@ -403,7 +510,7 @@ static void a_departure_names_it(void **state)
 
 	(void)state;
 	snprintf(a.name, sizeof(a.name), "alice");
-	assert_int_equal(store_account_add(rig.s, &a, LOW, HIGH, NOW), 0);
+	assert_int_equal(ADD(&a, HIGH, NOW), 0);
 	OK("root", "{\"word\":\"user leave\",\"args\":{\"user\":\"alice\"}}");
 	for (size_t i = 0; i < json_array_size(json_object_get(last, "rows")); i++) {
 		row = json_array_get(json_object_get(last, "rows"), i);
@@ -423,7 +530,7 @@ static void the_words(void **state)
 
 	(void)state;
 	snprintf(a.name, sizeof(a.name), "alice");
-	assert_int_equal(store_account_add(rig.s, &a, LOW, HIGH, NOW), 0);
+	assert_int_equal(ADD(&a, HIGH, NOW), 0);
 	OK("eve", "{\"word\":\"accounts\"}");
 	row = json_array_get(json_object_get(last, "rows"), 0);
 	assert_string_equal(json_string_value(json_object_get(row, "user")), "alice");
@@ -467,6 +574,9 @@ int main(void)
 		T(wanted_while_a_grant_is_in_force, setup_self),
 		T(other_logins_want_none, setup_self),
 		T(a_uid_is_given_once, setup_world),
+		T(nobody_uses_up_the_uids_alone, setup_world),
+		T(a_bastion_is_itself, setup_world),
+		T(what_is_due_is_found_in_turn, setup_world),
 		T(the_schema_holds_it_too, setup_world),
 		T(a_departure_names_it, setup_world),
 		T(the_words, setup_world),

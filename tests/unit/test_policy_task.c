@@ -273,6 +273,44 @@ static void a_worker_that_lies_is_ended(void **state)
 	worker_end(r, &run.worker, run.id);
 }
 
+/* One of the same address and another number. */
+static struct host another_host(const struct rig *r, int i)
+{
+	struct host h = r->web1;
+
+	h.id += i;
+	return h;
+}
+
+/* A host that hangs has two places, and what waits for it keeps nobody of another one. */
+static void a_host_has_no_more_than_its_places(void **state)
+{
+	struct rig *r = *state;
+	static struct heard h[11];
+	const struct host other = another_host(r, 1);
+	struct running run[4];
+	struct task t;
+
+	memset(h, 0, sizeof(h));
+	for (int i = 0; i < 10; i++) {
+		t = task_of(r, &h[i]);
+		assert_int_equal(task_run(&r->p, &t), 0);
+	}
+	for (int i = 0; i < 2; i++)
+		expect_task(r, &run[i], "192.0.2.1");
+	expect_silence(r, &r->parent);
+	t = task_of(r, &h[10]);
+	t.host = &other;
+	assert_int_equal(task_run(&r->p, &t), 0);
+	expect_task(r, &run[2], "192.0.2.1");
+	expect_silence(r, &r->parent);
+	sign_task(r, "dba", "192.0.2.1", false);
+	expect_kill(r, &run[0]);
+	expect_task(r, &run[3], "192.0.2.1"); /* in their order */
+	expect_silence(r, &r->parent);
+	assert_true(h[0].calls == 1 && h[1].calls == 0 && h[10].calls == 0);
+}
+
 static void so_many_at_once_and_the_rest_waits(void **state)
 {
 	struct rig *r = *state;
@@ -282,7 +320,10 @@ static void so_many_at_once_and_the_rest_waits(void **state)
 
 	memset(h, 0, sizeof(h));
 	for (int i = 0; i < 12; i++) {
+		struct host host = another_host(r, i);
+
 		t = task_of(r, &h[i]);
+		t.host = &host;
 		assert_int_equal(task_run(&r->p, &t), 0);
 	}
 	for (int i = 0; i < 8; i++)
@@ -310,14 +351,20 @@ static void background_leaves_room(void **state)
 
 	memset(h, 0, sizeof(h));
 	for (int i = 0; i < 6; i++) {
+		struct host host = another_host(r, i);
+
 		t = task_of(r, &h[i]);
+		t.host = &host;
 		t.background = true;
 		assert_int_equal(task_run(&r->p, &t), 0);
 	}
 	for (int i = 0; i < 4; i++)
 		expect_task(r, &run[i], "192.0.2.1");
 	expect_silence(r, &r->parent);
+	const struct host seventh = another_host(r, 6);
+
 	t = task_of(r, &h[6]);
+	t.host = &seventh;
 	assert_int_equal(task_run(&r->p, &t), 0);
 	expect_task(r, &run[6], "192.0.2.1"); /* it overtakes the two that wait */
 	for (int i = 0; i < 7; i++) {
@@ -445,7 +492,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(it_runs_with_a_certificate_for_it_alone), T(each_failure_is_said_once), T(no_worker_is_no_start), T(a_worker_that_lies_is_ended),
-		T(so_many_at_once_and_the_rest_waits), T(background_leaves_room), T(an_end_starts_another), T(who_forgets_hears_nothing), T(bounds), T(an_announced_key_is_trusted_by_nobody),
+		T(so_many_at_once_and_the_rest_waits), T(a_host_has_no_more_than_its_places), T(background_leaves_room), T(an_end_starts_another), T(who_forgets_hears_nothing), T(bounds), T(an_announced_key_is_trusted_by_nobody),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,7 +37,7 @@ static const struct { const char *name, *value; bool restart; } changed[] = {
 	{ "mfa_grace", "7s", false }, { "totp_key", "/etc/other.key", false }, { "dial_timeout", "7s", false }, { "channel_timeout", "7s", false }, { "lease", "7s", false },
 	{ "banner", "\"hello\\n\"", false }, { "source_address", "192.0.2.7", false },
 	{ "account_login", "maker", false }, { "account_command", "\"sudo -n /usr/sbin/bastion-account\"", false },
-	{ "account_uids", "\"70000-80000\"", false },
+	{ "account_uids", "\"70000-80000\"", false }, { "account_hourly", "7", false },
 	{ "recipients", "\"age1lggyhqrw2nlhcxprm67z43rta597azn8gknawjehu9d9dl0jq3yqqvfafg\"", false },
 	{ "input_recipients", "\"age1lggyhqrw2nlhcxprm67z43rta597azn8gknawjehu9d9dl0jq3yqqvfafg\"", false },
 	{ "input_recipients_second", "\"age1lggyhqrw2nlhcxprm67z43rta597azn8gknawjehu9d9dl0jq3yqqvfafg\"", false },

@@ -173,6 +173,26 @@ static void access_on_a_day(void **state)
 	assert_int_equal(rows("eve", json), 0);
 }
 
+/* Who had an account of their own is found by its name at the host. */
+static void access_by_ones_own_login(void **state)
+{
+	static const struct { const char *login; int want; } ask[] = { { "alice", 1 }, { "@self", 1 }, { "bob", 0 }, { "dba", 0 } };
+	char json[128];
+
+	(void)state;
+	OK("root", "{\"word\":\"host change\",\"args\":{\"host\":\"web1\",\"login\":[\"dba\",\"@self\"]}}");
+	OK("root", "{\"word\":\"role add\",\"args\":{\"role\":\"own\",\"host\":\"web*\",\"login\":\"@self\"}}");
+	OK("root", "{\"word\":\"role member add\",\"args\":{\"role\":\"own\",\"user\":\"alice\"}}");
+	OK("root", "{\"word\":\"role approver add\",\"args\":{\"role\":\"own\",\"user\":\"bob\"}}");
+	OK("alice", "{\"word\":\"request\",\"args\":{\"host\":\"web1\",\"login\":\"alice\",\"for\":3600,\"reason\":\"disk\"}}");
+	OK("bob", "{\"word\":\"approve\",\"args\":{\"id\":1}}");
+	rig.now = NOW + 100;
+	for (size_t i = 0; i < sizeof(ask) / sizeof(ask[0]); i++) {
+		snprintf(json, sizeof(json), REPORT("access", "\"at\":%lld,\"host\":\"web1\",\"login\":\"%s\""), NOW + 50, ask[i].login);
+		assert_int_equal(rows("eve", json), ask[i].want);
+	}
+}
+
 static void accounts(void **state)
 {
 	(void)state;
@@ -300,7 +320,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WORLD(only_auditors_and_administrators), WORLD(logins), WORLD(privileges_and_refusals), WORLD(requests_and_grants), WORLD(break_glass),
-		WORLD(access_on_a_day), WORLD(accounts), WORLD(pages), WORLD(scans_end), cmocka_unit_test(csv), cmocka_unit_test(csv_by_flag),
+		WORLD(access_on_a_day), WORLD(access_by_ones_own_login), WORLD(accounts), WORLD(pages), WORLD(scans_end), cmocka_unit_test(csv), cmocka_unit_test(csv_by_flag),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
