@@ -8,27 +8,6 @@
 
 #include "screen_filter.h"
 
-static struct grid_row *make_rows(unsigned cols, unsigned rows)
-{
-	struct grid_row *row = calloc(rows, sizeof(*row));
-
-	for (unsigned i = 0; row != NULL && i < rows; i++)
-		if ((row[i].cell = calloc(cols, sizeof(struct cell))) == NULL) {
-			while (i > 0)
-				free(row[--i].cell);
-			free(row);
-			return NULL;
-		}
-	return row;
-}
-
-static void drop_rows(struct grid_row *row, unsigned rows)
-{
-	for (unsigned i = 0; row != NULL && i < rows; i++)
-		free(row[i].cell);
-	free(row);
-}
-
 static void touch(struct grid *g, struct grid_row *r)
 {
 	const unsigned at = (unsigned)(r - g->row);
@@ -44,33 +23,6 @@ void grid_touch_all(struct grid *g)
 {
 	for (unsigned i = 0; i < g->rows; i++)
 		touch(g, &g->row[i]);
-}
-
-int grid_init(struct grid *g, unsigned cols, unsigned rows)
-{
-	struct grid new = { .cols = cols, .rows = rows, .serial = g->serial };
-
-	new.screen[0] = make_rows(cols, rows);
-	new.screen[1] = make_rows(cols, rows);
-	if (new.screen[0] == NULL || new.screen[1] == NULL) {
-		drop_rows(new.screen[0], rows);
-		drop_rows(new.screen[1], rows);
-		return -1;
-	}
-	grid_finish(g);
-	*g = new;
-	for (int i = 1; i >= 0; i--) {
-		g->row = g->screen[i];
-		grid_touch_all(g);
-	}
-	return 0;
-}
-
-void grid_finish(struct grid *g)
-{
-	drop_rows(g->screen[0], g->rows);
-	drop_rows(g->screen[1], g->rows);
-	g->screen[0] = g->screen[1] = g->row = NULL;
 }
 
 void grid_switch(struct grid *g, bool alternate)
@@ -111,43 +63,96 @@ static void blank_cells(const struct grid *g, struct grid_row *r, unsigned from,
 
 /* ---- sizes ---- */
 
-static void keep_rows(struct grid *g, const struct grid_row *old, struct grid_row *new,
-    unsigned cols, unsigned rows)
+/*
+ * Room for rows of that size in one screen, beside those that are there; what was there stays, and what is new is blank. Room once
+ * made is kept: who drags a window's corner sends sizes by the hundred.
+ */
+static int make_room(struct grid *g, int which, unsigned cols, unsigned rows)
 {
-	for (unsigned i = 0; i < rows; i++) {
-		unsigned keep = 0;
+	struct grid_row *row = g->screen[which];
 
-		if (i < g->rows) {
-			keep = cols < g->cols ? cols : g->cols;
-			new[i].used = old[i].used < keep ? old[i].used : keep;
-			memcpy(new[i].cell, old[i].cell, new[i].used * sizeof(*new[i].cell));
-		}
-		blank_cells(g, &new[i], keep, cols);
-		new[i].serial = ++g->serial;
+	if (rows > g->room[which]) {
+		if ((row = realloc(row, rows * sizeof(*row))) == NULL)
+			return -1;
+		memset(row + g->room[which], 0, (rows - g->room[which]) * sizeof(*row));
+		g->screen[which] = row;
+		g->room[which] = rows;
+	}
+	for (unsigned i = 0; i < rows; i++) {
+		struct cell *cell = row[i].room >= cols ? row[i].cell : realloc(row[i].cell, cols * sizeof(*cell));
+
+		if (cell == NULL)
+			return -1;
+		if (row[i].room < cols)
+			memset(cell + row[i].room, 0, (cols - row[i].room) * sizeof(*cell));
+		row[i].cell = cell;
+		row[i].room = row[i].room < cols ? cols : row[i].room;
+	}
+	return 0;
+}
+
+/* Cells from there on are blank, in no colour. */
+static void cut(struct grid_row *r, unsigned cols)
+{
+	if (r->used > cols) {
+		memset(r->cell + cols, 0, (r->used - cols) * sizeof(*r->cell));
+		r->used = cols;
+	}
+}
+
+static void fit_rows(struct grid *g, struct grid_row *row, unsigned cols, unsigned rows)
+{
+	for (unsigned i = rows; i < g->rows; i++)
+		cut(&row[i], 0);
+	for (unsigned i = 0; i < rows; i++) {
+		cut(&row[i], cols);
+		blank_cells(g, &row[i], i >= g->rows ? 0 : g->cols, cols);
+		row[i].serial = ++g->serial;
 	}
 }
 
 int grid_resize(struct grid *g, unsigned cols, unsigned rows)
 {
-	struct grid_row *new[2] = { make_rows(cols, rows), make_rows(cols, rows) };
 	const bool alternate = grid_alternate(g);
+	const int r = make_room(g, 0, cols, rows) < 0 || make_room(g, 1, cols, rows) < 0 ? -1 : 0;
 
-	if (new[0] == NULL || new[1] == NULL) {
-		drop_rows(new[0], rows);
-		drop_rows(new[1], rows);
-		return -1;
-	}
-	for (int i = 0; i < 2; i++) {
-		keep_rows(g, g->screen[i], new[i], cols, rows);
-		drop_rows(g->screen[i], g->rows);
-		g->screen[i] = new[i];
-	}
+	/* the rows may have moved even where it failed */
 	g->row = g->screen[alternate];
+	if (r < 0)
+		return -1;
+	fit_rows(g, g->screen[0], cols, rows);
+	fit_rows(g, g->screen[1], cols, rows);
 	g->cols = cols;
 	g->rows = rows;
 	g->changed_from = 0;
 	g->changed_to = rows;
 	return 0;
+}
+
+int grid_init(struct grid *g, unsigned cols, unsigned rows)
+{
+	struct grid new = { .serial = g->serial };
+
+	if (grid_resize(&new, cols, rows) < 0) {
+		grid_finish(&new);
+		return -1;
+	}
+	new.row = new.screen[0];
+	grid_finish(g);
+	*g = new;
+	return 0;
+}
+
+void grid_finish(struct grid *g)
+{
+	for (int i = 0; i < 2; i++) {
+		for (unsigned k = 0; k < g->room[i]; k++)
+			free(g->screen[i][k].cell);
+		free(g->screen[i]);
+		g->screen[i] = NULL;
+		g->room[i] = 0;
+	}
+	g->row = NULL;
 }
 
 /* ---- changes ---- */

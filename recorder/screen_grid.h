@@ -16,12 +16,14 @@
 struct grid_row {
 	struct cell *cell;
 	unsigned used;		/* cells from here on are blank, in no colour */
+	unsigned room;		/* cells there is memory for; more than the grid is wide once it was wider */
 	uint64_t serial;	/* another one after every change; it moves with the row */
 };
 
 struct grid {
 	unsigned cols, rows;
 	struct grid_row *screen[2];	/* primary, alternate; rows each */
+	unsigned room[2];		/* rows there are of each; those behind the last shown are blank */
 	struct grid_row *row;		/* the one that is shown */
 	struct cell pen;		/* what is put and erased looks like this */
 	bool reverse;			/* the whole screen */
