@@ -26,6 +26,7 @@ int ctl_conf_read(struct ctl *c, bool must_exist)
 	cfg_opt_t section[] = { CFG_END() };
 	cfg_opt_t opts[] = {
 		CFG_SEC("collector", section, CFGF_MULTI | CFGF_TITLE | CFGF_IGNORE_UNKNOWN),
+		CFG_SEC("break_glass_collector", section, CFGF_MULTI | CFGF_TITLE | CFGF_IGNORE_UNKNOWN),
 		CFG_STR("state_dir", "/var/lib/bastiond", CFGF_NONE),
 		CFG_STR("run_dir", "/run/bastiond", CFGF_NONE),
 		CFG_END()

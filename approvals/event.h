@@ -59,7 +59,7 @@
 	E(PRUNE, "events.prune")                                                              \
 	E(ALARM, "recorder.alarm") E(WATCH, "watch.start") E(WATCH_END, "watch.end") \
 	E(TICKET_UNKNOWN, "ticket.unknown") E(BREAK_GLASS, "break-glass")                 \
-	E(REVIEW, "break-glass.review") E(GRANT_ENDING, "grant.ending")                     \
+	E(GLASS_STORE, "break-glass.store") E(GLASS_AWAY, "break-glass.away") E(REVIEW, "break-glass.review") E(GRANT_ENDING, "grant.ending")                     \
 	E(GRANT_CARRIED, "grant.carried") E(CLOCK_BACK, "clock.back")                                                    \
 	E(TASK_START, "task.start") E(TASK_END, "task.end")                                  \
 	E(HOST_SCAN, "host.scan") E(HOSTKEY_ANNOUNCED, "hostkey.announced")                   \

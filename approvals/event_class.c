@@ -14,6 +14,7 @@ static const struct {
 	{ EVENT_REQUEST, "request" },
 	{ EVENT_GRANT, "decided" }, { EVENT_APPROVE, "decided" }, { EVENT_DENY, "decided" }, { EVENT_CANCEL, "decided" },
 	{ EVENT_EXPIRE, "decided" }, { EVENT_GRANT_REVOKE, "decided" },
+	{ EVENT_GLASS_STORE, "emergency" }, { EVENT_GLASS_AWAY, "alarm" },
 	{ EVENT_BREAK_GLASS, "break-glass" }, { EVENT_REVIEW, "break-glass" }, { EVENT_GRANT_ENDING, "reminder" },
 	{ EVENT_LOGIN_DEVICE, "login" }, { EVENT_LOGIN_NETWORK, "login" }, { EVENT_RECOVERY_USE, "login" },
 	{ EVENT_RECOVERY, "login" }, { EVENT_KEY_ADD, "login" }, { EVENT_TOTP_RESYNC, "login" },

@@ -22,7 +22,7 @@
 #include "event.h"
 #include "store_role.h"
 
-#define STORE_VERSION 16		/* of the schema; newer is refused, older is migrated */
+#define STORE_VERSION 17		/* of the schema; newer is refused, older is migrated */
 #define STORE_ERR_MAX 512
 #define STORE_USERS_MAX 100000
 #define STORE_HOSTS_MAX 100000
@@ -151,6 +151,8 @@ struct signature_row {
 
 /* Beside the verdict of this person, which is there. 0, or -1. */
 int store_signature_add(struct store *s, int64_t request_id, const char *person, const struct signature_row *row);
+/* The break-glass grant in force that ends last. 1, 0: none, -1. */
+int store_glass_grant(struct store *s, int64_t user_id, int64_t host_id, const char *login, int64_t *id);
 /* Of a break-glass grant, one ever: 1; 0: there is one; -1. verdict: "justified", "misused". */
 int store_review(struct store *s, int64_t request_id, const struct user *by, const char *verdict, const char *reason, int64_t now);
 /* The next pending request of this batch (struct ticket) with a number over `after`. 1, 0, -1. */
@@ -192,11 +194,12 @@ struct way_row {
 	char login[LOGIN_MAX + 1];
 	char target[ADDRESS_MAX + 8];	/* address and port as dialled */
 	uint8_t recording[STORE_RECORDING_LEN];
+	bool apart;			/* recorded by the collectors for break-glass */
 	uint64_t bytes_in, bytes_out, frames;	/* at its end */
 };
 
-/* A way opens. Sets w->id, marks the ticket used (GRANT_USE is an event) and, with it, is one
- * transaction. */
+/* A way opens. Sets w->id, marks the ticket used (GRANT_USE is an event, and GLASS_STORE that it is recorded apart) and, with it,
+ * is one transaction. */
 int store_way_start(struct store *s, struct way_row *w, const char *user, int64_t now);
 int store_way_end(struct store *s, const struct way_row *w, const char *why, int64_t now);
 /* At the start of policy: whatever is open belongs to a policy that died. Their number, or -1. */

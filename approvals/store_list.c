@@ -33,12 +33,16 @@
 #define DECIDES(role)                                                                      \
 	"EXISTS (SELECT 1 FROM deciders de WHERE de.role_id=" role " AND de.user_id=:user)"
 
+/* Of a break-glass grant: was it used while only the collectors for break-glass were there? */
+#define STORE_OF(request)                                                                  \
+	"iif(EXISTS (SELECT 1 FROM ways ap WHERE ap.request_id=" request " AND ap.apart), 'break-glass', NULL) AS store"
+
 #define TICKETS                                                                            \
 	"SELECT r.id AS id, r.state AS state, u.name AS user, r.login AS login,"           \
 	" h.name AS host, o.name AS role, r.duration AS \"for\", r.asked_at AS asked,"     \
 	" nullif(ifnull(b.name, 'root'), u.name) AS by, " GRANT_START " AS start,"              \
 	" " GRANT_END " AS until, iif(r.state IN ('approved', 'active') AND " GRANT_END ">:now,"     \
-	"  " GRANT_END "-:now, NULL) AS left, r.needed AS needed, r.signed AS \"signed?\", r.glass AS \"break_glass?\", nullif(r.logins, 0) AS logins,"\
+	"  " GRANT_END "-:now, NULL) AS left, r.needed AS needed, r.signed AS \"signed?\", r.glass AS \"break_glass?\", " STORE_OF("r.id") ", nullif(r.logins, 0) AS logins,"\
 	" nullif(r.not_before, 0) AS not_before, r.batch AS batch, r.extends AS extends,"                       \
 	" (SELECT count(*) FROM verdicts v WHERE v.request_id=r.id AND v.yes=1)"           \
 	"  || '/' || r.needed AS approvals,"                                               \
@@ -111,7 +115,7 @@
 	" coalesce(w.start_at, c.start_at) AS since, coalesce(w.end_at, c.end_at)"         \
 	" AS ended, w.id AS way, w.login AS login, h.name AS host,"                        \
 	" w.request_id AS grant, " GRANT_END " AS until,"                                       \
-	" lower(hex(w.recording)) AS recording, w.target AS target,"                       \
+	" lower(hex(w.recording)) AS recording, iif(w.apart, 'break-glass', NULL) AS store, w.target AS target," \
 	" w.bytes_in AS bytes_in, w.bytes_out AS bytes_out, coalesce(w.why, c.why) AS why" \
 	" FROM connections c JOIN users u ON u.id=c.user_id"                               \
 	" JOIN devices d ON d.id=c.device_id"                                              \
@@ -174,7 +178,7 @@
 /* Break-glass grants whose review is owed; :all: those that have one, too. :user: what it may review. */
 #define REVIEWS                                                                            \
 	"SELECT r.id AS id, u.name AS user, r.login AS login, h.name AS host, o.name AS role," \
-	" r.reason AS reason, " GRANT_START " AS start, " GRANT_END " AS until, g.uses AS logins,"   \
+	" r.reason AS reason, " GRANT_START " AS start, " GRANT_END " AS until, g.uses AS logins, " STORE_OF("r.id") "," \
 	" w.verdict AS verdict, x.name AS by, w.at AS at, w.reason AS review"              \
 	" FROM requests r JOIN users u ON u.id=r.user_id JOIN hosts h ON h.id=r.host_id"   \
 	" JOIN roles o ON o.id=r.role_id JOIN grants g ON g.id=r.id"                       \

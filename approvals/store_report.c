@@ -88,6 +88,7 @@
 	"SELECT r.id AS id, r.asked_at AS asked, r.state AS state, u.name AS user,"        \
 	" nullif(ifnull(b.name, 'root'), u.name) AS by, r.login AS login, h.name AS host," \
 	" o.name AS role, " GRANT_END " AS until, g.used_at AS used, " WAYS("count(*)") " AS sessions," \
+	" iif(" WAYS("max(w.apart)") ", 'break-glass', NULL) AS store,"                    \
 	" r.reason AS reason, r.ref AS ticket, ifnull(" REVIEW("w.verdict") ", 'owed') AS review," \
 	REVIEW("x.name") " AS reviewer, " REVIEW("w.at") " AS reviewed,"                   \
 	" ifnull(" REVIEW("w.at") ", :now)-r.asked_at AS waited, " REVIEW("w.reason") " AS finding" OF_REQUESTS \

@@ -45,6 +45,29 @@ static const char v9_requests[] =
 
 const char *const store_v_glass[] = { v9_requests, NULL };
 
+/* Version 17: ways that are recorded by the collectors for break-glass, and by no others. */
+static const char v17_apart[] =
+"ALTER TABLE ways ADD COLUMN apart INTEGER NOT NULL DEFAULT 0 CHECK (apart IN (0, 1));"
+"CREATE TRIGGER ways_apart BEFORE INSERT ON ways WHEN NEW.apart = 1 AND (SELECT glass FROM requests WHERE id = NEW.request_id) IS NOT 1"
+"	BEGIN SELECT RAISE(ABORT, 'only break-glass is recorded apart'); END;"
+"CREATE TRIGGER ways_apart_fixed BEFORE UPDATE OF apart, request_id ON ways"
+"	BEGIN SELECT RAISE(ABORT, 'where a way is recorded stays'); END;";
+
+const char *const store_v_apart[] = { v17_apart, NULL };
+
+int store_glass_grant(struct store *s, int64_t user_id, int64_t host_id, const char *login, int64_t *id)
+{
+	sqlite3_stmt *st = sql(s, "SELECT r.id FROM requests r JOIN grants g ON g.id=r.id WHERE r.user_id=? AND r.host_id=? AND r.login=? "
+	    "AND r.glass=1 AND r.state IN ('approved', 'active') ORDER BY " GRANT_END " DESC LIMIT 1", "iit", user_id, host_id, login);
+	int r = sql_next(s, st);
+
+	if (r == 1) {
+		*id = sqlite3_column_int64(st, 0);
+		sql_done(st);
+	}
+	return r;
+}
+
 int store_review(struct store *s, int64_t request_id, const struct user *by, const char *verdict, const char *reason, int64_t now)
 {
 	return sql_do(s,

@@ -48,6 +48,21 @@ int store_connection(struct store *s, int64_t id, struct connection *c)
 	return sql_loaded(s, st);
 }
 
+/* Loud: an event of a class of its own, with who, where to and why. Its recording is where nobody looks on other days. */
+static int apart_event(struct store *s, const struct way_row *w, const struct ticket *t, const char *user, int64_t now)
+{
+	char recording[2 * STORE_RECORDING_LEN + 1];
+	struct access_role role;
+	struct host h;
+
+	for (size_t i = 0; i < STORE_RECORDING_LEN; i++)
+		snprintf(recording + 2 * i, 3, "%02x", w->recording[i]);
+	if (store_role(s, t->role_id, &role) != 1 || store_host(s, w->host_id, &h) != 1)
+		return -1;
+	return event_writef(s, now, EVENT_GLASS_STORE, user, user, "{s:I, s:I, s:s, s:s, s:s, s:s, s:s}", "way", (json_int_t)w->id, "request",
+	    (json_int_t)t->id, "host", h.name, "login", w->login, "role", role.name, "reason", t->reason, "recording", recording);
+}
+
 static int start_way(struct store *s, struct way_row *w, const char *user, int64_t now)
 {
 	struct ticket t;
@@ -66,18 +81,18 @@ static int start_way(struct store *s, struct way_row *w, const char *user, int64
 		return -1;
 	if (sql_do(s,
 		"INSERT INTO ways (connection_id, request_id, host_id, login, target, recording, "
-		"start_at) "
-		"VALUES (?,?,?,?,?,?,?)",
-		"iiittbi", w->connection_id, w->ticket_id, w->host_id, w->login, w->target,
-		(const void *)w->recording, sizeof(w->recording), now) < 0)
+		"start_at, apart) "
+		"VALUES (?,?,?,?,?,?,?,?)",
+		"iiittbii", w->connection_id, w->ticket_id, w->host_id, w->login, w->target,
+		(const void *)w->recording, sizeof(w->recording), now, (int64_t)w->apart) < 0)
 		return -1;
 	w->id = sqlite3_last_insert_rowid(s->db);
 	/* the table says no when there were as many as the grant is for */
 	if (sql_do(s, "UPDATE grants SET uses=uses+1 WHERE id=?", "i", t.id) != 1)
 		return -1;
-	return first ? event_writef(s, now, EVENT_GRANT_USE, user, NULL, "{s:I}", "request",
-			   (json_int_t)t.id) :
-		       0;
+	if (first && event_writef(s, now, EVENT_GRANT_USE, user, NULL, "{s:I}", "request", (json_int_t)t.id) < 0)
+		return -1;
+	return w->apart ? apart_event(s, w, &t, user, now) : 0;
 }
 
 int store_way_start(struct store *s, struct way_row *w, const char *user, int64_t now)

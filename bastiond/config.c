@@ -116,7 +116,7 @@ static unsigned distance(const char *a, const char *b)
 
 static void hint_keyword(char *out, size_t size, const char *unknown)
 {
-	static const char *const inner[] = { "collector", "address", "port", "certificate" };
+	static const char *const inner[] = { "collector", "break_glass_collector", "address", "port", "certificate" };
 	unsigned least = 4;
 
 	snprintf(out, size, "bastiond.conf(5) lists all options");
@@ -227,7 +227,7 @@ static void fault_collector(struct config_loader *l, cfg_t *sec, const char *wha
 {
 	char all[CONFIG_WHY_MAX + 160];
 
-	snprintf(all, sizeof(all), "collector %s: %s", cfg_title(sec), what);
+	snprintf(all, sizeof(all), "%s %s: %s", cfg_name(sec), cfg_title(sec), what);
 	report_at(l, sec->line, all);
 }
 
@@ -246,7 +246,7 @@ static void load_certificate(struct config_loader *l, cfg_t *sec, struct config_
 		fault_collector(l, sec, "certificate is no PEM; write the absolute path of the collector's certificate");
 }
 
-static void load_collector(struct config_loader *l, cfg_t *sec)
+static void load_collector(struct config_loader *l, cfg_t *sec, bool glass)
 {
 	const char *address = cfg_getstr(sec, "address"), *port = cfg_getstr(sec, "port");
 	struct config_collector *c;
@@ -254,10 +254,11 @@ static void load_collector(struct config_loader *l, cfg_t *sec)
 	int r;
 
 	if (l->conf->ncollectors == CONFIG_COLLECTORS_MAX) {
-		fault_collector(l, sec, "one too many; 8 collectors are the most");
+		fault_collector(l, sec, "one too many; 8 collectors are the most, those for break-glass with them");
 		return;
 	}
 	c = &l->conf->collectors[l->conf->ncollectors++];
+	c->glass = glass;
 	if ((c->name = strdup(cfg_title(sec))) == NULL)
 		fault_collector(l, sec, "out of memory");
 	if (!name_is_user(cfg_title(sec)))
@@ -281,14 +282,15 @@ static cfg_t *make_cfg(void)
 		CFG_STR("certificate", NULL, CFGF_NONE),
 		CFG_END(),
 	};
-	cfg_opt_t opts[OPT_COUNT + 2] = {
+	cfg_opt_t opts[OPT_COUNT + 3] = {
 #define O(kind, kw, def, least, most, choices, text) \
 		[OPT_##kw] = { .name = #kw, .type = CFGT_STR, .validcb = on_value, .flags = CFGF_NODEFAULT | \
 		    (KIND_##kind == KIND_ADDRS || KIND_##kind == KIND_NETS ? CFGF_LIST : CFGF_NONE) },
 		CONFIG_OPTIONS(O)
 #undef O
 		[OPT_COUNT] = CFG_SEC("collector", inner, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
-		[OPT_COUNT + 1] = CFG_END(),
+		[OPT_COUNT + 1] = CFG_SEC("break_glass_collector", inner, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+		[OPT_COUNT + 2] = CFG_END(),
 	};
 	cfg_t *cfg = cfg_init(opts, CFGF_NONE);
 
@@ -303,6 +305,7 @@ static cfg_t *make_cfg(void)
  */
 static void parse(struct config_loader *l, char *text)
 {
+	static const char *const section[] = { "collector", "break_glass_collector" };
 	FILE *in = fmemopen(text, strlen(strcat(text, " ")), "r");
 
 	if (in == NULL || (l->cfg = make_cfg()) == NULL) {
@@ -311,8 +314,9 @@ static void parse(struct config_loader *l, char *text)
 		loading = l;
 		if (cfg_parse_fp(l->cfg, in) != CFG_SUCCESS && l->faults == 0)
 			report_at(l, l->cfg->line, "the syntax is wrong here; bastiond.conf(5) has it");
-		for (unsigned i = 0; l->faults == 0 && i < cfg_size(l->cfg, "collector"); i++)
-			load_collector(l, cfg_getnsec(l->cfg, "collector", i));
+		for (int glass = 0; glass <= 1; glass++)
+			for (unsigned i = 0; l->faults == 0 && i < cfg_size(l->cfg, section[glass]); i++)
+				load_collector(l, cfg_getnsec(l->cfg, section[glass], i), glass != 0);
 		loading = NULL;
 	}
 	if (l->cfg != NULL)
@@ -418,7 +422,8 @@ static void dump_collector(const struct config_collector *c, FILE *out, bool fla
 
 	getnameinfo((const struct sockaddr *)&c->addr.ss, c->addr.len, host, sizeof(host), port, sizeof(port),
 	    NI_NUMERICHOST | NI_NUMERICSERV);
-	fprintf(out, "collector %s {\n\taddress = \"%s\"\n\tport = %s\n\tcertificate = ", c->name, host, port);
+	fprintf(out, "%s %s {\n\taddress = \"%s\"\n\tport = %s\n\tcertificate = ", c->glass ? "break_glass_collector" : "collector",
+	    c->name, host, port);
 	config_value_print(&as_text, &c->certificate, out, flat);
 	fputs("\n}\n", out);
 }
@@ -457,6 +462,15 @@ int config_to_fd(const struct config *conf)
 		return -1;
 	}
 	return fd;
+}
+
+size_t config_collectors(const struct config *conf, bool glass)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < conf->ncollectors; i++)
+		n += conf->collectors[i].glass == glass;
+	return n;
 }
 
 /* The address proper, 4 or 16 bytes; NULL for another family. */

@@ -67,6 +67,7 @@ struct config_collector {
 	char *name;
 	struct config_addr addr;	/* resolved when the configuration was read */
 	struct config_text certificate;	/* PEM: the one certificate it must show */
+	bool glass;			/* break_glass_collector: for that alone */
 };
 
 /* The type of a field, by the kind of its option. */
@@ -154,6 +155,7 @@ struct config_collector {
 	O(TIME, hold_deadline, "30s", 1 * MS, 3600 * MS, "", "a session ends when recording stalls")  \
 	O(TIME, hold_banner, "2s", 100, 3600 * MS, "", "the user is told when recording stalls")      \
 	O(INT, quorum, "1", 1, CONFIG_COLLECTORS_MAX, "", "collectors that must have a frame")        \
+	O(INT, break_glass_quorum, "1", 1, CONFIG_COLLECTORS_MAX, "", "collectors for break-glass that must have a frame") \
 	O(INT, max_watchers, "4", 0, 16, "", "who may watch one session at once; 0: nobody")          \
 	O(BOOL, watch_notice, "true", 0, 0, "", "the watched user is told")                           \
 	O(STR, ticket_check, "", 0, 0, "", "program that says whether an outside ticket is open")     \
@@ -177,6 +179,9 @@ struct config {
 	struct config_collector collectors[CONFIG_COLLECTORS_MAX];
 	size_t ncollectors;
 };
+
+/* How many there are for break-glass, or of the usual ones. */
+size_t config_collectors(const struct config *conf, bool glass);
 
 /* Takes one finished line "FILE:LINE: what is wrong, and what would be right" (already escaped). */
 typedef void config_report(void *arg, const char *line);

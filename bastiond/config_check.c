@@ -156,6 +156,33 @@ static void check_recipients(struct config_loader *l, int option, const struct c
 	}
 }
 
+static void check_pair(struct config_loader *l, const struct config_collector *a, const struct config_collector *b)
+{
+	if (a->addr.len == b->addr.len && memcmp(&a->addr.ss, &b->addr.ss, a->addr.len) == 0)
+		config_fault(l, -1, a->glass == b->glass ? "collectors %s and %s are at one address; a copy there is no second copy" :
+		    "collectors %s and %s are at one address; what is for break-glass must be there when the other is not", a->name, b->name);
+	else if (a->glass != b->glass && strcmp(a->name, b->name) == 0)
+		config_fault(l, -1, "a collector and a break_glass_collector are both called %s; give each a name of its own", a->name);
+	else if (a->glass != b->glass && strcmp(a->certificate.text, b->certificate.text) == 0)
+		config_fault(l, -1, "collectors %s and %s have one certificate; what is for break-glass is a collector of its own, by "
+		    "`bastion-collectord -I` on another machine", a->name, b->name);
+}
+
+static void check_collectors(struct config_loader *l, const struct config *conf)
+{
+	const size_t usual = config_collectors(conf, false), glass = config_collectors(conf, true);
+
+	if (conf->quorum > usual)
+		config_fault(l, OPT_quorum, "%u collectors must have each frame, but %zu stand here; write that many "
+		    "`collector NAME { address = ... port = ... certificate = ... }`", conf->quorum, usual);
+	if (conf->break_glass_quorum > glass && (glass > 0 || conf->break_glass_quorum > 1))
+		config_fault(l, OPT_break_glass_quorum, "%u collectors must have each frame, but %zu stand here; write that many "
+		    "`break_glass_collector NAME { address = ... port = ... certificate = ... }`", conf->break_glass_quorum, glass);
+	for (size_t i = 0; i < conf->ncollectors; i++)
+		for (size_t j = 0; j < i; j++)
+			check_pair(l, &conf->collectors[j], &conf->collectors[i]);
+}
+
 static void check_recording(struct config_loader *l, struct config *conf)
 {
 	if (strstr(conf->recipients.text, AGE_PREFIX) == NULL)
@@ -168,16 +195,7 @@ static void check_recording(struct config_loader *l, struct config *conf)
 	    strstr(conf->input_recipients.text, AGE_PREFIX) == NULL)
 		config_fault(l, OPT_input_recipients_second, "one of these is needed together with one of input_recipients, "
 		    "which is empty; name the first group there");
-	if (conf->quorum > conf->ncollectors)
-		config_fault(l, OPT_quorum, "%u collectors must have each frame, but %zu stand here; write that many "
-		    "`collector NAME { address = ... port = ... certificate = ... }`", conf->quorum, conf->ncollectors);
-	for (size_t i = 0; i < conf->ncollectors; i++)
-		for (size_t j = 0; j < i; j++)
-			if (conf->collectors[i].addr.len == conf->collectors[j].addr.len &&
-			    memcmp(&conf->collectors[i].addr.ss, &conf->collectors[j].addr.ss,
-			    conf->collectors[i].addr.len) == 0)
-				config_fault(l, -1, "collectors %s and %s are at one address; a copy there is no second copy",
-				    conf->collectors[j].name, conf->collectors[i].name);
+	check_collectors(l, conf);
 	if (conf->hold_banner >= conf->hold_deadline)
 		config_fault(l, OPT_hold_banner, "the user would be told after the session ended; write less than hold_deadline");
 }

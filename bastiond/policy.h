@@ -122,7 +122,7 @@ enum way_stage {
 	WAY_CHECKING,	/* its outside ticket is looked at (policy_ticket.c) */
 	WAY_ACCOUNT,	/* its account is being made (policy_account.c) */
 	WAY_DIALLING,	/* a worker connects */
-	WAY_SIGNING,	/* the keys role signs or lends */
+	WAY_SIGNING,	/* recorder says where it is recorded (policy_glass.c); the keys role signs or lends */
 	WAY_GIVEN,	/* WAY_OK is sent; the row is open */
 	WAY_LIVE,	/* WAY_UP came */
 };
@@ -137,7 +137,7 @@ struct way {
 	size_t ephemeral_len;
 	unsigned caps, reach;		/* as in struct access_answer */
 	char refs[WAY_TICKETS_MAX][TICKET_REF_MAX + 1]; /* the outside ticket that each of `tickets` rests on; "" */
-	bool glass, said, reminded;	/* break-glass; its line, the one of the end was sent */
+	bool glass, said, reminded, placed;	/* break-glass; its line, the one of the end was sent; recorder was asked (policy_glass.h) */
 	int64_t began, until;		/* unix seconds; FOREVER */
 	int64_t longest;		/* it ends then whatever it rests on: WAY_LONGEST_S */
 	int64_t tickets[WAY_TICKETS_MAX]; /* the first allowed the way; 0 ends */

@@ -3,7 +3,7 @@
  *
  * Role policy. approvals/access.c decides; here is done what the decision allows:
  *
- *   WAY_ASK ─▶ decision ─▶ RUN_DIAL ─▶ socket ─▶ SIGN_CERT or LEND_KEY ─▶ policy_grant.c ─▶ WAY_OK
+ *   WAY_ASK ─▶ decision ─▶ RUN_DIAL ─▶ socket (─▶ REC_GLASS, policy_glass.c) ─▶ SIGN_CERT or LEND_KEY ─▶ policy_grant.c ─▶ WAY_OK
  *                 └──────────────────────┴───────────────┴── authz_refuse() ─▶ WAY_NO
  *
  * `ssh -J` names the host (HOST_ASK) one key exchange before it names the login. A user who has a grant there is awaited: the
@@ -22,6 +22,7 @@
 #include "escape.h"
 #include "log.h"
 #include "policy_account.h"
+#include "policy_glass.h"
 #include "policy_hook.h"
 #include "policy_rotate.h"
 #include "policy_worker.h"
@@ -114,9 +115,8 @@ static void ask_certificate(struct way *w)
 	w->key_ask = keys_sign(w->peer->p, &c, on_key, w);
 }
 
-static void ask_key(struct way *w)
+void authz_key(struct way *w)
 {
-	w->stage = WAY_SIGNING;
 	if (w->host.method == LOGIN_MANAGED)
 		w->key_ask = rotate_lend(w->peer->p, &w->host, w->login, true, w->lent, &w->agent, on_key, w);
 	else
@@ -124,6 +124,13 @@ static void ask_key(struct way *w)
 	if (w->key_ask == 0)
 		authz_refuse(w, WAY_BROKEN,
 		    "bastiond: the keys role does not answer; tell the operator");
+}
+
+static void ask_key(struct way *w)
+{
+	w->stage = WAY_SIGNING;
+	if (!glass_holds_way(w))
+		authz_key(w);
 }
 
 /* --- the socket --- */
@@ -330,6 +337,8 @@ int authz_ask(struct peer *peer, struct ipc_msg *m)
 	if (!buf_end(&m->body) || peer_way_find(peer, m->id) != NULL || m->id == 0)
 		return -1;
 	decide(peer, host, login, &a, &h);
+	if (a.refusal == 0)
+		glass_instead(peer, &h, login, &a);
 	if (a.refusal == 0 && !class_allows(peer, &h, a.ticket, a.line, sizeof(a.line)))
 		a.refusal = WAY_NO_GRANT;
 	if (a.refusal != 0) {

@@ -25,7 +25,7 @@
 #include "clock.h"
 #include "hex.h"
 #include "log.h"
-#include "policy.h"
+#include "policy_glass.h"
 
 #define DAY 86400
 #define RECIPIENT_SIZE 128
@@ -50,7 +50,10 @@ struct events {
 	size_t bytes;			/* given to recorder */
 	uint64_t committed;		/* frames of it that the quorum has */
 	bool more;			/* there may be rows after `sent` */
-	bool store_up, renew, late;	/* collectors answer; configuration changed; the alarm was given */
+	bool store_up, glass_up;	/* collectors answer; those for break-glass do */
+	bool glass_late;		/* the alarm about these was given; */
+	uint64_t glass_ms;		/* they were there then */
+	bool renew, late;		/* configuration changed; the alarm was given */
 	int64_t sent, acked, saved;
 	uint8_t sent_hash[EVENT_HASH_LEN], acked_hash[EVENT_HASH_LEN];
 	bool acked_known;		/* acked_hash: since this start something was acknowledged */
@@ -330,7 +333,8 @@ void events_state(struct policy *p, struct events_state *state)
 	const struct events *ev = p->events;
 	int64_t at, now = clock_wall();
 
-	*state = (struct events_state){ .store_up = ev != NULL && ev->store_up, .acked = ev != NULL ? ev->acked : 0 };
+	*state = (struct events_state){ .store_up = ev != NULL && ev->store_up, .glass_up = ev != NULL && ev->glass_up,
+		.acked = ev != NULL ? ev->acked : 0 };
 	if (ev != NULL && store_event_at(p->store, ev->acked + 1, &at) == 1 && at < now)
 		state->lag = now - at;
 }
@@ -345,6 +349,16 @@ void events_turn(struct policy *p)
 		open_recording(ev);
 	while (ev->state == EVENTS_OPEN && ev->more && ev->nflight < EVENTS_AHEAD)
 		send_batch(ev);
+}
+
+int events_ask_place(struct policy *p, const uint8_t recording[16])
+{
+	struct buf b;
+
+	if (p->events == NULL || !p->events->link.open)
+		return -1;
+	buf_view(&b, recording, BREC_ID_LEN);
+	return link_send(&p->events->link, MSG_REC_GLASS, 0, &b, NULL, 0);
 }
 
 /* --- from recorder --- */
@@ -380,6 +394,12 @@ static int on_message(struct link *l, struct ipc_msg *m)
 		ev->store_up = buf_get_u8(&m->body) != 0;
 		return 0;
 	}
+	if (m->type == MSG_REC_GLASS_STATE) {
+		ev->glass_up = buf_get_u8(&m->body) != 0;
+		return buf_end(&m->body) ? 0 : -1;
+	}
+	if (m->type == MSG_REC_GLASS_RE)
+		return glass_answer(ev->p, &m->body);
 	if (m->id != ev->way || ev->state == EVENTS_NONE) /* of one that was given up */
 		return 0;
 	switch (m->type) {
@@ -443,6 +463,23 @@ static void watch_lag(struct events *ev)
 	}
 }
 
+/* What is for the worst day has to be there before it: nobody would notice that it is not. */
+static void watch_glass(struct policy *p, struct events *ev, uint64_t now_ms)
+{
+	if (ev->glass_up || config_collectors(p->conf, true) == 0 || p->retired) {
+		if (ev->glass_late)
+			log_notice("the collectors for break-glass are there again");
+		ev->glass_late = false;
+		ev->glass_ms = now_ms;
+	} else if (!ev->glass_late && now_ms >= ev->glass_ms + EVENTS_GLASS_MS) {
+		ev->glass_late = true;
+		log_error("ALARM: the collectors for break-glass do not answer: if the others went away now, nobody would get in. See the lines "
+		    "about them");
+		if (event_writef(p->store, clock_wall(), EVENT_GLASS_AWAY, "bastiond", NULL, NULL) != 0)
+			log_error("event of the alarm not written: %s", store_error(p->store));
+	}
+}
+
 static void prune(struct policy *p, struct events *ev, uint64_t now_ms)
 {
 	int64_t now = clock_wall();
@@ -476,6 +513,7 @@ void events_tick(struct policy *p, uint64_t now_ms)
 	if (now_ms >= ev->prune_ms)
 		prune(p, ev, now_ms);
 	watch_lag(ev);
+	watch_glass(p, ev, now_ms);
 }
 
 void events_reload(struct policy *p)
@@ -500,6 +538,7 @@ int events_link(struct policy *p, int fd)
 	p->events = ev;
 	ev->p = p;
 	ev->more = ev->store_up = true;
+	ev->glass_ms = clock_mono_ms();
 	ev->sent = ev->acked = ev->saved = log.shipped;
 	return link_open_as(&ev->link, p->base, fd, ROLE_SESSION, ROLE_RECORDER, &recorder_link);
 }

@@ -22,6 +22,7 @@ struct policy;
 #define EVENTS_RECORDING_BYTES (64U << 20) /* a recording ends at this size, or at the end of the day (UTC) */
 #define EVENTS_SAVE_MS 5000		/* so often at most it is noted how far the collectors are */
 #define EVENTS_LATE_S 60		/* events that wait for so long are an alarm */
+#define EVENTS_GLASS_MS 60000		/* no collectors for break-glass for so long are an alarm */
 #define EVENTS_RETRY_MS 1000		/* between two attempts to open a recording */
 #define EVENTS_PRUNE_MS 3600000		/* so often it is looked for what may go */
 
@@ -35,10 +36,13 @@ bool events_shipped(void *arg, int64_t *number, uint8_t hash[32]);
 
 struct events_state {
 	bool store_up;		/* the collectors answer */
+	bool glass_up;		/* those for break-glass do */
 	int64_t acked;		/* they have the events up to this number, */
 	int64_t lag;		/* and wait for the next since so many seconds */
 };
 void events_state(struct policy *p, struct events_state *state);
+/* REC_GLASS: the answer goes to glass_answer(). 0, or -1: recorder cannot be asked. */
+int events_ask_place(struct policy *p, const uint8_t recording[16]);
 /* After each turn of the loop: gives recorder what is new. Cheap when nothing is. */
 void events_turn(struct policy *p);
 /* Once a second: checkpoints, a new recording at the end of the day, the note of what arrived, the alarm, pruning. */

@@ -9,7 +9,8 @@
  * connection, way, user, person, device, fingerprint, peer, peer_port, host, address (as
  * registered), target (as dialled), login, method ("certificate", "managed"), grant, caps (array),
  * until (unix s, missing: none), reason, ticket (missing: none), asked_by_other (true when somebody
- * else asked), started (unix s), bastion, approvals (array: by, person, at, reason, and where it was signed
+ * else asked), break_glass (true, or missing), store ("break-glass": not where recordings usually are; then also events: log (hex: which
+ * list), number and hash (hex) of the bastion's last event when it opened, which ties that list to this recording), started (unix s), bastion, approvals (array: by, person, at, reason, and where it was signed
  * device, fingerprint, text, signature; bastion-replay(1) says how these are checked).
  */
 #include <stdio.h>
@@ -20,6 +21,7 @@
 #include "clock.h"
 #include "log.h"
 #include "policy.h"
+#include "policy_glass.h"
 #include "policy_hostkey.h"
 
 #define META_MAX 40000		/* the session takes 40960 */
@@ -44,6 +46,21 @@ static json_t *cap_array(unsigned caps, const struct ticket *t)
 		if (*one != '\0')
 			json_array_append_new(list, json_string(one));
 	return list;
+}
+
+/* What the list of events was: it cannot leave the bastion now, and who changes it there before it can changes this hash. */
+static int put_apart(const struct way *w, json_t *meta)
+{
+	char name[2 * STORE_RECORDING_LEN + 1], text[2 * EVENT_HASH_LEN + 1];
+	uint8_t hash[EVENT_HASH_LEN];
+	struct event_log log;
+	int64_t number;
+
+	if (store_event_log(w->peer->p->store, &log) != 0 || store_event_head(w->peer->p->store, &number, hash) < 0)
+		return -1;
+	return json_object_set_new(meta, "store", json_string("break-glass")) == 0 &&
+	    json_object_set_new(meta, "events", json_pack("{s:s, s:I, s:s}", "log", hex(name, log.log, sizeof(log.log)), "number",
+		(json_int_t)number, "hash", hex(text, hash, sizeof(hash)))) == 0 ? 0 : -1;
 }
 
 static json_t *make_meta(const struct way *w, const struct ticket *t)
@@ -71,7 +88,9 @@ static json_t *make_meta(const struct way *w, const struct ticket *t)
 		json_object_set_new(meta, "ticket", json_string(t->ref));
 	if (t->by_id != t->user_id)
 		json_object_set_new(meta, "asked_by_other", json_true());
-	if (json_object_set_new(meta, "approvals", store_list(peer->p->store, LIST_APPROVALS,
+	if (t->glass)
+		json_object_set_new(meta, "break_glass", json_true());
+	if ((!w->row.apart || put_apart(w, meta) == 0) && json_object_set_new(meta, "approvals", store_list(peer->p->store, LIST_APPROVALS,
 	    &(struct list_ask){ .id = t->id, .limit = APPROVALS_MAX })) == 0)
 		return meta;
 	json_decref(meta);
@@ -191,6 +210,8 @@ void grant_way(struct way *w, const uint8_t *cert, size_t len)
 		peer_way_close(w, fault);
 		authz_refuse(w, WAY_BROKEN, fault);
 	} else {
+		if (w->row.apart)
+			glass_alarm(w);
 		w->stage = WAY_GIVEN;
 		event_free(w->deadline);
 		w->deadline = NULL;

@@ -174,6 +174,8 @@ static bool carry(struct way *w, int64_t now)
 	struct host h;
 	char line[256], when[32];
 
+	if (w->row.apart) /* the collectors that have it are for one break-glass grant: another one is another session */
+		return false;
 	control_way(&peer->p->control, peer->user.id, peer->address, w->host.name, w->login, &any, &a, &h);
 	if (a.refusal != 0 || a.ticket == w->tickets[0] || a.until <= now || h.id != w->host.id || strcmp(a.ref, w->refs[0]) != 0 ||
 	    store_ticket(peer->p->store, a.ticket, &t) != 1 || !rights_within(w, &a, &t) || !class_carries(w, &h, a.ticket) ||

@@ -104,6 +104,8 @@ static void put_shipping(struct policy *p, struct buf *out)
 	if (store_event_head(p->store, &head, hash) < 0)
 		head = ev.acked;
 	put(out, "collectors_up", "gauge", "Do the collectors take recordings (a quorum of them)?", ev.store_up);
+	put(out, "break_glass_collectors_up", "gauge", "Would those for break-glass take one (a quorum of them)? -1: none are configured.",
+	    config_collectors(p->conf, true) == 0 ? -1 : ev.glass_up);
 	put(out, "event_number", "gauge", "Number of the newest event.", head);
 	put(out, "event_shipped_number", "gauge", "Number of the newest event that the collectors have.", ev.acked);
 	put(out, "events_waiting", "gauge", "Events that wait for the collectors.", head > ev.acked ? head - ev.acked : 0);

@@ -79,9 +79,11 @@ static json_t *whom(struct policy *p, const char *class, const struct event_row 
 {
 	json_t *to = json_array();
 
-	if (strcmp(class, "request") == 0 || strcmp(class, "break-glass") == 0)
+	const bool glass = strcmp(class, "break-glass") == 0 || strcmp(class, "emergency") == 0;
+
+	if (strcmp(class, "request") == 0 || glass)
 		add_approvers(p, to, json_string_value(json_object_get(detail, "role")));
-	if (strcmp(class, "alarm") == 0 || strcmp(class, "break-glass") == 0)
+	if (strcmp(class, "alarm") == 0 || glass)
 		add_staff(p, to);
 	if ((strcmp(class, "decided") == 0 || strcmp(class, "login") == 0 || strcmp(class, "reminder") == 0) && e->subject[0] != '\0')
 		json_array_append_new(to, json_string(e->subject));

@@ -13,6 +13,7 @@
 #include "clock.h"
 #include "escape.h"
 #include "log.h"
+#include "policy_glass.h"
 #include "policy_hook.h"
 #include "policy_rotate.h"
 #include "policy_worker.h"
@@ -106,6 +107,9 @@ void peer_way_say_glass(struct way *w)
 	w->said = true;
 	peer_way_say(w, "bastiond: break-glass: this access was not approved. It is recorded, those concerned were told, and another "
 	    "person reviews it");
+	if (w->row.apart)
+		peer_way_say(w, "bastiond: the recording store does not answer: this session is recorded by the collectors for break-glass, "
+		    "and nothing here opens without them");
 }
 
 void peer_way_close(struct way *w, const char *why)
@@ -276,6 +280,8 @@ static const char *channel_refusal(struct way *w, const struct access_use *use, 
 
 	if (!peer_may_ask(peer))
 		return "bastiond: too many channels at once; try again in a few seconds";
+	if (w->row.apart)
+		return glass_channel(w, use, a);
 	control_way(&peer->p->control, peer->user.id, peer->address, w->host.name, w->login, use, a, &h);
 	if (a->refusal != 0)
 		return a->line;

@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "msg_glass.h"
 #include "msg_task.h"
 #include "msg_values.h"
 
@@ -265,7 +266,7 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	M(REC_CLOSED,     RECORDER, SESSION,  S_ANY,     0,     0, 0)                                 \
 	/* id = 0. u8 up; str what: the way to the collectors broke, or is back */                    \
 	M(REC_STATE,      RECORDER, SESSION,  S_ANY,     512,   0, 0)                                 \
-	MSG_LIST_TASK(M)
+	MSG_LIST_TASK(M) MSG_LIST_GLASS(M)
 
 enum msg_type {
 	MSG_NONE,

@@ -26,6 +26,7 @@ static const struct {
 	{ "grant", "grant" },
 	{ "reason", "reason" },
 	{ "ticket", "ticket" },
+	{ "store", "store" },
 	{ "bastion", "bastion" },
 };
 

@@ -69,9 +69,9 @@ static void on_ready(evutil_socket_t fd, short what, void *arg)
 	rc->told_ready = true;
 	if (ipc_send_empty(&rc->parent, MSG_RECORDER_READY, 0) != 0)
 		rc->stop = true;
-	if (!rc->up)
+	if (!rc->up[SET_USUAL])
 		log_warn("not enough collectors are reachable (%u needed): sessions are refused until they are",
-		    rc->quorum);
+		    rc->quorum[SET_USUAL]);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
@@ -140,12 +140,12 @@ static void wind_up(struct recorder *rc)
 	while (!late && policy_speaks(rc))
 		event_base_loop(rc->base, EVLOOP_ONCE);
 	link_end_all(rc);
-	while (!late && rc->waiting != 0)
+	while (!late && rc->waiting[SET_USUAL] + rc->waiting[SET_GLASS] != 0)
 		event_base_loop(rc->base, EVLOOP_ONCE);
-	if (rc->waiting != 0)
+	if (rc->waiting[SET_USUAL] + rc->waiting[SET_GLASS] != 0)
 		log_error(
 		    "ended with %zu bytes that no quorum of collectors has: the recordings concerned have no close frame",
-		    rc->waiting);
+		    rc->waiting[SET_USUAL] + rc->waiting[SET_GLASS]);
 }
 
 int role_recorder(struct config *conf)

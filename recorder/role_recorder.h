@@ -5,8 +5,12 @@
  *   role_recorder.c          start, loop, the end
  *   role_recorder_load.c     keys, collectors: at the start, and anew at a reload
  *   role_recorder_link.c     a session's link: its messages become entries, commits go back
+ *   role_recorder_glass.c    which recordings go to the collectors for break-glass
  *   role_recorder_queue.c    a recording: chain, entries in memory, who has what, the quorum. No I/O
  *   role_recorder_ship.c     a collector: TLS, entries out, commits and receipts in, reconnection
+ *
+ * There are two sets of collectors, each with its quorum: the usual one, and the one for break-glass. A recording is opened in one of
+ * them, and stays there to its close frame: its frames, commits and receipts are of that set alone.
  *
  * An entry (wire.h) is encoded once; each collector gets the same bytes, and again the same after a
  * reconnection. It stays in memory until all collectors have it, or the quorum has it and the
@@ -34,6 +38,8 @@
 #define REC_TOTAL_BYTES (512U << 20)		/* the same for all sessions together */
 #define REC_KEEP_BYTES (1U << 20)		/* of a recording, committed but missing at a slow collector */
 #define REC_KEEP_TOTAL (256U << 20)
+#define REC_GLASS_ALLOWED 64			/* recordings that policy announced as break-glass and that are not open yet, */
+#define REC_GLASS_MS 30000			/* which must be so soon */
 #define REC_TURN_MESSAGES 64			/* messages of one session before the others get their turn */
 #define REC_END_TURNS 16				/* so many such turns are read from each link at the end */
 #define SHIP_OUTPUT_BYTES (2U << 20)		/* handed to TLS and not sent yet */
@@ -43,6 +49,8 @@
 #define SHIP_SILENCE_MS 5000			/* unacknowledged by TCP for so long: the connection is dead */
 #define SHIP_SILENT_TICKS 5			/* acknowledgements owed for so many seconds: it hangs, the connection is made anew */
 #define SHIP_RECEIPT_MS 10000			/* a commit without a receipt for so long is an alarm */
+
+enum rec_set { SET_USUAL, SET_GLASS, SET_COUNT };
 
 struct entry {
 	STAILQ_ENTRY(entry) link;
@@ -78,7 +86,8 @@ struct recording {
 	LIST_ENTRY(recording) of_link;
 	struct link *link;		/* NULL: its session has ended */
 	struct signer *signer;		/* counted */
-	unsigned quorum;		/* as it was when the recording was opened */
+	enum rec_set set;		/* whose collectors have it; the copies of the others are lost from the start */
+	unsigned quorum;		/* of that set, as it was when the recording was opened */
 	uint32_t way;
 	uint8_t id[BREC_ID_LEN];
 	uint64_t opened_us;
@@ -123,6 +132,7 @@ struct ship_tls {
 struct ship {
 	struct recorder *rc;
 	unsigned i;			/* index in copies */
+	enum rec_set set;
 	char name[64];
 	struct config_addr addr;
 	struct ship_tls *tls;
@@ -150,12 +160,14 @@ struct recorder {
 	struct signer *signer;
 	uint8_t boot_id[16];
 	struct ship ships[CONFIG_COLLECTORS_MAX];
-	unsigned nships, quorum;
+	unsigned nships, quorum[SET_COUNT];
 	struct recording_list buckets[REC_BUCKETS];
 	struct recordings all;
-	size_t count, waiting, kept;	/* recordings; bytes uncommitted, bytes committed but kept */
+	size_t count, kept;		/* recordings; bytes committed but kept */
+	size_t waiting[SET_COUNT];	/* bytes uncommitted */
 	struct link_list links;
-	bool up, told_ready, stop;
+	struct { uint8_t id[BREC_ID_LEN]; uint64_t until_ms; } allowed[REC_GLASS_ALLOWED];	/* until_ms 0: free */
+	bool up[SET_COUNT], told_ready, stop;
 };
 
 /* --- role_recorder_load.c --- */
@@ -172,11 +184,11 @@ void signer_release(struct signer *s);
 
 struct recording *queue_find(struct recorder *rc, const uint8_t id[BREC_ID_LEN]);
 /*
- * Makes the recording with its OPEN entry. NULL: errno EEXIST, ENOMEM, EINVAL (part malformed),
+ * Makes the recording with its OPEN entry, for the collectors of that set. NULL: errno EEXIST, ENOMEM, EINVAL (part malformed),
  * EMFILE (limit).
  */
 struct recording *queue_open(
-    struct recorder *rc, const uint8_t id[BREC_ID_LEN], const uint8_t *part, size_t len);
+    struct recorder *rc, enum rec_set set, const uint8_t id[BREC_ID_LEN], const uint8_t *part, size_t len);
 /*
  * Each appends one entry: 0, or -1: the session broke the rules (sequence, epoch, format) or memory
  * is short.
@@ -217,7 +229,7 @@ void link_committed(struct recording *r, uint64_t before);
 void link_alarm(struct recorder *rc, const char *line);
 /* The recording cannot go on. */
 void link_refuse(struct recorder *rc, struct recording *r, const char *line);
-/* The way to the collectors broke, or is back. */
+/* The way to the usual collectors broke, or is back. */
 void link_state_all(struct recorder *rc, bool up, const char *what);
 /*
  * Frees the links that are over, and their recordings' ties; lets paused ones go on. After each
@@ -225,10 +237,21 @@ void link_state_all(struct recorder *rc, bool up, const char *what);
  */
 void link_turn(struct recorder *rc);
 void link_end_all(struct recorder *rc);
+/* To policy's link, if it is there: a message with id 0. */
+void link_policy(struct recorder *rc, enum msg_type type, const struct buf *body);
+
+/* --- role_recorder_glass.c --- */
+
+/* REC_GLASS: answers, and notes the recording if it goes to the collectors for break-glass. -1: malformed. */
+int glass_ask(struct recorder *rc, struct buf *b);
+/* Where the recording that is opened now goes: SET_GLASS for one that was noted, once and in time. */
+enum rec_set glass_set(struct recorder *rc, const uint8_t id[BREC_ID_LEN]);
+/* Their quorum is there, or not any more: policy hears it. */
+void glass_state(struct recorder *rc);
 
 /* --- role_recorder_ship.c --- */
 
-/* Makes place i one for the collector. Takes over tls. 0, or -1 with a line logged: tls stays the caller's. */
+/* Makes place i one for the collector, in the set that the configuration says. Takes over tls. 0, or -1 with a line logged: tls stays the caller's. */
 int ship_init(struct recorder *rc, unsigned i, const struct config_collector *c, struct ship_tls *tls);
 void ship_start(struct ship *s);
 /*
@@ -242,7 +265,7 @@ void ship_push(struct ship *s, struct recording *r);
 /* To all collectors. */
 void ship_push_all(struct recorder *rc, struct recording *r);
 /* Are enough collectors there for a new recording? */
-bool ship_quorum(const struct recorder *rc);
+bool ship_quorum(const struct recorder *rc, enum rec_set set);
 /* Has that changed? Then the sessions hear it, with the line that says why. */
 void ship_review(struct recorder *rc, const char *line);
 /* Once a second: receipts that are owed; a place that nobody needs any more becomes free. */

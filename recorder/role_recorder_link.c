@@ -114,17 +114,19 @@ static int on_open(struct link *l, struct ipc_msg *m)
 	const uint8_t *id = buf_get(&m->body, BREC_ID_LEN), *part;
 	struct recorder *rc = l->rc;
 	struct recording *r;
+	enum rec_set set;
 	size_t len;
 
 	part = buf_get_string(&m->body, BREC_PART_MAX, &len);
 	if (!buf_end(&m->body) || find_way(l, m->id) != NULL || l->nways >= REC_WAYS_MAX)
 		return -1;
-	if (!ship_quorum(rc)) {
+	set = glass_set(rc, id);
+	if (!ship_quorum(rc, set)) {
 		send_line(l, MSG_REC_REFUSED, m->id, NULL,
 		    "bastiond: the recording store does not answer: no session without a recording, try again later");
 		return 0;
 	}
-	if ((r = queue_open(rc, id, part, len)) == NULL) {
+	if ((r = queue_open(rc, set, id, part, len)) == NULL) {
 		if (errno != ENOMEM && errno != EMFILE)
 			return -1;
 		send_line(
@@ -176,6 +178,9 @@ static int on_message(struct link *l, struct ipc_msg *m)
 
 	if (m->type == MSG_REC_OPEN)
 		return on_open(l, m);
+	/* which recordings are of break-glass grants is policy's to say, and no session's */
+	if (m->type == MSG_REC_GLASS)
+		return l->slot == REC_SLOT_POLICY ? glass_ask(l->rc, &m->body) : -1;
 	/* refused, or done: the session may not know yet */
 	if ((r = find_way(l, m->id)) == NULL || r->refused)
 		return 0;
@@ -197,10 +202,22 @@ static int on_message(struct link *l, struct ipc_msg *m)
 	return e;
 }
 
-/* Too much waits for the collectors: let the session's socket fill up, and so the session wait. */
+/*
+ * Too much waits for the collectors: let the session's socket fill up, and so the session wait. What waits for one set stops nobody who
+ * needs the other; nor policy, which bounds what it sends itself, and has to be heard just then.
+ */
 static bool must_pause(const struct link *l)
 {
-	return l->waiting > REC_LINK_BYTES || l->rc->waiting > REC_TOTAL_BYTES;
+	const struct recording *r;
+
+	if (l->waiting > REC_LINK_BYTES)
+		return true;
+	if ((l->rc->waiting[SET_USUAL] <= REC_TOTAL_BYTES && l->rc->waiting[SET_GLASS] <= REC_TOTAL_BYTES) || l->slot == REC_SLOT_POLICY)
+		return false;
+	LIST_FOREACH(r, &l->ways, of_link)
+		if (l->rc->waiting[r->set] > REC_TOTAL_BYTES)
+			return true;
+	return false;
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
@@ -264,8 +281,19 @@ void link_up(struct recorder *rc, uint32_t slot, int fd)
 		over(l);
 		return;
 	}
-	if (!rc->up)
+	if (!rc->up[SET_USUAL])
 		send_line(l, MSG_REC_STATE, 0, &down, "the recording store does not answer");
+	if (slot == REC_SLOT_POLICY)
+		glass_state(rc);
+}
+
+void link_policy(struct recorder *rc, enum msg_type type, const struct buf *body)
+{
+	struct link *l;
+
+	LIST_FOREACH(l, &rc->links, all)
+		if (l->slot == REC_SLOT_POLICY && !l->over)
+			check_send(l, ipc_send(&l->ipc, type, 0, body, NULL, 0));
 }
 
 void link_state_all(struct recorder *rc, bool up, const char *what)

@@ -110,8 +110,8 @@ static int make_fresh(struct fresh *f, const struct config *conf, const struct b
 	*f = (struct fresh){ .signer = make_signer(files) };
 	for (size_t i = 0; i < conf->ncollectors; i++)
 		ok = (f->tls[i] = make_tls(&conf->collectors[i], files)) != NULL && ok;
-	if (conf->ncollectors < conf->quorum) {
-		log_error("quorum is %" PRIu32 ", but only %zu collectors are configured", conf->quorum, conf->ncollectors);
+	if (config_collectors(conf, false) < conf->quorum) {
+		log_error("quorum is %" PRIu32 ", but only %zu collectors are configured", conf->quorum, config_collectors(conf, false));
 		ok = false;
 	}
 	if (ok && f->signer != NULL)
@@ -134,6 +134,12 @@ int role_recorder_try(const struct config *conf, int files)
 	return r;
 }
 
+static void take_quorums(struct recorder *rc, const struct config *conf)
+{
+	rc->quorum[SET_USUAL] = conf->quorum;
+	rc->quorum[SET_GLASS] = conf->break_glass_quorum;
+}
+
 int load_first(struct recorder *rc)
 {
 	const struct config *conf = rc->conf;
@@ -152,7 +158,7 @@ int load_first(struct recorder *rc)
 	if (r != 0)
 		return -1;
 	rc->signer = f.signer;
-	rc->quorum = conf->quorum;
+	take_quorums(rc, conf);
 	for (unsigned i = 0; i < conf->ncollectors; i++, rc->nships++)
 		if (ship_init(rc, i, &conf->collectors[i], f.tls[i]) != 0)
 			return -1;
@@ -161,10 +167,16 @@ int load_first(struct recorder *rc)
 
 /* --- reload --- */
 
-static struct ship *ship_named(struct recorder *rc, const char *name)
+/* Is that the one? One that moved to the other set is another: what it has begun it keeps as what it was. */
+static bool is_ship(const struct ship *s, const struct config_collector *c)
+{
+	return s->state != SHIP_OFF && (s->set == SET_GLASS) == c->glass && strcmp(s->name, c->name) == 0;
+}
+
+static struct ship *ship_of(struct recorder *rc, const struct config_collector *c)
 {
 	for (unsigned i = 0; i < rc->nships; i++)
-		if (rc->ships[i].state != SHIP_OFF && strcmp(rc->ships[i].name, name) == 0)
+		if (is_ship(&rc->ships[i], c))
 			return &rc->ships[i];
 	return NULL;
 }
@@ -185,7 +197,7 @@ static bool enough_places(struct recorder *rc, const struct config *conf)
 	for (unsigned i = 0; i < rc->nships; i++)
 		room += rc->ships[i].state == SHIP_OFF;
 	for (size_t i = 0; i < conf->ncollectors; i++)
-		wanted += ship_named(rc, conf->collectors[i].name) == NULL;
+		wanted += ship_of(rc, &conf->collectors[i]) == NULL;
 	if (wanted <= room)
 		return true;
 	log_error("reload: %zu new collectors, but recordings that are open still need %zu others: of %d in all, try again "
@@ -203,7 +215,7 @@ static bool same(const struct ship *s, const struct config_addr *addr, const str
 /* One collector of the configuration; takes over *tls if it needs it. */
 static void put_collector(struct recorder *rc, const struct config_collector *c, struct ship_tls **tls)
 {
-	struct ship *s = ship_named(rc, c->name);
+	struct ship *s = ship_of(rc, c);
 	int place;
 
 	if (s != NULL) {
@@ -230,7 +242,7 @@ static void leave_out(struct recorder *rc, const struct config *conf)
 		struct ship *s = &rc->ships[i];
 		size_t k;
 
-		for (k = 0; k < conf->ncollectors && strcmp(conf->collectors[k].name, s->name) != 0; k++)
+		for (k = 0; k < conf->ncollectors && !is_ship(s, &conf->collectors[k]); k++)
 			;
 		if (k < conf->ncollectors || s->state == SHIP_OFF || s->leaving)
 			continue;
@@ -263,7 +275,7 @@ void load_again(struct recorder *rc, const int *fds)
 	}
 	signer_release(rc->signer);
 	rc->signer = signer_take(f.signer);
-	rc->quorum = conf->quorum;
+	take_quorums(rc, conf);
 	leave_out(rc, conf);
 	for (size_t i = 0; i < conf->ncollectors; i++)
 		put_collector(rc, &conf->collectors[i], &f.tls[i]);
@@ -272,5 +284,6 @@ void load_again(struct recorder *rc, const int *fds)
 	rc->conf = conf;
 	log_level_set((enum log_level)conf->log_level);
 	ship_review(rc, "the list of collectors changed");
-	log_notice("reload: %zu collectors, quorum %u", conf->ncollectors, rc->quorum);
+	log_notice("reload: %zu collectors, quorum %u; for break-glass %zu, quorum %u", config_collectors(conf, false),
+	    rc->quorum[SET_USUAL], config_collectors(conf, true), rc->quorum[SET_GLASS]);
 }

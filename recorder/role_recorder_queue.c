@@ -53,7 +53,7 @@ static int append(struct recorder *rc, struct recording *r, struct wire_entry *w
 	STAILQ_INSERT_TAIL(&r->entries, e, link);
 	r->bytes += len;
 	r->waiting += len;
-	rc->waiting += len;
+	rc->waiting[r->set] += len;
 	if (r->link != NULL)
 		r->link->waiting += len;
 	if (r->uncommitted == NULL)
@@ -98,7 +98,7 @@ static int build_header(struct recorder *rc, struct recording *r, const uint8_t 
 }
 
 struct recording *queue_open(
-    struct recorder *rc, const uint8_t id[BREC_ID_LEN], const uint8_t *part, size_t len)
+    struct recorder *rc, enum rec_set set, const uint8_t id[BREC_ID_LEN], const uint8_t *part, size_t len)
 {
 	static const uint8_t zero[BREC_HASH_LEN];
 	struct recording *r;
@@ -114,7 +114,8 @@ struct recording *queue_open(
 	memcpy(r->id, id, BREC_ID_LEN);
 	STAILQ_INIT(&r->entries);
 	r->signer = signer_take(rc->signer);
-	r->quorum = rc->quorum;
+	r->set = set;
+	r->quorum = rc->quorum[set];
 	if (build_header(rc, r, part, len, 1, zero, &header) != 0) {
 		e = errno;
 		signer_release(r->signer);
@@ -124,11 +125,12 @@ struct recording *queue_open(
 	}
 	/*
 	 * who is connected gets the OPEN at once; the others are asked first, when they are back
-	 * (queue_resume). Who is not there now has no part in it, also if a reload brings it later
+	 * (queue_resume). Who is not there now has no part in it, also if a reload brings it later,
+	 * and who is of the other set has none either
 	 */
 	for (unsigned i = 0; i < CONFIG_COLLECTORS_MAX; i++)
 		r->copies[i] = (struct copy){ .synced = rc->ships[i].state == SHIP_UP,
-			.lost = i >= rc->nships || rc->ships[i].state == SHIP_OFF || rc->ships[i].leaving };
+			.lost = i >= rc->nships || rc->ships[i].set != set || rc->ships[i].state == SHIP_OFF || rc->ships[i].leaving };
 	e = append(rc, r,
 	    &(struct wire_entry){
 		.type = WIRE_OPEN, .id = r->id, .h = r->h, .header = header.data, .header_len = header.len });
@@ -256,7 +258,7 @@ static void advance(struct recorder *rc, struct recording *r)
 		size_t len = r->uncommitted->len;
 
 		r->waiting -= len;
-		rc->waiting -= len;
+		rc->waiting[r->set] -= len;
 		rc->kept += len;
 		if (r->link != NULL)
 			r->link->waiting -= len;
@@ -370,7 +372,7 @@ void queue_drop(struct recorder *rc, struct recording *r)
 		STAILQ_REMOVE_HEAD(&r->entries, link);
 		free(e);
 	}
-	rc->waiting -= r->waiting;
+	rc->waiting[r->set] -= r->waiting;
 	rc->kept -= r->bytes - r->waiting;
 	if (r->link != NULL)
 		r->link->waiting -= r->waiting;

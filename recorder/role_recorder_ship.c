@@ -33,22 +33,26 @@ static void arm(struct ship *s, unsigned ms)
 	evtimer_add(s->timer, &tv);
 }
 
-bool ship_quorum(const struct recorder *rc)
+bool ship_quorum(const struct recorder *rc, enum rec_set set)
 {
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < rc->nships; i++)
-		n += rc->ships[i].state == SHIP_UP && !rc->ships[i].full && !rc->ships[i].leaving;
-	return n >= rc->quorum;
+		n += rc->ships[i].set == set && rc->ships[i].state == SHIP_UP && !rc->ships[i].full && !rc->ships[i].leaving;
+	return n >= rc->quorum[set];
 }
 
 void ship_review(struct recorder *rc, const char *line)
 {
-	if (rc->up == ship_quorum(rc))
+	if (rc->up[SET_GLASS] != ship_quorum(rc, SET_GLASS)) {
+		rc->up[SET_GLASS] = !rc->up[SET_GLASS];
+		glass_state(rc);
+	}
+	if (rc->up[SET_USUAL] == ship_quorum(rc, SET_USUAL))
 		return;
-	rc->up = !rc->up;
-	link_state_all(rc, rc->up, line);
-	if (rc->up && !rc->told_ready)
+	rc->up[SET_USUAL] = !rc->up[SET_USUAL];
+	link_state_all(rc, rc->up[SET_USUAL], line);
+	if (rc->up[SET_USUAL] && !rc->told_ready)
 		event_active(rc->ready, EV_TIMEOUT, 0);
 }
 
@@ -474,7 +478,8 @@ int ship_init(struct recorder *rc, unsigned i, const struct config_collector *c,
 		log_error("out of memory");
 		return -1;
 	}
-	*s = (struct ship){ .rc = rc, .i = i, .addr = c->addr, .retry_ms = SHIP_RETRY_MS, .tls = tls, .timer = timer };
+	*s = (struct ship){ .rc = rc, .i = i, .set = c->glass ? SET_GLASS : SET_USUAL, .addr = c->addr, .retry_ms = SHIP_RETRY_MS,
+		.tls = tls, .timer = timer };
 	memcpy(s->wanted, tls->client, HASH_LEN);
 	snprintf(s->name, sizeof(s->name), "%s", c->name);
 	return 0;

@@ -237,10 +237,11 @@ class Lab:
 
     @classmethod
     def create(cls, directory, users=0, hosts=2, options=(), bin_dir=None, etc=False, people=True, collectors=1, collector_options=(),
-               accounts=False):
+               accounts=False, glass=0):
         """users: so many more, user0001 ... hosts: how many, web1 ... options, collector_options: lines of bastiond.conf and of every collectord.conf.
         etc: bastiond runs with a copy of /etc (DIR/etc) in a mount namespace, for PAM modules that read files there.
         people: False leaves users and grants to the caller.
+        glass: how many collectors for break-glass; `glass`, `glass2` ... here, g1, g2 ... the bastion's.
         collectors: how many; `collector`, `collector2` ... are their names here, c1, c2 ... the bastion's.
         accounts: the bastion can make accounts at the target (login @self), which has a copy of /etc, and /home and /var/lib of its own."""
         directory = os.path.abspath(directory)
@@ -256,7 +257,7 @@ class Lab:
         if accounts:
             options = [*options, f'account_command = "{ACCOUNT_PROGRAM}"']
         state = {"bin": os.path.abspath(bin_dir), "ports": {}, "pids": {}, "options": list(options), "temporary": [], "accounts": accounts,
-                 "collector_options": list(collector_options), "users": {}, "collectors": collectors, "hosts": [f"web{i + 1}" for i in range(max(1, hosts))]}
+                 "collector_options": list(collector_options), "users": {}, "collectors": collectors, "glass": glass, "hosts": [f"web{i + 1}" for i in range(max(1, hosts))]}
         write(os.path.join(directory, "lab.json"), json.dumps(state))
         lab = cls(directory)
         try:
@@ -265,7 +266,7 @@ class Lab:
                 shutil.copytree("/etc", lab.path("etc"), symlinks=True)
             lab.make_target()
             lab.make_bastion()
-            for name in lab.collectors():
+            for name in lab.stores():
                 lab.start(name)
             lab.start("target")
             lab.start("bastiond")
@@ -291,6 +292,13 @@ class Lab:
 
     def collectors(self):
         return ["collector"] + [f"collector{i + 2}" for i in range(self.state.get("collectors", 1) - 1)]
+
+    def glass(self):
+        """Those for break-glass."""
+        return ["glass", *(f"glass{i + 2}" for i in range(self.state["glass"] - 1))] if self.state.get("glass") else []
+
+    def stores(self):
+        return self.collectors() + self.glass()
 
     def store(self, name):
         """The directory of a collector."""
@@ -391,14 +399,14 @@ PermitTunnel yes
 
     def make_bastion(self):
         """Configurations, keys and database, by the programs' own words."""
-        self.state["ports"].update({name: free_port() for name in ("bastiond", "target", *self.collectors())})
+        self.state["ports"].update({name: free_port() for name in ("bastiond", "target", *self.stores())})
         run("age-keygen", "-o", self.path("auditor.key"))
         os.chmod(self.path("auditor.key"), 0o600)
         write(self.path("recipients"), run("age-keygen", "-y", self.path("auditor.key")))
         write(self.path("pam.d", "bastiond"), f"auth required {self.bin('pam_bastion.so')} socket={self.state['run_dir']}/pam.sock\n"
               "account required pam_permit.so\npassword required pam_deny.so\nsession required pam_permit.so\n")
         self.write_configs()
-        for name in self.collectors():
+        for name in self.stores():
             run(self.bin("bastion-collectord"), "-I", "-f", self.collector_conf(name))
         os.mkdir(self.path("state", "keys"), 0o700)
         shared_key("bastion", self.path("state", "keys", "ssh_host_rsa_key"), lambda: self.ctl("init"))
@@ -406,7 +414,7 @@ PermitTunnel yes
         self.save()
 
     def write_configs(self):
-        for name in self.collectors():
+        for name in self.stores():
             write(self.collector_conf(name), f"""# the lab's collector
 listen = {{ "127.0.0.1:{self.port(name)}" }}
 store = "{self.store(name)}"
@@ -418,13 +426,15 @@ recorder lab {{
 	signer = "{self.path("state")}/recorder/signer.pub"
 }}
 """ + "".join(f"{option}\n" for option in self.state.get("collector_options", [])))
+        sections = [(f"collector c{i + 1}", name) for i, name in enumerate(self.collectors())]
+        sections += [(f"break_glass_collector g{i + 1}", name) for i, name in enumerate(self.glass())]
         collectors = "".join(f"""
-collector c{i + 1} {{
+{section} {{
 	address = "127.0.0.1"
 	port = {self.port(name)}
 	certificate = "{self.store(name)}/collector.crt"
 }}
-""" for i, name in enumerate(self.collectors()))
+""" for section, name in sections)
         users = "".join(f'user_{role} = "{uid}"\n' for role, uid in ROLE_UIDS.items())
         options = "".join(f"{option}\n" for option in self.state["options"])
         write(self.path("bastiond.conf"), f"""# the lab's bastion
@@ -456,7 +466,7 @@ max_sessions_per_user = 2000
     # --- daemons
 
     def command(self, name):
-        if name in self.collectors():
+        if name in self.stores():
             return [self.bin("bastion-collectord"), "-D", "-f", self.collector_conf(name)]
         if name == "target":
             return ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc",
@@ -485,7 +495,7 @@ max_sessions_per_user = 2000
             self.control = None
 
     def stop_all(self):
-        for name in ("bastiond", "target", *self.collectors()):
+        for name in ("bastiond", "target", *self.stores()):
             self.stop(name)
 
     def down(self):
@@ -573,7 +583,7 @@ max_sessions_per_user = 2000
         write(self.path("target", "ca.pub"), ca[0] + "\n")
         # and the auditor the recorder's signatures and the collector's receipts
         write(self.path("auditor.trust"), f"signer lab {public_key(self.path('state', 'recorder', 'signer.pub'))}\n" +
-              "".join(f"collector lab {public_key(self.store(name) + '/collector.crt')}\n" for name in self.collectors()))
+              "".join(f"collector lab {public_key(self.store(name) + '/collector.crt')}\n" for name in self.stores()))
 
     def make_hosts(self):
         key = read(self.path("target", "ssh_host_ed25519_key.pub")).strip()

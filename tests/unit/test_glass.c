@@ -80,6 +80,10 @@ static void glass_opens_at_once_and_is_reviewed(void **state)
 	assert_int_not_equal(way("alice", "web1").refusal, 0);
 }
 
+#define ASK(more) "{\"word\":\"request\",\"args\":{\"host\":\"web1\",\"login\":\"dba\",\"for\":600,\"reason\":\"x\"" more "}}"
+#define WAY_APART(request) "INSERT INTO ways (connection_id, request_id, host_id, login, target, recording, start_at, apart)" \
+	" SELECT 1, id, host_id, login, '', randomblob(16), 1, 1 FROM requests WHERE id=" #request
+
 static void glass_has_its_limits(void **state)
 {
 	(void)state;
@@ -100,9 +104,14 @@ static void glass_has_its_limits(void **state)
 				     " SELECT 'pending', user_id, host_id, role_id, login, 3601, 0, '', 1, 2, 1, 'x' FROM requests"), SQLITE_OK);
 	assert_int_not_equal(by_hand("INSERT INTO requests (state, user_id, host_id, role_id, login, duration, needed, ref, asked_at, lapse_at, glass, reason)"
 				     " SELECT 'pending', user_id, host_id, 1, login, 60, 0, '', 1, 2, 1, 'x' FROM requests"), SQLITE_OK);
+	/* the collectors for break-glass have what break-glass opened, and nothing comes there or leaves later */
+	OK("alice", ASK(""));
+	assert_int_equal(by_hand(WAY_APART(1)), SQLITE_OK);
+	assert_int_not_equal(by_hand(WAY_APART(2)), SQLITE_OK);
+	assert_int_not_equal(by_hand("UPDATE ways SET apart=0"), SQLITE_OK);
+	assert_int_not_equal(by_hand("UPDATE ways SET request_id=2"), SQLITE_OK);
 }
 
-#define ASK(more) "{\"word\":\"request\",\"args\":{\"host\":\"web1\",\"login\":\"dba\",\"for\":600,\"reason\":\"x\"" more "}}"
 #define APPROVE(id) "{\"word\":\"approve\",\"args\":{\"id\":" #id "}}"
 
 static void one_word_one_decision(void **state)

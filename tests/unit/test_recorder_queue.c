@@ -1,6 +1,6 @@
 /*
  * test_recorder_queue.c - a recording in the recorder's memory: what is made of the session's frames, the quorum for every number of
- * collectors, resume after every kind of break, what is kept and what is freed.
+ * collectors, resume after every kind of break, what is kept and what is freed; which recordings go to the collectors for break-glass.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,7 +29,7 @@ static void init(struct fixture *f, unsigned ships, unsigned quorum)
 	memset(f, 0, sizeof(*f));
 	TAILQ_INIT(&f->rc.all);
 	f->rc.nships = ships;
-	f->rc.quorum = quorum;
+	f->rc.quorum[SET_USUAL] = quorum;
 	f->rc.signer = calloc(1, sizeof(*f->rc.signer));
 	f->rc.signer->key = sign_key_from_seed(seed);
 	f->rc.signer->refs = 1;
@@ -42,7 +42,7 @@ static void init(struct fixture *f, unsigned ships, unsigned quorum)
 	buf_put(&f->part, commit, sizeof(commit));
 	buf_put_u32(&f->part, 1);
 	buf_put(&f->part, stanza, sizeof(stanza));
-	f->r = queue_open(&f->rc, id, f->part.data, f->part.len);
+	f->r = queue_open(&f->rc, SET_USUAL, id, f->part.data, f->part.len);
 	assert_non_null(f->r);
 }
 
@@ -52,7 +52,8 @@ static void finish(struct fixture *f)
 
 	while ((r = TAILQ_FIRST(&f->rc.all)) != NULL)
 		queue_destroy(&f->rc, r);
-	assert_int_equal(f->rc.waiting, 0);
+	assert_int_equal(f->rc.waiting[SET_USUAL], 0);
+	assert_int_equal(f->rc.waiting[SET_GLASS], 0);
 	assert_int_equal(f->rc.kept, 0);
 	assert_int_equal(f->rc.count, 0);
 	signer_release(f->rc.signer);
@@ -177,8 +178,8 @@ static void a_session_that_breaks_the_rules(void **state)
 	assert_int_equal(frame(&f, 5, 0), -1);
 	assert_int_equal(queue_close(&f.rc, f.r, 5, BREC_END_NORMAL, ""), -1);
 	/* the same id again, and parts that are none */
-	assert_null(queue_open(&f.rc, id, f.part.data, f.part.len));
-	assert_null(queue_open(&f.rc, (const uint8_t *)"0123456789abcdef", f.part.data, f.part.len - 1));
+	assert_null(queue_open(&f.rc, SET_USUAL, id, f.part.data, f.part.len));
+	assert_null(queue_open(&f.rc, SET_USUAL, (const uint8_t *)"0123456789abcdef", f.part.data, f.part.len - 1));
 	finish(&f);
 }
 
@@ -200,7 +201,7 @@ static void the_quorum_decides(void **state)
 				/* with i + 1 answers the (i + 1)-th best is the last one's */
 				assert_true(f.r->committed == (i + 1 < q ? 0 : i + 1 == q ? 10 - i : before));
 			}
-			assert_int_equal(f.rc.waiting, f.r->waiting);
+			assert_int_equal(f.rc.waiting[SET_USUAL], f.r->waiting);
 			finish(&f);
 		}
 }
@@ -340,8 +341,216 @@ static void losing_copies_ends_at_the_quorum(void **state)
 	assert_false(queue_lose(&f.rc, f.r, 2));
 	queue_drop(&f.rc, f.r);
 	assert_true(f.r->refused);
-	assert_int_equal(f.rc.waiting, 0);
+	assert_int_equal(f.rc.waiting[SET_USUAL], 0);
 	finish(&f);
+}
+
+/* --- the set for break-glass --- */
+
+static const uint8_t other_id[BREC_ID_LEN] = { 0xef, 1, 2, 3 };
+
+/* One collector of each set; f.r is of the usual one. */
+static void init_sets(struct fixture *f, enum ship_state usual, enum ship_state glass)
+{
+	init(f, 2, 1);
+	f->rc.quorum[SET_GLASS] = 1;
+	queue_destroy(&f->rc, f->r);
+	f->rc.ships[1].set = SET_GLASS;
+	f->rc.ships[0].state = usual;
+	f->rc.ships[1].state = glass;
+	LIST_INIT(&f->rc.links);
+}
+
+static int announce(struct fixture *f, const uint8_t *what, size_t len)
+{
+	struct buf b;
+
+	buf_view(&b, what, len);
+	return glass_ask(&f->rc, &b);
+}
+
+/* What policy announced goes there, once and in time, while the usual collectors are away; nothing else does. */
+static void the_other_set_is_for_what_policy_announced(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	init_sets(&f, SHIP_DOWN, SHIP_UP);
+	assert_int_equal(glass_set(&f.rc, other_id), SET_USUAL);
+	assert_int_equal(announce(&f, other_id, sizeof(other_id)), 0);
+	assert_int_equal(glass_set(&f.rc, id), SET_USUAL);
+	assert_int_equal(glass_set(&f.rc, other_id), SET_GLASS);
+	assert_int_equal(glass_set(&f.rc, other_id), SET_USUAL);
+	/* too late */
+	assert_int_equal(announce(&f, other_id, sizeof(other_id)), 0);
+	f.rc.allowed[0].until_ms = 1;
+	assert_int_equal(glass_set(&f.rc, other_id), SET_USUAL);
+	/* malformed, and twice */
+	assert_int_equal(announce(&f, other_id, sizeof(other_id) - 1), -1);
+	assert_int_equal(announce(&f, other_id, sizeof(other_id)), 0);
+	assert_int_equal(announce(&f, other_id, sizeof(other_id)), -1);
+	finish(&f);
+	/* the usual ones answer, or none does */
+	init_sets(&f, SHIP_UP, SHIP_UP);
+	assert_int_equal(announce(&f, other_id, sizeof(other_id)), 0);
+	assert_int_equal(glass_set(&f.rc, other_id), SET_USUAL);
+	finish(&f);
+	init_sets(&f, SHIP_DOWN, SHIP_DOWN);
+	assert_int_equal(announce(&f, other_id, sizeof(other_id)), 0);
+	assert_int_equal(glass_set(&f.rc, other_id), SET_USUAL);
+	finish(&f);
+	/* one that is full, or leaves, is none */
+	init_sets(&f, SHIP_DOWN, SHIP_UP);
+	f.rc.ships[1].full = true;
+	assert_int_equal(announce(&f, other_id, sizeof(other_id)), 0);
+	assert_int_equal(glass_set(&f.rc, other_id), SET_USUAL);
+	f.rc.ships[1].full = false;
+	f.rc.ships[1].leaving = true;
+	assert_int_equal(announce(&f, other_id, sizeof(other_id)), 0);
+	assert_int_equal(glass_set(&f.rc, other_id), SET_USUAL);
+	finish(&f);
+}
+
+static void the_list_of_the_announced_is_bounded(void **state)
+{
+	uint8_t many[BREC_ID_LEN] = { 1 };
+	struct fixture f;
+
+	(void)state;
+	init_sets(&f, SHIP_DOWN, SHIP_UP);
+	for (uint8_t i = 0; i <= REC_GLASS_ALLOWED; i++) {
+		many[1] = i;
+		assert_int_equal(announce(&f, many, sizeof(many)), 0);
+	}
+	assert_int_equal(glass_set(&f.rc, many), SET_USUAL);
+	many[1] = 0;
+	assert_int_equal(glass_set(&f.rc, many), SET_GLASS);
+	/* its place is free again */
+	many[1] = REC_GLASS_ALLOWED;
+	assert_int_equal(announce(&f, many, sizeof(many)), 0);
+	assert_int_equal(glass_set(&f.rc, many), SET_GLASS);
+	finish(&f);
+}
+
+/* The usual collector has no part in it, whatever it says, and its own recordings are not counted with it. */
+static void a_recording_stays_in_its_set(void **state)
+{
+	const struct entry *e;
+	struct fixture f;
+
+	(void)state;
+	init_sets(&f, SHIP_UP, SHIP_UP);
+	f.rc.quorum[SET_USUAL] = 2;
+	assert_non_null(f.r = queue_open(&f.rc, SET_GLASS, other_id, f.part.data, f.part.len));
+	assert_int_equal(f.r->quorum, 1);
+	assert_true(f.r->copies[0].lost && !f.r->copies[1].lost);
+	frames(&f, 1, 3);
+	assert_int_equal(f.rc.waiting[SET_GLASS], f.r->waiting);
+	assert_int_equal(f.rc.waiting[SET_USUAL], 0);
+	e = entry(&f, 3);
+	assert_null(f.r->copies[0].next);
+	assert_int_equal(queue_ack(&f.rc, f.r, 0, 3, e->h), -1);
+	assert_int_equal(f.r->committed, 0);
+	sent(&f, 1);
+	assert_int_equal(ack(&f, 1, 3), 0);
+	assert_int_equal(f.r->committed, 4);
+	assert_false(queue_lose(&f.rc, f.r, 1));
+	finish(&f);
+}
+
+/* A peer of recorder, at the other end of a link of its own. */
+static void link_to(struct fixture *f, uint32_t slot, struct ipc *peer)
+{
+	int pair[2];
+
+	assert_int_equal(ipc_pair(pair), 0);
+	ipc_init(peer, pair[0], ROLE_SESSION, ROLE_RECORDER);
+	link_up(&f->rc, slot, pair[1]);
+}
+
+static void turn(struct fixture *f)
+{
+	event_base_loop(f->rc.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+	link_turn(&f->rc);
+}
+
+static void tell(struct ipc *peer, enum msg_type type, uint32_t way, const uint8_t *what, const struct buf *part)
+{
+	struct buf b;
+
+	buf_init(&b, BREC_PART_MAX + 64);
+	buf_put(&b, what, BREC_ID_LEN);
+	if (part != NULL)
+		buf_put_string(&b, part->data, part->len);
+	assert_int_equal(ipc_send(peer, type, way, &b, NULL, 0), 0);
+	buf_finish(&b);
+}
+
+/* The next message but for states: its type. */
+static enum msg_type heard(struct fixture *f, struct ipc *peer, struct ipc_msg *m)
+{
+	turn(f);
+	while (ipc_recv(peer, m) == 1) {
+		if (m->type != MSG_REC_STATE && m->type != MSG_REC_GLASS_STATE)
+			return m->type;
+		ipc_msg_finish(m);
+	}
+	return MSG_NONE;
+}
+
+/* A session that took itself for policy is ended; one whose recording was announced opens it, as any other; and what waits for the usual
+ * collectors holds up neither of policy and that one. */
+static void only_policy_announces(void **state)
+{
+	struct ipc policy, liar, session, other;
+	struct fixture f;
+	struct ipc_msg m;
+
+	(void)state;
+	init_sets(&f, SHIP_DOWN, SHIP_UP);
+	assert_non_null(f.rc.base = event_base_new());
+	assert_non_null(f.rc.ships[1].bev = bufferevent_socket_new(f.rc.base, -1, 0));
+	link_to(&f, 5, &liar);
+	tell(&liar, MSG_REC_GLASS, 0, other_id, NULL);
+	assert_int_equal(heard(&f, &liar, &m), MSG_NONE);
+	assert_true(LIST_EMPTY(&f.rc.links));
+	assert_int_equal(glass_set(&f.rc, other_id), SET_USUAL);
+	f.rc.waiting[SET_USUAL] = REC_TOTAL_BYTES + 1;
+	link_to(&f, REC_SLOT_POLICY, &policy);
+	tell(&policy, MSG_REC_GLASS, 0, other_id, NULL);
+	assert_int_equal(heard(&f, &policy, &m), MSG_REC_GLASS_RE);
+	assert_memory_equal(m.body.data, other_id, sizeof(other_id));
+	assert_int_equal(m.body.data[BREC_ID_LEN], REC_PLACE_GLASS);
+	ipc_msg_finish(&m);
+	link_to(&f, 6, &session);
+	tell(&session, MSG_REC_OPEN, 1, other_id, &f.part);
+	assert_int_equal(heard(&f, &session, &m), MSG_NONE);
+	assert_non_null(f.r = queue_find(&f.rc, other_id));
+	assert_int_equal(f.r->set, SET_GLASS);
+	tell(&session, MSG_REC_OPEN, 2, id, &f.part);
+	assert_int_equal(heard(&f, &session, &m), MSG_REC_REFUSED);
+	ipc_msg_finish(&m);
+	sent(&f, 1);
+	assert_int_equal(ack(&f, 1, 0), 0);
+	link_committed(f.r, 0);
+	assert_int_equal(heard(&f, &session, &m), MSG_REC_OPENED);
+	ipc_msg_finish(&m);
+	link_to(&f, 7, &other);
+	tell(&other, MSG_REC_OPEN, 1, other_id, &f.part);
+	assert_int_equal(heard(&f, &other, &m), MSG_REC_REFUSED);
+	ipc_msg_finish(&m);
+	f.rc.waiting[SET_USUAL] = 0;
+	ipc_finish(&policy);
+	ipc_finish(&liar);
+	ipc_finish(&session);
+	ipc_finish(&other);
+	turn(&f);
+	turn(&f);
+	assert_true(LIST_EMPTY(&f.rc.links));
+	bufferevent_free(f.rc.ships[1].bev);
+	f.rc.ships[1].bev = NULL;
+	finish(&f);
+	event_base_free(f.rc.base);
 }
 
 int main(void)
@@ -351,7 +560,9 @@ int main(void)
 		cmocka_unit_test(the_quorum_decides), cmocka_unit_test(acknowledgements_that_cannot_be),
 		cmocka_unit_test(memory_is_freed_when_all_have_it), cmocka_unit_test(who_is_far_behind_is_given_up),
 		cmocka_unit_test(resume_goes_on_where_it_stands), cmocka_unit_test(resume_from_nothing),
-		cmocka_unit_test(losing_copies_ends_at_the_quorum),
+		cmocka_unit_test(losing_copies_ends_at_the_quorum), cmocka_unit_test(the_other_set_is_for_what_policy_announced),
+		cmocka_unit_test(the_list_of_the_announced_is_bounded), cmocka_unit_test(a_recording_stays_in_its_set),
+		cmocka_unit_test(only_policy_announces),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

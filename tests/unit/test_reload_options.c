@@ -43,6 +43,7 @@ static const struct { const char *name, *value; bool restart; } changed[] = {
 	{ "input_recipients_second", "\"age1lggyhqrw2nlhcxprm67z43rta597azn8gknawjehu9d9dl0jq3yqqvfafg\"", false },
 	{ "strict", "false", false }, { "content_limit", "7MiB", false }, { "segment_bytes", "7MiB", false },
 	{ "segment_time", "7s", false }, { "hold_deadline", "7s", false }, { "hold_banner", "1s", false }, { "quorum", "2", false },
+	{ "break_glass_quorum", "2", false },
 	{ "max_watchers", "7", false }, { "watch_notice", "false", false }, { "event_retention", "100", false },
 	{ "key_rotate", "7", false }, { "key_rotate_after_use", "true", false }, { "host_key_check", "7", false },
 	{ "event_syslog", "\"udp:127.0.0.1:5140\"", false }, { "event_json", "/tmp/events.json", false }, { "metrics_listen", "{ \"127.0.0.1:9180\" }", false },
@@ -88,7 +89,8 @@ static struct config *load(const char *name, const char *value)
 	if (strcmp(name, "input_recipients_second") == 0)
 		fprintf(f, "input_recipients = \"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p\"\n");
 	for (int i = 1; i <= 2; i++)
-		fprintf(f, "collector c%d { address = \"127.0.0.1\" port = 700%d certificate = \"" PEM "\" }\n", i, i);
+		fprintf(f, "collector c%d { address = \"127.0.0.1\" port = 700%d certificate = \"" PEM "\" }\n"
+		    "break_glass_collector g%d { address = \"127.0.0.1\" port = 701%d certificate = \"" PEM "g\" }\n", i, i, i, i);
 	assert_int_equal(fclose(f), 0);
 	assert_int_equal(chmod(path, 0600), 0);
 	return config_load(path, CONFIG_INIT, complain, NULL);
