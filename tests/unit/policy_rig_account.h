@@ -23,6 +23,7 @@ static struct asked {
 static size_t nasked;
 static bool full;		/* no task is taken */
 static int64_t later;		/* seconds that the clock is ahead */
+static int64_t frozen;		/* and where it stands; 0: it goes */
 
 int __wrap_task_run(struct policy *p, const struct task *t);
 int64_t __wrap_clock_wall(void);
@@ -30,7 +31,7 @@ int64_t __real_clock_wall(void);
 
 int64_t __wrap_clock_wall(void)
 {
-	return __real_clock_wall() + later;
+	return (frozen != 0 ? frozen : __real_clock_wall()) + later;
 }
 
 int __wrap_task_run(struct policy *p, const struct task *t)
@@ -128,7 +129,7 @@ static inline int up(void **state)
 {
 	nasked = 0;
 	full = false;
-	later = 0;
+	later = frozen = 0;
 	return rig_up(state);
 }
 

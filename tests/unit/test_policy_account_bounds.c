@@ -154,18 +154,21 @@ static void no_host_starves_another(void **state)
 {
 	enum { HOSTS = 300 };
 	struct rig *r = *state;
+	bool met[HOSTS] = { false };
 	int turns = 0, first = 0, last = 0;
 
+	frozen = clock_wall();
 	r->conf->account_hourly = 10000;
 	many_hosts(r, HOSTS);
 	while (first < HOSTS) {
 		assert_true(turns++ < 10);
 		accounts_tick(&r->p);
-		assert_int_equal(nasked, HOSTS - first > 64 ? 64 : HOSTS - first);
-		while (nasked > 0) {
-			assert_int_equal(atoi(asked[0].in + strlen("remove alice ")), 65536 + first);
-			assert_false(asked[0].background);
-			first++;
+		assert_true(nasked > 0 && nasked <= 64);
+		for (; nasked > 0; first++) {
+			const int uid = atoi(asked[0].in + strlen("remove alice ")) - 65536;
+
+			assert_true(uid >= 0 && uid < HOSTS && !met[uid] && !asked[0].background);
+			met[uid] = true;
 			answer(r, TASK_UNREACHABLE, "");
 		}
 	}
