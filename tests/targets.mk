@@ -11,15 +11,16 @@ deps:
 
 # every stage runs even if one before it failed; the last line counts them all
 check:
-	@B=$(B) MAKE='$(MAKE)' tests/check deps lint $(if $(wildcard tests/fuzz/fuzz_*.c),corpus) units system alone
+	@B=$(B) MAKE='$(MAKE)' tests/check deps lint $(if $(wildcard tests/fuzz/fuzz_*.c),corpus) units system patient alone
 check-asan:
-	@B=build-asan MAKE='$(MAKE) SAN=1' tests/check deps units system alone
+	@B=build-asan MAKE='$(MAKE) SAN=1' tests/check deps units system patient alone
 
 # T: which tests, as pytest's -k takes them: make check-system T='sftp or scp'. Those that measure time run by themselves, the
 # others side by side: most of them wait, for a code, a deadline, a client. Of these a neighbour may starve one: it is tried once more,
 # and the list of results says so. What measures time has one try, and so has what attacks a promise by chance (flaky(reruns=0)).
+# ALONE: those that measure time. PATIENT: those of them that sleep for seconds and have seconds to spare, beside each other.
 check-system: all $(B)/bench/brec_make $(B)/crash/model $(B)/crash/archive $(B)/crash/kill $(B)/crash/typing $(B)/crash/grants $(B)/model/decide
-	@LAB_BIN=$(abspath $(B)) $(PYTEST) -q tests/system $(if $(T),-k '$(T)',$(if $(ALONE),-m alone --durations=25,-m 'not alone' -n $(WORKERS) --dist loadfile --reruns 1)) $(PYTEST_ARGS)
+	@LAB_BIN=$(abspath $(B)) $(PYTEST) -q tests/system $(if $(T),-k '$(T)',$(if $(ALONE),-m 'alone and not patient' --durations=25,$(if $(PATIENT),-m patient -n $(WORKERS) --dist loadfile,-m 'not alone' -n $(WORKERS) --dist loadfile --reruns 1))) $(PYTEST_ARGS)
 
 LINTS = lint-cppcheck lint-man lint-shell layers headers budgets lint-web
 lint: $(LINTS)

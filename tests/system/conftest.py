@@ -26,6 +26,8 @@ def is_worker(config):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "alone: measures time, or takes the whole machine: nothing runs beside it")
+    config.addinivalue_line("markers", "patient: of those that measure time, one that waits for seconds, has seconds to spare, and hardly computes: "
+                            "beside it run others of its kind and nothing else")
     if not is_worker(config):
         os.environ[SHARED] = tempfile.mkdtemp(prefix="bastion-tests-", dir="/tmp")
         os.chmod(os.environ[SHARED], 0o711)

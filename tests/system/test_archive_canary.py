@@ -67,6 +67,7 @@ def test_a_lock_that_holds(own, object_store, lock):
 
 
 @pytest.mark.alone  # on a busy store one proof would take longer than from one to the next
+@pytest.mark.patient
 def test_it_is_proven_again_and_again(own, object_store):
     """The bucket's rule is weakened while the collector runs: from the next proof on nothing is put, until it is as it was."""
     name = object_store.make_bucket(f"canary-daily-{os.getpid()}", days=97, look=True)

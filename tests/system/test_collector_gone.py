@@ -7,7 +7,7 @@ import pytest
 
 from harness import Client, Terminal, recording_of, replay, until
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.alone, pytest.mark.patient]
 
 
 @pytest.fixture(scope="module")

@@ -55,12 +55,14 @@ def comes(listener, seconds):
     return bool(select.select([listener], [], [], seconds)[0])
 
 
+@pytest.mark.patient
 def test_without_a_grant_nothing_is_dialled(target, service):
     channel = service.open_channel("direct-tcpip", (host_of(target), 22), ("127.0.0.1", 1), timeout=10)
     assert channel.recv(4) == b"SSH-"
     assert not comes(target, 1), "the host is reached before anybody approved"
 
 
+@pytest.mark.patient
 def test_with_a_grant_the_socket_waits_and_says_nothing(lab, target, service):
     lab.grant(user_of(target), host_of(target), "dba")
     channel = service.open_channel("direct-tcpip", (host_of(target), 22), ("127.0.0.1", 1), timeout=10)

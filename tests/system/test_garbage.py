@@ -54,6 +54,7 @@ def family(pid):
     return found
 
 
+@pytest.mark.patient
 def test_slow_clients(own):
     """100 connections that send one byte a second are closed at the end of login_grace; others log in meanwhile."""
     socks = [socket.create_connection(("127.0.0.1", own.port("bastiond"))) for _ in range(100)]
@@ -85,8 +86,8 @@ def test_slow_clients(own):
     assert 4 < time.monotonic() - start < 12
 
 
+@pytest.mark.patient
 def test_idle_after_key_exchange(own):
-
     transport = paramiko.Transport(("127.0.0.1", own.port("bastiond")))
     transport.start_client(timeout=10)
     start = time.monotonic()
