@@ -64,7 +64,7 @@ struct args {
 	size_t nidentities;
 	const char *output;			/* bundle: file to make; NULL: not given */
 	const char *from, *credentials, *region, *ca;	/* pull, and verify of a bucket; NULL: not given */
-	const char *signers;			/* approvals: NULL: not given */
+	const char *signers, *apart;		/* approvals; events: NULL: not given */
 	bool bad;				/* approvals: one does not hold */
 	bool json, all, help;
 	const char *user, *host;

@@ -6,7 +6,7 @@
  * (brec_verify.h), read, and put together (event_chain.h). Events go to standard output, what is wrong
  * and the result to standard error.
  */
-#include "replay.h"
+#include "replay_apart.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -33,6 +33,7 @@ struct run {
 	struct age_identities ids;
 	struct trust trust;
 	struct event_chain chain;
+	struct apart apart;
 	uint64_t shown, faults;
 	int64_t first, first_at;	/* number and time of the first event; 0: none yet */
 };
@@ -179,6 +180,8 @@ static int put_event(struct run *run, const struct source *s, const struct brec_
 	}
 	v = event_chain_add(&run->chain, &a.row, a.hash);
 	judge(run, s, v, a.row.id);
+	if (run->apart.dir != NULL)
+		run->faults += (uint64_t)apart_event(&run->apart, s->log, &a.row, a.hash);
 	if (run->first == 0) {
 		run->first = a.row.id;
 		run->first_at = a.row.at;
@@ -281,6 +284,8 @@ static int run_all(struct run *run, const struct source *v, size_t n)
 				return EXIT_UNREADABLE;
 			from = i;
 		}
+	if (run->apart.dir != NULL)
+		run->faults += (uint64_t)apart_conclude(&run->apart);
 	return run->faults == 0 ? EXIT_OK : EXIT_VERDICT;
 }
 
@@ -290,16 +295,20 @@ int cmd_events(struct args *a)
 	struct recordings all;
 	struct source *v;
 	int status = EXIT_UNREADABLE;
+	int64_t faults = 0;
 	size_t n;
 
 	if (keys_trust(&run.trust, a) != 0 || keys_identity(&run.ids, a, true) != 0)
 		return EXIT_UNREADABLE;
-	if (store_scan(&all, a->store) == 0) {
+	if (a->apart != NULL && (faults = apart_open(&run.apart, a->apart, &run.ids, &run.trust)) >= 0)
+		run.faults = (uint64_t)faults;
+	if (faults >= 0 && store_scan(&all, a->store) == 0) {
 		if ((v = find_sources(&run, &all, &n)) != NULL)
 			status = run_all(&run, v, n);
 		free(v);
 		recordings_finish(&all);
 	}
+	apart_finish(&run.apart);
 	age_identities_finish(&run.ids);
 	return status;
 }

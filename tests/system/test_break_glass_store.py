@@ -2,7 +2,9 @@
 import json
 import os
 import re
+import shutil
 import signal
+import tempfile
 
 import pytest
 
@@ -98,6 +100,10 @@ def verdicts(lab, name):
     return {row["id"]: row["verdict"] for row in rows}
 
 
+def apart(lab, folder):
+    return replay(lab, "events", "--apart", folder, check=False)
+
+
 def test_in_while_the_store_is_down(away, terminals):
     user = Client(away, "fireman")
     shell = terminals(user.terminal("web1.name"))
@@ -143,6 +149,19 @@ def test_the_usual_ones_again(fire):
     shipped = until(lambda: [line for line in replay(fire, "events", check=False).stdout.decode().splitlines() if "break-glass.store" in line],
                     what="the events are shipped")
     assert len(shipped) == len(events(fire, "break-glass.store"))
+    # each store names what the other has, and one of them changed or lost shows
+    done = apart(fire, fire.store("glass"))
+    assert done.returncode == 0 and f"for break-glass: {len(shipped)}, each named".encode() in done.stderr, done
+    with tempfile.TemporaryDirectory() as copy:
+        for name in ("recordings", "log"):
+            shutil.copytree(os.path.join(fire.store("glass"), name), os.path.join(copy, name))
+        lost = next(os.path.join(top, name) for top, names, _ in os.walk(os.path.join(copy, "recordings")) for name in names if len(name) == 32)
+        shutil.move(lost, os.path.join(copy, "elsewhere"))
+        done = apart(fire, copy)
+        assert done.returncode == 1 and f"recording {os.path.basename(lost)}".encode() in done.stderr and b"it is missing" in done.stderr, done
+    # and what does not belong there
+    done = apart(fire, fire.store("collector"))
+    assert done.returncode == 1 and b"does not belong there" in done.stderr and b"it is missing" in done.stderr, done
 
 
 def test_these_too_go_away(gone):
