@@ -105,6 +105,7 @@ struct config_collector {
 	O(USER, user_console, "bastiond-console", 0, 0, "", "account of the console workers")         \
 	O(USER, user_monitor, "bastiond-monitor", 0, 0, "", "account of the monitor, if there is one")  \
 	O(USER, user_hook, "bastiond-hook", 0, 0, "", "account of the hooks")                         \
+	O(USER, user_task, "bastiond-task", 0, 0, "", "account of the bastion's own commands at hosts") \
 	O(STR, pam_service, "bastiond", 0, 0, "", "name of the PAM stack")                            \
 	O(STR, pam_confdir, "", 0, 0, "", "directory of PAM stacks; empty: the system's")             \
 	O(STARTUPS, max_startups, "100:30:400", 1, 20000, "", "connections not yet logged in")        \

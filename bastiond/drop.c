@@ -28,7 +28,7 @@ static const struct {
 	[ROLE_RECORDER] = { offsetof(struct config, user_recorder), "empty", 0 },
 	[ROLE_MASTER]   = { offsetof(struct config, user_session),  "empty", NO_NETWORK },
 	[ROLE_DIAL]     = { offsetof(struct config, user_dial),     NULL,    0 },
-	[ROLE_TARGET]   = { offsetof(struct config, user_dial),     NULL,    0 },
+	[ROLE_TARGET]   = { offsetof(struct config, user_task),     NULL,    0 },
 	[ROLE_HOOK]     = { offsetof(struct config, user_hook),     NULL,    0 },
 	[ROLE_CONSOLE]  = { offsetof(struct config, user_console),  NULL,    NO_NETWORK },
 	[ROLE_MONITOR]  = { offsetof(struct config, user_monitor),  NULL,    0 },

@@ -17,7 +17,7 @@
  * recorder   user_recorder   run_dir/empty         yes
  * master     user_session    run_dir/empty         none
  * dial       user_dial       stays /               yes: the resolver's files
- * target     user_dial       stays /               yes: the resolver's files, the ssh client
+ * target     user_task       stays /               yes: the resolver's files, the ssh client
  * hook       user_hook       stays /               yes: what it runs is the administrator's
  * console    user_console    stays /               none: terminal descriptions
  * monitor    user_monitor    stays /               yes: sockets of syslog daemons

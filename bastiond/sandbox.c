@@ -27,6 +27,8 @@ static const struct {
 	[ROLE_CONSOLE]  = { ANY | G_NOEXEC | G_TTY, true, true },
 	[ROLE_MONITOR]  = { ANY | G_NOEXEC | G_INET | G_OUTLET, false, false },
 	[ROLE_VIEW]     = { ANY | G_NOEXEC | G_TTY, true, false },
+	[ROLE_HOOK]     = { G_PROGRAM, true, true },
+	[ROLE_TARGET]   = { G_PROGRAM, true, true },
 };
 
 static struct sock_fprog prepared[ROLE_COUNT];
@@ -76,8 +78,11 @@ int sandbox_enter(const struct config *conf, enum role role)
 	}
 	if (confine_off())
 		return 0;
-	/* a session's file system was closed by master; its filter could not make the call any more */
-	landlock = role == ROLE_SESSION || enter_landlock(role);
+	/*
+	 * a session's file system was closed by master; its filter could not make the call any more. And a program's own files are its
+	 * administrator's business: Landlock's first version would forbid it to move one to another directory
+	 */
+	landlock = role == ROLE_SESSION || roles[role].groups == G_PROGRAM || enter_landlock(role);
 	seccomp = enter_seccomp(role);
 	ok = seccomp && landlock;
 	if (!ok) {
@@ -86,7 +91,7 @@ int sandbox_enter(const struct config *conf, enum role role)
 		return conf->sandbox == SANDBOX_STRICT ? -1 : 0;
 	}
 	if (roles[role].quiet)
-		log_debug("sandbox closed: seccomp, Landlock");
+		log_debug("sandbox closed: seccomp%s", roles[role].groups == G_PROGRAM ? "" : ", Landlock");
 	else
 		log_info("sandbox closed: seccomp, Landlock");
 	return 0;

@@ -83,7 +83,7 @@ void worker_pam_close(const struct config *conf, const uint8_t *record, size_t l
 void worker_dial(const struct config *conf, struct ipc *link, const struct dial_job *job) __attribute__((noreturn));
 /* user_hook: runs the program of the configuration, without a shell; HOOK_DONE. */
 void worker_hook(const struct config *conf, struct ipc *link, const struct hook_job *job) __attribute__((noreturn));
-/* user_dial: one command at a registered host, with the ssh client; TASK_KEY, TASK_GO, TASK_DONE. */
+/* user_task: one command at a registered host, with the ssh client; TASK_KEY, TASK_GO, TASK_DONE. */
 void worker_target(const struct config *conf, struct ipc *link, const struct target_job *job) __attribute__((noreturn));
 /* user_console: the line editor behind `ssh alice@bastion`; LINE_ASK, LINE_RE. Its link goes to the session. */
 void worker_console(const struct config *conf, struct ipc *link, const struct console_job *job)

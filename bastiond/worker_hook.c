@@ -3,11 +3,10 @@
  *
  * Role hook, a fork of parent. Before it: policy_hook.c, which said which hook and what goes in; the program's path is parent's to
  * know, from its own configuration. No shell, no argument, a clean environment, an account of its own, a process namespace of its own
- * (what it leaves behind ends with it), and a time after which it is killed. What is not an exit status 0 in time is a failure: what that
+ * (it sees no other, and what it leaves behind ends with it), no system call that no program needs, and a time after which it is killed. What is not an exit status 0 in time is a failure: what that
  * means is the asker's to say, and it never means yes.
  */
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/time.h>
@@ -18,8 +17,10 @@
 #include "drop.h"
 #include "escape.h"
 #include "log.h"
+#include "sandbox.h"
 #include "worker.h"
 #include "worker_program.h"
+#include "worker_space.h"
 
 #define SAID_MAX 1024		/* of standard error, for the log */
 #define FILES_MAX (64UL << 20)	/* bytes of a file that it may write */
@@ -73,9 +74,12 @@ void worker_hook(const struct config *conf, struct ipc *link, const struct hook_
 	snprintf(hook, sizeof(hook), "BASTIOND_HOOK=%s", hook_name(job->kind));
 	signal(SIGPIPE, SIG_IGN);
 	setitimer(ITIMER_REAL, &late, NULL);
-	if (unshare(CLONE_NEWPID) != 0)
-		log_warn("no process namespace of its own for a hook (%s): what it leaves behind stays", strerror(errno));
-	if (drop_to(conf, ROLE_HOOK) != 0)
+	if (worker_space(conf, ROLE_HOOK) != 0) {
+		log_warn("no process namespace of its own for a hook (%s): it sees the others, and what it leaves behind stays", strerror(errno));
+		if (conf->sandbox == SANDBOX_STRICT)
+			_exit(1);
+	}
+	if (drop_to(conf, ROLE_HOOK) != 0 || sandbox_enter(conf, ROLE_HOOK) != 0)
 		_exit(1);
 	if (r.path[0] == '\0')
 		snprintf(r.reason, sizeof(r.reason), "%s is not configured any more", hook_name(job->kind));

@@ -84,12 +84,21 @@ static bool take(int *fd, char *to, size_t max, size_t *have, bool cut)
 	return cut || n <= 0 || room > 0;
 }
 
+/* In a process namespace of our own: what it left behind, which nobody waits for. */
+static void end_others(void)
+{
+	if (getpid() == 1)
+		kill(-1, SIGKILL);
+}
+
 static void reap(struct program *r)
 {
 	int status;
 
-	if (r->status < 0 && waitpid(r->pid, &status, WNOHANG) == r->pid)
-		r->status = status;
+	if (r->status >= 0 || waitpid(r->pid, &status, WNOHANG) != r->pid)
+		return;
+	r->status = status;
+	end_others();
 }
 
 /* What its pipes have. False: it said too much. */
@@ -153,6 +162,7 @@ void program_run(struct program *r)
 	if (r->pid > 0) {
 		kill(-r->pid, SIGKILL);
 		kill(r->pid, SIGKILL);
+		end_others();
 	}
 	shut(&r->in_fd);
 	shut(&r->out_fd);

@@ -9,11 +9,11 @@
  * pinned keys before: what is there afterwards and was not before is a proposal to policy.
  *
  * The directory is a tmpfs in a mount namespace of this worker, over run_dir/empty: the key that is made here is in memory only, and
- * gone with the process, however that ends. A passwd of two lines lies over /etc/passwd, for a client that must know its own name.
+ * gone with the process, however that ends. Account, process namespace and /proc are a task's own, too (worker_space.h): the client is no
+ * neighbour of the dial workers. A passwd of two lines lies over /etc/passwd, for a client that must know its own name.
  */
 #include <errno.h>
 #include <netdb.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,9 +29,11 @@
 #include "clock.h"
 #include "drop.h"
 #include "log.h"
+#include "sandbox.h"
 #include "target_files.h"
 #include "worker.h"
 #include "worker_program.h"
+#include "worker_space.h"
 
 #define SSH "/usr/bin/ssh"
 #define PASSWD "/etc/passwd"
@@ -64,7 +66,7 @@ struct job_run {
 /* Root: a file system of our own over run_dir/empty, and names for uid 0 and ours. 0, or -1: what failed is in the line. */
 static int make_directory(struct job_run *t, char dir[4200])
 {
-	const struct config_user *u = &t->conf->user_dial;
+	const struct config_user *u = &t->conf->user_task;
 	char options[96], passwd[4300];
 	FILE *f;
 	bool ok;
@@ -72,8 +74,7 @@ static int make_directory(struct job_run *t, char dir[4200])
 	snprintf(dir, 4200, "%s/empty", t->conf->run_dir);
 	snprintf(options, sizeof(options), "size=1m,mode=0700,uid=%u,gid=%u", (unsigned)u->uid, (unsigned)u->gid);
 	snprintf(passwd, sizeof(passwd), "%s/passwd", dir);
-	if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-	    mount("tmpfs", dir, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, options) != 0)
+	if (mount("tmpfs", dir, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, options) != 0)
 		return -1;
 	if ((f = fopen(passwd, "we")) == NULL)
 		return -1;
@@ -380,13 +381,11 @@ void worker_target(const struct config *conf, struct ipc *link, const struct tar
 	t = (struct job_run){ .conf = conf, .job = job, .link = link, .end_ms = clock_mono_ms() + job->limit_ms, .agent = -1, .listener = -1, .client = -1 };
 	signal(SIGPIPE, SIG_IGN);
 	setitimer(ITIMER_REAL, &late, NULL);
-	if (make_directory(&t, dir) != 0) {
+	if (worker_space(conf, ROLE_TARGET) != 0 || make_directory(&t, dir) != 0) {
 		log_error("no directory for a task at a host: %s", strerror(errno));
-		fail(&t, "no mount namespace for it: tasks at hosts need one (CAP_SYS_ADMIN)");
+		fail(&t, "no mount and process namespace for it: tasks at hosts need them (CAP_SYS_ADMIN)");
 	}
-	if (unshare(CLONE_NEWPID) != 0)
-		log_debug("no process namespace of its own for a task (%s)", strerror(errno));
-	if (drop_to(conf, ROLE_TARGET) != 0 || chdir(dir) != 0)
+	if (drop_to(conf, ROLE_TARGET) != 0 || sandbox_enter(conf, ROLE_TARGET) != 0 || chdir(dir) != 0)
 		_exit(1);
 	get_order(&t);
 	run_client(&t, &run);

@@ -77,6 +77,19 @@ static const int refused[] = {
 	SCMP_SYS(sched_getparam), SCMP_SYS(mprotect), SCMP_SYS(umask), SCMP_SYS(getrlimit), SCMP_SYS(shmget),
 };
 
+/* What no foreign program that we run needs. */
+static const int never[] = {
+	SCMP_SYS(ptrace), SCMP_SYS(process_vm_readv), SCMP_SYS(process_vm_writev), SCMP_SYS(process_madvise), SCMP_SYS(kcmp), SCMP_SYS(pidfd_getfd),
+	SCMP_SYS(kexec_load), SCMP_SYS(kexec_file_load), SCMP_SYS(init_module), SCMP_SYS(finit_module), SCMP_SYS(delete_module), SCMP_SYS(reboot),
+	SCMP_SYS(mount), SCMP_SYS(umount2), SCMP_SYS(pivot_root), SCMP_SYS(chroot), SCMP_SYS(move_mount), SCMP_SYS(open_tree), SCMP_SYS(fsopen),
+	SCMP_SYS(fsconfig), SCMP_SYS(fsmount), SCMP_SYS(fspick), SCMP_SYS(mount_setattr), SCMP_SYS(open_by_handle_at), SCMP_SYS(swapon),
+	SCMP_SYS(swapoff), SCMP_SYS(quotactl), SCMP_SYS(quotactl_fd), SCMP_SYS(acct), SCMP_SYS(fanotify_init), SCMP_SYS(lookup_dcookie),
+	SCMP_SYS(setns), SCMP_SYS(unshare), SCMP_SYS(bpf), SCMP_SYS(perf_event_open), SCMP_SYS(userfaultfd), SCMP_SYS(keyctl), SCMP_SYS(add_key),
+	SCMP_SYS(request_key), SCMP_SYS(io_uring_setup), SCMP_SYS(io_uring_enter), SCMP_SYS(io_uring_register), SCMP_SYS(syslog), SCMP_SYS(iopl),
+	SCMP_SYS(ioperm), SCMP_SYS(modify_ldt), SCMP_SYS(vhangup), SCMP_SYS(settimeofday), SCMP_SYS(clock_settime), SCMP_SYS(clock_adjtime),
+	SCMP_SYS(sethostname), SCMP_SYS(setdomainname), SCMP_SYS(nfsservctl), SCMP_SYS(uselib), SCMP_SYS(_sysctl),
+};
+
 bool confine_off(void)
 {
 #ifdef __SANITIZE_ADDRESS__
@@ -211,9 +224,47 @@ out:
 	return r;
 }
 
+/*
+ * Of an argument the kernel takes 32 bits, and a filter sees 64: who sets the others must not get by. For a family that is any above the
+ * last one that is allowed.
+ */
+static int add_denied(scmp_filter_ctx ctx)
+{
+	static const unsigned spaces[] = { CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET };
+	static const unsigned terminal[] = { 0x5412, 0x541c }; /* TIOCSTI TIOCLINUX */
+	const uint32_t no = SCMP_ACT_ERRNO(EPERM);
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < sizeof(never) / sizeof(never[0]); i++)
+		r = seccomp_rule_add(ctx, no, never[i], 0);
+	for (size_t i = 0; r == 0 && i < sizeof(spaces) / sizeof(spaces[0]); i++)
+		r = seccomp_rule_add(ctx, no, SCMP_SYS(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, spaces[i], spaces[i]));
+	for (size_t i = 0; r == 0 && i < sizeof(terminal) / sizeof(terminal[0]); i++)
+		r = seccomp_rule_add(ctx, no, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffffU, terminal[i]));
+	for (int family = 0; r == 0 && family < AF_NETLINK; family++)
+		if (family != AF_UNSPEC && family != AF_UNIX && family != AF_INET && family != AF_INET6)
+			r = seccomp_rule_add(ctx, no, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family));
+	if (r == 0)
+		r = seccomp_rule_add(ctx, no, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_GT, AF_NETLINK));
+	/* its flags are where no filter sees them: libc then takes clone() */
+	return r != 0 ? r : seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+}
+
+static int add_lists(scmp_filter_ctx ctx, unsigned groups)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < sizeof(allowed) / sizeof(allowed[0]); i++)
+		if ((allowed[i].group & groups) != 0)
+			r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, allowed[i].call, 0);
+	if (r == 0)
+		r = add_conditional(ctx, groups);
+	return r != 0 ? r : add_refused(ctx, groups);
+}
+
 int confine_filter(struct sock_fprog *out, unsigned groups)
 {
-	uint32_t otherwise = trapping() ? SCMP_ACT_TRAP : SCMP_ACT_KILL_PROCESS;
+	uint32_t otherwise = groups == G_PROGRAM ? SCMP_ACT_ALLOW : trapping() ? SCMP_ACT_TRAP : SCMP_ACT_KILL_PROCESS;
 	scmp_filter_ctx ctx = seccomp_init(otherwise);
 	int r = 0;
 
@@ -223,13 +274,8 @@ int confine_filter(struct sock_fprog *out, unsigned groups)
 	}
 	if (seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) != 0)
 		r = -EINVAL;
-	for (size_t i = 0; r == 0 && i < sizeof(allowed) / sizeof(allowed[0]); i++)
-		if ((allowed[i].group & groups) != 0)
-			r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, allowed[i].call, 0);
 	if (r == 0)
-		r = add_conditional(ctx, groups);
-	if (r == 0)
-		r = add_refused(ctx, groups);
+		r = groups == G_PROGRAM ? add_denied(ctx) : add_lists(ctx, groups);
 	if (r == 0)
 		r = export(ctx, out);
 	seccomp_release(ctx);

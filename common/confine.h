@@ -31,11 +31,16 @@ enum confine_group {
 	G_UNIX = 16384,	/* sockets with a name in the file system, of its own and syslog's */
 	G_OUTLET = 65536, /* sockets of this machine, and a file's end */
 	G_IDS = 32768,	/* to become less: other user and group ids, narrower filters */
+	G_PROGRAM = 131072, /* alone: what a foreign program may, which is all but what none of them needs */
 };
 
 /*
  * Makes the filter of these groups in *out, whose code stays allocated. A call outside it kills the process (SIGSYS);
  * harmless probes of libraries get EACCES. 0, or -1 with errno.
+ *
+ * G_PROGRAM is the other way round, for programs whose calls nobody knows beforehand (hooks, the ssh client): EPERM for the calls that reach
+ * into other processes, change the system or its namespaces, or have been ways into the kernel (ptrace, mount, unshare, bpf, io_uring, keyctl,
+ * ...), for sockets of other families than the usual ones, and for TIOCSTI. It kills nobody but who speaks another architecture.
  *
  * With BASTIOND_SANDBOX=trap in the environment a forbidden call writes "sandbox: forbidden system call N" to
  * stderr and ends the process with CONFINE_TRAP_STATUS: for tests and for updates of libraries.

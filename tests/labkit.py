@@ -40,7 +40,7 @@ if "XDG_STATE_HOME" not in os.environ:
 START_DEADLINE = 20     # seconds for a daemon to take connections
 STOP_DEADLINE = 10      # seconds for a daemon to end after SIGTERM
 RUN_DIR_MAX = 80        # bytes; a unix socket's whole path has 108
-ROLE_UIDS = {"policy": 61001, "keys": 61002, "recorder": 61003, "session": 61004, "dial": 61005, "console": 61006, "monitor": 61008, "hook": 61009}
+ROLE_UIDS = {"policy": 61001, "keys": 61002, "recorder": 61003, "session": 61004, "dial": 61005, "console": 61006, "monitor": 61008, "hook": 61009, "task": 61010}
 COLLECTOR_UID = 61007
 DBA_UID, APP_UID = 61101, 61102
 FIRST_USER_UID = 62001  # accounts on the bastion that stand for users; they need no passwd entry

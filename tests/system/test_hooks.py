@@ -177,12 +177,24 @@ def test_events_are_posted_and_mailed(hooked):
 
 
 PROGRAM = """#!/usr/bin/python3
-import json, os, subprocess, sys, time
+import ctypes, errno, json, os, subprocess, sys, time
 told = json.load(sys.stdin)
 how = told["ticket"]
 record = {"uid": os.getuid(), "groups": os.getgroups(), "environ": sorted(os.environ), "fds": sorted(os.listdir("/proc/self/fd")), "args": sys.argv[1:],
           "caps": [line.split()[1] for line in open("/proc/self/status") if line.startswith("CapEff")]}
 if how == "SPY":
+    libc = ctypes.CDLL(None, use_errno=True)
+    def refused(call, *args):
+        ctypes.set_errno(0)
+        return ctypes.get_errno() if libc[call](*args) == -1 else 0
+    try:
+        os.readlink("/proc/1/exe")
+    except OSError as e:
+        record["worker"] = errno.errorcode[e.errno]
+    record["refused"] = {"ptrace": refused("ptrace", 0, 0, 0, 0), "unshare": refused("unshare", 0x10000000),
+                         "mount": refused("mount", b"x", b"/tmp", b"tmpfs", 0, 0), "bpf": refused("syscall", 321, 0, 0, 0)}
+    record["seen"] = sorted(filter(str.isdigit, os.listdir("/proc")))
+    record["seccomp"] = [line.split()[1] for line in open("/proc/self/status") if line.startswith("Seccomp:")][0]
     sys.stderr.write("SPY " + json.dumps(record) + "\\n")
     sys.exit(3)
 if how == "SLOW":
@@ -218,6 +230,9 @@ def test_a_program_is_bounded_and_never_a_yes(new_lab):
     assert spied["uid"] == labkit.ROLE_UIDS["hook"] and spied["groups"] == [] and spied["args"] == [] and spied["caps"] == ["0" * 16]
     assert spied["environ"] == ["BASTIOND_HOOK", "HOME", "LANG", "PATH", "SHELL"]
     assert set(spied["fds"]) <= {"0", "1", "2", "3"}    # the last is the listing's own
+    # no process but its worker and itself, into neither of which it gets, and no way to more
+    assert spied["seen"] == ["1", "2"] and spied["worker"] == "EACCES" and spied["seccomp"] == "2"
+    assert spied["refused"] == dict.fromkeys(("ptrace", "unshare", "mount", "bpf"), 1)
     assert lab.ask("request", as_uid=uid, ticket="YES", **ask)["id"] > 0
     shutil.rmtree(folder)
 

@@ -120,6 +120,34 @@ def test_ways_to_fail(scanned):
     assert scan(lab)["look"]["result"] == "ok"
 
 
+def test_the_client_is_alone(scanned):
+    """An account of its own, no process in sight but its worker, and no call that it has no use for."""
+    lab, seen = scanned, {}
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        add_host(lab, "web-alone", port)
+
+        def look():
+            connection, _ = silent.accept()
+            with connection:
+                for pid in filter(str.isdigit, os.listdir("/proc")):
+                    try:
+                        with open(f"/proc/{pid}/cmdline", "rb") as f:
+                            argv = f.read().split(b"\0")
+                        if argv[:1] != [b"ssh"] or str(port).encode() not in argv:
+                            continue
+                        seen.update(line.split(":\t", 1) for line in labkit.read(f"/proc/{pid}/status").splitlines() if ":\t" in line)
+                        seen["pids"] = sorted(filter(str.isdigit, os.listdir(f"/proc/{pid}/root/proc")))
+                    except OSError:
+                        continue
+        thread = threading.Thread(target=look)
+        thread.start()
+        assert scan(lab, "web-alone")["look"]["result"] == "unreachable"
+        thread.join()
+    assert set(seen["Uid"].split()) == {str(labkit.ROLE_UIDS["task"])} and seen["Seccomp"] == "2" and seen["NoNewPrivs"] == "1"
+    assert seen["pids"] == ["1", "2"] and seen["NSpid"].split()[1:] == ["2"]
+
+
 def test_once_a_day(scanned):
     """A host where the bastion was not for host_key_check hours is looked at, and one that was is not."""
     lab = scanned

@@ -20,10 +20,10 @@
 
 #define KEY "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kudxsmqks0nhz0e"
 #define PEM "-----BEGIN CERTIFICATE-----\\nx\\n-----END CERTIFICATE-----\\n"
-#define USERS "user_policy=901\nuser_keys=902\nuser_recorder=903\nuser_session=904\nuser_dial=905\nuser_console=906\n"
+#define USERS "user_policy=901\nuser_keys=902\nuser_recorder=903\nuser_session=904\nuser_dial=905\nuser_console=906\nuser_task=909\n"
 #define COLLECTOR "collector one { address = \"127.0.0.1\" port = 7000 certificate = \"" PEM "\" }\n"
 #define GOOD USERS "recipients = \"" KEY "\"\n" COLLECTOR
-#define GOOD_LINES 8 /* of GOOD: the line that follows it is the ninth */
+#define GOOD_LINES 9 /* of GOOD: the line that follows it is the tenth */
 
 static char dir[] = "/tmp/test_config-XXXXXX";
 static char path[64];

@@ -193,7 +193,7 @@ static void reload_takes_effect(void **state)
 	struct session_end s;
 
 	send_reload(r, "user_policy=901\nuser_keys=902\nuser_recorder=903\nuser_session=904\n"
-		       "user_dial=905\nuser_console=906\nmax_auth_tries=1\nrecipients=\""
+		       "user_dial=905\nuser_console=906\nuser_task=909\nmax_auth_tries=1\nrecipients=\""
 		       "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kudxsmqks0nhz0e\"\n"
 		       "collector one { address = \"127.0.0.1\" port = 7000 certificate = \""
 		       "-----BEGIN CERTIFICATE-----\\nx\\n-----END CERTIFICATE-----\\n\" }\n");

@@ -16,7 +16,7 @@
 #include "parent_reload.c"
 
 #define PEM "-----BEGIN CERTIFICATE-----\\nx\\n-----END CERTIFICATE-----\\n"
-#define USERS "user_policy=901\nuser_keys=902\nuser_recorder=903\nuser_session=904\nuser_dial=905\nuser_console=906\n"
+#define USERS "user_policy=901\nuser_keys=902\nuser_recorder=903\nuser_session=904\nuser_dial=905\nuser_console=906\nuser_task=909\n"
 
 static char dir[] = "/tmp/test_reload_options-XXXXXX", path[64];
 
@@ -27,7 +27,7 @@ static const struct { const char *name, *value; bool restart; } changed[] = {
 	{ "run_dir", "/tmp/other-run", true }, { "user_policy", "911", true }, { "user_keys", "912", true },
 	{ "user_recorder", "913", true }, { "user_session", "914", true }, { "user_dial", "915", false },
 	{ "user_console", "916", false }, { "user_monitor", "917", false },
-	{ "user_hook", "918", false }, { "pam_service", "other", false }, { "pam_confdir", "/tmp", false },
+	{ "user_hook", "918", false }, { "user_task", "919", false }, { "pam_service", "other", false }, { "pam_confdir", "/tmp", false },
 	{ "max_startups", "\"50:60:70\"", false }, { "per_source_max", "7", false }, { "source_bits4", "24", false },
 	{ "source_bits6", "56", false }, { "penalty_auth", "6s", false }, { "penalty_noauth", "6s", false },
 	{ "penalty_grace", "6s", false }, { "penalty_crash", "6s", false }, { "penalty_min", "6s", false },
@@ -74,7 +74,7 @@ static struct config *load(const char *name, const char *value)
 	static const struct { const char *name, *line; } base[] = {
 		{ "user_policy", "user_policy = 901" }, { "user_keys", "user_keys = 902" }, { "user_recorder", "user_recorder = 903" },
 		{ "user_session", "user_session = 904" }, { "user_dial", "user_dial = 905" }, { "user_console", "user_console = 906" },
-		{ "user_monitor", "user_monitor = 907" }, { "user_hook", "user_hook = 908" },
+		{ "user_monitor", "user_monitor = 907" }, { "user_hook", "user_hook = 908" }, { "user_task", "user_task = 909" },
 		{ "notify", "notify = \"/bin/true\"" },	/* or it is not known who runs it */
 		{ "recipients", "recipients = \"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p\"" },
 	};

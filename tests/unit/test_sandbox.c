@@ -127,6 +127,80 @@ static const struct {
 	{ "executable memory", do_exec_memory, KILLED, KILLED, KILLED, KILLED, KILLED, FINE, KILLED },
 };
 
+/* --- programs: hooks, and the ssh client of a task --- */
+
+static long no_ptrace(void) { return ptrace(PTRACE_TRACEME, 0, 0, 0); }
+static long no_attach(void) { return ptrace(PTRACE_ATTACH, getppid(), 0, 0); }
+static long no_vm_read(void) { return syscall(SYS_process_vm_readv, getpid(), NULL, 0, NULL, 0, 0); }
+static long no_getfd(void) { return syscall(SYS_pidfd_getfd, 0, 0, 0); }
+static long no_mount(void) { return syscall(SYS_mount, "a", "/", "b", 0, ""); }
+static long no_fsopen(void) { return syscall(SYS_fsopen, "tmpfs", 0); }
+static long no_chroot(void) { return chroot("/"); }
+static long no_unshare(void) { return unshare(CLONE_NEWUSER); }
+static long no_setns(void) { return setns(open("/proc/self/ns/net", O_RDONLY), 0); }
+static long no_clone(void) { return syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0); }
+static long no_clone_high(void) { return syscall(SYS_clone, (1UL << 40) | CLONE_NEWNET | SIGCHLD, 0, 0, 0, 0); }
+static long no_bpf(void) { return syscall(SYS_bpf, 0, NULL, 0); }
+static long no_perf(void) { return syscall(SYS_perf_event_open, NULL, 0, -1, -1, 0); }
+static long no_fault(void) { return syscall(SYS_userfaultfd, 0); }
+static long no_keyctl(void) { return syscall(SYS_keyctl, 0, -3, 0); }
+static long no_add_key(void) { return syscall(SYS_add_key, "user", "x", "y", 1, -3); }
+static long no_uring(void) { return syscall(SYS_io_uring_setup, 1, NULL); }
+static long no_module(void) { return syscall(SYS_finit_module, -1, "", 0); }
+static long no_kexec(void) { return syscall(SYS_kexec_file_load, -1, -1, 0, "", 0); }
+static long no_sti(void) { return ioctl(0, TIOCSTI, "x"); }
+static long no_sti_high(void) { return syscall(SYS_ioctl, 0, 0x700000000UL | TIOCSTI, "x"); }
+static long no_packet(void) { return socket(AF_PACKET, SOCK_RAW, 0); }
+static long no_vsock(void) { return socket(AF_VSOCK, SOCK_STREAM, 0); }
+static long no_alg(void) { return syscall(SYS_socket, (7UL << 32) | AF_ALG, SOCK_SEQPACKET, 0); }
+
+static const struct { const char *name; long (*call)(void); } refused_calls[] = {
+#define N(name) { #name, name }
+	N(no_ptrace), N(no_attach), N(no_vm_read), N(no_getfd), N(no_mount), N(no_fsopen), N(no_chroot), N(no_unshare), N(no_setns), N(no_clone),
+	N(no_clone_high), N(no_bpf), N(no_perf), N(no_fault), N(no_keyctl), N(no_add_key), N(no_uring), N(no_module), N(no_kexec), N(no_sti),
+	N(no_sti_high), N(no_packet), N(no_vsock), N(no_alg),
+#undef N
+};
+
+/* What a program does all day: a shell with a pipe in it, names, sockets, files that move. */
+static int a_day(void)
+{
+	char from[] = "/tmp/test_sandbox-one-XXXXXX", to[64];
+
+	if (mkdtemp(from) == NULL || snprintf(to, sizeof(to), "%s-two", from) < 0 || rename(from, to) != 0 || rmdir(to) != 0 ||
+	    socket(AF_INET, SOCK_STREAM, 0) < 0 || socket(AF_INET6, SOCK_DGRAM, 0) < 0 || socket(AF_UNIX, SOCK_STREAM, 0) < 0 ||
+	    socket(AF_NETLINK, SOCK_RAW, 0) < 0)
+		return 20;
+	return WEXITSTATUS(system("test \"$(echo 1 | cat)\" = 1 && perl -e 'exit 0' && getent hosts localhost >/dev/null"));
+}
+
+static void test_programs(void **state)
+{
+	static const enum role roles_of[] = { ROLE_HOOK, ROLE_TARGET };
+	int status;
+	pid_t pid;
+
+	(void)state;
+	for (size_t k = 0; k < 2; k++) {
+		for (size_t i = 0; i < sizeof(refused_calls) / sizeof(refused_calls[0]); i++) {
+			if ((pid = fork()) == 0) {
+				if (sandbox_enter(&conf, roles_of[k]) != 0)
+					_exit(99);
+				errno = 0;
+				_exit(refused_calls[i].call() == -1 && errno == EPERM ? 0 : 1 + errno % 90);
+			}
+			assert_int_equal(waitpid(pid, &status, 0), pid);
+			if (status != 0)
+				print_error("%s: wait status %#x\n", refused_calls[i].name, (unsigned)status);
+			assert_int_equal(status, 0);
+		}
+		if ((pid = fork()) == 0)
+			_exit(sandbox_enter(&conf, roles_of[k]) != 0 ? 99 : a_day());
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(status, 0);
+	}
+}
+
 static void expect(const char *name, enum role role, deed *what, int want)
 {
 	int status = in_sandbox(role, what);
@@ -232,6 +306,7 @@ static void test_drop(void **state)
 	static const struct { enum role role; uid_t uid; bool rooted, offline; } rows[] = {
 		{ ROLE_POLICY, 901, true, true }, { ROLE_KEYS, 902, true, true }, { ROLE_RECORDER, 903, true, false },
 		{ ROLE_MASTER, 904, true, true }, { ROLE_DIAL, 905, false, false }, { ROLE_CONSOLE, 906, false, true },
+		{ ROLE_TARGET, 907, false, false },
 	};
 	char path[64];
 	int status;
@@ -250,6 +325,7 @@ static void test_drop(void **state)
 	conf.user_session = (struct config_user){ NULL, 904, 954 };
 	conf.user_dial = (struct config_user){ NULL, 905, 955 };
 	conf.user_console = (struct config_user){ NULL, 906, 956 };
+	conf.user_task = (struct config_user){ NULL, 907, 957 };
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		pid_t pid = fork();
 
@@ -307,7 +383,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_calls), cmocka_unit_test(test_abort_stays_one),
-		cmocka_unit_test(test_trap_names_the_call), cmocka_unit_test(test_no_sandbox_for_others),
+		cmocka_unit_test(test_trap_names_the_call), cmocka_unit_test(test_no_sandbox_for_others), cmocka_unit_test(test_programs),
 		cmocka_unit_test(test_drop), cmocka_unit_test(test_drop_refuses),
 	};
 
