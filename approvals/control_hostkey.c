@@ -23,10 +23,15 @@ static int note_look(struct call *k, const struct host *h)
 	if (row == NULL) {
 		say_more(k, "note", json_string("It was never looked at. Look now: host scan HOST"));
 	} else {
-		say_more(k, "note", json_sprintf("Looked at %s as %s: %s%s%s",
+		const json_int_t unkept = json_integer_value(json_object_get(row, "unkept"));
+		char more[96] = "";
+
+		if (unkept > 0)
+			snprintf(more, sizeof(more), ". It announces %lld keys more than are kept here", (long long)unkept);
+		say_more(k, "note", json_sprintf("Looked at %s as %s: %s%s%s%s",
 		    clock_format(when, sizeof(when), (int64_t)json_integer_value(json_object_get(row, "at"))),
 		    json_string_value(json_object_get(row, "login")), json_string_value(json_object_get(row, "result")),
-		    line != NULL ? ": " : "", line != NULL ? line : ""));
+		    line != NULL ? ": " : "", line != NULL ? line : "", more));
 		say_more(k, "look", json_incref(row));
 	}
 	json_decref(rows);
@@ -94,7 +99,7 @@ enum words_exit word_host_forget_key(struct call *k)
 
 	if (r != WORDS_OK)
 		return r;
-	if ((pinned = store_host_key_drop(k->s, h.id, fingerprint)) < 0)
+	if ((pinned = store_host_key_drop(k->s, h.id, fingerprint, k->now)) < 0)
 		return errno == EPERM ? refuse(k, WORDS_REFUSED, "Pin its new one first: host trust-key; or remove the host.",
 		    "That is the only key that %s is known by.", h.name) : broken(k);
 	if ((found = pinned == 1 ? 0 : store_announced(k->s, h.id, fingerprint, &key)) < 0)

@@ -64,6 +64,7 @@
 	E(TASK_START, "task.start") E(TASK_END, "task.end")                                  \
 	E(HOST_SCAN, "host.scan") E(HOSTKEY_ANNOUNCED, "hostkey.announced")                   \
 	E(HOSTKEY_TRUST, "hostkey.trust") E(HOSTKEY_FORGET, "hostkey.forget")                   \
+	E(HOSTKEY_WITHDRAWN, "hostkey.withdrawn") E(HOSTKEY_MANY, "hostkey.many")               \
 	E(ACCOUNT_CREATE, "account.create") E(ACCOUNT_THERE, "account.there")                 \
 	E(ACCOUNT_UNTIL, "account.until")                                                     \
 	E(ACCOUNT_REMOVE, "account.remove") E(ACCOUNT_GONE, "account.gone")                   \

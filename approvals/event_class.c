@@ -22,7 +22,7 @@ static const struct {
 	{ EVENT_ALARM, "alarm" }, { EVENT_HOSTKEY, "alarm" }, { EVENT_SESSION_CRASH, "alarm" }, { EVENT_SESSION_HUNG, "alarm" },
 	{ EVENT_RECORDING_STALL, "alarm" }, { EVENT_RECORDING_LOST, "alarm" }, { EVENT_OTP_REPLAY, "alarm" },
 	{ EVENT_ACCOUNT_LEFT, "alarm" }, { EVENT_ACCOUNT_UIDS, "alarm" }, { EVENT_CLOCK_BACK, "alarm" },
-	{ EVENT_HOSTKEY_ANNOUNCED, "alarm" }, { EVENT_TARGET_KEY_FAILED, "alarm" }, { EVENT_PROTOCOL, "alarm" }, { EVENT_TICKET_UNKNOWN, "alarm" },
+	{ EVENT_HOSTKEY_ANNOUNCED, "alarm" }, { EVENT_HOSTKEY_MANY, "alarm" }, { EVENT_TARGET_KEY_FAILED, "alarm" }, { EVENT_PROTOCOL, "alarm" }, { EVENT_TICKET_UNKNOWN, "alarm" },
 };
 
 const char *event_class(const char *kind)

@@ -31,6 +31,13 @@ static const char v11_hostkeys[] =
 
 const char *const store_v_hostkeys[] = { v11_hostkeys, NULL };
 
+/* Version 18. Is it in what the host announced last; and how many more it did. */
+static const char v18_announced[] =
+"ALTER TABLE host_announced ADD COLUMN here INTEGER NOT NULL DEFAULT 1 CHECK (here IN (0, 1));"
+"ALTER TABLE hosts ADD COLUMN unkept INTEGER NOT NULL DEFAULT 0 CHECK (unkept >= 0);";
+
+const char *const store_v_announced[] = { v18_announced, NULL };
+
 int store_announced_add(struct store *s, int64_t host_id, const struct host_key *k, int64_t now)
 {
 	int64_t n = 0;
@@ -39,22 +46,26 @@ int store_announced_add(struct store *s, int64_t host_id, const struct host_key 
 		return -1;
 	if (n > 0)
 		return 0;
+	if (sql_int(s, &n, "SELECT count(*) FROM host_announced WHERE host_id=? AND fingerprint=?", "it", host_id, k->fingerprint) < 0)
+		return -1;
+	if (n > 0)
+		return 0;
 	if (sql_int(s, &n, "SELECT count(*) FROM host_announced WHERE host_id=?", "i", host_id) < 0)
 		return -1;
 	if (n >= STORE_ANNOUNCED_MAX)
-		return 0;
+		return STORE_ANNOUNCED_FULL;
 	return sql_do(s, "INSERT INTO host_announced (host_id, type, fingerprint, blob, since) VALUES (?,?,?,?,?) ON CONFLICT DO NOTHING", "ittbi",
 	    host_id, k->type, k->fingerprint, k->blob, k->len, now);
 }
 
-int store_announced(struct store *s, int64_t host_id, const char *fingerprint, struct host_key *k)
+static int one_key(struct store *s, sqlite3_stmt *st, struct host_key *k, bool *refused)
 {
-	sqlite3_stmt *st = sql(s, "SELECT type, fingerprint, blob FROM host_announced WHERE host_id=? AND fingerprint=?", "it", host_id, fingerprint);
 	int r = sql_next(s, st);
 
 	memset(k, 0, sizeof(*k));
 	if (r != 1)
 		return r;
+	*refused = sqlite3_column_int(st, 3) != 0;
 	sql_text(s, st, 0, k->type, sizeof(k->type));
 	sql_text(s, st, 1, k->fingerprint, sizeof(k->fingerprint));
 	k->len = (size_t)sqlite3_column_bytes(st, 2);
@@ -62,6 +73,20 @@ int store_announced(struct store *s, int64_t host_id, const char *fingerprint, s
 		k->len = 0;
 	sql_blob(st, 2, k->blob, k->len);
 	return sql_loaded(s, st);
+}
+
+int store_announced(struct store *s, int64_t host_id, const char *fingerprint, struct host_key *k)
+{
+	bool refused;
+
+	return one_key(s, sql(s, "SELECT type, fingerprint, blob, refused FROM host_announced WHERE host_id=? AND fingerprint=?", "it", host_id,
+	    fingerprint), k, &refused);
+}
+
+int store_announced_over(struct store *s, int64_t host_id, struct host_key *k, bool *refused)
+{
+	return one_key(s, sql(s, "SELECT type, fingerprint, blob, refused FROM host_announced WHERE host_id=? AND here=0 ORDER BY fingerprint LIMIT 1", "i",
+	    host_id), k, refused);
 }
 
 int store_announced_drop(struct store *s, int64_t host_id, const char *fingerprint)
@@ -74,7 +99,7 @@ int store_announced_refuse(struct store *s, int64_t host_id, const char *fingerp
 	return sql_do(s, "UPDATE host_announced SET refused=1 WHERE host_id=? AND fingerprint=?", "it", host_id, fingerprint) < 0 ? -1 : 0;
 }
 
-int store_host_key_drop(struct store *s, int64_t host_id, const char *fingerprint)
+int store_host_key_drop(struct store *s, int64_t host_id, const char *fingerprint, int64_t now)
 {
 	int64_t n = 0, others = 0;
 
@@ -85,17 +110,39 @@ int store_host_key_drop(struct store *s, int64_t host_id, const char *fingerprin
 		return 0;
 	if (others == 0)
 		return store_fail(s, EPERM, "it is the only key of the host");
+	/* each of these was pinned, of which there are few */
+	if (sql_do(s, "INSERT INTO host_announced (host_id, type, fingerprint, blob, since, refused) SELECT host_id, type, fingerprint, blob, ?3, 1 "
+		"FROM host_keys WHERE host_id=?1 AND fingerprint=?2 AND gone IS NULL ON CONFLICT DO UPDATE SET refused=1", "iti", host_id, fingerprint,
+		now) < 0)
+		return -1;
 	return sql_do(s, "DELETE FROM host_keys WHERE host_id=? AND fingerprint=?", "it", host_id, fingerprint);
 }
 
-int store_host_keys_seen(struct store *s, int64_t host_id)
+/* Until answered() a time that is to be confirmed is negative. */
+int store_host_keys_asked(struct store *s, int64_t host_id)
 {
-	return sql_do(s, "UPDATE host_keys SET gone=NULL WHERE host_id=? AND gone IS NOT NULL", "i", host_id) < 0 ? -1 : 0;
+	return sql_do(s, "UPDATE host_keys SET gone=-abs(gone) WHERE host_id=? AND gone IS NOT NULL", "i", host_id) < 0 ||
+	    sql_do(s, "UPDATE host_announced SET here=0 WHERE host_id=?", "i", host_id) < 0 ? -1 : 0;
 }
 
 int store_host_key_gone(struct store *s, int64_t host_id, const char *fingerprint, int64_t now)
 {
-	return sql_do(s, "UPDATE host_keys SET gone=?3 WHERE host_id=?1 AND fingerprint=?2", "iti", host_id, fingerprint, now) < 0 ? -1 : 0;
+	return sql_do(s, "UPDATE host_keys SET gone=abs(ifnull(gone, ?3)) WHERE host_id=?1 AND fingerprint=?2", "iti", host_id, fingerprint, now) < 0 ? -1 : 0;
+}
+
+int store_announced_again(struct store *s, int64_t host_id, const char *fingerprint)
+{
+	return sql_do(s, "UPDATE host_announced SET here=1 WHERE host_id=? AND fingerprint=?", "it", host_id, fingerprint) < 0 ? -1 : 0;
+}
+
+int store_host_keys_answered(struct store *s, int64_t host_id)
+{
+	return sql_do(s, "UPDATE host_keys SET gone=NULL WHERE host_id=? AND gone<0", "i", host_id) < 0 ? -1 : 0;
+}
+
+int store_host_unkept(struct store *s, int64_t host_id, uint32_t n)
+{
+	return sql_do(s, "UPDATE hosts SET unkept=?2 WHERE id=?1 AND unkept<>?2", "ii", host_id, (int64_t)n);
 }
 
 int store_look(struct store *s, int64_t host_id, const struct host_look *look)
@@ -147,6 +194,7 @@ json_t *store_host_key_list(struct store *s, int64_t host_id)
 
 json_t *store_look_list(struct store *s, int64_t host_id)
 {
-	return sql_rows(s, "SELECT at, result, login, line FROM host_looks WHERE host_id=:id",
+	return sql_rows(s, "SELECT l.at AS at, l.result AS result, l.login AS login, l.line AS line, nullif(h.unkept, 0) AS unkept "
+	    "FROM host_looks l JOIN hosts h ON h.id=l.host_id WHERE l.host_id=:id",
 	    (const struct sql_named[]){ { ":id", host_id }, { NULL, 0 } }, (const struct sql_named_text[]){ { NULL, NULL } });
 }

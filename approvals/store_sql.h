@@ -82,6 +82,7 @@ extern const char *const store_v_glass[], *const store_v_apart[];	/* store_revie
 extern const char *const store_v_hostkeys[];	/* store_hostkey.c */
 extern const char *const store_v_accounts[];	/* store_account.c */
 extern const char *const store_v_target_keys[];	/* store_target_key.c */
+extern const char *const store_v_announced[];	/* store_hostkey.c */
 extern const char *const store_v_places[];	/* store_target_key.c */
 extern const char *const store_v_clock[];	/* store_clock.c */
 extern const char *const store_v_owner[];	/* store_account.c, too */

@@ -48,7 +48,7 @@ int hostkey_put_pins(struct policy *p, int64_t host_id, uint32_t most, struct bu
 	return r;
 }
 
-static int note_fresh(struct policy *p, const struct host *h, const struct task_key *from)
+static int note_fresh(struct policy *p, const struct host *h, const struct task_key *from, uint32_t *unkept)
 {
 	const int64_t now = clock_wall();
 	struct host_key k;
@@ -56,7 +56,9 @@ static int note_fresh(struct policy *p, const struct host *h, const struct task_
 
 	if (!key_from_blob(from->blob, from->len, &k))
 		return 0; /* a type that nobody could pin */
-	if ((r = store_announced_add(p->store, h->id, &k, now)) != 1)
+	if ((r = store_announced_add(p->store, h->id, &k, now)) == STORE_ANNOUNCED_FULL)
+		++*unkept;
+	if (r != 1)
 		return r;
 	log_warn("%s announces a new host key %s %s: look at `host keys %s`", h->name, k.type, k.fingerprint, h->name);
 	return event_writef(p->store, now, EVENT_HOSTKEY_ANNOUNCED, "bastiond", h->name, "{s:s,s:s}", "type", k.type, "fingerprint", k.fingerprint);
@@ -69,18 +71,58 @@ static int note_gone(struct policy *p, const struct host *h, const struct task_k
 	return key_from_blob(from->blob, from->len, &k) ? store_host_key_gone(p->store, h->id, k.fingerprint, clock_wall()) : 0;
 }
 
+/* What it announced once and does not any more is no proposal any more; first, since that makes room. */
+static int note_withdrawn(struct policy *p, const struct host *h, const struct task_result *r)
+{
+	struct host_key k;
+	bool refused;
+	int n;
+
+	for (size_t i = 0; i < r->nfresh; i++)
+		if (key_from_blob(r->fresh[i].blob, r->fresh[i].len, &k) && store_announced_again(p->store, h->id, k.fingerprint) < 0)
+			return -1;
+	while ((n = store_announced_over(p->store, h->id, &k, &refused)) == 1) {
+		if (store_announced_drop(p->store, h->id, k.fingerprint) < 0)
+			return -1;
+		log_notice("%s does not announce the key %s %s any more", h->name, k.type, k.fingerprint);
+		if (!refused && event_writef(p->store, clock_wall(), EVENT_HOSTKEY_WITHDRAWN, "bastiond", h->name, "{s:s,s:s}", "type", k.type,
+			"fingerprint", k.fingerprint) < 0)
+			return -1;
+	}
+	return n;
+}
+
+/* Said when their number is another than before. */
+static int note_unkept(struct policy *p, const struct host *h, uint32_t n)
+{
+	const int changed = store_host_unkept(p->store, h->id, n);
+
+	if (changed != 1 || n == 0)
+		return changed;
+	log_warn("%s announces more new host keys than the %d that are kept: %u are not in `host keys %s`", h->name, STORE_ANNOUNCED_MAX, n, h->name);
+	return event_writef(p->store, clock_wall(), EVENT_HOSTKEY_MANY, "bastiond", h->name, "{s:i,s:i}", "kept", STORE_ANNOUNCED_MAX, "unkept",
+	    (int)n);
+}
+
+/* One that announces nothing says nothing about its old keys either. */
 static int note_all(struct policy *p, const struct host *h, const struct task_result *r)
 {
-	int done = 0;
+	uint32_t unkept = r->more;
 
-	/* one that announces nothing says nothing about its old keys either */
-	if ((r->nfresh > 0 || r->ngone > 0) && store_host_keys_seen(p->store, h->id) < 0)
+	if (!r->announced)
+		return 0;
+	if (store_host_keys_asked(p->store, h->id) < 0)
 		return -1;
-	for (size_t i = 0; i < r->nfresh && done >= 0; i++)
-		done = note_fresh(p, h, &r->fresh[i]);
-	for (size_t i = 0; i < r->ngone && done >= 0; i++)
-		done = note_gone(p, h, &r->gone[i]);
-	return done < 0 ? -1 : 0;
+	for (size_t i = 0; i < r->ngone; i++)
+		if (note_gone(p, h, &r->gone[i]) < 0)
+			return -1;
+	/* of a list that was cut nobody knows what is not in it */
+	if (store_host_keys_answered(p->store, h->id) < 0 || (r->more == 0 && note_withdrawn(p, h, r) < 0))
+		return -1;
+	for (size_t i = 0; i < r->nfresh; i++)
+		if (note_fresh(p, h, &r->fresh[i], &unkept) < 0)
+			return -1;
+	return note_unkept(p, h, unkept) < 0 ? -1 : 0;
 }
 
 void hostkey_learn(struct policy *p, const struct host *h, const struct task_result *r)

@@ -244,7 +244,11 @@ static int on_result(struct task_row *t, struct ipc_msg *m)
 	r.met = buf_get_u8(&m->body) != 0;
 	out = buf_get_string(&m->body, TASK_OUT_MAX, &r.out_len);
 	buf_get_cstring(&m->body, raw, sizeof(raw));
-	if (get_keys(&m->body, fresh, &r.nfresh) != 0 || get_keys(&m->body, gone, &r.ngone) != 0 || !buf_end(&m->body) || end >= TASK_ENDS ||
+	r.announced = buf_get_u8(&m->body) != 0;
+	if (get_keys(&m->body, fresh, &r.nfresh) != 0)
+		return -1;
+	r.more = buf_get_u32(&m->body);
+	if (get_keys(&m->body, gone, &r.ngone) != 0 || !buf_end(&m->body) || end >= TASK_ENDS ||
 	    (text = malloc(r.out_len + 1)) == NULL)
 		return -1;
 	if (r.out_len > 0)

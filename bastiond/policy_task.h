@@ -20,8 +20,10 @@ struct task_result {
 	size_t out_len;
 	const char *line;	/* how it ended, or its standard error: one line, escaped, safe to show */
 	bool met;		/* the host proved a pinned key, and the login was let in */
+	bool announced;		/* it said which keys it has; else there are none of the following */
 	const struct task_key *fresh;	/* keys that the host announced and proved, which are not pinned; never trusted by themselves */
 	size_t nfresh;
+	uint32_t more;		/* and so many more than TASK_KEYS_MAX, at least */
 	const struct task_key *gone;	/* keys that are pinned and that it does not announce any more */
 	size_t ngone;
 };

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
+#include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -169,8 +170,12 @@ static void take_line(char *line, struct task_keys *keys)
 	struct task_key *k = &keys->v[keys->n];
 	int len;
 
-	if (host[0] == '#' || host[0] == '@' || type == NULL || text == NULL || keys->n == TASK_KEYS_MAX)
+	if (host[0] == '#' || host[0] == '@' || type == NULL || text == NULL)
 		return;
+	if (keys->n == TARGET_KEYS_MAX) {
+		keys->more++;
+		return;
+	}
 	if ((len = base64_decode(k->blob, sizeof(k->blob), text, strlen(text))) <= 0)
 		return;
 	k->len = (size_t)len;
@@ -184,9 +189,13 @@ int target_hosts_read(const char *file, struct task_keys *keys)
 	ssize_t n;
 	int r = -1;
 
-	keys->n = 0;
+	keys->n = keys->more = 0;
 	if (fd >= 0 && text != NULL && (n = read(fd, text, HOSTS_FILE_MAX)) >= 0) {
 		text[n] = '\0';
+		if (n == HOSTS_FILE_MAX) { /* its last line is half a key */
+			keys->more++;
+			*(strrchr(text, '\n') != NULL ? strrchr(text, '\n') : text) = '\0';
+		}
 		while ((line = strsep(&rest, "\n")) != NULL)
 			take_line(line, keys);
 		r = 0;
@@ -197,14 +206,49 @@ int target_hosts_read(const char *file, struct task_keys *keys)
 	return r;
 }
 
+int target_mark_make(struct task_key *mark)
+{
+	uint8_t key[32];
+	struct buf b;
+	int r = -1;
+
+	buf_init(&b, sizeof(mark->blob));
+	if (RAND_bytes(key, sizeof(key)) == 1) {
+		buf_put_cstring(&b, "sk-ssh-ed25519@openssh.com");
+		buf_put_string(&b, key, sizeof(key));
+		r = buf_put_cstring(&b, "ssh:");
+	}
+	mark->len = r == 0 ? b.len : 0;
+	if (r == 0)
+		memcpy(mark->blob, b.data, b.len);
+	buf_finish(&b);
+	return r;
+}
+
+static bool same(const struct task_key *a, const struct task_key *b)
+{
+	return a->len == b->len && memcmp(a->blob, b->blob, a->len) == 0;
+}
+
+bool target_keys_drop(struct task_keys *keys, const struct task_key *k)
+{
+	for (size_t i = 0; i < keys->n; i++)
+		if (same(&keys->v[i], k)) {
+			keys->v[i] = keys->v[--keys->n];
+			return true;
+		}
+	return false;
+}
+
 void target_keys_without(const struct task_keys *keys, const struct task_keys *others, struct task_keys *out)
 {
 	out->n = 0;
+	out->more = keys->more;
 	for (size_t i = 0; i < keys->n; i++) {
 		bool there = false;
 
 		for (size_t j = 0; j < others->n && !there; j++)
-			there = keys->v[i].len == others->v[j].len && memcmp(keys->v[i].blob, others->v[j].blob, keys->v[i].len) == 0;
+			there = same(&keys->v[i], &others->v[j]);
 		if (!there)
 			out->v[out->n++] = keys->v[i];
 	}

@@ -53,7 +53,8 @@ struct job_run {
 	char in[TASK_IN_MAX];
 	size_t in_len;
 	struct task_keys pinned, fresh, gone;
-	bool managed;
+	struct task_key mark;		/* target_mark_make() */
+	bool managed, announced;
 	int agent, listener, client;	/* the lent key's socket; where the client comes for it, and it */
 	enum task_end end;
 	bool met;
@@ -116,6 +117,17 @@ static void own_addresses(const struct target_job *job, char *out, size_t size)
 	freeaddrinfo(found);
 }
 
+/* The mark is no pin: it goes with them into the file alone. */
+static int write_hosts(struct job_run *t)
+{
+	static struct task_keys all;
+
+	all = t->pinned;
+	if (target_mark_make(&t->mark) == 0)
+		all.v[all.n++] = t->mark;
+	return target_hosts_write("known_hosts", t->alias, &all);
+}
+
 static int get_pins(struct buf *b, struct task_keys *keys)
 {
 	uint32_t n = buf_get_u32(b);
@@ -157,7 +169,7 @@ static int take_order(struct job_run *t, struct ipc_msg *m)
 	t->in_len = in_len;
 	t->agent = ipc_take_fd(m, 0);
 	t->managed = managed_len > 0;
-	if (target_hosts_write("known_hosts", t->alias, &t->pinned) != 0)
+	if (write_hosts(t) != 0)
 		return -1;
 	if (!t->managed)
 		return target_line_write("id-cert.pub", cert, cert_len);
@@ -304,14 +316,17 @@ static void look_at_keys(struct job_run *t)
 
 	if (!t->met || target_hosts_read("known_hosts", &after) != 0)
 		return;
+	t->announced = t->mark.len > 0 && !target_keys_drop(&after, &t->mark);
 	target_keys_without(&after, &t->pinned, &t->fresh);
 	target_keys_without(&t->pinned, &after, &t->gone);
 }
 
 static void put_keys(struct buf *b, const struct task_keys *keys)
 {
-	buf_put_u32(b, (uint32_t)keys->n);
-	for (size_t i = 0; i < keys->n; i++)
+	const size_t n = keys->n < TASK_KEYS_MAX ? keys->n : TASK_KEYS_MAX;
+
+	buf_put_u32(b, (uint32_t)n);
+	for (size_t i = 0; i < n; i++)
 		buf_put_string(b, keys->v[i].blob, keys->v[i].len);
 }
 
@@ -326,7 +341,9 @@ static int report(const struct job_run *t)
 	buf_put_u8(&b, t->met);
 	buf_put_string(&b, t->out, t->out_len);
 	buf_put_cstring(&b, t->line);
+	buf_put_u8(&b, t->announced);
 	put_keys(&b, &t->fresh);
+	buf_put_u32(&b, t->fresh.more + (t->fresh.n > TASK_KEYS_MAX ? (uint32_t)(t->fresh.n - TASK_KEYS_MAX) : 0));
 	put_keys(&b, &t->gone);
 	r = ipc_send(t->link, MSG_TASK_DONE, 0, &b, NULL, 0);
 	buf_finish(&b);

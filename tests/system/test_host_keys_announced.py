@@ -80,14 +80,45 @@ def test_an_announced_key_is_a_proposal(scanned):
         lab.ask("host forget-key", host="web2", fingerprint=old)
         with pytest.raises(labkit.LabError, match="only key"):
             lab.ask("host forget-key", host="web2", fingerprint=new)
-        # refused is remembered
-        lab.ask("host forget-key", host="web2", fingerprint=fingerprint(lab, "rsa"))
-        assert states(lab.ask("host keys", host="web2")) == {new: "pinned", fingerprint(lab, "rsa"): "refused"}
+        # and a proposal that the host has taken back is none
+        assert states(lab.ask("host keys", host="web2")) == {new: "pinned"}
+        assert [e["subject"] for e in events(lab, "hostkey.withdrawn")] == ["web2"]
     finally:
         lab.stop("target")
         lab.target_config = config
         lab.start("target")
-    assert [e["subject"] for e in events(lab, "hostkey.trust")] == ["web2"] and len(events(lab, "hostkey.forget")) == 2
+    assert [e["subject"] for e in events(lab, "hostkey.trust")] == ["web2"] and len(events(lab, "hostkey.forget")) == 1
+
+
+def test_keys_that_come_and_go(scanned):
+    """Of web2 the key that the last test took is pinned. What had gone is news when it comes again; what was refused or dropped is not."""
+    lab, config = scanned, scanned.target_config
+    old, new, rsa = (fingerprint(lab, kind) for kind in ("ed25519", "ecdsa", "rsa"))
+
+    def news():
+        return len([e for e in events(lab, "hostkey.announced") if e["subject"] == "web2"])
+
+    def gone(reply):
+        return {row["fingerprint"] for row in reply["rows"] if row.get("gone") is not None}
+    before = news()
+    assert states(scan(lab, "web2")) == {new: "pinned", old: "announced", rsa: "announced"} and news() == before + 2
+    lab.ask("host forget-key", host="web2", fingerprint=rsa)
+    lab.ask("host trust-key", host="web2", fingerprint=old)
+    assert states(scan(lab, "web2")) == {new: "pinned", old: "pinned", rsa: "refused"}
+    lab.ask("host trust-key", host="web2", fingerprint=rsa)
+    lab.stop("target")
+    lab.target_config = lambda: re.sub(r"HostKey .*rsa_key\n", "", config())
+    lab.start("target")
+    assert gone(scan(lab, "web2")) == {rsa}
+    lab.stop("target")
+    lab.target_config = config
+    lab.start("target")
+    # just what is pinned, and so none of it has gone
+    assert gone(scan(lab, "web2")) == set()
+    # dropped while the host has it: refused
+    lab.ask("host forget-key", host="web2", fingerprint=old)
+    lab.ask("host forget-key", host="web2", fingerprint=rsa)
+    assert states(scan(lab, "web2")) == {new: "pinned", old: "refused", rsa: "refused"} and news() == before + 2
 
 
 def test_ways_to_fail(scanned):

@@ -134,9 +134,11 @@ static void task_over(struct rig *r, struct running *run, enum task_end end, uin
 	buf_put_u8(&b, end == TASK_OK || end == TASK_EXIT);
 	buf_put_cstring(&b, "said");
 	buf_put_cstring(&b, "line\033[2J");
+	buf_put_u8(&b, fresh != NULL);
 	buf_put_u32(&b, fresh != NULL);
 	if (fresh != NULL)
 		buf_put_string(&b, fresh, len);
+	buf_put_u32(&b, 0);
 	buf_put_u32(&b, 0);
 	assert_int_equal(ipc_send(&run->worker, MSG_TASK_DONE, 0, &b, NULL, 0), 0);
 	buf_finish(&b);

@@ -107,6 +107,32 @@ static void known_hosts_there_and_back(void **state)
 	assert_int_equal(fresh.v[0].len, 7);
 	assert_int_equal(gone.n, 1);
 	assert_memory_equal(gone.v[0].blob, pinned.v[1].blob, blob.len);
+	/* the mark is a line among them, and no key of theirs */
+	{
+		static struct task_keys all;
+		struct task_key mark, other;
+
+		assert_int_equal(target_mark_make(&mark), 0);
+		assert_int_equal(target_mark_make(&other), 0);
+		all = pinned;
+		all.v[all.n++] = mark;
+		assert_int_equal(target_hosts_write("marked", "web1", &all), 0);
+		assert_int_equal(target_hosts_read("marked", &after), 0);
+		assert_false(target_keys_drop(&after, &other));
+		assert_true(target_keys_drop(&after, &mark));
+		assert_false(target_keys_drop(&after, &mark));
+		target_keys_without(&after, &pinned, &fresh);
+		target_keys_without(&pinned, &after, &gone);
+		assert_int_equal(fresh.n + gone.n, 0);
+		/* more than there is room for */
+		f = fopen("many", "w");
+		assert_non_null(f);
+		for (int i = 0; i < TARGET_KEYS_MAX + 5; i++)
+			fprintf(f, "web1 x AAAAB3NzaA==\n");
+		fclose(f);
+		assert_int_equal(target_hosts_read("many", &after), 0);
+		assert_true(after.n == TARGET_KEYS_MAX && after.more == 5);
+	}
 	/* a type with a blank or a line end in it would be another line */
 	assert_int_equal(target_line_write("bad", "\0\0\0\3a b", 7), -1);
 	assert_int_equal(target_line_write("bad", "\0\0\0\3a\nb", 7), -1);
