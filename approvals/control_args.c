@@ -73,6 +73,7 @@ static const char *wrong_text(enum arg_type type, const char *v)
 		    "hours, and perhaps a time zone: \"mon-fri 08:00-18:00 Europe/Berlin\"";
 	case ARG_PLACE: return name_is_place(v) ? NULL : "login@host";
 	case ARG_RECORDING: return strlen(v) == 32 && strspn(v, "0123456789abcdef") == 32 ? NULL : "32 hexadecimal digits";
+	case ARG_ROTATE: return words_rotate(v) != ROTATE_WRONG ? NULL : ROTATE_ADVICE;
 	case ARG_DIGEST: return strlen(v) == 64 && strspn(v, "0123456789abcdef") == 64 ? NULL : "64 hexadecimal digits";
 	case ARG_CODE: return strlen(v) == 6 && strspn(v, "0123456789") == 6 ? NULL : "six digits";
 	case ARG_SIGNATURE: return is_signature(v) ? NULL : "a signature as 'ssh-keygen -Y sign' writes it";

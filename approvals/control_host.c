@@ -65,6 +65,17 @@ static enum words_exit check_self(struct call *k, const struct host *h)
 	    WORDS_OK;
 }
 
+static enum words_exit set_rotate(struct call *k, const struct host *h)
+{
+	const char *age = arg_text(k, "rotate");
+
+	if (age == NULL)
+		return WORDS_OK;
+	if (h->method != LOGIN_MANAGED)
+		return refuse(k, WORDS_USAGE, "Leave out --rotate.", "%s is logged in to with certificates: no key stays there.", h->name);
+	return store_host_rotate_set(k->s, h->id, words_rotate(age)) < 0 ? broken(k) : WORDS_OK;
+}
+
 enum words_exit word_host_add(struct call *k)
 {
 	const char *managed = arg_text(k, "managed_key"), *from = arg_text(k, "source_address");
@@ -96,7 +107,7 @@ enum words_exit word_host_add(struct call *k)
 		return errno == ENOSPC ? refuse(k, WORDS_REFUSED, NULL, "%s", store_error(k->s)) :
 					 broken(k);
 	}
-	if ((r = pin_keys(k, &h)) != WORDS_OK)
+	if ((r = pin_keys(k, &h)) != WORDS_OK || (r = set_rotate(k, &h)) != WORDS_OK)
 		return r;
 	if (event_writef(k->s, k->now, EVENT_HOST_ADD, k->name, h.name, "{s:O}", "args", k->args) <
 	    0)
@@ -138,7 +149,7 @@ enum words_exit word_host_change(struct call *k)
 		return refuse(k, WORDS_USAGE, NULL, "label: the list takes more than %d bytes.", LIST_MAX);
 	if (json_object_get(k->args, "login") != NULL && arg_list(k, "login", h.logins) < 0)
 		return refuse(k, WORDS_USAGE, NULL, "login: the list takes more than %d bytes.", LIST_MAX);
-	if ((r = check_self(k, &h)) != WORDS_OK)
+	if ((r = check_self(k, &h)) != WORDS_OK || (r = set_rotate(k, &h)) != WORDS_OK)
 		return r;
 	if (store_host_change(k->s, &h) < 0 ||
 	    event_writef(k->s, k->now, EVENT_HOST_CHANGE, k->name, h.name, "{s:O}", "args", k->args) < 0 ||

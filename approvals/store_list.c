@@ -106,6 +106,7 @@
 	"SELECT h.id AS id, h.name AS name, h.address AS address, h.port AS port,"         \
 	" h.zone AS zone, h.labels AS \"labels[]\", h.logins AS \"logins[]\", h.method AS method," \
 	" h.managed_key AS managed_key, h.source_address AS source_address,"               \
+	" iif(h.rotate=0, 'never', h.rotate || 'd') AS rotate,"                            \
 	" (SELECT group_concat(k.type || ' ' || k.fingerprint, char(10)) FROM host_keys k" \
 	"  WHERE k.host_id=h.id) AS \"keys{}\""                                            \
 	" FROM hosts h WHERE h.removed IS NULL AND h.id>:after AND (:id=0 OR h.id=:id)"

@@ -197,3 +197,20 @@ int store_target_used(struct store *s, int64_t id, int64_t now)
 {
 	return sql_do(s, "UPDATE target_keys SET used=?2 WHERE id=?1", "ii", id, now) < 0 ? -1 : 0;
 }
+
+int store_host_rotate(struct store *s, int64_t host_id, int64_t *days)
+{
+	return sql_int(s, days, "SELECT rotate FROM hosts WHERE id=?", "i", host_id);
+}
+
+int store_host_rotate_set(struct store *s, int64_t host_id, int days)
+{
+	return sql_do(s, "UPDATE hosts SET rotate=iif(?2<0, NULL, ?2) WHERE id=?1", "ii", host_id, (int64_t)days) < 0 ? -1 : 0;
+}
+
+int store_hosts_rotate(struct store *s)
+{
+	int64_t one;
+
+	return sql_int(s, &one, "SELECT 1 FROM hosts WHERE rotate>0 AND removed IS NULL LIMIT 1", "");
+}

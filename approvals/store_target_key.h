@@ -55,6 +55,12 @@ int store_target_wait(struct store *s, int64_t id, const char *why, int64_t next
 /* A removal that did not take: from the start. */
 int store_target_again(struct store *s, int64_t id, const char *why, int64_t next);
 int store_target_used(struct store *s, int64_t id, int64_t now);
+/* How many days a key stays at a host: 1, and 0 days for ever; 0: as the configuration says; -1. */
+int store_host_rotate(struct store *s, int64_t host_id, int64_t *days);
+/* -1 days: as the configuration says. 0, or -1. */
+int store_host_rotate_set(struct store *s, int64_t host_id, int days);
+/* Is there a host whose keys rotate by an age of its own? 1, 0, -1. */
+int store_hosts_rotate(struct store *s);
 /* Each host that is logged in to with managed keys; as store_hosts(). */
 int store_hosts_managed(struct store *s, int (*fn)(void *arg, const struct host *h), void *arg);
 /* The same of the other names of h's machine (policy_place.h) that have this login. */

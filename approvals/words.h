@@ -68,6 +68,7 @@ enum arg_type {
 	ARG_CODE,	/* six digits, as text */
 	ARG_RECORDING,	/* 32 hexadecimal digits */
 	ARG_DIGEST,	/* 64 of them */
+	ARG_ROTATE,	/* 30d, never, default: words_rotate() */
 	ARG_PUBKEY,	/* one line: type, base64, comment */
 	ARG_FILE,	/* the name of a file, here */
 	ARG_SIGNATURE,	/* the text of `ssh-keygen -Y sign`; the name of its file, or - for standard input */
@@ -93,6 +94,11 @@ struct words_arg {
 	const char *help;
 	const char *choices;	/* ARG_CHOICE: "a b c" */
 };
+
+/* What an ARG_ROTATE says: 1 to ROTATE_DAYS_MAX days, or one of these. */
+enum { ROTATE_NEVER = 0, ROTATE_DEFAULT = -1, ROTATE_WRONG = -2, ROTATE_DAYS_MAX = 3650 };
+#define ROTATE_ADVICE "days, as 30d; never; or default, which is what the configuration says"
+int words_rotate(const char *v);
 
 struct words_col;	/* how a list is shown: render.h */
 

@@ -69,6 +69,20 @@ static bool is_file(const char *s)
 	return true;
 }
 
+int words_rotate(const char *v)
+{
+	const size_t digits = strspn(v, "0123456789");
+	int days = 0;
+
+	if (strcmp(v, "never") == 0 || strcmp(v, "default") == 0)
+		return v[0] == 'n' ? ROTATE_NEVER : ROTATE_DEFAULT;
+	if (digits == 0 || digits > 4 || strcmp(v + digits, "d") != 0)
+		return ROTATE_WRONG;
+	for (size_t i = 0; i < digits; i++)
+		days = days * 10 + (v[i] - '0');
+	return days >= 1 && days <= ROTATE_DAYS_MAX ? days : ROTATE_WRONG;
+}
+
 /* The text types: what passes goes into the request as it stands. */
 static bool is_right(const struct words_arg *arg, const char *v)
 {
@@ -89,6 +103,7 @@ static bool is_right(const struct words_arg *arg, const char *v)
 	case ARG_ADDRESS: return name_is_address(v);
 	case ARG_RECORDING: return strlen(v) == 32 && strspn(v, "0123456789abcdef") == 32;
 	case ARG_DIGEST: return strlen(v) == 64 && strspn(v, "0123456789abcdef") == 64;
+	case ARG_ROTATE: return words_rotate(v) != ROTATE_WRONG;
 	case ARG_CODE: return strlen(v) == 6 && strspn(v, "0123456789") == 6;
 	case ARG_CHOICE: return words_one_of(v, arg->choices);
 	case ARG_FILE: return is_file(v);
@@ -129,6 +144,7 @@ static const char *advice(const struct words_arg *arg)
 		[ARG_COUNT] = "a number from 0 to 1000",
 		[ARG_CODE] = "a code is six digits",
 		[ARG_RECORDING] = "a recording is 32 hexadecimal digits",
+		[ARG_ROTATE] = ROTATE_ADVICE,
 		[ARG_DIGEST] = "a digest is 64 hexadecimal digits",
 		[ARG_TEXT] = "a text has 1 to 500 bytes of UTF-8, and no control characters",
 		[ARG_FILE] = "a file is named by its path; ./ before a name that begins with -",

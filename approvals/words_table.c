@@ -26,6 +26,7 @@
 #define A_WHY(how) { "reason", "TEXT", ARG_TEXT, how, "why; the one concerned reads it", NULL }
 #define A_CAPS(help) { "cap", "CAPABILITY", ARG_CAP, M, help, NULL }
 #define A_ZONE(how) { "zone", "ZONE", ARG_CHOICE, how, "office, test, production or cloud", ZONE_LIST }
+#define A_ROTATE { "rotate", "AGE", ARG_ROTATE, 0, "when a managed key rotates: 30d, never, or default", NULL }
 /* what a role says; 'role change' takes the same */
 #define A_RULE \
 	{ "host", "PATTERN", ARG_PATTERN, M, "hosts, with *; may be repeated", NULL }, \
@@ -446,7 +447,7 @@ const struct words_word words_table[] = {
 	       { "key", "KEY", ARG_HOSTKEY, M | N, "pinned host key; may be repeated", NULL },
 	       { "label", "KEY=VALUE", ARG_LABEL, M, "may be repeated", NULL }, A_ZONE(0),
 	       { "login", "LOGIN", ARG_LOGIN, M | N, "account on it; may be repeated", NULL },
-	       { "managed_key", "NAME", ARG_KEYNAME, 0, "log in with this, not certificates", NULL },
+	       { "managed_key", "NAME", ARG_KEYNAME, 0, "log in with this, not certificates", NULL }, A_ROTATE,
 	       { "source_address", "ADDRESS", ARG_ADDRESS, 0,
 	         "address of the bastion as the host sees it, if it is another than the dialling one's",
 	         NULL }) },
@@ -456,13 +457,13 @@ const struct words_word words_table[] = {
 	       { "port", "PORT", COL_TEXT, 0 }, { "logins", "LOGINS", COL_TEXT, 3 },
 	       { "labels", "LABELS", COL_TEXT, 4 }, { "zone", "ZONE", COL_TEXT, 0 },
 	       { "method", "METHOD", COL_TEXT, 0 },
-	       { "managed_key", "KEY", COL_TEXT, 4 }, { "keys", "HOST KEYS", COL_TEXT, 5 }) },
+	       { "managed_key", "KEY", COL_TEXT, 4 }, { "rotate", "ROTATES", COL_TEXT, 6 }, { "keys", "HOST KEYS", COL_TEXT, 5 }) },
 	{ .path = "host change", .who = WHO_ADMIN,
 	  .help = "say where a host stands, its labels and accounts",
 	  .more = "Requests and grants of roles that do not cover it any more, or for an account that it has not any more, end.",
 	  .example = "host change web1 --zone production --label tier=web",
 	  ARGS(A_HOST, A_ZONE(0), { "login", "LOGIN", ARG_LOGIN, M, "account on it, replaces all; may be repeated", NULL }, { "label", "KEY=VALUE", ARG_LABEL, M, "replaces all; may be repeated", NULL },
-	       { "no_label", NULL, ARG_FLAG, 0, "no label any more", NULL }) },
+	       { "no_label", NULL, ARG_FLAG, 0, "no label any more", NULL }, A_ROTATE) },
 	{ .path = "host remove", .who = WHO_ADMIN,
 	  .help = "remove a host; requests and grants for it end", .more = "",
 	  .example = "host remove web1", ARGS(A_HOST) },

@@ -468,9 +468,10 @@ struct due {
 	struct { struct host host; char login[LOGIN_MAX + 1]; } v[DUE_MAX];
 };
 
-static bool is_due(struct policy *p, const struct host *h, const char *login)
+/* days: how old a key may get there; 0: as old as it likes. after_use: key_rotate_after_use. */
+static bool is_due(struct policy *p, const struct host *h, const char *login, int64_t days, bool after_use)
 {
-	const int64_t now = clock_wall(), age = (int64_t)p->conf->key_rotate * 86400;
+	const int64_t now = clock_wall(), age = days * 86400;
 	char key[STORE_FPR_MAX + 1];
 	struct target_row t;
 	struct place pl;
@@ -483,7 +484,7 @@ static bool is_due(struct policy *p, const struct host *h, const char *login)
 	/* how old a key of keys/managed is, nobody knows; and that it was used would not be noted */
 	if (age > 0 && (r == 0 || t.made + age <= now))
 		return true;
-	if (!p->conf->key_rotate_after_use || (r == 1 && t.used < t.made))
+	if (!after_use || (r == 1 && t.used < t.made))
 		return false;
 	/* where one session overlaps the other without end, it rotates all the same */
 	busy = r == 1 ? t.made + BUSY_S <= now : clock_mono_ms() - p->rotations->up_ms >= BUSY_S * UINT64_C(1000);
@@ -495,15 +496,20 @@ static int look_at_host(void *arg, const struct host *h)
 {
 	struct due *due = arg;
 	char list[LIST_MAX + 1], *rest = list, *login;
+	int64_t days = due->p->conf->key_rotate;
 	struct host_key k;
+	const int own = store_host_rotate(due->p->store, h->id, &days);
 
+	/* of its own account nothing rotates at a host that says never */
+	if (own < 0 || (own == 1 && days == 0))
+		return 0;
 	if (!managed_public(due->p, h->managed_key, &k)) {
 		log_warn("no rotation at %s: the managed key %s is not there", h->name, h->managed_key);
 		return 0;
 	}
 	memcpy(list, h->logins, sizeof(list));
 	while ((login = strsep(&rest, " ")) != NULL && due->n < DUE_MAX)
-		if (name_is_login(login) && is_due(due->p, h, login)) {
+		if (name_is_login(login) && is_due(due->p, h, login, days, due->p->conf->key_rotate_after_use)) {
 			due->v[due->n].host = *h;
 			snprintf(due->v[due->n++].login, LOGIN_MAX + 1, "%s", login);
 		}
@@ -544,9 +550,9 @@ void rotate_tick(struct policy *p, uint64_t now_ms)
 	/* the other policy does it (policy_others.h); what began here is noted here */
 	if (p->retired || p->ending || rotations(p) == NULL)
 		return;
-	if (now_ms >= p->rotations->scan_ms && p->nkey_lines > 0 && (p->conf->key_rotate > 0 || p->conf->key_rotate_after_use)) {
+	if (now_ms >= p->rotations->scan_ms && p->nkey_lines > 0) {
 		p->rotations->scan_ms = now_ms + SCAN_MS;
-		if (begin_due(p))
+		if ((p->conf->key_rotate > 0 || p->conf->key_rotate_after_use || store_hosts_rotate(p->store) == 1) && begin_due(p))
 			p->rotations->scan_ms = now_ms + SCAN_ON_MS;
 	}
 	begin_steps(p);

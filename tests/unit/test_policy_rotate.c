@@ -100,6 +100,28 @@ static void what_is_used_keeps_its_key(void **state)
 	session_over(r, &s, 0);
 }
 
+/* A host's own age counts, and not the configuration's; never is never, also after use. */
+static void an_age_of_its_own(void **state)
+{
+	struct rig *r = *state;
+
+	r->conf->key_rotate = 0;
+	assert_int_equal(store_host_rotate_set(r->p.store, ids[3], 30), 0);
+	rotate_tick(&r->p, clock_mono_ms());
+	assert_int_equal(coming(r), 1);
+	assert_int_equal(store_target_coming(r->p.store, ids[3], "dba"), 1);
+	for (int i = 0; i < HOSTS; i++)
+		assert_int_equal(store_host_rotate_set(r->p.store, ids[i], 0), 0);
+	r->conf->key_rotate = 1;
+	r->conf->key_rotate_after_use = true;
+	rotate_tick(&r->p, clock_mono_ms() + 120000);
+	assert_int_equal(coming(r), 1);
+	assert_int_equal(store_host_rotate_set(r->p.store, ids[5], -1), 0);
+	rotate_tick(&r->p, clock_mono_ms() + 240000);
+	assert_int_equal(coming(r), 2);
+	assert_int_equal(store_target_coming(r->p.store, ids[5], "dba"), 1);
+}
+
 /* --- one machine under two names --- */
 
 static struct host host_of(struct rig *r, int64_t id)
@@ -328,7 +350,7 @@ static void always_in_use(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(a_few_at_a_time), T(what_is_used_keeps_its_key), T(two_names_of_an_address_rotate_together),
+		T(a_few_at_a_time), T(an_age_of_its_own), T(what_is_used_keeps_its_key), T(two_names_of_an_address_rotate_together),
 		T(two_names_with_a_host_key_rotate_together), T(another_port_is_another_machine), T(a_busy_host_loses_its_old_key), T(always_in_use),
 	};
 

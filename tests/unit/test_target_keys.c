@@ -116,6 +116,34 @@ static void one_step_after_the_other(void **state)
 	assert_int_equal(store_target_due(s, 1000, 0, &t), 0);
 }
 
+/* The words for it, and what they leave in the row. */
+static void an_age_for_one_host(void **state)
+{
+	static const struct { const char *age; int64_t days; } right[] = { { "30d", 30 }, { "never", 0 }, { "default", -1 }, { "3650d", 3650 } };
+	static const char *const wrong[] = { "0d", "3651d", "30", "-1d", "30d ", "d", "00030d" };
+	struct host old;
+	char text[160];
+
+	(void)state;
+	OK("root", "{\"word\":\"host add\",\"args\":{\"host\":\"old\",\"address\":\"h\",\"key\":\"" KEY_B "\",\"login\":\"x\",\"managed_key\":\"legacy\",\"rotate\":\"never\"}}");
+	assert_int_equal(store_host_by_name(rig.s, "old", &old), 1);
+	for (size_t i = 0; i < sizeof(right) / sizeof(right[0]); i++) {
+		int64_t days = -1;
+
+		snprintf(text, sizeof(text), "{\"word\":\"host change\",\"args\":{\"host\":\"old\",\"rotate\":\"%s\"}}", right[i].age);
+		OK("root", text);
+		assert_int_equal(store_host_rotate(rig.s, old.id, &days), right[i].days >= 0);
+		assert_int_equal(days, right[i].days);
+		assert_int_equal(store_hosts_rotate(rig.s), right[i].days > 0);
+	}
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		snprintf(text, sizeof(text), "{\"word\":\"host change\",\"args\":{\"host\":\"old\",\"rotate\":\"%s\"}}", wrong[i]);
+		NO("root", "usage", text);
+	}
+	/* where the bastion logs in with certificates no key stays */
+	NO("root", "usage", "{\"word\":\"host change\",\"args\":{\"host\":\"web1\",\"rotate\":\"30d\"}}");
+}
+
 static void sealed_for_one_place(void **state)
 {
 	struct keys k = { 0 };
@@ -163,6 +191,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(one_step_after_the_other, up, down),
+		cmocka_unit_test_setup_teardown(an_age_for_one_host, setup_world, down),
 		cmocka_unit_test(sealed_for_one_place),
 	};
 

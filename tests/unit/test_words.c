@@ -82,6 +82,7 @@ static void requests(void **state)
 	    "{\"word\":\"host add\",\"args\":{\"host\":\"web1\",\"address\":\"::1\",\"port\":2222,\"key\":[\"" ED
 	    "\"],"
 	    "\"login\":[\"dba\"],\"managed_key\":\"old\"}}");
+	gives(&ssh, "host change web1 --rotate 3650d", "{\"word\":\"host change\",\"args\":{\"host\":\"web1\",\"rotate\":\"3650d\"}}");
 	gives(&console, "connect web1", "{\"word\":\"connect\",\"args\":{\"host\":\"web1\"}}");
 	gives(&console, "connect web1 as dba",
 	    "{\"word\":\"connect\",\"args\":{\"host\":\"web1\",\"login\":\"dba\"}}");
@@ -133,6 +134,9 @@ static void wrong(void **state)
 	refuses(&ssh, "approve 1 --reason --json", "needs a value");
 	refuses(&ssh, "approve 1 --reason a --reason b", "--reason was given twice");
 	refuses(&ssh, "requests --all=yes", "takes no value");
+	refuses(&ssh, "host change web1 --rotate 0d", "days, as 30d");
+	refuses(&ssh, "host change web1 --rotate 3651d", "days, as 30d");
+	refuses(&ssh, "host change web1 --rotate 30", "days, as 30d");
 	refuses(&ssh, "host add web1 --mangaed-key x", "did you mean --managed-key?");
 	refuses(&ssh, "host add 10.0.0.1", "never by its address");
 	refuses(&ssh, "user add Alice", "starts with a-z");
