@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -28,6 +29,7 @@
 
 #include "drop.c"
 #include "sandbox.c"
+#include "worker_space.h"
 
 static struct config conf; /* SANDBOX_ON */
 
@@ -339,6 +341,82 @@ static void test_drop(void **state)
 	}
 }
 
+/* --- worker_space.h --- */
+
+/* First of its namespace, with a /proc that has nobody else; what it started stays with it. 'y' or 'n' goes into the pipe. */
+static void in_space(int say)
+{
+	struct dirent *e;
+	unsigned others = 0;
+	DIR *d;
+	char yes = 'n';
+
+	if (worker_space(&conf, ROLE_TARGET) == 0 && drop_to(&conf, ROLE_TARGET) == 0 && (d = opendir("/proc")) != NULL) {
+		while ((e = readdir(d)) != NULL)
+			others += e->d_name[0] >= '0' && e->d_name[0] <= '9' && strcmp(e->d_name, "1") != 0;
+		if (getpid() == 1 && others == 0 && getuid() == 907)
+			yes = 'y';
+	}
+	if (fork() == 0 && setsid() >= 0)
+		for (;;)
+			pause();
+	if (write(say, &yes, 1) != 1)
+		_exit(1);
+	for (;;)
+		pause();
+}
+
+static void test_space(void **state)
+{
+	int fds[2], status;
+	struct pollfd v;
+	pid_t pid;
+	char c = 0;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	conf.user_task = (struct config_user){ NULL, 907, 957 };
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	if ((pid = fork()) == 0) {
+		close(fds[0]);
+		in_space(fds[1]);
+	}
+	close(fds[1]);
+	assert_int_equal(read(fds[0], &c, 1), 1);
+	assert_int_equal(c, 'y');
+	/* who waits outside is killed: nothing in there outlives it */
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	v = (struct pollfd){ .fd = fds[0], .events = POLLIN };
+	assert_int_equal(poll(&v, 1, 20000), 1);
+	assert_int_equal(read(fds[0], &c, 1), 0);
+	close(fds[0]);
+}
+
+/* As it ends in there, so it ends outside. */
+static void test_space_ends(void **state)
+{
+	int status;
+	pid_t pid;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	for (int how = 0; how < 2; how++) {
+		if ((pid = fork()) == 0) {
+			if (worker_space(&conf, ROLE_TARGET) != 0)
+				_exit(99);
+			if (how == 0)
+				_exit(7);
+			signal(SIGILL, SIG_DFL); /* the test program's own is something else */
+			__builtin_trap();
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(how == 0 ? WIFEXITED(status) && WEXITSTATUS(status) == 7 : WIFSIGNALED(status) && WTERMSIG(status) == SIGILL);
+	}
+}
+
 static void test_drop_refuses(void **state)
 {
 	int status;
@@ -384,7 +462,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_calls), cmocka_unit_test(test_abort_stays_one),
 		cmocka_unit_test(test_trap_names_the_call), cmocka_unit_test(test_no_sandbox_for_others), cmocka_unit_test(test_programs),
-		cmocka_unit_test(test_drop), cmocka_unit_test(test_drop_refuses),
+		cmocka_unit_test(test_drop), cmocka_unit_test(test_drop_refuses), cmocka_unit_test(test_space),
+		cmocka_unit_test(test_space_ends),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
