@@ -104,7 +104,7 @@ check-unit: units
 include tests/targets.mk
 
 clean:
-	rm -rf build build-asan
+	rm -rf build build-asan build-corpus
 
 .PHONY: all units check-unit clean
 .DELETE_ON_ERROR:

@@ -72,10 +72,13 @@ $(B)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(if $(LIBFUZZER),,$(B)/obj/tests/fuzz/mai
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDHARDEN) -o $@ $< $(FUZZ_MAIN) $(B)/libbastiond.a $(B)/libreplay.a $(LIBS) $(LIBS) \
 	    $(shell pkg-config --libs $(PKGS_bastiond) vterm libcurl libqrencode) -lpam -lutil -ltinfo
+CORPUS = $(if $(SAN),$(B),build-corpus)
 fuzzers: $(FUZZERS)
+# In a folder of its own: what is run once is there soonest without optimizing, and nothing is optimized away before it is looked at.
+# Warnings are for the build that is used: without the optimizer gcc has false ones.
 corpus:
-	@$(MAKE) --no-print-directory -s SAN=1 B=$(if $(SAN),$(B),build-asan) fuzzers
-	@tests/fuzz/run corpus $(if $(SAN),$(B),build-asan)/fuzz
+	@$(MAKE) --no-print-directory -s $(if $(SAN),,SAN=1 CFLAGS='-O0 -g1 -w' B=$(CORPUS)) fuzzers
+	@tests/fuzz/run corpus $(CORPUS)/fuzz
 fuzz:
 	@tests/deps build fuzz
 	@$(MAKE) --no-print-directory -s SAN=1 LIBFUZZER=1 B=build-fuzz CC=clang CFLAGS='-O1 -g -fsanitize=fuzzer-no-link -Wno-unused-command-line-argument -Wno-missing-field-initializers' fuzzers
