@@ -50,6 +50,8 @@ struct proc {
 };
 
 /* A connection, from accept to SESSION_DOWN. */
+struct pam_stack;
+
 struct slot {
 	uint32_t id;		/* generation << SLOT_BITS | index; 0: free */
 	bool waiting;		/* counted by startups: not yet logged in */
@@ -148,7 +150,7 @@ struct parent {
 	struct upgrade upgrade;
 	bool retired;			/* another one serves: ends with its last session */
 	int pidfile;			/* its lock says that this one runs */
-	void *stack;			/* worker_pam_preload() */
+	struct pam_stack *stack;	/* worker_pam_preload(); NULL: each login loads it */
 	struct closing closing;
 };
 

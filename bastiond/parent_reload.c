@@ -15,6 +15,7 @@
 #include "hostkey_lines.h"
 #include "keyfiles.h"
 #include "log.h"
+#include "pam_stack.h"
 #include "parent.h"
 #include "roles.h"
 #include "totpkey.h"
@@ -157,7 +158,7 @@ static void take_over(struct parent *p)
 	config_destroy(p->conf);
 	p->conf = p->reload.conf;
 	p->reload.conf = NULL;
-	worker_pam_unload(p->stack);
+	pam_stack_free(p->stack);
 	p->stack = worker_pam_preload(p->conf);
 	parent_limits(p->conf);
 	log_level_set((enum log_level)p->conf->log_level);

@@ -144,7 +144,7 @@ static void run_job(const struct parent *p, struct job *job, int fd, pid_t paren
 	ipc_init(&link, WORKER_FD_LINK, roles[job->kind], has_terminal(job) ? ROLE_SESSION : ROLE_POLICY);
 	if (job->kind == WORKER_PAM) {
 		job->u.pam.record = WORKER_FD_EXTRA;
-		worker_pam(p->conf, &link, &job->u.pam);
+		worker_pam(p->conf, p->stack, &link, &job->u.pam);
 	}
 	if (job->kind == WORKER_DIAL)
 		worker_dial(p->conf, &link, &job->u.dial);

@@ -19,6 +19,7 @@
 #include "clock.h"
 #include "drop.h"
 #include "log.h"
+#include "pam_stack.h"
 #include "parent.h"
 #include "roles.h"
 #include "sandbox.h"
@@ -202,7 +203,7 @@ static void finish(struct parent *p)
 	pam_session_finish(p);
 	parent_sockets_close(p);
 	accept_finish(p);
-	worker_pam_unload(p->stack);
+	pam_stack_free(p->stack);
 	free(p->children);
 	config_destroy(p->conf);
 }

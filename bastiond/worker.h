@@ -65,18 +65,18 @@ struct view_job {
 	int terminal;				/* the slave side */
 };
 
+struct pam_stack;
+
 /*
- * Parent: maps the stack's modules once; what a fork inherits it need not load, link and touch again (half of a login's cost in the
- * worker). The worker still reads the service's files anew: an edit counts at the next login, a new build of a module after a reload.
- * NULL when the stack is broken, which is logged: the logins will say so, too. worker_pam_unload(NULL) is a no-op.
+ * Parent: loads the site's stack (pam_stack.h) and says what a fork for a login maps at once (forkmem.h). An edit of the stack counts at the next
+ * login, a new build of a module after a reload. NULL when the stack is broken, which is logged. pam_stack_free() frees it.
  */
-void *worker_pam_preload(const struct config *conf);
-void worker_pam_unload(void *stack);
+struct pam_stack *worker_pam_preload(const struct config *conf);
 /*
  * Root: one pass through the site's PAM stack; PAM_PROMPT, PAM_ANSWER, PAM_DONE. Leaves its session open, and what closes it
  * in job->record: before the session is opened and again, with all of the environment, behind that. Exit status 0: policy was told.
  */
-void worker_pam(const struct config *conf, struct ipc *link, const struct pam_job *job) __attribute__((noreturn));
+void worker_pam(const struct config *conf, struct pam_stack *stack, struct ipc *link, const struct pam_job *job) __attribute__((noreturn));
 /* Root: closes the session of such a record: the same user, host, terminal and PAM environment, but another process. */
 void worker_pam_close(const struct config *conf, const uint8_t *record, size_t len);
 /* user_dial: name to socket; DIAL_DONE. */

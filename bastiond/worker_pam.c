@@ -16,6 +16,7 @@
 
 #include "forkmem.h"
 #include "log.h"
+#include "pam_stack.h"
 #include "worker.h"
 
 #define MESSAGES_MAX 8		/* of one call, as PAM_PROMPT in common/msg.h has it */
@@ -153,45 +154,24 @@ static void scrub_environment(void)
 	setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", 1);
 }
 
-static int start(const struct config *conf, const char *user, const struct pam_conv *conv, pam_handle_t **pam)
-{
-	const char *dir = conf->pam_confdir;
-	int r = dir[0] != '\0' ? pam_start_confdir(conf->pam_service, user, conv, dir, pam) :
-	    pam_start(conf->pam_service, user, conv, pam);
-
-	if (r != PAM_SUCCESS)
-		*pam = NULL;
-	return r;
-}
-
-void *worker_pam_preload(const struct config *conf)
+struct pam_stack *worker_pam_preload(const struct config *conf)
 {
 	/* what a fork for a login uses; others of parent's workers use less of it, and seldom come */
 	static const char *const libraries[] = { "libpam.so", "pam_bastion.so", "libaudit.so", "ld-linux", NULL };
-	static const struct pam_conv none;
-	pam_handle_t *pam;
-	int r = start(conf, NULL, &none, &pam);
+	struct pam_stack *stack = pam_stack_load(conf);
 
-	if (r != PAM_SUCCESS)
-		log_warn("PAM service %s: %s: nobody with a second factor can log in", conf->pam_service, pam_strerror(NULL, r));
 	forkmem_prepare(libraries);
-	return pam;
+	return stack;
 }
 
-void worker_pam_unload(void *stack)
-{
-	if (stack != NULL)
-		pam_end(stack, PAM_SUCCESS);
-}
-
-static int prepare(struct pam_run *run, const struct pam_job *job, struct pam_conv *conv)
+static int prepare(struct pam_run *run, struct pam_stack *stack, const struct pam_job *job, struct pam_conv *conv)
 {
 	void (*delay)(int, unsigned, void *) = no_delay;
 	char attempt[48];
 	int r;
 
 	run->step = "pam_start";
-	r = start(run->conf, job->user, conv, &run->pam);
+	r = pam_stack_start(stack, run->conf, job->user, conv, &run->pam);
 	snprintf(attempt, sizeof(attempt), ATTEMPT "%llu", (unsigned long long)job->token);
 	if (r != PAM_SUCCESS)
 		return r;
@@ -297,7 +277,7 @@ static int report(struct pam_run *run, bool ok, const char *user, const char *re
 	return r;
 }
 
-void worker_pam(const struct config *conf, struct ipc *link, const struct pam_job *job)
+void worker_pam(const struct config *conf, struct pam_stack *stack, struct ipc *link, const struct pam_job *job)
 {
 	struct pam_run run = { .link = link, .conf = conf, .job = job, .step = "" };
 	struct pam_conv conv = { converse, &run };
@@ -305,7 +285,7 @@ void worker_pam(const struct config *conf, struct ipc *link, const struct pam_jo
 	int r, told;
 
 	scrub_environment();
-	if ((r = prepare(&run, job, &conv)) == PAM_SUCCESS)
+	if ((r = prepare(&run, stack, job, &conv)) == PAM_SUCCESS)
 		r = pass(&run);
 	read_user(&run, user);
 	if (r != PAM_SUCCESS)
@@ -336,7 +316,7 @@ void worker_pam_close(const struct config *conf, const uint8_t *record, size_t l
 	buf_get_cstring(&b, user, sizeof(user));
 	buf_get_cstring(&b, item, sizeof(item));
 	buf_get_cstring(&b, tty, sizeof(tty));
-	if ((r = buf_ok(&b) ? start(conf, user, &conv, &pam) : PAM_BUF_ERR) == PAM_SUCCESS &&
+	if ((r = buf_ok(&b) ? pam_stack_start(NULL, conf, user, &conv, &pam) : PAM_BUF_ERR) == PAM_SUCCESS &&
 	    (r = pam_set_item(pam, PAM_RHOST, item)) == PAM_SUCCESS && (r = pam_set_item(pam, PAM_TTY, tty)) == PAM_SUCCESS) {
 		while (buf_left(&b) > 0 && buf_get_cstring(&b, item, sizeof(item)) == 0)
 			pam_putenv(pam, item);
