@@ -72,8 +72,11 @@ static int make_room(struct grid *g, int which, unsigned cols, unsigned rows)
 	struct grid_row *row = g->screen[which];
 
 	if (rows > g->room[which]) {
-		if ((row = realloc(row, rows * sizeof(*row))) == NULL)
+		struct grid_row *more = realloc(row, rows * sizeof(*row));
+
+		if (more == NULL)
 			return -1;
+		row = more;
 		memset(row + g->room[which], 0, (rows - g->room[which]) * sizeof(*row));
 		g->screen[which] = row;
 		g->room[which] = rows;
