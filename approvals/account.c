@@ -149,6 +149,12 @@ static void failed(struct account *a, const char *line, int64_t now)
 	snprintf(a->line, sizeof(a->line), "%s", line);
 }
 
+/* The uid was used: is this row over? Not if it was there, its end is far and stays: then somebody removed it. */
+static bool is_over(const struct account *a, int64_t until, int64_t now)
+{
+	return a->state == ACCOUNT_CREATING || until != a->expiry || now >= a->expiry - ACCOUNT_CLOCK_S;
+}
+
 bool account_take(struct account *a, enum account_act act, int64_t until, const struct account_answer *r, int64_t now)
 {
 	static const char odd[] = "bastion-account(8) answered something else than it was asked", removed[] = "it was removed at the host";
@@ -159,7 +165,7 @@ bool account_take(struct account *a, enum account_act act, int64_t until, const 
 	if (r->reply == REPLY_NO || r->reply != (act == ACCOUNT_CREATE ? REPLY_OK : REPLY_GONE)) {
 		const bool used = act == ACCOUNT_CREATE && r->reply == REPLY_USED;
 
-		if (used && a->state == ACCOUNT_CREATING)
+		if (used && is_over(a, until, now))
 			move_on(a, ACCOUNT_REMOVING, now);
 		else
 			failed(a, r->reply == REPLY_NO ? r->line : used ? removed : odd, now);

@@ -6,7 +6,7 @@
  *
  *     grant begins ──▶ CREATING ── ok ──▶ THERE ⟲ the grant has another end
  *                         │                 │
- *                         │ grant over, user locked or gone, uid refused as used before it was there
+ *                         │ grant over, user locked or gone, uid refused as used, see below
  *                         ▼                 ▼
  *                      REMOVING ◀───────────┘ ── gone ──▶ GONE
  *
@@ -14,7 +14,9 @@
  * target is asked again. What broke off as CREATING may be there: it goes the way of REMOVING, too. GONE is final, and so is its uid.
  *
  * A target's yes is good for logins for ACCOUNT_FRESH_S; then it is asked again, by the same `create`. One that others removed stays THERE,
- * with what the target said, and lets nobody in: making it again by ourselves would undo what an administrator did there.
+ * with what the target said, and lets nobody in: making it again by ourselves would undo what an administrator did there. But that its uid was
+ * used there is also what the target says when it removed the account by itself at its end, while here a grant goes on or begins at that very
+ * moment: near the end that it confirmed, or with another end to be set, that row is over, and the next one has another uid.
  */
 #ifndef BASTION_ACCOUNT_H
 #define BASTION_ACCOUNT_H
@@ -30,6 +32,7 @@
 #define ACCOUNT_PAUSE_MAX 300	/* up to this */
 #define ACCOUNT_LEFT_S 3600	/* so long unremoved is an alarm */
 #define ACCOUNT_FRESH_S 60	/* so long a login believes what the target confirmed */
+#define ACCOUNT_CLOCK_S 300	/* so far the target's clock may be from ours: bastion-account(8) has the same */
 #define BASTION_ID_LEN 32	/* hexadecimal digits: whose account it is, for the target */
 
 /* The states, as the store spells them. */
@@ -76,7 +79,7 @@ bool account_left(const struct account *a, int64_t now);
 enum account_reply {
 	REPLY_OK,	/* it is there, until the end that was asked for */
 	REPLY_GONE,
-	REPLY_USED,	/* the uid was used at the target before: another one is needed */
+	REPLY_USED,	/* the uid was used at the target before, and there is no account: another one is needed */
 	REPLY_NO,	/* refused, failed, not understood */
 };
 struct account_answer {

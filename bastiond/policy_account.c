@@ -176,6 +176,9 @@ static void settle(struct policy *p, int64_t id, enum account_act act, int64_t u
 	}
 	memcpy(before, a.line, sizeof(before));
 	const int64_t end = a.expiry;
+	if (answer->reply == REPLY_USED && a.state == ACCOUNT_CREATING)
+		log_warn("uid of account %lld was used at its host before: was the database restored? A range of account_uids that lies higher "
+			 "helps at once", (long long)id);
 	moved = account_take(&a, act, until, answer, clock_wall());
 	failed = !moved && a.line[0] != '\0';
 	if (moved)
@@ -209,9 +212,6 @@ static void on_done(struct policy *p, void *arg, const struct task_result *r)
 		/* a yes with a failure is one that somebody else may have written on the script's output */
 		answer.reply = REPLY_NO;
 		snprintf(answer.line, sizeof(answer.line), "the host said yes, and ended with status %u", (unsigned)r->status);
-	} else if (answer.reply == REPLY_USED) {
-		log_warn("uid of account %lld was used at its host before: was the database restored? A range of account_uids that lies higher "
-			 "helps at once", (long long)was.id);
 	}
 	settle(p, was.id, was.act, was.until, &answer);
 }

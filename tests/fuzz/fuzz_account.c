@@ -49,7 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	moved = account_take(&a, act, 900, &r, 100);
 	must(moved == (a.state != was));
-	must(a.state == was || (was == ACCOUNT_CREATING && a.state == ACCOUNT_REMOVING && r.reply == REPLY_USED) ||
+	must(a.state == was || (was <= ACCOUNT_THERE && a.state == ACCOUNT_REMOVING && r.reply == REPLY_USED) ||
 	    (was == ACCOUNT_CREATING && a.state == ACCOUNT_THERE && r.reply == REPLY_OK) ||
 	    (was == ACCOUNT_REMOVING && a.state == ACCOUNT_GONE && r.reply == REPLY_GONE && act == ACCOUNT_REMOVE));
 	must(a.expiry == 500 || (r.reply == REPLY_OK && act == ACCOUNT_CREATE && was <= ACCOUNT_THERE));

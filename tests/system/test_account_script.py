@@ -180,6 +180,18 @@ def test_its_end_is_kept_by_the_target_alone(machine):
     machine.account("remove gus 70031")
 
 
+def test_a_renewal_that_comes_after_the_sweep(machine):
+    """The timer removed it at the end of a grant, and the next grant begins there: that uid is used, and the next one is made at once."""
+    machine.account(f"create hew 70032 {later(60)} {int(time.time())} {ONE}")
+    machine.sh(f"awk '{{ $2 -= 120; print }}' {STATE}/hew >{STATE}/.edit && mv {STATE}/.edit {STATE}/hew")
+    assert machine.account("sweep", by_stdin=False) == "gone hew 70032"
+    end = later()
+    assert machine.account(f"create hew 70032 {end} {int(time.time())} {ONE}", 1).startswith("used ")
+    assert machine.account(f"remove hew 70032 {ONE}") == "gone"
+    assert machine.account(f"create hew 70033 {end} {int(time.time())} {ONE}") == "ok"
+    assert machine.account(f"remove hew 70033 {ONE}") == "gone"
+
+
 def test_what_others_made_is_never_touched(machine):
     machine.sh("useradd -m hal && useradd -m -u 70041 ida && useradd -m joy && groupadd kim && mkdir /home/leo")
     before = machine.sh("cat /etc/passwd /etc/group /etc/shadow; find /home | sort")

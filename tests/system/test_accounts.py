@@ -132,6 +132,22 @@ def test_another_end(lab, user):
     held.wait()
 
 
+def test_a_renewal_meets_the_end_at_the_host(lab, user):
+    """The host's timer removed the account at the end that it knew, as an extension came that it did not hear of in time: there is a new one."""
+    alice = user()
+    first = own_grant(lab, alice)
+    before = there(lab, alice)
+    mark = f"/var/lib/bastion-account/{alice.user}"
+    target(lab, f"awk '{{ $2 = 1; print }}' {mark} >{mark}.x && mv {mark}.x {mark}")
+    assert target(lab, f"sh {labkit.ACCOUNT_PROGRAM} sweep").startswith(f"gone {alice.user} ")
+    more = lab.ask("extend", as_uid=lab.state["users"][alice.user], id=int(first), reason="x", **{"for": 7200})["id"]
+    lab.ask("approve", as_uid=lab.state["users"]["bob"], id=more)
+    said = shell(alice, "id -u", check=True).stdout
+    after = there(lab, alice)
+    assert int(said) == after["uid"] > before["uid"] and after["until"] > before["until"]
+    assert not events(lab, "account.fail", alice.user)
+
+
 def test_ones_own_alone(lab, user):
     alice, mallory = user(), user()
     own_grant(lab, alice)

@@ -251,6 +251,69 @@ static void it_is_confirmed_again(void **state)
 	session_over(r, &s, 0);
 }
 
+/*
+ * The target removed it at the end that it knew, as it should, when a grant goes on here: the next account is made. One that somebody removed
+ * in the middle is not.
+ */
+static void a_uid_that_was_used_ends_the_row_near_its_end(void **state)
+{
+	static const struct { int64_t until, now; enum account_state state; } table[] = {
+		{ 5000, 100, ACCOUNT_THERE }, { 5000, 5000 - ACCOUNT_CLOCK_S - 1, ACCOUNT_THERE },
+		{ 5000, 5000 - ACCOUNT_CLOCK_S, ACCOUNT_REMOVING },	/* its clock is ahead */
+		{ 9000, 100, ACCOUNT_REMOVING }, { 9000, 5000, ACCOUNT_REMOVING }, { 9000, 6000, ACCOUNT_REMOVING },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		struct account a = { .state = ACCOUNT_THERE, .expiry = 5000, .checked = 90 };
+		struct account_answer r = { .reply = REPLY_USED };
+
+		assert_int_equal(account_take(&a, ACCOUNT_CREATE, table[i].until, &r, table[i].now), table[i].state == ACCOUNT_REMOVING);
+		assert_int_equal(a.state, table[i].state);
+		assert_false(account_ready(&a, table[i].until, table[i].now));
+		assert_string_equal(a.line, a.state == ACCOUNT_THERE ? "it was removed at the host" : "");
+		if (a.state == ACCOUNT_THERE)
+			continue;
+		assert_int_equal(account_due(&a, table[i].until, table[i].now), ACCOUNT_REMOVE);
+		r.reply = REPLY_GONE;
+		assert_true(account_take(&a, ACCOUNT_REMOVE, 0, &r, table[i].now) && a.state == ACCOUNT_GONE);
+	}
+}
+
+/* The target's own timer removed the account when a second grant begins at the end of the first: a new account, and the login goes on. */
+static void a_renewal_that_meets_the_end(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+
+	own_grant(r);
+	accounts_tick(&r->p);
+	was_asked("create alice 65536 ");
+	answer(r, TASK_OK, "ok\n");
+	later += 3598;
+	own_grant(r);
+	later += 2;
+	login_alice(r, &s, 0);
+	way_ask(&s, 1, "web1", "alice");
+	rig_turn(r);
+	was_asked("create alice 65536 "); /* with the new end */
+	answer(r, TASK_EXIT, "used 65536\n");
+	expect_account(r, 1, ACCOUNT_REMOVING, 65536);
+	accounts_tick(&r->p);
+	was_asked("remove alice 65536 ");
+	answer(r, TASK_OK, "gone\n");
+	expect_account(r, 1, ACCOUNT_GONE, 65536);
+	expect_silence(r, &r->parent); /* it still waits */
+	later += ACCOUNT_PAUSE;
+	accounts_tick(&r->p);
+	was_asked("create alice 65537 ");
+	answer(r, TASK_OK, "ok\n");
+	expect_account(r, 2, ACCOUNT_THERE, 65537);
+	dial_ok(r);
+	assert_int_equal(events_of(r, "account.fail"), 0);
+	session_over(r, &s, 0);
+}
+
 static void another_version_at_the_host(void **state)
 {
 	struct rig *r = *state;
@@ -279,6 +342,8 @@ int main(void)
 		T(who_left_is_waited_for_by_nobody),
 		T(without_room),
 		T(it_is_confirmed_again),
+		cmocka_unit_test(a_uid_that_was_used_ends_the_row_near_its_end),
+		T(a_renewal_that_meets_the_end),
 		T(another_version_at_the_host),
 	};
 
