@@ -54,7 +54,7 @@ enum account_act account_due(struct account *a, int64_t until, int64_t now)
 
 bool account_ready(const struct account *a, int64_t until, int64_t now)
 {
-	return a->state == ACCOUNT_THERE && a->expiry >= until && a->checked <= now && now - a->checked < ACCOUNT_FRESH_S;
+	return a->state == ACCOUNT_THERE && a->expiry >= until && a->checked > 0 && a->checked <= now && now - a->checked < ACCOUNT_FRESH_S;
 }
 
 bool account_left(const struct account *a, int64_t now)
@@ -124,6 +124,9 @@ void account_parse(struct account_answer *r, const char *out, size_t len)
 		r->reply = REPLY_GONE;
 	} else if (begins(line, len, "used ") && (r->used = number(line + 5, len - 5)) >= 0) {
 		r->reply = REPLY_USED;
+	} else if (begins(line, len, "foreign ")) {
+		r->reply = REPLY_FOREIGN;
+		esc_text(r->line, sizeof(r->line), line + 8, len - 8);
 	} else if (begins(line, len, "refused ") || begins(line, len, "failed ")) {
 		size_t skip = line[0] == 'r' ? 8 : 7;
 
@@ -168,7 +171,7 @@ bool account_take(struct account *a, enum account_act act, int64_t until, const 
 		if (used && is_over(a, until, now))
 			move_on(a, ACCOUNT_REMOVING, now);
 		else
-			failed(a, r->reply == REPLY_NO ? r->line : used ? removed : odd, now);
+			failed(a, r->line[0] != '\0' ? r->line : used ? removed : odd, now);
 		a->checked = 0;
 	} else if (act == ACCOUNT_REMOVE) {
 		move_on(a, ACCOUNT_GONE, now);

@@ -80,12 +80,13 @@ enum account_reply {
 	REPLY_OK,	/* it is there, until the end that was asked for */
 	REPLY_GONE,
 	REPLY_USED,	/* the uid was used at the target before, and there is no account: another one is needed */
+	REPLY_FOREIGN,	/* it is there, and another bastion's, or that of another database */
 	REPLY_NO,	/* refused, failed, not understood */
 };
 struct account_answer {
 	enum account_reply reply;
 	int64_t used;				/* USED: the highest uid that was */
-	char line[ACCOUNT_LINE_MAX + 1];	/* NO: why, escaped */
+	char line[ACCOUNT_LINE_MAX + 1];	/* NO, FOREIGN: why, escaped */
 };
 /* The last line that bastion-account(8) printed; anything unexpected is NO. */
 void account_parse(struct account_answer *r, const char *out, size_t len);

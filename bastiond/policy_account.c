@@ -187,7 +187,12 @@ static void settle(struct policy *p, int64_t id, enum account_act act, int64_t u
 		kind = EVENT_ACCOUNT_FAIL; /* once, not at each of the tries to come */
 	else if (!failed && a.expiry != end)
 		kind = EVENT_ACCOUNT_UNTIL;
-	if (failed)
+	if (failed && act == ACCOUNT_REMOVE && answer->reply == REPLY_FOREIGN && !a.told) {
+		/* it lives, and nobody will ask for its removal but who reads this */
+		a.told = true;
+		kind = EVENT_ACCOUNT_LEFT;
+		log_error("ALARM: account %lld of %s, uid %lld, is not removed: %s", (long long)a.id, a.name, (long long)a.uid, a.line);
+	} else if (failed)
 		log_warn("account %lld of %s, uid %lld, %s: %s", (long long)a.id, a.name, (long long)a.uid, account_state_name(a.state), a.line);
 	save(p, &a, kind);
 	peers_each(p, resume_ways, NULL);

@@ -1,5 +1,5 @@
 /*
- * fuzz_account.c - what a target says about an account: whatever it is, only the four answers of bastion-account(8) mean something, the line
+ * fuzz_account.c - what a target says about an account: whatever it is, only the answers of bastion-account(8) mean something, the line
  * is safe to show, and the account ends in a state that its own rules reach. The first byte is the state before and the order.
  */
 #include <stdbool.h>
@@ -41,7 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	account_parse(&r, out, size - 1);
 	must(r.reply != REPLY_OK || ends_with(out, size - 1, "ok"));
 	must(r.reply != REPLY_GONE || ends_with(out, size - 1, "gone"));
-	must((r.reply == REPLY_NO) == (r.line[0] != '\0') || r.reply == REPLY_NO);
+	must(r.reply == REPLY_FOREIGN || (r.reply == REPLY_NO) == (r.line[0] != '\0') || r.reply == REPLY_NO);
 	must(strlen(r.line) <= ACCOUNT_LINE_MAX);
 	for (const char *p = r.line; *p != '\0'; p++)
 		must((unsigned char)*p >= 0x20 && *p != 0x7f);

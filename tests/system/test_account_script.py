@@ -125,9 +125,10 @@ def test_two_bastions(machine):
         answer = machine.account(f"create lou 70320 {later(9)} {int(time.time())} {by}", 1)
         assert answer.startswith("refused ") and "another bastion's" in answer and ONE in answer
     assert "another bastion's" in machine.account(f"create lou 70321 {end} {int(time.time())} {OTHER}", 1)
-    # of the other's there is none; one that gives no name is told that it is not asked for
-    assert machine.account(f"remove lou 70320 {OTHER}") == "gone"
-    assert machine.account("remove lou 70320", 1).startswith("refused ")
+    for by in (OTHER, "-", ""):
+        answer = machine.account(f"remove lou 70320 {by}", 1)
+        assert answer.startswith("foreign ") and ONE in answer
+    assert machine.account(f"remove lou 70321 {OTHER}") == "gone"   # of that uid there is none
     assert machine.sh(f"cat {STATE}/lou") == mark and machine.sh("getent passwd lou") and machine.account("list") == f"lou 70320 {end} there {ONE}"
     assert machine.account(f"create lou 70320 {end + 1} {int(time.time())} {ONE}") == "ok"
     for bad in ("x" * 32, ONE[:-1], ONE + "0", ONE.upper()):
@@ -135,9 +136,36 @@ def test_two_bastions(machine):
     # root of the host, by hand
     assert machine.account(f"create lou 70320 {end}", by_stdin=False) == "ok" and machine.account("list") == f"lou 70320 {end} there {ONE}"
     assert machine.account(f"remove lou 70320 {ONE}") == "gone" and machine.account("list") == ""
-    assert machine.account(f"create lou 70320 {end} {int(time.time())} {OTHER}", 1) == "used 70320"
+    assert machine.account(f"create lou 70320 {end} {int(time.time())} {OTHER}", 1).startswith("used ")
     machine.account(f"create lou 70322 {end} {int(time.time())} {ONE}")
     assert machine.account("remove lou 70322", by_stdin=False) == "gone"
+
+
+def test_nobody_burns_anothers_uids(machine):
+    """What one bastion gives up, or asks to remove, keeps no other one from its uids, and the file of what was given up has an end."""
+    end = later()
+    for uid in (70340, 70341):
+        assert machine.account(f"remove mel {uid} {OTHER}") == "gone"
+    assert machine.account(f"create mel 70340 {end} {int(time.time())} {OTHER}", 1) == "used 70341"
+    assert machine.account(f"create mel 70340 {end} {int(time.time())} {ONE}") == "ok"
+    assert machine.account(f"remove mel 70340 {OTHER}", 1).startswith("foreign ")
+    assert machine.account(f"remove mel 70340 {ONE}") == "gone"
+    assert machine.account(f"create mel 70340 {end} {int(time.time())} {OTHER}", 1).startswith("used ")
+    # by root of the host: for all
+    assert machine.account("remove mel 70341", by_stdin=False) == "gone"
+    assert machine.account(f"create mel 70341 {end} {int(time.time())} {ONE}", 1).startswith("used ")
+    # an hour later no `create` is under way any more
+    file = f"{STATE}/.given-up"
+    machine.sh(f"awk '{{ $3 -= 3601; print }}' {file} >{file}.x && mv {file}.x {file}")
+    assert machine.account(f"remove mel 70342 {OTHER}") == "gone" and machine.account(f"remove mel 70342 {OTHER}") == "gone"
+    assert machine.sh(f"cut -d' ' -f1,2 {file}") == f"70342 {OTHER}"
+    machine.sh(f"seq 71000 71998 | sed 's/$/ {OTHER} {end}/' >>{file}")
+    assert machine.account(f"remove mel 70343 {OTHER}", 1).startswith("failed 1000 uids")
+    assert machine.account(f"remove mel 70343 {ONE}") == "gone"
+    machine.sh(f"rm {file}; cp {STATE}/.used {STATE}/.keep; seq 1000 200999 >{STATE}/.used")
+    assert machine.account(f"create mel 300344 {end} {int(time.time())} {ONE}", 1).startswith(f"failed {STATE}/.used has 200000")
+    machine.sh(f"mv {STATE}/.keep {STATE}/.used")
+    assert machine.account("list") == ""
 
 
 def test_a_mark_from_before_bastions_had_names(machine):
@@ -171,10 +199,12 @@ def test_a_full_disk_makes_no_other_number(machine):
     try:
         machine.sh(f"yes 60000 | head -c {size} >{STATE}/.used; head -c 1000000 /dev/zero >{STATE}/.full", check=False)
         assert machine.account("remove ian 70300", 1).startswith("failed ")
+        assert machine.account(f"create ian 70302 {later()}", 1).startswith("failed ")
         machine.sh(f"rm {STATE}/.full")
         assert machine.account("remove ian 70301") == "gone"
         assert machine.account(f"create ian 70301 {later()}", 1) == "used 70301"
-        assert machine.sh(f"sort -u {STATE}/.used").split() == ["60000", "70301"]
+        assert machine.account(f"create ian 70302 {later()}") == "ok" and machine.account("remove ian 70302") == "gone"
+        assert machine.sh(f"sort -u {STATE}/.used").split() == ["60000", "70302"]
     finally:
         machine.sh(f"umount {STATE}")
 

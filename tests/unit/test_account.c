@@ -16,29 +16,29 @@ static struct account_answer answer(enum account_reply reply)
 {
 	struct account_answer r = { .reply = reply };
 
-	snprintf(r.line, sizeof(r.line), "%s", reply == REPLY_NO ? "no" : "");
+	snprintf(r.line, sizeof(r.line), "%s", reply >= REPLY_FOREIGN ? "no" : "");
 	return r;
 }
 
 /* Every state, order and answer: where it leads, and that nothing else is reached. */
 static void each_answer_leads_where_it_may(void **state)
 {
-	static const enum account_state next[2][ACCOUNT_STATES][4] = {
-		/* OK, GONE, USED, NO */
+	static const enum account_state next[2][ACCOUNT_STATES][5] = {
+		/* OK, GONE, USED, FOREIGN, NO */
 		[0] = { /* create */
-			[ACCOUNT_CREATING] = { ACCOUNT_THERE, ACCOUNT_CREATING, ACCOUNT_REMOVING, ACCOUNT_CREATING },
-			[ACCOUNT_THERE] = { ACCOUNT_THERE, ACCOUNT_THERE, ACCOUNT_REMOVING, ACCOUNT_THERE }, /* until has changed */
-			[ACCOUNT_REMOVING] = { ACCOUNT_REMOVING, ACCOUNT_REMOVING, ACCOUNT_REMOVING, ACCOUNT_REMOVING },
-			[ACCOUNT_GONE] = { ACCOUNT_GONE, ACCOUNT_GONE, ACCOUNT_GONE, ACCOUNT_GONE } },
+			[ACCOUNT_CREATING] = { ACCOUNT_THERE, ACCOUNT_CREATING, ACCOUNT_REMOVING, ACCOUNT_CREATING, ACCOUNT_CREATING },
+			[ACCOUNT_THERE] = { ACCOUNT_THERE, ACCOUNT_THERE, ACCOUNT_REMOVING, ACCOUNT_THERE, ACCOUNT_THERE }, /* until has changed */
+			[ACCOUNT_REMOVING] = { ACCOUNT_REMOVING, ACCOUNT_REMOVING, ACCOUNT_REMOVING, ACCOUNT_REMOVING, ACCOUNT_REMOVING },
+			[ACCOUNT_GONE] = { ACCOUNT_GONE, ACCOUNT_GONE, ACCOUNT_GONE, ACCOUNT_GONE, ACCOUNT_GONE } },
 		[1] = { /* remove: sent in REMOVING alone */
-			[ACCOUNT_REMOVING] = { ACCOUNT_REMOVING, ACCOUNT_GONE, ACCOUNT_REMOVING, ACCOUNT_REMOVING },
-			[ACCOUNT_GONE] = { ACCOUNT_GONE, ACCOUNT_GONE, ACCOUNT_GONE, ACCOUNT_GONE } },
+			[ACCOUNT_REMOVING] = { ACCOUNT_REMOVING, ACCOUNT_GONE, ACCOUNT_REMOVING, ACCOUNT_REMOVING, ACCOUNT_REMOVING },
+			[ACCOUNT_GONE] = { ACCOUNT_GONE, ACCOUNT_GONE, ACCOUNT_GONE, ACCOUNT_GONE, ACCOUNT_GONE } },
 	};
 
 	(void)state;
 	for (unsigned act = 0; act < 2; act++)
 		for (unsigned from = 0; from < ACCOUNT_STATES; from++)
-			for (unsigned reply = 0; reply < 4; reply++) {
+			for (unsigned reply = 0; reply < 5; reply++) {
 				struct account a = { .state = (enum account_state)from, .expiry = 500, .checked = 90 };
 				const struct account_answer r = answer((enum account_reply)reply);
 				bool moved;
@@ -142,7 +142,7 @@ static void answers_are_read_strictly(void **state)
 		{ "Welcome to web1\n\nok\r\n\n", REPLY_OK, "" },
 		{ "refused the time is over\n", REPLY_NO, "the time is over" }, { "failed useradd: x\n", REPLY_NO, "useradd: x" },
 		{ "failed \033]0;x\007\n", REPLY_NO, "\\x1b]0;x\\x07" },
-		{ "ok\nfailed x\n", REPLY_NO, "x" },
+		{ "ok\nfailed x\n", REPLY_NO, "x" }, { "foreign it is x'\033s\n", REPLY_FOREIGN, "it is x'\\x1bs" },
 		{ "", REPLY_NO, "no answer of bastion-account(8)" }, { "\n \n", REPLY_NO, "no answer of bastion-account(8)" },
 		{ "okay\n", REPLY_NO, "no answer of bastion-account(8): okay" }, { "OK\n", REPLY_NO, "no answer of bastion-account(8): OK" },
 		{ "used \n", REPLY_NO, "no answer of bastion-account(8): used" },

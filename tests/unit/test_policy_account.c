@@ -154,6 +154,33 @@ static void a_lock_takes_it_and_an_end_moves(void **state)
 	assert_int_equal(nasked, 0);
 }
 
+/* The host has it, by name and uid, and says that it is another bastion's, as after a backup from another life: nothing is over, and it is told. */
+static void what_is_foreign_is_a_leftover(void **state)
+{
+	struct rig *r = *state;
+	int64_t id = own_grant(r);
+
+	accounts_tick(&r->p);
+	answer(r, TASK_OK, "ok\n");
+	end_grant(r, id);
+	was_asked("remove alice 65536 ");
+	answer(r, TASK_EXIT, "foreign the account alice of uid 65536 is that of the bastion x\n");
+	expect_account(r, 1, ACCOUNT_REMOVING, 65536);
+	assert_int_equal(events_of(r, "account.left"), 1);
+	for (int i = 0; i < 3; i++) {
+		later += ACCOUNT_LEFT_S;
+		accounts_tick(&r->p);
+		was_asked("remove alice 65536 ");
+		answer(r, TASK_EXIT, "foreign the account alice of uid 65536 is that of the bastion x\n");
+	}
+	assert_int_equal(events_of(r, "account.left"), 1); /* once */
+	expect_account(r, 1, ACCOUNT_REMOVING, 65536);
+	later += ACCOUNT_PAUSE_MAX;
+	accounts_tick(&r->p);
+	answer(r, TASK_OK, "gone\n"); /* its own end came */
+	expect_account(r, 1, ACCOUNT_GONE, 65536);
+}
+
 /* The host is removed, and its account is nevertheless. */
 static void a_removed_host_is_asked_still(void **state)
 {
@@ -338,6 +365,7 @@ int main(void)
 		T(given_up_while_it_is_made),
 		T(a_leftover_is_an_alarm_once),
 		T(a_lock_takes_it_and_an_end_moves),
+		T(what_is_foreign_is_a_leftover),
 		T(a_removed_host_is_asked_still),
 		T(who_left_is_waited_for_by_nobody),
 		T(without_room),
