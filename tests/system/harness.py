@@ -35,6 +35,12 @@ def until(condition, deadline=10.0, pause=0.02, what="condition"):
         time.sleep(pause)
 
 
+def seccomp():
+    """What "Seccomp" says in /proc/PID/status of what has a filter: with AddressSanitizer nothing has (common/confine.c)."""
+    with open(os.path.join(os.environ.get("LAB_BIN", os.path.join(labkit.REPO, "build")), "bastiond"), "rb") as f:
+        return "0" if b"__asan_init" in f.read() else "2"
+
+
 class Process(subprocess.Popen):
     """A client in the background; a test that fails does not wait for it."""
 
