@@ -80,11 +80,13 @@ static void write_file(const char *name, const char *text)
 static struct config conf;
 
 static int record = -1;	/* parent's end of the pipe by which a session is told */
+static bool loaded;	/* the worker has the stack from its parent */
 
 static struct ipc run_worker(const char *service, pid_t *pid)
 {
 	static struct pam_job job = { .user = "alice", .peer = "192.0.2.7", .token = 7 };
 	int pipefd[2];
+	struct pam_stack *stack;
 	struct ipc mine, its;
 	int fds[2];
 
@@ -98,12 +100,14 @@ static struct ipc run_worker(const char *service, pid_t *pid)
 	assert_int_equal(pipe2(pipefd, O_DIRECT | O_NONBLOCK | O_CLOEXEC), 0);
 	record = pipefd[0];
 	job.record = pipefd[1];
+	stack = loaded ? pam_stack_load(&conf) : NULL;
 	if ((*pid = fork()) == 0) {
 		alarm(20);
 		close(fds[0]);
 		ipc_init(&its, fds[1], ROLE_PAM, ROLE_POLICY);
-		worker_pam(&conf, &its, &job);
+		worker_pam(&conf, stack, &its, &job);
 	}
+	pam_stack_free(stack);
 	close(fds[1]);
 	close(pipefd[1]);
 	ipc_init(&mine, fds[0], ROLE_POLICY, ROLE_PAM);
@@ -580,5 +584,8 @@ int main(void)
 		cmocka_unit_test(test_worker_no_stack), cmocka_unit_test(test_converse_misused),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	int failed = cmocka_run_group_tests_name("a stack of the worker's own", tests, set_up, NULL);
+
+	loaded = true;
+	return failed + cmocka_run_group_tests_name("the stack that parent loaded", tests, NULL, tear_down);
 }
