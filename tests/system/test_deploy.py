@@ -14,7 +14,7 @@ STEPS = [
     ("make install PREFIX=/usr SYSCONFDIR=/etc", "make -s install PREFIX=/usr SYSCONFDIR=/etc B={bin} MAKEFLAGS= >/dev/null"),
     ("age-keygen -o auditor.key", "age-keygen -o /root/auditor.key"),
     ("age-keygen -y auditor.key", "age-keygen -y /root/auditor.key >/etc/bastiond/auditors"),
-    ("for role in policy keys recorder session dial console monitor; do useradd --system --home-dir / --shell /usr/sbin/nologin bastiond-$role; done", None),
+    ("for role in policy keys recorder session dial console monitor task; do useradd --system --home-dir / --shell /usr/sbin/nologin bastiond-$role; done", None),
     ("useradd --system --home-dir / --shell /usr/sbin/nologin bastion-collector", None),
     ("bastion-collectord -I -f /etc/bastiond/collectord.conf", None),
     ("bastionctl init", None),
