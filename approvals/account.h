@@ -31,7 +31,7 @@
 #define ACCOUNT_PAUSE 5		/* seconds after the first failure, doubled with each, */
 #define ACCOUNT_PAUSE_MAX 300	/* up to this */
 #define ACCOUNT_LEFT_S 3600	/* so long unremoved is an alarm */
-#define ACCOUNT_FRESH_S 60	/* so long a login believes what the target confirmed */
+#define ACCOUNT_FRESH_S 600	/* so long a login believes what the target confirmed: each question is a login of the bastion's there */
 #define ACCOUNT_CLOCK_S 300	/* so far the target's clock may be from ours: bastion-account(8) has the same */
 #define BASTION_ID_LEN 32	/* hexadecimal digits: whose account it is, for the target */
 

@@ -103,7 +103,8 @@ struct policy {
 	struct held *held;		/* words that wait for that */
 	struct waiter *waiters;		/* or for a decision, */
 	bool waking;			/* which is looked for just now */
-	struct accounts *accounts;	/* policy_account.c; NULL: none yet */
+	struct accounts *accounts;	/* policy_account.c; NULL: none yet, */
+	struct slow *slow;		/* policy_slow.h; the same */
 	struct link *asker;		/* whose word is being carried out: a peer's or a client's */
 	uint32_t next_watch;
 	size_t npeers, nworkers, nclients[2], nchecks, nheld, nwaiters;
@@ -138,7 +139,7 @@ struct way {
 	unsigned caps, reach;		/* as in struct access_answer */
 	char refs[WAY_TICKETS_MAX][TICKET_REF_MAX + 1]; /* the outside ticket that each of `tickets` rests on; "" */
 	bool glass, said, reminded, placed;	/* break-glass; its line, the one of the end was sent; recorder was asked (policy_glass.h) */
-	int64_t began, until;		/* unix seconds; FOREVER */
+	int64_t account, began, until;	/* the account that its host was asked for, for it; unix seconds; FOREVER */
 	int64_t longest;		/* it ends then whatever it rests on: WAY_LONGEST_S */
 	int64_t tickets[WAY_TICKETS_MAX]; /* the first allowed the way; 0 ends */
 	struct worker *dial;

@@ -24,17 +24,17 @@
 #include "clock.h"
 #include "log.h"
 #include "policy_hook.h"
+#include "policy_slow.h"
 #include "policy_task.h"
 #include "store_account.h"
 
-#define RUNS_MAX 64		/* under way at once, of all hosts, */
-#define BACK_MAX 32		/* of these at slow hosts, and removals that failed before */
-#define HOST_RUNS 2		/* of these at one host: it does one after the other */
+#define RUNS_MAX 96		/* under way at once, of all hosts, */
+#define BACK_MAX 32		/* of these for nobody who waits: at slow hosts, and removals that failed before, */
+#define SLOW_RUNS 32		/* and for who waits for a slow host */
+#define HOST_RUNS 2		/* of these at one host: it does one after the other. A slow one has one */
 #define LOOK_MAX 256		/* rows that one look reads */
 #define MAKE_MAX 64		/* new rows in one second */
 #define TASK_MS 30000
-#define SLOW_MAX 256		/* hosts that did not answer; */
-#define SLOW_MS 600000		/* remembered for so long: longer than the longest pause */
 #define HOLD_WAIT_S 30		/* so long a login waits for the pause after the account before */
 #define UIDS_MS 60000		/* how many are left is looked at so often, */
 #define UIDS_AGAIN_MS 86400000	/* and told again */
@@ -43,7 +43,7 @@
 struct account_run {
 	struct account_run *next;
 	int64_t id, host_id;
-	bool background;
+	bool background, slow;
 	enum account_act act;
 	int64_t until;
 };
@@ -51,7 +51,6 @@ struct account_run {
 struct accounts {
 	struct account_run *runs;
 	int64_t due_at, due_id, open_id, wanted_user, wanted_host;	/* where the looks go on */
-	struct { int64_t host_id; uint64_t until_ms; } slow[SLOW_MAX];
 	uint64_t uids_ms, told_ms, held_ms;
 	unsigned told;				/* of the uids: 1: few are left, 2: none */
 	char bastion[BASTION_ID_LEN + 1];
@@ -88,35 +87,6 @@ static void drop_run(struct policy *p, struct account_run *run)
 	free(run);
 }
 
-/* --- hosts that do not answer --- */
-
-static bool is_slow(const struct accounts *all, int64_t host_id)
-{
-	for (size_t i = 0; i < SLOW_MAX; i++)
-		if (all->slow[i].host_id == host_id)
-			return all->slow[i].until_ms > clock_mono_ms();
-	return false;
-}
-
-/* In its own place, or that of the one that is remembered for longest. */
-static void note_slow(struct accounts *all, int64_t host_id, bool slow)
-{
-	size_t at = 0;
-
-	for (size_t i = 0; i < SLOW_MAX; i++) {
-		if (all->slow[i].host_id == host_id) {
-			at = i;
-			break;
-		}
-		if (all->slow[i].until_ms < all->slow[at].until_ms)
-			at = i;
-	}
-	if (!slow && all->slow[at].host_id != host_id)
-		return;
-	all->slow[at].host_id = host_id;
-	all->slow[at].until_ms = slow ? clock_mono_ms() + SLOW_MS : 0;
-}
-
 static size_t count_runs(const struct accounts *all)
 {
 	size_t n = 0;
@@ -126,15 +96,18 @@ static size_t count_runs(const struct accounts *all)
 	return n;
 }
 
-static bool has_place(const struct accounts *all, int64_t host_id, bool background)
+static bool has_place(const struct accounts *all, const struct account_run *new)
 {
-	size_t here = 0, back = 0;
+	size_t here = 0, back = 0, slow = 0;
 
 	for (const struct account_run *run = all->runs; run != NULL; run = run->next) {
-		here += run->host_id == host_id;
+		here += run->host_id == new->host_id;
 		back += run->background;
+		slow += run->slow && !run->background;
 	}
-	return count_runs(all) < RUNS_MAX && here < (background ? 1 : HOST_RUNS) && (!background || back < BACK_MAX);
+	if (count_runs(all) >= RUNS_MAX || here >= (new->background || new->slow ? 1 : HOST_RUNS))
+		return false;
+	return new->background ? back < BACK_MAX : !new->slow || slow < SLOW_RUNS;
 }
 
 /* The row, and with kind an event about it. 0, or -1, logged. */
@@ -204,7 +177,6 @@ static void on_done(struct policy *p, void *arg, const struct task_result *r)
 	const struct account_run was = *run;
 	struct account_answer answer;
 
-	note_slow(p->accounts, was.host_id, r->end == TASK_UNREACHABLE || r->end == TASK_FAILED);
 	drop_run(p, run);
 	account_parse(&answer, r->out, r->out_len);
 	if (r->end == TASK_EXIT && r->status == 2 && r->out_len == 0) {
@@ -223,10 +195,11 @@ static void on_done(struct policy *p, void *arg, const struct task_result *r)
 
 /* --- what is due --- */
 
-static bool order(struct policy *p, const struct account *a, enum account_act act, int64_t until)
+/* waits: somebody does, for this account. */
+static bool order(struct policy *p, const struct account *a, enum account_act act, int64_t until, bool waits)
 {
 	struct accounts *all = accounts(p);
-	struct account_run *run = NULL;
+	struct account_run new = { .id = a->id, .host_id = a->host_id, .slow = slow_is(p, a->host_id), .act = act, .until = until }, *run = NULL;
 	char line[192];
 	struct host h;
 	struct task t = { .host = &h, .login = p->conf->account_login, .what = "account", .how = TASK_CERTIFICATE,
@@ -235,11 +208,13 @@ static bool order(struct policy *p, const struct account *a, enum account_act ac
 	if (all == NULL)
 		return false;
 	/* what may hang, and a removal that failed before, leave room for what users wait for */
-	t.background = (a->tries > 0 && act == ACCOUNT_REMOVE) || is_slow(all, a->host_id);
+	t.background = new.background = !waits && (new.slow || (a->tries > 0 && act == ACCOUNT_REMOVE));
+	t.look = a->state == ACCOUNT_THERE && until == a->expiry; /* is it there still? */
 	t.in_len = account_ask(line, sizeof(line), a, act, until, clock_wall(), all->bastion);
-	if (!has_place(all, a->host_id, t.background) || store_host_ever(p->store, a->host_id, &h) != 1 || (run = calloc(1, sizeof(*run))) == NULL)
+	if (!has_place(all, &new) || store_host_ever(p->store, a->host_id, &h) != 1 || (run = malloc(sizeof(*run))) == NULL)
 		return false;
-	*run = (struct account_run){ .next = all->runs, .id = a->id, .host_id = a->host_id, .background = t.background, .act = act, .until = until };
+	*run = new;
+	run->next = all->runs;
 	all->runs = run;
 	t.arg = run;
 	if (task_run(p, &t) == 0)
@@ -249,7 +224,7 @@ static bool order(struct policy *p, const struct account *a, enum account_act ac
 }
 
 /* One row: a step on, if one is due. What cannot be asked now is due again the next second. */
-static void step(struct policy *p, struct account *a)
+static void step(struct policy *p, struct account *a, bool waits)
 {
 	const enum account_state was = a->state;
 	const int64_t now = clock_wall();
@@ -270,7 +245,7 @@ static void step(struct policy *p, struct account *a)
 			return;
 	}
 	if (act != ACCOUNT_REST && run_of(p, a->id) == NULL)
-		order(p, a, act, until);
+		order(p, a, act, until, waits);
 }
 
 /* --- uids --- */
@@ -336,7 +311,7 @@ static int look_at_due(struct policy *p, struct accounts *all)
 	/* who finds no place is the next to get one */
 	for (int n = 0; n < LOOK_MAX && count_runs(all) < RUNS_MAX &&
 	     (r = store_account_due(p->store, clock_wall(), &all->due_at, &all->due_id, &a)) == 1; n++)
-		step(p, &a);
+		step(p, &a, false);
 	if (r == 0)
 		all->due_at = all->due_id = 0;
 	return r;
@@ -349,7 +324,7 @@ static int look_at_open(struct policy *p, struct accounts *all)
 	int r = 1;
 
 	for (int n = 0; n < LOOK_MAX && (r = store_account_next(p->store, a.id, &a)) == 1; n++)
-		step(p, &a);
+		step(p, &a, false);
 	all->open_id = r == 1 ? a.id : 0;
 	return r;
 }
@@ -368,7 +343,7 @@ static int look_at_wanted(struct policy *p, struct accounts *all)
 			continue;
 		made++;
 		if (make(p, &new, until) == 0)
-			step(p, &new);
+			step(p, &new, false);
 	}
 	all->wanted_user = r == 1 ? a.user_id : 0;
 	all->wanted_host = r == 1 ? a.host_id : 0;
@@ -379,7 +354,8 @@ void accounts_tick(struct policy *p)
 {
 	struct accounts *all;
 
-	/* a policy that retired only looks: the other one does it */
+	/* who waits has the first places; a policy that retired only looks: the other one does it */
+	peers_each(p, resume_ways, NULL);
 	if (!p->retired && !p->ending && (all = accounts(p)) != NULL) {
 		if (look_at_due(p, all) < 0 || look_at_open(p, all) < 0 || look_at_wanted(p, all) < 0)
 			log_error("accounts at targets: %s", store_error(p->store));
@@ -411,10 +387,27 @@ static void verify(struct policy *p, const struct account *a)
 
 	if (a->state == ACCOUNT_THERE && run_of(p, a->id) == NULL &&
 	    store_account_until(p->store, a->user_id, a->host_id, clock_wall(), &until) == 1 && until == a->expiry)
-		order(p, a, ACCOUNT_CREATE, until);
+		order(p, a, ACCOUNT_CREATE, until, true);
 }
 
-/* Goes on where the account is, ends where the last try failed, and waits otherwise. */
+/*
+ * What the host is asked for a way: one try of its own, which one is that runs already, whatever the pause after others is. It goes before
+ * what is done in the background, also at a host that is slow.
+ */
+static void ask_for(struct way *w, struct account *a)
+{
+	struct policy *p = w->peer->p;
+
+	verify(p, a);
+	if (!p->retired && run_of(p, a->id) == NULL) {
+		a->next_at = clock_wall();
+		step(p, a, true);
+	}
+	if (run_of(p, a->id) != NULL)
+		w->account = a->id;
+}
+
+/* Goes on where the account is, ends where its own try failed, and waits otherwise: what failed before it came says nothing about now. */
 static void resume(struct way *w)
 {
 	struct policy *p = w->peer->p;
@@ -425,10 +418,10 @@ static void resume(struct way *w)
 		authz_refuse(w, WAY_BROKEN, "bastiond: the bastion cannot read its database; tell the operator");
 	else if (r == 1 && account_ready(&a, w->until, clock_wall()))
 		authz_checked(w, NULL);
-	else if (r == 1 && a.tries > 0 && run_of(p, a.id) == NULL)
+	else if (r == 1 && a.tries > 0 && w->account == a.id && run_of(p, a.id) == NULL)
 		refuse(w, &a);
 	else if (r == 1)
-		verify(p, &a);
+		ask_for(w, &a);
 }
 
 static void resume_ways(struct peer *peer, void *arg)
@@ -477,17 +470,10 @@ bool account_holds_way(struct way *w, char *line, size_t size)
 	if (r == 1 && account_ready(&a, w->until, clock_wall()))
 		return false;
 	w->stage = WAY_ACCOUNT;
-	if (r == 1)
-		verify(p, &a);
-	if (p->retired || r < 0)
-		return true;
-	/* somebody is there who needs it: not when its pause is over, now */
-	if (r == 1 && a.tries > 0 && run_of(p, a.id) == NULL)
-		a.next_at = clock_wall();
-	if (r == 0 && !make_for(w, &a, line, size))
+	if (r == 0 && !p->retired && !make_for(w, &a, line, size))
 		return false;
-	if (a.id != 0)
-		step(p, &a);
+	if (r >= 0 && a.id != 0)
+		ask_for(w, &a);
 	return true;
 }
 

@@ -16,11 +16,15 @@
 #include "log.h"
 #include "policy_hostkey.h"
 #include "policy_rotate.h"
+#include "policy_slow.h"
 #include "policy_worker.h"
 
 #define RUNNING_MAX 8
 #define BACKGROUND_MAX 4	/* of these */
-#define HOST_MAX 2		/* at one host: when it hangs, others have the rest */
+#define HOST_MAX 2		/* at one host: when it hangs, others have the rest; */
+#define HOST_SLOW_MAX 1		/* at one that did not answer before, */
+#define SLOW_RUNNING_MAX 4	/* and at all of these */
+#define KEPT 2			/* are for neither these nor what is in the background */
 #define ROWS_MAX 512		/* running and waiting */
 #define WHAT_MAX 32
 #define SEALED_MAX 4096
@@ -38,7 +42,8 @@ struct task_row {
 	struct buf sealed, in;
 	int64_t generation;
 	uint32_t limit_ms;
-	bool background;
+	bool background, look;
+	uint64_t start_ms;
 	task_done *done;
 	void *arg;
 	struct worker *worker;		/* NULL: it waits */
@@ -112,8 +117,12 @@ static void over(struct task_row *t, const struct task_result *r)
 
 	if (detail != NULL && r->end == TASK_EXIT)
 		json_object_set_new(detail, "status", json_integer(r->status));
-	log_info("%s at %s as %s: %s%s%s", t->what, t->host.name, t->login, task_end_name(r->end), r->line[0] != '\0' ? ": " : "", r->line);
-	note(t, EVENT_TASK_END, detail);
+	if (t->look && r->end == TASK_OK) {
+		json_decref(detail);
+	} else {
+		log_info("%s at %s as %s: %s%s%s", t->what, t->host.name, t->login, task_end_name(r->end), r->line[0] != '\0' ? ": " : "", r->line);
+		note(t, EVENT_TASK_END, detail);
+	}
 	row_unlink(t);
 	hostkey_learn(p, &t->host, r);
 	t->done(p, t->arg, r);
@@ -124,6 +133,9 @@ static void over(struct task_row *t, const struct task_result *r)
 static void fail(struct task_row *t, enum task_end end, const char *line)
 {
 	worker_abandon(t->worker);
+	/* with a worker that is there TASK_FAILED is a fault of ours */
+	if (t->worker == NULL || end != TASK_FAILED)
+		slow_heard(t->p, t->host.id, end, clock_mono_ms() - t->start_ms);
 	over(t, &(struct task_result){ .end = end, .out = "", .line = line });
 }
 
@@ -258,6 +270,7 @@ static int on_result(struct task_row *t, struct ipc_msg *m)
 	r.out = text;
 	r.line = line;
 	worker_done(t->worker);
+	slow_heard(t->p, t->host.id, r.end, clock_mono_ms() - t->start_ms);
 	over(t, &r);
 	free(text);
 	return 0;
@@ -292,7 +305,8 @@ static bool start_row(struct task_row *t)
 	buf_put_u32(&body, t->limit_ms);
 	w = worker_run_for(t->p, WORKER_TARGET, &task_ops, MSG_RUN_TARGET, &body);
 	buf_finish(&body);
-	if (w != NULL && note(t, EVENT_TASK_START, NULL) != 0) {
+	t->start_ms = clock_mono_ms();
+	if (w != NULL && !t->look && note(t, EVENT_TASK_START, NULL) != 0) {
 		worker_abandon(w);
 		return false;
 	}
@@ -310,23 +324,49 @@ static size_t running_at(const struct task_row *first, int64_t host_id)
 	return n;
 }
 
-/* In their order, those at one host, too; hosts that hang must not keep who waits for an account from it. */
+/* Of what runs. */
+struct load {
+	size_t all, background, slow, either;
+};
+
+static void load_add(struct load *l, const struct task_row *t)
+{
+	const bool slow = slow_is(t->p, t->host.id);
+
+	l->all++;
+	l->background += t->background;
+	l->slow += slow;
+	l->either += t->background || slow;
+}
+
+static bool may_start(const struct load *l, const struct task_row *first, const struct task_row *t)
+{
+	const bool slow = slow_is(t->p, t->host.id);
+
+	if (t->background && l->background >= BACKGROUND_MAX)
+		return false;
+	if (slow && l->slow >= SLOW_RUNNING_MAX)
+		return false;
+	if ((t->background || slow) && l->either >= RUNNING_MAX - KEPT)
+		return false;
+	return running_at(first, t->host.id) < (slow ? HOST_SLOW_MAX : HOST_MAX);
+}
+
+/* In their order, those at one host, too; hosts that hang must not keep who waits for another one from it. */
 static void start_waiting(struct policy *p)
 {
 	struct task_row *first = p->tasks != NULL ? p->tasks->first : NULL;
-	size_t running = 0, background = 0;
+	struct load l = { 0 };
 
-	for (const struct task_row *t = first; t != NULL; t = t->next) {
-		running += t->worker != NULL;
-		background += t->worker != NULL && t->background;
-	}
-	for (struct task_row *t = first; t != NULL && running < RUNNING_MAX; t = t->next) {
-		if (t->worker != NULL || (t->background && background >= BACKGROUND_MAX) || running_at(first, t->host.id) >= HOST_MAX)
+	for (const struct task_row *t = first; t != NULL; t = t->next)
+		if (t->worker != NULL)
+			load_add(&l, t);
+	for (struct task_row *t = first; t != NULL && l.all < RUNNING_MAX; t = t->next) {
+		if (t->worker != NULL || !may_start(&l, first, t))
 			continue;
 		if (!start_row(t))
 			return; /* tasks_tick() tries again */
-		running++;
-		background += t->background;
+		load_add(&l, t);
 	}
 }
 
@@ -348,7 +388,7 @@ int task_run(struct policy *p, const struct task *t)
 		return -1;
 	}
 	*row = (struct task_row){ .p = p, .number = ++p->tasks->number, .host = *t->host, .how = t->how, .done = t->done, .arg = t->arg,
-		.generation = t->generation, .background = t->background, .limit_ms = t->limit_ms != 0 ? t->limit_ms : TASK_LIMIT_MS, .agent = -1 };
+		.generation = t->generation, .background = t->background, .look = t->look, .limit_ms = t->limit_ms != 0 ? t->limit_ms : TASK_LIMIT_MS, .agent = -1 };
 	snprintf(row->login, sizeof(row->login), "%s", t->login);
 	snprintf(row->principal, sizeof(row->principal), "%s", t->principal != NULL ? t->principal : t->login);
 	snprintf(row->managed, sizeof(row->managed), "%s", t->how == TASK_FILE ? t->managed : "");
@@ -412,4 +452,5 @@ void tasks_finish(struct policy *p)
 	}
 	free(p->tasks);
 	p->tasks = NULL;
+	slow_finish(p);
 }

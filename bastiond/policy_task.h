@@ -5,7 +5,10 @@
  *
  * worker_target.c does it, with the stock ssh client. Nothing that a user typed is ever part of a command: names in it are
  * checked by their grammar, data goes by standard input. A certificate is good for one task: its force-command is the command.
- * So many run at once and so many wait; start and end of each are events (task.start, task.end).
+ * So many run at once and so many wait; start and end of each are events (task.start, task.end), but for those of a look that ended well.
+ *
+ * A host that did not answer a while ago has one place, and all such together half of them; with what nobody waits for they leave some free.
+ * So who waits for a host that answers waits for no other one, unless that has only just begun to hang.
  */
 #ifndef BASTION_POLICY_TASK_H
 #define BASTION_POLICY_TASK_H
@@ -52,6 +55,7 @@ struct task {
 	const void *in;			/* its standard input, up to TASK_IN_MAX bytes */
 	size_t in_len;
 	bool background;		/* nobody waits for it: half of what runs at once is kept free of such */
+	bool look;			/* it changes nothing: no event if it ends well */
 	uint32_t limit_ms;		/* for all of it from its start, up to TASK_LIMIT_MAX_MS; 0: TASK_LIMIT_MS */
 	task_done *done;		/* called once, from the loop, never by task_run() itself */
 	void *arg;

@@ -8,6 +8,7 @@
 #include "policy_rig_grant.h"
 
 #include "policy_account.h"
+#include "policy_slow.h"
 #include "policy_task.h"
 #include "store_account.h"
 
@@ -16,7 +17,8 @@
 /* What targets were asked and have not answered, oldest first. */
 static struct asked {
 	char host[HOST_NAME_MAX_LEN + 1], login[LOGIN_MAX + 1], command[256], in[128];
-	bool background;
+	int64_t host_id;
+	bool background, look;
 	task_done *done;
 	void *arg;
 } asked[ASKED_MAX];
@@ -48,6 +50,8 @@ int __wrap_task_run(struct policy *p, const struct task *t)
 	memcpy(a->in, t->in, t->in_len);
 	a->in[t->in_len] = '\0';
 	a->background = t->background;
+	a->look = t->look;
+	a->host_id = t->host->id;
 	a->done = t->done;
 	a->arg = t->arg;
 	nasked++;
@@ -62,6 +66,7 @@ static inline void answer(struct rig *r, enum task_end end, const char *out)
 
 	assert_true(nasked > 0);
 	memmove(asked, asked + 1, --nasked * sizeof(asked[0]));
+	slow_heard(&r->p, a.host_id, end, TASK_LIMIT_MS);
 	a.done(&r->p, a.arg, &result);
 	rig_turn(r);
 }

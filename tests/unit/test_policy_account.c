@@ -231,6 +231,60 @@ static void without_room(void **state)
 	session_over(r, &s, 0);
 }
 
+/* An older failure says nothing about now: a login is refused when its own try failed, and waits for a place until then. */
+static void an_old_failure_refuses_nobody(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+
+	own_grant(r);
+	accounts_tick(&r->p);
+	was_asked("create alice 65536 ");
+	answer(r, TASK_EXIT, "failed no\n");
+	full = true;
+	login_alice(r, &s, 0);
+	way_ask(&s, 1, "web1", "alice");
+	for (int i = 0; i < 3; i++) {
+		expect_silence(r, &r->parent);
+		expect_silence(r, &s.link);
+		accounts_tick(&r->p);
+	}
+	full = false;
+	accounts_tick(&r->p);
+	was_asked("create alice 65536 ");
+	answer(r, TASK_OK, "ok\n");
+	dial_ok(r);
+	session_over(r, &s, 0);
+}
+
+/* At a host that is slow who waits goes first, one at a time; nobody's work is background. A question of what is there alone is a look. */
+static void who_waits_is_not_background(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+
+	slow_heard(&r->p, r->web1.id, TASK_UNREACHABLE, TASK_LIMIT_MS);
+	own_grant(r);
+	accounts_tick(&r->p);
+	assert_true(nasked == 1 && asked[0].background && !asked[0].look);
+	answer(r, TASK_UNREACHABLE, "");
+	login_alice(r, &s, 0);
+	way_ask(&s, 1, "web1", "alice");
+	rig_turn(r);
+	assert_true(nasked == 1 && !asked[0].background && !asked[0].look);
+	answer(r, TASK_OK, "ok\n");
+	dial_ok(r);
+	session_over(r, &s, 0);
+	later += ACCOUNT_FRESH_S;
+	login_alice(r, &s, 1);
+	way_ask(&s, 1, "web1", "alice");
+	rig_turn(r);
+	assert_true(nasked == 1 && !asked[0].background && asked[0].look);
+	answer(r, TASK_OK, "ok\n");
+	dial_ok(r);
+	session_over(r, &s, 0);
+}
+
 /* What the target said a while ago is asked again; what is not there any more lets nobody in, and is not made again. */
 static void it_is_confirmed_again(void **state)
 {
@@ -369,6 +423,8 @@ int main(void)
 		T(a_removed_host_is_asked_still),
 		T(who_left_is_waited_for_by_nobody),
 		T(without_room),
+		T(an_old_failure_refuses_nobody),
+		T(who_waits_is_not_background),
 		T(it_is_confirmed_again),
 		cmocka_unit_test(a_uid_that_was_used_ends_the_row_near_its_end),
 		T(a_renewal_that_meets_the_end),

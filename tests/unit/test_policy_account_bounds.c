@@ -163,7 +163,7 @@ static void no_host_starves_another(void **state)
 	while (first < HOSTS) {
 		assert_true(turns++ < 10);
 		accounts_tick(&r->p);
-		assert_true(nasked > 0 && nasked <= 64);
+		assert_true(nasked > 0 && nasked <= 96);
 		for (; nasked > 0; first++) {
 			const int uid = atoi(asked[0].in + strlen("remove alice ")) - 65536;
 

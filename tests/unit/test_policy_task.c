@@ -1,15 +1,28 @@
 /*
  * test_policy_task.c - tasks at hosts on a whole policy role: what a certificate for one binds, how many run at once, what each way to
  * fail ends in, and that an announced host key is a row and nothing more. tests/system/test_host_keys_announced.py has a real sshd.
+ *
+ * WRAP: clock_mono_ms
  */
 #include "policy_rig_login.h"
 
 #include "policy_hostkey.h"
+#include "policy_slow.h"
 #include "policy_task.h"
 #include "store_hostkey.h"
 
 static const uint8_t KEY_OF_TASK[] = "\0\0\0\x0bssh-ed25519\0\0\0\x20" "task-task-task-task-task-task-ta";
 static const uint8_t ANNOUNCED[] = "\0\0\0\x0bssh-ed25519\0\0\0\x20" "fresh-fresh-fresh-fresh-fresh-fr";
+
+static uint64_t ahead_ms;	/* so far the clock is ahead */
+
+uint64_t __wrap_clock_mono_ms(void);
+uint64_t __real_clock_mono_ms(void);
+
+uint64_t __wrap_clock_mono_ms(void)
+{
+	return __real_clock_mono_ms() + ahead_ms;
+}
 
 struct heard {
 	int calls;
@@ -381,6 +394,113 @@ static void background_leaves_room(void **state)
 		assert_int_equal(h[i].calls, 1);
 }
 
+/* So many are taken, each at a host of its own from `first` on. */
+static void queue(struct rig *r, struct heard *h, int n, int first, bool background)
+{
+	for (int i = 0; i < n; i++) {
+		const struct host host = another_host(r, first + i);
+		struct task t = task_of(r, &h[i]);
+
+		t.host = &host;
+		t.background = background;
+		assert_int_equal(task_run(&r->p, &t), 0);
+	}
+}
+
+/* Hosts that hang, with logins that wait for them and with work that nobody waits for, against all the places that there are. */
+static void a_host_that_answers_finds_a_place(void **state)
+{
+	struct rig *r = *state;
+	static struct heard h[40];
+	struct running run[9];
+
+	memset(h, 0, sizeof(h));
+	for (int i = 10; i < 20; i++)
+		slow_heard(&r->p, r->web1.id + i, TASK_UNREACHABLE, TASK_LIMIT_MS);
+	queue(r, h, 10, 10, false);	/* who waits for one that hangs has half of the places, */
+	queue(r, h + 10, 10, 10, false); /* at each host one, */
+	queue(r, h + 20, 10, 30, true);	/* the background has another one's half, but for what is kept */
+	for (int i = 0; i < 6; i++)
+		expect_task(r, &run[i], "192.0.2.1");
+	expect_silence(r, &r->parent);
+	assert_true(task_running(&r->p, &h[10]));
+	for (int i = 0; i < 2; i++) {
+		queue(r, h + 30 + i, 1, 1 + i, false);
+		expect_task(r, &run[6 + i], "192.0.2.1");
+	}
+	queue(r, h + 32, 1, 3, false);
+	expect_silence(r, &r->parent);
+	worker_end(r, &run[6].worker, run[6].id);
+	expect_task(r, &run[8], "192.0.2.1"); /* it is not one of those that wait for longer */
+	assert_int_equal(h[30].calls, 1);
+	/* an answer, or time, ends it */
+	assert_true(slow_is(&r->p, r->web1.id + 10));
+	slow_heard(&r->p, r->web1.id + 10, TASK_EXIT, TASK_LIMIT_MS);
+	assert_false(slow_is(&r->p, r->web1.id + 10));
+	ahead_ms += SLOW_MS;
+	assert_false(slow_is(&r->p, r->web1.id + 11));
+}
+
+/* A host is slow when it did not answer for a while: not when keys do not, not when it refuses, not for a failure that came at once. */
+static void what_makes_a_host_slow(void **state)
+{
+	static const struct { enum task_end end; uint64_t ms; bool slow; } table[] = {
+		{ TASK_UNREACHABLE, 100, false }, { TASK_UNREACHABLE, 20000, true }, { TASK_REFUSED, 20000, false }, { TASK_FAILED, 29000, true },
+		{ TASK_OK, 20000, false }, { TASK_UNREACHABLE, 20000, true }, { TASK_FAILED, 100, true }, { TASK_EXIT, 100, false },
+		{ TASK_UNREACHABLE, 20000, true }, { TASK_HOSTKEY, 100, false },
+	};
+	struct rig *r = *state;
+	struct heard h = { 0 };
+	struct task t = task_of(r, &h);
+	struct running run;
+
+	assert_int_equal(task_run(&r->p, &t), 0);
+	expect_task(r, &run, "192.0.2.1");
+	ahead_ms += 20000;
+	sign_task(r, "dba", "192.0.2.1", false);
+	expect_kill(r, &run);
+	assert_int_equal(h.end, TASK_FAILED);
+	assert_false(slow_is(&r->p, r->web1.id));
+	worker_end(r, &run.worker, run.id);
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		assert_int_equal(task_run(&r->p, &t), 0);
+		expect_task(r, &run, "192.0.2.1");
+		sign_task(r, "dba", "192.0.2.1", true);
+		expect_order(r, &run);
+		ahead_ms += table[i].ms;
+		task_over(r, &run, table[i].end, 1, NULL, 0);
+		assert_int_equal(slow_is(&r->p, r->web1.id), table[i].slow);
+	}
+	/* a worker that is killed when its time is over */
+	assert_int_equal(task_run(&r->p, &t), 0);
+	expect_task(r, &run, "192.0.2.1");
+	ahead_ms += TASK_LIMIT_MS;
+	worker_end(r, &run.worker, run.id);
+	assert_int_equal(h.end, TASK_FAILED);
+	assert_true(slow_is(&r->p, r->web1.id));
+}
+
+/* A look is told when it fails alone. */
+static void a_look_that_ends_well_is_no_event(void **state)
+{
+	struct rig *r = *state;
+	struct heard h = { 0 };
+	struct task t = task_of(r, &h);
+	struct running run;
+
+	t.look = true;
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(task_run(&r->p, &t), 0);
+		expect_task(r, &run, "192.0.2.1");
+		sign_task(r, "dba", "192.0.2.1", true);
+		expect_order(r, &run);
+		task_over(r, &run, i == 0 ? TASK_OK : TASK_EXIT, (uint32_t)i, NULL, 0);
+		assert_int_equal(events_of(r, "task.start"), 0);
+		assert_int_equal(events_of(r, "task.end"), i);
+	}
+	assert_int_equal(h.calls, 2);
+}
+
 static void start_another(struct policy *p, void *arg, const struct task_result *r)
 {
 	struct task *next = arg;
@@ -494,7 +614,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(it_runs_with_a_certificate_for_it_alone), T(each_failure_is_said_once), T(no_worker_is_no_start), T(a_worker_that_lies_is_ended),
-		T(so_many_at_once_and_the_rest_waits), T(a_host_has_no_more_than_its_places), T(background_leaves_room), T(an_end_starts_another), T(who_forgets_hears_nothing), T(bounds), T(an_announced_key_is_trusted_by_nobody),
+		T(so_many_at_once_and_the_rest_waits), T(a_host_has_no_more_than_its_places), T(background_leaves_room),
+		T(a_host_that_answers_finds_a_place), T(what_makes_a_host_slow), T(a_look_that_ends_well_is_no_event),
+		T(an_end_starts_another), T(who_forgets_hears_nothing), T(bounds), T(an_announced_key_is_trusted_by_nobody),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
