@@ -168,6 +168,7 @@ bool account_take(struct account *a, enum account_act act, int64_t until, const 
 	if (r->reply == REPLY_NO || r->reply != (act == ACCOUNT_CREATE ? REPLY_OK : REPLY_GONE)) {
 		const bool used = act == ACCOUNT_CREATE && r->reply == REPLY_USED;
 
+		a->wasted = a->wasted || (used && a->state == ACCOUNT_CREATING);
 		if (used && is_over(a, until, now))
 			move_on(a, ACCOUNT_REMOVING, now);
 		else

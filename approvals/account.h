@@ -55,6 +55,7 @@ struct account {
 	int64_t next_at;	/* the target is not asked again before */
 	unsigned tries;		/* that failed, in a row */
 	bool told;		/* of a removal: the alarm was given */
+	bool wasted;		/* its uid was refused as used before it was there */
 	char line[ACCOUNT_LINE_MAX + 1];	/* why the last one failed; "" */
 };
 

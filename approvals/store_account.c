@@ -11,6 +11,7 @@
 
 #define RESTORED_UIDS 1000
 #define HOUR 3600
+#define WASTED_PAUSE_MAX 86400
 /* Of a row that is not gone: from when on there is something to do, if its grant stays as it is. */
 #define DUE_AT "(CASE state WHEN 'there' THEN expiry ELSE next_at END)"
 
@@ -72,7 +73,12 @@ static const char v16_owner[] =
 
 const char *const store_v_owner[] = { v16_owner, NULL };
 
-#define ACCOUNT_SQL "SELECT id, user_id, host_id, name, uid, state, expiry, since, next_at, tries, told, line, checked FROM accounts "
+/* Version 19. Which rows were given up because their uid was used: nobody is held to a limit for them, and they are not tried again all day. */
+static const char v19_wasted[] = "ALTER TABLE accounts ADD COLUMN wasted INTEGER NOT NULL DEFAULT 0 CHECK (wasted IN (0, 1));";
+
+const char *const store_v_wasted[] = { v19_wasted, NULL };
+
+#define ACCOUNT_SQL "SELECT id, user_id, host_id, name, uid, state, expiry, since, next_at, tries, told, line, checked, wasted FROM accounts "
 /* In force now, of somebody who may log in, at a host that is there. */
 #define WANTED                                                                                                               \
 	"FROM requests r JOIN grants g ON g.id=r.id JOIN users u ON u.id=r.user_id JOIN hosts h ON h.id=r.host_id "          \
@@ -101,6 +107,7 @@ static int one(struct store *s, sqlite3_stmt *st, struct account *a)
 	a->told = sqlite3_column_int(st, 10) != 0;
 	sql_text(s, st, 11, a->line, sizeof(a->line));
 	a->checked = sqlite3_column_int64(st, 12);
+	a->wasted = sqlite3_column_int(st, 13) != 0;
 	return sql_loaded(s, st);
 }
 
@@ -180,9 +187,9 @@ int store_account_room(struct store *s, int64_t low, int64_t high, int64_t *room
 }
 
 /* Rows that a clock was ahead for, which was set back since, count as old. */
-int store_account_hold(struct store *s, const struct account *a, int hourly, int64_t now, int64_t *at)
+int store_account_hold(struct store *s, const struct account *a, int hourly, int64_t now, bool waits, int64_t *at)
 {
-	int64_t rows, last = 0, first = 0;
+	int64_t rows, last = 0, first = 0, wasted = 0;
 	int r;
 
 	*at = 0;
@@ -191,17 +198,22 @@ int store_account_hold(struct store *s, const struct account *a, int hourly, int
 	    sql_int(s, &last, "SELECT max(since) FROM accounts WHERE user_id=? AND host_id=? AND made>? AND since<=? AND state='gone'", "iiii", a->user_id, a->host_id,
 		now - HOUR, now) < 0 ||
 	    (r = sql_int(s, &first, "SELECT a.made FROM users v JOIN users u ON u.person=v.person JOIN accounts a ON a.user_id=u.id "
-		"WHERE v.id=?1 AND a.made>?2 AND a.made<=?3 ORDER BY a.made DESC LIMIT 1 OFFSET ?4", "iiii", a->user_id, now - HOUR, now,
-		(int64_t)hourly - 1)) < 0)
+		"WHERE v.id=?1 AND a.made>?2 AND a.made<=?3 AND a.wasted=0 ORDER BY a.made DESC LIMIT 1 OFFSET ?4", "iiii", a->user_id, now - HOUR, now,
+		(int64_t)hourly - 1)) < 0 ||
+	    /* those in a row at the end */
+	    (!waits && sql_int(s, &wasted,
+		"SELECT ifnull(max(since) + min(?3, 5 << min(count(*), 20)), 0) FROM accounts WHERE user_id=?1 AND host_id=?2 AND wasted=1 AND since<=?4 "
+		"AND id>ifnull((SELECT max(id) FROM accounts WHERE user_id=?1 AND host_id=?2 AND wasted=0), 0)", "iiii", a->user_id, a->host_id,
+		(int64_t)WASTED_PAUSE_MAX, now) < 0))
 		return -1;
 	if (r == 1) {
 		*at = first + HOUR;
 		return HOLD_PERSON;
 	}
-	if (rows == 0 || last + account_pause((unsigned)rows) <= now)
-		return HOLD_NONE;
-	*at = last + account_pause((unsigned)rows);
-	return HOLD_PAIR;
+	*at = rows == 0 ? 0 : last + account_pause((unsigned)rows);
+	if (*at < wasted)
+		*at = wasted;
+	return *at <= now ? HOLD_NONE : HOLD_PAIR;
 }
 
 int store_bastion_id(struct store *s, char id[BASTION_ID_LEN + 1])
@@ -223,7 +235,7 @@ int store_account_add(struct store *s, struct account *a, int64_t low, int64_t h
 
 	if (store_begin(s) < 0)
 		return -1;
-	if (next_uid(s, low, &a->uid) < 0 || (hold = store_account_hold(s, a, hourly, now, &at)) < 0)
+	if (next_uid(s, low, &a->uid) < 0 || (hold = store_account_hold(s, a, hourly, now, true, &at)) < 0)
 		goto undo;
 	if (hold != HOLD_NONE) {
 		store_rollback(s);
@@ -255,9 +267,9 @@ int store_accounts_restored(struct store *s)
 
 int store_account_save(struct store *s, const struct account *a)
 {
-	return sql_do(s, "UPDATE accounts SET state=?2, expiry=?3, since=?4, next_at=?5, tries=?6, told=?7, line=?8, checked=?9 WHERE id=?1",
-		   "itiiiiiti", a->id, account_state_name(a->state), a->expiry, a->since, a->next_at, (int64_t)a->tries, (int64_t)a->told, a->line,
-		   a->checked) < 0 ?
+	return sql_do(s, "UPDATE accounts SET state=?2, expiry=?3, since=?4, next_at=?5, tries=?6, told=?7, line=?8, checked=?9, wasted=?10 WHERE id=?1",
+		   "itiiiiitii", a->id, account_state_name(a->state), a->expiry, a->since, a->next_at, (int64_t)a->tries, (int64_t)a->told, a->line,
+		   a->checked, (int64_t)a->wasted) < 0 ?
 	    -1 :
 	    0;
 }

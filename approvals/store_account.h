@@ -18,11 +18,12 @@ int store_account_until(struct store *s, int64_t user_id, int64_t host_id, int64
 /*
  * Each row takes a uid for ever, and a user without approvals can end and begin a grant as often as they like. So a pair gets the next row
  * only when a pause is over, which grows with the rows that it got within an hour; and a person, by whichever user and at all hosts together,
- * gets `hourly` of them in one.
+ * gets `hourly` of them in one. Rows whose uid the host called used are no fault of theirs and do not count for that; but while nobody waits for
+ * the account, each in a row doubles the pause, up to a day.
  */
 enum account_hold { HOLD_NONE, HOLD_PAIR, HOLD_PERSON };
 /* What keeps a new row from this user at this host, and until when. -1. */
-int store_account_hold(struct store *s, const struct account *a, int hourly, int64_t now, int64_t *at);
+int store_account_hold(struct store *s, const struct account *a, int hourly, int64_t now, bool waits, int64_t *at);
 /*
  * CREATING, under the next uid from `low` to `high`, which no account had before or will have. Sets id and uid. In the caller's transaction, or
  * one of its own. errno ERANGE: the range is used up; EALREADY: store_account_hold() says until when there is none.

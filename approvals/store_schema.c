@@ -273,4 +273,5 @@ static const char *const v3[] = { "CREATE INDEX events_at ON events (at);", NULL
 static const char *const v10[] = { "CREATE INDEX ways_request ON ways (request_id, start_at);", NULL };
 
 const char *const *const store_migrations[STORE_VERSION] = { v1, v2, v3, store_v_signed, store_schema_sealed, store_v_rules, store_schema_devices, store_schema_directory,
-	store_v_glass, v10, store_v_hostkeys, store_v_accounts, store_v_target_keys, store_v_clock, store_v_places, store_v_owner, store_v_apart, store_v_announced };
+	store_v_glass, v10, store_v_hostkeys, store_v_accounts, store_v_target_keys, store_v_clock, store_v_places, store_v_owner, store_v_apart, store_v_announced,
+	store_v_wasted };

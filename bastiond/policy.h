@@ -92,7 +92,7 @@ struct policy {
 	struct client *clients;
 	struct key_ask *key_asks;
 	struct watch *watches;
-	struct tasks *tasks;		/* policy_task.h; NULL: none yet */
+	struct tasks *tasks; struct slow *slow;	/* policy_task.h, policy_slow.h; NULL: none yet */
 	struct look *looks;		/* policy_hostkey.h */
 	uint64_t looks_ms;		/* when hosts to look at are looked for */
 	struct rotations *rotations;	/* policy_rotate.h; NULL: none yet */
@@ -103,8 +103,7 @@ struct policy {
 	struct held *held;		/* words that wait for that */
 	struct waiter *waiters;		/* or for a decision, */
 	bool waking;			/* which is looked for just now */
-	struct accounts *accounts;	/* policy_account.c; NULL: none yet, */
-	struct slow *slow;		/* policy_slow.h; the same */
+	struct accounts *accounts;	/* policy_account.c; NULL: none yet */
 	struct link *asker;		/* whose word is being carried out: a peer's or a client's */
 	uint32_t next_watch;
 	size_t npeers, nworkers, nclients[2], nchecks, nheld, nwaiters;

@@ -339,7 +339,7 @@ static int look_at_wanted(struct policy *p, struct accounts *all)
 	for (int n = 0; n < LOOK_MAX && made < MAKE_MAX && (r = store_account_wanted(p->store, now, &a, &until)) == 1; n++) {
 		struct account new = a;
 
-		if (a.id != 0 || store_account_hold(p->store, &a, (int)p->conf->account_hourly, now, &at) != HOLD_NONE)
+		if (a.id != 0 || store_account_hold(p->store, &a, (int)p->conf->account_hourly, now, false, &at) != HOLD_NONE)
 			continue;
 		made++;
 		if (make(p, &new, until) == 0)
@@ -407,31 +407,6 @@ static void ask_for(struct way *w, struct account *a)
 		w->account = a->id;
 }
 
-/* Goes on where the account is, ends where its own try failed, and waits otherwise: what failed before it came says nothing about now. */
-static void resume(struct way *w)
-{
-	struct policy *p = w->peer->p;
-	struct account a;
-	int r = store_account_of(p->store, w->peer->user.id, w->host.id, &a);
-
-	if (r < 0)
-		authz_refuse(w, WAY_BROKEN, "bastiond: the bastion cannot read its database; tell the operator");
-	else if (r == 1 && account_ready(&a, w->until, clock_wall()))
-		authz_checked(w, NULL);
-	else if (r == 1 && a.tries > 0 && w->account == a.id && run_of(p, a.id) == NULL)
-		refuse(w, &a);
-	else if (r == 1)
-		ask_for(w, &a);
-}
-
-static void resume_ways(struct peer *peer, void *arg)
-{
-	(void)arg;
-	for (size_t i = 0; i < PEER_WAYS_MAX; i++)
-		if (peer->ways[i] != NULL && peer->ways[i]->stage == WAY_ACCOUNT)
-			resume(peer->ways[i]);
-}
-
 /* A row for who waits for it. False, and why: not now. */
 static bool make_for(struct way *w, struct account *a, char *line, size_t size)
 {
@@ -443,9 +418,9 @@ static bool make_for(struct way *w, struct account *a, char *line, size_t size)
 	*a = (struct account){ .user_id = w->peer->user.id, .host_id = w->host.id };
 	snprintf(a->name, sizeof(a->name), "%s", w->peer->user.name);
 	errno = 0;
-	hold = store_account_hold(p->store, a, (int)p->conf->account_hourly, now, &at);
+	hold = store_account_hold(p->store, a, (int)p->conf->account_hourly, now, true, &at);
 	if (hold == HOLD_PAIR && at - now <= HOLD_WAIT_S)
-		return true; /* the tick makes it then */
+		return true; /* resume() makes it then */
 	if (hold == HOLD_PAIR)
 		snprintf(line, size, "bastiond: your account at %s was made and removed several times within an hour; the next one is made in %lld s. "
 		    "Try again then", w->host.name, (long long)(at - now));
@@ -456,6 +431,34 @@ static bool make_for(struct way *w, struct account *a, char *line, size_t size)
 		snprintf(line, size, "bastiond: the bastion can give out no account now: %s; tell the operator",
 		    errno == ERANGE ? "its account_uids are used up" : "its log says why");
 	return line[0] == '\0';
+}
+
+/* Goes on where the account is, ends where its own try failed, and waits otherwise: what failed before it came says nothing about now. */
+static void resume(struct way *w)
+{
+	struct policy *p = w->peer->p;
+	char line[LINE_LEN] = "";
+	struct account a;
+	int r = store_account_of(p->store, w->peer->user.id, w->host.id, &a);
+
+	if (r < 0)
+		authz_refuse(w, WAY_BROKEN, "bastiond: the bastion cannot read its database; tell the operator");
+	else if (r == 1 && account_ready(&a, w->until, clock_wall()))
+		authz_checked(w, NULL);
+	else if (r == 1 && a.tries > 0 && w->account == a.id && run_of(p, a.id) == NULL)
+		refuse(w, &a);
+	else if (r == 0 && !w->peer->p->retired && !make_for(w, &a, line, sizeof(line)))
+		authz_refuse(w, WAY_BUSY, line);
+	else if (a.id != 0)
+		ask_for(w, &a);
+}
+
+static void resume_ways(struct peer *peer, void *arg)
+{
+	(void)arg;
+	for (size_t i = 0; i < PEER_WAYS_MAX; i++)
+		if (peer->ways[i] != NULL && peer->ways[i]->stage == WAY_ACCOUNT)
+			resume(peer->ways[i]);
 }
 
 bool account_holds_way(struct way *w, char *line, size_t size)

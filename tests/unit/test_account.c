@@ -412,7 +412,7 @@ static void nobody_uses_up_the_uids_alone(void **state)
 	assert_true(n >= 6 && n <= 20);
 	assert_int_equal(store_account_room(rig.s, LOW, 99999, &room), 0);
 	assert_int_equal(room, 99999 - LOW + 1 - n);
-	assert_int_equal(store_account_hold(rig.s, &a, 10000, NOW + 3600, &at), HOLD_PAIR);
+	assert_int_equal(store_account_hold(rig.s, &a, 10000, NOW + 3600, true, &at), HOLD_PAIR);
 	assert_true(at > NOW + 3600 && at <= NOW + 3600 + ACCOUNT_PAUSE_MAX);
 	/* another host, another user: no pause for them */
 	assert_int_equal(make_and_drop("alice", 2, 10000, NOW + 3600), 0);
@@ -420,7 +420,7 @@ static void nobody_uses_up_the_uids_alone(void **state)
 	/* of one person so many, also by the other user of theirs */
 	assert_int_equal(by_hand("UPDATE users SET person='anna' WHERE name IN ('alice', 'carol')"), SQLITE_OK);
 	a.user_id = id_of("carol");
-	assert_int_equal(store_account_hold(rig.s, &a, 3, NOW + 3600, &at), HOLD_PERSON);
+	assert_int_equal(store_account_hold(rig.s, &a, 3, NOW + 3600, true, &at), HOLD_PERSON);
 	assert_true(at > NOW + 3600 && at <= NOW + 7200);
 	assert_int_equal(make_and_drop("carol", 1, 3, NOW + 3600), -1);
 	assert_int_equal(errno, EALREADY);
@@ -428,7 +428,7 @@ static void nobody_uses_up_the_uids_alone(void **state)
 	assert_int_equal(make_and_drop("carol", 1, 3, at), 0);
 	assert_int_equal(make_and_drop("bob", 2, 3, at), 0);
 	/* all this came from a clock that was ahead: it holds nobody for ever */
-	assert_int_equal(store_account_hold(rig.s, &a, 1, NOW - 86400, &at), HOLD_NONE);
+	assert_int_equal(store_account_hold(rig.s, &a, 1, NOW - 86400, true, &at), HOLD_NONE);
 }
 
 /* Whose account it is at a target: made with the database, and never another. */
@@ -493,7 +493,7 @@ static void the_schema_holds_it_too(void **state)
 	assert_int_not_equal(by_hand("DELETE FROM accounts"), SQLITE_OK);
 	assert_int_not_equal(by_hand("UPDATE accounts SET uid=70002"), SQLITE_OK);
 	assert_int_not_equal(by_hand("UPDATE accounts SET state='gone'"), SQLITE_OK);
-	assert_int_not_equal(by_hand("INSERT INTO accounts SELECT 9, 2, host_id, name, 70002, state, expiry, made, since, next_at, tries, told, line, checked "
+	assert_int_not_equal(by_hand("INSERT INTO accounts SELECT 9, 2, host_id, name, 70002, state, expiry, made, since, next_at, tries, told, line, checked, wasted "
 	    "FROM accounts"), SQLITE_OK);
 	save_state(&a, ACCOUNT_THERE);
 	assert_int_not_equal(by_hand("UPDATE accounts SET state='creating'"), SQLITE_OK);

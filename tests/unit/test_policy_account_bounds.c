@@ -43,6 +43,43 @@ static void a_target_cannot_use_up_the_uids(void **state)
 	session_over(r, &s, 0);
 }
 
+/* While nobody logs in, a target that calls each uid used costs fewer and fewer of them, and no other host's account. */
+static void who_does_not_wait_burns_no_uids(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	int64_t room, at;
+	struct account a = { .user_id = r->alice.id, .host_id = r->web1.id };
+
+	r->conf->account_hourly = 2;
+	own_grant(r);
+	for (int i = 0; i < 3500; i += 5, later += 5) {
+		accounts_tick(&r->p);
+		rig_turn(r);
+		if (nasked > 0 && strncmp(asked[0].in, "create", 6) == 0)
+			answer(r, TASK_EXIT, "used 2147483646\n");
+		else if (nasked > 0)
+			answer(r, TASK_OK, "gone\n");
+	}
+	assert_int_equal(store_account_room(r->p.store, 65536, 99999, &room), 0);
+	assert_in_range(99999 - 65536 + 1 - room, 7, 9); /* 10, 20, 40 s ... */
+	/* over the hourly limit they are not, and who logs in gets one sooner */
+	own_grant(r);
+	assert_int_equal(store_account_hold(r->p.store, &a, 2, clock_wall(), false, &at), HOLD_PAIR);
+	assert_true(at > clock_wall() + 60);
+	later += ACCOUNT_PAUSE_MAX;
+	nasked = 0;
+	assert_int_equal(store_account_hold(r->p.store, &a, 2, clock_wall(), true, &at), HOLD_NONE);
+	login_alice(r, &s, 0);
+	way_ask(&s, 1, "web1", "alice");
+	rig_turn(r);
+	assert_int_equal(nasked, 1);
+	assert_memory_equal(asked[0].in, "create alice ", 13);
+	answer(r, TASK_OK, "ok\n");
+	dial_ok(r);
+	session_over(r, &s, 0);
+}
+
 static void without_a_uid(void **state)
 {
 	struct rig *r = *state;
@@ -94,7 +131,7 @@ static void the_end_of_the_uids_is_near(void **state)
 	answer(r, TASK_EXIT, "used 2008\n");
 	accounts_tick(&r->p);
 	answer(r, TASK_OK, "gone\n");
-	later += ACCOUNT_PAUSE;
+	later += 2 * ACCOUNT_PAUSE; /* nobody waits */
 	accounts_tick(&r->p);
 	was_asked("create alice 2009 ");
 	assert_int_equal(events_of(r, "account.uids"), 2);
@@ -212,6 +249,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(a_target_cannot_use_up_the_uids),
+		T(who_does_not_wait_burns_no_uids),
 		T(without_a_uid),
 		T(the_end_of_the_uids_is_near),
 		T(the_limit_of_a_person),
