@@ -181,7 +181,8 @@ static void on_done(struct policy *p, void *arg, const struct task_result *r)
 	account_parse(&answer, r->out, r->out_len);
 	if (r->end == TASK_EXIT && r->status == 2 && r->out_len == 0) {
 		answer.reply = REPLY_NO;
-		snprintf(answer.line, sizeof(answer.line), "bastion-account at the host is another version: install the one of this bastion there");
+		snprintf(answer.line, sizeof(answer.line), "bastion-account at the host is another version: install the one of this bastion there "
+		    "(share/bastiond/target/bastion-account; at an upgrade hosts come before the bastion)");
 	} else if ((r->end != TASK_OK && r->end != TASK_EXIT) || r->out_len == 0) {
 		answer.reply = REPLY_NO;
 		snprintf(answer.line, sizeof(answer.line), "%s%s%s", task_end_name(r->end), r->line[0] != '\0' ? ": " : "", r->line);

@@ -408,6 +408,7 @@ static void another_version_at_the_host(void **state)
 	asked[0].done(&r->p, asked[0].arg, &usage);
 	assert_int_equal(store_account(r->p.store, 1, &a), 1);
 	assert_non_null(strstr(a.line, "another version"));
+	assert_non_null(strstr(a.line, "hosts come before the bastion"));
 	assert_int_equal(a.state, ACCOUNT_CREATING);
 }
 
