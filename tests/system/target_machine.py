@@ -54,8 +54,8 @@ class Machine:
 
     @contextlib.contextmanager
     def broken(self, program):
-        """A program of the host that fails."""
-        at = self.sh(f"readlink -f $(command -v {program})")
+        """A program of the host that fails: that one which bastion-account finds, whatever the tests' own PATH has before it."""
+        at = self.sh(f"PATH=/usr/sbin:/usr/bin:/sbin:/bin; readlink -f $(command -v {program})")
         self.sh(f"mount --bind /bin/false {at}")
         try:
             yield
