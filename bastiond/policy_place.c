@@ -72,7 +72,8 @@ const char *place_keeps(struct policy *p, const struct place *pl, const char *lo
 	for (size_t i = 0; i < pl->n; i++)
 		if ((r = place_key(p, pl->v[i].host_id, pl->v[i].managed, login, now)) < 0)
 			return NULL;
-		else if (r == 1 && strcmp(now, fingerprint) == 0)
+		/* a managed key whose file is missing now may be this one, and be back tomorrow */
+		else if (r == 1 ? strcmp(now, fingerprint) == 0 : pl->v[i].managed[0] != '\0')
 			return pl->v[i].name;
 	return pl->more ? "more hosts than are looked at" : "";
 }

@@ -418,7 +418,11 @@ static bool may_change(struct policy *p, const struct target_row *t, const struc
 	struct place pl;
 	const char *name;
 
-	if (place_others(p, h, t->login, &pl) < 0 || changing(p, &pl, t->login))
+	if (place_others(p, h, t->login, &pl) < 0) {
+		log_error("rotation at %s: %s", h->name, store_error(p->store));
+		return false;
+	}
+	if (changing(p, &pl, t->login))
 		return false;
 	if (t->step != STEP_REMOVE)
 		return true;

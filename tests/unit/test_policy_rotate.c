@@ -235,6 +235,28 @@ static void two_names_with_a_host_key_rotate_together(void **state)
 	keep_each_other(r, two);
 }
 
+/* A name whose key cannot be read may log in with that key again tomorrow. */
+static void a_missing_key_file_keeps_the_key(void **state)
+{
+	char line[256];
+	struct rig *r = *state;
+	struct host h = host_of(r, ids[0]);
+	const size_t known = r->p.nkey_lines;
+	int64_t two[2];
+
+	assert_int_equal(rotate_want(&r->p, &h, "dba", line, sizeof(line)), 1);
+	switch_key(r, ids[0], 'a');
+	two_names(r, two, "m00.internal", 22);
+	for (size_t lines = known + 1; lines-- > 0;) {
+		r->p.nkey_lines = lines;
+		assert_false(removing(r));
+		assert_int_equal(store_target_hurry(r->p.store, two[0], "dba", clock_wall()), 0);
+	}
+	r->p.nkey_lines = known;
+	assert_int_equal(store_host_remove(r->p.store, two[1], clock_wall()), 0);
+	assert_true(removing(r));
+}
+
 static void another_port_is_another_machine(void **state)
 {
 	char line[256];
@@ -351,7 +373,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(a_few_at_a_time), T(an_age_of_its_own), T(what_is_used_keeps_its_key), T(two_names_of_an_address_rotate_together),
-		T(two_names_with_a_host_key_rotate_together), T(another_port_is_another_machine), T(a_busy_host_loses_its_old_key), T(always_in_use),
+		T(two_names_with_a_host_key_rotate_together), T(a_missing_key_file_keeps_the_key), T(another_port_is_another_machine),
+		T(a_busy_host_loses_its_old_key), T(always_in_use),
 	};
 
 
