@@ -81,17 +81,6 @@ static inline void was_asked(const char *begin)
 	assert_string_equal(asked[0].command, "/usr/local/sbin/bastion-account");
 }
 
-static inline int64_t events_of(struct rig *r, const char *kind)
-{
-	json_t *list = store_list(r->p.store, LIST_EVENTS, &(struct list_ask){ .limit = 1000 });
-	int64_t n = 0;
-
-	for (size_t i = 0; i < json_array_size(list); i++)
-		n += strcmp(json_string_value(json_object_get(json_array_get(list, i), "kind")), kind) == 0;
-	json_decref(list);
-	return n;
-}
-
 static inline void expect_account(struct rig *r, int64_t id, enum account_state state, int64_t uid)
 {
 	struct account a;

@@ -40,4 +40,17 @@ static inline void expect_say(struct rig *r, struct session_end *s, const char *
 	ipc_msg_finish(&m);
 }
 
+/* A role "fire" that opens at once, with alice in it, and her grant of an hour with these rights. Its number. */
+static inline int64_t glass_grant(struct rig *r, unsigned caps)
+{
+	struct access_role fire = { .caps = CAP_ALL, .max = 3600, .approvals = 2, .glass = true };
+
+	strcpy(fire.name, "fire");
+	strcpy(fire.hosts, "web*");
+	strcpy(fire.logins, "dba");
+	assert_int_equal(store_role_add(r->p.store, &fire, clock_wall()), 0);
+	assert_int_equal(store_role_join(r->p.store, fire.id, r->alice.id, 'm'), 1);
+	return grant_of(r, (struct ticket){ .role_id = fire.id, .glass = true, .caps = caps });
+}
+
 #endif

@@ -207,4 +207,29 @@ static inline void login_alice(struct rig *r, struct session_end *s, int steps)
 	expect_u8(r, &r->parent, MSG_PEER_VERDICT, 1);
 }
 
+/* Rows of the list of events. */
+static inline int64_t events_of(struct rig *r, const char *kind)
+{
+	json_t *list = store_list(r->p.store, LIST_EVENTS, &(struct list_ask){ .limit = 1000 });
+	int64_t n = 0;
+
+	for (size_t i = 0; i < json_array_size(list); i++)
+		n += strcmp(json_string_value(json_object_get(json_array_get(list, i), "kind")), kind) == 0;
+	json_decref(list);
+	return n;
+}
+
+/* What keys says to *m, which is over with that. */
+static inline void keys_say(struct rig *r, enum msg_type type, struct ipc_msg *m, bool yes, const char *text)
+{
+	struct buf b;
+
+	buf_init(&b, 64);
+	buf_put_u8(&b, yes);
+	buf_put_cstring(&b, text);
+	assert_int_equal(ipc_send(&r->keys, type, m->id, &b, NULL, 0), 0);
+	buf_finish(&b);
+	ipc_msg_finish(m);
+}
+
 #endif

@@ -81,7 +81,6 @@ static inline void sign_task(struct rig *r, const char *principal, const char *s
 	char text[256];
 	const int64_t now = clock_wall();
 	struct ipc_msg m;
-	struct buf b;
 	size_t len;
 
 	expect(r, &r->keys, MSG_SIGN_CERT, &m);
@@ -100,12 +99,7 @@ static inline void sign_task(struct rig *r, const char *principal, const char *s
 	buf_get_cstring(&m.body, text, sizeof(text));
 	assert_string_equal(text, "true");
 	assert_true(buf_end(&m.body));
-	buf_init(&b, 64);
-	buf_put_u8(&b, yes);
-	buf_put_cstring(&b, yes ? "CERT" : "no");
-	assert_int_equal(ipc_send(&r->keys, MSG_SIGN_CERT_RE, m.id, &b, NULL, 0), 0);
-	buf_finish(&b);
-	ipc_msg_finish(&m);
+	keys_say(r, MSG_SIGN_CERT_RE, &m, yes, yes ? "CERT" : "no");
 }
 
 static inline void expect_order(struct rig *r, struct running *run)
@@ -154,17 +148,6 @@ static inline void task_over(struct rig *r, struct running *run, enum task_end e
 	buf_finish(&b);
 	rig_turn(r);
 	worker_end(r, &run->worker, run->id);
-}
-
-static inline int64_t events_of(struct rig *r, const char *kind)
-{
-	json_t *rows = store_list(r->p.store, LIST_EVENTS, &(struct list_ask){ .limit = 1000, .now = clock_wall() });
-	int64_t n = 0;
-
-	for (size_t i = 0; i < json_array_size(rows); i++)
-		n += strcmp(json_string_value(json_object_get(json_array_get(rows, i), "kind")), kind) == 0;
-	json_decref(rows);
-	return n;
 }
 
 static inline void expect_kill(struct rig *r, const struct running *run)

@@ -9,17 +9,6 @@
 
 static const uint8_t ANNOUNCED[] = "\0\0\0\x0bssh-ed25519\0\0\0\x20" "fresh-fresh-fresh-fresh-fresh-fr";
 
-static int64_t events_of(struct rig *r, const char *kind)
-{
-	json_t *rows = store_list(r->p.store, LIST_EVENTS, &(struct list_ask){ .limit = 1000, .now = clock_wall() });
-	int64_t n = 0;
-
-	for (size_t i = 0; i < json_array_size(rows); i++)
-		n += strcmp(json_string_value(json_object_get(json_array_get(rows, i), "kind")), kind) == 0;
-	json_decref(rows);
-	return n;
-}
-
 static void fresh_key(uint8_t blob[51], char c)
 {
 	memcpy(blob, ANNOUNCED, 51);

@@ -277,33 +277,12 @@ static void another_port_is_another_machine(void **state)
 static void lent(struct rig *r, struct session_end *s, uint32_t id, const char *host)
 {
 	struct ipc_msg m;
-	struct buf b;
 
 	way_ask(s, id, host, "dba");
 	assert_int_equal(r->web1.id, ids[0]);
-	{
-		struct ipc worker;
-		uint32_t dial;
-		int pair[2];
-
-		expect(r, &r->parent, MSG_RUN_DIAL, &m);
-		dial = m.id;
-		ipc_msg_finish(&m);
-		worker_start(r, &worker, dial, ROLE_DIAL);
-		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-		dial_done(&worker, dial, pair[0]);
-		close(pair[0]);
-		close(pair[1]);
-		rig_turn(r);
-		worker_end(r, &worker, dial);
-	}
+	dial_ok(r);
 	expect(r, &r->keys, MSG_LEND_KEY, &m);
-	buf_init(&b, 64);
-	buf_put_u8(&b, 1);
-	buf_put_cstring(&b, "BLOB");
-	assert_int_equal(ipc_send(&r->keys, MSG_LEND_KEY_RE, m.id, &b, NULL, 0), 0);
-	buf_finish(&b);
-	ipc_msg_finish(&m);
+	keys_say(r, MSG_LEND_KEY_RE, &m, true, "BLOB");
 	expect(r, &s->link, MSG_WAY_OK, &m);
 	ipc_msg_finish(&m);
 }

@@ -23,17 +23,6 @@ static uint32_t guess(struct rig *r, const char *from, const char *name)
 	return delay;
 }
 
-static int64_t events_of(struct rig *r, const char *kind)
-{
-	json_t *list = store_list(r->p.store, LIST_EVENTS, &(struct list_ask){ .limit = 1000 });
-	int64_t n = 0;
-
-	for (size_t i = 0; i < json_array_size(list); i++)
-		n += strcmp(json_string_value(json_object_get(json_array_get(list, i), "kind")), kind) == 0;
-	json_decref(list);
-	return n;
-}
-
 /* Both known and unknown names, from that source alone; a right key is answered at once. */
 static void refusals_become_slower(void **state)
 {

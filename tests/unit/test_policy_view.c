@@ -39,17 +39,6 @@ static void login_eve(struct rig *r, struct scene *c)
 	expect_u8(r, &r->parent, MSG_PEER_VERDICT, 1);
 }
 
-static int64_t events_of(struct rig *r, const char *kind)
-{
-	json_t *list = store_list(r->p.store, LIST_EVENTS, &(struct list_ask){ .limit = 1000 });
-	int64_t n = 0;
-
-	for (size_t i = 0; i < json_array_size(list); i++)
-		n += strcmp(json_string_value(json_object_get(json_array_get(list, i), "kind")), kind) == 0;
-	json_decref(list);
-	return n;
-}
-
 static void scene_up(struct rig *r, struct scene *c)
 {
 	memset(c, 0, sizeof(*c));

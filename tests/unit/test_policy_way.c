@@ -74,19 +74,13 @@ static void keys_that_refuse(void **state)
 	struct rig *r = *state;
 	struct session_end s;
 	struct ipc_msg m;
-	struct buf b;
 
 	rig_grant(r, r->p.store, &r->alice, 3600);
 	login_alice(r, &s, 0);
 	way_ask(&s, 1, "web1", "dba");
 	dial_ok(r);
 	expect(r, &r->keys, MSG_SIGN_CERT, &m);
-	buf_init(&b, 64);
-	buf_put_u8(&b, 0);
-	buf_put_cstring(&b, "no");
-	assert_int_equal(ipc_send(&r->keys, MSG_SIGN_CERT_RE, m.id, &b, NULL, 0), 0);
-	buf_finish(&b);
-	ipc_msg_finish(&m);
+	keys_say(r, MSG_SIGN_CERT_RE, &m, false, "no");
 	expect_no(r, &s, 1, WAY_BROKEN);
 	session_over(r, &s, 0);
 }
@@ -343,18 +337,6 @@ static void carried_whole(void **state)
 	session_over(r, &s, 0);
 }
 
-static int64_t glass_of(struct rig *r, unsigned caps)
-{
-	struct access_role fire = { .caps = CAP_ALL, .max = 3600, .approvals = 2, .glass = true };
-
-	strcpy(fire.name, "fire");
-	strcpy(fire.hosts, "web*");
-	strcpy(fire.logins, "dba");
-	assert_int_equal(store_role_add(r->p.store, &fire, clock_wall()), 0);
-	assert_int_equal(store_role_join(r->p.store, fire.id, r->alice.id, 'm'), 1);
-	return grant_of(r, (struct ticket){ .role_id = fire.id, .glass = true, .caps = caps });
-}
-
 /* Whether it comes in with the second grant, or when the session goes on under one. */
 static void glass_is_said_whenever_it_comes(void **state)
 {
@@ -363,7 +345,7 @@ static void glass_is_said_whenever_it_comes(void **state)
 
 	way_open_on(r, &s, grant_of(r, (struct ticket){ .needed = 1 }), 3600);
 	channel(r, &s, "shell", 1);
-	glass_of(r, CAP_SFTP_READ | CAP_SFTP_WRITE);
+	glass_grant(r, CAP_SFTP_READ | CAP_SFTP_WRITE);
 	channel(r, &s, "sftp", 1);
 	expect_say(r, &s, "break-glass");
 	assert_true(first_way(r, &s)->glass);
@@ -379,7 +361,7 @@ static void glass_is_said_to_what_goes_on(void **state)
 
 	way_open_on(r, &s, grant_of(r, (struct ticket){ .needed = 1 }), 3600);
 	channel(r, &s, "shell", 1);
-	glass_of(r, CAP_SHELL | CAP_EXEC);
+	glass_grant(r, CAP_SHELL | CAP_EXEC);
 	time_is_over(r, &s);
 	expect_say(r, &s, "goes on under grant");
 	expect_say(r, &s, "break-glass");
