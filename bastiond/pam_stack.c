@@ -4,6 +4,7 @@
 #include "pam_stack.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,8 +99,8 @@ static bool all_inside(const char *dir)
 {
 	struct dirent *e;
 	char path[512];
-	bool inside = true;
 	DIR *d = opendir(dir);
+	bool inside = d != NULL || errno == ENOENT;
 
 	while (d != NULL && inside && (e = readdir(d)) != NULL)
 		if (e->d_name[0] != '.')

@@ -49,9 +49,9 @@ struct proc {
 	struct ipc link;
 };
 
-/* A connection, from accept to SESSION_DOWN. */
 struct pam_stack;
 
+/* A connection, from accept to SESSION_DOWN. */
 struct slot {
 	uint32_t id;		/* generation << SLOT_BITS | index; 0: free */
 	bool waiting;		/* counted by startups: not yet logged in */
