@@ -64,8 +64,20 @@ def start_time(pid):
     return None if fields[0] == "Z" else int(fields[19])
 
 
+def family(pid):
+    """The process and all below it, as far as they are there."""
+    found = [pid]
+    for parent in found:
+        try:
+            for thread in os.listdir(f"/proc/{parent}/task"):
+                found += [int(child) for child in read(f"/proc/{parent}/task/{thread}/children").split()]
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+    return found
+
+
 def end_process(pid, started, deadline=STOP_DEADLINE):
-    """SIGTERM, and SIGKILL after the deadline, to that very process and no other that got its pid."""
+    """SIGTERM, and SIGKILL after the deadline, to that very process and no other that got its pid. Without a deadline SIGKILL at once."""
     try:
         fd = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -75,7 +87,7 @@ def end_process(pid, started, deadline=STOP_DEADLINE):
             return
         poll = select.poll()
         poll.register(fd, select.POLLIN)
-        for sig, limit in ((signal.SIGTERM, deadline), (signal.SIGKILL, STOP_DEADLINE)):
+        for sig, limit in ((signal.SIGTERM, deadline), (signal.SIGKILL, STOP_DEADLINE))[deadline is None:]:
             try:
                 signal.pidfd_send_signal(fd, sig)
             except ProcessLookupError:
@@ -486,10 +498,18 @@ max_sessions_per_user = 2000
         wait_port(self.port(name), process, log)
 
     def stop(self, name, deadline=STOP_DEADLINE):
+        """It and all its processes: with the first one killed the others end when they see that, and hold their sockets until then.
+        deadline: None is kill -9."""
         if name in self.state["pids"]:
+            whole = [(pid, start_time(pid)) for pid in family(self.state["pids"][name][0])]
             # unshare keeps SIGTERM from its child; when it is gone the kernel ends the namespace
             end_process(*self.state["pids"].pop(name), 0 if name == "target" else deadline)
             self.save()
+            end = time.monotonic() + STOP_DEADLINE
+            while any(started is not None and start_time(pid) == started for pid, started in whole):
+                if time.monotonic() > end:
+                    raise LabError(f"{name} has ended, and processes that it began are still there after {STOP_DEADLINE} s")
+                time.sleep(0.01)
         if name == "bastiond" and self.control:
             self.control.close()
             self.control = None

@@ -232,14 +232,14 @@ def test_policy_killed_at_any_step(lab, user):
     grant = own_grant(lab, alice)
     asked = "grep -lz bastion-account /proc/[0-9]*/cmdline"
     until(lambda: accounts(lab, alice) and target(lab, asked, check=False), SLOW, what="the question")
-    lab.stop("bastiond", deadline=0)
+    lab.stop("bastiond", deadline=None)
     lab.start("bastiond")
     held.communicate(timeout=DEADLINE)
     row = there(lab, alice)
     assert len(accounts(lab, alice, all=True)) == 1
     lab.ask("revoke", as_uid=lab.state["users"]["bob"], id=int(grant))
     until(lambda: accounts(lab, alice) == [] or accounts(lab, alice)[0]["state"] == "removing", SLOW, what="the end")
-    lab.stop("bastiond", deadline=0)
+    lab.stop("bastiond", deadline=None)
     lab.start("bastiond")
     gone(lab, alice)
     assert [one["uid"] for one in accounts(lab, alice, all=True)] == [row["uid"]]
@@ -250,7 +250,7 @@ def test_the_end_holds_with_the_bastion_dead(lab, user):
     alice = user()
     own_grant(lab, alice, span=15)
     end = there(lab, alice)["until"]
-    lab.stop("bastiond", deadline=0)
+    lab.stop("bastiond", deadline=None)
     try:
         sweep = f"sh {labkit.ACCOUNT_PROGRAM} sweep"
         while time.time() < end - 1:

@@ -7,22 +7,13 @@ import signal
 from harness import Client, labkit, seccomp, until
 
 
-def family(pid):
-    """The process and all below it."""
-    found = [pid]
-    for parent in found:
-        for thread in os.listdir(f"/proc/{parent}/task"):
-            found += [int(child) for child in labkit.read(f"/proc/{parent}/task/{thread}/children").split()]
-    return found
-
-
 def status(path):
     return dict(line.split(":\t", 1) for line in labkit.read(path).splitlines() if ":\t" in line)
 
 
 def test_all_are_inside(lab):
     pid = lab.state["pids"]["collector"][0]
-    processes = family(pid)
+    processes = labkit.family(pid)
     assert len(processes) == 2, "the collector and the process that reads the keys"
     for process in processes:
         for thread in os.listdir(f"/proc/{process}/task"):
@@ -45,4 +36,4 @@ def test_reload_inside(lab):
     os.kill(pid, signal.SIGHUP)
     until(lambda: "reload: 1 recorders" in labkit.read(lab.path("log", "collector"))[before:], what="the reload")
     until(lambda: client.run("web1.name", "echo again").stdout == b"again\n", pause=0.2, what="a recorded session after it")
-    assert lab.state["pids"]["collector"][0] == pid and len(family(pid)) == 2
+    assert lab.state["pids"]["collector"][0] == pid and len(labkit.family(pid)) == 2

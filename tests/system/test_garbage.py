@@ -8,7 +8,7 @@ import time
 import paramiko
 import pytest
 
-from harness import Client, until
+from harness import Client, labkit, until
 
 pytestmark = pytest.mark.alone
 
@@ -38,20 +38,7 @@ def test_garbage(own):
     until(lambda: client.run("web1.name", "echo in").stdout == b"in\n", deadline=20)
     # what came from nobody leaves no process behind
     parent = own.state["pids"]["bastiond"][0]
-    until(lambda: len(family(parent)) < 15, deadline=15, what="the sessions of the garbage are gone")
-
-
-def family(pid):
-    found, todo = [], [pid]
-    while todo:
-        one = todo.pop()
-        found.append(one)
-        try:
-            with open(f"/proc/{one}/task/{one}/children") as f:
-                todo += [int(word) for word in f.read().split()]
-        except FileNotFoundError:
-            pass
-    return found
+    until(lambda: len(labkit.family(parent)) < 15, deadline=15, what="the sessions of the garbage are gone")
 
 
 @pytest.mark.patient
