@@ -19,6 +19,7 @@ import zlib
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import labkit
 
+SLOW = labkit.SLOW
 DEADLINE = 30       # seconds for anything that has no figure of its own
 CLIENT = 75         # the same for a whole client, which may have to wait for the next code
 WAYS = ("jump", "name")     # ssh -J alice@bastion dba@web1, ssh alice@dba@web1@bastion
@@ -26,7 +27,7 @@ WAYS = ("jump", "name")     # ssh -J alice@bastion dba@web1, ssh alice@dba@web1@
 
 def until(condition, deadline=10.0, pause=0.02, what="condition"):
     """The first true value of condition(); past the deadline the test fails."""
-    end = time.monotonic() + deadline
+    end = time.monotonic() + deadline * SLOW
     while True:
         value = condition()
         if value:
@@ -37,8 +38,7 @@ def until(condition, deadline=10.0, pause=0.02, what="condition"):
 
 def seccomp():
     """What "Seccomp" says in /proc/PID/status of what has a filter: with AddressSanitizer nothing has (common/confine.c)."""
-    with open(os.path.join(os.environ.get("LAB_BIN", os.path.join(labkit.REPO, "build")), "bastiond"), "rb") as f:
-        return "0" if b"__asan_init" in f.read() else "2"
+    return "0" if labkit.sanitized() else "2"
 
 
 class Process(subprocess.Popen):
@@ -104,7 +104,7 @@ Host *
 
     def run(self, host, *words, options=(), stdin=b"", check=False, timeout=CLIENT, env=None):
         """ssh HOST WORDS to its end: CompletedProcess with bytes."""
-        done = subprocess.run(self.argv(host, *words, options=options), input=stdin, capture_output=True, timeout=timeout,
+        done = subprocess.run(self.argv(host, *words, options=options), input=stdin, capture_output=True, timeout=timeout * SLOW,
                               env=self.env | (env or {}), check=False)
         if check:
             assert done.returncode == 0, f"ssh {host} {words}: status {done.returncode}\n{done.stderr.decode(errors='replace')}"
@@ -113,7 +113,7 @@ Host *
     def tool(self, *argv, check=True, timeout=CLIENT, env=None, stdin=b"", cwd=None):
         """scp, sftp, rsync, git ...: something that runs ssh by itself."""
         env = self.env | {"RSYNC_RSH": f"ssh -F {self.config}", "GIT_SSH_COMMAND": f"ssh -F {self.config}", **(env or {})}
-        done = subprocess.run(argv, input=stdin, capture_output=True, timeout=timeout, env=env, cwd=cwd, check=False)
+        done = subprocess.run(argv, input=stdin, capture_output=True, timeout=timeout * SLOW, env=env, cwd=cwd, check=False)
         if check:
             assert done.returncode == 0, f"{shlex.join(argv)}: status {done.returncode}\n{(done.stdout + done.stderr).decode(errors='replace')}"
         return done
@@ -154,7 +154,7 @@ class Terminal:
 
     def expect(self, pattern, timeout=DEADLINE):
         """Reads until the regular expression (bytes) matches what came since the last match; the match."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * SLOW
         start = getattr(self, "mark", 0)
         while True:
             match = re.compile(pattern, re.S).search(self.seen, start)
@@ -177,7 +177,7 @@ class Terminal:
 
     def wait(self, timeout=DEADLINE):
         """Reads to the end; the exit status."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * SLOW
         while self.read(end - time.monotonic()) is not None:
             assert time.monotonic() < end, f"still running after {timeout} s; seen: {self.seen!r}"
         if self.status is None:
@@ -197,7 +197,7 @@ class Terminal:
 def replay(lab, *words, check=True, timeout=60, store=None):
     """bastion-replay WORDS on the lab's store, or on a copy, with the auditor's key."""
     argv = [lab.bin("bastion-replay"), *words, "--store", store or lab.path("store"), "--key", lab.path("auditor.key"), "--trust", lab.path("auditor.trust")]
-    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False)
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout * SLOW, check=False)
     if check:
         assert done.returncode == 0, f"{shlex.join(argv)}: status {done.returncode}\n{(done.stdout + done.stderr).decode(errors='replace')}"
     return done
@@ -278,7 +278,7 @@ def replay_made(store, *words, env=None, check=0, **kw):
     argv = [os.path.join(os.environ.get("LAB_BIN", os.path.join(labkit.REPO, "build")), "bastion-replay"), *words]
     env = os.environ | {"BASTION_STORE": str(store), "BASTION_IDENTITY": f"{store}/identity", "BASTION_TRUST": f"{store}/trust",
                         "XDG_CACHE_HOME": f"{store}/cache"} | (env or {})
-    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False, env=env, **kw)
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=60 * SLOW, check=False, env=env, **kw)
     assert done.returncode == check, f"{shlex.join(argv)}: status {done.returncode}\n{(done.stdout + done.stderr).decode(errors='replace')}"
     return done
 
@@ -297,7 +297,7 @@ def chromium(page, *options):
     with tempfile.TemporaryDirectory(prefix="bastion-chromium-") as home:
         done = subprocess.run(["chromium-headless-shell", "--no-sandbox", "--disable-gpu", f"--user-data-dir={home}",
                                "--disable-background-networking", "--hide-scrollbars", *options, f"file://{page}"],
-                              capture_output=True, timeout=60, check=False, env=os.environ | {"HOME": home})
+                              capture_output=True, timeout=60 * SLOW, check=False, env=os.environ | {"HOME": home})
     assert done.returncode == 0, done.stderr.decode(errors="replace")
     return done.stdout.decode(errors="replace") + done.stderr.decode(errors="replace")
 

@@ -21,7 +21,11 @@
 #include "ipc.h"
 #include "roles.h"
 
+#ifdef __SANITIZE_ADDRESS__
+#define PATIENCE_MS 60000 /* forks are slow then */
+#else
 #define PATIENCE_MS 15000
+#endif
 
 static int tell_fd = -1;
 
