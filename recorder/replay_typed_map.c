@@ -93,6 +93,7 @@ static unsigned size_of(const json_t *j, const char *key)
 static int open_channel(struct typed_map *m, const struct brec_event *e)
 {
 	struct typed_channel *v, *c;
+	const char *capability;
 	json_t *j;
 
 	if (find(m, e->channel) != NULL || m->n == REPLAY_CHANNELS_MAX)
@@ -104,6 +105,8 @@ static int open_channel(struct typed_map *m, const struct brec_event *e)
 	c->number = e->channel;
 	j = json_loadb((const char *)e->data, e->len, JSON_ALLOW_NUL, NULL);
 	c->terminal = json_is_true(json_object_get(j, "pty"));
+	capability = json_string_value(json_object_get(j, "capability"));
+	c->sftp = capability != NULL && strcmp(capability, "sftp") == 0;
 	if (c->terminal && echoes(m) < ECHOES_MAX)
 		c->echo = echo_create(size_of(j, "cols"), size_of(j, "rows"), hide, c);
 	c->all = j == NULL || (c->terminal && c->echo == NULL);
@@ -157,7 +160,7 @@ static int on_event(struct typed_map *m, const struct brec_event *e)
 		end_channel(c);
 	else if ((e->kind == BREC_K_OUT || e->kind == BREC_K_ERR) && c->echo != NULL)
 		echo_output(c->echo, e->data, e->len);
-	else if ((e->kind == BREC_K_OUT || e->kind == BREC_K_ERR) && !c->terminal)
+	else if ((e->kind == BREC_K_OUT || e->kind == BREC_K_ERR) && !c->terminal && !c->sftp)
 		plain_output(c, e->data, e->len);
 	else if (e->kind == BREC_K_RESIZE && e->len == 4 && c->echo != NULL)
 		echo_resize(c->echo, (unsigned)(e->data[0] << 8 | e->data[1]),
