@@ -19,6 +19,7 @@
 #include "relay_hold.h"
 #include "relay_ring.h"
 #include "sftp_gate.h"
+#include "sftp_run.h"
 
 #define CHAN_ENV_MAX 16		/* environment variables of a channel */
 #define CHAN_COMMAND_MAX CHAN_COMMAND_LEN
@@ -69,6 +70,7 @@ struct chan {
 	const char *capability;		/* shell exec sftp scp */
 	unsigned rights;		/* CHAN_READS, CHAN_WRITES: of sftp */
 	struct sftp_gate *gate;		/* one of them alone; NULL: both, or no sftp */
+	struct sftp_run *run_in, *run_out; /* sftp: what only goes on, recorded in advance */
 	char *command;
 	bool forward;			/* direct-tcpip to the destination in command: bytes and nothing else */
 	bool pty;
@@ -132,8 +134,11 @@ void relay_target_lost(struct chan *c);
 /* Its way is over: the channel at the target is closed, what was said to the client still goes out. */
 void relay_way_over(struct chan *c, const char *line);
 
-/* relay_take.c: sftp goes in one direction from here on; false: no memory. */
-bool relay_gate(struct chan *c);
+/* relay_take.c: what stands between an sftp channel's legs and the recording begins; false: no memory. */
+bool relay_sftp(struct chan *c);
+void relay_sftp_free(struct chan *c);
+/* Before what comes behind the bytes of a direction is recorded: those of a packet that is not whole, the end of a run. */
+void relay_take_rest(struct chan *c, bool input);
 /* relay_take.c: from libssh's callbacks. How many of these bytes, all that stand in its buffer, libssh may forget. */
 int relay_take_in(struct chan *c, const uint8_t *data, size_t len);
 int relay_take_out(struct chan *c, bool is_err, const uint8_t *data, size_t len);
@@ -155,6 +160,9 @@ bool relay_unread(ssh_channel ch, struct hold *h);
 uint64_t record_open(struct chan *c);
 void record_file(void *chan, const char *json);	/* a 'f' event */
 uint64_t record_data(struct chan *c, enum brec_kind kind, const uint8_t *data, size_t len);
+/* sftp_run.h: what may pass, or did; and such a packet, for which that word at this sequence stands. */
+uint64_t record_run(struct chan *c, bool input, uint64_t passed, uint32_t more);
+uint64_t record_covered(struct chan *c, bool input, const uint8_t *data, size_t len, uint64_t seq);
 uint64_t record_exit(struct chan *c, uint32_t status);
 uint64_t record_exit_signal(struct chan *c, const char *signal, bool core);
 uint64_t record_eof(struct chan *c, bool from_target);

@@ -139,17 +139,18 @@ int bulk_start(struct bulk *b, uint64_t limit, const char *capability, const cha
 	return -1;
 }
 
-size_t bulk_feed(struct bulk *b, bool input, const uint8_t *data, size_t len, uint64_t *gap_from)
+size_t bulk_feed(struct bulk *b, bool input, bool is_err, const uint8_t *data, size_t len, uint64_t *gap_from)
 {
 	struct bulk_stream *st = input ? &b->in : &b->out;
 	uint64_t before = st->bytes;
 	size_t keep;
 
-	EVP_DigestUpdate(st->sha, data, len);
 	st->bytes += len;
-	if (b->sftp != NULL)
-		sftp_track_feed(b->sftp, input, data, len);
-	if (b->scp != NULL)
+	if (b->sftp != NULL && !is_err)
+		st->apart += sftp_track_feed(b->sftp, input, data, len, st->sha);
+	else
+		EVP_DigestUpdate(st->sha, data, len);
+	if (b->scp != NULL && !is_err)
 		scp_track_feed(b->scp, input, data, len);
 	if (st->gap)
 		return 0;
@@ -164,6 +165,12 @@ size_t bulk_feed(struct bulk *b, bool input, const uint8_t *data, size_t len, ui
 void bulk_digest(const struct bulk_stream *st, char *hex, size_t size)
 {
 	bulk_hex(st->sha, hex, size);
+}
+
+void bulk_progress(struct bulk *b, bool input)
+{
+	if (b->sftp != NULL)
+		sftp_track_progress(b->sftp, input);
 }
 
 void bulk_end(struct bulk *b)

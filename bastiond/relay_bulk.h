@@ -23,9 +23,12 @@ struct scp_track;
 
 struct bulk_stream {
 	EVP_MD_CTX *sha;
-	uint64_t bytes;		/* seen */
+	uint64_t bytes;		/* seen, */
+	uint64_t apart;		/* of which so many, the content of files, are in those files' digests and not in sha */
 	uint64_t marked;	/* seen at the last progress digest */
 	bool gap;		/* the limit is passed: counted and hashed only */
+	uint64_t seq;		/* of the event that what is not kept waits for: gap, file, the digest before the last */
+	uint64_t digest_seq;	/* of the last progress digest */
 };
 
 struct bulk {
@@ -41,12 +44,14 @@ struct bulk {
 /* capability "sftp" or "scp" starts a tracker. 0 or -1. */
 int bulk_start(struct bulk *b, uint64_t limit, const char *capability, const char *command, bulk_report report, void *ctx);
 /*
- * Bytes of one direction, before they are recorded. Returns how many of them are content to keep (the first ones);
+ * Bytes of one direction, before they are recorded; is_err: of standard error, which no tracker follows. Returns how many of them are content to keep (the first ones);
  * *gap_from is set to the offset when the limit is passed in this call, else left alone.
  */
-size_t bulk_feed(struct bulk *b, bool input, const uint8_t *data, size_t len, uint64_t *gap_from);
+size_t bulk_feed(struct bulk *b, bool input, bool is_err, const uint8_t *data, size_t len, uint64_t *gap_from);
 /* SHA-256 so far, as hex, size >= 65. "" without memory. */
 void bulk_digest(const struct bulk_stream *st, char *hex, size_t size);
+/* Digests so far of files whose content passed in this direction since the last call; sftp alone has any. */
+void bulk_progress(struct bulk *b, bool input);
 /* Tells of files that were still open. */
 void bulk_end(struct bulk *b);
 void bulk_finish(struct bulk *b);
@@ -59,7 +64,13 @@ void bulk_hex(const EVP_MD_CTX *sha, char *hex, size_t size);
 
 /* sftp_track.c: draft-ietf-secsh-filexfer-02 (version 3), as OpenSSH speaks it. */
 struct sftp_track *sftp_track_create(bulk_report report, void *ctx);
-void sftp_track_feed(struct sftp_track *t, bool input, const uint8_t *data, size_t len);
+/*
+ * Bytes of one direction. Each is hashed once: the content of a file, while it follows what passed before, into that file's
+ * digest; all else into `rest`. Returns how many went into a file's.
+ */
+size_t sftp_track_feed(struct sftp_track *t, bool input, const uint8_t *data, size_t len, EVP_MD_CTX *rest);
+/* Digests so far of the files whose content passed in this direction since the last call. */
+void sftp_track_progress(struct sftp_track *t, bool input);
 void sftp_track_end(struct sftp_track *t);
 void sftp_track_destroy(struct sftp_track *t);
 

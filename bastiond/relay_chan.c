@@ -14,6 +14,8 @@
 #include "clock.h"
 #include "log.h"
 #include "session.h"
+#include "ssh_io.h"
+#include "ssh_setup.h"
 
 #define WRITE_CHUNK 32768	/* bytes of one ssh_channel_write: one packet */
 
@@ -174,6 +176,7 @@ static void queue_ends(struct chan *c)
 {
 	if (c->client_eof && !c->eof_queued_in && !relay_unread(c->client, &c->in)) {
 		c->eof_queued_in = true;
+		relay_take_rest(c, true);
 		put_end(c, &c->in, HOLD_EOF, record_eof(c, false), NULL, 0);
 	}
 	if (c->target_closed)
@@ -182,6 +185,7 @@ static void queue_ends(struct chan *c)
 	if (!c->target_eof || c->eof_queued_out ||
 	    relay_unread(c->target_abandoned || c->way->lost ? NULL : c->target, &c->out))
 		return;
+	relay_take_rest(c, false);
 	/* exit status and signal may follow the eof: they go out when they are there, the close comes last */
 	if (c->exit_signal[0] != '\0') {
 		put_end(c, &c->out, HOLD_EXIT_SIGNAL, record_exit_signal(c, c->exit_signal, c->exit_core),
@@ -202,24 +206,24 @@ static void queue_ends(struct chan *c)
 	}
 }
 
-static bool blocked(ssh_session ssh)
-{
-	return (ssh_get_poll_flags(ssh) & SSH_WRITE_PENDING) != 0;
-}
-
-/* One data item, as far as the peer's window and the socket go. The bytes that went; 0: it stays. */
+/*
+ * One data item, as far as the peer's window and the socket go. The bytes that went; 0: it stays. While a key exchange runs libssh reads
+ * before it takes the bytes: none of what it may bring is put into the hold that these are in, but for the gate's own answers (pass_out).
+ */
 static size_t write_data(const struct hold_item *it, ssh_channel to, ssh_session ssh, bool err)
 {
 	uint32_t window = ssh_channel_window_size(to), n = it->len;
 	int w;
 
-	if (window == 0 || blocked(ssh))
+	if (window == 0 || ssh_setup_blocked(ssh))
 		return 0;
 	if (n > window)
 		n = window;
 	if (n > WRITE_CHUNK)
 		n = WRITE_CHUNK;
+	ssh_io_writing(true);
 	w = err ? ssh_channel_write_stderr(to, it->data, n) : ssh_channel_write(to, it->data, n);
+	ssh_io_writing(false);
 	return w > 0 ? (size_t)w : 0; /* 0: a key exchange runs; an error shows as a closed connection */
 }
 
@@ -229,7 +233,7 @@ static bool pass_in(struct chan *c, struct hold_item *it)
 	size_t n;
 
 	/* libssh would keep whatever the socket does not take */
-	if (c->way->lost || blocked(c->way->ssh))
+	if (c->way->lost || ssh_setup_blocked(c->way->ssh))
 		return false;
 	switch (it->kind) {
 	case HOLD_DATA:
@@ -256,14 +260,17 @@ static bool pass_in(struct chan *c, struct hold_item *it)
 
 static bool pass_out(struct chan *c, struct hold_item *it)
 {
+	static uint8_t copy[WRITE_CHUNK];
 	uint32_t status;
 	size_t n;
 
-	if (blocked(c->front->ssh) && !c->from_console)
+	if (ssh_setup_blocked(c->front->ssh) && !c->from_console)
 		return false;
 	switch (it->kind) {
 	case HOLD_DATA:
 	case HOLD_ERR:
+		if (c->gate != NULL)
+			it->data = memcpy(copy, it->data, it->len < WRITE_CHUNK ? it->len : WRITE_CHUNK);
 		if ((n = write_data(it, c->client, c->front->ssh, it->kind == HOLD_ERR)) == 0)
 			return false;
 		/* libssh reads while it writes: more may have been put into the hold, and moved it */
@@ -339,6 +346,7 @@ static void abandoned(struct chan *c)
 		c->close_deadline_ms = now + CLOSE_PATIENCE_MS;
 	if (c->state == CHAN_LIVE && !c->target_closed) {
 		relay_drain_in(c);
+		relay_take_rest(c, true);
 		pass(c, &c->in, pass_in);
 		if ((!hold_empty(&c->in) || c->left_in) && now < c->close_deadline_ms)
 			return;
@@ -457,8 +465,7 @@ static void give_back(struct chan *c)
 	hold_finish(&c->in);
 	hold_finish(&c->out);
 	bulk_finish(&c->bulk);
-	sftp_gate_destroy(c->gate);
-	c->gate = NULL;
+	relay_sftp_free(c);
 	if (!c->client_closed && !c->front->gone)
 		ssh_channel_close(c->client);
 	if (c->target != NULL && !c->way->lost && (ssh_channel_is_open(c->target) || c->abandon_sent))

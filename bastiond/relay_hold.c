@@ -41,22 +41,48 @@ static int make_room(struct hold *h, size_t need)
 		h->cap = cap;
 	}
 	h->fresh -= h->head;
+	h->last -= h->head;
 	h->head = 0;
 	h->tail = used;
 	return 0;
 }
 
+/* Bytes at the end of the last item. */
+static int join(struct hold *h, struct item_head *last, const void *data, size_t len)
+{
+	size_t at, more = padded(last->len + len) - padded(last->len);
+
+	if (make_room(h, more) != 0)
+		return -1;
+	at = h->last + sizeof(*last) + last->len;
+	memcpy(h->mem + at, data, len);
+	last->len += (uint32_t)len;
+	memcpy(h->mem + h->last, last, sizeof(*last));
+	h->tail += more;
+	h->fresh = h->tail;
+	h->bytes += len;
+	return 0;
+}
+
 int hold_put(struct hold *h, enum hold_kind kind, uint64_t seq, const void *data, size_t len)
 {
-	struct item_head head = { seq, (uint32_t)len, kind };
+	struct item_head head = { seq, (uint32_t)len, kind }, last;
 
-	if (len > HOLD_MAX || make_room(h, sizeof(head) + padded(len)) != 0)
+	if (len > HOLD_MAX)
+		return -1;
+	if (!hold_empty(h) && h->fresh == h->tail && (kind == HOLD_DATA || kind == HOLD_ERR) && len > 0) {
+		memcpy(&last, h->mem + h->last, sizeof(last));
+		if (last.kind == (uint32_t)kind && last.seq == seq)
+			return join(h, &last, data, len);
+	}
+	if (make_room(h, sizeof(head) + padded(len)) != 0)
 		return -1;
 	memcpy(h->mem + h->tail, &head, sizeof(head));
 	if (len != 0)
 		memcpy(h->mem + h->tail + sizeof(head), data, len);
 	if (h->fresh == h->tail && seq != HOLD_UNRECORDED)
 		h->fresh += sizeof(head) + padded(len);
+	h->last = h->tail;
 	h->tail += sizeof(head) + padded(len);
 	if (kind == HOLD_DATA || kind == HOLD_ERR)
 		h->bytes += len;

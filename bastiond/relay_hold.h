@@ -37,12 +37,16 @@ struct hold_item {
 struct hold {
 	uint8_t *mem;
 	size_t head, tail, cap;
+	size_t last;		/* the last item, if there is one */
 	size_t fresh;		/* where the first item is that is not recorded yet; tail: there is none */
 	size_t taken;		/* bytes of the first item that are gone already */
 	size_t bytes;		/* of data and err items */
 };
 
-/* Adds an item with a copy of the bytes. 0, or -1: over HOLD_MAX or no memory. */
+/*
+ * Adds an item with a copy of the bytes. 0, or -1: over HOLD_MAX or no memory. Bytes that wait for the same frame as those just
+ * before them join these: they go on in packets as large as the peer takes, however they came.
+ */
 int hold_put(struct hold *h, enum hold_kind kind, uint64_t seq, const void *data, size_t len);
 /* The first item; false if there is none. */
 bool hold_peek(struct hold *h, struct hold_item *item);

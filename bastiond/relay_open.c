@@ -41,15 +41,15 @@ static void ask(struct chan *c)
 
 void relay_allowed(struct chan *c)
 {
-	bool one_way = strcmp(c->capability, "sftp") == 0 && c->rights != (CHAN_READS | CHAN_WRITES);
+	bool sftp = strcmp(c->capability, "sftp") == 0;
 
-	if (one_way && c->pty) { /* what a terminal's line discipline makes of bytes, nobody could follow */
+	if (sftp && c->pty && c->rights != (CHAN_READS | CHAN_WRITES)) { /* what a terminal's line discipline makes of bytes, nobody could follow */
 		chan_refuse(c, "bastiond: no terminal with sftp");
 		return;
 	}
 	if ((c->open_seq = record_open(c)) == 0)
 		return;
-	if (one_way && !relay_gate(c)) {
+	if (sftp && !c->pty && !relay_sftp(c)) {
 		relay_fail(c, "bastiond: out of memory: session ended");
 		return;
 	}

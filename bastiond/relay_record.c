@@ -3,7 +3,8 @@
  *
  * Role: session; called by relay_chan.c before anything may pass. A terminal is kept whole. A channel without one is kept up
  * to content_limit a direction, then a gap says from where; digests and totals go on to the end, and are put into the
- * recording every DIGEST_STEP bytes, so that a stalled collector stops the flow there too.
+ * recording every DIGEST_STEP bytes. The bytes behind one wait for the one before it: the flow does not stop for each flush of a
+ * collector's disk, a stalled collector stops it, and at most two steps pass that no durable digest speaks for.
  */
 #include <jansson.h>
 #include <stdio.h>
@@ -13,7 +14,7 @@
 #include "clock.h"
 #include "session.h"
 
-#define DIGEST_STEP (8U << 20)
+#define DIGEST_STEP (4U << 20)
 
 static uint64_t put_json(struct chan *c, enum brec_kind kind, json_t *json)
 {
@@ -34,7 +35,7 @@ void record_file(void *ctx, const char *json)
 	struct chan *c = ctx;
 
 	if (c->way != NULL && c->way->writer != NULL)
-		way_event(c->way, BREC_META, BREC_K_FILE, c->number, json, strlen(json));
+		c->bulk.in.seq = c->bulk.out.seq = way_event(c->way, BREC_META, BREC_K_FILE, c->number, json, strlen(json));
 }
 
 uint64_t record_open(struct chan *c)
@@ -56,37 +57,85 @@ static uint64_t put_digest(struct chan *c, bool input, bool final)
 {
 	struct bulk_stream *st = input ? &c->bulk.in : &c->bulk.out;
 	char hex[65];
+	json_t *json;
 
+	if (!final)
+		bulk_progress(&c->bulk, input);
 	bulk_digest(st, hex, sizeof(hex));
 	st->marked = st->bytes;
-	return put_json(c, BREC_K_DIGEST, json_pack("{s:s, s:I, s:s, s:b}", "dir", input ? "in" : "out",
-	    "bytes", (json_int_t)st->bytes, "sha256", hex, "final", final));
+	json = json_pack("{s:s, s:I, s:s, s:b}", "dir", input ? "in" : "out", "bytes", (json_int_t)st->bytes, "sha256", hex, "final", final);
+	if (json != NULL && st->apart > 0 && json_object_set_new(json, "apart", json_integer((json_int_t)st->apart)) != 0) {
+		json_decref(json);
+		json = NULL;
+	}
+	return put_json(c, BREC_K_DIGEST, json);
 }
 
-/* Past the limit only the digests say what passed. Their frames are waited for like content. */
+/* What it says of files in between is waited for like the digest: in its turn. */
+static uint64_t put_progress(struct chan *c, bool input)
+{
+	struct bulk_stream *st = input ? &c->bulk.in : &c->bulk.out;
+	const uint64_t in = c->bulk.in.seq, out = c->bulk.out.seq, before = st->digest_seq;
+
+	st->digest_seq = put_digest(c, input, false);
+	c->bulk.in.seq = in;
+	c->bulk.out.seq = out;
+	if (before > st->seq)
+		st->seq = before;
+	return st->digest_seq != 0 ? st->seq : 0;
+}
+
+/*
+ * Past the limit only gap, digests and files say what passed. They are waited for like content; what the other direction
+ * records is not: the answers to an sftp client's requests would stop at each of these.
+ */
 static uint64_t record_rest(struct chan *c, bool input, uint64_t gap_from)
 {
 	struct bulk_stream *st = input ? &c->bulk.in : &c->bulk.out;
 
 	if (gap_from != UINT64_MAX)
-		return put_json(c, BREC_K_GAP, json_pack("{s:s, s:I}", "dir", input ? "in" : "out",
+		st->seq = put_json(c, BREC_K_GAP, json_pack("{s:s, s:I}", "dir", input ? "in" : "out",
 		    "from", (json_int_t)gap_from));
-	if (st->bytes - st->marked >= DIGEST_STEP)
-		return put_digest(c, input, false);
-	return brec_writer_seq(c->way->writer);
+	else if (st->bytes - st->marked >= DIGEST_STEP)
+		return put_progress(c, input);
+	return st->seq;
+}
+
+/* Counts bytes, and has them read along. How many of them, the first, are content to keep. */
+static size_t count(struct chan *c, enum brec_kind kind, const uint8_t *data, size_t len, uint64_t *gap_from)
+{
+	const bool input = kind == BREC_K_IN;
+
+	*(input ? &c->way->bytes_in : &c->way->bytes_out) += len;
+	if (input || !c->pty)
+		c->used_ms = clock_mono_ms();
+	return c->bulk.active ? bulk_feed(&c->bulk, input, kind == BREC_K_ERR, data, len, gap_from) : len;
+}
+
+uint64_t record_run(struct chan *c, bool input, uint64_t passed, uint32_t more)
+{
+	return put_json(c, BREC_K_RUN, json_pack("{s:s, s:I, s:I}", "dir", input ? "in" : "out",
+	    "passed", (json_int_t)passed, "more", (json_int_t)more));
+}
+
+uint64_t record_covered(struct chan *c, bool input, const uint8_t *data, size_t len, uint64_t seq)
+{
+	const struct bulk_stream *st = input ? &c->bulk.in : &c->bulk.out;
+	uint64_t gap_from = UINT64_MAX;
+
+	count(c, input ? BREC_K_IN : BREC_K_OUT, data, len, &gap_from);
+	if (gap_from != UINT64_MAX)
+		return record_rest(c, input, gap_from);
+	/* an answer that closed a file waits for what was said of that */
+	return st->seq > seq ? st->seq : seq;
 }
 
 uint64_t record_data(struct chan *c, enum brec_kind kind, const uint8_t *data, size_t len)
 {
 	bool input = kind == BREC_K_IN;
 	uint64_t gap_from = UINT64_MAX, seq = 0;
-	size_t keep = len;
+	size_t keep = count(c, kind, data, len, &gap_from);
 
-	*(input ? &c->way->bytes_in : &c->way->bytes_out) += len;
-	if (input || !c->pty)
-		c->used_ms = clock_mono_ms();
-	if (c->bulk.active)
-		keep = bulk_feed(&c->bulk, input, data, len, &gap_from);
 	if (keep > 0 &&
 	    (seq = way_event(c->way, input ? BREC_INPUT : BREC_OUTPUT, kind, c->number, data, keep)) == 0)
 		return 0;
@@ -122,15 +171,17 @@ uint64_t record_close(struct chan *c)
 	c->close_recorded = true;
 	relay_record_all(c, &c->in);
 	relay_record_all(c, &c->out);
+	relay_take_rest(c, true);
+	relay_take_rest(c, false);
 	if (c->bulk.active) {
 		bulk_end(&c->bulk);
 		if (put_digest(c, true, true) == 0 || put_digest(c, false, true) == 0)
 			return 0;
 	}
-	/* what an end from outside left in the holds, and what came for a channel that never started, is recorded, but went nowhere */
+	/* what an end left in the holds, and what came for a channel that never started, is recorded, but went nowhere; of an end that the target
+	 * said, all that it gave goes out before */
 	return put_json(c, BREC_K_CLOSE, json_pack("{s:I, s:I, s:I, s:I}", "in", (json_int_t)c->bulk.in.bytes,
-	    "out", (json_int_t)c->bulk.out.bytes, "held_in", (json_int_t)(c->way->last_words || c->state < CHAN_LIVE ? c->in.bytes : 0),
-	    "held_out", (json_int_t)(c->way->last_words ? c->out.bytes : 0)));
+	    "out", (json_int_t)c->bulk.out.bytes, "held_in", (json_int_t)c->in.bytes, "held_out", (json_int_t)(c->way->last_words ? c->out.bytes : 0)));
 }
 
 static void record_unstarted(struct chan *c)

@@ -85,15 +85,70 @@ static bool record_put(struct chan *c, bool input, bool is_err, const uint8_t *d
 	return seq != 0 && put(c, input ? &c->in : &c->out, is_err, seq, data, len);
 }
 
-static bool gate_passes(void *ctx, bool input, const uint8_t *data, size_t len)
+/* --- sftp: gate, then run, then the recording --- */
+
+static bool run_content(void *ctx, bool input, const uint8_t *data, size_t len)
 {
 	return record_put(ctx, input, false, data, len);
 }
 
-bool relay_gate(struct chan *c)
+static bool run_covered(void *ctx, bool input, const uint8_t *data, size_t len, uint64_t announced)
 {
-	c->gate = sftp_gate_create(c->rights, gate_passes, record_file, c);
-	return c->gate != NULL;
+	struct chan *c = ctx;
+	uint64_t seq = record_covered(c, input, data, len, announced);
+
+	return seq != 0 && put(c, input ? &c->in : &c->out, false, seq, data, len);
+}
+
+static uint64_t run_announce(void *ctx, bool input, uint64_t passed, uint32_t more)
+{
+	return record_run(ctx, input, passed, more);
+}
+
+static const struct sftp_run_ops run_ops = { run_content, run_covered, run_announce };
+
+static struct sftp_run *run_of(const struct chan *c, bool input)
+{
+	return input ? c->run_in : c->run_out;
+}
+
+/* Past the content limit there is nothing to be said in advance. */
+static bool take_run(struct chan *c, bool input, const uint8_t *data, size_t len)
+{
+	struct sftp_run *run = run_of(c, input);
+
+	if (!(input ? &c->bulk.in : &c->bulk.out)->gap)
+		return sftp_run_feed(run, data, len);
+	return sftp_run_end(run) && record_put(c, input, false, data, len);
+}
+
+static bool gate_passes(void *ctx, bool input, const uint8_t *data, size_t len)
+{
+	return take_run(ctx, input, data, len);
+}
+
+bool relay_sftp(struct chan *c)
+{
+	c->run_in = sftp_run_create(true, &run_ops, c);
+	c->run_out = sftp_run_create(false, &run_ops, c);
+	if (c->rights != (CHAN_READS | CHAN_WRITES))
+		c->gate = sftp_gate_create(c->rights, gate_passes, record_file, c);
+	return c->run_in != NULL && c->run_out != NULL && (c->rights == (CHAN_READS | CHAN_WRITES) || c->gate != NULL);
+}
+
+void relay_sftp_free(struct chan *c)
+{
+	sftp_gate_destroy(c->gate);
+	sftp_run_destroy(c->run_in);
+	sftp_run_destroy(c->run_out);
+	c->gate = NULL;
+	c->run_in = c->run_out = NULL;
+}
+
+void relay_take_rest(struct chan *c, bool input)
+{
+	if (run_of(c, input) != NULL)
+		sftp_run_end(run_of(c, input));
 }
 
 /* What an sftp channel may not ask for goes no further: it is neither recorded as what passed, nor held. */
@@ -122,6 +177,10 @@ static bool take(struct chan *c, bool input, bool is_err, const uint8_t *data, s
 		return put(c, h, is_err, 0, data, len);
 	if (c->gate != NULL && !is_err)
 		return take_gated(c, input, data, len);
+	if (run_of(c, input) != NULL && !is_err)
+		return take_run(c, input, data, len);
+	if (run_of(c, input) != NULL && !sftp_run_break(run_of(c, input)))
+		return false;
 	if (!c->pty)
 		return record_put(c, input, is_err, data, len);
 	for (; len > 0; data += n, len -= n) {

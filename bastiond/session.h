@@ -198,6 +198,7 @@ void front_trim(struct front *f);
 /* libssh has no connection any more. */
 void front_lost(struct front *f);
 int front_tick(const struct front *f, uint64_t now_ms);		/* ms until that has a consequence, -1: none */
+int front_end_due(const struct front *f, uint64_t now_ms);	/* the same of an end that its peer said, and that is held back */
 /* Its peer ended the connection: does what it sent before reach the targets? Shows libssh the end when it did. True: now. */
 bool front_let_end(struct front *f);
 void front_step(struct front *f);				/* all its channels */

@@ -11,6 +11,7 @@
 #include "log.h"
 #include "escape.h"
 #include "session.h"
+#include "ssh_io.h"
 #include "ssh_setup.h"
 
 #define PROMPTS_MAX 8
@@ -187,6 +188,9 @@ static void welcome(struct session *s)
 
 	ssh_message_auth_reply_success(s->auth_msg, 0);
 	f->authenticated = true;
+	f->ready = true; /* libssh may have read ahead */
+	ssh_io_hold_end(f->fd);
+	ssh_io_gather(f->fd);
 	if (s->who.host[0] != '\0' && (f->way = way_create(s, s->who.host, s->who.login)) == NULL)
 		s->over = true;
 }

@@ -14,7 +14,7 @@
 #include "clock.h"
 #include "log.h"
 #include "session.h"
-#include "ssh_readahead.h"
+#include "ssh_io.h"
 
 #define LEAVE_MS 1000	/* for targets to close what a client that left had open */
 #define REFUSALS_MAX 500	/* said, logged and noted; a client that goes on gets the bare answer */
@@ -427,7 +427,7 @@ bool front_let_end(struct front *f)
 {
 	bool moves = false;
 
-	if (!ssh_readahead_at_end(f->fd))
+	if (!ssh_io_at_end(f->fd))
 		return false;
 	if (f->end_deadline_ms == 0)
 		f->end_deadline_ms = clock_mono_ms() + CLOSE_PATIENCE_MS;
@@ -435,7 +435,7 @@ bool front_let_end(struct front *f)
 		moves = moves || input_moves(c);
 	if (moves && clock_mono_ms() < f->end_deadline_ms)
 		return false;
-	ssh_readahead_let_end(f->fd);
+	ssh_io_let_end(f->fd);
 	f->ready = true;
 	return true;
 }
@@ -447,11 +447,12 @@ void front_lost(struct front *f)
 
 	for (const struct chan *c = f->chans; c != NULL; c = c->next)
 		moves = moves || input_moves(c);
-	if (fd >= 0)
-		shutdown(fd, SHUT_RDWR); /* an error of the protocol: libssh left it open */
+	if (fd >= 0) { /* an error of the protocol: libssh left it open */
+		ssh_io_direct(fd, 0);
+		shutdown(fd, SHUT_RDWR);
+	}
 	f->left_ms = clock_mono_ms();
 	f->gone = !moves;
-	ssh_readahead_stop(f->fd); /* libssh closed it: the next one may get the number */
 	f->fd = -1;
 	for (struct chan *c = f->chans; c != NULL; c = c->next)
 		c->client_closed = true;
@@ -469,14 +470,23 @@ static bool is_over(const struct front *f)
 	    (f->nchans == 0 && now >= f->left_ms + LEAVE_MS);
 }
 
+int front_end_due(const struct front *f, uint64_t now_ms)
+{
+	if (f->end_deadline_ms == 0 || !ssh_io_at_end(f->fd))
+		return -1;
+	return f->end_deadline_ms > now_ms ? (int)(f->end_deadline_ms - now_ms) : 0;
+}
+
 int front_tick(const struct front *f, uint64_t now_ms)
 {
 	const uint64_t due[] = { LEAVE_MS, CLOSE_PATIENCE_MS, CLOSE_PATIENCE_MS + LEAVE_MS };
 
-	for (size_t i = 0; f->left_ms != 0 && i < sizeof(due) / sizeof(due[0]); i++)
+	if (f->left_ms == 0)
+		return front_end_due(f, now_ms);
+	for (size_t i = 0; i < sizeof(due) / sizeof(due[0]); i++)
 		if (f->left_ms + due[i] > now_ms)
 			return (int)(f->left_ms + due[i] - now_ms);
-	return f->left_ms != 0 ? 0 : -1;
+	return 0;
 }
 
 void front_step(struct front *f)
@@ -507,6 +517,7 @@ void front_finish(struct front *f)
 {
 	if (f->ssh != NULL && ssh_is_connected(f->ssh)) {
 		ssh_blocking_flush(f->ssh, 200);
+		ssh_io_direct(f->fd, 200);
 		ssh_disconnect(f->ssh);
 	}
 }

@@ -16,7 +16,7 @@
 #include "clock.h"
 #include "log.h"
 #include "session.h"
-#include "ssh_readahead.h"
+#include "ssh_io.h"
 #include "ssh_setup.h"
 
 /* outer, policy, recorder, console link and pty, viewer, watchers, and for each way its target and a tunnel's two ends */
@@ -28,7 +28,7 @@ volatile sig_atomic_t session_turns;
 
 bool session_pump_full(struct pump *pump, ssh_session ssh)
 {
-	if ((ssh_get_poll_flags(ssh) & SSH_WRITE_PENDING) == 0)
+	if (!ssh_setup_blocked(ssh))
 		pump->mark = pump->socket.in_bytes;
 	return pump->socket.in_bytes - pump->mark >= UNREAD_MAX;
 }
@@ -83,10 +83,7 @@ static void outer_step(struct session *s)
 			}
 			session_authn_message(s, m);
 		}
-		if (!f->authenticated)
-			return;
-		f->ready = true; /* libssh may have read ahead */
-		ssh_readahead_hold_end(f->fd);
+		return;
 	}
 	if (f->ready && f->left_ms == 0 && !session_pump(s, &f->pump, f->ssh, front_message, f))
 		front_lost(f);
@@ -102,6 +99,7 @@ static void outer_step(struct session *s)
 
 static short ssh_events(ssh_session ssh, struct pump *pump)
 {
+	/* not only when it is blocked: libssh may have kept a packet that it was not asked to write, and sends it when it is told that it may */
 	return (short)((session_pump_full(pump, ssh) ? 0 : POLLIN) |
 	    ((ssh_get_poll_flags(ssh) & SSH_WRITE_PENDING) != 0 ? POLLOUT : 0));
 }
@@ -127,13 +125,17 @@ static int add(struct poll_set *ps, int fd, short events)
 	return (int)ps->n++;
 }
 
-/* An SSH connection: what was read ahead, or is queued in libssh, is not known to the kernel. */
+/* An SSH connection: what was read ahead, or is queued in libssh, is not known to the kernel. What was written in this turn goes out. */
 static int add_ssh(struct session *s, struct poll_set *ps, int fd, short events, const struct pump *pump, bool *ready)
 {
-	if ((events & POLLIN) != 0 && (ssh_readahead_pending(fd) || pump->more))
+	const bool stuck = ssh_io_flush(fd);
+
+	if ((events & POLLIN) != 0 && (ssh_io_pending(fd) || pump->more))
 		*ready = s->again = true;
-	/* an end that is held back would wake at once, for ever */
-	return ssh_readahead_at_end(fd) ? -1 : add(ps, fd, events);
+	/* an end that is held back would wake at once, for ever; but who said it may still read */
+	if (ssh_io_at_end(fd))
+		return stuck ? add(ps, fd, POLLOUT) : -1;
+	return add(ps, fd, (short)(events | (stuck ? POLLOUT : 0)));
 }
 
 static void collect_watch(struct session *s, struct poll_set *ps)
@@ -219,6 +221,9 @@ static int tick(struct session *s)
 	for (size_t i = 0; i < SESSION_WAYS_MAX; i++)
 		if (s->ways[i] != NULL)
 			next = sooner(next, way_tick(s->ways[i], now));
+	for (struct chan *c = s->outer.chans; c != NULL; c = c->next)
+		if (c->tunnel != NULL)
+			next = sooner(next, front_end_due(tunnel_front(c->tunnel), now));
 	return next;
 }
 
@@ -294,13 +299,17 @@ static void turn(struct session *s)
 {
 	struct poll_set ps;
 	int timeout = tick(s);
+	struct timespec ts = { .tv_sec = 0 };
 	bool outer;
 
 	session_turns++;
 	if (s->over)
 		return;
 	collect(s, &ps);
-	if (poll(ps.p, ps.n, s->again ? 0 : timeout) < 0 && errno != EINTR)
+	if (!s->again && timeout > 0)
+		ts = (struct timespec){ timeout / 1000, (long)(timeout % 1000) * 1000000 };
+	/* not poll(): that is libssh's, see ssh_io.h */
+	if (ppoll(ps.p, ps.n, !s->again && timeout < 0 ? NULL : &ts, NULL) < 0 && errno != EINTR)
 		fatal("session: poll: %s", strerror(errno));
 	outer = hit(&ps, ps.outer);
 	s->outer.ready = s->outer.ready || outer;

@@ -12,7 +12,6 @@
 #include "clock.h"
 #include "log.h"
 #include "session.h"
-#include "ssh_readahead.h"
 #include "ssh_setup.h"
 
 /* The algorithms of the pinned keys, so that the target shows a key that can be compared. */
@@ -192,8 +191,7 @@ void target_step(struct way *w)
 		return;
 	if (w->ready && !w->lost && !session_pump(w->session, &w->pump, w->ssh, target_message, w)) {
 		w->lost = true;
-		ssh_readahead_stop(w->fd); /* libssh closed it: the next one may get the number */
-		w->fd = -1;
+		w->fd = -1; /* libssh closed it: the next one may get the number */
 		way_each_chan(w, visit_lost, NULL);
 	}
 	w->ready = w->pump.more && !w->lost;

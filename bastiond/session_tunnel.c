@@ -15,7 +15,7 @@
 #include "clock.h"
 #include "log.h"
 #include "session.h"
-#include "ssh_readahead.h"
+#include "ssh_io.h"
 #include "ssh_setup.h"
 
 #define TUNNEL_READ 65536
@@ -165,7 +165,8 @@ static void inner_message(void *ctx, ssh_message m)
 		}
 		ssh_message_auth_reply_success(m, 0);
 		f->authenticated = true;
-		ssh_readahead_hold_end(f->fd);
+		ssh_io_hold_end(f->fd);
+		ssh_io_gather(f->fd);
 		break;
 	default:
 		ssh_message_reply_default(m);
@@ -230,7 +231,7 @@ void tunnel_step(struct chan *c)
 {
 	struct tunnel *t = c->tunnel;
 	/* nobody is there any more: what he sent before goes to its target first */
-	bool left = c->client_closed || ssh_readahead_at_end(c->front->fd);
+	bool left = c->client_closed || ssh_io_at_end(c->front->fd);
 
 	if (c->state == CHAN_DEAD)
 		return;
@@ -273,7 +274,7 @@ void tunnel_destroy(struct tunnel *t)
 		way_end(f->way, BREC_END_NORMAL, "");
 		f->way->orphan = true;
 	}
-	ssh_setup_free(f->ssh, f->fd);
+	ssh_free(f->ssh);
 	close(t->fd);
 	free(t);
 }

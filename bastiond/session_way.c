@@ -20,7 +20,7 @@
 #include "escape.h"
 #include "log.h"
 #include "session.h"
-#include "ssh_readahead.h"
+#include "ssh_io.h"
 #include "ssh_setup.h"
 
 #define RECIPIENT_LEN 128
@@ -446,7 +446,7 @@ static void take_down(struct way *w)
 	way_each_chan(w, visit_over, w);
 	if (w->ssh != NULL) {
 		ssh_disconnect(w->ssh);
-		ssh_setup_free(w->ssh, w->fd);
+		ssh_free(w->ssh);
 		w->ssh = NULL;
 	}
 	if (!w->denied)
@@ -460,7 +460,8 @@ static void become_open(struct way *w)
 {
 	w->state = WAY_OPEN;
 	w->used_ms = clock_mono_ms();
-	ssh_readahead_hold_end(w->fd);
+	ssh_io_hold_end(w->fd);
+	ssh_io_gather(w->fd);
 	if (ipc_send_empty(&w->session->policy, MSG_WAY_UP, w->id) != 0)
 		w->session->over = true;
 }
@@ -489,12 +490,12 @@ bool way_let_end(struct way *w)
 {
 	bool unread = false;
 
-	if (w->ssh == NULL || w->lost || !ssh_readahead_at_end(w->fd))
+	if (w->ssh == NULL || w->lost || !ssh_io_at_end(w->fd))
 		return false;
 	way_each_chan(w, count_unread, &unread);
 	if (unread)
 		return false;
-	ssh_readahead_let_end(w->fd);
+	ssh_io_let_end(w->fd);
 	w->ready = true;
 	return true;
 }
@@ -588,8 +589,7 @@ void way_destroy(struct way *w)
 {
 	if (w == NULL)
 		return;
-	if (w->ssh != NULL)
-		ssh_setup_free(w->ssh, w->fd);
+	ssh_free(w->ssh);
 	ssh_key_free(w->key);
 	brec_writer_destroy(w->writer);
 	buf_finish(&w->pins);

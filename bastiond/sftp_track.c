@@ -3,7 +3,8 @@
  * and SHA-256 of each file's content as it passed.
  *
  * Role: session, see relay_bulk.h. Packets: u32 length, u8 type, u32 request id, then by type. Content is hashed in the order of
- * its offsets as long as these follow one another; a file read or written out of order is reported without a digest, said so.
+ * its offsets as long as these follow one another, from wherever they begin; from the first piece that does not, a file has no digest of
+ * the whole, which is said, and its content is hashed with the stream like all else. So each byte is hashed once.
  * Tables are bounded: what does not fit is reported as untracked, never guessed.
  */
 #include <jansson.h>
@@ -23,8 +24,10 @@ enum { FXP_OPEN = 3, FXP_CLOSE, FXP_READ, FXP_WRITE, FXP_SETSTAT = 9, FXP_OPENDI
 
 struct content {		/* one direction of an open file */
 	EVP_MD_CTX *sha;
-	uint64_t bytes, next;	/* seen; the offset that would follow */
-	bool jumped;
+	uint64_t from, next;	/* the first offset; the one that would follow */
+	uint64_t bytes, hashed;	/* seen; in sha, the first of them */
+	uint64_t marked;	/* hashed at the last progress digest */
+	bool begun, jumped;
 };
 
 struct file {
@@ -98,19 +101,44 @@ static void lose(struct sftp_track *t, const char *why)
 
 static void say_content(struct sftp_track *t, const struct file *f, const struct content *c, const char *op)
 {
-	char hex[65] = "";
+	json_int_t size = (json_int_t)c->bytes, from = (json_int_t)c->from, hashed = (json_int_t)c->hashed;
+	json_t *path;
+	char hex[65];
 
-	if (c->bytes == 0 && c->sha == NULL)
+	if (!c->begun)
 		return;
-	if (!c->jumped)
-		bulk_hex(c->sha, hex, sizeof(hex));
-	say(t, json_pack("{s:s, s:o, s:I, s:s, s:b}", "op", op, "path", bulk_text(f->path, f->path_len),
-	    "size", (json_int_t)c->bytes, "sha256", hex, "in_order", !c->jumped));
+	path = bulk_text(f->path, f->path_len);
+	bulk_hex(c->sha, hex, sizeof(hex));
+	if (c->jumped)
+		say(t, json_pack("{s:s, s:o, s:I, s:s, s:b, s:I, s:I, s:s}", "op", op, "path", path, "size", size, "sha256", "",
+		    "in_order", 0, "from", from, "hashed", hashed, "start_sha256", hex));
+	else
+		say(t, json_pack("{s:s, s:o, s:I, s:s, s:b, s:o*}", "op", op, "path", path, "size", size, "sha256", hex,
+		    "in_order", 1, "from", from != 0 ? json_integer(from) : NULL));
+}
+
+static void say_progress(struct sftp_track *t, const struct file *f, struct content *c, const char *dir)
+{
+	char hex[65];
+
+	if (c->hashed == c->marked)
+		return;
+	c->marked = c->hashed;
+	bulk_hex(c->sha, hex, sizeof(hex));
+	say(t, json_pack("{s:s, s:s, s:o, s:s, s:I, s:I}", "op", "so-far", "dir", dir, "path", bulk_text(f->path, f->path_len),
+	    "sha256", hex, "from", (json_int_t)c->from, "hashed", (json_int_t)c->hashed));
+}
+
+void sftp_track_progress(struct sftp_track *t, bool input)
+{
+	for (size_t i = 0; i < OPEN_MAX; i++)
+		if (t->files[i].used)
+			say_progress(t, &t->files[i], input ? &t->files[i].put : &t->files[i].get, input ? "in" : "out");
 }
 
 static void file_close(struct sftp_track *t, struct file *f)
 {
-	if (f->put.sha == NULL && f->get.sha == NULL)
+	if (!f->put.begun && !f->get.begun)
 		say(t, json_pack("{s:s, s:o}", "op", "open", "path", bulk_text(f->path, f->path_len)));
 	say_content(t, f, &f->put, "put");
 	say_content(t, f, &f->get, "get");
@@ -170,19 +198,26 @@ static void pending_end(struct pending *p)
 /* Content is about to pass at this offset. */
 static void content_start(struct content *c, uint64_t offset)
 {
-	if (c->sha == NULL && (c->sha = bulk_sha()) == NULL)
-		c->jumped = true;
-	if (offset != c->next)
+	if (!c->begun) {
+		c->begun = true;
+		c->from = c->next = offset;
+		c->sha = bulk_sha();
+	}
+	if (c->sha == NULL || offset != c->next)
 		c->jumped = true;
 	c->next = offset;
 }
 
-static void content_feed(struct content *c, const uint8_t *data, size_t len)
+/* The bytes that are in the file's digest now: all or none. */
+static size_t content_feed(struct content *c, const uint8_t *data, size_t len)
 {
-	if (!c->jumped)
-		EVP_DigestUpdate(c->sha, data, len);
 	c->bytes += len;
 	c->next += len;
+	c->jumped = c->jumped || EVP_DigestUpdate(c->sha, data, len) != 1;
+	if (c->jumped)
+		return 0;
+	c->hashed += len;
+	return len;
 }
 
 /* --- requests --- */
@@ -421,17 +456,21 @@ static size_t collect(struct sftp_track *t, struct stream *st, bool input, const
 	return n;
 }
 
-void sftp_track_feed(struct sftp_track *t, bool input, const uint8_t *data, size_t len)
+size_t sftp_track_feed(struct sftp_track *t, bool input, const uint8_t *data, size_t len, EVP_MD_CTX *rest)
 {
 	struct stream *st = input ? &t->in : &t->out;
+	const uint8_t *unhashed = data;
+	size_t n, in_file, apart = 0;
 
 	while (len > 0 && !t->lost) {
-		size_t n;
-
 		if (st->content_left > 0) {
 			n = st->content_left < len ? st->content_left : len;
-			if (st->into != NULL)
-				content_feed(st->into, data, n);
+			in_file = st->into != NULL ? content_feed(st->into, data, n) : 0;
+			if (in_file > 0) {
+				EVP_DigestUpdate(rest, unhashed, (size_t)(data - unhashed));
+				unhashed = data + n;
+				apart += in_file;
+			}
 			st->content_left -= (uint32_t)n;
 		} else if (st->skip > 0) {
 			n = st->skip < len ? (size_t)st->skip : len;
@@ -442,6 +481,8 @@ void sftp_track_feed(struct sftp_track *t, bool input, const uint8_t *data, size
 		data += n;
 		len -= n;
 	}
+	EVP_DigestUpdate(rest, unhashed, (size_t)(data + len - unhashed));
+	return apart;
 }
 
 void sftp_track_end(struct sftp_track *t)

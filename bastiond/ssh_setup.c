@@ -17,7 +17,7 @@
 
 #include "log.h"
 #include "ssh_hostkeys.h"
-#include "ssh_readahead.h"
+#include "ssh_io.h"
 
 /* No finite-field exchange: 0.10 does not check the peer's share. From 0.12 on the hybrids go first. */
 #if LIBSSH_VERSION_INT >= SSH_VERSION_INT(0, 12, 0)
@@ -99,6 +99,15 @@ void ssh_setup_socket(int fd)
 			return; /* not TCP: a socket pair */
 }
 
+/*
+ * SSH_WRITE_PENDING alone is too much: libssh 0.10 to 0.12 drop it when the socket takes bytes and there is nothing to read, but keep it while there is both,
+ * although they wrote then.
+ */
+bool ssh_setup_blocked(ssh_session ssh)
+{
+	return (ssh_get_poll_flags(ssh) & SSH_WRITE_PENDING) != 0 && !ssh_io_writable(ssh_get_fd(ssh));
+}
+
 void ssh_setup_ack_now(int fd)
 {
 	const int on = 1;
@@ -174,7 +183,7 @@ ssh_session ssh_setup_server(struct ssh_service *v, int *fd)
 	if (ssh == NULL && (ssh = make_server(v->bind, *fd)) == NULL)
 		return NULL;
 	ssh_setup_socket(*fd);
-	ssh_readahead_start(*fd);
+	ssh_io_start(*fd);
 	return ssh;
 }
 
@@ -215,14 +224,8 @@ ssh_session ssh_setup_client(int fd, const char *login, const char *hostkeys)
 	}
 	ssh_setup_socket(fd);
 	ssh_set_blocking(ssh, 0);
-	ssh_readahead_start(fd);
+	ssh_io_start(fd);
 	return ssh;
-}
-
-void ssh_setup_free(ssh_session ssh, int fd)
-{
-	ssh_readahead_stop(fd);
-	ssh_free(ssh);
 }
 
 int ssh_setup_key_blob(ssh_key key, struct buf *out)
@@ -298,8 +301,8 @@ static int warm_once(struct ssh_service *v, const char *hostkey)
 		log_error("ssh: trial connection with %s failed: server: %s; client: %s", hostkey,
 		    server != NULL ? ssh_get_error(server) : "none", client != NULL ? ssh_get_error(client) : "none");
 	ssh_key_free(key);
-	ssh_setup_free(client, fds[1]);
-	ssh_setup_free(server, fds[0]);
+	ssh_free(client);
+	ssh_free(server);
 	return r;
 }
 

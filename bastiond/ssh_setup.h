@@ -40,8 +40,8 @@ void ssh_setup_finish(struct ssh_service *v);
 ssh_session ssh_setup_server(struct ssh_service *v, int *fd);
 /* A client session on a connected descriptor; `hostkeys`: the algorithms of the pinned keys. NULL, logged; fd is then closed. */
 ssh_session ssh_setup_client(int fd, const char *login, const char *hostkeys);
-/* Frees either, and forgets what was read ahead on its descriptor. NULL is fine. */
-void ssh_setup_free(ssh_session ssh, int fd);
+/* Something waits to be written, for a peer that does not read fast enough: nothing should be added. */
+bool ssh_setup_blocked(ssh_session ssh);
 /* One exchange of each kind over a socket pair: what libssh and libcrypto open or compute lazily is done. 0 or -1. */
 int ssh_setup_warm(struct ssh_service *v);
 /* Appends the public key's blob (RFC 4253 6.6), raw. 0 or -1. */

@@ -214,6 +214,7 @@ static const struct {
 	{ BREC_K_EOF, "eof" },
 	{ BREC_K_FILE, "file" },
 	{ BREC_K_DIGEST, "digest" },
+	{ BREC_K_RUN, "run" },
 	{ BREC_K_GAP, "gap" },
 	{ BREC_K_NOTE, "note" },
 };
@@ -238,6 +239,7 @@ static json_t *event_value(const struct brec_event *e)
 	case BREC_K_CLOSE:
 	case BREC_K_FILE:
 	case BREC_K_DIGEST:
+	case BREC_K_RUN:
 	case BREC_K_GAP: v = json_loadb((const char *)d, e->len, JSON_ALLOW_NUL, NULL); break;
 	case BREC_K_RESIZE:
 		if (e->len == 4)

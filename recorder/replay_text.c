@@ -54,7 +54,7 @@ char *text_size(char *out, size_t size, uint64_t bytes)
 
 static void file_line(const json_t *j, char *out, size_t size)
 {
-	char op[64], path[REPLAY_TEXT_MAX], to[REPLAY_TEXT_MAX], bytes[32], sha[80], why[128];
+	char op[64], path[REPLAY_TEXT_MAX], to[REPLAY_TEXT_MAX], bytes[32], sha[80], why[128], from[32];
 
 	meta_text(j, "op", op, sizeof(op));
 	meta_text(j, "path", path, sizeof(path));
@@ -67,6 +67,10 @@ static void file_line(const json_t *j, char *out, size_t size)
 	    why[0] ? ": " : "", why);
 	if (json_is_false(json_object_get(j, "whole")))
 		snprintf(out + strlen(out), size - strlen(out), ", not whole");
+	if (json_is_false(json_object_get(j, "in_order")))
+		snprintf(out + strlen(out), size - strlen(out), ", out of order: no digest of the whole");
+	else if (meta_text(j, "from", from, sizeof(from))[0] != '\0')
+		snprintf(out + strlen(out), size - strlen(out), ", from byte %s of the file", from);
 }
 
 static void open_line(const json_t *j, char *out, size_t size)
@@ -88,10 +92,12 @@ static void open_line(const json_t *j, char *out, size_t size)
 
 static void digest_line(const json_t *j, char *out, size_t size)
 {
-	char dir[16], bytes[32], sha[80];
+	char dir[16], bytes[32], sha[80], apart[32];
 
 	snprintf(out, size, "[%s] %s bytes, sha256 %s", meta_text(j, "dir", dir, sizeof(dir)),
 	    meta_text(j, "bytes", bytes, sizeof(bytes)), meta_text(j, "sha256", sha, sizeof(sha)));
+	if (meta_text(j, "apart", apart, sizeof(apart))[0] != '\0')
+		snprintf(out + strlen(out), size - strlen(out), " without the %s of the files above", apart);
 }
 
 static void gap_line(const json_t *j, char *out, size_t size)
@@ -100,6 +106,13 @@ static void gap_line(const json_t *j, char *out, size_t size)
 
 	snprintf(out, size, "[gap] %s: after byte %s the content was counted and hashed, not kept",
 	    meta_text(j, "dir", dir, sizeof(dir)), meta_text(j, "from", from, sizeof(from)));
+}
+
+static bool json_is_so_far(const json_t *j)
+{
+	const char *op = json_string_value(json_object_get(j, "op"));
+
+	return op != NULL && strcmp(op, "so-far") == 0;
 }
 
 static bool json_event(const struct brec_event *e, char *out, size_t size)
@@ -111,8 +124,10 @@ static bool json_event(const struct brec_event *e, char *out, size_t size)
 		snprintf(out, size, "[malformed event '%c']", e->kind);
 		return true;
 	}
-	if (e->kind == BREC_K_FILE)
+	if (e->kind == BREC_K_FILE && !json_is_so_far(j))
 		file_line(j, out, size);
+	else if (e->kind == BREC_K_FILE)
+		said = false; /* like a digest that is not the last */
 	else if (e->kind == BREC_K_OPEN)
 		open_line(j, out, size);
 	else if (e->kind == BREC_K_GAP)

@@ -61,7 +61,8 @@ static void random_walk(void **state)
 
 			for (size_t k = 0; k < n; k++)
 				chunk[k] = (uint8_t)(in++ * 7);
-			assert_int_equal(hold_put(&h, HOLD_DATA, in, chunk, n), 0);
+			/* sometimes for the same frame as what was put before */
+			assert_int_equal(hold_put(&h, HOLD_DATA, in >> 16, chunk, n), 0);
 		} else if (hold_peek(&h, &it)) {
 			size_t n = it.len == 0 ? 0 : (size_t)random() % it.len + 1;
 
@@ -122,6 +123,37 @@ static void recorded_later(void **state)
 	assert_false(hold_fresh(&h, &it));
 }
 
+/* Bytes for one frame go on together, whatever was taken of them already; of another frame, stream or kind they do not. */
+static void joins(void **state)
+{
+	struct hold h = { .mem = NULL };
+	struct hold_item it;
+
+	(void)state;
+	assert_int_equal(hold_put(&h, HOLD_DATA, 5, "abc", 3), 0);
+	hold_take(&h, 2);
+	assert_int_equal(hold_put(&h, HOLD_DATA, 5, "defghijklm", 10), 0);
+	assert_true(hold_peek(&h, &it));
+	assert_int_equal(it.len, 11);
+	assert_memory_equal(it.data, "cdefghijklm", 11);
+	assert_int_equal(h.bytes, 11);
+	assert_int_equal(hold_put(&h, HOLD_DATA, 6, "n", 1), 0);
+	assert_int_equal(hold_put(&h, HOLD_ERR, 6, "o", 1), 0);
+	assert_int_equal(hold_put(&h, HOLD_DATA, 6, "p", 1), 0);
+	assert_int_equal(hold_put(&h, HOLD_EOF, 6, NULL, 0), 0);
+	assert_int_equal(hold_put(&h, HOLD_DATA, HOLD_UNRECORDED, "q", 1), 0);
+	assert_int_equal(hold_put(&h, HOLD_DATA, HOLD_UNRECORDED, "r", 1), 0);
+	hold_drop(&h);
+	for (const char *want = "nop"; *want != '\0'; want++, hold_drop(&h))
+		assert_true(hold_peek(&h, &it) && it.len == 1 && it.data[0] == (uint8_t)*want);
+	assert_true(hold_peek(&h, &it) && it.kind == HOLD_EOF);
+	hold_drop(&h);
+	assert_true(hold_peek(&h, &it) && it.len == 1 && it.seq == HOLD_UNRECORDED);
+	hold_recorded(&h, 6);
+	assert_true(hold_fresh(&h, &it) && it.len == 1 && it.data[0] == 'r');
+	hold_finish(&h);
+}
+
 static void refuses_over_the_limit(void **state)
 {
 	struct hold h = { .mem = NULL };
@@ -174,12 +206,12 @@ static void limit_and_digest(void **state)
 
 	(void)state;
 	assert_int_equal(bulk_start(&b, 4, "exec", "cat", remember, NULL), 0);
-	assert_int_equal(bulk_feed(&b, true, (const uint8_t *)"ab", 2, &gap), 2);
+	assert_int_equal(bulk_feed(&b, true, false, (const uint8_t *)"ab", 2, &gap), 2);
 	assert_int_equal(gap, UINT64_MAX);
-	assert_int_equal(bulk_feed(&b, true, (const uint8_t *)"cdef", 4, &gap), 2);
+	assert_int_equal(bulk_feed(&b, true, false, (const uint8_t *)"cdef", 4, &gap), 2);
 	assert_int_equal(gap, 4);
 	gap = UINT64_MAX;
-	assert_int_equal(bulk_feed(&b, true, (const uint8_t *)"g", 1, &gap), 0);
+	assert_int_equal(bulk_feed(&b, true, false, (const uint8_t *)"g", 1, &gap), 0);
 	assert_int_equal(gap, UINT64_MAX);
 	bulk_digest(&b.in, hex, sizeof(hex));
 	/* printf abcdefg | sha256sum */
@@ -273,13 +305,50 @@ static void put_status(struct buf *out, uint32_t id, uint32_t code)
 	buf_finish(&b);
 }
 
+/* What went through a tracker: the digests of all that is in no file's, and how much is. */
+static EVP_MD_CTX *rest[2];
+static size_t apart[2];
+
 struct half { struct sftp_track *t; bool input; };
 
 static void feed_sftp(void *ctx, const uint8_t *p, size_t n)
 {
 	struct half *h = ctx;
 
-	sftp_track_feed(h->t, h->input, p, n);
+	apart[h->input] += sftp_track_feed(h->t, h->input, p, n, rest[h->input]);
+}
+
+static int new_rest(void **state)
+{
+	(void)state;
+	said[0] = '\0';
+	for (int i = 0; i < 2; i++) {
+		apart[i] = 0;
+		if ((rest[i] = bulk_sha()) == NULL)
+			return -1;
+	}
+	return 0;
+}
+
+static int free_rest(void **state)
+{
+	(void)state;
+	EVP_MD_CTX_free(rest[0]);
+	EVP_MD_CTX_free(rest[1]);
+	return 0;
+}
+
+/* The rest of a direction is exactly these bytes. */
+static void rest_is(bool input, const struct buf *bytes)
+{
+	EVP_MD_CTX *sha = bulk_sha();
+	char hex[65], want[65];
+
+	EVP_DigestUpdate(sha, bytes->data, bytes->len);
+	bulk_hex(sha, want, sizeof(want));
+	bulk_hex(rest[input], hex, sizeof(hex));
+	EVP_MD_CTX_free(sha);
+	assert_string_equal(hex, want);
 }
 
 static void both(struct sftp_track *t, bool input, struct buf *b, size_t every)
@@ -326,24 +395,115 @@ static void sftp_put(void **state)
 	assert_non_null(strstr(first, "\"path\":\"/tmp/x\",\"size\":3,\"sha256\":\"ba7816bf"));
 }
 
-static void sftp_out_of_order_is_said(void **state)
+/* A tracker that saw x opened, with the handle h; b is empty and the caller's. */
+static struct sftp_track *opened(struct buf *b)
 {
 	struct sftp_track *t = sftp_track_create(remember, NULL);
+
+	assert_non_null(t);
+	buf_init(b, 1 << 20);
+	put_simple(b, 3, 1, "x");
+	both(t, true, b, 0);
+	put_simple(b, 102, 1, "h");
+	both(t, false, b, 0);
+	return t;
+}
+
+static void sftp_out_of_order_is_said(void **state)
+{
 	struct buf b;
+	struct sftp_track *t = opened(&b);
 
 	(void)state;
-	said[0] = '\0';
-	buf_init(&b, 1 << 20);
-	put_simple(&b, 3, 1, "x");
-	both(t, true, &b, 0);
-	put_simple(&b, 102, 1, "h");
-	both(t, false, &b, 0);
-	put_write(&b, 2, "h", 10, "ab");
+	put_write(&b, 2, "h", 10, "abc");
+	put_write(&b, 3, "h", 0, "de");
+	put_write(&b, 4, "h", 2, "f");
 	both(t, true, &b, 0);
 	sftp_track_end(t);
 	sftp_track_destroy(t);
 	buf_finish(&b);
-	assert_non_null(strstr(said, "\"sha256\":\"\",\"in_order\":false"));
+	assert_non_null(strstr(said, "\"op\":\"put\",\"path\":\"x\",\"size\":6,\"sha256\":\"\",\"in_order\":false,\"from\":10,\"hashed\":3,"
+	    "\"start_sha256\":\"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\""));
+	assert_int_equal(apart[true], 3);
+}
+
+/* However the stream is cut: what is in no file's digest, and nothing else, is in the direction's. */
+static void sftp_each_byte_is_hashed_once(void **state)
+{
+	struct buf b, left;
+
+	(void)state;
+	for (size_t every = 0; every < 64; every++) {
+		struct sftp_track *t = opened(&b);
+
+		buf_init(&left, 1 << 20);
+		put_simple(&left, 3, 1, "x");
+		put_write(&b, 2, "h", 7, "abc"); /* a transfer that is resumed begins where it was */
+		put_write(&left, 2, "h", 7, "abc");
+		left.len -= 3;
+		put_write(&b, 3, "h", 10, "de");
+		put_write(&left, 3, "h", 10, "de");
+		left.len -= 2;
+		put_write(&b, 4, "h", 99, "jumped");
+		put_write(&left, 4, "h", 99, "jumped");
+		put_simple(&b, 4, 5, "h");
+		put_simple(&left, 4, 5, "h");
+		both(t, true, &b, every);
+		rest_is(true, &left);
+		assert_int_equal(apart[true], 5);
+		assert_int_equal(apart[false], 0);
+		sftp_track_destroy(t);
+		buf_finish(&b);
+		buf_finish(&left);
+		free_rest(NULL);
+		assert_int_equal(new_rest(NULL), 0);
+	}
+}
+
+static void sftp_progress(void **state)
+{
+	static const char abc[] = "\"sha256\":\"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\"";
+	struct buf b;
+	struct sftp_track *t = opened(&b);
+
+	(void)state;
+	said[0] = '\0';
+	sftp_track_progress(t, true);
+	assert_string_equal(said, "");
+	put_write(&b, 2, "h", 5, "abc");
+	both(t, true, &b, 0);
+	sftp_track_progress(t, false);
+	assert_string_equal(said, "");
+	sftp_track_progress(t, true);
+	assert_non_null(strstr(said, "{\"op\":\"so-far\",\"dir\":\"in\",\"path\":\"x\","));
+	assert_non_null(strstr(said, abc));
+	assert_non_null(strstr(said, "\"from\":5,\"hashed\":3}"));
+	said[0] = '\0';
+	sftp_track_progress(t, true); /* nothing passed since */
+	assert_string_equal(said, "");
+	sftp_track_end(t);
+	assert_non_null(strstr(said, "\"op\":\"put\",\"path\":\"x\",\"size\":3,"));
+	assert_non_null(strstr(said, "\"in_order\":true,\"from\":5}"));
+	sftp_track_destroy(t);
+	buf_finish(&b);
+}
+
+static void sftp_unknown_handle(void **state)
+{
+	struct buf b, all;
+	struct sftp_track *t = opened(&b);
+
+	(void)state;
+	buf_init(&all, 1 << 20);
+	put_simple(&all, 3, 1, "x");
+	put_write(&b, 2, "other", 0, "abc");
+	put_write(&all, 2, "other", 0, "abc");
+	both(t, true, &b, 0);
+	rest_is(true, &all);
+	assert_int_equal(apart[true], 0);
+	sftp_track_destroy(t);
+	buf_finish(&b);
+	buf_finish(&all);
 }
 
 int main(void)
@@ -351,12 +511,16 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(order_is_kept),
 		cmocka_unit_test(random_walk), cmocka_unit_test(recorded_later),
+		cmocka_unit_test(joins),
 		cmocka_unit_test(refuses_over_the_limit),
 		cmocka_unit_test(capabilities),
 		cmocka_unit_test(limit_and_digest),
 		cmocka_unit_test(scp_upload),
-		cmocka_unit_test(sftp_put),
-		cmocka_unit_test(sftp_out_of_order_is_said),
+		cmocka_unit_test_setup_teardown(sftp_put, new_rest, free_rest),
+		cmocka_unit_test_setup_teardown(sftp_out_of_order_is_said, new_rest, free_rest),
+		cmocka_unit_test_setup_teardown(sftp_each_byte_is_hashed_once, new_rest, free_rest),
+		cmocka_unit_test_setup_teardown(sftp_progress, new_rest, free_rest),
+		cmocka_unit_test_setup_teardown(sftp_unknown_handle, new_rest, free_rest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,179 @@
+"""What an sftp channel carried can be made again from its recording: bytes, the runs that were recorded by a word in advance, digests."""
+import base64
+import hashlib
+import json
+import os
+import signal
+import struct
+import subprocess
+import time
+
+import pytest
+
+from harness import Process, recording_of, replay, until
+
+SIZE = 20_000_123
+
+
+def raw(data):
+    return data.encode() if isinstance(data, str) else base64.b64decode(data["base64"] + "===")
+
+
+def following(packet):
+    """The packet that continues this one, as bastion-record(5) has it."""
+    ident = struct.pack(">I", (struct.unpack(">I", packet[5:9])[0] + 1) % 2**32)
+    if packet[4] != 5:
+        return packet[:5] + ident + packet[9:]
+    offset, length = struct.unpack(">QI", packet[-12:])
+    return packet[:5] + ident + packet[9:-12] + struct.pack(">QI", offset + length, length)
+
+
+def packets(stream):
+    at = 0
+    while at < len(stream):
+        length = 4 + struct.unpack(">I", stream[at:at + 4])[0]
+        assert at + length <= len(stream)
+        yield stream[at:at + length]
+        at += length
+
+
+class Direction:
+    """One direction of the channel, as an auditor reads it."""
+
+    def __init__(self):
+        self.stream, self.packet, self.passed, self.runs, self.covered, self.gap = bytearray(), None, 0, 0, 0, None
+
+    def run(self, passed, more):
+        if self.packet is None:
+            assert passed == 0 and more > 0
+            self.packet, self.passed = list(packets(bytes(self.stream)))[-1], 0
+            self.runs += 1
+        while self.passed < passed:
+            self.packet = following(self.packet)
+            self.stream += self.packet
+            self.passed += 1
+            self.covered += 1
+        if more == 0:
+            self.packet = None
+
+
+def read(lab, user):
+    directions, rows = {"in": Direction(), "out": Direction()}, []
+    for line in replay(lab, "export", "--json", recording_of(lab, user.user)).stdout.splitlines():
+        row = json.loads(line)
+        rows.append(row)
+        if row["kind"] in directions:
+            each = directions[row["kind"]]
+            assert each.packet is None, "bytes in the middle of a run"
+            each.stream += raw(row["data"])
+        elif row["kind"] == "run":
+            directions[row["data"]["dir"]].run(row["data"]["passed"], row["data"]["more"])
+        elif row["kind"] == "gap":
+            directions[row["data"]["dir"]].gap = row["data"]["from"]
+    digests = {row["data"]["dir"]: row["data"] for row in rows if row["kind"] == "digest" and row["data"]["final"]}
+    return directions, digests, [row["data"] for row in rows if row["kind"] == "file"]
+
+
+def sftp(user, target, words):
+    user.tool("sftp", "-q", "-oBatchMode=no", "-b", "-", "-F", user.config, target, stdin=words.encode())
+
+
+@pytest.mark.parametrize("what", ["get", "put"])
+def test_runs(lab, engineer, target, home, tmp_path, what):
+    """Requests of a download, answers of an upload: most are not recorded one by one, and none is lost by that."""
+    user = engineer()
+    data = os.urandom(SIZE)
+    here, there = tmp_path / "file", os.path.join(home, "file")
+    if what == "get":
+        with open(there, "wb") as f:
+            f.write(data)
+        sftp(user, target, f"get {there} {here}\n")
+        assert here.read_bytes() == data
+    else:
+        here.write_bytes(data)
+        sftp(user, target, f"put {here} {there}\n")
+        with open(there, "rb") as f:
+            assert f.read() == data
+    directions, digests, files = read(lab, user)
+    small, large = ("in", "out") if what == "get" else ("out", "in")
+    run = directions[small]
+    such = sum(packet[4] == (5 if what == "get" else 101) for packet in packets(bytes(run.stream)))
+    assert run.runs >= 1 and such > 40 and run.covered > such * 0.7, (run.runs, run.covered, such)
+    # this direction is whole, to the byte
+    assert run.gap is None and run.packet is None
+    assert digests[small] == {"dir": small, "bytes": len(run.stream), "sha256": hashlib.sha256(run.stream).hexdigest(), "final": True}
+    # of the other one the start was kept; the file's content is in the file's digest and not in the direction's
+    assert directions[large].gap == len(directions[large].stream) == 1 << 20
+    assert digests[large]["apart"] == SIZE < digests[large]["bytes"] < SIZE * 1.01
+    whole, = [row for row in files if row["op"] == what]
+    assert (whole["size"], whole["sha256"], whole["in_order"]) == (SIZE, hashlib.sha256(data).hexdigest(), True)
+    so_far = [row for row in files if row["op"] == "so-far"]
+    assert so_far, "nothing would be known of it, had it been cut off"
+    for row in so_far:
+        assert row["dir"] == large and row["from"] == 0 and row["sha256"] == hashlib.sha256(data[:row["hashed"]]).hexdigest()
+
+
+def test_resumed(lab, engineer, home, tmp_path):
+    """A transfer that is resumed has a digest of the bytes that passed, and says where they belong."""
+    user = engineer()
+    data = os.urandom(300_000)
+    (tmp_path / "file").write_bytes(data[:100_000])
+    with open(os.path.join(home, "file"), "wb") as f:
+        f.write(data)
+    sftp(user, "web1.name", f"reget {home}/file {tmp_path}/file\n")
+    assert (tmp_path / "file").read_bytes() == data
+    row, = [row for row in read(lab, user)[2] if row["op"] == "get"]
+    assert (row["from"], row["size"], row["sha256"]) == (100_000, 200_000, hashlib.sha256(data[100_000:]).hexdigest())
+    text = replay(lab, "export", "--text", recording_of(lab, user.user)).stdout.decode()
+    assert "from byte 100000 of the file" in text
+
+
+def test_a_file_asks_for_no_secret(lab, engineer, home, tmp_path):
+    """What looks like a question in a file that is moved hides no request of the client."""
+    user = engineer()
+    with open(os.path.join(home, "file"), "wb") as f:
+        f.write(b"Password: ")
+    sftp(user, "web1.name", f"get {home}/file {tmp_path}/file\n")
+    directions, digests, _ = read(lab, user)
+    assert digests["in"]["sha256"] == hashlib.sha256(directions["in"].stream).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def own(new_lab):
+    return new_lab()
+
+
+LARGE, STEPS, WINDOWS = 256 << 20, 8 << 20, 6 << 20      # two digests' bytes; what is on its way in windows, pipes and the client's requests
+
+
+@pytest.mark.parametrize("what", ["get", "put"])
+def test_a_stalled_collector_stops_it(own, engineer, tmp_path, what):
+    """The bytes that no durable digest speaks for are bounded, whatever was said in advance; then the transfer goes on as if nothing had been."""
+    user = engineer(where=own)
+    here, there = tmp_path / "large", own.path("target", "home", "dba", f"large-{what}")
+    source, copy = (there, here) if what == "get" else (here, there)
+    with open(source, "wb") as f:
+        f.truncate(LARGE)
+
+    def size():
+        return os.path.getsize(copy) if os.path.exists(copy) else 0
+
+    words = f"get {there} {here}\n" if what == "get" else f"put {here} {there}\n"
+    pid = own.state["pids"]["collector"][0]
+    with Process(["sftp", "-q", "-oBatchMode=no", "-b", "-", "-F", user.config, "web1.name"], env=user.env, stdin=subprocess.PIPE) as client:
+        client.stdin.write(words.encode())
+        client.stdin.close()
+        until(lambda: size() > 20 << 20, deadline=60, pause=0.002, what="the transfer has begun")
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            stopped = size()
+            until(lambda: size() == (time.sleep(0.5), size())[1], deadline=20, what="it stands still")
+            assert stopped <= size() <= stopped + STEPS + WINDOWS < LARGE
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        assert client.wait(60) == 0
+    assert size() == LARGE
+    _, digests, files = read(own, user)
+    whole, = [row for row in files if row["op"] == what]
+    assert (whole["size"], whole["in_order"]) == (LARGE, True) and digests["out" if what == "get" else "in"]["apart"] == LARGE
+    os.unlink(there)
