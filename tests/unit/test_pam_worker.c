@@ -11,10 +11,6 @@
 
 #include <cmocka.h>
 
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/lsan_interface.h>
-#endif
-
 #include <fcntl.h>
 #include <glob.h>
 #include <stdio.h>
@@ -22,6 +18,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "load_stack.h"
 #include "parent.h"
 #include "worker_pam.c"
 
@@ -86,25 +83,6 @@ static struct config conf;
 static int record = -1;	/* parent's end of the pipe by which a session is told */
 static bool loaded;	/* the worker has the stack from its parent */
 
-/* pam_start() of Linux-PAM 1.5 leaks its table of modules when the service does not exist: 96 bytes, not ours. */
-static struct pam_stack *load(void)
-{
-	struct pam_stack *stack;
-
-#ifdef __SANITIZE_ADDRESS__
-	__lsan_disable();
-#endif
-	stack = pam_stack_load(&conf);
-#ifdef __SANITIZE_ADDRESS__
-	__lsan_enable();
-	if (stack != NULL) { /* what can be loaded is looked at as ever */
-		pam_stack_free(stack);
-		stack = pam_stack_load(&conf);
-	}
-#endif
-	return stack;
-}
-
 static struct ipc run_worker(const char *service, pid_t *pid)
 {
 	static struct pam_job job = { .user = "alice", .peer = "192.0.2.7", .token = 7 };
@@ -123,7 +101,7 @@ static struct ipc run_worker(const char *service, pid_t *pid)
 	assert_int_equal(pipe2(pipefd, O_DIRECT | O_NONBLOCK | O_CLOEXEC), 0);
 	record = pipefd[0];
 	job.record = pipefd[1];
-	stack = loaded ? load() : NULL;
+	stack = loaded ? load_stack(&conf) : NULL;
 	if ((*pid = fork()) == 0) {
 		alarm(20);
 		close(fds[0]);
