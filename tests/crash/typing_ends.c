@@ -186,6 +186,7 @@ static void type(ssh_channel ch, struct slot *s, unsigned number)
 int typing_client(const struct typing *t, struct slot *slots, unsigned number)
 {
 	const int nodelay = 1, no = 0, port = t->bastion_port;
+	const long patience = 20; /* seconds */
 	struct slot *s = &slots[number - t->first];
 	ssh_session ssh = ssh_new();
 	ssh_channel ch = NULL;
@@ -198,6 +199,7 @@ int typing_client(const struct typing *t, struct slot *slots, unsigned number)
 	ssh_options_set(ssh, SSH_OPTIONS_PORT, &port);
 	ssh_options_set(ssh, SSH_OPTIONS_USER, t->user);
 	ssh_options_set(ssh, SSH_OPTIONS_NODELAY, &nodelay);
+	ssh_options_set(ssh, SSH_OPTIONS_TIMEOUT, &patience); /* libssh waits for ever for a server that ended in the middle of the login */
 	ssh_options_set(ssh, SSH_OPTIONS_KEY_EXCHANGE, "curve25519-sha256");
 	s->terminal = number % 2 == 0;
 	if (ssh_pki_import_privkey_file(t->key, NULL, NULL, NULL, &key) == SSH_OK && ssh_connect(ssh) == SSH_OK &&

@@ -22,6 +22,7 @@ import labkit
 SLOW = labkit.SLOW
 DEADLINE = 30       # seconds for anything that has no figure of its own
 CLIENT = 75         # the same for a whole client, which may have to wait for the next code
+MEMORY_MAX = (64 << 10) * (16 if labkit.sanitized() else 1)     # KiB that a session may grow to; what it frees ASan keeps, 256 MB of it
 WAYS = ("jump", "name")     # ssh -J alice@bastion dba@web1, ssh alice@dba@web1@bastion
 
 

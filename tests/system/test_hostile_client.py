@@ -10,10 +10,9 @@ import paramiko
 import pytest
 from paramiko.message import Message
 
-from harness import labkit, memory, sessions, until
+from harness import MEMORY_MAX, labkit, memory, sessions, until
 
 SERVICE_REQUEST, USERAUTH_REQUEST, GLOBAL_REQUEST, CHANNEL_OPEN, CHANNEL_DATA, CHANNEL_CLOSE, CHANNEL_REQUEST = 5, 50, 80, 90, 94, 97, 98
-MEMORY_MAX = 64 << 10       # KiB that a session may grow to
 
 
 class Raw:

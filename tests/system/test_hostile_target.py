@@ -2,6 +2,7 @@
 import concurrent.futures
 import contextlib
 import os
+import signal
 import socket
 import struct
 import threading
@@ -11,10 +12,9 @@ import paramiko
 import pytest
 from paramiko.message import Message
 
-from harness import Client, complete, events, memory, recordings, replay, sessions, until
+from harness import MEMORY_MAX, Client, complete, events, memory, recordings, replay, sessions, until
 from rogue import Rogue, Server
 
-MEMORY_MAX = 64 << 10       # KiB that a session may grow to
 DIAL = 3                    # seconds, dial_timeout of this file's lab
 ANSWER = 4                  # channel_timeout
 DISCONNECT, IGNORE, DEBUG, SERVICE_ACCEPT, BANNER = 1, 2, 4, 6, 53
@@ -473,7 +473,7 @@ def test_crash_is_an_event(own):
         process.stdin.write(b"up\n")
         assert process.stdout.read(3) == b"up\n"
         pid, = sessions(own) - before
-        os.kill(pid, 11)
+        os.kill(pid, signal.SIGABRT)    # what a fault under ASan ends in is a status
         assert process.wait(20) != 0
     until(lambda: events(own, "session.crash"), what="the event")
     row = [row for row in own.ctl_json("sessions", "--all")["rows"] if row.get("host") == "web1"][-1]
