@@ -23,6 +23,7 @@
 #define BLOCK (256 << 10)
 #define OUT_MAX (128U << 10)	/* bytes gathered; past OUT_SOFT libssh is told to wait */
 #define OUT_SOFT (64U << 10)
+#define OUT_SMALL 2048		/* as much as somebody who types makes in a turn */
 
 static struct io {
 	uint8_t *block;
@@ -33,7 +34,8 @@ static struct io {
 	uint8_t gather, stuck;	/* gather: writes go into `out`; stuck: the kernel took no more of it */
 	int error;		/* that of one that was gathered, for the next */
 	uint8_t *out;
-	uint32_t out_off, out_len; /* unwritten: out_off..out_len */
+	uint32_t out_off, out_len; /* unwritten: out_off..out_len, */
+	size_t out_cap;		/* in so much memory */
 } table[FDS_MAX];
 
 static struct io *find(int fd)
@@ -160,6 +162,7 @@ static void write_out(struct io *a, int fd)
 	free(a->out);
 	a->out = NULL;
 	a->out_off = a->out_len = 0;
+	a->out_cap = 0;
 	a->writable = 0;
 }
 
@@ -189,8 +192,15 @@ static ssize_t gather(struct io *a, int fd, const void *buf, size_t len)
 		errno = EAGAIN;
 		return -1;
 	}
-	if (a->out == NULL && (a->out = malloc(OUT_MAX)) == NULL)
-		return -1;
+	if (a->out_len + n > a->out_cap) {
+		const size_t cap = a->out_len + n <= OUT_SMALL ? OUT_SMALL : OUT_MAX;
+		uint8_t *grown = realloc(a->out, cap);
+
+		if (grown == NULL)
+			return -1;
+		a->out = grown;
+		a->out_cap = cap;
+	}
 	memcpy(a->out + a->out_len, buf, n);
 	a->out_len += (uint32_t)n;
 	return (ssize_t)n;
