@@ -130,6 +130,8 @@ struct config_collector {
 	O(INT, max_auth_tries, "6", 1, 100, "", "authentication requests in one connection")          \
 	O(TIME, auth_floor, "300ms", 0, 10 * MS, "", "least time that a refused login takes")         \
 	O(TIME, mfa_grace, "0s", 0, CONFIG_DAY, "", "no second code for so long; 0s: always a code")  \
+	O(INT, grace_bits4, "32", 8, 32, "", "bits of an IPv4 address that mfa_grace holds for")      \
+	O(INT, grace_bits6, "128", 16, 128, "", "bits of an IPv6 address that mfa_grace holds for")   \
 	O(STR, no_grace, "", 0, 0, "", "labels of hosts for which mfa_grace is no code")             \
 	O(STR, step_up, "", 0, 0, "", "labels of hosts that want a fresh code: \"env=prod tier=db\"")   \
 	O(TIME, step_up_time, "5m", 1 * MS, CONFIG_DAY, "", "so old a code may be for them")          \

@@ -113,15 +113,24 @@ static void refused_user(struct peer *peer, const struct user *u, const struct d
 		    "device", d->name, "peer", peer->address, "why", safe));
 }
 
+/* What a grace is for: the peer's network, of so many bits. An address that is none is its own network. */
+static const char *grace_source(const struct peer *peer, char out[NETWORK_TEXT_MAX])
+{
+	const struct config *conf = peer->p->conf;
+
+	return access_network_of(peer->address, conf->grace_bits4, conf->grace_bits6, out) ? out : peer->address;
+}
+
 /* The key is proven: what is owed still? */
 static enum auth_verdict next_factor(struct peer *peer)
 {
+	char source[NETWORK_TEXT_MAX];
 	struct policy *p = peer->p;
 
 	if (peer->user.kind == USER_SERVICE)
 		return authn_login(peer, EVENT_LOGIN);
 	if (p->conf->mfa_grace != 0 &&
-	    store_grace(p->store, peer->user.id, peer->device.id, peer->address, clock_wall()) == 1)
+	    store_grace(p->store, peer->user.id, peer->device.id, grace_source(peer, source), clock_wall()) == 1)
 		return authn_login(peer, EVENT_LOGIN_GRACE);
 	return AUTH_PARTIAL;
 }
@@ -177,6 +186,7 @@ static int open_row(struct peer *peer, enum event_kind event)
 	struct store *s = p->store;
 	int64_t now = clock_wall();
 	struct connection c = { .user_id = peer->user.id, .device_id = peer->device.id };
+	char source[NETWORK_TEXT_MAX];
 
 	memcpy(c.session, peer->session, sizeof(c.session));
 	snprintf(c.peer, sizeof(c.peer), "%s", peer->address);
@@ -186,7 +196,7 @@ static int open_row(struct peer *peer, enum event_kind event)
 	    store_device_used(s, peer->device.id, peer->address, now) != 0 ||
 	    class_login(peer, now) != 0 ||
 	    (event == EVENT_LOGIN && peer->user.kind == USER_HUMAN && p->conf->mfa_grace != 0 &&
-		store_grace_set(s, peer->user.id, peer->device.id, peer->address,
+		store_grace_set(s, peer->user.id, peer->device.id, grace_source(peer, source),
 		    now + p->conf->mfa_grace / 1000) != 0) ||
 	    event_writef(s, now, event, peer->user.name, peer->user.name, "{s:s, s:s, s:s, s:I}",
 		"device", peer->device.name, "peer", peer->address, "client", peer->client, "connection",

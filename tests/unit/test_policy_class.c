@@ -96,6 +96,40 @@ static void a_class_leaves_itself_out_of_grace(void **state)
 	over(r, &s);
 }
 
+/* Whether a login from there, with the key alone, is asked for a code. */
+static void key_alone(struct rig *r, const char *address, enum auth_verdict want)
+{
+	struct session_end s;
+
+	session_from(r, &s, address);
+	send_key(&s, "alice", KEY(ALICE_KEY), 1);
+	expect_u8(r, &s.link, MSG_AUTH_KEY_RE, (uint8_t)want);
+	if (want == AUTH_YES)
+		expect_u8(r, &r->parent, MSG_PEER_VERDICT, 1);
+	session_over(r, &s, 0);
+}
+
+static void grace_is_for_a_network(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+
+	r->conf->mfa_grace = 600000;
+	login_alice(r, &s, 0); /* from 192.0.2.9 */
+	session_over(r, &s, 0);
+	key_alone(r, "192.0.2.9", AUTH_YES);
+	key_alone(r, "192.0.2.10", AUTH_PARTIAL);
+	key_alone(r, "::ffff:192.0.2.9", AUTH_YES);
+	r->conf->grace_bits4 = 24;
+	key_alone(r, "192.0.2.9", AUTH_PARTIAL); /* it was given to an address */
+	login_alice(r, &s, 1);
+	session_over(r, &s, 0);
+	key_alone(r, "192.0.2.254", AUTH_YES);
+	key_alone(r, "192.0.3.9", AUTH_PARTIAL);
+	key_alone(r, "2001:db8::9", AUTH_PARTIAL);
+	key_alone(r, "no address", AUTH_PARTIAL);
+}
+
 static void an_old_connection_is_not_enough(void **state)
 {
 	struct rig *r = *state;
@@ -155,7 +189,8 @@ static void an_approval_from_before_does_not_do(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(grace_opens_no_host_of_the_class), T(a_class_leaves_itself_out_of_grace), T(an_old_connection_is_not_enough), T(an_approval_from_before_does_not_do),
+		T(grace_opens_no_host_of_the_class), T(a_class_leaves_itself_out_of_grace), T(grace_is_for_a_network),
+		T(an_old_connection_is_not_enough), T(an_approval_from_before_does_not_do),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -50,6 +50,7 @@ static const struct { const char *name, *value; bool restart; } changed[] = {
 	{ "ticket_check", "/bin/true", false }, { "ticket_check_every", "7s", false }, { "notify", "/bin/cat", false },
 	{ "block_names", "7", false }, { "block_window", "7m", false }, { "block_time", "7m", false },
 	{ "no_grace", "\"env=prod\"", false }, { "step_up", "\"env=prod\"", false }, { "step_up_time", "7m", false }, { "approve_new", "\"env=prod\"", false },
+	{ "grace_bits4", "24", false }, { "grace_bits6", "64", false },
 	{ "known_bits4", "16", false }, { "known_bits6", "56", false },
 	{ "hook_timeout", "7s", false }, { "sandbox", "strict", false }, { "log_level", "error", false },
 };
