@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "brec_dir.h"
+#include "collector_sandbox.h"
 #include "collector_store.h"
 #include "hex.h"
 #include "wire.h"
@@ -133,7 +134,8 @@ static int begin(struct peer *p, const char *address, const char *certificate, v
 	if ((ctx = tls_context(false, p->conf->certificate, p->conf->key, &p->pins, why, sizeof(why))) == NULL)
 		return complain("this collector's", why);
 	drop(p->conf);
-	if ((p->fd = connect_to(address)) < 0)
+	/* behind the connection, and before the first byte from the other side */
+	if ((p->fd = connect_to(address)) < 0 || coll_sandbox_enter(p->conf, COLL_PEER, NULL) != 0)
 		goto out;
 	if ((p->ssl = SSL_new(ctx)) == NULL || SSL_set_fd(p->ssl, p->fd) != 1 || SSL_connect(p->ssl) != 1) {
 		complain(address, tls_reason(why, sizeof(why)));

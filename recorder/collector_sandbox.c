@@ -33,6 +33,7 @@ static const struct {
 	[COLL_SUPERVISOR] = { "archiver's supervisor",
 	    G_BASE | G_LINK | G_PAIR | G_READ | G_FILES | G_STORE | G_INET | G_RESOLVER | G_UNIX | G_THREAD | G_FORK | G_IDS },
 	[COLL_ARCHIVER] = { "archiver", G_BASE | G_LINK | G_PAIR | G_READ | G_FILES | G_STORE | G_INET | G_RESOLVER | G_THREAD },
+	[COLL_PEER] = { "process that gives recordings to another collector", G_BASE | G_LINK | G_NOEXEC | G_READ },
 };
 
 /* The path as it was added; NULL: it is too long, or there is no room, and nothing below it is reached. */
@@ -94,6 +95,9 @@ static void find_places(struct places *p, const struct coll_conf *c, enum coll_p
 	case COLL_SUPERVISOR:
 		add(p, CONFINE_READ, "/", "");
 		add(p, CONFINE_WRITE, c->store, "");
+		break;
+	case COLL_PEER:
+		add(p, CONFINE_READ, c->store, "/recordings");
 		break;
 	case COLL_ARCHIVER:
 		add_store(p, c->store, false);

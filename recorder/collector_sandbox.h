@@ -11,6 +11,7 @@ enum coll_process {
 	COLL_KEYS,		/* collector_keys.c: the directories of certificate and keys, to be read; root, or who started it */
 	COLL_SUPERVISOR,	/* of the archiver; root, or who started it: reads all, writes below the store */
 	COLL_ARCHIVER,		/* recordings and log; to be read: /etc (resolver, authorities) and libraries; the network */
+	COLL_PEER,		/* -S: the recordings, to be read; the one connection that it has */
 };
 
 /*

@@ -59,6 +59,7 @@ static int do_write_log(void) { return open_in(store, "log/new", O_RDWR | O_CREA
 static int do_write_store(void) { return open_in(store, "new", O_RDWR | O_CREAT); }
 static int do_read_store_key(void) { return open_in(store, "receipt.key", O_RDONLY); }
 static int do_list_store(void) { return open_in(store, ".", O_RDONLY | O_DIRECTORY); }
+static int do_list_recordings(void) { return open_in(store, "recordings", O_RDONLY | O_DIRECTORY); }
 static int do_write_tmp(void) { return open_in("/tmp", "test_collector_sandbox-file", O_WRONLY | O_CREAT); }
 static int do_exec(void) { return verdict(execl("/bin/true", "true", (char *)NULL)); }
 static int do_ptrace(void) { return verdict(ptrace(PTRACE_TRACEME, 0, 0, 0)); }
@@ -131,38 +132,39 @@ static int do_exec_memory(void)
 static const struct {
 	const char *name;
 	deed *what;
-	int want[4];	/* as in enum coll_process */
+	int want[5];	/* as in enum coll_process */
 } cases[] = {
-	/*                                             collector keys    supervisor archiver */
-	{ "the configuration", do_read_conf,         { FINE,   DENIED, FINE,   DENIED } },
-	{ "to write it", do_write_conf,              { DENIED, DENIED, DENIED, DENIED } },
-	{ "a key", do_read_key,                      { DENIED, FINE,   FINE,   DENIED } },
-	{ "to write it", do_write_key,               { DENIED, DENIED, DENIED, DENIED } },
-	{ "a key in the store", do_read_store_key,   { DENIED, DENIED, FINE,   DENIED } },
-	{ "a file of the system", do_read_system,    { DENIED, DENIED, FINE,   FINE } },
-	{ "another file", do_read_other,             { DENIED, DENIED, FINE,   DENIED } },
-	{ "recordings", do_write_recording,          { FINE,   DENIED, FINE,   FINE } },
-	{ "the log", do_write_log,                   { FINE,   DENIED, FINE,   FINE } },
-	{ "the journal", do_write_journal,           { FINE,   DENIED, FINE,   DENIED } },
-	{ "the store's top", do_write_store,         { DENIED, DENIED, FINE,   DENIED } },
-	{ "to list the store", do_list_store,        { FINE,   DENIED, FINE,   FINE } },
-	{ "to write elsewhere", do_write_tmp,        { DENIED, DENIED, DENIED, DENIED } },
-	{ "the store's calls", do_store,             { FINE,   DENIED, FINE,   FINE } },
-	{ "a socket in the store", do_control_socket, { FINE,  DENIED, KILLED, DENIED } },
-	{ "a thread", do_thread,                     { FINE,   KILLED, FINE,   FINE } },
-	{ "clone3", do_clone3,                       { DENIED, KILLED, FINE,   DENIED } },
-	{ "fork", do_fork,                           { KILLED, KILLED, FINE,   KILLED } },
-	{ "tcp", do_tcp,                             { DENIED, DENIED, FINE,   FINE } },
-	{ "ids", do_setuid,                          { KILLED, KILLED, FINE,   KILLED } },
-	{ "kill", do_kill,                           { KILLED, KILLED, FINE,   KILLED } },
-	{ "exec", do_exec,                           { KILLED, KILLED, KILLED, KILLED } },
-	{ "ptrace", do_ptrace,                       { KILLED, KILLED, KILLED, KILLED } },
-	{ "mount", do_mount,                         { KILLED, KILLED, KILLED, KILLED } },
-	{ "chroot", do_chroot,                       { KILLED, KILLED, KILLED, KILLED } },
-	{ "unshare", do_unshare,                     { KILLED, KILLED, KILLED, KILLED } },
-	{ "bpf", do_bpf,                             { KILLED, KILLED, KILLED, KILLED } },
-	{ "io_uring", do_uring,                      { KILLED, KILLED, KILLED, KILLED } },
-	{ "executable memory", do_exec_memory,       { KILLED, KILLED, FINE,   FINE } },
+	/*                                             collector keys    supervisor archiver peer */
+	{ "the configuration", do_read_conf,         { FINE,   DENIED, FINE,   DENIED, DENIED } },
+	{ "to write it", do_write_conf,              { DENIED, DENIED, DENIED, DENIED, DENIED } },
+	{ "a key", do_read_key,                      { DENIED, FINE,   FINE,   DENIED, DENIED } },
+	{ "to write it", do_write_key,               { DENIED, DENIED, DENIED, DENIED, DENIED } },
+	{ "a key in the store", do_read_store_key,   { DENIED, DENIED, FINE,   DENIED, DENIED } },
+	{ "a file of the system", do_read_system,    { DENIED, DENIED, FINE,   FINE, DENIED } },
+	{ "another file", do_read_other,             { DENIED, DENIED, FINE,   DENIED, DENIED } },
+	{ "recordings", do_write_recording,          { FINE,   DENIED, FINE,   FINE, DENIED } },
+	{ "the log", do_write_log,                   { FINE,   DENIED, FINE,   FINE, DENIED } },
+	{ "the journal", do_write_journal,           { FINE,   DENIED, FINE,   DENIED, DENIED } },
+	{ "the store's top", do_write_store,         { DENIED, DENIED, FINE,   DENIED, DENIED } },
+	{ "to list the store", do_list_store,        { FINE,   DENIED, FINE,   FINE, DENIED } },
+	{ "to list recordings", do_list_recordings,  { FINE,   DENIED, FINE,   FINE, FINE } },
+	{ "to write elsewhere", do_write_tmp,        { DENIED, DENIED, DENIED, DENIED, DENIED } },
+	{ "the store's calls", do_store,             { FINE,   DENIED, FINE,   FINE, KILLED } },
+	{ "a socket in the store", do_control_socket, { FINE,  DENIED, KILLED, DENIED, DENIED } },
+	{ "a thread", do_thread,                     { FINE,   KILLED, FINE,   FINE, KILLED } },
+	{ "clone3", do_clone3,                       { DENIED, KILLED, FINE,   DENIED, KILLED } },
+	{ "fork", do_fork,                           { KILLED, KILLED, FINE,   KILLED, KILLED } },
+	{ "tcp", do_tcp,                             { DENIED, DENIED, FINE,   FINE, DENIED } },
+	{ "ids", do_setuid,                          { KILLED, KILLED, FINE,   KILLED, KILLED } },
+	{ "kill", do_kill,                           { KILLED, KILLED, FINE,   KILLED, KILLED } },
+	{ "exec", do_exec,                           { KILLED, KILLED, KILLED, KILLED, KILLED } },
+	{ "ptrace", do_ptrace,                       { KILLED, KILLED, KILLED, KILLED, KILLED } },
+	{ "mount", do_mount,                         { KILLED, KILLED, KILLED, KILLED, KILLED } },
+	{ "chroot", do_chroot,                       { KILLED, KILLED, KILLED, KILLED, KILLED } },
+	{ "unshare", do_unshare,                     { KILLED, KILLED, KILLED, KILLED, KILLED } },
+	{ "bpf", do_bpf,                             { KILLED, KILLED, KILLED, KILLED, KILLED } },
+	{ "io_uring", do_uring,                      { KILLED, KILLED, KILLED, KILLED, KILLED } },
+	{ "executable memory", do_exec_memory,       { KILLED, KILLED, FINE,   FINE, KILLED } },
 };
 
 static int in_sandbox(enum coll_process process, deed *what)
@@ -189,7 +191,7 @@ static void test_cases(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-		for (unsigned p = 0; p < 4; p++) {
+		for (unsigned p = 0; p < 5; p++) {
 			if (SANITIZED && cases[i].what == do_thread)
 				continue;
 			const int want = cases[i].want[p], status = in_sandbox(p, cases[i].what);
