@@ -51,8 +51,8 @@ def test_no_lock_is_an_alarm(own, object_store, case):
     until(lambda: "ALARM" in said(), deadline=30, what="an alarm")
     line = [row for row in said().splitlines() if "ALARM" in row][0]
     assert "the object store does not keep what is put into it" in line and re.search(why, line), line
-    # the collector goes on, and what it takes stays here
-    assert Client(own, "deploy").run("web1.name", "echo in").stdout == b"in\n"
+    # the collector goes on, once the recorder has found it again, and what it takes stays here
+    until(lambda: Client(own, "deploy").run("web1.name", "echo in").stdout == b"in\n", deadline=30, pause=0.5, what="a session")
     assert put_there(object_store, name) == []
 
 
