@@ -44,8 +44,8 @@ struct bulk {
 /* capability "sftp" or "scp" starts a tracker. 0 or -1. */
 int bulk_start(struct bulk *b, uint64_t limit, const char *capability, const char *command, bulk_report report, void *ctx);
 /*
- * Bytes of one direction, before they are recorded; is_err: of standard error, which no tracker follows. Returns how many of them are content to keep (the first ones);
- * *gap_from is set to the offset when the limit is passed in this call, else left alone.
+ * Bytes of one direction, before they are recorded; is_err: of standard error, which no tracker follows. Returns how many of
+ * them are content to keep (the first ones); *gap_from is set to the offset when the limit is passed in this call, else left alone.
  */
 size_t bulk_feed(struct bulk *b, bool input, bool is_err, const uint8_t *data, size_t len, uint64_t *gap_from);
 /* SHA-256 so far, as hex, size >= 65. "" without memory. */

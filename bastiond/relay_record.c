@@ -57,18 +57,15 @@ static uint64_t put_digest(struct chan *c, bool input, bool final)
 {
 	struct bulk_stream *st = input ? &c->bulk.in : &c->bulk.out;
 	char hex[65];
-	json_t *json;
 
 	if (!final)
 		bulk_progress(&c->bulk, input);
 	bulk_digest(st, hex, sizeof(hex));
 	st->marked = st->bytes;
-	json = json_pack("{s:s, s:I, s:s, s:b}", "dir", input ? "in" : "out", "bytes", (json_int_t)st->bytes, "sha256", hex, "final", final);
-	if (json != NULL && st->apart > 0 && json_object_set_new(json, "apart", json_integer((json_int_t)st->apart)) != 0) {
-		json_decref(json);
-		json = NULL;
-	}
-	return put_json(c, BREC_K_DIGEST, json);
+	return put_json(c, BREC_K_DIGEST, st->apart == 0 ?
+	    json_pack("{s:s, s:I, s:s, s:b}", "dir", input ? "in" : "out", "bytes", (json_int_t)st->bytes, "sha256", hex, "final", final) :
+	    json_pack("{s:s, s:I, s:I, s:s, s:b}", "dir", input ? "in" : "out", "bytes", (json_int_t)st->bytes, "apart", (json_int_t)st->apart,
+		"sha256", hex, "final", final));
 }
 
 /* What it says of files in between is waited for like the digest: in its turn. */

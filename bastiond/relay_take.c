@@ -129,11 +129,13 @@ static bool gate_passes(void *ctx, bool input, const uint8_t *data, size_t len)
 
 bool relay_sftp(struct chan *c)
 {
+	const bool one_way = c->rights != (CHAN_READS | CHAN_WRITES);
+
 	c->run_in = sftp_run_create(true, &run_ops, c);
 	c->run_out = sftp_run_create(false, &run_ops, c);
-	if (c->rights != (CHAN_READS | CHAN_WRITES))
+	if (one_way)
 		c->gate = sftp_gate_create(c->rights, gate_passes, record_file, c);
-	return c->run_in != NULL && c->run_out != NULL && (c->rights == (CHAN_READS | CHAN_WRITES) || c->gate != NULL);
+	return c->run_in != NULL && c->run_out != NULL && (!one_way || c->gate != NULL);
 }
 
 void relay_sftp_free(struct chan *c)

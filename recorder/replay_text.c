@@ -52,11 +52,13 @@ char *text_size(char *out, size_t size, uint64_t bytes)
 
 /* ---- events ---- */
 
-static void file_line(const json_t *j, char *out, size_t size)
+/* False: nothing is said of it, as of a digest that is not the last. */
+static bool file_line(const json_t *j, char *out, size_t size)
 {
 	char op[64], path[REPLAY_TEXT_MAX], to[REPLAY_TEXT_MAX], bytes[32], sha[80], why[128], from[32];
 
-	meta_text(j, "op", op, sizeof(op));
+	if (strcmp(meta_text(j, "op", op, sizeof(op)), "so-far") == 0)
+		return false;
 	meta_text(j, "path", path, sizeof(path));
 	meta_text(j, "to", to, sizeof(to));
 	meta_text(j, "size", bytes, sizeof(bytes));
@@ -71,6 +73,7 @@ static void file_line(const json_t *j, char *out, size_t size)
 		snprintf(out + strlen(out), size - strlen(out), ", out of order: no digest of the whole");
 	else if (meta_text(j, "from", from, sizeof(from))[0] != '\0')
 		snprintf(out + strlen(out), size - strlen(out), ", from byte %s of the file", from);
+	return true;
 }
 
 static void open_line(const json_t *j, char *out, size_t size)
@@ -108,13 +111,6 @@ static void gap_line(const json_t *j, char *out, size_t size)
 	    meta_text(j, "dir", dir, sizeof(dir)), meta_text(j, "from", from, sizeof(from)));
 }
 
-static bool json_is_so_far(const json_t *j)
-{
-	const char *op = json_string_value(json_object_get(j, "op"));
-
-	return op != NULL && strcmp(op, "so-far") == 0;
-}
-
 static bool json_event(const struct brec_event *e, char *out, size_t size)
 {
 	json_t *j = json_loadb((const char *)e->data, e->len, JSON_ALLOW_NUL, NULL);
@@ -124,10 +120,8 @@ static bool json_event(const struct brec_event *e, char *out, size_t size)
 		snprintf(out, size, "[malformed event '%c']", e->kind);
 		return true;
 	}
-	if (e->kind == BREC_K_FILE && !json_is_so_far(j))
-		file_line(j, out, size);
-	else if (e->kind == BREC_K_FILE)
-		said = false; /* like a digest that is not the last */
+	if (e->kind == BREC_K_FILE)
+		said = file_line(j, out, size);
 	else if (e->kind == BREC_K_OPEN)
 		open_line(j, out, size);
 	else if (e->kind == BREC_K_GAP)

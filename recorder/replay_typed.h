@@ -141,7 +141,7 @@ struct typed_channel {
 	size_t n, cap;
 	uint64_t known;		/* bytes of input that were looked at; those after it are hidden */
 	bool all;		/* all of it is hidden */
-	bool terminal, sftp;	/* sftp: its output is packets, which ask for nothing */
+	bool terminal, sftp;	/* sftp: standard output is packets, which ask for nothing */
 	struct echo *echo;	/* while it is read */
 	char last[256];		/* without a terminal: the line of output that goes on */
 	size_t last_len;

@@ -160,7 +160,7 @@ static int on_event(struct typed_map *m, const struct brec_event *e)
 		end_channel(c);
 	else if ((e->kind == BREC_K_OUT || e->kind == BREC_K_ERR) && c->echo != NULL)
 		echo_output(c->echo, e->data, e->len);
-	else if ((e->kind == BREC_K_OUT || e->kind == BREC_K_ERR) && !c->terminal && !c->sftp)
+	else if (((e->kind == BREC_K_OUT && !c->sftp) || e->kind == BREC_K_ERR) && !c->terminal)
 		plain_output(c, e->data, e->len);
 	else if (e->kind == BREC_K_RESIZE && e->len == 4 && c->echo != NULL)
 		echo_resize(c->echo, (unsigned)(e->data[0] << 8 | e->data[1]),
