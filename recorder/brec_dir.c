@@ -13,11 +13,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "escape.h"
+#include "hex.h"
 #include "tlog_reader.h"
 
 #define WINDOW ((size_t)4 * BREC_FRAME_MAX)	/* holds any header or frame, and more in one read */
 
-static int open_plain(int dir, const char *name)
+int brec_open_plain(int dir, const char *name)
 {
 	int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 	struct stat st;
@@ -30,16 +32,39 @@ static int open_plain(int dir, const char *name)
 	return fd;
 }
 
+/* The recording that the last part of the path names. */
+static bool named_id(uint8_t id[BREC_ID_LEN], const char *path)
+{
+	const char *end = path + strlen(path), *base;
+	char name[2 * BREC_ID_LEN + 1];
+
+	while (end > path + 1 && end[-1] == '/')
+		end--;
+	for (base = end; base > path && base[-1] != '/'; base--)
+		;
+	if (end - base != 2 * BREC_ID_LEN)
+		return false;
+	memcpy(name, base, 2 * BREC_ID_LEN);
+	name[2 * BREC_ID_LEN] = '\0';
+	return hex_decode(id, BREC_ID_LEN, name) == 0;
+}
+
+bool brec_dir_misnamed(const struct brec_dir *d, const uint8_t id[BREC_ID_LEN])
+{
+	return d->named && memcmp(d->id, id, BREC_ID_LEN) != 0;
+}
+
 int brec_dir_open(struct brec_dir *d, const char *path)
 {
 	int fd = -1, saved;
 
 	*d = (struct brec_dir){ .dir = -1, .file = -1, .tar.fd = -1 };
+	d->named = named_id(d->id, path);
 	if ((d->window = malloc(WINDOW)) == NULL)
 		return -1;
 	if ((d->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) >= 0)
 		return 0;
-	if (errno == ENOTDIR && (fd = open_plain(AT_FDCWD, path)) >= 0 && brec_tar_open(&d->tar, fd) == 0)
+	if (errno == ENOTDIR && (fd = brec_open_plain(AT_FDCWD, path)) >= 0 && brec_tar_open(&d->tar, fd) == 0)
 		return 0;
 	saved = errno;
 	if (fd >= 0)
@@ -64,6 +89,14 @@ void brec_dir_close(struct brec_dir *d)
 	*d = (struct brec_dir){ .dir = -1, .file = -1, .tar.fd = -1 };
 }
 
+void brec_dir_say(char *out, size_t size, const char *path, const char *what)
+{
+	char text[256];
+
+	esc_line(text, sizeof(text), path, strlen(path));
+	snprintf(out, size, "%s: %s", text, what);
+}
+
 int brec_dir_segment(struct brec_dir *d, uint32_t segment)
 {
 	char name[BREC_NAME_LEN];
@@ -79,7 +112,7 @@ int brec_dir_segment(struct brec_dir *d, uint32_t segment)
 		d->at = e->offset;
 		d->end_at = e->offset + e->size;
 	} else {
-		if ((fd = open_plain(d->dir, name)) < 0)
+		if ((fd = brec_open_plain(d->dir, name)) < 0)
 			return errno == ENOENT ? 0 : -1;
 		if (d->file >= 0)
 			close(d->file);

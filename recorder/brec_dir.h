@@ -21,11 +21,17 @@ struct brec_dir {
 	uint64_t offset;		/* in the file: of the next byte that frame or header looks at */
 	uint8_t *window;		/* bytes of the file, start..end not consumed */
 	size_t start, end;
+	bool named;			/* the directory has the name of a recording, */
+	uint8_t id[BREC_ID_LEN];	/* which is this one */
 };
 
 /* 0, or -1 with errno (EBADMSG: a file that is no bundle). brec_dir_close takes a struct that failed, or was closed. */
 int brec_dir_open(struct brec_dir *d, const char *path);
 void brec_dir_close(struct brec_dir *d);
+/* "PATH: WHAT" for a terminal: the path has names that came with the files, and they are escaped. */
+void brec_dir_say(char *out, size_t size, const char *path, const char *what);
+/* Has the directory the name of another recording than this? A name that is none of a recording says nothing. */
+bool brec_dir_misnamed(const struct brec_dir *d, const uint8_t id[BREC_ID_LEN]);
 /* Goes to the start of a segment. 1; 0: there is no such file; -1 with errno (EINVAL: not a plain file). */
 int brec_dir_segment(struct brec_dir *d, uint32_t segment);
 /* The number in a segment's file name; -1: another name. */
@@ -42,6 +48,8 @@ int brec_dir_frame(struct brec_dir *d, struct brec_frame *f, const uint8_t **p, 
 /* Moves over the `len` bytes that were decoded. */
 void brec_dir_skip(struct brec_dir *d, size_t len);
 
+/* A plain file, to be read: whoever put a pipe or a device there keeps nobody waiting. Its descriptor, or -1 with errno (EINVAL: another kind). */
+int brec_open_plain(int dir, const char *name);
 /* Another plain file of the directory, at most `max` bytes, for free(). NULL with errno (ENOENT, EFBIG, …). */
 uint8_t *brec_dir_slurp(struct brec_dir *d, const char *name, size_t max, size_t *len);
 

@@ -84,6 +84,8 @@ static int check_header(struct brec_follow *f, const struct brec_header *h, cons
 		    h->signer[3]);
 	if (!brec_header_verify(p, h, f->signer))
 		return wrong(f, "forged: the signature of the header of segment %u does not hold", f->segments);
+	if (brec_dir_misnamed(&f->dir, h->id))
+		return wrong(f, "forged: the directory has the name of another recording than the one that is in it");
 	if (memcmp(h->id, f->id, sizeof(f->id)) != 0 || h->segment != f->segments || h->first_seq != f->last_seq + 1 ||
 	    (f->segments != 0 && memcmp(h->prev, f->h, sizeof(h->prev)) != 0))
 		return wrong(f, "forged: the header does not continue what stands before it");

@@ -68,9 +68,10 @@ static void start(struct brec_reader *r)
 struct brec_reader *brec_reader_open(const char *dir, const struct age_identities *ids, char *err, size_t errsize)
 {
 	struct brec_reader *r = calloc(1, sizeof(*r));
+	char what[128];
 
 	if (r == NULL || brec_dir_open(&r->dir, dir) != 0) {
-		snprintf(err, errsize, "%s: %s", dir, strerror(errno));
+		brec_dir_say(err, errsize, dir, strerror(errno));
 		free(r);
 		return NULL;
 	}
@@ -78,7 +79,8 @@ struct brec_reader *brec_reader_open(const char *dir, const struct age_identitie
 	buf_init(&r->joined, BREC_EVENT_MAX);
 	start(r);
 	if (brec_dir_segment(&r->dir, 0) != 1) {
-		snprintf(err, errsize, "%s: no recording: 00000000.brec: %s", dir, strerror(errno));
+		snprintf(what, sizeof(what), "no recording: 00000000.brec: %s", strerror(errno));
+		brec_dir_say(err, errsize, dir, what);
 		brec_reader_close(r);
 		return NULL;
 	}
@@ -219,6 +221,8 @@ static int read_header(struct brec_reader *r)
 	if (h.segment != r->info.segments || h.first_seq != r->info.seq + 1 ||
 	    (h.segment != 0 && memcmp(h.id, r->info.id, BREC_ID_LEN) != 0))
 		return fail(r, "this header belongs to another place or recording");
+	if (brec_dir_misnamed(&r->dir, h.id))
+		return fail(r, "the directory has the name of another recording than the one that is in it");
 	if (h.segment == 0) {
 		memcpy(r->info.id, h.id, BREC_ID_LEN);
 		memcpy(r->info.signer, h.signer, sizeof(h.signer));

@@ -180,6 +180,8 @@ static int verify_header(struct verify *v, uint32_t n)
 		judge(v, BREC_FORGED, "the signature of the header of segment %u does not hold", n);
 	else if (memcmp(h.id, v->out->id, sizeof(h.id)) != 0)
 		judge(v, BREC_FORGED, "segment %u is of another recording", n);
+	else if (brec_dir_misnamed(&v->dir, h.id))
+		judge(v, BREC_FORGED, "the directory has the name of another recording than the one that is in it");
 	else if (h.segment != n || h.first_seq != v->out->last_seq + 1)
 		judge(v, BREC_FORGED, "the header is of segment %u, frame %llu", h.segment, (unsigned long long)h.first_seq);
 	else if (n != 0 && memcmp(h.prev, v->h, sizeof(h.prev)) != 0)

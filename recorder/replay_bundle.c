@@ -287,6 +287,10 @@ static int bundle_one(const struct args *a, struct logs *logs, const struct reco
 	view.log = logs_read(logs, rec->dir, true);
 	brec_verify_dir(rec->dir, &view, &report);
 	hex_encode(b.id, report.id, BREC_ID_LEN);
+	if (report.segments == 0 && report.first_wall_us == 0) {
+		fprintf(stderr, "bastion-replay: nothing of a recording is here that could be bundled: %s\n", report.reason);
+		return EXIT_UNREADABLE;
+	}
 	b.out = to_stdout ? stdout : fopen(a->output, "wxe");
 	if (b.out == NULL) {
 		fprintf(stderr, "bastion-replay: %s: %s\n", a->output, strerror(errno));

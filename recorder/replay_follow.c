@@ -64,7 +64,7 @@ int follow_open(struct follow *f, const char *dir, const struct age_identities *
 	/* before the first look, so that nothing comes unseen in between */
 	watch_files(f);
 	if (f->proven && brec_follow_open(&f->proof, dir, trust) != 0)
-		snprintf(f->scan.error, sizeof(f->scan.error), "%s: %s", dir, strerror(errno));
+		brec_dir_say(f->scan.error, sizeof(f->scan.error), dir, strerror(errno));
 	else
 		f->reader = brec_reader_open(dir, ids, f->scan.error, sizeof(f->scan.error));
 	if (f->reader == NULL) {

@@ -101,8 +101,8 @@ static bool fill(struct row *row, const struct args *a, const struct recording *
 
 static int print_json(const struct row *r)
 {
-	return json_line(json_pack("{s:s, s:s, s:f, s:s?, s:s?, s:s?, s:s?, s:f, s:I, s:s}", "id",
-	    r->rec->id, "dir", r->rec->dir, "start", (double)r->wall_us / 1e6, "user",
+	return json_line(json_pack("{s:s, s:o, s:f, s:s?, s:s?, s:s?, s:s?, s:f, s:I, s:s}", "id",
+	    r->rec->id, "dir", json_bytes(r->rec->dir, strlen(r->rec->dir)), "start", (double)r->wall_us / 1e6, "user",
 	    r->readable ? r->user : NULL, "host", r->readable ? r->host : NULL, "login",
 	    r->readable ? r->login : NULL, "capability", r->readable ? r->capability : NULL,
 	    "duration", (double)r->duration_us / 1e6, "size", (json_int_t)r->size, "verdict",

@@ -13,7 +13,18 @@
 #include "hex.h"
 #include "tlog_proof.h"
 
-/* The log lies beside `recordings`; *out is empty where nothing of that name is. A bundle is a file, and its own log. */
+static bool has(const char *dir, const char *name)
+{
+	char path[REPLAY_PATH_MAX];
+	struct stat st;
+
+	return snprintf(path, sizeof(path), "%s/%s", dir, name) < (int)sizeof(path) && stat(path, &st) == 0;
+}
+
+/*
+ * The log lies beside `recordings`, and is there also when somebody took those away; *out is empty where nothing of that name is. A bundle is a
+ * file, and its own log.
+ */
 static void log_path(struct logs *l, char out[REPLAY_PATH_MAX], const char *dir, bool recording)
 {
 	char path[REPLAY_PATH_MAX], *real;
@@ -24,9 +35,13 @@ static void log_path(struct logs *l, char out[REPLAY_PATH_MAX], const char *dir,
 		snprintf(out, REPLAY_PATH_MAX, "%s", dir);
 		return;
 	}
-	snprintf(path, sizeof(path), recording ? "%s/../.." : "%s/recordings", dir);
-	if ((real = realpath(path, NULL)) == NULL && !recording)
-		real = realpath(dir, NULL);
+	if (!recording && (has(dir, "recordings") || has(dir, "log"))) {
+		if (snprintf(out, REPLAY_PATH_MAX, "%s/log", dir) >= REPLAY_PATH_MAX)
+			out[0] = '\0';
+		return;
+	}
+	snprintf(path, sizeof(path), recording ? "%s/../.." : "%s", dir);
+	real = realpath(path, NULL);
 	out[0] = '\0';
 	if (real != NULL && strlen(real) > 10 && strcmp(strrchr(real, '/'), "/recordings") == 0 &&
 	    snprintf(out, REPLAY_PATH_MAX, "%.*s/log", (int)(strlen(real) - 11), real) >= REPLAY_PATH_MAX)

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "brec_dir.h"
 #include "hex.h"
 
 int mirror_format(char *out, size_t size, const struct mirrored *m)
@@ -99,14 +100,18 @@ int mirror_load(struct mirror *m, const char *store)
 	char path[REPLAY_PATH_MAX], line[MIRROR_LINE_MAX];
 	struct mirrored one;
 	FILE *f;
-	int r = 0;
+	int r = 0, fd;
 
 	*m = (struct mirror){ 0 };
 	errno = ENAMETOOLONG;
 	if (snprintf(path, sizeof(path), "%s/" MIRROR_FILE, store) >= (int)sizeof(path))
 		return -1;
-	if ((f = fopen(path, "re")) == NULL)
+	if ((fd = brec_open_plain(AT_FDCWD, path)) < 0)
 		return errno == ENOENT || errno == ENOTDIR ? 0 : -1;
+	if ((f = fdopen(fd, "r")) == NULL) {
+		close(fd);
+		return -1;
+	}
 	/* a line that was cut when a pull was ended says nothing */
 	while (r == 0 && fgets(line, sizeof(line), f) != NULL) {
 		const size_t len = strcspn(line, "\n");

@@ -153,8 +153,8 @@ static int show_json(const struct recording *rec, const struct scan *s,
 
 	for (size_t i = 0; i < s->nchans; i++)
 		json_array_append_new(chans, channel_json(&s->chans[i]));
-	return json_line(json_pack("{s:s, s:s, s:f, s:f, s:I, s:b, s:b, s:O, s:o, s:o}", "id",
-	    rec->id, "dir", rec->dir, "start", (double)s->info.wall_us / 1e6, "duration",
+	return json_line(json_pack("{s:s, s:o, s:f, s:f, s:I, s:b, s:b, s:O, s:o, s:o}", "id",
+	    rec->id, "dir", json_bytes(rec->dir, strlen(rec->dir)), "start", (double)s->info.wall_us / 1e6, "duration",
 	    (double)s->last_us / 1e6, "size", (json_int_t)recording_size(rec), "closed",
 	    s->info.closed, "input_readable", s->info.can_read[BREC_INPUT], "meta", s->meta,
 	    "channels", chans, "events", events_json(rec->dir, ids)));

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "brec_dir.h"
 #include "escape.h"
 #include "hex.h"
 
@@ -110,17 +111,18 @@ static int64_t header_wall(const char *dir)
 	char path[REPLAY_PATH_MAX];
 	struct brec_header h;
 	int64_t wall = 0;
-	FILE *f;
-
-	if (snprintf(path, sizeof(path), "%s/00000000.brec", dir) >= (int)sizeof(path) ||
-	    (f = fopen(path, "re")) == NULL)
-		return 0;
 	uint8_t *data = malloc(BREC_HEADER_MAX);
-	if (data != NULL &&
-	    brec_header_decode(data, fread(data, 1, BREC_HEADER_MAX, f), &h) == BREC_OK)
+	ssize_t n = -1;
+	int fd = -1;
+
+	if (data != NULL && snprintf(path, sizeof(path), "%s/00000000.brec", dir) < (int)sizeof(path) &&
+	    (fd = brec_open_plain(AT_FDCWD, path)) >= 0)
+		n = read(fd, data, BREC_HEADER_MAX);
+	if (n > 0 && brec_header_decode(data, (size_t)n, &h) == BREC_OK)
 		wall = h.wall_us;
 	free(data);
-	fclose(f);
+	if (fd >= 0)
+		close(fd);
 	return wall;
 }
 

@@ -29,8 +29,8 @@ static void add_place(json_t *j, const struct brec_report *r)
 static int print_json(const struct recording *rec, const char *dir, const struct brec_report *r, const char *signer)
 {
 	char id[65];
-	json_t *j = json_pack("{s:s, s:s?, s:s, s:s, s:s?, s:s, s:I, s:I, s:I, s:I, s:I, s:b}", "id",
-	    rec->id, "dir", dir, "verdict", brec_verdict_name(r->verdict), "reason", r->reason,
+	json_t *j = json_pack("{s:s, s:o, s:s, s:s, s:s?, s:s, s:I, s:I, s:I, s:I, s:I, s:b}", "id",
+	    rec->id, "dir", dir != NULL ? json_bytes(dir, strlen(dir)) : json_null(), "verdict", brec_verdict_name(r->verdict), "reason", r->reason,
 	    "signer", signer, "signer_id", hex_encode(id, r->signer, sizeof(r->signer)), "segments",
 	    (json_int_t)r->segments, "last_seq", (json_int_t)r->last_seq, "signed_seq",
 	    (json_int_t)r->signed_seq, "receipt_seq", (json_int_t)r->receipt_seq, "receipts",
@@ -214,6 +214,12 @@ static void print_stamps(const struct judging *g, const struct tlog_log *log)
 			print_stamp("timestamps by", t->tsas[i], &s);
 }
 
+/* A log that is not to be believed; or that is not there, although a collector is believed, and each of them keeps one. */
+static bool log_fails(const struct judging *g, const struct tlog_log *log)
+{
+	return log->state == TLOG_FORGED || log->state == TLOG_UNVERIFIABLE || (log->state == TLOG_ABSENT && g->trust->ncollectors != 0);
+}
+
 /* What the log says itself: a line, and if it is not to be believed, a verdict more. */
 static void print_log(struct judging *g, const struct tlog_log *log)
 {
@@ -226,12 +232,15 @@ static void print_log(struct judging *g, const struct tlog_log *log)
 		snprintf(r.reason, sizeof(r.reason), "ALARM: the bucket has versions of %.160s with different bytes; the oldest is judged", m->name);
 		print_one(g, &rec, &r);
 	}
-	if (log->state == TLOG_FORGED || log->state == TLOG_UNVERIFIABLE) {
+	if (log_fails(g, log)) {
 		struct recording rec = { .dir = g->logs.path, .id = "log" };
 		struct brec_report r = { .logged = BREC_LOG_BAD };
 
 		r.verdict = log->state == TLOG_FORGED ? BREC_FORGED : BREC_UNVERIFIABLE;
-		snprintf(r.reason, sizeof(r.reason), "the log of recordings: %s", log->reason);
+		if (log->state == TLOG_ABSENT)
+			r.logged = BREC_LOG_NONE;
+		snprintf(r.reason, sizeof(r.reason), log->state != TLOG_ABSENT ? "the log of recordings: %s" :
+		    "%s: a recording that is missing as a whole would not show", log->reason);
 		print_one(g, &rec, &r);
 	} else if (!g->args->json && log->state == TLOG_GOOD) {
 		printf("log of recordings %s: %llu leaves, signed, %u older checkpoints agree\n", log->origin, (unsigned long long)log->size,

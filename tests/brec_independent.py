@@ -204,8 +204,8 @@ class Verifier:
             must(h.signer in self.signers, "unverifiable", "unknown signer")
             self.key, self.id, self.signer = self.signers[h.signer], h.id, h.signer
         signed(self.key, h.signature, b"brec/v1 header" + h.raw[:-64], "a header")
-        must((h.id, h.signer, h.segment, h.first, h.prev) == (self.id, self.signer, self.number, self.last + 1, self.chain),
-             "forged", "a header of another place")
+        must((h.id, h.signer, h.segment, h.first, h.prev) == (self.id, self.signer, self.number, self.last + 1, self.chain), "forged", "another place")
+        must(not re.fullmatch(f"(?!{h.id.hex()})[0-9a-f]{{32}}", os.path.basename(self.path)), "forged", "the directory of another recording")
         list(h.groups())  # well-formed
         self.chain = sha256(b"brec/v1", h.raw)
         self.history.setdefault(self.last, self.chain)

@@ -249,12 +249,12 @@ def verify_store(store, signers, collectors):
         if re.fullmatch(r"[0-9a-f]{32}", os.path.basename(path)):
             there.add(bytes.fromhex(os.path.basename(path)))
             yield {**Verifier(path, signers, collectors, log).judge(), "dir": path}
-    if log.verdict in ("forged", "unverifiable"):
-        yield {"id": "log", "dir": None, "verdict": log.verdict, "reason": log.reason, "log": "bad"}
+    if log.verdict in ("forged", "unverifiable") or collectors and log.verdict == "absent":
+        verdict, logged = ("unverifiable", "none") if log.verdict == "absent" else (log.verdict, "bad")
+        yield {"id": "log", "dir": None, "verdict": verdict, "reason": log.reason, "log": logged}
     elif log.verdict == "good":
         for gone in sorted(set(log.leaves) - there):
-            verdict = "pruned" if log.pruned(gone, signers) else "cut"
-            yield {"id": gone.hex(), "dir": None, "verdict": verdict, "reason": "the whole recording is missing", "log": "part"}
+            yield {"id": gone.hex(), "dir": None, "verdict": "pruned" if log.pruned(gone, signers) else "cut", "reason": "all of it is missing", "log": "part"}
 
 
 def verify_bundle(name, signers, collectors):

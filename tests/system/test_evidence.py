@@ -339,12 +339,53 @@ def test_session_removed(store):
     assert found[store.id] == "cut" and found[store.other.replace(store.top, top)] == "complete"
 
 
+def test_session_replaced_by_another(store):
+    """A whole and true recording under the name of another one that is gone."""
+    for put in shutil.copytree, os.symlink:
+        top = store.copy()
+        damage_session(store, top)
+        gone, other = (path.replace(store.top, top) for path in (store.small, store.other))
+        put(other, gone)
+        found = store.both(top)
+        assert found[gone] == "forged" and found[other] == "complete"
+        named = replay(store.lab, "verify", store.id, "--store", top)
+        assert named.returncode == 1 and b"the name of another recording" in named.stdout
+        for words in ("show", store.id), ("export", "--json", gone):
+            shown = replay(store.lab, *words, "--store", top, "--key", store.lab.path("auditor.key"))
+            assert shown.returncode == 3 and shown.stdout == b"" and b"the name of another recording" in shown.stderr
+        shutil.rmtree(top)
+
+
+def test_all_sessions_removed(store):
+    """The log stays beside the place where the recordings were."""
+    top = store.copy()
+    shutil.rmtree(os.path.join(top, "recordings"))
+    found = store.both(top)
+    assert len(found) >= 3 and set(found.values()) == {"cut"}
+
+
+def test_pipes_in_place_of_files(store):
+    """Nobody who can write to a store keeps an auditor waiting."""
+    for name in os.path.join(os.path.relpath(store.small, store.top), "00000000.brec"), "pulled", "log/checkpoint":
+        top = store.copy()
+        where = os.path.join(top, name)
+        if os.path.exists(where):
+            os.unlink(where)
+        os.mkfifo(where)
+        done = replay(store.lab, "verify", "--all", "--store", top)
+        assert done.returncode in (1, 3) and b"unverifiable" in done.stdout or b"pulled" in done.stderr
+        shutil.rmtree(top)
+
+
 def test_log_removed(store):
-    """A store without a log is told as such."""
+    """A store without a log is told as such, and that sessions could be missing is a failure: a collector that is believed keeps a log."""
     top = store.copy()
     shutil.rmtree(os.path.join(top, "log"))
-    assert store.both(top)[store.small.replace(store.top, top)] == "complete"
+    found = store.both(top)
+    assert found[store.small.replace(store.top, top)] == "complete" and found["log"] == "unverifiable"
     assert {row["log"] for row in store.ours(top)} == {"none"}
+    assert replay(store.lab, "verify", "--store", top).returncode == 1
+    assert replay(store.lab, "verify", store.id, "--store", top).returncode == 0
     told = replay(store.lab, "verify", "--store", top).stdout
     assert b"missing as a whole would not show" in told
 

@@ -6,6 +6,8 @@
  */
 #include "brec_fixture.h"
 
+#include "brec_follow.h"
+#include "hex.h"
 #include "tlog_reader.h"
 
 #include "wire_receipt.h"
@@ -459,13 +461,31 @@ static void test_open(void **state)
 static void test_strange_files(void **state)
 {
 	struct fixture *x = fx_open(false, false);
+	const struct brec_trust trust = { .signers = &x->pub, .nsigners = 1 };
+	struct brec_follow follow;
 	struct brec_report out;
 	struct files f;
-	char other[160];
+	char other[160], id[2 * BREC_ID_LEN + 1];
 
 	(void)state;
 	fx_small(x, true);
 	load(x, &f, false);
+	/* under its own name, and under that of another recording */
+	snprintf(other, sizeof(other), "%s/%s", x->dir, hex_encode(id, x->id, BREC_ID_LEN));
+	assert_int_equal(symlink(".", other), 0);
+	assert_int_equal(brec_verify_dir(other, &trust, &out), BREC_COMPLETE);
+	unlink(other);
+	id[31] ^= 1;
+	snprintf(other, sizeof(other), "%s/%s", x->dir, id);
+	assert_int_equal(symlink(".", other), 0);
+	assert_int_equal(brec_verify_dir(other, &trust, &out), BREC_FORGED);
+	assert_int_equal(brec_follow_open(&follow, other, &trust), 0);
+	assert_int_equal(brec_follow_step(&follow), -1);
+	brec_follow_close(&follow);
+	strcat(other, "//");
+	assert_int_equal(brec_verify_dir(other, &trust, &out), BREC_FORGED);
+	other[strlen(other) - 2] = '\0';
+	unlink(other);
 	/* files of other names are nobody's business */
 	snprintf(other, sizeof(other), "%s/000000002.brec", x->dir);
 	fx_write(other, "x", 1);

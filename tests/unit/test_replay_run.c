@@ -244,6 +244,31 @@ static void verifies(void **state)
 	close(fd);
 }
 
+/* Names of directories come with the files, and so from whoever could write there. */
+static void names_that_came_with_the_files(void **state)
+{
+	static const char id[] = "00112233445566778899aabbccddeeff";
+	char out[65536], day[128], path[192];
+
+	(void)state;
+	snprintf(day, sizeof(day), "%s/recordings/\033[31m\302\233\377", store);
+	snprintf(path, sizeof(path), "%s/%s", day, id);
+	assert_int_equal(mkdir(day, 0700), 0);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(replay(out, "show", id), EXIT_UNREADABLE);
+	assert_non_null(strstr(out, "\\x1b[31m"));
+	assert_int_equal(replay(out, "follow", id), EXIT_UNREADABLE);
+	assert_int_equal(replay(out, "verify", ""), EXIT_VERDICT);
+	assert_int_equal(replay(out, "verify --json", ""), EXIT_VERDICT);
+	assert_non_null(strstr(out, "\"dir\":{\"base64\":"));
+	assert_non_null(strstr(out, id_command));
+	assert_int_equal(replay(out, "list --json", ""), EXIT_OK);
+	assert_int_equal(replay(out, "bundle -o /nonexistent", id), EXIT_UNREADABLE);
+	assert_non_null(strstr(out, "no segment is here"));
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(rmdir(day), 0);
+}
+
 static void exports(void **state)
 {
 	char out[65536];
@@ -451,6 +476,7 @@ int main(void)
 		cmocka_unit_test(lists),
 		cmocka_unit_test(shows),
 		cmocka_unit_test(verifies),
+		cmocka_unit_test(names_that_came_with_the_files),
 		cmocka_unit_test(exports),
 		cmocka_unit_test(casts),
 		cmocka_unit_test(finds_by_beginning_and_path),
