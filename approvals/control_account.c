@@ -8,12 +8,10 @@
 
 enum words_exit word_accounts(struct call *k)
 {
-	return say_rows(k, "accounts",
-	    store_list(k->s, LIST_ACCOUNTS,
-		&(struct list_ask){ .after = arg_int(k, "after", 0),
-		    .now = k->now,
-		    .all = arg_flag(k, "all"),
-		    .limit = (int)arg_int(k, "limit", CONTROL_LIMIT) }));
+	return say_list(k, "accounts", LIST_ACCOUNTS,
+	    (struct list_ask){ .after = arg_int(k, "after", 0),
+		.all = arg_flag(k, "all"),
+		.limit = (int)arg_int(k, "limit", CONTROL_LIMIT) });
 }
 
 enum words_exit word_accounts_forget(struct call *k)

@@ -135,7 +135,7 @@ static enum words_exit check_one(struct call *k, const struct words_arg *arg, js
 	text = json_string_value(bad);
 	esc_quoted(shown, sizeof(shown), text != NULL ? text : "?",
 	    text != NULL ? strlen(text) : 1);
-	return refuse(k, WORDS_USAGE, NULL, "%s: %s is not %s", arg->name, shown, right);
+	return refuse(k, WORDS_USAGE, NULL, "%s: %s is not %s%s", arg->name, shown, arg->type == ARG_CHOICE ? "one of: " : "", right);
 }
 
 static const struct words_arg *find_arg(const struct words_word *w, const char *name)

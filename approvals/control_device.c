@@ -121,8 +121,7 @@ enum words_exit word_device_add(struct call *k)
 
 enum words_exit word_device_list(struct call *k)
 {
-	return say_rows(k, "devices", store_list(k->s, LIST_DEVICES,
-	    &(struct list_ask){ .user_id = k->me.id, .limit = CONTROL_LIMIT_MAX, .now = k->now }));
+	return say_list(k, "devices", LIST_DEVICES, (struct list_ask){ .user_id = k->me.id, .limit = CONTROL_LIMIT_MAX });
 }
 
 enum words_exit word_key_invite(struct call *k)

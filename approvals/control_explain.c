@@ -258,6 +258,10 @@ enum words_exit word_explain(struct call *k)
 	if (w == NULL)
 		return broken(k);
 	*w = (struct world){ .k = k, .at = arg_int(k, "at", k->now), .past = arg_int(k, "at", 0) != 0 };
+	if (from != NULL && (strchr(from, '/') != NULL || !access_network_ok(from))) {
+		free(w);
+		return refuse(k, WORDS_USAGE, NULL, "from: \"%s\" is no IPv4 or IPv6 address.", from);
+	}
 	w->source = from != NULL ? from : !k->actor->local && (name == NULL || strcmp(name, k->me.name) == 0) ?
 	    k->actor->source : EVERYWHERE;
 	snprintf(w->login, sizeof(w->login), "%.*s", (int)strcspn(place, "@"), place);

@@ -39,9 +39,9 @@ int glass_event(struct call *k, const struct ticket *t, const struct user *u, co
 
 enum words_exit word_reviews(struct call *k)
 {
-	return say_rows(k, "reviews", store_list(k->s, LIST_REVIEWS,
-	    &(struct list_ask){ .user_id = is_admin(k) || k->me.auditor ? 0 : k->me.id, .after = arg_int(k, "after", 0), .now = k->now,
-		.all = arg_flag(k, "all"), .limit = (int)arg_int(k, "limit", CONTROL_LIMIT) }));
+	return say_list(k, "reviews", LIST_REVIEWS,
+	    (struct list_ask){ .user_id = is_admin(k) || k->me.auditor ? 0 : k->me.id, .after = arg_int(k, "after", 0),
+		.all = arg_flag(k, "all"), .limit = (int)arg_int(k, "limit", CONTROL_LIMIT) });
 }
 
 /* By an approver of its role, an administrator or an auditor; never by who asked or profited. */

@@ -142,6 +142,8 @@ enum words_exit word_host_change(struct call *k)
 		return r;
 	if (json_object_size(k->args) == 1)
 		return refuse(k, WORDS_USAGE, "Look at: help host change", "Nothing is to change.");
+	if (json_object_get(k->args, "label") != NULL && arg_flag(k, "no_label"))
+		return refuse(k, WORDS_USAGE, NULL, "--label and --no-label: one of them.");
 	if (zone != NULL)
 		snprintf(h.zone, sizeof(h.zone), "%s", zone);
 	if ((json_object_get(k->args, "label") != NULL || arg_flag(k, "no_label")) &&
@@ -160,11 +162,8 @@ enum words_exit word_host_change(struct call *k)
 
 enum words_exit word_host_list(struct call *k)
 {
-	return say_rows(k, "hosts",
-	    store_list(k->s, LIST_HOSTS,
-		&(struct list_ask){ .after = arg_int(k, "after", 0),
-		    .limit = (int)arg_int(k, "limit", CONTROL_LIMIT),
-		    .now = k->now }));
+	return say_list(k, "hosts", LIST_HOSTS,
+	    (struct list_ask){ .after = arg_int(k, "after", 0), .limit = (int)arg_int(k, "limit", CONTROL_LIMIT) });
 }
 
 enum words_exit word_host_remove(struct call *k)

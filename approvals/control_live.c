@@ -26,8 +26,10 @@ static json_t *sessions(struct call *k, int64_t id, int64_t sees, bool all)
 
 enum words_exit word_sessions(struct call *k)
 {
-	json_t *rows = sessions(k, 0, is_admin(k) || k->me.auditor ? 0 : k->me.id,
-	    arg_flag(k, "all"));
+	enum words_exit r = say_list(k, "sessions", LIST_SESSIONS,
+	    (struct list_ask){ .user_id = is_admin(k) || k->me.auditor ? 0 : k->me.id, .after = arg_int(k, "after", 0),
+		.all = arg_flag(k, "all"), .limit = (int)arg_int(k, "limit", CONTROL_LIMIT) });
+	json_t *rows = json_object_get(k->reply, "rows");
 
 	for (size_t i = 0; k->c->session_live != NULL && i < json_array_size(rows); i++) {
 		json_t *row = json_array_get(rows, i);
@@ -37,7 +39,7 @@ enum words_exit word_sessions(struct call *k)
 			    json_integer_value(json_object_get(row, "id")),
 			    json_integer_value(json_object_get(row, "way")), row);
 	}
-	return say_rows(k, "sessions", rows);
+	return r;
 }
 
 /*
@@ -165,12 +167,8 @@ enum words_exit word_events(struct call *k)
 {
 	if (arg_flag(k, "verify"))
 		return verify(k);
-	return say_rows(k, "events",
-	    store_list(k->s, LIST_EVENTS,
-		&(struct list_ask){ .text = arg_text(k, "user"),
-		    .after = arg_int(k, "after", 0),
-		    .now = k->now,
-		    .limit = (int)arg_int(k, "limit", CONTROL_LIMIT) }));
+	return say_list(k, "events", LIST_EVENTS,
+	    (struct list_ask){ .text = arg_text(k, "user"), .after = arg_int(k, "after", 0), .limit = (int)arg_int(k, "limit", CONTROL_LIMIT) });
 }
 
 /* --- what ends by itself --- */

@@ -41,6 +41,35 @@ enum words_exit say_rows(struct call *k, const char *kind, json_t *rows)
 	return k->reply != NULL ? WORDS_OK : broken(k);
 }
 
+/* A row's number, if there is such a row. */
+static json_int_t number_of(const json_t *rows, size_t i)
+{
+	return json_integer_value(json_object_get(json_array_get(rows, i), "id"));
+}
+
+enum words_exit say_list(struct call *k, const char *kind, enum store_list which, struct list_ask ask)
+{
+	const bool newest = ask.after == 0 && which != LIST_USERS && which != LIST_ROLES && which != LIST_HOSTS && which != LIST_DEVICES;
+	const size_t limit = (size_t)ask.limit;
+	json_t *rows;
+	json_int_t more;
+
+	ask.limit++; /* one more than is shown: are there more? */
+	ask.now = k->now;
+	if ((rows = store_list(k->s, which, &ask)) == NULL || json_array_size(rows) <= limit)
+		return say_rows(k, kind, rows);
+	more = number_of(rows, newest ? 0 : limit);
+	json_array_remove(rows, newest ? 0 : limit);
+	/* a session has a row for each of its ways: they stay together, if they are not all there is */
+	while (!newest && json_array_size(rows) > 1 && number_of(rows, json_array_size(rows) - 1) == more && number_of(rows, 0) != more)
+		json_array_remove(rows, json_array_size(rows) - 1);
+	more = newest ? 0 : number_of(rows, json_array_size(rows) - 1);
+	if (say_rows(k, kind, rows) != WORDS_OK)
+		return WORDS_BROKEN;
+	say_more(k, newest ? "older" : "next", newest ? json_true() : json_integer(more));
+	return WORDS_OK;
+}
+
 enum words_exit say_row(struct call *k, const char *kind, json_t *rows, const char *missing)
 {
 	json_t *row;

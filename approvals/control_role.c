@@ -219,18 +219,15 @@ enum words_exit word_role_change(struct call *k)
 	return say(k, "The role %s is changed. What it does not cover any more ended.", r.name);
 }
 
-static json_t *roles(struct call *k, int64_t id)
+static json_t *one_role(struct call *k, int64_t id)
 {
-	return store_list(k->s, LIST_ROLES,
-	    &(struct list_ask){ .id = id,
-		.after = arg_int(k, "after", 0),
-		.limit = (int)arg_int(k, "limit", CONTROL_LIMIT),
-		.now = k->now });
+	return store_list(k->s, LIST_ROLES, &(struct list_ask){ .id = id, .limit = 1, .now = k->now });
 }
 
 enum words_exit word_role_list(struct call *k)
 {
-	return say_rows(k, "roles", roles(k, 0));
+	return say_list(k, "roles", LIST_ROLES,
+	    (struct list_ask){ .after = arg_int(k, "after", 0), .limit = (int)arg_int(k, "limit", CONTROL_LIMIT) });
 }
 
 enum words_exit word_role_show(struct call *k)
@@ -239,7 +236,7 @@ enum words_exit word_role_show(struct call *k)
 	enum words_exit code = load_role(k, &r);
 
 	return code != WORDS_OK ? code :
-				  say_row(k, "role", roles(k, r.id), "There is no such role.");
+				  say_row(k, "role", one_role(k, r.id), "There is no such role.");
 }
 
 enum words_exit word_role_remove(struct call *k)

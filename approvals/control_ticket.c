@@ -19,24 +19,23 @@ static int64_t sees(const struct call *k)
 	return is_admin(k) || k->me.auditor ? 0 : k->me.id;
 }
 
-static json_t *tickets(struct call *k, enum store_list which)
+static enum words_exit tickets(struct call *k, const char *kind, enum store_list which)
 {
-	return store_list(k->s, which,
-	    &(struct list_ask){ .user_id = sees(k),
+	return say_list(k, kind, which,
+	    (struct list_ask){ .user_id = sees(k),
 		.after = arg_int(k, "after", 0),
-		.now = k->now,
 		.all = arg_flag(k, "all"),
 		.limit = (int)arg_int(k, "limit", CONTROL_LIMIT) });
 }
 
 enum words_exit word_requests(struct call *k)
 {
-	return say_rows(k, "requests", tickets(k, LIST_REQUESTS));
+	return tickets(k, "requests", LIST_REQUESTS);
 }
 
 enum words_exit word_grants(struct call *k)
 {
-	return say_rows(k, "grants", tickets(k, LIST_GRANTS));
+	return tickets(k, "grants", LIST_GRANTS);
 }
 
 /* "dba@web1" of a ticket, also of a host that is gone. */
@@ -223,10 +222,13 @@ static enum words_exit ask_one(struct call *k, const struct user *u, const char 
 	char line[1024], hint[160], pre[128];
 	struct host h;
 	enum words_exit r;
+	bool other = false; /* a role admits it, but without break-glass */
 	int n, found;
 
 	if ((found = store_host_by_name(k->s, host, &h)) < 0 || (n = store_user_roles(k->s, u->id, &roles)) < 0)
 		return broken(k);
+	for (int i = 0; i < n && f->glass && found == 1; i++)
+		other |= roles[i].kind == RULE_ALLOW && !roles[i].glass && access_allows(&roles[i], &h, access_login(&h, u, f->login));
 	const struct request_ask q = {
 		/* for a service account, its own address counts, at its login */
 		.user = u,
@@ -248,7 +250,10 @@ static enum words_exit ask_one(struct call *k, const struct user *u, const char 
 
 	if ((role = access_request(&q, line, sizeof(line))) == NULL) {
 		snprintf(hint, sizeof(hint), "What you may ask for: %shosts", prefix(k, pre, sizeof(pre)));
-		r = refuse(k, strncmp(line, "No host", 7) == 0 ? WORDS_NOT_FOUND : WORDS_REFUSED, hint, "%s.", line);
+		if (other && strncmp(line, "No host", 7) == 0)
+			r = refuse(k, WORDS_REFUSED, "Ask without --break-glass.", "No role lets %s break the glass for %s@%s.", u->name, f->login, host);
+		else
+			r = refuse(k, strncmp(line, "No host", 7) == 0 ? WORDS_NOT_FOUND : WORDS_REFUSED, hint, "%s.", line);
 	} else if (role->sign && (f->batch != 0 || json_object_get(k->args, "also") != NULL)) {
 		r = refuse(k, WORDS_REFUSED, "Ask for each host by itself.", "Approvals of role %s are signed, one by one.", role->name);
 	} else if ((f->glass || (r = no_twin(k, u, &h, access_login(&h, u, f->login))) == WORDS_OK) && (r = outside_open(k, f->ref)) == WORDS_OK) {
@@ -261,16 +266,25 @@ static enum words_exit ask_one(struct call *k, const struct user *u, const char 
 /* What of the arguments does not go together. */
 static enum words_exit check_filing(struct call *k, const struct user *u, const struct filing *f)
 {
+	char text[32];
+
 	if (strlen(f->ref) > TICKET_REF_MAX)
 		return refuse(k, WORDS_USAGE, NULL, "ticket: at most %d bytes.", TICKET_REF_MAX);
 	if (f->glass && (k->actor->root || u->kind == USER_SERVICE))
 		return refuse(k, WORDS_DENIED, NULL, "Break-glass is for persons.");
-	if (f->glass && (f->reason[0] == '\0' || f->seconds > GLASS_MAX || f->from != 0 || f->logins != 0))
-		return refuse(k, WORDS_USAGE, NULL, "break-glass: with a reason, at once, and for an hour at most.");
+	if (f->glass && f->reason[0] == '\0')
+		return refuse(k, WORDS_USAGE, "Say --reason \"...\".", "break-glass needs a reason.");
+	if (f->glass && f->seconds > GLASS_MAX)
+		return refuse(k, WORDS_USAGE, "Say --for 1h, or leave it out.", "break-glass is for an hour at most, not for %s.",
+		    duration_format(text, sizeof(text), f->seconds));
+	if (f->glass && (f->from != 0 || f->logins != 0))
+		return refuse(k, WORDS_USAGE, "Leave out --from and --logins.", "break-glass begins at once, for any number of logins.");
 	if (f->seconds == 0)
-		return refuse(k, WORDS_USAGE, "Say --for 2h.", "request needs the argument for");
+		return refuse(k, WORDS_USAGE, "Say --for 2h.", "request needs --for: how long.");
 	if (f->from != 0 && (f->from <= k->now || f->from > k->now + CONTROL_LATER_MAX))
-		return refuse(k, WORDS_USAGE, NULL, "from: a time to come, within 90 days.");
+		return refuse(k, WORDS_USAGE, NULL, "from: %s is no time to come, within 90 days.", clock_format(text, sizeof(text), f->from));
+	if (f->logins == 0 && json_object_get(k->args, "logins") != NULL)
+		return refuse(k, WORDS_USAGE, "Without --logins it is for any number.", "logins: 0 would let nobody in.");
 	return WORDS_OK;
 }
 

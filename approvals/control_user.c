@@ -120,18 +120,15 @@ enum words_exit word_user_add(struct call *k)
 	    u.kind == USER_HUMAN ? ", and user totp enrol" : "");
 }
 
-static json_t *users(struct call *k, int64_t id)
+static json_t *one_user(struct call *k, int64_t id)
 {
-	return store_list(k->s, LIST_USERS,
-	    &(struct list_ask){ .id = id,
-		.after = arg_int(k, "after", 0),
-		.limit = (int)arg_int(k, "limit", CONTROL_LIMIT),
-		.now = k->now });
+	return store_list(k->s, LIST_USERS, &(struct list_ask){ .id = id, .limit = 1, .now = k->now });
 }
 
 enum words_exit word_user_list(struct call *k)
 {
-	return say_rows(k, "users", users(k, 0));
+	return say_list(k, "users", LIST_USERS,
+	    (struct list_ask){ .after = arg_int(k, "after", 0), .limit = (int)arg_int(k, "limit", CONTROL_LIMIT) });
 }
 
 enum words_exit word_user_show(struct call *k)
@@ -139,7 +136,7 @@ enum words_exit word_user_show(struct call *k)
 	struct user u;
 	enum words_exit r = load_user(k, &u);
 
-	return r != WORDS_OK ? r : say_row(k, "user", users(k, u.id), "There is no such user.");
+	return r != WORDS_OK ? r : say_row(k, "user", one_user(k, u.id), "There is no such user.");
 }
 
 enum words_exit word_user_lock(struct call *k)
@@ -209,11 +206,8 @@ enum words_exit word_key_list(struct call *k)
 
 	if (arg_text(k, "user") != NULL && (r = load_user(k, &u)) != WORDS_OK)
 		return r;
-	return say_rows(k, "devices",
-	    store_list(k->s, LIST_DEVICES,
-		&(struct list_ask){ .user_id = u.id,
-		    .limit = CONTROL_LIMIT_MAX,
-		    .now = k->now })); /* root without a name: all */
+	/* root without a name: all */
+	return say_list(k, "devices", LIST_DEVICES, (struct list_ask){ .user_id = u.id, .limit = CONTROL_LIMIT_MAX });
 }
 
 enum words_exit word_key_revoke(struct call *k)

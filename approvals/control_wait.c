@@ -11,7 +11,7 @@
 
 #include "escape.h"
 
-/* What `id`, or host and login, name, of this actor: what gives access before what waits. 1, 0, -1. */
+/* What `id`, or host and login, name, of this actor: what gives access before what waits. Without a name the last that waits. 1, 0, -1. */
 static int find(struct call *k, struct ticket *t)
 {
 	const char *host = arg_text(k, "host"), *login = arg_text(k, "login");
@@ -19,14 +19,14 @@ static int find(struct call *k, struct ticket *t)
 	struct host h;
 	int r, found = 0;
 
-	if (host == NULL) {
+	if (host == NULL && arg_int(k, "id", 0) != 0) {
 		r = store_ticket(k->s, arg_int(k, "id", 0), t);
 		return r == 1 && t->user_id != k->me.id && t->by_id != k->me.id ? 0 : r;
 	}
-	if ((r = store_host_by_name(k->s, host, &h)) != 1)
+	if (host != NULL && (r = store_host_by_name(k->s, host, &h)) != 1)
 		return r;
-	while ((r = store_ticket_open(k->s, k->me.id, 0, h.id, one.id, &one)) == 1) {
-		if (login != NULL && strcmp(login, one.login) != 0)
+	while ((r = store_ticket_open(k->s, k->me.id, 0, host != NULL ? h.id : 0, one.id, &one)) == 1) {
+		if ((login != NULL && strcmp(login, one.login) != 0) || (host == NULL && one.state != TICKET_PENDING))
 			continue;
 		if (!found || ticket_gives_access(one.state) || !ticket_gives_access(t->state))
 			memcpy(t, &one, sizeof(*t));

@@ -49,6 +49,8 @@ typedef enum words_exit word_fn(struct call *k);
 /* --- replies (control_reply.c) --- */
 
 enum words_exit say(struct call *k, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* A list of at most ask.limit rows. What has no room is told: "next" for --after, or "older", where the newest are shown. */
+enum words_exit say_list(struct call *k, const char *kind, enum store_list which, struct list_ask ask);
 /* Takes over rows; NULL is a store that failed. */
 enum words_exit say_rows(struct call *k, const char *kind, json_t *rows);
 /* One row: the first of rows, or not_found with the line. */

@@ -1,6 +1,6 @@
 /*
  * ctl_key.c - `key add`: a managed key, made by root on the bastion. The keys role loads it at its
- * next start.
+ * next reload.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -65,7 +65,7 @@ static int show_key(struct ctl *c, const char *name, const char *line)
 {
 	json_t *reply = json_pack("{s:b, s:s+++, s:s, s:s}", "ok", 1, "text", line,
 	    "\nPut this line into ~/.ssh/authorized_keys of the logins on the target. After the\n"
-	    "next start of bastiond: bastionctl host add ... --managed-key ",
+	    "next reload of bastiond: bastionctl host add ... --managed-key ",
 	    name, "", "name", name, "key", line);
 	char *dump = reply != NULL ? json_dumps(reply, JSON_COMPACT) : NULL;
 	struct buf b;

@@ -76,11 +76,14 @@ int main(int argc, char *argv[])
 	struct words_call call;
 	const char *socket = NULL;
 	char err[WORDS_ERR_MAX];
+	char help[] = "-h";
 	bool conf_given = false;
 	int opt, r;
 
 	signal(SIGPIPE, SIG_IGN);
 	log_init("bastionctl", true, LOG_LVL_WARN);
+	if (argc == 2 && strcmp(argv[1], "--help") == 0)
+		argv[1] = help;
 	while ((opt = getopt(argc, argv, "+f:S:h")) != -1) {
 		switch (opt) {
 		case 'f':

@@ -515,6 +515,8 @@ static void tell_next(const json_t *reply, struct buf *err)
 	const json_int_t next = json_integer_value(json_object_get(reply, "next"));
 	char line[96];
 
+	if (json_is_true(json_object_get(reply, "older")))
+		render_line(err, "There are older ones: --limit asks for more, up to 1000.");
 	if (next <= 0)
 		return;
 	snprintf(line, sizeof(line), "There is more: --after %lld", (long long)next);

@@ -183,13 +183,42 @@ static const char *next_path(void *ctx)
 	return NULL;
 }
 
+/* One more of the words that go on from here; where they do not fit, dots stand for the rest. */
+static void add_more(char *more, size_t size, const char *path)
+{
+	const size_t n = strlen(more);
+
+	if (n + strlen(path) + sizeof(", , ...") <= size)
+		snprintf(more + n, size - n, "%s%s", n > 0 ? ", " : "", path);
+	else if (strcmp(more + n - 3, "...") != 0)
+		snprintf(more + n, size - n, ", ...");
+}
+
+/* A word that exists, but not where the caller is: where it does. NULL: there is none of that name. */
+static const char *elsewhere(struct parse *p, int argc, char *const argv[])
+{
+	char path[PATH_MAX_LEN];
+	const struct words_word *w;
+
+	for (int n = argc < WORD_DEPTH ? argc : WORD_DEPTH; n > 0; n--) {
+		if (!join(path, argv, n) || (w = words_find(path)) == NULL)
+			continue;
+		show(p, path);
+		return w->where == AT_CONSOLE ? "is a word of the console, which 'ssh -t USER@BASTION' opens" :
+		    "works with bastionctl alone, on the bastion itself";
+	}
+	return NULL;
+}
+
 /* No such word: the nearest, or the words that go on from here, or where help is. */
 static int no_word(struct parse *p, int argc, char *const argv[])
 {
-	char path[PATH_MAX_LEN], more[256] = "";
-	const char *near = NULL;
+	char path[PATH_MAX_LEN], more[400] = "";
+	const char *near = NULL, *where = elsewhere(p, argc, argv);
 	size_t len;
 
+	if (where != NULL)
+		return complain(p, "%s %s", p->shown, where);
 	for (int n = argc < WORD_DEPTH ? argc : WORD_DEPTH; n > 0 && near == NULL; n--) {
 		struct candidates c = { .env = p->env };
 
@@ -199,10 +228,8 @@ static int no_word(struct parse *p, int argc, char *const argv[])
 			const struct words_word *w = &words_table[i];
 
 			len = strlen(path);
-			if (exists_here(w, p->env) && strncmp(w->path, path, len) == 0 &&
-			    w->path[len] == ' ')
-				snprintf(more + strlen(more), sizeof(more) - strlen(more), "%s%s",
-				    more[0] != '\0' ? ", " : "", w->path);
+			if (exists_here(w, p->env) && strncmp(w->path, path, len) == 0 && w->path[len] == ' ')
+				add_more(more, sizeof(more), w->path);
 		}
 		if (more[0] != '\0')
 			return complain(p, "%s is not complete: %s", show(p, path), more);
@@ -214,17 +241,16 @@ static int no_word(struct parse *p, int argc, char *const argv[])
 }
 
 /*
- * The word that argv begins with: the longest path counts. Returns its number of parts, 0 if there
- * is none.
+ * The word that argv begins with: the longest path counts, also of one that is elsewhere ("events verify" over ssh is no "events" with
+ * a word too many). Returns its number of parts, 0 if there is none here.
  */
 static int find_word(struct parse *p, int argc, char *const argv[])
 {
 	char path[PATH_MAX_LEN];
 
 	for (int n = argc < WORD_DEPTH ? argc : WORD_DEPTH; n > 0; n--)
-		if (join(path, argv, n) && (p->word = words_find(path)) != NULL &&
-		    exists_here(p->word, p->env))
-			return n;
+		if (join(path, argv, n) && (p->word = words_find(path)) != NULL)
+			return exists_here(p->word, p->env) ? n : 0;
 	p->word = words_find("help");
 	return strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0;
 }

@@ -132,7 +132,7 @@ static const char *advice(const struct words_arg *arg)
 		[ARG_PATTERN] = "a host's name, in which * may stand for any characters: web*",
 		[ARG_LABEL] = "a label is key=value in a-z 0-9 _ . -, for example tier=db",
 		[ARG_CAP] = ("a capability is one of: " CAP_ADVICE),
-		[ARG_DURATION] = "a duration is a number with s, m, h or d: 30m, 2h, 1h30m, 7d",
+		[ARG_DURATION] = "a duration is a number with s, m, h or d, up to ten years: 30m, 2h, 1h30m, 7d",
 		[ARG_TIME] = "a time is UTC, as 2027-01-31 or 2027-01-31T18:00Z",
 		[ARG_HOURS] = "hours are days, times and a time zone, or UTC: \"mon-fri 08:00-18:00 Europe/Berlin\"",
 		[ARG_PLACE] = "a place is an account and a host: dba@web1",
@@ -151,7 +151,22 @@ static const char *advice(const struct words_arg *arg)
 		[ARG_WORD] = "a word of this program",
 	};
 
-	return arg->type == ARG_CHOICE ? arg->choices : texts[arg->type];
+	return texts[arg->type];
+}
+
+static void advise(const struct words_arg *arg, char *out, size_t size)
+{
+	if (arg->type != ARG_CHOICE) {
+		snprintf(out, size, "%s", advice(arg));
+		return;
+	}
+	snprintf(out, size, "one of");
+	for (const char *p = arg->choices; *p != '\0'; p += strspn(p, " ")) {
+		const size_t n = strcspn(p, " "), have = strlen(out);
+
+		snprintf(out + have, size - have, "%s %.*s", p == arg->choices ? "" : ",", (int)n, p);
+		p += n;
+	}
 }
 
 /* Takes over `value`, which may be NULL (no memory, or text that is not UTF-8). */
@@ -372,6 +387,6 @@ int words_put(json_t *args, const struct words_arg *arg, const char *v, const st
 	}
 	if (store(args, arg, value) == 0)
 		return 0;
-	snprintf(why, size, "%s", advice(arg));
+	advise(arg, why, size);
 	return -1;
 }

@@ -17,6 +17,8 @@
 #include "names.h"
 #include "monitor.h"
 #include "totpkey.h"
+#include "access.h"
+#include "words.h"
 
 #define AGE_PREFIX "age1"
 #define AGE_LEN 62 /* bech32 of 32 bytes with the prefix "age" */
@@ -295,7 +297,9 @@ static void check_labels(struct config_loader *l, int option, const char *text)
 		n = strcspn(p, " ");
 		snprintf(one, sizeof(one), "%.*s", (int)(n < 127 ? n : 127), p);
 		esc_quoted(show, sizeof(show), one, strlen(one));
-		if (!name_is_label(one))
+		if (strncmp(one, "zone=", 5) == 0 && !words_one_of(one + 5, ZONE_LIST))
+			config_fault(l, option, "%s is no zone; write zone= and one of " ZONE_LIST, show);
+		else if (!name_is_label(one))
 			config_fault(l, option, "%s is no label; write key=value, several with one space between", show);
 	}
 }

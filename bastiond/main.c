@@ -55,7 +55,7 @@ static int usage(FILE *out)
 	    "  -t       check the configuration and end\n"
 	    "  -T       check it and print all options as they are in force\n"
 	    "  -I       make what is missing: directories, keys, database\n"
-	    "  -N KEY   make the next signer, client, ca or hostkey, beside the one in use\n"
+	    "  -N KEY   make the next signer, client, ca, hostkey or totp, beside the one in use\n"
 	    "  -C KEY   change to it\n"
 	    "  -K FILE  check a backup of the database\n"
 	    "  -B FILE  put it in the database's place; with -G grants in it stay in force\n"

@@ -33,24 +33,50 @@ struct notifier {
 	struct note *v[QUEUE_MAX];
 };
 
-/* Names of users, from rows of a list with this in a member. */
-static void add_names(json_t *to, const json_t *names)
+/* A name of a user; who is concerned twice is told once. */
+static void add_name(json_t *to, json_t *name)
 {
-	for (size_t i = 0; i < json_array_size(names); i++)
-		json_array_append(to, json_array_get(names, i));
+	for (size_t i = 0; i < json_array_size(to); i++)
+		if (json_equal(json_array_get(to, i), name))
+			return;
+	json_array_append(to, name);
 }
 
-/* Who decides requests under this role. */
-static void add_approvers(struct policy *p, json_t *to, const char *role)
+/* A role's row; NULL: there is none. The caller's. */
+static json_t *role_row(struct policy *p, const char *role)
 {
 	struct access_role r;
-	json_t *rows;
+	json_t *rows, *row;
 
 	if (role == NULL || store_role_by_name(p->store, role, &r) != 1)
-		return;
+		return NULL;
 	rows = store_list(p->store, LIST_ROLES, &(struct list_ask){ .id = r.id, .limit = 1, .now = clock_wall() });
-	add_names(to, json_object_get(json_array_get(rows, 0), "approvers"));
+	row = json_incref(json_array_get(rows, 0));
 	json_decref(rows);
+	return row;
+}
+
+static void add_names(json_t *to, const json_t *row, const char *key)
+{
+	const json_t *names = json_object_get(row, key);
+
+	for (size_t i = 0; i < json_array_size(names); i++)
+		add_name(to, json_array_get(names, i));
+}
+
+/* Who decides requests under this role: its approvers, and the members of its approver roles. */
+static void add_approvers(struct policy *p, json_t *to, const char *role)
+{
+	json_t *row = role_row(p, role), *groups = json_object_get(row, "approver_roles");
+
+	add_names(to, row, "approvers");
+	for (size_t i = 0; i < json_array_size(groups); i++) {
+		json_t *group = role_row(p, json_string_value(json_array_get(groups, i)));
+
+		add_names(to, group, "members");
+		json_decref(group);
+	}
+	json_decref(row);
 }
 
 static void add_staff(struct policy *p, json_t *to)
@@ -68,7 +94,7 @@ static void add_staff(struct policy *p, json_t *to)
 
 			after = json_integer_value(json_object_get(row, "id"));
 			if (json_is_true(json_object_get(row, "admin")) || json_is_true(json_object_get(row, "auditor")))
-				json_array_append(to, json_object_get(row, "name"));
+				add_name(to, json_object_get(row, "name"));
 		}
 		json_decref(rows);
 	} while (n == STAFF_PAGE);

@@ -41,8 +41,13 @@ int clock_parse(const char *text, int64_t *unix_s)
 		const char *end = strptime(text, forms[i], &tm);
 
 		if (end != NULL && *end == '\0') {
+			const struct tm said = tm;
+
 			*unix_s = (int64_t)timegm(&tm);
-			return 0;
+			/* the 30th of February would be the 2nd of March */
+			return tm.tm_mday == said.tm_mday && tm.tm_mon == said.tm_mon && tm.tm_year == said.tm_year &&
+				tm.tm_hour == said.tm_hour && tm.tm_min == said.tm_min && tm.tm_sec == said.tm_sec ?
+			    0 : -1;
 		}
 	}
 	return -1;

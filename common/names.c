@@ -3,6 +3,7 @@
  */
 #include "names.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 
 #define LOWER "abcdefghijklmnopqrstuvwxyz"
@@ -60,11 +61,29 @@ bool name_is_pattern(const char *s)
 	return name_is_host(name);
 }
 
+/* An address in figures; the zone of an IPv6 one may stand behind it. */
+static bool is_literal(int family, const char *s)
+{
+	const size_t n = family == AF_INET6 ? strcspn(s, "%") : strlen(s);
+	char text[INET6_ADDRSTRLEN];
+	struct in6_addr a;
+
+	if (n >= sizeof(text) || (s[n] == '%' && s[n + 1] == '\0'))
+		return false;
+	memcpy(text, s, n);
+	text[n] = '\0';
+	return inet_pton(family, text, &a) == 1;
+}
+
 bool name_is_address(const char *s)
 {
 	static const char set[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.:-_%";
 
-	return s[0] != '\0' && s[0] != '-' && strlen(s) <= ADDRESS_MAX && strspn(s, set) == strlen(s);
+	if (s[0] == '\0' || s[0] == '-' || strlen(s) > ADDRESS_MAX || strspn(s, set) != strlen(s))
+		return false;
+	if (strchr(s, ':') != NULL)
+		return is_literal(AF_INET6, s);
+	return strspn(s, DIGIT ".") == strlen(s) ? is_literal(AF_INET, s) : strchr(s, '%') == NULL;
 }
 
 bool name_is_label(const char *s)

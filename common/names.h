@@ -28,7 +28,7 @@ bool name_is_host(const char *s);
 bool name_is_place(const char *s);
 /* A host's name in which '*' may stand for any of the letters that a name may have. */
 bool name_is_pattern(const char *s);
-/* A DNS name or a literal address, as far as its letters go: at most ADDRESS_MAX, no leading dash. */
+/* A DNS name, as far as its letters go, or an IPv4 or IPv6 address: at most ADDRESS_MAX, no leading dash, no port. */
 bool name_is_address(const char *s);
 /* key=value, each ^[a-z0-9][a-z0-9_.-]*$, together at most 64. */
 bool name_is_label(const char *s);

@@ -176,6 +176,18 @@ def test_events_are_posted_and_mailed(hooked):
     assert all(post["event"]["bastion"] == "127.0.0.1" for post in Jira.posted)
 
 
+def test_members_of_an_approver_role_are_told(hooked):
+    hooked.ask("role add", role="leads", group=True)
+    hooked.make_user("lead")
+    hooked.ask("role member add", role="leads", user="lead")
+    hooked.ask("role add", role="night", host=["web2"], login=["app"], approver_role=["leads"], max=3600)
+    hooked.make_user("owl", role="night")
+    number = int(hooked.request("owl", host="web2", login="app", span=60))
+    told = until(lambda: [post["event"] for post in Jira.posted if post["event"]["class"] == "request" and post["event"]["detail"]["request"] == number],
+                 deadline=60, what="the request is told")
+    assert told[0]["tell"] == ["lead"]
+
+
 PROGRAM = """#!/usr/bin/python3
 import ctypes, errno, json, os, subprocess, sys, time
 told = json.load(sys.stdin)

@@ -20,7 +20,8 @@ static void test_format_parse(void **state)
 		{ 4102444799, "2099-12-31T23:59:59Z" }, { 253402300799, "9999-12-31T23:59:59Z" }, { -1, "1969-12-31T23:59:59Z" },
 	};
 	static const char *const bad[] = { "", "now", "2026", "2026-11", "2026-11-22T", "2026-11-22T20:15", "2026-11-22T20:15:00",
-		"2026-11-22T20:15:00Zx", "2026-13-01", "2026-11-22 20:15Z", "22.11.2026", "2026-11-22T25:00Z" };
+		"2026-11-22T20:15:00Zx", "2026-13-01", "2026-11-22 20:15Z", "22.11.2026", "2026-11-22T25:00Z", "2027-02-29",
+		"2027-02-30", "2027-04-31T10:00Z", "2027-01-31T10:00:60Z", "2027-00-10", "2027-01-00" };
 	char out[32];
 	int64_t t;
 
@@ -37,6 +38,8 @@ static void test_format_parse(void **state)
 	assert_int_equal(t, 1795305600);
 	assert_int_equal(clock_parse("2026-11-22T20:15Z", &t), 0);
 	assert_int_equal(t, 1795378500);
+	assert_int_equal(clock_parse("2028-02-29", &t), 0);
+	assert_int_equal(t, 1835395200);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		if (clock_parse(bad[i], &t) != -1)
 			fail_msg("'%s' was taken", bad[i]);

@@ -202,6 +202,8 @@ static const struct { const char *line, *says; } wrong[] = {
 	{ "input_recipients = \"recipients.txt\"", "is no age recipient" },
 	{ "source_address = \"10.0.0.1/8\"", "source_address: \"10.0.0.1/8\" has bits set" },
 	{ "source_address = \"10.0.0.1;10.0.0.2\"", "several are separated by commas" },
+	{ "step_up = \"zone=prod\"", "step_up: \"zone=prod\" is no zone; write zone= and one of office" },
+	{ "no_grace = \"env=prod zone=\"", "no_grace: \"zone=\" is no zone" },
 	{ "account_uids = \"65536\"", "account_uids: no range of uids" },
 	{ "account_uids = \"999-70000\"", "account_uids: no range of uids" },
 	{ "account_uids = \"70000-2147483647\"", "account_uids: no range of uids" },

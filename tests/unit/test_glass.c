@@ -89,13 +89,18 @@ static void glass_has_its_limits(void **state)
 	(void)state;
 	NO("alice", "usage", GLASS(""));
 	NO("alice", "usage", GLASS(WHY ",\"for\":3601"));
+	assert_string_equal(field("error"), "break-glass is for an hour at most, not for 1h.");
 	NO("alice", "usage", GLASS(WHY ",\"from\":1800000100"));
 	NO("bob", "not_found", GLASS(WHY)); /* no member of fire */
 	NO("root", "denied", GLASS(WHY));
-	NO("alice", "not_found", "{\"word\":\"request\",\"args\":{\"host\":\"db1\",\"login\":\"dba\",\"break_glass\":true" WHY "}}");
+	/* who may ask there, without breaking the glass, hears that and not that there is no such host */
+	NO("alice", "refused", "{\"word\":\"request\",\"args\":{\"host\":\"db1\",\"login\":\"dba\",\"break_glass\":true" WHY "}}");
+	assert_string_equal(field("error"), "No role lets alice break the glass for dba@db1.");
+	NO("alice", "not_found", "{\"word\":\"request\",\"args\":{\"host\":\"nowhere\",\"login\":\"dba\",\"break_glass\":true" WHY "}}");
 	/* what denies, denies */
 	OK("root", "{\"word\":\"role add\",\"args\":{\"role\":\"never\",\"deny\":true,\"everyone\":true,\"host\":\"web1\",\"login\":\"dba\"}}");
 	NO("alice", "refused", GLASS(WHY));
+	assert_null(strstr(field("error"), "break the glass"));
 	OK("root", "{\"word\":\"role remove\",\"args\":{\"role\":\"never\"}}");
 	OK("alice", GLASS(WHY));
 	/* a hand at the database */
@@ -356,13 +361,13 @@ static void a_role_is_changed_in_all_it_says(void **state)
 	OK("root", CHANGE("dba", "\"ask_signed\":\"no\""));
 	assert_true(store_role_by_name(rig.s, "dba", &r) == 1 && !r.sign);
 	/* break-glass on and off */
-	NO("alice", "not_found", GLASS(WHY));
+	NO("alice", "refused", GLASS(WHY));
 	OK("root", CHANGE("dba", "\"ask_break_glass\":\"yes\""));
 	OK("alice", GLASS(WHY));
 	OK("root", CHANGE("dba", "\"max\":600"));
 	OK("alice", GLASS(WHY));
 	OK("root", CHANGE("dba", "\"ask_break_glass\":\"no\""));
-	NO("alice", "not_found", GLASS(WHY));
+	NO("alice", "refused", GLASS(WHY));
 	NO("root", "usage", CHANGE("dba", "\"ask_break_glass\":\"yes no\""));
 }
 

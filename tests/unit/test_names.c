@@ -121,10 +121,26 @@ static void test_target(void **state)
 	assert_int_equal(target_parse(text, &t), -1);
 }
 
+static void test_address(void **state)
+{
+	static const char *const good[] = { "10.0.0.11", "2001:db8::1", "::1", "fe80::1%eth0", "db1.example.org", "db-1_x", "1.example", "localhost" };
+	static const char *const bad[] = { "", "-x", "a b", "999.1.1.1", "10.0.0", "1", "10.0.0.11:22", "db1:22", "[::1]", "2001:db8:::1", "fe80::1%", "db1%eth0",
+		"::ffff:999.1.1.1", "1:2:3:4:5:6:7:8:9" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		if (!name_is_address(good[i]))
+			fail_msg("'%s' was not taken", good[i]);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		if (name_is_address(bad[i]))
+			fail_msg("'%s' was taken", bad[i]);
+	assert_true(name_is_address(times('a', 199)));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_user), cmocka_unit_test(test_host), cmocka_unit_test(test_label), cmocka_unit_test(test_target),
+		cmocka_unit_test(test_user), cmocka_unit_test(test_host), cmocka_unit_test(test_label), cmocka_unit_test(test_address), cmocka_unit_test(test_target),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

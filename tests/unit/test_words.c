@@ -145,7 +145,7 @@ static void wrong(void **state)
 	refuses(&ssh, "role add x --login a --cap fly", "shell, exec, sftp-read");
 	refuses(&ssh, "role add x --login a --cap hel", "shell, exec, sftp-read");
 	refuses(&ssh, "role add x --login a --hours always", "mon-fri");
-	refuses(&ssh, "role add x --login a --zone 'office test'", "office test production cloud");
+	refuses(&ssh, "role add x --login a --zone 'office test'", "one of office, test, production, cloud");
 	refuses(&ssh, "role add x --login a --cap 'forward command'", "shell, exec, sftp-read");
 	refuses(&ssh, "role add x --login a --label tier", "key=value");
 	refuses(&ssh, "role add x --login a --max 2", "30m");
@@ -154,8 +154,14 @@ static void wrong(void **state)
 	refuses(&ssh, "deny 1 --reason '   '", "1 to 500 bytes");
 	refuses(&ssh, "request \033[31mweb1", "\\x1b[31mweb1"); /* no raw escape in a message */
 	refuses(&ssh, "deny 1 --reason '\xff'", "UTF-8");
-	refuses(&ssh, "init", "no word"); /* bastionctl only */
-	refuses(&ssh, "connect web1", "no word"); /* console only */
+	refuses(&ssh, "init", "works with bastionctl alone");
+	refuses(&console, "key add x", "works with bastionctl alone");
+	refuses(&ssh, "events verify", "works with bastionctl alone");
+	refuses(&ssh, "connect web1", "a word of the console");
+	refuses(&root, "exit", "a word of the console");
+	refuses(&ssh, "user", "user totp recovery"); /* all of them */
+	refuses(&ssh, "role add x --login a --ask-reason maybe", "one of yes, no");
+	refuses(&ssh, "user add x --until 2027-02-30", "2027-01-31");
 }
 
 static void keys(void **state)
