@@ -31,7 +31,7 @@ static const char readme[] =
 	"keys/          public keys, for convenience: compare them with those that you have from elsewhere\n\n"
 	"1. The last leaf is of type 3 (close); there is one of type 1 (open), and one of type 2 (seal) for each segment before\n"
 	"   the last; leaves of types from 4 on say what was done with the recording, and stand where they like:\n"
-	"       for f in log/*.leaf; do od -An -tu1 -j12 -N1 $f; done\n"
+	"       for n in $(ls log | grep -o '^[0-9]*' | sort -nu); do od -An -tu1 -j12 -N1 log/$n.leaf; done\n"
 	"2. Each seal and close leaf names its segment (bytes 29-32) and that file's SHA-256 (bytes 73-104):\n"
 	"       od -An -tx1 -j73 -N32 log/N.leaf; sha256sum 00000000.brec\n"
 	"3. Each leaf is in the tree of the checkpoint. The leaf hash is that of a zero byte and the leaf:\n"

@@ -9,7 +9,8 @@
  *
  * Commands: where the cursor stands when the first key of a line is typed, the prompt ends. When the
  * line was ended, and the target's line feed is about to leave it, what stands behind the prompt is
- * the command, as completion, history and the user's corrections have left it.
+ * the command, as completion, history and the user's corrections have left it. A program that a key alone
+ * ends, as q ends a pager, leaves the user at another prompt in the middle of the keys: there a line begins.
  */
 #include "replay_search.h"
 
@@ -44,7 +45,7 @@ struct rows {
 	/* the command in progress */
 	char prompt[PROMPT_MAX];
 	size_t prompt_len;
-	bool typing;
+	bool typing, left;	/* left: the target went on to another row, or screen, since the line was begun */
 	unsigned enters;
 	uint64_t enter_us;
 };
@@ -265,6 +266,7 @@ static void switch_screens(struct rows *r)
 		memset(r->primary, 0, sizeof(r->primary));
 	}
 	r->alternate = screen_alternate(r->screen);
+	r->left = true;
 }
 
 static void update(struct rows *r)
@@ -289,29 +291,39 @@ static void begin_command(struct rows *r)
 	const char *text;
 
 	r->typing = true;
+	r->left = false;
 	text = screen_row(r->screen, at.row, at.col, &r->prompt_len);
 	if (r->prompt_len > sizeof(r->prompt))
 		r->prompt_len = 0;
 	memcpy(r->prompt, text, r->prompt_len);
 }
 
+/* The row that begins with the prompt: the cursor's, or one above it. False: there is none. */
+static bool find_prompt(struct rows *r, unsigned *first)
+{
+	const char *text;
+	size_t len;
+
+	*first = screen_cursor(r->screen).row;
+	for (unsigned steps = 1;; steps++, (*first)--) {
+		text = screen_row(r->screen, *first, UINT16_MAX, &len);
+		if (begins(text, len, r->prompt, r->prompt_len))
+			return true;
+		if (*first == 0 || steps == WRAPS_MAX)
+			return false;
+	}
+}
+
 /* The line is about to be left. */
 static void end_command(struct rows *r)
 {
-	unsigned row = screen_cursor(r->screen).row, first = row, steps = 0;
+	unsigned row = screen_cursor(r->screen).row, first;
 	char line[LINE_BYTES_MAX];
 	const char *text;
 	size_t len, n = 0;
 
-	if (!r->typing || r->prompt_len == 0 || screen_alternate(r->screen))
+	if (!r->typing || r->prompt_len == 0 || screen_alternate(r->screen) || !find_prompt(r, &first))
 		return;
-	for (;; first--) {
-		text = screen_row(r->screen, first, UINT16_MAX, &len);
-		if (begins(text, len, r->prompt, r->prompt_len))
-			break;
-		if (first == 0 || ++steps == WRAPS_MAX)
-			return;
-	}
 	for (; first <= row; first++) {
 		text = screen_row(r->screen, first, UINT16_MAX, &len);
 		if (n + len + 1 > sizeof(line))
@@ -327,6 +339,11 @@ static void end_command(struct rows *r)
 
 void rows_input(struct rows *r, uint64_t t_us, const uint8_t *data, size_t len)
 {
+	unsigned first;
+
+	/* is the user still at that line? Asked once for all these keys: no output is between them */
+	if (r->typing && r->enters == 0 && (r->prompt_len == 0 ? r->left : !find_prompt(r, &first)))
+		r->typing = false;
 	for (size_t i = 0; i < len; i++) {
 		if (data[i] == '\r' || data[i] == '\n') {
 			if (!r->typing && r->enters == 0)
@@ -347,6 +364,8 @@ void rows_output(struct rows *r, uint64_t t_us, const uint8_t *data, size_t len)
 	const uint8_t *lf;
 
 	r->now_us = t_us;
+	if (r->enters == 0 && memchr(data, '\n', len) != NULL)
+		r->left = true;
 	while (r->enters > 0 && (lf = memchr(data, '\n', len)) != NULL) {
 		size_t n = (size_t)(lf - data);
 

@@ -151,6 +151,7 @@ def items(path):
         yield (header := Header(data, number == 0))
         at, last = len(header.raw), None
         while at < len(data):
+            must(last is None or last.type < SEAL, "forged", "bytes after the end of a segment")
             yield (last := Frame(data[at:at + 65536]))
             at += len(last.raw)
         if last is None or last.type != SEAL:
@@ -211,7 +212,6 @@ class Verifier:
         self.history.setdefault(self.last, self.chain)
 
     def frame(self, f):
-        must(self.ended is None, "forged", "frames after the end of a segment")
         must(f.seq <= self.last + 1, "gap", f"frames from {self.last + 1} on are missing")
         must(f.seq == self.last + 1 and f.epoch == self.number, "forged", "a frame of another place")
         if f.type != DATA:

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import tarfile
+import tempfile
 import threading
 
 import pytest
@@ -80,6 +81,12 @@ def test_the_readme_of_a_bundle(store, bundle):
     assert sorted(steps) == [1, 2, 3, 4, 5]
     numbers = sorted(int(os.path.basename(name)[:-5]) for name in glob.glob(os.path.join(glob.escape(bundle), "log", "*.leaf")))
     assert sh(steps[1], bundle).stdout.split() == ["1", "3"]
+    # in the order of the log, whatever the numbers are
+    with tempfile.TemporaryDirectory() as top:
+        for number, kind in (9, 1), (10, 2), (100, 3):
+            write(bytes(12) + bytes([kind]), top, f"log/{number}.leaf")
+        write(b"", top, "log/checkpoint")
+        assert sh(steps[1], top).stdout.split() == ["1", "2", "3"]
     digest = sh(steps[2].replace("log/N.", f"log/{numbers[-1]}."), bundle).stdout.split()
     assert "".join(digest[:32]) == digest[32] and digest[33] == "00000000.brec"
     hashed = sh(steps[3].replace("log/N.", f"log/{numbers[-1]}."), bundle).stdout.split()[0]

@@ -243,6 +243,52 @@ static void no_echo_no_command(void **state)
 	assert_string_equal(commands(), "c8 $ /id|");
 }
 
+/* A key alone ended a program, and no return stands between it and the next command. */
+static void a_program_that_a_key_ends(void **state)
+{
+	/* full screen; in its own place, as a pager of git; at the beginning of a row, as top */
+	static const char *const shown[] = { "\033[?1049h\033[Htext\r\n:", "text\r\n:", "\033[H\033[2Jtop\r\nTasks\r\n" };
+	static const char *const ended[] = { "\033[?1049l", "\r\033[K", "\033[4;1H\r\n" };
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		struct rows *r = begin(40, 4);
+
+		out(r, "dba$ ");
+		in(r, "less x\r");
+		out(r, "less x\r\n");
+		out(r, shown[i]);
+		in(r, "q");
+		out(r, ended[i]);
+		out(r, "dba$ ");
+		in(r, "i");
+		out(r, "i");
+		in(r, "d\r");
+		out(r, "d\r\n");
+		end(r);
+		assert_string_equal(commands() + strlen("c2 dba$ /less x|"), "c10 dba$ /id|");
+	}
+}
+
+/* What completion lists, or somebody writes to the terminal, stands in the middle of a line. */
+static void a_command_that_was_interrupted(void **state)
+{
+	struct rows *r = begin(40, 4);
+
+	(void)state;
+	out(r, "dba$ ");
+	in(r, "ls");
+	out(r, "ls");
+	in(r, "\t\t");
+	out(r, "\r\nls      lsblk\r\ndba$ ls");
+	in(r, "b\t");
+	out(r, "blk");
+	in(r, "\r");
+	out(r, "\r\ndba$ ");
+	end(r);
+	assert_string_equal(commands(), "c8 dba$ /lsblk|");
+}
+
 static void any_size_any_bytes(void **state)
 {
 	struct rows *r = begin(65535, 0);
@@ -268,6 +314,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keys_become_lines),
+		cmocka_unit_test(a_program_that_a_key_ends),
+		cmocka_unit_test(a_command_that_was_interrupted),
 		cmocka_unit_test(a_mark_is_not_erased),
 		cmocka_unit_test(long_lines_are_cut),
 		cmocka_unit_test(text_drawn_with_the_cursor_is_a_line),
