@@ -60,14 +60,6 @@
 
 struct peer;
 
-/* The limit of what a peer may ask: `BUCKET_BURST` at once, `BUCKET_RATE` a second. */
-#define BUCKET_BURST 256
-#define BUCKET_RATE 32
-struct bucket {
-	uint32_t tokens;
-	uint64_t filled_ms;
-};
-
 struct policy {
 	struct config *conf;		/* ours: a reload destroys it for a new one */
 	struct seal_ring seal;		/* of the secrets in the store */
@@ -85,6 +77,7 @@ struct policy {
 	struct event *deadline;		/* of the next thing that ends by itself */
 	struct event *others;		/* policy_others.h */
 	struct event *control_in, *pam_in;
+	struct bucket strangers;	/* connections to the control socket by others than root */
 	int64_t live_due;		/* when that is, unix seconds; FOREVER */
 	int64_t ahead_us, clock_owed;	/* policy_clock.h: of the wall clock, at its most since it was last set back; s not yet written */
 	struct peer *peers[PEER_TABLE];

@@ -17,6 +17,7 @@ struct client {
 	struct client *next;
 	enum client_kind kind;
 	uid_t uid;		/* of the process that connected, from the kernel */
+	struct bucket bucket;	/* not root's */
 	uint64_t seen_ms;	/* when it last said something */
 };
 

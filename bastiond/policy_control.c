@@ -4,7 +4,7 @@
  *
  * Role policy. Who asks is the kernel's word (SO_PEERCRED) on the socket, the login in a session.
  * approvals/control.c does what is asked; here are sockets, limits, and replies in pieces. pam.sock
- * shares the sockets' part.
+ * shares the sockets' part. Any account of this machine may connect: root alone overtakes the sessions.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -129,6 +129,17 @@ out:
 
 /* --- the sockets --- */
 
+static int refuse_flood(struct client *c, uint32_t id)
+{
+	struct buf out;
+
+	buf_init(&out, 256);
+	put_error(&out, "refused", "too many requests at once; try again in a few seconds");
+	send_pieces(&c->link, MSG_CTL_REPLY, id, &out);
+	buf_finish(&out);
+	return 0;
+}
+
 static int on_request(struct client *c, struct ipc_msg *m)
 {
 	struct policy *p = c->p;
@@ -138,6 +149,8 @@ static int on_request(struct client *c, struct ipc_msg *m)
 	int r;
 
 	p->control.wait_for = p->control.look_for = 0;
+	if (c->uid != 0 && !bucket_take(&c->bucket))
+		return refuse_flood(c, m->id);
 	buf_init(&out, CONTROL_REPLY_MAX);
 	r = control_actor(&p->control, (int64_t)c->uid, &a, line, sizeof(line));
 	if (r == 1 && ticket_holding(p, &c->link))
@@ -214,11 +227,19 @@ static void client_start(struct policy *p, enum client_kind kind, int fd)
 	struct ucred cred;
 	socklen_t len = sizeof(cred);
 	struct client *c = NULL;
+	bool urgent;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0 ||
-	    !client_admitted(p, kind, cred.uid)) {
-		log_warn("%s: a connection is refused: too many, or not root",
-		    kind == CLIENT_PAM ? "pam.sock" : "control.sock");
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0) {
+		close(fd);
+		return;
+	}
+	/* whoever connects faster than any person is served with the crowd, and does not fill the log */
+	urgent = cred.uid == 0 || bucket_take(&p->strangers);
+	if (kind == CLIENT_CONTROL)
+		event_priority_set(p->control_in, urgent ? LINK_CROWD - 1 : LINK_CROWD);
+	if (!client_admitted(p, kind, cred.uid)) {
+		if (urgent)
+			log_warn("%s: a connection is refused: too many, or not root", kind == CLIENT_PAM ? "pam.sock" : "control.sock");
 		close(fd);
 		return;
 	}
@@ -231,6 +252,9 @@ static void client_start(struct policy *p, enum client_kind kind, int fd)
 		free(c);
 		return;
 	}
+	bucket_fill(&c->bucket);
+	if (cred.uid != 0)
+		link_demote(&c->link);
 	c->next = p->clients;
 	p->clients = c;
 	p->nclients[kind]++;
@@ -292,6 +316,7 @@ int control_open(struct policy *p, const struct policy_fds *fds)
 	p->control.blocks = source_blocks;
 	p->control.rotate = rotate_want;
 	p->control.unblock = source_unblock;
+	bucket_fill(&p->strangers);
 	p->control_in = event_new(p->base, fds->control, EV_READ | EV_PERSIST, on_control, p);
 	p->pam_in = event_new(p->base, fds->pam, EV_READ | EV_PERSIST, on_pam, p);
 	return p->control_in != NULL && p->pam_in != NULL && event_add(p->control_in, NULL) == 0 &&

@@ -200,6 +200,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	feed_tick(p, now_ms);
 	accounts_tick(p);
 	ends_write(p);
+	/* where somebody is at it without end the loop never comes to its own; what policy_turn() does is due all the same */
+	event_base_loopbreak(p->base);
 	if (clock_wall() >= p->live_due || clock_wall() >= refusals_next(&p->control.refusals))
 		live_run(p);
 }

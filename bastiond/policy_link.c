@@ -7,7 +7,29 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "clock.h"
+
 static struct link *dead; /* buried in this turn of the loop */
+
+void bucket_fill(struct bucket *b)
+{
+	*b = (struct bucket){ BUCKET_BURST, clock_mono_ms() };
+}
+
+bool bucket_take(struct bucket *b)
+{
+	uint64_t now = clock_mono_ms(), fresh = (now - b->filled_ms) * BUCKET_RATE / 1000;
+
+	if (fresh > 0) {
+		b->tokens = fresh + b->tokens > BUCKET_BURST ? BUCKET_BURST
+							     : b->tokens + (uint32_t)fresh;
+		b->filled_ms = now;
+	}
+	if (b->tokens == 0)
+		return false;
+	b->tokens--;
+	return true;
+}
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
@@ -47,14 +69,20 @@ int link_open_as(struct link *l, struct event_base *base, int fd, enum role self
 	l->error = 0;
 	l->in = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, l);
 	l->out = event_new(base, fd, EV_WRITE, on_writable, l);
-	l->open = l->in != NULL && l->out != NULL &&
-	    (self != ROLE_POLICY || peer != ROLE_SESSION || event_priority_set(l->in, LINK_CROWD) == 0) &&
-	    event_add(l->in, NULL) == 0;
+	l->open = l->in != NULL && l->out != NULL && event_add(l->in, NULL) == 0;
+	if (l->open && self == ROLE_POLICY && peer == ROLE_SESSION)
+		link_demote(l);
 	if (l->open)
 		return 0;
 	l->open = true;
 	link_close(l);
 	return -1;
+}
+
+/* It fails for what is being handled just now alone, and a link that was just opened is not. */
+void link_demote(struct link *l)
+{
+	event_priority_set(l->in, LINK_CROWD);
 }
 
 void link_close(struct link *l)

@@ -12,8 +12,20 @@
 
 #include "ipc.h"
 
-#define LINK_CROWD 2	/* libevent's priority of what sessions send; all else has 1, the default of three */
+#define LINK_CROWD 2	/* libevent's priority of what sessions and local accounts send; all else has 1, the default of three */
 #define LINK_BURST 64	/* messages of one peer in one turn: nobody starves the others */
+
+/* The limit of what a peer, or a local account, may ask: `BUCKET_BURST` at once, `BUCKET_RATE` a second. */
+#define BUCKET_BURST 256
+#define BUCKET_RATE 32
+struct bucket {
+	uint32_t tokens;
+	uint64_t filled_ms;
+};
+
+void bucket_fill(struct bucket *b); /* to the brim */
+/* Takes a token; false: there is none. */
+bool bucket_take(struct bucket *b);
 
 struct link;
 
@@ -41,6 +53,8 @@ int link_open(struct link *l, struct event_base *base, int fd, enum role peer,
 /* The same for a link on which policy plays another role's part (msg.h, POLICY_RECORD). */
 int link_open_as(struct link *l, struct event_base *base, int fd, enum role self, enum role peer,
     const struct link_ops *ops);
+/* What comes on it waits with the crowd. After link_open(). */
+void link_demote(struct link *l);
 /* Closes it; ended() is not called. Safe to call again. */
 void link_close(struct link *l);
 /* Closes it and frees the object, which is heap memory and starts with `l`, between turns of the

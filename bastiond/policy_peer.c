@@ -36,18 +36,7 @@ int peer_event(struct peer *peer, enum event_kind kind, const char *actor, const
 
 bool peer_may_ask(struct peer *peer)
 {
-	struct bucket *b = &peer->bucket;
-	uint64_t now = clock_mono_ms(), fresh = (now - b->filled_ms) * BUCKET_RATE / 1000;
-
-	if (fresh > 0) {
-		b->tokens = fresh + b->tokens > BUCKET_BURST ? BUCKET_BURST
-							     : b->tokens + (uint32_t)fresh;
-		b->filled_ms = now;
-	}
-	if (b->tokens == 0)
-		return false;
-	b->tokens--;
-	return true;
+	return bucket_take(&peer->bucket);
 }
 
 static int on_pong(struct peer *peer, struct ipc_msg *m)
@@ -147,8 +136,8 @@ int peer_up(struct policy *p, struct ipc_msg *m)
 	peer->port = buf_get_u16(&m->body);
 	buf_get_cstring(&m->body, local, sizeof(local));
 	buf_get_u16(&m->body);
-	peer->up_ms = peer->pong_ms = peer->bucket.filled_ms = clock_mono_ms();
-	peer->bucket.tokens = BUCKET_BURST;
+	peer->up_ms = peer->pong_ms = clock_mono_ms();
+	bucket_fill(&peer->bucket);
 	if (!buf_end(&m->body) ||
 	    link_open(&peer->link, p->base, ipc_take_fd(m, 0), ROLE_SESSION, &peer_link) != 0)
 		goto fail;

@@ -2,7 +2,7 @@
  * test_policy_crowd.c - policy and many sessions at once: who waits for an answer, or has to be kept alive, does not wait
  * for a crowd; rows of what is over are written together.
  *
- * WRAP: sqlite3_step
+ * WRAP: sqlite3_step getsockopt
  */
 #include "policy_rig_way.h"
 
@@ -11,8 +11,53 @@
 #define CROWD 20
 #define NOTES 40	/* of each: an event, and so a flush of the disk, each */
 
+#define OTHER_UID 4242
+#define PRESSES 3000	/* of a local account, then it has enough, */
+#define WHILE_MS 20000	/* or so long */
+
+static uid_t asker;	/* whom SO_PEERCRED names */
+static void (*press)(void);	/* what it does each time that policy did what it asked for */
+static unsigned pressed;
 static bool disk_full;
 static unsigned commits;
+
+static struct ipc local;	/* its connection */
+static char control[108];
+
+/* One more word; a reply makes room. */
+static void press_word(void)
+{
+	struct ipc_msg m;
+	struct buf b;
+
+	while (ipc_recv(&local, &m) > 0)
+		ipc_msg_finish(&m);
+	buf_view(&b, "{\"word\":\"hosts\"}", 16);
+	assert_int_equal(ipc_send(&local, MSG_CTL_REQUEST, 1, &b, NULL, 0), 0);
+}
+
+/* One more connection, which is gone by the time that policy takes it. */
+static void press_connection(void)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	strcpy(sa.sun_path, control);
+	assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	close(fd);
+}
+
+/* The same, but for a time. */
+static void press_for_a_while(void)
+{
+	static uint64_t end;
+
+	if (pressed == 0)
+		end = clock_mono_ms() + WHILE_MS;
+	pressed = clock_mono_ms() < end ? 1 : PRESSES;
+	if (pressed == 1)
+		press_connection();
+}
 
 int __real_sqlite3_step(sqlite3_stmt *st);
 int __wrap_sqlite3_step(sqlite3_stmt *st);
@@ -24,7 +69,24 @@ int __wrap_sqlite3_step(sqlite3_stmt *st)
 	if (disk_full && (strncmp(text, "UPDATE", 6) == 0 || strncmp(text, "INSERT", 6) == 0))
 		return SQLITE_FULL;
 	commits += strncmp(text, "COMMIT", 6) == 0;
+	if (press == press_word && strstr(text, "WHERE uid=?") != NULL && pressed++ < PRESSES)
+		press();
 	return __real_sqlite3_step(st);
+}
+
+int __real_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
+int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
+
+int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
+{
+	int r = __real_getsockopt(fd, level, name, value, len);
+
+	if (r != 0 || level != SOL_SOCKET || name != SO_PEERCRED)
+		return r;
+	((struct ucred *)value)->uid = asker;
+	if (press != NULL && press != press_word && pressed++ < PRESSES)
+		press();
+	return r;
 }
 
 static void deploy_in(struct rig *r, struct session_end *s)
@@ -93,6 +155,97 @@ static void crowd_is_overtaken(void **state)
 	    "WHERE kind='user.lock')") < CROWD * NOTES / 2);
 	for (int i = 0; i < CROWD; i++)
 		session_over(r, &crowd[i], 0);
+}
+
+/* A local account presses on, without end. A session is heard before it has enough. */
+static void session_is_heard(struct rig *r, void (*how)(void))
+{
+	struct session_end s;
+	struct ipc_msg m;
+	struct buf b;
+	int got = 0;
+
+	deploy_in(r, &s);
+	snprintf(control, sizeof(control), "%s/control.sock", r->dir);
+	asker = OTHER_UID;
+	rig_connect(r, "control.sock", &local);
+	pressed = 0;
+	press = how;
+	press();
+	buf_view(&b, "{\"word\":\"hosts\"}", 16);
+	assert_int_equal(ipc_send(&s.link, MSG_WORDS, 5, &b, NULL, 0), 0);
+	while (got == 0) {
+		event_base_loop(r->p.base, EVLOOP_ONCE);
+		policy_turn(&r->p);
+		while ((got = ipc_recv(&s.link, &m)) > 0 && m.type == MSG_PING)
+			ipc_msg_finish(&m);
+	}
+	press = NULL;
+	asker = 0;
+	assert_int_equal(got, 1);
+	assert_int_equal(m.type, MSG_WORDS_RE);
+	ipc_msg_finish(&m);
+	ipc_finish(&local);
+	session_over(r, &s, 0);
+	assert_in_range(pressed, 1, PRESSES - 1);
+}
+
+/* Any account of this machine may connect: one that does nothing else keeps no session from policy. */
+static void local_connections_starve_nobody(void **state)
+{
+	session_is_heard(*state, press_connection);
+}
+
+static unsigned refused_of(struct rig *r, unsigned words)
+{
+	unsigned n = 0, got = 0;
+	struct ipc_msg m;
+
+	asker = OTHER_UID;
+	rig_connect(r, "control.sock", &local);
+	for (unsigned i = 0; i < words; i++) {
+		press_word();
+		rig_turn(r);
+		while (ipc_recv(&local, &m) > 0) {
+			got++;
+			n += memmem(m.body.data, m.body.len, "too many requests", 17) != NULL;
+			ipc_msg_finish(&m);
+		}
+	}
+	asker = 0;
+	ipc_finish(&local);
+	assert_int_equal(got, words);
+	return n;
+}
+
+/* Nor does a user with a shell there who asks without end: the first 256 words are answered, the others by a refusal. */
+static void local_words_starve_nobody(void **state)
+{
+	struct user u = { .kind = USER_HUMAN, .name = "carol", .person = "carol", .uid = OTHER_UID, .until = FOREVER };
+	struct rig *r = *state;
+
+	assert_int_equal(store_user_add(r->p.store, &u, clock_wall()), 0);
+	session_is_heard(r, press_word);
+	assert_int_equal(refused_of(r, 250), 0);
+	assert_in_range(refused_of(r, 500), 100, 250);
+}
+
+/* Nor is what comes after a turn of the loop put off, memory given back among it, for as long as that goes on. */
+static void the_turn_comes(void **state)
+{
+	struct rig *r = *state;
+	const uint64_t since = clock_mono_ms();
+
+	snprintf(control, sizeof(control), "%s/control.sock", r->dir);
+	asker = OTHER_UID;
+	pressed = 0;
+	press = press_for_a_while;
+	press();
+	event_base_loop(r->p.base, EVLOOP_ONCE);
+	press = NULL;
+	asker = 0;
+	policy_turn(&r->p);
+	assert_in_range(clock_mono_ms() - since, 0, WHILE_MS - 1);
 }
 
 /* Parent says in one breath that all of them are over. */
@@ -166,6 +319,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(crowd_is_overtaken),
+		T(local_connections_starve_nobody),
+		T(local_words_starve_nobody),
+		T(the_turn_comes),
 		T(ends_share_a_flush),
 		T(ends_wait_for_a_full_disk),
 		T(ends_have_a_bound),
