@@ -13,6 +13,10 @@
 #include "log.h"
 #include "policy_worker.h"
 
+#define KEPT_SHARE 4	/* of max_workers one in four is for no dial and no console, */
+#define USER_SHARE 8	/* and one user has one in eight for these, */
+#define USER_LEAST 4	/* but so many if there are any */
+
 static struct worker *worker_find(struct policy *p, uint32_t id)
 {
 	struct worker *w = p->workers[id % WORKER_TABLE];
@@ -76,14 +80,39 @@ struct worker *worker_run_fd(struct peer *peer, enum worker_kind kind, const str
 	return run(peer->p, peer, kind, ops, type, body, fd);
 }
 
+/*
+ * What users start by going somewhere, dials and consoles: all of it leaves room for logins, for who watches and for policy's own work, and that
+ * of one user for the others. A host that swallows what is sent to it holds a place for dial_timeout.
+ */
+static const char *no_share(const struct policy *p, const struct peer *peer, enum worker_kind kind)
+{
+	const size_t most = p->conf->max_workers, each = most / USER_SHARE > USER_LEAST ? most / USER_SHARE : USER_LEAST;
+	size_t all = 0, own = 0;
+
+	if (p->nworkers >= most)
+		return "max_workers";
+	if (peer == NULL || (kind != WORKER_DIAL && kind != WORKER_CONSOLE))
+		return NULL;
+	for (size_t i = 0; i < WORKER_TABLE; i++)
+		for (const struct worker *w = p->workers[i]; w != NULL; w = w->next) {
+			if (w->peer == NULL || (w->kind != WORKER_DIAL && w->kind != WORKER_CONSOLE))
+				continue;
+			all++;
+			own += w->peer->user.id == peer->user.id;
+		}
+	return all >= most - most / KEPT_SHARE ? "the part of max_workers that is not kept for logins" :
+	    own >= each ? "the part of max_workers that one user has" : NULL;
+}
+
 static struct worker *run(struct policy *p, struct peer *peer, enum worker_kind kind, const struct worker_ops *ops,
     enum msg_type type, const struct buf *body, int fd)
 {
+	const char *no = no_share(p, peer, kind);
 	struct worker *w, **bucket;
 
-	if (p->nworkers >= p->conf->max_workers) {
-		log_warn("max_workers %u reached: no %s worker for %s", p->conf->max_workers,
-		    role_name(ops->role), peer != NULL ? peer->address : "policy");
+	if (no != NULL) {
+		log_warn("%s (%u) is used up: no %s worker for %s", no, p->conf->max_workers, role_name(ops->role),
+		    peer == NULL ? "policy" : peer->auth == PEER_STRANGER ? peer->address : peer->user.name);
 		return NULL;
 	}
 	if ((w = calloc(1, sizeof(*w))) == NULL)
