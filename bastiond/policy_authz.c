@@ -36,6 +36,7 @@
 #define CERT_BACK 50		/* seconds: the target's clock may be behind. Below SSHCERT_BACK: keys looks later */
 #define CERT_AHEAD 300
 #define SIGN_TIME_MS 5000	/* for dialling's end, the certificate and the answer */
+#define LENT_MAX 64		/* logins of one user with managed keys that are under way: keys lends LEND_MAX to all */
 #define EARLY_MS 10000		/* an early socket waits so long for its WAY_ASK */
 
 static void send_no(struct peer *peer, uint32_t id, enum way_refusal refusal, const char *line)
@@ -115,8 +116,32 @@ static void ask_certificate(struct way *w)
 	w->key_ask = keys_sign(w->peer->p, &c, on_key, w);
 }
 
+struct lent {
+	int64_t user_id;
+	unsigned n;
+};
+
+static void count_lent(struct peer *peer, void *arg)
+{
+	struct lent *l = arg;
+
+	for (size_t i = 0; i < PEER_WAYS_MAX && peer->auth == PEER_IN && peer->user.id == l->user_id; i++) {
+		const struct way *w = peer->ways[i];
+
+		l->n += w != NULL && w->host.method == LOGIN_MANAGED && w->stage >= WAY_SIGNING && w->stage < WAY_LIVE;
+	}
+}
+
 void authz_key(struct way *w)
 {
+	struct lent l = { w->peer->user.id, 0 };
+
+	if (w->host.method == LOGIN_MANAGED)
+		peers_each(w->peer->p, count_lent, &l);
+	if (l.n > LENT_MAX) {
+		authz_refuse(w, WAY_BUSY, "bastiond: too many of your logins at hosts with managed keys are under way; try again in a minute");
+		return;
+	}
 	if (w->host.method == LOGIN_MANAGED)
 		w->key_ask = rotate_lend(w->peer->p, &w->host, w->login, true, w->lent, &w->agent, on_key, w);
 	else

@@ -100,7 +100,8 @@ struct way {
 	bool ready;			/* as in struct front */
 	bool lost;			/* the target is gone; what it had sent still goes to the client */
 	uint64_t login_deadline_ms;
-	bool managed;			/* login with a lent key, through an agent socket */
+	bool managed;			/* login with a lent key, through an agent socket: */
+	int agent;			/* libssh's, -1: done with */
 	struct buf pins;		/* list(str key blob) */
 	/* the recording */
 	struct brec_writer *writer;

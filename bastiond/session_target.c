@@ -7,6 +7,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -74,6 +75,7 @@ int target_start(struct way *w, int fd, const uint8_t *cert, size_t cert_len, in
 		return -1;
 	if (cert_len == 0) {
 		w->managed = true;
+		w->agent = agent_fd;
 		if (ssh_set_agent_socket(w->ssh, agent_fd) != SSH_OK)
 			return -1;
 	}
@@ -128,6 +130,14 @@ static void target_failed(struct way *w, const char *what)
 	way_end(w, BREC_END_ERROR, line);
 }
 
+/* The key is given back at once: keys lends so many at a time, and has nothing more to sign here. libssh closes the socket when it ends. */
+static void give_back_key(struct way *w)
+{
+	if (w->agent >= 0)
+		shutdown(w->agent, SHUT_RDWR);
+	w->agent = -1;
+}
+
 static void login_step(struct way *w)
 {
 	int r = w->managed ? ssh_userauth_agent(w->ssh, NULL) : ssh_userauth_publickey(w->ssh, NULL, w->key);
@@ -136,6 +146,7 @@ static void login_step(struct way *w)
 	case SSH_AUTH_AGAIN:
 		break;
 	case SSH_AUTH_SUCCESS:
+		give_back_key(w);
 		w->step = TARGET_READY;
 		break;
 	default:

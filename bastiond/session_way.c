@@ -64,6 +64,7 @@ struct way *way_create(struct session *s, const char *host, const char *login)
 	w->session = s;
 	w->id = s->next_way++;
 	w->state = WAY_ASKING;
+	w->agent = -1;
 	snprintf(w->host, sizeof(w->host), "%s", host);
 	snprintf(w->login, sizeof(w->login), "%s", login);
 	buf_init(&w->pins, 16384);

@@ -1,9 +1,10 @@
 """A host that takes no certificates: the bastion logs in with a managed key, which stays in the keys role."""
 import os
+import subprocess
 
 import pytest
 
-from harness import Client, labkit
+from harness import Client, labkit, until
 
 TYPES = ("ed25519", "ecdsa", "rsa")
 
@@ -34,6 +35,24 @@ def managed(new_lab):
 def test_login_with_a_lent_key(managed, kind):
     done = Client(managed, "deploy").run("web1.name", "echo in", options=("-l", f"deploy@dba@web-{kind}"), check=True)
     assert done.stdout == b"in\n"
+
+
+def sockets_of_keys(lab):
+    """Descriptors of the keys role: its links, and one for each key that is lent."""
+    for pid in labkit.family(lab.state["pids"]["bastiond"][0]):
+        if labkit.read(f"/proc/{pid}/comm").strip() == "bastiond-keys":
+            return len(os.listdir(f"/proc/{pid}/fd"))
+    raise AssertionError("no bastiond-keys")
+
+
+def test_a_lent_key_is_given_back_at_the_login(managed):
+    """So many are lent at a time: sessions that go on for hours must not stand in the way of other logins."""
+    before = sockets_of_keys(managed)
+    with Client(managed, "deploy").start("web1.name", "echo in; cat", options=("-l", "deploy@dba@web-ed25519"), stdin=subprocess.PIPE,
+                                         stdout=subprocess.PIPE) as run:
+        assert run.stdout.readline() == b"in\n"
+        until(lambda: sockets_of_keys(managed) <= before, deadline=20, what="the key is given back")
+        assert run.communicate(b"still here", timeout=20)[0] == b"still here"
 
 
 def test_the_key_is_readable_to_root_alone(managed):
