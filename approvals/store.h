@@ -125,6 +125,8 @@ int store_hosts(struct store *s, int (*fn)(void *arg, const struct host *h), voi
 /* --- tickets: requests and grants (store_ticket.c) --- */
 
 int store_ticket(struct store *s, int64_t id, struct ticket *t);
+/* When it had its last yes: *at. 0: nobody said it. */
+int store_ticket_approved_at(struct store *s, int64_t id, int64_t *at);
 /* Of this user, host and login: those that give access first, then newest first; up to max. Their
  * number, or -1. */
 int store_tickets(struct store *s, int64_t user_id, int64_t host_id, const char *login,

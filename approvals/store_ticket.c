@@ -82,6 +82,12 @@ int store_ticket(struct store *s, int64_t id, struct ticket *t)
 	return one_ticket(s, sql(s, TICKET_SQL "WHERE r.id=?", "i", id), t);
 }
 
+int store_ticket_approved_at(struct store *s, int64_t id, int64_t *at)
+{
+	*at = 0;
+	return sql_int(s, at, "SELECT max(at) FROM verdicts WHERE request_id=? AND yes=1", "i", id);
+}
+
 int store_tickets(struct store *s, int64_t user_id, int64_t host_id, const char *login,
     struct ticket *t, int max)
 {

@@ -90,23 +90,27 @@ static bool seen_before(struct peer *peer, const struct host *h, int64_t ticket,
 	char network[NETWORK_TEXT_MAX];
 	struct familiar f;
 	struct ticket t;
+	int64_t at;
 
 	if (!in_class(h, peer->p->conf->approve_new))
 		return true;
 	network_of(peer, network);
-	if (store_ticket(s, ticket, &t) != 1 || store_familiar(s, peer->user.id, peer->device.id, network, &f) != 0) {
+	if (store_ticket(s, ticket, &t) != 1 || store_ticket_approved_at(s, ticket, &at) < 0 ||
+	    store_familiar(s, peer->user.id, peer->device.id, network, &f) != 0) {
 		log_error("what is known of %s cannot be looked up: %s", peer->user.name, store_error(s));
 		snprintf(line, size, "bastiond: the bastion cannot look up where you come from; tell the operator");
 		return false;
 	}
-	if (t.given > 0 && f.device_first <= t.start_at && f.network_first <= t.start_at)
+	/* a grant that begins later than it was approved was looked at then; both moments are moved with a clock that was set back */
+	at = at - t.moved < t.start_at ? at - t.moved : t.start_at;
+	if (t.given > 0 && f.device_first <= at && f.network_first <= at)
 		return true;
 	if (t.given == 0)
 		snprintf(line, size, "bastiond: %s wants a grant that a person approved, and yours granted itself; an administrator can "
 		    "change the role", h->name);
 	else
 		snprintf(line, size, "bastiond: the %s is newer than the approval of grant %lld, and %s wants one that came after it: "
-		    "cancel %lld, then request %s again", f.device_first > t.start_at ? "device" : "network you come from",
+		    "cancel %lld, then request %s again", f.device_first > at ? "device" : "network you come from",
 		    (long long)ticket, h->name, (long long)ticket, h->name);
 	return false;
 }

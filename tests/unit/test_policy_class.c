@@ -146,42 +146,71 @@ static void an_old_connection_is_not_enough(void **state)
 	over(r, &s);
 }
 
+/* alice, from a network that was seen first `first` s from now. */
+static void login_from_elsewhere(struct rig *r, struct session_end *end, int64_t first)
+{
+	struct familiar f;
+	struct pam_end w;
+	char code[7];
+
+	assert_int_equal(store_familiar_note(r->p.store, r->alice.id, 1, "198.51.100.0/24", "SSH-2.0-x", clock_wall() + first, &f), 0);
+	assert_true(f.new_network && !f.new_device);
+	session_from(r, end, "198.51.100.7");
+	key_proven(r, end);
+	factor_begin(r, end, &w, 1);
+	code_of(r->alice_secret, clock_wall() + 30, code);
+	assert_int_equal(otp_ask(r, "alice", code, w.token), OTP_RIGHT);
+	pam_done(&w, 1, "alice");
+	expect_u8(r, &end->link, MSG_AUTH_FACTOR_RE, AUTH_YES);
+	worker_end(r, &w.link, w.id);
+	expect_u8(r, &r->parent, MSG_PEER_VERDICT, 1);
+}
+
 static void an_approval_from_before_does_not_do(void **state)
 {
 	struct rig *r = *state;
 	struct store *s = r->p.store;
 	struct familiar f;
 	struct session_end end;
-	int64_t grant, now = clock_wall();
 
 	set(&r->conf->approve_new, "env=lab");
-	grant = rig_grant(r, s, &r->alice, 3600);
+	rig_grant(r, s, &r->alice, 3600);
 	/* known since long: the grant is younger */
-	assert_int_equal(store_familiar_note(s, r->alice.id, 1, "192.0.2.0/24", "SSH-2.0-x", now - 1000, &f), 0);
+	assert_int_equal(store_familiar_note(s, r->alice.id, 1, "192.0.2.0/24", "SSH-2.0-x", clock_wall() - 1000, &f), 0);
 	login_alice(r, &end, 0);
 	asks(r, &end, 1, NULL);
 	over(r, &end);
 	/* another network, seen for the first time after the approval: which is a second from now at the earliest */
-	assert_int_equal(store_familiar_note(s, r->alice.id, 1, "198.51.100.0/24", "SSH-2.0-x", now + 5, &f), 0);
-	assert_true(f.new_network && !f.new_device);
-	r->p.conf->mfa_grace = 0;
-	session_from(r, &end, "198.51.100.7");
-	{
-		struct pam_end w;
-		char code[7];
-
-		key_proven(r, &end);
-		factor_begin(r, &end, &w, 1);
-		code_of(r->alice_secret, clock_wall() + 30, code);
-		assert_int_equal(otp_ask(r, "alice", code, w.token), OTP_RIGHT);
-		pam_done(&w, 1, "alice");
-		expect_u8(r, &end.link, MSG_AUTH_FACTOR_RE, AUTH_YES);
-		worker_end(r, &w.link, w.id);
-		expect_u8(r, &r->parent, MSG_PEER_VERDICT, 1);
-	}
+	login_from_elsewhere(r, &end, 5);
 	asks(r, &end, 1, "network you come from is newer than the approval");
 	session_over(r, &end, 0);
-	(void)grant;
+}
+
+/* What counts is when somebody looked, not when the grant begins: it was asked for, and approved, for a time to come. */
+static void nor_does_one_for_later(void **state)
+{
+	struct rig *r = *state;
+	const int64_t before = clock_wall() - 100, begin = before + 90;
+	struct ticket t = { .state = TICKET_PENDING, .user_id = r->alice.id, .by_id = r->alice.id, .host_id = r->web1.id, .role_id = r->dba.id,
+		.caps = r->dba.caps, .duration = 3600, .needed = 1, .asked_at = before, .lapse_at = before + 3600, .not_before = begin,
+		.login = "dba", .reason = "test" };
+	struct session_end end;
+	struct familiar f;
+
+	set(&r->conf->approve_new, "env=lab");
+	assert_int_equal(store_familiar_note(r->p.store, r->alice.id, 1, "192.0.2.0/24", "SSH-2.0-x", before - 1000, &f), 0);
+	assert_int_equal(store_ticket_add(r->p.store, &t), 0);
+	assert_int_equal(store_verdict(r->p.store, &t, &r->bob, true, "yes", before), 1);
+	if (t.state == TICKET_PENDING)
+		assert_int_equal(store_ticket_move(r->p.store, &t, ACT_APPROVE, "bob", "yes", before), 1);
+	assert_int_equal(t.start_at, begin);
+	login_alice(r, &end, 0);
+	asks(r, &end, 1, NULL);
+	over(r, &end);
+	/* in between */
+	login_from_elsewhere(r, &end, -50);
+	asks(r, &end, 1, "network you come from is newer than the approval");
+	session_over(r, &end, 0);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, rig_up, rig_down)
@@ -190,7 +219,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(grace_opens_no_host_of_the_class), T(a_class_leaves_itself_out_of_grace), T(grace_is_for_a_network),
-		T(an_old_connection_is_not_enough), T(an_approval_from_before_does_not_do),
+		T(an_old_connection_is_not_enough), T(an_approval_from_before_does_not_do), T(nor_does_one_for_later),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
