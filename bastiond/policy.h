@@ -106,6 +106,7 @@ struct policy {
 	char machine[CONFIG_NAME_MAX + 1], name[CONFIG_NAME_MAX + 1];	/* its own name, the bastion's */
 	char *host_keys[HOSTKEY_LINES_MAX + 1];	/* public lines of the bastion's own, NULL ends */
 	uint64_t serial;		/* of certificates */
+	int keep_below;			/* descriptors below this one may be kept for long */
 	bool ending, over, retired;
 	int status;
 };
@@ -137,7 +138,7 @@ struct way {
 	struct worker *dial;
 	struct event *deadline;		/* of dialling and signing */
 	uint32_t key_ask;		/* 0: none under way */
-	int fd, agent;			/* the connected socket; the lent key's socket; -1 */
+	int fd, agent;			/* the connected socket, to the end; the lent key's socket; -1 */
 	char local[ADDRESS_MAX + 1], lent[STORE_FPR_MAX + 1]; /* the socket's own address; the fingerprint of the lent key, "" */
 	struct way_row row;
 	uint64_t ending_ms;		/* WAY_END was sent; 0: not */

@@ -6,12 +6,14 @@
  * run it on a database and links of their own.
  */
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -265,6 +267,10 @@ static int open_loop(struct policy *p, const struct policy_fds *fds)
 
 int policy_open(struct policy *p, const char *database, const struct policy_fds *fds)
 {
+	struct rlimit rl = { 0, 0 };
+
+	getrlimit(RLIMIT_NOFILE, &rl);
+	p->keep_below = (int)(rl.rlim_cur < INT_MAX ? rl.rlim_cur / 2 : INT_MAX);
 	p->database = database;
 	if (open_store(p, database) != 0)
 		return -1;

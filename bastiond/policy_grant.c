@@ -216,10 +216,13 @@ void grant_way(struct way *w, const uint8_t *cert, size_t len)
 		event_free(w->deadline);
 		w->deadline = NULL;
 		link_send(&peer->link, MSG_WAY_OK, w->id, &body, fds, w->agent >= 0 ? 2 : 1);
-		close(w->fd);
+		/* the socket is kept, to be shut when the way is over, unless sessions to come need the descriptor more */
+		if (w->fd >= peer->p->keep_below)
+			close(w->fd);
 		if (w->agent >= 0)
 			close(w->agent);
-		w->fd = w->agent = -1;
+		w->fd = w->fd < peer->p->keep_below ? w->fd : -1;
+		w->agent = -1;
 	}
 	buf_finish(&body);
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -64,8 +65,11 @@ void peer_way_destroy(struct way *w)
 		keys_forget(peer->p, w->key_ask);
 	if (w->deadline != NULL)
 		event_free(w->deadline);
-	if (w->fd >= 0)
+	/* whoever still holds it has nothing in it: a session that says that a way is over is not believed to have let go of the target */
+	if (w->fd >= 0) {
+		shutdown(w->fd, SHUT_RDWR);
 		close(w->fd);
+	}
 	if (w->agent >= 0)
 		close(w->agent);
 	free(w);

@@ -25,7 +25,9 @@
 #include "sandbox.h"
 #include "worker.h"
 
-#define FDS_SPARE 512	/* descriptors of a role beside those of its sessions */
+#define FDS_SPARE 512	/* descriptors of a role beside those of its sessions, */
+#define FDS_EACH 4ULL	/* of which each has so many, */
+#define FDS_GOOD 20ULL	/* or, with one for each of its ways, so many */
 #define TICK_MS 1000
 #define CROWDED_MS 50	/* until the listening sockets are looked at again when too many are young */
 
@@ -59,18 +61,25 @@ static int open_signals(struct parent *p)
 	return 0;
 }
 
-/* Policy and the recorder hold one descriptor a session, a way at policy some more; they inherit the limit. */
+/*
+ * Policy and the recorder hold one descriptor a session, and some more while a way opens; they inherit the limit. One more for each way
+ * is policy's to have or not (grant_way).
+ */
 void parent_limits(const struct config *conf)
 {
-	struct rlimit rl, want = { 4ULL * conf->max_sessions + FDS_SPARE, 4ULL * conf->max_sessions + FDS_SPARE };
+	const rlim_t must = FDS_EACH * conf->max_sessions + FDS_SPARE, good = FDS_GOOD * conf->max_sessions + FDS_SPARE;
+	struct rlimit rl, want = { good, good };
 
-	if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur >= want.rlim_cur)
+	if (getrlimit(RLIMIT_NOFILE, &rl) != 0 || rl.rlim_cur >= good)
 		return;
 	if (rl.rlim_max > want.rlim_max)
 		want.rlim_max = rl.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &want) != 0)
+	if (setrlimit(RLIMIT_NOFILE, &want) == 0)
+		return;
+	want = (struct rlimit){ rl.rlim_max, rl.rlim_max };
+	if ((setrlimit(RLIMIT_NOFILE, &want) != 0 && rl.rlim_cur < must) || rl.rlim_max < must)
 		log_warn("cannot raise the limit of open files to %llu (%s): fewer sessions than max_sessions fit",
-		    (unsigned long long)want.rlim_cur, strerror(errno));
+		    (unsigned long long)must, strerror(errno));
 }
 
 static void reap(struct parent *p)

@@ -101,6 +101,53 @@ static void session_goes_while_keys_sign(void **state)
 	assert_false(r->p.over);
 }
 
+/* A session that was taken over says that its way is over, and keeps the socket to the target: it has nothing of it. */
+static void way_over_with_socket(struct rig *r, bool shut)
+{
+	struct session_end s;
+	int64_t grant = rig_grant(r, r->p.store, &r->alice, 3600);
+	struct ipc worker;
+	struct ipc_msg m;
+	int target[2], kept;
+	uint32_t id;
+	char c;
+
+	login_alice(r, &s, 0);
+	way_ask(&s, 1, "web1", "dba");
+	id = expect_dial(r, &worker);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, target), 0);
+	dial_done(&worker, id, target[0]);
+	close(target[0]);
+	rig_turn(r);
+	worker_end(r, &worker, id);
+	sign(r, grant, clock_wall() + 3600);
+	expect(r, &s.link, MSG_WAY_OK, &m);
+	kept = ipc_take_fd(&m, 0);
+	ipc_msg_finish(&m);
+	assert_int_equal(send(kept, "a", 1, MSG_NOSIGNAL), 1);
+	assert_int_equal(recv(target[1], &c, 1, MSG_DONTWAIT), 1);
+	way_over(r, &s, 1);
+	assert_int_equal(send(kept, "b", 1, MSG_NOSIGNAL), shut ? -1 : 1);
+	assert_int_equal(recv(target[1], &c, 1, MSG_DONTWAIT), shut ? 0 : 1);
+	close(kept);
+	close(target[1]);
+	session_over(r, &s, 0);
+}
+
+static void way_that_is_over_has_no_socket(void **state)
+{
+	way_over_with_socket(*state, true);
+}
+
+/* Where descriptors are scarce, sessions come first. */
+static void sockets_are_not_kept_to_the_last(void **state)
+{
+	struct rig *r = *state;
+
+	r->p.keep_below = 3;
+	way_over_with_socket(r, false);
+}
+
 static void revocation_ends_the_way(void **state)
 {
 	struct rig *r = *state;
@@ -378,6 +425,8 @@ int main(void)
 		T(target_that_does_not_answer),
 		T(keys_that_refuse),
 		T(session_goes_while_keys_sign),
+		T(way_that_is_over_has_no_socket),
+		T(sockets_are_not_kept_to_the_last),
 		T(revocation_ends_the_way),
 		T(expiry_ends_the_way_within_a_second),
 		T(no_way_lasts_longer_than_thirty_days),
