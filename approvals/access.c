@@ -431,14 +431,25 @@ static bool better(const struct access_role *r, const struct access_role *than)
 const struct access_role *access_request(const struct request_ask *q, char *line, size_t size)
 {
 	const struct access_role *best = NULL, *deny = NULL;
-	char why[512] = "", name[4 * HOST_NAME_MAX_LEN + 8];
+	char why[768] = "", one[512], name[4 * HOST_NAME_MAX_LEN + 8];
+	bool near = false; /* `why` is of a role that has the login */
 
 	for (size_t i = 0; q->host != NULL && i < q->nroles; i++) {
 		const struct access_role *r = &q->roles[i];
+		const bool covers = access_allows(r, q->host, access_login(q->host, q->user, q->login));
 
-		if (access_allows(r, q->host, NULL) &&
-		    access_role_says_no(q, r, why, sizeof(why)) == NULL && better(r, best))
-			best = r;
+		if (!access_allows(r, q->host, NULL))
+			continue;
+		if (access_role_says_no(q, r, one, sizeof(one)) == NULL) {
+			if (better(r, best))
+				best = r;
+		} else if (covers || !near) {
+			/* each that has the login says what it wants; of the others one is enough */
+			const size_t n = near ? strlen(why) : 0;
+
+			snprintf(why + n, sizeof(why) - n, "%s%s", n > 0 ? "; " : "", one);
+			near = covers;
+		}
 	}
 	if (best != NULL && (deny = request_denied(q)) == NULL)
 		return best;

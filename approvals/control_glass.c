@@ -49,7 +49,9 @@ enum words_exit word_review(struct call *k)
 {
 	const char *verdict = arg_text(k, "verdict"), *reason = arg_text(k, "reason");
 	const int64_t id = arg_int(k, "id", 0);
+	struct access_role role;
 	struct ticket t;
+	struct user u = { .name = "" };
 	int r = store_ticket(k->s, id, &t), own = 0, part = 0;
 
 	if (r < 0 || (r == 1 && ((own = store_ticket_own(k->s, &t, k->me.person)) < 0 ||
@@ -63,8 +65,9 @@ enum words_exit word_review(struct call *k)
 		return broken(k);
 	if (r == 0)
 		return refuse(k, WORDS_REFUSED, NULL, "%lld is reviewed already.", (long long)id);
-	if (event_writef(k->s, k->now, EVENT_REVIEW, k->name, NULL, "{s:I,s:s,s:s}", "request", (json_int_t)id, "verdict", verdict, "reason",
-		reason) < 0)
+	if (store_user(k->s, t.user_id, &u) < 0 || (r = store_role(k->s, t.role_id, &role)) < 0 ||
+	    event_writef(k->s, k->now, EVENT_REVIEW, k->name, u.name, "{s:I,s:s,s:s,s:s}", "request", (json_int_t)id, "role",
+		r == 1 ? role.name : "", "verdict", verdict, "reason", reason) < 0)
 		return broken(k);
 	return say(k, "%lld is reviewed: %s.", (long long)id, verdict);
 }

@@ -51,8 +51,10 @@ enum words_exit word_wait(struct call *k)
 	}
 	if (ticket_gives_access(t.state)) {
 		if (say(k, "Grant %lld: you may log in as %s %s.", (long long)t.id, t.login,
-			ticket_times(k, &t, when, sizeof(when))) == WORDS_OK)
+			ticket_times(k, &t, when, sizeof(when))) == WORDS_OK) {
 			say_more(k, "id", json_integer(t.id));
+			say_more(k, "login", json_string(strcmp(t.login, LOGIN_SELF) == 0 ? k->me.name : t.login));
+		}
 		return k->reply != NULL ? WORDS_OK : WORDS_BROKEN;
 	}
 	esc_text(who, sizeof(who), t.closer, strlen(t.closer));

@@ -99,7 +99,7 @@ struct chan {
 	bool words_json, words_csv, words_run;
 	struct script *script;		/* CHAN_WORDS: they come on standard input */
 	struct given *given;		/* CHAN_WORDS: an argument does (session_stdin.c) */
-	char *after;			/* CHAN_CONSOLE: the connect that goes on after `wait` */
+	char *after;			/* CHAN_CONSOLE: the connect that goes on after `wait`, or `hosts` for its login */
 	bool from_console;		/* `connect`: the console goes on when the target's channel is over */
 };
 

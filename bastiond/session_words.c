@@ -127,6 +127,89 @@ static bool wait_first(struct chan *c, const char *json)
 	return asked;
 }
 
+/* `connect` as it is, or without a login: `hosts` says whether there is one only. */
+static void connect_on(struct chan *c, const char *json)
+{
+	json_t *request = json_loads(json, 0, NULL);
+	const bool named = json_object_get(json_object_get(request, "args"), "login") != NULL;
+
+	json_decref(request);
+	if (named || c->after != NULL || (c->after = strdup(json)) == NULL) {
+		console_word(c, "connect", json);
+		return;
+	}
+	c->word = words_find("hosts");
+	c->words_json = c->words_csv = false;
+	ask_policy(c, "{\"word\":\"hosts\",\"args\":{}}");
+}
+
+/* The logins at a host, of the reply to `hosts`; NULL: it is not there. */
+static const json_t *logins_at(const json_t *reply, const char *host)
+{
+	const json_t *rows = json_object_get(reply, "rows");
+
+	for (size_t i = 0; i < json_array_size(rows); i++) {
+		const char *name = json_string_value(json_object_get(json_array_get(rows, i), "name"));
+
+		if (name != NULL && strcmp(name, host) == 0)
+			return json_object_get(json_array_get(rows, i), "logins");
+	}
+	return NULL;
+}
+
+static void say_logins(struct chan *c, const char *host, const json_t *logins)
+{
+	char text[1024];
+	size_t n = (size_t)snprintf(text, sizeof(text), "%s has several logins for you:", host);
+
+	for (size_t i = 0; i < json_array_size(logins) && n < sizeof(text); i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s %s", i > 0 ? "," : "", json_string_value(json_array_get(logins, i)));
+	words_print(c, true, text, strlen(text));
+	snprintf(text, sizeof(text), ". Say which: connect %s as %s\n", host, json_string_value(json_array_get(logins, 0)));
+	words_print(c, true, text, strlen(text));
+}
+
+/* The answer of `hosts` for connect_on(). What is not there policy refuses, with its reason, whatever the login. */
+static void connect_found(struct chan *c, const struct buf *answer)
+{
+	json_t *reply = buf_ok(answer) ? json_loadb((const char *)answer->data, answer->len, 0, NULL) : NULL;
+	json_t *request = json_loads(c->after, 0, NULL), *args = json_object_get(request, "args");
+	const char *host = json_string_value(json_object_get(args, "host"));
+	const json_t *logins = host != NULL ? logins_at(reply, host) : NULL;
+	const char *only = json_string_value(json_array_get(logins, 0));
+	char *text = NULL;
+
+	free(c->after);
+	c->after = NULL;
+	if (json_array_size(logins) > 1) {
+		say_logins(c, host, logins);
+		words_finish(c, WORDS_USAGE);
+	} else if (json_object_set_new(args, "login", json_string(only != NULL ? only : "any")) == 0 &&
+	    (text = json_dumps(request, JSON_COMPACT)) != NULL) {
+		console_word(c, "connect", text);
+	} else {
+		words_finish(c, WORDS_BROKEN);
+	}
+	free(text);
+	json_decref(request);
+	json_decref(reply);
+}
+
+/* `wait` was answered: what it was for goes on, as the login of the grant if it named none. */
+static void connect_granted(struct chan *c, const char *json, const char *answer, size_t len)
+{
+	json_t *reply = json_loadb(answer, len, 0, NULL), *request = json_loads(json, 0, NULL), *args = json_object_get(request, "args");
+	json_t *login = json_object_get(reply, "login");
+	char *text = NULL;
+
+	if (login != NULL && json_object_get(args, "login") == NULL && json_object_set(args, "login", login) == 0)
+		text = json_dumps(request, JSON_COMPACT);
+	connect_on(c, text != NULL ? text : json);
+	free(text);
+	json_decref(request);
+	json_decref(reply);
+}
+
 void words_run(struct chan *c, const char *line)
 {
 	struct words_env env;
@@ -154,8 +237,10 @@ void words_run(struct chan *c, const char *line)
 		else if (!stdin_wanted(c, call.json))
 			ask_policy(c, call.json);
 	} else if (call.word->where == AT_CONSOLE && c->kind == CHAN_CONSOLE) {
-		if (!wait_first(c, call.json))
+		if (strcmp(call.word->path, "connect") != 0)
 			console_word(c, call.word->path, call.json);
+		else if (!wait_first(c, call.json))
+			connect_on(c, call.json);
 	} else if (c->script != NULL && strcmp(call.word->path, "exit") == 0) {
 		script_end(c);
 	} else {
@@ -246,6 +331,11 @@ void words_policy(struct session *s, struct ipc_msg *m)
 		buf_finish(&s->words_reply);
 		return;
 	}
+	if (c->after != NULL && strcmp(c->word->path, "hosts") == 0) {
+		connect_found(c, &s->words_reply);
+		buf_finish(&s->words_reply);
+		return;
+	}
 	buf_init(&out, RENDER_MAX);
 	buf_init(&err, RENDER_MAX);
 	o.word = c->word;
@@ -259,19 +349,19 @@ void words_policy(struct session *s, struct ipc_msg *m)
 	words_print(c, true, err.data, err.len);
 	buf_finish(&out);
 	buf_finish(&err);
-	buf_finish(&s->words_reply);
 	if (c->after != NULL) {
 		char *after = c->after;
 
 		c->after = NULL;
 		if (status == WORDS_OK)
-			console_word(c, "connect", after);
+			connect_granted(c, after, (const char *)s->words_reply.data, s->words_reply.len);
 		else
 			words_finish(c, (uint32_t)status);
 		free(after);
-		return;
+	} else {
+		words_finish(c, (uint32_t)status);
 	}
-	words_finish(c, (uint32_t)status);
+	buf_finish(&s->words_reply);
 }
 
 void words_start(struct chan *c)

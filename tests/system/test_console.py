@@ -44,6 +44,33 @@ def test_connect_and_back(console):
     assert console.wait() == 0
 
 
+def test_connect_without_a_login(lab, engineer, terminals):
+    """Where there is one only it may be left out; where there are more, the answer names them; with --wait it is the request's."""
+    user = engineer()
+    console = terminals(user.terminal("bastion"))
+    console.expect(rb"> ?$", timeout=60)
+    console.line("connect web1")
+    console.expect(rb"\$ $")
+    console.line("id -un; exit")
+    console.expect(rb"\ndba\r\n.*> ?$")
+    console.line("connect nowhere")
+    console.expect(rb"No host nowhere for you here.*> ?$")
+    role = user.user.replace(".", "-")
+    lab.ask("role add", role=role, host=["web*"], login=["app"], max=3600)
+    lab.ask("role member add", role=role, user=user.user)
+    console.line("connect web1")
+    console.expect(rb"web1 has several logins for you: dba, app\. Say which: connect web1 as dba\r\n.*> ?$")
+    lab.ask("role approver add", role=role, user="bob")
+    lab.ask("cancel", as_uid=lab.state["users"][user.user], id=int(user.grant))
+    lab.grant(user.user, login="app", span=3600)
+    console.line("connect web1 --wait")
+    console.expect(rb"\$ $")
+    console.line("id -un; exit")
+    console.expect(rb"\napp\r\n.*> ?$")
+    console.line("exit")
+    console.wait()
+
+
 def test_connect_without_a_grant(engineer, terminals):
     console = terminals(engineer(grant=False).terminal("bastion"))
     console.line("connect web1 as dba")

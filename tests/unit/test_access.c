@@ -342,7 +342,20 @@ static void best_role_is_chosen(void **state)
 	roles[1].max = 59;
 	assert_ptr_equal(access_request(&q, line, sizeof(line)), &roles[0]);
 	snprintf(roles[0].networks, sizeof(roles[0].networks), "192.0.2.0/24");
+	/* each role with the login says what it wants, and the others nothing */
 	assert_null(access_request(&q, line, sizeof(line)));
+	assert_string_equal(line, "dba@web1: role dba is for these networks: 192.0.2.0/24; role dba allows at most --for 59s; "
+	    "role dba wants the number of a ticket: --ticket ID");
+	snprintf(roles[0].logins, sizeof(roles[0].logins), "www");
+	snprintf(roles[2].logins, sizeof(roles[2].logins), "www");
+	assert_null(access_request(&q, line, sizeof(line)));
+	assert_string_equal(line, "dba@web1: role dba allows at most --for 59s");
+	q.login = "root";
+	assert_null(access_request(&q, line, sizeof(line)));
+	assert_string_equal(line, "root@web1: role dba has not the login root");
+	q.login = "dba";
+	memcpy(roles[0].logins, dba.logins, sizeof(dba.logins));
+	memcpy(roles[2].logins, dba.logins, sizeof(dba.logins));
 	q.source = "";
 	assert_ptr_equal(access_request(&q, line, sizeof(line)), &roles[0]);
 	q.nroles = 0;

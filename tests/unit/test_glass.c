@@ -72,6 +72,10 @@ static void glass_opens_at_once_and_is_reviewed(void **state)
 	OK("carol", "{\"word\":\"review\",\"args\":{\"id\":1,\"verdict\":\"misused\",\"reason\":\"there was time to ask\"}}");
 	NO("adam", "refused", "{\"word\":\"review\",\"args\":{\"id\":1,\"verdict\":\"justified\",\"reason\":\"x\"}}");
 	assert_int_equal(events_of("break-glass.review"), 1);
+	/* whose access it was, and under which role: those who approve there are told */
+	OK("root", "{\"word\":\"events\",\"args\":{\"user\":\"alice\",\"limit\":1}}");
+	assert_string_equal(json_string_value(json_object_get(json_array_get(json_object_get(last, "rows"), 0), "kind")), "break-glass.review");
+	assert_non_null(strstr(json_string_value(json_object_get(json_array_get(json_object_get(last, "rows"), 0), "detail")), "\"role\":\"fire\""));
 	OK("eve", "{\"word\":\"reviews\"}");
 	assert_int_equal(json_array_size(json_object_get(last, "rows")), 0);
 	OK("eve", "{\"word\":\"reviews\",\"args\":{\"all\":true}}");
