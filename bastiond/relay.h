@@ -22,7 +22,7 @@
 #include "sftp_run.h"
 
 #define CHAN_ENV_MAX 16		/* environment variables of a channel */
-#define CHAN_COMMAND_MAX CHAN_COMMAND_LEN
+#define CHAN_COMMAND_MAX (128U << 10) /* bytes of a command: Linux gives a program no longer argument */
 /*
  * libssh grants a window of 1.3 MB and takes what comes past it all the same: a peer with so much unread in one
  * channel does not keep to its window, and is cut off.

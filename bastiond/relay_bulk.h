@@ -80,7 +80,7 @@ void scp_track_feed(struct scp_track *t, bool input, const uint8_t *data, size_t
 void scp_track_end(struct scp_track *t);
 void scp_track_destroy(struct scp_track *t);
 
-#define CHAN_COMMAND_LEN 32768	/* bytes of a command */
+#define CHAN_COMMAND_LEN 32768	/* bytes of a command that policy looks at */
 enum { CHAN_READS = 1, CHAN_WRITES = 2 };	/* rights on an sftp channel, in CHAN_RE */
 
 /* 't': it takes files from the user, 'f': it gives them, 0: the command is no scp in the old protocol. */

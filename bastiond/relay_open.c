@@ -29,10 +29,11 @@ static void ask(struct chan *c)
 {
 	struct buf b;
 
-	buf_init(&b, CHAN_COMMAND_MAX + 200);
+	buf_init(&b, CHAN_COMMAND_LEN + 200);
 	buf_put_u32(&b, c->number);
 	buf_put_cstring(&b, c->capability);
-	buf_put_cstring(&b, c->command);
+	/* no grant names one that is longer: it needs the right to all commands, and those are not looked at */
+	buf_put_cstring(&b, strlen(c->command) <= CHAN_COMMAND_LEN ? c->command : "");
 	if (ipc_send(&c->front->session->policy, MSG_CHAN_ASK, c->way->id, &b, NULL, 0) != 0)
 		c->front->session->over = true;
 	buf_finish(&b);
@@ -161,8 +162,11 @@ void relay_open_step(struct chan *c)
 		return;
 	log_info("%s: %s@%s refused %s: %s", c->front->session->peer, c->way->login, c->way->host, c->capability,
 	    ssh_get_error(c->way->ssh));
-	chan_refuse(c, c->forward ? "bastiond: the target does not connect there" : c->state == CHAN_OPENING ? "bastiond: the target opens no session" :
-	    c->state == CHAN_PTY ? "bastiond: the target gives no terminal" : "bastiond: the target refused to start it");
+	chan_refuse(c, c->forward ? "bastiond: the target does not connect there" :
+	    c->state == CHAN_OPENING ? "bastiond: the target opens no session: has it no more for this connection (MaxSessions)? Try: ssh -S none" :
+	    c->state == CHAN_PTY ? "bastiond: the target gives no terminal; without one: ssh -T" :
+	    strcmp(c->capability, "sftp") == 0 ? "bastiond: the target has no sftp; scp -O needs none" :
+	    "bastiond: the target refused to start it");
 }
 
 struct deadlines { uint64_t now_ms; int next; };

@@ -6,6 +6,7 @@
  *   session_links.c   messages from policy and recorder
  *   session_authn.c   who is it (authn_state.c decides)
  *   session_front.c   what an authenticated client asks for: channels and requests on them
+ *   session_forward.c forwarding: to a host, to what a grant names, or refused
  *   session_words.c   `ssh alice@bastion WORDS`
  *   session_console.c `ssh alice@bastion` with a terminal
  *   session_tunnel.c  direct-tcpip of `ssh -J`: the second SSH server inside
@@ -40,6 +41,8 @@
 #include "words.h"
 
 #define SESSION_WAYS_MAX 16	/* destinations of one connection */
+#define REFUSALS_MAX 500	/* said, logged and noted; a client that goes on gets the bare answer */
+#define FRONT_ASKS_MAX 16	/* forwards that wait for it */
 #define LINE_MAX_LEN 1024	/* a line for the user */
 #define WORDS_REPLY_MAX (4U << 20) /* JSON of one reply */
 
@@ -65,6 +68,9 @@ struct front {
 	unsigned nover;		/* over, and only a peer's close is awaited */
 	struct pump pump;
 	bool kex_done, authenticated, gone;
+	bool used;		/* there was a channel */
+	ssh_message asked[FRONT_ASKS_MAX]; /* forwards that came before policy answered about the way; owned */
+	size_t nasked;
 	uint64_t left_ms;	/* libssh is through with its peer, who is closed to all channels; what came before still moves. 0: not */
 	uint64_t end_deadline_ms; /* its peer ended: what it sent before gets so long to reach the targets; 0: not yet */
 	bool ready;		/* its socket may be read, or libssh read ahead while it wrote */
@@ -194,6 +200,10 @@ void chan_refuse(struct chan *c, const char *line);
 void front_refuse_forward(struct front *f, const char *kind, const char *what);
 /* The same for a direct-tcpip channel that was asked for. */
 void front_refuse_tcpip(struct front *f, ssh_message m);
+/* Ends a connection that has no channel, with a line in the disconnect, which ssh shows: a refused channel carries no text in
+ * libssh, and after one a client that wanted no other, as the hop of `ssh -J`, would not read on. False: it has one. */
+bool front_leave(struct front *f, const char *line);
+bool front_full(const struct front *f);				/* no channel more: the limit is the connection's */
 /* Once a second: memory that nothing uses goes back. */
 void front_trim(struct front *f);
 /* libssh has no connection any more. */
@@ -212,6 +222,12 @@ void front_finish(struct front *f);
 
 /* Each channel of a way, in whichever front it is. */
 void way_each_chan(struct way *w, void (*visit)(struct chan *c, void *arg), void *arg);
+
+/* session_forward.c */
+const char *session_bastion(const struct session *s, char name[CONFIG_NAME_MAX + 1]); /* as in `ssh alice@NAME`: name */
+bool forward_open(struct front *f, ssh_message m);		/* a direct-tcpip channel; false: m is taken */
+void forward_step(struct front *f);				/* those that waited for policy's word on the way */
+void forward_forget(struct front *f);				/* nobody will decide about them */
 
 /* session_tunnel.c */
 bool tunnel_open(struct front *outer, ssh_message m);		/* false: refuse it; true: m is taken */

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "access.h"
 #include "escape.h"
 #include "clock.h"
 #include "log.h"
@@ -17,7 +16,6 @@
 #include "ssh_io.h"
 
 #define LEAVE_MS 1000	/* for targets to close what a client that left had open */
-#define REFUSALS_MAX 500	/* said, logged and noted; a client that goes on gets the bare answer */
 
 static struct chan *find_chan(struct front *f, ssh_channel client)
 {
@@ -50,6 +48,7 @@ struct chan *front_chan_create(struct front *f, ssh_channel client, enum chan_ki
 	c->client = client;
 	c->next = f->chans;
 	f->chans = c;
+	f->used = true;
 	f->nchans++;
 	relay_client_callbacks(c);
 	return c;
@@ -92,16 +91,9 @@ void front_say(struct front *f, const char *line)
 	}
 }
 
-void front_refuse_forward(struct front *f, const char *kind, const char *what)
+bool front_full(const struct front *f)
 {
-	char line[256];
-
-	if (++f->session->refusals > REFUSALS_MAX)
-		return;
-	snprintf(line, sizeof(line), "bastiond: %s is refused: no grant allows it", what);
-	session_note(f->session, f->way != NULL ? f->way->id : 0, kind, what);
-	log_info("%s: %s: %s refused", f->session->peer, f->session->who.user, what);
-	front_say(f, line);
+	return count_chans(f->session) >= f->session->conf->max_channels || f->nover >= CHANS_OVER_MAX;
 }
 
 static void open_session(struct front *f, ssh_message m)
@@ -109,7 +101,7 @@ static void open_session(struct front *f, ssh_message m)
 	struct session *s = f->session;
 	ssh_channel client;
 
-	if (count_chans(s) >= s->conf->max_channels || f->nover >= CHANS_OVER_MAX ||
+	if (front_full(f) ||
 	    (client = ssh_message_channel_request_open_reply_accept(m)) == NULL) {
 		if (++s->refusals <= REFUSALS_MAX)
 			log_warn("%s: max_channels reached", s->peer);
@@ -122,50 +114,6 @@ static void open_session(struct front *f, ssh_message m)
 	}
 }
 
-void front_refuse_tcpip(struct front *f, ssh_message m)
-{
-	const char *dest = ssh_message_channel_request_open_destination(m);
-	char what[200], host[128];
-
-	esc_text(host, sizeof(host), dest != NULL ? dest : "", dest != NULL ? strlen(dest) : 0);
-	snprintf(what, sizeof(what), "port forwarding to %s:%d", host,
-	    ssh_message_channel_request_open_destination_port(m));
-	front_refuse_forward(f, "forward.refused", what);
-	ssh_message_reply_default(m);
-}
-
-/*
- * A destination that a grant may name: policy says whether one does. The channel is accepted before that, because libssh could
- * not say why it is refused; on a refusal it closes, and the line goes to the other channels.
- */
-static bool open_forward(struct front *f, ssh_message m)
-{
-	const char *host = ssh_message_channel_request_open_destination(m);
-	char text[FORWARD_MAX + 1];
-	ssh_channel client;
-	struct chan *c;
-
-	/* libssh has cut the port to 16 bits: this is the port that policy sees and the target is asked for */
-	if (host == NULL ||
-	    (size_t)snprintf(text, sizeof(text), "%s:%d", host, ssh_message_channel_request_open_destination_port(m)) >= sizeof(text) ||
-	    !access_forward_ok(text) || count_chans(f->session) >= f->session->conf->max_channels || f->nover >= CHANS_OVER_MAX ||
-	    (client = ssh_message_channel_request_open_reply_accept(m)) == NULL)
-		return false;
-	if ((c = front_chan_create(f, client, CHAN_TARGET)) == NULL) {
-		ssh_channel_close(client);
-		ssh_channel_free(client);
-		return true;
-	}
-	c->forward = true;
-	c->capability = "forward";
-	c->state = CHAN_WAITS;
-	if ((c->command = strdup(text)) == NULL)
-		chan_refuse(c, "bastiond: out of memory");
-	else
-		relay_start(c);
-	return true;
-}
-
 /* False: m was taken. */
 static bool on_open(struct front *f, ssh_message m)
 {
@@ -174,12 +122,7 @@ static bool on_open(struct front *f, ssh_message m)
 		open_session(f, m);
 		return true;
 	case SSH_CHANNEL_DIRECT_TCPIP:
-		if (f->way != NULL && (f->way->state == WAY_ASKING || f->way->forwards) && open_forward(f, m))
-			return true;
-		if (f == &f->session->outer && f->way == NULL && tunnel_open(f, m))
-			return false;
-		front_refuse_tcpip(f, m);
-		return true;
+		return forward_open(f, m);
 	case SSH_CHANNEL_X11:
 		front_refuse_forward(f, "x11.refused", "X11 forwarding");
 		break;
@@ -266,18 +209,40 @@ static void take_resize(struct chan *c, ssh_message m)
 		way_end(c->way, BREC_END_ERROR, "bastiond: out of memory");
 }
 
+/* Takes m: the request is granted, so that the line is shown, and the channel ends with it. */
+static bool refuse_start(struct chan *c, ssh_message m, const char *text, bool subsystem)
+{
+	struct session *s = c->front->session;
+	char line[256], name[64];
+
+	if (subsystem) {
+		esc_quoted(name, sizeof(name), text, strnlen(text, 32));
+		snprintf(line, sizeof(line), "bastiond: the subsystem %s is refused: sftp is the only one that passes here", name);
+	} else {
+		snprintf(line, sizeof(line), "bastiond: a command of %zu bytes is refused: %u at most; send it as input: ssh ... sh <FILE",
+		    strlen(text), CHAN_COMMAND_MAX);
+	}
+	if (++s->refusals <= REFUSALS_MAX)
+		session_note(s, c->front->way != NULL ? c->front->way->id : 0, "channel.refused", line);
+	c->start = m;
+	chan_refuse(c, line);
+	return true;
+}
+
 /* shell, exec, subsystem: what the channel is for. Takes m when it must wait for its answer. */
 static bool take_start(struct chan *c, ssh_message m, int type)
 {
 	const char *text = type == SSH_CHANNEL_REQUEST_EXEC ? ssh_message_channel_request_command(m) :
 	    type == SSH_CHANNEL_REQUEST_SUBSYSTEM ? ssh_message_channel_request_subsystem(m) : "";
 
-	if (c->state != CHAN_NEW || text == NULL || strlen(text) > CHAN_COMMAND_MAX ||
-	    (type == SSH_CHANNEL_REQUEST_SUBSYSTEM && strcmp(text, "sftp") != 0) ||
-	    (c->command = strdup(text)) == NULL)
+	if (c->state != CHAN_NEW || text == NULL)
+		return false;
+	if (strlen(text) > CHAN_COMMAND_MAX || (type == SSH_CHANNEL_REQUEST_SUBSYSTEM && strcmp(text, "sftp") != 0))
+		return refuse_start(c, m, text, type == SSH_CHANNEL_REQUEST_SUBSYSTEM);
+	if ((c->command = strdup(text)) == NULL)
 		return false;
 	c->capability = type == SSH_CHANNEL_REQUEST_SHELL ? "shell" :
-	    type == SSH_CHANNEL_REQUEST_SUBSYSTEM ? "sftp" : command_capability(text);
+	    type == SSH_CHANNEL_REQUEST_SUBSYSTEM ? "sftp" : strlen(text) > CHAN_COMMAND_LEN ? "exec" : command_capability(text);
 	c->start_type = type;
 	c->start = m;
 	c->state = CHAN_WAITS;
@@ -493,6 +458,7 @@ void front_step(struct front *f)
 {
 	struct chan **at = &f->chans, *c;
 
+	forward_step(f);
 	while ((c = *at) != NULL) {
 		if (c->tunnel != NULL)
 			front_step(tunnel_front(c->tunnel));

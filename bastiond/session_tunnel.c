@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "escape.h"
 #include "log.h"
 #include "session.h"
 #include "ssh_io.h"
@@ -109,20 +110,15 @@ static bool accept_tunnel(struct session *s, ssh_message m)
 	return true;
 }
 
-/*
- * A refused channel carries no text in libssh. When it is all that the connection was made for, as the hop of `ssh -J` is,
- * the reason goes into the disconnect, which ssh shows. (After a failed open it would not read on.)
- */
+/* That was all that the connection was made for. */
 static bool say_and_leave(struct session *s, const char *line)
 {
 	for (size_t i = 0; i < SESSION_WAYS_MAX; i++)
 		if (s->tunnel_asks[i] != NULL)
 			return false;
-	if (s->outer.chans != NULL)
+	if (!front_leave(&s->outer, line))
 		return false;
-	ssh_session_set_disconnect_message(s->outer.ssh, line);
 	session_note(s, 0, "forward.refused", line);
-	s->over = true;
 	return true;
 }
 
@@ -138,6 +134,24 @@ void tunnel_policy(struct session *s, struct ipc_msg *r)
 	if ((!ok && !say_and_leave(s, line)) || (ok && !accept_tunnel(s, m)))
 		front_refuse_tcpip(&s->outer, m);
 	ssh_message_free(m);
+}
+
+/* Who it is was settled outside: this is no stranger. */
+static void say_no_login(struct tunnel *t, const char *login)
+{
+	const struct session *s = t->front.session;
+	char line[LINE_MAX_LEN], name[160], bastion[CONFIG_NAME_MAX + 1];
+
+	session_bastion(s, bastion);
+	if (login != NULL && name_is_login(login)) {
+		snprintf(line, sizeof(line), "bastiond: too many destinations on this connection; open another one");
+	} else {
+		esc_quoted(name, sizeof(name), login != NULL ? login : "", login != NULL ? strnlen(login, 64) : 0);
+		snprintf(line, sizeof(line), "bastiond: %s is no login at a host: ssh -J %s@%s LOGIN@%s. Yours: ssh %s@%s hosts", name,
+		    s->who.user, bastion, t->host, s->who.user, bastion);
+	}
+	if (!front_leave(&t->front, line))
+		t->front.gone = true;
 }
 
 /* Messages of the inner connection before its login: a name is enough, and it is the login at the target. */
@@ -160,7 +174,7 @@ static void inner_message(void *ctx, ssh_message m)
 		if (login == NULL || !name_is_login(login) ||
 		    (f->way = way_create(f->session, t->host, login)) == NULL) {
 			log_info("%s: inner login refused", f->session->peer);
-			f->gone = true;
+			say_no_login(t, login);
 			break;
 		}
 		ssh_message_auth_reply_success(m, 0);
@@ -262,6 +276,7 @@ void tunnel_destroy(struct tunnel *t)
 	if (t == NULL)
 		return;
 	f = &t->front;
+	forward_forget(f);
 	for (c = f->chans; c != NULL; c = next) {
 		next = c->next;
 		if (c->state == CHAN_LIVE && c->way != NULL)

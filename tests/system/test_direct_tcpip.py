@@ -20,8 +20,13 @@ def transport(lab):
     it.close()
 
 
+def hop(transport):
+    return transport.open_channel("direct-tcpip", ("web1", 22), ("127.0.0.1", 1), timeout=10)
+
+
 @pytest.mark.parametrize("host,port", PLACES, ids=lambda v: ascii(v)[:24])
 def test_refused(transport, host, port):
+    hop(transport)
     with pytest.raises(paramiko.ChannelException):
         transport.open_channel("direct-tcpip", (host, port), ("127.0.0.1", 1), timeout=10)
     assert transport.is_active(), "the connection itself goes on"
@@ -57,11 +62,24 @@ def test_a_port_over_65535_leads_nowhere_else(lab, transport):
 
 
 def test_registered_name_is_taken(transport):
-    channel = transport.open_channel("direct-tcpip", ("web1", 22), ("127.0.0.1", 1), timeout=10)
-    assert channel.recv(4) == b"SSH-"
+    assert hop(transport).recv(4) == b"SSH-"
+
+
+def test_a_connection_for_nothing_else_ends_with_the_reason(deploy):
+    """All that ssh -J asks for was refused: its user reads why in the disconnect."""
+    for options in (("-p", "2222"), ("-o", "HostName=10.0.0.1")):
+        done = deploy.run("web1.jump", "true", options=("-o", "LogLevel=INFO", *options))
+        assert done.returncode == 255 and b"by its name here, no address, and by port 22" in done.stderr, done.stderr
+        assert b"ssh deploy@127.0.0.1 hosts" in done.stderr
+
+
+def test_a_login_that_is_none(deploy):
+    done = deploy.run("web1.jump", "true", options=("-o", "LogLevel=INFO", "-l", "CORP$admin"))
+    assert done.returncode == 255 and b'"CORP$admin" is no login at a host: ssh -J deploy@127.0.0.1 LOGIN@web1' in done.stderr, done.stderr
 
 
 def test_event(lab, transport):
+    hop(transport)
     with pytest.raises(paramiko.ChannelException):
         transport.open_channel("direct-tcpip", ("169.254.169.254", 80), ("127.0.0.1", 1), timeout=10)
     assert "169.254.169.254" in str(events(lab, "forward.refused")[-1])

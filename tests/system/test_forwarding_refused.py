@@ -31,6 +31,19 @@ def test_local_forward(lab, deploy, target):
     expect_event(lab, mark, "forward.refused")
 
 
+def test_forward_of_standard_input(lab, deploy, target):
+    """As the next hop of a chain of -J: there is no channel to say it on, so the end of the connection says it."""
+    mark = last_event(lab)
+    done = deploy.run(target, options=("-o", "LogLevel=INFO", "-W", "10.0.0.1:22"))
+    assert done.returncode == 255 and b"port forwarding to 10.0.0.1:22 is refused: no grant allows it" in done.stderr, done.stderr
+    expect_event(lab, mark, "forward.refused")
+
+
+def test_forward_of_standard_input_without_a_grant(engineer, way):
+    done = engineer(grant=False).run(f"web1.{way}", options=("-o", "LogLevel=INFO", "-W", "10.0.0.1:22"))
+    assert done.returncode == 255 and b"request web1 --login dba" in done.stderr, done.stderr
+
+
 def test_remote_forward(lab, deploy, target):
     mark = last_event(lab)
     done = deploy.run(target, "echo in", options=("-o", "LogLevel=INFO", "-o", "ExitOnForwardFailure=yes", "-R", "0:127.0.0.1:22"))
