@@ -12,8 +12,8 @@ deps:
 # every stage runs even if one before it failed; the last line counts them all
 check:
 	@B=$(B) MAKE='$(MAKE)' tests/check deps lint $(if $(wildcard tests/fuzz/fuzz_*.c),corpus) units system patient alone
-check-asan:
-	@B=build-asan MAKE='$(MAKE) SAN=1' tests/check deps units system patient alone
+check-asan: # slower by a factor of two to five
+	@UNIT_TIMEOUT=1500 B=build-asan MAKE='$(MAKE) SAN=1' tests/check deps units system patient alone
 
 # T: which tests, as pytest's -k takes them: make check-system T='sftp or scp'. Those that measure time run by themselves, the
 # others side by side: most of them wait, for a code, a deadline, a client. Of these a neighbour may starve one: it is tried once more,

@@ -3,6 +3,7 @@ import base64
 import hashlib
 import json
 import os
+import select
 import signal
 import struct
 import subprocess
@@ -10,6 +11,7 @@ import time
 
 import pytest
 
+import labkit
 from harness import Process, recording_of, replay, until
 
 SIZE = 20_000_123
@@ -176,4 +178,79 @@ def test_a_stalled_collector_stops_it(own, engineer, tmp_path, what):
     _, digests, files = read(own, user)
     whole, = [row for row in files if row["op"] == what]
     assert (whole["size"], whole["in_order"]) == (LARGE, True) and digests["out" if what == "get" else "in"]["apart"] == LARGE
+    os.unlink(there)
+
+
+def request(kind, ident, body):
+    return struct.pack(">IBI", 5 + len(body), kind, ident) + body
+
+
+def string(data):
+    return struct.pack(">I", len(data)) + data
+
+
+def unread(port):
+    """Bytes that the connections accepted at this port have not read yet, one number each."""
+    with open("/proc/net/tcp", encoding="ascii") as f:
+        rows = [line.split() for line in list(f)[1:]]
+    return [int(row[4].split(":")[1], 16) for row in rows if int(row[1].split(":")[1], 16) == port and row[3] == "01"]
+
+
+def test_a_files_end_waits_for_its_event(own, engineer):
+    """The answer to an upload's close was announced like those before it: it waits all the same until the file's event is durable."""
+    user = engineer(where=own)
+    there = own.path("target", "home", "dba", "upload")
+    collector, port = own.state["pids"]["collector"][0], own.port("target")
+
+    def target():
+        """The processes of the one who is logged in there."""
+        out = subprocess.run(["ps", "-o", "pid=", "--ppid", str(own.state["pids"]["target"][0])], capture_output=True, check=False).stdout
+        todo, found = out.split(), []
+        while todo:
+            pid = int(todo.pop())
+            todo += subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, check=False).stdout.split()
+            if os.stat(f"/proc/{pid}").st_uid == labkit.DBA_UID:
+                found.append(pid)
+        return found
+
+    def answer():
+        head = client.stdout.read(4)
+        return client.stdout.read(struct.unpack(">I", head)[0])
+
+    with user.start("web1.name", "sftp", options=("-s",), bufsize=0) as client:
+        client.stdin.write(struct.pack(">IBI", 5, 1, 3))
+        assert answer()[0] == 2
+        client.stdin.write(request(3, 1, string(there.encode()) + struct.pack(">II", 0x1A, 0)))
+        handle = answer()[9:]
+        for n in range(20):
+            client.stdin.write(request(6, 2 + n, string(handle) + struct.pack(">Q", n * 100) + string(bytes(100))))
+            assert answer()[:9] == struct.pack(">BII", 101, 2 + n, 0)
+        people = target()
+        assert len(people) >= 1
+        stopped = []
+        try:
+            for pid in people:
+                os.kill(pid, signal.SIGSTOP)
+                stopped.append(pid)
+            client.stdin.write(request(4, 22, string(handle)))
+            until(lambda: any(unread(port)), what="the request is at the target")
+            os.kill(collector, signal.SIGSTOP)
+            stopped.append(collector)
+            for pid in people:
+                os.kill(pid, signal.SIGCONT)
+            until(lambda: not any(unread(port)), what="the target took it")
+            assert select.select([client.stdout], [], [], 1.0)[0] == [], "the answer came before the event was durable"
+            os.kill(collector, signal.SIGCONT)
+            assert answer()[:9] == struct.pack(">BII", 101, 22, 0)
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
+        client.stdin.close()
+        assert client.wait(20) == 0
+    directions, _, files = read(own, user)
+    whole, = [row for row in files if row["op"] == "put"]
+    assert (whole["size"], whole["sha256"]) == (2000, hashlib.sha256(bytes(2000)).hexdigest())
+    last = list(packets(bytes(directions["out"].stream)))[-1]
+    assert last[4:13] == struct.pack(">BII", 101, 22, 0)
+    assert directions["out"].covered >= 10, "the answer was not one that was announced"
     os.unlink(there)
