@@ -281,6 +281,33 @@ static void an_end_that_is_held(void **state)
 	assert_int_equal(io_recv(fd, buf, sizeof(buf), 0), 0);
 }
 
+/* The same of a connection that was reset, with bytes gathered that nobody will take. */
+static void a_reset_that_is_held(void **state)
+{
+	uint8_t buf[8];
+
+	(void)state;
+	ssh_io_hold_end(fd);
+	ssh_io_gather(fd);
+	assert_int_equal(io_send(fd, "unread", 6, MSG_NOSIGNAL), 6);
+	assert_false(ssh_io_flush(fd));
+	assert_int_equal(io_send(fd, "gathered", 8, MSG_NOSIGNAL), 8);
+	assert_int_equal(sendto(peer, "bye", 3, 0, NULL, 0), 3);
+	close(peer); /* what it did not read makes a reset of it */
+	peer = -1;
+	assert_int_equal(asks(POLLIN | POLLOUT), POLLIN | POLLOUT);
+	assert_false(ssh_io_flush(fd));
+	assert_int_equal(io_send(fd, "y", 1, MSG_NOSIGNAL), 1);
+	assert_false(ssh_io_flush(fd));
+	assert_int_equal(io_recv(fd, buf, sizeof(buf), 0), 3);
+	assert_memory_equal(buf, "bye", 3);
+	assert_int_equal(asks(POLLIN), 0);
+	assert_true(ssh_io_at_end(fd));
+	ssh_io_let_end(fd);
+	assert_true((asks(POLLIN) & (POLLIN | POLLHUP)) != 0);
+	assert_true(io_recv(fd, buf, sizeof(buf), 0) <= 0);
+}
+
 /* While libssh writes it is not told of bytes to read; then it is. */
 static void writing(void **state)
 {
@@ -327,6 +354,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(close_writes_and_forgets, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_peer_that_is_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_end_that_is_held, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_reset_that_is_held, setup, teardown),
 		cmocka_unit_test_setup_teardown(writing, setup, teardown),
 		cmocka_unit_test_setup_teardown(others, setup, teardown),
 	};
