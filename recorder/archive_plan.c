@@ -120,10 +120,24 @@ enum archive_segment archive_segment_state(const uint8_t *data, size_t len, uint
 	return ARCHIVE_OPEN;
 }
 
+/* Does a checkpoint, a seal or a close end in what is behind the first `from` bytes? The segment decodes, but for its end. */
+static bool marked(const uint8_t *data, size_t len, size_t from)
+{
+	struct brec_header h;
+	struct brec_frame f;
+
+	if (brec_header_decode(data, len, &h) != BREC_OK)
+		return false;
+	for (size_t at = h.len; at < len && brec_frame_decode(data + at, len - at, &f) == BREC_OK; at += f.len)
+		if (f.type != BREC_DATA && at + f.len > from)
+			return true;
+	return false;
+}
+
 bool archive_segment_grew(const uint8_t *old, size_t old_len, const uint8_t *now, size_t len, uint32_t segment)
 {
 	return old_len < len && memcmp(old, now, old_len) == 0 && archive_segment_state(old, old_len, segment) == ARCHIVE_OPEN &&
-	    archive_segment_state(now, len, segment) != ARCHIVE_DAMAGED;
+	    archive_segment_state(now, len, segment) != ARCHIVE_DAMAGED && marked(now, len, old_len);
 }
 
 static void add_job(struct archive_scan *s, const struct archive_job *j)

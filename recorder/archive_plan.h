@@ -57,7 +57,10 @@ struct archive_scan {
 enum archive_segment { ARCHIVE_OPEN, ARCHIVE_SEALED, ARCHIVE_CLOSED, ARCHIVE_DAMAGED };
 enum archive_segment archive_segment_state(const uint8_t *data, size_t len, uint32_t segment);
 
-/* Is `now` an open segment that was put as it was (`old`), and then grew? Then both may be in the store, each under lock. */
+/*
+ * Is `now` an open segment that was put as it was (`old`), and then grew? Then both may be in the store, each under lock. What is new must have
+ * a frame that its bastion signs, which verification then checks: frames alone anybody who may put could add.
+ */
 bool archive_segment_grew(const uint8_t *old, size_t old_len, const uint8_t *now, size_t len, uint32_t segment);
 
 /*

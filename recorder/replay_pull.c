@@ -111,7 +111,7 @@ static void say_alarm(struct pull *p, const struct object *o, unsigned k, unsign
 		complain(o->name, why);
 }
 
-/* Did the segment of version `before` grow to what version k is? Frames behind the last signature are no one's, here as in any store. */
+/* Did the segment of version `before` grow to what version k is? */
 static bool grew(const struct pull *p, const struct object *o, unsigned before, unsigned k)
 {
 	const char *file = strrchr(o->name, '/');

@@ -44,17 +44,20 @@ def objects(top):
 
 
 def grew(name, before, data):
-    """Is it an open segment with more behind it?"""
+    """Is it an open segment with more behind it, and something signed in that?"""
     if not name.endswith(".brec") or len(data) <= len(before) or not data.startswith(before):
         return False
-    at, kind = len(independent.brec.Header(before).raw), 0
-    while at < len(before):
+    at, signed = len(independent.brec.Header(data).raw), False
+    while at < len(data):
         try:
-            frame = independent.brec.Frame(before[at:])
+            frame = independent.brec.Frame(data[at:])
         except independent.Verdict:
-            return True
-        at, kind = at + len(frame.raw), frame.type
-    return kind not in (independent.SEAL, independent.CLOSE)
+            break
+        at += len(frame.raw)
+        if at <= len(before) and frame.type in (independent.SEAL, independent.CLOSE):
+            return False
+        signed = signed or at > len(before) and frame.type != independent.brec.DATA
+    return signed
 
 
 class Bucket:
@@ -65,12 +68,9 @@ class Bucket:
         ceph.make_bucket(BUCKET, days=1)
         self.writer, self.owner, self.reader = ceph.client("writer"), ceph.client("owner"), ceph.client("reader")
         self.objects = objects(store.top)
-        # one that was taken for dead, put as it was, and grew: up to the middle of a frame, to the end of it, and to its close
+        # one that was taken for dead, put as it was, in the middle of a frame, and grew to its close
         self.grown = [name for name in self.objects if name.endswith("/00000000.brec") and store.id not in name][0]
-        whole = self.objects[self.grown]
-        head = len(independent.brec.Header(whole).raw)
-        for end in (head + 60, head + len(independent.brec.Frame(whole[head:]).raw)):
-            self.put(self.grown, whole[:end])
+        self.put(self.grown, self.objects[self.grown][:self.head() + 60])
         for name, data in self.objects.items():
             self.put(name, data)
         self.put("canary/0001", b"is no part of a store")
@@ -78,8 +78,11 @@ class Bucket:
         self.url = f"http://127.0.0.1:{ceph.port()}/{BUCKET}/{PREFIX}"
         self.tls = f"https://127.0.0.1:{ceph.port('https')}/{BUCKET}/{PREFIX}/"
 
-    def put(self, name, data):
-        return self.writer.put(BUCKET, f"{PREFIX}/{name}", data)
+    def head(self):
+        return len(independent.brec.Header(self.objects[self.grown]).raw)
+
+    def put(self, name, data, prefix=PREFIX):
+        return self.writer.put(BUCKET, f"{prefix}/{name}", data)
 
     def replay(self, *words, keys=None):
         return subprocess.run([self.lab.bin("bastion-replay"), *words, "--trust", self.lab.path("auditor.trust"), "--credentials", keys or self.keys],
@@ -157,6 +160,23 @@ def test_pull_and_verify(bucket):
     done = bucket.replay("pull", "--from", bucket.url, "--store", copy)
     assert done.returncode == 0 and " 2 fetched" in done.stderr, done
     assert bucket.verify(copy)[0] == here
+
+
+def test_frames_that_nobody_signed(bucket):
+    """Whoever may put can go on with the chain of a recording that has no end, but cannot sign."""
+    whole, rid, prefix = bucket.objects[bucket.grown], bucket.grown.split("/")[2], "unsigned"
+    first = bucket.head() + len(independent.brec.Frame(whole[bucket.head():]).raw)
+    second = first + len(independent.brec.Frame(whole[first:]).raw)
+    assert independent.brec.Frame(whole[first:]).type == independent.brec.DATA
+    for name, data in bucket.objects.items():
+        if not name.startswith("recordings/") or rid in name:
+            bucket.put(name, whole[:first] if name == bucket.grown else data, prefix)
+    url = bucket.url.replace(PREFIX, prefix)
+    before, _ = bucket.verify(url)
+    assert before[rid] == "cut"
+    bucket.put(bucket.grown, whole[:second], prefix)
+    after, done = bucket.verify(url)
+    assert after[rid] == "forged" and "ALARM" in done.stderr, done
 
 
 def test_what_is_refused(bucket):
