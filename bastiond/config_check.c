@@ -6,11 +6,14 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <grp.h>
+#include <limits.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "config_option.h"
 #include "escape.h"
@@ -64,6 +67,19 @@ static bool has_monitor(const struct config *conf)
 	return conf->event_syslog[0] != '\0' || conf->event_json[0] != '\0' || conf->metrics_listen.n > 0;
 }
 
+/* Is the directory of this path there? */
+static bool has_folder(const char *path)
+{
+	char folder[PATH_MAX];
+	struct stat st;
+	size_t n = (size_t)(strrchr(path, '/') - path);
+
+	if (n + 1 >= sizeof(folder))
+		return false;
+	snprintf(folder, sizeof(folder), "%.*s", n > 0 ? (int)n : 1, path);
+	return stat(folder, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 static void check_outlets(struct config_loader *l, const struct config *conf)
 {
 	const char *why;
@@ -72,6 +88,8 @@ static void check_outlets(struct config_loader *l, const struct config *conf)
 		config_fault(l, OPT_event_syslog, "no place for events; %s", why);
 	if (conf->event_json[0] != '\0' && outlet_check(OUTLET_JSON, conf->event_json, &why) != 0)
 		config_fault(l, OPT_event_json, "no place for events; %s", why);
+	else if (conf->event_json[0] == '/' && !config_is_sent(l) && !has_folder(conf->event_json))
+		config_fault(l, OPT_event_json, "the directory of this file is not there; make it, or write another path");
 }
 
 static void check_users(struct config_loader *l, struct config *conf)
@@ -254,6 +272,22 @@ static void check_name(struct config_loader *l, const char *name)
 		    "connect to: \"bastion.example.org\" or \"bastion.example.org:2222\"");
 }
 
+/* Without its file PAM takes "other". The stock one in the system's place comes with the installation, and is not looked for. */
+static bool has_stack(const struct config *conf)
+{
+	const char *const places[] = { "/etc/pam.d", "/usr/lib/pam.d" };
+	char path[PATH_MAX];
+
+	if (conf->pam_confdir[0] != '\0')
+		return snprintf(path, sizeof(path), "%s/%s", conf->pam_confdir, conf->pam_service) < (int)sizeof(path) && access(path, F_OK) == 0;
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s", places[i], conf->pam_service);
+		if (access(path, F_OK) == 0)
+			return true;
+	}
+	return strcmp(conf->pam_service, "bastiond") == 0;
+}
+
 static void check_pam(struct config_loader *l, const struct config *conf)
 {
 	struct stat st;
@@ -262,6 +296,9 @@ static void check_pam(struct config_loader *l, const struct config *conf)
 	    strspn(conf->pam_service, "abcdefghijklmnopqrstuvwxyz0123456789_-.") != strlen(conf->pam_service))
 		config_fault(l, OPT_pam_service, "a PAM service is a file name of a-z 0-9 _ - . ; write \"bastiond\"");
 	/* a role that reloads has no file system any more: parent has looked */
+	else if (!config_is_sent(l) && !has_stack(conf))
+		config_fault(l, OPT_pam_service, "there is no PAM stack of this name, and nobody could log in; write that of a file in %s",
+		    conf->pam_confdir[0] != '\0' ? conf->pam_confdir : "/etc/pam.d");
 	if (conf->pam_confdir[0] == '\0' || config_is_sent(l))
 		return;
 	if (conf->pam_confdir[0] != '/' || stat(conf->pam_confdir, &st) != 0 || !S_ISDIR(st.st_mode))
@@ -352,6 +389,8 @@ void config_check(struct config_loader *l, struct config *conf, bool init)
 	check_labels(l, OPT_approve_new, conf->approve_new);
 	if (!totpkey_option_ok(conf->totp_key))
 		config_fault(l, OPT_totp_key, "write nothing, the absolute path of a file, or credential:NAME");
+	else if (conf->totp_key[0] == '/' && !config_is_sent(l) && access(conf->totp_key, F_OK) != 0)
+		config_fault(l, OPT_totp_key, "there is no such file, and nobody with a second factor could log in; put the key there, 64 hexadecimal digits");
 	if (conf->listen.n == 0)
 		config_fault(l, OPT_listen, "no address to listen on; write { \"0.0.0.0:22\" }");
 	if (conf->penalty_min > conf->penalty_max)

@@ -10,15 +10,25 @@ import pytest
 
 import labkit
 from harness import Client, events, replay, until
-from test_reload import log_of
+from test_reload import log_of, reload
 
 REASON = "the store burns"
 
 
 @pytest.fixture(scope="module")
-def fire(new_lab):
+def told():
+    """A folder with a program for `notify`, and what it was told, one object a line."""
+    with tempfile.TemporaryDirectory(prefix="bastion-told-") as folder:
+        os.chmod(folder, 0o755)
+        labkit.write(f"{folder}/events", "", 0o666)
+        labkit.write(f"{folder}/notify", f"#!/bin/sh\nline=$(cat) && echo \"$line\" >>{folder}/events\n", 0o755)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def fire(new_lab, told):
     """One usual collector and one for break-glass; fireman may break the glass at web1, and has an approved grant, too."""
-    lab = new_lab(options=["hold_deadline = 4s", "hold_banner = 500ms", "dial_timeout = 5s", "mfa_grace = 10m"], glass=1)
+    lab = new_lab(options=["hold_deadline = 4s", "hold_banner = 500ms", "dial_timeout = 5s", "mfa_grace = 10m", f'notify = "{told}/notify"'], glass=1)
     lab.ask("role add", role="fire", host=["web1"], login=["dba"], approvals=2, break_glass=True)
     lab.ask("role approver add", role="fire", user="bob")
     lab.make_user("fireman", role="fire")
@@ -104,7 +114,13 @@ def apart(lab, folder):
     return replay(lab, "events", "--apart", folder, check=False)
 
 
-def test_in_while_the_store_is_down(away, terminals):
+def emergencies(told):
+    rows = [json.loads(line) for line in labkit.read(f"{told}/events").splitlines()]
+    return [row for row in rows if row["class"] == "emergency"]
+
+
+def test_in_while_the_store_is_down(away, told, terminals):
+    before = len(emergencies(told))
     user = Client(away, "fireman")
     shell = terminals(user.terminal("web1.name"))
     shell.expect(rb"break-glass: this access was not approved", timeout=40)
@@ -128,6 +144,9 @@ def test_in_while_the_store_is_down(away, terminals):
     loud = events(away, "break-glass.store")[-1]
     assert loud["actor"] == "fireman" and REASON in loud["detail"] and row["recording"] in loud["detail"], loud
     assert "ALARM: break-glass while the recording store is down: fireman goes to dba@web1" in log_of(away)
+    # who decides under the role, administrators and auditors hear of it at once
+    one = until(lambda: emergencies(told)[before:], deadline=30, what="notify is told")[0]
+    assert one["kind"] == "break-glass.store" and {"bob", "carol"} <= set(one["tell"]) and one["detail"]["recording"] == row["recording"], one
 
 
 def test_one_that_refuses_us_is_down_as_well(fire):
@@ -186,3 +205,35 @@ def test_these_too_go_away(gone):
     until(lambda: verdicts(gone, "glass").get(row["recording"]) in ("complete", "abandoned"), deadline=20, what="it was closed")
     assert set(verdicts(gone, "glass").values()) <= {"complete", "abandoned"}
     assert list(found) == ["glass"]
+
+
+def exchange(lab):
+    """The usual collector becomes the one for break-glass, and the other way round."""
+    conf = labkit.read(lab.path("bastiond.conf"))
+    names = {"collector c1 {": "break_glass_collector c1 {", "break_glass_collector g1 {": "collector g1 {"}
+    names |= {new: old for old, new in names.items()}
+    labkit.write(lab.path("bastiond.conf"), re.sub(r"^\w*collector \w+ {", lambda match: names[match[0]], conf, flags=re.M))
+    reload(lab)
+
+
+def test_a_reload_moves_collectors_between_the_sets(fire):
+    job = Client(fire, "deploy")
+    with job.start("web1.name", "echo one; read line; echo $line") as running:
+        assert running.stdout.readline() == b"one\n"
+        first = until(lambda: recording(fire, "deploy"), what="its recording")[0]["recording"]
+        exchange(fire)
+        assert job.run("web1.name", "echo in", check=True).stdout == b"in\n"
+        assert list(recording(fire, "deploy")[1]) == ["glass"]
+        # what runs keeps what it began with
+        assert running.communicate(b"two\n", timeout=30)[0] == b"two\n"
+    until(lambda: verdicts(fire, "collector").get(first) == "complete", what="it is complete there")
+    kill(fire, "glass")
+    until(lambda: state_of(fire, "g1") != "up", deadline=20, what="it is known to be away")
+    assert Client(fire, "fireman").run("web1.name", "echo in", check=True).stdout == b"in\n"
+    row, found = recording(fire)
+    assert row["store"] == "break-glass" and list(found) == ["collector"], (row, found)
+    assert job.run("web1.name", "echo in").stdout == b""
+    bring_back(fire, "glass", "g1")
+    exchange(fire)
+    assert job.run("web1.name", "echo in", check=True).stdout == b"in\n"
+    assert list(recording(fire, "deploy")[1]) == ["collector"]
