@@ -93,7 +93,8 @@ static int scan_dir(struct recordings *out, const char *dir, int depth)
 		if (depth == 0 ||
 		    snprintf(path, sizeof(path), "%s/%s", dir, e->d_name) >= (int)sizeof(path))
 			continue;
-		if (scan_dir(out, path, depth - 1) != 0 && errno != ENOTDIR)
+		/* gone since, or a link to nowhere: what is missing is said by the log */
+		if (scan_dir(out, path, depth - 1) != 0 && errno != ENOTDIR && errno != ENOENT && errno != ELOOP)
 			r = -1;
 	}
 	if (errno != 0)

@@ -70,6 +70,7 @@ struct judging {
 	struct mirror mirror;		/* of a store that was pulled: what the bucket had */
 	const char *url;		/* of the bucket that is judged; NULL: none, the store is a directory */
 	size_t all, good, pruned, open;	/* verdicts */
+	size_t faults;			/* of the log itself */
 	struct progress bar;
 };
 
@@ -134,14 +135,10 @@ static const char *shown_dir(const struct judging *g, const char *dir, char out[
 	return out;
 }
 
-static int print_one(struct judging *g, const struct recording *rec, const struct brec_report *r)
+static int print_row(const struct judging *g, const struct recording *rec, const struct brec_report *r)
 {
 	char dir[REPLAY_PATH_MAX];
 
-	g->all++;
-	g->good += r->verdict == BREC_COMPLETE;
-	g->pruned += r->verdict == BREC_PRUNED;
-	g->open += r->verdict == BREC_OPEN;
 	if (!g->args->json)
 		print_text(rec, r, trust_signer(g->trust, r->signer));
 	else if (print_json(rec, shown_dir(g, rec->dir, dir), r, trust_signer(g->trust, r->signer)) != 0)
@@ -149,6 +146,22 @@ static int print_one(struct judging *g, const struct recording *rec, const struc
 	/* on a terminal the results shall be seen as they come */
 	fflush(stdout);
 	return 0;
+}
+
+static int print_one(struct judging *g, const struct recording *rec, const struct brec_report *r)
+{
+	g->all++;
+	g->good += r->verdict == BREC_COMPLETE;
+	g->pruned += r->verdict == BREC_PRUNED;
+	g->open += r->verdict == BREC_OPEN;
+	return print_row(g, rec, r);
+}
+
+/* A verdict on the log, which is no recording. */
+static void print_fault(struct judging *g, const struct recording *rec, const struct brec_report *r)
+{
+	g->faults++;
+	print_row(g, rec, r);
 }
 
 static int verify_list(struct judging *g, const struct recordings *list)
@@ -230,7 +243,7 @@ static void print_log(struct judging *g, const struct tlog_log *log)
 		struct brec_report r = { .verdict = BREC_FORGED, .logged = BREC_LOG_BAD };
 
 		snprintf(r.reason, sizeof(r.reason), "ALARM: the bucket has versions of %.160s with different bytes; the oldest is judged", m->name);
-		print_one(g, &rec, &r);
+		print_fault(g, &rec, &r);
 	}
 	if (log_fails(g, log)) {
 		struct recording rec = { .dir = g->logs.path, .id = "log" };
@@ -241,7 +254,7 @@ static void print_log(struct judging *g, const struct tlog_log *log)
 			r.logged = BREC_LOG_NONE;
 		snprintf(r.reason, sizeof(r.reason), log->state != TLOG_ABSENT ? "the log of recordings: %s" :
 		    "%s: a recording that is missing as a whole would not show", log->reason);
-		print_one(g, &rec, &r);
+		print_fault(g, &rec, &r);
 	} else if (!g->args->json && log->state == TLOG_GOOD) {
 		printf("log of recordings %s: %llu leaves, signed, %u older checkpoints agree\n", log->origin, (unsigned long long)log->size,
 		    log->kept);
@@ -258,13 +271,15 @@ static void print_sum(const struct judging *g)
 		printf(", %zu pruned", g->pruned);
 	if (g->open != 0)
 		printf(", %zu open: not judged to the end before they close", g->open);
+	if (g->faults != 0)
+		printf("; their log fails");
 	putchar('\n');
 }
 
 /* What was removed in its time is no failure, nor is what is being made: that is said, and judged when it has closed. */
 static int verdict_status(const struct judging *g)
 {
-	return g->good + g->pruned + g->open == g->all ? EXIT_OK : EXIT_VERDICT;
+	return g->faults == 0 && g->good + g->pruned + g->open == g->all ? EXIT_OK : EXIT_VERDICT;
 }
 
 static int verify_store(struct judging *g)

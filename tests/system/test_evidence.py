@@ -377,6 +377,17 @@ def test_pipes_in_place_of_files(store):
         shutil.rmtree(top)
 
 
+def test_links_to_nowhere(store):
+    """They are no recordings, and hide none."""
+    top = store.copy()
+    os.symlink("nowhere", os.path.join(top, "recordings", "2026-01-01"))
+    os.symlink("round", os.path.join(top, "recordings", "round"))
+    found = store.both(top)
+    assert len(found) >= 3 and found[store.small.replace(store.top, top)] == "complete"
+    damage_session(store, top)
+    assert store.both(top)[store.id] == "cut"
+
+
 def test_log_removed(store):
     """A store without a log is told as such, and that sessions could be missing is a failure: a collector that is believed keeps a log."""
     top = store.copy()
@@ -384,7 +395,9 @@ def test_log_removed(store):
     found = store.both(top)
     assert found[store.small.replace(store.top, top)] == "complete" and found["log"] == "unverifiable"
     assert {row["log"] for row in store.ours(top)} == {"none"}
-    assert replay(store.lab, "verify", "--store", top).returncode == 1
+    said = replay(store.lab, "verify", "--store", top)
+    whole = list(found.values()).count("complete")
+    assert said.returncode == 1 and said.stdout.endswith(b"%d recordings, %d complete; their log fails\n" % (len(found) - 1, whole))
     assert replay(store.lab, "verify", store.id, "--store", top).returncode == 0
     told = replay(store.lab, "verify", "--store", top).stdout
     assert b"missing as a whole would not show" in told
