@@ -50,9 +50,11 @@ static int read_conf(const char *path, struct directory *d)
 	if (access(path, R_OK) != 0) {
 		ctl_fail("%s: %s", path, strerror(errno));
 	} else if (cfg_parse(cfg, path) == CFG_SUCCESS) {
-		for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
-			snprintf(fields[i].to, DIRECTORY_TEXT, "%s", cfg_getstr(cfg, fields[i].name));
 		r = 0;
+		/* half a filter or base is another one */
+		for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]) && r == 0; i++)
+			if (snprintf(fields[i].to, DIRECTORY_TEXT, "%s", cfg_getstr(cfg, fields[i].name)) >= DIRECTORY_TEXT)
+				r = (ctl_fail("%s: %s: at most %d bytes", path, fields[i].name, DIRECTORY_TEXT - 1), -1);
 	}
 	cfg_free(cfg);
 	if (r == 0 && strncmp(d->source, "file:/", 6) != 0 && strncmp(d->source, "ldap", 4) != 0)
@@ -147,9 +149,13 @@ int ctl_sync(struct ctl *c, const json_t *args)
 	pid_t child;
 	FILE *in;
 
-	if (how == NULL || read_conf(json_string_value(json_object_get(args, "file")), &d) != 0 || pipe(fds) != 0) {
+	if (how == NULL || read_conf(json_string_value(json_object_get(args, "file")), &d) != 0) {
 		json_decref(how);
-		return WORDS_BROKEN;
+		return WORDS_USAGE;
+	}
+	if (pipe(fds) != 0) {
+		json_decref(how);
+		return ctl_fail("no pipe: %s", strerror(errno));
 	}
 	if ((child = fork()) == 0) {
 		close(fds[0]);

@@ -208,3 +208,13 @@ def test_a_page_that_cannot_be_read_is_not_the_last(own, page, ends):
             os.unlink(path)
     assert ("one" in said.stdout) == (ends == "whole"), said
     assert ("nothing is changed" in said.stderr) == (ends == "partial"), said
+
+
+@pytest.mark.parametrize("text, says", [("foo = x\n", ":1: no such option 'foo'"), ('source = "http://x"\n', "source: write file:/PATH"), ("", "source: write file:/PATH"),
+                                        ('source = "ldap://x"\nfilter = "' + "(" * 5000 + '"\n', "filter: at most "), (None, "No such file")])
+def test_a_wrong_description_of_the_directory(lab, tmp_path, text, says):
+    path = tmp_path / "sync.conf"
+    if text is not None:
+        path.write_text(text)
+    out = subprocess.run([lab.bin("bastionctl"), "-f", lab.path("bastiond.conf"), "sync", str(path)], capture_output=True, text=True, check=False)
+    assert out.returncode == 2 and says in out.stderr, out
