@@ -411,7 +411,7 @@ void relay_target_lost(struct chan *c)
 	}
 	/* its own end was not said: the user should know that this is not one */
 	if (!c->target_eof && !c->target_closed && !c->forward)
-		hold_put(&c->out, HOLD_ERR, 0, text, sizeof(text) - 1);
+		hold_put(&c->out, c->from_console ? HOLD_DATA : HOLD_ERR, 0, text, sizeof(text) - 1);
 	c->target_closed = true;
 }
 

@@ -359,7 +359,8 @@ void chan_refuse(struct chan *c, const char *line)
 	}
 	n = esc_text(text, sizeof(text) - 3, line, strlen(line));
 	memcpy(text + n, "\r\n", 3);
-	if (hold_put(&c->out, HOLD_ERR, 0, text, n + 2) != 0 ||
+	/* the console's next prompt comes behind it: ssh keeps two streams in no order */
+	if (hold_put(&c->out, c->from_console ? HOLD_DATA : HOLD_ERR, 0, text, n + 2) != 0 ||
 	    hold_put(&c->out, HOLD_EXIT, 0, &status, sizeof(status)) != 0 ||
 	    hold_put(&c->out, HOLD_CLOSE, 0, NULL, 0) != 0)
 		c->state = CHAN_DEAD;
