@@ -42,7 +42,8 @@ static void note(struct slow *all, int64_t host_id, bool slow)
 
 void slow_heard(struct policy *p, int64_t host_id, enum task_end end, uint64_t ms)
 {
-	const bool answered = end != TASK_UNREACHABLE && end != TASK_FAILED;
+	/* an answer that comes just in time, each time, would hold places for ever */
+	const bool answered = end != TASK_UNREACHABLE && end != TASK_FAILED && ms < SLOW_ANSWER_MS;
 
 	if (!answered && ms < SLOW_AFTER_MS)
 		return;

@@ -25,6 +25,7 @@
 #define HOST_SLOW_MAX 1		/* at one that did not answer before, */
 #define SLOW_RUNNING_MAX 4	/* and at all of these */
 #define KEPT 2			/* are for neither these nor what is in the background */
+#define LATE_MAX 8		/* that run for SLOW_AFTER_MS already have places of their own: others may start in theirs */
 #define ROWS_MAX 512		/* running and waiting */
 #define WHAT_MAX 32
 #define SEALED_MAX 4096
@@ -326,14 +327,17 @@ static size_t running_at(const struct task_row *first, int64_t host_id)
 
 /* Of what runs. */
 struct load {
-	size_t all, background, slow, either;
+	size_t all, late, background, slow, either;
 };
 
 static void load_add(struct load *l, const struct task_row *t)
 {
 	const bool slow = slow_is(t->p, t->host.id);
 
-	l->all++;
+	if (clock_mono_ms() - t->start_ms < SLOW_AFTER_MS || l->late == LATE_MAX)
+		l->all++;
+	else
+		l->late++;
 	l->background += t->background;
 	l->slow += slow;
 	l->either += t->background || slow;

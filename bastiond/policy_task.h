@@ -8,7 +8,8 @@
  * So many run at once and so many wait; start and end of each are events (task.start, task.end), but for those of a look that ended well.
  *
  * A host that did not answer a while ago has one place, and all such together half of them; with what nobody waits for they leave some free.
- * So who waits for a host that answers waits for no other one, unless that has only just begun to hang.
+ * So who waits for a host that answers waits for no other one, unless that has only just begun to hang; and then for SLOW_AFTER_MS, since
+ * what runs for longer leaves its place to another one and has one of the late ones.
  */
 #ifndef BASTION_POLICY_TASK_H
 #define BASTION_POLICY_TASK_H

@@ -37,17 +37,46 @@ static void a_host_that_answers_finds_a_place(void **state)
 	/* an answer, or time, ends it */
 	assert_true(slow_is(&r->p, r->web1.id + 10));
 	slow_heard(&r->p, r->web1.id + 10, TASK_EXIT, TASK_LIMIT_MS);
+	assert_true(slow_is(&r->p, r->web1.id + 10));
+	slow_heard(&r->p, r->web1.id + 10, TASK_EXIT, 100);
 	assert_false(slow_is(&r->p, r->web1.id + 10));
 	ahead_ms += SLOW_MS;
 	assert_false(slow_is(&r->p, r->web1.id + 11));
 }
 
-/* A host is slow when it did not answer for a while: not when keys do not, not when it refuses, not for a failure that came at once. */
+/* Hosts that have always answered begin to hang, all at once: who waits for another one waits for seconds. */
+static void hosts_that_begin_to_hang_keep_nobody(void **state)
+{
+	struct rig *r = *state;
+	static struct heard h[18];
+	struct running run[17];
+
+	memset(h, 0, sizeof(h));
+	queue(r, h, 8, 1, false);
+	for (int i = 0; i < 8; i++)
+		expect_task(r, &run[i], "192.0.2.1");
+	queue(r, h + 8, 1, 9, false);
+	expect_silence(r, &r->parent);
+	ahead_ms += SLOW_AFTER_MS;
+	tasks_tick(&r->p);
+	expect_task(r, &run[8], "192.0.2.1");
+	/* and there is an end of it: so many processes, and no more */
+	queue(r, h + 9, 9, 10, false);
+	for (int i = 9; i < 16; i++)
+		expect_task(r, &run[i], "192.0.2.1");
+	ahead_ms += SLOW_AFTER_MS;
+	tasks_tick(&r->p);
+	expect_silence(r, &r->parent);
+	worker_end(r, &run[0].worker, run[0].id);
+	expect_task(r, &run[16], "192.0.2.1");
+}
+
+/* A host is slow when it did not answer for a while, or answered after a long one: not when keys do not, not when it refuses, not for a failure that came at once. */
 static void what_makes_a_host_slow(void **state)
 {
 	static const struct { enum task_end end; uint64_t ms; bool slow; } table[] = {
-		{ TASK_UNREACHABLE, 100, false }, { TASK_UNREACHABLE, 20000, true }, { TASK_REFUSED, 20000, false }, { TASK_FAILED, 29000, true },
-		{ TASK_OK, 20000, false }, { TASK_UNREACHABLE, 20000, true }, { TASK_FAILED, 100, true }, { TASK_EXIT, 100, false },
+		{ TASK_UNREACHABLE, 100, false }, { TASK_UNREACHABLE, 20000, true }, { TASK_REFUSED, 5000, false }, { TASK_FAILED, 29000, true },
+		{ TASK_OK, 5000, false }, { TASK_EXIT, 29000, true }, { TASK_OK, 100, false }, { TASK_UNREACHABLE, 20000, true }, { TASK_FAILED, 100, true }, { TASK_EXIT, 100, false },
 		{ TASK_UNREACHABLE, 20000, true }, { TASK_HOSTKEY, 100, false },
 	};
 	struct rig *r = *state;
@@ -108,6 +137,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(a_host_that_answers_finds_a_place),
+		T(hosts_that_begin_to_hang_keep_nobody),
 		T(what_makes_a_host_slow),
 		T(a_look_that_ends_well_is_no_event),
 	};
