@@ -4,6 +4,8 @@
  */
 #include "policy_rig_grant.h"
 
+#include "hex.h"
+
 static void grant_opens_a_way(void **state)
 {
 	struct rig *r = *state;
@@ -18,6 +20,30 @@ static void grant_opens_a_way(void **state)
 	channel(r, &s, "shell", 0); /* it crossed the end of its way */
 	session_over(r, &s, 0);
 	assert_int_equal(r->p.nworkers, 0);
+}
+
+/* What is recorded where is said by policy, too, and not by the session that records it alone. */
+static void the_event_names_the_recording(void **state)
+{
+	struct rig *r = *state;
+	char want[2 * STORE_RECORDING_LEN + 1];
+	const json_t *detail = NULL;
+	struct session_end s;
+	json_t *list;
+
+	way_open(r, &s, 3600);
+	list = store_list(r->p.store, LIST_EVENTS, &(struct list_ask){ .limit = 1000 });
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *row = json_array_get(list, i);
+
+		if (strcmp(json_string_value(json_object_get(row, "kind")), "way.up") == 0)
+			detail = json_object_get(row, "detail");
+	}
+	assert_true(json_is_string(detail));
+	assert_non_null(strstr(json_string_value(detail), "\"recording\":\""));
+	assert_non_null(strstr(json_string_value(detail), hex_encode(want, given_recording, sizeof(given_recording))));
+	json_decref(list);
+	session_over(r, &s, 0);
 }
 
 static void refusals_have_their_numbers(void **state)
@@ -421,6 +447,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(grant_opens_a_way),
+		T(the_event_names_the_recording),
 		T(refusals_have_their_numbers),
 		T(target_that_does_not_answer),
 		T(keys_that_refuse),
