@@ -351,14 +351,24 @@ void events_turn(struct policy *p)
 		send_batch(ev);
 }
 
-int events_ask_place(struct policy *p, const uint8_t recording[16])
+static int say_place(struct policy *p, enum msg_type type, const uint8_t recording[16])
 {
 	struct buf b;
 
 	if (p->events == NULL || !p->events->link.open)
 		return -1;
 	buf_view(&b, recording, BREC_ID_LEN);
-	return link_send(&p->events->link, MSG_REC_GLASS, 0, &b, NULL, 0);
+	return link_send(&p->events->link, type, 0, &b, NULL, 0);
+}
+
+int events_ask_place(struct policy *p, const uint8_t recording[16])
+{
+	return say_place(p, MSG_REC_GLASS, recording);
+}
+
+void events_end_place(struct policy *p, const uint8_t recording[16])
+{
+	say_place(p, MSG_REC_GLASS_OVER, recording);
 }
 
 /* --- from recorder --- */

@@ -43,6 +43,8 @@ struct events_state {
 void events_state(struct policy *p, struct events_state *state);
 /* REC_GLASS: the answer goes to glass_answer(). 0, or -1: recorder cannot be asked. */
 int events_ask_place(struct policy *p, const uint8_t recording[16]);
+/* REC_GLASS_OVER: its way is over. */
+void events_end_place(struct policy *p, const uint8_t recording[16]);
 /* After each turn of the loop: gives recorder what is new. Cheap when nothing is. */
 void events_turn(struct policy *p);
 /* Once a second: checkpoints, a new recording at the end of the day, the note of what arrived, the alarm, pruning. */

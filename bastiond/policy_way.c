@@ -15,6 +15,7 @@
 #include "escape.h"
 #include "hex.h"
 #include "log.h"
+#include "policy_events.h"
 #include "policy_glass.h"
 #include "policy_hook.h"
 #include "policy_rotate.h"
@@ -62,6 +63,8 @@ void peer_way_destroy(struct way *w)
 			peer->ways[i] = NULL;
 	if (w->dial != NULL)
 		worker_abandon(w->dial);
+	if (w->placed)
+		events_end_place(peer->p, w->row.recording);
 	if (w->key_ask != 0)
 		keys_forget(peer->p, w->key_ask);
 	if (w->deadline != NULL)

@@ -17,6 +17,8 @@ enum rec_place {
 	M(REC_GLASS,      SESSION,  RECORDER, S_ANY,     16,    0, 0)                                 \
 	/* b16 recording id; u8 enum rec_place. REC_PLACE_GLASS: its REC_OPEN, which must come soon, goes there */ \
 	M(REC_GLASS_RE,   RECORDER, SESSION,  S_ANY,     17,    0, 0)                                 \
+	/* b16 recording id: its way is over. If it was not opened it has no place any more */        \
+	M(REC_GLASS_OVER, SESSION,  RECORDER, S_ANY,     16,    0, 0)                                 \
 	/* u8 up: could break_glass_collector take a recording now? */                                 \
 	M(REC_GLASS_STATE, RECORDER, SESSION, S_ANY,     1,     0, 0)
 

@@ -244,6 +244,8 @@ void link_policy(struct recorder *rc, enum msg_type type, const struct buf *body
 
 /* REC_GLASS: answers, and notes the recording if it goes to the collectors for break-glass. -1: malformed. */
 int glass_ask(struct recorder *rc, struct buf *b);
+/* REC_GLASS_OVER: the place of what will not be opened is another one's. -1: malformed. */
+int glass_over(struct recorder *rc, struct buf *b);
 /* Where the recording that is opened now goes: SET_GLASS for one that was noted, once and in time. */
 enum rec_set glass_set(struct recorder *rc, const uint8_t id[BREC_ID_LEN]);
 /* Their quorum is there, or not any more: policy hears it. */

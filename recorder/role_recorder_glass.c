@@ -53,6 +53,18 @@ int glass_ask(struct recorder *rc, struct buf *b)
 	return 0;
 }
 
+int glass_over(struct recorder *rc, struct buf *b)
+{
+	uint8_t id[BREC_ID_LEN];
+	int i;
+
+	if (buf_get_copy(b, id, sizeof(id)) != 0 || !buf_end(b))
+		return -1;
+	if ((i = find(rc, id, clock_mono_ms())) >= 0)
+		rc->allowed[i].until_ms = 0;
+	return 0;
+}
+
 enum rec_set glass_set(struct recorder *rc, const uint8_t id[BREC_ID_LEN])
 {
 	const int i = find(rc, id, clock_mono_ms());

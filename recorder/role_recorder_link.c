@@ -179,8 +179,8 @@ static int on_message(struct link *l, struct ipc_msg *m)
 	if (m->type == MSG_REC_OPEN)
 		return on_open(l, m);
 	/* which recordings are of break-glass grants is policy's to say, and no session's */
-	if (m->type == MSG_REC_GLASS)
-		return l->slot == REC_SLOT_POLICY ? glass_ask(l->rc, &m->body) : -1;
+	if (m->type == MSG_REC_GLASS || m->type == MSG_REC_GLASS_OVER)
+		return l->slot != REC_SLOT_POLICY ? -1 : m->type == MSG_REC_GLASS ? glass_ask(l->rc, &m->body) : glass_over(l->rc, &m->body);
 	/* refused, or done: the session may not know yet */
 	if ((r = find_way(l, m->id)) == NULL || r->refused)
 		return 0;

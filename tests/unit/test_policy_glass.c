@@ -262,7 +262,7 @@ static void nothing_carries_it_on(void **state)
 /* Answers for nobody, and what is no answer. */
 static void answers_that_come_late_or_wrong(void **state)
 {
-	uint8_t recording[STORE_RECORDING_LEN] = { 7 };
+	uint8_t recording[STORE_RECORDING_LEN], other[STORE_RECORDING_LEN] = { 7 };
 	struct glass_rig g;
 	struct ipc_msg m;
 
@@ -270,12 +270,16 @@ static void answers_that_come_late_or_wrong(void **state)
 	glass_grant(g.r, CAP_SHELL | CAP_EXEC);
 	ask_way(&g);
 	expect(g.r, &g.recorder, MSG_REC_GLASS, &m);
-	answer(&g, recording, REC_PLACE_GLASS);
+	memcpy(recording, m.body.data, sizeof(recording)); /* before anything else comes in this process */
+	ipc_msg_finish(&m);
+	answer(&g, other, REC_PLACE_GLASS);
 	rig_turn(g.r);
 	expect_silence(g.r, &g.r->keys);
-	memcpy(recording, m.body.data, sizeof(recording));
-	ipc_msg_finish(&m);
 	session_over(g.r, &g.s, 0);
+	/* its place is another one's at once */
+	expect(g.r, &g.recorder, MSG_REC_GLASS_OVER, &m);
+	assert_memory_equal(m.body.data, recording, sizeof(recording));
+	ipc_msg_finish(&m);
 	answer(&g, recording, REC_PLACE_GLASS);
 	rig_turn(g.r);
 	expect_silence(g.r, &g.r->keys);

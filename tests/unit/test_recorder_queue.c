@@ -415,6 +415,7 @@ static void the_list_of_the_announced_is_bounded(void **state)
 {
 	uint8_t many[BREC_ID_LEN] = { 1 };
 	struct fixture f;
+	struct buf b;
 
 	(void)state;
 	init_sets(&f, SHIP_DOWN, SHIP_UP);
@@ -429,6 +430,17 @@ static void the_list_of_the_announced_is_bounded(void **state)
 	many[1] = REC_GLASS_ALLOWED;
 	assert_int_equal(announce(&f, many, sizeof(many)), 0);
 	assert_int_equal(glass_set(&f.rc, many), SET_GLASS);
+	/* so is that of one whose way is over before it was opened */
+	many[1] = 0;
+	assert_int_equal(announce(&f, many, sizeof(many)), 0);
+	many[1] = 1;
+	buf_view(&b, many, sizeof(many));
+	assert_int_equal(glass_over(&f.rc, &b), 0);
+	assert_int_equal(glass_set(&f.rc, many), SET_USUAL);
+	assert_int_equal(announce(&f, many, sizeof(many)), 0);
+	assert_int_equal(glass_set(&f.rc, many), SET_GLASS);
+	buf_view(&b, many, sizeof(many) - 1);
+	assert_int_equal(glass_over(&f.rc, &b), -1);
 	finish(&f);
 }
 
@@ -512,6 +524,11 @@ static void only_policy_announces(void **state)
 	assert_non_null(f.rc.ships[1].bev = bufferevent_socket_new(f.rc.base, -1, 0));
 	link_to(&f, 5, &liar);
 	tell(&liar, MSG_REC_GLASS, 0, other_id, NULL);
+	assert_int_equal(heard(&f, &liar, &m), MSG_NONE);
+	assert_true(LIST_EMPTY(&f.rc.links));
+	ipc_finish(&liar);
+	link_to(&f, 5, &liar);
+	tell(&liar, MSG_REC_GLASS_OVER, 0, other_id, NULL);
 	assert_int_equal(heard(&f, &liar, &m), MSG_NONE);
 	assert_true(LIST_EMPTY(&f.rc.links));
 	assert_int_equal(glass_set(&f.rc, other_id), SET_USUAL);
