@@ -14,7 +14,7 @@
 #include "policy_worker.h"
 
 #define KEPT_SHARE 4	/* of max_workers one in four is for no dial and no console, */
-#define USER_SHARE 8	/* and one user has one in eight for these, */
+#define USER_SHARE 4	/* and one user has as many for these, */
 #define USER_LEAST 4	/* but so many if there are any */
 
 static struct worker *worker_find(struct policy *p, uint32_t id)
