@@ -22,7 +22,7 @@ static void describe(struct reading *r, const struct args *a, const struct recor
 {
 	*r = (struct reading){ .reveal = a->reveal, .recordings = rec != NULL ? 1 : recordings };
 	snprintf(r->command, sizeof(r->command), "%s", a->command->name);
-	if (rec != NULL)
+	if (rec != NULL && rec->id[0] != '?')
 		snprintf(r->recording, sizeof(r->recording), "%s", rec->id);
 	snprintf(r->user, sizeof(r->user), "%s", a->user != NULL ? a->user : "");
 	snprintf(r->host, sizeof(r->host), "%s", a->host != NULL ? a->host : "");

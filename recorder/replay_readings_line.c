@@ -92,6 +92,11 @@ static int from_json(struct reading *r, const json_t *j)
 	    copy_text(j, "recording", r->recording, sizeof(r->recording)) != 0 ||
 	    copy_text(j, "user", r->user, sizeof(r->user)) != 0 || copy_text(j, "host", r->host, sizeof(r->host)) != 0)
 		return -1;
+	/* as bundles were written once: one recording, it is not said which */
+	if (strcmp(r->recording, "?") == 0) {
+		r->recording[0] = '\0';
+		r->recordings = 1;
+	}
 	return r->recording[0] == '\0' || hex_decode(id, sizeof(id), r->recording) == 0 ? 0 : -1;
 }
 

@@ -162,6 +162,22 @@ int store_scan(struct recordings *out, const char *store)
 	return 0;
 }
 
+/* What the first header says, for a bundle or a directory of another name; "?": nothing. */
+static void id_of_header(struct recording *r)
+{
+	struct brec_header h;
+	struct brec_dir d;
+	const uint8_t *p;
+	size_t have;
+
+	strcpy(r->id, "?");
+	if (brec_dir_open(&d, r->dir) != 0)
+		return;
+	if (brec_dir_segment(&d, 0) == 1 && brec_dir_header(&d, &h, &p, &have) == BREC_OK)
+		hex_encode(r->id, h.id, BREC_ID_LEN);
+	brec_dir_close(&d);
+}
+
 /* A directory, or a bundle, that was named by its path. */
 static int find_path(struct recording *out, const char *name)
 {
@@ -178,7 +194,7 @@ static int find_path(struct recording *out, const char *name)
 	if (is_id(base))
 		memcpy(out->id, base, sizeof(out->id));
 	else
-		strcpy(out->id, "?");
+		id_of_header(out);
 	return 0;
 }
 

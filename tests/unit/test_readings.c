@@ -102,6 +102,25 @@ static void lines_follow(void **state)
 	assert_int_equal(st.st_mode & 0777, 0600);
 }
 
+/* A line as there was once for a bundle: what comes behind it is taken, and the bastion is told of one recording. */
+static void a_recording_without_its_id(void **state)
+{
+	struct reading r = { .command = "show", .recording = "?" }, back;
+	const uint8_t before[HASH_LEN] = { 0 };
+	char line[READINGS_LINE_MAX];
+	bool follows;
+	int n;
+
+	(void)state;
+	r.number = 1;
+	n = reading_format(&r, before, line, sizeof(line));
+	assert_true(n > 0);
+	assert_int_equal(reading_parse(&back, line, (size_t)n - 1, before, &follows), 0);
+	assert_true(follows);
+	assert_string_equal(back.recording, "");
+	assert_int_equal(back.recordings, 1);
+}
+
 static void a_crash_leaves_a_part(void **state)
 {
 	(void)state;
@@ -265,6 +284,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(lines_follow, make, drop),
+		cmocka_unit_test(a_recording_without_its_id),
 		cmocka_unit_test_setup_teardown(a_crash_leaves_a_part, make, drop),
 		cmocka_unit_test_setup_teardown(changes_show, make, drop),
 		cmocka_unit_test_setup_teardown(what_others_could_change_is_refused, make, drop),

@@ -326,11 +326,24 @@ static void casts(void **state)
 
 static void finds_by_beginning_and_path(void **state)
 {
-	char out[65536], path[256];
+	char out[65536], path[256], target[128];
 
 	(void)state;
 	snprintf(path, sizeof(path), "%s/recordings/2025-11-22/%s/", store, id_terminal);
 	assert_int_equal(replay(out, "show", path), 0);
+	/* under another name it is the same recording, also in the log of readings */
+	snprintf(target, sizeof(target), "recordings/2025-11-22/%s", id_command);
+	snprintf(path, sizeof(path), "%s/a-copy", store);
+	assert_int_equal(symlink(target, path), 0);
+	assert_int_equal(replay(out, "show", path), 0);
+	assert_non_null(strstr(out, id_command));
+	unlink(path);
+	assert_int_equal(replay(out, "readings --json", ""), 0);
+	assert_null(strstr(out, "\"recording\":\"?\""));
+	/* what is none at all is logged, too, and what follows fits behind that */
+	assert_int_equal(replay(out, "show", store), EXIT_UNREADABLE);
+	assert_non_null(strstr(out, "no recording"));
+	assert_int_equal(replay(out, "show", id_command), 0);
 	memcpy(path, id_terminal, 20);
 	path[20] = '\0';
 	assert_int_equal(replay(out, "show", path), 0);
