@@ -142,6 +142,8 @@ void relay_take_rest(struct chan *c, bool input);
 /* relay_take.c: from libssh's callbacks. How many of these bytes, all that stand in its buffer, libssh may forget. */
 int relay_take_in(struct chan *c, const uint8_t *data, size_t len);
 int relay_take_out(struct chan *c, bool is_err, const uint8_t *data, size_t len);
+/* Bytes for the user's terminal, as if the target had sent them: recorded first. False: the way is over. */
+bool relay_take_notice(struct chan *c, const char *text, size_t len);
 /*
  * What came before the channel was live: behind the console's `connect`, or while the target was being reached. It waits in the
  * hold, and is recorded like all else now.

@@ -10,8 +10,11 @@
 #include <string.h>
 
 #include "clock.h"
+#include "escape.h"
 #include "log.h"
 #include "session.h"
+
+#define NOTICE_LINES 64 /* of a target before its login */
 
 void relay_start(struct chan *c)
 {
@@ -98,11 +101,35 @@ int relay_open_target(struct chan *c)
 	return ssh_channel_open_forward(c->target, host, atoi(colon + 1), "127.0.0.1", 0);
 }
 
+/*
+ * What the target said before its login ("Authorised use only"), which ssh would show. On a terminal: to whom nobody reads, and
+ * to programs, ssh -q would not say it, and here nobody knows whether it was given.
+ */
+static void show_notice(struct chan *c)
+{
+	char *text = c->pty && !c->way->noticed ? ssh_get_issue_banner(c->way->ssh) : NULL, line[LINE_MAX_LEN];
+	const char *p = text;
+	size_t n;
+
+	for (int i = 0; p != NULL && *p != '\0' && i < NOTICE_LINES; i++, p += n + (p[n] != '\0')) {
+		size_t len;
+
+		n = strcspn(p, "\n");
+		len = esc_text(line, sizeof(line) - 2, p, n > 0 && p[n - 1] == '\r' ? n - 1 : n);
+		memcpy(line + len, "\r\n", 3);
+		if (!relay_take_notice(c, line, len + 2))
+			break;
+	}
+	c->way->noticed = c->way->noticed || text != NULL;
+	ssh_string_free_char(text);
+}
+
 static void become_live(struct chan *c)
 {
 	c->state = CHAN_LIVE;
 	c->used_ms = clock_mono_ms();
 	watch_open(c);
+	show_notice(c);
 	relay_take_ahead(c);
 }
 

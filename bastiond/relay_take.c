@@ -220,6 +220,11 @@ static int keep(struct chan *c, const struct stream *st, const uint8_t *data, si
 	return 0;
 }
 
+bool relay_take_notice(struct chan *c, const char *text, size_t len)
+{
+	return take(c, false, false, (const uint8_t *)text, len);
+}
+
 int relay_take_in(struct chan *c, const uint8_t *data, size_t len)
 {
 	return keep(c, &(struct stream){ &c->in, &c->left_in, &c->kept_in, true, false }, data, len);

@@ -114,6 +114,7 @@ struct way {
 	uint8_t recording[BREC_ID_LEN];
 	bool recorded, refused, closed;	/* REC_OPENED, REC_REFUSED, REC_CLOSED came */
 	bool denied;			/* WAY_NO came: policy keeps nothing of this way */
+	bool noticed;			/* its target's notice was shown */
 	bool forwards;			/* some grant names destinations */
 	bool strict;			/* nothing passes before its frame is durable */
 	uint64_t close_deadline_ms;

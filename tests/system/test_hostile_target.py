@@ -414,6 +414,31 @@ def silence_is_known(lab, rogue, said):
     assert f"no answer to {said}".encode() in replay(lab, "export", "--json", sealed(lab, rogue.name)).stdout
 
 
+class Notices(Server):
+    def service(self, m):
+        super().service(m)
+        self.send(53, "Authorised use only.\r\n\x1b[31mLogged.\n", "")
+
+
+def test_notice_before_the_login(own):
+    """A terminal shows it, like ssh, but none of its control bytes; programs do not get it. It is recorded."""
+    def behave(sock):
+        server = Notices(own, sock)
+        channel = server.channel()
+        channel.sendall(b"in")
+        channel.send_exit_status(0)
+        channel.close()
+        server.join(20)
+    rogue, notice = Rogue(own, behave), b"Authorised use only.\r\n\\x1b[31mLogged.\r\n"
+    try:
+        host, options = rogue.to("name")
+        assert Client(own, "deploy").run(host, "anything", options=(*options, "-tt")).stdout == notice + b"in"
+        assert b"Authorised use only." in replay(own, "export", "--text", sealed(own, rogue.name)).stdout
+        assert Client(own, "deploy").run(host, "anything", options=options).stdout == b"in"
+    finally:
+        rogue.close()
+
+
 def test_target_that_never_answers(own, bystander):
     """It takes the login, and then is silent about a channel: that has a deadline, a line, an event, and a note in the recording."""
     rogues, client = [silent_rogue(own, what) for what, _, _ in SILENCES], Client(own, "deploy")
