@@ -362,8 +362,11 @@ static bool finish_ended(struct s3 *s)
 		transfer_destroy(s, t);
 		r->transfer = NULL;
 		if (r->done != NULL) {
+			/* the request is its owner's again, who may free it there, or begin it anew */
+			struct buf text = r->text;
+
 			r->done(r);
-			buf_finish(&r->text);
+			buf_finish(&text);
 		}
 	}
 	return ended;

@@ -46,7 +46,7 @@ struct s3_request {
 	const void *body;		/* borrowed until done */
 	size_t len;
 	int (*sink)(void *ctx, const void *data, size_t len); /* takes the body of a 2xx answer, 0 to go on; NULL: into text */
-	void (*done)(struct s3_request *r); /* called from s3_turn; the request is the caller's again */
+	void (*done)(struct s3_request *r); /* called from s3_turn; the request is the caller's again, to be freed or begun anew */
 	void *ctx;
 
 	/* the answer */
