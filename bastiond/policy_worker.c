@@ -14,7 +14,7 @@
 #include "policy_worker.h"
 
 #define KEPT_SHARE 4	/* of max_workers one in four is for no dial and no console, */
-#define USER_SHARE 4	/* and one user has as many for these, */
+#define USER_SHARE 2	/* and one user has one in two for these: a service account may begin at hundreds of hosts at once, */
 #define USER_LEAST 4	/* but so many if there are any */
 
 static struct worker *worker_find(struct policy *p, uint32_t id)

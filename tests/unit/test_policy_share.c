@@ -57,13 +57,13 @@ static void one_user_leaves_some_to_others(void **state)
 	struct session_end a, b, other;
 	struct rig *r = *state;
 
-	r->conf->max_workers = 48;
+	r->conf->max_workers = 24;
 	rig_grant(r, r->p.store, &r->deploy, 3600);
 	rig_grant(r, r->p.store, &r->alice, 3600);
 	enter(r, &a, "deploy", KEY(DEPLOY_KEY));
 	enter(r, &b, "deploy", KEY(DEPLOY_KEY));
 	assert_int_equal(dial_many(r, &a, 1, 8), 8);
-	assert_int_equal(dial_many(r, &b, 1, 20), 4); /* over all connections: 48 / 4 */
+	assert_int_equal(dial_many(r, &b, 1, 20), 4); /* over all connections: 24 / 2 */
 	login_alice(r, &other, 0);
 	assert_int_equal(dial_many(r, &other, 1, 5), 5);
 	/* who leaves gives back what they had */
