@@ -201,8 +201,7 @@ void chan_refuse(struct chan *c, const char *line);
 void front_refuse_forward(struct front *f, const char *kind, const char *what);
 /* The same for a direct-tcpip channel that was asked for. */
 void front_refuse_tcpip(struct front *f, ssh_message m);
-/* Ends a connection that has no channel, with a line in the disconnect, which ssh shows: a refused channel carries no text in
- * libssh, and after one a client that wanted no other, as the hop of `ssh -J`, would not read on. False: it has one. */
+/* Ends a connection that has no channel, with a line in the disconnect, which ssh shows (libssh refuses without). False: it has one. */
 bool front_leave(struct front *f, const char *line);
 bool front_full(const struct front *f);				/* no channel more: the limit is the connection's */
 /* Once a second: memory that nothing uses goes back. */
@@ -227,6 +226,7 @@ void way_each_chan(struct way *w, void (*visit)(struct chan *c, void *arg), void
 /* session_forward.c */
 const char *session_bastion(const struct session *s, char name[CONFIG_NAME_MAX + 1]); /* as in `ssh alice@NAME`: name */
 bool forward_open(struct front *f, ssh_message m);		/* a direct-tcpip channel; false: m is taken */
+bool forward_is_hop(ssh_message m);				/* of ssh -J or -W: refused, its connection ends */
 void forward_step(struct front *f);				/* those that waited for policy's word on the way */
 void forward_forget(struct front *f);				/* nobody will decide about them */
 

@@ -2,7 +2,7 @@
  * session_forward.c - forwarding that a logged-in client asks for: to a registered host (`ssh -J`), to what a grant names, or refused.
  *
  * Role: session. Before it: session_front.c. After it: session_tunnel.c for a host, relay_open.c for a destination of a grant. Whatever is
- * refused is said in one line and noted: on the channels that there are, or, when a client wanted nothing else, as the end of its connection.
+ * refused is said in one line and noted: on the channels that there are, or, to the hop of `ssh -J`, as the end of its connection.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,6 +64,18 @@ static void say_way(const struct front *f, const char *what, char *line, size_t 
 		    "whatever its own is. Yours: ssh %s@%s hosts", what, user, bastion);
 }
 
+/*
+ * Is it ssh's own connection to the next hop (-J, -W)? Its channel_connect_stdio_fwd() has no socket to name as the originator. It has nothing else
+ * to do here, and after a refused channel it would not read on: so the connection ends, with the reason. Others get the failure of RFC 4254
+ * 5.1, which carries no text in libssh, and go on.
+ */
+bool forward_is_hop(ssh_message m)
+{
+	const char *from = ssh_message_channel_request_open_originator(m);
+
+	return from != NULL && strcmp(from, "127.0.0.1") == 0 && ssh_message_channel_request_open_originator_port(m) == 65535;
+}
+
 void front_refuse_tcpip(struct front *f, ssh_message m)
 {
 	const char *dest = ssh_message_channel_request_open_destination(m);
@@ -75,7 +87,7 @@ void front_refuse_tcpip(struct front *f, ssh_message m)
 	front_refuse_forward(f, "forward.refused", what);
 	say_way(f, what, line, sizeof(line));
 	/* who had a channel, or may have another one soon, goes on: one of several forwards is not worth the connection */
-	if (f->used || f->nasked > 1 || !front_leave(f, line))
+	if (!forward_is_hop(m) || f->used || f->nasked > 1 || !front_leave(f, line))
 		ssh_message_reply_default(m);
 }
 
@@ -115,7 +127,7 @@ static bool open_forward(struct front *f, ssh_message m)
 static void on_way_forward(struct front *f, ssh_message m)
 {
 	if (f->way->ending || f->way->state > WAY_OPEN) {
-		if (f->used || !front_leave(f, f->way->line))
+		if (!forward_is_hop(m) || f->used || !front_leave(f, f->way->line))
 			ssh_message_reply_default(m);
 	} else if (!f->way->forwards || !open_forward(f, m)) {
 		front_refuse_tcpip(f, m);

@@ -131,7 +131,7 @@ void tunnel_policy(struct session *s, struct ipc_msg *r)
 	if (buf_get_cstring(&r->body, line, sizeof(line)) != 0 || m == NULL)
 		return;
 	s->tunnel_asks[r->id] = NULL;
-	if ((!ok && !say_and_leave(s, line)) || (ok && !accept_tunnel(s, m)))
+	if ((!ok && !(forward_is_hop(m) && say_and_leave(s, line))) || (ok && !accept_tunnel(s, m)))
 		front_refuse_tcpip(&s->outer, m);
 	ssh_message_free(m);
 }
