@@ -9,10 +9,12 @@ import pytest
 from harness import Client, events, labkit, until
 
 BURST = 100         # REFUSALS_BURST of approvals/refusals.h
+PACE = "too many requests at once"  # what is asked faster than BUCKET_BURST and BUCKET_RATE of policy_link.h is not looked at
 
 
 def flood(lab, uid, word, count, **args):
-    """Sends the same word so many times over one control connection; the last error, the codes by number, and the seconds it took."""
+    """Sends the same word so many times over one control connection; the last error of a word that was looked at, the codes by number, "pace" for the
+    others, and the seconds it took."""
     control = labkit.Control(lab.state["run_dir"] + "/control.sock", uid)
     body = json.dumps({"word": word, "args": args}).encode()
     codes, error = {}, ""
@@ -20,8 +22,9 @@ def flood(lab, uid, word, count, **args):
     for _ in range(count):
         control.sock.sendall(struct.pack("=HHI", control.request_type, 0, 1) + body)
         reply = json.loads(control.sock.recv(1 << 17)[9:])
-        codes[reply.get("code", "ok")] = codes.get(reply.get("code", "ok"), 0) + 1
-        error = reply.get("error", "")
+        code = "pace" if PACE in reply.get("error", "") else reply.get("code", "ok")
+        codes[code] = codes.get(code, 0) + 1
+        error = error if code == "pace" else reply.get("error", "")
     control.close()
     return error, codes, time.monotonic() - start
 
@@ -32,7 +35,7 @@ def test_words_over_the_socket(lab, engineer, word, args, code):
     size, before = os.path.getsize(lab.path("state", "db", "policy.db")), len(events(lab, user=user.user))
     error, codes, spent = flood(lab, lab.state["users"][user.user], word, 10_000, **args)
     # a token comes back every 5 s, so a slow machine sees a few more
-    assert codes[code] <= BURST + spent / 5 + 1 and codes["refused"] == 10_000 - codes[code]
+    assert codes[code] <= BURST + spent / 5 + 1 and codes["refused"] >= 100 and codes["refused"] + codes["pace"] == 10_000 - codes[code]
     assert "Too many of your words" in error
     assert len(events(lab, user=user.user)) - before <= BURST + spent / 5 + 1
     assert os.path.getsize(lab.path("state", "db", "policy.db")) - size < 1 << 20
@@ -43,12 +46,12 @@ def test_words_over_the_socket(lab, engineer, word, args, code):
 def test_what_was_left_out_is_an_event(new_lab):
     """At the latest when the daemon ends."""
     lab = new_lab()
-    flood(lab, lab.state["users"]["alice"], "revoke", 1000, id=999999)
+    _, codes, _ = flood(lab, lab.state["users"]["alice"], "revoke", 1000, id=999999)
     lab.stop("bastiond")
     lab.start("bastiond")
     row, = until(lambda: events(lab, "refusals.left-out"), what="the event")
     kept = len(events(lab, "word.refused", user="alice"))
-    assert row["actor"] == "alice" and json.loads(row["detail"])["left_out"] + kept == 1000
+    assert row["actor"] == "alice" and json.loads(row["detail"])["left_out"] + kept == 1000 - codes.get("pace", 0)
 
 
 def test_words_over_ssh(lab, engineer):
@@ -57,7 +60,7 @@ def test_words_over_ssh(lab, engineer):
     before = len(events(lab, user=user.user))
     done = user.run("bastion", stdin=b"revoke 999999\n" * 2000 + b"no-such-word\n" * 2000)
     assert done.returncode == 4
-    assert b"Too many of your words were refused" in done.stderr or b"too many requests at once" in done.stderr
+    assert b"Too many of your words were refused" in done.stderr or PACE.encode() in done.stderr
     assert len(events(lab, user=user.user)) - before < 2 * BURST
 
 
