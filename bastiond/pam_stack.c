@@ -20,6 +20,7 @@
 
 struct pam_stack {
 	pam_handle_t *pam;
+	pam_handle_t *anchor;	/* the same once more: with it the modules stay loaded when a worker ends its copy of the other one */
 	struct buf files;	/* what they were before it was loaded; broken: not known, and the stack is not taken */
 };
 
@@ -136,6 +137,8 @@ struct pam_stack *pam_stack_load(const struct config *conf)
 		r = start(conf, NULL, &none, &s->pam);
 	}
 	if (r == PAM_SUCCESS)
+		r = start(conf, NULL, &none, &s->anchor);
+	if (r == PAM_SUCCESS)
 		return s;
 	log_warn("PAM service %s: %s: nobody with a second factor can log in", conf->pam_service, pam_strerror(NULL, r));
 	pam_stack_free(s);
@@ -148,6 +151,8 @@ void pam_stack_free(struct pam_stack *s)
 		return;
 	if (s->pam != NULL)
 		pam_end(s->pam, PAM_SUCCESS);
+	if (s->anchor != NULL)
+		pam_end(s->anchor, PAM_SUCCESS);
 	buf_finish(&s->files);
 	free(s);
 }
