@@ -112,6 +112,12 @@ static void done(struct s3_request *r)
 	archiver_put_destroy(p);
 }
 
+/* The archiver ends: what the store did with it shows at the next start. */
+static void dropped(struct s3_request *r)
+{
+	archiver_put_destroy(r->ctx);
+}
+
 int archiver_put_send(struct archiver_put *p, bool over, bool hold, bool again)
 {
 	p->item.when = clock_wall();
@@ -120,6 +126,7 @@ int archiver_put_send(struct archiver_put *p, bool over, bool hold, bool again)
 	p->hold = p->item.held = hold;
 	p->plain = again;
 	p->r.done = done;
+	p->r.dropped = dropped;
 	p->r.ctx = p;
 	if (sha256_spans(p->item.hash, SPANS(SPAN(p->r.body, p->r.len))) == 0 && start(p) == 0)
 		return 0;

@@ -424,9 +424,13 @@ void s3_destroy(struct s3 *s)
 	if (s == NULL)
 		return;
 	while (s->first != NULL) {
-		buf_finish(&s->first->request->text);
-		s->first->request->transfer = NULL;
+		struct s3_request *r = s->first->request;
+
+		buf_finish(&r->text);
+		r->transfer = NULL;
 		transfer_destroy(s, s->first);
+		if (r->dropped != NULL)
+			r->dropped(r);
 	}
 	curl_multi_cleanup(s->multi);
 	free(s);

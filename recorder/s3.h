@@ -47,6 +47,7 @@ struct s3_request {
 	size_t len;
 	int (*sink)(void *ctx, const void *data, size_t len); /* takes the body of a 2xx answer, 0 to go on; NULL: into text */
 	void (*done)(struct s3_request *r); /* called from s3_turn; the request is the caller's again, to be freed or begun anew */
+	void (*dropped)(struct s3_request *r); /* called from s3_destroy in its place; NULL: the owner knows by itself */
 	void *ctx;
 
 	/* the answer */
@@ -74,7 +75,7 @@ int s3_credentials_parse(struct s3_credentials *c, const char *text, size_t len,
 
 /* NULL: out of memory. */
 struct s3 *s3_create(const struct s3_target *t);
-/* Ends what is on its way, without done(). Takes NULL. */
+/* Ends what is on its way: dropped() instead of done(). Takes NULL. */
 void s3_destroy(struct s3 *s);
 /* Begins. done() will be called. 0, or -1: out of memory; then it will not. */
 int s3_start(struct s3 *s, struct s3_request *r);
