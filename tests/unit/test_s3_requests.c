@@ -136,9 +136,13 @@ static struct s3_request *put(void (*done)(struct s3_request *r))
 	return r;
 }
 
-static void run(unsigned until)
+/* One object is put, until each of the answers was one. */
+static void run(const char *const *texts, unsigned n, void (*done)(struct s3_request *r))
 {
-	while (ended < until)
+	answers(texts, n);
+	client_of = client();
+	assert_int_equal(s3_start(client_of, put(done)), 0);
+	while (ended < n)
 		s3_turn(client_of, -1, 1000);
 	assert_int_equal(s3_running(client_of), 0);
 	s3_destroy(client_of);
@@ -151,10 +155,7 @@ static void freed_when_done(void **state)
 
 	(void)state;
 	assert_int_equal(strlen(DENIED), 76);
-	answers(texts, 1);
-	client_of = client();
-	assert_int_equal(s3_start(client_of, put(done_frees)), 0);
-	run(1);
+	run(texts, 1, done_frees);
 	assert_int_equal(last_status, 412);
 	assert_string_equal(last_text, DENIED);
 	assert_string_equal(last_why, "412 PreconditionFailed: it is there");
@@ -166,10 +167,7 @@ static void begun_anew_when_done(void **state)
 		"HTTP/1.1 200 OK\r\nConnection: close\r\nx-amz-version-id: v2\r\nContent-Length: 6\r\n\r\nsecond" };
 
 	(void)state;
-	answers(texts, 2);
-	client_of = client();
-	assert_int_equal(s3_start(client_of, put(done_again)), 0);
-	run(2);
+	run(texts, 2, done_again);
 	assert_int_equal(last_status, 200);
 	assert_string_equal(last_text, "second");
 	assert_string_equal(last_why, "");
@@ -180,10 +178,7 @@ static void no_answer(void **state)
 	static const char *const texts[] = { NULL };
 
 	(void)state;
-	answers(texts, 1);
-	client_of = client();
-	assert_int_equal(s3_start(client_of, put(done_frees)), 0);
-	run(1);
+	run(texts, 1, done_frees);
 	assert_int_equal(last_status, 0);
 	assert_string_equal(last_text, "");
 	assert_true(last_why[0] != '\0');
@@ -202,10 +197,7 @@ static void too_long(void **state)
 	memset(text + sizeof(head) - 1, 'x', S3_TEXT_MAX + 1);
 	text[sizeof(head) - 1 + S3_TEXT_MAX + 1] = '\0';
 	texts[0] = text;
-	answers(texts, 1);
-	client_of = client();
-	assert_int_equal(s3_start(client_of, put(done_frees)), 0);
-	run(1);
+	run(texts, 1, done_frees);
 	assert_int_equal(last_status, 0);
 	assert_string_equal(last_why, "its answer is too long");
 	free(text);
