@@ -57,6 +57,9 @@ static void put_error(struct buf *out, const char *code, const char *error)
 	json_decref(reply);
 }
 
+static const char too_many[] = "too many requests at once; try again in a few seconds";
+static const char one_waits[] = "a word of this connection waits for its ticket's check, or for a decision; wait for its answer";
+
 /*
  * The request's bytes lie in the shared inbox: nothing is received before control_handle() is through with them.
  *
@@ -113,9 +116,9 @@ int words_ask(struct peer *peer, struct ipc_msg *m)
 	memcpy(a.source, peer->address, sizeof(a.source));
 	buf_init(&out, CONTROL_REPLY_MAX);
 	if (!peer_may_ask(peer))
-		put_error(&out, "refused", "too many requests at once; try again in a few seconds");
+		put_error(&out, "refused", too_many);
 	else if (ticket_holding(peer->p, &peer->link))
-		put_error(&out, "refused", "a word of this connection waits for its ticket's check, or for a decision; wait for its answer");
+		put_error(&out, "refused", one_waits);
 	else if (ticket_holds_word(peer->p, &peer->link, m->id, &a, &m->body))
 		goto out;
 	else
@@ -129,32 +132,20 @@ out:
 
 /* --- the sockets --- */
 
-static int refuse_flood(struct client *c, uint32_t id)
-{
-	struct buf out;
-
-	buf_init(&out, 256);
-	put_error(&out, "refused", "too many requests at once; try again in a few seconds");
-	send_pieces(&c->link, MSG_CTL_REPLY, id, &out);
-	buf_finish(&out);
-	return 0;
-}
-
 static int on_request(struct client *c, struct ipc_msg *m)
 {
 	struct policy *p = c->p;
 	char line[LINE_LEN] = "no user of the bastion has your account";
-	struct actor a;
+	struct actor a = { .local = true };
 	struct buf out;
-	int r;
+	int r = 1;
 
 	p->control.wait_for = p->control.look_for = 0;
-	if (c->uid != 0 && !bucket_take(&c->bucket))
-		return refuse_flood(c, m->id);
 	buf_init(&out, CONTROL_REPLY_MAX);
-	r = control_actor(&p->control, (int64_t)c->uid, &a, line, sizeof(line));
-	if (r == 1 && ticket_holding(p, &c->link))
-		put_error(&out, "refused", "a word of this connection waits for its ticket's check, or for a decision; wait for its answer");
+	if (c->uid != 0 && !bucket_take(&c->bucket))
+		put_error(&out, "refused", too_many);
+	else if ((r = control_actor(&p->control, (int64_t)c->uid, &a, line, sizeof(line))) == 1 && ticket_holding(p, &c->link))
+		put_error(&out, "refused", one_waits);
 	else if (r == 1 && ticket_holds_word(p, &c->link, m->id, &a, &m->body))
 		goto out;
 	else if (r == 1)

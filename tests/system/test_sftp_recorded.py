@@ -202,17 +202,6 @@ def test_a_files_end_waits_for_its_event(own, engineer):
     there = own.path("target", "home", "dba", "upload")
     collector, port = own.state["pids"]["collector"][0], own.port("target")
 
-    def target():
-        """The processes of the one who is logged in there."""
-        out = subprocess.run(["ps", "-o", "pid=", "--ppid", str(own.state["pids"]["target"][0])], capture_output=True, check=False).stdout
-        todo, found = out.split(), []
-        while todo:
-            pid = int(todo.pop())
-            todo += subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, check=False).stdout.split()
-            if os.stat(f"/proc/{pid}").st_uid == labkit.DBA_UID:
-                found.append(pid)
-        return found
-
     def answer():
         head = client.stdout.read(4)
         return client.stdout.read(struct.unpack(">I", head)[0])
@@ -225,7 +214,7 @@ def test_a_files_end_waits_for_its_event(own, engineer):
         for n in range(20):
             client.stdin.write(request(6, 2 + n, string(handle) + struct.pack(">Q", n * 100) + string(bytes(100))))
             assert answer()[:9] == struct.pack(">BII", 101, 2 + n, 0)
-        people = target()
+        people = [pid for pid in labkit.family(own.state["pids"]["target"][0]) if os.stat(f"/proc/{pid}").st_uid == labkit.DBA_UID]
         assert len(people) >= 1
         stopped = []
         try:
