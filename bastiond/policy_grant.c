@@ -2,8 +2,8 @@
  * policy_grant.c - WAY_OK: the row of the way, the pinned keys, the certificate, the parameters of
  * the recording.
  *
- * Role policy, the end of policy_authz.c. The row and the grant's first use are on disk before the
- * session has the socket.
+ * Role policy, the end of policy_authz.c. The row, the grant's first use and the event way.up, which names the recording and the hash of
+ * its metadata, are on disk before the session has the socket.
  *
  * The recording's metadata, its first event, is one JSON object: v 1, recording, session (hex),
  * connection, way, user, person, device, fingerprint, peer, peer_port, host, address (as
@@ -19,6 +19,8 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "crypto.h"
+#include "hex.h"
 #include "log.h"
 #include "policy.h"
 #include "policy_glass.h"
@@ -27,13 +29,6 @@
 #define META_MAX 40000		/* the session takes 40960 */
 #define APPROVALS_MAX 10	/* that a role may want */
 #define RECIPIENT_MAX 127	/* of a recipient, as a session takes it */
-
-static char *hex(char *out, const uint8_t *in, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		snprintf(out + 2 * i, 3, "%02x", in[i]);
-	return out;
-}
 
 /* ["shell", "forward db1:5432"] */
 static json_t *cap_array(unsigned caps, const struct ticket *t)
@@ -59,8 +54,8 @@ static int put_apart(const struct way *w, json_t *meta)
 	if (store_event_log(w->peer->p->store, &log) != 0 || store_event_head(w->peer->p->store, &number, hash) < 0)
 		return -1;
 	return json_object_set_new(meta, "store", json_string("break-glass")) == 0 &&
-	    json_object_set_new(meta, "events", json_pack("{s:s, s:I, s:s}", "log", hex(name, log.log, sizeof(log.log)), "number",
-		(json_int_t)number, "hash", hex(text, hash, sizeof(hash)))) == 0 ? 0 : -1;
+	    json_object_set_new(meta, "events", json_pack("{s:s, s:I, s:s}", "log", hex_encode(name, log.log, sizeof(log.log)), "number",
+		(json_int_t)number, "hash", hex_encode(text, hash, sizeof(hash)))) == 0 ? 0 : -1;
 }
 
 static json_t *make_meta(const struct way *w, const struct ticket *t)
@@ -70,8 +65,8 @@ static json_t *make_meta(const struct way *w, const struct ticket *t)
 	json_t *meta = json_pack("{s:i, s:s, s:s, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:i, s:s, "
 				 "s:s, s:s, s:s, s:s, s:I, s:o, "
 				 "s:s, s:I, s:s}",
-	    "v", 1, "recording", hex(recording, w->row.recording, STORE_RECORDING_LEN), "session",
-	    hex(session, peer->session, sizeof(peer->session)), "connection",
+	    "v", 1, "recording", hex_encode(recording, w->row.recording, STORE_RECORDING_LEN), "session",
+	    hex_encode(session, peer->session, sizeof(peer->session)), "connection",
 	    (json_int_t)peer->row.id, "way", (json_int_t)w->row.id, "user", peer->user.name,
 	    "person", peer->user.person, "device", peer->device.name, "fingerprint",
 	    peer->device.fingerprint, "peer", peer->address, "peer_port", (int)peer->port, "host",
@@ -97,7 +92,7 @@ static json_t *make_meta(const struct way *w, const struct ticket *t)
 	return NULL;
 }
 
-static int put_meta(const struct way *w, struct buf *body)
+static int put_meta(const struct way *w, struct buf *body, uint8_t hash[HASH_LEN])
 {
 	struct ticket t;
 	json_t *meta = NULL;
@@ -106,7 +101,7 @@ static int put_meta(const struct way *w, struct buf *body)
 
 	if (store_ticket(w->peer->p->store, w->tickets[0], &t) == 1 &&
 	    (meta = make_meta(w, &t)) != NULL && (text = json_dumps(meta, JSON_COMPACT)) != NULL &&
-	    strlen(text) <= META_MAX)
+	    strlen(text) <= META_MAX && sha256_spans(hash, SPANS(SPAN(text, strlen(text)))) == 0)
 		r = buf_put_cstring(body, text);
 	free(text);
 	json_decref(meta);
@@ -159,7 +154,7 @@ void grant_readers(struct policy *p)
 	buf_finish(&body);
 }
 
-static int put_body(const struct way *w, const uint8_t *cert, size_t len, struct buf *body)
+static int put_body(const struct way *w, const uint8_t *cert, size_t len, struct buf *body, uint8_t meta[HASH_LEN])
 {
 	const struct config *conf = w->peer->p->conf;
 
@@ -170,7 +165,7 @@ static int put_body(const struct way *w, const uint8_t *cert, size_t len, struct
 	if (hostkey_put_pins(w->peer->p, w->host.id, WAY_PINS_MAX, body) != 0)
 		return -1;
 	buf_put_string(body, cert, len);
-	if (put_meta(w, body) != 0 || put_readers(conf, body) != 0)
+	if (put_meta(w, body, meta) != 0 || put_readers(conf, body) != 0)
 		return -1;
 	buf_put_u64(body, conf->content_limit);
 	buf_put_u32(body, conf->hold_deadline);
@@ -188,10 +183,29 @@ static int start_row(struct way *w)
 	return store_way_start(w->peer->p->store, &w->row, w->peer->user.name, clock_wall());
 }
 
+/*
+ * Which recording is whose, and what its metadata say, by the process that decided it: the one that records has the socket after this,
+ * and whatever it writes into a recording, bastion-replay events holds against it.
+ */
+static int say_up(const struct way *w, const uint8_t meta[HASH_LEN])
+{
+	char recording[2 * STORE_RECORDING_LEN + 1], hash[2 * HASH_LEN + 1];
+	json_t *detail = json_pack("{s:I, s:I, s:s, s:s, s:s}", "way", (json_int_t)w->row.id, "grant", (json_int_t)w->tickets[0], "login",
+	    w->login, "recording", hex_encode(recording, w->row.recording, sizeof(w->row.recording)), "metadata",
+	    hex_encode(hash, meta, HASH_LEN));
+
+	if (detail == NULL || (w->row.apart && json_object_set_new(detail, "store", json_string("break-glass")) != 0)) {
+		json_decref(detail);
+		return -1;
+	}
+	return peer_event(w->peer, EVENT_WAY_UP, w->peer->user.name, w->host.name, detail);
+}
+
 void grant_way(struct way *w, const uint8_t *cert, size_t len)
 {
 	struct peer *peer = w->peer;
 	int fds[2] = { w->fd, w->agent };
+	uint8_t meta[HASH_LEN];
 	const char *fault = NULL;
 	struct buf body;
 
@@ -201,9 +215,12 @@ void grant_way(struct way *w, const uint8_t *cert, size_t len)
 	else if (start_row(w) != 0)
 		fault = "bastiond: the bastion cannot write its database, and opens nothing new; "
 			"tell the operator";
-	else if (put_body(w, cert, len, &body) != 0)
+	else if (put_body(w, cert, len, &body, meta) != 0)
 		fault = "bastiond: pinned host keys, recipients or grant cannot be read; tell the "
 			"operator";
+	else if (say_up(w, meta) != 0)
+		fault = "bastiond: the bastion cannot write its list of events, and opens nothing new; "
+			"tell the operator";
 	if (fault != NULL) {
 		log_error("way of %s to %s not given: %s (%s)", peer->user.name, w->host.name,
 		    fault, store_error(peer->p->store));

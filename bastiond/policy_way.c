@@ -13,7 +13,6 @@
 
 #include "clock.h"
 #include "escape.h"
-#include "hex.h"
 #include "log.h"
 #include "policy_events.h"
 #include "policy_glass.h"
@@ -131,17 +130,12 @@ void peer_way_close(struct way *w, const char *why)
 int way_on_up(struct peer *peer, uint32_t id)
 {
 	struct way *w = peer_way_find(peer, id);
-	char recording[2 * STORE_RECORDING_LEN + 1];
 
 	if (w == NULL || w->stage != WAY_GIVEN)
 		return -1;
 	w->stage = WAY_LIVE;
 	log_info("way %u of %s to %s@%s is up, grant %lld", id, peer->user.name, w->login,
 	    w->host.name, (long long)w->tickets[0]);
-	/* which recording is whose, said by another process than the one that makes it */
-	peer_event(peer, EVENT_WAY_UP, peer->user.name, w->host.name,
-	    json_pack("{s:I, s:I, s:s, s:s}", "way", (json_int_t)w->row.id, "grant", (json_int_t)w->tickets[0], "login", w->login,
-		"recording", hex_encode(recording, w->row.recording, STORE_RECORDING_LEN)));
 	return 0;
 }
 

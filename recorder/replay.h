@@ -197,6 +197,8 @@ struct logs {
 const struct tlog_log *logs_read(struct logs *l, const char *dir, bool recording);
 /* Did it grow since? Then it is read again. */
 bool logs_grew(struct logs *l);
+/* Does the log of that store say that this recording was removed when its retention was over? */
+bool logs_pruned(struct logs *l, const char *store, const char *id);
 void logs_finish(struct logs *l);
 /* Calls fn with the n leaves of every recording that the log knows and the list does not have. Their number, or -1. */
 typedef void log_missing_fn(void *ctx, const struct tlog_entry *leaves, size_t n);
@@ -217,6 +219,8 @@ struct channel {
 
 struct scan {
 	json_t *meta;			/* NULL: not readable */
+	bool described;			/* there were some, */
+	uint8_t meta_hash[HASH_LEN];	/* of this text */
 	struct channel *chans;
 	size_t nchans;
 	uint64_t last_us;		/* of the last event */

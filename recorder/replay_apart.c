@@ -37,24 +37,8 @@ static const char *read_meta(struct apart_recording *r, const json_t *meta)
 	return NULL;
 }
 
-/* Removed there when its retention was over? */
-static bool was_pruned(struct apart *x, const char *id)
-{
-	struct brec_trust view = trust_view(x->logs.trust);
-	const struct tlog_entry *leaves;
-	struct brec_report report;
-	uint8_t raw[BREC_ID_LEN];
-	size_t n;
-
-	view.log = logs_read(&x->logs, x->dir, false);
-	if (view.log->state != TLOG_GOOD || hex_decode(raw, sizeof(raw), id) != 0 || (leaves = tlog_find(view.log, raw, &n)) == NULL)
-		return false;
-	brec_verify_missing(leaves, n, &view, &report);
-	return report.verdict == BREC_PRUNED;
-}
-
 /* Verified, opened, and put into the list. How many faults. */
-static int64_t add(struct apart *x, const struct recording *rec, const struct age_identities *ids, const struct trust *trust)
+static int64_t add(struct apart *x, const struct recording *rec, const struct age_identities *ids, const struct trust *trust, struct ways *ways)
 {
 	struct brec_trust view = trust_view(trust);
 	struct apart_recording *r = &x->v[x->n];
@@ -65,7 +49,7 @@ static int64_t add(struct apart *x, const struct recording *rec, const struct ag
 
 	view.log = logs_read(&x->logs, x->dir, false);
 	if (brec_verify_dir(rec->dir, &view, &report) > BREC_CUT && report.verdict != BREC_OPEN) {
-		if (report.verdict == BREC_PRUNED || (report.empty && was_pruned(x, rec->id)))
+		if (report.verdict == BREC_PRUNED || (report.empty && logs_pruned(&x->logs, x->dir, rec->id)))
 			return 0;
 		snprintf(line, sizeof(line), "%s: %s; it does not count", brec_verdict_name(report.verdict), report.reason);
 		return fault(x, rec->id, line);
@@ -73,6 +57,8 @@ static int64_t add(struct apart *x, const struct recording *rec, const struct ag
 	if (scan_recording(&s, rec->dir, ids, true) == 0) {
 		if (s.meta != NULL)
 			wrong = read_meta(r, s.meta);
+		if (ways_add(ways, rec, &s) != 0)
+			wrong = strerror(errno);
 		scan_finish(&s);
 	}
 	if (wrong != NULL)
@@ -90,7 +76,7 @@ static int by_number(const void *a, const void *b)
 	return (r->number > s->number) - (r->number < s->number);
 }
 
-int64_t apart_open(struct apart *x, const char *dir, const struct age_identities *ids, const struct trust *trust)
+int64_t apart_open(struct apart *x, const char *dir, const struct age_identities *ids, const struct trust *trust, struct ways *ways)
 {
 	struct recordings all;
 	int64_t faults = 0;
@@ -104,7 +90,7 @@ int64_t apart_open(struct apart *x, const char *dir, const struct age_identities
 		return -1;
 	}
 	for (size_t i = 0; i < all.n; i++)
-		faults += add(x, &all.v[i], ids, trust);
+		faults += add(x, &all.v[i], ids, trust, ways);
 	recordings_finish(&all);
 	qsort(x->v, x->n, sizeof(*x->v), by_number);
 	return faults;
@@ -129,7 +115,7 @@ static int64_t find_named(struct apart *x, const struct event_row *e)
 
 	if (r != NULL) {
 		r->named = true;
-	} else if (id == NULL || !was_pruned(x, id)) {
+	} else if (id == NULL || !logs_pruned(&x->logs, x->dir, id)) {
 		esc_text(safe, sizeof(safe), id != NULL ? id : "?", id != NULL ? strnlen(id, 2 * BREC_ID_LEN) : 1);
 		snprintf(line, sizeof(line), "event %lld says that it was made, and it is missing, or does not count", (long long)e->id);
 		faults = fault(x, safe, line);

@@ -8,7 +8,7 @@
 #ifndef BASTION_REPLAY_APART_H
 #define BASTION_REPLAY_APART_H
 
-#include "replay.h"
+#include "replay_ways.h"
 
 struct apart_recording {
 	char id[2 * BREC_ID_LEN + 1], log[2 * BREC_ID_LEN + 1];	/* log: of which list its event is */
@@ -25,8 +25,8 @@ struct apart {
 	struct logs logs;		/* of that store: what was removed there in its time is not missing */
 };
 
-/* Reads and verifies all recordings of x->dir. How many faults, or -1: said on standard error. */
-int64_t apart_open(struct apart *x, const char *dir, const struct age_identities *ids, const struct trust *trust);
+/* Reads and verifies all recordings of x->dir; their metadata are for `ways`. How many faults, or -1: said on standard error. */
+int64_t apart_open(struct apart *x, const char *dir, const struct age_identities *ids, const struct trust *trust, struct ways *ways);
 /* An event of that list. How many faults it shows. */
 int64_t apart_event(struct apart *x, const char *log, const struct event_row *e, const uint8_t hash[EVENT_HASH_LEN]);
 /* All events came: which recordings found nothing? */

@@ -3,7 +3,7 @@
  * and whether one is missing or was changed.
  *
  * Recordings of events are told by their metadata, sorted by bastion-record(5)'s order, verified
- * (brec_verify.h), read, and put together (event_chain.h). Events go to standard output, what is wrong
+ * (brec_verify.h), read, and put together (event_chain.h); the recordings of sessions are held against them (replay_ways.h). Events go to standard output, what is wrong
  * and the result to standard error.
  */
 #include "replay_apart.h"
@@ -26,6 +26,8 @@ struct source {
 	char log[33], bastion[128];
 	int64_t number;			/* it begins behind this event, */
 	uint8_t hash[EVENT_HASH_LEN];	/* which has this hash */
+	uint8_t signer[HASH_LEN];	/* the bastion's key */
+	bool counts;			/* its signatures hold */
 };
 
 struct run {
@@ -34,6 +36,7 @@ struct run {
 	struct trust trust;
 	struct event_chain chain;
 	struct apart apart;
+	struct ways ways;
 	uint64_t shown, faults;
 	int64_t first, first_at;	/* number and time of the first event; 0: none yet */
 };
@@ -87,13 +90,14 @@ bool meta_is_events(const json_t *meta)
 	return kind != NULL && strcmp(kind, "events") == 0;
 }
 
-static bool read_source(struct source *s, const struct recording *rec, const json_t *meta)
+static bool read_source(struct source *s, const struct recording *rec, const struct scan *scan)
 {
-	const json_t *after = json_object_get(meta, "after");
+	const json_t *meta = scan->meta, *after = json_object_get(meta, "after");
 	const char *hash = json_string_value(json_object_get(after, "hash"));
 
 	s->rec = rec;
 	s->number = json_integer_value(json_object_get(after, "number"));
+	memcpy(s->signer, scan->info.signer, sizeof(s->signer));
 	meta_text(meta, "bastion", s->bastion, sizeof(s->bastion));
 	return s->number >= 0 && hash != NULL && hex_decode(s->hash, sizeof(s->hash), hash) == 0 &&
 	    strlen(meta_text(meta, "log", s->log, sizeof(s->log))) == sizeof(s->log) - 1;
@@ -109,21 +113,38 @@ static int by_order(const void *a, const void *b)
 	return r != 0 ? r : (x->rec->wall_us > y->rec->wall_us) - (x->rec->wall_us < y->rec->wall_us);
 }
 
+/* Takes it for one of events, or of a session. 0, or -1 with errno. */
+static int sort_out(struct run *run, const struct recording *rec, struct source *v, size_t *n)
+{
+	struct scan s;
+	int r = 0;
+
+	if (scan_recording(&s, rec->dir, &run->ids, true) != 0)
+		return ways_add(&run->ways, rec, NULL);
+	if (meta_is_events(s.meta))
+		*n += read_source(&v[*n], rec, &s);
+	else
+		r = ways_add(&run->ways, rec, &s);
+	scan_finish(&s);
+	return r;
+}
+
 static struct source *find_sources(struct run *run, const struct recordings *all, size_t *n)
 {
 	struct source *v = calloc(all->n > 0 ? all->n : 1, sizeof(*v));
-	struct scan s;
 
 	*n = 0;
-	for (size_t i = 0; v != NULL && i < all->n; i++) {
-		if (scan_recording(&s, all->v[i].dir, &run->ids, true) != 0)
-			continue;
-		if (meta_is_events(s.meta) && read_source(&v[*n], &all->v[i], s.meta))
-			++*n;
-		scan_finish(&s);
+	for (size_t i = 0; v != NULL && i < all->n; i++)
+		if (sort_out(run, &all->v[i], v, n) != 0) {
+			free(v);
+			v = NULL;
+		}
+	if (v == NULL) {
+		fprintf(stderr, "bastion-replay: %s\n", strerror(errno));
+		return NULL;
 	}
-	if (v != NULL)
-		qsort(v, *n, sizeof(*v), by_order);
+	qsort(v, *n, sizeof(*v), by_order);
+	ways_ready(&run->ways);
 	return v;
 }
 
@@ -182,6 +203,7 @@ static int put_event(struct run *run, const struct source *s, const struct brec_
 	judge(run, s, v, a.row.id);
 	if (run->apart.dir != NULL)
 		run->faults += (uint64_t)apart_event(&run->apart, s->log, &a.row, a.hash);
+	run->faults += (uint64_t)ways_event(&run->ways, &a.row);
 	if (run->first == 0) {
 		run->first = a.row.id;
 		run->first_at = a.row.at;
@@ -208,14 +230,14 @@ static bool believed(struct run *run, const struct source *s)
 	return false;
 }
 
-static int read_events(struct run *run, const struct source *s)
+static int read_events(struct run *run, struct source *s)
 {
 	char err[512];
 	struct brec_reader *r;
 	struct brec_item it;
 	int n = 0, status = 0;
 
-	if (!believed(run, s))
+	if (!(s->counts = believed(run, s)))
 		return 0;
 	judge(run, s, event_chain_begin(&run->chain, s->number, s->hash), s->number + 1);
 	if ((r = brec_reader_open(s->rec->dir, &run->ids, err, sizeof(err))) == NULL) {
@@ -249,7 +271,7 @@ static void conclude(struct run *run, const struct source *s)
 }
 
 /* The recordings of one bastion's list. 0, or -1: standard output or memory failed. */
-static int run_log(struct run *run, const struct source *s, size_t n)
+static int run_log(struct run *run, struct source *s, size_t n)
 {
 	int r = 0;
 
@@ -268,7 +290,34 @@ static int run_log(struct run *run, const struct source *s, size_t n)
 	return r;
 }
 
-static int run_all(struct run *run, const struct source *v, size_t n)
+static int by_signer(const void *a, const void *b)
+{
+	const struct source *x = a, *y = b;
+	int r = memcmp(x->signer, y->signer, sizeof(x->signer));
+
+	return r != 0 ? r : strcmp(x->log, y->log);
+}
+
+/* A bastion has one list. A session that was taken over can invent another, and its own bastion signs that. v is sorted anew. */
+static void judge_signers(struct run *run, struct source *v, size_t n)
+{
+	const struct source *last = NULL;
+	char line[200];
+
+	qsort(v, n, sizeof(*v), by_signer);
+	for (size_t i = 0; i < n; i++) {
+		if (!v[i].counts)
+			continue;
+		if (last != NULL && memcmp(last->signer, v[i].signer, sizeof(last->signer)) == 0 && strcmp(last->log, v[i].log) != 0) {
+			snprintf(line, sizeof(line), "the same bastion signed events of another list in recording %s: one of both is not its "
+			    "own, or its database was made anew", last->rec->id);
+			fault(run, &v[i], line);
+		}
+		last = &v[i];
+	}
+}
+
+static int run_all(struct run *run, struct source *v, size_t n)
 {
 	size_t from = 0;
 
@@ -286,12 +335,14 @@ static int run_all(struct run *run, const struct source *v, size_t n)
 		}
 	if (run->apart.dir != NULL)
 		run->faults += (uint64_t)apart_conclude(&run->apart);
+	run->faults += (uint64_t)ways_conclude(&run->ways);
+	judge_signers(run, v, n);
 	return run->faults == 0 ? EXIT_OK : EXIT_VERDICT;
 }
 
 int cmd_events(struct args *a)
 {
-	struct run run = { .args = a };
+	struct run run = { .args = a, .ways = { .store = a->store, .logs = { .trust = &run.trust } } };
 	struct recordings all;
 	struct source *v;
 	int status = EXIT_UNREADABLE;
@@ -300,7 +351,7 @@ int cmd_events(struct args *a)
 
 	if (keys_trust(&run.trust, a) != 0 || keys_identity(&run.ids, a, true) != 0)
 		return EXIT_UNREADABLE;
-	if (a->apart != NULL && (faults = apart_open(&run.apart, a->apart, &run.ids, &run.trust)) >= 0)
+	if (a->apart != NULL && (faults = apart_open(&run.apart, a->apart, &run.ids, &run.trust, &run.ways)) >= 0)
 		run.faults = (uint64_t)faults;
 	if (faults >= 0 && store_scan(&all, a->store) == 0) {
 		if ((v = find_sources(&run, &all, &n)) != NULL)
@@ -309,6 +360,7 @@ int cmd_events(struct args *a)
 		recordings_finish(&all);
 	}
 	apart_finish(&run.apart);
+	ways_finish(&run.ways);
 	age_identities_finish(&run.ids);
 	return status;
 }

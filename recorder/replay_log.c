@@ -114,6 +114,21 @@ void logs_finish(struct logs *l)
 	l->read = false;
 }
 
+bool logs_pruned(struct logs *l, const char *store, const char *id)
+{
+	struct brec_trust view = trust_view(l->trust);
+	const struct tlog_entry *leaves;
+	struct brec_report report;
+	uint8_t raw[BREC_ID_LEN];
+	size_t n;
+
+	view.log = logs_read(l, store, false);
+	if (view.log->state != TLOG_GOOD || hex_decode(raw, sizeof(raw), id) != 0 || (leaves = tlog_find(view.log, raw, &n)) == NULL)
+		return false;
+	brec_verify_missing(leaves, n, &view, &report);
+	return report.verdict == BREC_PRUNED;
+}
+
 static int by_id(const void *a, const void *b)
 {
 	return memcmp(a, b, BREC_ID_LEN);

@@ -106,9 +106,11 @@ int scan_event(struct scan *s, const struct brec_event *e)
 
 	s->last_us = e->t_us > s->last_us ? e->t_us : s->last_us;
 	if (e->kind == BREC_K_META) {
-		if (s->meta == NULL)
-			s->meta = parse(e);
-		return 0;
+		if (s->described) /* the first one counts, whether it parses or not */
+			return 0;
+		s->described = true;
+		s->meta = parse(e);
+		return sha256_spans(s->meta_hash, SPANS(SPAN(e->data, e->len)));
 	}
 	if (e->kind == BREC_K_OPEN)
 		return open_channel(s, e);

@@ -30,6 +30,7 @@ struct fixture {
 	struct age_identity auditor, input_auditor;
 	char to[AGE_RECIPIENT_LEN + 1], to_input[AGE_RECIPIENT_LEN + 1];
 	struct sign_key *key;
+	bool borrowed;			/* the key is the caller's */
 	uint8_t pub[KEY_LEN], id[BREC_ID_LEN];
 	struct brec_writer *w;
 	bool split;			/* input to another auditor */
@@ -147,7 +148,8 @@ static int fx_close(void *ctx, uint64_t seq, enum brec_end end, const char *reas
 static const struct brec_writer_ops fx_ops = { fx_frame, fx_mark, fx_seal, fx_close };
 
 /* An open recording in a fresh directory. */
-static inline struct fixture *fx_open(bool split, bool discard)
+/* Signed with this key, which is the caller's; NULL: with one of its own. */
+static inline struct fixture *fx_open_signed(bool split, bool discard, struct sign_key *key)
 {
 	struct fixture *x = calloc(1, sizeof(*x));
 	const char *to[2] = { NULL }, *to_input[2] = { NULL };
@@ -160,7 +162,8 @@ static inline struct fixture *fx_open(bool split, bool discard)
 	assert_int_equal(age_identity_generate(&x->input_auditor), 0);
 	age_recipient_format(x->to, x->auditor.pub);
 	age_recipient_format(x->to_input, x->input_auditor.pub);
-	assert_non_null(x->key = sign_key_generate());
+	x->borrowed = key != NULL;
+	assert_non_null(x->key = x->borrowed ? key : sign_key_generate());
 	sign_key_public(x->key, x->pub);
 	assert_int_equal(random_bytes(x->id, sizeof(x->id)), 0);
 	x->now = 5000000;
@@ -175,6 +178,11 @@ static inline struct fixture *fx_open(bool split, bool discard)
 	fx_log(x, 0);
 	buf_finish(&part);
 	return x;
+}
+
+static inline struct fixture *fx_open(bool split, bool discard)
+{
+	return fx_open_signed(split, discard, NULL);
 }
 
 /* Ends the recorder's side: the files are whole. */
@@ -199,7 +207,8 @@ static inline void fx_destroy(struct fixture *x)
 	snprintf(name, sizeof(name), "%s/receipts", x->dir);
 	unlink(name);
 	assert_int_equal(rmdir(x->dir), 0);
-	sign_key_destroy(x->key);
+	if (!x->borrowed)
+		sign_key_destroy(x->key);
 	free(x);
 }
 

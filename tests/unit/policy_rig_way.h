@@ -5,6 +5,7 @@
 #ifndef BASTION_POLICY_RIG_WAY_H
 #define BASTION_POLICY_RIG_WAY_H
 
+#include "crypto.h"
 #include "policy_rig_login.h"
 
 static const uint8_t EPHEMERAL[] = "\0\0\0\x0bssh-ed25519\0\0\0\x20"
@@ -128,8 +129,8 @@ static inline void check_meta(const uint8_t *text, size_t len, int64_t grant)
 	json_decref(meta);
 }
 
-/* The recording of the last WAY_OK. */
-static uint8_t given_recording[STORE_RECORDING_LEN];
+/* The recording of the last WAY_OK, and the SHA-256 of its metadata. */
+static uint8_t given_recording[STORE_RECORDING_LEN], given_meta[HASH_LEN];
 
 static inline void expect_ok(struct rig *r, struct session_end *s, uint32_t id, int64_t grant,
     const char *cert, int nfds)
@@ -154,6 +155,7 @@ static inline void expect_ok(struct rig *r, struct session_end *s, uint32_t id, 
 	assert_string_equal(text, cert);
 	p = buf_get_string(&m.body, 16384, &len);
 	check_meta(p, len, grant);
+	assert_int_equal(sha256_spans(given_meta, SPANS(SPAN(p, len))), 0);
 	assert_int_equal(buf_get_u32(&m.body), 2);
 	buf_get_cstring(&m.body, text, sizeof(text));
 	assert_string_equal(text, "age1one");
@@ -170,14 +172,20 @@ static inline void expect_ok(struct rig *r, struct session_end *s, uint32_t id, 
 	ipc_msg_finish(&m);
 }
 
-/* alice is in, with an open way, number 1, under this grant. */
-static inline void way_open_on(struct rig *r, struct session_end *s, int64_t grant, uint32_t seconds)
+/* alice is in, and is given way number 1, under this grant. */
+static inline void way_given(struct rig *r, struct session_end *s, int64_t grant, uint32_t seconds)
 {
 	login_alice(r, s, 0);
 	way_ask(s, 1, "web1", "dba");
 	dial_ok(r);
 	sign(r, grant, clock_wall() + seconds);
 	expect_ok(r, s, 1, grant, "CERT", 1);
+}
+
+/* And it is up. */
+static inline void way_open_on(struct rig *r, struct session_end *s, int64_t grant, uint32_t seconds)
+{
+	way_given(r, s, grant, seconds);
 	assert_int_equal(ipc_send_empty(&s->link, MSG_WAY_UP, 1), 0);
 	rig_turn(r);
 }

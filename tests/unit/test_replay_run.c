@@ -2,60 +2,17 @@
  * test_replay_run.c - each command of bastion-replay on recordings that are partly hostile, and the
  * player on a terminal.
  */
-#include "brec_fixture.h"
+#include "replay_store.h"
 
 #include <fcntl.h>
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
-#include <sys/wait.h>
 
-#include "hex.h"
 #include "replay_player.h"
 #include "screen_grammar.h"
 
-/* ---- a store ---- */
-
-static char store[64], path_identity[96], path_other[96], path_trust[96];
 static char id_terminal[33], id_command[33];
-
-static void event(
-    struct fixture *x, unsigned channel, enum brec_stream st, enum brec_kind kind, const char *text)
-{
-	x->now += 20000;
-	assert_true(brec_writer_event(x->w, st, kind, x->now, channel, text, strlen(text)) != 0);
-	assert_int_equal(brec_writer_flush(x->w, x->now), 0);
-}
-
-static void append(const char *path, const char *text)
-{
-	FILE *f = fopen(path, "a");
-
-	assert_non_null(f);
-	fputs(text, f);
-	fclose(f);
-}
-
-/* Closes it and moves it into the store. */
-static void keep(struct fixture *x, char id[33])
-{
-	char text[128], from[128], to[256], key[BASE64_SIZE(KEY_LEN)];
-
-	assert_int_equal(brec_writer_close(x->w, x->now, BREC_END_NORMAL, "the user left"), 0);
-	fx_done(x);
-	hex_encode(id, x->id, sizeof(x->id));
-	snprintf(to, sizeof(to), "%s/recordings/2025-11-22/%s", store, id);
-	assert_int_equal(mkdir(to, 0700), 0);
-	fx_name(x, 0, from);
-	snprintf(to + strlen(to), sizeof(to) - strlen(to), "/00000000.brec");
-	assert_int_equal(rename(from, to), 0);
-	age_identity_format(text, &x->auditor);
-	append(path_identity, text);
-	append(path_identity, "\n");
-	snprintf(text, sizeof(text), "signer lab %s\n", base64_encode(key, x->pub, KEY_LEN));
-	append(path_trust, text);
-	fx_destroy(x);
-}
 
 #define HOSTILE \
 	"\033]52;c;ZXZpbA==\007\033]0;owned\007\033[6n\033[c\033P$qm\033\\" \
@@ -63,26 +20,10 @@ static void keep(struct fixture *x, char id[33])
 
 static int make_store(void **state)
 {
-	struct age_identity other;
 	struct fixture *x;
-	char path[128], text[128];
 
 	(void)state;
-	strcpy(store, "/tmp/bastiond-replay-XXXXXX");
-	assert_non_null(mkdtemp(store));
-	setenv("XDG_STATE_HOME", store, 1);
-	unsetenv("BASTION_NOTE");
-	snprintf(path_identity, sizeof(path_identity), "%s/identity", store);
-	snprintf(path_other, sizeof(path_other), "%s/other", store);
-	snprintf(path_trust, sizeof(path_trust), "%s/trust", store);
-	snprintf(path, sizeof(path), "%s/recordings", store);
-	mkdir(path, 0700);
-	strcat(path, "/2025-11-22");
-	mkdir(path, 0700);
-	assert_int_equal(age_identity_generate(&other), 0);
-	age_identity_format(text, &other);
-	append(path_other, text);
-
+	store_make();
 	x = fx_open(false, false);
 	event(x, 0, BREC_META, BREC_K_META,
 	    "{\"user\":\"alice\",\"host\":\"web1\",\"login\":\"dba\","
@@ -116,47 +57,8 @@ static int make_store(void **state)
 
 static int drop_store(void **state)
 {
-	char command[128];
-
 	(void)state;
-	snprintf(command, sizeof(command), "rm -rf %s", store);
-	return system(command);
-}
-
-/* Runs a command line in a child; what it said on both outputs to `out`. Returns the exit status.
- */
-static int run(char out[65536], const char *line)
-{
-	int fds[2], status;
-	size_t n = 0;
-	ssize_t r;
-	pid_t pid;
-
-	assert_int_equal(pipe(fds), 0);
-	fflush(NULL);
-	pid = fork();
-	if (pid == 0) {
-		struct args a;
-		char *copy = strdup(line), *argv[32] = { NULL }, *save;
-		int argc = 0;
-
-		dup2(fds[1], 1);
-		dup2(fds[1], 2);
-		for (char *w = strtok_r(copy, " ", &save); w != NULL;
-		     w = strtok_r(NULL, " ", &save))
-			argv[argc++] = w;
-		status = args_parse(&a, argc, argv) != 0 ? EXIT_USAGE : a.command->run(&a);
-		fflush(NULL);
-		_exit(status);
-	}
-	close(fds[1]);
-	while (n < 65535 && (r = read(fds[0], out + n, 65535 - n)) > 0)
-		n += (size_t)r;
-	out[n] = '\0';
-	close(fds[0]);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFEXITED(status));
-	return WEXITSTATUS(status);
+	return store_drop();
 }
 
 /* With the store's options; every line of the output must be harmless. */

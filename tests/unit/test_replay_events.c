@@ -1,0 +1,261 @@
+/*
+ * test_replay_events.c - `bastion-replay events`: the recordings of sessions against the events that name them, on stores where a session
+ * that was taken over wrote what it liked.
+ */
+#include "replay_store.h"
+
+#define ALICE "{\"user\":\"alice\",\"host\":\"web1\",\"login\":\"dba\"}"
+#define BOB "{\"user\":\"bob\",\"host\":\"web1\",\"login\":\"root\"}"
+#define FIRST_AT (FIXTURE_WALL / 1000000)
+
+/* A list of events in the making: a bastion's own, or one that was invented. */
+struct list {
+	struct fixture *x;
+	uint8_t hash[EVENT_HASH_LEN];
+	int64_t number, at;
+};
+
+static struct sign_key *bastion;
+
+static int setup(void **state)
+{
+	(void)state;
+	store_make();
+	return (bastion = sign_key_generate()) == NULL;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	sign_key_destroy(bastion);
+	return store_drop();
+}
+
+static void list_event(struct list *l, const char *kind, const char *detail)
+{
+	const struct event_row row = { .id = ++l->number, .at = l->at, .kind = kind, .actor = "alice", .subject = "web1", .detail = detail };
+	uint8_t hash[EVENT_HASH_LEN];
+	struct buf b;
+
+	assert_int_equal(event_hash(l->hash, &row, hash), 0);
+	memcpy(l->hash, hash, sizeof(hash));
+	buf_init(&b, 65536);
+	assert_int_equal(event_row_put(&b, &row, hash), 0);
+	assert_true(brec_writer_event(l->x->w, BREC_META, BREC_K_AUDIT, l->x->now, 0, b.data, b.len) != 0);
+	assert_int_equal(brec_writer_flush(l->x->w, l->x->now), 0);
+	buf_finish(&b);
+}
+
+static void list_begin(struct list *l, const char *log)
+{
+	char meta[512];
+
+	*l = (struct list){ .x = fx_open_signed(false, false, bastion), .at = FIRST_AT };
+	snprintf(meta, sizeof(meta), "{\"kind\":\"events\",\"log\":\"%s\",\"bastion\":\"b1\",\"after\":{\"number\":0,\"hash\":\"%064d\"}}", log, 0);
+	event(l->x, 0, BREC_META, BREC_K_META, meta);
+	list_event(l, "store.init", "{}");
+}
+
+/* Ten minutes later: what has no event yet will have none. */
+static void list_end(struct list *l)
+{
+	char id[33];
+
+	l->at += 600;
+	list_event(l, "policy.stop", "{}");
+	keep(l->x, id);
+}
+
+/* way.up: this recording has these metadata. */
+static void list_up(struct list *l, const char *id, const char *meta, const char *more)
+{
+	char detail[512], hex[2 * HASH_LEN + 1];
+	uint8_t hash[HASH_LEN];
+
+	assert_int_equal(sha256_spans(hash, SPANS(SPAN(meta, strlen(meta)))), 0);
+	snprintf(detail, sizeof(detail), "{\"way\":1,\"grant\":1,\"login\":\"dba\",\"recording\":\"%s\",\"metadata\":\"%s\"%s}", id,
+	    hex_encode(hex, hash, sizeof(hash)), more);
+	list_event(l, "way.up", detail);
+}
+
+/* A recording of a session, with a channel unless it came to nothing. */
+static void session(char id[33], const char *meta, bool used)
+{
+	struct fixture *x = fx_open_signed(false, false, bastion);
+
+	event(x, 0, BREC_META, BREC_K_META, meta);
+	if (used)
+		event(x, 1, BREC_META, BREC_K_OPEN, "{\"capability\":\"exec\",\"command\":\"id\"}");
+	keep(x, id);
+}
+
+/* Is something said about it, apart from the list of events? */
+static bool blamed(const char *out, const char *id)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "recording %s", id);
+	return strstr(out, text) != NULL;
+}
+
+static int events(char out[65536])
+{
+	char line[1024];
+
+	snprintf(line, sizeof(line), "bastion-replay events -d %s -k %s -i %s", store, path_trust, path_identity);
+	return run(out, line);
+}
+
+#define LOG1 "0123456789abcdef0123456789abcdef"
+#define LOG2 "fedcba9876543210fedcba9876543210"
+
+static void each_as_its_event_names_it(void **state)
+{
+	char out[65536], one[33], two[33], none[33];
+	struct list l;
+
+	(void)state;
+	list_begin(&l, LOG1);
+	session(one, ALICE, true);
+	session(two, BOB, true);
+	session(none, ALICE, false); /* the way was refused: nothing was done in it, nobody names it */
+	list_up(&l, one, ALICE, "");
+	list_up(&l, two, BOB, "");
+	list_end(&l);
+	assert_int_equal(events(out), 0);
+	assert_non_null(strstr(out, "recordings of sessions: 2 held against the event that names them\n"));
+	assert_non_null(strstr(out, "whole and unchanged"));
+}
+
+static void metadata_in_another_name(void **state)
+{
+	char out[65536], one[33];
+	struct list l;
+
+	(void)state;
+	list_begin(&l, LOG1);
+	session(one, BOB, true);
+	list_up(&l, one, ALICE, "");
+	list_end(&l);
+	assert_int_equal(events(out), EXIT_VERDICT);
+	assert_true(blamed(out, one));
+	assert_non_null(strstr(out, "its metadata are not those that event 2 names: what it says of itself cannot be believed"));
+}
+
+/* The first metadata are what is shown and compared, also where they are no JSON and others follow. */
+static void metadata_twice(void **state)
+{
+	struct fixture *x = fx_open_signed(false, false, bastion);
+	char out[65536], one[33];
+	struct list l;
+
+	(void)state;
+	list_begin(&l, LOG1);
+	event(x, 0, BREC_META, BREC_K_META, "no JSON");
+	event(x, 0, BREC_META, BREC_K_META, ALICE);
+	event(x, 1, BREC_META, BREC_K_OPEN, "{\"capability\":\"exec\"}");
+	keep(x, one);
+	list_up(&l, one, ALICE, "");
+	list_end(&l);
+	assert_int_equal(events(out), EXIT_VERDICT);
+	assert_non_null(strstr(out, "its metadata are not those"));
+}
+
+static void a_recording_that_no_event_names(void **state)
+{
+	char out[65536], one[33], two[33];
+	struct list l;
+
+	(void)state;
+	list_begin(&l, LOG1);
+	session(one, ALICE, true);
+	session(two, ALICE, true); /* a whole one more, well signed */
+	list_up(&l, one, ALICE, "");
+	list_end(&l);
+	assert_int_equal(events(out), EXIT_VERDICT);
+	assert_true(blamed(out, two));
+	assert_false(blamed(out, one));
+	assert_non_null(strstr(out, "no event says who reached what with it"));
+}
+
+/* Its event may be on its way. */
+static void a_recording_that_is_new(void **state)
+{
+	char out[65536], one[33], id[33];
+	struct list l;
+
+	(void)state;
+	list_begin(&l, LOG1);
+	session(one, ALICE, true);
+	list_event(&l, "policy.stop", "{}");
+	keep(l.x, id);
+	assert_int_equal(events(out), 0);
+	assert_non_null(strstr(out, "1 too new to have an event here"));
+}
+
+static void one_that_is_not_here(void **state)
+{
+	char out[65536], one[33];
+	struct list l;
+
+	(void)state;
+	list_begin(&l, LOG1);
+	session(one, ALICE, true);
+	list_up(&l, one, ALICE, "");
+	list_up(&l, "00112233445566778899aabbccddeeff", BOB, "");
+	list_up(&l, "ff112233445566778899aabbccddeeff", BOB, ",\"store\":\"break-glass\""); /* in a store of its own */
+	list_end(&l);
+	assert_int_equal(events(out), 0);
+	assert_non_null(strstr(out, "event 3 names recording 00112233445566778899aabbccddeeff, which this store does not have"));
+	assert_non_null(strstr(out, "; 1 more are named and not in this store"));
+	assert_false(blamed(out, "ff112233445566778899aabbccddeeff"));
+}
+
+static void an_event_without_a_recording(void **state)
+{
+	char out[65536];
+	struct list l;
+
+	(void)state;
+	list_begin(&l, LOG1);
+	list_event(&l, "way.up", "{\"way\":1}");
+	list_event(&l, "way.up", "{\"recording\":\"00112233\",\"metadata\":\"00\"}");
+	list_end(&l);
+	assert_int_equal(events(out), EXIT_VERDICT);
+	assert_non_null(strstr(out, "event 2 names no recording"));
+	assert_non_null(strstr(out, "event 3 names no recording"));
+}
+
+/* A session invents a list of events of its own, which names its recordings as it likes; its bastion signs both. */
+static void a_list_that_was_invented(void **state)
+{
+	char out[65536], one[33];
+	struct list l, other;
+
+	(void)state;
+	list_begin(&l, LOG1);
+	list_end(&l);
+	list_begin(&other, LOG2);
+	session(one, ALICE, true);
+	list_up(&other, one, ALICE, "");
+	list_end(&other);
+	assert_int_equal(events(out), EXIT_VERDICT);
+	assert_non_null(strstr(out, "the same bastion signed events of another list"));
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(each_as_its_event_names_it),
+		TEST(metadata_in_another_name),
+		TEST(metadata_twice),
+		TEST(a_recording_that_no_event_names),
+		TEST(a_recording_that_is_new),
+		TEST(one_that_is_not_here),
+		TEST(an_event_without_a_recording),
+		TEST(a_list_that_was_invented),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
