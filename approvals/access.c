@@ -147,6 +147,24 @@ static const char *ask_line(const struct access_ask *q, const char *verb, char *
 	return out;
 }
 
+/* The role by which the user may ask for this login there, or NULL. */
+static const struct access_role *role_for(const struct access_ask *q)
+{
+	for (size_t i = 0; i < q->nroles; i++)
+		if (access_allows(&q->roles[i], q->host, access_login(q->host, q->user, q->login)))
+			return &q->roles[i];
+	return NULL;
+}
+
+/* The next step of somebody whose request or grant is over; a role may be, too. */
+static const char *again_line(const struct access_ask *q, char *out, size_t size)
+{
+	if (role_for(q) != NULL)
+		return ask_line(q, "Ask again", out, size);
+	snprintf(out, size, "No role of yours reaches it now. What you may ask for: ssh %s@%s hosts", q->user->name, q->bastion);
+	return out;
+}
+
 /* What the rules that deny leave over. */
 struct denial {
 	const struct access_role *whole, *part;	/* the one that denies all, one that denies some of it */
@@ -252,7 +270,7 @@ static void explain(const struct access_ask *q, const struct ticket *t, struct a
 
 	esc_text(why, 300, t->why, strlen(t->why));
 	esc_text(who, sizeof(who), t->closer, strlen(t->closer));
-	ask_line(q, "Ask again", ask, sizeof(ask));
+	again_line(q, ask, sizeof(ask));
 	switch (t->state) {
 	case TICKET_PENDING:
 		refuse(a, WAY_PENDING,
@@ -304,15 +322,13 @@ static bool visible(const struct access_ask *q)
 
 static void no_ticket(const struct access_ask *q, struct access_answer *a)
 {
+	const struct access_role *role = role_for(q);
 	char ask[512];
 
-	for (size_t i = 0; i < q->nroles; i++) {
-		if (access_allows(&q->roles[i], q->host, access_login(q->host, q->user, q->login))) {
-			a->role = q->roles[i].id;
-			refuse(a, WAY_NO_GRANT, "No grant for %s@%s. %s", q->login, q->host->name,
-			    ask_line(q, "Ask", ask, sizeof(ask)));
-			return;
-		}
+	if (role != NULL) {
+		a->role = role->id;
+		refuse(a, WAY_NO_GRANT, "No grant for %s@%s. %s", q->login, q->host->name, ask_line(q, "Ask", ask, sizeof(ask)));
+		return;
 	}
 	refuse(a, WAY_NO_GRANT,
 	    "No role of yours reaches %s@%s. What you may ask for: ssh %s@%s hosts", q->login,

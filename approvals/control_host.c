@@ -256,8 +256,10 @@ struct mine {
 	int nroles;
 	struct open { int64_t host_id, until; } *open;	/* the user's running grants */
 	size_t nopen;
+	const char *after;		/* only those whose name comes behind it; NULL: all */
 	json_t *rows;
-	bool failed;
+	char last[HOST_NAME_MAX_LEN + 1];	/* of them */
+	bool failed, more;
 };
 
 static int load_open(struct mine *m)
@@ -320,8 +322,11 @@ static int see_host(void *arg, const struct host *h)
 	struct mine *m = arg;
 	int64_t until = 0;
 	uint32_t longest;
-	json_t *logins = logins_of(m, h, &longest), *row;
+	json_t *logins, *row;
 
+	if (m->after != NULL && strcmp(h->name, m->after) <= 0)
+		return 0;
+	logins = logins_of(m, h, &longest);
 	for (size_t i = 0; i < m->nopen; i++)
 		if (m->open[i].host_id == h->id && m->open[i].until > until)
 			until = m->open[i].until;
@@ -329,6 +334,12 @@ static int see_host(void *arg, const struct host *h)
 		json_decref(logins);
 		return 0;
 	}
+	if (json_array_size(m->rows) >= CONTROL_LIMIT_MAX) {
+		json_decref(logins);
+		m->more = true;
+		return 1;
+	}
+	snprintf(m->last, sizeof(m->last), "%s", h->name);
 	row = json_pack("{s:s,s:o,s:o,s:I}", "name", h->name, "logins", logins, "labels",
 	    labels_of(h), "max", (json_int_t)longest);
 	if (row != NULL && h->zone[0] != '\0')
@@ -336,13 +347,16 @@ static int see_host(void *arg, const struct host *h)
 	if (row != NULL && until > 0)
 		json_object_set_new(row, "until", json_integer(until));
 	m->failed = row == NULL || json_array_append_new(m->rows, row) < 0;
-	return m->failed || json_array_size(m->rows) >= CONTROL_LIMIT_MAX;
+	return m->failed;
 }
 
-/* The hosts that exist for this user, as rows; NULL when the store or memory failed. */
-static json_t *my_hosts(struct call *k)
+/*
+ * The hosts that exist for this user, as rows by name; NULL when the store or memory failed. last: if there are more than fit, the name of
+ * the last row; otherwise "".
+ */
+static json_t *my_hosts(struct call *k, const char *after, char last[HOST_NAME_MAX_LEN + 1])
 {
-	struct mine m = { .k = k, .rows = json_array() };
+	struct mine m = { .k = k, .after = after, .rows = json_array() };
 	int r = -1;
 
 	if (m.rows != NULL && (m.nroles = store_user_roles(k->s, k->me.id, &m.roles)) >= 0 &&
@@ -350,6 +364,9 @@ static json_t *my_hosts(struct call *k)
 		r = store_hosts(k->s, see_host, &m);
 	free(m.roles);
 	free(m.open);
+	memcpy(last, m.last, sizeof(m.last));
+	if (!m.more)
+		last[0] = '\0';
 	if (r == 0 && !m.failed)
 		return m.rows;
 	json_decref(m.rows);
@@ -358,7 +375,12 @@ static json_t *my_hosts(struct call *k)
 
 enum words_exit word_hosts(struct call *k)
 {
-	return say_rows(k, "hosts", my_hosts(k));
+	char last[HOST_NAME_MAX_LEN + 1];
+	enum words_exit r = say_rows(k, "hosts", my_hosts(k, arg_text(k, "after"), last));
+
+	if (r == WORDS_OK && last[0] != '\0')
+		say_more(k, "after", json_string(last));
+	return r;
 }
 
 /* "web1,[web1]:*,web2,…": the inner SSH of `ssh -J` shows itself under the target's name. */
@@ -393,7 +415,7 @@ static void put_users(struct buf *b, const json_t *rows)
 }
 
 /* The bastion by its own name, too: that is how refusals advise to reach it. */
-static void put_config(struct call *k, struct buf *b, const json_t *rows)
+static void put_config(struct call *k, struct buf *b, const json_t *rows, const char *last)
 {
 	char head[512], port[16];
 	const char *line;
@@ -414,6 +436,11 @@ static void put_config(struct call *k, struct buf *b, const json_t *rows)
 		put_text(b, "\n    ProxyJump bastion\n");
 		put_users(b, rows);
 	}
+	if (last[0] != '\0') {
+		put_text(b, "# There are more hosts than fit here, behind ");
+		put_text(b, last);
+		put_text(b, "\n");
+	}
 	put_text(b, "# ~/.ssh/known_hosts");
 	for (size_t i = 0; (line = k->c->host_key(k->c->arg, i)) != NULL; i++) {
 		put_text(b, k->c->port == 22 ? "\n" : "\n[");
@@ -431,7 +458,8 @@ static void put_config(struct call *k, struct buf *b, const json_t *rows)
 
 enum words_exit word_config(struct call *k)
 {
-	json_t *rows = my_hosts(k), *text;
+	char last[HOST_NAME_MAX_LEN + 1];
+	json_t *rows = my_hosts(k, NULL, last), *text;
 	enum words_exit r;
 	struct buf b;
 
@@ -439,7 +467,7 @@ enum words_exit word_config(struct call *k)
 	if (rows == NULL) {
 		r = broken(k);
 	} else {
-		put_config(k, &b, rows);
+		put_config(k, &b, rows, last);
 		text = buf_ok(&b) ? json_stringn((const char *)b.data, b.len) : NULL;
 		r = text != NULL ? say(k, "%s", "") : broken(k);
 		if (r == WORDS_OK)

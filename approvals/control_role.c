@@ -101,12 +101,29 @@ static enum words_exit check_rule(struct call *k, const struct access_role *r)
 	return WORDS_OK;
 }
 
+/* What such a rule does not have is refused, not passed over: somebody thinks that it holds. */
+static enum words_exit check_given(struct call *k, const struct access_role *r)
+{
+	/* the first ones mean something in a rule that denies, too */
+	static const char *const names[] = { "host", "label", "zone", "login", "cap", "from", "hours", "max", "approvals", "approver_role",
+		"ask_reason", "ticket", "ask_ticket" };
+	const size_t from = r->kind == RULE_GROUP ? 0 : 7;
+
+	for (size_t i = from; r->kind != RULE_ALLOW && i < sizeof(names) / sizeof(names[0]); i++)
+		if (json_object_get(k->args, names[i]) != NULL)
+			return refuse(k, WORDS_USAGE, NULL, r->kind == RULE_DENY ? "%s: a rule that denies has no such thing." :
+			    "%s: a group of approvers has no such thing.", names[i]);
+	return WORDS_OK;
+}
+
 static enum words_exit take_rule(struct call *k, struct access_role *r)
 {
 	const char *hours = arg_text(k, "hours"), *reason = arg_text(k, "ask_reason"), *ticket = arg_text(k, "ask_ticket"),
 		   *sign = arg_text(k, "ask_signed"), *glass = arg_text(k, "ask_break_glass");
-	enum words_exit code;
+	enum words_exit code = check_given(k, r);
 
+	if (code != WORDS_OK)
+		return code;
 	clear_lists(k, r);
 	if (take_list(k, "host", r->hosts) < 0 || take_list(k, "label", r->labels) < 0 ||
 	    take_list(k, "zone", r->zones) < 0 || take_list(k, "login", r->logins) < 0 ||

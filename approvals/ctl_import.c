@@ -194,6 +194,23 @@ static void device_name(const char *comment, char seen[][DEVICE_SIZE], size_t ns
 	}
 }
 
+/* Is there somebody to have the keys? Also asked when they would only be shown. WORDS_OK, or another status after a line. */
+static int ask_user(struct ctl *c, const char *user)
+{
+	json_t *ask = json_pack("{s:s, s:{s:s}}", "word", "user show", "args", "user", user), *reply = NULL;
+	char *text = ask != NULL ? json_dumps(ask, JSON_COMPACT) : NULL;
+	int r = WORDS_BROKEN;
+
+	if (text == NULL)
+		ctl_fail("no memory");
+	else
+		reply = ctl_get(c, text, &r);
+	json_decref(reply);
+	json_decref(ask);
+	free(text);
+	return reply != NULL ? WORDS_OK : r;
+}
+
 int ctl_import_keys(struct ctl *c, const json_t *args)
 {
 	const char *user = json_string_value(json_object_get(args, "user"));
@@ -201,9 +218,12 @@ int ctl_import_keys(struct ctl *c, const json_t *args)
 	struct import *in = begin(c, json_string_value(json_object_get(args, "file")));
 	char *rest, *line, device[DEVICE_SIZE], says[256];
 	unsigned at = 0;
+	int r;
 
 	if (in == NULL)
 		return WORDS_BROKEN;
+	if ((r = ask_user(c, user)) != WORDS_OK)
+		return end(in, r);
 	rest = in->text;
 	while ((line = next_line(&rest)) != NULL) {
 		char *const argv[] = { (char *)(uintptr_t)"user", (char *)(uintptr_t)"key", (char *)(uintptr_t)"add",

@@ -513,13 +513,17 @@ static void put_secret(struct buf *out, const json_t *reply)
 static void tell_next(const json_t *reply, struct buf *err)
 {
 	const json_int_t next = json_integer_value(json_object_get(reply, "next"));
+	const char *after = json_string_value(json_object_get(reply, "after"));
 	char line[96];
 
 	if (json_is_true(json_object_get(reply, "older")))
 		render_line(err, "There are older ones: --limit asks for more, up to 1000.");
-	if (next <= 0)
+	if (next <= 0 && after == NULL)
 		return;
-	snprintf(line, sizeof(line), "There is more: --after %lld", (long long)next);
+	if (after != NULL)
+		snprintf(line, sizeof(line), "There is more: --after %s", after);
+	else
+		snprintf(line, sizeof(line), "There is more: --after %lld", (long long)next);
 	render_line(err, line);
 }
 

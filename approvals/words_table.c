@@ -62,8 +62,9 @@ const struct words_word words_table[] = {
 	/* what an engineer needs */
 	{ .path = "hosts", .who = WHO_USER,
 	  .help = "hosts that you may ask for, and those open to you now",
-	  .more = "OPEN UNTIL is the end of a running grant. Without one, ask with 'request'.",
+	  .more = "OPEN UNTIL is the end of a running grant. Without one, ask with 'request'. At most 1000 are shown.",
 	  .example = "hosts",
+	  ARGS({ "after", "HOST", ARG_HOST, 0, "only those whose name comes behind it", NULL }),
 	  COLS({ "name", "HOST", COL_TEXT, 1 }, { "logins", "LOGINS", COL_TEXT, 2 },
 	       { "labels", "LABELS", COL_TEXT, 4 }, { "zone", "ZONE", COL_TEXT, 4 },
 	       { "max", "LONGEST", COL_SPAN, 0 },

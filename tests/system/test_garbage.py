@@ -1,4 +1,5 @@
 """10,000 garbage connections, and clients that send a byte now and then: the bastion serves others meanwhile and afterwards."""
+import concurrent.futures
 import os
 import random
 import select
@@ -13,6 +14,7 @@ from harness import Client, labkit, until
 pytestmark = pytest.mark.alone
 
 COUNT = 10_000
+THROWERS = 4
 KINDS = [b"", b"\n", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"SSH-2.0-x\r\n" + bytes(2000), b"SSH-1.5-old\r\n", b"SSH-2.0-" + b"x" * 5000 + b"\r\n",
          b"SSH-2.0-x\r\n\xff\xff\xff\xff" + bytes(100), b"SSH-2.0-x\r\n\x00\x00\x00\x0c\xff\x14" + bytes(10), b"\x16\x03\x01\x02\x00\x01", b"\x00" * 300]
 
@@ -23,18 +25,29 @@ def own(new_lab):
     return new_lab(options=["login_grace = 5s"])
 
 
-def test_garbage(own):
-    rng = random.Random(7)
-    client = Client(own, "deploy")
-    for i in range(COUNT):
+def throw(port, count, seed):
+    """Their number, when all are gone."""
+    rng = random.Random(seed)
+    for _ in range(count):
         data = rng.choice(KINDS) or os.urandom(rng.randrange(200))
-        with socket.create_connection(("127.0.0.1", own.port("bastiond")), timeout=10) as sock:
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
             try:
                 sock.sendall(data)
             except ConnectionError:
                 pass
-        if i % 2000 == 1000:
-            assert client.run("web1.name", "echo in").stdout == b"in\n", f"after {i} connections"
+    return count
+
+
+def test_garbage(own):
+    client = Client(own, "deploy")
+    with concurrent.futures.ThreadPoolExecutor(THROWERS) as pool:
+        thrown = [pool.submit(throw, own.port("bastiond"), COUNT // THROWERS, seed) for seed in range(THROWERS)]
+        served = 0
+        while not all(one.done() for one in thrown):
+            assert client.run("web1.name", "echo in").stdout == b"in\n", f"the login number {served + 1} beside them"
+            served += 1
+            time.sleep(1)
+        assert sum(one.result() for one in thrown) == COUNT and served >= 5
     until(lambda: client.run("web1.name", "echo in").stdout == b"in\n", deadline=20)
     # what came from nobody leaves no process behind
     parent = own.state["pids"]["bastiond"][0]

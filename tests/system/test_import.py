@@ -65,6 +65,13 @@ def test_hosts(lab, keys, tmp_path):
         lab.ask("host remove", host=name)
 
 
+def test_keys_of_nobody_are_refused_before_they_are_shown(lab, tmp_path):
+    path = str(tmp_path / "keys")
+    labkit.write(path, "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMf0bDFTMSAHzLuCJEfEtoWTBJcGmEEQFLEDCbOkN3bO x@laptop\n")
+    said = ctl(lab, "import", "keys", "nobody-here", path, status=1)
+    assert "nobody-here" in said and "would do" not in said
+
+
 def completed(lab, tmp_path, shell, *words):
     """What the shell offers for the last of these words."""
     folder = tmp_path / "bin"
@@ -101,6 +108,20 @@ def test_completion_knows_names(lab, tmp_path, shell):
         assert "shell" in offers("request", "web1", "--cap", "") and offers("completion", "") >= {"bash", "zsh"}
     finally:
         lab.ask("cancel", as_uid=lab.state["users"]["alice"], id=int(number))
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_completion_behind_a_configuration(lab, tmp_path, shell):
+    """`bastionctl -f FILE WORD`: words and names are those of that instance."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"no {shell} here")
+    conf = lab.path("bastiond.conf")
+    assert completed(lab, tmp_path, shell, "-f", conf, "host", "rem") == ["remove"]
+    assert set(completed(lab, tmp_path, shell, "-f", conf, "host", "remove", "web")) >= {"web1", "web2"}
+    assert completed(lab, tmp_path, shell, "-f", str(tmp_path / "none"), "host", "remove", "web") == []
+    if shell == "bash":
+        (tmp_path / "one.conf").touch()
+        assert completed(lab, tmp_path, shell, "-f", str(tmp_path / "on")) == [str(tmp_path / "one.conf")]
 
 
 def test_names_make_no_refusals(lab):

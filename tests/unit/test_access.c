@@ -192,6 +192,21 @@ static void each_refusal_has_its_line(void **state)
 	assert_int_equal(decide(NULL, 0).refusal, WAY_NO_GRANT);
 }
 
+/* Who lost the role in the meantime is not sent to ask for what is refused. */
+static void next_step_without_a_role(void **state)
+{
+	struct ticket t = ticket(TICKET_DENIED);
+	struct access_ask q = { .user = &alice, .source = "10.0.0.9", .host_name = "web1", .login = "dba", .host = &web1,
+	    .now = NOW, .tickets = &t, .ntickets = 1, .bastion = "bastion" };
+	struct access_answer a;
+
+	(void)state;
+	access_decide(&q, &a);
+	assert_int_equal(a.refusal, WAY_DENIED);
+	assert_string_equal(a.line, "Request 7 for dba@web1 was denied by bob: because. No role of yours reaches it now. What you may ask for: "
+	    "ssh alice@bastion hosts");
+}
+
 static void hostile_reason_cannot_act(void **state)
 {
 	struct ticket t = ticket(TICKET_DENIED);
@@ -396,7 +411,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(states_and_acts), cmocka_unit_test(invariants), cmocka_unit_test(decision_matches_model),
-		cmocka_unit_test(each_refusal_has_its_line), cmocka_unit_test(hostile_reason_cannot_act),
+		cmocka_unit_test(each_refusal_has_its_line), cmocka_unit_test(next_step_without_a_role),
+		cmocka_unit_test(hostile_reason_cannot_act),
 		cmocka_unit_test(newest_ticket_explains_and_any_open_one_opens), cmocka_unit_test(networks),
 		cmocka_unit_test(hours), cmocka_unit_test(globs), cmocka_unit_test(covering),
 		cmocka_unit_test(best_role_is_chosen), cmocka_unit_test(capabilities), cmocka_unit_test(service_accounts),

@@ -171,6 +171,8 @@ static void rules_that_cannot_be_are_refused(void **state)
 		"\"role\":\"x\",\"host\":\"*\",\"login\":\"dba\",\"hours\":\"mon 08:00-09:00 Mars/Olympus\"",
 		"\"role\":\"x\",\"host\":\"*\",\"login\":\"dba\",\"hours\":\"mon 08:00-09:00 ../../etc/passwd\"",
 		"\"role\":\"x\",\"host\":\"*\",\"login\":\"dba\",\"ask_reason\":\"maybe\"", "\"role\":\"x\",\"host\":\"*\",\"login\":\"dba\",\"approvals\":11",
+		"\"role\":\"x\",\"deny\":true,\"host\":\"*\",\"approvals\":2", "\"role\":\"x\",\"deny\":true,\"host\":\"*\",\"ticket\":true",
+		"\"role\":\"x\",\"deny\":true,\"host\":\"*\",\"approver_role\":[\"dba\"]", "\"role\":\"x\",\"group\":true,\"login\":[\"dba\"]",
 	};
 	char json[512];
 
