@@ -29,6 +29,8 @@ LDHARDEN = -pie -Wl,-z,relro,-z,now -Wl,--as-needed
 ifdef SAN
 HARDEN = -fPIE -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 LDHARDEN = -pie -fsanitize=address,undefined
+# it looks for crypt() when it starts, and PAM's modules bring that later
+LDLIBS_bastiond += -Wl,--no-as-needed -lcrypt
 endif
 ALL_CFLAGS = -std=c11 $(WARN) $(HARDEN) $(CFLAGS)
 

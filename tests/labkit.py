@@ -171,6 +171,13 @@ def run(*argv, **kw):
     return done.stdout
 
 
+def preload(library):
+    """LD_PRELOAD for a program of ours: AddressSanitizer's own library must come first where they are built with it."""
+    if not sanitized():
+        return library
+    return run("gcc", "-print-file-name=libasan.so").strip() + ":" + library
+
+
 def keygen(path, kind="ed25519", comment=""):
     if not os.path.exists(path):
         run("ssh-keygen", "-q", "-t", kind, "-N", "", "-C", comment, "-f", path)

@@ -34,7 +34,7 @@ def write(data, *path):
 def replay(lab, *words):
     """bastion-replay WORDS, which name the store, with the lab's trust."""
     return subprocess.run([lab.bin("bastion-replay"), *words, "--trust", lab.path("auditor.trust")], stdin=subprocess.DEVNULL, capture_output=True,
-                          timeout=60, check=False)
+                          timeout=60 * labkit.SLOW, check=False)
 
 
 class Store:
@@ -467,7 +467,7 @@ def test_witness_and_timestamp(store):
 
     def told():
         out = subprocess.run([store.lab.bin("bastion-replay"), "verify", "--store", top, "--trust", f"{d}/trust"], capture_output=True, text=True,
-                             timeout=60, check=False)
+                             timeout=60 * labkit.SLOW, check=False)
         return [line for line in out.stdout.splitlines() if line.startswith("  ")] or out
     size = kept.split(".")[1]
     first, second = told()

@@ -29,9 +29,9 @@ class Judged:
 
     def verdict(self, later=0):
         """`later`: seconds from now."""
-        env = os.environ | ({"LD_PRELOAD": LIBRARY, "FAKETIME": f"+{later}s", "TZ": "UTC"} if later else {})
+        env = os.environ | ({"LD_PRELOAD": labkit.preload(LIBRARY), "FAKETIME": f"+{later}s", "TZ": "UTC"} if later else {})
         done = subprocess.run([self.lab.bin("bastion-replay"), "verify", "--json", self.path, "--store", self.top, "--trust", self.lab.path("auditor.trust")],
-                              capture_output=True, text=True, env=env, timeout=60, check=False)
+                              capture_output=True, text=True, env=env, timeout=60 * labkit.SLOW, check=False)
         row = json.loads(done.stdout)
         real, independent.time.time = time.time, lambda: now() + later
         now = real

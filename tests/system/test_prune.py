@@ -347,7 +347,7 @@ def test_a_clock_that_leaps_removes_nothing(aged):
     """The collector's clock a year ahead: what the bastions say is believed."""
     before = aged.there()
     library, = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")
-    ahead = ["env", f"LD_PRELOAD={library}", "FAKETIME=+400d", "FAKETIME_DONT_FAKE_MONOTONIC=1"]
+    ahead = ["env", f"LD_PRELOAD={labkit.preload(library)}", "FAKETIME=+400d", "FAKETIME_DONT_FAKE_MONOTONIC=1"]
     aged.lab.command = lambda name, plain=aged.lab.command: (ahead if name == "collector" else []) + plain(name)
     for name in "collector", "target", "bastiond":
         aged.lab.start(name)

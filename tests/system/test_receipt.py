@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from harness import Client, replay, until
+from harness import Client, labkit, replay, until
 
 # one try: what it may catch is rare, and a second try would hide it
 pytestmark = pytest.mark.flaky(reruns=0)
@@ -25,7 +25,7 @@ def slow(new_lab, tmp_path, monkeypatch):
     shim = str(tmp_path / "slow.so")
     subprocess.run(["cc", "-shared", "-fPIC", "-D_GNU_SOURCE", "-o", shim, "-xc", "-"], input=SLOW_DISK, text=True, check=True)
     lab.stop("collector")
-    monkeypatch.setenv("LD_PRELOAD", shim)
+    monkeypatch.setenv("LD_PRELOAD", labkit.preload(shim))
     lab.start("collector")
     monkeypatch.delenv("LD_PRELOAD")
     return lab
