@@ -68,7 +68,7 @@ def test_hosts(lab, keys, tmp_path):
 def test_keys_of_nobody_are_refused_before_they_are_shown(lab, tmp_path):
     path = str(tmp_path / "keys")
     labkit.write(path, "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMf0bDFTMSAHzLuCJEfEtoWTBJcGmEEQFLEDCbOkN3bO x@laptop\n")
-    said = ctl(lab, "import", "keys", "nobody-here", path, status=1)
+    said = ctl(lab, "import", "keys", "nobody-here", path, status=4)
     assert "nobody-here" in said and "would do" not in said
 
 
