@@ -201,29 +201,40 @@ static int say_up(const struct way *w, const uint8_t meta[HASH_LEN])
 	return peer_event(w->peer, EVENT_WAY_UP, w->peer->user.name, w->host.name, detail);
 }
 
+/* The way's row, its grant's first use and way.up become durable together, or not at all. NULL, or the line that says why not, logged. */
+static const char *open_row(struct way *w, const uint8_t *cert, size_t len, struct buf *body)
+{
+	struct store *s = w->peer->p->store;
+	uint8_t meta[HASH_LEN];
+	const char *fault = NULL;
+	bool begun = store_begin(s) == 0;
+
+	if (!begun || start_row(w) != 0)
+		fault = "bastiond: the bastion cannot write its database, and opens nothing new; tell the operator";
+	else if (put_body(w, cert, len, body, meta) != 0)
+		fault = "bastiond: pinned host keys, recipients or grant cannot be read; tell the operator";
+	else if (say_up(w, meta) != 0 || (begun = false, store_commit(s) != 0))
+		fault = "bastiond: the bastion cannot write its list of events, and opens nothing new; tell the operator";
+	if (fault == NULL)
+		return NULL;
+	log_error("way of %s to %s not given: %s (%s)", w->peer->user.name, w->host.name, fault, store_error(s));
+	if (begun)
+		store_rollback(s);
+	w->row.id = 0;
+	return fault;
+}
+
 void grant_way(struct way *w, const uint8_t *cert, size_t len)
 {
 	struct peer *peer = w->peer;
 	int fds[2] = { w->fd, w->agent };
-	uint8_t meta[HASH_LEN];
-	const char *fault = NULL;
+	const char *fault = "bastiond: your grant ended while the host was being reached";
 	struct buf body;
 
 	buf_init(&body, 65536);
-	if (w->until <= clock_wall())
-		fault = "bastiond: your grant ended while the host was being reached";
-	else if (start_row(w) != 0)
-		fault = "bastiond: the bastion cannot write its database, and opens nothing new; "
-			"tell the operator";
-	else if (put_body(w, cert, len, &body, meta) != 0)
-		fault = "bastiond: pinned host keys, recipients or grant cannot be read; tell the "
-			"operator";
-	else if (say_up(w, meta) != 0)
-		fault = "bastiond: the bastion cannot write its list of events, and opens nothing new; "
-			"tell the operator";
+	if (w->until > clock_wall())
+		fault = open_row(w, cert, len, &body);
 	if (fault != NULL) {
-		log_error("way of %s to %s not given: %s (%s)", peer->user.name, w->host.name,
-		    fault, store_error(peer->p->store));
 		peer_way_close(w, fault);
 		authz_refuse(w, WAY_BROKEN, fault);
 	} else {

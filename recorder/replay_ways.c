@@ -1,13 +1,15 @@
 /*
  * replay_ways.c - see replay_ways.h. Runs in bastion-replay, under replay_events.c.
  *
- * A recording that no event names is judged only when an event came that is later than its first channel by more than LATE_S: way.up is
- * written before a session can record anything, but events arrive by a stream of their own, and a live store is read while both grow.
+ * Nothing that a session wrote says here whether or when its recording is to be judged: it may be the one that was taken over. Each
+ * recording has its event before it can begin, whether anything came of it or not. As events arrive by a stream of their own, and a live
+ * store is read while both grow, one without is judged when an event is there that is later by more than LATE_S.
  */
 #include "replay_ways.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "hex.h"
 
@@ -27,12 +29,11 @@ int ways_add(struct ways *x, const struct recording *rec, const struct scan *s)
 		x->cap = cap;
 	}
 	r = &x->v[x->n++];
-	*r = (struct way_recording){ .readable = s != NULL && s->described };
+	*r = (struct way_recording){ .at = rec->wall_us / 1000000, .readable = s != NULL && s->info.can_read[BREC_META] };
 	memcpy(r->id, rec->id, sizeof(r->id));
-	if (r->readable)
+	r->described = r->readable && s->described;
+	if (r->described)
 		memcpy(r->meta, s->meta_hash, sizeof(r->meta));
-	if (r->readable && s->nchans > 0)
-		r->used = (s->info.wall_us + (int64_t)s->chans[0].open_us) / 1000000;
 	return 0;
 }
 
@@ -73,6 +74,18 @@ static void absent(struct ways *x, const struct event_row *e, const char *id)
 	fprintf(stderr, "bastion-replay: event %lld names recording %s, which this store does not have\n", (long long)e->id, id);
 }
 
+/* Of a bastion before it said the hash: the event accuses nobody, and its recording is only named. */
+static void plain(struct ways *x, const char *id)
+{
+	struct way_recording *r = id != NULL ? find(x, id) : NULL;
+
+	if (r != NULL) {
+		r->named = true;
+		r->readable = false;
+	}
+	x->plain++;
+}
+
 static int64_t hold(struct ways *x, const struct event_row *e, const json_t *detail)
 {
 	const char *id = json_string_value(json_object_get(detail, "recording")), *hash = json_string_value(json_object_get(detail, "metadata"));
@@ -80,7 +93,13 @@ static int64_t hold(struct ways *x, const struct event_row *e, const json_t *det
 	struct way_recording *r;
 	char line[200];
 
-	if (id == NULL || hash == NULL || hex_decode(want, sizeof(want), hash) != 0 || hex_decode(raw, sizeof(raw), id) != 0) {
+	if (hash == NULL) {
+		plain(x, id);
+		return 0;
+	}
+	if (x->first_at == 0 || e->at < x->first_at)
+		x->first_at = e->at;
+	if (id == NULL || hex_decode(want, sizeof(want), hash) != 0 || hex_decode(raw, sizeof(raw), id) != 0) {
 		fprintf(stderr, "bastion-replay: event %lld names no recording\n", (long long)e->id);
 		return 1;
 	}
@@ -91,7 +110,10 @@ static int64_t hold(struct ways *x, const struct event_row *e, const json_t *det
 		return 0;
 	}
 	r->named = true;
-	if (!r->readable || memcmp(want, r->meta, sizeof(want)) == 0)
+	if (!r->readable || (r->described && memcmp(want, r->meta, sizeof(want)) == 0))
+		return 0;
+	/* it may have been opened in this moment */
+	if (!r->described && r->at + LATE_S >= time(NULL))
 		return 0;
 	snprintf(line, sizeof(line), "its metadata are not those that event %lld names", (long long)e->id);
 	return fault(id, line);
@@ -102,8 +124,6 @@ int64_t ways_event(struct ways *x, const struct event_row *e)
 	json_t *detail;
 	int64_t faults;
 
-	if (x->first_at == 0 || e->at < x->first_at)
-		x->first_at = e->at;
 	if (e->at > x->last_at)
 		x->last_at = e->at;
 	if (strcmp(e->kind, "way.up") != 0)
@@ -122,22 +142,20 @@ int64_t ways_conclude(const struct ways *x)
 	for (size_t i = 0; i < x->n; i++) {
 		const struct way_recording *r = &x->v[i];
 
-		if (!r->readable)
-			closed++;
-		else if (r->named)
+		if (r->named && r->readable)
 			held++;
-		else if (r->used == 0)
-			continue;	/* nothing was done in it */
-		else if (r->used < x->first_at)
+		else if (r->named)
+			closed++;
+		else if (x->first_at == 0 || r->at < x->first_at)
 			old++;
-		else if (r->used + LATE_S >= x->last_at)
+		else if (r->at + LATE_S >= x->last_at)
 			young++;
 		else
 			faults += fault(r->id, "no event says who reached what with it");
 	}
 	fprintf(stderr, "recordings of sessions: %llu held against the event that names them", (unsigned long long)held);
 	if (closed > 0)
-		fprintf(stderr, ", %llu that the identity does not open", (unsigned long long)closed);
+		fprintf(stderr, ", %llu only named: the identity does not open them, or the event has no hash", (unsigned long long)closed);
 	if (young > 0)
 		fprintf(stderr, ", %llu too new to have an event here", (unsigned long long)young);
 	if (old > 0)

@@ -13,9 +13,10 @@
 
 struct way_recording {
 	char id[2 * BREC_ID_LEN + 1];
-	bool readable;			/* the identity opens it, and it has metadata, */
+	bool readable;			/* the identity opens it */
+	bool described;			/* it has metadata, */
 	uint8_t meta[HASH_LEN];		/* with this hash */
-	int64_t used;			/* unix s of its first channel; 0: none */
+	int64_t at;			/* unix s of its first header, which is the recorder's */
 	bool named;			/* an event names it */
 };
 
@@ -24,7 +25,9 @@ struct ways {
 	struct way_recording *v;	/* by id, once ways_ready was called */
 	size_t n, cap;
 	uint64_t absent;		/* named, and neither here nor removed in their time */
-	int64_t first_at, last_at;	/* unix s, of all events that came; 0: none yet */
+	uint64_t plain;			/* events of a bastion that did not say the metadata's hash yet */
+	int64_t first_at;		/* unix s of the first event that says one; 0: none yet */
+	int64_t last_at;		/* of the last event */
 	struct logs logs;
 };
 

@@ -11,15 +11,17 @@ deps:
 
 # every stage runs even if one before it failed; the last line counts them all
 check:
-	@B=$(B) MAKE='$(MAKE)' tests/check deps lint $(if $(wildcard tests/fuzz/fuzz_*.c),corpus) units system patient alone
+	@B=$(B) MAKE='$(MAKE)' tests/check deps lint $(if $(wildcard tests/fuzz/fuzz_*.c),corpus) build patient units system alone
 check-asan: # slower by a factor of two to five
-	@UNIT_TIMEOUT=1500 B=build-asan MAKE='$(MAKE) SAN=1' tests/check deps units system patient alone
+	@UNIT_TIMEOUT=1500 B=build-asan MAKE='$(MAKE) SAN=1' tests/check deps build patient units system alone
 
 # T: which tests, as pytest's -k takes them: make check-system T='sftp or scp'. Those that measure time run by themselves, the
 # others side by side: most of them wait, for a code, a deadline, a client. Of these a neighbour may starve one: it is tried once more,
 # and the list of results says so. What measures time has one try, and so has what attacks a promise by chance (flaky(reruns=0)).
 # ALONE: those that measure time. PATIENT: those of them that sleep for seconds and have seconds to spare, beside each other.
-check-system: all $(B)/bench/brec_make $(B)/crash/model $(B)/crash/archive $(B)/crash/kill $(B)/crash/typing $(B)/crash/grants $(B)/model/decide
+CHECK_TOOLS = $(B)/bench/brec_make $(B)/crash/model $(B)/crash/archive $(B)/crash/kill $(B)/crash/typing $(B)/crash/grants $(B)/model/decide
+check-tools: $(CHECK_TOOLS)
+check-system: all $(CHECK_TOOLS)
 	@LAB_BIN=$(abspath $(B)) $(PYTEST) -q tests/system $(if $(T),-k '$(T)',$(if $(ALONE),-m 'alone and not patient' --durations=25,$(if $(PATIENT),-m patient -n $(WORKERS) --dist loadfile,-m 'not alone' -n $(WORKERS) --dist loadfile --reruns 1))) $(PYTEST_ARGS)
 
 LINTS = lint-cppcheck lint-man lint-shell layers headers budgets lint-web
@@ -207,4 +209,4 @@ install-target:
 	@for f in service timer cron; do to=$(D)$(UNITDIR); [ $$f != cron ] || to=$(D)$(PREFIX)/share/bastiond; mkdir -p $$to && \
 	    sed 's,@PREFIX@,$(PREFIX),g' etc/target/bastion-account.$$f >$$to/bastion-account.$$f || exit 1; done
 
-.PHONY: deps check check-asan check-system lint $(LINTS) clang-tidy demo demo-down bench fuzzers corpus fuzz benches torture torture-stack torture-ship torture-model torture-archive torture-kills torture-urandom torture-grants torture-ends model coverage-access install install-target
+.PHONY: deps check check-asan check-tools check-system lint $(LINTS) clang-tidy demo demo-down bench fuzzers corpus fuzz benches torture torture-stack torture-ship torture-model torture-archive torture-kills torture-urandom torture-grants torture-ends model coverage-access install install-target

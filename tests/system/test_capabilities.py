@@ -3,6 +3,7 @@ import filecmp
 import hashlib
 import itertools
 import os
+import shutil
 import socket
 import threading
 
@@ -83,6 +84,19 @@ def test_sftp_write_alone(lab, allowed, target, home, tmp_path, payload):
         done = sftp(user, target, line)
         assert done.returncode != 0 and b"ermission denied" in done.stderr, (line, done.stderr)
     assert not (tmp_path / "back").exists() or (tmp_path / "back").stat().st_size == 0
+
+
+def test_one_direction_across_key_exchanges(allowed, target, home, tmp_path):
+    """What decides on each packet holds some while libssh exchanges keys, and bytes move under it."""
+    path, there = tmp_path / "payload", os.path.join(home, "there")
+    path.write_bytes(os.urandom(12_000_000))
+    shutil.copyfile(path, there)
+    os.chmod(there, 0o644)
+    for user, line in ((allowed("sftp-read"), f"get {there} {tmp_path}/back"), (allowed("sftp-write"), f"put {path} {home}/new")):
+        done = user.tool("sftp", "-q", "-oBatchMode=no", "-b", "-", "-F", user.config, "-o", "RekeyLimit=1M", target, stdin=line.encode() + b"\n",
+                         check=False, timeout=120)
+        assert done.returncode == 0, done.stderr
+    assert filecmp.cmp(path, tmp_path / "back", shallow=False) and filecmp.cmp(path, os.path.join(home, "new"), shallow=False)
 
 
 @pytest.mark.parametrize("tool", [(), ("-O",)], ids=["sftp", "old"])
