@@ -38,6 +38,14 @@ static enum authn_action fail(struct authn *a)
 	return AUTHN_HOLD;
 }
 
+/* Somebody we know, who may not come in: told why, as late as any refusal. Never after a probe, which proves nothing. */
+static enum authn_action bar(struct authn *a)
+{
+	a->barred = true;
+	a->state = AUTHN_HELD;
+	return AUTHN_HOLD;
+}
+
 static enum authn_action ask_key(struct authn *a, enum authn_event ev, enum authn_action action)
 {
 	a->proven = false;
@@ -89,6 +97,8 @@ static enum authn_action on_key_verdict(struct authn *a, enum authn_event ev)
 			return end(a);
 		a->state = AUTHN_DONE;
 		return AUTHN_WELCOME;
+	case AUTHN_EV_BARRED:
+		return a->signed_key ? bar(a) : end(a);
 	default:
 		return end(a);
 	}
@@ -108,6 +118,8 @@ static enum authn_action on_factor(struct authn *a, enum authn_event ev)
 		return AUTHN_PASS_ANSWERS;
 	case AUTHN_EV_NO:
 		return fail(a);
+	case AUTHN_EV_BARRED:
+		return bar(a);
 	case AUTHN_EV_YES:
 		a->state = AUTHN_DONE;
 		return AUTHN_WELCOME;
@@ -143,6 +155,10 @@ enum authn_action authn_step(struct authn *a, enum authn_event ev)
 	case AUTHN_HELD:
 		if (ev != AUTHN_EV_FLOOR)
 			return end(a);
+		if (a->barred) {
+			a->state = AUTHN_DEAD;
+			return AUTHN_LEAVE;
+		}
 		a->state = a->proven ? AUTHN_PROVEN : AUTHN_KEY;
 		return AUTHN_REFUSE;
 	case AUTHN_DONE:

@@ -16,7 +16,8 @@
  *      └──────┘─────────────────────────────▶│FACTOR│───────▶│PROMPTED│
  *                                            └──────┘◀───────└────────┘ answers; a new request: abort, then as PROVEN
  *                                               │ yes ─▶ DONE
- * Any name but the first, or too many failures: DEAD.
+ * Any name but the first, or too many failures: DEAD. Barred (a key is proven, and its user may not come in): HELD, and at the floor DEAD,
+ * with the line that policy has for that user.
  */
 #ifndef BASTION_AUTHN_STATE_H
 #define BASTION_AUTHN_STATE_H
@@ -42,7 +43,7 @@ enum authn_event {
 	AUTHN_EV_NONE, AUTHN_EV_PROBE, AUTHN_EV_SIGNED, AUTHN_EV_KBDINT, AUTHN_EV_ANSWERS, AUTHN_EV_OTHER,
 	AUTHN_EV_RENAME,	/* any request under another name than the first */
 	/* from policy */
-	AUTHN_EV_NO, AUTHN_EV_MAYBE, AUTHN_EV_PARTIAL, AUTHN_EV_YES, AUTHN_EV_PROMPT,
+	AUTHN_EV_NO, AUTHN_EV_MAYBE, AUTHN_EV_PARTIAL, AUTHN_EV_YES, AUTHN_EV_PROMPT, AUTHN_EV_BARRED,
 	/* from the clock */
 	AUTHN_EV_FLOOR,
 	AUTHN_EVENTS
@@ -62,6 +63,7 @@ enum authn_action {
 	AUTHN_SHOW,		/* SSH_MSG_USERAUTH_INFO_REQUEST */
 	AUTHN_PASS_ANSWERS,	/* AUTH_ANSWER to policy */
 	AUTHN_WELCOME,		/* SSH_MSG_USERAUTH_SUCCESS */
+	AUTHN_LEAVE,		/* disconnect with the line of AUTH_BARRED */
 	AUTHN_END		/* disconnect */
 };
 
@@ -69,6 +71,7 @@ struct authn {
 	enum authn_state state;
 	bool proven;		/* a key of this user is proven: what HELD goes back to */
 	bool signed_key;	/* the request that policy looks at carries a signature */
+	bool barred;		/* what HELD goes to is the end, with a line */
 	unsigned failures, max_failures;
 	unsigned nones;		/* questions for the methods */
 };

@@ -3,8 +3,10 @@
  *
  * Role policy. The session has verified the signature; here is decided whose key it is and whether
  * that user may come in now, from there. policy_factor.c comes between key and login for people.
- * The answer never says what was wrong; the log does. An unknown user and a wrong key ask the store
- * the same questions (store_device_login) and write nothing: what a stranger does costs no disk.
+ * A stranger, who cannot prove a registered key, is never told what was wrong; the log is. An unknown
+ * user and a wrong key ask the store the same questions (store_device_login) and write nothing: what a
+ * stranger does costs no disk. Whether a registered key would do is answered the same for all that
+ * have one; who then proves it and may not come in gets a line (AUTH_BARRED).
  */
 #include <stdio.h>
 #include <string.h>
@@ -49,32 +51,41 @@ static void count_user(struct peer *peer, void *arg)
 		c->n++;
 }
 
-/* May this user, with a device in force, log in now? False with a line for the log. */
-static bool user_may(struct peer *peer, const struct user *u, char *why, size_t size)
+/* Has this user a second factor? False with the line. */
+static bool has_factor(struct policy *p, const struct user *u, char line[LINE_LEN])
+{
+	struct totp totp;
+	int r = store_totp(p->store, u->id, &totp);
+	bool there = r > 0 && totp.confirmed;
+
+	explicit_bzero(&totp, sizeof(totp));
+	if (r < 0) {
+		log_error("the second factor of %s cannot be read: %s", u->name, store_error(p->store));
+		snprintf(line, LINE_LEN, "The bastion cannot look up the second factor of %s now. Try again, or tell an administrator.", u->name);
+	} else if (!there) {
+		snprintf(line, LINE_LEN, "%s has no confirmed second factor. An administrator makes one: bastionctl user totp enrol %s", u->name, u->name);
+	}
+	return there;
+}
+
+/* May this user, with a device in force, log in now? False with the line: what is missing, and what to do next. */
+static bool user_may(struct peer *peer, const struct user *u, char line[LINE_LEN])
 {
 	struct policy *p = peer->p;
 	struct count c = { .user_id = u->id };
-	struct totp totp;
-	int r;
+	char why[LINE_LEN - 64];
+	enum way_refusal no = access_user(u, peer->address, clock_wall(), why, sizeof(why));
 
-	if (access_user(u, peer->address, clock_wall(), why, size) != 0)
+	if (no != 0) {
+		snprintf(line, LINE_LEN, "%s%s", why, no == WAY_EXPIRED ? " An administrator can tell you whether it goes on." : "");
 		return false;
-	if (u->kind == USER_HUMAN) {
-		r = store_totp(p->store, u->id, &totp);
-		r = r > 0 && !totp.confirmed ? 0 : r;
-		explicit_bzero(&totp, sizeof(totp));
-		if (r <= 0) {
-			snprintf(why, size, "%s",
-			    r < 0 ? store_error(p->store)
-				  : "no confirmed second factor: `bastionctl user totp enrol`, "
-				    "then `… confirm`");
-			return false;
-		}
 	}
+	if (u->kind == USER_HUMAN && !has_factor(p, u, line))
+		return false;
 	peers_each(p, count_user, &c);
 	if (c.n >= p->conf->max_sessions_per_user) {
-		snprintf(why, size, "%u sessions are open, max_sessions_per_user allows no more",
-		    c.n);
+		snprintf(line, LINE_LEN, "%s has as many connections open as max_sessions_per_user allows: %u. End one, or let several "
+		    "commands share one (ControlMaster).", u->name, c.n);
 		return false;
 	}
 	return true;
@@ -92,25 +103,43 @@ void authn_answer(struct peer *peer, enum msg_type type, uint32_t id, enum auth_
 	buf_finish(&body);
 }
 
+void authn_bar(struct peer *peer, enum msg_type type, uint32_t id, const char *line)
+{
+	struct buf body;
+
+	buf_init(&body, LINE_LEN + 8);
+	buf_put_u8(&body, AUTH_BARRED);
+	buf_put_cstring(&body, line);
+	link_send(&peer->link, type, id, &body, NULL, 0);
+	buf_finish(&body);
+}
+
 static int answer(struct peer *peer, enum auth_verdict verdict)
 {
 	authn_answer(peer, MSG_AUTH_KEY_RE, 0, verdict, 0);
 	return 0;
 }
 
-/* Right key, wrong circumstances: that is somebody we know, and worth an event if the key is
-   proven. */
-static void refused_user(struct peer *peer, const struct user *u, const struct device *d,
-    bool proven, const char *why)
+/* A proven key, and wrong circumstances: that is somebody we know, and worth an event. */
+static void refused_user(struct peer *peer, const struct user *u, const struct device *d, const char *line)
 {
 	char safe[LINE_LEN];
 
-	esc_line(safe, sizeof(safe), why, strlen(why));
+	esc_line(safe, sizeof(safe), line, strlen(line));
 	log_notice("login of %s with %s from %s refused: %s", u->name, d->name, peer->address,
 	    safe);
-	if (proven)
+	/* a script that tries again and again must not fill the database */
+	if (control_notes(&peer->p->control, u->id))
 		peer_event(peer, EVENT_LOGIN_FAIL, u->name, u->name, json_pack("{s:s, s:s, s:s}",
 		    "device", d->name, "peer", peer->address, "why", safe));
+}
+
+/* It guessed nothing: its source has no penalty for it but that of a connection without a login, and is not slowed. */
+static int barred(struct peer *peer, const char *line)
+{
+	authn_bar(peer, MSG_AUTH_KEY_RE, 0, line);
+	authn_failed(peer, false);
+	return 0;
 }
 
 /* What a grace is for: the peer's network, of so many bits. An address that is none is its own network. */
@@ -122,22 +151,22 @@ static const char *grace_source(const struct peer *peer, char out[NETWORK_TEXT_M
 }
 
 /* The key is proven: what is owed still? */
-static enum auth_verdict next_factor(struct peer *peer)
+static enum auth_verdict next_factor(struct peer *peer, char line[LINE_LEN])
 {
 	char source[NETWORK_TEXT_MAX];
 	struct policy *p = peer->p;
 
 	if (peer->user.kind == USER_SERVICE)
-		return authn_login(peer, EVENT_LOGIN);
+		return authn_login(peer, EVENT_LOGIN, line);
 	if (p->conf->mfa_grace != 0 &&
 	    store_grace(p->store, peer->user.id, peer->device.id, grace_source(peer, source), clock_wall()) == 1)
-		return authn_login(peer, EVENT_LOGIN_GRACE);
+		return authn_login(peer, EVENT_LOGIN_GRACE, line);
 	return AUTH_PARTIAL;
 }
 
 int authn_key(struct peer *peer, struct ipc_msg *m)
 {
-	char name[USER_NAME_MAX + 1], why[LINE_LEN] = "", client[256] = "";
+	char name[USER_NAME_MAX + 1], line[LINE_LEN] = "", client[256] = "";
 	struct user u = { 0 };
 	struct device d = { 0 };
 	enum auth_verdict verdict;
@@ -158,21 +187,26 @@ int authn_key(struct peer *peer, struct ipc_msg *m)
 	r = store_device_login(peer->p->store, name, blob, len, &u, &d);
 	if (r < 0)
 		log_error("login refused, the store failed: %s", store_error(peer->p->store));
-	if (r <= 0 || !user_may(peer, &u, why, sizeof(why))) {
-		if (r == 1)
-			refused_user(peer, &u, &d, proven == 1, why);
+	if (r <= 0) {
 		authn_answer(peer, MSG_AUTH_KEY_RE, 0, AUTH_NO, source_failed(peer, name));
 		authn_failed(peer, proven == 1);
 		if (r == 0)
 			source_tried(peer, name);
 		return 0;
 	}
+	/* public keys are public: who has not proved it learns no more than that it is registered */
 	if (proven == 0)
 		return answer(peer, AUTH_MAYBE);
+	if (!user_may(peer, &u, line)) {
+		refused_user(peer, &u, &d, line);
+		return barred(peer, line);
+	}
 	peer->auth = PEER_PROVEN;
 	peer->user = u;
 	peer->device = d;
-	verdict = next_factor(peer);
+	verdict = next_factor(peer, line);
+	if (verdict == AUTH_BARRED)
+		return barred(peer, line);
 	if (verdict == AUTH_NO)
 		authn_failed(peer, false);
 	return answer(peer, verdict);
@@ -210,21 +244,26 @@ static int open_row(struct peer *peer, enum event_kind event)
 	return 0;
 }
 
-enum auth_verdict authn_login(struct peer *peer, enum event_kind event)
+enum auth_verdict authn_login(struct peer *peer, enum event_kind event, char line[LINE_LEN])
 {
-	char why[LINE_LEN];
+	struct store *s = peer->p->store;
 	struct user u;
 	struct device d;
+	int known = store_user(s, peer->user.id, &u), found = known == 1 ? store_device_by_name(s, u.id, peer->device.name, &d) : 0;
 
 	/* Minutes may lie between the key and the code: what was true then is asked again. */
-	if (store_user(peer->p->store, peer->user.id, &u) != 1 ||
-	    !user_may(peer, &u, why, sizeof(why)) ||
-	    store_device_by_name(peer->p->store, u.id, peer->device.name, &d) != 1 ||
-	    d.id != peer->device.id) {
-		log_notice(
-		    "login of %s from %s refused at its end: user or device is no longer in force",
-		    peer->user.name, peer->address);
+	if (known != 1 || found < 0) {
+		log_error("login of %s from %s refused at its end: %s", peer->user.name, peer->address,
+		    known == 0 ? "there is no such user any more" : store_error(s));
 		return AUTH_NO;
+	}
+	if (found == 0 || d.id != peer->device.id)
+		snprintf(line, LINE_LEN, "The key %s of %s is in force no more. An administrator can register another one.", peer->device.name, u.name);
+	else
+		line[0] = '\0';
+	if (line[0] != '\0' || !user_may(peer, &u, line)) {
+		refused_user(peer, &u, &peer->device, line);
+		return AUTH_BARRED;
 	}
 	peer->user = u;
 	if (open_row(peer, event) != 0) {

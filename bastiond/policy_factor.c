@@ -36,15 +36,18 @@ void factor_kill(struct peer *peer)
 		worker_abandon(w);
 }
 
-/* The attempt is over; its worker is let go by the caller. */
-static void factor_end(struct peer *peer, enum auth_verdict verdict)
+/* The attempt is over; its worker is let go by the caller. line: of AUTH_BARRED. */
+static void factor_end(struct peer *peer, enum auth_verdict verdict, const char *line)
 {
 	peer->pam = NULL;
 	peer->token = 0;
 	if (peer->link.ipc.state == S_FACTOR)
 		peer->link.ipc.state = S_NEW;
-	authn_answer(peer, MSG_AUTH_FACTOR_RE, peer->attempt, verdict,
-	    verdict == AUTH_YES ? 0 : source_failed(peer, peer->user.name));
+	if (verdict == AUTH_BARRED)
+		authn_bar(peer, MSG_AUTH_FACTOR_RE, peer->attempt, line);
+	else
+		authn_answer(peer, MSG_AUTH_FACTOR_RE, peer->attempt, verdict,
+		    verdict == AUTH_YES ? 0 : source_failed(peer, peer->user.name));
 	if (verdict != AUTH_YES)
 		authn_failed(peer, true);
 }
@@ -131,7 +134,7 @@ static const char *judge(struct peer *peer, uint8_t ok, const char *user, const 
 
 static int on_done(struct peer *peer, struct ipc_msg *m)
 {
-	char user[256], reason[512];
+	char user[256], reason[512], line[LINE_LEN] = "";
 	uint8_t ok = buf_get_u8(&m->body);
 	const char *why;
 	struct worker *w = peer->pam;
@@ -147,10 +150,10 @@ static int on_done(struct peer *peer, struct ipc_msg *m)
 	if (why != NULL)
 		log_failure(peer, why);
 	else
-		verdict = authn_login(peer, EVENT_LOGIN);
+		verdict = authn_login(peer, EVENT_LOGIN, line);
 	if (verdict == AUTH_YES)
 		peer->code_ms = clock_mono_ms();
-	factor_end(peer, verdict);
+	factor_end(peer, verdict, line);
 	return 0;
 }
 
@@ -172,7 +175,7 @@ static void on_ended(struct worker *w)
 
 	log_failure(peer, "the PAM worker ended without a verdict");
 	worker_abandon(w);
-	factor_end(peer, AUTH_NO);
+	factor_end(peer, AUTH_NO, "");
 }
 
 static const struct worker_ops pam_ops = { ROLE_PAM, NULL, on_message, on_ended };
@@ -223,7 +226,7 @@ int factor_start(struct peer *peer, uint32_t attempt)
 	peer->link.ipc.state = S_FACTOR;
 	if (peer->pam == NULL) {
 		log_failure(peer, "no PAM worker could be started");
-		factor_end(peer, AUTH_NO);
+		factor_end(peer, AUTH_NO, "");
 	}
 	return 0;
 }

@@ -9,12 +9,14 @@
 /* --- policy_authn.c --- */
 
 int authn_key(struct peer *peer, struct ipc_msg *m);
-/* All factors are there: opens the connection's row. AUTH_YES or AUTH_NO. `event`: how it came. */
-enum auth_verdict authn_login(struct peer *peer, enum event_kind event);
+/* All factors are there: opens the connection's row. AUTH_YES, AUTH_NO, or AUTH_BARRED with the line. `event`: how it came. */
+enum auth_verdict authn_login(struct peer *peer, enum event_kind event, char line[LINE_LEN]);
 /* Counts a refused attempt; too many end the peer. `penalty`: tell parent, too. */
 void authn_failed(struct peer *peer, bool penalty);
 /* AUTH_KEY_RE or AUTH_FACTOR_RE. delay_ms: how much longer a refusal takes. */
 void authn_answer(struct peer *peer, enum msg_type type, uint32_t id, enum auth_verdict verdict, uint32_t delay_ms);
+/* The same with AUTH_BARRED and its line. */
+void authn_bar(struct peer *peer, enum msg_type type, uint32_t id, const char *line);
 /* Forgets what is known of the client; a running attempt dies. */
 void authn_forget(struct peer *peer);
 

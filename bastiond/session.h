@@ -145,6 +145,7 @@ struct session {
 	ssh_message auth_msg;		/* the request that waits for its answer; owned */
 	unsigned services;		/* service requests before the login */
 	uint64_t auth_floor_ms, grace_ms; /* deadlines */
+	char barred[LINE_MAX_LEN];	/* why a known user may not come in; said at the floor */
 	uint32_t nprompts, attempt;	/* attempt: number of the second factor that runs */
 	ssh_message tunnel_asks[SESSION_WAYS_MAX]; /* direct-tcpip opens whose host policy looks up; owned */
 	struct way *ways[SESSION_WAYS_MAX];

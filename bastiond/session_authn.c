@@ -248,6 +248,9 @@ static void act(struct session *s, enum authn_action action, struct ipc_msg *m)
 		break;
 	case AUTHN_IGNORE:
 		break;
+	case AUTHN_LEAVE:
+		front_leave(&s->outer, s->barred);
+		break;
 	case AUTHN_END:
 		log_info("%s: login ended: too many failures or a message out of place", s->peer);
 		s->over = true;
@@ -265,6 +268,7 @@ static enum authn_event verdict_event(uint8_t verdict)
 	case AUTH_MAYBE: return AUTHN_EV_MAYBE;
 	case AUTH_PARTIAL: return AUTHN_EV_PARTIAL;
 	case AUTH_YES: return AUTHN_EV_YES;
+	case AUTH_BARRED: return AUTHN_EV_BARRED;
 	default: return AUTHN_EV_NO;
 	}
 }
@@ -280,6 +284,8 @@ void session_authn_policy(struct session *s, struct ipc_msg *m)
 		return;
 	if (m->type != MSG_AUTH_PROMPT && ev == AUTHN_EV_NO && buf_left(&m->body) > 0)
 		s->auth_floor_ms += buf_get_u32(&m->body); /* it failed often: the refusal takes longer */
+	if (ev == AUTHN_EV_BARRED && buf_get_cstring(&m->body, s->barred, sizeof(s->barred)) != 0)
+		s->over = true;
 	act(s, authn_step(&s->authn, ev), m);
 }
 

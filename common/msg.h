@@ -131,8 +131,9 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	/* u8 signed (0: would it do? 1: proven); str client version, may be missing. Starts anew: */ \
 	/* a factor that runs dies */                                                                 \
 	M(AUTH_KEY,       SESSION,  POLICY,   S_NEW | S_FACTOR, 9000, 0, 0)                                 \
-	/* u8 verdict: enum auth_verdict; u32 ms that a refusal takes longer than the floor, may be missing */ \
-	M(AUTH_KEY_RE,    POLICY,   SESSION,  S_ANY,     5,     0, 0)                                 \
+	/* u8 verdict: enum auth_verdict. AUTH_NO: u32 ms that it takes longer than the floor, may be missing; */ \
+	/* AUTH_BARRED: str line for the user */                                                      \
+	M(AUTH_KEY_RE,    POLICY,   SESSION,  S_ANY,     2048,  0, 0)                                 \
 	/* starts the second factor for the user whose key was proven. id = attempt, the session's */ \
 	/* number of it, in all of AUTH_FACTOR to AUTH_FACTOR_RE: what comes for another attempt than */ \
 	/* the one that runs crossed an abort on its way, and is dropped by either side */            \
@@ -144,8 +145,8 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	/* the client started anew: the attempt dies; the proven key holds. A login whose AUTH_YES */ \
 	/* crossed this is undone */                                                                  \
 	M(AUTH_ABORT,     SESSION,  POLICY,   S_ANY,     0,     0, 0)                                 \
-	/* u8 verdict: enum auth_verdict */                                                           \
-	M(AUTH_FACTOR_RE, POLICY,   SESSION,  S_ANY,     5,     0, 0)                                 \
+	/* as AUTH_KEY_RE */                                                                          \
+	M(AUTH_FACTOR_RE, POLICY,   SESSION,  S_ANY,     2048,  0, 0)                                 \
 	/* session → policy: id = request. str host: is there a host of this name for this user? Before a */ \
 	/* direct-tcpip channel is accepted. If a grant of theirs is for it, it is dialled meanwhile */\
 	M(HOST_ASK,       SESSION,  POLICY,   S_LOGIN,   1024,  0, 0)                                 \

@@ -4,12 +4,13 @@
 #ifndef BASTION_MSG_VALUES_H
 #define BASTION_MSG_VALUES_H
 
-/* AUTH_KEY_RE, AUTH_FACTOR_RE. A refusal never says which of the factors or names was wrong. */
+/* AUTH_KEY_RE, AUTH_FACTOR_RE. AUTH_NO never says which of the factors or names was wrong. */
 enum auth_verdict {
 	AUTH_NO,	/* refused; session answers after the floor of time */
 	AUTH_MAYBE,	/* probe: this key would do */
 	AUTH_PARTIAL,	/* key proven; the second factor is owed */
 	AUTH_YES,	/* logged in */
+	AUTH_BARRED,	/* key proven, and no login all the same: the line says why and what to do next */
 };
 
 /* WAY_NO: for scripts and tests; the line says it to people. */

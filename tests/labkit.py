@@ -480,7 +480,7 @@ recipients = "{self.path("recipients")}"
 {"" if any(option.startswith("penalty_exempt ") for option in self.state["options"]) else 'penalty_exempt = { "127.0.0.0/8" }'}
 per_source_max = 0
 max_startups = "1000:30:2000"
-max_sessions_per_user = 2000
+{"" if any(option.startswith("max_sessions_per_user ") for option in self.state["options"]) else "max_sessions_per_user = 2000"}
 {options}
 {collectors}""")
 

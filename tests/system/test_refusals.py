@@ -1,9 +1,11 @@
 """No grant, pending, denied, expired, revoked, locked: each its own line, and what to do next."""
+import json
+import os
 import time
 
 import pytest
 
-from harness import labkit
+from harness import Client, events, labkit, until
 
 
 def refusal(client, target):
@@ -49,13 +51,48 @@ def test_expired(engineer, target):
     assert "request web1" in line
 
 
+def barred(client, target, auth_floor=0.3):
+    """Who proved a registered key and may not come in: the line in the end of the connection, as late as any refusal."""
+    begin = time.monotonic()
+    done = client.run(target, "echo let in")
+    assert done.returncode == 255 and done.stdout == b""
+    assert time.monotonic() - begin > auth_floor
+    lines = [line for line in done.stderr.decode().splitlines() if "Received disconnect" in line]
+    assert len(lines) == 1, done
+    return lines[0]
+
+
 def test_locked(lab, engineer, target):
-    """A locked user is a stranger before login: sees what a stranger sees."""
+    """It may be about who holds the key now: why is not said."""
     user = engineer()
     lab.ctl("user", "lock", user.user, "--reason", "laptop stolen")
-    done = user.run(target, "echo let in")
-    assert done.returncode == 255 and done.stdout == b""
-    assert b"stolen" not in done.stderr
+    line = barred(user, target)
+    assert f"{user.user} is locked" in line and "administrator" in line and "stolen" not in line
+    lab.ctl("user", "unlock", user.user)
+    assert user.run(target, "echo in").stdout == b"in\n"
+
+
+def test_no_second_factor_yet(lab):
+    name = "unenrolled"
+    lab.ask("user add", user=name, person=name)
+    os.mkdir(lab.path("users", name), 0o755)
+    labkit.keygen(lab.path("users", name, "key"))
+    lab.ask("user key add", user=name, device="laptop", key=labkit.read(lab.path("users", name, "key.pub")).strip())
+    assert f"bastionctl user totp enrol {name}" in barred(Client(lab, name), "bastion")
+    assert [json.loads(row["detail"])["device"] for row in events(lab, "login.fail", name)] == ["laptop"]
+
+
+def test_too_many_connections(new_lab):
+    lab = new_lab(options=["max_sessions_per_user = 1"])
+    user = Client(lab, "deploy")
+    with user.start("web1.name", "cat", bufsize=0) as first:
+        first.stdin.write(b"up\n")
+        assert first.stdout.read(3) == b"up\n"
+        line = barred(user, "bastion")
+        assert "deploy has as many connections open as max_sessions_per_user allows: 1." in line and "ControlMaster" in line
+        first.stdin.close()
+        assert first.wait(20) == 0
+    until(lambda: user.run("bastion", "hosts").returncode == 0, what="a login, with the first connection gone")
 
 
 def test_other_login_and_other_host(lab, engineer, way):

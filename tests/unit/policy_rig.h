@@ -70,11 +70,17 @@ static inline void rig_connect(const struct rig *r, const char *name, struct ipc
 	c->state = S_ANY;
 }
 
+static inline void add_device(struct store *s, int64_t user_id, const uint8_t *key, size_t len)
+{
+	struct device d = { .user_id = user_id, .name = "laptop", .type = "ssh-ed25519" };
+
+	assert_int_equal(key_fingerprint(key, len, d.fingerprint), 0);
+	assert_int_equal(store_device_add(s, &d, key, len, clock_wall()), 0);
+}
+
 static inline void add_user_as(struct store *s, struct user *u, const char *name, enum user_kind kind, bool auditor,
     const uint8_t *key, size_t len)
 {
-	struct device d = { 0 };
-
 	*u = (struct user){ .kind = kind, .auditor = auditor, .uid = -1, .until = FOREVER };
 	snprintf(u->name, sizeof(u->name), "%s", name);
 	snprintf(u->person, sizeof(u->person), "%s", name);
@@ -83,13 +89,8 @@ static inline void add_user_as(struct store *s, struct user *u, const char *name
 		u->until = clock_wall() + 3600;
 	}
 	assert_int_equal(store_user_add(s, u, clock_wall()), 0);
-	if (key == NULL)
-		return;
-	d.user_id = u->id;
-	strcpy(d.name, "laptop");
-	strcpy(d.type, "ssh-ed25519");
-	assert_int_equal(key_fingerprint(key, len, d.fingerprint), 0);
-	assert_int_equal(store_device_add(s, &d, key, len, clock_wall()), 0);
+	if (key != NULL)
+		add_device(s, u->id, key, len);
 }
 
 static inline void add_user(struct store *s, struct user *u, const char *name, enum user_kind kind,

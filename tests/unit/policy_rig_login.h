@@ -70,6 +70,21 @@ static inline void send_key(struct session_end *s, const char *user, const uint8
 	buf_finish(&b);
 }
 
+/* AUTH_BARRED, with a line that has both. */
+static inline void expect_barred(struct rig *r, struct session_end *s, enum msg_type type, const char *why, const char *next)
+{
+	char line[LINE_LEN];
+	struct ipc_msg m;
+
+	expect(r, &s->link, type, &m);
+	assert_int_equal(buf_get_u8(&m.body), AUTH_BARRED);
+	assert_int_equal(buf_get_cstring(&m.body, line, sizeof(line)), 0);
+	assert_true(buf_end(&m.body));
+	ipc_msg_finish(&m);
+	if (strstr(line, why) == NULL || strstr(line, next) == NULL)
+		fail_msg("\"%s\" lacks \"%s\" or \"%s\"", line, why, next);
+}
+
 /* --- the PAM worker --- */
 
 struct pam_end {

@@ -69,6 +69,31 @@ static void bypasses(void **state)
 	}
 }
 
+/* Who proved a key and may not come in is told at the floor, as the last thing; a probe is no proof here either. */
+static void barred_is_told_late(void **state)
+{
+	struct authn a;
+
+	(void)state;
+	assert_int_equal(RUN(&a, AUTHN_EV_SIGNED, AUTHN_EV_BARRED), AUTHN_HOLD);
+	assert_false(authn_listens(&a));
+	assert_int_equal(authn_step(&a, AUTHN_EV_FLOOR), AUTHN_LEAVE);
+	assert_int_equal(a.state, AUTHN_DEAD);
+	assert_int_equal(RUN(&a, AUTHN_EV_SIGNED, AUTHN_EV_PARTIAL, AUTHN_EV_KBDINT, AUTHN_EV_PROMPT, AUTHN_EV_ANSWERS,
+	    AUTHN_EV_BARRED), AUTHN_HOLD);
+	assert_int_equal(authn_step(&a, AUTHN_EV_FLOOR), AUTHN_LEAVE);
+	assert_int_equal(RUN(&a, AUTHN_EV_PROBE, AUTHN_EV_BARRED), AUTHN_END);
+	assert_int_equal(RUN(&a, AUTHN_EV_BARRED), AUTHN_END);
+	/* a full count of failures does not keep it back */
+	authn_init(&a, MAX);
+	for (int i = 0; i < MAX; i++) {
+		assert_int_equal(authn_step(&a, AUTHN_EV_OTHER), AUTHN_HOLD);
+		assert_int_equal(authn_step(&a, AUTHN_EV_FLOOR), AUTHN_REFUSE);
+	}
+	authn_step(&a, AUTHN_EV_SIGNED);
+	assert_int_equal(authn_step(&a, AUTHN_EV_BARRED), AUTHN_HOLD);
+}
+
 static void failures_end_it(void **state)
 {
 	struct authn a;
@@ -109,9 +134,9 @@ static void exhaustive(void **state)
 	(void)state;
 	for (int st = 0; st < AUTHN_STATES; st++)
 		for (int ev = 0; ev < AUTHN_EVENTS; ev++)
-			for (int flags = 0; flags < 4; flags++) {
+			for (int flags = 0; flags < 8; flags++) {
 				struct authn a = { .state = (enum authn_state)st, .max_failures = MAX,
-					.proven = flags & 1, .signed_key = flags & 2 };
+					.proven = flags & 1, .signed_key = flags & 2, .barred = flags & 4 };
 				enum authn_action act = authn_step(&a, (enum authn_event)ev);
 
 				if (a.state == AUTHN_DONE && st != AUTHN_DONE) {
@@ -120,8 +145,10 @@ static void exhaustive(void **state)
 					assert_true(st == AUTHN_FACTOR || st == AUTHN_PROMPTED ||
 					    (st == AUTHN_ASKED && a.signed_key));
 				}
-				if (act == AUTHN_END)
+				if (act == AUTHN_END || act == AUTHN_LEAVE)
 					assert_int_equal(a.state, AUTHN_DEAD);
+				if (act == AUTHN_LEAVE)
+					assert_true(st == AUTHN_HELD && ev == AUTHN_EV_FLOOR && (flags & 4) != 0);
 				assert_non_null(authn_state_name(a.state));
 			}
 }
@@ -131,6 +158,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(key_then_code),
 		cmocka_unit_test(bypasses),
+		cmocka_unit_test(barred_is_told_late),
 		cmocka_unit_test(failures_end_it),
 		cmocka_unit_test(aborts_count),
 		cmocka_unit_test(exhaustive),

@@ -3,6 +3,7 @@
  * does not.
  */
 #include "policy_rig_login.h"
+#include "refusals.h"
 
 static void key_then_code_lets_in(void **state)
 {
@@ -265,9 +266,9 @@ static void service_needs_its_network(void **state)
 
 	session_from(r, &s, "198.51.100.1");
 	send_key(&s, "deploy", KEY(DEPLOY_KEY), 1);
-	expect_u8(r, &s.link, MSG_AUTH_KEY_RE, AUTH_NO);
+	expect_barred(r, &s, MSG_AUTH_KEY_RE, "may not come from 198.51.100.1", "Use one of: 192.0.2.0/24");
 	session_over(r, &s, 0);
-	expect_u8(r, &r->parent, MSG_PEER_VERDICT, 0);
+	expect_silence(r, &r->parent); /* no guess, so no penalty */
 	session_from(r, &s, "192.0.2.50");
 	send_key(&s, "deploy", KEY(DEPLOY_KEY), 1);
 	expect_u8(r, &s.link, MSG_AUTH_KEY_RE, AUTH_YES);
@@ -282,7 +283,119 @@ static void not_enrolled_is_refused(void **state)
 	assert_int_equal(store_totp_reset(r->p.store, r->alice.id), 0);
 	session_start(r, &s);
 	send_key(&s, "alice", KEY(ALICE_KEY), 1);
+	expect_barred(r, &s, MSG_AUTH_KEY_RE, "no confirmed second factor", "bastionctl user totp enrol alice");
+	session_over(r, &s, 0);
+	assert_int_equal(events_of(r, "login.fail"), 1);
+}
+
+/* What a user who may not come in is told is told to who proved the key: the probe is answered as everybody's is. */
+static void the_line_is_for_who_proved_the_key(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	struct ipc_msg m;
+
+	assert_int_equal(store_user_state(r->p.store, r->alice.id, USER_LOCKED, "laptop stolen", clock_wall()), 0);
+	session_start(r, &s);
+	for (unsigned i = 0; i < 2 * r->conf->max_auth_tries; i++) { /* nor does it count */
+		send_key(&s, "alice", KEY(ALICE_KEY), 0);
+		expect_u8(r, &s.link, MSG_AUTH_KEY_RE, AUTH_MAYBE);
+	}
+	send_key(&s, "alice", KEY(WRONG_KEY), 1);
 	expect_u8(r, &s.link, MSG_AUTH_KEY_RE, AUTH_NO);
+	expect_u8(r, &r->parent, MSG_PEER_VERDICT, 0);
+	assert_int_equal(events_of(r, "login.fail"), 0);
+	send_key(&s, "alice", KEY(ALICE_KEY), 1);
+	expect_barred(r, &s, MSG_AUTH_KEY_RE, "alice is locked", "administrator");
+	assert_int_equal(events_of(r, "login.fail"), 1);
+	expect_silence(r, &r->parent);
+	/* nothing is proven by that: a factor now is out of order, and ends the session */
+	assert_int_equal(ipc_send_empty(&s.link, MSG_AUTH_FACTOR, 1), 0);
+	expect(r, &r->parent, MSG_PEER_KILL, &m);
+	ipc_msg_finish(&m);
+	session_over(r, &s, 9);
+}
+
+/* A client that tries for ever is an event a hundred times, and then one now and then. */
+static void a_script_fills_no_database(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+
+	assert_int_equal(store_user_state(r->p.store, r->alice.id, USER_LOCKED, "test", clock_wall()), 0);
+	for (int i = 0; i < REFUSALS_BURST + 30; i++) {
+		session_start(r, &s);
+		send_key(&s, "alice", KEY(ALICE_KEY), 1);
+		expect_barred(r, &s, MSG_AUTH_KEY_RE, "alice is locked", "administrator");
+		session_over(r, &s, 0);
+	}
+	assert_in_range(events_of(r, "login.fail"), REFUSALS_BURST, REFUSALS_BURST + 20);
+}
+
+static void an_account_that_ended(void **state)
+{
+	struct user gone;
+	struct rig *r = *state;
+	struct session_end s;
+
+	gone = (struct user){ .kind = USER_HUMAN, .uid = -1, .until = clock_wall() - 10, .name = "gone", .person = "gone" };
+	assert_int_equal(store_user_add(r->p.store, &gone, clock_wall()), 0);
+	add_device(r->p.store, gone.id, KEY(WRONG_KEY));
+	session_start(r, &s);
+	send_key(&s, "gone", KEY(WRONG_KEY), 0);
+	expect_u8(r, &s.link, MSG_AUTH_KEY_RE, AUTH_MAYBE);
+	send_key(&s, "gone", KEY(WRONG_KEY), 1);
+	expect_barred(r, &s, MSG_AUTH_KEY_RE, "The account gone ended at", "administrator");
+	session_over(r, &s, 0);
+}
+
+/* Two prove the key while there is room for one: who comes last with the code is told, too. */
+static void the_last_place_is_given_once(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s[2];
+	struct pam_end w[2];
+	char code[7];
+
+	r->conf->max_sessions_per_user = 1;
+	for (int i = 0; i < 2; i++) {
+		session_start(r, &s[i]);
+		key_proven(r, &s[i]);
+		factor_begin(r, &s[i], &w[i], 1);
+		code_of(r->alice_secret, clock_wall() + 30 * i, code);
+		assert_int_equal(otp_ask(r, "alice", code, w[i].token), OTP_RIGHT);
+	}
+	pam_done(&w[0], 1, "alice");
+	expect_u8(r, &s[0].link, MSG_AUTH_FACTOR_RE, AUTH_YES);
+	expect_u8(r, &r->parent, MSG_PEER_VERDICT, 1);
+	pam_done(&w[1], 1, "alice");
+	expect_barred(r, &s[1], MSG_AUTH_FACTOR_RE, "as max_sessions_per_user allows: 1.", "ControlMaster");
+	expect_u8(r, &r->parent, MSG_PEER_VERDICT, 0); /* so that the PAM session is closed */
+	for (int i = 0; i < 2; i++) {
+		worker_end(r, &w[i].link, w[i].id);
+		session_over(r, &s[i], 0);
+	}
+}
+
+/* The key goes while its owner types the code. */
+static void revoked_between_key_and_code(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	struct pam_end w;
+	struct device d;
+	char code[7];
+
+	session_start(r, &s);
+	key_proven(r, &s);
+	factor_begin(r, &s, &w, 1);
+	code_of(r->alice_secret, clock_wall(), code);
+	assert_int_equal(otp_ask(r, "alice", code, w.token), OTP_RIGHT);
+	assert_int_equal(store_device_by_name(r->p.store, r->alice.id, "laptop", &d), 1);
+	assert_int_equal(store_device_revoke(r->p.store, d.id, clock_wall()), 0);
+	pam_done(&w, 1, "alice");
+	expect_barred(r, &s, MSG_AUTH_FACTOR_RE, "laptop of alice is in force no more", "administrator");
+	worker_end(r, &w.link, w.id);
 	session_over(r, &s, 0);
 }
 
@@ -301,7 +414,7 @@ static void locked_between_key_and_code(void **state)
 	assert_int_equal(
 	    store_user_state(r->p.store, r->alice.id, USER_LOCKED, "test", clock_wall()), 0);
 	pam_done(&w, 1, "alice");
-	expect_u8(r, &s.link, MSG_AUTH_FACTOR_RE, AUTH_NO);
+	expect_barred(r, &s, MSG_AUTH_FACTOR_RE, "alice is locked", "administrator");
 	worker_end(r, &w.link, w.id);
 	session_over(r, &s, 0);
 }
@@ -333,7 +446,7 @@ static void sessions_of_a_user_are_counted(void **state)
 	login_alice(r, &a, 0);
 	session_start(r, &b);
 	send_key(&b, "alice", KEY(ALICE_KEY), 1);
-	expect_u8(r, &b.link, MSG_AUTH_KEY_RE, AUTH_NO);
+	expect_barred(r, &b, MSG_AUTH_KEY_RE, "as max_sessions_per_user allows: 1.", "ControlMaster");
 	session_over(r, &b, 0);
 	session_over(r, &a, 0);
 	session_start(r, &b);
@@ -358,6 +471,11 @@ int main(void)
 		T(too_many_attempts_end_it),
 		T(service_needs_its_network),
 		T(not_enrolled_is_refused),
+		T(the_line_is_for_who_proved_the_key),
+		T(an_account_that_ended),
+		T(a_script_fills_no_database),
+		T(the_last_place_is_given_once),
+		T(revoked_between_key_and_code),
 		T(locked_between_key_and_code),
 		T(grace_is_bound_to_the_source),
 		T(sessions_of_a_user_are_counted),
