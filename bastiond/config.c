@@ -20,6 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "config_option.h"
 #include "escape.h"
 #include "names.h"
@@ -40,6 +41,7 @@ struct config_loader {
 	int line[OPT_COUNT];		/* where the option stands; 0: it does not */
 	unsigned taken[OPT_COUNT];	/* elements of a list that were seen */
 	bool closed[OPT_COUNT];		/* the list's closing brace was seen */
+	uint64_t lookups_end_ms;	/* of names; 0: none was looked up */
 	unsigned faults;
 	config_report *report;
 	void *arg;
@@ -210,17 +212,12 @@ static int on_value(cfg_t *cfg, cfg_opt_t *opt)
 	return 0;
 }
 
-static int resolve(const char *host, const char *port, struct config_addr *a)
+/* All names of a file together have so long, however many there are. */
+static const char *resolve(struct config_loader *l, const char *host, const char *port, struct config_addr *a)
 {
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV }, *ai;
-	int r = getaddrinfo(host, port, &hints, &ai);
-
-	if (r != 0)
-		return r;
-	*a = (struct config_addr){ .len = ai->ai_addrlen };
-	memcpy(&a->ss, ai->ai_addr, ai->ai_addrlen);
-	freeaddrinfo(ai);
-	return 0;
+	if (l->lookups_end_ms == 0 && !l->sent)
+		l->lookups_end_ms = clock_mono_ms() + CONFIG_LOOKUP_MS;
+	return config_lookup(l->conf, host, (uint16_t)atoi(port), l->lookups_end_ms, a);
 }
 
 static void fault_collector(struct config_loader *l, cfg_t *sec, const char *what)
@@ -250,8 +247,8 @@ static void load_collector(struct config_loader *l, cfg_t *sec, bool glass)
 {
 	const char *address = cfg_getstr(sec, "address"), *port = cfg_getstr(sec, "port");
 	struct config_collector *c;
-	char what[200];
-	int r;
+	const char *why;
+	char what[256];
 
 	if (l->conf->ncollectors == CONFIG_COLLECTORS_MAX) {
 		fault_collector(l, sec, "one too many; 8 collectors are the most, those for break-glass with them");
@@ -266,9 +263,9 @@ static void load_collector(struct config_loader *l, cfg_t *sec, bool glass)
 	if (address == NULL || port == NULL || strspn(port, "0123456789") != strlen(port) || atoi(port) < 1 ||
 	    strlen(port) > 5 || atoi(port) > 65535)
 		fault_collector(l, sec, "write address = \"HOST\" and port = 1 to 65535");
-	else if ((r = resolve(address, port, &c->addr)) != 0 && !l->init) {
-		snprintf(what, sizeof(what), "address: cannot resolve \"%.60s\" (%s); write an address, or put the name "
-		    "into /etc/hosts", address, gai_strerror(r));
+	else if ((why = resolve(l, address, port, &c->addr)) != NULL && !l->init) {
+		snprintf(what, sizeof(what), "address: cannot resolve \"%.60s\" (%.80s); write an address, or put the name "
+		    "into /etc/hosts", address, why);
 		fault_collector(l, sec, what);
 	}
 	load_certificate(l, sec, c);
@@ -444,20 +441,30 @@ int config_dump(const struct config *conf, FILE *out, bool flat)
 	return fflush(out) == 0 && !ferror(out) ? 0 : -1;
 }
 
-int config_to_fd(const struct config *conf)
+int config_fd_create(void)
 {
-	int fd = memfd_create("bastiond.conf", MFD_CLOEXEC | MFD_ALLOW_SEALING), r = -1, dupfd;
+	return memfd_create("bastiond.conf", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+}
+
+int config_fd_fill(int fd, const struct config *conf)
+{
+	int r = -1, dupfd;
 	FILE *out;
 
-	if (fd < 0)
-		return -1;
 	if ((dupfd = fcntl(fd, F_DUPFD_CLOEXEC, 3)) >= 0 && (out = fdopen(dupfd, "w")) != NULL) {
 		r = config_dump(conf, out, true);
 		if (fclose(out) != 0)
 			r = -1;
 	}
-	if (r != 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0 ||
-	    lseek(fd, 0, SEEK_SET) != 0) {
+	return r == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0 &&
+	    lseek(fd, 0, SEEK_SET) == 0 ? 0 : -1;
+}
+
+int config_to_fd(const struct config *conf)
+{
+	int fd = config_fd_create();
+
+	if (fd >= 0 && config_fd_fill(fd, conf) != 0) {
 		close(fd);
 		return -1;
 	}

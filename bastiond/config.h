@@ -195,8 +195,8 @@ enum {
 };
 
 /*
- * Reads and checks a configuration file, and the files it names; resolves accounts and collectors.
- * NULL when anything is wrong: every fault found was reported. The caller owns the result.
+ * Reads and checks a configuration file, and the files it names; resolves accounts and collectors. It waits for name servers, up to
+ * CONFIG_LOOKUP_MS: not for a loop. NULL when anything is wrong: every fault found was reported. The caller owns the result.
  */
 struct config *config_load(const char *path, unsigned flags, config_report *report, void *arg);
 /* The same from an open descriptor (a role's start, a reload message), which stays the caller's. */
@@ -221,6 +221,9 @@ void config_destroy(struct config *conf);
 int config_dump(const struct config *conf, FILE *out, bool flat);
 /* config_dump(flat) into a sealed memory file, read position 0. A descriptor, or -1 with errno. */
 int config_to_fd(const struct config *conf);
+/* The same in two steps, for a file that two processes have: it is made, and filled and sealed. -1 with errno. */
+int config_fd_create(void);
+int config_fd_fill(int fd, const struct config *conf);
 
 /* Is the address in one of the networks? An IPv4-mapped IPv6 address counts as IPv4. */
 bool config_nets_match(const struct config_nets *nets, const struct sockaddr *sa);

@@ -37,7 +37,7 @@ static bool number_in(const char *s, size_t len, unsigned long *v)
 }
 
 /* A number needs no entry in passwd: its group is the one of the entry, if there is one, or the same number. */
-static bool resolve_user(struct config_user *u)
+bool config_account(struct config_user *u)
 {
 	size_t len = strcspn(u->name, ":");
 	unsigned long uid, gid;
@@ -109,9 +109,9 @@ static void check_users(struct config_loader *l, struct config *conf)
 			continue;
 		}
 		esc_quoted(show, sizeof(show), u->name, strlen(u->name));
-		if (!resolve_user(u) && i == OPT_user_monitor && !has_monitor(conf))
+		if (!config_account(u) && i == OPT_user_monitor && !has_monitor(conf))
 			continue; /* nobody runs as it */
-		if (!resolve_user(u))
+		if (!config_account(u))
 			config_fault(l, i, "there is no account %s; make it (adduser --system --group --no-create-home NAME), "
 			    "or write a number that nobody uses", show);
 		else if (u->uid == 0 || u->gid == 0)

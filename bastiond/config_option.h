@@ -54,6 +54,16 @@ void config_value_print(const struct config_option *o, const void *field, FILE *
 /* A string in quotes, such that libconfuse reads the same bytes again. */
 void config_print_quoted(FILE *out, const char *s);
 
+/* Uid and gid of the account that `name` says. False: there is none. */
+bool config_account(struct config_user *u);
+
+#define CONFIG_LOOKUP_MS 20000	/* for all names of a file together */
+/*
+ * The address of a host, given or by its name; a name is looked up in a process of its own, with the account of user_dial, until deadline_ms
+ * (clock_mono_ms()); 0: a name is not looked up, which roles could not. NULL with *a, or why not.
+ */
+const char *config_lookup(const struct config *conf, const char *host, uint16_t port, uint64_t deadline_ms, struct config_addr *a);
+
 /* "a.b.c.d:port" or "[v6]:port" into *a. 0 or -1. */
 int config_addr_parse(const char *text, struct config_addr *a);
 /* The reverse. Size >= 64. */

@@ -105,7 +105,7 @@ struct child {
 /* SIGHUP came: what is tried, until the trial ends. */
 struct reload {
 	pid_t pid;		/* of the trial; 0: none */
-	struct config *conf;
+	int conf;		/* the new configuration, flat, when the trial found it good; -1: none */
 	int files[RELOAD_BUNDLES];	/* keyfiles.h; -1: none */
 	bool again;		/* another SIGHUP came meanwhile */
 };

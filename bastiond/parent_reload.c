@@ -1,9 +1,10 @@
 /*
  * parent_reload.c - SIGHUP: the new configuration and the new keys, tried as a whole before any role gets a part of them.
  *
- * Role parent. The configuration is read here. The keys are read and loaded by a child, which is root for as long as
- * that takes: parent itself sees no secret, and waits for nothing. If the child finds all of it good, each role gets
- * the configuration and the memory file with its keys; if not, the child has logged which file and why, and nothing changes.
+ * Role parent. A child reads the configuration, which may name hosts that are looked up, and reads and loads the keys; it is root for as long
+ * as that takes. Parent itself sees no secret, looks up no name, and waits for nothing. If the child finds all of it good, each role gets
+ * the configuration, which the child left flat in a memory file, and the memory file with its keys; if not, the child has logged
+ * which file and why, and nothing changes.
  */
 #include <errno.h>
 #include <signal.h>
@@ -21,7 +22,7 @@
 #include "totpkey.h"
 #include "worker.h"
 
-#define TRIAL_SECONDS 30	/* a trial that hangs, on a file system that does, is no reload */
+#define TRIAL_SECONDS 60	/* a trial that hangs, on a file system that does, is no reload; names have a bound of their own in it */
 
 static const enum role with_files[RELOAD_BUNDLES] = { ROLE_KEYS, ROLE_RECORDER, ROLE_MASTER, ROLE_POLICY };
 
@@ -39,13 +40,16 @@ static bool needs_restart(const struct config *a, const struct config *b)
 	    a->user_session.uid != b->user_session.uid;
 }
 
+static const struct reload no_reload = { .conf = -1, .files = { -1, -1, -1, -1 } };
+
 static void forget(struct parent *p)
 {
 	for (int i = 0; i < RELOAD_BUNDLES; i++)
 		if (p->reload.files[i] >= 0)
 			close(p->reload.files[i]);
-	config_destroy(p->reload.conf);
-	p->reload = (struct reload){ .files = { -1, -1, -1, -1 } };
+	if (p->reload.conf >= 0)
+		close(p->reload.conf);
+	p->reload = no_reload;
 }
 
 static int collect(int fd, const struct config *conf, enum role role)
@@ -53,17 +57,27 @@ static int collect(int fd, const struct config *conf, enum role role)
 	return role == ROLE_POLICY ? totpkey_collect(fd, conf) : keyfiles_collect(fd, conf->state_dir, role);
 }
 
-/* The child: every role's files, loaded as the role would. An exit status. */
+/* The child: the file, then every role's keys, loaded as the role would; the configuration goes to parent. An exit status. */
 static int trial(const struct parent *p)
 {
 	static int (*const load[RELOAD_BUNDLES])(const struct config *, int) = { role_keys_try, role_recorder_try,
 		role_session_try, role_policy_try };
+	const struct config *conf = config_load(p->path, 0, report, NULL);
 	int status = 0;
 
+	if (conf == NULL)
+		return 1;
+	if (needs_restart(p->conf, conf)) {
+		log_error("state_dir, run_dir and the accounts of the roles change only by a restart");
+		return 1;
+	}
 	for (int i = 0; i < RELOAD_BUNDLES; i++)
-		if (collect(p->reload.files[i], p->reload.conf, with_files[i]) != 0 ||
-		    load[i](p->reload.conf, p->reload.files[i]) != 0)
+		if (collect(p->reload.files[i], conf, with_files[i]) != 0 || load[i](conf, p->reload.files[i]) != 0)
 			status = 1;
+	if (config_fd_fill(p->reload.conf, conf) != 0) {
+		log_error("cannot hand over the configuration: %s", strerror(errno));
+		status = 1;
+	}
 	return status;
 }
 
@@ -71,6 +85,8 @@ static int start_trial(struct parent *p)
 {
 	pid_t self = getpid();
 
+	if ((p->reload.conf = config_fd_create()) < 0)
+		return -1;
 	for (int i = 0; i < RELOAD_BUNDLES; i++)
 		if ((p->reload.files[i] = keyfiles_create()) < 0)
 			return -1;
@@ -94,7 +110,7 @@ static void settled(const struct parent *p)
 
 void reload_init(struct parent *p)
 {
-	p->reload = (struct reload){ .files = { -1, -1, -1, -1 } };
+	p->reload = no_reload;
 }
 
 void reload_begin(struct parent *p)
@@ -105,14 +121,9 @@ void reload_begin(struct parent *p)
 	}
 	if (!p->first)
 		parent_notify_reloading();
-	if ((p->reload.conf = config_load(p->path, 0, report, NULL)) == NULL)
-		log_error("the configuration is not reloaded; the old one stays in force");
-	else if (needs_restart(p->conf, p->reload.conf))
-		log_error("state_dir, run_dir and the accounts of the roles change only by a restart: not reloaded");
-	else if (start_trial(p) != 0)
-		log_error("cannot try the new configuration: %s: not reloaded", strerror(errno));
-	else
+	if (start_trial(p) == 0)
 		return;
+	log_error("cannot try the new configuration: %s: it is not reloaded", strerror(errno));
 	forget(p);
 	settled(p);
 }
@@ -147,17 +158,22 @@ static void hand_over(struct parent *p)
 
 static void take_over(struct parent *p)
 {
+	struct config *conf = config_load_fd(p->reload.conf, p->path, report, NULL); /* all accounts and addresses are numbers in it */
+
+	if (conf == NULL) {
+		log_error("the configuration is not reloaded, the old one stays in force");
+		return;
+	}
 	if (p->debug)
-		p->reload.conf->log_level = LOG_LVL_DEBUG;	/* -d of the command line */
-	if (children_init(p, p->reload.conf) != 0)
+		conf->log_level = LOG_LVL_DEBUG;	/* -d of the command line */
+	if (children_init(p, conf) != 0)
 		log_error("no memory for max_workers: the number of before stays");
-	if (parent_listen(p, p->reload.conf) != 0)
+	if (parent_listen(p, conf) != 0)
 		log_error("some addresses of listen are not served: the lines above say why");
 	if (p->listening)
 		parent_listen_start(p);
 	config_destroy(p->conf);
-	p->conf = p->reload.conf;
-	p->reload.conf = NULL;
+	p->conf = conf;
 	pam_stack_free(p->stack);
 	p->stack = worker_pam_preload(p->conf);
 	parent_limits(p->conf);
@@ -179,7 +195,7 @@ bool reload_reaped(struct parent *p, pid_t pid, int status)
 		take_over(p);
 	else
 		log_error("the configuration is not reloaded, the old one and its keys stay in force: %s",
-		    WIFEXITED(status) ? "the lines above say why" : "the trial of the new keys did not end well");
+		    WIFEXITED(status) ? "the lines above say why" : "their trial did not end well");
 	forget(p);
 	if (again)
 		reload_begin(p);

@@ -1,5 +1,6 @@
 /*
- * worker_dial.c - name or literal to a connected socket: the only place where a name is looked up.
+ * worker_dial.c - name or literal to a connected socket. Names are looked up here, for a task in worker_target.c, and for collectors in
+ * config_lookup.c: each time in a process without root that ends with it.
  *
  * Role dial, a fork of parent for one connection. Before it: policy_authz.c, which took the address from the
  * registered host, never from the client. After it: the descriptor goes to policy and from there to the session.

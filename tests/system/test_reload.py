@@ -1,10 +1,13 @@
 """SIGHUP reaches every role: keys, options and collectors for what comes after it; what runs goes on; what is wrong changes nothing."""
+import contextlib
 import json
 import os
+import random
 import re
 import shutil
 import signal
 import socket
+import struct
 import threading
 import time
 
@@ -167,6 +170,61 @@ def test_reloads_under_load_lose_no_login(own):
     assert not failed, failed
     assert times > 5
     assert replay(own, "verify", recording_of(own, "deploy")).returncode == 0
+
+
+def udp_owner(port):
+    """The account of the local UDP socket with this port."""
+    for line in labkit.read("/proc/net/udp").splitlines()[1:]:
+        words = line.split()
+        if int(words[1].split(":")[1], 16) == port:
+            return int(words[7])
+    return None
+
+
+def dns_answer(query, address):
+    """What a name server says: every name has this one IPv4 address."""
+    question = query[12:query.index(b"\0", 12) + 5]
+    wants = question[-4:] == b"\0\1\0\1"
+    record = b"\xc0\x0c\0\1\0\1" + struct.pack(">IH", 60, 4) + socket.inet_aton(address) if wants else b""
+    return query[:2] + b"\x81\x80" + struct.pack(">HHHH", 1, int(wants), 0, 0) + question + record
+
+
+def test_nothing_waits_for_a_name_server(new_lab):
+    """A collector by its name, and a name server that keeps the queries for itself until it is told to answer."""
+    lab = new_lab(etc=True)
+    host = f"127.{random.randrange(2, 250)}.{random.randrange(250)}.{random.randrange(1, 250)}"
+    if os.path.lexists(lab.path("etc", "resolv.conf")):
+        os.unlink(lab.path("etc", "resolv.conf"))
+    labkit.write(lab.path("etc", "resolv.conf"), f"nameserver {host}\noptions timeout:30 attempts:1\n")
+    labkit.write(lab.path("etc", "nsswitch.conf"), "passwd: files\ngroup: files\nhosts: files dns\n")
+    conf = labkit.read(lab.path("bastiond.conf"))
+    assert conf.count('address = "127.0.0.1"') == 1
+    labkit.write(lab.path("bastiond.conf"), conf.replace('address = "127.0.0.1"', 'address = "collector.example.org"'))
+    user = Client(lab, "deploy")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind((host, 53))
+        server.settimeout(30)
+        os.kill(lab.state["pids"]["bastiond"][0], signal.SIGHUP)
+        query, asker = server.recvfrom(512)
+        assert b"\x09collector\x07example\x03org\0" in query
+        assert udp_owner(asker[1]) == labkit.ROLE_UIDS["dial"]
+        assert user.run("web1.name", "echo in", check=True).stdout == b"in\n"
+        assert "reloaded" not in log_of(lab), "the name server has not answered"
+        server.settimeout(0.1)
+        server.sendto(dns_answer(query, "127.0.0.1"), asker)
+
+        def over():
+            with contextlib.suppress(TimeoutError):
+                more, who = server.recvfrom(512)    # of the other family
+                server.sendto(dns_answer(more, "127.0.0.1"), who)
+            return "configuration and keys reloaded" in log_of(lab)
+        until(over, deadline=30, what="the reload, with the answer")
+    assert user.run("web1.name", "echo in", check=True).stdout == b"in\n"
+    # with nobody there it is refused at once, and nothing changes
+    os.kill(lab.state["pids"]["bastiond"][0], signal.SIGHUP)
+    until(lambda: "the configuration is not reloaded" in log_of(lab), deadline=45, what="no answer, no reload")
+    assert 'cannot resolve "collector.example.org"' in log_of(lab)
+    assert user.run("web1.name", "echo in", check=True).stdout == b"in\n"
 
 
 def test_the_service_manager_hears_of_it(own, tmp_path):
