@@ -206,8 +206,8 @@ static void finish(struct parent *p)
 
 		if (pid < 0 && errno != EINTR)
 			break;
-		if (pid > 0)
-			children_reaped(p, pid, status);
+		if (pid > 0 && !children_reaped(p, pid, status))
+			pam_session_reaped(p, pid, status); /* those are waited for below */
 	}
 	pam_session_finish(p);
 	parent_sockets_close(p);
