@@ -20,6 +20,7 @@
 #include "forkmem.h"
 #include "log.h"
 #include "parent.h"
+#include "roles.h"
 
 #define ACCEPT_BURST 64		/* of one listener in one turn: the roles' messages go between */
 #define HELD_MAX 1000		/* sources that a new policy is told of */
@@ -358,6 +359,9 @@ void accept_session_down(struct parent *p, struct ipc_msg *m)
 	buf_finish(&whole);
 	if (WIFSIGNALED((int)status) && !s->stopped) {
 		log_warn("session %u died of signal %d", m->id, WTERMSIG((int)status));
+		penalize(p, s, OFFENCE_CRASH, now);
+	} else if (WIFEXITED((int)status) && WEXITSTATUS((int)status) == SESSION_SPINS && !s->stopped) {
+		log_warn("session %u ended itself: its loop did not turn", m->id);
 		penalize(p, s, OFFENCE_CRASH, now);
 	} else if (s->waiting && (s->late || now - s->began_ms >= p->conf->login_grace)) {
 		penalize(p, s, OFFENCE_GRACE, now);

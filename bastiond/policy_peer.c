@@ -154,7 +154,8 @@ static const char *peer_epitaph(struct peer *peer, uint32_t status)
 {
 	enum event_kind kind = peer->killed ? EVENT_SESSION_KILL : EVENT_SESSION_CRASH;
 
-	if (WIFEXITED(status) && !peer->killed)
+	/* a session that cannot go on, or whose loop spins, ends itself with another status */
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && !peer->killed)
 		return "connection closed";
 	if (peer->auth == PEER_IN)
 		peer_event(peer, kind, "bastiond", peer->user.name, json_pack("{s:I, s:i}",

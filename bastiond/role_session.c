@@ -30,7 +30,6 @@
 /* Address space of a session: ways, holds and libssh's buffers fit; a leak or a hostile peer does not. */
 #define SESSION_AS_MAX (1ULL << 30)
 #define SESSION_FDS_MAX 256
-#define SESSION_SPINS 70	/* exit status of a session whose loop did not turn */
 
 struct master {
 	struct config *conf;

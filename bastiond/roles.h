@@ -20,6 +20,8 @@ enum {
 	ROLE_FD_CONFIG = 7,	/* the configuration that parent checked; main.c closes it */
 };
 
+#define SESSION_SPINS 70	/* exit status of a session whose loop did not turn: as bad as a signal */
+
 /* `path`: the configuration file, read again at SIGHUP. */
 int role_parent(struct config *conf, const char *path, bool foreground, bool debug);
 int role_policy(struct config *conf);

@@ -10,7 +10,7 @@ import paramiko
 import pytest
 from paramiko.message import Message
 
-from harness import MEMORY_MAX, labkit, memory, sessions, until
+from harness import MEMORY_MAX, events, labkit, memory, sessions, until
 
 SERVICE_REQUEST, USERAUTH_REQUEST, GLOBAL_REQUEST, CHANNEL_OPEN, CHANNEL_DATA, CHANNEL_CLOSE, CHANNEL_REQUEST = 5, 50, 80, 90, 94, 97, 98
 
@@ -141,8 +141,9 @@ def test_channels_that_the_client_never_closes(raw):
     assert 0 < len(kept) < 200
 
 
-def test_packets_of_ten_bytes(raw, deploy):
-    """libssh writes to such a channel for ever; the session ends itself long before policy notices."""
+def test_packets_of_ten_bytes(raw, deploy, lab):
+    """libssh writes to such a channel for ever; the session ends itself long before policy notices, which is an event like any crash."""
+    before = len(events(lab, "session.crash", "deploy"))
     it = raw()
     channel = channel_by(it.transport)
     it.send(CHANNEL_OPEN, "session", 77, 1 << 20, 10)
@@ -152,6 +153,7 @@ def test_packets_of_ten_bytes(raw, deploy):
     start = time.monotonic()
     until(lambda: cpu(it.pid) is None or cpu(it.pid) > 4, deadline=9, what="the session is over")
     assert cpu(it.pid) is None, f"spins for {time.monotonic() - start} s"
+    until(lambda: len(events(lab, "session.crash", "deploy")) > before, what="the event")
     assert deploy.run("web1.name", "true").returncode == 0
 
 
