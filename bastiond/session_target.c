@@ -202,7 +202,7 @@ void target_step(struct way *w)
 		return;
 	if (w->ready && !w->lost && !session_pump(w->session, &w->pump, w->ssh, target_message, w)) {
 		w->lost = true;
-		w->fd = -1; /* libssh closed it: the next one may get the number */
+		w->fd = -1; /* libssh may have closed it: the next one may get the number */
 		way_each_chan(w, visit_lost, NULL);
 	}
 	w->ready = w->pump.more && !w->lost;

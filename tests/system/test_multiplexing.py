@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from harness import events
+from harness import events, sessions, until
 
 
 class Master:
@@ -73,6 +73,27 @@ def test_a_channel_that_nobody_reads_does_not_stop_the_others(master):
         assert master.run("echo quick", check=True).stdout == b"quick\n"
         assert time.monotonic() - start < 5
         slow.kill()
+
+
+def test_hops_leave_no_descriptor(lab, deploy):
+    """Each `ssh -J` through one connection is a way that opens and ends: nothing of it stays with the session that goes on."""
+    before, folder = sessions(lab), tempfile.mkdtemp(prefix="mux-", dir="/tmp")
+    shared = ("-o", "ControlMaster=auto", "-o", f"ControlPath={folder}/m", "-o", "ControlPersist=60")
+    hop = ("-o", f"ProxyCommand=ssh -F {deploy.config} -S {folder}/m -W %h:%p bastion")
+    try:
+        deploy.run("bastion", "help", options=shared, check=True)
+        pid, = until(lambda: sessions(lab) - before, what="the session of the connection that is shared")
+
+        def descriptors():
+            return len(os.listdir(f"/proc/{pid}/fd"))
+        deploy.run("web1.jump", "true", options=hop, check=True)
+        first = descriptors()
+        for _ in range(6):
+            deploy.run("web1.jump", "true", options=hop, check=True)
+        until(lambda: descriptors() <= first, what=f"no more descriptors than the {first} after the first hop")
+    finally:
+        deploy.run("bastion", options=("-O", "exit", *shared))
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_the_status_of_short_commands(master):
