@@ -28,6 +28,12 @@
  * channel does not keep to its window, and is cut off.
  */
 #define CHAN_UNREAD_MAX (3U << 20)
+/*
+ * More than this is unread only if libssh reopened the window meanwhile: its test whether to looks at the buffer of the stream whose packet
+ * came last, so a line on standard error opens it whatever stands in the other one. Then the way's socket is read no more until
+ * the client took what is held.
+ */
+#define CHAN_CHOKE (1280000U + 65536U)
 
 #define CLOSE_PATIENCE_MS 5000	/* for a target that does not read what a client left behind */
 
@@ -88,6 +94,7 @@ struct chan {
 	bool target_abandoned;		/* the client reads no more: close towards the target */
 	bool left_in, left_out, left_err; /* a full hold left bytes in libssh's buffer, */
 	size_t kept_in, kept_out, kept_err; /* of which so many, the first, are in the hold all the same: see relay_chan.c */
+	size_t unread_in, unread_out, unread_err; /* and so many it has in all */
 	uint64_t close_deadline_ms;
 	bool eof_queued_in, eof_said_out, eof_queued_out, abandon_sent;
 	bool eof_passed;		/* the client has the eof: nothing but exit status and close may follow */

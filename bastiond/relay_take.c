@@ -7,7 +7,8 @@
  * Backpressure: at a full hold the bytes stay in libssh's buffer, so that it does not reopen the window. They are copied
  * into the hold all the same (at most one window), because libssh gives out nothing any more after a DISCONNECT of the peer, who may
  * have sent it right behind them. When the hold has room again, libssh's copy is read in one piece, and what was not
- * taken of it yet is. libssh 0.10 reopens the whole window at each read, so reading less would let the buffer grow without end.
+ * taken of it yet is. libssh 0.10 reopens the whole window at each read, so reading less would let the buffer grow without end. It
+ * reopens it, too, when a packet comes of the other stream: see CHAN_CHOKE.
  *
  * A terminal's bytes wait in the hold *before* they are recorded, too: at most AHEAD_MAX of them are on their way to the collectors
  * at a time. A window of a terminal that pours is 1.3 MB, and recorded at once it would stand before the key strokes of all
@@ -28,6 +29,7 @@ struct stream {
 	struct hold *hold;
 	bool *left;		/* libssh's buffer has some of it, */
 	size_t *kept;		/* of which so many bytes are in the hold already */
+	size_t *unread;		/* and so many there are */
 	bool input, is_err;
 };
 
@@ -199,6 +201,7 @@ static int keep(struct chan *c, const struct stream *st, const uint8_t *data, si
 {
 	bool room = has_room(c, st->hold);
 
+	*st->unread = len;
 	if (st->input && c->state != CHAN_LIVE) {
 		/* nothing is recorded of the channel yet: a copy waits for that, as libssh may have nothing to give then */
 		if (c->kind == CHAN_TARGET && c->state > CHAN_NEW && len > *st->kept &&
@@ -213,7 +216,7 @@ static int keep(struct chan *c, const struct stream *st, const uint8_t *data, si
 		*st->kept = len;
 	}
 	if (room && *st->kept == len && !*st->left) {
-		*st->kept = 0;
+		*st->kept = *st->unread = 0;
 		return (int)len;
 	}
 	*st->left = true;
@@ -227,13 +230,13 @@ bool relay_take_notice(struct chan *c, const char *text, size_t len)
 
 int relay_take_in(struct chan *c, const uint8_t *data, size_t len)
 {
-	return keep(c, &(struct stream){ &c->in, &c->left_in, &c->kept_in, true, false }, data, len);
+	return keep(c, &(struct stream){ &c->in, &c->left_in, &c->kept_in, &c->unread_in, true, false }, data, len);
 }
 
 int relay_take_out(struct chan *c, bool is_err, const uint8_t *data, size_t len)
 {
-	return keep(c, is_err ? &(struct stream){ &c->out, &c->left_err, &c->kept_err, false, true } :
-	    &(struct stream){ &c->out, &c->left_out, &c->kept_out, false, false }, data, len);
+	return keep(c, is_err ? &(struct stream){ &c->out, &c->left_err, &c->kept_err, &c->unread_err, false, true } :
+	    &(struct stream){ &c->out, &c->left_out, &c->kept_out, &c->unread_out, false, false }, data, len);
 }
 
 void relay_take_ahead(struct chan *c)
@@ -256,8 +259,10 @@ static void drain(struct chan *c, ssh_channel from, const struct stream *st)
 	if (!*st->left || !has_room(c, st->hold))
 		return;
 	*st->left = false;
-	if (from == NULL || (n = ssh_channel_poll(from, st->is_err)) <= 0)
+	if (from == NULL || (n = ssh_channel_poll(from, st->is_err)) <= 0) {
+		*st->unread = 0;
 		return;
+	}
 	if ((data = malloc((size_t)n)) == NULL) {
 		relay_fail(c, "bastiond: out of memory: session ended");
 		return;
@@ -266,8 +271,11 @@ static void drain(struct chan *c, ssh_channel from, const struct stream *st)
 	n = ssh_channel_read_nonblocking(from, data, (uint32_t)n, st->is_err);
 	if (n > 0 && (size_t)n > *st->kept)
 		take(c, st->input, st->is_err, data + *st->kept, (size_t)n - *st->kept);
-	if (n > 0)
+	if (n > 0) {
 		*st->kept -= (size_t)n < *st->kept ? (size_t)n : *st->kept;
+		*st->unread -= (size_t)n < *st->unread ? (size_t)n : *st->unread;
+		c->front->session->again = true; /* its peer may be read again */
+	}
 	*st->left = *st->left || *st->kept > 0;
 	explicit_bzero(data, n > 0 ? (size_t)n : 0);
 	free(data);
@@ -275,14 +283,14 @@ static void drain(struct chan *c, ssh_channel from, const struct stream *st)
 
 void relay_drain_in(struct chan *c)
 {
-	drain(c, c->client, &(struct stream){ &c->in, &c->left_in, &c->kept_in, true, false });
+	drain(c, c->client, &(struct stream){ &c->in, &c->left_in, &c->kept_in, &c->unread_in, true, false });
 	relay_record_some(c, &c->in);
 }
 
 void relay_drain_out(struct chan *c)
 {
-	drain(c, c->target, &(struct stream){ &c->out, &c->left_out, &c->kept_out, false, false });
-	drain(c, c->target, &(struct stream){ &c->out, &c->left_err, &c->kept_err, false, true });
+	drain(c, c->target, &(struct stream){ &c->out, &c->left_out, &c->kept_out, &c->unread_out, false, false });
+	drain(c, c->target, &(struct stream){ &c->out, &c->left_err, &c->kept_err, &c->unread_err, false, true });
 	relay_record_some(c, &c->out);
 }
 

@@ -171,12 +171,9 @@ struct session {
 /* Turns of the loop so far: role_session.c ends a process that spins inside one. */
 extern volatile sig_atomic_t session_turns;
 /* session_loop.c: serves one connection to its end, then exits the process. fds: client, policy, recorder. */
-void session_run(const struct config *conf, struct ssh_service *service, struct buf *start, int client, int policy, int recorder)
-    __attribute__((noreturn));
-/*
- * A peer that does not read what it is told is not read for long either: each of its requests may be worth an answer,
- * which libssh would keep. True: enough came since the socket took nothing more.
- */
+void session_run(const struct config *conf, struct ssh_service *service, struct buf *start, int client, int policy, int recorder) __attribute__((noreturn));
+/* A peer that does not read what it is told is not read for long either: each of its requests may be worth an answer, which libssh
+   would keep. True: enough came since the socket took nothing more. */
 bool session_pump_full(struct pump *pump, ssh_session ssh);
 /* Reads and handles what is there on one SSH connection, without blocking. False: the connection is over. */
 bool session_pump(struct session *s, struct pump *pump, ssh_session ssh, void (*handle)(void *ctx, ssh_message m), void *ctx);
@@ -290,12 +287,14 @@ void way_end(struct way *w, enum brec_end end, const char *line);
 int way_tick(struct way *w, uint64_t now_ms);			/* ms until the next deadline, -1: none */
 void way_destroy(struct way *w);
 /* Sequence to wait for after recording an event; 0: the recording broke, the way is over. */
-uint64_t way_event(struct way *w, enum brec_stream stream, enum brec_kind kind, uint32_t channel, const void *data,
-    size_t len);
+uint64_t way_event(struct way *w, enum brec_stream stream, enum brec_kind kind, uint32_t channel, const void *data, size_t len);
 
 /* session_target.c */
 int target_start(struct way *w, int fd, const uint8_t *cert, size_t cert_len, int agent_fd);
 void target_step(struct way *w);
 void target_message(void *way, ssh_message m);
+void target_leave(struct way *w);				/* disconnects and frees w->ssh */
+/* A channel holds more of the target's bytes than a window: nothing is read from there until its client took them. */
+bool way_choked(struct way *w);
 
 #endif

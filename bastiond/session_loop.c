@@ -104,6 +104,13 @@ static short ssh_events(ssh_session ssh, struct pump *pump)
 	    ((ssh_get_poll_flags(ssh) & SSH_WRITE_PENDING) != 0 ? POLLOUT : 0));
 }
 
+static short way_events(struct way *w)
+{
+	const short events = ssh_events(w->ssh, &w->pump);
+
+	return way_choked(w) ? (short)(events & ~POLLIN) : events;
+}
+
 static short link_events(const struct ipc *c)
 {
 	return (short)(POLLIN | (ipc_wants_write(c) ? POLLOUT : 0));
@@ -132,8 +139,8 @@ static int add_ssh(struct session *s, struct poll_set *ps, int fd, short events,
 
 	if ((events & POLLIN) != 0 && (ssh_io_pending(fd) || pump->more))
 		*ready = s->again = true;
-	/* an end that is held back would wake at once, for ever; but who said it may still read */
-	if (ssh_io_at_end(fd))
+	/* an end that is held back would wake at once, for ever, as would that of a peer who is not read; but who said it may still read */
+	if (ssh_io_at_end(fd) || events == 0)
 		return stuck ? add(ps, fd, POLLOUT) : -1;
 	return add(ps, fd, (short)(events | (stuck ? POLLOUT : 0)));
 }
@@ -169,8 +176,7 @@ static void collect(struct session *s, struct poll_set *ps)
 	collect_watch(s, ps);
 	for (size_t i = 0; i < SESSION_WAYS_MAX; i++)
 		if (s->ways[i] != NULL && s->ways[i]->ssh != NULL && !s->ways[i]->lost)
-			ps->way[i] = add_ssh(s, ps, s->ways[i]->fd, ssh_events(s->ways[i]->ssh, &s->ways[i]->pump),
-			    &s->ways[i]->pump, &s->ways[i]->ready);
+			ps->way[i] = add_ssh(s, ps, s->ways[i]->fd, way_events(s->ways[i]), &s->ways[i]->pump, &s->ways[i]->ready);
 		else
 			ps->way[i] = -1;
 	for (struct chan *c = s->outer.chans; c != NULL; c = c->next) {

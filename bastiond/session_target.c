@@ -184,6 +184,36 @@ static void visit_lost(struct chan *c, void *arg)
 	relay_target_lost(c);
 }
 
+static void count_choked(struct chan *c, void *arg)
+{
+	if (c->state == CHAN_LIVE && !c->client_closed && !c->target_abandoned && c->unread_out + c->unread_err > CHAN_CHOKE)
+		*(bool *)arg = true;
+}
+
+bool way_choked(struct way *w)
+{
+	bool choked = false;
+
+	way_each_chan(w, count_choked, &choked);
+	return choked;
+}
+
+/*
+ * libssh says goodbye, and leaves a socket open that it was given by SSH_OPTIONS_FD, if it did not close it for an error: nobody would
+ * have its number any more. Before ssh_connect() it has none.
+ */
+void target_leave(struct way *w)
+{
+	const int fd = w->step == TARGET_CONNECT ? w->fd : ssh_get_fd(w->ssh);
+
+	ssh_disconnect(w->ssh);
+	ssh_free(w->ssh);
+	w->ssh = NULL;
+	if (fd >= 0)
+		close(fd); /* ssh_io.h: what was gathered is written */
+	w->fd = -1;
+}
+
 void target_step(struct way *w)
 {
 	int r;
@@ -200,7 +230,9 @@ void target_step(struct way *w)
 		login_step(w);
 	if (w->step != TARGET_READY || w->ending)
 		return;
-	if (w->ready && !w->lost && !session_pump(w->session, &w->pump, w->ssh, target_message, w)) {
+	if (w->lost || (w->ready && way_choked(w)))
+		return; /* ready stays: it is read as soon as it may be */
+	if (w->ready && !session_pump(w->session, &w->pump, w->ssh, target_message, w)) {
 		w->lost = true;
 		w->fd = -1; /* libssh may have closed it: the next one may get the number */
 		way_each_chan(w, visit_lost, NULL);

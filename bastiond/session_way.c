@@ -434,22 +434,6 @@ static void visit_last(struct chan *c, void *arg)
 	record_last(c);
 }
 
-/*
- * libssh says goodbye, and leaves a socket open that it was given by SSH_OPTIONS_FD, if it did not close it for an error: nobody would
- * have its number any more. Before ssh_connect() it has none.
- */
-static void leave_target(struct way *w)
-{
-	const int fd = w->step == TARGET_CONNECT ? w->fd : ssh_get_fd(w->ssh);
-
-	ssh_disconnect(w->ssh);
-	ssh_free(w->ssh);
-	w->ssh = NULL;
-	if (fd >= 0)
-		close(fd); /* ssh_io.h: what was gathered is written */
-	w->fd = -1;
-}
-
 /* The way ends: its target and its channels now, its recording when the close frame is durable. */
 static void take_down(struct way *w)
 {
@@ -462,7 +446,7 @@ static void take_down(struct way *w)
 		brec_writer_event(w->writer, BREC_META, BREC_K_NOTE, clock_mono_us(), 0, w->line, strlen(w->line));
 	way_each_chan(w, visit_over, w);
 	if (w->ssh != NULL)
-		leave_target(w);
+		target_leave(w);
 	if (!w->denied)
 		report_down(w);
 	if (w->writer == NULL || w->refused ||
