@@ -212,6 +212,17 @@ static int sooner(int a, int b)
 	return a < 0 ? b : b < 0 ? a : a < b ? a : b;
 }
 
+/* The session ends, for no fault of its user. */
+static void leave(struct session *s, const char *line)
+{
+	front_say(&s->outer, line);
+	/* what is said inside a tunnel comes out no more: ssh -J reads it in the end of its own connection */
+	for (const struct chan *c = s->outer.chans; c != NULL; c = c->next)
+		if (c->tunnel != NULL)
+			ssh_session_set_disconnect_message(s->outer.ssh, line);
+	s->over = true;
+}
+
 /* Deadlines: acts on those that passed; ms until the next. */
 static int tick(struct session *s)
 {
@@ -220,8 +231,7 @@ static int tick(struct session *s)
 
 	if (now >= s->lease_ms) {
 		log_error("%s: policy is silent: lease over", s->peer);
-		front_say(&s->outer, "bastiond: the access service does not answer: session ended");
-		s->over = true;
+		leave(s, "bastiond: the access service does not answer: session ended");
 	}
 	next = sooner(sooner(next, s->over ? 0 : (int)(s->lease_ms - now)), front_tick(&s->outer, now));
 	for (size_t i = 0; i < SESSION_WAYS_MAX; i++)
@@ -323,14 +333,10 @@ static void turn(struct session *s)
 	if (outer && (ps.p[ps.outer].revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0 && !s->outer.authenticated &&
 	    !authn_listens(&s->authn))
 		s->outer.gone = true;
-	if ((hit(&ps, ps.policy) && !session_policy_read(s)) || ipc_flush(&s->policy) != 0) {
-		front_say(&s->outer, "bastiond: the access service went away: session ended");
-		s->over = true;
-	}
-	if ((hit(&ps, ps.recorder) && !session_recorder_read(s)) || ipc_flush(&s->recorder) != 0) {
-		front_say(&s->outer, "bastiond: the recorder went away: session ended");
-		s->over = true;
-	}
+	if ((hit(&ps, ps.policy) && !session_policy_read(s)) || ipc_flush(&s->policy) != 0)
+		leave(s, "bastiond: the access service went away: session ended");
+	if ((hit(&ps, ps.recorder) && !session_recorder_read(s)) || ipc_flush(&s->recorder) != 0)
+		leave(s, "bastiond: the recorder went away: session ended");
 	if (hit(&ps, ps.console_link) || hit(&ps, ps.console_pty))
 		console_ready(s);
 	if (hit(&ps, ps.view))
@@ -342,14 +348,21 @@ static void turn(struct session *s)
 	acknowledge(s, outer);
 }
 
+/* While the client's channels are there still: what their ways' ends have to say to them is said. */
+static void end_ways(struct session *s)
+{
+	for (size_t i = 0; i < SESSION_WAYS_MAX; i++)
+		if (s->ways[i] != NULL) {
+			way_end(s->ways[i], BREC_END_NORMAL, "");
+			way_step(s->ways[i]);
+		}
+}
+
 /* The client is gone, or the session must end: recordings are closed, as far as their collectors let them be. */
 static void wind_up(struct session *s)
 {
 	uint64_t deadline = clock_mono_ms() + 3000;
 
-	for (size_t i = 0; i < SESSION_WAYS_MAX; i++)
-		if (s->ways[i] != NULL)
-			way_end(s->ways[i], BREC_END_NORMAL, "");
 	for (;;) {
 		struct pollfd p[2] = {
 			{ .fd = s->recorder.fd, .events = link_events(&s->recorder) },
@@ -428,8 +441,11 @@ void session_run(const struct config *conf, struct ssh_service *service, struct 
 	while (!s.over && !s.outer.gone)
 		turn(&s);
 	watch_finish(&s, "The session has ended.");
+	end_ways(&s);
 	if (!s.outer.gone)
 		front_finish(&s.outer);
+	front_lost(&s.outer); /* with the connection libssh has freed its channels: nobody may touch them now */
+	s.outer.gone = true;
 	wind_up(&s);
 	/* The address space goes with the process: keys are wiped, the rest is the kernel's. */
 	for (size_t i = 0; i < SESSION_WAYS_MAX; i++)
