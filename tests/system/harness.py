@@ -254,6 +254,15 @@ def sessions(lab):
     return found
 
 
+def role(lab, name):
+    """The process of a role."""
+    parent = lab.state["pids"]["bastiond"][0]
+    with open(f"/proc/{parent}/task/{parent}/children", encoding="ascii") as f:
+        found = [int(pid) for pid in f.read().split() if labkit.read(f"/proc/{pid}/comm").strip() == f"bastiond-{name}"]
+    assert len(found) == 1
+    return found[0]
+
+
 def memory(pid, what="VmRSS"):
     """Resident KiB, or the most there ever was (VmHWM); 0: the process is gone."""
     with contextlib.suppress(OSError):

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from harness import Client, events, labkit, until
+from harness import Client, events, labkit, role, until
 
 OTHERS = "# kept by hand\nssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEC1BanFgxAV/IiwvsPLIfRklyiTAY90VjSZ8mmL0sMF somebody\n\n"
 
@@ -216,15 +216,6 @@ def test_an_old_key_that_still_works_is_an_alarm(legacy):
     lab.stop("target")
     lab.target_config = config
     lab.start("target")
-
-
-def role(lab, name):
-    """The process of a role."""
-    parent = lab.state["pids"]["bastiond"][0]
-    with open(f"/proc/{parent}/task/{parent}/children", encoding="ascii") as f:
-        found = [int(pid) for pid in f.read().split() if labkit.read(f"/proc/{pid}/comm").strip() == f"bastiond-{name}"]
-    assert len(found) == 1
-    return found[0]
 
 
 @pytest.mark.parametrize("step", ["wanted", "new", "old"])
