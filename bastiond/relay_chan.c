@@ -227,6 +227,16 @@ static size_t write_data(const struct hold_item *it, ssh_channel to, ssh_session
 	return w > 0 ? (size_t)w : 0; /* 0: a key exchange runs; an error shows as a closed connection */
 }
 
+/*
+ * SSH_MSG_CHANNEL_CLOSE, which a peer that closed first waits for. While the socket takes nothing libssh's call sends the end of file that
+ * belongs before it, and no more: the second call sends the close.
+ */
+static void close_leg(ssh_channel ch)
+{
+	if (ssh_channel_close(ch) == SSH_AGAIN)
+		ssh_channel_close(ch);
+}
+
 static bool pass_in(struct chan *c, struct hold_item *it)
 {
 	uint16_t size[2];
@@ -300,7 +310,7 @@ static bool pass_out(struct chan *c, struct hold_item *it)
 			console_return(c);
 			return false;
 		}
-		ssh_channel_close(c->client);
+		close_leg(c->client);
 		c->state = CHAN_DEAD;
 		return false;
 	default:
@@ -333,7 +343,7 @@ static void live(struct chan *c)
 	pass(c, &c->out, pass_out);
 	if (c->target_abandoned && !c->target_closed && !c->abandon_sent) {
 		c->abandon_sent = true;
-		ssh_channel_close(c->target);
+		close_leg(c->target);
 	}
 }
 
@@ -433,6 +443,8 @@ void relay_free_target(struct chan *c)
 	if (c->target == NULL)
 		return;
 	ssh_remove_channel_callbacks(c->target, &c->target_cb);
+	if (ssh_channel_is_open(c->target) && !c->way->lost)
+		close_leg(c->target);
 	ssh_channel_free(c->target);
 	c->target = NULL;
 }
@@ -466,10 +478,11 @@ static void give_back(struct chan *c)
 	hold_finish(&c->out);
 	bulk_finish(&c->bulk);
 	relay_sftp_free(c);
-	if (!c->client_closed && !c->front->gone)
-		ssh_channel_close(c->client);
+	/* also when it closed first: it is owed the same, now, whatever the target does */
+	if (!c->front->gone && c->front->left_ms == 0)
+		close_leg(c->client);
 	if (c->target != NULL && !c->way->lost && (ssh_channel_is_open(c->target) || c->abandon_sent))
-		ssh_channel_close(c->target);
+		close_leg(c->target);
 	else
 		relay_free_target(c);
 }

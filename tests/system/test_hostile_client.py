@@ -90,6 +90,18 @@ def flood(connection, what, seconds=4):
     return most
 
 
+def pause(connection):
+    """As above, until the event that is returned is set."""
+    go_on, read = threading.Event(), connection.transport.packetizer.read_message
+
+    def read_message():
+        go_on.wait(60)
+        return read()
+    connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.transport.packetizer.read_message = read_message
+    return go_on
+
+
 def channel_by(transport, **kw):
     return transport.open_session(timeout=15, **kw)
 
@@ -139,6 +151,25 @@ def test_channels_that_the_client_never_closes(raw):
             kept.append(it.transport.open_session(timeout=5))
             kept[-1].exec_command("help")
     assert 0 < len(kept) < 200
+
+
+def test_a_channel_that_is_closed_while_nothing_is_read(raw, home):
+    """RFC 4254 5.3: who closes a channel is owed a close, also when the socket took nothing at that moment."""
+    it, closed = raw(), threading.Event()
+    channel = channel_by(it.transport, window_size=1 << 30)
+    it.transport._channel_handler_table = {**it.transport._channel_handler_table, CHANNEL_CLOSE: lambda *_: closed.set()}
+    go_on = pause(it)
+    channel.exec_command(f"""cd {home}; while head -c 100000 /dev/zero; do date +%s%N >mark; done; echo >over""")
+
+    def stands(seen=[]):
+        seen.append(labkit.read(f"{home}/mark") if os.path.exists(f"{home}/mark") else "")
+        return len(seen) > 15 and seen[-1] != "" and len(set(seen[-15:])) == 1
+    until(stands, deadline=30, pause=0.1, what="nothing moves any more")
+    it.send(CHANNEL_CLOSE, channel.remote_chanid)
+    until(lambda: os.path.exists(f"{home}/over"), deadline=30, what="the target's end of the channel is closed")
+    assert not closed.is_set()
+    go_on.set()
+    assert closed.wait(30 * labkit.SLOW)
 
 
 def test_packets_of_ten_bytes(raw, deploy, lab):
