@@ -82,6 +82,7 @@ struct chan {
 	bool pty;
 	char term[64];
 	uint16_t cols, rows;
+	uint16_t said_cols, said_rows;	/* of these at the open: what the recording has, and the target is told first */
 	struct ring *ring;		/* a terminal that can be watched (session_watch.c); NULL: none */
 	uint32_t terminal;		/* its number in the connection */
 	uint64_t used_ms;		/* something was typed, or moved on a channel without a terminal */
@@ -114,6 +115,8 @@ struct chan {
 void relay_start(struct chan *c);	/* the client said what the channel is for */
 void relay_allowed(struct chan *c);	/* policy said yes */
 void relay_open_step(struct chan *c);
+/* The terminal's size is another one: recorded, and passed on behind what was typed before. */
+void relay_resize(struct chan *c);
 int relay_open_target(struct chan *c);	/* SSH_OK, SSH_AGAIN, SSH_ERROR */
 /*
  * Ends those of the way's channels whose target took too long with its answers. ms until the next such deadline, or `other`,

@@ -124,6 +124,18 @@ static void show_notice(struct chan *c)
 	ssh_string_free_char(text);
 }
 
+void relay_resize(struct chan *c)
+{
+	const uint16_t size[2] = { c->cols, c->rows };
+	const uint8_t wire[4] = { (uint8_t)(size[0] >> 8), (uint8_t)size[0], (uint8_t)(size[1] >> 8), (uint8_t)size[1] };
+	uint64_t seq;
+
+	relay_record_all(c, &c->in); /* what was typed before it */
+	seq = way_event(c->way, BREC_META, BREC_K_RESIZE, c->number, wire, sizeof(wire));
+	if (seq == 0 || hold_put(&c->in, HOLD_RESIZE, seq, size, sizeof(size)) != 0)
+		way_end(c->way, BREC_END_ERROR, "bastiond: out of memory");
+}
+
 static void become_live(struct chan *c)
 {
 	c->state = CHAN_LIVE;
@@ -131,6 +143,8 @@ static void become_live(struct chan *c)
 	watch_open(c);
 	show_notice(c);
 	relay_take_ahead(c);
+	if (c->pty && (c->cols != c->said_cols || c->rows != c->said_rows))
+		relay_resize(c);
 }
 
 /* What one request at the target's end is followed by. SSH_AGAIN: it waits for an answer. */
@@ -152,7 +166,7 @@ static int start_step(struct chan *c)
 			become_live(c);
 		break;
 	case CHAN_PTY:
-		if ((r = ssh_channel_request_pty_size(c->target, c->term, c->cols, c->rows)) == SSH_OK)
+		if ((r = ssh_channel_request_pty_size(c->target, c->term, c->said_cols, c->said_rows)) == SSH_OK)
 			c->state = CHAN_ENV;
 		break;
 	case CHAN_ENV:

@@ -40,9 +40,12 @@ void record_file(void *ctx, const char *json)
 
 uint64_t record_open(struct chan *c)
 {
-	uint64_t seq = put_json(c, BREC_K_OPEN, json_pack("{s:s, s:o, s:b, s:s, s:i, s:i}", "capability", c->capability,
-	    "command", bulk_text(c->command, strlen(c->command)), "pty", c->pty, "term", c->term, "cols", c->cols, "rows", c->rows));
+	uint64_t seq;
 
+	c->said_cols = c->cols;
+	c->said_rows = c->rows;
+	seq = put_json(c, BREC_K_OPEN, json_pack("{s:s, s:o, s:b, s:s, s:i, s:i}", "capability", c->capability,
+	    "command", bulk_text(c->command, strlen(c->command)), "pty", c->pty, "term", c->term, "cols", c->cols, "rows", c->rows));
 	for (unsigned i = 0; seq != 0 && i < c->nenv; i++)
 		seq = way_event(c->way, BREC_META, BREC_K_ENV, c->number, c->env[i], strlen(c->env[i]));
 	if (seq != 0 && !c->pty &&

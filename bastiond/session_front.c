@@ -187,26 +187,16 @@ static bool take_pty(struct chan *c, ssh_message m)
 
 static void take_resize(struct chan *c, ssh_message m)
 {
-	uint16_t size[2] = {
-		clamp16(ssh_message_channel_request_pty_width(m)), clamp16(ssh_message_channel_request_pty_height(m)),
-	};
-	uint8_t wire[4] = { (uint8_t)(size[0] >> 8), (uint8_t)size[0], (uint8_t)(size[1] >> 8), (uint8_t)size[1] };
-	uint64_t seq;
-
 	if (!c->pty)
 		return;
-	c->cols = size[0];
-	c->rows = size[1];
+	c->cols = clamp16(ssh_message_channel_request_pty_width(m));
+	c->rows = clamp16(ssh_message_channel_request_pty_height(m));
 	if (c->kind == CHAN_CONSOLE)
 		console_resize(c);
 	if (c->kind == CHAN_WORDS)
 		viewing_resize(c);
-	if (c->state != CHAN_LIVE || c->way == NULL)
-		return;
-	relay_record_all(c, &c->in); /* what was typed before it */
-	seq = way_event(c->way, BREC_META, BREC_K_RESIZE, c->number, wire, sizeof(wire));
-	if (seq == 0 || hold_put(&c->in, HOLD_RESIZE, seq, size, sizeof(size)) != 0)
-		way_end(c->way, BREC_END_ERROR, "bastiond: out of memory");
+	if (c->state == CHAN_LIVE && c->way != NULL)
+		relay_resize(c); /* before that become_live() looks whether it changed */
 }
 
 /* Takes m: the request is granted, so that the line is shown, and the channel ends with it. */

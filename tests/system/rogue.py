@@ -45,11 +45,11 @@ class Accepts(paramiko.ServerInterface):
 class Server(paramiko.Transport):
     """An SSH server on one accepted socket. channel() is the next session whose command was started."""
 
-    def __init__(self, lab, sock):
+    def __init__(self, lab, sock, server=None):
         super().__init__(sock)
         self.lab = lab
         self.add_server_key(paramiko.Ed25519Key.from_private_key_file(lab.path("target", "ssh_host_ed25519_key")))
-        self.start_server(event=threading.Event(), server=Accepts())
+        self.start_server(event=threading.Event(), server=server or Accepts())
 
     _handler_table = {**paramiko.Transport._handler_table, 5: lambda self, m: self.service(m)}
 

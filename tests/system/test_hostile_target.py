@@ -1,6 +1,7 @@
 """Targets that keep to no rule: each ends its own session at most, with a line, a sealed recording and an event; nobody else notices."""
 import concurrent.futures
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -13,7 +14,7 @@ import pytest
 from paramiko.message import Message
 
 from harness import MEMORY_MAX, Client, complete, events, memory, recordings, replay, sessions, until
-from rogue import Rogue, Server
+from rogue import Accepts, Rogue, Server
 
 DIAL = 3                    # seconds, dial_timeout of this file's lab
 ANSWER = 4                  # channel_timeout
@@ -488,6 +489,49 @@ def test_silence_about_one_channel(own, bystander):
     finally:
         rogue.close()
     sealed(own, rogue.name)
+
+
+def test_a_window_that_changes_while_the_target_starts(own, terminals):
+    """The new size comes between the request for a terminal and its start: the target hears of it, and the recording has it."""
+    asked, go_on, sizes = threading.Event(), threading.Event(), []
+
+    class Ponders(Accepts):
+        def check_channel_pty_request(self, channel, term, width, height, *_):
+            sizes.append((width, height))
+            return True
+
+        def check_channel_shell_request(self, channel):
+            asked.set()
+            go_on.wait(30)
+            return super().check_channel_shell_request(channel)
+
+        def check_channel_window_change_request(self, channel, width, height, *_):
+            sizes.append((width, height))
+            return True
+
+    def behave(sock):
+        channel = Server(own, sock, Ponders()).channel()
+        until(lambda: len(sizes) > 1, deadline=20, what="the new size")
+        channel.sendall(b"that is all")
+        channel.send_exit_status(0)
+        channel.close()
+    rogue = Rogue(own, behave)
+    try:
+        host, options = rogue.to("name")
+        terminal = terminals(Client(own, "deploy").terminal(host, options=(*options, "-o", "LogLevel=DEBUG2"), rows=24, columns=80))
+        assert asked.wait(20)
+        terminal.resize(40, 100)
+        terminal.expect(rb"request window-change")
+        go_on.set()
+        terminal.expect(rb"that is all")
+        assert terminal.wait(20) == 0
+    finally:
+        go_on.set()
+        rogue.close()
+    assert sizes == [(80, 24), (100, 40)]
+    rows = [json.loads(line) for line in replay(own, "export", "--json", sealed(own, rogue.name)).stdout.splitlines()]
+    assert [row["data"] for row in rows if row.get("kind") == "resize"] == [{"cols": 100, "rows": 40}]
+    assert [(row["data"]["cols"], row["data"]["rows"]) for row in rows if row.get("kind") == "open"] == [(80, 24)]
 
 
 def test_crash_is_an_event(own):
