@@ -167,7 +167,8 @@ void upgrade_tick(struct parent *p, uint64_t now_ms)
 		kill_new(p); /* its end of the link says the rest */
 		p->upgrade.late_ms = now_ms + PATIENCE_MS;
 	}
-	if (p->retired && p->nslots == 0 && p->state == SET_UP) {
+	/* an elder with sessions is reached through this one alone: by the newest one's end, and by what its policy is told of those beside it */
+	if (p->retired && p->nslots == 0 && p->state == SET_UP && !upgrade_old_lives(p)) {
 		log_notice("upgrade: the last session has ended, and so does this process");
 		set_end(p);
 	}

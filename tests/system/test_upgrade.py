@@ -70,14 +70,18 @@ def test_sessions_live_on(own, engineer):
     assert not own.ask("sessions")["rows"]
     Client(own, "deploy").run("web1.jump", "true", check=True)
     assert "fit the chain" in own.ctl("events", "--verify")
-    # and once more, while one is still there: a chain of them, ended by the last one's end
+    # and twice more, while one is still there: a chain of them, whose second one has no session; ended by the last one's end
     with Client(own, "deploy").start("web1.jump", "cat") as c:
         assert echo(c, b"x\n")
-        older, newer = upgrade(own)
-        assert echo(c, b"y\n")
+        oldest, older = upgrade(own)
+        again, newer = upgrade(own)
+        assert again == older and echo(c, b"y\n")
+        for _ in range(3):
+            Client(own, "deploy").run("web1.jump", "true", check=True)
+        assert not gone(oldest) and not gone(older)
         own.stop("bastiond")
         assert c.stdout.read() == b"" and c.wait(20) != 0
-    until(lambda: gone(older) and gone(newer), 30, pause=0.1, what="both ended")
+    until(lambda: gone(oldest) and gone(older) and gone(newer), 30, pause=0.1, what="all three ended")
     own.start("bastiond")
 
 
