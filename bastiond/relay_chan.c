@@ -33,8 +33,11 @@ static int on_client_data(ssh_session ssh, ssh_channel ch, void *data, uint32_t 
 
 	(void)ssh;
 	(void)ch;
-	if (c->target_abandoned || c->state == CHAN_ENDING || c->state == CHAN_DEAD)
-		return (int)len; /* nobody will read it */
+	if (c->target_abandoned || c->state == CHAN_ENDING || c->state == CHAN_DEAD) {
+		/* nobody will read it; what a console's channel gets later is not what was kept of this */
+		c->kept_in = c->unread_in = 0;
+		return (int)len;
+	}
 	if (len > CHAN_UNREAD_MAX) {
 		log_warn("%s: sends more than its window: cut off", c->front->session->peer);
 		c->front->gone = true;

@@ -260,7 +260,7 @@ static void drain(struct chan *c, ssh_channel from, const struct stream *st)
 		return;
 	*st->left = false;
 	if (from == NULL || (n = ssh_channel_poll(from, st->is_err)) <= 0) {
-		*st->unread = 0;
+		*st->kept = *st->unread = 0;
 		return;
 	}
 	if ((data = malloc((size_t)n)) == NULL) {

@@ -73,6 +73,8 @@ void chan_queue(struct chan *c, const char *line)
 {
 	char text[LINE_MAX_LEN + 8], safe[LINE_MAX_LEN];
 
+	if (c->eof_said_out)
+		return; /* libssh writes nothing behind an end of file, and exit status and close would wait for it */
 	esc_text(safe, sizeof(safe), line, strlen(line));
 	snprintf(text, sizeof(text), "%s%s\r\n", c->pty ? "\r\n" : "", safe);
 	if (hold_put(&c->out, HOLD_ERR, 0, text, strlen(text)) != 0)
