@@ -43,7 +43,7 @@ static const struct { unsigned group; int call; } allowed[] = {
 	A(G_LINK, timerfd_create), A(G_LINK, timerfd_settime), A(G_LINK, signalfd4), A(G_LINK, pipe2),
 	A(G_LINK, sendmsg), A(G_LINK, recvmsg), A(G_LINK, sendto), A(G_LINK, recvfrom), A(G_LINK, shutdown),
 	A(G_LINK, getsockopt), A(G_LINK, setsockopt), A(G_LINK, getsockname), A(G_LINK, getpeername),
-	A(G_LINK, fcntl), A(G_LINK, dup), A(G_LINK, dup2), A(G_LINK, dup3),
+	A(G_LINK, dup), A(G_LINK, dup2), A(G_LINK, dup3),
 	A(G_ACCEPT, accept4), A(G_ACCEPT, accept), A(G_LISTEN, listen),
 	A(G_READ, openat), A(G_READ, open), A(G_READ, stat), A(G_READ, lstat), A(G_READ, newfstatat), A(G_READ, statx),
 	A(G_READ, access), A(G_READ, faccessat), A(G_READ, faccessat2), A(G_READ, readlink), A(G_READ, readlinkat),
@@ -111,6 +111,7 @@ static bool trapping(void)
 /* Calls whose arguments decide. 0, or a negative errno. */
 static int add_conditional(scmp_filter_ctx ctx, unsigned groups)
 {
+	static const int plain[] = { F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL };
 	static const unsigned long tty[] = { 0x5401, 0x5402, 0x5403, 0x5404, 0x540b, 0x540f, 0x5410, 0x5413, 0x541b };
 	int r = 0;
 
@@ -144,7 +145,15 @@ static int add_conditional(scmp_filter_ctx ctx, unsigned groups)
 	}
 	if ((groups & G_PAIR) != 0)
 		RULE(ioctl, 1, SCMP_A1(SCMP_CMP_EQ, 0x5414)); /* TIOCSWINSZ, of the console's terminal */
-	RULE(tgkill, 1, SCMP_A2(SCMP_CMP_EQ, SIGABRT)); /* abort() stays an abort in the wait status */
+	if ((groups & G_CROWD) == 0) {
+		RULE(fcntl, 0);
+		RULE(tgkill, 1, SCMP_A2(SCMP_CMP_EQ, SIGABRT)); /* abort() stays an abort in the wait status */
+	}
+	/* neither tgkill(), of which no filter knows whether it is about oneself, nor a descriptor that signals whom F_SETOWN names */
+	for (size_t i = 0; (groups & G_CROWD) != 0 && i < sizeof(plain) / sizeof(plain[0]); i++)
+		RULE(fcntl, 1, SCMP_A1(SCMP_CMP_EQ, (scmp_datum_t)plain[i]));
+	if ((groups & G_CROWD) != 0)
+		RULE(fcntl, 2, SCMP_A1(SCMP_CMP_EQ, F_SETFL), SCMP_A2(SCMP_CMP_MASKED_EQ, O_ASYNC, 0));
 #undef RULE
 	return r;
 }

@@ -31,6 +31,7 @@ enum confine_group {
 	G_UNIX = 16384,	/* sockets with a name in the file system, of its own and syslog's */
 	G_OUTLET = 65536, /* sockets of this machine, and a file's end */
 	G_IDS = 32768,	/* to become less: other user and group ids, narrower filters */
+	G_CROWD = 262144, /* one of many with the account: no signal of any way, which could reach another; an abort ends in SIGSYS then */
 	G_PROGRAM = 131072, /* alone: what a foreign program may, which is all but what none of them needs */
 };
 

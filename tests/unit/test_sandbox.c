@@ -236,10 +236,54 @@ static int do_abort(void)
 
 static void test_abort_stays_one(void **state)
 {
-	int status = in_sandbox(ROLE_SESSION, do_abort);
+	int status = in_sandbox(ROLE_KEYS, do_abort);
 
 	(void)state;
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	/* who may send no signal dies all the same */
+	expect("abort", ROLE_SESSION, do_abort, KILLED);
+}
+
+/* --- one of many processes with the same account --- */
+
+static pid_t neighbour;
+
+static int do_tgkill(void) { return verdict(syscall(SYS_tgkill, neighbour, neighbour, SIGABRT)); }
+static int do_tgkill_master(void) { return verdict(syscall(SYS_tgkill, getppid(), getppid(), SIGABRT)); }
+static int do_setown(void) { return verdict(fcntl(0, F_SETOWN, neighbour)); }
+static int do_setown_ex(void) { return verdict(fcntl(0, F_SETOWN_EX, &(struct f_owner_ex){ F_OWNER_PID, neighbour })); }
+static int do_setsig(void) { return verdict(fcntl(0, F_SETSIG, SIGKILL)); }
+static int do_async(void) { return verdict(fcntl(0, F_SETFL, O_ASYNC | O_NONBLOCK)); }
+static int do_async_high(void) { return verdict(syscall(SYS_fcntl, 0, F_SETFL, (1UL << 40) | O_ASYNC)); }
+static int do_setown_high(void) { return verdict(syscall(SYS_fcntl, 0, (1UL << 40) | F_SETOWN, neighbour)); }
+
+static int do_flags(void)
+{
+	int fds[2], fd;
+
+	if (pipe2(fds, O_CLOEXEC) != 0 || (fd = fcntl(fds[0], F_DUPFD_CLOEXEC, 10)) < 0 || fcntl(fd, F_SETFD, 0) != 0)
+		return 8;
+	return verdict(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) == 0 && fcntl(fd, F_GETFD) == 0 ? 0 : -1);
+}
+
+static void test_no_signal_for_a_neighbour(void **state)
+{
+	static const enum role crowds[] = { ROLE_SESSION, ROLE_CONSOLE, ROLE_VIEW };
+	static deed *const attacks[] = { do_tgkill, do_tgkill_master, do_setown, do_setown_ex, do_setsig, do_async, do_async_high, do_setown_high };
+
+	(void)state;
+	if ((neighbour = fork()) == 0)
+		for (;;)
+			pause();
+	assert_true(neighbour > 0);
+	for (size_t k = 0; k < sizeof(crowds) / sizeof(crowds[0]); k++) {
+		for (size_t i = 0; i < sizeof(attacks) / sizeof(attacks[0]); i++)
+			expect("a signal", crowds[k], attacks[i], KILLED);
+		expect("flags", crowds[k], do_flags, FINE);
+	}
+	assert_int_equal(waitpid(neighbour, NULL, WNOHANG), 0);
+	kill(neighbour, SIGKILL);
+	assert_int_equal(waitpid(neighbour, NULL, 0), neighbour);
 }
 
 static void test_trap_names_the_call(void **state)
@@ -460,7 +504,7 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_calls), cmocka_unit_test(test_abort_stays_one),
+		cmocka_unit_test(test_calls), cmocka_unit_test(test_abort_stays_one), cmocka_unit_test(test_no_signal_for_a_neighbour),
 		cmocka_unit_test(test_trap_names_the_call), cmocka_unit_test(test_no_sandbox_for_others), cmocka_unit_test(test_programs),
 		cmocka_unit_test(test_drop), cmocka_unit_test(test_drop_refuses), cmocka_unit_test(test_space),
 		cmocka_unit_test(test_space_ends),
