@@ -3,10 +3,13 @@
  */
 #include "log.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,7 +22,8 @@ static struct {
 	const char *name;
 	bool to_stderr;
 	enum log_level least;
-} lg = { "bastiond", true, LOG_LVL_INFO };
+	unsigned lost;	/* lines since the last that was taken */
+} lg = { .name = "bastiond", .to_stderr = true, .least = LOG_LVL_INFO };
 
 void log_init(const char *name, bool to_stderr, enum log_level least)
 {
@@ -40,6 +44,21 @@ void log_rename(const char *name)
 	lg.name = name;
 }
 
+/*
+ * One write, so that lines of several processes do not mix. Who reads them may hang, a journal whose disk does: that loses lines, not the
+ * daemon. A socket is asked not to wait; a pipe that has room takes a line whole, as it is shorter than PIPE_BUF.
+ */
+static bool put_stderr(const char *text, size_t len)
+{
+	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
+	const struct timespec at_once = { .tv_sec = 0 };
+	ssize_t n = send(STDERR_FILENO, text, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (n < 0 && errno == ENOTSOCK)
+		n = ppoll(&p, 1, &at_once, NULL) == 1 && (p.revents & POLLOUT) != 0 ? write(STDERR_FILENO, text, len) : -1;
+	return n > 0;
+}
+
 static void write_stderr(const char *level, const char *line)
 {
 	char out[LOG_LINE_MAX + 128], stamp[32];
@@ -50,11 +69,16 @@ static void write_stderr(const char *level, const char *line)
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &tm);
 	strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &tm);
+	if (lg.lost > 0) {
+		n = snprintf(out, sizeof(out), "%s.%03ldZ %s[%d] warning: standard error took nothing: %u lines are lost\n", stamp,
+		    now.tv_nsec / 1000000, lg.name, (int)getpid(), lg.lost);
+		if (put_stderr(out, (size_t)n))
+			lg.lost = 0;
+	}
 	n = snprintf(out, sizeof(out), "%s.%03ldZ %s[%d] %s: %s\n", stamp, now.tv_nsec / 1000000,
 	    lg.name, (int)getpid(), level, line);
-	/* one write: lines of several processes do not mix; a full pipe loses the line, not the daemon */
-	if (n > 0 && write(STDERR_FILENO, out, (size_t)n < sizeof(out) ? (size_t)n : sizeof(out) - 1) < 0)
-		return;
+	if (n > 0 && !put_stderr(out, (size_t)n < sizeof(out) ? (size_t)n : sizeof(out) - 1))
+		lg.lost++;
 }
 
 static void log_at(enum log_level level, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
