@@ -43,12 +43,13 @@ LIB_common    := $(call obj,$(call src,common/*.c))
 LIB_record    := $(call obj,$(call without,recorder/*.c,recorder/collector_*.c recorder/replay_*.c recorder/role_*.c))
 LIB_approvals := $(call obj,$(call without,approvals/*.c,approvals/ctl_*.c))
 LIBS = $(B)/libapprovals.a $(B)/librecord.a $(B)/libcommon.a
-# everything of the daemon, and of the player, but main(): the unit tests link it too
+# everything of the daemon, of the player and of the collector, but main(): the unit tests link it too
 LIB_bastiond  := $(call obj,$(call without,bastiond/*.c,bastiond/main.c) $(call src,recorder/role_*.c))
 LIB_replay    := $(call obj,$(call without,recorder/replay_*.c,recorder/replay_main.c))
+LIB_collector := $(call obj,$(call without,recorder/collector_*.c,recorder/collector_main.c))
 
 OBJ_bastiond            := $(call obj,$(call src,bastiond/main.c)) $(B)/libbastiond.a
-OBJ_bastion-collectord  := $(call obj,$(call src,recorder/collector_*.c))
+OBJ_bastion-collectord  := $(call obj,recorder/collector_main.c) $(LIB_collector)
 OBJ_bastion-replay      := $(call obj,recorder/replay_main.c) $(B)/libreplay.a
 OBJ_bastionctl          := $(call obj,$(call src,approvals/ctl_*.c))
 OBJ_pam                 := $(patsubst %.c,$(B)/pic/%.o,$(call src,pam/*.c) $(call without,common/*.c,common/crypto*.c common/confine.c))
@@ -74,7 +75,8 @@ $(B)/librecord.a: $(LIB_record)
 $(B)/libapprovals.a: $(LIB_approvals)
 $(B)/libbastiond.a: $(LIB_bastiond)
 $(B)/libreplay.a: $(LIB_replay)
-$(LIBS) $(B)/libbastiond.a $(B)/libreplay.a:
+$(B)/libcollector.a: $(LIB_collector)
+$(LIBS) $(B)/libbastiond.a $(B)/libreplay.a $(B)/libcollector.a:
 	@rm -f $@
 	ar rcs $@ $^
 
@@ -87,15 +89,16 @@ $(foreach p,bastiond bastion-collectord bastion-replay bastionctl,$(eval $(call 
 $(B)/pam_bastion.so: $(OBJ_pam) pam/export.map
 	$(CC) $(filter-out -fPIE,$(ALL_CFLAGS)) -shared $(filter-out -pie,$(LDHARDEN)) -Wl,--version-script=pam/export.map -o $@ $(OBJ_pam) -lpam
 
-# a unit test links every library; `WRAP: name …` in its first lines names functions that it wraps. Of its own code little is asked
-# but to be there soon: most of the time of building them goes into the linker
+# a unit test links every library, and test_collector_* the collector's before them, which has some names of the player's; `WRAP: name …`
+# in its first lines names functions that it wraps. Of its own code little is asked but to be there soon: most of the time of building
+# them goes into the linker
 UNIT_FLAGS := -O1 $(if $(SAN),,$(if $(shell command -v ld.gold),-fuse-ld=gold))
 UNIT_LIBS = $(shell pkg-config --libs $(PKGS_bastiond) vterm libcurl libqrencode cmocka) -lpam -lutil -ltinfo
-$(B)/unit/%: tests/unit/%.c $(B)/libbastiond.a $(B)/libreplay.a $(LIBS)
+$(B)/unit/%: tests/unit/%.c $(B)/libbastiond.a $(B)/libreplay.a $(B)/libcollector.a $(LIBS)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(UNIT_FLAGS) $(LDHARDEN) -Itests/unit -o $@ $< \
 	    $(foreach w,$(shell sed -n 's/^ \* WRAP: //p' $<),-Wl,--wrap=$(w)) \
-	    $(B)/libbastiond.a $(B)/libreplay.a $(LIBS) $(LIBS) $(UNIT_LIBS)
+	    $(if $(findstring test_collector,$@),$(B)/libcollector.a) $(B)/libbastiond.a $(B)/libreplay.a $(LIBS) $(LIBS) $(UNIT_LIBS)
 
 units: $(UNITS)
 check-unit: units

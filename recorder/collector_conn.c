@@ -400,7 +400,8 @@ static void acknowledge(struct conn *c)
 
 		TAILQ_REMOVE(&c->touched, r, touched_link);
 		r->touched = false;
-		sv->leaves[n++] = r->durable;
+		r->said = r->durable;
+		sv->leaves[n++] = r->said;
 		if (!r->not_signed) {
 			r->not_signed = true;
 			TAILQ_INSERT_TAIL(&c->not_signed, r, unsigned_link);
@@ -520,7 +521,8 @@ static void sign_batch(struct conn *c)
 	TAILQ_FOREACH(r, &c->not_signed, unsigned_link) {
 		if (n == WIRE_LEAVES_MAX)
 			break;
-		sv->leaves[n++] = r->durable;
+		/* more may be durable by now, if a commit was made for the control socket: its COMMIT comes first */
+		sv->leaves[n++] = r->said;
 	}
 	if (receipt_sign(sv->signer, sv->signer_pub, wall, sv->leaves, n, sig) != 0)
 		fatal("signing a receipt failed");

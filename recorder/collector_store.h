@@ -49,7 +49,8 @@ struct rec {
 	uint64_t offset;		/* and at which byte */
 	uint64_t seq;			/* of the last entry taken */
 	uint8_t h[BREC_HASH_LEN];	/* after that entry: the leaf's value */
-	struct wire_leaf durable;	/* the last entry that a commit covers: what may be acknowledged */
+	struct wire_leaf durable;	/* the last entry that a commit covers: what may be acknowledged, */
+	struct wire_leaf said;		/* and what was: the last COMMIT. A receipt says no more than that */
 	uint8_t chain[BREC_HASH_LEN];	/* what the next frame is chained to: after a seal the new header's */
 	bool ended, damaged, pruned;
 	bool replayed;			/* the journal has entries of it, at the start: a receipt may be due */

@@ -1,0 +1,216 @@
+/*
+ * test_collector_server.c - the collector's server on a store of its own, fed with what a recorder makes: no receipt runs ahead of what was
+ * acknowledged, none that is kept is written over, a disk that is full takes frames again when it has room, a new key's checkpoint is synced.
+ *
+ * WRAP: pread pwrite syncfs
+ */
+#include "collector_conn.c"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <sys/stat.h>
+
+#include "collector_hold.h"
+#include "recorder_rig.h"
+
+#define LARGE 60000U
+
+static bool unreadable;			/* the next pread of receipts fails */
+static bool full;			/* nothing fits into segments */
+static _Thread_local unsigned synced;
+
+ssize_t __real_pread(int fd, void *data, size_t len, off_t at);
+ssize_t __wrap_pread(int fd, void *data, size_t len, off_t at);
+ssize_t __real_pwrite(int fd, const void *data, size_t len, off_t at);
+ssize_t __wrap_pwrite(int fd, const void *data, size_t len, off_t at);
+int __real_syncfs(int fd);
+int __wrap_syncfs(int fd);
+
+static bool ends_with(int fd, const char *end)
+{
+	char link[64], path[256];
+	ssize_t len;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	len = readlink(link, path, sizeof(path) - 1);
+	path[len > 0 ? len : 0] = '\0';
+	return len > (ssize_t)strlen(end) && strcmp(path + len - strlen(end), end) == 0;
+}
+
+ssize_t __wrap_pread(int fd, void *data, size_t len, off_t at)
+{
+	if (unreadable && ends_with(fd, "/receipts")) {
+		unreadable = false;
+		errno = EIO;
+		return -1;
+	}
+	return __real_pread(fd, data, len, at);
+}
+
+ssize_t __wrap_pwrite(int fd, const void *data, size_t len, off_t at)
+{
+	if (full && ends_with(fd, ".brec")) {
+		errno = ENOSPC;
+		return -1;
+	}
+	return __real_pwrite(fd, data, len, at);
+}
+
+int __wrap_syncfs(int fd)
+{
+	synced++;
+	return __real_syncfs(fd);
+}
+
+struct rig {
+	struct fixture f;		/* the recorder */
+	struct server sv;
+	struct coll_conf conf;
+	struct coll_client client;
+	struct conn *c;
+	char dir[64];
+	uint64_t given;			/* entries of it that the collector got */
+	uint64_t committed, signed_for;	/* what it said: sequences */
+};
+
+static void on_receipts_timer(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what, (void)arg;
+}
+
+static struct rig *start(void)
+{
+	struct rig *x = calloc(1, sizeof(*x));
+	struct store_options o = { .journal_bytes = JOURNAL_SIZE_MIN, .log_origin = "test/log" };
+	struct server *sv = &x->sv;
+
+	assert_non_null(x);
+	init(&x->f, 1, 1);
+	x->conf.max_recordings = 10;
+	snprintf(x->client.name, sizeof(x->client.name), "b1");
+	snprintf(x->dir, sizeof(x->dir), "/tmp/test_collector_server-XXXXXX");
+	assert_non_null(o.path = mkdtemp(x->dir));
+	assert_non_null(sv->signer = sign_key_generate());
+	sign_key_public(sv->signer, sv->signer_pub);
+	o.log_key = sv->signer;
+	assert_int_equal(store_open(&sv->store, &o), 0);
+	sv->conf = &x->conf;
+	assert_non_null(sv->base = event_base_new());
+	assert_non_null(sv->receipts = evtimer_new(sv->base, on_receipts_timer, NULL));
+	assert_non_null(x->c = calloc(1, sizeof(*x->c)));
+	x->c->sv = sv;
+	x->c->client = &x->client;
+	assert_non_null(x->c->bev = bufferevent_socket_new(sv->base, -1, 0));
+	TAILQ_INIT(&x->c->owned);
+	TAILQ_INIT(&x->c->touched);
+	TAILQ_INIT(&x->c->not_signed);
+	LIST_INSERT_HEAD(&sv->conns, x->c, link);
+	sv->nconns++;
+	return x;
+}
+
+static int forget(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st, (void)type, (void)ftw;
+	return remove(path);
+}
+
+static void stop(struct rig *x)
+{
+	conn_end_all(&x->sv);
+	assert_int_equal(store_close(&x->sv.store), 0);
+	event_free(x->sv.receipts);
+	event_base_free(x->sv.base);
+	sign_key_destroy(x->sv.signer);
+	finish(&x->f);
+	assert_int_equal(nftw(x->dir, forget, 16, FTW_DEPTH | FTW_PHYS), 0);
+	free(x);
+}
+
+static struct rec *rec(struct rig *x)
+{
+	return store_lookup(&x->sv.store, id);
+}
+
+/* Everything that the recorder has made since the last time. */
+static void give(struct rig *x)
+{
+	const struct entry *e;
+	struct wire_msg m;
+
+	STAILQ_FOREACH(e, &x->f.r->entries, link)
+		if (e->seq >= x->given) {
+			assert_int_equal(wire_decode(&m, e->data, e->len), 0);
+			assert_true(handle(x->c, &m));
+			assert_false(x->c->ending);
+			assert_true(rec(x)->seq == e->seq && !rec(x)->damaged);
+			x->given = e->seq + 1;
+		}
+}
+
+/* What it has sent, as a recorder takes it (role_recorder_ship.c): a receipt is for what was committed last, and no more. */
+static void hear(struct rig *x)
+{
+	struct evbuffer *out = bufferevent_get_output(x->c->bev);
+	uint8_t data[4096];
+
+	/* there is no socket that would take it */
+	evbuffer_unfreeze(out, 1);
+	while (evbuffer_get_length(out) != 0) {
+		struct wire_leaf leaf;
+		struct wire_msg m;
+		long len;
+
+		assert_true(evbuffer_copyout(out, data, 4) == 4);
+		assert_in_range(len = wire_length(data, 4), 5, sizeof(data));
+		assert_int_equal(evbuffer_remove(out, data, (size_t)len), len);
+		assert_int_equal(wire_decode(&m, data, (size_t)len), 0);
+		if (m.type == WIRE_STATE)
+			continue;
+		assert_true(m.type == WIRE_COMMIT || m.type == WIRE_RECEIPT);
+		assert_int_equal(m.commit.n, 1);
+		wire_leaf_get(&m, 0, &leaf);
+		if (m.type == WIRE_COMMIT) {
+			x->committed = leaf.seq;
+			continue;
+		}
+		assert_true(leaf.seq == x->committed);
+		assert_int_equal(receipt_check_batch(x->sv.signer_pub, m.commit.wall_us, &leaf, 1, m.commit.sig), 0);
+		x->signed_for = leaf.seq;
+	}
+}
+
+/* A hold that is set makes everything durable at once, with frames that nobody was told of yet. */
+static void a_receipt_never_runs_ahead(void **state)
+{
+	struct rig *x = start();
+	char text[256];
+
+	(void)state;
+	frames(&x->f, 1, 2);
+	give(x);
+	server_turn(&x->sv);
+	hear(x);
+	assert_true(x->committed == 2);
+	frames(&x->f, 3, 4);
+	give(x);
+	hold_set(&x->sv.store, id, true, "root", "a reason", text, sizeof(text));
+	assert_memory_equal(text, "ok ", 3);
+	assert_true(rec(x)->durable.seq == 4);
+	server_receipts(&x->sv);
+	hear(x);
+	assert_true(x->signed_for == 2);
+	server_turn(&x->sv);
+	server_receipts(&x->sv);
+	hear(x);
+	assert_true(x->committed == 4 && x->signed_for == 4);
+	stop(x);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(a_receipt_never_runs_ahead), };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
