@@ -456,54 +456,6 @@ bool store_space(struct store *s)
 }
 
 /*
- * Where the next receipt goes: after the last whole one. What a crash tore is written over: it was
- * never complete.
- */
-static int receipts_end(struct rec *r, int fd)
-{
-	struct stat st;
-	struct receipt one;
-	uint8_t *data;
-	struct buf b;
-	ssize_t n;
-
-	if (r->receipts_end >= 0)
-		return 0;
-	if (fstat(fd, &st) != 0)
-		return -1;
-	r->receipts_end = 0;
-	if (st.st_size == 0)
-		return 0;
-	if (st.st_size > STORE_RECEIPTS_BYTES || (data = malloc((size_t)st.st_size)) == NULL) {
-		errno = EFBIG;
-		return -1;
-	}
-	n = pread(fd, data, (size_t)st.st_size, 0);
-	for (buf_view(&b, data, n > 0 ? (size_t)n : 0); receipt_get(&b, &one) == 0;)
-		r->receipts_end = (off_t)b.off;
-	free(data);
-	return n < 0 ? -1 : 0;
-}
-
-void store_receipt(struct store *s, struct rec *r, const struct receipt *receipt)
-{
-	int fd = apply_open(s, r, "receipts", true);
-	struct buf b;
-
-	buf_init(&b, RECEIPT_LEN_MAX + 8);
-	if (receipt_put(&b, receipt) != 0 || fd < 0 || receipts_end(r, fd) != 0 ||
-	    pwrite(fd, b.data, b.len, r->receipts_end) != (ssize_t)b.len)
-		log_warn("%s/receipts: %s", r->dir, strerror(errno));
-	else
-		r->receipts_end += (off_t)b.len;
-	if (s->complete != NULL)
-		s->complete(s->ctx, r->dir);
-	buf_finish(&b);
-	if (fd >= 0)
-		close(fd);
-}
-
-/*
  * As many segment files may be open at once as the system allows; others are opened again at need.
  */
 static size_t files_limit(void)

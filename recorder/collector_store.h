@@ -32,7 +32,7 @@
 #define STORE_BUCKETS 4096
 #define STORE_OUT_MAX 32768		/* entries of one group */
 #define STORE_CONFLICTS_MAX 16		/* conflict files kept of one recording */
-#define STORE_RECEIPTS_BYTES (64 << 20)	/* longest file of receipts that is gone on with */
+#define STORE_RECEIPTS_BYTES (64 << 20)	/* longest file of receipts: a verifier reads no longer one */
 #define STORE_SYNC_SECONDS 10		/* segment files are synced at the latest after so long */
 
 #define STORE_DIR_LEN 48
@@ -165,11 +165,6 @@ void store_turn(struct store *s, bool now);
 /* Looks at the free space: sets s->low. True if that changed. */
 bool store_space(struct store *s);
 
-/*
- * Appends to the recording's file `receipts`; errors are logged, not fatal: the next receipt says
- * more.
- */
-void store_receipt(struct store *s, struct rec *r, const struct receipt *receipt);
 /* Forgets a recording in memory, unless something is on its way. */
 void store_drop(struct store *s, struct rec *r);
 /* Drops what has no owner. */
@@ -187,6 +182,12 @@ int load_recording(struct store *s, struct rec *r);
 int load_compare(struct store *s, const struct rec *r, const struct wire_entry *e);
 /* Keeps a second version of an entry beside the recording. */
 void load_keep_conflict(struct store *s, struct rec *r, const struct wire_entry *e);
+
+/*
+ * collector_receipts.c: appends to the recording's file `receipts`; errors are logged, not fatal:
+ * the next receipt says more.
+ */
+void store_receipt(struct store *s, struct rec *r, const struct receipt *receipt);
 
 /* collector_apply.c: an entry's journal payload, and its bytes into files. */
 #define APPLY_ACT 0x40	/* or'ed to an enum tlog_leaf_type in place of an enum wire_type */

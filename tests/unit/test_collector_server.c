@@ -208,9 +208,53 @@ static void a_receipt_never_runs_ahead(void **state)
 	stop(x);
 }
 
+static size_t receipts_of(struct rig *x, uint8_t *data, size_t size)
+{
+	int fd = apply_open(&x->sv.store, rec(x), "receipts", false);
+	ssize_t n;
+
+	assert_true(fd >= 0);
+	assert_true((n = read(fd, data, size)) > 0 && n < (ssize_t)size);
+	close(fd);
+	return (size_t)n;
+}
+
+/* The recording was resumed, and the disk fails when its receipts are looked at: what is there stays, and the next one goes behind it. */
+static void kept_receipts_stay(void **state)
+{
+	struct rig *x = start();
+	uint8_t before[4096], after[4096];
+	size_t had, has;
+
+	(void)state;
+	frames(&x->f, 1, 2);
+	give(x);
+	server_turn(&x->sv);
+	server_turn(&x->sv);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(server_sign_one(&x->sv, &x->sv.store, rec(x)), 0);
+	had = receipts_of(x, before, sizeof(before));
+	rec(x)->receipts_end = -1;
+	unreadable = true;
+	server_sign_one(&x->sv, &x->sv.store, rec(x));
+	assert_false(unreadable);
+	assert_int_equal(receipts_of(x, after, sizeof(after)), had);
+	assert_memory_equal(before, after, had);
+	server_sign_one(&x->sv, &x->sv.store, rec(x));
+	has = receipts_of(x, after, sizeof(after));
+	assert_int_equal(has, had + had / 2);
+	assert_memory_equal(before, after, had);
+	/* no more than is read of such a file */
+	rec(x)->receipts_end = STORE_RECEIPTS_BYTES - (off_t)(had / 2) + 1;
+	server_sign_one(&x->sv, &x->sv.store, rec(x));
+	assert_int_equal(receipts_of(x, after, sizeof(after)), has);
+	stop(x);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(a_receipt_never_runs_ahead), };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(a_receipt_never_runs_ahead), cmocka_unit_test(kept_receipts_stay),
+		};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
