@@ -70,10 +70,11 @@ static int append(struct recorder *rc, struct recording *r, struct wire_entry *w
 	return 0;
 }
 
-static int build_header(struct recorder *rc, struct recording *r, const uint8_t *part, size_t len,
-    uint64_t first_seq, const uint8_t prev[BREC_HASH_LEN], struct buf *out)
+/* The header of that segment; `after` is then the value after it. The recording stays as it is: the part is the session's, and may be none. */
+static int build_header(struct recorder *rc, struct recording *r, uint32_t segment, const uint8_t *part, size_t len,
+    uint64_t first_seq, const uint8_t prev[BREC_HASH_LEN], uint8_t after[BREC_HASH_LEN], struct buf *out)
 {
-	struct brec_header h = { .segment = r->segment,
+	struct brec_header h = { .segment = segment,
 		.first_seq = first_seq,
 		.wall_us = clock_wall_us(),
 		.part = part,
@@ -83,14 +84,14 @@ static int build_header(struct recorder *rc, struct recording *r, const uint8_t 
 	memcpy(h.id, r->id, BREC_ID_LEN);
 	memcpy(h.prev, prev, BREC_HASH_LEN);
 	memcpy(h.boot_id, rc->boot_id, sizeof(h.boot_id));
-	if (r->segment == 0)
+	if (segment == 0)
 		r->opened_us = (uint64_t)h.wall_us;
 	if (len > BREC_PART_MAX || brec_part_decode(part, len, wraps) != 0) {
 		errno = EINVAL;
 		return -1;
 	}
 	buf_init(out, BREC_HEADER_MAX);
-	if (brec_header_build(out, &h, r->signer->key) == 0 && brec_chain_start(r->h, out->data, out->len) == 0)
+	if (brec_header_build(out, &h, r->signer->key) == 0 && brec_chain_start(after, out->data, out->len) == 0)
 		return 0;
 	buf_finish(out);
 	errno = ENOMEM;
@@ -116,7 +117,7 @@ struct recording *queue_open(
 	r->signer = signer_take(rc->signer);
 	r->set = set;
 	r->quorum = rc->quorum[set];
-	if (build_header(rc, r, part, len, 1, zero, &header) != 0) {
+	if (build_header(rc, r, 0, part, len, 1, zero, r->h, &header) != 0) {
 		e = errno;
 		signer_release(r->signer);
 		free(r);
@@ -149,26 +150,29 @@ struct recording *queue_open(
 
 int queue_frame(struct recorder *rc, struct recording *r, const uint8_t *frame, size_t len)
 {
+	uint8_t h[BREC_HASH_LEN];
 	struct brec_frame f;
 
+	memcpy(h, r->h, sizeof(h));
 	if (r->closed || brec_frame_decode(frame, len, &f) != BREC_OK || f.len != len || f.type != BREC_DATA ||
-	    f.seq != r->next_seq || f.epoch != r->segment || brec_chain_add(r->h, frame, len) != 0)
+	    f.seq != r->next_seq || f.epoch != r->segment || brec_chain_add(h, frame, len) != 0 || append(rc, r,
+	    &(struct wire_entry){ .type = WIRE_FRAME, .id = r->id, .h = h, .seq = f.seq, .frame = frame, .frame_len = len }) != 0)
 		return -1;
-	return append(rc, r,
-	    &(struct wire_entry){
-		.type = WIRE_FRAME, .id = r->id, .h = r->h, .seq = f.seq, .frame = frame, .frame_len = len });
+	memcpy(r->h, h, sizeof(h));
+	return 0;
 }
 
-/* Checkpoint, seal or close frame, chained on: r->h is then the value after it. */
-static int build_mark(struct recording *r, struct brec_mark *m, struct buf *out)
+/* Checkpoint, seal or close frame, chained on: h is the value after it. The recording's own moves when the entry is in its place. */
+static int build_mark(struct recording *r, struct brec_mark *m, uint8_t h[BREC_HASH_LEN], struct buf *out)
 {
 	if (r->closed || m->seq != r->next_seq)
 		return -1;
 	m->epoch = r->segment;
 	memcpy(m->h, r->h, BREC_HASH_LEN);
+	memcpy(h, r->h, BREC_HASH_LEN);
 	m->wall_us = clock_wall_us();
 	buf_init(out, BREC_FRAME_MAX);
-	if (brec_mark_build(out, r->id, m, r->signer->key) == 0 && brec_chain_add(r->h, out->data, out->len) == 0)
+	if (brec_mark_build(out, r->id, m, r->signer->key) == 0 && brec_chain_add(h, out->data, out->len) == 0)
 		return 0;
 	buf_finish(out);
 	return -1;
@@ -177,29 +181,30 @@ static int build_mark(struct recording *r, struct brec_mark *m, struct buf *out)
 int queue_mark(struct recorder *rc, struct recording *r, uint64_t seq)
 {
 	struct brec_mark m = { .type = BREC_CHECKPOINT, .seq = seq };
+	uint8_t h[BREC_HASH_LEN];
 	struct buf frame;
 	int e;
 
-	if (build_mark(r, &m, &frame) != 0)
+	if (build_mark(r, &m, h, &frame) != 0)
 		return -1;
-	e = append(rc, r, &(struct wire_entry){ .type = WIRE_FRAME, .id = r->id, .h = r->h, .seq = seq,
+	e = append(rc, r, &(struct wire_entry){ .type = WIRE_FRAME, .id = r->id, .h = h, .seq = seq,
 	    .frame = frame.data, .frame_len = frame.len });
 	buf_finish(&frame);
+	if (e == 0)
+		memcpy(r->h, h, sizeof(h));
 	return e;
 }
 
 int queue_seal(struct recorder *rc, struct recording *r, uint64_t seq, const uint8_t *part, size_t len)
 {
 	struct brec_mark m = { .type = BREC_SEAL, .seq = seq };
-	uint8_t sealed[BREC_HASH_LEN];
+	uint8_t sealed[BREC_HASH_LEN], h[BREC_HASH_LEN];
 	struct buf frame, header;
 	int e = -1;
 
-	if (build_mark(r, &m, &frame) != 0)
+	if (build_mark(r, &m, sealed, &frame) != 0)
 		return -1;
-	memcpy(sealed, r->h, sizeof(sealed));
-	r->segment++;
-	if (build_header(rc, r, part, len, seq + 1, sealed, &header) == 0) {
+	if (build_header(rc, r, r->segment + 1, part, len, seq + 1, sealed, h, &header) == 0) {
 		e = append(rc, r,
 		    &(struct wire_entry){ .type = WIRE_SEAL,
 			.id = r->id,
@@ -212,22 +217,29 @@ int queue_seal(struct recorder *rc, struct recording *r, uint64_t seq, const uin
 		buf_finish(&header);
 	}
 	buf_finish(&frame);
+	if (e == 0) {
+		r->segment++;
+		memcpy(r->h, h, sizeof(h));
+	}
 	return e;
 }
 
 int queue_close(struct recorder *rc, struct recording *r, uint64_t seq, enum brec_end end, const char *reason)
 {
 	struct brec_mark m = { .type = BREC_CLOSE, .seq = seq, .end = end };
+	uint8_t h[BREC_HASH_LEN];
 	struct buf frame;
 	int e;
 
 	strncpy(m.reason, reason, sizeof(m.reason) - 1);
-	if (build_mark(r, &m, &frame) != 0)
+	if (build_mark(r, &m, h, &frame) != 0)
 		return -1;
-	e = append(rc, r, &(struct wire_entry){ .type = WIRE_END, .id = r->id, .h = r->h, .seq = seq,
+	e = append(rc, r, &(struct wire_entry){ .type = WIRE_END, .id = r->id, .h = h, .seq = seq,
 	    .frame = frame.data, .frame_len = frame.len });
 	buf_finish(&frame);
 	r->closed = e == 0;
+	if (e == 0)
+		memcpy(r->h, h, sizeof(h));
 	return e;
 }
 

@@ -1,0 +1,108 @@
+/*
+ * test_recorder_edges.c - a recording in the recorder's memory when something fails: what was not taken leaves nothing behind, so that it can
+ * still be closed.
+ *
+ * WRAP: wire_put_entry
+ */
+#include "recorder_rig.h"
+
+static bool no_memory;
+
+int __real_wire_put_entry(struct buf *b, const struct wire_entry *e);
+int __wrap_wire_put_entry(struct buf *b, const struct wire_entry *e);
+
+int __wrap_wire_put_entry(struct buf *b, const struct wire_entry *e)
+{
+	return no_memory ? -1 : __real_wire_put_entry(b, e);
+}
+
+/* As a collector does: each entry is the next of its segment, and hangs on the one before. Returns the last one's type. */
+static enum wire_type taken_by_a_collector(const struct fixture *f)
+{
+	uint8_t chain[BREC_HASH_LEN] = { 0 };
+	enum wire_type last = WIRE_OPEN;
+	struct brec_header header;
+	struct brec_frame fr;
+	const struct entry *e;
+	uint32_t segment = 0;
+	struct wire_msg m;
+	uint64_t seq = 0;
+
+	STAILQ_FOREACH(e, &f->r->entries, link) {
+		assert_int_equal(wire_decode(&m, e->data, e->len), 0);
+		last = m.type;
+		assert_true(m.entry.seq == seq++);
+		if (last == WIRE_OPEN) {
+			assert_int_equal(brec_chain_start(chain, m.entry.header, m.entry.header_len), 0);
+		} else {
+			assert_int_equal(brec_frame_decode(m.entry.frame, m.entry.frame_len, &fr), BREC_OK);
+			assert_int_equal(fr.epoch, segment);
+			assert_int_equal(brec_chain_add(chain, m.entry.frame, m.entry.frame_len), 0);
+		}
+		assert_memory_equal(m.entry.h, chain, sizeof(chain));
+		if (last == WIRE_SEAL) {
+			assert_int_equal(brec_header_decode(m.entry.header, m.entry.header_len, &header), BREC_OK);
+			assert_int_equal(header.segment, ++segment);
+			assert_memory_equal(header.prev, chain, sizeof(chain));
+			assert_int_equal(brec_chain_start(chain, m.entry.header, m.entry.header_len), 0);
+		}
+	}
+	return last;
+}
+
+/* The part of the next header is the session's. One that is none ends its link; and the recording gets its close frame. */
+static void a_malformed_part(void **state)
+{
+	static uint8_t long_part[BREC_PART_MAX + 1];
+	struct fixture f;
+
+	(void)state;
+	init(&f, 1, 1);
+	frames(&f, 1, 3);
+	assert_int_equal(queue_seal(&f.rc, f.r, 4, (const uint8_t *)"\7", 1), -1);
+	assert_int_equal(queue_seal(&f.rc, f.r, 4, f.part.data, f.part.len - 1), -1);
+	assert_int_equal(queue_seal(&f.rc, f.r, 4, f.part.data, 0), -1);
+	memcpy(long_part, f.part.data, f.part.len);
+	assert_int_equal(queue_seal(&f.rc, f.r, 4, long_part, sizeof(long_part)), -1);
+	assert_int_equal(f.r->segment, 0);
+	assert_int_equal(queue_seal(&f.rc, f.r, 4, f.part.data, f.part.len), 0);
+	assert_int_equal(queue_seal(&f.rc, f.r, 5, (const uint8_t *)"", 1), -1);
+	assert_int_equal(queue_close(&f.rc, f.r, f.r->next_seq, BREC_END_ABANDONED, "the link ended"), 0);
+	assert_int_equal(taken_by_a_collector(&f), WIRE_END);
+	finish(&f);
+}
+
+/* Whatever cannot be appended was not there. */
+static void an_entry_that_does_not_fit_in_memory(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	init(&f, 1, 1);
+	for (uint64_t seq = 1; seq <= 8; seq += 4) {
+		no_memory = true;
+		assert_int_equal(frame(&f, seq, f.r->segment), -1);
+		no_memory = false;
+		frames(&f, seq, seq);
+		no_memory = true;
+		assert_int_equal(queue_mark(&f.rc, f.r, seq + 1), -1);
+		assert_int_equal(queue_seal(&f.rc, f.r, seq + 1, f.part.data, f.part.len), -1);
+		assert_int_equal(queue_close(&f.rc, f.r, seq + 1, BREC_END_NORMAL, ""), -1);
+		assert_false(f.r->closed);
+		no_memory = false;
+		assert_int_equal(queue_mark(&f.rc, f.r, seq + 1), 0);
+		assert_int_equal(queue_seal(&f.rc, f.r, seq + 2, f.part.data, f.part.len), 0);
+		frames(&f, seq + 3, seq + 3);
+	}
+	assert_int_equal(queue_close(&f.rc, f.r, 9, BREC_END_NORMAL, ""), 0);
+	assert_int_equal(taken_by_a_collector(&f), WIRE_END);
+	finish(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(a_malformed_part), cmocka_unit_test(an_entry_that_does_not_fit_in_memory),
+		};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
