@@ -5,7 +5,7 @@
  *
  * Invariants of a recording:
  *   entries are consecutive; `uncommitted`, and each copy's `unacked` and `next`, point into them or are NULL (past the end)
- *   copy.has <= number of `next` <= r->next_seq;  r->committed is the quorum-th largest `has`
+ *   copy.has <= number of `next` <= r->next_seq;  r->committed is the quorum-th largest `has` of those not lost, and never goes back
  *   r->waiting = bytes from `uncommitted` on;  r->bytes = bytes of all
  */
 #include "role_recorder.h"
@@ -243,7 +243,10 @@ int queue_close(struct recorder *rc, struct recording *r, uint64_t seq, enum bre
 	return e;
 }
 
-/* The quorum-th largest count: so many entries at least `quorum` collectors have. */
+/*
+ * The quorum-th largest count: so many entries at least `quorum` collectors have. What one that was given up for this recording had said
+ * counts no more: it may have lied. What was committed upon its word stays so (advance).
+ */
 static uint64_t quorum_has(const struct recorder *rc, const struct recording *r)
 {
 	uint64_t best = 0;
@@ -251,8 +254,10 @@ static uint64_t quorum_has(const struct recorder *rc, const struct recording *r)
 	for (unsigned i = 0; i < rc->nships; i++) {
 		unsigned n = 0;
 
+		if (r->copies[i].lost)
+			continue;
 		for (unsigned k = 0; k < rc->nships; k++)
-			n += r->copies[k].has >= r->copies[i].has;
+			n += !r->copies[k].lost && r->copies[k].has >= r->copies[i].has;
 		if (n >= r->quorum && r->copies[i].has > best)
 			best = r->copies[i].has;
 	}

@@ -1,6 +1,6 @@
 /*
  * test_recorder_edges.c - a recording in the recorder's memory when something fails: what was not taken leaves nothing behind, so that it can
- * still be closed.
+ * still be closed; and what a collector that is given up had said counts no more.
  *
  * WRAP: wire_put_entry
  */
@@ -99,10 +99,33 @@ static void an_entry_that_does_not_fit_in_memory(void **state)
 	finish(&f);
 }
 
+/* Two of three are needed. One says that it has all, and is found to lie: what the others have decides from then on. */
+static void a_liar_makes_no_quorum(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	init(&f, 3, 2);
+	frames(&f, 1, 9);
+	for (unsigned i = 0; i < 3; i++)
+		sent(&f, i);
+	assert_int_equal(ack(&f, 1, 9), 0);
+	assert_int_equal(ack(&f, 0, 5), 0);
+	assert_true(f.r->committed == 6);
+	assert_true(queue_lose(&f.rc, f.r, 1));
+	assert_int_equal(ack(&f, 0, 8), 0);
+	assert_true(f.r->committed == 6);
+	assert_int_equal(ack(&f, 2, 4), 0);
+	assert_true(f.r->committed == 6);
+	assert_int_equal(ack(&f, 2, 7), 0);
+	assert_true(f.r->committed == 8);
+	finish(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(a_malformed_part), cmocka_unit_test(an_entry_that_does_not_fit_in_memory),
-		};
+		cmocka_unit_test(a_liar_makes_no_quorum) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
