@@ -73,14 +73,17 @@ static const char *check_lapse(const struct last *l, const struct tlog_act *a, c
 	return NULL;
 }
 
-/* NULL, or why the leaf says nothing. */
-static const char *check(const struct tlog_act *a, const struct tlog_entry *close, bool held, const struct tlog_entry *v, size_t n,
+/* NULL, or why the leaf says nothing. part: the leaves are those that a bundle's maker chose. */
+static const char *check(const struct tlog_act *a, const struct tlog_entry *close, bool held, const struct tlog_entry *v, size_t n, bool part,
     const struct brec_trust *trust)
 {
 	const int64_t now = clock_wall_us(), days = (int64_t)a->days + (a->type == TLOG_LAPSE ? TLOG_SESSION_DAYS : 0);
 	const char *wrong;
 	struct last l;
 
+	/* that no hold was in force, and of a lapse that it never closed, is what the log does not have */
+	if (part)
+		return "a bundle does not show that the log has no hold and no close";
 	if (decode_close(&l, a) != 0)
 		return a->type == TLOG_LAPSE ? "its last signed frame does not decode" : "its close frame does not decode";
 	if (a->type == TLOG_PRUNE && !same_leaf(&l, a, close))
@@ -130,7 +133,7 @@ void brec_prune_judge(struct brec_prune *out, const struct tlog_log *log, const 
 			out->held = v[i].type == TLOG_HOLD;
 		if (!tlog_removes(v[i].type) || out->holds || tlog_act_decode(&a, log->acts.data + v[i].act, v[i].act_len) != 0)
 			continue;
-		const char *wrong = check(&a, close, out->held, v, n, trust);
+		const char *wrong = check(&a, close, out->held, v, n, log->part, trust);
 
 		out->claimed = true;
 		out->holds = wrong == NULL;

@@ -117,7 +117,7 @@ class Log:
         own, held = [leaf for _, leaf in self.leaves.get(rid, [])], False
         for at, leaf in enumerate(own):
             held = leaf[12] == HOLD if leaf[12] in (HOLD, RELEASE) else held
-            if leaf[12] in (PRUNE, LAPSE) and not held:
+            if leaf[12] in (PRUNE, LAPSE) and not held and not self.part:
                 with contextlib.suppress(Verdict):
                     check_prune(leaf, own, at, signers)
                     return True

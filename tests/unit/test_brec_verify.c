@@ -8,6 +8,7 @@
 
 #include "brec_follow.h"
 #include "hex.h"
+#include "tlog_act.h"
 #include "tlog_reader.h"
 
 #include "wire_receipt.h"
@@ -458,6 +459,61 @@ static void test_open(void **state)
 	fx_destroy(old);
 }
 
+/* The leaf that removes a recording whose last signed frame is the seal of segment 0; or one of a hold. */
+static void add_act(struct tlog_log *log, const struct fixture *x, enum tlog_leaf_type type, int64_t wall_us)
+{
+	struct tlog_act a = { .type = type, .wall_us = wall_us, .days = TLOG_PRUNE_DAYS, .who = SPAN("retention", 9), .why = SPAN("its time", 8) };
+	uint8_t bytes[TLOG_ACT_MAX], hash[HASH_LEN], *data;
+	struct brec_header h;
+	struct brec_frame f;
+	char name[128];
+	size_t len, at;
+
+	fx_name(x, 0, name);
+	data = fx_read(name, &len);
+	assert_int_equal(brec_header_decode(data, len, &h), 0);
+	for (at = h.len; at < len; at += f.len) {
+		assert_int_equal(brec_frame_decode(data + at, len - at, &f), 0);
+		a.close = SPAN(data + at, f.len);
+	}
+	memcpy(a.id, x->id, BREC_ID_LEN);
+	assert_int_equal(sha256_spans(a.file_hash, SPANS(SPAN(data, len))), 0);
+	len = tlog_act_encode(bytes, &a);
+	assert_int_equal(tlog_hash_leaf(hash, bytes, len), 0);
+	assert_int_equal(tlog_log_add(log, log->n, bytes, len, hash), 0);
+	tlog_log_sort(log);
+	free(data);
+}
+
+/* Half of it is gone. A lapse leaf explains that in a log that has neither a close nor a hold; a bundle cannot show that there is none. */
+static void test_pruned(void **state)
+{
+	const int64_t day = 86400000000LL, late = FIXTURE_WALL + (TLOG_PRUNE_DAYS + TLOG_SESSION_DAYS + 1) * day;
+	struct fixture *x = fx_open(false, false);
+	struct tlog_log log = { .state = TLOG_GOOD }, held = { .state = TLOG_GOOD };
+	char last[128];
+
+	(void)state;
+	fx_small(x, true);
+	fx_name(x, 1, last);
+	assert_int_equal(unlink(last), 0);
+	for (int i = 0; i < 2; i++) {
+		add_leaf(i == 0 ? &log : &held, x, TLOG_OPEN);
+		add_leaf(i == 0 ? &log : &held, x, TLOG_SEAL);
+	}
+	add_act(&held, x, TLOG_HOLD, late);
+	add_act(&held, x, TLOG_LAPSE, late);
+	assert_int_equal(judge_at(x, &held, late), BREC_CUT);
+	assert_int_equal(judge_at(x, &log, late), BREC_CUT);
+	add_act(&log, x, TLOG_LAPSE, late);
+	assert_int_equal(judge_at(x, &log, late), BREC_PRUNED);
+	log.part = true;
+	assert_int_equal(judge_at(x, &log, late), BREC_CUT);
+	tlog_log_finish(&log);
+	tlog_log_finish(&held);
+	fx_destroy(x);
+}
+
 static void test_strange_files(void **state)
 {
 	struct fixture *x = fx_open(false, false);
@@ -512,7 +568,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good), cmocka_unit_test(test_every_bit), cmocka_unit_test(test_every_cut),
 		cmocka_unit_test(test_frames_moved), cmocka_unit_test(test_splice), cmocka_unit_test(test_receipts),
-		cmocka_unit_test(test_open), cmocka_unit_test(test_strange_files),
+		cmocka_unit_test(test_open), cmocka_unit_test(test_pruned), cmocka_unit_test(test_strange_files),
 	};
 	int r;
 
