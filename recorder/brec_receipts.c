@@ -20,34 +20,58 @@ static bool is_trusted(const struct brec_receipts *r, const struct receipt *rece
 	return false;
 }
 
-/* Moves to the next receipt by a trusted key. One that is torn at the file's end counts as not written. */
-static void advance(struct brec_receipts *r)
+static int add(struct brec_receipts *r, uint64_t seq, uint64_t at)
 {
-	r->have_next = false;
-	while (!r->have_next && !r->bad && buf_left(&r->left) != 0) {
-		const size_t left = buf_left(&r->left);
+	if (r->n == r->cap) {
+		const size_t cap = r->cap == 0 ? 64 : 2 * r->cap;
+		struct brec_receipt_place *v = reallocarray(r->v, cap, sizeof(*v));
 
-		r->next_at = r->left.off;
-		if (receipt_get(&r->left, &r->next) == 0) {
-			r->have_next = is_trusted(r, &r->next);
-		} else if (left > RECEIPT_LEN_MAX + 4) {
-			r->bad = true;
-			r->bad_at = r->next_at;
-		} else {
-			break;
-		}
+		if (v == NULL)
+			return -1;
+		r->v = v;
+		r->cap = cap;
 	}
+	r->v[r->n++] = (struct brec_receipt_place){ seq, at };
+	return 0;
+}
+
+/* All by trusted keys, as they stand in the file. One that is torn at its end counts as not written. 0 or -1. */
+static int find(struct brec_receipts *r)
+{
+	struct receipt one;
+	struct buf b;
+
+	buf_view(&b, r->data, r->len);
+	while (buf_left(&b) != 0) {
+		const size_t at = b.off, left = buf_left(&b);
+
+		if (receipt_get(&b, &one) != 0) {
+			r->bad = left > RECEIPT_LEN_MAX + 4;
+			r->bad_at = at;
+			return 0;
+		}
+		if (is_trusted(r, &one) && add(r, one.leaf.seq, at) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int by_seq(const void *a, const void *b)
+{
+	const struct brec_receipt_place *x = a, *y = b;
+
+	return x->seq != y->seq ? (x->seq > y->seq) - (x->seq < y->seq) : (x->at > y->at) - (x->at < y->at);
 }
 
 int brec_receipts_load(struct brec_receipts *r, struct brec_dir *d, const struct brec_trust *trust, const uint8_t *id)
 {
-	size_t len;
-
 	*r = (struct brec_receipts){ .trust = trust, .id = id };
-	if ((r->data = brec_dir_slurp(d, BREC_RECEIPTS_FILE, BREC_RECEIPTS_MAX, &len)) == NULL)
+	if ((r->data = brec_dir_slurp(d, BREC_RECEIPTS_FILE, BREC_RECEIPTS_MAX, &r->len)) == NULL)
 		return errno == ENOENT ? 0 : -1;
-	buf_view(&r->left, r->data, len);
-	advance(r);
+	if (find(r) != 0)
+		return -1;
+	if (r->n > 1)
+		qsort(r->v, r->n, sizeof(*r->v), by_seq);
 	return 0;
 }
 
@@ -58,49 +82,46 @@ static int refuse(const char *why, uint64_t at, const char **reason, uint64_t *o
 	return -1;
 }
 
-/* What is wrong with r->next, whatever the frames say; NULL if nothing is. */
-static const char *false_receipt(const struct brec_receipts *r)
+/* The next one. NULL, or what is wrong with it, whatever the frames say. */
+static const char *take(const struct brec_receipts *r, struct receipt *one)
 {
-	return receipt_check(&r->next) != 0 ? FALSE_SIGNATURE : memcmp(r->next.leaf.id, r->id, BREC_ID_LEN) != 0 ?
-	    OTHER_RECORDING : NULL;
+	const uint64_t at = r->v[r->next].at;
+	struct buf b;
+
+	buf_view(&b, r->data + at, r->len - at);
+	if (receipt_get(&b, one) != 0 || receipt_check(one) != 0)
+		return FALSE_SIGNATURE;
+	/* without a header nobody knows whose they are */
+	return r->begun && memcmp(one->leaf.id, r->id, BREC_ID_LEN) != 0 ? OTHER_RECORDING : NULL;
 }
 
 int brec_receipts_check(struct brec_receipts *r, uint64_t seq, const uint8_t h[BREC_HASH_LEN], const char **reason, uint64_t *offset)
 {
-	for (; r->have_next && r->next.leaf.seq <= seq; advance(r)) {
-		const char *why;
+	r->begun = true;
+	for (; r->next < r->n && r->v[r->next].seq <= seq; r->next++) {
+		struct receipt one;
+		const char *why = take(r, &one);
 
-		/* one for an earlier frame than the receipt before it: written again, its frame has passed */
-		if (r->next.leaf.seq < seq)
-			continue;
-		if (memcmp(r->next.leaf.id, r->id, BREC_ID_LEN) == 0 && memcmp(r->next.leaf.h, h, BREC_HASH_LEN) == 0) {
-			r->agreed = r->next;
-			r->agreed_at = r->next_at;
-			r->used++;
-			continue;
-		}
-		why = false_receipt(r);
-		return refuse(why != NULL ? why : SAYS_OTHER, r->next_at, reason, offset);
+		if (why == NULL && memcmp(one.leaf.h, h, BREC_HASH_LEN) != 0)
+			why = SAYS_OTHER;
+		if (why != NULL)
+			return refuse(why, r->v[r->next].at, reason, offset);
+		r->proven_seq = seq;
+		r->used++;
 	}
 	return 0;
 }
 
 int brec_receipts_finish(struct brec_receipts *r, uint64_t *beyond, const char **reason, uint64_t *offset)
 {
-	const char *why;
-
 	*beyond = 0;
-	if (r->used != 0) {
-		if (receipt_check(&r->agreed) != 0)
-			return refuse(FALSE_SIGNATURE, r->agreed_at, reason, offset);
-		r->proven_seq = r->agreed.leaf.seq;
-	}
-	for (; r->have_next; advance(r)) {
-		if (r->next.leaf.seq <= *beyond || r->next.leaf.seq <= r->proven_seq)
-			continue;
-		if ((why = false_receipt(r)) != NULL)
-			return refuse(why, r->next_at, reason, offset);
-		*beyond = r->next.leaf.seq;
+	for (; r->next < r->n; r->next++) {
+		struct receipt one;
+		const char *why = take(r, &one);
+
+		if (why != NULL)
+			return refuse(why, r->v[r->next].at, reason, offset);
+		*beyond = one.leaf.seq;
 	}
 	return r->bad ? refuse(DAMAGED, r->bad_at, reason, offset) : 0;
 }
@@ -108,5 +129,6 @@ int brec_receipts_finish(struct brec_receipts *r, uint64_t *beyond, const char *
 void brec_receipts_free(struct brec_receipts *r)
 {
 	free(r->data);
+	free(r->v);
 	*r = (struct brec_receipts){ 0 };
 }

@@ -2,8 +2,8 @@
  * brec_receipts.h - the collector's receipts, held against a recording's chain while it is verified.
  *
  * Used by brec_verify.c alone. The bytes of the file are in wire_receipt.h and doc/PROTOCOL.collector. Only receipts by keys
- * that the caller trusts count; signatures are checked where something follows from them: a contradiction, the highest
- * receipt that agrees, and the one that says more than what is there.
+ * that the caller trusts count, and of those all: they are taken by sequence, wherever they stand in the file, as one that came
+ * late and says something else is what a collector signed, too. A signature is checked before anything follows from it.
  */
 #ifndef BASTION_BREC_RECEIPTS_H
 #define BASTION_BREC_RECEIPTS_H
@@ -15,18 +15,21 @@
 #define BREC_RECEIPTS_FILE "receipts"
 #define BREC_RECEIPTS_MAX (64U << 20)	/* bytes of the file */
 
+/* A receipt's sequence, and its byte in the file. */
+struct brec_receipt_place {
+	uint64_t seq, at;
+};
+
 struct brec_receipts {
 	const struct brec_trust *trust;
-	const uint8_t *id;		/* of the recording, known once its first header is read */
+	const uint8_t *id;		/* of the recording, known once its first header is read: */
+	bool begun;			/* then a chain value was asked for */
 	uint8_t *data;			/* the file */
-	struct buf left;		/* what is not looked at yet */
-	struct receipt next;		/* the next one by a trusted key */
-	uint64_t next_at;		/* its byte in the file */
-	bool have_next;
-	struct receipt agreed;		/* the last one that agrees */
-	uint64_t agreed_at;
-	unsigned used;			/* trusted ones that agree */
-	uint64_t proven_seq;		/* after finish: signed for up to here */
+	size_t len;
+	struct brec_receipt_place *v;	/* n of them by trusted keys, by sequence; those before `next` agree */
+	size_t n, cap, next;
+	unsigned used;			/* that agree */
+	uint64_t proven_seq;		/* the highest of them */
 	uint64_t bad_at;		/* a receipt in the middle is damaged here */
 	bool bad;
 };

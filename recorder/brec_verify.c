@@ -303,8 +303,8 @@ static void weigh_receipts(struct verify *v)
 	const char *reason;
 
 	if (brec_receipts_finish(&v->receipts, &beyond, &reason, &offset) != 0) {
-		/* a recording that is false in itself is worse news than a bad receipt */
-		if (v->out->verdict == BREC_COMPLETE || v->out->verdict == BREC_ABANDONED) {
+		/* a recording that is false in itself is worse news than a bad receipt; one of which nothing could be read is not judged */
+		if (v->out->verdict != BREC_FORGED && (v->out->verdict != BREC_UNVERIFIABLE || v->receipts.begun)) {
 			v->judged = false;
 			judge_receipts(v, BREC_FORGED, reason, offset);
 		}

@@ -226,20 +226,21 @@ class Verifier:
             for item in items(self.path):
                 self.header(item) if isinstance(item, Header) else self.frame(item)
         except Verdict as v:
-            must(v.args == TORN, *v.args)
+            if v.args != TORN:
+                return v.args
             return ("gap" if max(segments(self.path)) > self.number + (self.ended == SEAL or self.number < 0) else "cut"), v.args[1]
         return ("complete" if self.ended == CLOSE else "abandoned"), "to the last frame"
 
     def run(self):
+        verdict, reason = self.walk()
+        beyond = 0
         try:
-            verdict, reason = self.walk()
-            beyond = 0
-            for rid, seq, h in receipts(self.path, self.collectors):
-                must(self.id in (None, rid) and self.history.get(seq, h) == h, "forged", "a receipt contradicts")
+            for rid, seq, h in sorted(receipts(self.path, self.collectors), key=lambda receipt: receipt[1]):
+                must((not self.history or rid == self.id) and self.history.get(seq, h) == h, "forged", "a receipt contradicts")
                 self.received = seq if seq in self.history else self.received
                 beyond = max(beyond, seq - self.last)
         except Verdict as v:
-            return v.args
+            return v.args if verdict in ("complete", "abandoned", "cut", "gap") or self.history else (verdict, reason)
         if beyond > 0 and verdict in ("complete", "abandoned"):
             return ("forged" if verdict == "complete" else "cut"), f"a receipt says {beyond} frames more"
         return verdict, reason

@@ -100,6 +100,25 @@ static void agree(const struct fixture *x, const struct sign_key *collector)
 	assert_int_equal(status == 0, ours.verdict == BREC_COMPLETE);
 }
 
+static void both_say(const struct fixture *x, const struct sign_key *collector, enum brec_verdict want)
+{
+	uint8_t pub[1][KEY_LEN];
+	struct brec_trust trust = { (const uint8_t (*)[KEY_LEN])x->pub, 1, (const uint8_t (*)[KEY_LEN])pub, 1, NULL };
+	struct brec_report ours;
+	const char *name = brec_verdict_name(want);
+	char args[512], *got;
+	int status;
+
+	sign_key_public(collector, pub[0]);
+	assert_string_equal(brec_verdict_name(brec_verify_dir(x->dir, &trust, &ours)), name);
+	snprintf(args, sizeof(args), "verify %s --signer %s/signer.pub --collector %s/collector.pub", x->dir, x->dir, x->dir);
+	got = run(args, &status);
+	if (strncmp(got, name, strlen(name)) != 0 || got[strlen(name)] != ' ')
+		fail_msg("we say %s, it says '%s'", name, got);
+	if (want != BREC_FORGED)
+		agree(x, collector);
+}
+
 static void test_verdicts(void **state)
 {
 	struct sign_key *collector = sign_key_generate();
@@ -139,6 +158,84 @@ static void test_verdicts(void **state)
 	sign_key_destroy(collector);
 }
 
+/* What a collector says of a frame: the truth, of another value, or with a signature that does not hold. */
+enum says { TRUTH, OTHER, FALSE_SIGNATURE };
+
+struct said {
+	size_t frame;
+	enum says says;
+};
+
+static void put_said(struct buf *b, const struct fixture *x, const struct sign_key *collector, const struct said *s)
+{
+	struct wire_leaf leaf = { .seq = x->log[s->frame].seq };
+	uint8_t pub[KEY_LEN], sig[SIG_LEN];
+	struct receipt r;
+
+	sign_key_public(collector, pub);
+	memcpy(leaf.id, x->id, BREC_ID_LEN);
+	memcpy(leaf.h, x->log[s->frame].h, BREC_HASH_LEN);
+	leaf.h[0] ^= s->says == OTHER;
+	assert_int_equal(receipt_sign(collector, pub, 77, &leaf, 1, sig), 0);
+	sig[SIG_LEN - 1] ^= s->says == FALSE_SIGNATURE;
+	assert_int_equal(receipt_extract(&r, pub, 77, &leaf, 1, 0, sig), 0);
+	assert_int_equal(receipt_put(b, &r), 0);
+}
+
+/* Every receipt counts, in whatever order they stand, and whatever became of the recording. */
+static void test_receipts_in_any_order(void **state)
+{
+	struct sign_key *collector = sign_key_generate();
+	struct fixture *x = fx_open(true, false);
+	const struct { struct said said[2]; enum brec_verdict whole, cut; } cases[] = {
+		{ { { 5, TRUTH }, { 2, TRUTH } }, BREC_COMPLETE, BREC_CUT },
+		{ { { 5, TRUTH }, { 2, OTHER } }, BREC_FORGED, BREC_FORGED },
+		{ { { 2, OTHER }, { 5, TRUTH } }, BREC_FORGED, BREC_FORGED },
+		{ { { 5, TRUTH }, { 2, FALSE_SIGNATURE } }, BREC_FORGED, BREC_FORGED },
+		{ { { 2, FALSE_SIGNATURE }, { 5, TRUTH } }, BREC_FORGED, BREC_FORGED },
+		{ { { 2, FALSE_SIGNATURE }, { 2, TRUTH } }, BREC_FORGED, BREC_FORGED },
+		{ { { 0, TRUTH }, { 0, OTHER } }, BREC_FORGED, BREC_FORGED },
+	};
+	char name[2][128];
+	uint8_t *data;
+	struct buf b;
+	size_t len;
+
+	(void)state;
+	fx_small(x, true);
+	assert_true(x->logged > 6);
+	keys(x, collector);
+	snprintf(name[0], sizeof(name[0]), "%s/receipts", x->dir);
+	fx_name(x, 1, name[1]);
+	data = fx_read(name[1], &len);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		buf_init(&b, 4096);
+		put_said(&b, x, collector, &cases[i].said[0]);
+		put_said(&b, x, collector, &cases[i].said[1]);
+		fx_write(name[0], b.data, b.len);
+		buf_finish(&b);
+		both_say(x, collector, cases[i].whole);
+		assert_int_equal(truncate(name[1], (off_t)(len - 10)), 0);
+		both_say(x, collector, cases[i].cut);
+		fx_write(name[1], data, len);
+	}
+	/* one for a frame that is not here any more is looked at as closely */
+	for (int i = 0; i < 2; i++) {
+		const struct said last = { x->logged - 1, i == 0 ? TRUTH : FALSE_SIGNATURE };
+
+		buf_init(&b, 4096);
+		put_said(&b, x, collector, &last);
+		fx_write(name[0], b.data, b.len);
+		buf_finish(&b);
+		assert_int_equal(truncate(name[1], (off_t)(len - 10)), 0);
+		both_say(x, collector, i == 0 ? BREC_CUT : BREC_FORGED);
+	}
+	free(data);
+	remove_keys(x);
+	fx_destroy(x);
+	sign_key_destroy(collector);
+}
+
 static void test_events(void **state)
 {
 	struct sign_key *collector = sign_key_generate();
@@ -170,7 +267,8 @@ static void test_events(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_verdicts), cmocka_unit_test(test_events) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_verdicts), cmocka_unit_test(test_receipts_in_any_order),
+		cmocka_unit_test(test_events) };
 	char here[] = __FILE__;
 
 	/* tests/unit/… to tests/ */
