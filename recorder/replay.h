@@ -200,9 +200,6 @@ bool logs_grew(struct logs *l);
 /* Does the log of that store say that this recording was removed when its retention was over? */
 bool logs_pruned(struct logs *l, const char *store, const char *id);
 void logs_finish(struct logs *l);
-/* Calls fn with the n leaves of every recording that the log knows and the list does not have. Their number, or -1. */
-typedef void log_missing_fn(void *ctx, const struct tlog_entry *leaves, size_t n);
-int logs_missing(const struct tlog_log *log, const struct recordings *here, log_missing_fn *fn, void *ctx);
 
 /* ---- replay_scan.c ---- */
 

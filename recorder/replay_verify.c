@@ -3,6 +3,7 @@
  * keys to believe.
  */
 #include "replay_bucket.h"
+#include "replay_missing.h"
 
 #include <ftw.h>
 #include <stdlib.h>
@@ -185,18 +186,22 @@ static int verify_list(struct judging *g, const struct recordings *list)
 	return 0;
 }
 
-/* A recording of which only the log knows. */
-static void print_missing(void *ctx, const struct tlog_entry *leaves, size_t n)
+/* A recording of which only the log knows. `judged`: it was here a while ago, and has its verdict; if it was removed in its time, that stays. */
+static int print_missing(struct judging *g, const uint8_t id[BREC_ID_LEN], bool judged)
 {
-	struct judging *g = ctx;
 	struct brec_trust view = trust_view(g->trust);
 	struct recording rec = { .dir = NULL };
-	struct brec_report r;
+	struct brec_report r = { .verdict = BREC_CUT, .logged = BREC_LOG_MISSING,
+		.reason = "the whole recording is missing, and now its leaves, too, which the log had when this began" };
+	const struct tlog_entry *leaves;
+	size_t n;
 
 	view.log = &g->logs.log;
-	brec_verify_missing(leaves, n, &view, &r);
-	hex_encode(rec.id, leaves->id, BREC_ID_LEN);
-	print_one(g, &rec, &r);
+	memcpy(r.id, id, BREC_ID_LEN);
+	if ((leaves = tlog_find(view.log, id, &n)) != NULL && n != 0)
+		brec_verify_missing(leaves, n, &view, &r);
+	hex_encode(rec.id, id, BREC_ID_LEN);
+	return judged && r.verdict == BREC_PRUNED ? 0 : print_one(g, &rec, &r);
 }
 
 static void print_stamp(const char *who, const char *name, const struct tlog_stamp *s)
@@ -282,23 +287,45 @@ static int verdict_status(const struct judging *g)
 	return g->faults == 0 && g->good + g->pruned + g->open == g->all ? EXIT_OK : EXIT_VERDICT;
 }
 
-static int verify_store(struct judging *g)
+/*
+ * The log itself, and what it knows and the store does not have. The store may have lived on for hours since its log was read: what must be
+ * here is what the log had then; what became of it, if it is not, is what the log says now.
+ */
+static int verify_log(struct judging *g, const struct recordings *judged)
 {
 	const struct tlog_log *log = logs_read(&g->logs, g->args->store, false);
+	struct ids before = { NULL, 0 }, here = { NULL, 0 }, missing = { NULL, 0 };
+	struct recordings now;
+	int r = -1;
+
+	if (store_scan(&now, g->args->store) != 0)
+		return -1;
+	if (log->state == TLOG_GOOD && (ids_of(&before, judged) != 0 || ids_of(&here, &now) != 0 || ids_missing(&missing, log, &here) != 0))
+		goto out;
+	if (missing.n != 0)
+		logs_grew(&g->logs);
+	print_log(g, log);
+	r = 0;
+	for (size_t i = 0; i < missing.n && log->state == TLOG_GOOD && r == 0; i++)
+		r = print_missing(g, missing.v[i], ids_have(&before, missing.v[i]));
+out:
+	free(before.v);
+	free(here.v);
+	free(missing.v);
+	recordings_finish(&now);
+	return r;
+}
+
+static int verify_store(struct judging *g)
+{
 	struct recordings list;
 	int r;
 
+	/* the log that --store names is the one to be believed: it is read before the recordings are looked for */
+	logs_read(&g->logs, g->args->store, false);
 	if (store_scan(&list, g->args->store) != 0)
 		return EXIT_UNREADABLE;
-	/* the log that --store names is the one to be believed: it is read before the recordings are looked for */
-	if ((r = verify_list(g, &list)) == 0) {
-		log = logs_read(&g->logs, g->args->store, false);
-		recordings_finish(&list);
-		if (store_scan(&list, g->args->store) != 0)
-			return EXIT_UNREADABLE;
-		print_log(g, log);
-		r = log->state == TLOG_GOOD && logs_missing(log, &list, print_missing, g) < 0 ? -1 : 0;
-	}
+	r = verify_list(g, &list) == 0 ? verify_log(g, &list) : -1;
 	recordings_finish(&list);
 	if (!g->args->json && r == 0)
 		print_sum(g);
