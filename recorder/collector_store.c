@@ -411,9 +411,12 @@ int store_write_out(struct store *s)
 		return hold(s, o->rec->dir);
 	}
 	s->nout = s->done = s->logged = 0;
-	if (s->held)
+	if (s->held) {
 		log_notice("there is space again: the collector goes on");
-	s->held = false;
+		s->held = false;
+		/* it may have come to stand in the midst of a turn, with no room for a group in the journal's file: what waited comes now */
+		store_turn(s, false);
+	}
 	return 0;
 }
 

@@ -149,6 +149,17 @@ static void give(struct rig *x)
 		}
 }
 
+static void large_frames(struct rig *x, unsigned n)
+{
+	static uint8_t data[BREC_FRAME_HEAD + LARGE + 4];
+
+	for (; n > 0; n--) {
+		brec_frame_head(data, BREC_DATA, BREC_OUTPUT, x->f.r->segment, x->f.r->next_seq, LARGE);
+		brec_frame_end(data, sizeof(data));
+		assert_int_equal(queue_frame(&x->f.rc, x->f.r, data, sizeof(data)), 0);
+	}
+}
+
 /* What it has sent, as a recorder takes it (role_recorder_ship.c): a receipt is for what was committed last, and no more. */
 static void hear(struct rig *x)
 {
@@ -251,10 +262,39 @@ static void kept_receipts_stay(void **state)
 	stop(x);
 }
 
+/* The disk fills just when the journal's file is left for the other one. When there is room again, there is room in the journal, too. */
+static void after_a_full_disk(void **state)
+{
+	struct rig *x = start();
+
+	(void)state;
+	large_frames(x, 20);
+	give(x);
+	server_turn(&x->sv);
+	server_turn(&x->sv);
+	large_frames(x, 20);
+	give(x);
+	full = true;
+	server_turn(&x->sv);
+	assert_true(x->sv.store.held);
+	assert_true(journal_left(&x->sv.store.journal) < JOURNAL_GROUP_MAX);
+	server_turn(&x->sv);
+	assert_true(x->sv.store.held && x->sv.paused);
+	full = false;
+	assert_int_equal(store_write_out(&x->sv.store), 0);
+	assert_false(x->sv.store.held);
+	large_frames(x, 32);
+	give(x);
+	server_turn(&x->sv);
+	hear(x);
+	assert_true(x->committed == 72);
+	stop(x);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(a_receipt_never_runs_ahead), cmocka_unit_test(kept_receipts_stay),
-		};
+		cmocka_unit_test(after_a_full_disk), };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
