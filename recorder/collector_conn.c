@@ -5,6 +5,7 @@
 #include "collector_conn.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -551,6 +552,27 @@ void server_receipts(struct server *sv)
 	LIST_FOREACH(c, &sv->conns, link)
 		while (!TAILQ_EMPTY(&c->not_signed))
 			sign_batch(c);
+}
+
+void server_signer(struct server *sv, struct sign_key *signer)
+{
+	uint8_t pub[KEY_LEN];
+
+	sign_key_public(signer, pub);
+	if (memcmp(pub, sv->signer_pub, sizeof(pub)) == 0) {
+		sign_key_destroy(signer);
+		return;
+	}
+	server_receipts(sv);
+	/* no leaf in the journal stands for this checkpoint: a power cut must not leave an empty file in its place */
+	if (tlog_writer_key(&sv->store.log, signer, clock_wall_us() / 1000000) != 0)
+		log_error("log of recordings: the new key's first checkpoint: %s; the next one says it", strerror(errno));
+	else if (syncfs(sv->store.log.dir) != 0)
+		log_error("log of recordings: syncing the new key's first checkpoint: %s", strerror(errno));
+	sign_key_destroy(sv->signer);
+	sv->signer = signer;
+	memcpy(sv->signer_pub, pub, sizeof(pub));
+	log_notice("reload: another receipt key signs");
 }
 
 int server_sign_one(void *ctx, struct store *s, struct rec *r)

@@ -60,6 +60,11 @@ void server_tick(struct server *sv);
 void server_prune(struct server *sv);
 /* Signs what was acknowledged. */
 void server_receipts(struct server *sv);
+/*
+ * Takes over the key. If it is another one: what waits for a receipt gets one of the key before, and from here on receipts and the log
+ * are signed by this one.
+ */
+void server_signer(struct server *sv, struct sign_key *signer);
 /* The receipt of one recovered recording: store_open's hook. */
 int server_sign_one(void *ctx, struct store *s, struct rec *r);
 

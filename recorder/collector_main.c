@@ -179,25 +179,6 @@ static int load_fresh(struct server *sv, SSL_CTX **tls, struct sign_key **signer
 	return r;
 }
 
-/* What waits for a receipt gets one of the key before; from here on receipts and the log are signed by this one. */
-static void change_signer(struct server *sv, struct sign_key *signer)
-{
-	uint8_t pub[KEY_LEN];
-
-	sign_key_public(signer, pub);
-	if (memcmp(pub, sv->signer_pub, sizeof(pub)) == 0) {
-		sign_key_destroy(signer);
-		return;
-	}
-	server_receipts(sv);
-	if (tlog_writer_key(&sv->store.log, signer, clock_wall_us() / 1000000) != 0)
-		log_error("log of recordings: the new key's first checkpoint: %s; the next one says it", strerror(errno));
-	sign_key_destroy(sv->signer);
-	sv->signer = signer;
-	memcpy(sv->signer_pub, pub, sizeof(pub));
-	log_notice("reload: another receipt key signs");
-}
-
 /*
  * The recorders' certificates and signers, our own certificate and the receipt key are taken anew; the rest needs a start.
  * Connections are ended: recorders come back at
@@ -222,7 +203,7 @@ static void on_hup(evutil_socket_t sig, short what, void *arg)
 		    sv->conf_file);
 		return;
 	}
-	change_signer(sv, signer);
+	server_signer(sv, signer);
 	conn_end_all(sv);
 	coll_conf_destroy(sv->conf);
 	sv->conf = c;

@@ -291,10 +291,32 @@ static void after_a_full_disk(void **state)
 	stop(x);
 }
 
+/* A reload brings another key, and nothing else happens: what it signs must outlast a power cut. */
+static void a_new_key_is_synced(void **state)
+{
+	struct rig *x = start();
+	struct sign_key *key = sign_key_generate();
+	uint8_t pub[KEY_LEN];
+	unsigned before;
+
+	(void)state;
+	assert_non_null(key);
+	frames(&x->f, 1, 2);
+	give(x);
+	server_turn(&x->sv);
+	hear(x);
+	sign_key_public(key, pub);
+	before = synced;
+	server_signer(&x->sv, key);
+	assert_int_equal(synced, before + 1);
+	assert_memory_equal(x->sv.signer_pub, pub, sizeof(pub));
+	stop(x);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(a_receipt_never_runs_ahead), cmocka_unit_test(kept_receipts_stay),
-		cmocka_unit_test(after_a_full_disk), };
+		cmocka_unit_test(after_a_full_disk), cmocka_unit_test(a_new_key_is_synced) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
