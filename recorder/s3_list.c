@@ -37,6 +37,15 @@ static int parse_size(const char *text, uint64_t *out)
 	return *end == '\0' ? 0 : -1;
 }
 
+/* An id is printed, and stands between blanks in files. */
+static bool plain(const char *id)
+{
+	for (const char *p = id; *p != '\0'; p++)
+		if (*p < 0x21 || *p > 0x7e)
+			return false;
+	return id[0] != '\0';
+}
+
 static int parse_version(struct s3_version *v, const char *p, size_t len, bool marker)
 {
 	char size[SIZE_DIGITS + 1] = "", when[40];
@@ -44,7 +53,7 @@ static int parse_version(struct s3_version *v, const char *p, size_t len, bool m
 	*v = (struct s3_version){ .marker = marker };
 	if (s3_xml_text(p, len, "Key", v->key, sizeof(v->key)) < 0)
 		v->key[0] = '\0';
-	if (s3_xml_text(p, len, "VersionId", v->version, sizeof(v->version)) < 0 || v->version[0] == '\0' ||
+	if (s3_xml_text(p, len, "VersionId", v->version, sizeof(v->version)) < 0 || !plain(v->version) ||
 	    s3_xml_text(p, len, "LastModified", when, sizeof(when)) < 0 || s3_date_parse(when, &v->when) != 0)
 		return -1;
 	return marker || (s3_xml_text(p, len, "Size", size, sizeof(size)) > 0 && parse_size(size, &v->size) == 0) ? 0 : -1;

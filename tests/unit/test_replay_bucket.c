@@ -90,6 +90,13 @@ static void test_page(void **state)
 
 	assert_int_equal(s3_query_add(query, sizeof(query), "prefix", "a/b c~"), 0);
 	assert_int_equal(s3_query_add(query, sizeof(query), "versions", ""), 0);
+	/* one that would move a terminal's cursor, or break a line of the copy's list */
+	assert_int_equal(parse(&page, HEAD "<IsTruncated>false</IsTruncated>" VERSION("a", "\xc2\x9b" "31m", "5")), -1);
+	assert_int_equal(parse(&page, HEAD "<IsTruncated>false</IsTruncated>" VERSION("a", "\x9b", "5")), -1);
+	assert_int_equal(parse(&page, HEAD "<IsTruncated>false</IsTruncated>" VERSION("a", "\x7f", "5")), -1);
+	assert_int_equal(parse(&page, HEAD "<IsTruncated>false</IsTruncated>" VERSION("a", "1 2", "5")), -1);
+	assert_int_equal(parse(&page, HEAD "<IsTruncated>false</IsTruncated>" MARKER("a", "\xc2\x9d")), -1);
+	assert_int_equal(parse(&page, HEAD "<IsTruncated>false</IsTruncated>" VERSION("a", "!~", "5")), 0);
 	assert_string_equal(query, "prefix=a%2Fb%20c~&versions=");
 	assert_int_equal(s3_query_add(query, 32, "x", "//////////"), -1);
 }
