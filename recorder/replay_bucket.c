@@ -12,13 +12,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "brec_dir.h"
+#include "clock.h"
 #include "escape.h"
-#include "hex.h"
-#include "tlog_tile.h"
 
 #define CREDENTIALS_MAX 65536
 #define CA_MAX (1U << 20)
-#define TRIES 4
+#define TRIES 4			/* without an answer; */
+#define TRIES_BUSY 6		/* with one that says: later */
+#define PAUSE_FIRST_MS 250
 
 static int complain(const char *what, const char *why)
 {
@@ -165,26 +167,60 @@ static bool digits(const char *p, size_t n)
 	return strspn(p, "0123456789") >= n;
 }
 
-static bool is_recording_file(const char *name)
+static bool hex_digits(const char *p, size_t n)
 {
-	uint8_t id[BREC_ID_LEN];
-	char hex[2 * BREC_ID_LEN + 1] = "";
-
-	/* YYYY-MM-DD/ID/FILE */
-	if (strlen(name) < 45 || !digits(name, 4) || name[4] != '-' || !digits(name + 5, 2) || name[7] != '-' || !digits(name + 8, 2) ||
-	    name[10] != '/' || name[43] != '/')
-		return false;
-	memcpy(hex, name + 11, 2 * BREC_ID_LEN);
-	return hex_decode(id, sizeof(id), hex) == 0 && strchr(name + 44, '/') == NULL;
+	return strspn(p, "0123456789abcdef") >= n;
 }
 
+/* YYYY-MM-DD/ID/FILE, as archive_plan.h says */
+static bool is_recording_file(const char *name)
+{
+	const char *file = name + 44;
+
+	if (strlen(name) < 45 || !digits(name, 4) || name[4] != '-' || !digits(name + 5, 2) || name[7] != '-' || !digits(name + 8, 2) ||
+	    name[10] != '/' || !hex_digits(name + 11, 2 * BREC_ID_LEN) || name[43] != '/')
+		return false;
+	if (strncmp(file, "receipts.", 9) == 0)
+		return digits(file + 9, 8) && file[17] == '\0';
+	if (strncmp(file, "conflict-", 9) == 0)
+		return digits(file + 9, 20) && file[29] == '-' && hex_digits(file + 30, 16) && file[46] == '\0';
+	return brec_dir_number(file) >= 0;
+}
+
+/* Behind log/checkpoint. */
+static bool is_checkpoint(const char *p)
+{
+	const char *end = p + strspn(p, "0123456789");
+
+	return end != p && (*end == '\0' || strcmp(end, ".tsr") == 0 || strcmp(end, ".cosigned") == 0);
+}
+
+/* Behind log/tile/, as tlog_tile.h says */
+static bool is_tile(const char *p)
+{
+	const size_t level = strncmp(p, "entries/", 8) == 0 ? 7 : strspn(p, "0123456789");
+	size_t width;
+
+	if (level == 0 || p[level] != '/')
+		return false;
+	for (p += level + 1; p[0] == 'x' && digits(p + 1, 3) && p[4] == '/';)
+		p += 5;
+	if (!digits(p, 3))
+		return false;
+	if (p[3] == '\0' || strncmp(p + 3, ".p/", 3) != 0)
+		return p[3] == '\0';
+	width = strspn(p + 6, "0123456789");
+	return width != 0 && width <= 3 && p[6 + width] == '\0';
+}
+
+/* What the archiver makes, and nothing else: whoever may put must not choose names that are made here, or are those of other files. */
 bool bucket_name_ok(const char *name)
 {
 	if (!s3_key_ok(name) || strlen(name) > BUCKET_NAME_MAX)
 		return false;
 	if (strncmp(name, "recordings/", 11) == 0)
 		return is_recording_file(name + 11);
-	return strncmp(name, "log/checkpoint.", 15) == 0 ? strchr(name + 15, '/') == NULL : strncmp(name, "log/tile/", 9) == 0;
+	return strncmp(name, "log/checkpoint.", 15) == 0 ? is_checkpoint(name + 15) : strncmp(name, "log/tile/", 9) == 0 && is_tile(name + 9);
 }
 
 /* ---- the list ---- */
@@ -261,10 +297,29 @@ static int by_name(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
+int bucket_retry_ms(int status, unsigned tries)
+{
+	/* what the store refused it refuses again */
+	if (status != 0 && status != 429 && status / 100 != 5)
+		return -1;
+	return tries < (status == 0 ? TRIES : TRIES_BUSY) ? PAUSE_FIRST_MS << (tries - 1) : -1;
+}
+
+static void pause_for(struct bucket *b, int ms)
+{
+	const uint64_t until = clock_mono_ms() + (uint64_t)ms;
+
+	for (uint64_t now; (now = clock_mono_ms()) < until;)
+		s3_turn(b->s3, -1, (int)(until - now));
+}
+
 /* One page, asked for until there is an answer. 0, or -1: said. */
 static int ask_page(struct bucket *b, const struct s3_page *after, struct s3_request *r)
 {
-	for (int i = 0; i < TRIES; i++) {
+	int ms = 0;
+
+	for (unsigned tries = 1; ms >= 0; tries++) {
+		pause_for(b, ms);
 		*r = (struct s3_request){ .method = "GET" };
 		if ((after->key[0] != '\0' && s3_query_add(r->query, sizeof(r->query), "key-marker", after->key) != 0) ||
 		    s3_query_add(r->query, sizeof(r->query), "max-keys", "500") != 0 || s3_query_add(r->query, sizeof(r->query), "prefix", b->prefix) != 0 ||
@@ -274,9 +329,7 @@ static int ask_page(struct bucket *b, const struct s3_page *after, struct s3_req
 		if (s3_perform(b->s3, r) == 0 && r->status / 100 == 2)
 			return 0;
 		buf_finish(&r->text);
-		/* what the store refused it refuses again */
-		if (r->status != 0 && r->status / 100 != 5)
-			break;
+		ms = bucket_retry_ms(r->status, tries);
 	}
 	return complain(b->name, r->why);
 }

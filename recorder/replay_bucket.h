@@ -3,6 +3,7 @@
  *
  *   replay_bucket.c   the address, the credentials, the list of all versions
  *   replay_pull.c     the copy: what is not here yet is fetched, every version of it; bastion-replay pull
+ *   replay_copy.c     its files
  *   replay_mirror.c   what the copy's file `pulled` says: what was fetched, and where versions differ
  *
  * Part of bastion-replay. Nothing that the bucket says is believed: names are those of a store or are passed over, and bytes are
@@ -60,12 +61,14 @@ bool bucket_is_url(const char *store);
 /* https://HOST[:PORT]/BUCKET[/PREFIX], with the credentials of the options or the environment. 0, or -1: said on standard error. */
 int bucket_open(struct bucket *b, const struct args *a, const char *url);
 void bucket_close(struct bucket *b);
+/* How long to wait after the tries-th try (from 1) that failed with this status, 0: without an answer. Milliseconds; -1: it is given up. */
+int bucket_retry_ms(int status, unsigned tries);
 /* Everything that is a part of a store. 0, or -1: said. */
 int bucket_list(struct bucket *b, struct objects *out);
 void objects_finish(struct objects *o);
 /* The object of that name, or NULL. */
 const struct object *objects_find(const struct objects *o, const char *name);
-/* Is that a name of a file of a store? recordings/DAY/ID/… and log/… */
+/* Is that a name that a collector's archiver makes? recordings/DAY/ID/… and log/… */
 bool bucket_name_ok(const char *name);
 
 /* ---- replay_mirror.c ---- */
@@ -94,6 +97,21 @@ const struct mirrored *mirror_differs(const struct mirror *m, const char *below)
 /* One line, without its newline: into out[size]; -1: it does not fit. And back. */
 int mirror_format(char *out, size_t size, const struct mirrored *m);
 int mirror_parse(struct mirrored *m, const char *line, size_t len);
+
+/* ---- replay_copy.c ---- */
+
+#define COPY_PARTS ".part"	/* the copy's directory of what is on its way: no object has a name in it */
+
+/* A new file, and never through a link that stands there. NULL with errno. */
+FILE *copy_create(const char *path);
+/* To where it belongs below `top`, whose directories are made. 0 or -1 with errno. */
+int copy_move(const char *top, const char *from, const char *to);
+/* That directory below `top`, emptied of what a pull left that was ended; made, or, if it is not to be kept, removed. 0 or -1 with errno. */
+int copy_parts(const char *top, bool keep);
+/* Has the file these bytes? One of the same length need not be the same. */
+bool copy_has(const char *path, const uint8_t hash[HASH_LEN]);
+/* Appends a file to another. 0 or -1 with errno. */
+int copy_append(FILE *out, const char *path);
 
 /* ---- replay_pull.c ---- */
 

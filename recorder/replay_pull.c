@@ -17,25 +17,26 @@
 
 #include "archive_plan.h"
 #include "brec_dir.h"
+#include "clock.h"
 #include "escape.h"
 #include "hex.h"
 #include "tlog_reader.h"
 #include "tlog_tile.h"
 
 #define FETCHES 16		/* requests at once */
-#define TRIES 4
 #define TOLD_MAX 20		/* objects of one kind that are named; the others are counted */
 
 struct pull;
 
-/* One version on its way into a file beside its place. */
+/* One version on its way into a file of its own. */
 struct fetch {
 	struct s3_request r;
 	struct pull *p;
 	struct object *o;		/* NULL: idle */
 	unsigned k;			/* version: o->n - 1 is the oldest */
 	unsigned tries;
-	bool again;			/* to be asked for once more */
+	bool again;			/* to be asked for once more, */
+	uint64_t again_ms;		/* not before */
 	FILE *file;
 	struct sha256 hash;
 	uint64_t got;
@@ -64,36 +65,27 @@ static void complain(const char *what, const char *why)
 
 /* ---- places ---- */
 
-/* Where the object's file is, or that of one of its versions: on the way (part), or as evidence. */
-static int place(const struct pull *p, char out[REPLAY_PATH_MAX], const char *name, const char *suffix, unsigned k)
+static int fits(int n)
 {
-	int n = suffix == NULL ? snprintf(out, REPLAY_PATH_MAX, "%s/%s", p->to, name) :
-	    snprintf(out, REPLAY_PATH_MAX, "%s/%s.%s-%u", p->to, name, suffix, k);
-
 	errno = ENAMETOOLONG;
 	return n > 0 && n < REPLAY_PATH_MAX ? 0 : -1;
 }
 
-static int make_parents(const struct pull *p, const char *path)
+/* Where the object's file is. */
+static int place(const struct pull *p, char out[REPLAY_PATH_MAX], const char *name)
 {
-	char part[REPLAY_PATH_MAX];
-
-	for (const char *slash = strchr(path + strlen(p->to) + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
-		snprintf(part, sizeof(part), "%.*s", (int)(slash - path), path);
-		if (mkdir(part, 0700) != 0 && errno != EEXIST)
-			return -1;
-	}
-	return 0;
+	return fits(snprintf(out, REPLAY_PATH_MAX, "%s/%s", p->to, name));
 }
 
-/* Anew, and never through a link that stands there. */
-static FILE *create(const struct pull *p, const char *path)
+/* Version k of it, on its way; or as evidence beside the file, the number-th. */
+static int place_part(const struct pull *p, char out[REPLAY_PATH_MAX], const struct object *o, unsigned k)
 {
-	int fd = -1;
+	return fits(snprintf(out, REPLAY_PATH_MAX, "%s/" COPY_PARTS "/%zu-%u", p->to, (size_t)(o - p->objects.v), k));
+}
 
-	if (make_parents(p, path) == 0 && (unlink(path) == 0 || errno == ENOENT))
-		fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	return fd >= 0 ? fdopen(fd, "w") : NULL;
+static int place_other(const struct pull *p, char out[REPLAY_PATH_MAX], const struct object *o, unsigned number)
+{
+	return fits(snprintf(out, REPLAY_PATH_MAX, "%s/%s.other-%u", p->to, o->name, number));
 }
 
 /* ---- an object, when all of its versions are here ---- */
@@ -121,7 +113,7 @@ static bool grew(const struct pull *p, const struct object *o, unsigned before, 
 	size_t old_len = 0, len = 0;
 	bool yes = false;
 
-	if (segment >= 0 && place(p, path[0], o->name, "part", before) == 0 && place(p, path[1], o->name, "part", k) == 0 &&
+	if (segment >= 0 && place_part(p, path[0], o, before) == 0 && place_part(p, path[1], o, k) == 0 &&
 	    (old = tlog_slurp(AT_FDCWD, path[0], BUCKET_OBJECT_MAX, &old_len)) != NULL &&
 	    (now = tlog_slurp(AT_FDCWD, path[1], BUCKET_OBJECT_MAX, &len)) != NULL)
 		yes = archive_segment_grew(old, old_len, now, len, (uint32_t)segment);
@@ -142,7 +134,7 @@ static unsigned compare(struct pull *p, const struct object *o, bool *differs)
 	for (unsigned k = o->n - 1; k-- > 0;) {
 		const bool more = memcmp(o->hash[k], o->hash[taken], HASH_LEN) != 0 && grew(p, o, taken, k);
 
-		if (place(p, from, o->name, "part", more ? taken : k) != 0 || place(p, to, o->name, "other", o->n - 1 - k) != 0)
+		if (place_part(p, from, o, more ? taken : k) != 0 || place_other(p, to, o, o->n - 1 - k) != 0)
 			continue;
 		if (more || memcmp(o->hash[k], o->hash[taken], HASH_LEN) == 0) {
 			unlink(from);
@@ -151,7 +143,7 @@ static unsigned compare(struct pull *p, const struct object *o, bool *differs)
 		}
 		*differs = true;
 		say_alarm(p, o, k, taken);
-		if (rename(from, to) != 0)
+		if (copy_move(p->to, from, to) != 0)
 			complain(to, strerror(errno));
 	}
 	return taken;
@@ -170,7 +162,7 @@ static void finish_object(struct pull *p, struct object *o)
 		memcpy(m.hash, o->hash[taken], HASH_LEN);
 		snprintf(m.name, sizeof(m.name), "%s", o->name);
 		snprintf(m.version, sizeof(m.version), "%s", o->v[taken].id);
-		if (place(p, from, o->name, "part", taken) != 0 || place(p, to, o->name, NULL, 0) != 0 || rename(from, to) != 0 ||
+		if (place_part(p, from, o, taken) != 0 || place(p, to, o->name) != 0 || copy_move(p->to, from, to) != 0 ||
 		    mirror_format(line, sizeof(line), &m) != 0 || fprintf(p->list, "%s\n", line) < 0 || fflush(p->list) != 0) {
 			complain(o->name, strerror(errno));
 			o->failed = true;
@@ -220,6 +212,7 @@ static void on_done(struct s3_request *r)
 {
 	struct fetch *f = r->ctx;
 	struct object *o = f->o;
+	int ms;
 
 	if (r->status / 100 == 2 && f->got == o->v[f->k].size && fflush(f->file) == 0 && sha256_digest(&f->hash, o->hash[f->k]) == 0) {
 		o->left--;
@@ -233,10 +226,11 @@ static void on_done(struct s3_request *r)
 		fail(f, strerror(errno));
 	} else if (r->status / 100 == 2) {
 		fail(f, "its bytes are fewer, or more, than the list says");
-	} else if ((r->status != 0 && r->status / 100 != 5) || ++f->tries == TRIES) {
+	} else if ((ms = bucket_retry_ms(r->status, ++f->tries)) < 0) {
 		fail(f, r->why[0] != '\0' ? r->why : "no answer");
 	} else {
 		f->again = true;
+		f->again_ms = clock_mono_ms() + (uint64_t)ms;
 	}
 }
 
@@ -274,7 +268,7 @@ static void begin(struct fetch *f, struct object *o, unsigned k)
 		fail(f, "it is larger than any file of a store");
 		return;
 	}
-	if (place(f->p, path, o->name, "part", k) != 0 || (f->file = create(f->p, path)) == NULL || sha256_init(&f->hash) != 0) {
+	if (place_part(f->p, path, o, k) != 0 || (f->file = copy_create(path)) == NULL || sha256_init(&f->hash) != 0) {
 		f->p->stop = true;
 		fail(f, strerror(errno));
 	} else if (ask(f) != 0) {
@@ -295,7 +289,8 @@ static bool is_here(const struct pull *p, const struct object *o)
 	while (m != NULL && k < o->n && strcmp(m->version, o->v[k].id) != 0)
 		k++;
 	return m != NULL && m->versions == o->n && !o->more && k < o->n && m->size == o->v[k].size &&
-	    place(p, path, o->name, NULL, 0) == 0 && lstat(path, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == m->size;
+	    place(p, path, o->name) == 0 && lstat(path, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == m->size &&
+	    copy_has(path, m->hash);
 }
 
 /* The next version that is to be fetched. False: none. */
@@ -339,21 +334,27 @@ static void fetch_all(struct pull *p)
 {
 	struct object *o;
 	unsigned k, idle;
+	int wait;
 
 	do {
+		const uint64_t now = clock_mono_ms();
+
 		idle = 0;
+		wait = 1000;
 		for (size_t i = 0; i < FETCHES; i++) {
 			struct fetch *f = &p->fetch[i];
 
 			f->p = p;
 			if (f->o == NULL && next(p, &o, &k))
 				begin(f, o, k);
-			else if (f->o != NULL && f->again)
+			else if (f->o != NULL && f->again && now >= f->again_ms)
 				ask_again(f);
+			else if (f->o != NULL && f->again && f->again_ms - now < (uint64_t)wait)
+				wait = (int)(f->again_ms - now);
 			idle += f->o == NULL;
 		}
-		if (s3_running(p->b.s3) != 0)
-			s3_turn(p->b.s3, -1, 1000);
+		if (idle < FETCHES)
+			s3_turn(p->b.s3, -1, wait);
 		progress(p);
 	} while (idle < FETCHES || (p->at < p->objects.n && !p->stop));
 	if (isatty(STDERR_FILENO))
@@ -362,24 +363,6 @@ static void fetch_all(struct pull *p)
 
 /* ---- files that the bucket has in parts, or under another name ---- */
 
-/* Appends a file to another. 0 or -1 with errno. */
-static int append(FILE *out, const char *path)
-{
-	FILE *f = fopen(path, "re");
-	uint8_t part[4096];
-	size_t n;
-	int r = 0;
-
-	if (f == NULL)
-		return -1;
-	while (r == 0 && (n = fread(part, 1, sizeof(part), f)) > 0)
-		r = fwrite(part, 1, n, out) == n ? 0 : -1;
-	if (ferror(f))
-		r = -1;
-	fclose(f);
-	return r;
-}
-
 /* The file `name` below the copy, of these objects, one after the other. 0, or -1: said. */
 static int join(struct pull *p, const char *name, const struct object *o, size_t n)
 {
@@ -387,14 +370,14 @@ static int join(struct pull *p, const char *name, const struct object *o, size_t
 	FILE *out = NULL;
 	int r = 0;
 
-	if (place(p, path, name, NULL, 0) != 0 || place(p, part, name, "part", 0) != 0 || (out = create(p, part)) == NULL)
+	if (place(p, path, name) != 0 || place(p, part, COPY_PARTS "/joined") != 0 || (out = copy_create(part)) == NULL)
 		r = -1;
 	for (size_t i = 0; i < n && r == 0; i++)
-		r = o[i].failed ? 0 : place(p, from, o[i].name, NULL, 0) == 0 ? append(out, from) : -1;
+		r = o[i].failed ? 0 : place(p, from, o[i].name) == 0 ? copy_append(out, from) : -1;
 	if (out != NULL && fclose(out) != 0)
 		r = -1;
 	if (r == 0)
-		r = rename(part, path);
+		r = copy_move(p->to, part, path);
 	if (r != 0)
 		complain(name, strerror(errno));
 	return r;
@@ -503,7 +486,7 @@ static int open_copy(struct pull *p)
 		return -1;
 	}
 	snprintf(path, sizeof(path), "%s/" MIRROR_FILE, p->to);
-	if ((mkdir(p->to, 0700) == 0 || errno == EEXIST) && mirror_load(&p->mirror, p->to) == 0 && (p->list = fopen(path, "ae")) != NULL)
+	if ((mkdir(p->to, 0700) == 0 || errno == EEXIST) && copy_parts(p->to, true) == 0 && mirror_load(&p->mirror, p->to) == 0 && (p->list = fopen(path, "ae")) != NULL)
 		return 0;
 	complain(p->to, strerror(errno));
 	return -1;
@@ -529,6 +512,7 @@ int pull_bucket(const struct args *a, const char *url, const char *to)
 		status = join_receipts(p) != 0 || take_checkpoint(p) != 0 || p->failed != 0 || p->stop ? EXIT_UNREADABLE :
 		    p->alarms != 0 ? EXIT_VERDICT : EXIT_OK;
 		tell(p);
+		copy_parts(p->to, false);
 	}
 	if (p->list != NULL && fclose(p->list) != 0) {
 		complain(to, strerror(errno));

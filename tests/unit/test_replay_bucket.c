@@ -18,11 +18,20 @@ static void test_names(void **state)
 {
 	static const char *const good[] = { "recordings/2026-11-28/0123456789abcdef0123456789abcdef/00000000.brec",
 		"recordings/2026-11-28/0123456789abcdef0123456789abcdef/receipts.00000000", "log/checkpoint.12", "log/checkpoint.12.tsr",
-		"log/tile/0/x001/234.p/5", "log/tile/entries/000" };
+		"recordings/2026-11-28/0123456789abcdef0123456789abcdef/conflict-00000000000000000012-0123456789abcdef", "log/checkpoint.12.cosigned",
+		"log/tile/0/x001/234.p/5", "log/tile/entries/000", "log/tile/3/x001/x234/067", "log/tile/entries/999.p/255" };
 	static const char *const bad[] = { "", "log", "log/", "log/checkpoint", "log/checkpoint.1/2", "log/../../x", "log/tile/../../x", "/log/tile/0/000",
 		"recordings/2026-11-28/0123456789abcdef0123456789abcdef", "recordings/2026-11-28/0123456789abcdef0123456789abcdef/",
 		"recordings/2026-11-28/0123456789abcdef0123456789abcdef/a/b", "recordings/2026-11-28/0123456789abcdef0123456789abcdef/..",
 		"recordings/2026-11-28/0123456789abcdef0123456789abcdeg/00000000.brec", "recordings/2026x11-28/0123456789abcdef0123456789abcdef/x",
+		/* what is no name of the archiver's: its bytes could stand in the way of another object's */
+		"recordings/2026-11-28/0123456789abcdef0123456789abcdef/00000000.brec.part-0", "recordings/2026-11-28/0123456789abcdef0123456789abcdef/receipts",
+		"recordings/2026-11-28/0123456789abcdef0123456789abcdef/00000000.brec.other-1", "recordings/2026-11-28/0123456789abcdef0123456789abcdef/hold",
+		"recordings/2026-11-28/0123456789abcdef0123456789abcdef/000000000.brec", "recordings/2026-11-28/0123456789abcdef0123456789abcdef/receipts.000000000",
+		"recordings/2026-11-28/0123456789abcdef0123456789abcdef/conflict-1-0123456789abcdef",
+		"recordings/2026-11-28/0123456789ABCDEF0123456789abcdef/00000000.brec", "log/checkpoint.1.part-0", "log/checkpoint.1.tsr.part-0", "log/checkpoint.",
+		"log/checkpoint.x", "log/tile/0/000.part-0", "log/tile/0/000.p/5.part-0", "log/tile/0/000.p/", "log/tile/0/000.p/5/6", "log/tile/x001/000",
+		"log/tile/entries", "log/tile/0/00", "log/tile/0/x01/000", "log/tile/0/000.p/1234", "log/archive",
 		"canary/2026-11-28-1", "journal/a", "log/tile/0/000 x", "recordings/x" };
 
 	(void)state;
@@ -81,6 +90,13 @@ static void test_page(void **state)
 	assert_int_equal(parse(&page, HEAD "<IsTruncated>false</IsTruncated>" VERSION("a<b/>", "1", "5")), 0);
 	assert_true(nseen == 1 && seen[0].key[0] == '\0');
 	assert_int_equal(parse(&page, HEAD "<IsTruncated>false</IsTruncated>" VERSION("a", "", "5")), -1);
+	/* one that would move a terminal's cursor, or break a line of the copy's list */
+	assert_int_equal(parse(&page, HEAD "<IsTruncated>false</IsTruncated>" VERSION("a", "\xc2\x9b" "31m", "5")), -1);
+	assert_int_equal(parse(&page, HEAD "<IsTruncated>false</IsTruncated>" VERSION("a", "\x9b", "5")), -1);
+	assert_int_equal(parse(&page, HEAD "<IsTruncated>false</IsTruncated>" VERSION("a", "\x7f", "5")), -1);
+	assert_int_equal(parse(&page, HEAD "<IsTruncated>false</IsTruncated>" VERSION("a", "1 2", "5")), -1);
+	assert_int_equal(parse(&page, HEAD "<IsTruncated>false</IsTruncated>" MARKER("a", "\xc2\x9d")), -1);
+	assert_int_equal(parse(&page, HEAD "<IsTruncated>false</IsTruncated>" VERSION("a", "!~", "5")), 0);
 	assert_int_equal(parse(&page, HEAD "<IsTruncated>false</IsTruncated>" VERSION("a", "1", "-5")), -1);
 	assert_int_equal(parse(&page, HEAD "<IsTruncated>false</IsTruncated>" VERSION("a", "1", "99999999999999999999")), -1);
 	assert_int_equal(parse(&page, HEAD "<IsTruncated>true</IsTruncated>" VERSION("a", "1", "5")), -1);
@@ -90,13 +106,6 @@ static void test_page(void **state)
 
 	assert_int_equal(s3_query_add(query, sizeof(query), "prefix", "a/b c~"), 0);
 	assert_int_equal(s3_query_add(query, sizeof(query), "versions", ""), 0);
-	/* one that would move a terminal's cursor, or break a line of the copy's list */
-	assert_int_equal(parse(&page, HEAD "<IsTruncated>false</IsTruncated>" VERSION("a", "\xc2\x9b" "31m", "5")), -1);
-	assert_int_equal(parse(&page, HEAD "<IsTruncated>false</IsTruncated>" VERSION("a", "\x9b", "5")), -1);
-	assert_int_equal(parse(&page, HEAD "<IsTruncated>false</IsTruncated>" VERSION("a", "\x7f", "5")), -1);
-	assert_int_equal(parse(&page, HEAD "<IsTruncated>false</IsTruncated>" VERSION("a", "1 2", "5")), -1);
-	assert_int_equal(parse(&page, HEAD "<IsTruncated>false</IsTruncated>" MARKER("a", "\xc2\x9d")), -1);
-	assert_int_equal(parse(&page, HEAD "<IsTruncated>false</IsTruncated>" VERSION("a", "!~", "5")), 0);
 	assert_string_equal(query, "prefix=a%2Fb%20c~&versions=");
 	assert_int_equal(s3_query_add(query, 32, "x", "//////////"), -1);
 }
@@ -146,9 +155,30 @@ static void test_mirror(void **state)
 	rmdir(dir);
 }
 
+/* Who says that he is busy is left alone for a while, and longer each time; who refuses is believed. */
+static void test_retries(void **state)
+{
+	static const int busy[] = { 429, 500, 503 }, refusal[] = { 301, 400, 403, 404, 412 };
+	int before = 0, ms, total = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(busy) / sizeof(busy[0]); i++)
+		assert_true(bucket_retry_ms(busy[i], 1) > 0);
+	for (unsigned i = 0; i < sizeof(refusal) / sizeof(refusal[0]); i++)
+		assert_int_equal(bucket_retry_ms(refusal[i], 1), -1);
+	for (unsigned tries = 1; (ms = bucket_retry_ms(503, tries)) >= 0; tries++) {
+		assert_true(ms > before && tries < 20);
+		total += before = ms;
+	}
+	assert_in_range(total, 5000, 60000);
+	for (ms = 0; ms < 3; ms++)
+		assert_true(bucket_retry_ms(0, (unsigned)ms + 1) > 0);
+	assert_int_equal(bucket_retry_ms(0, 4), -1);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_names), cmocka_unit_test(test_page), cmocka_unit_test(test_mirror) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_names), cmocka_unit_test(test_retries), cmocka_unit_test(test_page), cmocka_unit_test(test_mirror) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
