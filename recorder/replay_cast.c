@@ -5,7 +5,7 @@
  * the seconds since the line before, and the terminal as an object of the header. The output in the cast has gone through screen_filter.c: whoever plays it, with whatever, is as
  * safe as with `play`.
  */
-#include "replay.h"
+#include "replay_player.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -145,14 +145,28 @@ static int cast_input(struct cast *c, const struct brec_event *e)
 	return put_event(c, "i", v);
 }
 
+/* What the user's terminal said that it is. A player makes a cell of memory of each: no more of them than our own shows. */
+static int bounded(unsigned n, unsigned most)
+{
+	return (int)(n == 0 ? 1 : n < most ? n : most);
+}
+
+/* The session's clock is the session's word: no time that ends the timeline. */
+static uint64_t since(uint64_t t_us, uint64_t start_us)
+{
+	const uint64_t t = t_us > start_us ? t_us - start_us : 0;
+
+	return t < TAPE_US_MAX ? t : TAPE_US_MAX;
+}
+
 static int cast_resize(struct cast *c, const struct brec_event *e)
 {
 	char size[32];
 
 	if (e->len != 4)
 		return 0;
-	snprintf(size, sizeof(size), "%dx%d", e->data[0] << 8 | e->data[1],
-	    e->data[2] << 8 | e->data[3]);
+	snprintf(size, sizeof(size), "%dx%d", bounded((unsigned)(e->data[0] << 8 | e->data[1]), SCREEN_COLS_MAX),
+	    bounded((unsigned)(e->data[2] << 8 | e->data[3]), SCREEN_ROWS_MAX));
 	collect(c, size, strlen(size));
 	return cast_line(c, "r");
 }
@@ -176,7 +190,7 @@ static int cast_note(struct cast *c, const struct brec_event *e)
 
 static int cast_event(struct cast *c, const struct brec_event *e)
 {
-	uint64_t t = e->t_us > c->chan->open_us ? e->t_us - c->chan->open_us : 0;
+	const uint64_t t = since(e->t_us, c->chan->open_us);
 
 	c->len = 0;
 	c->now_us = t > c->last_us ? t : c->last_us;
@@ -195,7 +209,7 @@ static int cast_event(struct cast *c, const struct brec_event *e)
 
 static int cast_header(const struct cast *out, const struct scan *s, const struct channel *c)
 {
-	const int cols = c->cols > 0 ? (int)c->cols : 80, rows = c->rows > 0 ? (int)c->rows : 24;
+	const int cols = bounded(c->cols > 0 ? c->cols : 80, SCREEN_COLS_MAX), rows = bounded(c->rows > 0 ? c->rows : 24, SCREEN_ROWS_MAX);
 	char user[64], host[128], login[64], title[300];
 	json_t *v;
 
@@ -206,9 +220,9 @@ static int cast_header(const struct cast *out, const struct scan *s, const struc
 	    json_pack("{s:i, s:{s:i, s:i, s:s}}", "version", 3, "term", "cols", cols, "rows", rows,
 		"type", c->term) :
 	    json_pack("{s:i, s:i, s:i, s:f}", "version", 2, "width", cols, "height", rows,
-		"duration", (double)(c->close_us - c->open_us) / 1e6);
+		"duration", (double)since(c->close_us, c->open_us) / 1e6);
 	json_object_set_new(v, "timestamp",
-	    json_integer((s->info.wall_us + (int64_t)c->open_us) / 1000000));
+	    json_integer((s->info.wall_us + (int64_t)since(c->open_us, 0)) / 1000000));
 	json_object_set_new(v, "title", json_string(title));
 	json_object_set_new(v, "env", json_pack("{s:s}", "TERM", c->term));
 	return put_json(v, out->line, out->ctx);

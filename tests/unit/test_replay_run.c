@@ -226,6 +226,39 @@ static void casts(void **state)
 	assert_int_equal(typed, 1);
 }
 
+/* A terminal and a clock that are larger than any: a browser would make room for each cell, and a player wait for the end. */
+static void casts_are_bounded(void **state)
+{
+	struct fixture *x = fx_open(false, false);
+	char out[65536], id[33], *save;
+	size_t resized = 0;
+
+	(void)state;
+	brec_writer_limits(x->w, 0, UINT32_MAX);
+	event(x, 0, BREC_META, BREC_K_META, "{\"user\":\"eve\",\"host\":\"web1\",\"login\":\"dba\"}");
+	event(x, 1, BREC_META, BREC_K_OPEN, "{\"capability\":\"shell\",\"command\":\"\",\"pty\":true,\"term\":\"xterm\",\"cols\":65535,\"rows\":65535}");
+	event(x, 1, BREC_META, BREC_K_RESIZE, "\xff\xff\xff\xff");
+	x->now = TAPE_US_MAX + TAPE_US_MAX / 10;
+	event(x, 1, BREC_OUTPUT, BREC_K_OUT, "late");
+	keep(x, id);
+	assert_int_equal(replay(out, "export --asciicast", id), 0);
+	for (char *l = strtok_r(out, "\n", &save); l != NULL; l = strtok_r(NULL, "\n", &save)) {
+		json_t *j = json_loads(l, 0, NULL);
+
+		assert_non_null(j);
+		if (json_is_object(j)) {
+			assert_int_equal(json_integer_value(json_object_get(j, "width")), SCREEN_COLS_MAX);
+			assert_int_equal(json_integer_value(json_object_get(j, "height")), SCREEN_ROWS_MAX);
+			assert_true(json_real_value(json_object_get(j, "duration")) <= (double)TAPE_US_MAX / 1e6);
+		} else {
+			assert_true(json_real_value(json_array_get(j, 0)) <= (double)TAPE_US_MAX / 1e6);
+			resized += strcmp(json_string_value(json_array_get(j, 2)), "500x200") == 0;
+		}
+		json_decref(j);
+	}
+	assert_int_equal(resized, 1);
+}
+
 static void finds_by_beginning_and_path(void **state)
 {
 	char out[65536], path[256], target[128];
@@ -397,6 +430,7 @@ int main(void)
 		cmocka_unit_test(finds_by_beginning_and_path),
 		cmocka_unit_test(plays),
 		cmocka_unit_test(restores_the_terminal_on_signals),
+		cmocka_unit_test(casts_are_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, make_store, drop_store);
