@@ -40,6 +40,10 @@
 #define REC_KEEP_TOTAL (256U << 20)
 #define REC_GLASS_ALLOWED 64			/* recordings that policy announced as break-glass and that are not open yet, */
 #define REC_GLASS_MS 30000			/* which must be so soon */
+#define REC_SEAL_BYTES (32U << 10)		/* a segment of so many bytes may be sealed whenever its session says so; of fewer */
+#define REC_SEAL_BURST 16			/* only so many at once, and then two in the time after which each is sealed */
+#define REC_MARK_BURST 64			/* checkpoints at once, and then one in */
+#define REC_MARK_MS 500				/* so long: a session asks for one a second */
 #define REC_TURN_MESSAGES 64			/* messages of one session before the others get their turn */
 #define REC_END_TURNS 16				/* so many such turns are read from each link at the end */
 #define SHIP_OUTPUT_BYTES (2U << 20)		/* handed to TLS and not sent yet */
@@ -92,6 +96,8 @@ struct recording {
 	uint8_t id[BREC_ID_LEN];
 	uint64_t opened_us;
 	uint32_t segment;
+	size_t segment_bytes;		/* of data frames in it */
+	uint64_t seal_ms, mark_ms;	/* queue_pace */
 	uint64_t next_seq;		/* that the session's next frame must have */
 	uint8_t h[BREC_HASH_LEN];	/* chain value that it hangs on */
 	struct entries entries;
@@ -165,6 +171,7 @@ struct recorder {
 	struct recordings all;
 	size_t count, kept;		/* recordings; bytes committed but kept */
 	size_t waiting[SET_COUNT];	/* bytes uncommitted */
+	uint64_t seal_every_ms;		/* half of the shortest segment_time since the start: sessions keep theirs */
 	struct link_list links;
 	struct { uint8_t id[BREC_ID_LEN]; uint64_t until_ms; } allowed[REC_GLASS_ALLOWED];	/* until_ms 0: free */
 	bool up[SET_COUNT], told_ready, stop;
@@ -197,6 +204,12 @@ int queue_frame(struct recorder *rc, struct recording *r, const uint8_t *frame, 
 int queue_mark(struct recorder *rc, struct recording *r, uint64_t seq);
 int queue_seal(struct recorder *rc, struct recording *r, uint64_t seq, const uint8_t *part, size_t len);
 int queue_close(struct recorder *rc, struct recording *r, uint64_t seq, enum brec_end end, const char *reason);
+
+/*
+ * Something that may come `burst` times at once, and then once in every_ms (0: whenever it likes): is it in time at now_ms? *state is
+ * zeroed at first.
+ */
+bool queue_pace(uint64_t *state, uint64_t now_ms, uint64_t every_ms, unsigned burst);
 
 /*
  * Collector i acknowledged everything up to seq. 0: fine (r->committed may have moved); -1: the

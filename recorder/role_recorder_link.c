@@ -2,8 +2,8 @@
  * role_recorder_link.c - the links of sessions in the recorder: frames come in, commits go out.
  * Runs in the recorder role.
  *
- * What a session sends is checked as if it were hostile: a wrong sequence, format or way ends its
- * link, and with it the session. A session that is gone, however it ended, leaves recordings that
+ * What a session sends is checked as if it were hostile: a wrong sequence, format or way, or more
+ * seals and checkpoints than a session makes, ends its link, and with it the session. A session that is gone, however it ended, leaves recordings that
  * the recorder closes itself (BREC_END_ABANDONED).
  */
 #include "role_recorder.h"
@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "hex.h"
 #include "log.h"
 
@@ -154,21 +155,30 @@ static int on_close(struct recorder *rc, struct recording *r, struct buf *b)
 	return queue_close(rc, r, seq, (enum brec_end)end, reason);
 }
 
-static int on_seal(struct recorder *rc, struct recording *r, struct buf *b)
+/*
+ * Each seal is a file, a leaf of the log and an object under lock, and each checkpoint a signature: a session that was taken over shall
+ * not have more of them made than one that works.
+ */
+static int on_seal(struct link *l, struct recording *r, struct buf *b)
 {
 	uint64_t seq = buf_get_u64(b);
 	const uint8_t *part;
 	size_t len;
 
 	part = buf_get_string(b, BREC_PART_MAX, &len);
-	return buf_end(b) ? queue_seal(rc, r, seq, part, len) : -1;
+	if (!buf_end(b) || (r->segment_bytes < REC_SEAL_BYTES && l->slot != REC_SLOT_POLICY &&
+	    !queue_pace(&r->seal_ms, clock_mono_ms(), l->rc->seal_every_ms, REC_SEAL_BURST)))
+		return -1;
+	return queue_seal(l->rc, r, seq, part, len);
 }
 
-static int on_mark(struct recorder *rc, struct recording *r, struct buf *b)
+static int on_mark(struct link *l, struct recording *r, struct buf *b)
 {
 	uint64_t seq = buf_get_u64(b);
 
-	return buf_end(b) ? queue_mark(rc, r, seq) : -1;
+	if (!buf_end(b) || (l->slot != REC_SLOT_POLICY && !queue_pace(&r->mark_ms, clock_mono_ms(), REC_MARK_MS, REC_MARK_BURST)))
+		return -1;
+	return queue_mark(l->rc, r, seq);
 }
 
 static int on_message(struct link *l, struct ipc_msg *m)
@@ -189,10 +199,10 @@ static int on_message(struct link *l, struct ipc_msg *m)
 		e = queue_frame(l->rc, r, m->body.data, m->body.len);
 		break;
 	case MSG_REC_MARK:
-		e = on_mark(l->rc, r, &m->body);
+		e = on_mark(l, r, &m->body);
 		break;
 	case MSG_REC_SEAL:
-		e = on_seal(l->rc, r, &m->body);
+		e = on_seal(l, r, &m->body);
 		break;
 	default:
 		e = on_close(l->rc, r, &m->body);

@@ -134,8 +134,12 @@ int role_recorder_try(const struct config *conf, int files)
 	return r;
 }
 
-static void take_quorums(struct recorder *rc, const struct config *conf)
+static void take_limits(struct recorder *rc, const struct config *conf)
 {
+	const uint64_t every_ms = conf->segment_time / 2;
+
+	if (rc->seal_every_ms == 0 || every_ms < rc->seal_every_ms)
+		rc->seal_every_ms = every_ms;
 	rc->quorum[SET_USUAL] = conf->quorum;
 	rc->quorum[SET_GLASS] = conf->break_glass_quorum;
 }
@@ -158,7 +162,7 @@ int load_first(struct recorder *rc)
 	if (r != 0)
 		return -1;
 	rc->signer = f.signer;
-	take_quorums(rc, conf);
+	take_limits(rc, conf);
 	for (unsigned i = 0; i < conf->ncollectors; i++, rc->nships++)
 		if (ship_init(rc, i, &conf->collectors[i], f.tls[i]) != 0)
 			return -1;
@@ -275,7 +279,7 @@ void load_again(struct recorder *rc, const int *fds)
 	}
 	signer_release(rc->signer);
 	rc->signer = signer_take(f.signer);
-	take_quorums(rc, conf);
+	take_limits(rc, conf);
 	leave_out(rc, conf);
 	for (size_t i = 0; i < conf->ncollectors; i++)
 		put_collector(rc, &conf->collectors[i], &f.tls[i]);

@@ -159,6 +159,7 @@ int queue_frame(struct recorder *rc, struct recording *r, const uint8_t *frame, 
 	    &(struct wire_entry){ .type = WIRE_FRAME, .id = r->id, .h = h, .seq = f.seq, .frame = frame, .frame_len = len }) != 0)
 		return -1;
 	memcpy(r->h, h, sizeof(h));
+	r->segment_bytes += len;
 	return 0;
 }
 
@@ -219,6 +220,7 @@ int queue_seal(struct recorder *rc, struct recording *r, uint64_t seq, const uin
 	buf_finish(&frame);
 	if (e == 0) {
 		r->segment++;
+		r->segment_bytes = 0;
 		memcpy(r->h, h, sizeof(h));
 	}
 	return e;
@@ -241,6 +243,17 @@ int queue_close(struct recorder *rc, struct recording *r, uint64_t seq, enum bre
 	if (e == 0)
 		memcpy(r->h, h, sizeof(h));
 	return e;
+}
+
+bool queue_pace(uint64_t *state, uint64_t now_ms, uint64_t every_ms, unsigned burst)
+{
+	/* the time at which all that came would have come one by one */
+	const uint64_t due = *state > now_ms ? *state : now_ms;
+
+	if (due - now_ms > (burst - 1) * every_ms)
+		return false;
+	*state = due + every_ms;
+	return true;
 }
 
 /*

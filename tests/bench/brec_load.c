@@ -7,7 +7,7 @@
  * Plays bastiond's parent and `n` sessions of one recording each, around the real recorder role, which it forks (so it needs root,
  * as bastiond does). Each recording keeps `window` frames on the way and sends the next when one is committed, not before `ms`
  * after the one before. -b: every half second it lets all commits come in and then times a plain pwrite + fdatasync of as many bytes
- * on a preallocated file in `dir`. -a: appends one line "id sequence" for each commit that a session was told of. -S: seals after so many frames. -c: instead
+ * on a preallocated file in `dir`. -a: appends one line "id sequence" for each commit that a session was told of. -S: seals after so many frames, and 32 KiB. -c: instead
  * checks a store: every frame that the log names is there, and all of it is what the sessions sent. Exit status 1: it is not.
  */
 #include <dirent.h>
@@ -32,6 +32,7 @@
 #include "hex.h"
 #include "ipc.h"
 #include "log.h"
+#include "role_recorder.h"
 #include "roles.h"
 
 #define SAMPLES_MAX (1U << 21)
@@ -140,10 +141,12 @@ static void send_frame(struct feed *f, uint64_t now)
 	static uint8_t frame[BREC_FRAME_MAX];
 	struct buf b;
 
-	if (opt.seal != 0 && f->since_seal++ == opt.seal) {
+	/* of smaller segments a recorder takes only a few */
+	if (opt.seal != 0 && f->since_seal >= opt.seal && f->since_seal * (size_t)(BREC_FRAME_HEAD + opt.size + 4) >= REC_SEAL_BYTES) {
 		send_seal(f);
 		return;
 	}
+	f->since_seal++;
 	f->seq++;
 	on_the_way++;
 	brec_frame_head(frame, BREC_DATA, BREC_OUTPUT, f->epoch, f->seq, opt.size);

@@ -1,10 +1,12 @@
 /*
  * test_recorder_edges.c - a recording in the recorder's memory when something fails: what was not taken leaves nothing behind, so that it can
- * still be closed; and what a collector that is given up had said counts no more.
+ * still be closed; how much a session may have made; and what a collector that is given up had said counts no more.
  *
  * WRAP: wire_put_entry
  */
 #include "recorder_rig.h"
+
+#include <event2/buffer.h>
 
 static bool no_memory;
 
@@ -122,9 +124,102 @@ static void a_liar_makes_no_quorum(void **state)
 	finish(&f);
 }
 
+static void a_pace(void **state)
+{
+	uint64_t next = 0;
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		assert_true(queue_pace(&next, 1000, 100, 3));
+	assert_false(queue_pace(&next, 1000, 100, 3));
+	assert_false(queue_pace(&next, 1099, 100, 3));
+	assert_true(queue_pace(&next, 1100, 100, 3));
+	assert_false(queue_pace(&next, 1199, 100, 3));
+	assert_true(queue_pace(&next, 1200, 100, 3));
+	/* a pause gives all of it back, and no more */
+	for (int i = 0; i < 3; i++)
+		assert_true(queue_pace(&next, 100000, 100, 3));
+	assert_false(queue_pace(&next, 100000, 100, 3));
+	next = 0;
+	for (int i = 0; i < 1000; i++)
+		assert_true(queue_pace(&next, 100000, 0, 3));
+}
+
+/* What a session asks for, on a link of its own, until the link ends: how many of these messages were taken. */
+static uint64_t taken_of(uint32_t slot, enum msg_type type, size_t bytes, unsigned most)
+{
+	static uint8_t data[BREC_FRAME_MAX];
+	struct ipc peer;
+	struct fixture f;
+	int pair[2];
+	struct buf b;
+	uint64_t n = 0, seq = 0;
+
+	init(&f, 1, 1);
+	f.rc.seal_every_ms = 3600000;
+	queue_destroy(&f.rc, f.r);
+	assert_non_null(f.rc.base = event_base_new());
+	assert_non_null(f.rc.ships[0].bev = bufferevent_socket_new(f.rc.base, -1, 0));
+	assert_int_equal(ipc_pair(pair), 0);
+	ipc_init(&peer, pair[0], ROLE_SESSION, ROLE_RECORDER);
+	link_up(&f.rc, slot, pair[1]);
+	buf_init(&b, BREC_PART_MAX + 64);
+	buf_put(&b, id, BREC_ID_LEN);
+	buf_put_string(&b, f.part.data, f.part.len);
+	assert_int_equal(ipc_send(&peer, MSG_REC_OPEN, 1, &b, NULL, 0), 0);
+	buf_finish(&b);
+	for (; n < most && !LIST_EMPTY(&f.rc.links); n++) {
+		for (size_t left = bytes; left > 0; left -= left < 32000 ? left : 32000) {
+			const size_t len = BREC_FRAME_HEAD + 32000 + 4;
+
+			brec_frame_head(data, BREC_DATA, BREC_OUTPUT, type == MSG_REC_SEAL ? (uint32_t)n : 0, ++seq, 32000);
+			brec_frame_end(data, len);
+			buf_view(&b, data, len);
+			assert_int_equal(ipc_send(&peer, MSG_REC_FRAME, 1, &b, NULL, 0), 0);
+		}
+		buf_init(&b, BREC_PART_MAX + 64);
+		buf_put_u64(&b, ++seq);
+		if (type == MSG_REC_SEAL)
+			buf_put_string(&b, f.part.data, f.part.len);
+		assert_int_equal(ipc_send(&peer, type, 1, &b, NULL, 0), 0);
+		buf_finish(&b);
+		event_base_loop(f.rc.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+		/* a collector takes all of it */
+		f.r = queue_find(&f.rc, id);
+		assert_non_null(f.r);
+		sent(&f, 0);
+		if (f.r->next_seq > 1 && entry(&f, f.r->next_seq - 1) != NULL && f.r->committed < f.r->next_seq)
+			assert_int_equal(ack(&f, 0, f.r->next_seq - 1), 0);
+		queue_release(&f.rc, f.r);
+		evbuffer_unfreeze(bufferevent_get_output(f.rc.ships[0].bev), 1);
+		evbuffer_drain(bufferevent_get_output(f.rc.ships[0].bev), SIZE_MAX);
+		link_turn(&f.rc);
+	}
+	ipc_finish(&peer);
+	event_base_loop(f.rc.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+	link_turn(&f.rc);
+	bufferevent_free(f.rc.ships[0].bev);
+	f.rc.ships[0].bev = NULL;
+	finish(&f);
+	event_base_free(f.rc.base);
+	return n;
+}
+
+static void seals_and_checkpoints_are_bounded(void **state)
+{
+	(void)state;
+	assert_int_equal(taken_of(5, MSG_REC_SEAL, 0, 1000), REC_SEAL_BURST + 1);
+	assert_int_equal(taken_of(5, MSG_REC_SEAL, 32000, 1000), REC_SEAL_BURST + 1);
+	assert_int_equal(taken_of(5, MSG_REC_SEAL, 64000, 100), 100);
+	assert_in_range(taken_of(5, MSG_REC_MARK, 0, 1000), REC_MARK_BURST + 1, REC_MARK_BURST + 50);
+	assert_int_equal(taken_of(REC_SLOT_POLICY, MSG_REC_SEAL, 0, 100), 100);
+	assert_int_equal(taken_of(REC_SLOT_POLICY, MSG_REC_MARK, 0, 300), 300);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(a_malformed_part), cmocka_unit_test(an_entry_that_does_not_fit_in_memory),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(a_malformed_part), cmocka_unit_test(a_pace),
+		cmocka_unit_test(seals_and_checkpoints_are_bounded), cmocka_unit_test(an_entry_that_does_not_fit_in_memory),
 		cmocka_unit_test(a_liar_makes_no_quorum) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
