@@ -136,11 +136,21 @@ static bool covers_all(const char *text, const json_t *rights)
 	return true;
 }
 
+/* The account as the request names it: an account of the user's own has the user's name as its login. */
+static bool is_login(const char *text, const json_t *meta)
+{
+	char have[VALUE_MAX];
+
+	return says(text, "login", meta, "login") ||
+	    (line_of(text, "login", have, sizeof(have)) && strcmp(have, LOGIN_SELF) == 0 &&
+	    json_is_string(json_object_get(meta, "login")) && json_equal(json_object_get(meta, "login"), json_object_get(meta, "user")));
+}
+
 /* NULL, or what of the text does not belong to this recording. */
 static const char *foreign(const char *text, const json_t *meta, const json_t *approval)
 {
 	static const struct { const char *line, *key; } same[] = {
-		{ "bastion", "bastion" }, { "user", "user" }, { "person", "person" }, { "login", "login" },
+		{ "bastion", "bastion" }, { "user", "user" }, { "person", "person" },
 		{ "host", "host" }, { "address", "address" }, { "reason", "reason" }, { "ticket", "ticket" },
 	};
 	int64_t request, asked, before, later, seconds, started = json_integer_value(json_object_get(meta, "started"));
@@ -149,6 +159,8 @@ static const char *foreign(const char *text, const json_t *meta, const json_t *a
 	for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++)
 		if (!says(text, same[i].line, meta, same[i].key))
 			return same[i].line;
+	if (!is_login(text, meta))
+		return "login";
 	if (!says(text, "approver", approval, "by") || !says(text, "approver-person", approval, "person"))
 		return "approver";
 	if (!number_of(text, "request", &request) || request != json_integer_value(json_object_get(meta, "grant")))

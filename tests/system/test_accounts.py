@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from harness import DEADLINE, Client, labkit, until
+from harness import DEADLINE, Client, labkit, recording_of, replay, until
+from test_signed_approval import sign
 
 SLOW = 60   # seconds, on a busy machine
 
@@ -101,6 +102,23 @@ def test_for_the_time_of_a_grant(lab, user):
     # who comes back is somebody else to the target's files
     own_grant(lab, alice)
     assert int(shell(alice, "id -u", check=True).stdout) > row["uid"]
+
+
+def test_a_signed_approval_of_ones_own_account_holds(lab, tmp_path):
+    """What the approver signs says @self; the recording's login is the user's name."""
+    lab.ask("role add", role="vow", host=["web*"], login=["@self"], max=3600, approvals=1, signed=True)
+    lab.ask("role approver add", role="vow", user="bob")
+    lab.make_user("vowed", service=True, role="vow")
+    bob, number = lab.state["users"]["bob"], lab.request("vowed", "web1", "vowed", 3600)
+    text = lab.ask("approve", as_uid=bob, id=int(number))["text"] + "\n"
+    assert "\nuser: vowed\n" in text and "\nlogin: @self\n" in text
+    lab.ask("approve", as_uid=bob, id=int(number), signature=sign(lab, tmp_path, text.encode()).decode())
+    shell(Client(lab, "vowed", login="vowed"), "true", check=True)
+    signers = tmp_path / "signers"
+    signers.write_text("bob " + labkit.read(lab.path("users", "bob", "key.pub")))
+    said = replay(lab, "approvals", recording_of(lab, "vowed"), "--signers", str(signers)).stdout.decode()
+    assert "holds, and its text speaks of this recording; the key is listed" in said
+    lab.ask("user lock", user="vowed")
 
 
 def test_leaving_removes_it(lab, user):

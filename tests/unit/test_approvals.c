@@ -38,27 +38,37 @@ static void file(const char *name, const char *how, char *data, size_t size)
 	fclose(f);
 }
 
-/* Shell, two destinations and two commands, as the approver saw and signed them; and the metadata of a recording under that. */
-static int make(void **state)
+static const char reason[] = "x\ncommand: rm -rf /\nforward: db2:22";
+
+/* Shell, two destinations and two commands at this login, as the approver saw and signed them. */
+static void sign_for(const char *login)
 {
-	struct ticket t = { .id = 17, .duration = SPAN_S, .asked_at = ASKED, .lapse_at = LAPSE, .login = "dba",
-		.caps = cap_by_name("shell") | CAP_FORWARD | CAP_COMMAND, .forwards = "db1:5432 db1:80", .commands = "uptime\ncat \"\303\251\" \\x",
-		.reason = "x\ncommand: rm -rf /\nforward: db2:22" };
+	struct ticket t = { .id = 17, .duration = SPAN_S, .asked_at = ASKED, .lapse_at = LAPSE,
+		.caps = cap_by_name("shell") | CAP_FORWARD | CAP_COMMAND, .forwards = "db1:5432 db1:80", .commands = "uptime\ncat \"\303\251\" \\x" };
 	const struct user alice = { .name = "alice", .person = "Alice" }, bob = { .name = "bob", .person = "Bob" };
 	const struct host web1 = { .name = "web1", .address = "192.0.2.1", .port = 22 };
 	const struct consent c = { .bastion = "bastion", .ticket = &t, .user = &alice, .approver = &bob, .by = "alice", .host = &web1, .role = "r" };
 	char cmd[512];
 
+	snprintf(t.login, sizeof(t.login), "%s", login);
+	snprintf(t.reason, sizeof(t.reason), "%s", reason);
+	assert_int_equal(consent_text(&c, text), 0);
+	file("text", "w", text, 0);
+	snprintf(cmd, sizeof(cmd), "cd %s && rm -f text.sig && { [ -e k ] || ssh-keygen -q -t ed25519 -N '' -f k; } && "
+	    "ssh-keygen -q -Y sign -n bastiond-approval -f k text >out 2>&1", dir);
+	assert_int_equal(system(cmd), 0);
+	file("text.sig", "r", signature, sizeof(signature));
+}
+
+/* And the metadata of a recording under that. */
+static int make(void **state)
+{
 	(void)state;
 	snprintf(dir, sizeof(dir), "/tmp/approvals-XXXXXX");
 	assert_non_null(mkdtemp(dir));
-	assert_int_equal(consent_text(&c, text), 0);
-	file("text", "w", text, 0);
-	snprintf(cmd, sizeof(cmd), "cd %s && { ssh-keygen -q -t ed25519 -N '' -f k && ssh-keygen -q -Y sign -n bastiond-approval -f k text; } >out 2>&1", dir);
-	assert_int_equal(system(cmd), 0);
-	file("text.sig", "r", signature, sizeof(signature));
+	sign_for("dba");
 	meta = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:[s, s, s, s]}", "bastion", "bastion", "user", "alice", "person", "Alice",
-	    "login", "dba", "host", "web1", "address", "192.0.2.1", "reason", t.reason, "grant", 17, "started", ASKED + 60, "until", ASKED + SPAN_S,
+	    "login", "dba", "host", "web1", "address", "192.0.2.1", "reason", reason, "grant", 17, "started", ASKED + 60, "until", ASKED + SPAN_S,
 	    "caps", "shell", "forward db1:5432", "command uptime", "command cat \"\303\251\" \\x");
 	return meta != NULL ? 0 : -1;
 }
@@ -132,6 +142,28 @@ static void a_widened_grant_does_not(void **state)
 	free(much);
 }
 
+/* Asked for as @self: the recording has the user's name as the login, which is that account, and nobody else's. */
+static void an_account_of_ones_own_is_the_users(void **state)
+{
+	char before[CONSENT_TEXT_MAX], signed_before[SSHSIG_TEXT_MAX];
+
+	(void)state;
+	memcpy(before, text, sizeof(before));
+	memcpy(signed_before, signature, sizeof(signed_before));
+	sign_for(LOGIN_SELF);
+	assert_non_null(strstr(text, "\nlogin: @self\n"));
+	assert_int_equal(with("login", json_string("alice"), NULL), APPROVAL_HOLDS);
+	assert_int_equal(with("login", json_string("@self"), NULL), APPROVAL_HOLDS);
+	BAD("login", json_string("dba"), "login");
+	BAD("login", json_string("root"), "login");
+	BAD("login", json_string(""), "login");
+	BAD("login", json_integer(1), "login");
+	BAD("login", NULL, "login");
+	memcpy(text, before, sizeof(text));
+	memcpy(signature, signed_before, sizeof(signature));
+	BAD("login", json_string("alice"), "login"); /* this one was signed for dba */
+}
+
 static void an_end_must_be_there(void **state)
 {
 	(void)state;
@@ -148,6 +180,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_was_signed_holds), cmocka_unit_test(a_widened_grant_does_not), cmocka_unit_test(an_end_must_be_there),
+		cmocka_unit_test(an_account_of_ones_own_is_the_users),
 	};
 
 	return cmocka_run_group_tests(tests, make, drop);
