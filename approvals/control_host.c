@@ -256,7 +256,6 @@ struct mine {
 	int nroles;
 	struct open { int64_t host_id, until; } *open;	/* the user's running grants */
 	size_t nopen;
-	const char *after;		/* only those whose name comes behind it; NULL: all */
 	json_t *rows;
 	char last[HOST_NAME_MAX_LEN + 1];	/* of them */
 	bool failed, more;
@@ -324,8 +323,6 @@ static int see_host(void *arg, const struct host *h)
 	uint32_t longest;
 	json_t *logins, *row;
 
-	if (m->after != NULL && strcmp(h->name, m->after) <= 0)
-		return 0;
 	logins = logins_of(m, h, &longest);
 	for (size_t i = 0; i < m->nopen; i++)
 		if (m->open[i].host_id == h->id && m->open[i].until > until)
@@ -350,18 +347,28 @@ static int see_host(void *arg, const struct host *h)
 	return m->failed;
 }
 
-/*
- * The hosts that exist for this user, as rows by name; NULL when the store or memory failed. last: if there are more than fit, the name of
- * the last row; otherwise "".
- */
-static json_t *my_hosts(struct call *k, const char *after, char last[HOST_NAME_MAX_LEN + 1])
+static int see_one(struct mine *m, const char *name)
 {
-	struct mine m = { .k = k, .after = after, .rows = json_array() };
+	struct host h;
+	int r = store_host_by_name(m->k->s, name, &h);
+
+	if (r == 1)
+		see_host(m, &h);
+	return r < 0 ? -1 : 0;
+}
+
+/*
+ * The hosts that exist for this user, as rows by name: this one if it is one of them, or (NULL) all behind the name `after`. NULL when the
+ * store or memory failed. last: if there are more than fit, the name of the last row; otherwise "".
+ */
+static json_t *my_hosts(struct call *k, const char *one, const char *after, char last[HOST_NAME_MAX_LEN + 1])
+{
+	struct mine m = { .k = k, .rows = json_array() };
 	int r = -1;
 
 	if (m.rows != NULL && (m.nroles = store_user_roles(k->s, k->me.id, &m.roles)) >= 0 &&
 	    load_open(&m) == 0)
-		r = store_hosts(k->s, see_host, &m);
+		r = one != NULL ? see_one(&m, one) : store_hosts(k->s, after != NULL ? after : "", see_host, &m);
 	free(m.roles);
 	free(m.open);
 	memcpy(last, m.last, sizeof(m.last));
@@ -376,7 +383,7 @@ static json_t *my_hosts(struct call *k, const char *after, char last[HOST_NAME_M
 enum words_exit word_hosts(struct call *k)
 {
 	char last[HOST_NAME_MAX_LEN + 1];
-	enum words_exit r = say_rows(k, "hosts", my_hosts(k, arg_text(k, "after"), last));
+	enum words_exit r = say_rows(k, "hosts", my_hosts(k, arg_text(k, "host"), arg_text(k, "after"), last));
 
 	if (r == WORDS_OK && last[0] != '\0')
 		say_more(k, "after", json_string(last));
@@ -459,7 +466,7 @@ static void put_config(struct call *k, struct buf *b, const json_t *rows, const 
 enum words_exit word_config(struct call *k)
 {
 	char last[HOST_NAME_MAX_LEN + 1];
-	json_t *rows = my_hosts(k, NULL, last), *text;
+	json_t *rows = my_hosts(k, NULL, NULL, last), *text;
 	enum words_exit r;
 	struct buf b;
 

@@ -11,6 +11,7 @@
 
 #include "ctl.h"
 
+#define PAGES_MAX 20	/* of CTL_PAGE_MAX names: a shell chokes on more */
 #define NAME_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
 static const struct { const char *kind, *root, *user, *key; } lists[] = {
@@ -31,26 +32,49 @@ static void print_name(const json_t *v)
 		puts(name);
 }
 
+/* Prints the page of a list behind `after` (NULL: the first). Where the next one begins, the caller's; NULL: nowhere, and *r says how it went. */
+static json_t *print_page(struct ctl *c, const char *word, const char *key, json_t *after, int *r)
+{
+	json_t *args = json_object(), *request = json_pack("{s:s, s:o}", "word", word, "args", args), *all = NULL, *rows, *next;
+	char *text = NULL;
+
+	*r = WORDS_BROKEN;
+	if ((strcmp(word, "hosts") == 0 || json_object_set_new(args, "limit", json_integer(CTL_PAGE_MAX)) == 0) &&
+	    (after == NULL || json_object_set(args, "after", after) == 0) && (text = json_dumps(request, JSON_COMPACT)) != NULL)
+		all = ctl_get(c, text, r);
+	else
+		ctl_fail("no memory");
+	rows = json_object_get(all, "rows");
+	for (size_t i = 0; i < json_array_size(rows); i++)
+		print_name(json_object_get(json_array_get(rows, i), key));
+	/* a list by number has its number there, `hosts` a name */
+	next = json_object_get(all, json_object_get(all, "next") != NULL ? "next" : "after");
+	json_incref(next);
+	json_decref(all);
+	json_decref(request);
+	free(text);
+	return next;
+}
+
 int ctl_names(struct ctl *c, const char *kind)
 {
 	const char *word = NULL, *key = NULL;
-	json_t *all, *rows;
-	char request[128];
-	size_t i;
-	int r;
+	json_t *after = NULL, *next = NULL;
+	int r = WORDS_OK;
 
-	for (i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
 		if (strcmp(lists[i].kind, kind) == 0) {
 			word = geteuid() == 0 ? lists[i].root : lists[i].user;
 			key = lists[i].key;
 		}
 	if (word == NULL)
 		return WORDS_OK;
-	snprintf(request, sizeof(request), "{\"word\":\"%s\"%s}", word, strcmp(word, "hosts") == 0 ? "" : ",\"args\":{\"limit\":1000}");
-	all = ctl_get(c, request, &r);
-	rows = json_object_get(all, "rows");
-	for (i = 0; i < json_array_size(rows); i++)
-		print_name(json_object_get(json_array_get(rows, i), key));
-	json_decref(all);
+	for (int page = 0; page < PAGES_MAX && (page == 0 || next != NULL); page++) {
+		json_decref(after);
+		after = next;
+		next = print_page(c, word, key, after, &r);
+	}
+	json_decref(after);
+	json_decref(next);
 	return fflush(stdout) == 0 ? r : WORDS_BROKEN;
 }

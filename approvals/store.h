@@ -120,7 +120,8 @@ int store_host_key_add(struct store *s, int64_t host_id, const struct host_key *
  * change the store. */
 int store_host_keys(struct store *s, int64_t host_id,
     int (*fn)(void *arg, const struct host_key *k), void *arg);
-int store_hosts(struct store *s, int (*fn)(void *arg, const struct host *h), void *arg);
+/* By name, those behind `after` in the order of the database, to which letters have no case; "": all. */
+int store_hosts(struct store *s, const char *after, int (*fn)(void *arg, const struct host *h), void *arg);
 
 /* --- tickets: requests and grants (store_ticket.c) --- */
 

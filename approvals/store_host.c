@@ -141,9 +141,9 @@ static int each_host(struct store *s, sqlite3_stmt *st, int (*fn)(void *arg, con
 	return r;
 }
 
-int store_hosts(struct store *s, int (*fn)(void *arg, const struct host *h), void *arg)
+int store_hosts(struct store *s, const char *after, int (*fn)(void *arg, const struct host *h), void *arg)
 {
-	return each_host(s, sql(s, HOST_SQL "WHERE removed IS NULL ORDER BY name", ""), fn, arg);
+	return each_host(s, sql(s, HOST_SQL "WHERE removed IS NULL AND name>?1 ORDER BY name", "t", after), fn, arg);
 }
 
 #define OWN_KEYS "(SELECT fingerprint FROM host_keys WHERE host_id=?1 UNION SELECT fingerprint FROM host_announced WHERE host_id=?1)"

@@ -61,7 +61,7 @@ int store_host_rotate(struct store *s, int64_t host_id, int64_t *days);
 int store_host_rotate_set(struct store *s, int64_t host_id, int days);
 /* Is there a host whose keys rotate by an age of its own? 1, 0, -1. */
 int store_hosts_rotate(struct store *s);
-/* Each host that is logged in to with managed keys; as store_hosts(). */
+/* Each host that is logged in to with managed keys, by name; as store_hosts(). */
 int store_hosts_managed(struct store *s, int (*fn)(void *arg, const struct host *h), void *arg);
 /* The same of the other names of h's machine (policy_place.h) that have this login. */
 int store_target_others(struct store *s, const struct host *h, const char *login, int (*fn)(void *arg, const struct host *h), void *arg);

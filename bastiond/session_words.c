@@ -127,34 +127,24 @@ static bool wait_first(struct chan *c, const char *json)
 	return asked;
 }
 
-/* `connect` as it is, or without a login: `hosts` says whether there is one only. */
+/* `connect` as it is, or without a login: `hosts HOST` says whether there is one only. */
 static void connect_on(struct chan *c, const char *json)
 {
-	json_t *request = json_loads(json, 0, NULL);
-	const bool named = json_object_get(json_object_get(request, "args"), "login") != NULL;
+	json_t *request = json_loads(json, 0, NULL), *args = json_object_get(request, "args"), *hosts = NULL;
+	char *text = NULL;
 
-	json_decref(request);
-	if (named || c->after != NULL || (c->after = strdup(json)) == NULL) {
+	if (json_object_get(args, "login") == NULL && c->after == NULL &&
+	    (hosts = json_pack("{s:s, s:{s:O}}", "word", "hosts", "args", "host", json_object_get(args, "host"))) != NULL &&
+	    (text = json_dumps(hosts, JSON_COMPACT)) != NULL && (c->after = strdup(json)) != NULL) {
+		c->word = words_find("hosts");
+		c->words_json = c->words_csv = false;
+		ask_policy(c, text);
+	} else {
 		console_word(c, "connect", json);
-		return;
 	}
-	c->word = words_find("hosts");
-	c->words_json = c->words_csv = false;
-	ask_policy(c, "{\"word\":\"hosts\",\"args\":{}}");
-}
-
-/* The logins at a host, of the reply to `hosts`; NULL: it is not there. */
-static const json_t *logins_at(const json_t *reply, const char *host)
-{
-	const json_t *rows = json_object_get(reply, "rows");
-
-	for (size_t i = 0; i < json_array_size(rows); i++) {
-		const char *name = json_string_value(json_object_get(json_array_get(rows, i), "name"));
-
-		if (name != NULL && strcmp(name, host) == 0)
-			return json_object_get(json_array_get(rows, i), "logins");
-	}
-	return NULL;
+	free(text);
+	json_decref(hosts);
+	json_decref(request);
 }
 
 static void say_logins(struct chan *c, const char *host, const json_t *logins)
@@ -169,19 +159,19 @@ static void say_logins(struct chan *c, const char *host, const json_t *logins)
 	words_print(c, true, text, strlen(text));
 }
 
-/* The answer of `hosts` for connect_on(). What is not there policy refuses, with its reason, whatever the login. */
+/* The answer of `hosts HOST` for connect_on(): one row, or none. What is not there policy refuses, with its reason, whatever the login. */
 static void connect_found(struct chan *c, const struct buf *answer)
 {
 	json_t *reply = buf_ok(answer) ? json_loadb((const char *)answer->data, answer->len, 0, NULL) : NULL;
 	json_t *request = json_loads(c->after, 0, NULL), *args = json_object_get(request, "args");
 	const char *host = json_string_value(json_object_get(args, "host"));
-	const json_t *logins = host != NULL ? logins_at(reply, host) : NULL;
+	const json_t *logins = json_object_get(json_array_get(json_object_get(reply, "rows"), 0), "logins");
 	const char *only = json_string_value(json_array_get(logins, 0));
 	char *text = NULL;
 
 	free(c->after);
 	c->after = NULL;
-	if (json_array_size(logins) > 1) {
+	if (host != NULL && json_array_size(logins) > 1) {
 		say_logins(c, host, logins);
 		words_finish(c, WORDS_USAGE);
 	} else if (json_object_set_new(args, "login", json_string(only != NULL ? only : "any")) == 0 &&

@@ -49,7 +49,7 @@ def test_connect_without_a_login(lab, engineer, terminals):
     user = engineer()
     console = terminals(user.terminal("bastion"))
     console.expect(rb"> ?$", timeout=60)
-    console.line("connect web1")
+    console.line("connect WEB1")
     console.expect(rb"\$ $")
     console.line("id -un; exit")
     console.expect(rb"\ndba\r\n.*> ?$")

@@ -1,5 +1,6 @@
-"""A database of a newer version is left alone: bastiond says so and does not start."""
+"""A database of a newer version is left alone: bastiond says so and does not start. And what a large one answers."""
 import glob
+import json
 import sqlite3
 import subprocess
 
@@ -51,3 +52,21 @@ def test_events_cannot_be_changed(own):
         labkit.os.chown(name, labkit.ROLE_UIDS["policy"], labkit.ROLE_UIDS["policy"])
     own.start("bastiond")
     own.ctl("events", "--verify")
+
+
+def by_hand(lab, work):
+    with sqlite3.connect(glob.glob(lab.path("state", "db", "*.db"))[0]) as db:
+        work(db)
+    db.close()
+
+
+def test_more_hosts_than_a_page_holds(own):
+    """Their names for the completion are all of them, and one is found wherever it stands."""
+    by_hand(own, lambda db: db.executemany(
+        "INSERT INTO hosts (name, address, port, labels, logins, method, managed_key, source_address, added) "
+        "VALUES (?, '192.0.2.1', 22, '', 'dba', 'certificate', '', '', 1)", [(f"{'W' if i % 2 else 'w'}ebs{i:04}",) for i in range(1200)]))
+    for uid in (None, own.state["users"]["alice"]):
+        names = own.ctl("names", "host", uid=uid).split()
+        assert len(names) == len(set(names)) and sum(name.lower().startswith("webs") for name in names) == 1200, uid
+    said = Client(own, "alice").run("bastion", "hosts", "WEBS1199", "--json", check=True)
+    assert [row["name"] for row in json.loads(said.stdout)["rows"]] == ["Webs1199"]

@@ -18,8 +18,8 @@ static int many_hosts(void **state)
 	for (int i = 0; i < HOSTS; i++) {
 		struct host h = { .port = 22, .method = LOGIN_CERTIFICATE, .logins = "dba", .address = "10.0.0.1" };
 
-		/* names of a kind that alice has no role for lie between them */
-		snprintf(name, sizeof(name), "%s%04d", i % 50 == 7 ? "other" : "h", i);
+		/* names of a kind that alice has no role for lie between them; capitals are no order */
+		snprintf(name, sizeof(name), "%s%04d", i % 50 == 7 ? "other" : i % 3 == 0 ? "H" : "h", i);
 		snprintf(h.name, sizeof(h.name), "%s", name);
 		assert_int_equal(store_host_add(rig.s, &h, NOW), 0);
 	}
@@ -42,8 +42,8 @@ static void page_by_page(void **state)
 		for (size_t i = 0; i < json_array_size(rows); i++) {
 			const char *name = json_string_value(json_object_get(json_array_get(rows, i), "name"));
 
-			assert_true(strcmp(name, before) > 0);
-			assert_int_equal(name[0], 'h');
+			assert_true(strcasecmp(name, before) > 0);
+			assert_int_equal(name[0] | 0x20, 'h');
 			snprintf(before, sizeof(before), "%s", name);
 			seen++;
 		}
@@ -75,13 +75,35 @@ static void configuration_says_that_there_are_more(void **state)
 {
 	(void)state;
 	OK("alice", "{\"word\":\"config\"}");
-	assert_non_null(strstr(field("text"), "# There are more hosts than fit here, behind h10"));
+	assert_non_null(strcasestr(field("text"), "# There are more hosts than fit here, behind h10"));
+}
+
+/* One host, wherever it stands in the list and however it is written; what is not hers is as what is not there. */
+static void one_host_is_found_at_once(void **state)
+{
+	static const char *const none[] = { "other0007", "h9999", "other9999" };
+	char request[160];
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		OK("alice", i == 0 ? "{\"word\":\"hosts\",\"args\":{\"host\":\"H2149\"}}" : "{\"word\":\"hosts\",\"args\":{\"host\":\"h2148\"}}");
+		assert_int_equal(json_array_size(json_object_get(last, "rows")), 1);
+		assert_string_equal(json_string_value(json_object_get(json_array_get(json_object_get(last, "rows"), 0), "name")),
+		    i == 0 ? "h2149" : "H2148");
+		assert_string_equal(field("after"), "");
+	}
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+		snprintf(request, sizeof(request), "{\"word\":\"hosts\",\"args\":{\"host\":\"%s\"}}", none[i]);
+		OK("alice", request);
+		assert_int_equal(json_array_size(json_object_get(last, "rows")), 0);
+	}
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(page_by_page), cmocka_unit_test(the_last_page_is_whole), cmocka_unit_test(configuration_says_that_there_are_more),
+		cmocka_unit_test(one_host_is_found_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, many_hosts, teardown);
