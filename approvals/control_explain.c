@@ -17,6 +17,7 @@
 
 #define EVERYWHERE "0.0.0.0"	/* where from is not known: networks are told, and do not decide */
 #define ANYWHERE "0.0.0.0/0"
+#define USERS_AT_ONCE 200	/* looked at in one answer about everybody */
 
 struct world {
 	struct call *k;
@@ -206,33 +207,46 @@ static json_t *answer(struct world *w)
 	return row;
 }
 
-/* Everybody with a grant there, or a role that lets ask. */
+/* Adds what is to be said of this user; who has no grant there and no role that lets ask is passed over. 0, or -1. */
+static int add_user(struct world *w, int64_t id, json_t *rows)
+{
+	json_t *row = NULL;
+	bool mine;
+	int r = load(w, id);
+
+	if (r != 1 || (row = answer(w)) == NULL)
+		return r == 1 ? -1 : r;
+	mine = !json_is_false(json_object_get(row, "allowed"));
+	for (int i = 0; i < w->nroles && !mine; i++)
+		mine = access_allows(&w->roles[i], &w->host, access_login(&w->host, &w->user, w->login));
+	r = mine ? json_array_append(rows, row) : 0;
+	json_decref(row);
+	return r;
+}
+
+/* All of them, a page at a time: each user costs some statements, and everybody waits for this process. */
 static enum words_exit everybody(struct world *w)
 {
-	int64_t id = 0;
-	json_t *rows = json_array(), *row = NULL;
-	bool mine;
-	int r = 0;
+	struct past_walk walk = { .host_id = w->host.id, .at = w->at, .login = w->login, .after = arg_int(w->k, "after", 0) };
+	const size_t limit = (size_t)arg_int(w->k, "limit", CONTROL_LIMIT_MAX);
+	json_t *rows = json_array();
+	int64_t id = 0, next = 0;
+	int more = w->found == 1;
+	enum words_exit r;
 
-	while (w->found == 1 && json_array_size(rows) < CONTROL_LIMIT_MAX &&
-	    (r = store_past_next(w->k->s, w->host.id, w->login, w->at, id, &id)) == 1) {
-		if ((r = load(w, id)) == 0)
-			continue;
-		if (r < 0 || (row = answer(w)) == NULL) {
-			r = -1;
-			break;
-		}
-		mine = !json_is_false(json_object_get(row, "allowed"));
-		for (int i = 0; i < w->nroles && !mine; i++)
-			mine = access_allows(&w->roles[i], &w->host, access_login(&w->host, &w->user, w->login));
-		if (mine)
-			json_array_append(rows, row);
-		json_decref(row);
+	for (int looked = 0; more == 1 && looked < USERS_AT_ONCE && json_array_size(rows) < limit; looked++)
+		if ((more = store_past_next(w->k->s, &walk, &id)) == 1 && add_user(w, id, rows) < 0)
+			more = -1;
+	next = id;
+	if (more == 1)
+		more = store_past_next(w->k->s, &walk, &id);
+	if (more < 0) {
+		json_decref(rows);
+		return broken(w->k);
 	}
-	if (r >= 0)
-		return say_rows(w->k, "explain", rows);
-	json_decref(rows);
-	return broken(w->k);
+	if ((r = say_rows(w->k, "explain", rows)) == WORDS_OK && more == 1 && next > 0)
+		say_more(w->k, "next", json_integer(next));
+	return r;
 }
 
 static enum words_exit one(struct world *w, int64_t user_id)
@@ -252,6 +266,7 @@ enum words_exit word_explain(struct call *k)
 {
 	const char *place = arg_text(k, "place"), *name = arg_text(k, "user"), *from = arg_text(k, "from");
 	struct world *w = calloc(1, sizeof(*w));
+	const bool all = name == NULL && (is_admin(k) || k->me.auditor);
 	struct user u = { .id = 0 };
 	enum words_exit r = WORDS_OK;
 
@@ -272,10 +287,12 @@ enum words_exit word_explain(struct call *k)
 		r = broken(k);
 	else if (w->at > k->now)
 		r = refuse(k, WORDS_USAGE, NULL, "at lies in the future: nobody knows yet.");
+	else if (!all && (json_object_get(k->args, "limit") != NULL || json_object_get(k->args, "after") != NULL))
+		r = refuse(k, WORDS_USAGE, NULL, "limit and after are for the answer about everybody: of one user there is one row.");
 	else if (name != NULL && (r = load_user(k, &u)) == WORDS_OK)
 		r = one(w, u.id);
 	else if (name == NULL)
-		r = is_admin(k) || k->me.auditor ? everybody(w) : one(w, k->me.id);
+		r = all ? everybody(w) : one(w, k->me.id);
 	free(w->roles);
 	free(w);
 	return r;

@@ -42,7 +42,7 @@ int ctl_conf_read(struct ctl *c, bool must_exist);
 int ctl_ask(struct ctl *c, const char *json, struct buf *reply);
 /* The same, for who reads it: the reply parsed, the caller's; NULL after a line, and *r says why. */
 json_t *ctl_get(struct ctl *c, const char *json, int *r);
-/* As ctl_ask; of a report that has more than one page all of them, up to what can be shown. */
+/* As ctl_ask; of a report, or explain, that has more than one page all of them, up to what can be shown. */
 int ctl_ask_all(struct ctl *c, const struct words_call *call, struct buf *reply);
 /* Prints it; returns what render_reply returns. */
 int ctl_show(struct ctl *c, const struct buf *reply);

@@ -1,5 +1,5 @@
 /*
- * ctl_pages.c - a report that is longer than one reply: bastionctl asks for its pages one after the other, so
+ * ctl_pages.c - a report, or an explanation of everybody, that is longer than one reply: bastionctl asks for its pages one after the other, so
  * that policy has time for others in between, and shows them as one.
  */
 #include <stdlib.h>
@@ -48,6 +48,11 @@ static int add_page(struct ctl *c, const struct words_call *call, json_t *all, j
 	return r;
 }
 
+static bool has_pages(const char *word)
+{
+	return strncmp(word, "report ", 7) == 0 || strcmp(word, "explain") == 0;
+}
+
 int ctl_ask_all(struct ctl *c, const struct words_call *call, struct buf *reply)
 {
 	json_t *all, *rows;
@@ -55,7 +60,7 @@ int ctl_ask_all(struct ctl *c, const struct words_call *call, struct buf *reply)
 	char *text;
 	int r = ctl_ask(c, call->json, reply);
 
-	if (r != WORDS_OK || strncmp(call->word->path, "report ", 7) != 0 || strstr(call->json, "\"limit\":") != NULL)
+	if (r != WORDS_OK || !has_pages(call->word->path) || strstr(call->json, "\"limit\":") != NULL)
 		return r;
 	all = json_loadb((const char *)reply->data, reply->len, 0, NULL);
 	rows = json_object_get(all, "rows");
@@ -69,7 +74,7 @@ int ctl_ask_all(struct ctl *c, const struct words_call *call, struct buf *reply)
 		buf_finish(reply);
 		buf_init(reply, RENDER_MAX);
 		if (text == NULL || buf_put(reply, text, strlen(text)) != 0)
-			r = ctl_fail("no memory for the whole list. Ask for less with --since, --until or --limit");
+			r = ctl_fail("no memory for the whole list. Ask for less with --limit");
 		free(text);
 	}
 out:

@@ -83,14 +83,25 @@ int store_past_tickets(struct store *s, int64_t user_id, int64_t host_id, const 
 	return sql_tickets(s, st, t, max);
 }
 
-int store_past_next(struct store *s, int64_t host_id, const char *login, int64_t at, int64_t after, int64_t *user_id)
+/* Each of the two is looked for in the order of an index, and what was found waits for its turn: no row is read twice on the way. */
+int store_past_next(struct store *s, struct past_walk *w, int64_t *user_id)
 {
-	return sql_int(s, user_id,
-	    "SELECT min(id) FROM (SELECT r.user_id AS id FROM requests r JOIN grants g ON g.id=r.id WHERE r.host_id=?2 "
-	    "AND r.login IN (?3, '" LOGIN_SELF "') AND " RAN " AND coalesce(g.ended_at, g.end_at)>?1 AND r.user_id>?4 UNION "
-	    "SELECT m.user_id FROM member_history m JOIN role_history o ON o.role_id=m.role_id AND o.kind='allow' AND "
-	    HELD("o") " WHERE " HELD("m") " AND m.part='m' AND m.user_id>?4)",
-	    "iiti", at, host_id, login, after);
+	if (w->granted <= w->after) {
+		w->granted = FOREVER;
+		if (sql_int(s, &w->granted, "SELECT r.user_id FROM requests r CROSS JOIN grants g ON g.id=r.id WHERE r.host_id=?2 AND r.user_id>?4 "
+			"AND r.login IN (?3, '" LOGIN_SELF "') AND " GRANT_START "<=?1 AND coalesce(g.ended_at, g.end_at)>?1 "
+			"ORDER BY r.user_id LIMIT 1", "iiti", w->at, w->host_id, w->login, w->after) < 0)
+			return -1;
+	}
+	if (w->member <= w->after) {
+		w->member = FOREVER;
+		if (sql_int(s, &w->member, "SELECT m.user_id FROM member_history m WHERE m.user_id>?2 AND m.part='m' AND " HELD("m")
+			" AND EXISTS (SELECT 1 FROM role_history o WHERE o.role_id=m.role_id AND o.kind='allow' AND " HELD("o") ") "
+			"ORDER BY m.user_id LIMIT 1", "ii", w->at, w->after) < 0)
+			return -1;
+	}
+	*user_id = w->after = w->granted < w->member ? w->granted : w->member;
+	return *user_id != FOREVER;
 }
 
 json_t *store_past_approvers(struct store *s, int64_t ticket_id, int64_t at)

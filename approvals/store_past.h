@@ -19,9 +19,14 @@ int store_past_roles(struct store *s, int64_t user_id, int64_t at, struct access
 /* Tickets as store_tickets() has them, each in the state that it had, with its role as it was. */
 int store_past_tickets(struct store *s, int64_t user_id, int64_t host_id, const char *login, int64_t at,
     struct ticket *t, int max);
-/* Users who had a grant there that ran, or were in a role that allows, with numbers over `after`, one after the
- * other. 1, 0, -1. */
-int store_past_next(struct store *s, int64_t host_id, const char *login, int64_t at, int64_t after, int64_t *user_id);
+/* A walk over the users who had a grant there that ran, or were in a role that allows, in the order of their numbers. */
+struct past_walk {
+	int64_t host_id, at, after;	/* after: whose numbers are higher; 0: all */
+	const char *login;
+	int64_t granted, member;	/* the next of either kind, as far as it is known; 0 at first */
+};
+/* One after the other, and `after` goes along. 1, 0: there is none any more, -1. */
+int store_past_next(struct store *s, struct past_walk *w, int64_t *user_id);
 /* ["bob 2027-01-15T08:00:00Z"]: who had said yes by then. The caller's; NULL: failed. */
 json_t *store_past_approvers(struct store *s, int64_t ticket_id, int64_t at);
 

@@ -272,6 +272,9 @@ static const char *const v3[] = { "CREATE INDEX events_at ON events (at);", NULL
 /* Version 10: which logins a grant had had by some moment. */
 static const char *const v10[] = { "CREATE INDEX ways_request ON ways (request_id, start_at);", NULL };
 
+/* Version 20: who had a grant at a host, in the order of their numbers. */
+static const char *const v20[] = { "CREATE INDEX requests_host ON requests (host_id, user_id, login);", NULL };
+
 const char *const *const store_migrations[STORE_VERSION] = { v1, v2, v3, store_v_signed, store_schema_sealed, store_v_rules, store_schema_devices, store_schema_directory,
 	store_v_glass, v10, store_v_hostkeys, store_v_accounts, store_v_target_keys, store_v_clock, store_v_places, store_v_owner, store_v_apart, store_v_announced,
-	store_v_wasted };
+	store_v_wasted, v20 };

@@ -70,3 +70,21 @@ def test_more_hosts_than_a_page_holds(own):
         assert len(names) == len(set(names)) and sum(name.lower().startswith("webs") for name in names) == 1200, uid
     said = Client(own, "alice").run("bastion", "hosts", "WEBS1199", "--json", check=True)
     assert [row["name"] for row in json.loads(said.stdout)["rows"]] == ["Webs1199"]
+
+
+def test_more_people_than_one_answer_looks_at(own):
+    """bastionctl asks on by itself; a page says where the next begins."""
+    def crowd(db):
+        role = db.execute("SELECT id FROM roles WHERE name = 'dba'").fetchone()[0]
+        first = db.execute("SELECT max(id) FROM users").fetchone()[0] + 1
+        db.executemany("INSERT INTO users (id, name, person, kind, state, admin, auditor, networks, added) "
+                       "VALUES (?, ?, ?, 'human', 'active', 0, 0, '', 1)", [(first + i, f"crowd{i:03}", f"crowd{i:03}") for i in range(450)])
+        db.executemany("INSERT INTO role_users VALUES (?, ?, 'm')", [(role, first + i) for i in range(450)])
+
+    by_hand(own, crowd)
+    rows = own.ctl_json("explain", "dba@web1")["rows"]
+    assert sum(row["user"].startswith("crowd") for row in rows) == 450 and len({row["user"] for row in rows}) == len(rows)
+    assert [row["user"] for row in rows if row["allowed"]] == ["alice", "deploy"]
+    first = own.ctl_json("explain", "dba@web1", "--limit", "10")
+    second = own.ctl_json("explain", "dba@web1", "--limit", "10", "--after", str(first["next"]))
+    assert [row["user"] for row in first["rows"] + second["rows"]] == [row["user"] for row in rows[:20]]

@@ -217,6 +217,106 @@ static void the_past_counts_logins(void **state)
 	assert_non_null(strstr(cell(0, "says"), "was for 1 login, which it had"));
 }
 
+/* --- everybody, of many --- */
+
+#define CROWD 2000
+#define STEPS_MAX 4000000	/* of the database's machine, in one answer; before there was an order to it, ten times as many */
+
+static uint64_t steps;
+
+static int count(void *arg)
+{
+	(void)arg;
+	steps += 100;
+	return 0;
+}
+
+/* Two thousand users, all in the role dba, with ten old grants each; one of them has one that runs. */
+static void crowd(void)
+{
+	assert_int_equal(by_hand("WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i+1 FROM n WHERE i<1999) INSERT INTO users (id, name, person, kind, "
+		"state, admin, auditor, networks, added) SELECT 1000+i, 'u'||i, 'u'||i, 'human', 'active', 0, 0, '', 1 FROM n;"
+		"INSERT INTO role_users SELECT (SELECT id FROM roles WHERE name='dba'), id, 'm' FROM users WHERE id>=1000;"), SQLITE_OK);
+	assert_int_equal(by_hand("BEGIN; WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i+1 FROM n WHERE i<19999) INSERT INTO requests (state, user_id, "
+		"host_id, role_id, login, caps, duration, needed, reason, ref, asked_at, lapse_at) SELECT 'pending', 1000+i%2000, (SELECT id FROM hosts "
+		"WHERE name='web1'), (SELECT id FROM roles WHERE name='dba'), 'dba', 1, 60, 0, 'x', '', 1700000000, 1700000100 FROM n;"
+		"UPDATE requests SET state='approved'; INSERT INTO grants (id, start_at, end_at) SELECT id, 1700000000, 1700000060 FROM requests;"
+		"UPDATE requests SET state='ended'; COMMIT;"), SQLITE_OK);
+	OK("u1234", REQUEST_WEB1);
+	OK("bob", "{\"word\":\"approve\",\"args\":{\"id\":20001}}");
+}
+
+static void everybody_is_told_page_by_page(void **state)
+{
+	uint64_t most = 0;
+	size_t seen = 0, pages = 0, allowed = 0;
+	json_int_t after = 0, was = 0;
+	char json[160];
+
+	(void)state;
+	crowd();
+	sqlite3_progress_handler(rig.s->db, 100, count, NULL);
+	do {
+		snprintf(json, sizeof(json), "{\"word\":\"explain\",\"args\":{\"place\":\"dba@web1\",\"at\":%lld%s%.0lld}}", NOW, after > 0 ? ",\"after\":" : "",
+		    (long long)after);
+		steps = 0;
+		OK("eve", json);
+		if (steps > most)
+			most = steps;
+		was = after;
+		for (size_t i = 0; i < json_array_size(json_object_get(last, "rows")); i++) {
+			const json_int_t id = id_of(cell(i, "user"));
+
+			assert_true(id > was); /* in the order of their numbers: nobody twice */
+			was = id;
+			seen++;
+			if (json_is_true(json_object_get(row_of(i), "allowed"))) {
+				assert_string_equal(cell(i, "user"), "u1234");
+				allowed++;
+			}
+		}
+		was = after;
+		after = json_integer_value(json_object_get(last, "next"));
+		assert_true(after == 0 || after > was);
+	} while (after != 0 && ++pages < 50);
+	sqlite3_progress_handler(rig.s->db, 0, NULL, NULL);
+	assert_int_equal(seen, CROWD + 1); /* and alice */
+	assert_int_equal(allowed, 1);
+	assert_int_equal(pages, CROWD / 200);
+	if (most > STEPS_MAX)
+		fail_msg("%llu steps for one answer", (unsigned long long)most);
+}
+
+/* As many rows as were asked for; where they are the last nothing is said of more. Of one user there are no pages. */
+static void a_page_is_as_long_as_asked_for(void **state)
+{
+	json_int_t next;
+	char json[160];
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		snprintf(json, sizeof(json), "{\"word\":\"user add\",\"args\":{\"user\":\"u%d\"}}", i);
+		OK("root", json);
+		snprintf(json, sizeof(json), "{\"word\":\"role member add\",\"args\":{\"role\":\"dba\",\"user\":\"u%d\"}}", i);
+		OK("root", json);
+	}
+	EXPLAIN("eve", "\"place\":\"dba@web1\",\"limit\":3");
+	assert_int_equal(json_array_size(json_object_get(last, "rows")), 3);
+	assert_string_equal(cell(2, "user"), "u1");
+	next = json_integer_value(json_object_get(last, "next"));
+	assert_int_equal(next, id_of("u1"));
+	snprintf(json, sizeof(json), "{\"word\":\"explain\",\"args\":{\"place\":\"dba@web1\",\"limit\":1,\"after\":%lld}}", (long long)next);
+	OK("eve", json);
+	assert_int_equal(json_array_size(json_object_get(last, "rows")), 1);
+	assert_string_equal(cell(0, "user"), "u2");
+	assert_null(json_object_get(last, "next"));
+	EXPLAIN("eve", "\"place\":\"dba@nowhere\"");
+	assert_int_equal(json_array_size(json_object_get(last, "rows")), 0);
+	assert_null(json_object_get(last, "next"));
+	NO("eve", "usage", "{\"word\":\"explain\",\"args\":{\"user\":\"alice\",\"place\":\"dba@web1\",\"limit\":3}}");
+	NO("alice", "usage", "{\"word\":\"explain\",\"args\":{\"place\":\"dba@web1\",\"after\":3}}");
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup_world, teardown)
 
 int main(void)
@@ -224,6 +324,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(explain_says_what_decides_and_what_is_missing), T(explain_is_no_list_of_hosts), T(the_past_is_answered_as_it_was),
 		T(an_hour_that_nobody_knows_is_no_answer), T(the_past_counts_logins),
+		T(everybody_is_told_page_by_page), T(a_page_is_as_long_as_asked_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
