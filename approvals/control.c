@@ -298,6 +298,11 @@ static enum words_exit turn_away(struct call *k)
 	    "Too many of your words were refused: for a while one in %d seconds is looked at.", REFUSALS_EVERY);
 }
 
+bool control_over(struct control *c, const struct actor *a)
+{
+	return !a->root && refusals_over(&c->refusals, a->user_id, control_now(c));
+}
+
 bool control_notes(struct control *c, int64_t user_id)
 {
 	return refusals_take(&c->refusals, user_id, control_now(c));
@@ -317,7 +322,7 @@ int control_handle(struct control *c, const struct actor *a, const void *request
 	enum words_exit code;
 	int r = 0;
 
-	if (!a->root && refusals_over(&c->refusals, a->user_id, k.now)) {
+	if (control_over(c, a)) {
 		code = turn_away(&k);
 		r = 1;
 	} else if ((code = parse(&k, request, len, &w)) == WORDS_OK) {

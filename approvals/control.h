@@ -99,6 +99,9 @@ int control_actor(struct control *c, int64_t uid, struct actor *a, char *line, s
 int control_handle(struct control *c, const struct actor *a, const void *request, size_t len,
     struct buf *out);
 
+/* Was so much refused to this actor that control_handle() would turn the next word away unread? */
+bool control_over(struct control *c, const struct actor *a);
+
 /* Something else was refused to this user: does that become an event? If not it was counted. */
 bool control_notes(struct control *c, int64_t user_id);
 

@@ -18,7 +18,7 @@
 #include "log.h"
 #include "policy_hook.h"
 
-#define CHECKS_KEPT 1024	/* tickets whose last check is remembered */
+#define CHECKS_KEPT 1024	/* tickets whose last check is remembered: in use, and those asked about last */
 #define FRESH_MS 3000		/* so long an answer is one of now */
 #define KEPT_MS 600000		/* nobody asked for so long: forgotten */
 #define RETRY_MS 2000		/* after a check without an answer */
@@ -35,7 +35,7 @@ struct check {
 	char why[WHY_MAX], shown[4 * TICKET_REF_MAX + 8];	/* both escaped */
 	uint64_t at_ms, used_ms;	/* of the last answer or failure; of the last question */
 	unsigned failures;
-	bool running, wanted;
+	bool running, wanted, telling;	/* telling: who waits is answered just now */
 	json_t *about;			/* of who asked first: what the program is told */
 };
 
@@ -71,12 +71,59 @@ static void forget(struct policy *p, struct check *c)
 	p->nchecks--;
 }
 
+struct use {
+	const char *ref;
+	bool found;
+};
+
+static void look_for_use(struct peer *peer, void *arg)
+{
+	struct use *u = arg;
+
+	for (size_t i = 0; i < PEER_WAYS_MAX && !u->found; i++)
+		u->found = peer->ways[i] != NULL && way_has_ref(peer->ways[i], u->ref);
+}
+
+/* Does a session rest on it, or a login or word wait for its answer? */
+static bool in_use(struct policy *p, const struct check *c)
+{
+	struct use u = { c->ref, c->running || c->telling };
+
+	for (const struct held *h = p->held; h != NULL && !u.found; h = h->next)
+		u.found = strcmp(h->ref, c->ref) == 0;
+	if (!u.found)
+		peers_each(p, look_for_use, &u);
+	return u.found;
+}
+
+/*
+ * Is there room for one more? If need be the one goes that was asked about longest ago and that nobody needs: else whoever names many
+ * tickets that do not exist would keep all others from theirs.
+ */
+static bool make_room(struct policy *p)
+{
+	const uint64_t now_ms = clock_mono_ms();
+
+	for (size_t i = 0; i < CHECKS_KEPT && p->nchecks >= CHECKS_KEPT; i++) {
+		struct check *oldest = p->checks;
+
+		for (struct check *c = p->checks; c != NULL; c = c->next)
+			if (c->used_ms <= oldest->used_ms)
+				oldest = c;
+		if (in_use(p, oldest))
+			oldest->used_ms = now_ms;
+		else
+			forget(p, oldest);
+	}
+	return p->nchecks < CHECKS_KEPT;
+}
+
 /* The one of this ticket, new if need be; NULL: no room or no memory. */
 static struct check *check_of(struct policy *p, const char *ref)
 {
 	struct check *c = find(p, ref);
 
-	if (c == NULL && p->nchecks < CHECKS_KEPT && (c = calloc(1, sizeof(*c))) != NULL) {
+	if (c == NULL && make_room(p) && (c = calloc(1, sizeof(*c))) != NULL) {
 		snprintf(c->ref, sizeof(c->ref), "%s", ref);
 		esc_text(c->shown, sizeof(c->shown), ref, strlen(ref));
 		c->next = p->checks;
@@ -192,12 +239,14 @@ static void resume_ways(struct peer *peer, void *arg)
 static void settle(struct policy *p, struct check *c, const char *answer, const char *reason)
 {
 	c->running = false;
+	c->telling = true;
 	json_decref(c->about);
 	c->about = NULL;
 	parse(c, answer, reason);
 	act(p, c);
 	resume_words(p, c->ref);
 	peers_each(p, resume_ways, c);
+	c->telling = false;
 }
 
 static void on_done(struct policy *p, void *arg, const char *answer, const char *reason)
@@ -269,7 +318,8 @@ bool ticket_holds_word(struct policy *p, struct link *asker, uint32_t id, const 
 	struct held *h;
 	json_t *about;
 
-	if (!hook_there(p, HOOK_TICKET) || p->nheld >= HELD_MAX ||
+	/* who is over what may be refused is turned away unread: no program runs for that */
+	if (!hook_there(p, HOOK_TICKET) || p->nheld >= HELD_MAX || control_over(&p->control, a) ||
 	    (about = control_outside(&p->control, a, request->data, request->len, ref)) == NULL)
 		return false;
 	if ((h = calloc(1, sizeof(*h))) == NULL || !want(p, ref, about)) {
