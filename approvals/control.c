@@ -114,6 +114,11 @@ bool is_admin(const struct call *k)
 	return k->actor->root || k->me.admin;
 }
 
+bool is_oneself(const struct call *k, const struct user *u)
+{
+	return !k->actor->root && strcasecmp(k->me.person, u->person) == 0;
+}
+
 int control_actor(struct control *c, int64_t uid, struct actor *a, char *line, size_t size)
 {
 	struct user u;

@@ -69,6 +69,12 @@ static enum words_exit enrol(struct call *k, const struct user *u, struct device
 	return say(k, "%s may log in with the device %s: %s %s", u->name, d->name, d->type, d->fingerprint);
 }
 
+/* Root is no person: whoever is root there needs none of this. */
+static enum words_exit not_oneself(struct call *k, const struct user *u)
+{
+	return is_oneself(k, u) ? refuse(k, WORDS_REFUSED, "Another administrator can do it.", "Nobody lets in their own device.") : WORDS_OK;
+}
+
 enum words_exit word_key_add(struct call *k)
 {
 	struct host_key key;
@@ -76,7 +82,7 @@ enum words_exit word_key_add(struct call *k)
 	struct user u;
 	enum words_exit r = load_user(k, &u);
 
-	if (r != WORDS_OK || (r = parse_device(k, &u, &d, &key)) != WORDS_OK)
+	if (r != WORDS_OK || (r = not_oneself(k, &u)) != WORDS_OK || (r = parse_device(k, &u, &d, &key)) != WORDS_OK)
 		return r;
 	return enrol(k, &u, &d, key.blob, key.len, NULL);
 }
@@ -136,8 +142,8 @@ enum words_exit word_key_invite(struct call *k)
 		return r;
 	if (span < 60 || span > INVITE_TIME_MAX)
 		return refuse(k, WORDS_USAGE, NULL, "for: from a minute to 30 days.");
-	if (!k->actor->root && strcasecmp(k->me.person, u.person) == 0)
-		return refuse(k, WORDS_REFUSED, "Another administrator can do it.", "Nobody lets in their own device.");
+	if ((r = not_oneself(k, &u)) != WORDS_OK)
+		return r;
 	if (recovery_make(plain, code) < 0 || invite_hash(plain, hash) < 0 ||
 	    store_invite_set(k->s, u.id, hash, k->now + span) < 0 ||
 	    event_writef(k->s, k->now, EVENT_KEY_INVITE, k->name, u.name, "{s:I}", "until", (json_int_t)(k->now + span)) < 0)
@@ -160,10 +166,8 @@ enum words_exit word_key_approve(struct call *k)
 	enum words_exit r = load_user(k, &u);
 	int n;
 
-	if (r != WORDS_OK)
+	if (r != WORDS_OK || (r = not_oneself(k, &u)) != WORDS_OK)
 		return r;
-	if (!k->actor->root && strcasecmp(k->me.person, u.person) == 0)
-		return refuse(k, WORDS_REFUSED, "Another administrator can do it.", "Nobody lets in their own device.");
 	if ((n = store_waiting(k->s, u.id, name, &d, blob, &len)) < 0)
 		return broken(k);
 	if (n == 0)

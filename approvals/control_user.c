@@ -244,6 +244,38 @@ enum words_exit word_key_revoke(struct call *k)
 
 /* --- one-time codes --- */
 
+/*
+ * One's own second factor changes only with a code of the one in force, if there is one: who sits down at an open session must not get it by
+ * that. A wrong code is counted, though the word is refused. WORDS_OK, also where it is somebody else's; or refuse().
+ */
+static enum words_exit prove_code(struct call *k, const struct user *u)
+{
+	const char *code = arg_text(k, "code");
+	struct totp t;
+	enum otp_result r;
+	int n;
+
+	if (!is_oneself(k, u))
+		return WORDS_OK;
+	n = store_totp(k->s, u->id, &t);
+	explicit_bzero(t.secret, sizeof(t.secret));
+	explicit_bzero(t.fresh, sizeof(t.fresh));
+	if (n < 0)
+		return broken(k);
+	if (n == 0 || !t.confirmed)
+		return WORDS_OK;
+	if (code == NULL)
+		return refuse(k, WORDS_REFUSED, "Add --code with the one that your token shows now; without it another administrator can do it.",
+		    "For your own second factor this needs a one-time code.");
+	r = otp_check(k->s, u, 0, k->actor->source, code, k->now);
+	if (r == OTP_ACCEPTED)
+		return WORDS_OK;
+	if (r == OTP_FAILED)
+		return broken(k);
+	k->charged = true;
+	return refuse(k, WORDS_REFUSED, "Wait for the next code.", "This code does not do: it is %s.", otp_result_name(r));
+}
+
 enum words_exit word_totp_enrol(struct call *k)
 {
 	char secret[OTP_SECRET_TEXT], uri[OTP_URI_MAX];
@@ -255,6 +287,8 @@ enum words_exit word_totp_enrol(struct call *k)
 	if (u.kind == USER_SERVICE)
 		return refuse(k, WORDS_REFUSED, NULL,
 		    "%s is a service account: it has no second factor.", u.name);
+	if ((r = prove_code(k, &u)) != WORDS_OK)
+		return r;
 	if (otp_enrol(k->s, &u, k->c->name, k->now, secret, uri) < 0 ||
 	    event_write(k->s, k->now, EVENT_TOTP_ENROL, k->name, u.name, NULL) < 0)
 		r = broken(k);
@@ -331,24 +365,6 @@ enum words_exit word_totp_resync(struct call *k)
 	    "the next.", u.name, (long long)drift * OTP_STEP);
 }
 
-/* Of one's own only with a code: who sits down at an open session must not get a second factor by it. */
-static enum words_exit prove_code(struct call *k, const struct user *u)
-{
-	const char *code = arg_text(k, "code");
-	enum otp_result r;
-
-	if (code == NULL)
-		return refuse(k, WORDS_REFUSED, "Add --code with the one that your token shows now.",
-		    "Recovery codes of your own need a one-time code.");
-	r = otp_check(k->s, u, 0, k->actor->source, code, k->now);
-	if (r == OTP_ACCEPTED)
-		return WORDS_OK;
-	if (r == OTP_FAILED)
-		return broken(k);
-	k->charged = true;
-	return refuse(k, WORDS_REFUSED, "Wait for the next code.", "This code does not do: it is %s.", otp_result_name(r));
-}
-
 enum words_exit word_totp_recovery(struct call *k)
 {
 	char codes[OTP_RECOVERY_CODES][OTP_RECOVERY_TEXT];
@@ -367,7 +383,7 @@ enum words_exit word_totp_recovery(struct call *k)
 		return broken(k);
 	if (n == 0 || !t.confirmed)
 		return refuse(k, WORDS_REFUSED, "First: user totp enrol", "%s has no secret in force.", u.name);
-	if (u.id == k->me.id && (r = prove_code(k, &u)) != WORDS_OK)
+	if ((r = prove_code(k, &u)) != WORDS_OK)
 		return r;
 	if (otp_recovery(k->s, &u, k->now, codes) < 0 ||
 	    event_writef(k->s, k->now, EVENT_RECOVERY, k->name, u.name, "{s:i}", "codes", OTP_RECOVERY_CODES) < 0) {
@@ -389,7 +405,7 @@ enum words_exit word_totp_reset(struct call *k)
 	struct user u;
 	enum words_exit r = load_user(k, &u);
 
-	if (r != WORDS_OK)
+	if (r != WORDS_OK || (r = prove_code(k, &u)) != WORDS_OK)
 		return r;
 	if (store_totp_reset(k->s, u.id) < 0 ||
 	    event_writef(k->s, k->now, EVENT_TOTP_RESET, k->name, u.name, "{s:s*}", "reason",

@@ -93,6 +93,7 @@ int arg_rights(const struct call *k, struct rights *r);
 /* --- shared between handlers --- */
 
 bool is_admin(const struct call *k);	/* root or an administrator */
+bool is_oneself(const struct call *k, const struct user *u);	/* an account of the person who asks */
 /* An event about a ticket, with its holder as subject, and the reason if there is one. 0, or -1. */
 int ticket_event(struct call *k, const struct ticket *t, enum event_kind kind, const char *reason);
 /* "until TIME", or "from TIME until TIME" for a grant that has not begun. */

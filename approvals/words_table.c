@@ -19,6 +19,7 @@
 
 /* arguments that several words have */
 #define A_USER { "user", "USER", ARG_USER, P, "the user's name", NULL }
+#define A_OWN_CODE { "code", "CODE", ARG_CODE, 0, "of your token, for your own", NULL }
 #define A_DEVICE { "device", "DEVICE", ARG_DEVICE, P, "name of the device", NULL }
 #define A_ROLE { "role", "ROLE", ARG_ROLE, P, "the role's name", NULL }
 #define A_HOST { "host", "HOST", ARG_HOST, P, "the host's registered name", NULL }
@@ -305,7 +306,7 @@ const struct words_word words_table[] = {
 	{ .path = "user key add", .who = WHO_ADMIN,
 	  .help = "register a device of a user by its public key",
 	  .more = "KEY is the line of a .pub file; for bastionctl also the file's name, or - for "
-	  "standard input.",
+	  "standard input. Nobody but root registers their own.",
 	  .example = "user key add alice laptop laptop.pub",
 	  ARGS(A_USER, A_DEVICE, { "key", "KEY", ARG_PUBKEY, P | ARG_REST, "public key", NULL }) },
 	{ .path = "user key list", .who = WHO_USER,
@@ -343,7 +344,8 @@ const struct words_word words_table[] = {
 	  .help = "make a user's new one-time code secret",
 	  .more = "Prints the otpauth URI, which is shown only this once. bastionctl also draws "
 	  "its QR code and asks for two codes, one after the other, which put the new secret in "
-	  "the place of the old one.", .example = "user totp enrol alice", ARGS(A_USER) },
+	  "the place of the old one. One's own, while there is a secret, with a one-time code only.",
+	  .example = "user totp enrol alice", ARGS(A_USER, A_OWN_CODE) },
 	{ .path = "user totp confirm", .who = WHO_USER,
 	  .help = "confirm an enrolment with two codes in a row",
 	  .more = "Yours; others': administrators only.",
@@ -352,8 +354,8 @@ const struct words_word words_table[] = {
 	       { "code2", "CODE", ARG_CODE, P, "the code after it", NULL }) },
 	{ .path = "user totp reset", .who = WHO_ADMIN,
 	  .help = "take away a user's one-time code secret",
-	  .more = "The user cannot log in before the next enrolment.",
-	  .example = "user totp reset alice", ARGS(A_USER, A_WHY(0)) },
+	  .more = "The user cannot log in before the next enrolment. One's own with a one-time code only.",
+	  .example = "user totp reset alice", ARGS(A_USER, A_OWN_CODE, A_WHY(0)) },
 	{ .path = "user totp resync", .who = WHO_USER,
 	  .help = "make the clock of a token known, with two codes in a row",
 	  .more = "Yours; others': administrators only. For a token whose clock is up to ten minutes off. Small "
@@ -366,7 +368,7 @@ const struct words_word words_table[] = {
 	  .more = "Yours, with a one-time code; others': administrators only. Shown only this once; earlier ones are void. Each is "
 	  "good for one login in place of a code, and its use is an event.",
 	  .example = "user totp recovery alice --code 492039",
-	  ARGS(A_USER, { "code", "CODE", ARG_CODE, 0, "of your token, for your own", NULL }), COLS({ "code", "CODE", COL_TEXT, 0 }) },
+	  ARGS(A_USER, A_OWN_CODE), COLS({ "code", "CODE", COL_TEXT, 0 }) },
 
 	/* roles */
 	{ .path = "role add", .who = WHO_ADMIN,

@@ -83,6 +83,8 @@ static void without_a_code_it_waits_for_another_person(void **state)
 }
 
 /* Also by another account of the same person. */
+#define ADD_TO(user, device) "{\"word\":\"user key add\",\"args\":{\"user\":\"" user "\",\"device\":\"" device "\",\"key\":\"" KEY_B "\"}}"
+
 static void an_administrator_lets_in_nothing_of_their_own(void **state)
 {
 	(void)state;
@@ -91,6 +93,11 @@ static void an_administrator_lets_in_nothing_of_their_own(void **state)
 	NO("adam", "refused", "{\"word\":\"user key approve\",\"args\":{\"user\":\"adam2\",\"device\":\"desk\"}}");
 	NO("adam", "refused", "{\"word\":\"user key invite\",\"args\":{\"user\":\"adam2\"}}");
 	NO("adam", "refused", "{\"word\":\"user key invite\",\"args\":{\"user\":\"adam\"}}");
+	for (int i = 0; i < 2; i++) {
+		NO("adam", "refused", i == 0 ? ADD_TO("adam", "other") : ADD_TO("adam2", "other"));
+		assert_string_equal(field("error"), "Nobody lets in their own device.");
+	}
+	OK("root", ADD_TO("adam", "other"));
 	OK("root", "{\"word\":\"user key approve\",\"args\":{\"user\":\"adam2\",\"device\":\"desk\"}}");
 }
 

@@ -337,6 +337,35 @@ static void words_charge_too(void **state)
 	OK("adam", "{\"word\":\"user totp recovery\",\"args\":{\"user\":\"alice\"}}");
 }
 
+/* An administrator at whose open session somebody sits keeps the second factor, also of the other accounts that are theirs. */
+static void ones_own_factor_needs_its_code(void **state)
+{
+	static const char *const words[] = { "user totp enrol", "user totp reset", "user totp recovery" };
+	struct user own;
+	char json[256];
+	int64_t now = NOW;
+
+	(void)state;
+	OK("root", "{\"word\":\"user add\",\"args\":{\"user\":\"adam2\",\"person\":\"ADAM\"}}");
+	OK("adam", "{\"word\":\"user totp enrol\",\"args\":{\"user\":\"adam2\"}}"); /* there is none yet */
+	assert_int_equal(store_user(rig.s, id_of("adam2"), &own), 1);
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(store_totp_enrol(rig.s, own.id, rfc_secret, now - 1000), 0);
+		assert_int_equal(store_totp_confirm(rig.s, own.id, now / OTP_STEP - 2, 0, now), 0);
+		for (int k = 0; k < 2; k++) {
+			snprintf(json, sizeof(json), "{\"word\":\"%s\",\"args\":{\"user\":\"adam2\"%s}}", words[i], k > 0 ? ",\"code\":\"000000\"" : "");
+			NO("adam", "refused", json);
+			assert_non_null(strstr(field("error"), "code"));
+		}
+		snprintf(json, sizeof(json), "{\"word\":\"%s\",\"args\":{\"user\":\"adam2\",\"code\":\"%s\"}}", words[i], code_at(rfc_secret, now));
+		OK("adam", json);
+		rig.now = now += 10 * OTP_STEP;
+	}
+	/* of others as ever, and root is no person */
+	OK("adam", "{\"word\":\"user totp reset\",\"args\":{\"user\":\"alice\"}}");
+	OK("root", "{\"word\":\"user totp enrol\",\"args\":{\"user\":\"adam2\"}}");
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup_enrolled, teardown)
 
 int main(void)
@@ -346,7 +375,7 @@ int main(void)
 		T(one_code_one_login), T(replay_takes_no_failure_back), T(throttle_grows_and_is_bounded),
 		T(without_a_secret_nobody_comes_in), T(enrolment), T(simultaneous_checks_open_one),
 		T(grace_is_bound_to_device_and_source), T(a_drifting_clock_is_followed), T(two_codes_show_the_clock),
-		T(a_recovery_code_opens_one_login), T(words_charge_too),
+		T(a_recovery_code_opens_one_login), T(words_charge_too), T(ones_own_factor_needs_its_code),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
