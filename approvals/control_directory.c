@@ -133,24 +133,33 @@ static int leave_roles(struct call *k, const struct user *u, const struct staged
 	return r;
 }
 
+/* Who has as many roles as a user can have gets no more, and keeps nobody else from theirs. */
+static int join_role(struct call *k, const struct user *u, const char *name, bool denies, json_t *rows)
+{
+	struct access_role role;
+	int n = store_role_by_name(k->s, name, &role);
+
+	if (n == 0)
+		return denies ? 0 : row(rows, u->name, "role", name, "unknown");
+	if (n < 0 || (role.kind == RULE_DENY) != denies || (n = store_role_join(k->s, role.id, u->id, 'm')) == 0)
+		return n < 0 ? -1 : 0;
+	if (n < 0)
+		return errno == ENOSPC ? row(rows, u->name, "role", name, "too many") : -1;
+	return event_writef(k->s, k->now, EVENT_MEMBER_ADD, k->name, u->name, "{s:s,s:s}", "role", name, "how", "directory") < 0 ||
+	    row(rows, u->name, "role", name, "added") < 0 || (denies && recheck(k) < 0) ? -1 : 0;
+}
+
+/* What denies comes first: it is not what has no room. */
 static int join_roles(struct call *k, const struct user *u, const struct staged *e, json_t *rows)
 {
-	for (const char *p = e->roles; *p != '\0'; p += strcspn(p, " "), p += *p == ' ') {
-		char name[USER_NAME_MAX + 1];
-		struct access_role role;
-		int n;
+	for (int denies = 1; denies >= 0; denies--)
+		for (const char *p = e->roles; *p != '\0'; p += strcspn(p, " "), p += *p == ' ') {
+			char name[USER_NAME_MAX + 1];
 
-		snprintf(name, sizeof(name), "%.*s", (int)strcspn(p, " "), p);
-		if ((n = store_role_by_name(k->s, name, &role)) == 1)
-			n = store_role_join(k->s, role.id, u->id, 'm');
-		else if (n == 0 && row(rows, u->name, "role", name, "unknown") < 0)
-			return -1;
-		if (n < 0 || (n == 1 &&
-		    (event_writef(k->s, k->now, EVENT_MEMBER_ADD, k->name, u->name, "{s:s,s:s}", "role", name, "how",
-			"directory") < 0 || row(rows, u->name, "role", name, "added") < 0 ||
-			(role.kind == RULE_DENY && recheck(k) < 0))))
-			return -1;
-	}
+			snprintf(name, sizeof(name), "%.*s", (int)strcspn(p, " "), p);
+			if (join_role(k, u, name, denies != 0, rows) < 0)
+				return -1;
+		}
 	return 0;
 }
 

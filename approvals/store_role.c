@@ -164,8 +164,8 @@ int store_role_join(struct store *s, int64_t role_id, int64_t user_id, char as)
 {
 	int64_t n = 0;
 
-	if (sql_int(s, &n, "SELECT count(*) FROM role_users WHERE user_id=? AND part='m'", "i",
-		user_id) < 0)
+	if (sql_int(s, &n, "SELECT count(*) FROM role_users WHERE user_id=?1 AND part='m' AND NOT EXISTS "
+		"(SELECT 1 FROM role_users WHERE user_id=?1 AND part='m' AND role_id=?2)", "ii", user_id, role_id) < 0)
 		return -1;
 	if (as != 'a' && n >= STORE_USER_ROLES_MAX)
 		return store_fail(s, ENOSPC, "a user is in at most %d roles", STORE_USER_ROLES_MAX);

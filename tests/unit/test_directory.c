@@ -187,11 +187,45 @@ static void what_another_run_staged_is_not_applied(void **state)
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup_world, teardown)
 
+/* One with more roles than a user can have gets as many, what denies among them; the others come and go as ever. */
+static void more_roles_than_a_user_can_have(void **state)
+{
+	char json[1024], list[LIST_MAX / 2] = "";
+
+	(void)state;
+	for (int i = 0; i < STORE_USER_ROLES_MAX + 3; i++) {
+		snprintf(json, sizeof(json), "{\"word\":\"role add\",\"args\":{\"role\":\"r%d\",\"host\":\"web*\",\"login\":\"dba\"}}", i);
+		OK("root", json);
+		snprintf(list + strlen(list), sizeof(list) - strlen(list), "r%d ", i);
+	}
+	OK("root", "{\"word\":\"role add\",\"args\":{\"role\":\"no\",\"deny\":true,\"host\":\"web*\"}}");
+	STAGE("true", "\"yan|dba|Yan Example\",\"zoe||Zoe Example\"");
+	OK("root", APPLY(""));
+	for (int again = 0; again < 2; again++) {
+		snprintf(json, sizeof(json), "{\"word\":\"directory stage\",\"args\":{\"begin\":true,\"entry\":[\"many|%sno|Many\",\"zoe|dba|Zoe Example\"]}}", list);
+		OK("root", json);
+		OK("root", APPLY("\"share\":100"));
+		assert_int_equal(changes("many", "role", "added"), again ? 0 : STORE_USER_ROLES_MAX);
+		assert_int_equal(changes("many", "role", "too many"), 4);
+		assert_true(member("no", "many") && member("r0", "many") && member("r62", "many") && !member("r63", "many"));
+		assert_true(member("dba", "zoe") && !active("yan"));
+	}
+	NO("root", "refused", "{\"word\":\"role member add\",\"args\":{\"role\":\"r63\",\"user\":\"many\"}}");
+	/* one that makes room for one */
+	snprintf(json, sizeof(json), "{\"word\":\"directory stage\",\"args\":{\"begin\":true,\"entry\":[\"many|%s|Many\",\"zoe|dba|Zoe Example\"]}}", list + 3);
+	OK("root", json);
+	OK("root", APPLY(""));
+	assert_int_equal(changes("many", "role", "removed"), 1);
+	assert_int_equal(changes("many", "role", "added"), 1);
+	assert_true(!member("r0", "many") && member("r63", "many") && member("no", "many"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(people_come_and_go), T(a_directory_that_lost_its_people), T(who_is_gone_leaves), T(what_is_no_entry_is_refused),
 		T(half_a_directory_is_none), T(what_denies_stays), T(who_cannot_be_read_stays), T(what_another_run_staged_is_not_applied),
+		T(more_roles_than_a_user_can_have),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
