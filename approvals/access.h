@@ -223,7 +223,7 @@ bool access_network_ok(const char *network);
 #define NETWORK_TEXT_MAX 64	/* with its end */
 /* "192.0.2.7", 24 → "192.0.2.0/24"; a scope is left out, ::ffff:a.b.c.d counts as a.b.c.d. False: it is no address. */
 bool access_network_of(const char *address, unsigned bits4, unsigned bits6, char out[NETWORK_TEXT_MAX]);
-/* Address (literal) in one of the list's networks; "" holds for any. ::ffff:a.b.c.d counts as a.b.c.d. */
+/* Address (literal) in one of the list's networks; "" holds for any. A scope is left out, ::ffff:a.b.c.d counts as a.b.c.d. */
 bool access_from(const char *networks, const char *address);
 /*
  * Hours: "mon-fri 08:00-18:00", several with commas; then a blank and a time zone of the tz database,

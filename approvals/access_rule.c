@@ -146,6 +146,19 @@ static bool parse_address(const char *text, struct address *a, bool *v4)
 	return inet_pton(AF_INET6, text, a->b) == 1;
 }
 
+/* An address as the kernel has it: that of a link names the link, fe80::1%eth0, which no network does. */
+static bool parse_source(const char *text, struct address *a, bool *v4)
+{
+	char plain[INET6_ADDRSTRLEN];
+	size_t len = strcspn(text, "%");
+
+	if (len >= sizeof(plain))
+		return false;
+	memcpy(plain, text, len);
+	plain[len] = '\0';
+	return parse_address(plain, a, v4);
+}
+
 /* "10.0.0.0/8" → address and bits in the space of struct address. */
 static bool parse_network(const char *text, size_t len, struct address *a, unsigned *bits)
 {
@@ -197,17 +210,12 @@ bool access_network_ok(const char *network)
 bool access_network_of(const char *address, unsigned bits4, unsigned bits6, char out[NETWORK_TEXT_MAX])
 {
 	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
-	char plain[INET6_ADDRSTRLEN], text[INET6_ADDRSTRLEN];
-	size_t len = strcspn(address, "%");
+	char text[INET6_ADDRSTRLEN];
 	struct address a;
 	unsigned bits;
 	bool v4;
 
-	if (len >= sizeof(plain))
-		return false;
-	memcpy(plain, address, len);
-	plain[len] = '\0';
-	if (!parse_address(plain, &a, &v4))
+	if (!parse_source(address, &a, &v4))
 		return false;
 	v4 = memcmp(a.b, mapped, sizeof(mapped)) == 0;
 	bits = v4 ? bits4 : bits6;
@@ -228,7 +236,7 @@ bool access_from(const char *networks, const char *address)
 
 	if (networks[0] == '\0')
 		return true;
-	if (!parse_address(address, &from, &v4))
+	if (!parse_source(address, &from, &v4))
 		return false;
 	while ((n = next_word(&networks, &w)) > 0)
 		if (parse_network(w, n, &net, &bits) && same_bits(&from, &net, bits))

@@ -91,6 +91,14 @@ static void several_denials(void **state)
 	access_decide(&q, &a);
 	assert_int_equal(a.refusal, WAY_DENIED);
 	assert_int_equal(a.role, 4);
+	/* by network: also who comes from a link's own address */
+	roles[0] = (struct access_role){ .id = 6, .kind = RULE_DENY, .hosts = "*", .logins = "*", .caps = CAP_ALL, .networks = "fe80::/10" };
+	q.nroles = 1;
+	access_decide(&q, &a);
+	assert_int_equal(a.refusal, 0);
+	q.source = "fe80::1%eth0";
+	access_decide(&q, &a);
+	assert_int_equal(a.refusal, WAY_DENIED);
 }
 
 static void hours(void **state)
