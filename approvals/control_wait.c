@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "access_login.h"
 #include "escape.h"
 
 /* What `id`, or host and login, name, of this actor: what gives access before what waits. Without a name the last that waits. 1, 0, -1. */
@@ -25,6 +26,8 @@ static int find(struct call *k, struct ticket *t)
 	}
 	if (host != NULL && (r = store_host_by_name(k->s, host, &h)) != 1)
 		return r;
+	if (host != NULL && login != NULL)
+		login = access_login(&h, &k->me, login); /* as requests have it */
 	while ((r = store_ticket_open(k->s, k->me.id, 0, host != NULL ? h.id : 0, one.id, &one)) == 1) {
 		if ((login != NULL && strcmp(login, one.login) != 0) || (host == NULL && one.state != TICKET_PENDING))
 			continue;

@@ -327,6 +327,22 @@ static void an_extension_asks_for_the_outside_ticket(void **state)
 	OK("alice", EXTEND);
 }
 
+/* An account of one's own is a request for @self, and named by the user's name. */
+static void who_waits_names_their_own_account(void **state)
+{
+	(void)state;
+	OK("root", "{\"word\":\"host change\",\"args\":{\"host\":\"web1\",\"login\":[\"dba\",\"@self\"]}}");
+	OK("root", "{\"word\":\"role add\",\"args\":{\"role\":\"own\",\"host\":\"web*\",\"login\":\"@self\"}}");
+	OK("root", "{\"word\":\"role member add\",\"args\":{\"role\":\"own\",\"user\":\"alice\"}}");
+	OK("alice", "{\"word\":\"request\",\"args\":{\"host\":\"web1\",\"login\":\"alice\",\"for\":60,\"reason\":\"x\"}}");
+	OK("alice", "{\"word\":\"wait\",\"args\":{\"host\":\"web1\",\"login\":\"alice\"}}");
+	assert_int_equal(rig.c.wait_for, 1);
+	OK("alice", "{\"word\":\"wait\",\"args\":{\"host\":\"web1\",\"login\":\"@self\"}}");
+	assert_int_equal(rig.c.wait_for, 1);
+	NO("alice", "not_found", "{\"word\":\"wait\",\"args\":{\"host\":\"web1\",\"login\":\"dba\"}}");
+	NO("alice", "not_found", "{\"word\":\"wait\",\"args\":{\"host\":\"db1\",\"login\":\"alice\"}}");
+}
+
 static void who_waits_hears_of_the_decision(void **state)
 {
 	(void)state;
@@ -418,7 +434,7 @@ int main(void)
 		T(a_grant_that_starts_later, setup_world), T(a_grant_for_two_logins, setup_world), T(an_extension_is_approved_anew, setup_world),
 		T(no_glass_for_a_service, setup_fire), T(a_clock_set_back_moves_what_runs, setup_world), T(an_administrator_of_before_extends_nothing, setup_world),
 		T(an_extension_asks_for_the_outside_ticket, setup_world),
-		T(who_waits_hears_of_the_decision, setup_world), T(a_role_is_changed_in_all_it_says, setup_world),
+		T(who_waits_names_their_own_account, setup_world), T(who_waits_hears_of_the_decision, setup_world), T(a_role_is_changed_in_all_it_says, setup_world),
 		T(what_a_kind_of_role_cannot_have, setup_world), T(rules_for_everyone_are_so_many, setup_world),
 	};
 
