@@ -139,7 +139,7 @@ static const char *role_name_of(const struct world *w, int64_t id)
 /* Of the past there is nothing to be done next. */
 static void cut_advice(struct world *w, char *line)
 {
-	static const char *const advice[] = { " Ask", " Look: ssh", " Yours: ssh", " Why: ssh", " What you may ask" };
+	static const char *const advice[] = { " No role of yours reaches it now", " Ask", " Look: ssh", " Yours: ssh", " Why: ssh", " What you may ask" };
 	char *at;
 
 	for (size_t i = 0; w->past && i < sizeof(advice) / sizeof(advice[0]); i++)

@@ -132,6 +132,22 @@ static void the_past_is_answered_as_it_was(void **state)
 	NO("eve", "usage", "{\"word\":\"explain\",\"args\":{\"place\":\"dba@web1\",\"at\":1900000000}}");
 }
 
+/* Nor is there anything to be asked for then: what no role of now reaches is no word about the past. */
+static void the_past_gives_no_advice(void **state)
+{
+	(void)state;
+	open_grant();
+	rig.now = NOW + 1000;
+	OK("root", "{\"word\":\"role member remove\",\"args\":{\"role\":\"dba\",\"user\":\"alice\"}}");
+	rig.now = NOW + 5000;
+	EXPLAIN("eve", "\"user\":\"alice\",\"place\":\"dba@web1\"");
+	assert_non_null(strstr(cell(0, "says"), "No role of yours reaches it now. What you may ask for: ssh"));
+	EXPLAIN("eve", "\"user\":\"alice\",\"place\":\"dba@web1\",\"at\":1800002000");
+	assert_non_null(strstr(cell(0, "says"), "Grant 1 for dba@web1 was revoked by root"));
+	assert_null(strstr(cell(0, "says"), "No role of yours"));
+	assert_null(strstr(cell(0, "says"), "ssh"));
+}
+
 /* Who has no role there hears the same of a host that there is and of one that there is not. */
 static void explain_is_no_list_of_hosts(void **state)
 {
@@ -323,7 +339,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(explain_says_what_decides_and_what_is_missing), T(explain_is_no_list_of_hosts), T(the_past_is_answered_as_it_was),
-		T(an_hour_that_nobody_knows_is_no_answer), T(the_past_counts_logins),
+		T(an_hour_that_nobody_knows_is_no_answer), T(the_past_counts_logins), T(the_past_gives_no_advice),
 		T(everybody_is_told_page_by_page), T(a_page_is_as_long_as_asked_for),
 	};
 
