@@ -45,11 +45,12 @@ static enum otp_verdict check_attempt(struct peer *peer, const char *user, const
 	return verdict_of(r);
 }
 
-/* Another PAM service, with pam_bastion.so in its stack. */
+/* Another PAM service, with pam_bastion.so in its stack. `source` is its PAM_RHOST, escaped: where that is no address, it is from nowhere. */
 static enum otp_verdict check_foreign(struct policy *p, const char *user, const char *source,
     const char *code)
 {
-	char why[LINE_LEN];
+	char why[LINE_LEN], network[NETWORK_TEXT_MAX];
+	const char *from = access_network_of(source, 32, 128, network) ? source : "";
 	enum otp_result r;
 	struct user u;
 	int found = name_is_user(user) ? store_user_by_name(p->store, user, &u) : 0;
@@ -57,7 +58,7 @@ static enum otp_verdict check_foreign(struct policy *p, const char *user, const 
 	if (found < 0)
 		return OTP_UNAVAILABLE;
 	if (found == 0 || u.kind != USER_HUMAN ||
-	    access_user(&u, "", clock_wall(), why, sizeof(why)) != 0)
+	    access_user(&u, from, clock_wall(), why, sizeof(why)) != 0)
 		return OTP_WRONG;
 	r = otp_check(p->store, &u, 0, source, code, clock_wall());
 	log_info("one-time code of %s for another PAM service: %s", u.name, otp_result_name(r));

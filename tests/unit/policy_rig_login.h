@@ -167,7 +167,7 @@ static inline void code_of(const uint8_t *secret, int64_t at, char out[7])
 }
 
 /* What pam_bastion.so does. */
-static inline uint8_t otp_ask(struct rig *r, const char *user, const char *code, uint64_t token)
+static inline uint8_t otp_ask_from(struct rig *r, const char *user, const char *code, uint64_t token, const char *source)
 {
 	struct ipc c;
 	struct ipc_msg m;
@@ -177,7 +177,7 @@ static inline uint8_t otp_ask(struct rig *r, const char *user, const char *code,
 	rig_connect(r, "pam.sock", &c);
 	buf_init(&b, 512);
 	buf_put_cstring(&b, user);
-	buf_put_cstring(&b, "192.0.2.9");
+	buf_put_cstring(&b, source);
 	buf_put_cstring(&b, code);
 	buf_put_u64(&b, token);
 	assert_int_equal(ipc_send(&c, MSG_OTP_CHECK, 0, &b, NULL, 0), 0);
@@ -187,6 +187,11 @@ static inline uint8_t otp_ask(struct rig *r, const char *user, const char *code,
 	ipc_msg_finish(&m);
 	ipc_finish(&c);
 	return verdict;
+}
+
+static inline uint8_t otp_ask(struct rig *r, const char *user, const char *code, uint64_t token)
+{
+	return otp_ask_from(r, user, code, token, "192.0.2.9");
 }
 
 /* --- whole steps --- */

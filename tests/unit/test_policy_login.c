@@ -122,6 +122,31 @@ static void one_code_one_login(void **state)
 	}
 }
 
+/* Another PAM service of this machine says where its user comes from: who may come from some networks only must come from one of them. */
+static void another_service_has_a_source(void **state)
+{
+	static const struct { const char *networks; uint8_t verdict; } who[] = {
+		{ "", OTP_RIGHT }, { "192.0.2.0/24 10.0.0.0/8", OTP_RIGHT }, { "10.0.0.0/8", OTP_WRONG },
+	};
+	struct rig *r = *state;
+	char code[7];
+
+	for (size_t i = 0; i < sizeof(who) / sizeof(who[0]); i++) {
+		struct user u = { .kind = USER_HUMAN, .uid = -1, .until = FOREVER };
+
+		snprintf(u.name, sizeof(u.name), "net%zu", i);
+		snprintf(u.person, sizeof(u.person), "net%zu", i);
+		snprintf(u.networks, sizeof(u.networks), "%s", who[i].networks);
+		assert_int_equal(store_user_add(r->p.store, &u, clock_wall()), 0);
+		assert_int_equal(store_totp_enrol(r->p.store, u.id, r->alice_secret, clock_wall()), 0);
+		assert_int_equal(store_totp_confirm(r->p.store, u.id, clock_wall() / 30 - 10, 0, clock_wall()), 0);
+		code_of(r->alice_secret, clock_wall(), code);
+		assert_int_equal(otp_ask_from(r, u.name, code, 0, "192.0.2.9"), who[i].verdict);
+		code_of(r->alice_secret, clock_wall() + 30, code);
+		assert_int_equal(otp_ask_from(r, u.name, code, 0, "tty1"), who[i].networks[0] == '\0' ? OTP_RIGHT : OTP_WRONG);
+	}
+}
+
 static void pam_ends_with_another_user(void **state)
 {
 	struct rig *r = *state;
@@ -463,6 +488,7 @@ int main(void)
 		T(strangers_learn_nothing),
 		T(another_name_after_the_key),
 		T(one_code_one_login),
+		T(another_service_has_a_source),
 		T(pam_ends_with_another_user),
 		T(worker_that_dies_refuses),
 		T(verdict_overtaken_by_the_end),
