@@ -31,10 +31,12 @@ bool bucket_take(struct bucket *b)
 	return true;
 }
 
+static void read_until(struct link *l, uint64_t end_ms);
+
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd, (void)what;
-	link_read(arg);
+	read_until(arg, clock_mono_ms() + LINK_TURN_MS);
 }
 
 static void link_end(struct link *l, int error)
@@ -151,7 +153,8 @@ int link_send_u8(struct link *l, enum msg_type type, uint32_t id, uint8_t value)
 	return r;
 }
 
-void link_read(struct link *l)
+/* Up to LINK_BURST messages, of which the first is handled at any rate, and no other begins after end_ms. */
+static void read_until(struct link *l, uint64_t end_ms)
 {
 	const int error = l->open ? l->error : 0;
 	struct ipc_msg m;
@@ -162,7 +165,7 @@ void link_read(struct link *l)
 		link_end(l, error);
 		return;
 	}
-	for (int i = 0; l->open && i < LINK_BURST && (r = ipc_recv(&l->ipc, &m)) > 0; i++) {
+	for (int i = 0; l->open && i < LINK_BURST && (i == 0 || clock_mono_ms() < end_ms) && (r = ipc_recv(&l->ipc, &m)) > 0; i++) {
 		int bad = l->ops->message(l, &m);
 
 		ipc_msg_finish(&m);
@@ -173,4 +176,9 @@ void link_read(struct link *l)
 	}
 	if (r < 0 && l->open)
 		link_end(l, error != 0 ? error : errno);
+}
+
+void link_read(struct link *l)
+{
+	read_until(l, UINT64_MAX);
 }

@@ -13,7 +13,8 @@
 #include "ipc.h"
 
 #define LINK_CROWD 2	/* libevent's priority of what sessions and local accounts send; all else has 1, the default of three */
-#define LINK_BURST 64	/* messages of one peer in one turn: nobody starves the others */
+#define LINK_BURST 64	/* messages of one peer in one turn: nobody starves the others, */
+#define LINK_TURN_MS 20	/* and none of them begins later in it than this: some take long */
 
 /* The limit of what a peer, or a local account, may ask: `BUCKET_BURST` at once, `BUCKET_RATE` a second. */
 #define BUCKET_BURST 256
@@ -72,8 +73,8 @@ int link_send_empty(struct link *l, enum msg_type type, uint32_t id);
 /* u8 value and nothing else: the verdicts. */
 int link_send_u8(struct link *l, enum msg_type type, uint32_t id, uint8_t value);
 
-/* Reads and handles what waits now, up to LINK_BURST; the loop does it, and who knows that the
-   sender is gone. */
+/* Reads and handles what waits now, up to LINK_BURST, however long it takes: who knows that the sender is gone does it. The loop does the
+   same in turns of LINK_TURN_MS. */
 void link_read(struct link *l);
 
 #endif

@@ -248,6 +248,51 @@ static void the_turn_comes(void **state)
 	assert_in_range(clock_mono_ms() - since, 0, WHILE_MS - 1);
 }
 
+static unsigned handled;
+
+static int take_long(struct link *l, struct ipc_msg *m)
+{
+	const uint64_t end = clock_mono_ms() + LINK_TURN_MS + 1;
+
+	(void)l, (void)m;
+	while (clock_mono_ms() < end)
+		;
+	handled++;
+	return 0;
+}
+
+static void never(struct link *l, int error)
+{
+	(void)l;
+	fail_msg("ended: %d", error);
+}
+
+/* One session's messages that each take long are no turn for all of them; who is gone has had its turns, and all of them count. */
+static void slow_messages_come_one_by_one(void **state)
+{
+	static const struct link_ops ops = { take_long, never };
+	static struct link link;
+	struct rig *r = *state;
+	struct ipc far;
+	int pair[2];
+
+	handled = 0;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+	assert_int_equal(link_open(&link, r->p.base, pair[0], ROLE_SESSION, &ops), 0);
+	ipc_init(&far, pair[1], ROLE_SESSION, ROLE_POLICY);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(ipc_send_empty(&far, MSG_PONG, 0), 0);
+	for (unsigned want = 1; want <= 2; want++) {
+		while (handled < want)
+			event_base_loop(r->p.base, EVLOOP_ONCE);
+		assert_int_equal(handled, want);
+	}
+	link_read(&link);
+	assert_int_equal(handled, 5);
+	link_close(&link);
+	ipc_finish(&far);
+}
+
 /* Parent says in one breath that all of them are over. */
 static void all_over(struct rig *r, struct session_end *crowd)
 {
@@ -322,6 +367,7 @@ int main(void)
 		T(local_connections_starve_nobody),
 		T(local_words_starve_nobody),
 		T(the_turn_comes),
+		T(slow_messages_come_one_by_one),
 		T(ends_share_a_flush),
 		T(ends_wait_for_a_full_disk),
 		T(ends_have_a_bound),
