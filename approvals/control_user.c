@@ -206,8 +206,11 @@ enum words_exit word_key_list(struct call *k)
 
 	if (arg_text(k, "user") != NULL && (r = load_user(k, &u)) != WORDS_OK)
 		return r;
-	/* root without a name: all */
-	return say_list(k, "devices", LIST_DEVICES, (struct list_ask){ .user_id = u.id, .limit = CONTROL_LIMIT_MAX });
+	/* root without a name: all. Those that wait have numbers of their own: there is none behind which the list could go on */
+	r = say_list(k, "devices", LIST_DEVICES, (struct list_ask){ .user_id = u.id, .limit = CONTROL_LIMIT_MAX });
+	if (r == WORDS_OK && json_object_del(k->reply, "next") == 0)
+		say_more(k, "note", json_string("There are more devices than fit here: name a user."));
+	return r;
 }
 
 enum words_exit word_key_revoke(struct call *k)

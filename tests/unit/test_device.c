@@ -132,6 +132,20 @@ static void what_waits_is_bounded(void **state)
 	assert_int_equal(errno, ENOSPC);
 }
 
+/* More than a list holds: that is said, and nothing that no word takes. */
+static void more_devices_than_a_list_holds(void **state)
+{
+	(void)state;
+	assert_int_equal(by_hand("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<1000) INSERT INTO devices (user_id, name, type, "
+		"fingerprint, blob, added) SELECT 2, 'd'||i, 'ssh-ed25519', 'SHA256:'||i, x'00', 1 FROM n"), SQLITE_OK);
+	OK("root", "{\"word\":\"user key list\"}");
+	assert_int_equal(json_array_size(json_object_get(last, "rows")), CONTROL_LIMIT_MAX);
+	assert_null(json_object_get(last, "next"));
+	assert_string_equal(field("note"), "There are more devices than fit here: name a user.");
+	OK("root", "{\"word\":\"user key list\",\"args\":{\"user\":\"alice\"}}");
+	assert_string_equal(field("note"), "");
+}
+
 static void what_is_new_is_noticed_once(void **state)
 {
 	int64_t alice = id_of("alice");
@@ -162,7 +176,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(a_code_lets_one_device_in), T(a_code_ends), T(without_a_code_it_waits_for_another_person),
-		T(an_administrator_lets_in_nothing_of_their_own), T(it_may_be_turned_down), T(what_waits_is_bounded),
+		T(an_administrator_lets_in_nothing_of_their_own), T(it_may_be_turned_down), T(what_waits_is_bounded), T(more_devices_than_a_list_holds),
 		T(what_is_new_is_noticed_once),
 	};
 
