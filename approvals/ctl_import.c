@@ -2,7 +2,8 @@
  * ctl_import.c - `bastionctl import keys` and `import hosts`: what a machine had before the bastion, line by line.
  *
  * The whole file is read before anything is asked of policy: each line becomes the word that would do it (user key add, host add), or
- * it is named with its number, and then nothing is done. Without --apply the words are only shown.
+ * it is named with its number, and then nothing is done. Without --apply the words are only shown; that there is the user who would get
+ * the keys is asked even then.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -222,8 +223,6 @@ int ctl_import_keys(struct ctl *c, const json_t *args)
 
 	if (in == NULL)
 		return WORDS_BROKEN;
-	if ((r = ask_user(c, user)) != WORDS_OK)
-		return end(in, r);
 	rest = in->text;
 	while ((line = next_line(&rest)) != NULL) {
 		char *const argv[] = { (char *)(uintptr_t)"user", (char *)(uintptr_t)"key", (char *)(uintptr_t)"add",
@@ -248,6 +247,8 @@ int ctl_import_keys(struct ctl *c, const json_t *args)
 		if (in->ntasks > 0)
 			snprintf(seen[in->ntasks - 1], DEVICE_SIZE, "%s", device);
 	}
+	if (in->faults == 0 && (r = ask_user(c, user)) != WORDS_OK)
+		return end(in, r);
 	return end(in, carry_out(in, json_is_true(json_object_get(args, "apply"))));
 }
 

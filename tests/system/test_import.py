@@ -70,6 +70,10 @@ def test_keys_of_nobody_are_refused_before_they_are_shown(lab, tmp_path):
     labkit.write(path, "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMf0bDFTMSAHzLuCJEfEtoWTBJcGmEEQFLEDCbOkN3bO x@laptop\n")
     said = ctl(lab, "import", "keys", "nobody-here", path, status=4)
     assert "nobody-here" in said and "would do" not in said
+    with open(path, "a", encoding="ascii") as f:    # the lines come first
+        f.write("garbage\n")
+    said = ctl(lab, "import", "keys", "nobody-here", path, status=2)
+    assert f"{path}:2: no public key begins" in said and "There is no user" not in said
 
 
 def completed(lab, tmp_path, shell, *words):
