@@ -162,8 +162,8 @@ struct session {
 	struct viewer *viewer;
 	unsigned refusals;		/* forwards that were asked for */
 	bool unanswered;		/* libssh: the request that was refused last wanted no answer */
-	bool streamlocal_asked;		/* as agent_asked, for a remote socket */
-	bool agent_asked;		/* the client wants its agent forwarded: said by session_front.c */
+	bool agent_asked, streamlocal_asked; /* the client wants its agent forwarded, a remote socket: said by session_front.c */
+	const char *dropped;		/* libssh dropped a request before the login, and the client waits: the line for it; NULL: none */
 	bool again;			/* something came in while a step wrote: do not wait in the next turn */
 	bool over;
 };

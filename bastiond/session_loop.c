@@ -83,6 +83,12 @@ static void outer_step(struct session *s)
 			}
 			session_authn_message(s, m);
 		}
+		if (s->dropped != NULL && !s->over) {
+			log_info("%s: %s", s->peer, s->dropped);
+			/* it may have answered just now, and writes no more before it has looked whether it may: else the goodbye stays here */
+			ssh_message_free(ssh_message_get(f->ssh));
+			front_leave(f, s->dropped);
+		}
 		return;
 	}
 	if (f->ready && f->left_ms == 0 && !session_pump(s, &f->pump, f->ssh, front_message, f))
@@ -396,14 +402,26 @@ static int read_start(struct session *s, struct buf *start)
 
 /*
  * libssh answers auth-agent-req@openssh.com and global requests it does not know by itself, with a failure, and tells nobody
- * but its log. The log is the only place to learn that a user expects an agent or a socket at the other end.
+ * but its log. The log is the only place to learn that a user expects an agent or a socket at the other end; or that a request of a login
+ * was dropped, or taken by libssh itself, past authn_state.c.
  */
+static const struct { const char *says, *line; } drops[] = {
+	{ "Public key from client (", "bastiond: this client signs by an algorithm that is not taken here: an RSA key needs rsa-sha2-256 or "
+	    "rsa-sha2-512, which a newer client has; or use an Ed25519 key" },
+	{ "Unknown key type found", "bastiond: this client shows a key of a type that is not known here: name an Ed25519, ECDSA or RSA key to it, "
+	    "and that one alone (IdentitiesOnly)" },
+	{ "ssh_gssapi", "bastiond: GSSAPI is no way to log in here: use your registered key" },
+};
+
 static void on_ssh_log(int priority, const char *function, const char *text, void *arg)
 {
 	struct session *s = arg;
 
 	(void)priority;
 	(void)function;
+	for (size_t i = 0; i < sizeof(drops) / sizeof(drops[0]) && !s->outer.authenticated && s->dropped == NULL; i++)
+		if (strstr(text, drops[i].says) != NULL)
+			s->dropped = drops[i].line;
 	if (strstr(text, "Received an auth-agent-req request") != NULL)
 		s->agent_asked = true;
 	if (strstr(text, "The client doesn't want to know the request failed") != NULL)

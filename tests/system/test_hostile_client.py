@@ -13,6 +13,7 @@ from paramiko.message import Message
 from harness import MEMORY_MAX, events, labkit, memory, sessions, until
 
 SERVICE_REQUEST, USERAUTH_REQUEST, GLOBAL_REQUEST, CHANNEL_OPEN, CHANNEL_DATA, CHANNEL_CLOSE, CHANNEL_REQUEST = 5, 50, 80, 90, 94, 97, 98
+SERVICE_ACCEPT, USERAUTH_FAILURE = 6, 51
 
 
 class Raw:
@@ -151,6 +152,52 @@ def test_channels_that_the_client_never_closes(raw):
             kept.append(it.transport.open_session(timeout=5))
             kept[-1].exec_command("help")
     assert 0 < len(kept) < 200
+
+
+KRB5 = b"\x06\x09\x2a\x86\x48\x86\xf7\x12\x01\x02\x02"
+OTHER = b"\x06\x03\x2a\x03\x04"
+ED448 = b"\0\0\0\x09ssh-ed448\0\0\0\x39" + bytes(57)
+DROPPED = {
+    "a key type that nobody knows": (("publickey", False, "ssh-ed448", ED448), "key of a type that is not known"),
+    "Kerberos": (("gssapi-with-mic", 1, KRB5), "GSSAPI is no way to log in"),
+    "another mechanism": (("gssapi-with-mic", 1, OTHER), "GSSAPI is no way to log in"),
+}
+
+
+@pytest.mark.parametrize("kind", DROPPED)
+def test_requests_that_the_library_keeps_to_itself(raw, caplog, kind):
+    """No answer would ever come: the connection ends, with a line, and does not wait for login_grace."""
+    parts, line = DROPPED[kind]
+    caplog.set_level("INFO", "paramiko")
+    it = raw(login=False)
+    # what paramiko would send about these answers may come when the bastion has closed: what it said last would be lost in a reset
+    it.transport._handler_table = {**it.transport._handler_table, SERVICE_ACCEPT: lambda *_: None, USERAUTH_FAILURE: lambda *_: None}
+    it.send(SERVICE_REQUEST, "ssh-userauth")
+    it.send(USERAUTH_REQUEST, "deploy", "ssh-connection", *parts)
+    until(lambda: cpu(it.pid) is None, deadline=15, what="the session is over")
+    until(lambda: line in caplog.text, what=f"the client is told: {line}")
+
+
+def test_an_rsa_key_that_signs_with_sha1(lab, caplog):
+    caplog.set_level("INFO", "paramiko")
+    path = lab.path("users", "deploy", "rsa")
+    labkit.run("ssh-keygen", "-q", "-t", "rsa", "-b", "3072", "-N", "", "-f", path)
+    lab.ask("user key add", user="deploy", device="old", key=labkit.read(path + ".pub").strip())
+    for disabled in ([], ["rsa-sha2-512", "rsa-sha2-256"]):
+        with socket.create_connection(("127.0.0.1", lab.port("bastiond"))) as sock:
+            transport = paramiko.Transport(sock, disabled_algorithms={"pubkeys": disabled})
+            transport.start_client(timeout=15)
+            begin = time.monotonic()
+            if disabled:
+                until(lambda: transport.server_extensions, what="what the bastion takes")
+                transport.server_extensions = {}    # an old client does not ask
+                with pytest.raises((paramiko.SSHException, EOFError)):
+                    transport.auth_publickey("deploy", paramiko.RSAKey.from_private_key_file(path))
+                assert time.monotonic() - begin < 20, "not only at the end of login_grace"
+                assert "an RSA key needs rsa-sha2-256" in caplog.text
+            else:
+                transport.auth_publickey("deploy", paramiko.RSAKey.from_private_key_file(path))
+            transport.close()
 
 
 def test_a_channel_that_is_closed_while_nothing_is_read(raw, home):
