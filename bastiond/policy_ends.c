@@ -49,9 +49,9 @@ static int write_one(struct store *s, const struct end *e)
 		    event_writef(s, e->at, EVENT_LOGOUT, e->user, e->user, "{s:I, s:s}", "connection",
 			(json_int_t)e->connection, "why", e->why);
 	return store_way_end(s, &e->way, e->why, e->at) != 0 ? -1 :
-	    event_writef(s, e->at, EVENT_WAY_DOWN, e->user, e->host, "{s:I, s:s, s:I, s:I}", "way",
+	    event_writef(s, e->at, EVENT_WAY_DOWN, e->user, e->host, "{s:I, s:s, s:I, s:I, s:I}", "way",
 		(json_int_t)e->way.id, "why", e->why, "in", (json_int_t)e->way.bytes_in, "out",
-		(json_int_t)e->way.bytes_out);
+		(json_int_t)e->way.bytes_out, "frames", (json_int_t)e->way.frames);
 }
 
 static int write_all(struct store *s, const struct ends *ends)

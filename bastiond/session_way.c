@@ -423,7 +423,7 @@ static void report_down(struct way *w)
 	buf_put_string(&b, w->line, strnlen(w->line, 512));
 	buf_put_u64(&b, w->bytes_in);
 	buf_put_u64(&b, w->bytes_out);
-	buf_put_u64(&b, w->writer != NULL ? brec_writer_seq(w->writer) : 0);
+	buf_put_u64(&b, w->committed); /* what is recorded somewhere */
 	ipc_send(&w->session->policy, MSG_WAY_DOWN, w->id, &b, NULL, 0);
 	buf_finish(&b);
 }

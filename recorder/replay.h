@@ -2,25 +2,23 @@
  * replay.h - bastion-replay, the auditor's program: what its files share.
  *
  *   replay_main.c     main: options, dispatch
- *   replay_args.c     the command table and the options: they make --help, and a test holds them
- *                     against the man page
+ *   replay_args.c     the command table and the options: they make --help, and a test holds them against the man page
  *   replay_store.c    finds recordings in a collector's directory, or in a copy of it
  *   replay_keys.c     the auditor's identity, the file of trusted keys
- *   replay_bundle.c   one file with a recording and its proofs
- *   replay_log.c      the collector's log of recordings
+ *   replay_bundle.c, replay_log.c   one file with a recording and its proofs; the collector's log of recordings
  *   replay_pull.c     a store in a bucket; its parts are in replay_bucket.h
  *   replay_scan.c     what a recording says about itself: metadata, channels
- *   replay_text.c     events as lines of text
- *   replay_term.c     width, colours, progress, pager (replay_term.h)
+ *   replay_text.c, replay_term.c    events as lines of text; width, colours, progress, pager (replay_term.h)
  *   replay_typed.c    what of the input is hidden; its parts are in replay_typed.h
  *   replay_readings.c readings are logged, and the bastion is told: replay_readings.h
  *   replay_approvals.c who approved, and the signatures (replay_approvals.h)
  *   replay_list.c, replay_show.c, replay_verify.c, replay_export.c, replay_cast.c, replay_svg.c
  *   replay_play.c     the player; its parts are in replay_player.h
  *   replay_follow.c   a recording that is still written; its parts are in replay_follow.h
+ *   replay_events.c   what happened on the bastion; replay_ways.h, replay_apart.h
  *
- * It runs as the auditor, on any machine, reads only, and treats every byte of a recording as
- * hostile: what it prints has gone through escape.c or screen.c.
+ * It runs as the auditor, on any machine, reads only, and treats every byte of a recording as hostile: what it prints has gone through
+ * escape.c or screen.c.
  */
 #ifndef BASTION_REPLAY_H
 #define BASTION_REPLAY_H
@@ -40,6 +38,7 @@
 #define REPLAY_IDS_MAX 256		/* arguments of one command */
 #define REPLAY_RECORDINGS_MAX 1000000	/* in one store */
 #define REPLAY_PATH_MAX 4096
+#define REPLAY_ALSO_MAX 7		/* stores beside the one */
 #define REPLAY_CHANNELS_MAX 4096	/* of one recording, that are told apart */
 #define REPLAY_TEXT_MAX 2048		/* an escaped value in a line */
 #define TRUST_KEYS_MAX 64		/* of each kind */
@@ -65,6 +64,7 @@ struct args {
 	const char *output;			/* bundle: file to make; NULL: not given */
 	const char *from, *credentials, *region, *ca;	/* pull, and verify of a bucket; NULL: not given */
 	const char *signers, *apart;		/* approvals; events: NULL: not given */
+	const char *also[REPLAY_ALSO_MAX]; unsigned nalso;	/* events: stores of other collectors */
 	bool bad;				/* approvals: one does not hold */
 	bool json, all, help;
 	const char *user, *host;
@@ -216,8 +216,8 @@ struct channel {
 
 struct scan {
 	json_t *meta;			/* NULL: not readable */
-	bool described;			/* there were some, */
-	uint8_t meta_hash[HASH_LEN];	/* of this text */
+	bool begun, opens, described;	/* something came; an event did: the identity opens it; the first one are metadata */
+	uint8_t meta_hash[HASH_LEN];	/* of their text */
 	struct channel *chans;
 	size_t nchans;
 	uint64_t last_us;		/* of the last event */

@@ -47,7 +47,7 @@ const struct command replay_commands[] = {
 enum {
 	O_JSON = 256, O_USER, O_HOST, O_SINCE, O_UNTIL, O_SPEED, O_IDLE, O_AT, O_CHANNEL, O_ALL,
 	O_CAST, O_CAST3, O_TEXT, O_SVG, O_TYPED, O_SHOWN, O_HTML, O_REVEAL,
-	O_FROM, O_CREDENTIALS, O_REGION, O_CA, O_DELIVER, O_SIGNERS, O_APART
+	O_FROM, O_CREDENTIALS, O_REGION, O_CA, O_DELIVER, O_SIGNERS, O_APART, O_ALSO
 };
 
 static const struct {
@@ -87,6 +87,7 @@ static const struct {
 	{ "output", 'o', "FILE", B_BUNDLE | B_APPROVALS, "the file to make; - is standard output. approvals: a directory for texts and signatures" },
 	{ "signers", O_SIGNERS, "FILE", B_APPROVALS, "the keys that approvers sign with, as ssh-keygen's allowed signers" },
 	{ "apart", O_APART, "DIR", B_EVENTS, "the store of the collectors for break-glass: are its recordings those that events name?" },
+	{ "also", O_ALSO, "DIR", B_EVENTS, "the store of another collector: a recording that is there is not missing; may be repeated" },
 	{ "from", O_FROM, "URL", B_PULL, "the bucket: https://HOST[:PORT]/BUCKET[/PREFIX]" },
 	{ "credentials", O_CREDENTIALS, "FILE", B_PULL | B_VERIFY,
 	    "keys that may read the bucket ($AWS_ACCESS_KEY_ID)" },
@@ -210,6 +211,11 @@ static int set_option(struct args *a, int key, const char *value)
 	case O_CA: a->ca = value; return 0;
 	case O_SIGNERS: a->signers = value; return 0;
 	case O_APART: a->apart = value; return 0;
+	case O_ALSO:
+		if (a->nalso == REPLAY_ALSO_MAX)
+			return complain("--also", value, "at most 7 of them are taken");
+		a->also[a->nalso++] = value;
+		return 0;
 	case O_USER: a->user = value; return 0;
 	case O_HOST: a->host = value; return 0;
 	case O_ALL: a->all = true; return 0;

@@ -3,7 +3,8 @@
  * and whether one is missing or was changed.
  *
  * Recordings of events are told by their metadata, sorted by bastion-record(5)'s order, verified
- * (brec_verify.h), read, and put together (event_chain.h); the recordings of sessions are held against them (replay_ways.h). Events go to standard output, what is wrong
+ * (brec_verify.h), read, and put together (event_chain.h); the recordings of sessions are held
+ * against them (replay_ways.h). Events go to standard output, what is wrong
  * and the result to standard error.
  */
 #include "replay_apart.h"
@@ -81,6 +82,12 @@ json_t *audit_json(const struct audit *a)
 	    hex_encode(hex, a->hash, sizeof(a->hash)));
 }
 
+static void fault(struct run *run, const struct source *s, const char *what)
+{
+	run->faults++;
+	fprintf(stderr, "bastion-replay: recording %s: %s\n", s->rec->id, what);
+}
+
 /* --- which recordings --- */
 
 bool meta_is_events(const json_t *meta)
@@ -113,19 +120,41 @@ static int by_order(const void *a, const void *b)
 	return r != 0 ? r : (x->rec->wall_us > y->rec->wall_us) - (x->rec->wall_us < y->rec->wall_us);
 }
 
-/* Takes it for one of events, or of a session. 0, or -1 with errno. */
-static int sort_out(struct run *run, const struct recording *rec, struct source *v, size_t *n)
+/* Takes it for one of events, to *v, or of a session. 1 of events, 0, or -1 with errno. */
+static int sort_out(struct run *run, const struct recording *rec, struct source *v)
 {
+	bool events = false;
 	struct scan s;
-	int r = 0;
+	int r;
 
 	if (scan_recording(&s, rec->dir, &run->ids, true) != 0)
-		return ways_add(&run->ways, rec, NULL);
-	if (meta_is_events(s.meta))
-		*n += read_source(&v[*n], rec, &s);
-	else
-		r = ways_add(&run->ways, rec, &s);
+		return ways_add(&run->ways, rec, NULL, false);
+	if (meta_is_events(s.meta) && !(events = read_source(v, rec, &s)))
+		fault(run, v, "it says that it is of events, and not of which: it does not count");
+	r = ways_add(&run->ways, rec, &s, events);
 	scan_finish(&s);
+	return r != 0 ? -1 : events;
+}
+
+/* The stores of other collectors: their recordings of sessions count, of events those of the first store do. */
+static int add_others(struct run *run)
+{
+	struct recordings all;
+	struct source none;
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < run->args->nalso; i++) {
+		run->ways.logs[run->ways.nstores].trust = &run->trust;
+		run->ways.stores[run->ways.nstores++] = run->args->also[i];
+		if (store_scan(&all, run->args->also[i]) != 0)
+			return -1;
+		for (size_t k = 0; r >= 0 && k < all.n; k++)
+			r = sort_out(run, &all.v[k], &none);
+		recordings_finish(&all);
+		r = r < 0 ? -1 : 0;
+	}
+	if (r != 0)
+		fprintf(stderr, "bastion-replay: %s\n", strerror(errno));
 	return r;
 }
 
@@ -134,11 +163,15 @@ static struct source *find_sources(struct run *run, const struct recordings *all
 	struct source *v = calloc(all->n > 0 ? all->n : 1, sizeof(*v));
 
 	*n = 0;
-	for (size_t i = 0; v != NULL && i < all->n; i++)
-		if (sort_out(run, &all->v[i], v, n) != 0) {
+	for (size_t i = 0; v != NULL && i < all->n; i++) {
+		const int r = sort_out(run, &all->v[i], &v[*n]);
+
+		if (r < 0) {
 			free(v);
 			v = NULL;
 		}
+		*n += r > 0;
+	}
 	if (v == NULL) {
 		fprintf(stderr, "bastion-replay: %s\n", strerror(errno));
 		return NULL;
@@ -149,12 +182,6 @@ static struct source *find_sources(struct run *run, const struct recordings *all
 }
 
 /* --- putting them together --- */
-
-static void fault(struct run *run, const struct source *s, const char *what)
-{
-	run->faults++;
-	fprintf(stderr, "bastion-replay: recording %s: %s\n", s->rec->id, what);
-}
 
 static void judge(struct run *run, const struct source *s, enum event_verdict v, int64_t number)
 {
@@ -203,7 +230,15 @@ static int put_event(struct run *run, const struct source *s, const struct brec_
 	judge(run, s, v, a.row.id);
 	if (run->apart.dir != NULL)
 		run->faults += (uint64_t)apart_event(&run->apart, s->log, &a.row, a.hash);
-	run->faults += (uint64_t)ways_event(&run->ways, &a.row);
+	if (v != EVENT_TWICE && v != EVENT_OLD) {
+		const int64_t faults = ways_event(&run->ways, &a.row);
+
+		if (faults < 0) {
+			fprintf(stderr, "bastion-replay: %s\n", strerror(errno));
+			return -1;
+		}
+		run->faults += (uint64_t)faults;
+	}
 	if (run->first == 0) {
 		run->first = a.row.id;
 		run->first_at = a.row.at;
@@ -239,6 +274,8 @@ static int read_events(struct run *run, struct source *s)
 
 	if (!(s->counts = believed(run, s)))
 		return 0;
+	if (ways_begin(&run->ways, s->log, s->signer) != 0)
+		return -1;
 	judge(run, s, event_chain_begin(&run->chain, s->number, s->hash), s->number + 1);
 	if ((r = brec_reader_open(s->rec->dir, &run->ids, err, sizeof(err))) == NULL) {
 		fault(run, s, err);
@@ -342,7 +379,7 @@ static int run_all(struct run *run, struct source *v, size_t n)
 
 int cmd_events(struct args *a)
 {
-	struct run run = { .args = a, .ways = { .store = a->store, .logs = { .trust = &run.trust } } };
+	struct run run = { .args = a, .ways = { .stores = { a->store }, .nstores = 1, .logs = { { .trust = &run.trust } } } };
 	struct recordings all;
 	struct source *v;
 	int status = EXIT_UNREADABLE;
@@ -353,7 +390,7 @@ int cmd_events(struct args *a)
 		return EXIT_UNREADABLE;
 	if (a->apart != NULL && (faults = apart_open(&run.apart, a->apart, &run.ids, &run.trust, &run.ways)) >= 0)
 		run.faults = (uint64_t)faults;
-	if (faults >= 0 && store_scan(&all, a->store) == 0) {
+	if (faults >= 0 && add_others(&run) == 0 && store_scan(&all, a->store) == 0) {
 		if ((v = find_sources(&run, &all, &n)) != NULL)
 			status = run_all(&run, v, n);
 		free(v);

@@ -143,6 +143,8 @@ int follow_next(struct follow *f, struct brec_event *e)
 		}
 		if (it.type == BREC_ITEM_CLOSE)
 			return end_reached(f, &it);
+		if (it.type == BREC_ITEM_LOCKED)
+			f->scan.begun = true;
 		if (it.type != BREC_ITEM_EVENT)
 			continue;
 		if (f->seen++ >= f->scanned) {

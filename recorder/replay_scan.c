@@ -11,6 +11,7 @@
 #include "escape.h"
 #include "replay_readings.h"
 
+#define NO_META "this recording does not begin with metadata: nothing says whose it is"
 #define BRIEF_ITEMS 256		/* a brief scan looks no further than this for the first channel */
 
 /* ---- JSON that a session wrote ---- */
@@ -102,11 +103,13 @@ static void close_channel(struct channel *c, const struct brec_event *e)
 
 int scan_event(struct scan *s, const struct brec_event *e)
 {
+	const bool first = !s->begun;
 	struct channel *c;
 
+	s->begun = s->opens = true;
 	s->last_us = e->t_us > s->last_us ? e->t_us : s->last_us;
 	if (e->kind == BREC_K_META) {
-		if (s->described) /* the first one counts, whether it parses or not */
+		if (!first) /* bastion-record(5): they are the first event. Others come from a session that makes up something */
 			return 0;
 		s->described = true;
 		s->meta = parse(e);
@@ -147,6 +150,8 @@ int scan_recording(struct scan *s, const char *dir, const struct age_identities 
 			scan_finish(s);
 			return -1;
 		}
+		if (it.type == BREC_ITEM_LOCKED)
+			s->begun = true;
 		if (brief && (s->nchans > 0 || ++items == BRIEF_ITEMS))
 			break;
 	}
@@ -185,7 +190,7 @@ const struct channel *choose_channel(const struct scan *s, const struct args *a)
 			return &s->chans[i];
 	if (s->nchans == 0)
 		fprintf(stderr, "bastion-replay: %s\n",
-		    s->meta == NULL ? "the identity does not open this recording" :
+		    s->meta == NULL ? (s->opens ? NO_META : "the identity does not open this recording") :
 		    "nothing was done in this recording: it has no channel");
 	return s->nchans > 0 ? &s->chans[0] : NULL;
 }
@@ -209,7 +214,7 @@ int scan_visited(struct args *a, scan_visit *visit)
 	}
 	if (s.meta == NULL)
 		fprintf(stderr, "bastion-replay: %s\n",
-		    s.broken ? s.error : "the identity does not open this recording");
+		    s.broken ? s.error : s.opens ? NO_META : "the identity does not open this recording");
 	else
 		r = visit(a, &rec, &s, &ids);
 	scan_finish(&s);
