@@ -17,6 +17,7 @@
 #include "collector_adopt.h"
 #include "log.h"
 #include "tlog_leaf.h"
+#include "tlog_reader.h"
 
 int log_open_dir(struct store *s, const struct store_options *o)
 {
@@ -132,5 +133,9 @@ int log_recover(struct store *s)
 	if ((exists == 0 ? begin_log(s) : tlog_writer_publish(&s->log, clock_wall_us() / 1000000)) != 0)
 		return log_alarm(s);
 	s->next_leaf = s->log.size;
+	/* an auditor's program reads all of it; said while there is time to begin another store */
+	if (s->log.size >= TLOG_READ_MAX / 2)
+		log_warn("ALARM: the log of recordings has %" PRIu64 " leaves, and bastion-replay reads at most %u: begin another store soon "
+		    "(bastion-collectord(8), STORE)", s->log.size, TLOG_READ_MAX);
 	return 0;
 }
