@@ -282,6 +282,9 @@ static bool pass_out(struct chan *c, struct hold_item *it)
 	switch (it->kind) {
 	case HOLD_DATA:
 	case HOLD_ERR:
+		/* RFC 4254 5.3: behind the eof come exit status and close alone, and libssh would take nothing else, for ever */
+		if (c->eof_passed && !c->from_console)
+			break;
 		if (c->gate != NULL)
 			it->data = memcpy(copy, it->data, it->len < WRITE_CHUNK ? it->len : WRITE_CHUNK);
 		if ((n = write_data(it, c->client, c->front->ssh, it->kind == HOLD_ERR)) == 0)
