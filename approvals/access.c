@@ -250,7 +250,6 @@ static bool try_ticket(const struct access_ask *q, const struct ticket *t, const
 	}
 	a->refusal = 0;
 	a->ticket = t->id;
-	a->first = t->state == TICKET_APPROVED;
 	a->caps = left;
 	memcpy(a->ref, t->ref, sizeof(a->ref));
 	a->glass = t->glass;

@@ -259,7 +259,6 @@ struct access_answer {
 	enum way_refusal refusal;	/* 0: yes */
 	int64_t ticket;			/* that allows it */
 	int64_t role;			/* whose rule decided: of that ticket, or the one that denies; 0: none */
-	bool first;			/* it was never used: store_ticket_use() is due */
 	int64_t until;	/* the earliest end: of the grant, the account, the hours; the start of a denial */
 	unsigned caps;
 	char ref[TICKET_REF_MAX + 1];	/* the outside ticket it rests on; "": none */

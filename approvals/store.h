@@ -201,9 +201,11 @@ struct way_row {
 	uint64_t bytes_in, bytes_out, frames;	/* at its end */
 };
 
-/* A way opens. Sets w->id, marks the ticket used (GRANT_USE is an event, and GLASS_STORE that it is recorded apart) and, with it,
- * is one transaction. */
+/* A way opens. Sets w->id, counts a login under its grant (the first is the event GRANT_USE; GLASS_STORE says that it is recorded
+ * apart), in one transaction. 0, or -1; errno EPERM: the grant is over, or had its logins, and store_error() says which, for the user. */
 int store_way_start(struct store *s, struct way_row *w, const char *user, int64_t now);
+/* A way that is open rests on this grant, too, from now on: a login under it, counted as one. As above. */
+int store_grant_use(struct store *s, int64_t id, const char *user, int64_t now);
 int store_way_end(struct store *s, const struct way_row *w, const char *why, int64_t now);
 /* At the start of policy: whatever is open belongs to a policy that died. Their number, or -1. */
 int store_sessions_reset(struct store *s, const char *why, int64_t now);

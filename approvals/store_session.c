@@ -63,21 +63,48 @@ static int apart_event(struct store *s, const struct way_row *w, const struct ti
 	    (json_int_t)t->id, "host", h.name, "login", w->login, "role", role.name, "reason", t->reason, "recording", recording);
 }
 
+/* One login more under the grant, which is filled in; the first one makes it active. */
+static int count_login(struct store *s, int64_t id, const char *user, int64_t now, struct ticket *t)
+{
+	bool first;
+	int r = store_ticket(s, id, t);
+
+	if (r != 1)
+		return r < 0 ? -1 : store_fail(s, ENOENT, "there is no grant %lld", (long long)id);
+	first = t->state == TICKET_APPROVED;
+	if (!ticket_gives_access(t->state) || now >= t->end_at)
+		return store_fail(s, EPERM, "grant %lld is %s", (long long)t->id,
+		    ticket_gives_access(t->state) ? "over" : ticket_state_name(t->state));
+	/* the table says the same, but cannot say it to a user */
+	if (t->logins != 0 && t->uses >= t->logins)
+		return store_fail(s, EPERM, "grant %lld was for %u login%s, which it had", (long long)t->id, t->logins,
+		    t->logins == 1 ? "" : "s");
+	if (store_ticket_move(s, t, ACT_USE, NULL, NULL, now) != 1 || sql_do(s, "UPDATE grants SET uses=uses+1 WHERE id=?", "i", t->id) != 1)
+		return -1;
+	return first ? event_writef(s, now, EVENT_GRANT_USE, user, NULL, "{s:I}", "request", (json_int_t)t->id) : 0;
+}
+
+int store_grant_use(struct store *s, int64_t id, const char *user, int64_t now)
+{
+	struct ticket t;
+	int e;
+
+	if (store_begin(s) < 0)
+		return -1;
+	if (count_login(s, id, user, now, &t) < 0) {
+		e = errno;
+		store_rollback(s);
+		errno = e;
+		return -1;
+	}
+	return store_commit(s);
+}
+
 static int start_way(struct store *s, struct way_row *w, const char *user, int64_t now)
 {
 	struct ticket t;
-	bool first;
-	int r = store_ticket(s, w->ticket_id, &t);
 
-	if (r != 1)
-		return r < 0 ?
-		    -1 :
-		    store_fail(s, ENOENT, "there is no grant %lld", (long long)w->ticket_id);
-	first = t.state == TICKET_APPROVED;
-	if (!ticket_gives_access(t.state) || now >= t.end_at)
-		return store_fail(s, EPERM, "grant %lld is %s", (long long)t.id,
-		    ticket_state_name(t.state));
-	if (store_ticket_move(s, &t, ACT_USE, NULL, NULL, now) != 1)
+	if (count_login(s, w->ticket_id, user, now, &t) < 0)
 		return -1;
 	if (sql_do(s,
 		"INSERT INTO ways (connection_id, request_id, host_id, login, target, recording, "
@@ -87,11 +114,6 @@ static int start_way(struct store *s, struct way_row *w, const char *user, int64
 		(const void *)w->recording, sizeof(w->recording), now, (int64_t)w->apart) < 0)
 		return -1;
 	w->id = sqlite3_last_insert_rowid(s->db);
-	/* the table says no when there were as many as the grant is for */
-	if (sql_do(s, "UPDATE grants SET uses=uses+1 WHERE id=?", "i", t.id) != 1)
-		return -1;
-	if (first && event_writef(s, now, EVENT_GRANT_USE, user, NULL, "{s:I}", "request", (json_int_t)t.id) < 0)
-		return -1;
 	return w->apart ? apart_event(s, w, &t, user, now) : 0;
 }
 

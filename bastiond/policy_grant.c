@@ -13,6 +13,7 @@
  * list), number and hash (hex) of the bastion's last event when it opened, which ties that list to this recording), started (unix s), bastion, approvals (array: by, person, at, reason, and where it was signed
  * device, fingerprint, text, signature; bastion-replay(1) says how these are checked).
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -201,15 +202,21 @@ static int say_up(const struct way *w, const uint8_t meta[HASH_LEN])
 	return peer_event(w->peer, EVENT_WAY_UP, w->peer->user.name, w->host.name, detail);
 }
 
-/* The way's row, its grant's first use and way.up become durable together, or not at all. NULL, or the line that says why not, logged. */
-static const char *open_row(struct way *w, const uint8_t *cert, size_t len, struct buf *body)
+/*
+ * The way's row, the login under its grant and way.up become durable together, or not at all. NULL, or the line that says why not, logged;
+ * it is in `over` when the grant had its last login while the host was being reached.
+ */
+static const char *open_row(struct way *w, const uint8_t *cert, size_t len, struct buf *body, char over[LINE_LEN])
 {
 	struct store *s = w->peer->p->store;
 	uint8_t meta[HASH_LEN];
 	const char *fault = NULL;
-	bool begun = store_begin(s) == 0;
+	bool begun = store_begin(s) == 0, started = begun && start_row(w) == 0;
 
-	if (!begun || start_row(w) != 0)
+	if (begun && !started && errno == EPERM) {
+		snprintf(over, LINE_LEN, "bastiond: %s. Ask again, with the word request", store_error(s));
+		fault = over;
+	} else if (!started)
 		fault = "bastiond: the bastion cannot write its database, and opens nothing new; tell the operator";
 	else if (put_body(w, cert, len, body, meta) != 0)
 		fault = "bastiond: pinned host keys, recipients or grant cannot be read; tell the operator";
@@ -217,7 +224,8 @@ static const char *open_row(struct way *w, const uint8_t *cert, size_t len, stru
 		fault = "bastiond: the bastion cannot write its list of events, and opens nothing new; tell the operator";
 	if (fault == NULL)
 		return NULL;
-	log_error("way of %s to %s not given: %s (%s)", w->peer->user.name, w->host.name, fault, store_error(s));
+	if (fault != over)
+		log_error("way of %s to %s not given: %s (%s)", w->peer->user.name, w->host.name, fault, store_error(s));
 	if (begun)
 		store_rollback(s);
 	w->row.id = 0;
@@ -229,14 +237,15 @@ void grant_way(struct way *w, const uint8_t *cert, size_t len)
 	struct peer *peer = w->peer;
 	int fds[2] = { w->fd, w->agent };
 	const char *fault = "bastiond: your grant ended while the host was being reached";
+	char over[LINE_LEN];
 	struct buf body;
 
 	buf_init(&body, 65536);
 	if (w->until > clock_wall())
-		fault = open_row(w, cert, len, &body);
+		fault = open_row(w, cert, len, &body, over);
 	if (fault != NULL) {
 		peer_way_close(w, fault);
-		authz_refuse(w, WAY_BROKEN, fault);
+		authz_refuse(w, fault == over ? WAY_EXPIRED : WAY_BROKEN, fault);
 	} else {
 		if (w->row.apart)
 			glass_alarm(w);

@@ -164,11 +164,40 @@ static bool class_carries(struct way *w, const struct host *h, int64_t ticket)
 	return false;
 }
 
+/*
+ * Which grant could follow the one that is over? Any that would let it in now; else one that it rests on, whose logins may all be used:
+ * this one was counted when it joined. a->refusal != 0: none.
+ */
+static void find_next(struct way *w, struct access_answer *a, struct host *h)
+{
+	struct peer *peer = w->peer;
+	const struct access_use any = { 0 };
+
+	control_way(&peer->p->control, peer->user.id, peer->address, w->host.name, w->login, &any, a, h);
+	for (size_t i = 1; i < WAY_TICKETS_MAX && w->tickets[i] != 0 && (a->refusal != 0 || a->ticket == w->tickets[0]); i++)
+		control_way_again(&peer->p->control, peer->user.id, peer->address, w->host.name, w->login, w->tickets[i], a);
+}
+
+/* Counted as a login and said in the list of events, or neither. */
+static bool move_to(struct way *w, int64_t ticket, int64_t now)
+{
+	struct peer *peer = w->peer;
+	struct store *s = peer->p->store;
+
+	if (store_begin(s) != 0)
+		return false;
+	if ((way_rests_on(w, ticket) || store_grant_use(s, ticket, peer->user.name, now) == 0) &&
+	    peer_event(peer, EVENT_GRANT_CARRIED, "bastiond", peer->user.name, json_pack("{s:I, s:I, s:I}", "way", (json_int_t)w->row.id,
+		"from", (json_int_t)w->tickets[0], "to", (json_int_t)ticket)) == 0)
+		return store_commit(s) == 0;
+	store_rollback(s);
+	return false;
+}
+
 /* Its grant is over. Is there another one by which it would be let in now, with all that it may? Then it goes on under that. */
 static bool carry(struct way *w, int64_t now)
 {
 	struct peer *peer = w->peer;
-	const struct access_use any = { 0 };
 	struct access_answer a;
 	struct ticket t;
 	struct host h;
@@ -176,12 +205,10 @@ static bool carry(struct way *w, int64_t now)
 
 	if (w->row.apart) /* the collectors that have it are for one break-glass grant: another one is another session */
 		return false;
-	control_way(&peer->p->control, peer->user.id, peer->address, w->host.name, w->login, &any, &a, &h);
+	find_next(w, &a, &h);
 	if (a.refusal != 0 || a.ticket == w->tickets[0] || a.until <= now || h.id != w->host.id || strcmp(a.ref, w->refs[0]) != 0 ||
 	    store_ticket(peer->p->store, a.ticket, &t) != 1 || !rights_within(w, &a, &t) || !class_carries(w, &h, a.ticket) ||
-	    store_ticket_move(peer->p->store, &t, ACT_USE, NULL, NULL, now) != 1 ||
-	    peer_event(peer, EVENT_GRANT_CARRIED, "bastiond", peer->user.name, json_pack("{s:I, s:I, s:I}", "way", (json_int_t)w->row.id,
-		"from", (json_int_t)w->tickets[0], "to", (json_int_t)a.ticket)) != 0)
+	    !move_to(w, a.ticket, now))
 		return false;
 	snprintf(line, sizeof(line), "bastiond: your grant %lld is over; this session goes on under grant %lld, until %s", (long long)w->tickets[0],
 	    (long long)a.ticket, clock_format(when, sizeof(when), a.until));

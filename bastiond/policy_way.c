@@ -187,7 +187,7 @@ static bool unchecked(const struct way *w, const struct access_answer *a)
 }
 
 /* Does a grant that it rests on already allow this? Then *a is about that one. */
-static bool allowed_already(const struct way *w, const struct access_use *use, struct access_answer *a)
+static void prefer_own(const struct way *w, const struct access_use *use, struct access_answer *a)
 {
 	struct peer *peer = w->peer;
 	struct ticket t;
@@ -200,28 +200,25 @@ static bool allowed_already(const struct way *w, const struct access_use *use, s
 		    !access_may_use(use, own.caps, t.forwards, t.commands))
 			continue;
 		*a = own;
-		return true;
+		return;
 	}
-	return false;
 }
 
 /* Another grant of the same user, host and login allows this channel: the way rests on both from
-   here on. */
+   here on, and is a login under that one, too. */
 static int way_add_ticket(struct way *w, const struct access_answer *a)
 {
 	struct store *s = w->peer->p->store;
-	struct ticket t;
 	size_t i = 0;
 
 	while (i < WAY_TICKETS_MAX && w->tickets[i] != 0)
 		i++;
-	if (i == WAY_TICKETS_MAX || store_ticket(s, a->ticket, &t) != 1)
+	if (i == WAY_TICKETS_MAX)
 		return -1;
-	if (a->first &&
-	    (store_ticket_move(s, &t, ACT_USE, w->peer->user.name, NULL, clock_wall()) != 1 ||
-		peer_event(w->peer, EVENT_GRANT_USE, w->peer->user.name, w->peer->user.name,
-		    json_pack("{s:I}", "grant", (json_int_t)t.id)) != 0))
+	if (store_grant_use(s, a->ticket, w->peer->user.name, clock_wall()) != 0) {
+		log_error("login of %s under grant %lld not counted, and not given: %s", w->peer->user.name, (long long)a->ticket, store_error(s));
 		return -1;
+	}
 	w->tickets[i] = a->ticket;
 	memcpy(w->refs[i], a->ref, sizeof(w->refs[i]));
 	w->caps |= a->caps;
@@ -287,9 +284,12 @@ static const char *channel_refusal(struct way *w, const struct access_use *use, 
 	if (w->row.apart)
 		return glass_channel(w, use, a);
 	control_way(&peer->p->control, peer->user.id, peer->address, w->host.name, w->login, use, a, &h);
+	/* what it rests on goes first: the login was counted and the ticket looked at when that began, and no second grant is used up for it */
+	if (a->refusal != 0 || !way_rests_on(w, a->ticket))
+		prefer_own(w, use, a);
 	if (a->refusal != 0)
 		return a->line;
-	if (!way_rests_on(w, a->ticket) && unchecked(w, a) && !allowed_already(w, use, a))
+	if (!way_rests_on(w, a->ticket) && unchecked(w, a))
 		return "bastiond: this needs a grant whose ticket must be checked first; open a new connection";
 	if (!class_allows(peer, &h, a->ticket, a->line, sizeof(a->line)))
 		return a->line;

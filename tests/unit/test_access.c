@@ -141,7 +141,6 @@ static void decision_matches_model(void **state)
 		assert_int_equal(a.refusal == 0, want);
 		if (want) {
 			assert_int_equal(a.ticket, 7);
-			assert_int_equal(a.first, s == TICKET_APPROVED);
 			assert_true(a.until <= t.end_at && a.until <= u.until && a.until > NOW);
 			assert_int_equal(a.caps, CAP_SHELL);
 			assert_string_equal(a.line, "");

@@ -169,7 +169,6 @@ static void a_request_lives(void **state)
 	a = way("alice", "web1", "dba");
 	assert_int_equal(a.refusal, 0);
 	assert_int_equal(a.ticket, 1);
-	assert_true(a.first);
 	assert_int_equal(a.until, NOW + 3600);
 	assert_int_equal(way("alice", "web1", "www").refusal, WAY_NO_GRANT);
 	assert_int_equal(way("alice", "db1", "dba").refusal, WAY_NO_GRANT);
@@ -436,7 +435,6 @@ static void sessions_are_listed_and_killed(void **state)
 	assert_int_equal(store_way_start(rig.s, &w, "alice", NOW + 3600), -1); /* over */
 	assert_int_equal(store_way_start(rig.s, &w, "alice", NOW), 0);
 	assert_int_equal(events_of("grant.use"), 1);
-	assert_false(way("alice", "web1", "dba").first);
 	OK("alice", "{\"word\":\"sessions\"}");
 	assert_string_equal(json_string_value(json_object_get(json_array_get(rows(), 0), "recording")), "30313233343536373839616263646500");
 	OK("bob", "{\"word\":\"sessions\"}");

@@ -309,6 +309,94 @@ static void managed_key_is_lent(void **state)
 	session_over(r, &s, 0);
 }
 
+/* --- grants for a number of logins --- */
+
+static uint32_t uses_of(struct rig *r, int64_t id)
+{
+	struct ticket t;
+
+	assert_int_equal(store_ticket(r->p.store, id, &t), 1);
+	return t.uses;
+}
+
+/* The way of this number is asked for again, and given under this grant. */
+static void way_again(struct rig *r, struct session_end *s, uint32_t id, int64_t grant)
+{
+	way_ask(s, id, "web1", "dba");
+	dial_ok(r);
+	sign(r, grant, clock_wall() + 3600);
+	expect_ok(r, s, id, grant, "CERT", 1);
+}
+
+static void one_login_is_one_way_and_its_channels(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	int64_t grant = grant_of(r, (struct ticket){ .needed = 1, .logins = 1 });
+
+	way_open_on(r, &s, grant, 3600);
+	channel(r, &s, "shell", 1);
+	channel(r, &s, "exec", 1);
+	channel(r, &s, "sftp", 0);
+	assert_int_equal(uses_of(r, grant), 1);
+	way_ask(&s, 2, "web1", "dba");
+	expect_no(r, &s, 2, WAY_EXPIRED);
+	way_over(r, &s, 1);
+	way_ask(&s, 1, "web1", "dba");
+	expect_no(r, &s, 1, WAY_EXPIRED);
+	session_over(r, &s, 0);
+}
+
+/* Both were decided before either was counted: the slower one hears what the grant was for. */
+static void two_logins_at_once_are_one(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	int64_t grant = grant_of(r, (struct ticket){ .needed = 1, .logins = 1 });
+	char line[LINE_LEN];
+	struct ipc_msg m;
+
+	login_alice(r, &s, 0);
+	way_ask(&s, 1, "web1", "dba");
+	way_ask(&s, 2, "web1", "dba");
+	dial_ok(r);
+	dial_ok(r);
+	sign(r, grant, clock_wall() + 3600);
+	expect_ok(r, &s, 1, grant, "CERT", 1);
+	sign(r, grant, clock_wall() + 3600);
+	expect(r, &s.link, MSG_WAY_NO, &m);
+	assert_int_equal(m.id, 2);
+	assert_int_equal(buf_get_u8(&m.body), WAY_EXPIRED);
+	assert_int_equal(buf_get_cstring(&m.body, line, sizeof(line)), 0);
+	assert_non_null(strstr(line, "was for 1 login, which it had"));
+	ipc_msg_finish(&m);
+	assert_int_equal(uses_of(r, grant), 1);
+	channel(r, &s, "shell", 1);
+	session_over(r, &s, 0);
+}
+
+/* A way that joins a second grant is a login under that one, once. */
+static void joining_a_grant_is_a_login_under_it(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	int64_t one = grant_of(r, (struct ticket){ .needed = 1 }), other;
+
+	way_open_on(r, &s, one, 3600);
+	other = grant_of(r, (struct ticket){ .needed = 1, .logins = 1, .caps = CAP_SHELL | CAP_SFTP_READ });
+	channel(r, &s, "shell", 1); /* has it from the first */
+	assert_int_equal(uses_of(r, other), 0);
+	channel(r, &s, "sftp", 1);
+	channel(r, &s, "sftp", 1);
+	assert_int_equal(uses_of(r, other), 1);
+	way_over(r, &s, 1);
+	way_again(r, &s, 1, one);
+	channel(r, &s, "sftp", 0);
+	channel(r, &s, "shell", 1);
+	assert_int_equal(uses_of(r, other), 1);
+	session_over(r, &s, 0);
+}
+
 /* --- a way's grant is over, and there is another one --- */
 
 static struct way *first_way(struct rig *r, const struct session_end *s)
@@ -346,6 +434,44 @@ static void carried_to_as_much(void **state)
 	const struct ticket next = { .needed = 1, .caps = CAP_SHELL | CAP_COMMAND, .commands = "true\nid" };
 
 	carries(*state, &have, &next, true);
+}
+
+/* Going on under a grant is a login under it; one that it joined has counted it already. */
+static void carried_is_counted(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	int64_t second, third;
+
+	way_open_on(r, &s, grant_of(r, (struct ticket){ .needed = 1 }), 3600);
+	second = grant_of(r, (struct ticket){ .needed = 1, .logins = 1, .caps = CAP_USUAL });
+	channel(r, &s, "sftp", 1);
+	time_is_over(r, &s);
+	expect_say(r, &s, "goes on under grant");
+	assert_int_equal(first_way(r, &s)->tickets[0], second);
+	assert_int_equal(uses_of(r, second), 1);
+	third = grant_of(r, (struct ticket){ .needed = 1, .logins = 1, .caps = CAP_USUAL });
+	time_is_over(r, &s);
+	expect_say(r, &s, "goes on under grant");
+	assert_int_equal(first_way(r, &s)->tickets[0], third);
+	assert_int_equal(uses_of(r, third), 1);
+	session_over(r, &s, 0);
+}
+
+static void not_to_one_that_had_its_logins(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	int64_t second;
+
+	way_open_on(r, &s, grant_of(r, (struct ticket){ .needed = 1 }), 3600);
+	second = grant_of(r, (struct ticket){ .needed = 1, .logins = 1 });
+	assert_int_equal(store_grant_use(r->p.store, second, "alice", clock_wall()), 0);
+	assert_int_equal(store_grant_use(r->p.store, second, "alice", clock_wall()), -1);
+	time_is_over(r, &s);
+	expect_end(r, &s, 1);
+	assert_int_equal(uses_of(r, second), 1);
+	session_over(r, &s, 0);
 }
 
 static void not_to_other_commands(void **state)
@@ -461,7 +587,12 @@ int main(void)
 		T(expiry_while_dialling),
 		T(lock_ends_the_connection),
 		T(managed_key_is_lent),
+		T(one_login_is_one_way_and_its_channels),
+		T(two_logins_at_once_are_one),
+		T(joining_a_grant_is_a_login_under_it),
 		T(carried_to_as_much),
+		T(carried_is_counted),
+		T(not_to_one_that_had_its_logins),
 		T(not_to_other_commands),
 		T(not_to_other_places),
 		T(a_class_is_asked_again),
