@@ -397,7 +397,7 @@ static int load_ask(struct control *c, int64_t user_id, const char *host, const 
 	if (found == 1 && q->only != 0)
 		nt = store_ticket(c->store, q->only, t);
 	else if (found == 1)
-		nt = store_tickets(c->store, user_id, h->id, access_login(h, u, login), t, ACCESS_TICKETS);
+		nt = store_tickets(c->store, user_id, h->id, access_login(h, u, login), q->now, t, ACCESS_TICKETS);
 	q->ntickets = nt > 0 ? (size_t)nt : 0;
 	q->host = found == 1 ? h : NULL;
 	return nt < 0 ? -1 : found;

@@ -50,7 +50,7 @@ static int load(struct world *w, int64_t user_id)
 		const char *login = access_login(&w->host, &w->user, w->login);
 
 		w->ntickets = w->past ? store_past_tickets(s, user_id, w->host.id, login, w->at, w->tickets, ACCESS_TICKETS) :
-					store_tickets(s, user_id, w->host.id, login, w->tickets, ACCESS_TICKETS);
+					store_tickets(s, user_id, w->host.id, login, w->at, w->tickets, ACCESS_TICKETS);
 	}
 	return w->nroles < 0 || w->ntickets < 0 ? -1 : 1;
 }

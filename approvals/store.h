@@ -128,9 +128,9 @@ int store_hosts(struct store *s, const char *after, int (*fn)(void *arg, const s
 int store_ticket(struct store *s, int64_t id, struct ticket *t);
 /* When it had its last yes: *at. 0: nobody said it. */
 int store_ticket_approved_at(struct store *s, int64_t id, int64_t *at);
-/* Of this user, host and login: those that give access first, then newest first; up to max. Their
- * number, or -1. */
-int store_tickets(struct store *s, int64_t user_id, int64_t host_id, const char *login,
+/* Of this user, host and login: those that let somebody in now first, then those that give access at another time or had their logins,
+ * then newest first; up to max. Their number, or -1. */
+int store_tickets(struct store *s, int64_t user_id, int64_t host_id, const char *login, int64_t now,
     struct ticket *t, int max);
 /* The login of the grant of this user at this host that ends last; that it is in force, a decision must say. 1, 0, -1. */
 int store_grant_login(struct store *s, int64_t user_id, int64_t host_id, char login[LOGIN_MAX + 1]);

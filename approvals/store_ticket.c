@@ -88,15 +88,17 @@ int store_ticket_approved_at(struct store *s, int64_t id, int64_t *at)
 	return sql_int(s, at, "SELECT max(at) FROM verdicts WHERE request_id=? AND yes=1", "i", id);
 }
 
-int store_tickets(struct store *s, int64_t user_id, int64_t host_id, const char *login,
+int store_tickets(struct store *s, int64_t user_id, int64_t host_id, const char *login, int64_t now,
     struct ticket *t, int max)
 {
 	sqlite3_stmt *st = sql(s,
-	    TICKET_SQL "WHERE r.user_id=? AND r.host_id=? AND r.login=? "
-		       "ORDER BY r.state IN ('approved', 'active') DESC, ifnull(" GRANT_END ", 0) * "
+	    TICKET_SQL "WHERE r.user_id=?1 AND r.host_id=?2 AND r.login=?3 "
+		       "ORDER BY r.state IN ('approved', 'active') AND " GRANT_START "<=?4 AND " GRANT_END ">?4 AND "
+		       "(r.logins=0 OR g.uses<r.logins) DESC, "
+		       "r.state IN ('approved', 'active') DESC, ifnull(" GRANT_END ", 0) * "
 		       "(r.state IN ('approved', 'active')) DESC, "
-		       "r.id DESC LIMIT ?",
-	    "iiti", user_id, host_id, login, (int64_t)max);
+		       "r.id DESC LIMIT ?5",
+	    "iitii", user_id, host_id, login, now, (int64_t)max);
 
 	return sql_tickets(s, st, t, max);
 }

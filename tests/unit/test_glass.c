@@ -184,6 +184,29 @@ static void a_grant_that_starts_later(void **state)
 	assert_int_not_equal(way("alice", "web1").refusal, 0);
 }
 
+/* Nine nights are approved, one after the other: a decision looks at some of them, and at that of now among them. */
+static void a_grant_of_now_before_those_to_come(void **state)
+{
+	char word[256];
+
+	(void)state;
+	for (int i = 1; i <= ACCESS_TICKETS + 1; i++) {
+		snprintf(word, sizeof(word), "{\"word\":\"request\",\"args\":{\"host\":\"web1\",\"login\":\"dba\",\"for\":600,\"reason\":\"x\",\"from\":%lld}}",
+		    (long long)(NOW + i * 7200));
+		OK("alice", word);
+		snprintf(word, sizeof(word), "{\"word\":\"approve\",\"args\":{\"id\":%d}}", i);
+		OK("bob", word);
+	}
+	assert_int_equal(way("alice", "web1").refusal, WAY_PENDING);
+	for (int i = 1; i <= ACCESS_TICKETS + 1; i++) {
+		rig.now = NOW + i * 7200;
+		assert_int_equal(way("alice", "web1").refusal, 0);
+		assert_int_equal(way("alice", "web1").ticket, i);
+		rig.now += 600;
+		assert_int_not_equal(way("alice", "web1").refusal, 0);
+	}
+}
+
 static int log_in(int64_t ticket)
 {
 	struct connection c = { .user_id = id_of("alice"), .device_id = 1, .peer = "10.0.0.9" };
@@ -210,6 +233,23 @@ static void a_grant_for_two_logins(void **state)
 	OK("alice", ASK(""));
 	OK("bob", APPROVE(2));
 	assert_int_equal(way("alice", "web1").ticket, 2);
+}
+
+/* Those that had their logins, and would last longer, hide none that has some left. */
+static void a_grant_with_logins_before_those_without(void **state)
+{
+	char word[64];
+
+	(void)state;
+	for (int i = 1; i <= ACCESS_TICKETS + 1; i++) {
+		OK("alice", i == 1 ? ASK("") : ASK(",\"logins\":1"));
+		snprintf(word, sizeof(word), "{\"word\":\"approve\",\"args\":{\"id\":%d}}", i);
+		OK("bob", word);
+		if (i > 1)
+			assert_int_equal(log_in(i), 0);
+		rig.now++;
+	}
+	assert_int_equal(way("alice", "web1").ticket, 1);
 }
 
 static void an_extension_is_approved_anew(void **state)
@@ -433,6 +473,7 @@ int main(void)
 		T(glass_opens_at_once_and_is_reviewed, setup_fire), T(glass_has_its_limits, setup_fire), T(one_word_one_decision, setup_world),
 		T(a_grant_that_starts_later, setup_world), T(a_grant_for_two_logins, setup_world), T(an_extension_is_approved_anew, setup_world),
 		T(no_glass_for_a_service, setup_fire), T(a_clock_set_back_moves_what_runs, setup_world), T(an_administrator_of_before_extends_nothing, setup_world),
+		T(a_grant_of_now_before_those_to_come, setup_world), T(a_grant_with_logins_before_those_without, setup_world),
 		T(an_extension_asks_for_the_outside_ticket, setup_world),
 		T(who_waits_names_their_own_account, setup_world), T(who_waits_hears_of_the_decision, setup_world), T(a_role_is_changed_in_all_it_says, setup_world),
 		T(what_a_kind_of_role_cannot_have, setup_world), T(rules_for_everyone_are_so_many, setup_world),
