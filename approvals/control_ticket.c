@@ -322,6 +322,7 @@ enum words_exit word_extend(struct call *k)
 	struct ticket t;
 	struct user u;
 	struct host h;
+	char when[80];
 	int r = store_ticket(k->s, arg_int(k, "id", 0), &t);
 
 	if (r < 0)
@@ -332,9 +333,13 @@ enum words_exit word_extend(struct call *k)
 	if (!ticket_gives_access(t.state) || t.end_at <= k->now || t.glass)
 		return refuse(k, WORDS_REFUSED, "Ask anew, with the word request.", "Grant %lld does not run any more%s.", (long long)t.id,
 		    t.glass ? ", or was break-glass" : "");
+	if (t.start_at > k->now)
+		return refuse(k, WORDS_REFUSED, "Ask for another time, with the word request.", "Grant %lld has not begun: it holds %s.",
+		    (long long)t.id, ticket_times(k, &t, when, sizeof(when)));
 	if (store_user(k->s, t.user_id, &u) != 1 || store_host(k->s, t.host_id, &h) != 1)
 		return broken(k);
 	f.login = t.login;
+	f.logins = t.logins;
 	f.reason = reason != NULL ? reason : t.reason;
 	f.ref = t.ref;
 	f.extends = t.id;

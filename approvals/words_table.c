@@ -89,7 +89,7 @@ const struct words_word words_table[] = {
 	       { "user", "USER", ARG_USER, 0, "for a service account (administrators)", NULL }) },
 	{ .path = "extend", .who = WHO_USER,
 	  .help = "ask for more time under a running grant of yours",
-	  .more = "A request like the one of the grant, to be approved anew. What is open goes on under the new grant when "
+	  .more = "A request like the one of the grant, for as many logins, to be approved anew. What is open goes on under the new grant when "
 	  "the old one ends.", .example = "extend 17 --for 1h --reason \"the index is not done\"",
 	  ARGS(A_ID, { "for", "DURATION", ARG_DURATION, N, "how long, from the approval on", NULL }, A_WHY(0)) },
 	{ .path = "wait", .who = WHO_USER,
@@ -101,7 +101,8 @@ const struct words_word words_table[] = {
 	  .help = "requests: yours, and those waiting for you",
 	  .more = "", .example = "requests --all",
 	  ARGS(A_ALL("also those that are decided"), A_PAGE),
-	  COLS(COLS_TICKET, { "for", "FOR", COL_SPAN, 0 }, { "until", "UNTIL", COL_TIME, 6 },
+	  COLS(COLS_TICKET, { "for", "FOR", COL_SPAN, 0 }, { "not_before", "FROM", COL_TIME, 0 }, { "logins", "LOGINS", COL_TEXT, 0 },
+	       { "extends", "EXTENDS", COL_TEXT, 0 }, { "until", "UNTIL", COL_TIME, 6 },
 	       { "approvals", "APPROVALS", COL_TEXT, 0 }, { "ticket", "TICKET", COL_TEXT, 4 },
 	       { "reason", "REASON", COL_TEXT, 5 }) },
 	{ .path = "cancel", .who = WHO_USER,

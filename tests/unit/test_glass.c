@@ -272,6 +272,28 @@ static void an_extension_is_approved_anew(void **state)
 	NO("alice", "refused", "{\"word\":\"extend\",\"args\":{\"id\":1,\"for\":600}}");
 }
 
+/* It asks for what the grant was for, and who decides it sees that. */
+static void an_extension_has_no_more_logins(void **state)
+{
+	const json_t *row;
+	struct ticket t;
+
+	(void)state;
+	OK("alice", ASK(",\"logins\":2,\"from\":1800007200"));
+	OK("bob", APPROVE(1));
+	NO("alice", "refused", "{\"word\":\"extend\",\"args\":{\"id\":1,\"for\":600}}");
+	assert_non_null(strstr(field("error"), "Grant 1 has not begun"));
+	rig.now = NOW + 7200;
+	OK("alice", "{\"word\":\"extend\",\"args\":{\"id\":1,\"for\":600}}");
+	assert_int_equal(store_ticket(rig.s, 2, &t), 1);
+	assert_int_equal(t.logins, 2);
+	OK("bob", "{\"word\":\"requests\"}");
+	row = json_array_get(json_object_get(last, "rows"), 0);
+	assert_int_equal(json_integer_value(json_object_get(row, "id")), 2);
+	assert_int_equal(json_integer_value(json_object_get(row, "logins")), 2);
+	assert_int_equal(json_integer_value(json_object_get(row, "extends")), 1);
+}
+
 /* The clock is set back by an hour: what runs ends by it an hour earlier, and nothing else does. */
 static void a_clock_set_back_moves_what_runs(void **state)
 {
@@ -472,6 +494,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(glass_opens_at_once_and_is_reviewed, setup_fire), T(glass_has_its_limits, setup_fire), T(one_word_one_decision, setup_world),
 		T(a_grant_that_starts_later, setup_world), T(a_grant_for_two_logins, setup_world), T(an_extension_is_approved_anew, setup_world),
+		T(an_extension_has_no_more_logins, setup_world),
 		T(no_glass_for_a_service, setup_fire), T(a_clock_set_back_moves_what_runs, setup_world), T(an_administrator_of_before_extends_nothing, setup_world),
 		T(a_grant_of_now_before_those_to_come, setup_world), T(a_grant_with_logins_before_those_without, setup_world),
 		T(an_extension_asks_for_the_outside_ticket, setup_world),

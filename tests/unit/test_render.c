@@ -149,6 +149,16 @@ static void table(void **state)
 	    "ID  STATE    USER   LOGIN  HOST          FOR    UNTIL             APPROVALS  REASON\n"
 	    "17  pending  alice  dba    web1          2h                       0/1        index rebuild\n"
 	    "9   active   bob    app    db-long-name  1h30m  2026-11-18 11:06  1/1\n");
+	/* who approves sees what for, however narrow it is */
+	assert_int_equal(
+	    render("requests",
+		"{\"ok\":true,\"rows\":[{\"id\":18,\"state\":\"pending\",\"user\":\"alice\",\"login\":\"dba\",\"host\":\"web1\",\"for\":7200,"
+		"\"not_before\":1795000000,\"logins\":2,\"extends\":17,\"approvals\":\"0/1\"}]}",
+		0, false),
+	    WORDS_OK);
+	assert_string_equal(OUT,
+	    "ID  STATE    USER   LOGIN  HOST  FOR  FROM              LOGINS  EXTENDS  APPROVALS\n"
+	    "18  pending  alice  dba    web1  2h   2026-11-18 11:06  2       17       0/1\n");
 	assert_int_equal(
 	    render("events",
 		"{\"ok\":true,\"rows\":[{\"id\":1,\"at\":0,\"detail\":\"{\\\"for\\\":60,\\\"x\\\":\\\"\\\",\\\"y\\\":false,"
