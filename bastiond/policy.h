@@ -54,7 +54,8 @@
 #define AUTH_PROMPTS_MAX 8
 #define PING_MS 1000
 #define PONG_MS 10000		/* a session that is silent for so long hangs */
-#define END_MS 4000		/* time to obey a WAY_END, or to go after its link ended */
+#define SHUT_MS 900		/* time to obey a WAY_END before the way's socket is shut: P7's second is not the session's to keep */
+#define END_MS 4000		/* the same before it is killed, or to go after its link ended */
 #define GRACE_SLACK_MS 3000	/* over login_grace, which the session keeps itself */
 #define LINE_LEN 1024		/* a line for a user or the log */
 
@@ -136,7 +137,7 @@ struct way {
 	int64_t longest;		/* it ends then whatever it rests on: WAY_LONGEST_S */
 	int64_t tickets[WAY_TICKETS_MAX]; /* the first allowed the way; 0 ends */
 	struct worker *dial;
-	struct event *deadline;		/* of dialling and signing */
+	struct event *deadline;		/* of dialling and signing; then, of its end */
 	uint32_t key_ask;		/* 0: none under way */
 	int fd, agent;			/* the connected socket, to the end; the lent key's socket; -1 */
 	char local[ADDRESS_MAX + 1], lent[STORE_FPR_MAX + 1]; /* the socket's own address; the fingerprint of the lent key, "" */
@@ -219,6 +220,9 @@ void peer_kill(struct peer *peer, const char *reason);
 bool peer_may_ask(struct peer *peer);
 /* Ends all ways with this line, and the connection. */
 void peer_end(struct peer *peer, const char *line);
+/* Was it told to end, or is it being killed? Until it is gone it is given nothing any more. */
+bool peer_is_over(const struct peer *peer);
+#define PEER_OVER_LINE "bastiond: the session is ended"
 /* Writes an event; `detail` is taken over. 0, or -1 with the loss logged. */
 int peer_event(struct peer *peer, enum event_kind kind, const char *actor, const char *subject,
     json_t *detail);

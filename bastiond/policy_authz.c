@@ -242,7 +242,10 @@ static void decide(struct peer *peer, const char *host, const char *login, struc
 {
 	char safe[4 * HOST_NAME_MAX_LEN + 8];
 
-	if (!peer_may_ask(peer)) {
+	if (peer_is_over(peer)) {
+		a->refusal = WAY_LOCKED;
+		snprintf(a->line, sizeof(a->line), PEER_OVER_LINE);
+	} else if (!peer_may_ask(peer)) {
 		a->refusal = WAY_BUSY;
 		snprintf(a->line, sizeof(a->line),
 		    "bastiond: too many requests at once; try again in a few seconds");

@@ -75,6 +75,10 @@ int console_ask(struct peer *peer, struct ipc_msg *m)
 	rows = buf_get_u16(&m->body);
 	if (!buf_end(&m->body))
 		return -1;
+	if (peer_is_over(peer)) {
+		console_answer(peer, PEER_OVER_LINE, NULL, 0);
+		return 0;
+	}
 	clean_term(term);
 	buf_init(&body, 512);
 	buf_put_cstring(&body, peer->user.name);

@@ -115,7 +115,9 @@ int words_ask(struct peer *peer, struct ipc_msg *m)
 	peer->p->control.wait_for = peer->p->control.look_for = 0;
 	memcpy(a.source, peer->address, sizeof(a.source));
 	buf_init(&out, CONTROL_REPLY_MAX);
-	if (!peer_may_ask(peer))
+	if (peer_is_over(peer))
+		put_error(&out, "refused", PEER_OVER_LINE);
+	else if (!peer_may_ask(peer))
 		put_error(&out, "refused", too_many);
 	else if (ticket_holding(peer->p, &peer->link))
 		put_error(&out, "refused", one_waits);

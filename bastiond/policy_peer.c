@@ -34,6 +34,11 @@ int peer_event(struct peer *peer, enum event_kind kind, const char *actor, const
 	return -1;
 }
 
+bool peer_is_over(const struct peer *peer)
+{
+	return peer->end_ms != 0 || peer->killed;
+}
+
 bool peer_may_ask(struct peer *peer)
 {
 	return bucket_take(&peer->bucket);
@@ -213,6 +218,13 @@ int peer_down(struct policy *p, struct ipc_msg *m)
 	return 0;
 }
 
+/* What it asked for and waits for: a word is carried out for nobody who was sent away meanwhile. */
+static void forget_asked(struct peer *peer)
+{
+	watch_owner_gone(peer->p, &peer->link);
+	ticket_owner_gone(peer->p, &peer->link);
+}
+
 void peer_kill(struct peer *peer, const char *reason)
 {
 	struct buf body;
@@ -221,6 +233,7 @@ void peer_kill(struct peer *peer, const char *reason)
 	if (peer->killed)
 		return;
 	peer->killed = true;
+	forget_asked(peer);
 	peer->end_ms = 0;
 	log_warn("session %u of %s from %s: to be killed: %s", peer->slot, peer_name(peer),
 	    peer->address, reason);
@@ -234,9 +247,10 @@ void peer_end(struct peer *peer, const char *line)
 {
 	struct buf body;
 
-	if (peer->end_ms != 0 || peer->killed)
+	if (peer_is_over(peer))
 		return;
 	peer->end_ms = clock_mono_ms() + END_MS;
+	forget_asked(peer);
 	buf_init(&body, LINE_LEN);
 	buf_put_string(&body, line, strnlen(line, LINE_LEN - 4));
 	link_send(&peer->link, MSG_WAY_END, 0, &body, NULL, 0);

@@ -78,6 +78,28 @@ void peer_way_destroy(struct way *w)
 	free(w);
 }
 
+static void on_not_obeyed(evutil_socket_t fd, short what, void *arg)
+{
+	struct way *w = arg;
+
+	(void)fd, (void)what;
+	log_warn("way %u of %s to %s@%s goes on after its end: its socket is shut", w->id, w->peer->user.name, w->login, w->host.name);
+	shutdown(w->fd, SHUT_RDWR);
+}
+
+/* A session that was taken over reads no WAY_END. Without memory to wait it is not waited for. */
+static void shut_soon(struct way *w)
+{
+	const struct timeval wait = { .tv_usec = SHUT_MS * 1000 };
+
+	if (w->fd < 0) /* not kept: it is killed at END_MS */
+		return;
+	if (w->deadline == NULL)
+		w->deadline = evtimer_new(w->peer->p->base, on_not_obeyed, w);
+	if (w->deadline == NULL || event_add(w->deadline, &wait) != 0)
+		shutdown(w->fd, SHUT_RDWR);
+}
+
 void peer_way_end(struct way *w, const char *line)
 {
 	struct peer *peer = w->peer;
@@ -92,6 +114,7 @@ void peer_way_end(struct way *w, const char *line)
 	buf_put_string(&body, line, strnlen(line, LINE_LEN - 4));
 	link_send(&peer->link, MSG_WAY_END, w->id, &body, NULL, 0);
 	buf_finish(&body);
+	shut_soon(w);
 	peer_event(peer, EVENT_WAY_ENDED, "bastiond", peer->user.name,
 	    json_pack("{s:I, s:I, s:s}", "way", (json_int_t)w->row.id, "grant",
 		(json_int_t)w->tickets[0], "why", line));
@@ -326,8 +349,8 @@ int way_on_channel(struct peer *peer, struct ipc_msg *m)
 	    buf_get_cstring(&m->body, command, sizeof(command)) != 0 || !buf_end(&m->body) ||
 	    !use_of(capability, command, &use) || (w != NULL && w->stage < WAY_GIVEN))
 		return -1;
-	if (w == NULL || w->ending_ms != 0)
-		return channel_answer(peer, m->id, channel, "bastiond: the session is ended", 0);
+	if (w == NULL || w->ending_ms != 0 || peer_is_over(peer))
+		return channel_answer(peer, m->id, channel, PEER_OVER_LINE, 0);
 	refusal = channel_refusal(w, &use, &a);
 	if (refusal != NULL && !control_notes(&peer->p->control, peer->user.id))
 		return channel_answer(peer, w->id, channel, refusal, 0);

@@ -4,6 +4,7 @@
  */
 #include "policy_rig_way.h"
 
+#include <poll.h>
 #include <sys/mman.h>
 
 static void session_that_ignores_the_end(void **state)
@@ -22,6 +23,79 @@ static void session_that_ignores_the_end(void **state)
 	expect_kill(r, &s);
 	session_over(r, &s, 9);
 	assert_int_equal(r->p.npeers, 0);
+}
+
+/* Nor does it reach the target any more, long before it is killed. */
+static void session_that_goes_on_after_the_end(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	struct way *w;
+	int target[2];
+
+	way_open(r, &s, 3600);
+	w = peer_of(r, &s)->ways[0];
+	close(w->fd);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, target), 0);
+	w->fd = dup(target[0]); /* the other one is what the session has */
+	peer_way_end(w, "test");
+	expect_end(r, &s, 1);
+	for (uint64_t end = clock_mono_ms() + WAIT_MS;;) {
+		struct pollfd p = { .fd = target[1], .events = POLLRDHUP };
+
+		event_base_loop(r->p.base, EVLOOP_ONCE);
+		if (poll(&p, 1, 0) == 1 && (p.revents & (POLLRDHUP | POLLHUP)) != 0)
+			break;
+		assert_true(clock_mono_ms() < end);
+	}
+	assert_true(clock_mono_ms() - w->ending_ms >= SHUT_MS / 2); /* it had its time; the loop's clock may be behind */
+	assert_int_equal(send(target[0], "x", 1, MSG_NOSIGNAL), -1);
+	close(target[0]);
+	close(target[1]);
+	session_over(r, &s, 9);
+}
+
+static void send_host(struct session_end *s, uint32_t id, const char *host)
+{
+	struct buf b;
+
+	buf_init(&b, 64);
+	buf_put_cstring(&b, host);
+	assert_int_equal(ipc_send(&s->link, MSG_HOST_ASK, id, &b, NULL, 0), 0);
+	buf_finish(&b);
+}
+
+/* What lies in its link when its device is revoked, or comes after, gets nothing: its user has other devices, and a grant. */
+static void session_of_a_revoked_device(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	struct ipc_msg m;
+	struct buf b;
+
+	way_open(r, &s, 3600);
+	control_request(r, "{\"word\":\"user key revoke\",\"args\":{\"user\":\"alice\",\"device\":\"laptop\"}}", "true");
+	expect_end(r, &s, 1);
+	expect_end(r, &s, 0);
+	way_ask(&s, 2, "web1", "dba");
+	expect_no(r, &s, 2, WAY_LOCKED);
+	channel(r, &s, "shell", 0);
+	words(r, &s, "{\"word\":\"grants\",\"args\":{}}", false);
+	send_host(&s, 3, "web1"); /* and nothing is dialled early */
+	expect(r, &s.link, MSG_HOST_RE, &m);
+	ipc_msg_finish(&m);
+	buf_init(&b, 128);
+	buf_put_cstring(&b, "xterm");
+	buf_put_u16(&b, 80);
+	buf_put_u16(&b, 24);
+	assert_int_equal(ipc_send(&s.link, MSG_CONSOLE_ASK, 0, &b, NULL, 0), 0);
+	buf_finish(&b);
+	expect(r, &s.link, MSG_CONSOLE_RE, &m);
+	assert_int_equal(buf_get_u8(&m.body), 0);
+	ipc_msg_finish(&m);
+	expect_silence(r, &r->parent);
+	assert_int_equal(r->p.nworkers, 0);
+	session_over(r, &s, 0);
 }
 
 static void session_that_hangs(void **state)
@@ -215,6 +289,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(session_that_ignores_the_end),
+		T(session_that_goes_on_after_the_end),
+		T(session_of_a_revoked_device),
 		T(session_that_hangs),
 		T(stranger_over_the_grace_time),
 		T(kinds_of_notes),
