@@ -265,7 +265,8 @@ enum words_exit word_role_remove(struct call *k)
 		return code;
 	if (close_tickets(k, 0, r.id, 0, "the role was removed") < 0 ||
 	    store_role_remove(k->s, r.id, k->now) < 0 ||
-	    event_write(k->s, k->now, EVENT_ROLE_REMOVE, k->name, r.name, NULL) < 0)
+	    event_write(k->s, k->now, EVENT_ROLE_REMOVE, k->name, r.name, NULL) < 0 ||
+	    (r.kind == RULE_DENY && recheck(k) < 0)) /* what was to end when its hours begin goes on */
 		return broken(k);
 	return say(k, "The role %s is removed; requests and grants under it ended.", r.name);
 }
@@ -318,7 +319,8 @@ static enum words_exit leave(struct call *k, char as)
 		    as == 'a' ? "does not approve under" : "is not in", r.name);
 	if ((as == 'm' && close_tickets(k, u.id, r.id, 0, "the user left the role") < 0) ||
 	    event_writef(k->s, k->now, as == 'a' ? EVENT_APPROVER_REMOVE : EVENT_MEMBER_REMOVE,
-		k->name, u.name, "{s:s}", "role", r.name) < 0)
+		k->name, u.name, "{s:s}", "role", r.name) < 0 ||
+	    (as == 'm' && r.kind == RULE_DENY && recheck(k) < 0))
 		return broken(k);
 	return say(k,
 	    as == 'a' ? "%s does not decide under %s any more." :

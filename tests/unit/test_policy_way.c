@@ -309,6 +309,11 @@ static void managed_key_is_lent(void **state)
 	session_over(r, &s, 0);
 }
 
+static struct way *first_way(struct rig *r, const struct session_end *s)
+{
+	return peer_of(r, s)->ways[0];
+}
+
 /* --- grants for a number of logins --- */
 
 static uint32_t uses_of(struct rig *r, int64_t id)
@@ -397,12 +402,46 @@ static void joining_a_grant_is_a_login_under_it(void **state)
 	session_over(r, &s, 0);
 }
 
-/* --- a way's grant is over, and there is another one --- */
+/* --- a rule with hours --- */
 
-static struct way *first_way(struct rig *r, const struct session_end *s)
+/* From half an hour to an hour and a half from now, every day. */
+static void add_later(struct rig *r, const char *more)
 {
-	return peer_of(r, s)->ways[0];
+	const time_t from = (time_t)clock_wall() + 1800, to = from + 3600;
+	char json[400];
+	struct tm a, b;
+
+	gmtime_r(&from, &a);
+	gmtime_r(&to, &b);
+	snprintf(json, sizeof(json), "{\"word\":\"role add\",\"args\":{\"role\":\"later\",\"deny\":true,\"host\":\"web1\",\"login\":\"dba\","
+	    "\"hours\":\"mon-sun %02d:%02d-%02d:%02d\"%s}}", a.tm_hour, a.tm_min, b.tm_hour, b.tm_min, more);
+	control_request(r, json, "true");
 }
+
+#define LATER_MEMBER(what) "{\"word\":\"role member " what "\",\"args\":{\"role\":\"later\",\"user\":\"alice\"}}"
+
+/* What was to end a session when its hours begin, and is lifted before, does not. */
+static void a_denial_that_is_lifted(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	int64_t until;
+
+	way_open_on(r, &s, grant_of(r, (struct ticket){ .needed = 1 }), 3600);
+	until = first_way(r, &s)->until;
+	add_later(r, ",\"everyone\":true");
+	assert_true(first_way(r, &s)->until < until);
+	control_request(r, "{\"word\":\"role remove\",\"args\":{\"role\":\"later\"}}", "true");
+	assert_int_equal(first_way(r, &s)->until, until);
+	add_later(r, "");
+	control_request(r, LATER_MEMBER("add"), "true");
+	assert_true(first_way(r, &s)->until < until);
+	control_request(r, LATER_MEMBER("remove"), "true");
+	assert_int_equal(first_way(r, &s)->until, until);
+	session_over(r, &s, 0);
+}
+
+/* --- a way's grant is over, and there is another one --- */
 
 static void time_is_over(struct rig *r, const struct session_end *s)
 {
@@ -590,6 +629,7 @@ int main(void)
 		T(one_login_is_one_way_and_its_channels),
 		T(two_logins_at_once_are_one),
 		T(joining_a_grant_is_a_login_under_it),
+		T(a_denial_that_is_lifted),
 		T(carried_to_as_much),
 		T(carried_is_counted),
 		T(not_to_one_that_had_its_logins),
