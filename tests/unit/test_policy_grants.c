@@ -1,0 +1,328 @@
+/*
+ * test_policy_grants.c - what a way rests on, on a whole policy role: grants for a number of logins, those that it joins, those under which
+ * it goes on, and rules whose hours come.
+ */
+#include "policy_rig_grant.h"
+
+#include <time.h>
+
+static struct way *first_way(struct rig *r, const struct session_end *s)
+{
+	return peer_of(r, s)->ways[0];
+}
+
+/* --- grants for a number of logins --- */
+
+static uint32_t uses_of(struct rig *r, int64_t id)
+{
+	struct ticket t;
+
+	assert_int_equal(store_ticket(r->p.store, id, &t), 1);
+	return t.uses;
+}
+
+/* The way of this number is asked for again, and given under this grant. */
+static void way_again(struct rig *r, struct session_end *s, uint32_t id, int64_t grant)
+{
+	way_ask(s, id, "web1", "dba");
+	dial_ok(r);
+	sign(r, grant, clock_wall() + 3600);
+	expect_ok(r, s, id, grant, "CERT", 1);
+}
+
+static void one_login_is_one_way_and_its_channels(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	int64_t grant = grant_of(r, (struct ticket){ .needed = 1, .logins = 1 });
+
+	way_open_on(r, &s, grant, 3600);
+	channel(r, &s, "shell", 1);
+	channel(r, &s, "exec", 1);
+	channel(r, &s, "sftp", 0);
+	assert_int_equal(uses_of(r, grant), 1);
+	way_ask(&s, 2, "web1", "dba");
+	expect_no(r, &s, 2, WAY_EXPIRED);
+	way_over(r, &s, 1);
+	way_ask(&s, 1, "web1", "dba");
+	expect_no(r, &s, 1, WAY_EXPIRED);
+	session_over(r, &s, 0);
+}
+
+/* Both were decided before either was counted: the slower one hears what the grant was for. */
+static void two_logins_at_once_are_one(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	int64_t grant = grant_of(r, (struct ticket){ .needed = 1, .logins = 1 });
+	char line[LINE_LEN];
+	struct ipc_msg m;
+
+	login_alice(r, &s, 0);
+	way_ask(&s, 1, "web1", "dba");
+	way_ask(&s, 2, "web1", "dba");
+	dial_ok(r);
+	dial_ok(r);
+	sign(r, grant, clock_wall() + 3600);
+	expect_ok(r, &s, 1, grant, "CERT", 1);
+	sign(r, grant, clock_wall() + 3600);
+	expect(r, &s.link, MSG_WAY_NO, &m);
+	assert_int_equal(m.id, 2);
+	assert_int_equal(buf_get_u8(&m.body), WAY_EXPIRED);
+	assert_int_equal(buf_get_cstring(&m.body, line, sizeof(line)), 0);
+	assert_non_null(strstr(line, "was for 1 login, which it had"));
+	ipc_msg_finish(&m);
+	assert_int_equal(uses_of(r, grant), 1);
+	channel(r, &s, "shell", 1);
+	session_over(r, &s, 0);
+}
+
+/* A way that joins a second grant is a login under that one, once. */
+static void joining_a_grant_is_a_login_under_it(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	int64_t one = grant_of(r, (struct ticket){ .needed = 1 }), other;
+
+	way_open_on(r, &s, one, 3600);
+	other = grant_of(r, (struct ticket){ .needed = 1, .logins = 1, .caps = CAP_SHELL | CAP_SFTP_READ });
+	channel(r, &s, "shell", 1); /* has it from the first */
+	assert_int_equal(uses_of(r, other), 0);
+	channel(r, &s, "sftp", 1);
+	channel(r, &s, "sftp", 1);
+	assert_int_equal(uses_of(r, other), 1);
+	way_over(r, &s, 1);
+	way_again(r, &s, 1, one);
+	channel(r, &s, "sftp", 0);
+	channel(r, &s, "shell", 1);
+	assert_int_equal(uses_of(r, other), 1);
+	session_over(r, &s, 0);
+}
+
+/* --- a rule with hours --- */
+
+/* From half an hour to an hour and a half from now, every day. */
+static void add_later(struct rig *r, const char *more)
+{
+	const time_t from = (time_t)clock_wall() + 1800, to = from + 3600;
+	char json[400];
+	struct tm a, b;
+
+	gmtime_r(&from, &a);
+	gmtime_r(&to, &b);
+	snprintf(json, sizeof(json), "{\"word\":\"role add\",\"args\":{\"role\":\"later\",\"deny\":true,\"host\":\"web1\",\"login\":\"dba\","
+	    "\"hours\":\"mon-sun %02d:%02d-%02d:%02d\"%s}}", a.tm_hour, a.tm_min, b.tm_hour, b.tm_min, more);
+	control_request(r, json, "true");
+}
+
+#define LATER_MEMBER(what) "{\"word\":\"role member " what "\",\"args\":{\"role\":\"later\",\"user\":\"alice\"}}"
+
+/* What was to end a session when its hours begin, and is lifted before, does not. */
+static void a_denial_that_is_lifted(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	int64_t until;
+
+	way_open_on(r, &s, grant_of(r, (struct ticket){ .needed = 1 }), 3600);
+	until = first_way(r, &s)->until;
+	add_later(r, ",\"everyone\":true");
+	assert_true(first_way(r, &s)->until < until);
+	control_request(r, "{\"word\":\"role remove\",\"args\":{\"role\":\"later\"}}", "true");
+	assert_int_equal(first_way(r, &s)->until, until);
+	add_later(r, "");
+	control_request(r, LATER_MEMBER("add"), "true");
+	assert_true(first_way(r, &s)->until < until);
+	control_request(r, LATER_MEMBER("remove"), "true");
+	assert_int_equal(first_way(r, &s)->until, until);
+	session_over(r, &s, 0);
+}
+
+/* --- a way's grant is over, and there is another one --- */
+
+static void time_is_over(struct rig *r, const struct session_end *s)
+{
+	first_way(r, s)->until = clock_wall();
+	live_run(&r->p);
+}
+
+/* From `have` to `next`: does it go on? */
+static void carries(struct rig *r, const struct ticket *have, const struct ticket *next, bool goes_on)
+{
+	struct session_end s;
+	int64_t first = grant_of(r, *have), second;
+
+	way_open_on(r, &s, first, 3600);
+	second = grant_of(r, *next);
+	time_is_over(r, &s);
+	if (goes_on) {
+		expect_say(r, &s, "goes on under grant");
+		assert_int_equal(first_way(r, &s)->tickets[0], second);
+	} else {
+		expect_end(r, &s, 1);
+	}
+	session_over(r, &s, 0);
+}
+
+static void carried_to_as_much(void **state)
+{
+	const struct ticket have = { .needed = 1, .caps = CAP_SHELL | CAP_COMMAND, .commands = "id" };
+	const struct ticket next = { .needed = 1, .caps = CAP_SHELL | CAP_COMMAND, .commands = "true\nid" };
+
+	carries(*state, &have, &next, true);
+}
+
+/* Going on under a grant is a login under it; one that it joined has counted it already. */
+static void carried_is_counted(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	int64_t second, third;
+
+	way_open_on(r, &s, grant_of(r, (struct ticket){ .needed = 1 }), 3600);
+	second = grant_of(r, (struct ticket){ .needed = 1, .logins = 1, .caps = CAP_USUAL });
+	channel(r, &s, "sftp", 1);
+	time_is_over(r, &s);
+	expect_say(r, &s, "goes on under grant");
+	assert_int_equal(first_way(r, &s)->tickets[0], second);
+	assert_int_equal(uses_of(r, second), 1);
+	third = grant_of(r, (struct ticket){ .needed = 1, .logins = 1, .caps = CAP_USUAL });
+	time_is_over(r, &s);
+	expect_say(r, &s, "goes on under grant");
+	assert_int_equal(first_way(r, &s)->tickets[0], third);
+	assert_int_equal(uses_of(r, third), 1);
+	session_over(r, &s, 0);
+}
+
+static void not_to_one_that_had_its_logins(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	int64_t second;
+
+	way_open_on(r, &s, grant_of(r, (struct ticket){ .needed = 1 }), 3600);
+	second = grant_of(r, (struct ticket){ .needed = 1, .logins = 1 });
+	assert_int_equal(store_grant_use(r->p.store, second, "alice", clock_wall()), 0);
+	assert_int_equal(store_grant_use(r->p.store, second, "alice", clock_wall()), -1);
+	time_is_over(r, &s);
+	expect_end(r, &s, 1);
+	assert_int_equal(uses_of(r, second), 1);
+	session_over(r, &s, 0);
+}
+
+static void not_to_other_commands(void **state)
+{
+	const struct ticket have = { .needed = 1, .caps = CAP_SHELL | CAP_COMMAND, .commands = "id" };
+	const struct ticket next = { .needed = 1, .caps = CAP_SHELL | CAP_COMMAND, .commands = "true" };
+
+	carries(*state, &have, &next, false);
+}
+
+static void not_to_other_places(void **state)
+{
+	const struct ticket have = { .needed = 1, .caps = CAP_SHELL | CAP_FORWARD, .forwards = "db1:5432" };
+	struct rig *r = *state;
+	struct session_end s;
+
+	way_open_on(r, &s, grant_of(r, (struct ticket){ .needed = 1 }), 3600);
+	grant_of(r, have);
+	channel(r, &s, "forward", 1); /* what the second of its grants names counts as well */
+	grant_of(r, (struct ticket){ .needed = 1, .caps = CAP_SHELL | CAP_EXEC | CAP_FORWARD, .forwards = "db1:22" });
+	time_is_over(r, &s);
+	expect_end(r, &s, 1);
+	session_over(r, &s, 0);
+}
+
+/* A host that wants an approval by somebody who knew the device wants it of the second grant, too. */
+static void a_class_is_asked_again(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+
+	way_open_on(r, &s, grant_of(r, (struct ticket){ .needed = 1 }), 3600);
+	free(r->conf->approve_new);
+	r->conf->approve_new = strdup("env=lab");
+	grant_of(r, (struct ticket){ .needed = 0 });
+	time_is_over(r, &s);
+	expect_say(r, &s, "wants a grant that a person approved");
+	expect_end(r, &s, 1);
+	session_over(r, &s, 0);
+}
+
+/* What it rested on before is of no account any more. */
+static void carried_whole(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	int64_t second, third;
+	char json[128];
+
+	way_open_on(r, &s, grant_of(r, (struct ticket){ .needed = 1 }), 3600);
+	second = grant_of(r, (struct ticket){ .needed = 1, .caps = CAP_SFTP_READ | CAP_SFTP_WRITE });
+	channel(r, &s, "sftp", 1);
+	assert_int_equal(first_way(r, &s)->tickets[1], second);
+	third = grant_of(r, (struct ticket){ .needed = 1, .caps = CAP_USUAL });
+	time_is_over(r, &s);
+	expect_say(r, &s, "goes on under grant");
+	snprintf(json, sizeof(json), "{\"word\":\"revoke\",\"args\":{\"id\":%lld}}", (long long)second);
+	words(r, &s, json, true);
+	channel(r, &s, "sftp", 1);
+	assert_int_equal(first_way(r, &s)->tickets[0], third);
+	assert_int_equal(first_way(r, &s)->tickets[1], 0);
+	assert_int_equal(first_way(r, &s)->ending_ms, 0);
+	session_over(r, &s, 0);
+}
+
+/* Whether it comes in with the second grant, or when the session goes on under one. */
+static void glass_is_said_whenever_it_comes(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+
+	way_open_on(r, &s, grant_of(r, (struct ticket){ .needed = 1 }), 3600);
+	channel(r, &s, "shell", 1);
+	glass_grant(r, CAP_SFTP_READ | CAP_SFTP_WRITE);
+	channel(r, &s, "sftp", 1);
+	expect_say(r, &s, "break-glass");
+	assert_true(first_way(r, &s)->glass);
+	channel(r, &s, "sftp", 1);
+	expect_silence(r, &s.link);
+	session_over(r, &s, 0);
+}
+
+static void glass_is_said_to_what_goes_on(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+
+	way_open_on(r, &s, grant_of(r, (struct ticket){ .needed = 1 }), 3600);
+	channel(r, &s, "shell", 1);
+	glass_grant(r, CAP_SHELL | CAP_EXEC);
+	time_is_over(r, &s);
+	expect_say(r, &s, "goes on under grant");
+	expect_say(r, &s, "break-glass");
+	session_over(r, &s, 0);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, rig_up, rig_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(one_login_is_one_way_and_its_channels),
+		T(two_logins_at_once_are_one),
+		T(joining_a_grant_is_a_login_under_it),
+		T(a_denial_that_is_lifted),
+		T(carried_to_as_much),
+		T(carried_is_counted),
+		T(not_to_one_that_had_its_logins),
+		T(not_to_other_commands),
+		T(not_to_other_places),
+		T(a_class_is_asked_again),
+		T(carried_whole),
+		T(glass_is_said_whenever_it_comes),
+		T(glass_is_said_to_what_goes_on),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
