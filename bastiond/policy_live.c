@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "grant_note.h"
 #include "log.h"
 #include "policy_hook.h"
 #include "policy_others.h"
@@ -210,7 +211,7 @@ static bool carry(struct way *w, int64_t now)
 	    store_ticket(peer->p->store, a.ticket, &t) != 1 || !rights_within(w, &a, &t) || !class_carries(w, &h, a.ticket) ||
 	    !move_to(w, a.ticket, now))
 		return false;
-	snprintf(line, sizeof(line), "bastiond: your grant %lld is over; this session goes on under grant %lld, until %s", (long long)w->tickets[0],
+	snprintf(line, sizeof(line), "bastiond: your grant %lld is over" GRANT_NOTE_MOVES "%lld, until %s", (long long)w->tickets[0],
 	    (long long)a.ticket, clock_format(when, sizeof(when), a.until));
 	memset(&w->tickets[1], 0, sizeof(w->tickets) - sizeof(w->tickets[0])); /* that one allows what these did */
 	memset(&w->refs[1], 0, sizeof(w->refs) - sizeof(w->refs[0]));

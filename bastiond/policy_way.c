@@ -13,6 +13,7 @@
 
 #include "clock.h"
 #include "escape.h"
+#include "grant_note.h"
 #include "log.h"
 #include "policy_events.h"
 #include "policy_glass.h"
@@ -296,8 +297,8 @@ static unsigned rights_of(const struct access_use *use, const struct access_answ
 	return ((a->caps & CAP_SFTP_READ) != 0 ? CHAN_READS : 0U) | ((a->caps & CAP_SFTP_WRITE) != 0 ? CHAN_WRITES : 0U);
 }
 
-/* NULL: allowed; else the line for the user, in `a` or static. */
-static const char *channel_refusal(struct way *w, const struct access_use *use, struct access_answer *a)
+/* NULL: allowed; else the line for the user, in `a` or static. *joins: the way rests on one grant more than before. */
+static const char *channel_refusal(struct way *w, const struct access_use *use, struct access_answer *a, bool *joins)
 {
 	struct peer *peer = w->peer;
 	struct host h;
@@ -316,20 +317,35 @@ static const char *channel_refusal(struct way *w, const struct access_use *use, 
 		return "bastiond: this needs a grant whose ticket must be checked first; open a new connection";
 	if (!class_allows(peer, &h, a->ticket, a->line, sizeof(a->line)))
 		return a->line;
-	if (!way_rests_on(w, a->ticket) && way_add_ticket(w, a) != 0)
+	if (way_rests_on(w, a->ticket))
+		return NULL;
+	if (way_add_ticket(w, a) != 0)
 		return "bastiond: this connection cannot use another grant; open a new one";
+	*joins = true;
 	return NULL;
 }
 
+/* The metadata name the first grant alone: that there is another one, whoever reads the recording has to know. */
+static void say_joined(struct way *w, int64_t ticket)
+{
+	char line[80];
+
+	snprintf(line, sizeof(line), GRANT_NOTE_JOINS "%lld, too", (long long)ticket);
+	peer_way_say(w, line);
+}
+
+/* grant: by which it was allowed; 0: refused. */
 static int channel_event(struct way *w, uint32_t channel, const char *capability, const struct access_use *use,
-    bool refused)
+    int64_t grant)
 {
 	json_t *detail = json_pack("{s:I, s:s, s:i}", "way", (json_int_t)w->row.id, "capability", capability,
 	    "channel", (int)channel);
 
+	if (detail != NULL && grant != 0)
+		json_object_set_new(detail, "grant", json_integer(grant));
 	if (detail != NULL && use->forward != NULL)
 		json_object_set_new(detail, "to", json_string(use->forward));
-	return peer_event(w->peer, refused ? EVENT_CHANNEL_REFUSED : EVENT_CHANNEL, w->peer->user.name,
+	return peer_event(w->peer, grant == 0 ? EVENT_CHANNEL_REFUSED : EVENT_CHANNEL, w->peer->user.name,
 	    w->host.name, detail);
 }
 
@@ -341,6 +357,7 @@ int way_on_channel(struct peer *peer, struct ipc_msg *m)
 	struct access_use use;
 	char capability[32], command[CHAN_COMMAND_LEN + 1];
 	const char *refusal;
+	bool joins = false;
 	int r;
 
 	/* The command itself is sealed in the recording; the database, which the bastion can read,
@@ -351,13 +368,15 @@ int way_on_channel(struct peer *peer, struct ipc_msg *m)
 		return -1;
 	if (w == NULL || w->ending_ms != 0 || peer_is_over(peer))
 		return channel_answer(peer, m->id, channel, PEER_OVER_LINE, 0);
-	refusal = channel_refusal(w, &use, &a);
+	refusal = channel_refusal(w, &use, &a, &joins);
 	if (refusal != NULL && !control_notes(&peer->p->control, peer->user.id))
 		return channel_answer(peer, w->id, channel, refusal, 0);
-	if (channel_event(w, channel, capability, &use, refusal != NULL) != 0)
+	if (channel_event(w, channel, capability, &use, refusal == NULL ? a.ticket : 0) != 0)
 		refusal = "bastiond: the bastion cannot write its log of events: nothing new "
 			  "opens; tell the operator";
 	r = channel_answer(peer, w->id, channel, refusal, rights_of(&use, &a));
+	if (joins)
+		say_joined(w, a.ticket);
 	if (refusal == NULL)
 		peer_way_say_glass(w);
 	return r;

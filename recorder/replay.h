@@ -11,7 +11,7 @@
  *   replay_text.c, replay_term.c    events as lines of text; width, colours, progress, pager (replay_term.h)
  *   replay_typed.c    what of the input is hidden; its parts are in replay_typed.h
  *   replay_readings.c readings are logged, and the bastion is told: replay_readings.h
- *   replay_approvals.c who approved, and the signatures (replay_approvals.h)
+ *   replay_approvals.c who approved, and the signatures (replay_approvals.h); replay_opened.c: what was opened under these
  *   replay_list.c, replay_show.c, replay_verify.c, replay_export.c, replay_cast.c, replay_svg.c
  *   replay_play.c     the player; its parts are in replay_player.h
  *   replay_follow.c   a recording that is still written; its parts are in replay_follow.h

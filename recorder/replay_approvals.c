@@ -146,6 +146,43 @@ static bool is_login(const char *text, const json_t *meta)
 	    json_is_string(json_object_get(meta, "login")) && json_equal(json_object_get(meta, "login"), json_object_get(meta, "user")));
 }
 
+/* 't': scp writes at the target, 'f': it reads there; as policy told them apart. 0: neither can be seen. */
+static char scp_way(const char *command)
+{
+	const char *p = command + strcspn(command, " ");
+
+	for (p += strspn(p, " "); *p == '-' && p[1] != '-'; p += strspn(p, " ")) {
+		size_t n = strcspn(p, " ");
+
+		for (size_t i = 1; i < n; i++)
+			if (p[i] == 't' || p[i] == 'f')
+				return p[i];
+		p += n;
+	}
+	return 0;
+}
+
+/* As access_may_use() has it: by the capability, or because the command or destination is named. */
+bool approval_covers(const char *text, const char *capability, const char *command)
+{
+	const bool forward = strcmp(capability, "forward") == 0;
+	char granted[VALUE_MAX], named[VALUE_MAX];
+
+	if (!line_of(text, "capabilities", granted, sizeof(granted)))
+		return false;
+	if ((forward || command[0] != '\0') &&
+	    (size_t)snprintf(named, sizeof(named), "%s %s", forward ? "forward" : "command", command) < sizeof(named) &&
+	    covers(text, granted, named))
+		return true;
+	if (strcmp(capability, "sftp") == 0)
+		return has_word(granted, "sftp-read", 9) || has_word(granted, "sftp-write", 10);
+	if (strcmp(capability, "scp") == 0 && ((scp_way(command) == 't' && has_word(granted, "sftp-write", 10)) ||
+	    (scp_way(command) == 'f' && has_word(granted, "sftp-read", 9))))
+		return true;
+	return (strcmp(capability, "shell") == 0 || strcmp(capability, "exec") == 0 || strcmp(capability, "scp") == 0) &&
+	    has_word(granted, capability, strlen(capability));
+}
+
 /* NULL, or what of the text does not belong to this recording. */
 static const char *foreign(const char *text, const json_t *meta, const json_t *approval)
 {
@@ -356,7 +393,8 @@ static void print_one(size_t number, const json_t *approval, const struct looked
 	}
 }
 
-static int show_one(struct args *a, size_t number, const json_t *meta, const json_t *approval, const char *signers)
+/* texts: those that were signed and hold, this one among them then. */
+static int show_one(struct args *a, size_t number, const json_t *meta, const json_t *approval, const char *signers, json_t *texts)
 {
 	const char *text = json_string_value(json_object_get(approval, "text"));
 	const char *signature = json_string_value(json_object_get(approval, "signature"));
@@ -366,6 +404,8 @@ static int show_one(struct args *a, size_t number, const json_t *meta, const jso
 	if (r == 0) {
 		look(l, meta, approval, signers);
 		a->bad = a->bad || l->state == APPROVAL_BAD || (signers != NULL && l->state != APPROVAL_HOLDS);
+		if (l->state == APPROVAL_HOLDS)
+			r = json_array_append(texts, json_object_get(approval, "text"));
 	}
 	if (r == 0 && a->output != NULL && text != NULL && signature != NULL)
 		r = put_file(a->output, number, "", text) != 0 || put_file(a->output, number, ".sig", signature) != 0 ? -1 : 0;
@@ -381,10 +421,10 @@ static int show_one(struct args *a, size_t number, const json_t *meta, const jso
 static int show_scanned(struct args *a, const struct recording *rec, const struct scan *s, const struct age_identities *ids)
 {
 	const json_t *list = json_object_get(s->meta, "approvals");
+	json_t *texts;
 	char *signers = NULL;
 	int r = 0;
 
-	(void)ids;
 	if (s->meta == NULL || !json_is_array(list)) {
 		fprintf(stderr, "bastion-replay: %s: its metadata name no approvals\n", rec->id);
 		return -1;
@@ -396,8 +436,13 @@ static int show_scanned(struct args *a, const struct recording *rec, const struc
 		a->bad = a->bad || signers != NULL;
 	if (json_array_size(list) == 0 && !a->json)
 		printf("the grant needed no approval%s\n", signers != NULL ? ": nobody signed for it" : "");
+	if ((texts = json_array()) == NULL)
+		r = -1;
 	for (size_t i = 0; r == 0 && i < json_array_size(list); i++)
-		r = show_one(a, i + 1, s->meta, json_array_get(list, i), signers);
+		r = show_one(a, i + 1, s->meta, json_array_get(list, i), signers, texts);
+	if (r == 0)
+		r = approvals_opened(a, rec, ids, texts, signers != NULL);
+	json_decref(texts);
 	free(signers);
 	return r;
 }

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 import labkit
-from harness import Client, recording_of, recordings, replay, until
+from harness import Client, events, recording_of, recordings, replay, until
 from test_multiplexing import Master
 
 SPACE = "bastiond-approval"
@@ -112,6 +112,32 @@ def test_a_grant_that_the_database_widened_is_told(lab, vault, bob, tmp_path):
     done = replay(lab, "approvals", wide, check=False)
     assert done.returncode == 1 and b"DOES NOT HOLD" in done.stdout and b"'capabilities'" in done.stdout, done
     assert "THE SIGNATURE DOES NOT HOLD" in replay(lab, "show", wide).stdout.decode()
+
+
+def test_what_another_grant_opened_is_told(lab, vault, bob, tmp_path):
+    """A second grant, which nobody signed, opens a channel in the session that began under the signed one."""
+    lab.ask("role add", role="loose", host=["web1"], login=["dba"], max=3600, approvals=0)
+    lab.make_user("vaulted5", role="vault")
+    lab.ask("role member add", role="loose", user="vaulted5")
+    uid = lab.state["users"]["vaulted5"]
+    # a request without a ticket is under the role that wants a signature
+    lab.ask("role change", role="loose", ask_ticket="yes")
+    number = lab.request("vaulted5", "web1", "dba", 3600, caps=["exec"])
+    signature = sign(lab, tmp_path, bob.run("approve", number, check=True).stdout)
+    assert bob.run("approve", number, "--signature", "-", stdin=signature).returncode == 0
+    other = lab.ask("request", as_uid=uid, host="web1", login="dba", reason="lab", ticket="OPS-1", cap=["sftp-read"], **{"for": 600})["id"]
+    shared = Master(Client(lab, "vaulted5"), "web1.name")
+    try:
+        shared.run("true", check=True)
+        assert b"NOT SIGNED" not in replay(lab, "approvals", recording_of(lab, "vaulted5", closed=False)).stdout
+        shared.sftp(b"ls\n")
+    finally:
+        shared.close()
+    path = recording_of(lab, "vaulted5")
+    done = replay(lab, "approvals", path, check=False)
+    assert done.returncode == 1 and b"sftp sftp: NOT SIGNED FOR" in done.stdout and f"grant {other}  this session used it".encode() in done.stdout, done
+    opened = [json.loads(row["detail"]) for row in events(lab, "channel.open", "vaulted5")]
+    assert [(row["capability"], row["grant"]) for row in opened] == [("exec", int(number)), ("sftp", other)]
 
 
 def test_who_wants_signatures_is_not_content_with_none(lab, tmp_path):

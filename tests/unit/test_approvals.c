@@ -15,7 +15,9 @@
 
 #include "clock.h"
 #include "consent.h"
+#include "grant_note.h"
 #include "replay_approvals.h"
+#include "replay_store.h"
 
 #define ASKED 1800000000
 #define SPAN_S 3600
@@ -176,11 +178,102 @@ static void an_end_must_be_there(void **state)
 	BAD("reason", json_string("x"), "reason");
 }
 
+/* What access_may_use() would have allowed by the grant that was signed. */
+static void what_was_opened_was_signed(void **state)
+{
+	static const char some[] = "capabilities: exec scp\n", reads[] = "capabilities: sftp-read\n", writes[] = "capabilities: sftp-write\n";
+
+	(void)state;
+	assert_true(approval_covers(text, "shell", ""));
+	assert_true(approval_covers(text, "exec", "uptime"));
+	assert_true(approval_covers(text, "exec", "cat \"\303\251\" \\x"));
+	assert_true(approval_covers(text, "forward", "db1:5432"));
+	assert_false(approval_covers(text, "exec", "uptime -p"));
+	assert_false(approval_covers(text, "exec", ""));
+	assert_false(approval_covers(text, "exec", "rm -rf /")); /* the reason speaks of it */
+	assert_false(approval_covers(text, "forward", "db2:22"));
+	assert_false(approval_covers(text, "forward", "db1:54321"));
+	assert_false(approval_covers(text, "forward", ""));
+	assert_false(approval_covers(text, "sftp", "sftp"));
+	assert_false(approval_covers(text, "scp", "scp -t /x"));
+	assert_false(approval_covers(text, "", ""));
+	assert_false(approval_covers(text, "command", ""));
+	assert_false(approval_covers("", "shell", ""));
+	assert_true(approval_covers(some, "exec", "anything"));
+	assert_true(approval_covers(some, "scp", "scp -t /x"));
+	assert_false(approval_covers(some, "shell", ""));
+	assert_true(approval_covers(reads, "sftp", "sftp"));
+	assert_true(approval_covers(reads, "scp", "scp -v -f /x"));
+	assert_false(approval_covers(reads, "scp", "scp -v -t /x"));
+	assert_false(approval_covers(reads, "scp", "scp"));
+	assert_true(approval_covers(writes, "sftp", "sftp"));
+	assert_true(approval_covers(writes, "scp", "scp -rt /x"));
+	assert_false(approval_covers(writes, "scp", "scp -f /x"));
+	assert_false(approval_covers("capabilities: exec shell-like\n", "shell", ""));
+}
+
+/* The recording of the signed grant with these events: status and output of `approvals`. */
+static int status_of(char out[65536], const char *opens, const char *note, const char *more)
+{
+	json_t *described = json_deep_copy(meta);
+	char id[33], line[512], *dump;
+	struct fixture *x;
+
+	assert_int_equal(json_object_set_new(described, "approvals", json_pack("[{s:s, s:s, s:i, s:s, s:s, s:s}]", "by", "bob", "person", "Bob", "at",
+	    ASKED, "reason", "", "text", text, "signature", signature)), 0);
+	assert_non_null(dump = json_dumps(described, 0));
+	json_decref(described);
+	x = fx_open(false, false);
+	event(x, 0, BREC_META, BREC_K_META, dump);
+	free(dump);
+	event(x, 1, BREC_META, BREC_K_OPEN, opens);
+	if (note != NULL)
+		event(x, 0, BREC_META, BREC_K_NOTE, note);
+	keep(x, id);
+	snprintf(line, sizeof(line), "bastion-replay approvals -d %s -i %s %s %s", store, path_identity, id, more);
+	return run(out, line);
+}
+
+#define OPEN(capability, command) "{\"capability\":\"" capability "\",\"command\":\"" command "\"}"
+
+static void the_recording_is_held_against_the_texts(void **state)
+{
+	char out[65536], line[512], path[128], signer[512];
+
+	(void)state;
+	store_make();
+	assert_int_equal(status_of(out, OPEN("shell", ""), NULL, ""), EXIT_OK);
+	assert_null(strstr(out, "NOT SIGNED FOR"));
+	assert_int_equal(status_of(out, OPEN("exec", "uptime"), NULL, ""), EXIT_OK);
+	assert_int_equal(status_of(out, OPEN("exec", "rm -rf \\u001b/"), NULL, ""), EXIT_VERDICT);
+	assert_non_null(strstr(out, "channel 1  exec rm -rf \\x1b/: NOT SIGNED FOR"));
+	assert_int_equal(status_of(out, OPEN("sftp", "sftp"), NULL, "--json"), EXIT_VERDICT);
+	assert_non_null(strstr(out, "\"channel\""));
+	assert_int_equal(status_of(out, OPEN("exec", "uptime\\u0000"), NULL, ""), EXIT_VERDICT);
+	assert_int_equal(status_of(out, "{\"capability\":\"shell\"", NULL, ""), EXIT_VERDICT);
+	assert_int_equal(status_of(out, "{\"capability\":7,\"command\":\"\"}", NULL, ""), EXIT_VERDICT);
+	/* another grant is said, and none of which a list of keys knows who approved it */
+	assert_int_equal(status_of(out, OPEN("shell", ""), GRANT_NOTE_JOINS "9, too", ""), EXIT_OK);
+	assert_non_null(strstr(out, "grant 9  this session used it, too"));
+	assert_int_equal(status_of(out, OPEN("shell", ""), "bastiond: your grant 17 is over" GRANT_NOTE_MOVES "12, until x", "--json"), EXIT_OK);
+	assert_non_null(strstr(out, "\"grant\":12"));
+	snprintf(path, sizeof(path), "%s/k.pub", dir);
+	file("k.pub", "r", signer, sizeof(signer));
+	snprintf(path, sizeof(path), "%s/signers", store);
+	append(path, "bob ");
+	append(path, signer);
+	snprintf(line, sizeof(line), "--signers %s", path);
+	assert_int_equal(status_of(out, OPEN("shell", ""), "bastiond: break-glass", line), EXIT_OK);
+	assert_int_equal(status_of(out, OPEN("shell", ""), GRANT_NOTE_JOINS "9, too", line), EXIT_VERDICT);
+	assert_int_equal(store_drop(), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_was_signed_holds), cmocka_unit_test(a_widened_grant_does_not), cmocka_unit_test(an_end_must_be_there),
 		cmocka_unit_test(an_account_of_ones_own_is_the_users),
+		cmocka_unit_test(what_was_opened_was_signed), cmocka_unit_test(the_recording_is_held_against_the_texts),
 	};
 
 	return cmocka_run_group_tests(tests, make, drop);

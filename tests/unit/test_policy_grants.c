@@ -6,6 +6,8 @@
 
 #include <time.h>
 
+#include "grant_note.h"
+
 static struct way *first_way(struct rig *r, const struct session_end *s)
 {
 	return peer_of(r, s)->ways[0];
@@ -77,7 +79,21 @@ static void two_logins_at_once_are_one(void **state)
 	session_over(r, &s, 0);
 }
 
-/* A way that joins a second grant is a login under that one, once. */
+/* The newest event is of this kind and names this grant; 0: none. */
+static void expect_event(struct rig *r, const char *kind, int64_t grant)
+{
+	json_t *list = store_list(r->p.store, LIST_EVENTS, &(struct list_ask){ .limit = 1 });
+	const json_t *row = json_array_get(list, 0);
+	json_t *detail;
+
+	assert_string_equal(json_string_value(json_object_get(row, "kind")), kind);
+	assert_non_null(detail = json_loads(json_string_value(json_object_get(row, "detail")), 0, NULL));
+	assert_int_equal(json_integer_value(json_object_get(detail, "grant")), grant);
+	json_decref(detail);
+	json_decref(list);
+}
+
+/* A way that joins a second grant is a login under that one, once, and says so. */
 static void joining_a_grant_is_a_login_under_it(void **state)
 {
 	struct rig *r = *state;
@@ -89,7 +105,14 @@ static void joining_a_grant_is_a_login_under_it(void **state)
 	channel(r, &s, "shell", 1); /* has it from the first */
 	assert_int_equal(uses_of(r, other), 0);
 	channel(r, &s, "sftp", 1);
+	expect_say(r, &s, GRANT_NOTE_JOINS);
+	expect_event(r, "channel.open", other);
 	channel(r, &s, "sftp", 1);
+	expect_silence(r, &s.link);
+	channel(r, &s, "exec", 1);
+	expect_event(r, "channel.open", one);
+	channel(r, &s, "forward", 0);
+	expect_event(r, "channel.refused", 0);
 	assert_int_equal(uses_of(r, other), 1);
 	way_over(r, &s, 1);
 	way_again(r, &s, 1, one);
@@ -182,8 +205,9 @@ static void carried_is_counted(void **state)
 	way_open_on(r, &s, grant_of(r, (struct ticket){ .needed = 1 }), 3600);
 	second = grant_of(r, (struct ticket){ .needed = 1, .logins = 1, .caps = CAP_USUAL });
 	channel(r, &s, "sftp", 1);
+	expect_say(r, &s, GRANT_NOTE_JOINS);
 	time_is_over(r, &s);
-	expect_say(r, &s, "goes on under grant");
+	expect_say(r, &s, GRANT_NOTE_MOVES);
 	assert_int_equal(first_way(r, &s)->tickets[0], second);
 	assert_int_equal(uses_of(r, second), 1);
 	third = grant_of(r, (struct ticket){ .needed = 1, .logins = 1, .caps = CAP_USUAL });
@@ -227,6 +251,7 @@ static void not_to_other_places(void **state)
 	way_open_on(r, &s, grant_of(r, (struct ticket){ .needed = 1 }), 3600);
 	grant_of(r, have);
 	channel(r, &s, "forward", 1); /* what the second of its grants names counts as well */
+	expect_say(r, &s, GRANT_NOTE_JOINS);
 	grant_of(r, (struct ticket){ .needed = 1, .caps = CAP_SHELL | CAP_EXEC | CAP_FORWARD, .forwards = "db1:22" });
 	time_is_over(r, &s);
 	expect_end(r, &s, 1);
@@ -260,6 +285,7 @@ static void carried_whole(void **state)
 	way_open_on(r, &s, grant_of(r, (struct ticket){ .needed = 1 }), 3600);
 	second = grant_of(r, (struct ticket){ .needed = 1, .caps = CAP_SFTP_READ | CAP_SFTP_WRITE });
 	channel(r, &s, "sftp", 1);
+	expect_say(r, &s, GRANT_NOTE_JOINS);
 	assert_int_equal(first_way(r, &s)->tickets[1], second);
 	third = grant_of(r, (struct ticket){ .needed = 1, .caps = CAP_USUAL });
 	time_is_over(r, &s);
@@ -283,6 +309,7 @@ static void glass_is_said_whenever_it_comes(void **state)
 	channel(r, &s, "shell", 1);
 	glass_grant(r, CAP_SFTP_READ | CAP_SFTP_WRITE);
 	channel(r, &s, "sftp", 1);
+	expect_say(r, &s, GRANT_NOTE_JOINS);
 	expect_say(r, &s, "break-glass");
 	assert_true(first_way(r, &s)->glass);
 	channel(r, &s, "sftp", 1);

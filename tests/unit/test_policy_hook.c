@@ -170,6 +170,7 @@ static void each_ticket_of_a_way_is_watched(void **state)
 	way_open_on(r, &s, id = grant_on(r, REF), 3600);
 	files_on(r, "OPS-8");
 	channel(r, &s, "sftp", 1);
+	expect_say(r, &s, "uses grant");
 	program(r, true, false);
 	expect_run(r, HOOK_TICKET, &run[0]);
 	expect_run(r, HOOK_TICKET, &run[1]);
