@@ -85,7 +85,7 @@ void s3_lock(struct s3_request *r, int64_t until, bool hold)
 
 	if (until != 0) {
 		s3_header(r, "x-amz-object-lock-mode", "COMPLIANCE");
-		s3_header(r, "x-amz-object-lock-retain-until-date", clock_format(date, sizeof(date), until));
+		s3_header(r, "x-amz-object-lock-retain-until-date", clock_format(date, sizeof(date), until + S3_LOCK_SPARE_S));
 	}
 	if (hold)
 		s3_header(r, "x-amz-object-lock-legal-hold", "ON");

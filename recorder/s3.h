@@ -63,7 +63,11 @@ struct s3_request {
 bool s3_endpoint_ok(const char *endpoint);
 /* Letters, digits and . _ - / only, no empty part, at most S3_KEY_MAX - 1 bytes: what every store takes as it is. */
 bool s3_key_ok(const char *key);
-/* "Object Lock until then": the two headers of a PUT, and a third for a legal hold. until: unix seconds; 0: the bucket's own rule. */
+#define S3_LOCK_SPARE_S 3600		/* a policy on the bucket counts whole days that remain when the PUT arrives */
+/*
+ * "Object Lock until then", and S3_LOCK_SPARE_S more: the two headers of a PUT, and a third for a legal hold. until: unix seconds;
+ * 0: the bucket's own rule.
+ */
 void s3_lock(struct s3_request *r, int64_t until, bool hold);
 void s3_header(struct s3_request *r, const char *name, const char *value);
 

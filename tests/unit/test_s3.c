@@ -240,7 +240,7 @@ static void test_canary_asks(void **state)
 	assert_string_equal(r.method, "PUT");
 	assert_int_equal(r.nheaders, 2);
 	assert_string_equal(r.headers[0], "x-amz-object-lock-mode: COMPLIANCE");
-	assert_string_equal(r.headers[1], "x-amz-object-lock-retain-until-date: 1970-01-24T03:33:20Z");
+	assert_string_equal(r.headers[1], "x-amz-object-lock-retain-until-date: 1970-01-24T04:33:20Z");
 	snprintf(c.version, sizeof(c.version), "a+b/c");
 	c.step = CANARY_DELETE;
 	canary_request(&c, &r);
