@@ -84,8 +84,8 @@ int notify_send(const struct notify *n, const struct reading *r, unsigned second
 /* ---- replay_readings_cmd.c ---- */
 
 /*
- * Before a command shows anything: logs the reading, and tells the bastion. With a->reveal and a command
- * for notes the bastion must have taken the note. rec NULL: `recordings` of a store are looked through.
+ * Before a command shows anything: logs the reading, and tells the bastion. With a->reveal there must be
+ * a command for notes, and the bastion must have taken the note. rec NULL: `recordings` of a store are looked through.
  * 0, or -1: said on standard error, nothing may be shown.
  */
 int reading_begin(const struct args *a, const struct recording *rec, size_t recordings);

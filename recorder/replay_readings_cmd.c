@@ -35,7 +35,14 @@ int reading_begin(const struct args *a, const struct recording *rec, size_t reco
 	char err[4096];
 
 	describe(&r, a, rec, recordings);
-	if (notify_find(&notify, a) != 0 || readings_append(&r) != 0)
+	if (notify_find(&notify, a) != 0)
+		return -1;
+	if (notify.n == 0 && a->reveal) {
+		fprintf(stderr, "bastion-replay: nothing is revealed that the bastion does not know of, and no command tells it: "
+		    "set BASTION_NOTE=\"ssh YOU@BASTION\", or write a line `notify ssh YOU@BASTION` into the trust file\n");
+		return -1;
+	}
+	if (readings_append(&r) != 0)
 		return -1;
 	if (notify.n == 0)
 		return 0;

@@ -287,7 +287,7 @@ def replay_made(store, *words, env=None, check=0, **kw):
     """bastion-replay WORDS on such a store: what it printed. check: the exit status it must have."""
     argv = [os.path.join(os.environ.get("LAB_BIN", os.path.join(labkit.REPO, "build")), "bastion-replay"), *words]
     env = os.environ | {"BASTION_STORE": str(store), "BASTION_IDENTITY": f"{store}/identity", "BASTION_TRUST": f"{store}/trust",
-                        "XDG_CACHE_HOME": f"{store}/cache"} | (env or {})
+                        "XDG_CACHE_HOME": f"{store}/cache", "BASTION_NOTE": "true"} | (env or {})
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=60 * SLOW, check=False, env=env, **kw)
     assert done.returncode == check, f"{shlex.join(argv)}: status {done.returncode}\n{(done.stdout + done.stderr).decode(errors='replace')}"
     return done

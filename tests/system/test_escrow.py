@@ -27,13 +27,13 @@ def test_escrow(own, tmp_path):
     shares = sh(tmp_path, "\n".join(make)).split()
     assert len(shares) == 3
     with open(own.path("recipients"), "a", encoding="ascii") as f:
-        f.write(labkit.read(tmp_path / "auditors.age"))
+        f.write(labkit.read(tmp_path / "auditors"))
     reload(own)
     Client(own, "deploy").run("web1.name", "echo kept", check=True)
     path = recording_of(own, "deploy")
     for two in ((0, 1), (2, 0)):
         sh(tmp_path, join, "".join(shares[i] + "\n" for i in two))
-        assert sh(tmp_path, "age-keygen -y escrow.key") == labkit.read(tmp_path / "auditors.age")
+        assert sh(tmp_path, "age-keygen -y escrow.key") == labkit.read(tmp_path / "auditors")
         shown = labkit.run(own.bin("bastion-replay"), "show", path, "--key", str(tmp_path / "escrow.key"), "--trust", own.path("auditor.trust"),
                            "--store", own.path("store"))
         assert "deploy" in shown

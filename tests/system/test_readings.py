@@ -102,12 +102,26 @@ def test_a_bastion_that_is_away(own, auditor):
     # but nothing is revealed
     done = auditor.run("export", "--json", "--reveal", ident, status=3, **away)
     assert done.stdout == b"" and b"nothing is revealed" in done.stderr
-    assert auditor.run("export", "--json", "--reveal", ident, BASTION_NOTE="").stdout != b""     # nobody is to be told
-    assert "3 readings not known to the bastion" in auditor.readings()[1]
+    assert "2 readings not known to the bastion" in auditor.readings()[1]
     auditor.run("readings", "--deliver", status=3, **away)
-    assert auditor.run("readings", "--deliver").stdout == b"3 delivered, 0 left\n"
+    assert auditor.run("readings", "--deliver").stdout == b"2 delivered, 0 left\n"
     assert "0 readings not known to the bastion" in auditor.readings()[1]
     assert auditor.run("readings", "--deliver").stdout == b"0 delivered, 0 left\n"
+
+
+def test_nothing_is_revealed_that_nobody_is_told(tmp_path):
+    """Without a command for notes there is no event at the bastion: then --reveal is refused by each command that has it, and shows nothing."""
+    store = tmp_path / "store"
+    ident, = made_recording(store, [meta_event(), open_event(), {"t": 1, "ch": 1, "kind": "o", "text": "shown\r\n"}])
+    for words in (["play"], ["follow"], ["export", "--json"], ["export", "--text"], ["search"]):
+        place = [ident] if words != ["search"] else ["shown"]
+        done = replay_made(store, *words, "--reveal", *place, check=3, env={"BASTION_NOTE": "", "XDG_STATE_HOME": str(tmp_path / "state")})
+        assert done.stdout == b"" and b"notify ssh YOU@BASTION" in done.stderr, words
+    assert not (tmp_path / "state" / "bastion-replay" / "readings").exists()      # nothing was read
+    with open(store / "trust", "a", encoding="utf-8") as f:
+        f.write("notify false\n")
+    assert replay_made(store, "play", "--reveal", ident, check=3, env={"BASTION_NOTE": ""}).stdout == b""
+    assert b"shown" in replay_made(store, "play", "--reveal", ident, env={"BASTION_NOTE": "true"}).stdout
 
 
 def test_only_auditors_are_believed(own, tmp_path):

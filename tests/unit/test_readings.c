@@ -280,6 +280,32 @@ static void notes_that_are_not_taken(void **state)
 	assert_string_equal(err, "status 3: \\x1b]0;evil\\x07");
 }
 
+/* An event at the bastion comes before --reveal: without a command that tells it there is neither, and no reading. */
+static void nobody_is_told(void **state)
+{
+	char trust[128];
+	struct args a = { .command = &replay_commands[0], .trust = trust, .reveal = true };
+	FILE *f;
+
+	(void)state;
+	unsetenv("BASTION_NOTE");
+	snprintf(trust, sizeof(trust), "%s/trust", dir);
+	assert_int_equal(reading_begin(&a, NULL, 1), -1);		/* no such file */
+	assert_non_null(f = fopen(trust, "w"));
+	fprintf(f, "# notify nothing\n");
+	fclose(f);
+	assert_int_equal(reading_begin(&a, NULL, 1), -1);
+	assert_int_equal(access(path, F_OK), -1);
+	a.reveal = false;						/* what is shown otherwise may stay with the log */
+	assert_int_equal(reading_begin(&a, NULL, 1), 0);
+	assert_int_equal(access(path, F_OK), 0);
+	a.reveal = true;
+	assert_non_null(f = fopen(trust, "a"));
+	fprintf(f, "notify true\n");
+	fclose(f);
+	assert_int_equal(reading_begin(&a, NULL, 1), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -291,6 +317,7 @@ int main(void)
 		cmocka_unit_test(junk),
 		cmocka_unit_test_setup_teardown(notes_are_words, make, drop),
 		cmocka_unit_test_setup_teardown(notes_that_are_not_taken, make, drop),
+		cmocka_unit_test_setup_teardown(nobody_is_told, make, drop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
