@@ -23,6 +23,7 @@ import shlex
 import shutil
 import signal
 import socket
+import stat
 import struct
 import subprocess
 import sys
@@ -33,6 +34,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from codes import STEP, next_code, totp  # noqa: E402,F401 what tests use by labkit's name
 
 REPO = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+# whatever mask the caller has: others than root run what a lab's files hold
+os.umask(0o022)
 # bastion-replay logs what is read: not in the home of who runs the tests
 if "XDG_STATE_HOME" not in os.environ:
     os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="bastion-lab-state-")
@@ -56,7 +59,8 @@ ROLE_UIDS = {"policy": 61001, "keys": 61002, "recorder": 61003, "session": 61004
 COLLECTOR_UID = 61007
 DBA_UID, APP_UID = 61101, 61102
 FIRST_USER_UID = 62001  # accounts on the bastion that stand for users; they need no passwd entry
-ACCOUNT_PROGRAM = os.path.join(REPO, "etc", "target", "bastion-account")
+ACCOUNT_PROGRAM = os.path.join(REPO, "etc", "target", "bastion-account")    # a lab's target has a copy: it has a /home of its own
+PROGRAMS = ("bastiond", "bastionctl", "bastion-collectord", "bastion-replay", "pam_bastion.so")
 BASTION = "bastion"     # the name that clients have for it
 
 
@@ -110,6 +114,18 @@ def end_process(pid, started, deadline=STOP_DEADLINE):
         os.close(fd)
 
 
+def claim_port(port):
+    """Whether nobody else of this run has it, where LAB_KEYS names the run's directory: a server may start later, or be down for a while."""
+    folder = os.environ.get("LAB_KEYS")
+    if not folder:
+        return True
+    try:
+        os.close(os.open(os.path.join(folder, f"port.{port}"), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        return True
+    except FileExistsError:
+        return False
+
+
 def free_port():
     """Of those that the kernel gives to no outgoing connection: it is still free when its server starts, a little later."""
     while True:
@@ -117,9 +133,10 @@ def free_port():
         with socket.socket() as s:
             try:
                 s.bind(("127.0.0.1", port))
-                return port
             except OSError:
                 continue
+            if claim_port(port):
+                return port
 
 
 def wait_port(port, process, log, deadline=START_DEADLINE):
@@ -205,6 +222,27 @@ def shared_key(name, path, make):
     return make()
 
 
+def must_be_ours(path):
+    """What a lab's files name is run, killed and removed as root: nobody else may have made them, or be able to change them."""
+    st = os.lstat(path)
+    if stat.S_ISLNK(st.st_mode) or st.st_uid not in (0, os.geteuid(), int(os.environ.get("SUDO_UID", 0))) or st.st_mode & 0o022:
+        raise LabError(f"{path} belongs to uid {st.st_uid}, or others may write there: nothing in it is believed. Remove it, or give another directory")
+
+
+def closed_to_others(path):
+    """The first directory above that lets no others through; None: there is none."""
+    while path != "/":
+        path = os.path.dirname(path)
+        if not os.stat(path).st_mode & 0o001:
+            return path
+    return None
+
+
+def runs_for_others(path):
+    path = os.path.realpath(path)
+    return closed_to_others(path) is None and os.stat(path).st_mode & 0o005 == 0o005
+
+
 # --- the control socket ---------------------------------------------------------------------------------------
 
 class Control:
@@ -262,8 +300,10 @@ class Lab:
         self.dir = os.path.abspath(directory)
         self.control = None     # root's, kept while bastiond runs
         path = self.path("lab.json")
-        if not os.path.exists(path):
+        if not os.path.lexists(path):
             raise LabError(f"{self.dir}: no lab there; `tests/lab up {self.dir}` makes one")
+        must_be_ours(self.dir)
+        must_be_ours(path)
         self.state = json.loads(read(path))
 
     @classmethod
@@ -277,16 +317,19 @@ class Lab:
         accounts: the bastion can make accounts at the target (login @self), which has a copy of /etc, and /home and /var/lib of its own."""
         directory = os.path.abspath(directory)
         os.makedirs(directory, mode=0o711, exist_ok=True)
+        must_be_ours(directory)
         if os.listdir(directory):
             raise LabError(f"{directory} is not empty: give a new directory, or `tests/lab down {directory}` first")
         check_traversable(directory)
         os.chmod(directory, 0o711)
         bin_dir = bin_dir or os.environ.get("LAB_BIN") or os.path.join(REPO, "build")
-        for program in ("bastiond", "bastionctl", "bastion-collectord", "bastion-replay", "pam_bastion.so"):
+        for program in PROGRAMS:
             if not os.path.exists(os.path.join(bin_dir, program)):
                 raise LabError(f"{bin_dir}/{program} is not built: run make, or set LAB_BIN")
+        if not all(runs_for_others(os.path.join(bin_dir, program)) for program in PROGRAMS):
+            bin_dir = copy_programs(bin_dir, os.path.join(directory, "bin"))
         if accounts:
-            options = [*options, f'account_command = "{ACCOUNT_PROGRAM}"']
+            options = [*options, f'account_command = "{os.path.join(directory, "target", "bastion-account")}"']
         state = {"bin": os.path.abspath(bin_dir), "ports": {}, "pids": {}, "options": list(options), "temporary": [], "accounts": accounts,
                  "collector_options": list(collector_options), "users": {}, "collectors": collectors, "glass": glass, "hosts": [f"web{i + 1}" for i in range(max(1, hosts))]}
         write(os.path.join(directory, "lab.json"), json.dumps(state))
@@ -384,6 +427,7 @@ class Lab:
                 write(f"{t}/etc/{name}", "", 0o600)
             for name in ("homes", "lib", "spool"):
                 os.makedirs(f"{t}/{name}", mode=0o755)
+            shutil.copy(ACCOUNT_PROGRAM, f"{t}/bastion-account")
             mounts = "mount --bind etc /etc\nmount --bind homes /home\nmount --bind lib /var/lib\nmount --bind spool /var/spool\n"
         write(f"{t}/empty", "")
         write(f"{t}/ca.pub", "")
@@ -541,7 +585,8 @@ max_startups = "1000:30:2000"
         """Ends what runs and removes the directory and everything outside it."""
         self.stop_all()
         for path in self.state["temporary"]:
-            shutil.rmtree(path, ignore_errors=True)
+            if os.path.basename(path).startswith("bastion-lab-"):
+                shutil.rmtree(path, ignore_errors=True)
         shutil.rmtree(self.dir)
 
     # --- words
@@ -622,7 +667,9 @@ max_startups = "1000:30:2000"
         write(self.path("target", "ca.pub"), ca[0] + "\n")
         # and the auditor the recorder's signatures and the collector's receipts
         write(self.path("auditor.trust"), f"signer lab {public_key(self.path('state', 'recorder', 'signer.pub'))}\n" +
-              "".join(f"collector lab {public_key(self.store(name) + '/collector.crt')}\n" for name in self.stores()))
+              "".join(f"collector lab {public_key(self.store(name) + '/collector.crt')}\n" for name in self.stores()) +
+              # this auditor is no user of the bastion: tests of notes name who is; without a command for them nothing is revealed
+              "notify true\n")
 
     def make_hosts(self):
         key = read(self.path("target", "ssh_host_ed25519_key.pub")).strip()
@@ -642,12 +689,15 @@ max_startups = "1000:30:2000"
             self.make_user(name, role="dba")
             self.grant(name, host=self.state["hosts"][i % len(self.state["hosts"])])
 
+    def account_program(self):
+        return self.path("target", "bastion-account")
+
     def hand_over(self, top=None):
         """What people hold belongs to who called sudo, if somebody did: ssh wants its keys so."""
         uid, gid = int(os.environ.get("SUDO_UID", 0)), int(os.environ.get("SUDO_GID", 0))
         if uid == 0:
             return
-        tops = [top] if top else [self.path(n) for n in ("users", "auditor.key", "known_hosts", "lab.json")]
+        tops = [top] if top else [self.path(n) for n in ("users", "auditor.key", "auditor.trust", "known_hosts", "lab.json") if os.path.exists(self.path(n))]
         for one in tops:
             os.chown(one, uid, gid)
             for folder, names, files in os.walk(one):
@@ -687,7 +737,15 @@ def public_key(path):
 
 def check_traversable(path):
     """The roles run under ids of their own: every directory above must let them through."""
-    while path != "/":
-        path = os.path.dirname(path)
-        if not os.stat(path).st_mode & 0o001:
-            raise LabError(f"{path} is closed to other users, and bastiond's roles are other users: choose a place below /tmp or /var/tmp")
+    closed = closed_to_others(path)
+    if closed:
+        raise LabError(f"{closed} is closed to other users, and bastiond's roles are other users: choose a place below /tmp or /var/tmp")
+
+
+def copy_programs(bin_dir, to):
+    """Users of a lab run programs, too, under ids of their own: these are copies where they can, when the tree is in a home that is closed."""
+    os.mkdir(to, 0o755)
+    for program in PROGRAMS:
+        shutil.copy(os.path.join(bin_dir, program), to)
+        os.chmod(os.path.join(to, program), 0o755)
+    return to

@@ -4,18 +4,16 @@ import json
 import os
 import socket
 import subprocess
+import sys
 import time
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from labkit import free_port  # noqa: E402
 
 REPO = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BIN = os.environ.get("LAB_BIN", os.path.join(REPO, "build"))
 COLLECTOR_UID = 61007
 ROLES = {"policy": 61001, "keys": 61002, "recorder": 61003, "session": 61004, "dial": 61005, "console": 61006, "task": 61010}
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def write(path, text):

@@ -11,8 +11,8 @@ import pytest
 
 from harness import labkit, until
 
-SCRIPT = os.path.join(labkit.REPO, "etc", "target", "bastion-account")
 STATE = "/var/lib/bastion-account"
+SCRIPT = "/var/lib/under-test"      # a copy: the tree may lie below what is hidden here
 BINDS = (("etc", "/etc"), ("home", "/home"), ("lib", "/var/lib"), ("spool", "/var/spool"))
 
 
@@ -24,6 +24,7 @@ class Machine:
         shutil.copytree("/etc", f"{folder}/etc", symlinks=True)
         for name in ("home", "lib", "spool"):
             os.mkdir(f"{folder}/{name}", 0o755)
+        shutil.copy(labkit.ACCOUNT_PROGRAM, f"{folder}/lib/under-test")
         binds = "".join(f"mount --bind {folder}/{name} {at}\n" for name, at in BINDS)
         # It ends with its standard input. It reaps, as an init does: the lock of a useradd that was killed is nobody's only then.
         self.holder = subprocess.Popen(["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c",

@@ -61,7 +61,7 @@ def gone(lab, client, seconds=SLOW):
     """No account at the bastion, and nothing of it at the target."""
     until(lambda: not accounts(lab, client), seconds, what="the removal")
     assert target(lab, f"getent passwd {client.user}; getent group {client.user}; ls -d /home/{client.user}", check=False) == ""
-    assert client.user not in target(lab, f"sh {labkit.ACCOUNT_PROGRAM} list")
+    assert client.user not in target(lab, f"sh {lab.account_program()} list")
 
 
 def events(lab, kind, name):
@@ -87,7 +87,7 @@ def test_for_the_time_of_a_grant(lab, user):
     assert said == [alice.user, str(row["uid"]), str(row["uid"]), f"/home/{alice.user}"] and 70000 <= row["uid"] <= 70999
     end = lab.ask("grants")["rows"][-1]["until"]
     assert row["until"] == end
-    assert f"{alice.user} {row['uid']} {end} there " in target(lab, f"sh {labkit.ACCOUNT_PROGRAM} list")
+    assert f"{alice.user} {row['uid']} {end} there " in target(lab, f"sh {lab.account_program()} list")
     assert shell(alice, "ls").stdout == b"mine\n"
     # the session, what it left in the background and the account go with the grant
     held = alice.start("web1.name", "setsid sh -c 'trap \"\" HUP TERM; exec cat' <>/dev/zero >/dev/null 2>&1 & exec cat", bufsize=0)
@@ -141,7 +141,7 @@ def test_another_end(lab, user):
     lab.ask("approve", as_uid=lab.state["users"]["bob"], id=more)
     later = until(lambda: [row for row in accounts(lab, alice) if row["until"] > before["until"]], SLOW, what="the later end")[0]
     assert later["uid"] == before["uid"]
-    assert f"{alice.user} {later['uid']} {later['until']} there " in target(lab, f"sh {labkit.ACCOUNT_PROGRAM} list")
+    assert f"{alice.user} {later['uid']} {later['until']} there " in target(lab, f"sh {lab.account_program()} list")
     lab.ask("revoke", as_uid=lab.state["users"]["bob"], id=more)
     until(lambda: accounts(lab, alice)[0]["until"] == before["until"], SLOW, what="the earlier end")
     held.stdin.write(b"still\n")
@@ -157,7 +157,7 @@ def test_a_renewal_meets_the_end_at_the_host(lab, user):
     before = there(lab, alice)
     mark = f"/var/lib/bastion-account/{alice.user}"
     target(lab, f"awk '{{ $2 = 1; print }}' {mark} >{mark}.x && mv {mark}.x {mark}")
-    assert target(lab, f"sh {labkit.ACCOUNT_PROGRAM} sweep").startswith(f"gone {alice.user} ")
+    assert target(lab, f"sh {lab.account_program()} sweep").startswith(f"gone {alice.user} ")
     more = lab.ask("extend", as_uid=lab.state["users"][alice.user], id=int(first), reason="x", **{"for": 7200})["id"]
     lab.ask("approve", as_uid=lab.state["users"]["bob"], id=more)
     said = shell(alice, "id -u", check=True).stdout
@@ -209,7 +209,7 @@ def test_one_that_others_took_away(lab, user):
     alice = user()
     grant = own_grant(lab, alice)
     row = there(lab, alice)
-    owner = target(lab, f"sh {labkit.ACCOUNT_PROGRAM} list | grep '^{alice.user} '").split()[4]
+    owner = target(lab, f"sh {lab.account_program()} list | grep '^{alice.user} '").split()[4]
     assert len(owner) == 32 and int(owner, 16)
     target(lab, f"userdel -r {alice.user} && useradd -m {alice.user} && touch /home/{alice.user}/theirs")
     with contextlib.closing(sqlite3.connect(lab.path("state", "db", "policy.db"), timeout=20)) as db:
@@ -270,7 +270,7 @@ def test_the_end_holds_with_the_bastion_dead(lab, user):
     end = there(lab, alice)["until"]
     lab.stop("bastiond", deadline=None)
     try:
-        sweep = f"sh {labkit.ACCOUNT_PROGRAM} sweep"
+        sweep = f"sh {lab.account_program()} sweep"
         while time.time() < end - 1:
             assert target(lab, sweep) == "" or time.time() >= end
             time.sleep(min(1, max(0, end - 1 - time.time())))

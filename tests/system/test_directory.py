@@ -65,12 +65,6 @@ def test_a_file(own):
     assert own.ctl_json("user", "show", "zoe")["row"]["roles"] == ["dba"]
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 @pytest.fixture
 def slapd():
     """A server of its own on a unix socket, and at .tcp with TLS on demand: the socket's URI."""
@@ -90,7 +84,7 @@ class Uri(str):
 def serve(tls):
     folder = tempfile.mkdtemp(prefix="slapd-", dir="/tmp")
     uri = Uri("ldapi://" + (folder + "/socket").replace("/", "%2F"))
-    uri.tcp, uri.ca = f"ldap://127.0.0.1:{free_port()}", f"{folder}/cert"
+    uri.tcp, uri.ca = f"ldap://127.0.0.1:{labkit.free_port()}", f"{folder}/cert"
     labkit.run("openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-keyout", f"{folder}/key", "-out", uri.ca, "-days", "2", "-subj",
                "/CN=directory", "-addext", "subjectAltName=IP:127.0.0.1")
     certificate = f"TLSCertificateFile {uri.ca}\nTLSCertificateKeyFile {folder}/key\n" if tls else ""

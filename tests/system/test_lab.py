@@ -1,8 +1,12 @@
 """tests/lab itself: several at once, its variables, and nothing left behind."""
+import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
+
+import pytest
 
 from harness import labkit
 
@@ -32,3 +36,86 @@ def test_a_long_directory_beside_another(lab):
     shutil.rmtree(top)
     assert not any(os.path.exists(path) for path in outside)
     assert not any(os.path.exists(f"/proc/{pid}/exe") and directory in open(f"/proc/{pid}/cmdline").read() for pid in pids)
+
+
+@pytest.fixture
+def theirs():
+    """A directory below /tmp that another account made, with a lab.json that names what root is to remove and whom to kill."""
+    precious, directory = tempfile.mkdtemp(prefix="precious-", dir="/tmp"), tempfile.mkdtemp(prefix="theirs-", dir="/tmp")
+    victim = subprocess.Popen(["sleep", "100"])
+    state = {"bin": "/nowhere", "ports": {}, "pids": {"bastiond": [victim.pid, labkit.start_time(victim.pid)]}, "options": [], "temporary": [precious], "users": {},
+             "hosts": [], "run_dir": directory}
+    labkit.write(f"{directory}/lab.json", json.dumps(state))
+    os.chown(f"{directory}/lab.json", 62001, 62001)
+    os.chown(directory, 62001, 62001)
+    yield directory, precious, victim
+    victim.kill()
+    victim.wait()
+    for path in (precious, directory):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def test_nothing_of_others_is_believed(theirs):
+    directory, precious, victim = theirs
+
+    def refused(*argv, env=None):
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False, env=os.environ | (env or {}))
+        assert done.returncode != 0 and "belongs to uid" in done.stdout + done.stderr, done.stdout + done.stderr
+        assert os.path.exists(precious) and os.path.exists(directory) and victim.poll() is None
+    refused(LAB, "down", directory)
+    refused(os.path.join(labkit.REPO, "tests", "demo"), "down", env={"DEMO_DIR": directory})
+    refused(os.path.join(labkit.REPO, "tests", "demo"), env={"DEMO_DIR": directory})
+    os.chown(directory, 0, 0)       # the file alone is theirs
+    refused(LAB, "down", directory)
+    os.chown(f"{directory}/lab.json", 0, 0)
+    os.chmod(f"{directory}/lab.json", 0o666)
+    refused(LAB, "down", directory)
+    os.remove(f"{directory}/lab.json")
+    os.chown(directory, 62001, 62001)
+    refused(LAB, "up", directory)
+    os.chown(directory, 0, 0)
+    os.chmod(directory, 0o777)
+    refused(LAB, "up", directory)
+
+
+def test_only_what_labs_make_is_removed(theirs):
+    directory, precious, _ = theirs
+    for path in (directory, f"{directory}/lab.json"):
+        os.chown(path, 0, 0)
+    state = json.loads(labkit.read(f"{directory}/lab.json")) | {"pids": {}}
+    labkit.write(f"{directory}/lab.json", json.dumps(state))
+    labkit.run(LAB, "down", directory)
+    assert os.path.exists(precious) and not os.path.exists(directory)
+
+
+def test_in_a_closed_home(tmp_path_factory):
+    """The tree below /root, or a home that others do not enter: its users' commands and the target's program run all the same."""
+    closed = tmp_path_factory.mktemp("closed")
+    built = os.environ.get("LAB_BIN", os.path.join(labkit.REPO, "build"))
+    for name in labkit.PROGRAMS:
+        shutil.copy(os.path.join(built, name), closed)
+    os.chmod(closed, 0o700)
+    directory = tempfile.mkdtemp(prefix="bastion-lab-", dir="/tmp")
+    lab = labkit.Lab.create(directory, bin_dir=str(closed), accounts=True)
+    try:
+        assert labkit.runs_for_others(lab.bin("bastionctl")) and not labkit.runs_for_others(str(closed / "bastionctl"))
+        assert "web1" in lab.ctl("hosts", uid=lab.state["users"]["alice"])
+        assert lab.account_program() in labkit.read(lab.path("bastiond.conf")) and labkit.closed_to_others(lab.account_program()) is None
+    finally:
+        lab.down()
+
+
+def test_a_port_is_claimed_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("LAB_KEYS", str(tmp_path))
+    assert labkit.claim_port(12345) and not labkit.claim_port(12345)
+    numbers = iter([12345, *range(31999, 31900, -1)])
+    monkeypatch.setattr(labkit.random, "randrange", lambda *_: next(numbers))
+    assert labkit.free_port() != 12345
+
+
+def test_the_callers_mask_does_not_count(tmp_path):
+    """umask 077 is a usual hardening of root's; others run what a lab's files hold."""
+    done = subprocess.run(["sh", "-c", 'umask 077 && exec "$@"', "sh", sys.executable, "-c",
+                           f"import os, sys; sys.path.insert(0, {os.path.dirname(labkit.__file__)!r}); import labkit; os.mkdir('made'); labkit.write('text', '')"],
+                          cwd=tmp_path, check=False)
+    assert done.returncode == 0 and (tmp_path / "made").stat().st_mode & 0o777 == 0o755
