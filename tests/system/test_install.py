@@ -1,0 +1,116 @@
+"""`make install`: below DESTDIR and nowhere else; units that systemd takes; samples, manual pages and README that agree."""
+import glob
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from harness import labkit
+
+ROOT = labkit.REPO
+UNITS = ("bastiond.service", "bastion-collectord.service", "bastiond-sync.service", "bastiond-sync.timer")
+FILES = """etc/bastiond/bastiond.conf etc/bastiond/collectord.conf etc/pam.d/bastiond
+usr/sbin/bastiond usr/sbin/bastion-collectord usr/bin/bastionctl usr/bin/bastion-replay
+usr/share/bastiond/hooks/hook.conf usr/share/bastiond/hooks/notify-mail usr/share/bastiond/hooks/notify-webhook usr/share/bastiond/hooks/ticket_check
+usr/share/bastiond/monitoring/bastiond.rules.yml usr/share/bastiond/monitoring/grafana.json usr/share/bastiond/target/bastion-account
+usr/share/bash-completion/completions/bastionctl usr/share/zsh/site-functions/_bastionctl
+usr/share/man/man1/bastion-replay.1 usr/share/man/man1/bastionctl.1 usr/share/man/man5/bastion-record.5 usr/share/man/man5/bastiond.conf.5
+usr/share/man/man8/bastion-account.8 usr/share/man/man8/bastion-collectord.8 usr/share/man/man8/bastiond.8 usr/share/man/man8/pam_bastion.8""".split()
+TARGET_FILES = """usr/sbin/bastion-account usr/share/man/man8/bastion-account.8 usr/lib/systemd/system/bastion-account.service
+usr/lib/systemd/system/bastion-account.timer usr/share/bastiond/bastion-account.cron""".split()
+
+
+def make(*words):
+    built = os.environ.get("LAB_BIN", os.path.join(ROOT, "build"))
+    # nothing of the make that runs the tests; and what is built as the tests are
+    env = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    labkit.run("make", "-s", "-C", ROOT, *words, f"B={built}", *(["SAN=1"] if labkit.sanitized() else []), env=env, timeout=120)
+
+
+def tree(top):
+    return {os.path.relpath(os.path.join(folder, name), top) for folder, _, names in os.walk(top) for name in names}
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    top = tmp_path_factory.mktemp("install")
+    make("install", f"DESTDIR={top}", "PREFIX=/usr", "SYSCONFDIR=/etc")
+    return str(top)
+
+
+def test_what_is_installed(installed):
+    found = tree(installed)
+    module = {name for name in found if name.endswith("/security/pam_bastion.so")}
+    assert len(module) == 1 and found - module == {*FILES, *(f"usr/lib/systemd/system/{unit}" for unit in UNITS)}
+    assert not [name for name in found if to_fill_in(installed, name)]
+    for name in found:
+        mode = os.stat(os.path.join(installed, name)).st_mode & 0o777
+        program = "/bin/" in name or "/sbin/" in name or name.endswith(("ticket_check", "notify-mail", "notify-webhook", "target/bastion-account"))
+        assert mode == (0o755 if program else 0o644), (name, oct(mode))
+
+
+def to_fill_in(top, name):
+    """What make puts in place of @NAME@ in a unit."""
+    return re.findall(r"@[A-Z]+@", labkit.read(os.path.join(top, name))) if name.endswith((".service", ".timer")) else []
+
+
+def test_a_changed_configuration_stays(installed):
+    conf = os.path.join(installed, "etc/bastiond/bastiond.conf")
+    before = labkit.read(conf)
+    labkit.write(conf, "mine\n")
+    make("install", f"DESTDIR={installed}", "PREFIX=/usr", "SYSCONFDIR=/etc")
+    assert labkit.read(conf) == "mine\n"
+    labkit.write(conf, before)
+
+
+def test_what_a_target_gets(tmp_path):
+    make("install-target", f"DESTDIR={tmp_path}", "PREFIX=/usr")
+    assert tree(tmp_path) == set(TARGET_FILES)
+
+
+def verify(units):
+    return subprocess.run(["systemd-analyze", "verify", "--man=no", *units], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
+def test_systemd_takes_the_units(tmp_path):
+    """With the programs where they say that they are."""
+    for words in (("install", f"PREFIX={tmp_path}/p", f"SYSCONFDIR={tmp_path}/etc", f"PAMDIR={tmp_path}/pam"), ("install-target", f"PREFIX={tmp_path}/p")):
+        make(*words)
+    units = glob.glob(f"{tmp_path}/p/lib/systemd/system/*")
+    assert len(units) == len(UNITS) + 2
+    done = verify(units)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    # and it is systemd that looked
+    path = f"{tmp_path}/p/lib/systemd/system/bastiond.service"
+    labkit.write(path, labkit.read(path).replace("Type=notify", "Type=notfy").replace("RestartSec=", "RestartSecs="))
+    assert "notfy" in verify([path]).stderr
+
+
+def test_units_keep_their_promises():
+    """bastiond.8 names the type; and what is the way in is tried for ever, so that a name that does not resolve yet at boot ends nothing."""
+    read = {name: labkit.read(os.path.join(ROOT, "etc", "systemd", f"{name}.service")) for name in ("bastiond", "bastion-collectord")}
+    assert ".Ql Type=notify" in labkit.read(os.path.join(ROOT, "man", "bastiond.8"))
+    assert re.search(r"^Type=notify$", read["bastiond"], re.M) and re.search(r"^NotifyAccess=main$", read["bastiond"], re.M)
+    for name, unit in read.items():
+        head, _, service = unit.partition("[Service]")
+        assert re.search(r"^StartLimitIntervalSec=0$", head, re.M), name
+        assert re.search(r"^Restart=on-failure$", service, re.M) and re.search(r"^RestartSec=5s$", service, re.M), name
+
+
+def test_one_port_and_one_file_of_auditors():
+    """Who installs both samples and edits the addresses has a bastion that finds its collector."""
+    texts = {os.path.relpath(path, ROOT): labkit.read(path) for path in (*glob.glob(f"{ROOT}/etc/*.conf"), *glob.glob(f"{ROOT}/man/*"), f"{ROOT}/README.md")}
+    ports, files = {}, {}
+    for name, text in texts.items():
+        for section in re.findall(r"^(?:# )?\s*(?:break_glass_)?collector \w+ \{(.*?)\}", text, re.M | re.S):
+            for port in re.findall(r"port = (\d+)", section):
+                ports.setdefault(port, []).append(name)
+        for port in re.findall(r"^#? ?listen = .*:(\d{4,5})\"", text, re.M):
+            ports.setdefault(port, []).append(name)
+        for path in re.findall(r"^\s*recipients = \"([^\"]+)\"", text, re.M):
+            files.setdefault(path, []).append(name)
+    assert list(ports) == ["7422"] and {"etc/bastiond.conf", "etc/collectord.conf", "README.md", "man/bastiond.conf.5"} <= set(ports["7422"]), ports
+    assert list(files) == ["/etc/bastiond/auditors"] and {"etc/bastiond.conf", "README.md", "man/bastiond.conf.5"} <= set(files["/etc/bastiond/auditors"]), files
