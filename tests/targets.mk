@@ -9,9 +9,13 @@ SCRIPTS = tests/model/coverage tests/deps tests/run-units tests/check tests/laye
 deps:
 	@tests/deps build lab test
 
+# what compiles on a machine that may have no compiler yet: first the packages, then the rest
+MAKED = $(MAKE) --no-print-directory -j2 -s
+TESTED = tests/deps build lab test && $(MAKED)
+
 # every stage runs even if one before it failed; the last line counts them all
 check:
-	@B=$(B) MAKE='$(MAKE)' tests/check deps lint $(if $(wildcard tests/fuzz/fuzz_*.c),corpus) build patient units system alone
+	@B=$(B) MAKE='$(MAKE)' tests/check deps lint $(if $(wildcard tests/fuzz/fuzz_*.c),corpus) build coverage patient units system alone
 check-asan: # slower by a factor of two to five
 	@UNIT_TIMEOUT=1500 B=build-asan MAKE='$(MAKE) SAN=1' tests/check deps build patient units system alone
 
@@ -53,14 +57,15 @@ clang-tidy:
 
 demo:
 	@tests/deps build lab
-	@$(MAKE) --no-print-directory -j2 -s all
+	@$(MAKED) all
 	@LAB_BIN=$(abspath $(B)) tests/demo
 demo-down:
 	@tests/demo down
 
 ifneq ($(wildcard tests/bench/run),)
-bench: all benches
-	@tests/deps lab bench
+bench:
+	@tests/deps build lab bench
+	@$(MAKED) all benches
 	@LAB_BIN=$(abspath $(B)) tests/bench/run
 endif
 
@@ -87,8 +92,9 @@ fuzz:
 	@tests/fuzz/run fuzz build-fuzz/fuzz
 
 # The full count: over 100,000 kill -9 and 20,000 power cuts and failing disks; an hour or two on two idle cores. Each part has a target of its
-# own, where N says how many; `make check` runs a minute of them all. Figures are kept in doc/BENCH.md.
+# own, where N says how many; `make check` runs some seconds of kills, archive, model and grants. Figures are kept in doc/BENCH.md.
 torture:
+	@tests/deps build lab test
 	@$(MAKE) --no-print-directory torture-kills N=60000 S=10000
 	@$(MAKE) --no-print-directory torture-archive N=30000
 	@$(MAKE) --no-print-directory torture-model N=5000 P=10000 C=1000
@@ -98,7 +104,8 @@ torture:
 	@$(MAKE) --no-print-directory torture-ends N=1000 S=500
 
 # kill -9 of every role in turn while ssh types: what the target got must be a prefix of the recording
-torture-stack: all
+torture-stack:
+	@$(TESTED) all
 	@LAB_BIN=$(abspath $(B)) tests/crash/run $(or $(N),100)
 
 # programs that make load or measure: tests/bench/X.c
@@ -117,9 +124,12 @@ benches: $(BENCHES) $(B)/bench/durable.so
 $(B)/model/decide: tests/model/decide.c $(LIBS)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDHARDEN) -o $@ $< $(LIBS) $(LIBS) -ljansson $(shell pkg-config --libs sqlite3 libcrypto liboath)
-model: $(B)/model/decide
-	@tests/model/model.py $< $(or $(N),1000000) $(or $(STRIDE),1)
-coverage-access: $(B)/libbastiond.a $(LIBS)
+model:
+	@tests/deps build lab && $(MAKED) $(B)/model/decide
+	@tests/model/model.py $(B)/model/decide $(or $(N),1000000) $(or $(STRIDE),1)
+coverage-access: # make expands a whole recipe before it runs the first line, and pkg-config may only come then
+	@$(TESTED) covered-access
+covered-access: $(B)/libbastiond.a $(LIBS)
 	@CC='$(CC)' CPPFLAGS='$(filter-out -MMD -MP,$(CPPFLAGS))' LIBS='$(B)/libbastiond.a $(LIBS) $(LIBS) $(shell pkg-config --libs $(PKGS_bastiond) vterm libcurl libqrencode cmocka) -lpam -lutil' \
 	    tests/model/coverage $(B)/coverage $(B)
 
@@ -130,18 +140,21 @@ $(B)/crash/model: $(wildcard tests/crash/model*.c) tests/crash/model.h $(H_FILES
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(ALL_CFLAGS) $(LDHARDEN) -o $@ $(filter %.c %.o,$^) $(foreach w,$(MODEL_WRAPS),-Wl,--wrap=$(w)) \
 	    $(B)/librecord.a $(B)/libcommon.a $(shell pkg-config --libs $(PKGS_bastion-collectord))
-torture-model: $(B)/crash/model
-	@$< -k $(or $(N),1000) -x $(or $(P),1000) -p $(or $(C),1000) -f $(or $(P),1000)
+torture-model:
+	@$(TESTED) $(B)/crash/model
+	@$(B)/crash/model -k $(or $(N),1000) -x $(or $(P),1000) -p $(or $(C),1000) -f $(or $(P),1000)
 
 # approve, deny, revoke and login on the same requests, by many processes at once: tests/crash/grants.c
 $(B)/crash/grants: tests/crash/grants.c $(B)/libapprovals.a $(LIBS)
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(ALL_CFLAGS) $(LDHARDEN) -o $@ $< $(LIBS) $(LIBS) $(shell pkg-config --libs $(PKGS_bastiond))
-torture-grants: $(B)/crash/grants
-	@d=$$(mktemp -d $(or $(wildcard /dev/shm),/tmp)/grants.XXXXXX) && $< -n $(or $(N),100000) -p 8 $$d; r=$$?; rm -rf $$d; exit $$r
+torture-grants:
+	@$(TESTED) $(B)/crash/grants
+	@d=$$(mktemp -d $(or $(wildcard /dev/shm),/tmp)/grants.XXXXXX) && $(B)/crash/grants -n $(or $(N),100000) -p 8 $$d; r=$$?; rm -rf $$d; exit $$r
 
 # how fast access ends, beside 500 sessions of others: tests/crash/ends
-torture-ends: all
+torture-ends:
+	@$(TESTED) all
 	@LAB_BIN=$(abspath $(B)) tests/crash/ends $(or $(N),1000) --sessions $(or $(S),500)
 
 # the archiver, killed at every call, against an object store in memory: tests/crash/archive.c
@@ -150,8 +163,9 @@ $(B)/crash/archive: $(wildcard tests/crash/archive*.c) tests/crash/archive.h $(H
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(ALL_CFLAGS) $(LDHARDEN) -o $@ $(filter %.c %.o,$^) $(foreach w,$(ARCHIVE_WRAPS),-Wl,--wrap=$(w)) \
 	    $(B)/librecord.a $(B)/libcommon.a $(shell pkg-config --libs $(PKGS_bastion-collectord))
-torture-archive: $(B)/crash/archive
-	@$< -e -k $(or $(N),100000) -d $(or $(wildcard /dev/shm),/tmp)
+torture-archive:
+	@$(TESTED) $(B)/crash/archive
+	@$(B)/crash/archive -e -k $(or $(N),100000) -d $(or $(wildcard /dev/shm),/tmp)
 
 # the real collector and recorder, killed at every system call: tests/crash/kill.c
 $(B)/crash/kill: $(wildcard tests/crash/kill*.c) tests/crash/kill.h $(H_FILES) $(OBJ_bastion-collectord) $(B)/libbastiond.a $(LIBS)
@@ -166,16 +180,19 @@ $(B)/crash/typing: $(wildcard tests/crash/typing*.c) tests/crash/typing.h tests/
 	$(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(ALL_CFLAGS) $(LDHARDEN) -o $@ $(filter %.c,$^) $(LIBS) \
 	    $(shell pkg-config --libs libssh libseccomp libcrypto)
 
-torture-kills: all $(B)/crash/kill $(B)/crash/typing
+torture-kills:
+	@$(TESTED) all $(B)/crash/kill $(B)/crash/typing
 	@LAB_BIN=$(abspath $(B)) tests/crash/kills $(or $(N),1000)
 	@LAB_BIN=$(abspath $(B)) tests/crash/sessions $(or $(S),100)
 
 # /dev/urandom on a terminal for an hour: memory, disk, and the echo of another session
-torture-urandom: all
+torture-urandom:
+	@$(TESTED) all
 	@LAB_BIN=$(abspath $(B)) tests/crash/urandom $(or $(MINUTES),60)
 
 # kill -9, power cut and full disk between recorder and collector
-torture-ship: all benches
+torture-ship:
+	@$(TESTED) all benches
 	@LAB_BIN=$(abspath $(B)) tests/crash/ship $(or $(N),100)
 
 # PAM looks for modules in one folder only; elsewhere the PAM file must name the path
@@ -209,4 +226,4 @@ install-target:
 	@for f in service timer cron; do to=$(D)$(UNITDIR); [ $$f != cron ] || to=$(D)$(PREFIX)/share/bastiond; mkdir -p $$to && \
 	    sed 's,@PREFIX@,$(PREFIX),g' etc/target/bastion-account.$$f >$$to/bastion-account.$$f || exit 1; done
 
-.PHONY: deps check check-asan check-tools check-system lint $(LINTS) clang-tidy demo demo-down bench fuzzers corpus fuzz benches torture torture-stack torture-ship torture-model torture-archive torture-kills torture-urandom torture-grants torture-ends model coverage-access install install-target
+.PHONY: deps check check-asan check-tools check-system lint $(LINTS) clang-tidy demo demo-down bench fuzzers corpus fuzz benches torture torture-stack torture-ship torture-model torture-archive torture-kills torture-urandom torture-grants torture-ends model coverage-access covered-access install install-target

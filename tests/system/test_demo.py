@@ -1,5 +1,6 @@
 """`make demo`: the story that the README promises, each step checked by the script itself; then everything is gone again."""
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -27,6 +28,7 @@ def test_the_story_is_told(place):
     down = subprocess.run([*demo, "down"], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
     assert told.returncode == 0, told.stdout
     assert down.returncode == 0, down.stderr
-    for words in ("make demo-down", "alice's one-time codes", "after bob's command"):
+    for words in ("make demo-down", "alice's one-time codes", "after bob's command", "recording.reveal"):
         assert words in told.stdout
+    assert int(re.search(r"the story took (\d+) s", told.stdout)[1]) < 60 * labkit.SLOW
     assert not os.path.exists(f"{place}/demo")
