@@ -1,15 +1,28 @@
 """ansible's ping and copy, as it comes: with its own multiplexing."""
+import glob
 import hashlib
 import os
+import shutil
+import tempfile
+
+import pytest
 
 
-def test_ping_and_copy(deploy, target, home, tmp_path):
+@pytest.fixture
+def sockets():
+    """A folder of its own: ansible names its sockets by the host alone. A short one, as a socket's path has 108 bytes."""
+    path = tempfile.mkdtemp(prefix="ac", dir="/tmp")
+    yield path
+    shutil.rmtree(path)
+
+
+def test_ping_and_copy(deploy, target, home, tmp_path, sockets):
     inventory = tmp_path / "inventory"
     inventory.write_text(f"{target} ansible_python_interpreter=/usr/bin/python3\n")
     data = tmp_path / "data"
     data.write_bytes(os.urandom(100000))
     env = {"HOME": str(tmp_path), "ANSIBLE_SSH_ARGS": f"-F {deploy.config} -o ControlMaster=auto -o ControlPersist=20s",
-           "ANSIBLE_SSH_CONTROL_PATH_DIR": "/tmp", "ANSIBLE_LOCAL_TEMP": str(tmp_path / "local"), "LC_ALL": "C.UTF-8"}
+           "ANSIBLE_SSH_CONTROL_PATH_DIR": sockets, "ANSIBLE_LOCAL_TEMP": str(tmp_path / "local"), "LC_ALL": "C.UTF-8"}
 
     def ansible(*words):
         """Its output goes to a file: the connection that it leaves to the next one keeps its standard error open, and a pipe would last as long."""
@@ -22,4 +35,7 @@ def test_ping_and_copy(deploy, target, home, tmp_path):
         with open(f"{home}/copy", "rb") as f:
             assert hashlib.sha256(f.read()).digest() == hashlib.sha256(data.read_bytes()).digest()
     finally:
-        deploy.tool("ssh", "-F", deploy.config, "-O", "exit", "-o", "ControlPath=/tmp/%C", target, check=False)
+        left = glob.glob(f"{sockets}/*")
+        for path in left:
+            deploy.tool("ssh", "-F", deploy.config, "-O", "exit", "-o", f"ControlPath={path}", target)
+    assert len(left) == 1, "one connection served both"

@@ -2,7 +2,7 @@
 import paramiko
 import pytest
 
-from harness import events
+from harness import events, until
 
 PLACES = [("127.0.0.1", 22), ("169.254.169.254", 80), ("::1", 22), ("0", 22), ("", 22), ("web1 ", 22), ("web1", 0), ("web1", 0xffffffff),
           ("w" * 10_000, 22), ("../web1", 22), ("web1;id", 22), ("fe80::1%lo", 22), ("2130706433", 22)]
@@ -94,6 +94,25 @@ def test_other_channel_types(transport, kind):
     with pytest.raises(paramiko.ChannelException):
         transport.open_channel(kind, ("web1", 22), ("127.0.0.1", 1), timeout=10)
     assert transport.is_active()
+
+
+@pytest.mark.parametrize("kind,said", [("tun@openssh.com", b"forwarding of sockets and tunnels"), ("x11", b"X11 forwarding")])
+def test_the_line_and_the_event(lab, transport, kind, said):
+    """What a client asks for beside its session, here the console: the session says that it is refused."""
+    session = transport.open_session(timeout=10)
+    session.get_pty()
+    session.invoke_shell()
+    seen = session.recv(4096)
+    last = events(lab)[-1]["id"]
+    with pytest.raises(paramiko.ChannelException):
+        transport.open_channel(kind, ("web1", 22), ("127.0.0.1", 1), timeout=10)
+    session.settimeout(20)
+    session.set_combine_stderr(True)
+    while said + b" is refused: no grant allows it" not in seen:
+        piece = session.recv(4096)
+        assert piece, seen
+        seen += piece
+    until(lambda: [row for row in events(lab, after=last) if row["kind"] == ("x11.refused" if kind == "x11" else "streamlocal.refused")], what="the event")
 
 
 def test_many_channels_meet_a_limit(transport):

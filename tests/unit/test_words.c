@@ -1,6 +1,7 @@
 /*
  * test_words.c - the command words: lines into requests, and the table against bastionctl(1), control.c and etc/completion.
  */
+#include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -380,6 +381,68 @@ static void manual_says_them(void **state)
 	free(page);
 }
 
+/* The row of a word in doc/PROTOCOL.control: up to the next word's, or the end of the table. 0, or -1. */
+static int protocol_row(const char *text, const char *path, char *row, size_t size)
+{
+	char begin[128];
+	const char *p = text, *end;
+	const size_t n = (size_t)snprintf(begin, sizeof(begin), "\n    %s", path);
+
+	while ((p = strstr(p, begin)) != NULL && p[n] != ' ' && p[n] != ',')
+		p++;
+	if (p == NULL)
+		return -1;
+	for (end = p + 1; (end = strchr(end, '\n')) != NULL && end[1] == ' ' && end[5] == ' '; end++)
+		;
+	if (end == NULL || (size_t)(end - p) >= size)
+		return -1;
+	memcpy(row, p + n, (size_t)(end - p) - n);
+	row[(size_t)(end - p) - n] = '\0';
+	return 0;
+}
+
+static bool has_word(const char *row, const char *word)
+{
+	const size_t n = strlen(word);
+
+	for (const char *p = row; (p = strstr(p, word)) != NULL; p++)
+		if (!isalnum((unsigned char)p[-1]) && p[-1] != '_' && !isalnum((unsigned char)p[n]) && p[n] != '_')
+			return true;
+	return false;
+}
+
+/* Rows that point at another: "the same", "as role add". */
+static const struct { const char *path, *as; } like[] = {
+	{ "report privileges", "report logins" }, { "report refused", "report logins" }, { "report requests", "report logins" },
+	{ "report grants", "report logins" }, { "report break-glass", "report logins" }, { "role change", "role add" },
+};
+
+/* Each word that goes to the bastion has a row, and each of its arguments stands in it. */
+static void protocol_has_them(void **state)
+{
+	char *text = slurp("doc/PROTOCOL.control"), row[2048], other[2048];
+
+	(void)state;
+	for (size_t i = 0; i < words_count; i++) {
+		const struct words_word *w = &words_table[i];
+		const char *as = NULL;
+
+		if (w->where != AT_POLICY)
+			continue;
+		for (size_t k = 0; k < sizeof(like) / sizeof(like[0]); k++)
+			if (strcmp(like[k].path, w->path) == 0)
+				as = like[k].as;
+		row[0] = other[0] = '\0';
+		if ((as != NULL && protocol_row(text, as, other, sizeof(other)) != 0) ||
+		    (protocol_row(text, w->path, row, sizeof(row)) != 0 && as == NULL))
+			fail_msg("PROTOCOL.control has no row for '%s'", w->path);
+		for (size_t a = 0; a < w->nargs; a++)
+			if (!has_word(row, w->args[a].name) && !has_word(other, w->args[a].name))
+				fail_msg("PROTOCOL.control does not say that '%s' takes '%s'", w->path, w->args[a].name);
+	}
+	free(text);
+}
+
 /* A number says what it counts, and a capability can be any. */
 static void completion_offers_all_there_is(void **state)
 {
@@ -483,7 +546,7 @@ int main(void)
 		cmocka_unit_test(json_flag),
 		cmocka_unit_test(examples),
 		cmocka_unit_test(control_has_them),
-		cmocka_unit_test(manual_says_them),
+		cmocka_unit_test(manual_says_them), cmocka_unit_test(protocol_has_them),
 		cmocka_unit_test(completion_is_current), cmocka_unit_test(completion_offers_all_there_is),
 		cmocka_unit_test(help),
 	};
