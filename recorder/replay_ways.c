@@ -59,7 +59,7 @@ void ways_ready(struct ways *x)
 /* The first one with this id: copies of it follow. */
 static struct way_recording *find(const struct ways *x, const uint8_t id[BREC_ID_LEN])
 {
-	struct way_recording key, *r;
+	struct way_recording key = { .at = 0 }, *r;
 
 	memcpy(key.id, id, sizeof(key.id));
 	r = x->n > 0 ? bsearch(&key, x->v, x->n, sizeof(*x->v), by_id) : NULL;
