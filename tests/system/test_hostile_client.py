@@ -92,13 +92,12 @@ def flood(connection, what, seconds=4):
 
 
 def pause(connection):
-    """As above, until the event that is returned is set."""
+    """As above, until the event that is returned is set. Its buffer is the usual one: a small one would be emptied at 60 KB/s afterwards."""
     go_on, read = threading.Event(), connection.transport.packetizer.read_message
 
     def read_message():
         go_on.wait(60)
         return read()
-    connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     connection.transport.packetizer.read_message = read_message
     return go_on
 
