@@ -15,6 +15,8 @@
 #include <jansson.h>
 #include <openssl/evp.h>
 
+#include "command.h"
+
 /* Where a tracker says what it found: JSON of a 'f' event, terminated. */
 typedef void (*bulk_report)(void *ctx, const char *json);
 
@@ -82,13 +84,5 @@ void scp_track_destroy(struct scp_track *t);
 
 #define CHAN_COMMAND_LEN 32768	/* bytes of a command that policy looks at */
 enum { CHAN_READS = 1, CHAN_WRITES = 2 };	/* rights on an sftp channel, in CHAN_RE */
-
-/* 't': it takes files from the user, 'f': it gives them, 0: the command is no scp in the old protocol. */
-char command_scp_direction(const char *command);
-/*
- * The capability that a command needs: "scp" for `scp -t|-f …` of plain words (no quoting, no shell characters), "sftp" for
- * an sftp-server path, else "exec".
- */
-const char *command_capability(const char *command);
 
 #endif

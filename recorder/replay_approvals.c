@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "command.h"
 #include "crypto.h"
 #include "crypto_sshsig.h"
 #include "escape.h"
@@ -146,22 +147,6 @@ static bool is_login(const char *text, const json_t *meta)
 	    json_is_string(json_object_get(meta, "login")) && json_equal(json_object_get(meta, "login"), json_object_get(meta, "user")));
 }
 
-/* 't': scp writes at the target, 'f': it reads there; as policy told them apart. 0: neither can be seen. */
-static char scp_way(const char *command)
-{
-	const char *p = command + strcspn(command, " ");
-
-	for (p += strspn(p, " "); *p == '-' && p[1] != '-'; p += strspn(p, " ")) {
-		size_t n = strcspn(p, " ");
-
-		for (size_t i = 1; i < n; i++)
-			if (p[i] == 't' || p[i] == 'f')
-				return p[i];
-		p += n;
-	}
-	return 0;
-}
-
 /* As access_may_use() has it: by the capability, or because the command or destination is named. */
 bool approval_covers(const char *text, const char *capability, const char *command)
 {
@@ -176,8 +161,8 @@ bool approval_covers(const char *text, const char *capability, const char *comma
 		return true;
 	if (strcmp(capability, "sftp") == 0)
 		return has_word(granted, "sftp-read", 9) || has_word(granted, "sftp-write", 10);
-	if (strcmp(capability, "scp") == 0 && ((scp_way(command) == 't' && has_word(granted, "sftp-write", 10)) ||
-	    (scp_way(command) == 'f' && has_word(granted, "sftp-read", 9))))
+	if (strcmp(capability, "scp") == 0 && ((command_scp_direction(command) == 't' && has_word(granted, "sftp-write", 10)) ||
+	    (command_scp_direction(command) == 'f' && has_word(granted, "sftp-read", 9))))
 		return true;
 	return (strcmp(capability, "shell") == 0 || strcmp(capability, "exec") == 0 || strcmp(capability, "scp") == 0) &&
 	    has_word(granted, capability, strlen(capability));
