@@ -1,9 +1,10 @@
 """A target that writes to both streams, and a client that takes its time: every byte of either, in bounded memory."""
 import os
+import time
 
 import pytest
 
-from harness import MEMORY_MAX, memory, recording_of, replay, sessions, until
+from harness import MEMORY_MAX, labkit, memory, recording_of, replay, sessions, until
 
 BLOCK, BLOCKS = 4000, 5000      # on standard output, with a line on standard error behind each
 POUR = f"""import os
@@ -28,12 +29,21 @@ def test_every_byte_of_both(lab, deploy, target, home, reads):
         pid, = until(lambda: sessions(lab) - before, what="the session")
         if reads == "late":
             stands(mark)
+            used = cpu(pid)
+            time.sleep(1)
+            assert cpu(pid) - used < 0.5, "it turns in place while it waits for the client"
             assert memory(pid, "VmHWM") < MEMORY_MAX
         out, err = process.communicate(timeout=60)
         assert process.returncode == 0, err[-500:]
     assert len(out) == BLOCK * BLOCKS and out.count(b"\0") == len(out)
     assert err == b"x\n" * BLOCKS
     replay(lab, "verify", recording_of(lab, "deploy"))
+
+
+def cpu(pid):
+    """Seconds that the process used."""
+    words = labkit.read(f"/proc/{pid}/stat").rsplit(")", 1)[1].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def stands(mark):
