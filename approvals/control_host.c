@@ -321,9 +321,8 @@ static int see_host(void *arg, const struct host *h)
 	struct mine *m = arg;
 	int64_t until = 0;
 	uint32_t longest;
-	json_t *logins, *row;
+	json_t *logins = logins_of(m, h, &longest), *row;
 
-	logins = logins_of(m, h, &longest);
 	for (size_t i = 0; i < m->nopen; i++)
 		if (m->open[i].host_id == h->id && m->open[i].until > until)
 			until = m->open[i].until;

@@ -210,24 +210,26 @@ static const char *open_row(struct way *w, const uint8_t *cert, size_t len, stru
 {
 	struct store *s = w->peer->p->store;
 	uint8_t meta[HASH_LEN];
-	const char *fault = NULL;
-	bool begun = store_begin(s) == 0, started = begun && start_row(w) == 0;
+	const char *fault = "bastiond: the bastion cannot write its database, and opens nothing new; tell the operator";
 
-	if (begun && !started && errno == EPERM) {
-		snprintf(over, LINE_LEN, "bastiond: %s. Ask again, with the word request", store_error(s));
-		fault = over;
-	} else if (!started)
-		fault = "bastiond: the bastion cannot write its database, and opens nothing new; tell the operator";
-	else if (put_body(w, cert, len, body, meta) != 0)
+	if (store_begin(s) != 0)
+		goto out;
+	if (start_row(w) != 0) {
+		if (errno == EPERM) {
+			snprintf(over, LINE_LEN, "bastiond: %s. Ask again, with the word request", store_error(s));
+			fault = over;
+		}
+	} else if (put_body(w, cert, len, body, meta) != 0) {
 		fault = "bastiond: pinned host keys, recipients or grant cannot be read; tell the operator";
-	else if (say_up(w, meta) != 0 || (begun = false, store_commit(s) != 0))
-		fault = "bastiond: the bastion cannot write its list of events, and opens nothing new; tell the operator";
-	if (fault == NULL)
-		return NULL;
+	} else if (say_up(w, meta) == 0) {
+		if (store_commit(s) == 0)
+			return NULL;
+		goto out; /* it is undone */
+	}
+	store_rollback(s);
+out:
 	if (fault != over)
 		log_error("way of %s to %s not given: %s (%s)", w->peer->user.name, w->host.name, fault, store_error(s));
-	if (begun)
-		store_rollback(s);
 	w->row.id = 0;
 	return fault;
 }

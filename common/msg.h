@@ -173,7 +173,7 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	M(CHAN_RE,        POLICY,   SESSION,  S_ANY,     2048,  0, 0)                                 \
 	/* id = way. The target answered and the login there is done */                               \
 	M(WAY_UP,         SESSION,  POLICY,   S_LOGIN,   0,     0, 0)                                 \
-	/* id = way. str reason; u64 bytes in; u64 bytes out; u64 frames */                           \
+	/* id = way. str reason; u64 bytes in; u64 bytes out; u64 frames that are durable */          \
 	M(WAY_DOWN,       SESSION,  POLICY,   S_LOGIN,   1024,  0, 0)                                 \
 	/* policy → session: id = way, 0: all and the connection. str line for the user: end it now. */ \
 	/* WAY_DOWN, or the end of the process, is awaited for 4 s: then parent kills */              \

@@ -7,10 +7,8 @@
  */
 #include "replay_ways.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "hex.h"
 
@@ -152,7 +150,6 @@ static void plain(struct ways *x, const char *id, int64_t at)
 	struct ways_list *l = &x->lists[x->list];
 	uint8_t raw[BREC_ID_LEN];
 
-	x->plain++;
 	if (at > l->from)
 		l->from = at;
 	if (id == NULL || hex_decode(raw, sizeof(raw), id) != 0)

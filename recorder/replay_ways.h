@@ -46,12 +46,11 @@ struct ways {
 	const char *stores[1 + REPLAY_ALSO_MAX]; /* whose recordings count; the first has the events */
 	size_t nstores;
 	struct way_recording *v;	/* by id, once ways_ready was called */
-	size_t n, cap;
+	size_t n;
 	struct ways_list *lists;
 	struct ways_signer *signers;
 	struct ways_absent *absent;	/* and never seen to have begun */
 	size_t nlists, nsigners, nabsent, list; /* list: the events are of this one */
-	uint64_t plain;			/* events of a bastion that did not say the metadata's hash yet */
 	struct logs logs[1 + REPLAY_ALSO_MAX];	/* of the stores */
 };
 
