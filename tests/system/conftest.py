@@ -138,6 +138,15 @@ def object_store():
 
 
 @pytest.fixture
+def demo_place():
+    """Where a demo may be, whose users have to enter it."""
+    path = tempfile.mkdtemp(prefix="bastion-demo-", dir="/tmp")
+    os.chmod(path, 0o711)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
 def busy():
     """Two busy loops a processor, each told to end by the end of its standard input."""
     loops = [subprocess.Popen(["/usr/bin/python3", "-c", "import select,sys\nwhile not select.select([sys.stdin],[],[],0)[0]:\n  sum(range(20000))"],
