@@ -36,6 +36,7 @@
 #include "ipc.h"
 #include "names.h"
 #include "relay.h"
+#include "session_console.h"
 #include "session_watch.h"
 #include "ssh_setup.h"
 #include "words.h"
@@ -43,6 +44,8 @@
 #define SESSION_WAYS_MAX 16	/* destinations of one connection */
 #define REFUSALS_MAX 500	/* said, logged and noted; a client that goes on gets the bare answer */
 #define FRONT_ASKS_MAX 16	/* forwards that wait for it */
+#define FRONT_OWED_MAX 4		/* lines that wait for a channel */
+#define FORWARD_LINE_MAX 256	/* what says that a forwarding is refused */
 #define LINE_MAX_LEN 1024	/* a line for the user */
 #define WORDS_REPLY_MAX (4U << 20) /* JSON of one reply */
 
@@ -71,6 +74,8 @@ struct front {
 	bool used;		/* there was a channel */
 	ssh_message asked[FRONT_ASKS_MAX]; /* forwards that came before policy answered about the way; owned */
 	size_t nasked;
+	char owed[FRONT_OWED_MAX][FORWARD_LINE_MAX]; /* refused before there was a channel to say so on: said on the first */
+	size_t nowed;
 	uint64_t left_ms;	/* libssh is through with its peer, who is closed to all channels; what came before still moves. 0: not */
 	uint64_t end_deadline_ms; /* its peer ended: what it sent before gets so long to reach the targets; 0: not yet */
 	bool ready;		/* its socket may be read, or libssh read ahead while it wrote */
@@ -213,9 +218,9 @@ bool front_let_end(struct front *f);
 void front_step(struct front *f);				/* all its channels */
 /* A line for the user, in its place behind what the target said before: nothing of it is lost. */
 void chan_queue(struct chan *c, const char *line);
-/* A line for the user: on one channel, on every live one. */
+/* A line for the user: on one channel, on every live one. False: there is none. */
 void chan_say(struct chan *c, const char *line);
-void front_say(struct front *f, const char *line);
+bool front_say(struct front *f, const char *line);
 void front_finish(struct front *f);
 
 /* Each channel of a way, in whichever front it is. */
@@ -247,25 +252,6 @@ void words_finish(struct chan *c, uint32_t status);
 void words_run(struct chan *c, const char *line);
 void words_print(struct chan *c, bool err, const void *text, size_t len);
 void words_env_of(const struct chan *c, struct words_env *env);
-
-/* session_console.c */
-void console_open(struct chan *c);
-void console_policy(struct session *s, struct ipc_msg *m);
-int console_fds(const struct session *s, int *link, int *pty);	/* 0, or -1: there is no console */
-bool console_pty_reads(const struct session *s);
-bool console_pty_writes(const struct session *s);
-void console_ready(struct session *s);				/* its link or its pty may be read */
-void console_step(struct chan *c);
-void console_prompt(struct chan *c);				/* asks the worker for the next line */
-void console_word(struct chan *c, const char *path, const char *json); /* connect, exit */
-/* A word that was typed is answered, with this exit status. */
-void console_status(struct chan *c, uint32_t status);
-void console_resize(struct chan *c);
-/* A channel that `connect` lent to a target is the console's again. */
-void console_return(struct chan *c);
-/* A channel is over: it may have been the console's. */
-void console_left(struct chan *c);
-void console_destroy(struct session *s);
 
 /* session_way.c */
 struct way *way_create(struct session *s, const char *host, const char *login);	/* NULL: too many, or no memory */

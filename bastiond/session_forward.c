@@ -15,14 +15,15 @@
 
 void front_refuse_forward(struct front *f, const char *kind, const char *what)
 {
-	char line[256];
+	char line[FORWARD_LINE_MAX];
 
 	if (++f->session->refusals > REFUSALS_MAX)
 		return;
 	snprintf(line, sizeof(line), "bastiond: %s is refused: no grant allows it", what);
 	session_note(f->session, f->way != NULL ? f->way->id : 0, kind, what);
 	log_info("%s: %s: %s refused", f->session->peer, f->session->who.user, what);
-	front_say(f, line);
+	if (!front_say(f, line) && f->nowed < FRONT_OWED_MAX)
+		snprintf(f->owed[f->nowed++], FORWARD_LINE_MAX, "%s", line);
 }
 
 bool front_leave(struct front *f, const char *line)

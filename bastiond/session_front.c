@@ -54,11 +54,17 @@ struct chan *front_chan_create(struct front *f, ssh_channel client, enum chan_ki
 	return c;
 }
 
+/* May a line for the user be put on it? Not before it was asked for something: its client may not have a reader for it yet. */
+static bool chan_hears(const struct chan *c)
+{
+	return !c->forward && c->state != CHAN_DEAD && c->state != CHAN_NEW && !c->client_closed;
+}
+
 void chan_say(struct chan *c, const char *line)
 {
 	char text[LINE_MAX_LEN + 8], safe[LINE_MAX_LEN];
 
-	if (line[0] == '\0' || c->forward || c->state == CHAN_DEAD || c->state == CHAN_NEW || c->client_closed)
+	if (line[0] == '\0' || !chan_hears(c))
 		return;
 	esc_text(safe, sizeof(safe), line, strlen(line));
 	snprintf(text, sizeof(text), "%s%s\r\n", c->pty ? "\r\n" : "", safe);
@@ -81,16 +87,29 @@ void chan_queue(struct chan *c, const char *line)
 		relay_fail(c, "bastiond: out of memory: session ended");
 }
 
-void front_say(struct front *f, const char *line)
+bool front_say(struct front *f, const char *line)
 {
+	bool heard = false;
+
 	if (!f->authenticated || f->gone || f->left_ms != 0)
-		return;
+		return false;
 	for (struct chan *c = f->chans; c != NULL; c = c->next) {
-		if (c->tunnel != NULL)
-			front_say(tunnel_front(c->tunnel), line);
-		else
-			chan_say(c, line);
+		if (c->tunnel != NULL) {
+			heard |= front_say(tunnel_front(c->tunnel), line);
+			continue;
+		}
+		heard |= chan_hears(c);
+		chan_say(c, line);
 	}
+	return heard;
+}
+
+/* What was refused before this channel could say it: -R and X11 are asked for first. */
+static void say_owed(struct front *f, struct chan *c)
+{
+	for (size_t i = 0; i < f->nowed; i++)
+		chan_say(c, f->owed[i]);
+	f->nowed = 0;
 }
 
 bool front_full(const struct front *f)
@@ -238,6 +257,7 @@ static bool take_start(struct chan *c, ssh_message m, int type)
 	c->start_type = type;
 	c->start = m;
 	c->state = CHAN_WAITS;
+	say_owed(c->front, c);
 	if (c->kind == CHAN_WORDS)
 		words_start(c);
 	else
