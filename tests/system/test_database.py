@@ -43,10 +43,13 @@ def test_events_cannot_be_changed(own):
     own.stop("bastiond")
     path = glob.glob(own.path("state", "db", "*.db"))[0]
     with sqlite3.connect(path) as db:
-        with pytest.raises(sqlite3.DatabaseError):
-            db.execute("DELETE FROM event WHERE id = 3")
-        with pytest.raises(sqlite3.DatabaseError):
-            db.execute("UPDATE event SET actor = 'x' WHERE id = 3")
+        before = db.execute("SELECT * FROM events").fetchall()
+        assert [row[0] for row in before[:3]] == [1, 2, 3]
+        for change, why in (("DELETE FROM events WHERE id = 3", "events are"), ("UPDATE events SET actor = 'x' WHERE id = 3", "events stay"),
+                            ("INSERT INTO events SELECT id + 1000000, at, kind, actor, subject, detail, hash FROM events WHERE id = 3", "no holes")):
+            with pytest.raises(sqlite3.IntegrityError, match=why):
+                db.execute(change)
+        assert db.execute("SELECT * FROM events").fetchall() == before
     db.close()
     for name in glob.glob(path + "*"):
         labkit.os.chown(name, labkit.ROLE_UIDS["policy"], labkit.ROLE_UIDS["policy"])
