@@ -12,6 +12,9 @@
  * else asked), break_glass (true, or missing), store ("break-glass": not where recordings usually are; then also events: log (hex: which
  * list), number and hash (hex) of the bastion's last event when it opened, which ties that list to this recording), started (unix s), bastion, approvals (array: by, person, at, reason, and where it was signed
  * device, fingerprint, text, signature; bastion-replay(1) says how these are checked).
+ *
+ * A way that comes to rest on another grant, for a channel that its first one does not allow or when that is over, has the same of that
+ * one in an event of its own: grant, caps, until, reason, ticket, asked_by_other, break_glass, started (since when), approvals.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -27,7 +30,6 @@
 #include "policy_glass.h"
 #include "policy_hostkey.h"
 
-#define META_MAX 40000		/* the session takes 40960 */
 #define APPROVALS_MAX 10	/* that a role may want */
 #define RECIPIENT_MAX 127	/* of a recipient, as a session takes it */
 
@@ -59,38 +61,45 @@ static int put_apart(const struct way *w, json_t *meta)
 		(json_int_t)number, "hash", hex_encode(text, hash, sizeof(hash)))) == 0 ? 0 : -1;
 }
 
-static json_t *make_meta(const struct way *w, const struct ticket *t)
+/* What is recorded of a grant: the right to come, and who gave it. */
+static json_t *grant_meta(struct store *s, const struct ticket *t, unsigned caps, int64_t until)
 {
-	const struct peer *peer = w->peer;
-	char recording[2 * STORE_RECORDING_LEN + 1], session[33];
-	json_t *meta = json_pack("{s:i, s:s, s:s, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:i, s:s, "
-				 "s:s, s:s, s:s, s:s, s:I, s:o, "
-				 "s:s, s:I, s:s}",
-	    "v", 1, "recording", hex_encode(recording, w->row.recording, STORE_RECORDING_LEN), "session",
-	    hex_encode(session, peer->session, sizeof(peer->session)), "connection",
-	    (json_int_t)peer->row.id, "way", (json_int_t)w->row.id, "user", peer->user.name,
-	    "person", peer->user.person, "device", peer->device.name, "fingerprint",
-	    peer->device.fingerprint, "peer", peer->address, "peer_port", (int)peer->port, "host",
-	    w->host.name, "address", w->host.address, "target", w->row.target, "login", w->login,
-	    "method", w->host.method == LOGIN_MANAGED ? "managed" : "certificate", "grant",
-	    (json_int_t)t->id, "caps", cap_array(w->caps, t), "reason", t->reason, "started",
-	    (json_int_t)clock_wall(), "bastion", peer->p->control.name);
+	json_t *meta = json_pack("{s:I, s:o, s:s, s:I, s:o}", "grant", (json_int_t)t->id, "caps", cap_array(caps, t), "reason", t->reason,
+	    "started", (json_int_t)clock_wall(), "approvals", store_list(s, LIST_APPROVALS, &(struct list_ask){ .id = t->id, .limit = APPROVALS_MAX }));
 
 	if (meta == NULL)
 		return NULL;
-	if (w->until != FOREVER)
-		json_object_set_new(meta, "until", json_integer(w->until));
+	if (until != FOREVER)
+		json_object_set_new(meta, "until", json_integer(until));
 	if (t->ref[0] != '\0')
 		json_object_set_new(meta, "ticket", json_string(t->ref));
 	if (t->by_id != t->user_id)
 		json_object_set_new(meta, "asked_by_other", json_true());
 	if (t->glass)
 		json_object_set_new(meta, "break_glass", json_true());
-	if ((!w->row.apart || put_apart(w, meta) == 0) && json_object_set_new(meta, "approvals", store_list(peer->p->store, LIST_APPROVALS,
-	    &(struct list_ask){ .id = t->id, .limit = APPROVALS_MAX })) == 0)
-		return meta;
-	json_decref(meta);
-	return NULL;
+	return meta;
+}
+
+static json_t *make_meta(const struct way *w, const struct ticket *t)
+{
+	const struct peer *peer = w->peer;
+	char recording[2 * STORE_RECORDING_LEN + 1], session[33];
+	json_t *of = grant_meta(peer->p->store, t, w->caps, w->until);
+	json_t *meta = json_pack("{s:i, s:s, s:s, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:s}",
+	    "v", 1, "recording", hex_encode(recording, w->row.recording, STORE_RECORDING_LEN), "session",
+	    hex_encode(session, peer->session, sizeof(peer->session)), "connection",
+	    (json_int_t)peer->row.id, "way", (json_int_t)w->row.id, "user", peer->user.name,
+	    "person", peer->user.person, "device", peer->device.name, "fingerprint",
+	    peer->device.fingerprint, "peer", peer->address, "peer_port", (int)peer->port, "host",
+	    w->host.name, "address", w->host.address, "target", w->row.target, "login", w->login,
+	    "method", w->host.method == LOGIN_MANAGED ? "managed" : "certificate", "bastion", peer->p->control.name);
+
+	if (meta == NULL || of == NULL || json_object_update(meta, of) != 0 || (w->row.apart && put_apart(w, meta) != 0)) {
+		json_decref(meta);
+		meta = NULL;
+	}
+	json_decref(of);
+	return meta;
 }
 
 static int put_meta(const struct way *w, struct buf *body, uint8_t hash[HASH_LEN])
@@ -102,7 +111,7 @@ static int put_meta(const struct way *w, struct buf *body, uint8_t hash[HASH_LEN
 
 	if (store_ticket(w->peer->p->store, w->tickets[0], &t) == 1 &&
 	    (meta = make_meta(w, &t)) != NULL && (text = json_dumps(meta, JSON_COMPACT)) != NULL &&
-	    strlen(text) <= META_MAX && sha256_spans(hash, SPANS(SPAN(text, strlen(text)))) == 0)
+	    strlen(text) <= GRANT_META_MAX && sha256_spans(hash, SPANS(SPAN(text, strlen(text)))) == 0)
 		r = buf_put_cstring(body, text);
 	free(text);
 	json_decref(meta);
@@ -232,6 +241,26 @@ out:
 		log_error("way of %s to %s not given: %s (%s)", w->peer->user.name, w->host.name, fault, store_error(s));
 	w->row.id = 0;
 	return fault;
+}
+
+void grant_further(struct way *w, const struct access_answer *a)
+{
+	struct store *s = w->peer->p->store;
+	struct ticket t;
+	json_t *meta = NULL;
+	char *text = NULL;
+	struct buf body;
+
+	buf_init(&body, GRANT_META_MAX + 4);
+	if (store_ticket(s, a->ticket, &t) == 1 && (meta = grant_meta(s, &t, a->caps, a->until)) != NULL &&
+	    (text = json_dumps(meta, JSON_COMPACT)) != NULL && buf_put_string(&body, text, strlen(text)) == 0)
+		link_send(&w->peer->link, MSG_WAY_GRANT, w->id, &body, NULL, 0);
+	else
+		log_error("the recording of way %u of %s does not tell who approved grant %lld: %s", w->id, w->peer->user.name,
+		    (long long)a->ticket, store_error(s));
+	buf_finish(&body);
+	free(text);
+	json_decref(meta);
 }
 
 void grant_way(struct way *w, const uint8_t *cert, size_t len)

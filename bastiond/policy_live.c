@@ -221,6 +221,7 @@ static bool carry(struct way *w, int64_t now)
 	w->reminded = false;
 	w->said = w->said && w->glass && a.glass;
 	w->glass = a.glass;
+	grant_further(w, &a);
 	peer_way_say(w, line);
 	peer_way_say_glass(w);
 	return true;

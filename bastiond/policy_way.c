@@ -326,11 +326,12 @@ static const char *channel_refusal(struct way *w, const struct access_use *use, 
 }
 
 /* The metadata name the first grant alone: that there is another one, whoever reads the recording has to know. */
-static void say_joined(struct way *w, int64_t ticket)
+static void say_joined(struct way *w, const struct access_answer *a)
 {
 	char line[80];
 
-	snprintf(line, sizeof(line), GRANT_NOTE_JOINS "%lld, too", (long long)ticket);
+	grant_further(w, a);
+	snprintf(line, sizeof(line), GRANT_NOTE_JOINS "%lld, too", (long long)a->ticket);
 	peer_way_say(w, line);
 }
 
@@ -374,9 +375,9 @@ int way_on_channel(struct peer *peer, struct ipc_msg *m)
 	if (channel_event(w, channel, capability, &use, refusal == NULL ? a.ticket : 0) != 0)
 		refusal = "bastiond: the bastion cannot write its log of events: nothing new "
 			  "opens; tell the operator";
+	if (joins) /* before the answer: who reads the recording knows the grant before the channel that it allows */
+		say_joined(w, &a);
 	r = channel_answer(peer, w->id, channel, refusal, rights_of(&use, &a));
-	if (joins)
-		say_joined(w, a.ticket);
 	if (refusal == NULL)
 		peer_way_say_glass(w);
 	return r;

@@ -66,6 +66,18 @@ static void on_way_say(struct session *s, struct way *w, struct ipc_msg *m)
 	way_each_chan(w, say_on_terminal, line);
 }
 
+/* Who approved what comes next: recorded before it. */
+static void on_way_grant(struct session *s, struct way *w, struct ipc_msg *m)
+{
+	size_t len;
+	const uint8_t *json = buf_get_string(&m->body, GRANT_META_MAX, &len);
+
+	if (!buf_end(&m->body))
+		s->over = true;
+	else if (!w->ending)
+		way_event(w, BREC_META, BREC_K_GRANT, 0, json, len);
+}
+
 static void on_policy(struct session *s, struct ipc_msg *m)
 {
 	struct way *w;
@@ -89,6 +101,10 @@ static void on_policy(struct session *s, struct ipc_msg *m)
 		/* a way that ended meanwhile: its answer, and the socket in it, are dropped */
 		if ((w = way_find(s, m->id)) != NULL)
 			way_policy(w, m);
+		break;
+	case MSG_WAY_GRANT:
+		if ((w = way_find(s, m->id)) != NULL)
+			on_way_grant(s, w, m);
 		break;
 	case MSG_WAY_SAY:
 		if ((w = way_find(s, m->id)) != NULL)

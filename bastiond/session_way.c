@@ -244,7 +244,7 @@ static void on_way_ok(struct way *w, struct ipc_msg *m)
 	if (!get_pins(w, b))
 		goto malformed;
 	cert = buf_get_string(b, 8192, &cert_len);
-	meta = buf_get_string(b, 40960, &meta_len);
+	meta = buf_get_string(b, GRANT_META_MAX, &meta_len);
 	if (!get_readers(b, &readers))
 		goto malformed;
 	w->content_limit = buf_get_u64(b);

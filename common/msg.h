@@ -147,14 +147,12 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	M(AUTH_ABORT,     SESSION,  POLICY,   S_ANY,     0,     0, 0)                                 \
 	/* as AUTH_KEY_RE */                                                                          \
 	M(AUTH_FACTOR_RE, POLICY,   SESSION,  S_ANY,     2048,  0, 0)                                 \
-	/* session → policy: id = request. str host: is there a host of this name for this user? Before a */ \
-	/* direct-tcpip channel is accepted. If a grant of theirs is for it, it is dialled meanwhile */\
+	/* id = request. str host: does this user have it? Before direct-tcpip is accepted; with a grant it is dialled meanwhile */ \
 	M(HOST_ASK,       SESSION,  POLICY,   S_LOGIN,   1024,  0, 0)                                 \
-	/* id = request. u8 ok; str line for the user */                                              \
+	/* u8 ok; str line for the user */                                                            \
 	M(HOST_RE,        POLICY,   SESSION,  S_ANY,     2048,  0, 0)                                 \
 	/* session → policy: id = way, not in use. str host; str login; str ephemeral public key */   \
-	/* blob. The answer is WAY_OK or WAY_NO. A way that had no WAY_NO ends with WAY_DOWN, */      \
-	/* asked for (WAY_END) or not, before its WAY_OK came or after */                             \
+	/* blob. The answer is WAY_OK or WAY_NO. What had no WAY_NO ends with WAY_DOWN, asked for (WAY_END) or not */ \
 	M(WAY_ASK,        SESSION,  POLICY,   S_LOGIN,   2048,  0, 0)                                 \
 	/* id = way. b16 recording id; u64 grant; u64 end of grant (unix s, 0: none); */              \
 	/* str target address as dialled; list(str pinned key blob); str certificate blob or ""; */   \
@@ -178,7 +176,9 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	/* policy → session: id = way, 0: all and the connection. str line for the user: end it now. */ \
 	/* WAY_DOWN, or the end of the process, is awaited for 4 s: then parent kills */              \
 	M(WAY_END,        POLICY,   SESSION,  S_ANY,     1024,  0, 0)                                 \
-	/* policy → session: id = way. str line: said on its terminals, and noted in the recording */ \
+	/* id = way. str JSON: a further grant that it rests on, for the recording (policy_grant.c) */  \
+	M(WAY_GRANT,      POLICY,   SESSION,  S_ANY,     GRANT_META_MAX + 4, 0, 0)                    \
+	/* id = way. str line: said on its terminals, and noted in the recording */                    \
 	M(WAY_SAY,        POLICY,   SESSION,  S_ANY,     1024,  0, 0)                                 \
 	/* policy → session every second: the lease. session answers: its loop turns */               \
 	M(PING,           POLICY,   SESSION,  S_ANY,     0,     0, 0)                                 \

@@ -23,6 +23,8 @@ enum way_refusal {
 	WAY_BROKEN,		/* the bastion cannot: keys or recording away */
 };
 
+#define GRANT_META_MAX 40960	/* WAY_OK, WAY_GRANT: bytes of JSON, the metadata of a recording or what they have of a further grant */
+
 /* PONG: how a way came to be. */
 enum way_how { WAY_BY_NAME, WAY_BY_JUMP, WAY_BY_CONSOLE };
 

@@ -88,6 +88,7 @@ enum brec_group { BREC_GROUP_MAIN, BREC_GROUP_INPUT, BREC_GROUP_SECOND, BREC_GRO
 /* Events. The bytes of each kind are in bastion-record(5). */
 enum brec_kind {
 	BREC_K_META = 'm',	/* JSON: who, where, under which grant; first event of the recording (META) */
+	BREC_K_GRANT = 'G',	/* JSON, as META has it of its grant: a further one, from here on (META) */
 	BREC_K_OPEN = 'C',	/* channel opened: JSON {"capability","command","term","cols","rows"} (META) */
 	BREC_K_CLOSE = 'c',	/* channel closed: JSON {"in":bytes,"out":bytes,…} (META) */
 	BREC_K_IN = 'i',	/* bytes from the user (INPUT) */

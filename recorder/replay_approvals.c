@@ -378,56 +378,68 @@ static void print_one(size_t number, const json_t *approval, const struct looked
 	}
 }
 
-/* texts: those that were signed and hold, this one among them then. */
-static int show_one(struct args *a, size_t number, const json_t *meta, const json_t *approval, const char *signers, json_t *texts)
+/* Its text is among those that hold, if it does. */
+static int show_one(struct approved *c, const json_t *meta, const json_t *approval)
 {
 	const char *text = json_string_value(json_object_get(approval, "text"));
 	const char *signature = json_string_value(json_object_get(approval, "signature"));
 	struct looked *l = malloc(sizeof(*l));
+	struct args *a = c->a;
+	const size_t number = ++c->shown;
 	int r = l != NULL ? 0 : -1;
 
 	if (r == 0) {
-		look(l, meta, approval, signers);
-		a->bad = a->bad || l->state == APPROVAL_BAD || (signers != NULL && l->state != APPROVAL_HOLDS);
+		look(l, meta, approval, c->signers);
+		a->bad = a->bad || l->state == APPROVAL_BAD || (c->signers != NULL && l->state != APPROVAL_HOLDS);
 		if (l->state == APPROVAL_HOLDS)
-			r = json_array_append(texts, json_object_get(approval, "text"));
+			r = json_array_append(c->texts, json_object_get(approval, "text"));
 	}
 	if (r == 0 && a->output != NULL && text != NULL && signature != NULL)
 		r = put_file(a->output, number, "", text) != 0 || put_file(a->output, number, ".sig", signature) != 0 ? -1 : 0;
 	if (r == 0 && a->json)
-		r = json_line(json_pack("{s:I, s:O, s:s, s:s, s:s, s:b}", "number", (json_int_t)number, "approval", approval,
-		    "state", states[l->state], "why", l->why, "key", l->fpr, "listed", l->known));
+		r = json_line(json_pack("{s:I, s:I, s:O, s:s, s:s, s:s, s:b}", "number", (json_int_t)number, "grant",
+		    json_integer_value(json_object_get(meta, "grant")), "approval", approval, "state", states[l->state], "why", l->why,
+		    "key", l->fpr, "listed", l->known));
 	else if (r == 0)
 		print_one(number, approval, l, a->output);
 	free(l);
 	return r;
 }
 
-static int show_scanned(struct args *a, const struct recording *rec, const struct scan *s, const struct age_identities *ids)
+int approvals_of(struct approved *c, const json_t *meta)
 {
-	const json_t *list = json_object_get(s->meta, "approvals");
-	json_t *texts;
-	char *signers = NULL;
+	const json_t *list = json_object_get(meta, "approvals");
+	const size_t before = json_array_size(c->texts);
 	int r = 0;
 
-	if (s->meta == NULL || !json_is_array(list)) {
+	/* who wants signed ones is not content with none */
+	if (json_array_size(list) == 0)
+		c->a->bad = c->a->bad || c->signers != NULL;
+	if (json_array_size(list) == 0 && !c->a->json)
+		printf("the grant needed no approval%s\n", c->signers != NULL ? ": nobody signed for it" : "");
+	for (size_t i = 0; r == 0 && i < json_array_size(list); i++)
+		r = show_one(c, meta, json_array_get(list, i));
+	/* with a list of signers it was found at fault, and its channels are named one by one beside what was signed */
+	c->unsigned_grant = c->unsigned_grant || (json_array_size(c->texts) == before && c->signers == NULL);
+	return r;
+}
+
+static int show_scanned(struct args *a, const struct recording *rec, const struct scan *s, const struct age_identities *ids)
+{
+	struct approved c = { .a = a };
+	char *signers = NULL;
+	int r = -1;
+
+	if (s->meta == NULL || !json_is_array(json_object_get(s->meta, "approvals"))) {
 		fprintf(stderr, "bastion-replay: %s: its metadata name no approvals\n", rec->id);
 		return -1;
 	}
 	if (a->signers != NULL && (signers = read_signers(a->signers)) == NULL)
 		return -1;
-	/* who wants signed ones is not content with none */
-	if (json_array_size(list) == 0)
-		a->bad = a->bad || signers != NULL;
-	if (json_array_size(list) == 0 && !a->json)
-		printf("the grant needed no approval%s\n", signers != NULL ? ": nobody signed for it" : "");
-	if ((texts = json_array()) == NULL)
-		r = -1;
-	for (size_t i = 0; r == 0 && i < json_array_size(list); i++)
-		r = show_one(a, i + 1, s->meta, json_array_get(list, i), signers, texts);
-	if (r == 0)
-		r = approvals_opened(a, rec, ids, texts, signers != NULL);
-	json_decref(texts);
+	c.signers = signers;
+	if ((c.texts = json_array()) != NULL && (r = approvals_of(&c, s->meta)) == 0)
+		r = approvals_opened(&c, rec, s->meta, ids);
+	json_decref(c.texts);
 	free(signers);
 	return r;
 }

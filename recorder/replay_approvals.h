@@ -21,11 +21,23 @@ bool approval_covers(const char *text, const char *capability, const char *comma
 struct args;
 struct recording;
 struct age_identities;
+
+/* What a recording says of who consented, as `approvals` shows it in the order in which it was recorded. */
+struct approved {
+	struct args *a;
+	const char *signers;	/* the auditor's list; NULL: none was given, and what is not signed is no fault */
+	json_t *texts;		/* that were signed, and hold; owned */
+	bool unsigned_grant;	/* some grant's approvals are all unsigned: what it allows, no text has to cover */
+	size_t shown;		/* approvals so far: they are numbered through */
+};
+
+/* The approvals of one grant: meta are the recording's metadata, those of a further grant with its own values. 0, or -1: said. */
+int approvals_of(struct approved *c, const json_t *meta);
 /*
- * replay_opened.c: each channel of the recording against these texts (none: nothing to hold it against), and the grants that the session used
- * beside its first. Says what no text covers, and sets a->bad; strict: also for another grant. 0, or -1: it cannot be read to its end, said.
+ * replay_opened.c: what comes after the metadata: further grants with their approvals, and each channel against the texts. Says what no text
+ * covers, and sets a->bad. 0, or -1: it cannot be read to its end, said.
  */
-int approvals_opened(struct args *a, const struct recording *rec, const struct age_identities *ids, const json_t *texts, bool strict);
+int approvals_opened(struct approved *c, const struct recording *rec, const json_t *meta, const struct age_identities *ids);
 /* Of the key, as ssh-keygen -l prints it. */
 void approval_fingerprint(const struct sshsig *sig, char out[APPROVAL_FPR_MAX]);
 /* A line on standard output for each: for `show`. */

@@ -217,6 +217,7 @@ static const struct {
 	{ BREC_K_RUN, "run" },
 	{ BREC_K_GAP, "gap" },
 	{ BREC_K_NOTE, "note" },
+	{ BREC_K_GRANT, "grant" },
 };
 
 static const char *kind_name(uint8_t kind)
@@ -235,6 +236,7 @@ static json_t *event_value(const struct brec_event *e)
 
 	switch (e->kind) {
 	case BREC_K_META:
+	case BREC_K_GRANT:
 	case BREC_K_OPEN:
 	case BREC_K_CLOSE:
 	case BREC_K_FILE:

@@ -1,9 +1,9 @@
 /*
  * replay_opened.c - for `bastion-replay approvals`: what was opened in a recording, held against the texts that were signed for it.
  *
- * The metadata have the rights and the approvals of the grant that a session began under. A channel may have been allowed by another one,
- * which a row in the bastion's database gave: its approvals are not in the recording. So each channel must be covered by a text that was
- * signed, and a session that used another grant is said to have.
+ * The metadata have the rights and the approvals of the grant that a session began under. A channel may have been allowed by another one, which
+ * a row in the bastion's database gave: the same of that one is recorded before the channel. So each channel must be covered by a text that
+ * was signed before it, and a session that used a grant of which nothing is recorded is said to have.
  */
 #include "replay.h"
 
@@ -14,14 +14,52 @@
 #include "grant_note.h"
 #include "replay_approvals.h"
 
+#define GRANTS_MAX 64	/* of one recording: a bastion lets a session rest on far fewer */
+
 struct opened {
-	struct args *a;
-	const json_t *texts;		/* that were signed, and hold */
-	bool strict;			/* --signers: what no signature proves does not hold */
+	struct approved *c;
+	const json_t *meta;
+	json_int_t grants[GRANTS_MAX];	/* further ones whose approvals were shown */
+	size_t ngrants;
 };
 
 static const char unsigned_why[] = "nobody signed for it";
 static const char grant_why[] = "this session used it, too: who approved that is not in this recording";
+
+/* What a further grant has of its own; whose session it is, and where, is the recording's. */
+static const char *const own_keys[] = { "grant", "caps", "until", "reason", "ticket", "started", "approvals", NULL };
+
+static json_t *further_meta(const json_t *meta, const json_t *grant)
+{
+	json_t *own = json_copy((json_t *)(uintptr_t)meta);
+
+	for (size_t i = 0; own != NULL && own_keys[i] != NULL; i++) {
+		json_object_del(own, own_keys[i]);
+		json_object_set(own, own_keys[i], json_object_get(grant, own_keys[i])); /* NULL: it has none */
+	}
+	return own;
+}
+
+/* A further grant. 0, or -1: it cannot be shown. */
+static int look_at_grant(struct opened *o, const struct brec_event *e)
+{
+	json_t *grant = json_loadb((const char *)e->data, e->len, JSON_ALLOW_NUL, NULL), *own = further_meta(o->meta, grant);
+	const json_int_t number = json_integer_value(json_object_get(grant, "grant"));
+	int r = 0;
+
+	if (own == NULL || number <= 0 || !json_is_array(json_object_get(grant, "approvals")) || o->ngrants == GRANTS_MAX) {
+		fprintf(stderr, "bastion-replay: a grant that this session used is not told whole\n");
+		o->c->a->bad = true;
+	} else {
+		o->grants[o->ngrants++] = number;
+		if (!o->c->a->json)
+			printf("grant %lld  this session used it, too\n", (long long)number);
+		r = approvals_of(o->c, own);
+	}
+	json_decref(own);
+	json_decref(grant);
+	return r;
+}
 
 /* An opened channel. 0, or -1: it cannot be printed. */
 static int look_at_open(const struct opened *o, const struct brec_event *e)
@@ -29,17 +67,17 @@ static int look_at_open(const struct opened *o, const struct brec_event *e)
 	json_t *j = json_loadb((const char *)e->data, e->len, JSON_ALLOW_NUL, NULL);
 	const char *capability = json_string_value(json_object_get(j, "capability")), *command = json_string_value(json_object_get(j, "command"));
 	char cap[128], what[REPLAY_TEXT_MAX];
-	bool covered = json_array_size(o->texts) == 0; /* nobody claims to have signed anything: said already */
+	bool covered = o->c->unsigned_grant || json_array_size(o->c->texts) == 0; /* nobody claims to have signed for it: said already */
 	int r = 0;
 
-	for (size_t i = 0; i < json_array_size(o->texts) && !covered; i++)
+	for (size_t i = 0; i < json_array_size(o->c->texts) && !covered; i++)
 		covered = capability != NULL && command != NULL && strlen(command) == json_string_length(json_object_get(j, "command")) &&
-		    approval_covers(json_string_value(json_array_get(o->texts, i)), capability, command);
+		    approval_covers(json_string_value(json_array_get(o->c->texts, i)), capability, command);
 	if (!covered) {
-		o->a->bad = true;
+		o->c->a->bad = true;
 		meta_text(j, "capability", cap, sizeof(cap));
 		meta_text(j, "command", what, sizeof(what));
-		if (o->a->json)
+		if (o->c->a->json)
 			r = json_line(json_pack("{s:I, s:s, s:s, s:s, s:s}", "channel", (json_int_t)e->channel, "capability", cap, "command", what,
 			    "state", "bad", "why", unsigned_why));
 		else
@@ -60,24 +98,42 @@ static long long grant_of(const char *text)
 	return at != NULL ? atoll(at) : 0;
 }
 
+static bool was_told(const struct opened *o, long long grant)
+{
+	for (size_t i = 0; i < o->ngrants; i++)
+		if (o->grants[i] == grant)
+			return true;
+	return false;
+}
+
 static int look_at_note(const struct opened *o, const struct brec_event *e)
 {
 	char text[256];
 	long long grant;
 
 	snprintf(text, sizeof(text), "%.*s", e->len < sizeof(text) ? (int)e->len : (int)sizeof(text) - 1, (const char *)e->data);
-	if ((grant = grant_of(text)) <= 0)
+	if ((grant = grant_of(text)) <= 0 || was_told(o, grant))
 		return 0;
-	o->a->bad = o->a->bad || o->strict;
-	if (o->a->json)
+	o->c->a->bad = o->c->a->bad || o->c->signers != NULL;
+	if (o->c->a->json)
 		return json_line(json_pack("{s:I, s:s}", "grant", (json_int_t)grant, "why", grant_why));
 	printf("grant %lld  %s\n", grant, grant_why);
 	return 0;
 }
 
-int approvals_opened(struct args *a, const struct recording *rec, const struct age_identities *ids, const json_t *texts, bool strict)
+static int look_at(struct opened *o, const struct brec_event *e)
 {
-	const struct opened o = { a, texts, strict };
+	switch (e->kind) {
+	case BREC_K_GRANT: return look_at_grant(o, e);
+	case BREC_K_OPEN: return look_at_open(o, e);
+	case BREC_K_NOTE: return look_at_note(o, e);
+	default: return 0;
+	}
+}
+
+int approvals_opened(struct approved *c, const struct recording *rec, const json_t *meta, const struct age_identities *ids)
+{
+	struct opened o = { .c = c, .meta = meta };
 	char err[512];
 	struct brec_reader *r = brec_reader_open(rec->dir, ids, err, sizeof(err));
 	struct brec_item it;
@@ -86,10 +142,8 @@ int approvals_opened(struct args *a, const struct recording *rec, const struct a
 
 	while (r != NULL && said == 0 && (n = brec_reader_next(r, &it)) == 1) {
 		locked = locked || (it.type == BREC_ITEM_LOCKED && it.stream == BREC_META);
-		if (it.type == BREC_ITEM_EVENT && it.event.kind == BREC_K_OPEN)
-			said = look_at_open(&o, &it.event);
-		else if (it.type == BREC_ITEM_EVENT && it.event.kind == BREC_K_NOTE)
-			said = look_at_note(&o, &it.event);
+		if (it.type == BREC_ITEM_EVENT)
+			said = look_at(&o, &it.event);
 	}
 	if (n < 0)
 		fprintf(stderr, "bastion-replay: what was opened is not all known: %s\n", r != NULL ? brec_reader_error(r) : err);

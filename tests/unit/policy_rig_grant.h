@@ -4,6 +4,7 @@
 #ifndef BASTION_POLICY_RIG_GRANT_H
 #define BASTION_POLICY_RIG_GRANT_H
 
+#include "grant_note.h"
 #include "policy_rig_way.h"
 
 /* A grant of an hour to alice with what is not 0 in t; without an approval if it needs none. Its number. */
@@ -38,6 +39,52 @@ static inline void expect_say(struct rig *r, struct session_end *s, const char *
 	if (strstr(line, has) == NULL)
 		fail_msg("%s", line);
 	ipc_msg_finish(&m);
+}
+
+/* The way rests on another grant: what is recorded of it names one, and who approved it. Its number. */
+static inline int64_t expect_further(struct rig *r, struct session_end *s)
+{
+	json_t *of, *approvals;
+	struct ipc_msg m;
+	const uint8_t *json;
+	int64_t number;
+	size_t len;
+
+	expect(r, &s->link, MSG_WAY_GRANT, &m);
+	json = buf_get_string(&m.body, 40960, &len);
+	assert_true(buf_end(&m.body));
+	assert_non_null(of = json_loadb((const char *)json, len, 0, NULL));
+	number = json_integer_value(json_object_get(of, "grant"));
+	assert_true(number > 0 && json_array_size(json_object_get(of, "caps")) > 0);
+	assert_int_equal(json_integer_value(json_object_get(of, "until")) > clock_wall(), 1);
+	approvals = json_object_get(of, "approvals");
+	assert_true(json_is_array(approvals));
+	for (size_t i = 0; i < json_array_size(approvals); i++)
+		assert_string_equal(json_string_value(json_object_get(json_array_get(approvals, i), "by")), "bob");
+	json_decref(of);
+	ipc_msg_finish(&m);
+	return number;
+}
+
+/* Its grant is over, and the way goes on under another one. That one's number. */
+static inline int64_t expect_moves(struct rig *r, struct session_end *s)
+{
+	int64_t number = expect_further(r, s);
+
+	expect_say(r, s, GRANT_NOTE_MOVES);
+	return number;
+}
+
+/* A channel that another grant allows: that is recorded and said before the answer. The grant's number. */
+static inline int64_t channel_joins(struct rig *r, struct session_end *s, const char *capability)
+{
+	int64_t number;
+
+	channel_ask(s, capability);
+	number = expect_further(r, s);
+	expect_say(r, s, GRANT_NOTE_JOINS);
+	channel_answered(r, s, 1);
+	return number;
 }
 
 /* A role "fire" that opens at once, with alice in it, and her grant of an hour with these rights. Its number. */

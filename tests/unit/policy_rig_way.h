@@ -213,27 +213,6 @@ static inline void way_over(struct rig *r, struct session_end *s, uint32_t id)
 	rig_turn(r);
 }
 
-static inline void channel(struct rig *r, struct session_end *s, const char *capability, uint8_t ok)
-{
-	char line[LINE_LEN];
-	struct ipc_msg m;
-	struct buf b;
-
-	buf_init(&b, 256);
-	buf_put_u32(&b, 77);
-	buf_put_cstring(&b, capability);
-	buf_put_cstring(&b, strcmp(capability, "shell") == 0 ? "" : strcmp(capability, "sftp") == 0 ? "sftp" : strcmp(capability, "forward") == 0 ? "db1:5432" : "true --password=secret");
-	assert_int_equal(ipc_send(&s->link, MSG_CHAN_ASK, 1, &b, NULL, 0), 0);
-	buf_finish(&b);
-	expect(r, &s->link, MSG_CHAN_RE, &m);
-	assert_int_equal(buf_get_u32(&m.body), 77);
-	assert_int_equal(buf_get_u8(&m.body), ok);
-	assert_int_equal(buf_get_cstring(&m.body, line, sizeof(line)), 0);
-	buf_get_u8(&m.body);
-	assert_true(buf_end(&m.body) && (ok || line[0] != '\0'));
-	ipc_msg_finish(&m);
-}
-
 static inline void words(struct rig *r, struct session_end *s, const char *json, bool ok)
 {
 	char text[1024];
@@ -293,5 +272,7 @@ static inline void expect_kill(struct rig *r, const struct session_end *s)
 	assert_int_equal(m.id, s->slot);
 	ipc_msg_finish(&m);
 }
+
+#include "policy_rig_channel.h"
 
 #endif

@@ -42,11 +42,11 @@ static void file(const char *name, const char *how, char *data, size_t size)
 
 static const char reason[] = "x\ncommand: rm -rf /\nforward: db2:22";
 
-/* Shell, two destinations and two commands at this login, as the approver saw and signed them. */
-static void sign_for(const char *login)
+/* These capabilities, two destinations and two commands at this login, as the approver saw and signed them. */
+static void sign_more(int64_t request, const char *login, unsigned caps)
 {
-	struct ticket t = { .id = 17, .duration = SPAN_S, .asked_at = ASKED, .lapse_at = LAPSE,
-		.caps = cap_by_name("shell") | CAP_FORWARD | CAP_COMMAND, .forwards = "db1:5432 db1:80", .commands = "uptime\ncat \"\303\251\" \\x" };
+	struct ticket t = { .id = request, .duration = SPAN_S, .asked_at = ASKED, .lapse_at = LAPSE,
+		.caps = caps | CAP_FORWARD | CAP_COMMAND, .forwards = "db1:5432 db1:80", .commands = "uptime\ncat \"\303\251\" \\x" };
 	const struct user alice = { .name = "alice", .person = "Alice" }, bob = { .name = "bob", .person = "Bob" };
 	const struct host web1 = { .name = "web1", .address = "192.0.2.1", .port = 22 };
 	const struct consent c = { .bastion = "bastion", .ticket = &t, .user = &alice, .approver = &bob, .by = "alice", .host = &web1, .role = "r" };
@@ -60,6 +60,11 @@ static void sign_for(const char *login)
 	    "ssh-keygen -q -Y sign -n bastiond-approval -f k text >out 2>&1", dir);
 	assert_int_equal(system(cmd), 0);
 	file("text.sig", "r", signature, sizeof(signature));
+}
+
+static void sign_for(const char *login)
+{
+	sign_more(17, login, cap_by_name("shell"));
 }
 
 /* And the metadata of a recording under that. */
@@ -212,26 +217,37 @@ static void what_was_opened_was_signed(void **state)
 	assert_false(approval_covers("capabilities: exec shell-like\n", "shell", ""));
 }
 
-/* The recording of the signed grant with these events: status and output of `approvals`. */
-static int status_of(char out[65536], const char *opens, const char *note, const char *more)
+static json_t *approved(void)
+{
+	return json_pack("[{s:s, s:s, s:i, s:s, s:s, s:s}]", "by", "bob", "person", "Bob", "at", ASKED, "reason", "", "text", text, "signature", signature);
+}
+
+/* The recording of the signed grant with these events, the further grant before the channel: status and output of `approvals`. */
+static int status_under(char out[65536], const char *further, const char *opens, const char *note, const char *more)
 {
 	json_t *described = json_deep_copy(meta);
 	char id[33], line[512], *dump;
 	struct fixture *x;
 
-	assert_int_equal(json_object_set_new(described, "approvals", json_pack("[{s:s, s:s, s:i, s:s, s:s, s:s}]", "by", "bob", "person", "Bob", "at",
-	    ASKED, "reason", "", "text", text, "signature", signature)), 0);
+	assert_int_equal(json_object_set_new(described, "approvals", approved()), 0);
 	assert_non_null(dump = json_dumps(described, 0));
 	json_decref(described);
 	x = fx_open(false, false);
 	event(x, 0, BREC_META, BREC_K_META, dump);
 	free(dump);
+	if (further != NULL)
+		event(x, 0, BREC_META, BREC_K_GRANT, further);
 	event(x, 1, BREC_META, BREC_K_OPEN, opens);
 	if (note != NULL)
 		event(x, 0, BREC_META, BREC_K_NOTE, note);
 	keep(x, id);
 	snprintf(line, sizeof(line), "bastion-replay approvals -d %s -i %s %s %s", store, path_identity, id, more);
 	return run(out, line);
+}
+
+static int status_of(char out[65536], const char *opens, const char *note, const char *more)
+{
+	return status_under(out, NULL, opens, note, more);
 }
 
 #define OPEN(capability, command) "{\"capability\":\"" capability "\",\"command\":\"" command "\"}"
@@ -268,12 +284,66 @@ static void the_recording_is_held_against_the_texts(void **state)
 	assert_int_equal(store_drop(), 0);
 }
 
+/* What a recording has of grant 18, which was signed for exec; the fixture's own grant is signed for a shell again then. Owned by the caller. */
+static char *further(const char *person, json_t *approvals)
+{
+	json_t *of;
+	char *dump;
+
+	sign_more(18, "dba", cap_by_name("exec"));
+	if (approvals == NULL)
+		approvals = approved();
+	of = json_pack("{s:i, s:s, s:i, s:i, s:[s], s:o}", "grant", 18, "reason", reason, "started", ASKED + 70, "until", ASKED + SPAN_S, "caps", "exec",
+	    "approvals", approvals);
+	assert_non_null(of);
+	json_object_set_new(of, "person", json_string(person));
+	assert_non_null(dump = json_dumps(of, 0));
+	json_decref(of);
+	sign_for("dba");
+	return dump;
+}
+
+static void a_further_grant_is_held_against_its_own(void **state)
+{
+	char out[65536], *good = further("Alice", NULL), *none = further("Alice", json_array()), *bad, *at;
+
+	(void)state;
+	store_make();
+	assert_int_equal(status_under(out, good, OPEN("exec", "make"), GRANT_NOTE_JOINS "18, too", ""), EXIT_OK);
+	assert_non_null(strstr(out, "approval 2  bob"));
+	assert_null(strstr(out, "not in this recording"));
+	/* what it allows, it allows from there on; nothing else, and it tells of no other grant */
+	assert_int_equal(status_of(out, OPEN("exec", "make"), NULL, ""), EXIT_VERDICT);
+	assert_int_equal(status_under(out, good, OPEN("scp", "scp -t x"), NULL, ""), EXIT_VERDICT);
+	assert_int_equal(status_under(out, good, OPEN("exec", "make"), GRANT_NOTE_JOINS "19, too", "--json"), EXIT_OK);
+	assert_non_null(strstr(out, "\"grant\":19"));
+	/* another's name in it changes nothing: whose session it is, the metadata say */
+	free(good);
+	good = further("Mallory", NULL);
+	assert_int_equal(status_under(out, good, OPEN("exec", "make"), NULL, ""), EXIT_OK);
+	/* one that needed no approval is one that no text has to cover */
+	assert_int_equal(status_under(out, none, OPEN("exec", "make"), NULL, ""), EXIT_OK);
+	/* the same signature under another number, or for more */
+	bad = further("Alice", NULL);
+	assert_non_null(at = strstr(bad, "\"grant\": 18"));
+	memcpy(at, "\"grant\": 17", 11);
+	assert_int_equal(status_under(out, bad, OPEN("exec", "make"), NULL, ""), EXIT_VERDICT);
+	assert_non_null(strstr(out, "line 'request'"));
+	assert_int_equal(status_under(out, "{\"grant\":18}", OPEN("shell", ""), NULL, ""), EXIT_VERDICT);
+	assert_int_equal(status_under(out, "no JSON", OPEN("shell", ""), NULL, ""), EXIT_VERDICT);
+	free(good);
+	free(none);
+	free(bad);
+	assert_int_equal(store_drop(), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_was_signed_holds), cmocka_unit_test(a_widened_grant_does_not), cmocka_unit_test(an_end_must_be_there),
 		cmocka_unit_test(an_account_of_ones_own_is_the_users),
 		cmocka_unit_test(what_was_opened_was_signed), cmocka_unit_test(the_recording_is_held_against_the_texts),
+		cmocka_unit_test(a_further_grant_is_held_against_its_own),
 	};
 
 	return cmocka_run_group_tests(tests, make, drop);

@@ -104,8 +104,7 @@ static void joining_a_grant_is_a_login_under_it(void **state)
 	other = grant_of(r, (struct ticket){ .needed = 1, .logins = 1, .caps = CAP_SHELL | CAP_SFTP_READ });
 	channel(r, &s, "shell", 1); /* has it from the first */
 	assert_int_equal(uses_of(r, other), 0);
-	channel(r, &s, "sftp", 1);
-	expect_say(r, &s, GRANT_NOTE_JOINS);
+	assert_int_equal(channel_joins(r, &s, "sftp"), other);
 	expect_event(r, "channel.open", other);
 	channel(r, &s, "sftp", 1);
 	expect_silence(r, &s.link);
@@ -179,7 +178,7 @@ static void carries(struct rig *r, const struct ticket *have, const struct ticke
 	second = grant_of(r, *next);
 	time_is_over(r, &s);
 	if (goes_on) {
-		expect_say(r, &s, "goes on under grant");
+		expect_moves(r, &s);
 		assert_int_equal(first_way(r, &s)->tickets[0], second);
 	} else {
 		expect_end(r, &s, 1);
@@ -204,15 +203,14 @@ static void carried_is_counted(void **state)
 
 	way_open_on(r, &s, grant_of(r, (struct ticket){ .needed = 1 }), 3600);
 	second = grant_of(r, (struct ticket){ .needed = 1, .logins = 1, .caps = CAP_USUAL });
-	channel(r, &s, "sftp", 1);
-	expect_say(r, &s, GRANT_NOTE_JOINS);
+	channel_joins(r, &s, "sftp");
 	time_is_over(r, &s);
-	expect_say(r, &s, GRANT_NOTE_MOVES);
+	assert_int_equal(expect_moves(r, &s), second);
 	assert_int_equal(first_way(r, &s)->tickets[0], second);
 	assert_int_equal(uses_of(r, second), 1);
 	third = grant_of(r, (struct ticket){ .needed = 1, .logins = 1, .caps = CAP_USUAL });
 	time_is_over(r, &s);
-	expect_say(r, &s, "goes on under grant");
+	expect_moves(r, &s);
 	assert_int_equal(first_way(r, &s)->tickets[0], third);
 	assert_int_equal(uses_of(r, third), 1);
 	session_over(r, &s, 0);
@@ -250,8 +248,7 @@ static void not_to_other_places(void **state)
 
 	way_open_on(r, &s, grant_of(r, (struct ticket){ .needed = 1 }), 3600);
 	grant_of(r, have);
-	channel(r, &s, "forward", 1); /* what the second of its grants names counts as well */
-	expect_say(r, &s, GRANT_NOTE_JOINS);
+	channel_joins(r, &s, "forward"); /* what the second of its grants names counts as well */
 	grant_of(r, (struct ticket){ .needed = 1, .caps = CAP_SHELL | CAP_EXEC | CAP_FORWARD, .forwards = "db1:22" });
 	time_is_over(r, &s);
 	expect_end(r, &s, 1);
@@ -284,12 +281,11 @@ static void carried_whole(void **state)
 
 	way_open_on(r, &s, grant_of(r, (struct ticket){ .needed = 1 }), 3600);
 	second = grant_of(r, (struct ticket){ .needed = 1, .caps = CAP_SFTP_READ | CAP_SFTP_WRITE });
-	channel(r, &s, "sftp", 1);
-	expect_say(r, &s, GRANT_NOTE_JOINS);
+	channel_joins(r, &s, "sftp");
 	assert_int_equal(first_way(r, &s)->tickets[1], second);
 	third = grant_of(r, (struct ticket){ .needed = 1, .caps = CAP_USUAL });
 	time_is_over(r, &s);
-	expect_say(r, &s, "goes on under grant");
+	expect_moves(r, &s);
 	snprintf(json, sizeof(json), "{\"word\":\"revoke\",\"args\":{\"id\":%lld}}", (long long)second);
 	words(r, &s, json, true);
 	channel(r, &s, "sftp", 1);
@@ -308,8 +304,7 @@ static void glass_is_said_whenever_it_comes(void **state)
 	way_open_on(r, &s, grant_of(r, (struct ticket){ .needed = 1 }), 3600);
 	channel(r, &s, "shell", 1);
 	glass_grant(r, CAP_SFTP_READ | CAP_SFTP_WRITE);
-	channel(r, &s, "sftp", 1);
-	expect_say(r, &s, GRANT_NOTE_JOINS);
+	channel_joins(r, &s, "sftp");
 	expect_say(r, &s, "break-glass");
 	assert_true(first_way(r, &s)->glass);
 	channel(r, &s, "sftp", 1);
@@ -326,7 +321,7 @@ static void glass_is_said_to_what_goes_on(void **state)
 	channel(r, &s, "shell", 1);
 	glass_grant(r, CAP_SHELL | CAP_EXEC);
 	time_is_over(r, &s);
-	expect_say(r, &s, "goes on under grant");
+	expect_moves(r, &s);
 	expect_say(r, &s, "break-glass");
 	session_over(r, &s, 0);
 }
