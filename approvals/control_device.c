@@ -63,6 +63,8 @@ static enum words_exit enrol(struct call *k, const struct user *u, struct device
 			u->name, d->name);
 	if (store_device_add(k->s, d, blob, len, k->now) < 0)
 		return not_added(k, u, d);
+	if (store_waiting_settle(k->s, d) < 0)
+		return broken(k);
 	if (event_writef(k->s, k->now, EVENT_KEY_ADD, k->name, u->name, "{s:s,s:s,s:s*}", "device", d->name, "fingerprint",
 		d->fingerprint, "how", how) < 0)
 		return broken(k);
@@ -172,7 +174,5 @@ enum words_exit word_key_approve(struct call *k)
 		return broken(k);
 	if (n == 0)
 		return refuse(k, WORDS_NOT_FOUND, "Look at: user key list", "No device %s of %s waits.", name, u.name);
-	if (store_waiting_drop(k->s, u.id, name) != 1)
-		return broken(k);
 	return enrol(k, &u, &d, blob, len, "approved");
 }

@@ -213,36 +213,45 @@ enum words_exit word_key_list(struct call *k)
 	return r;
 }
 
+/* In force: what it has open ends. 1; 0: there is no such device; -1. */
+static int revoke_device(struct call *k, const struct user *u, const char *name, const char *reason)
+{
+	char why[500];
+	struct device d;
+	int n = store_device_by_name(k->s, u->id, name, &d);
+
+	if (n != 1)
+		return n;
+	if (store_device_revoke(k->s, d.id, k->now) < 0 ||
+	    event_writef(k->s, k->now, EVENT_KEY_REVOKE, k->name, u->name, "{s:s,s:s,s:s*}",
+		"device", d.name, "fingerprint", d.fingerprint, "reason", reason) < 0 ||
+	    effect(k, END_DEVICE, d.id, "The key of your device %s was revoked%s.", d.name,
+		because(reason, why, sizeof(why))) < 0)
+		return -1;
+	return 1;
+}
+
+/* Whatever has that name: one that waits must not keep the word from one that is in force. */
 enum words_exit word_key_revoke(struct call *k)
 {
 	const char *reason = arg_text(k, "reason"), *name = arg_text(k, "device");
-	char why[500];
-	struct device d;
 	struct user u;
 	enum words_exit r = WORDS_OK;
-	int n;
+	int waited, revoked;
 
 	if (arg_text(k, "user") == NULL) /* `device revoke`: one's own */
 		u = k->me;
 	else if ((r = load_user(k, &u)) != WORDS_OK)
 		return r;
-	if ((n = store_waiting_drop(k->s, u.id, name)) != 0) {
-		if (n < 0 || event_writef(k->s, k->now, EVENT_KEY_DENY, k->name, u.name, "{s:s,s:s*}", "device", name,
-			"reason", reason) < 0)
-			return broken(k);
-		return say(k, "The device %s of %s waits no more.", name, u.name);
-	}
-	if ((n = store_device_by_name(k->s, u.id, name, &d)) != 1)
-		return n < 0 ? broken(k) :
-			       refuse(k, WORDS_NOT_FOUND, "Look at: user key list",
-				   "%s has no device %s.", u.name, name);
-	if (store_device_revoke(k->s, d.id, k->now) < 0 ||
-	    event_writef(k->s, k->now, EVENT_KEY_REVOKE, k->name, u.name, "{s:s,s:s,s:s*}",
-		"device", d.name, "fingerprint", d.fingerprint, "reason", reason) < 0 ||
-	    effect(k, END_DEVICE, d.id, "The key of your device %s was revoked%s.", d.name,
-		because(reason, why, sizeof(why))) < 0)
+	if ((waited = store_waiting_drop(k->s, u.id, name)) < 0 ||
+	    (waited > 0 && event_writef(k->s, k->now, EVENT_KEY_DENY, k->name, u.name, "{s:s,s:s*}", "device", name, "reason", reason) < 0) ||
+	    (revoked = revoke_device(k, &u, name, reason)) < 0)
 		return broken(k);
-	return say(k, "The device %s of %s is revoked; what it had open ends.", d.name, u.name);
+	if (revoked > 0)
+		return say(k, "The device %s of %s is revoked; what it had open ends.", name, u.name);
+	if (waited > 0)
+		return say(k, "The device %s of %s waits no more.", name, u.name);
+	return refuse(k, WORDS_NOT_FOUND, "Look at: user key list", "%s has no device %s.", u.name, name);
 }
 
 /* --- one-time codes --- */

@@ -53,6 +53,12 @@ int store_waiting_drop(struct store *s, int64_t user_id, const char *name)
 	return sql_do(s, "DELETE FROM device_waiting WHERE user_id=? AND name=?", "it", user_id, name);
 }
 
+int store_waiting_settle(struct store *s, const struct device *d)
+{
+	return sql_do(s, "DELETE FROM device_waiting WHERE (user_id=? AND name=?) OR fingerprint=?", "itt", d->user_id, d->name,
+	    d->fingerprint) < 0 ? -1 : 0;
+}
+
 int store_invite_set(struct store *s, int64_t user_id, const uint8_t hash[INVITE_HASH_LEN], int64_t until)
 {
 	return sql_do(s,

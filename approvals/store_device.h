@@ -19,6 +19,8 @@ int store_waiting(struct store *s, int64_t user_id, const char *name, struct dev
     size_t *len);
 /* 1 it waited, 0 not, -1. */
 int store_waiting_drop(struct store *s, int64_t user_id, const char *name);
+/* This device comes in: nothing waits under its name, and its key waits nowhere. 0, or -1. */
+int store_waiting_settle(struct store *s, const struct device *d);
 
 /* One code a user; a new one voids the old. */
 int store_invite_set(struct store *s, int64_t user_id, const uint8_t hash[INVITE_HASH_LEN], int64_t until);

@@ -8,6 +8,8 @@
 #define KEY_C "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAEBAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f alice@desk"
 #define ADD(device, more) "{\"word\":\"device add\",\"args\":{\"device\":\"" device "\",\"key\":\"" KEY_C "\"" more "}}"
 
+#define REVOKE(device) "{\"word\":\"user key revoke\",\"args\":{\"user\":\"alice\",\"device\":\"" device "\"}}"
+
 /* In force? */
 static bool has(const char *user, const char *device)
 {
@@ -112,11 +114,62 @@ static void it_may_be_turned_down(void **state)
 	assert_int_equal(json_array_size(rows), 2);
 	assert_string_equal(json_string_value(json_object_get(json_array_get(rows, 0), "state")), "active");
 	assert_string_equal(json_string_value(json_object_get(json_array_get(rows, 1), "state")), "waiting");
-	OK("adam", "{\"word\":\"user key revoke\",\"args\":{\"user\":\"alice\",\"device\":\"desk\"}}");
+	OK("adam", REVOKE("desk"));
 	NO("adam", "not_found", "{\"word\":\"user key approve\",\"args\":{\"user\":\"alice\",\"device\":\"desk\"}}");
 	OK("alice", ADD("desk", "")); /* nobody said yes or no to the key for ever */
 	OK("root", "{\"word\":\"user leave\",\"args\":{\"user\":\"alice\"}}");
 	assert_int_equal(by_hand("SELECT 1/(CASE WHEN EXISTS (SELECT 1 FROM device_waiting) THEN 0 ELSE 1 END)"), SQLITE_OK);
+}
+
+static size_t waiting(const char *user)
+{
+	json_t *list = store_list(rig.s, LIST_DEVICES, &(struct list_ask){ .user_id = id_of(user), .limit = 100 });
+	size_t n = 0;
+
+	for (size_t i = 0; i < json_array_size(list); i++)
+		n += strcmp(json_string_value(json_object_get(json_array_get(list, i), "state")), "waiting") == 0;
+	json_decref(list);
+	return n;
+}
+
+static bool ended_devices(void)
+{
+	for (size_t i = 0; i < rig.nended; i++)
+		if (rig.ended[i].what == END_DEVICE)
+			return true;
+	return false;
+}
+
+/* However it came in: what waited under its name, or with its key, waits no more. */
+static void what_comes_in_waits_no_more(void **state)
+{
+	(void)state;
+	OK("alice", ADD("desk", ""));
+	OK("alice", add_with(invite("adam", "alice", "")));
+	assert_true(has("alice", "desk"));
+	assert_int_equal(waiting("alice"), 0);
+	OK("adam", REVOKE("desk"));
+	assert_false(has("alice", "desk"));
+	assert_true(ended_devices());
+	OK("alice", "{\"word\":\"device add\",\"args\":{\"device\":\"phone\",\"key\":\"" KEY_B "\"}}");
+	OK("adam", "{\"word\":\"user key add\",\"args\":{\"user\":\"alice\",\"device\":\"mobile\",\"key\":\"" KEY_B "\"}}");
+	assert_int_equal(waiting("alice"), 0);
+}
+
+/* A database of before may have both under one name: one word revokes what is in force, whatever waits. */
+static void a_revocation_is_of_what_is_in_force(void **state)
+{
+	(void)state;
+	OK("adam", "{\"word\":\"user key add\",\"args\":{\"user\":\"alice\",\"device\":\"desk\",\"key\":\"" KEY_C "\"}}");
+	assert_int_equal(by_hand("INSERT INTO device_waiting (user_id, name, type, fingerprint, blob, asked) SELECT user_id, name, type, 'SHA256:other', "
+		"blob, added FROM devices WHERE name='desk'"), SQLITE_OK);
+	assert_int_equal(waiting("alice"), 1);
+	OK("adam", REVOKE("desk"));
+	assert_non_null(strstr(field("text"), "is revoked"));
+	assert_false(has("alice", "desk"));
+	assert_int_equal(waiting("alice"), 0);
+	assert_true(ended_devices());
+	NO("adam", "not_found", REVOKE("desk"));
 }
 
 static void what_waits_is_bounded(void **state)
@@ -176,7 +229,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(a_code_lets_one_device_in), T(a_code_ends), T(without_a_code_it_waits_for_another_person),
-		T(an_administrator_lets_in_nothing_of_their_own), T(it_may_be_turned_down), T(what_waits_is_bounded), T(more_devices_than_a_list_holds),
+		T(an_administrator_lets_in_nothing_of_their_own), T(it_may_be_turned_down), T(what_comes_in_waits_no_more),
+		T(a_revocation_is_of_what_is_in_force), T(what_waits_is_bounded), T(more_devices_than_a_list_holds),
 		T(what_is_new_is_noticed_once),
 	};
 
