@@ -313,6 +313,11 @@ bool control_notes(struct control *c, int64_t user_id)
 	return refusals_take(&c->refusals, user_id, control_now(c));
 }
 
+bool control_notes_login(struct control *c, int64_t user_id)
+{
+	return refusals_take(&c->refusals, REFUSALS_LOGINS(user_id), control_now(c));
+}
+
 int control_handle(struct control *c, const struct actor *a, const void *request, size_t len,
     struct buf *out)
 {

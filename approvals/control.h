@@ -104,6 +104,8 @@ bool control_over(struct control *c, const struct actor *a);
 
 /* Something else was refused to this user: does that become an event? If not it was counted. */
 bool control_notes(struct control *c, int64_t user_id);
+/* The same of a login, which says nothing of who is in: no word is turned away for it. */
+bool control_notes_login(struct control *c, int64_t user_id);
 
 /* The end: what was counted only becomes events now. */
 void control_finish(struct control *c);

@@ -222,8 +222,9 @@ static int tell_left_out(struct control *c, int64_t now, int64_t due)
 
 	while ((u = refusals_due(&c->refusals, due)) != NULL) {
 		const char *name = u->id == REFUSALS_ROOT ? "root" : "others";
+		const int64_t user = u->id < REFUSALS_ROOT ? REFUSALS_LOGINS(u->id) : u->id;
 
-		if (u->id > 0 && store_user(c->store, u->id, &who) == 1)
+		if (user > 0 && store_user(c->store, user, &who) == 1)
 			name = who.name;
 		if (event_writef(c->store, now, EVENT_LEFT_OUT, name, NULL, "{s:I,s:I}", "left_out",
 			(json_int_t)u->left_out, "since", (json_int_t)u->since) < 0)

@@ -17,7 +17,7 @@
 #define REFUSALS_USERS 256	/* with a bucket of their own; all others share one */
 
 struct refusals_user {
-	int64_t id;		/* of the user; REFUSALS_ROOT; 0: free, or shared */
+	int64_t id;		/* of the user; REFUSALS_ROOT; REFUSALS_LOGINS; 0: free, or shared */
 	unsigned tokens;
 	int64_t filled;		/* when tokens were added last */
 	int64_t since;		/* the first that was left out; 0: none is */
@@ -25,6 +25,9 @@ struct refusals_user {
 };
 
 #define REFUSALS_ROOT (-1)	/* root at the control socket */
+/* Logins of this user with a proven key: a bucket of their own, since who stole the key must not dry up that of the owner's words. Of
+ * such a number it is the user's. */
+#define REFUSALS_LOGINS(user) (-1 - (user))
 
 /* All zero: nobody was refused anything. */
 struct refusals {

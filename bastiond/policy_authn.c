@@ -129,7 +129,7 @@ static void refused_user(struct peer *peer, const struct user *u, const struct d
 	log_notice("login of %s with %s from %s refused: %s", u->name, d->name, peer->address,
 	    safe);
 	/* a script that tries again and again must not fill the database */
-	if (control_notes(&peer->p->control, u->id))
+	if (control_notes_login(&peer->p->control, u->id))
 		peer_event(peer, EVENT_LOGIN_FAIL, u->name, u->name, json_pack("{s:s, s:s, s:s}",
 		    "device", d->name, "peer", peer->address, "why", safe));
 }

@@ -2,7 +2,7 @@
  * test_policy_login.c - AUTH_KEY to AUTH_YES on a whole policy role: what lets in, and all that
  * does not.
  */
-#include "policy_rig_login.h"
+#include "policy_rig_way.h"
 #include "refusals.h"
 
 static void key_then_code_lets_in(void **state)
@@ -357,6 +357,39 @@ static void a_script_fills_no_database(void **state)
 	assert_in_range(events_of(r, "login.fail"), REFUSALS_BURST, REFUSALS_BURST + 20);
 }
 
+/* The event of this kind, the newest one, is of this actor. */
+static void expect_actor(struct rig *r, const char *kind, const char *actor)
+{
+	json_t *list = store_list(r->p.store, LIST_EVENTS, &(struct list_ask){ .limit = 1 });
+	const json_t *row = json_array_get(list, 0);
+
+	assert_string_equal(json_string_value(json_object_get(row, "kind")), kind);
+	assert_string_equal(json_string_value(json_object_get(row, "actor")), actor);
+	json_decref(list);
+}
+
+/* Who has the key alone is refused as often as they try, and the words of its owner are looked at as ever. */
+static void a_stolen_key_costs_its_owner_no_word(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s, other;
+
+	r->conf->max_sessions_per_user = 1;
+	login_alice(r, &s, 0);
+	for (int i = 0; i < REFUSALS_BURST + 30; i++) {
+		session_from(r, &other, "198.51.100.1");
+		send_key(&other, "alice", KEY(ALICE_KEY), 1);
+		expect_barred(r, &other, MSG_AUTH_KEY_RE, "as many connections open as max_sessions_per_user allows", "ControlMaster");
+		session_over(r, &other, 0);
+	}
+	assert_in_range(events_of(r, "login.fail"), REFUSALS_BURST, REFUSALS_BURST + 20);
+	words(r, &s, "{\"word\":\"hosts\"}", true);
+	session_over(r, &s, 0);
+	/* what was only counted is told under the user's name */
+	control_finish(&r->p.control);
+	expect_actor(r, "refusals.left-out", "alice");
+}
+
 static void an_account_that_ended(void **state)
 {
 	struct user gone;
@@ -500,6 +533,7 @@ int main(void)
 		T(the_line_is_for_who_proved_the_key),
 		T(an_account_that_ended),
 		T(a_script_fills_no_database),
+		T(a_stolen_key_costs_its_owner_no_word),
 		T(the_last_place_is_given_once),
 		T(revoked_between_key_and_code),
 		T(locked_between_key_and_code),
