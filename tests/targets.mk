@@ -1,17 +1,17 @@
 # The targets around the programs: tests, lint, demo, install. Included by the Makefile.
 
-WORKERS = 4
+WORKERS = 6
 PYTEST = /usr/bin/python3 -m pytest -p no:cacheprovider
 C_FILES = $(wildcard common/*.c recorder/*.c approvals/*.c bastiond/*.c pam/*.c)
 H_FILES = $(wildcard common/*.h recorder/*.h approvals/*.h bastiond/*.h pam/*.h)
 SCRIPTS = tests/model/coverage tests/deps tests/run-units tests/check tests/layers tests/fuzz/run .ci/run recorder/web/fetch etc/hooks/ticket_check etc/target/bastion-account $(wildcard etc/hooks/notify-*) $(wildcard etc/*.sh)
 
 deps:
-	@tests/deps build lab test
+	@tests/deps build lab unit test
 
 # what compiles on a machine that may have no compiler yet: first the packages, then the rest
 MAKED = $(MAKE) --no-print-directory -j2 -s
-TESTED = tests/deps build lab test && $(MAKED)
+TESTED = tests/deps build lab unit test && $(MAKED)
 
 # every stage runs even if one before it failed; the last line counts them all
 check:
@@ -31,7 +31,8 @@ check-system: all $(CHECK_TOOLS)
 LINTS = lint-cppcheck lint-man lint-shell layers headers budgets lint-web
 lint: $(LINTS)
 lint-cppcheck:
-	@cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr --enable=warning,performance,portability \
+	@mkdir -p $(B)/cppcheck
+	@cppcheck --quiet -j2 --cppcheck-build-dir=$(B)/cppcheck --std=c11 --error-exitcode=1 --inline-suppr --enable=warning,performance,portability \
 	    --suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches \
 	    -D_GNU_SOURCE -D__linux__ -DSYSCONFDIR='"/etc"' -Icommon -Irecorder -Iapprovals -Ibastiond $(C_FILES)
 lint-man:
@@ -94,7 +95,7 @@ fuzz:
 # The full count: over 100,000 kill -9 and 20,000 power cuts and failing disks; an hour or two on two idle cores. Each part has a target of its
 # own, where N says how many; `make check` runs some seconds of kills, archive, model and grants. Figures are kept in doc/BENCH.md.
 torture:
-	@tests/deps build lab test
+	@tests/deps build lab unit test
 	@$(MAKE) --no-print-directory torture-kills N=60000 S=10000
 	@$(MAKE) --no-print-directory torture-archive N=30000
 	@$(MAKE) --no-print-directory torture-model N=5000 P=10000 C=1000
