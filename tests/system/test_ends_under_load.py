@@ -88,7 +88,7 @@ def test_within_a_second(lab, user, busy, transfers, act, command):
 
 @pytest.mark.parametrize("command", ["cat", "cat /dev/zero"], ids=["idle", "transfer"])
 def test_expiry(lab, user, busy, transfers, command):
-    process, _, end = open_one(lab, user, command, 8)
+    process, _, end = open_one(lab, user, command, 5)
     with process:
         process.wait(20)
         late = time.time() - end

@@ -104,7 +104,7 @@ class FalseCollector(threading.Thread):
 
 @pytest.fixture(scope="module")
 def alone(new_lab):
-    it = new_lab(options=["hold_deadline = 20s"])
+    it = new_lab(options=["hold_deadline = 8s"])
     it.stop("collector")
     # what the real one had acknowledged of the events no other knows: that alarm is not one of those below
     first = FalseCollector(it, "")

@@ -13,8 +13,6 @@ from paramiko.message import Message
 from harness import complete, recordings, replay, until
 from rogue import Rogue, Server, delivered
 
-pytestmark = pytest.mark.alone
-
 SIZE, REST = 5 << 20, 1200 << 10
 
 
@@ -84,6 +82,7 @@ def test_target_that_sends_and_hangs_up(lab, deploy, rogue, way, how):
     assert digests(lab, recording)["out"] == (SIZE, hashlib.sha256(data).hexdigest())
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("how", ["fin", "disconnect"])
 def test_target_that_hangs_up_under_load(lab, deploy, rogue, way, busy, how):
     data, left = os.urandom(SIZE), threading.Event()
@@ -126,7 +125,7 @@ def says_disconnect(client, channel):
 FAREWELLS = {"eof": lambda client, channel: channel.shutdown_write(), "nothing": lambda client, channel: None, "disconnect": says_disconnect}
 
 
-@pytest.mark.parametrize("load", ["quiet", "busy"])
+@pytest.mark.parametrize("load", ["quiet", pytest.param("busy", marks=pytest.mark.alone)])
 @pytest.mark.parametrize("farewell", FAREWELLS)
 def test_client_that_sends_and_hangs_up(lab, rogue, request, farewell, load):
     """Everything that was sent is recorded, and the target got it."""
