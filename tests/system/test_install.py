@@ -100,6 +100,19 @@ def test_units_keep_their_promises():
         assert re.search(r"^Restart=on-failure$", service, re.M) and re.search(r"^RestartSec=5s$", service, re.M), name
 
 
+def test_what_the_pages_reload_can_be_reloaded():
+    """systemd refuses a reload of a unit that says nothing of it. The signal must arrive, too: a main process that gave root up is out of the
+    reach of a unit without CAP_KILL."""
+    pages = "".join(labkit.read(path) for path in (*glob.glob(f"{ROOT}/man/*"), f"{ROOT}/README.md"))
+    ours = set(re.findall(r"systemctl reload ([\w-]+)", pages)) - {"ssh"}      # which is the target's
+    assert ours == {"bastiond", "bastion-collectord"}
+    for name in ours:
+        unit = labkit.read(os.path.join(ROOT, "etc", "systemd", f"{name}.service"))
+        check, signal = re.findall(r"^ExecReload=(.*)$", unit, re.M)
+        assert check == re.search(r"^ExecStartPre=(.*)$", unit, re.M)[1] and " -t " in check, name
+        assert signal == ("" if re.search(r"^CapabilityBoundingSet=.*CAP_KILL", unit, re.M) else "+") + "/bin/kill -HUP $MAINPID", name
+
+
 def test_one_port_and_one_file_of_auditors():
     """Who installs both samples and edits the addresses has a bastion that finds its collector."""
     texts = {os.path.relpath(path, ROOT): labkit.read(path) for path in (*glob.glob(f"{ROOT}/etc/*.conf"), *glob.glob(f"{ROOT}/man/*"), f"{ROOT}/README.md")}
