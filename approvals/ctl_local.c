@@ -46,10 +46,15 @@ static int do_completion(const json_t *args)
 
 int ctl_local(struct ctl *c, const struct words_call *call)
 {
-	json_t *request = json_loads(call->json, 0, NULL), *args = json_object_get(request, "args");
+	json_t *request, *args;
 	int r = WORDS_BROKEN;
 
-	if (args == NULL)
+	if (call->word->who == WHO_ROOT && geteuid() != 0) {
+		ctl_fail("%s is for root: use sudo", call->word->path);
+		return WORDS_DENIED;
+	}
+	request = json_loads(call->json, 0, NULL);
+	if ((args = json_object_get(request, "args")) == NULL)
 		ctl_fail("no memory");
 	else if (strcmp(call->word->path, "init") == 0)
 		r = run_bastiond(c, "-I", NULL, NULL);

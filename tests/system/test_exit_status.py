@@ -1,0 +1,68 @@
+"""Exit statuses are those of the pages."""
+import os
+import re
+import subprocess
+
+import pytest
+
+from harness import labkit
+
+MAN = os.path.join(labkit.REPO, "man")
+
+
+@pytest.fixture(scope="module")
+def own(new_lab):
+    return new_lab()
+
+
+def run(lab, *argv, uid=0, conf=None):
+    return subprocess.run([lab.bin(argv[0]), "-f", conf or lab.path("bastiond.conf"), *argv[1:]], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=60, check=False, user=uid, group=uid, extra_groups=[])
+
+
+def statuses(page):
+    """{status: what the page says of it} of its EXIT STATUS."""
+    section = labkit.read(f"{MAN}/{page}").partition("\n.Sh EXIT STATUS\n")[2].partition("\n.Sh ")[0]
+    return {int(n): text for n, text in re.findall(r"^\.It (\d)\n(.*?)(?=^\.It |^\.El)", section, re.M | re.S)}
+
+
+def test_bastionctl(own, tmp_path):
+    """Status by status; who asks is root or a user."""
+    said = statuses("bastionctl.1")
+    assert sorted(said) == [0, 1, 2, 3, 4, 5]
+    odd, wrong = labkit.write(str(tmp_path / "odd"), "no line of any format\n"), labkit.write(str(tmp_path / "wrong.conf"), "listen = 1\n")
+    user = own.state["users"]["alice"]
+    nowhere = str(tmp_path / "nowhere")
+    cases = [(0, ("key", "list")), (0, ("names", "host")), (1, ("user", "add", "alice")), (1, ("init",), 0, wrong), (1, ("rotate", "end", "signer")),
+             (1, ("backup", "check", nowhere)), (1, ("restore", nowhere)), (2, ("frobnicate",)), (2, ("rotate", "begin", "other")),
+             (2, ("import", "keys", "alice", odd)), (2, ("import", "hosts", odd, "--keys", odd, "--login", "dba")), (2, ("events", "verify", "--against", odd)),
+             (2, ("sync", odd)), (2, ("sync", nowhere)), (3, ("user", "list"), user), (4, ("user", "show", "nobody")), (4, ("import", "keys", "nobody", "/dev/null")),
+             (5, ("import", "keys", "alice", nowhere)), (5, ("events", "verify", "--against", nowhere)), (5, ("backup", f"{nowhere}/x")),
+             (5, ("-S", nowhere, "key", "list"))]
+    cases += [(3, words, user) for words in (("init",), ("rotate", "begin", "signer"), ("rotate", "end", "signer"), ("backup", "/tmp/nobodys.db"),
+                                             ("backup", "check", odd), ("restore", odd), ("sync", odd), ("key", "add", "x"))]
+    got = [(case, run(own, "bastionctl", *case[1], uid=case[2] if len(case) > 2 else 0, conf=case[3] if len(case) > 3 else None)) for case in cases]
+    assert not [(case, done.returncode, done.stderr) for case, done in got if done.returncode != case[0]]
+    assert not os.path.exists("/tmp/nobodys.db")
+
+
+def test_bastiond(own, tmp_path):
+    said = statuses("bastiond.8")
+    assert sorted(said) == [0, 1, 2]
+    fine, wrong = said[0], labkit.write(str(tmp_path / "wrong.conf"), "listen = 1\n")
+    backup, user = str(tmp_path / "b.db"), own.state["users"]["alice"]
+    own.ctl("backup", backup)
+    # state_dir is the lab's: what makes something new comes last, and what restores is refused, as the bastion runs
+    for status, words in ((0, ("-t",)), (0, ("-T",)), (0, ("-V",)), (0, ("-I",)), (0, ("-K", backup)), (0, ("-N", "client")), (0, ("-C", "client")),
+                          (1, ("-C", "client")), (1, ("-N", "other")), (1, ("-K", wrong)), (1, ("-K", backup + "x")), (1, ("-B", backup)), (1, ("-B", backup, "-G")),
+                          (2, ("-t", "-T")), (2, ("-G",)), (2, ("-t", "more")), (2, ("-x",))):
+        done = run(own, "bastiond", *words)
+        assert done.returncode == status, (words, done.returncode, done.stderr)
+        if status == 0:
+            assert words[0][1] in re.findall(r"\b[A-Za-z]\b", fine), f"bastiond(8) does not say when {words[0]} ends with 0"
+    for words in (("-t",), ("-T",), ("-I",), ("-N", "ca"), ("-C", "ca"), ("-K", backup), ("-B", backup), ()):
+        done = run(own, "bastiond", *words, conf=wrong)
+        assert done.returncode == 1, (words, done)
+    for words in (("-I",), ("-N", "ca"), ("-C", "ca"), ("-K", backup), ("-B", backup), ("-D",)):
+        assert run(own, "bastiond", *words, uid=user).returncode == 1, words
+    assert run(own, "bastiond", "-V", uid=user).returncode == 0
