@@ -38,10 +38,9 @@ static int check_terminal(const struct ctl *c, const struct words_call *call)
 {
 	if (strcmp(call->word->path, "watch") != 0)
 		return WORDS_OK;
-	if (c->terminal && !call->as_json)
+	if (c->terminal)
 		return WORDS_OK;
-	ctl_fail(call->as_json ? "watch shows a terminal: it has no --json" :
-	    "watch needs a terminal at standard input and output");
+	ctl_fail("watch needs a terminal at standard input and output");
 	return WORDS_USAGE;
 }
 

@@ -1,5 +1,5 @@
 /*
- * ctl_names.c - `bastionctl names KIND`: what exists, a name a line, for the completion of a shell (words_shell.c).
+ * ctl_names.c - `bastionctl names KIND`: what exists, a name a line, for the completion of a shell (words_shell.c); or rows of JSON.
  *
  * A word that is refused is an event; pressing a key in a shell shall make none. So root asks for the lists of administrators, others
  * only for what is theirs.
@@ -22,18 +22,22 @@ static const struct { const char *kind, *root, *user, *key; } lists[] = {
 };
 
 /* Names are of these letters wherever they come from: a shell will read them. */
-static void print_name(const json_t *v)
+static int add_name(json_t *names, const json_t *v)
 {
 	const char *name = json_string_value(v);
+	char number[24];
 
-	if (json_is_integer(v))
-		printf("%lld\n", (long long)json_integer_value(v));
-	else if (name != NULL && name[0] != '-' && strspn(name, NAME_CHARS) == strlen(name))
-		puts(name);
+	if (json_is_integer(v)) {
+		snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(v));
+		name = number;
+	} else if (name == NULL || name[0] == '-' || strspn(name, NAME_CHARS) != strlen(name)) {
+		return 0;
+	}
+	return json_array_append_new(names, json_pack("{s:s}", "name", name));
 }
 
-/* Prints the page of a list behind `after` (NULL: the first). Where the next one begins, the caller's; NULL: nowhere, and *r says how it went. */
-static json_t *print_page(struct ctl *c, const char *word, const char *key, json_t *after, int *r)
+/* Adds the page of a list behind `after` (NULL: the first). Where the next one begins, the caller's; NULL: nowhere, and *r says how it went. */
+static json_t *add_page(struct ctl *c, json_t *names, const char *word, const char *key, json_t *after, int *r)
 {
 	json_t *args = json_object(), *request = json_pack("{s:s, s:o}", "word", word, "args", args), *all = NULL, *rows, *next;
 	char *text = NULL;
@@ -46,7 +50,8 @@ static json_t *print_page(struct ctl *c, const char *word, const char *key, json
 		ctl_fail("no memory");
 	rows = json_object_get(all, "rows");
 	for (size_t i = 0; i < json_array_size(rows); i++)
-		print_name(json_object_get(json_array_get(rows, i), key));
+		if (add_name(names, json_object_get(json_array_get(rows, i), key)) != 0)
+			*r = ctl_fail("no memory");
 	/* a list by number has its number there, `hosts` a name */
 	next = json_object_get(all, json_object_get(all, "next") != NULL ? "next" : "after");
 	json_incref(next);
@@ -56,25 +61,50 @@ static json_t *print_page(struct ctl *c, const char *word, const char *key, json
 	return next;
 }
 
+static int show(struct ctl *c, json_t *names)
+{
+	char *text = NULL;
+	json_t *reply;
+	struct buf b;
+	int r = WORDS_BROKEN;
+
+	if (c->show.json) {
+		reply = json_pack("{s:b, s:s, s:O}", "ok", 1, "kind", "names", "rows", names);
+		if (reply == NULL || (text = json_dumps(reply, JSON_COMPACT)) == NULL) {
+			ctl_fail("no memory");
+		} else {
+			buf_view(&b, text, strlen(text));
+			r = ctl_show(c, &b);
+		}
+		json_decref(reply);
+		free(text);
+		return r;
+	}
+	for (size_t i = 0; i < json_array_size(names); i++)
+		puts(json_string_value(json_object_get(json_array_get(names, i), "name")));
+	return fflush(stdout) == 0 ? WORDS_OK : WORDS_BROKEN;
+}
+
 int ctl_names(struct ctl *c, const char *kind)
 {
 	const char *word = NULL, *key = NULL;
-	json_t *after = NULL, *next = NULL;
-	int r = WORDS_OK;
+	json_t *names = json_array(), *after = NULL, *next = NULL;
+	int r = names != NULL ? WORDS_OK : ctl_fail("no memory");
 
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
 		if (strcmp(lists[i].kind, kind) == 0) {
 			word = geteuid() == 0 ? lists[i].root : lists[i].user;
 			key = lists[i].key;
 		}
-	if (word == NULL)
-		return WORDS_OK;
-	for (int page = 0; page < PAGES_MAX && (page == 0 || next != NULL); page++) {
+	for (int page = 0; r == WORDS_OK && word != NULL && page < PAGES_MAX && (page == 0 || next != NULL); page++) {
 		json_decref(after);
 		after = next;
-		next = print_page(c, word, key, after, &r);
+		next = add_page(c, names, word, key, after, &r);
 	}
 	json_decref(after);
 	json_decref(next);
-	return fflush(stdout) == 0 ? r : WORDS_BROKEN;
+	if (r == WORDS_OK)
+		r = show(c, names);
+	json_decref(names);
+	return r;
 }

@@ -281,6 +281,8 @@ static const char *next_flag(void *ctx)
 		if ((f->word->args[f->next++].how & ARG_POS) == 0)
 			return f->word->args[f->next - 1].name;
 	f->next++;
+	if (f->word->plain)
+		return NULL;
 	return f->next == f->word->nargs + 1 ? "json" : f->next == f->word->nargs + 2 && f->word->cols != NULL ? "csv" : NULL;
 }
 
@@ -315,6 +317,8 @@ static int take_flag(struct parse *p, int i, int argc, char *const argv[])
 	size_t len = value != NULL ? (size_t)(value - name) : strlen(name);
 	const struct words_arg *arg;
 
+	if (strcmp(name, "json") == 0 && p->word->plain)
+		return complain(p, "%s has no --json: what it says is for people", p->word->path);
 	if (strcmp(name, "json") == 0 || strcmp(name, "help") == 0 ||
 	    (strcmp(name, "csv") == 0 && p->word->cols != NULL)) {
 		p->as_json |= name[0] == 'j';
@@ -362,7 +366,8 @@ static int take_rest(struct parse *p, const struct words_arg *arg, int i, int ar
 		size_t w = strlen(argv[i]);
 
 		if (strcmp(argv[i], "--json") == 0 || strcmp(argv[i], "--help") == 0) {
-			take_flag(p, i, argc, argv);
+			if (take_flag(p, i, argc, argv) < 0)
+				return -1;
 			continue;
 		}
 		if (len + w + 2 > sizeof(both))

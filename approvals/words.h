@@ -112,6 +112,7 @@ struct words_word {
 	const struct words_arg *args;
 	size_t nargs;
 	const struct words_col *cols;	/* how rows are shown; ends with key NULL */
+	bool plain;	/* there is no reply, but text for people or a terminal: --json is refused */
 };
 
 extern const struct words_word words_table[];

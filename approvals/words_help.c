@@ -224,7 +224,8 @@ static void explain(const struct words_word *w, const struct words_env *env, str
 	put_text(out, "\n\n");
 	for (size_t i = 0; i < w->nargs; i++)
 		explain_arg(&w->args[i], env, out);
-	explain_arg(&json, env, out);
+	if (!w->plain)
+		explain_arg(&json, env, out);
 	if (w->cols != NULL)
 		explain_arg(&csv, env, out);
 	buf_reset(&text);
@@ -280,6 +281,6 @@ void words_completions(const struct words_env *env, struct buf *out)
 			if (w->args[a].show != NULL)
 				put_text(out, "%s", w->args[a].show);
 		}
-		put_text(out, w->cols != NULL ? " --json --csv\n" : " --json\n");
+		put_text(out, w->plain ? "\n" : w->cols != NULL ? " --json --csv\n" : " --json\n");
 	}
 }

@@ -212,7 +212,7 @@ static void put_options(struct buf *out, const struct words_word *w)
 		else if (arg->type != ARG_KEYWORD)
 			put_kind(out, w, arg);
 	}
-	put(out, w->cols != NULL ? "--json --csv --help" : "--json --help");
+	put(out, w->plain ? "--help" : w->cols != NULL ? "--json --csv --help" : "--json --help");
 }
 
 int words_shell_completion(const char *shell, struct buf *out)

@@ -46,12 +46,10 @@ static void say(struct chan *c, const char *text)
 	words_print(c, true, "\n", 1);
 }
 
-bool viewing_may(struct chan *c, bool json)
+bool viewing_may(struct chan *c)
 {
 	if (c->front->session->viewer != NULL)
 		say(c, "this connection watches a session already: open another one");
-	else if (json)
-		say(c, "watch shows a terminal: it has no --json");
 	else if (!c->pty)
 		say(c, "watch needs a terminal: ssh -t USER@BASTION watch ID");
 	else

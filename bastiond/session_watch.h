@@ -28,7 +28,7 @@ void watch_report(struct session *s, struct buf *b);		/* the body of PONG */
 
 /* session_view.c: this connection watches. */
 /* May this channel? False: it was told why not. Before policy is asked. */
-bool viewing_may(struct chan *c, bool json);
+bool viewing_may(struct chan *c);
 /* Policy's reply to `watch` is good: JSON. False: it is not; the words are done then. */
 bool viewing_start(struct chan *c, const char *json, size_t len);
 void viewing_policy(struct session *s, struct ipc_msg *m);		/* VIEW_RE */

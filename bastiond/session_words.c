@@ -222,7 +222,7 @@ void words_run(struct chan *c, const char *line)
 		c->word = call.word;
 		c->words_json = call.as_json;
 		c->words_csv = call.as_csv;
-		if (strcmp(call.word->path, "watch") == 0 && !viewing_may(c, call.as_json))
+		if (strcmp(call.word->path, "watch") == 0 && !viewing_may(c))
 			words_finish(c, WORDS_USAGE);
 		else if (!stdin_wanted(c, call.json))
 			ask_policy(c, call.json);

@@ -257,6 +257,62 @@ static void json_flag(void **state)
 
 /* --- the table --- */
 
+static char *slurp(const char *path)
+{
+	FILE *f = fopen(path, "r");
+	char *text = calloc(1, 1 << 18);
+
+	if (f == NULL)
+		fail_msg("%s: not there; tests run in the top folder", path);
+	assert_non_null(text);
+	assert_true(fread(text, 1, (1 << 18) - 1, f) > 0);
+	fclose(f);
+	return text;
+}
+
+/* --json is taken or refused, never passed over; bastionctl(1) names the words that refuse it. */
+static void json_or_a_refusal(void **state)
+{
+	static const struct words_env all = {
+		.who = WHO_ROOT, .ctl = true, .console = true, .read_file = read_file
+	};
+	static const char says[] = "refuses it with status 2:\n.Ic ";
+	char *page = slurp("man/bastionctl.1"), *list = strstr(page, says), item[80], line[WORDS_LINE_MAX];
+	struct words_call call;
+	char err[WORDS_ERR_MAX];
+	size_t len;
+
+	(void)state;
+	assert_non_null(list);
+	list += strlen(says) - 2;
+	len = strcspn(list, "\n");
+	assert_memory_equal(&list[len - 2], " .", 2);
+	list[0] = list[len - 1] = ',';
+	list[len] = '\0';
+	file_text = ED;
+	for (size_t i = 0; i < words_count; i++) {
+		const struct words_word *w = &words_table[i];
+
+		snprintf(item, sizeof(item), ", %s ,", w->path);
+		if ((strstr(list, item) != NULL) != w->plain)
+			fail_msg("bastionctl(1) has '%s' among those without --json, or lacks it, and the table has it otherwise", w->path);
+		snprintf(line, sizeof(line), "%s --json", w->example);
+		if (strstr(line, " --csv --json") != NULL)
+			strcpy(strstr(line, " --csv"), " --json");
+		if (w->plain) {
+			assert_null(w->cols);
+			refuses(&all, line, "has no --json");
+			continue;
+		}
+		if (words_parse_line(line, &all, &call, err, sizeof(err)) != WORDS_OK)
+			fail_msg("%s: %s", line, err);
+		assert_true(call.as_json);
+		words_call_finish(&call);
+	}
+	file_text = NULL;
+	free(page);
+}
+
 /* Each word's example is one, and each argument is fit to be told from the others. */
 static void examples(void **state)
 {
@@ -301,19 +357,6 @@ static void control_has_them(void **state)
 	for (size_t i = 0; i < words_count; i++)
 		mine += words_table[i].where == AT_POLICY;
 	assert_int_equal(n, mine);
-}
-
-static char *slurp(const char *path)
-{
-	FILE *f = fopen(path, "r");
-	char *text = calloc(1, 1 << 18);
-
-	if (f == NULL)
-		fail_msg("%s: not there; tests run in the top folder", path);
-	assert_non_null(text);
-	assert_true(fread(text, 1, (1 << 18) - 1, f) > 0);
-	fclose(f);
-	return text;
 }
 
 /* "request Ar HOST Fl \-login Ar LOGIN Op …" of the page as "request HOST --login LOGIN …" */
@@ -543,7 +586,7 @@ int main(void)
 		cmocka_unit_test(wrong),
 		cmocka_unit_test(keys),
 		cmocka_unit_test(limits),
-		cmocka_unit_test(json_flag),
+		cmocka_unit_test(json_flag), cmocka_unit_test(json_or_a_refusal),
 		cmocka_unit_test(examples),
 		cmocka_unit_test(control_has_them),
 		cmocka_unit_test(manual_says_them), cmocka_unit_test(protocol_has_them),
