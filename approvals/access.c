@@ -67,6 +67,16 @@ bool ticket_gives_access(enum ticket_state state)
 	return state == TICKET_APPROVED || state == TICKET_ACTIVE;
 }
 
+static bool had_logins(const struct ticket *t)
+{
+	return t->logins != 0 && t->uses >= t->logins;
+}
+
+bool ticket_lets_in(const struct ticket *t, int64_t now)
+{
+	return ticket_gives_access(t->state) && t->start_at <= now && now < t->end_at && !had_logins(t);
+}
+
 const char *access_broken(const struct ticket *t)
 {
 	bool granted = ticket_gives_access(t->state) || t->state == TICKET_ENDED ||
@@ -235,7 +245,7 @@ static bool try_ticket(const struct access_ask *q, const struct ticket *t, const
 		    access_hours_named(t->role_hours) ? "" : " (UTC)", t->role_hours);
 		return false;
 	}
-	if (t->logins != 0 && t->uses >= t->logins && q->only == 0) {
+	if (had_logins(t) && q->only == 0) {
 		refuse(a, WAY_EXPIRED, "Grant %lld for %s@%s was for %u login%s, which it had. Ask again.", (long long)t->id, q->login,
 		    q->host->name, t->logins, t->logins == 1 ? "" : "s");
 		return false;

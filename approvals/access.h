@@ -174,6 +174,7 @@ enum ticket_state ticket_state_by_name(const char *text);
  * says so. */
 enum ticket_state ticket_next(enum ticket_state state, enum ticket_act act);
 bool ticket_gives_access(enum ticket_state state);
+bool ticket_lets_in(const struct ticket *t, int64_t now);	/* begun, not ended, and with a login left */
 /* NULL, or the text of the invariant that this ticket breaks: it must then be treated as absent. */
 const char *access_broken(const struct ticket *t);
 

@@ -254,7 +254,7 @@ struct mine {
 	struct call *k;
 	struct access_role *roles;
 	int nroles;
-	struct open { int64_t host_id, until; } *open;	/* the user's running grants */
+	struct open { int64_t host_id, until; } *open;	/* the user's grants that let in now */
 	size_t nopen;
 	json_t *rows;
 	char last[HOST_NAME_MAX_LEN + 1];	/* of them */
@@ -269,7 +269,7 @@ static int load_open(struct mine *m)
 	while ((r = store_ticket_open(m->k->s, m->k->me.id, 0, 0, t.id, &t)) == 1) {
 		struct open *more;
 
-		if (!ticket_gives_access(t.state) || t.end_at <= m->k->now)
+		if (!ticket_lets_in(&t, m->k->now))
 			continue;
 		if ((more = realloc(m->open, (m->nopen + 1) * sizeof(*more))) == NULL)
 			return -1;

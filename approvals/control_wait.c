@@ -12,7 +12,13 @@
 #include "access_login.h"
 #include "escape.h"
 
-/* What `id`, or host and login, name, of this actor: what gives access before what waits. Without a name the last that waits. 1, 0, -1. */
+/* A grant that lets nobody in now, because it begins later or had its logins, is no answer to who waits for another. */
+static int rank(const struct call *k, const struct ticket *t)
+{
+	return ticket_lets_in(t, k->now) ? 2 : t->state == TICKET_PENDING;
+}
+
+/* What `id`, or host and login, name, of this actor: what lets in before what waits. Without a name the last that waits. 1, 0, -1. */
 static int find(struct call *k, struct ticket *t)
 {
 	const char *host = arg_text(k, "host"), *login = arg_text(k, "login");
@@ -31,7 +37,7 @@ static int find(struct call *k, struct ticket *t)
 	while ((r = store_ticket_open(k->s, k->me.id, 0, host != NULL ? h.id : 0, one.id, &one)) == 1) {
 		if ((login != NULL && strcmp(login, one.login) != 0) || (host == NULL && one.state != TICKET_PENDING))
 			continue;
-		if (!found || ticket_gives_access(one.state) || !ticket_gives_access(t->state))
+		if (!found || rank(k, &one) >= rank(k, t))
 			memcpy(t, &one, sizeof(*t));
 		found = 1;
 	}

@@ -63,7 +63,7 @@ const struct words_word words_table[] = {
 	/* what an engineer needs */
 	{ .path = "hosts", .who = WHO_USER,
 	  .help = "hosts that you may ask for, and those open to you now",
-	  .more = "OPEN UNTIL is the end of a running grant. Without one, ask with 'request'. At most 1000 are shown.",
+	  .more = "OPEN UNTIL is the end of a grant that lets you in now. Without one, ask with 'request'. At most 1000 are shown.",
 	  .example = "hosts",
 	  ARGS({ "host", "HOST", ARG_HOST, ARG_POS, "only this one", NULL },
 	       { "after", "HOST", ARG_HOST, 0, "only those whose name comes behind it", NULL }),

@@ -425,6 +425,50 @@ static void who_waits_hears_of_the_decision(void **state)
 	NO("alice", "not_found", "{\"word\":\"wait\",\"args\":{\"host\":\"web1\"}}");
 }
 
+#define WAIT_WEB1 "{\"word\":\"wait\",\"args\":{\"host\":\"web1\",\"login\":\"dba\"}}"
+
+/* The row of web1 in her `hosts` has an end of a grant. */
+static bool web1_is_open(void)
+{
+	OK("alice", "{\"word\":\"hosts\",\"args\":{\"host\":\"web1\"}}");
+	return json_object_get(json_array_get(json_object_get(last, "rows"), 0), "until") != NULL;
+}
+
+/* A grant that lets nobody in now is not what somebody waits for: one of tomorrow, one that had its logins. */
+static void who_waits_is_let_in_then(void **state)
+{
+	struct connection c = { .device_id = 1, .peer = "10.0.0.9" };
+	struct way_row w = { .ticket_id = 3, .host_id = 1, .login = "dba", .target = "x:22" };
+
+	(void)state;
+	OK("alice", ASK(",\"from\":1800086400"));
+	OK("bob", APPROVE(1));
+	assert_false(web1_is_open());
+	OK("alice", WAIT_WEB1); /* nothing waits: it is said when */
+	assert_int_equal(rig.c.wait_for, 0);
+	assert_non_null(strstr(field("text"), "Grant 1: you may log in as dba from 2027-01-16T08:00:00Z"));
+	OK("alice", ASK(""));
+	OK("alice", WAIT_WEB1);
+	assert_int_equal(rig.c.wait_for, 2);
+	OK("bob", APPROVE(2));
+	OK("alice", WAIT_WEB1);
+	assert_int_equal(rig.c.wait_for, 0);
+	assert_non_null(strstr(field("text"), "Grant 2"));
+	assert_true(web1_is_open());
+	OK("alice", "{\"word\":\"cancel\",\"args\":{\"id\":2}}");
+	OK("alice", ASK(",\"logins\":1"));
+	OK("bob", APPROVE(3));
+	assert_true(web1_is_open());
+	c.user_id = id_of("alice");
+	assert_int_equal(store_connection_start(rig.s, &c, rig.now), 0);
+	w.connection_id = c.id;
+	assert_int_equal(store_way_start(rig.s, &w, "alice", rig.now), 0);
+	assert_false(web1_is_open());
+	OK("alice", ASK(""));
+	OK("alice", WAIT_WEB1);
+	assert_int_equal(rig.c.wait_for, 4);
+}
+
 #define CHANGE(role, more) "{\"word\":\"role change\",\"args\":{\"role\":\"" role "\"," more "}}"
 
 static void a_role_is_changed_in_all_it_says(void **state)
@@ -498,7 +542,7 @@ int main(void)
 		T(no_glass_for_a_service, setup_fire), T(a_clock_set_back_moves_what_runs, setup_world), T(an_administrator_of_before_extends_nothing, setup_world),
 		T(a_grant_of_now_before_those_to_come, setup_world), T(a_grant_with_logins_before_those_without, setup_world),
 		T(an_extension_asks_for_the_outside_ticket, setup_world),
-		T(who_waits_names_their_own_account, setup_world), T(who_waits_hears_of_the_decision, setup_world), T(a_role_is_changed_in_all_it_says, setup_world),
+		T(who_waits_names_their_own_account, setup_world), T(who_waits_hears_of_the_decision, setup_world), T(who_waits_is_let_in_then, setup_world), T(a_role_is_changed_in_all_it_says, setup_world),
 		T(what_a_kind_of_role_cannot_have, setup_world), T(rules_for_everyone_are_so_many, setup_world),
 	};
 
