@@ -262,6 +262,19 @@ static enum words_exit one(struct world *w, int64_t user_id)
 	return say_row(w->k, "explain", rows, "");
 }
 
+/* Whom the question is about; of the past also somebody who has left since. */
+static enum words_exit asked_about(const struct world *w, struct user *u)
+{
+	const char *name = arg_text(w->k, "user");
+	int r;
+
+	if (!w->past)
+		return load_user(w->k, u);
+	if ((r = store_user_by_name(w->k->s, name, u)) < 0)
+		return broken(w->k);
+	return r == 1 ? WORDS_OK : refuse(w->k, WORDS_NOT_FOUND, NULL, "There is no user %s, and was none.", name);
+}
+
 enum words_exit word_explain(struct call *k)
 {
 	const char *place = arg_text(k, "place"), *name = arg_text(k, "user"), *from = arg_text(k, "from");
@@ -289,7 +302,7 @@ enum words_exit word_explain(struct call *k)
 		r = refuse(k, WORDS_USAGE, NULL, "at lies in the future: nobody knows yet.");
 	else if (!all && (json_object_get(k->args, "limit") != NULL || json_object_get(k->args, "after") != NULL))
 		r = refuse(k, WORDS_USAGE, NULL, "limit and after are for the answer about everybody: of one user there is one row.");
-	else if (name != NULL && (r = load_user(k, &u)) == WORDS_OK)
+	else if (name != NULL && (r = asked_about(w, &u)) == WORDS_OK)
 		r = one(w, u.id);
 	else if (name == NULL)
 		r = all ? everybody(w) : one(w, k->me.id);

@@ -132,6 +132,30 @@ static void the_past_is_answered_as_it_was(void **state)
 	NO("eve", "usage", "{\"word\":\"explain\",\"args\":{\"place\":\"dba@web1\",\"at\":1900000000}}");
 }
 
+/* Who has left since is just whom this is asked about. */
+static void who_has_left_is_answered_about(void **state)
+{
+	(void)state;
+	open_grant();
+	rig.now = NOW + 1000;
+	OK("root", "{\"word\":\"user remove\",\"args\":{\"user\":\"alice\"}}");
+	history_at("member_history", "user_id=1", NOW - 500, NOW + 1000);
+	history_at("role_history", "name='dba'", NOW - 500, 0);
+	history_at("host_history", "name='web1'", NOW - 500, 0);
+	history_at("user_history", "user_id=1 AND to_at IS NOT NULL", NOW - 500, NOW + 1000);
+	history_at("user_history", "user_id=1 AND to_at IS NULL", NOW + 1000, 0);
+	rig.now = NOW + 5000;
+	EXPLAIN("eve", "\"user\":\"alice\",\"place\":\"dba@web1\",\"at\":1800000500");
+	assert_true(json_is_true(json_object_get(row_of(0), "allowed")));
+	assert_string_equal(cell(0, "user"), "alice");
+	EXPLAIN("eve", "\"user\":\"alice\",\"place\":\"dba@web1\",\"at\":1800002000");
+	assert_non_null(strstr(cell(0, "says"), "alice is removed"));
+	NO("eve", "not_found", "{\"word\":\"explain\",\"args\":{\"user\":\"alice\",\"place\":\"dba@web1\",\"at\":1000}}");
+	NO("eve", "not_found", "{\"word\":\"explain\",\"args\":{\"user\":\"nobody\",\"place\":\"dba@web1\",\"at\":1800000500}}");
+	/* of now there is no such user */
+	NO("eve", "not_found", "{\"word\":\"explain\",\"args\":{\"user\":\"alice\",\"place\":\"dba@web1\"}}");
+}
+
 /* Nor is there anything to be asked for then: what no role of now reaches is no word about the past. */
 static void the_past_gives_no_advice(void **state)
 {
@@ -339,7 +363,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(explain_says_what_decides_and_what_is_missing), T(explain_is_no_list_of_hosts), T(the_past_is_answered_as_it_was),
-		T(an_hour_that_nobody_knows_is_no_answer), T(the_past_counts_logins), T(the_past_gives_no_advice),
+		T(who_has_left_is_answered_about),
+		T(an_hour_that_nobody_knows_is_no_answer), T(the_past_counts_logins), T(the_past_of_a_clock_set_back), T(the_past_gives_no_advice),
 		T(everybody_is_told_page_by_page), T(a_page_is_as_long_as_asked_for),
 	};
 
