@@ -196,7 +196,7 @@ static json_t *answer(struct world *w)
 		json_object_set_new(row, "says", json_string(a.line));
 		return row;
 	}
-	if ((by = store_past_approvers(w->k->s, a.ticket, w->at)) == NULL) {
+	if ((by = store_past_approvers(w->k->s, a.ticket)) == NULL) {
 		json_decref(row);
 		return NULL;
 	}

@@ -59,11 +59,16 @@ int store_past_roles(struct store *s, int64_t user_id, int64_t at, struct access
 	    "ii", at, user_id), roles);
 }
 
-/* Granted is what had begun by then; the state follows from the times. What was approved and had not begun is left out. */
-#define RAN "g.start_at<=?1"
+/*
+ * Granted is what had begun by then; the state follows from the times. What was approved and had not begun is left out. A clock that was
+ * set back showed some moments twice: a grant that began when it showed one of them ran the second time, too.
+ */
+#define RAN GRANT_START "<=?1"
+#define BACK "iif(g.start_at<=?1, 0, g.moved)"
 /* Those that are kept: ways of long ago are pruned with their events. */
 #define USES "(SELECT count(*) FROM ways w WHERE w.request_id=r.id AND w.start_at<=?1)"
-#define VERDICTS "(SELECT count(*) FROM verdicts v WHERE v.request_id=r.id AND v.yes=1 AND v.at<=?1)"
+/* What ran had all of them, whatever the clock showed when they were given. */
+#define VERDICTS "(SELECT count(*) FROM verdicts v WHERE v.request_id=r.id AND v.yes=1 AND (v.at<=?1 OR " RAN "))"
 
 int store_past_tickets(struct store *s, int64_t user_id, int64_t host_id, const char *login, int64_t at,
     struct ticket *t, int max)
@@ -72,10 +77,10 @@ int store_past_tickets(struct store *s, int64_t user_id, int64_t host_id, const 
 	    "SELECT r.id, CASE WHEN " RAN " THEN iif(coalesce(g.ended_at, g.end_at)>?1, 'active', "
 	    "iif(r.state='revoked', 'revoked', 'ended')) WHEN r.closed_at<=?1 THEN r.state ELSE 'pending' END AS was, "
 	    "r.user_id, r.by_id, r.host_id, r.role_id, r.login, r.caps, r.duration, r.needed, " VERDICTS ", r.reason, r.ref, "
-	    "r.asked_at, r.lapse_at, iif(" RAN ", g.start_at, 0), iif(" RAN ", g.end_at, 0), r.why, r.closer, o.hours, "
+	    "r.asked_at, r.lapse_at, iif(" RAN ", g.start_at-" BACK ", 0), iif(" RAN ", g.end_at-" BACK ", 0), r.why, r.closer, o.hours, "
 	    "o.networks, r.forwards, r.commands, r.signed, r.glass, r.not_before, r.logins, " USES ", ifnull(r.batch, 0), "
-	    "ifnull(r.extends, 0), 0 FROM requests r JOIN role_history o ON o.role_id=r.role_id AND "
-	    HELD("o") " LEFT JOIN grants g ON g.id=r.id WHERE r.user_id=?2 AND r.host_id=?3 AND r.login=?4 AND r.asked_at<=?1 "
+	    "ifnull(r.extends, 0), iif(" RAN ", " BACK ", 0) FROM requests r JOIN role_history o ON o.role_id=r.role_id AND "
+	    HELD("o") " LEFT JOIN grants g ON g.id=r.id WHERE r.user_id=?2 AND r.host_id=?3 AND r.login=?4 AND (r.asked_at<=?1 OR " RAN ") "
 	    "AND (" RAN " OR r.closed_at<=?1 OR r.needed>" VERDICTS ") AND (g.start_at IS NULL OR " RAN " OR r.needed>" VERDICTS ") "
 	    "ORDER BY was='active' DESC, r.id DESC LIMIT ?5",
 	    "iiiti", at, user_id, host_id, login, (int64_t)max);
@@ -89,7 +94,7 @@ int store_past_next(struct store *s, struct past_walk *w, int64_t *user_id)
 	if (w->granted <= w->after) {
 		w->granted = FOREVER;
 		if (sql_int(s, &w->granted, "SELECT r.user_id FROM requests r CROSS JOIN grants g ON g.id=r.id WHERE r.host_id=?2 AND r.user_id>?4 "
-			"AND r.login IN (?3, '" LOGIN_SELF "') AND " GRANT_START "<=?1 AND coalesce(g.ended_at, g.end_at)>?1 "
+			"AND r.login IN (?3, '" LOGIN_SELF "') AND " RAN " AND coalesce(g.ended_at, g.end_at)>?1 "
 			"ORDER BY r.user_id LIMIT 1", "iiti", w->at, w->host_id, w->login, w->after) < 0)
 			return -1;
 	}
@@ -104,12 +109,12 @@ int store_past_next(struct store *s, struct past_walk *w, int64_t *user_id)
 	return *user_id != FOREVER;
 }
 
-json_t *store_past_approvers(struct store *s, int64_t ticket_id, int64_t at)
+json_t *store_past_approvers(struct store *s, int64_t ticket_id)
 {
-	const struct sql_named ints[] = { { ":id", ticket_id }, { ":at", at }, { NULL, 0 } };
+	const struct sql_named ints[] = { { ":id", ticket_id }, { NULL, 0 } };
 	const struct sql_named_text texts[] = { { NULL, NULL } };
 	json_t *rows = sql_rows(s, "SELECT u.name || ' ' || strftime('%Y-%m-%dT%H:%M:%SZ', v.at, 'unixepoch') AS who "
-	    "FROM verdicts v JOIN users u ON u.id=v.user_id WHERE v.request_id=:id AND v.yes=1 AND v.at<=:at ORDER BY v.at",
+	    "FROM verdicts v JOIN users u ON u.id=v.user_id WHERE v.request_id=:id AND v.yes=1 ORDER BY v.at",
 	    ints, texts), *names = json_array();
 
 	for (size_t i = 0; rows != NULL && i < json_array_size(rows); i++)

@@ -27,7 +27,7 @@ struct past_walk {
 };
 /* One after the other, and `after` goes along. 1, 0: there is none any more, -1. */
 int store_past_next(struct store *s, struct past_walk *w, int64_t *user_id);
-/* ["bob 2027-01-15T08:00:00Z"]: who had said yes by then. The caller's; NULL: failed. */
-json_t *store_past_approvers(struct store *s, int64_t ticket_id, int64_t at);
+/* ["bob 2027-01-15T08:00:00Z"]: who said yes to what was granted then. The caller's; NULL: failed. */
+json_t *store_past_approvers(struct store *s, int64_t ticket_id);
 
 #endif

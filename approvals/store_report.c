@@ -95,13 +95,13 @@
 	" AND r.glass=1 AND r.asked_at>=:since AND r.asked_at<:until"                      \
 	" AND (:all OR " REVIEW("w.verdict") " IS NULL) ORDER BY r.id LIMIT :limit"
 
-/* Grants in force at one instant. */
+/* Grants in force at one instant, by the clock as it is now: one that was set back makes them begin and end earlier. */
 #define ACCESS                                                                             \
 	"SELECT g.id AS id, u.name AS user, u.person AS person, r.login AS login,"         \
-	" h.name AS host, o.name AS role, g.start_at AS start,"                            \
-	" coalesce(g.ended_at, g.end_at) AS ended, g.used_at AS used, " VERDICTS ","       \
+	" h.name AS host, o.name AS role, " GRANT_START " AS start,"                       \
+	" coalesce(g.ended_at, " GRANT_END ") AS ended, g.used_at AS used, " VERDICTS ","  \
 	" r.ref AS ticket, r.reason AS reason" OF_REQUESTS                                 \
-	" AND g.start_at<=:since AND coalesce(g.ended_at, g.end_at)>:since"                \
+	" AND " GRANT_START "<=:since AND coalesce(g.ended_at, g.end_at)>:since"           \
 	/* one's own account has its user's name there */                                  \
 	" AND (:login IS NULL OR r.login=:login OR (r.login='" LOGIN_SELF "' AND u.name=:login))" \
 	" ORDER BY g.id LIMIT :limit"

@@ -257,6 +257,41 @@ static void the_past_counts_logins(void **state)
 	assert_non_null(strstr(cell(0, "says"), "was for 1 login, which it had"));
 }
 
+/* The clock was set back by an hour: what runs began an hour earlier by it, and its second approval came before its first. */
+static void the_past_of_a_clock_set_back(void **state)
+{
+	(void)state;
+	OK("root", "{\"word\":\"role change\",\"args\":{\"role\":\"dba\",\"approvals\":2}}");
+	OK("root", "{\"word\":\"role approver add\",\"args\":{\"role\":\"dba\",\"user\":\"carol\"}}");
+	rig.now = NOW + 7200;
+	OK("alice", REQUEST_WEB1);
+	OK("bob", "{\"word\":\"approve\",\"args\":{\"id\":1}}");
+	rig.now = NOW + 3660;
+	OK("carol", "{\"word\":\"approve\",\"args\":{\"id\":1}}");
+	history_at("role_history", "name='dba'", NOW - 500, 0);
+	rig.now = NOW + 6000;
+	EXPLAIN("eve", "\"user\":\"alice\",\"place\":\"dba@web1\",\"at\":1800005000");
+	assert_true(json_is_true(json_object_get(row_of(0), "allowed")));
+	assert_int_equal(json_array_size(json_object_get(row_of(0), "approvers")), 2);
+	EXPLAIN("eve", "\"place\":\"dba@web1\",\"at\":1800005000");
+	assert_int_equal(json_array_size(json_object_get(last, "rows")), 1);
+	assert_true(json_is_true(json_object_get(row_of(0), "allowed")));
+	/* and once more, with the grant running */
+	assert_int_equal(by_hand("UPDATE grants SET moved=3600"), SQLITE_OK);
+	rig.now = NOW + 3000;
+	EXPLAIN("eve", "\"user\":\"alice\",\"place\":\"dba@web1\"");
+	assert_true(json_is_true(json_object_get(row_of(0), "allowed")));
+	EXPLAIN("eve", "\"user\":\"alice\",\"place\":\"dba@web1\",\"at\":1800002000");
+	assert_true(json_is_true(json_object_get(row_of(0), "allowed")));
+	assert_int_equal(json_integer_value(json_object_get(row_of(0), "until")), NOW + 3660);
+	OK("eve", "{\"word\":\"report access\"}");
+	assert_int_equal(json_array_size(json_object_get(last, "rows")), 1);
+	assert_int_equal(json_integer_value(json_object_get(row_of(0), "start")), NOW + 60);
+	assert_int_equal(json_integer_value(json_object_get(row_of(0), "ended")), NOW + 3660);
+	EXPLAIN("eve", "\"user\":\"alice\",\"place\":\"dba@web1\",\"at\":1800000059");
+	assert_true(json_is_false(json_object_get(row_of(0), "allowed")));
+}
+
 /* --- everybody, of many --- */
 
 #define CROWD 2000
