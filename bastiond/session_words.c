@@ -332,7 +332,7 @@ void words_policy(struct session *s, struct ipc_msg *m)
 	o.json = c->words_json;
 	o.csv = c->words_csv;
 	o.columns = c->pty ? c->cols : 0;
-	o.colour = c->pty;
+	o.colour = c->pty && strcmp(c->term, "dumb") != 0;
 	status = buf_ok(&s->words_reply) ?
 	    render_reply((const char *)s->words_reply.data, s->words_reply.len, &o, &out, &err) : WORDS_BROKEN;
 	words_print(c, false, out.data, out.len);

@@ -104,6 +104,13 @@ int brec_reader_rewind(struct brec_reader *r)
 	return brec_dir_segment(&r->dir, 0) == 1 ? 0 : fail(r, "%s", strerror(errno));
 }
 
+uint32_t brec_reader_segments(struct brec_reader *r)
+{
+	const int64_t last = brec_dir_last(&r->dir);
+
+	return last < (int64_t)r->info.segments ? r->info.segments : (uint32_t)last + 1;
+}
+
 const char *brec_reader_error(const struct brec_reader *r) { return r->error; }
 const struct brec_info *brec_reader_info(const struct brec_reader *r) { return &r->info; }
 

@@ -57,6 +57,8 @@ int brec_reader_next(struct brec_reader *r, struct brec_item *it);
 const char *brec_reader_error(const struct brec_reader *r);
 /* What is known so far. */
 const struct brec_info *brec_reader_info(const struct brec_reader *r);
+/* How many segments there are now, whether read or not; it looks at the directory. */
+uint32_t brec_reader_segments(struct brec_reader *r);
 /* Starts again from segment 0. 0, or -1. */
 int brec_reader_rewind(struct brec_reader *r);
 

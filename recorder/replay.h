@@ -8,7 +8,7 @@
  *   replay_bundle.c, replay_log.c   one file with a recording and its proofs; the collector's log of recordings
  *   replay_pull.c     a store in a bucket; its parts are in replay_bucket.h
  *   replay_scan.c     what a recording says about itself: metadata, channels
- *   replay_text.c, replay_term.c    events as lines of text; width, colours, progress, pager (replay_term.h)
+ *   replay_text.c, replay_term.c    events as lines of text; width, colours, progress, pager (replay_term.h); replay_pass.c: reads a whole recording
  *   replay_typed.c    what of the input is hidden; its parts are in replay_typed.h
  *   replay_readings.c readings are logged, and the bastion is told: replay_readings.h
  *   replay_approvals.c who approved, and the signatures (replay_approvals.h); replay_opened.c: what was opened under these

@@ -22,6 +22,7 @@
 #include "hex.h"
 #include "names.h"
 #include "replay_approvals.h"
+#include "replay_term.h"
 #include "write_all.h"
 
 #define SPACE "bastiond-approval"
@@ -437,6 +438,8 @@ static int show_scanned(struct args *a, const struct recording *rec, const struc
 	if (a->signers != NULL && (signers = read_signers(a->signers)) == NULL)
 		return -1;
 	c.signers = signers;
+	if (!a->json)
+		pager_start();
 	if ((c.texts = json_array()) != NULL && (r = approvals_of(&c, s->meta)) == 0)
 		r = approvals_opened(&c, rec, s->meta, ids);
 	json_decref(c.texts);

@@ -313,6 +313,12 @@ static void pause_for(struct bucket *b, int ms)
 		s3_turn(b->s3, -1, (int)(until - now));
 }
 
+static int give_up(struct bucket *b, const char *why)
+{
+	progress_end(&b->bar);
+	return complain(b->name, why);
+}
+
 /* One page, asked for until there is an answer. 0, or -1: said. */
 static int ask_page(struct bucket *b, const struct s3_page *after, struct s3_request *r)
 {
@@ -325,43 +331,41 @@ static int ask_page(struct bucket *b, const struct s3_page *after, struct s3_req
 		    s3_query_add(r->query, sizeof(r->query), "max-keys", "500") != 0 || s3_query_add(r->query, sizeof(r->query), "prefix", b->prefix) != 0 ||
 		    (after->version[0] != '\0' && s3_query_add(r->query, sizeof(r->query), "version-id-marker", after->version) != 0) ||
 		    s3_query_add(r->query, sizeof(r->query), "versions", "") != 0)
-			return complain(b->name, "a name in it is too long");
+			return give_up(b, "a name in it is too long");
 		if (s3_perform(b->s3, r) == 0 && r->status / 100 == 2)
 			return 0;
 		buf_finish(&r->text);
 		ms = bucket_retry_ms(r->status, tries);
 	}
-	return complain(b->name, r->why);
+	return give_up(b, r->why);
 }
 
 int bucket_list(struct bucket *b, struct objects *out)
 {
 	struct listing l = { b, out };
 	struct s3_page page = { .more = true }, next;
-	const bool tty = isatty(STDERR_FILENO);
 	struct s3_request r;
 	unsigned pages = 0;
 	int result = 0;
 
 	*out = (struct objects){ 0 };
+	progress_begin(&b->bar, "list");
 	while (result == 0 && page.more) {
 		if (ask_page(b, &page, &r) != 0)
 			return -1;
 		errno = EBADMSG;
 		if (s3_page_parse(&next, r.text.data, r.text.len, take, &l) != 0)
-			result = complain(b->name, errno == EBADMSG ? "its list of versions is none" : strerror(errno));
+			result = give_up(b, errno == EBADMSG ? "its list of versions is none" : strerror(errno));
 		else if (next.more && (++pages == BUCKET_PAGES_MAX || (strcmp(next.key, page.key) == 0 && strcmp(next.version, page.version) == 0)))
-			result = complain(b->name, "its list of versions has no end");
+			result = give_up(b, "its list of versions has no end");
 		buf_finish(&r.text);
 		page = next;
-		if (tty)
-			fprintf(stderr, "\r%zu objects listed", out->n);
+		progress_count(&b->bar, out->n, "objects");
 	}
-	if (tty)
-		fprintf(stderr, "\r%40s\r", "");
+	progress_end(&b->bar);
 	for (size_t i = 1; i < out->n && result == 0; i++)
 		if (by_name(&out->v[i - 1], &out->v[i]) >= 0)
-			result = complain(b->name, "its list of versions is not in order");
+			result = give_up(b, "its list of versions is not in order");
 	return result;
 }
 

@@ -14,6 +14,7 @@
 #define BASTION_REPLAY_BUCKET_H
 
 #include "replay.h"
+#include "replay_term.h"
 #include "s3_list.h"
 
 #define BUCKET_OBJECTS_MAX (8U << 20)
@@ -54,6 +55,7 @@ struct bucket {
 	struct s3_credentials credentials;
 	struct buf ca;
 	struct s3 *s3;
+	struct progress bar;		/* of its list */
 };
 
 /* Is it an address of a bucket, and no directory? */

@@ -136,7 +136,7 @@ static int put_segments(struct bundle *b, const char *dir)
 		snprintf(name, sizeof(name), "%08" PRIu32 ".brec", n);
 		r = put_file(b, dir, name);
 	}
-	progress_clear(&bar);
+	progress_end(&bar);
 	return r < 0 || put_file(b, dir, BREC_RECEIPTS_FILE) < 0 ? -1 : 0;
 }
 

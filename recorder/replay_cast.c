@@ -6,13 +6,13 @@
  * safe as with `play`.
  */
 #include "replay_player.h"
+#include "replay_pass.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "escape.h"
 #include "hex.h"
-#include "replay_term.h"
 #include "screen_filter.h"
 
 /* Gives a value to `line` as ASCII, and drops it. */
@@ -234,24 +234,25 @@ int cast_write(const struct scan *s, const struct channel *chan, const char *dir
 	static const struct filter_ops ops = { .put = collect, .hook = no_hook };
 	struct cast c = { .chan = chan, .version = version, .line = line, .ctx = ctx, .typed = typed };
 	char err[512];
-	struct brec_reader *r = brec_reader_open(dir, ids, err, sizeof(err));
-	struct progress bar;
+	struct pass p;
 	struct brec_item it;
-	int n = 0, bad = r == NULL || cast_header(&c, s, chan) != 0;
+	int n = 0, bad;
+
+	if (pass_begin(&p, (struct pass_aim){ .what = "export", .writing = true }, dir, ids, err, sizeof(err)) != 0) {
+		fprintf(stderr, "bastion-replay: %s\n", err);
+		return -1;
+	}
+	bad = cast_header(&c, s, chan) != 0;
 
 	typed_rewind(typed);
 	typed_part_init(&c.part);
 	filter_init(&c.filter, chan->cols > 0 ? chan->cols : 80, &ops, &c);
-	progress_begin_writing(&bar, "export");
-	while (!bad && (n = brec_reader_next(r, &it)) == 1) {
-		progress_at(&bar, it.segment, s->info.segments, "");
+	while (!bad && (n = pass_next(&p, &it)) == 1)
 		if (it.type == BREC_ITEM_EVENT && it.event.channel == chan->number)
 			bad = cast_event(&c, &it.event) != 0;
-	}
-	progress_clear(&bar);
-	if (r == NULL || n < 0)
-		fprintf(stderr, "bastion-replay: %s\n", r == NULL ? err : brec_reader_error(r));
-	brec_reader_close(r);
+	if (n < 0)
+		fprintf(stderr, "bastion-replay: %s\n", brec_reader_error(p.reader));
+	pass_end(&p);
 	typed_part_finish(&c.part);
 	free(c.text);
 	return bad || n < 0 ? -1 : 0;

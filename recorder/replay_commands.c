@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 struct listing {
+	const struct recording *rec;
+	const struct scan *scan;
 	bool json;
 	uint64_t channel;	/* UINT64_MAX: all */
 	size_t n;
@@ -24,6 +26,20 @@ static int print_json(const struct text_line *l)
 	    l->len - l->head));
 }
 
+/* Not before there is something to print: what is done until then shows how far it is, which it cannot behind a pager. */
+static void print_head(const struct listing *x)
+{
+	const struct scan *s = x->scan;
+	char user[64], login[64], host[128], start[32];
+
+	pager_start();
+	printf("--- recording %s, %s UTC, %s as %s@%s\n--- " COMMANDS_NOTE "\n", x->rec->id,
+	    text_time(start, sizeof(start), s->info.wall_us),
+	    meta_text(s->meta, "user", user, sizeof(user)),
+	    meta_text(s->meta, "login", login, sizeof(login)),
+	    meta_text(s->meta, "host", host, sizeof(host)));
+}
+
 static int print(void *ctx, const struct text_line *l)
 {
 	struct listing *x = ctx;
@@ -31,7 +47,8 @@ static int print(void *ctx, const struct text_line *l)
 
 	if (l->kind != LINE_COMMAND || (x->channel != UINT64_MAX && x->channel != l->channel))
 		return 0;
-	x->n++;
+	if (x->n++ == 0 && !x->json)
+		print_head(x);
 	if (x->json)
 		return print_json(l);
 	printf("%7s  %3llu  %.*s\n", text_span(at, sizeof(at), l->t_us),
@@ -42,21 +59,13 @@ static int print(void *ctx, const struct text_line *l)
 static int list_commands(struct args *a, const struct recording *rec, const struct scan *s,
     const struct age_identities *ids)
 {
-	struct listing x = { .json = a->json,
+	struct listing x = { .rec = rec, .scan = s, .json = a->json,
 		.channel = a->channel >= 0 ? (uint64_t)a->channel : UINT64_MAX };
 	struct lines_info info;
-	char user[64], login[64], host[128], start[32];
-	int r;
+	int r = lines_read(rec->dir, ids, false, print, &x, &info);
 
-	if (!a->json) {
-		pager_start();
-		printf("--- recording %s, %s UTC, %s as %s@%s\n--- " COMMANDS_NOTE "\n", rec->id,
-		    text_time(start, sizeof(start), s->info.wall_us),
-		    meta_text(s->meta, "user", user, sizeof(user)),
-		    meta_text(s->meta, "login", login, sizeof(login)),
-		    meta_text(s->meta, "host", host, sizeof(host)));
-	}
-	r = lines_read(rec->dir, ids, false, print, &x, &info);
+	if (r == 0 && x.n == 0 && !a->json)
+		print_head(&x);
 	if (r == 0 && info.locked_input)
 		fprintf(stderr, "bastion-replay: the identity does not open what the user typed: "
 		    "commands at a prompt are not known\n");

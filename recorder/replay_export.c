@@ -9,6 +9,7 @@
 
 #include "escape.h"
 #include "replay_html.h"
+#include "replay_pass.h"
 #include "replay_term.h"
 #include "screen.h"
 
@@ -330,11 +331,13 @@ static int export_items(const struct args *a, const struct recording *rec, const
 {
 	struct text_export *x = calloc(1, sizeof(*x));
 	char err[512];
-	struct brec_reader *r = brec_reader_open(rec->dir, ids, err, sizeof(err));
-	struct progress bar;
+	struct pass p;
 	struct brec_item it;
-	int n = 0, bad = x == NULL || r == NULL;
+	int n = 0, bad = pass_begin(&p, (struct pass_aim){ .what = "export", .writing = true }, rec->dir, ids, err, sizeof(err));
 
+	if (bad)
+		fprintf(stderr, "bastion-replay: %s\n", err);
+	bad = bad || x == NULL;
 	if (x != NULL) {
 		x->scan = s;
 		x->current = UINT64_MAX;
@@ -345,9 +348,7 @@ static int export_items(const struct args *a, const struct recording *rec, const
 		pager_start();
 		text_head(rec, s);
 	}
-	progress_begin_writing(&bar, "export");
-	while (!bad && (n = brec_reader_next(r, &it)) == 1) {
-		progress_at(&bar, it.segment, s->info.segments, "");
+	while (!bad && (n = pass_next(&p, &it)) == 1) {
 		if (it.type == BREC_ITEM_EVENT && a->channel >= 0 &&
 		    it.event.channel != (uint64_t)a->channel)
 			continue;
@@ -357,12 +358,11 @@ static int export_items(const struct args *a, const struct recording *rec, const
 			text_item(x, &it.event);
 		bad = bad || x->failed || ferror(stdout);
 	}
-	progress_clear(&bar);
 	if (x != NULL)
 		end_text(x);
-	if (r == NULL || n < 0)
-		fprintf(stderr, "bastion-replay: %s\n", r == NULL ? err : brec_reader_error(r));
-	brec_reader_close(r);
+	if (n < 0)
+		fprintf(stderr, "bastion-replay: %s\n", brec_reader_error(p.reader));
+	pass_end(&p);
 	free(x);
 	return bad || n < 0 ? -1 : 0;
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "hex.h"
+#include "replay_pass.h"
 #include "replay_search.h"
 
 static void put_escaped(const char *s, size_t len)
@@ -145,17 +146,17 @@ static bool is_other(const struct brec_event *e)
 static int put_events(struct table *t, const char *title, bool (*wanted)(const struct brec_event *))
 {
 	char err[512], line[3 * REPLAY_TEXT_MAX];
-	struct brec_reader *r = brec_reader_open(t->dir, t->ids, err, sizeof(err));
 	const struct channel *c;
+	struct pass p;
 	struct brec_item it;
 	int n = 0;
 
-	if (r == NULL) {
+	if (pass_begin(&p, (struct pass_aim){ .what = "export", .writing = true }, t->dir, t->ids, err, sizeof(err)) != 0) {
 		fprintf(stderr, "bastion-replay: %s\n", err);
 		return -1;
 	}
 	printf("<h2>%s</h2>\n<table>\n<tr><th>time<th>channel<th>event\n", title);
-	while (!ferror(stdout) && (n = brec_reader_next(r, &it)) == 1) {
+	while (!ferror(stdout) && (n = pass_next(&p, &it)) == 1) {
 		const struct brec_event *e = &it.event;
 
 		if (it.type != BREC_ITEM_EVENT || !wanted(e) || !text_event(e, line, sizeof(line)))
@@ -167,8 +168,8 @@ static int put_events(struct table *t, const char *title, bool (*wanted)(const s
 		putchar('\n');
 	}
 	if (n < 0)
-		fprintf(stderr, "bastion-replay: %s\n", brec_reader_error(r));
-	brec_reader_close(r);
+		fprintf(stderr, "bastion-replay: %s\n", brec_reader_error(p.reader));
+	pass_end(&p);
 	fputs("</table>\n", stdout);
 	return n < 0 ? -1 : 0;
 }
@@ -188,18 +189,18 @@ static void put_hidden(struct table *t, uint64_t channel, uint64_t t_us, const s
 /* Where something was typed that was not echoed: the moment, and with --reveal what it was. */
 static int put_typed(struct table *t)
 {
-	struct brec_reader *r;
+	struct pass p;
 	struct brec_item it;
 	struct typed_part part;
 	char err[512];
 	int n = 0, bad = 0;
 
-	if ((r = brec_reader_open(t->dir, t->ids, err, sizeof(err))) == NULL)
+	if (pass_begin(&p, (struct pass_aim){ .what = "export", .writing = true }, t->dir, t->ids, err, sizeof(err)) != 0)
 		return -1;
 	typed_part_init(&part);
 	typed_rewind(t->typed);
 	fputs("<h2>Typed without an echo</h2>\n<table>\n<tr><th>time<th>channel<th>typed\n", stdout);
-	while (bad == 0 && !ferror(stdout) && (n = brec_reader_next(r, &it)) == 1) {
+	while (bad == 0 && !ferror(stdout) && (n = pass_next(&p, &it)) == 1) {
 		const struct brec_event *e = &it.event;
 		const struct channel *c = scan_channel(t->scan, e->channel);
 		const uint64_t at = c != NULL && e->t_us >= c->open_us ? e->t_us - c->open_us : e->t_us;
@@ -213,7 +214,7 @@ static int put_typed(struct table *t)
 		put_hidden(t, e->channel, at, &part);
 	}
 	typed_part_finish(&part);
-	brec_reader_close(r);
+	pass_end(&p);
 	fputs("</table>\n", stdout);
 	return bad;
 }

@@ -126,7 +126,7 @@ static int id_width(const struct recordings *list)
 /* Widths in columns; 0: not shown. */
 struct columns {
 	unsigned id, start, user, where, kind, duration, size;
-	bool two;		/* a recording has two lines */
+	unsigned second;	/* of the second line of a recording that has two */
 };
 
 /* A file or a pipe: always the same. */
@@ -134,6 +134,7 @@ static const struct columns plain_columns = { .id = 12, .start = 19, .user = 10,
 	.size = 6 };
 
 #define VERDICT_COLUMNS 12U	/* "unverifiable" */
+#define INDENT_COLUMNS 4U	/* before the second line of two */
 
 static const char *user_of(const struct row *r)
 {
@@ -174,6 +175,19 @@ static unsigned total(const struct columns *c)
 	    (c->duration > 0 ? c->duration + 1 : 0) + (c->size > 0 ? c->size + 1 : 0) + 2 + VERDICT_COLUMNS;
 }
 
+/* A recording in two lines: the first has ID, as much of the start as makes sense, and verdict; the second the rest, as far as it fits. */
+static void fit_two(struct columns *c, unsigned width)
+{
+	static const unsigned starts[] = { 19, 16, 10 };	/* with seconds, with minutes, the day */
+	const unsigned taken = c->id + 1 + 1 + VERDICT_COLUMNS;
+
+	c->start = 0;
+	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]) && c->start == 0; i++)
+		if (taken + starts[i] <= width)
+			c->start = starts[i];
+	c->second = width > INDENT_COLUMNS ? width - INDENT_COLUMNS : 1;
+}
+
 /* What fits a terminal of that width: what matters least goes first. */
 static struct columns fit(const struct row *rows, size_t n, unsigned id, unsigned width)
 {
@@ -198,20 +212,16 @@ static struct columns fit(const struct row *rows, size_t n, unsigned id, unsigne
 	if (total(&c) > width && c.user > 8)
 		c.user = total(&c) - width > c.user - 8 ? 8 : c.user - (total(&c) - width);
 	if (total(&c) > width)
-		c.two = true;
+		fit_two(&c, width);
 	return c;
 }
 
-/* Text in so many columns, cut with a mark or filled with blanks, and a blank behind; width 0: nothing. */
-static void put_cell(const char *text, unsigned width, bool right)
+/* Text in at most so many columns, one or more: cut with a mark. */
+static void put_cut(const char *text, unsigned width)
 {
 	const unsigned n = points(text);
 	unsigned shown = n <= width ? n : width - 1;
 
-	if (width == 0)
-		return;
-	if (right && n < width)
-		printf("%*s", (int)(width - n), "");
 	for (; *text != '\0'; text++) {
 		if (((unsigned char)*text & 0xc0) != 0x80 && shown-- == 0)
 			break;
@@ -219,21 +229,33 @@ static void put_cell(const char *text, unsigned width, bool right)
 	}
 	if (n > width)
 		putchar('~');
+}
+
+/* The same, filled with blanks, and a blank behind; width 0: nothing. */
+static void put_cell(const char *text, unsigned width, bool right)
+{
+	const unsigned n = points(text);
+
+	if (width == 0)
+		return;
+	if (right && n < width)
+		printf("%*s", (int)(width - n), "");
+	put_cut(text, width);
 	printf("%*s", right || n >= width ? 1 : (int)(width - n) + 1, "");
 }
 
 static void print_head(const struct columns *c)
 {
 	put_cell("ID", c->id, false);
-	put_cell("START (UTC)", c->start, false);
-	if (!c->two) {
+	put_cell(c->start < 11 ? "START" : "START (UTC)", c->start, false);
+	if (c->second == 0) {
 		put_cell("USER", c->user, false);
 		put_cell("LOGIN@HOST", c->where, false);
 		put_cell("KIND", c->kind, false);
 		put_cell("DURATION", c->duration, true);
 		put_cell("SIZE", c->size, true);
 	}
-	printf("%sVERDICT\n", c->two ? "" : " ");
+	printf("%sVERDICT\n", c->second > 0 ? "" : " ");
 }
 
 static void print_row(const struct row *r, const struct columns *c)
@@ -243,12 +265,18 @@ static void print_row(const struct row *r, const struct columns *c)
 	/* no mark where an ID is cut: it is copied from here */
 	printf("%.*s ", (int)c->id, r->rec->id);
 	text_time(start, sizeof(start), r->wall_us);
-	start[c->start] = '\0';
+	if (c->start < strlen(start))
+		start[c->start] = '\0';
 	put_cell(start, c->start, false);
 	text_span(span, sizeof(span), r->duration_us);
 	where_of(r, where, sizeof(where));
-	if (c->two) {
-		printf("%s\n    %s  %s  %s  %s\n", r->verdict, user_of(r), r->readable ? where : "-", kind_of(r), span);
+	if (c->second > 0) {
+		char rest[sizeof(r->user) + sizeof(where) + sizeof(r->capability) + sizeof(span) + 8];
+
+		snprintf(rest, sizeof(rest), "%s  %s  %s  %s", user_of(r), r->readable ? where : "-", kind_of(r), span);
+		printf("%s\n%*s", r->verdict, (int)INDENT_COLUMNS, "");
+		put_cut(rest, c->second);
+		putchar('\n');
 		return;
 	}
 	put_cell(user_of(r), c->user, false);
@@ -328,7 +356,7 @@ static int list_all(struct listing *l, const struct recordings *list)
 			continue;
 		r = width > 0 ? keep_row(l, &row) : show_row(l, &row);
 	}
-	progress_clear(&bar);
+	progress_end(&bar);
 	if (width > 0)
 		show_table(l, width);
 	free(l->rows);

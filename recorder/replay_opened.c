@@ -13,6 +13,7 @@
 #include "escape.h"
 #include "grant_note.h"
 #include "replay_approvals.h"
+#include "replay_pass.h"
 
 #define GRANTS_MAX 64	/* of one recording: a bastion lets a session rest on far fewer */
 
@@ -135,20 +136,24 @@ int approvals_opened(struct approved *c, const struct recording *rec, const json
 {
 	struct opened o = { .c = c, .meta = meta };
 	char err[512];
-	struct brec_reader *r = brec_reader_open(rec->dir, ids, err, sizeof(err));
+	struct pass p;
 	struct brec_item it;
 	bool locked = false;
-	int n = -1, said = 0;
+	int n = 0, said = 0;
 
-	while (r != NULL && said == 0 && (n = brec_reader_next(r, &it)) == 1) {
+	if (pass_begin(&p, (struct pass_aim){ .what = "approvals", .writing = true }, rec->dir, ids, err, sizeof(err)) != 0) {
+		fprintf(stderr, "bastion-replay: what was opened is not all known: %s\n", err);
+		return -1;
+	}
+	while (said == 0 && (n = pass_next(&p, &it)) == 1) {
 		locked = locked || (it.type == BREC_ITEM_LOCKED && it.stream == BREC_META);
 		if (it.type == BREC_ITEM_EVENT)
 			said = look_at(&o, &it.event);
 	}
 	if (n < 0)
-		fprintf(stderr, "bastion-replay: what was opened is not all known: %s\n", r != NULL ? brec_reader_error(r) : err);
+		fprintf(stderr, "bastion-replay: what was opened is not all known: %s\n", brec_reader_error(p.reader));
 	else if (locked)
 		fprintf(stderr, "bastion-replay: what was opened is not all known: the identity opens a part of this recording\n");
-	brec_reader_close(r);
+	pass_end(&p);
 	return n < 0 || locked || said != 0 ? -1 : 0;
 }

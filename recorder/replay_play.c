@@ -3,6 +3,7 @@
  * it prints the text.
  */
 #include "replay_player.h"
+#include "replay_term.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -21,6 +22,7 @@ struct playing {
 	struct tape tape;
 	struct player player;
 	struct tty tty;
+	struct progress none;	/* while the player has the screen: what it loads then has no bar */
 };
 
 void player_who(struct player *p, const struct scan *s)
@@ -136,7 +138,9 @@ static int play_on_terminal(struct playing *x)
 	else if (tty_enter(&x->tty) != 0)
 		fprintf(stderr, "bastion-replay: the terminal: %s\n", strerror(errno));
 	else {
+		progress_begin(&x->none, "");
 		run(x);
+		progress_end(&x->none);
 		tty_leave(&x->tty);
 		r = 0;
 	}

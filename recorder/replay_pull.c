@@ -48,6 +48,7 @@ struct pull {
 	struct mirror mirror;
 	const char *to;
 	FILE *list;			/* the copy's file `pulled` */
+	struct progress bar;
 	size_t at;			/* next object, */
 	unsigned k;			/* and how many of its versions are begun */
 	size_t done, fetched, alarms, failed;
@@ -55,12 +56,13 @@ struct pull {
 	struct fetch fetch[FETCHES];
 };
 
-static void complain(const char *what, const char *why)
+static void complain(struct pull *p, const char *what, const char *why)
 {
 	char text[REPLAY_TEXT_MAX];
 
+	progress_clear(&p->bar);
 	esc_quoted(text, sizeof(text), what, strlen(what));
-	fprintf(stderr, "%sbastion-replay: %s: %s\n", isatty(STDERR_FILENO) ? "\r\033[K" : "", text, why);
+	fprintf(stderr, "bastion-replay: %s: %s\n", text, why);
 }
 
 /* ---- places ---- */
@@ -100,7 +102,7 @@ static void say_alarm(struct pull *p, const struct object *o, unsigned k, unsign
 	snprintf(why, sizeof(why), "ALARM: its version %.100s of %s has other bytes than the oldest, %.100s of %s. The oldest is taken, both are kept",
 	    v->id, when[0], older->id, when[1]);
 	if (p->alarms++ < TOLD_MAX)
-		complain(o->name, why);
+		complain(p, o->name, why);
 }
 
 /* Did the segment of version `before` grow to what version k is? */
@@ -130,7 +132,7 @@ static unsigned compare(struct pull *p, const struct object *o, bool *differs)
 
 	*differs = o->more;
 	if (o->more && p->alarms++ < TOLD_MAX)
-		complain(o->name, "ALARM: it has more versions than a lost answer explains, and not all were looked at");
+		complain(p, o->name, "ALARM: it has more versions than a lost answer explains, and not all were looked at");
 	for (unsigned k = o->n - 1; k-- > 0;) {
 		const bool more = memcmp(o->hash[k], o->hash[taken], HASH_LEN) != 0 && grew(p, o, taken, k);
 
@@ -144,7 +146,7 @@ static unsigned compare(struct pull *p, const struct object *o, bool *differs)
 		*differs = true;
 		say_alarm(p, o, k, taken);
 		if (copy_move(p->to, from, to) != 0)
-			complain(to, strerror(errno));
+			complain(p, to, strerror(errno));
 	}
 	return taken;
 }
@@ -164,7 +166,7 @@ static void finish_object(struct pull *p, struct object *o)
 		snprintf(m.version, sizeof(m.version), "%s", o->v[taken].id);
 		if (place_part(p, from, o, taken) != 0 || place(p, to, o->name) != 0 || copy_move(p->to, from, to) != 0 ||
 		    mirror_format(line, sizeof(line), &m) != 0 || fprintf(p->list, "%s\n", line) < 0 || fflush(p->list) != 0) {
-			complain(o->name, strerror(errno));
+			complain(p, o->name, strerror(errno));
 			o->failed = true;
 		}
 	}
@@ -190,7 +192,7 @@ static void fail(struct fetch *f, const char *why)
 	struct object *o = f->o;
 
 	if (!o->failed && f->p->failed < TOLD_MAX)
-		complain(o->name, why);
+		complain(f->p, o->name, why);
 	o->failed = true;
 	o->left--;
 	end_fetch(f);
@@ -308,7 +310,7 @@ static bool next(struct pull *p, struct object **o, unsigned *k)
 				continue;
 			}
 			if ((one->hash = calloc(one->n, HASH_LEN)) == NULL) {
-				complain(one->name, "out of memory");
+				complain(p, one->name, "out of memory");
 				p->stop = true;
 				return false;
 			}
@@ -321,13 +323,12 @@ static bool next(struct pull *p, struct object **o, unsigned *k)
 	return false;
 }
 
-static void progress(const struct pull *p)
+static void show_bar(struct pull *p)
 {
-	static const char full[] = "####################";
-	const int part = p->objects.n != 0 ? (int)(p->done * 20 / p->objects.n) : 20;
+	char count[64];
 
-	if (isatty(STDERR_FILENO))
-		fprintf(stderr, "\r[%.*s%*s] %zu/%zu", part, full, 20 - part, "", p->done, p->objects.n);
+	snprintf(count, sizeof(count), "%zu of %zu", p->done, p->objects.n);
+	progress_at(&p->bar, p->done, p->objects.n, count);
 }
 
 static void fetch_all(struct pull *p)
@@ -336,6 +337,7 @@ static void fetch_all(struct pull *p)
 	unsigned k, idle;
 	int wait;
 
+	progress_begin(&p->bar, "pull");
 	do {
 		const uint64_t now = clock_mono_ms();
 
@@ -355,10 +357,9 @@ static void fetch_all(struct pull *p)
 		}
 		if (idle < FETCHES)
 			s3_turn(p->b.s3, -1, wait);
-		progress(p);
+		show_bar(p);
 	} while (idle < FETCHES || (p->at < p->objects.n && !p->stop));
-	if (isatty(STDERR_FILENO))
-		fprintf(stderr, "\r\033[K");
+	progress_end(&p->bar);
 }
 
 /* ---- files that the bucket has in parts, or under another name ---- */
@@ -379,7 +380,7 @@ static int join(struct pull *p, const char *name, const struct object *o, size_t
 	if (r == 0)
 		r = copy_move(p->to, part, path);
 	if (r != 0)
-		complain(name, strerror(errno));
+		complain(p, name, strerror(errno));
 	return r;
 }
 
@@ -430,13 +431,13 @@ static int take_checkpoint(struct pull *p)
 /* ---- the command ---- */
 
 /* What else the list said. */
-static void tell(const struct pull *p)
+static void tell(struct pull *p)
 {
 	size_t told = 0, gone = 0;
 
 	for (size_t i = 0; i < p->objects.n && told < TOLD_MAX; i++)
 		if (p->objects.v[i].hidden) {
-			complain(p->objects.v[i].name, "a delete marker hides it; its bytes are there and were taken");
+			complain(p, p->objects.v[i].name, "a delete marker hides it; its bytes are there and were taken");
 			told++;
 		}
 	for (size_t i = 0; i < p->mirror.n; i++)
@@ -457,8 +458,9 @@ static void tell(const struct pull *p)
 }
 
 /* An object of which only a delete marker is left is none any more. */
-static void drop_empty(struct objects *o)
+static void drop_empty(struct pull *p)
 {
+	struct objects *o = &p->objects;
 	size_t n = 0;
 
 	for (size_t i = 0; i < o->n; i++) {
@@ -467,7 +469,7 @@ static void drop_empty(struct objects *o)
 			continue;
 		}
 		if (i - n < TOLD_MAX)
-			complain(o->v[i].name, "it was deleted: only a delete marker is there");
+			complain(p, o->v[i].name, "it was deleted: only a delete marker is there");
 		free(o->v[i].name);
 	}
 	o->n = n;
@@ -478,17 +480,17 @@ static int open_copy(struct pull *p)
 	char path[REPLAY_PATH_MAX];
 
 	if (snprintf(path, sizeof(path), "%s/journal", p->to) >= (int)sizeof(path)) {
-		complain(p->to, "the name is too long");
+		complain(p, p->to, "the name is too long");
 		return -1;
 	}
 	if (access(path, F_OK) == 0) {
-		complain(p->to, "this is the store of a collector; --store names the directory of a copy, which may be new");
+		complain(p, p->to, "this is the store of a collector; --store names the directory of a copy, which may be new");
 		return -1;
 	}
 	snprintf(path, sizeof(path), "%s/" MIRROR_FILE, p->to);
 	if ((mkdir(p->to, 0700) == 0 || errno == EEXIST) && copy_parts(p->to, true) == 0 && mirror_load(&p->mirror, p->to) == 0 && (p->list = fopen(path, "ae")) != NULL)
 		return 0;
-	complain(p->to, strerror(errno));
+	complain(p, p->to, strerror(errno));
 	return -1;
 }
 
@@ -505,7 +507,7 @@ int pull_bucket(const struct args *a, const char *url, const char *to)
 		return EXIT_UNREADABLE;
 	}
 	if (bucket_list(&p->b, &p->objects) == 0 && open_copy(p) == 0) {
-		drop_empty(&p->objects);
+		drop_empty(p);
 		/* what follows a line that was cut is a line of its own */
 		fputc('\n', p->list);
 		fetch_all(p);
@@ -515,7 +517,7 @@ int pull_bucket(const struct args *a, const char *url, const char *to)
 		copy_parts(p->to, false);
 	}
 	if (p->list != NULL && fclose(p->list) != 0) {
-		complain(to, strerror(errno));
+		complain(p, to, strerror(errno));
 		status = EXIT_UNREADABLE;
 	}
 	objects_finish(&p->objects);

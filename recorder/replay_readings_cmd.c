@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "hex.h"
+#include "replay_term.h"
 
 /* ---- before something is shown ---- */
 
@@ -201,8 +202,11 @@ int cmd_readings(struct args *a)
 {
 	struct listing x = { .a = a };
 	size_t torn;
-	int r = readings_each(on_line, &x, &torn), status = EXIT_UNREADABLE;
+	int r, status = EXIT_UNREADABLE;
 
+	if (!a->json && !a->deliver)
+		pager_start();
+	r = readings_each(on_line, &x, &torn);
 	if (r == 1)
 		fprintf(stderr, "bastion-replay: nothing was read yet\n");
 	if (r >= 0)

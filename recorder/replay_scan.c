@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "escape.h"
+#include "replay_pass.h"
 #include "replay_readings.h"
 
 #define NO_META "this recording does not begin with metadata: nothing says whose it is"
@@ -134,19 +135,18 @@ int scan_event(struct scan *s, const struct brec_event *e)
 
 int scan_recording(struct scan *s, const char *dir, const struct age_identities *ids, bool brief)
 {
-	struct brec_reader *r;
+	struct pass p;
 	struct brec_item it;
 	uint64_t items = 0;
 	int n;
 
 	memset(s, 0, sizeof(*s));
-	r = brec_reader_open(dir, ids, s->error, sizeof(s->error));
-	if (r == NULL)
+	if (pass_begin(&p, (struct pass_aim){ .what = brief ? NULL : "read" }, dir, ids, s->error, sizeof(s->error)) != 0)
 		return -1;
-	while ((n = brec_reader_next(r, &it)) == 1) {
+	while ((n = pass_next(&p, &it)) == 1) {
 		if (it.type == BREC_ITEM_EVENT && scan_event(s, &it.event) != 0) {
 			snprintf(s->error, sizeof(s->error), "%s", strerror(errno));
-			brec_reader_close(r);
+			pass_end(&p);
 			scan_finish(s);
 			return -1;
 		}
@@ -157,10 +157,10 @@ int scan_recording(struct scan *s, const char *dir, const struct age_identities 
 	}
 	if (n < 0) {
 		s->broken = true;
-		snprintf(s->error, sizeof(s->error), "%s", brec_reader_error(r));
+		snprintf(s->error, sizeof(s->error), "%s", brec_reader_error(p.reader));
 	}
-	s->info = *brec_reader_info(r);
-	brec_reader_close(r);
+	s->info = *brec_reader_info(p.reader);
+	pass_end(&p);
 	return 0;
 }
 

@@ -347,7 +347,7 @@ static int search_all(struct search *x)
 		show_bar(x, i, all.n);
 		search_one(x, &all.v[i]);
 	}
-	progress_clear(&x->bar);
+	progress_end(&x->bar);
 	recordings_finish(&all);
 	if (!x->a->json)
 		fprintf(stderr, "%zu hit%s in %zu recording%s searched\n", x->all_hits,

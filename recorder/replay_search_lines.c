@@ -1,6 +1,7 @@
 /*
  * replay_search_lines.c - see replay_search.h: one pass over a recording, its channels as lines.
  */
+#include "replay_pass.h"
 #include "replay_search.h"
 
 #include <errno.h>
@@ -237,28 +238,27 @@ int lines_read(const char *dir, const struct age_identities *ids, bool reveal, l
     struct lines_info *info)
 {
 	struct lines x = { .fn = fn, .ctx = ctx };
-	struct brec_reader *r;
+	struct pass p;
 	struct brec_item it;
 	int n = 0;
 
 	*info = (struct lines_info){ .error = "" };
 	if (typed_map_load(&x.typed, dir, ids, reveal, info->error, sizeof(info->error)) != 0)
 		return -1;
-	r = brec_reader_open(dir, ids, info->error, sizeof(info->error));
-	if (r == NULL) {
+	if (pass_begin(&p, (struct pass_aim){ .what = "look for lines", .writing = true }, dir, ids, info->error, sizeof(info->error)) != 0) {
 		typed_map_finish(&x.typed);
 		return -1;
 	}
 	typed_part_init(&x.part);
-	while (!x.failed && (n = brec_reader_next(r, &it)) == 1)
+	while (!x.failed && (n = pass_next(&p, &it)) == 1)
 		if (it.type == BREC_ITEM_EVENT)
 			on_event(&x, &it.event);
 	for (size_t i = 0; i < LINES_CHANNELS_MAX; i++)
 		destroy(x.chans[i]);
 	if (n < 0)
-		snprintf(info->error, sizeof(info->error), "%s", brec_reader_error(r));
-	info->locked_input = brec_reader_info(r)->locked[BREC_INPUT] > 0;
-	brec_reader_close(r);
+		snprintf(info->error, sizeof(info->error), "%s", brec_reader_error(p.reader));
+	info->locked_input = brec_reader_info(p.reader)->locked[BREC_INPUT] > 0;
+	pass_end(&p);
 	typed_part_finish(&x.part);
 	typed_map_finish(&x.typed);
 	return x.failed ? -1 : 0;

@@ -8,6 +8,7 @@
 #include "escape.h"
 #include "hex.h"
 #include "replay_approvals.h"
+#include "replay_pass.h"
 #include "replay_term.h"
 
 /* The order in which people ask. */
@@ -72,16 +73,16 @@ static void print_channels(const struct scan *s)
 static int print_events(const char *dir, const struct age_identities *ids)
 {
 	char line[3 * REPLAY_TEXT_MAX], at[24], err[512];
-	struct brec_reader *r = brec_reader_open(dir, ids, err, sizeof(err));
+	struct pass p;
 	struct brec_item it;
 	int n;
 
-	if (r == NULL) {
+	if (pass_begin(&p, (struct pass_aim){ .what = "show", .writing = true }, dir, ids, err, sizeof(err)) != 0) {
 		fprintf(stderr, "bastion-replay: %s\n", err);
 		return -1;
 	}
 	putchar('\n');
-	while ((n = brec_reader_next(r, &it)) == 1)
+	while ((n = pass_next(&p, &it)) == 1)
 		if (it.type == BREC_ITEM_EVENT && text_event(&it.event, line, sizeof(line)))
 			printf("%8s  %llu  %s\n", text_span(at, sizeof(at), it.event.t_us),
 			    (unsigned long long)it.event.channel, line);
@@ -90,12 +91,12 @@ static int print_events(const char *dir, const struct age_identities *ids)
 			printf("%8s  -  [closed] %s%s%s\n", "end", brec_end_name(it.end),
 			    line[0] ? ": " : "", line);
 		}
-	if (n == 0 && !brec_reader_info(r)->closed)
+	if (n == 0 && !brec_reader_info(p.reader)->closed)
 		printf("%8s  -  [not closed] the recording goes on, or was abandoned: verify says "
 		    "which\n", "end");
 	if (n < 0)
-		fprintf(stderr, "bastion-replay: %s\n", brec_reader_error(r));
-	brec_reader_close(r);
+		fprintf(stderr, "bastion-replay: %s\n", brec_reader_error(p.reader));
+	pass_end(&p);
 	return n < 0 ? -1 : 0;
 }
 
@@ -119,11 +120,13 @@ static json_t *channel_json(const struct channel *c)
 static json_t *events_json(const char *dir, const struct age_identities *ids)
 {
 	char err[512];
-	struct brec_reader *r = brec_reader_open(dir, ids, err, sizeof(err));
+	struct pass p;
 	json_t *list = json_array();
 	struct brec_item it;
 
-	while (r != NULL && brec_reader_next(r, &it) == 1) {
+	if (pass_begin(&p, (struct pass_aim){ .what = "show" }, dir, ids, err, sizeof(err)) != 0)
+		return list;
+	while (pass_next(&p, &it) == 1) {
 		const struct brec_event *e = &it.event;
 
 		if (it.type != BREC_ITEM_EVENT || strchr("fdgna", e->kind) == NULL)
@@ -142,7 +145,7 @@ static json_t *events_json(const char *dir, const struct age_identities *ids)
 		    (double)e->t_us / 1e6, "channel", (json_int_t)e->channel, "kind", kind,
 		    "value", v));
 	}
-	brec_reader_close(r);
+	pass_end(&p);
 	return list;
 }
 

@@ -3,6 +3,7 @@
  * back.
  */
 #include "replay_player.h"
+#include "replay_pass.h"
 #include "replay_typed_live.h"
 
 #include <stdlib.h>
@@ -156,13 +157,13 @@ static bool is_ours(const struct channel *c, const struct brec_event *e)
 		(!c->closed || e->t_us <= c->close_us));
 }
 
-static const char *load_items(struct loader *l, struct brec_reader *r)
+static const char *load_items(struct loader *l, struct pass *p)
 {
 	struct tape *t = l->tape;
 	struct brec_item it;
 	int n;
 
-	while ((n = brec_reader_next(r, &it)) == 1) {
+	while ((n = pass_next(p, &it)) == 1) {
 		if (it.type != BREC_ITEM_EVENT || !is_ours(l->chan, &it.event))
 			continue;
 		if (t->n >= TAPE_EVENTS_MAX || t->len >= TAPE_BYTES_MAX) {
@@ -174,27 +175,26 @@ static const char *load_items(struct loader *l, struct brec_reader *r)
 			return "out of memory";
 	}
 	if (n < 0)
-		return brec_reader_error(r);
-	return brec_reader_info(r)->closed ? "" : "the recording has no end yet, or was abandoned; follow shows what comes";
+		return brec_reader_error(p->reader);
+	return brec_reader_info(p->reader)->closed ? "" : "the recording has no end yet, or was abandoned; follow shows what comes";
 }
 
 int tape_load(struct tape *t, const struct channel *c, const char *dir, const struct age_identities *ids,
     bool reveal)
 {
 	struct loader l = { .tape = t, .chan = c };
-	struct brec_reader *r;
+	struct pass p;
 
 	memset(t, 0, sizeof(*t));
 	if (typed_map_load(&l.typed, dir, ids, reveal, t->note, sizeof(t->note)) != 0)
 		return -1;
-	r = brec_reader_open(dir, ids, t->note, sizeof(t->note));
-	if (r == NULL) {
+	if (pass_begin(&p, (struct pass_aim){ .what = "load" }, dir, ids, t->note, sizeof(t->note)) != 0) {
 		typed_map_finish(&l.typed);
 		return -1;
 	}
 	typed_part_init(&l.part);
-	snprintf(t->note, sizeof(t->note), "%s", load_items(&l, r));
-	brec_reader_close(r);
+	snprintf(t->note, sizeof(t->note), "%s", load_items(&l, &p));
+	pass_end(&p);
 	typed_close(&l.typed, c->number, &l.part);
 	if (l.part.ended) {
 		const size_t off = t->len;

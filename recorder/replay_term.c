@@ -16,6 +16,7 @@
 
 static pid_t pager;		/* 0: none */
 static unsigned pager_width;	/* of the terminal behind it */
+static const struct progress *working;	/* the one whose line it is */
 
 static bool dumb(void)
 {
@@ -45,13 +46,17 @@ unsigned term_width(void)
 
 void progress_begin(struct progress *p, const char *what)
 {
-	*p = (struct progress){ .what = what, .started_ms = clock_mono_ms(), .on = isatty(STDERR_FILENO) && !dumb() };
+	*p = (struct progress){ .what = what, .started_ms = clock_mono_ms(), .on = working == NULL && isatty(STDERR_FILENO) && !dumb() };
+	if (p->on)
+		working = p;
 }
 
 void progress_begin_writing(struct progress *p, const char *what)
 {
-	progress_begin(p, what);
-	p->on = p->on && !isatty(STDOUT_FILENO);
+	if (isatty(STDOUT_FILENO))
+		*p = (struct progress){ .on = false };
+	else
+		progress_begin(p, what);
 }
 
 char *progress_line(char *out, size_t size, unsigned width, const char *what, uint64_t done, uint64_t all, const char *more)
@@ -70,18 +75,42 @@ char *progress_line(char *out, size_t size, unsigned width, const char *what, ui
 	return out;
 }
 
-void progress_at(struct progress *p, uint64_t done, uint64_t all, const char *more)
+/* Is it time to draw? */
+static bool due(struct progress *p)
 {
-	const uint64_t now = clock_mono_ms();
-	char line[256];
+	uint64_t now;
 
 	/* a pager has the screen */
-	if (!p->on || pager != 0 || now - p->started_ms < BAR_AFTER_MS || (p->drawn && now - p->shown_ms < BAR_EVERY_MS))
-		return;
-	fprintf(stderr, "\r\033[K%s", progress_line(line, sizeof(line), width_of(STDERR_FILENO), p->what, done, all, more));
-	fflush(stderr);
+	if (!p->on || pager != 0 || (now = clock_mono_ms()) - p->started_ms < BAR_AFTER_MS || (p->drawn && now - p->shown_ms < BAR_EVERY_MS))
+		return false;
 	p->shown_ms = now;
 	p->drawn = true;
+	return true;
+}
+
+static void draw(const char *line)
+{
+	fprintf(stderr, "\r\033[K%s", line);
+	fflush(stderr);
+}
+
+void progress_at(struct progress *p, uint64_t done, uint64_t all, const char *more)
+{
+	char line[256];
+
+	if (due(p))
+		draw(progress_line(line, sizeof(line), width_of(STDERR_FILENO), p->what, done, all, more));
+}
+
+void progress_count(struct progress *p, uint64_t done, const char *of)
+{
+	char line[256];
+
+	if (!due(p))
+		return;
+	snprintf(line, sizeof(line), "%s %llu %s", p->what, (unsigned long long)done, of);
+	line[width_of(STDERR_FILENO) < sizeof(line) ? width_of(STDERR_FILENO) - 1 : sizeof(line) - 1] = '\0';
+	draw(line);
 }
 
 void progress_clear(struct progress *p)
@@ -89,6 +118,14 @@ void progress_clear(struct progress *p)
 	if (p->drawn)
 		fprintf(stderr, "\r\033[K");
 	p->drawn = false;
+}
+
+void progress_end(struct progress *p)
+{
+	progress_clear(p);
+	if (working == p)
+		working = NULL;
+	p->on = false;
 }
 
 /* ---- pager ---- */
@@ -107,13 +144,19 @@ static void run_pager(const char *command)
 	_exit(127);
 }
 
-void pager_start(void)
+bool pager_wanted(void)
 {
 	const char *command = getenv("PAGER");
+
+	return pager == 0 && isatty(STDOUT_FILENO) && !dumb() &&
+	    (command == NULL || (command[0] != '\0' && strcmp(command, "cat") != 0));
+}
+
+void pager_start(void)
+{
 	int fds[2];
 
-	if (pager != 0 || !isatty(STDOUT_FILENO) || dumb() ||
-	    (command != NULL && (command[0] == '\0' || strcmp(command, "cat") == 0)))
+	if (!pager_wanted())
 		return;
 	pager_width = width_of(STDOUT_FILENO);
 	fflush(NULL);
@@ -125,7 +168,7 @@ void pager_start(void)
 		close(fds[0]);
 		close(fds[1]);
 		signal(SIGPIPE, SIG_DFL);
-		run_pager(command);
+		run_pager(getenv("PAGER"));
 	}
 	if (pager < 0)
 		pager = 0;

@@ -18,7 +18,7 @@ bool term_colour(void);
 /* Columns of the terminal that standard output is, also behind the pager; 0: it is none, lines are as long as they are. */
 unsigned term_width(void);
 
-/* How far some work is, on standard error. Zeros: none is shown. */
+/* How far some work is, on standard error. Zeros: none is shown. One at a time: what begins inside of other work shows none. */
 struct progress {
 	const char *what;	/* "verify" */
 	uint64_t started_ms, shown_ms;
@@ -30,8 +30,12 @@ void progress_begin(struct progress *p, const char *what);
 void progress_begin_writing(struct progress *p, const char *what);
 /* `more` stands behind the numbers, "" for nothing. Draws now and then. */
 void progress_at(struct progress *p, uint64_t done, uint64_t all, const char *more);
-/* Clears its line: before anything else is said, and at the end. */
+/* For work of which nobody knows how much it is: "list 2000 objects". */
+void progress_count(struct progress *p, uint64_t done, const char *of);
+/* Clears its line: before anything else is said. */
 void progress_clear(struct progress *p);
+/* The same at the end. */
+void progress_end(struct progress *p);
 /* The bar's line, cut to `width` columns; returns out. */
 char *progress_line(char *out, size_t size, unsigned width, const char *what, uint64_t done, uint64_t all, const char *more);
 
@@ -40,6 +44,8 @@ char *progress_line(char *out, size_t size, unsigned width, const char *what, ui
  * standard error, if that is one. Nothing happens the second time.
  */
 void pager_start(void);
+/* Would it start one? Who has work to do first keeps what there is to print, and shows how far the work is. */
+bool pager_wanted(void);
 /* Waits until the auditor has left it. True: there was one, so that output that nobody wanted is no error. */
 bool pager_end(void);
 

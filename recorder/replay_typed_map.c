@@ -16,6 +16,7 @@
 
 #include "escape.h"
 #include "replay.h"
+#include "replay_pass.h"
 
 #define ECHOES_MAX 64U		/* terminals at a time; input of others is hidden */
 
@@ -171,18 +172,18 @@ static int on_event(struct typed_map *m, const struct brec_event *e)
 int typed_map_load(struct typed_map *m, const char *dir, const struct age_identities *ids, bool reveal,
     char *err, size_t errsize)
 {
-	struct brec_reader *r;
+	struct pass p;
 	struct brec_item it;
 	bool failed = false;
 
 	*m = (struct typed_map){ .reveal = reveal };
-	if ((r = brec_reader_open(dir, ids, err, errsize)) == NULL)
+	if (pass_begin(&p, (struct pass_aim){ .what = "look for hidden keys" }, dir, ids, err, errsize) != 0)
 		return -1;
 	/* where it cannot be read further who shows it ends, too, and says so */
-	while (!failed && brec_reader_next(r, &it) == 1)
+	while (!failed && pass_next(&p, &it) == 1)
 		if (it.type == BREC_ITEM_EVENT)
 			failed = on_event(m, &it.event) != 0;
-	brec_reader_close(r);
+	pass_end(&p);
 	for (size_t i = 0; i < m->n; i++) {
 		end_channel(&m->v[i]);
 		sort(&m->v[i]);

@@ -45,21 +45,21 @@ static int print_json(const struct recording *rec, const char *dir, const struct
 	return json_line(j);
 }
 
-static void print_text(const struct recording *rec, const struct brec_report *r, const char *signer)
+static void print_text(FILE *out, const struct recording *rec, const struct brec_report *r, const char *signer)
 {
-	printf("%s  %-12s", rec->id, brec_verdict_name(r->verdict));
+	fprintf(out, "%s  %-12s", rec->id, brec_verdict_name(r->verdict));
 	if (r->verdict != BREC_COMPLETE && r->reason[0] != '\0')
-		printf("  %s", r->reason);
+		fprintf(out, "  %s", r->reason);
 	if (r->verdict != BREC_COMPLETE && r->file[0] != '\0')
-		printf(" (%s, byte %llu)", r->file, (unsigned long long)r->offset);
+		fprintf(out, " (%s, byte %llu)", r->file, (unsigned long long)r->offset);
 	if (r->verdict == BREC_COMPLETE)
-		printf("  %llu frames, signed by %s%s%s", (unsigned long long)r->last_seq,
+		fprintf(out, "  %llu frames, signed by %s%s%s", (unsigned long long)r->last_seq,
 		    signer != NULL ? signer : "?",
 		    r->receipt_seq >= r->last_seq ? ", receipt of the collector" : "",
 		    r->logged == BREC_LOG_WHOLE ? ", in the log" : "");
 	if (r->held)
-		printf(", on hold");
-	putchar('\n');
+		fprintf(out, ", on hold");
+	fputc('\n', out);
 }
 
 /* ---- the list ---- */
@@ -73,6 +73,7 @@ struct judging {
 	size_t all, good, pruned, open;	/* verdicts */
 	size_t faults;			/* of the log itself */
 	struct progress bar;
+	FILE *out;			/* of a recording's line: standard output, or kept for the pager until all are judged */
 };
 
 /* An emptied directory, or one that was removed since it was found, is judged by its leaves. */
@@ -141,10 +142,10 @@ static int print_row(const struct judging *g, const struct recording *rec, const
 	char dir[REPLAY_PATH_MAX];
 
 	if (!g->args->json)
-		print_text(rec, r, trust_signer(g->trust, r->signer));
+		print_text(g->out, rec, r, trust_signer(g->trust, r->signer));
 	else if (print_json(rec, shown_dir(g, rec->dir, dir), r, trust_signer(g->trust, r->signer)) != 0)
 		return -1;
-	/* on a terminal the results shall be seen as they come */
+	/* where no pager waits for them the results shall be seen as they come */
 	fflush(stdout);
 	return 0;
 }
@@ -165,15 +166,23 @@ static void print_fault(struct judging *g, const struct recording *rec, const st
 	print_row(g, rec, r);
 }
 
-static int verify_list(struct judging *g, const struct recordings *list)
+static void show_bar(struct judging *g, size_t done, size_t all)
+{
+	const size_t bad = g->all - g->good - g->pruned - g->open;
+	char count[96];
+	const int n = snprintf(count, sizeof(count), "%zu of %zu", done, all);
+
+	if (bad != 0)
+		snprintf(count + n, sizeof(count) - (size_t)n, ", %zu %s", bad, bad == 1 ? "fails" : "fail");
+	progress_at(&g->bar, done, all, count);
+}
+
+static int judge_list(struct judging *g, const struct recordings *list)
 {
 	struct brec_report r;
-	char count[64];
 
-	progress_begin(&g->bar, "verify");
 	for (size_t i = 0; i < list->n; i++) {
-		snprintf(count, sizeof(count), "%zu of %zu", i, list->n);
-		progress_at(&g->bar, i, list->n, count);
+		show_bar(g, i, list->n);
 		judge_one(g, &list->v[i], &r);
 		progress_clear(&g->bar);
 		/* a bundle, or a directory of another name, says itself which recording it is */
@@ -184,6 +193,29 @@ static int verify_list(struct judging *g, const struct recordings *list)
 			return -1;
 	}
 	return 0;
+}
+
+/* Behind a pager nobody would see how far this is: it starts when all are judged. */
+static int verify_list(struct judging *g, const struct recordings *list)
+{
+	FILE *kept = NULL;
+	char *text = NULL;
+	size_t len = 0;
+	int r;
+
+	if (!g->args->json && pager_wanted() && (kept = open_memstream(&text, &len)) != NULL)
+		g->out = kept;
+	progress_begin(&g->bar, "verify");
+	r = judge_list(g, list);
+	progress_end(&g->bar);
+	if (kept == NULL)
+		return r;
+	g->out = stdout;
+	pager_start();
+	if (fclose(kept) != 0 || fwrite(text, 1, len, stdout) != len)
+		r = -1;
+	free(text);
+	return r;
 }
 
 /* A recording of which only the log knows. `judged`: it was here a while ago, and has its verdict; if it was removed in its time, that stays. */
@@ -352,7 +384,7 @@ static int verify_named(struct judging *g)
 static int verify(struct args *a, const char *url)
 {
 	struct trust trust;
-	struct judging g = { .args = a, .trust = &trust, .logs = { .trust = &trust }, .url = url };
+	struct judging g = { .args = a, .trust = &trust, .logs = { .trust = &trust }, .url = url, .out = stdout };
 	int status;
 
 	if (keys_trust(&trust, a) != 0)

@@ -1,6 +1,7 @@
 """A bucket that does what it likes, served by the test itself: who writes into it, and who answers for it, can spoil no copy of what is honest."""
 import http.server
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -8,11 +9,13 @@ import urllib.parse
 
 import pytest
 
+from harness import Terminal
 from test_evidence import read, write
 
 BUCKET, RID = "evidence", "0123456789abcdef" * 2
 PLACE = f"recordings/2026-11-28/{RID}"
 HEAD = '<?xml version="1.0"?><ListVersionsResult xmlns="x"><IsTruncated>false</IsTruncated>'
+KEYS = {"AWS_ACCESS_KEY_ID": "READER", "AWS_SECRET_ACCESS_KEY": "secret"}
 VERSION = "<Version><Key>{}</Key><VersionId>{}</VersionId><LastModified>2026-11-28T08:00:00Z</LastModified><Size>{}</Size></Version>"
 
 
@@ -51,10 +54,11 @@ class Bucket:
         self.server.daemon_threads, self.server.store = True, self
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
+    def words(self):
+        return [self.lab.bin("bastion-replay"), "pull", "--from", f"http://127.0.0.1:{self.server.server_port}/{BUCKET}", "--store", self.copy]
+
     def pull(self):
-        keys = {"AWS_ACCESS_KEY_ID": "READER", "AWS_SECRET_ACCESS_KEY": "secret"}
-        return subprocess.run([self.lab.bin("bastion-replay"), "pull", "--from", f"http://127.0.0.1:{self.server.server_port}/{BUCKET}", "--store", self.copy],
-                              stdin=subprocess.DEVNULL, capture_output=True, timeout=100, check=False, env=os.environ | keys)
+        return subprocess.run(self.words(), stdin=subprocess.DEVNULL, capture_output=True, timeout=100, check=False, env=os.environ | KEYS)
 
 
 @pytest.fixture
@@ -93,6 +97,19 @@ def test_a_busy_store(bucket):
     bucket.busy = [2, 24]
     done = bucket.pull()
     assert done.returncode == 0 and b"20 fetched" in done.stderr and bucket.busy == [0, 0], done
+
+
+@pytest.mark.parametrize("term", ["xterm", "dumb"])
+def test_how_far_it_is(bucket, terminals, term):
+    """What lasts longer than a second shows it, on a terminal that is not dumb."""
+    bucket.objects = {f"{PLACE}/{n:08}.brec": bytes([n]) * 100 for n in range(20)}
+    bucket.busy = [3, 50]
+    run = terminals(Terminal(bucket.words(), os.environ | KEYS | {"TERM": term}))
+    assert run.wait() == 0 and run.seen.endswith(b"20 objects in 20 versions: 20 fetched, 0 were here\r\n"), run.seen
+    if term == "dumb":
+        assert run.seen.count(b"\r") == 1 and b"\x1b" not in run.seen, run.seen
+    else:
+        assert b"\r\x1b[Klist 20 objects\r\x1b[K" in run.seen and re.search(rb"\r\x1b\[Kpull \[#* *\] \d+% \d+ of 20", run.seen), run.seen
 
 
 def test_an_id_that_moves_the_cursor(bucket):
