@@ -88,7 +88,7 @@ struct recording {
 	LIST_ENTRY(recording) bucket;
 	TAILQ_ENTRY(recording) all;
 	LIST_ENTRY(recording) of_link;
-	struct link *link;		/* NULL: its session has ended */
+	struct link *link;		/* NULL: its session has ended, or knows that the recording is done */
 	struct signer *signer;		/* counted */
 	enum rec_set set;		/* whose collectors have it; the copies of the others are lost from the start */
 	unsigned quorum;		/* of that set, as it was when the recording was opened */
@@ -106,7 +106,6 @@ struct recording {
 	size_t bytes, waiting;		/* in memory; of these uncommitted */
 	bool closed;			/* the close frame was made */
 	bool done;			/* and committed */
-	bool refused;			/* there is no quorum for it: the session was told, nothing is kept */
 	struct copy copies[CONFIG_COLLECTORS_MAX];
 };
 TAILQ_HEAD(recordings, recording);
@@ -229,18 +228,18 @@ bool queue_spares(const struct recording *r, unsigned i);
 bool queue_lose(struct recorder *rc, struct recording *r, unsigned i);
 /* Frees what nobody needs any more; destroys a recording that is over. True if it was. */
 bool queue_release(struct recorder *rc, struct recording *r);
-/* Drops all entries: the recording is refused. */
-void queue_drop(struct recorder *rc, struct recording *r);
+/* Takes it from its session's link, if it is in one. */
+void queue_detach(struct recording *r);
 void queue_destroy(struct recorder *rc, struct recording *r);
 
 /* --- role_recorder_link.c --- */
 
 void link_up(struct recorder *rc, uint32_t slot, int fd);
-/* r->committed moved from `before`: tell the session. */
+/* r->committed moved from `before`: tell the session. One that is done leaves its link. */
 void link_committed(struct recording *r, uint64_t before);
 /* To parent, and from there to policy, which keeps it as an event: somebody must look. Logs it, too. */
 void link_alarm(struct recorder *rc, const char *line);
-/* The recording cannot go on. */
+/* The recording cannot go on: its session hears it, and it is destroyed. */
 void link_refuse(struct recorder *rc, struct recording *r, const char *line);
 /* The way to the usual collectors broke, or is back. */
 void link_state_all(struct recorder *rc, bool up, const char *what);

@@ -75,8 +75,11 @@ void link_committed(struct recording *r, uint64_t before)
 		buf_put_u64(&b, r->committed - 1);
 		check_send(l, ipc_send(&l->ipc, MSG_REC_COMMIT, r->way, &b, NULL, 0));
 	}
-	if (r->done)
-		send_empty(l, MSG_REC_CLOSED, r->way);
+	if (!r->done)
+		return;
+	/* it may stay for a collector that lags: its session is done with it, and has its place again */
+	send_empty(l, MSG_REC_CLOSED, r->way);
+	queue_detach(r);
 }
 
 void link_alarm(struct recorder *rc, const char *line)
@@ -95,13 +98,9 @@ void link_refuse(struct recorder *rc, struct recording *r, const char *line)
 	char hex[2 * BREC_ID_LEN + 1];
 
 	log_error("recording %s cannot go on: %s", hex_encode(hex, r->id, BREC_ID_LEN), line);
-	if (r->link == NULL) {
-		queue_destroy(rc, r);
-		return;
-	}
-	if (!r->link->over)
+	if (r->link != NULL && !r->link->over)
 		send_line(r->link, MSG_REC_REFUSED, r->way, NULL, line);
-	queue_drop(rc, r);
+	queue_destroy(rc, r);
 }
 
 /* --- messages --- */
@@ -192,7 +191,7 @@ static int on_message(struct link *l, struct ipc_msg *m)
 	if (m->type == MSG_REC_GLASS || m->type == MSG_REC_GLASS_OVER)
 		return l->slot != REC_SLOT_POLICY ? -1 : m->type == MSG_REC_GLASS ? glass_ask(l->rc, &m->body) : glass_over(l->rc, &m->body);
 	/* refused, or done: the session may not know yet */
-	if ((r = find_way(l, m->id)) == NULL || r->refused)
+	if ((r = find_way(l, m->id)) == NULL)
 		return 0;
 	switch (m->type) {
 	case MSG_REC_FRAME:
@@ -326,18 +325,13 @@ static void link_destroy(struct link *l)
 	struct recording *r;
 
 	while ((r = LIST_FIRST(&l->ways)) != NULL) {
-		LIST_REMOVE(r, of_link);
-		l->nways--;
-		l->waiting -= r->waiting;
-		r->link = NULL;
-		if (r->refused) {
-			queue_destroy(rc, r);
-		} else if (!r->closed) {
-			if (queue_close(rc, r, r->next_seq, BREC_END_ABANDONED,
-				"the session's process ended without closing the recording") != 0)
-				log_error("session %" PRIu32 ": its recording could not be closed", l->slot);
-			ship_push_all(rc, r);
-		}
+		queue_detach(r);
+		if (r->closed)
+			continue;
+		if (queue_close(rc, r, r->next_seq, BREC_END_ABANDONED,
+			"the session's process ended without closing the recording") != 0)
+			log_error("session %" PRIu32 ": its recording could not be closed", l->slot);
+		ship_push_all(rc, r);
 	}
 	if (l->rd != NULL)
 		event_free(l->rd);

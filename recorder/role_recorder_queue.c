@@ -394,32 +394,27 @@ bool queue_release(struct recorder *rc, struct recording *r)
 	return true;
 }
 
-void queue_drop(struct recorder *rc, struct recording *r)
+void queue_detach(struct recording *r)
+{
+	if (r->link == NULL)
+		return;
+	LIST_REMOVE(r, of_link);
+	r->link->nways--;
+	r->link->waiting -= r->waiting;
+	r->link = NULL;
+}
+
+void queue_destroy(struct recorder *rc, struct recording *r)
 {
 	struct entry *e;
 
+	queue_detach(r);
 	while ((e = STAILQ_FIRST(&r->entries)) != NULL) {
 		STAILQ_REMOVE_HEAD(&r->entries, link);
 		free(e);
 	}
 	rc->waiting[r->set] -= r->waiting;
 	rc->kept -= r->bytes - r->waiting;
-	if (r->link != NULL)
-		r->link->waiting -= r->waiting;
-	r->bytes = r->waiting = 0;
-	r->uncommitted = NULL;
-	for (unsigned i = 0; i < rc->nships; i++)
-		r->copies[i] = (struct copy){ .lost = true };
-	r->refused = true;
-}
-
-void queue_destroy(struct recorder *rc, struct recording *r)
-{
-	queue_drop(rc, r);
-	if (r->link != NULL) {
-		LIST_REMOVE(r, of_link);
-		r->link->nways--;
-	}
 	LIST_REMOVE(r, bucket);
 	TAILQ_REMOVE(&rc->all, r, all);
 	rc->count--;

@@ -131,8 +131,7 @@ static void bar(struct ship *s, const char *why)
 	set_state(s, SHIP_BARRED, why);
 	for (r = TAILQ_FIRST(&s->rc->all); r != NULL; r = next) {
 		next = TAILQ_NEXT(r, all);
-		if (!r->refused)
-			lose(s, r, why);
+		lose(s, r, why);
 	}
 }
 
@@ -238,7 +237,7 @@ static void on_hello(struct ship *s, const struct wire_msg *m)
 	s->retry_ms = SHIP_RETRY_MS;
 	buf_init(&b, (REC_RECORDINGS_MAX + 1) * (size_t)64);
 	TAILQ_FOREACH(r, &s->rc->all, all)
-		if (!r->copies[s->i].lost && !r->refused)
+		if (!r->copies[s->i].lost)
 			wire_put_resume(&b, r->id, r->opened_us);
 	set_state(s, SHIP_UP, "");
 	if (b.len != 0 || !buf_ok(&b))
@@ -250,7 +249,7 @@ static void on_at(struct ship *s, const struct wire_msg *m)
 	struct recording *r = queue_find(s->rc, m->at.id);
 	uint64_t before;
 
-	if (r == NULL || r->refused || r->copies[s->i].lost)
+	if (r == NULL || r->copies[s->i].lost)
 		return;
 	before = r->committed;
 	if (queue_resume(s->rc, r, s->i, m->at.state != WIRE_AT_UNKNOWN, m->at.seq, m->at.h) != 0) {
@@ -275,7 +274,7 @@ static void on_commit(struct ship *s, const struct wire_msg *m)
 		uint64_t before;
 
 		wire_leaf_get(m, i, &leaf);
-		if ((r = queue_find(s->rc, leaf.id)) == NULL || r->refused || r->copies[s->i].lost)
+		if ((r = queue_find(s->rc, leaf.id)) == NULL || r->copies[s->i].lost)
 			continue;
 		before = r->committed;
 		if (queue_ack(s->rc, r, s->i, leaf.seq, leaf.h) != 0) {
@@ -306,7 +305,7 @@ static void on_receipt(struct ship *s, const struct wire_msg *m)
 		 * done recordings are gone from memory; for those that are here it must be what it
 		 * committed
 		 */
-		if ((r = queue_find(s->rc, leaves[i].id)) != NULL && !r->refused && !r->copies[s->i].lost)
+		if ((r = queue_find(s->rc, leaves[i].id)) != NULL && !r->copies[s->i].lost)
 			good = r->copies[s->i].has == leaves[i].seq + 1 &&
 			    memcmp(r->copies[s->i].h, leaves[i].h, BREC_HASH_LEN) == 0;
 	}
@@ -325,7 +324,7 @@ static void on_err(struct ship *s, const struct wire_msg *m)
 	esc_text(text, sizeof(text), m->err.text, strlen(m->err.text));
 	log_error("collector %s: recording %s: %s: %s", s->name, hex_encode(hex, m->err.id, BREC_ID_LEN),
 	    wire_err_name(m->err.code), text);
-	if (r != NULL && !r->refused && !r->copies[s->i].lost)
+	if (r != NULL && !r->copies[s->i].lost)
 		lose(s, r, text);
 }
 
@@ -531,7 +530,7 @@ static bool free_to_go(struct ship *s)
 
 	for (r = TAILQ_FIRST(&s->rc->all); r != NULL; r = next) {
 		next = TAILQ_NEXT(r, all);
-		if (r->refused || r->copies[s->i].lost)
+		if (r->copies[s->i].lost)
 			continue;
 		if (s->state != SHIP_UP && queue_spares(r, s->i)) {
 			queue_lose(s->rc, r, s->i);

@@ -243,8 +243,7 @@ static void losing_copies_ends_at_the_quorum(void **state)
 	frames(&f, 1, 2);
 	assert_true(queue_lose(&f.rc, f.r, 0));
 	assert_false(queue_lose(&f.rc, f.r, 2));
-	queue_drop(&f.rc, f.r);
-	assert_true(f.r->refused);
+	queue_destroy(&f.rc, f.r);
 	assert_int_equal(f.rc.waiting[SET_USUAL], 0);
 	finish(&f);
 }
@@ -474,6 +473,122 @@ static void only_policy_announces(void **state)
 	event_base_free(f.rc.base);
 }
 
+/* Two collectors of which one is away; quorum 1. A session has its first link, policy the second. */
+static void init_lagging(struct fixture *f, struct ipc *session, struct ipc *policy)
+{
+	init(f, 2, 1);
+	queue_destroy(&f->rc, f->r);
+	f->r = NULL;
+	f->rc.ships[1].state = SHIP_DOWN;
+	LIST_INIT(&f->rc.links);
+	assert_non_null(f->rc.base = event_base_new());
+	assert_non_null(f->rc.ships[0].bev = bufferevent_socket_new(f->rc.base, -1, 0));
+	link_to(f, 5, session);
+	link_to(f, REC_SLOT_POLICY, policy);
+}
+
+static void finish_lagging(struct fixture *f, struct ipc *session, struct ipc *policy)
+{
+	ipc_finish(session);
+	ipc_finish(policy);
+	turn(f);
+	turn(f);
+	assert_true(LIST_EMPTY(&f->rc.links));
+	bufferevent_free(f->rc.ships[0].bev);
+	f->rc.ships[0].bev = NULL;
+	finish(f);
+	event_base_free(f->rc.base);
+}
+
+static const uint8_t *numbered(unsigned n)
+{
+	static uint8_t many[BREC_ID_LEN];
+
+	many[0] = (uint8_t)(n >> 8);
+	many[1] = (uint8_t)n;
+	return many;
+}
+
+static void end_way(struct ipc *peer, uint32_t way)
+{
+	struct buf b;
+
+	buf_init(&b, 64);
+	buf_put_u64(&b, 1);
+	buf_put_u8(&b, BREC_END_NORMAL);
+	buf_put_cstring(&b, "over");
+	assert_int_equal(ipc_send(peer, MSG_REC_CLOSE, way, &b, NULL, 0), 0);
+	buf_finish(&b);
+}
+
+/* The collector that is there has everything up to seq. */
+static void commit(struct fixture *f, uint64_t seq)
+{
+	const uint64_t before = f->r->committed;
+
+	sent(f, 0);
+	assert_int_equal(ack(f, 0, seq), 0);
+	link_committed(f->r, before);
+	assert_false(queue_release(&f->rc, f->r));
+}
+
+/* What is over stays for the collector that is away, and takes none of its session's places. */
+static void what_is_over_takes_no_place(void **state)
+{
+	struct ipc session, policy;
+	struct fixture f;
+	struct ipc_msg m;
+
+	(void)state;
+	init_lagging(&f, &session, &policy);
+	for (uint32_t way = 1; way <= REC_WAYS_MAX + 20; way++) {
+		tell(&session, MSG_REC_OPEN, way, numbered(way), &f.part);
+		assert_int_equal(heard(&f, &session, &m), MSG_NONE);
+		assert_non_null(f.r = queue_find(&f.rc, numbered(way)));
+		commit(&f, 0);
+		assert_int_equal(heard(&f, &session, &m), MSG_REC_OPENED);
+		ipc_msg_finish(&m);
+		end_way(&session, way);
+		assert_int_equal(heard(&f, &session, &m), MSG_NONE);
+		commit(&f, 1);
+		assert_int_equal(heard(&f, &session, &m), MSG_REC_COMMIT);
+		ipc_msg_finish(&m);
+		assert_int_equal(heard(&f, &session, &m), MSG_REC_CLOSED);
+		ipc_msg_finish(&m);
+		assert_true(f.r->done && f.r->link == NULL);
+	}
+	assert_int_equal(f.rc.count, REC_WAYS_MAX + 20);
+	assert_int_equal(LIST_FIRST(&f.rc.links)->nways + LIST_NEXT(LIST_FIRST(&f.rc.links), all)->nways, 0);
+	finish_lagging(&f, &session, &policy);
+}
+
+/* Nor does what a collector refused: policy tries its events again and again. What was on its way for it is passed over. */
+static void what_is_refused_takes_no_place(void **state)
+{
+	struct ipc session, policy;
+	struct fixture f;
+	struct ipc_msg m;
+
+	(void)state;
+	init_lagging(&f, &session, &policy);
+	for (uint32_t way = 1; way <= REC_WAYS_MAX + 20; way++) {
+		tell(&policy, MSG_REC_OPEN, way, numbered(way), &f.part);
+		assert_int_equal(heard(&f, &policy, &m), MSG_NONE);
+		assert_non_null(f.r = queue_find(&f.rc, numbered(way)));
+		link_refuse(&f.rc, f.r, "the collector does not take it");
+		assert_null(queue_find(&f.rc, numbered(way)));
+		end_way(&policy, way);
+		assert_int_equal(heard(&f, &policy, &m), MSG_REC_REFUSED);
+		ipc_msg_finish(&m);
+	}
+	assert_int_equal(f.rc.count, 0);
+	assert_int_equal(heard(&f, &policy, &m), MSG_NONE);
+	tell(&policy, MSG_REC_OPEN, 1, id, &f.part);
+	assert_int_equal(heard(&f, &policy, &m), MSG_NONE);
+	assert_non_null(queue_find(&f.rc, id));
+	finish_lagging(&f, &session, &policy);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -483,7 +598,8 @@ int main(void)
 		cmocka_unit_test(resume_goes_on_where_it_stands), cmocka_unit_test(resume_from_nothing),
 		cmocka_unit_test(losing_copies_ends_at_the_quorum), cmocka_unit_test(the_other_set_is_for_what_policy_announced),
 		cmocka_unit_test(the_list_of_the_announced_is_bounded), cmocka_unit_test(a_recording_stays_in_its_set),
-		cmocka_unit_test(only_policy_announces),
+		cmocka_unit_test(only_policy_announces), cmocka_unit_test(what_is_over_takes_no_place),
+		cmocka_unit_test(what_is_refused_takes_no_place),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
