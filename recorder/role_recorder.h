@@ -44,6 +44,8 @@
 #define REC_SEAL_BURST 16			/* only so many at once, and then two in the time after which each is sealed */
 #define REC_MARK_BURST 64			/* checkpoints at once, and then one in */
 #define REC_MARK_MS 500				/* so long: a session asks for one a second */
+#define REC_OPEN_BURST 64			/* recordings that a session opens at once, and then one in */
+#define REC_OPEN_MS 250				/* so long: what it says after that waits */
 #define REC_TURN_MESSAGES 64			/* messages of one session before the others get their turn */
 #define REC_END_TURNS 16				/* so many such turns are read from each link at the end */
 #define SHIP_OUTPUT_BYTES (2U << 20)		/* handed to TLS and not sent yet */
@@ -117,9 +119,10 @@ struct link {
 	struct recorder *rc;
 	uint32_t slot;
 	struct ipc ipc;
-	struct event *rd, *wr;
+	struct event *rd, *wr, *later;	/* later: it may open one again */
 	struct recording_list ways;
 	unsigned nways;
+	uint64_t open_ms;		/* when all that it opened would have been one by one, in REC_OPEN_MS each */
 	size_t waiting;			/* uncommitted bytes of its recordings */
 	bool paused, over;
 };

@@ -3,7 +3,7 @@
  * Runs in the recorder role.
  *
  * What a session sends is checked as if it were hostile: a wrong sequence, format or way, or more
- * seals and checkpoints than a session makes, ends its link, and with it the session. A session that is gone, however it ended, leaves recordings that
+ * seals and checkpoints than a session makes, ends its link, and with it the session. Who opens recordings faster than may be waits. A session that is gone, however it ended, leaves recordings that
  * the recorder closes itself (BREC_END_ABANDONED).
  */
 #include "role_recorder.h"
@@ -112,6 +112,7 @@ void link_refuse(struct recorder *rc, struct recording *r, const char *line)
 static int on_open(struct link *l, struct ipc_msg *m)
 {
 	const uint8_t *id = buf_get(&m->body, BREC_ID_LEN), *part;
+	const uint64_t now_ms = clock_mono_ms();
 	struct recorder *rc = l->rc;
 	struct recording *r;
 	enum rec_set set;
@@ -133,6 +134,8 @@ static int on_open(struct link *l, struct ipc_msg *m)
 		    l, MSG_REC_REFUSED, m->id, NULL, "bastiond: too many recordings at once: try again later");
 		return 0;
 	}
+	if (l->slot != REC_SLOT_POLICY)
+		l->open_ms = (l->open_ms > now_ms ? l->open_ms : now_ms) + REC_OPEN_MS;
 	r->way = m->id;
 	r->link = l;
 	l->waiting += r->waiting;
@@ -212,6 +215,17 @@ static int on_message(struct link *l, struct ipc_msg *m)
 }
 
 /*
+ * How long until the session may open one more, in ms; 0: now. Each recording is a directory, leaves of the log and objects under lock,
+ * and dearer than a seal. A session that works may have many hops to go, so it waits, where one that was taken over would only be held up.
+ */
+static uint64_t open_wait(const struct link *l)
+{
+	const uint64_t free_ms = clock_mono_ms() + (REC_OPEN_BURST - 1) * REC_OPEN_MS;
+
+	return l->open_ms > free_ms ? l->open_ms - free_ms : 0;
+}
+
+/*
  * Too much waits for the collectors: let the session's socket fill up, and so the session wait. What waits for one set stops nobody who
  * needs the other; nor policy, which bounds what it sends itself, and has to be heard just then.
  */
@@ -219,7 +233,7 @@ static bool must_pause(const struct link *l)
 {
 	const struct recording *r;
 
-	if (l->waiting > REC_LINK_BYTES)
+	if (l->waiting > REC_LINK_BYTES || open_wait(l) != 0)
 		return true;
 	if ((l->rc->waiting[SET_USUAL] <= REC_TOTAL_BYTES && l->rc->waiting[SET_GLASS] <= REC_TOTAL_BYTES) || l->slot == REC_SLOT_POLICY)
 		return false;
@@ -227,6 +241,18 @@ static bool must_pause(const struct link *l)
 		if (l->rc->waiting[r->set] > REC_TOTAL_BYTES)
 			return true;
 	return false;
+}
+
+/* Until something changes: commits come, or the time does. */
+static void pause_link(struct link *l)
+{
+	const uint64_t ms = open_wait(l);
+	const struct timeval tv = { .tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000) * 1000 };
+
+	l->paused = true;
+	event_del(l->rd);
+	if (ms != 0 && evtimer_add(l->later, &tv) != 0)
+		over(l);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
@@ -239,8 +265,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		int r;
 
 		if (must_pause(l)) {
-			l->paused = true;
-			event_del(l->rd);
+			pause_link(l);
 			return;
 		}
 		if ((r = ipc_recv(&l->ipc, &m)) == 0)
@@ -267,6 +292,12 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 	check_send(l, ipc_flush(&l->ipc));
 }
 
+/* What is to be done then does the end of this turn: link_turn. */
+static void on_later(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what, (void)arg;
+}
+
 /* --- coming and going --- */
 
 void link_up(struct recorder *rc, uint32_t slot, int fd)
@@ -286,7 +317,8 @@ void link_up(struct recorder *rc, uint32_t slot, int fd)
 	LIST_INSERT_HEAD(&rc->links, l, all);
 	l->rd = event_new(rc->base, fd, EV_READ | EV_PERSIST, on_readable, l);
 	l->wr = event_new(rc->base, fd, EV_WRITE, on_writable, l);
-	if (l->rd == NULL || l->wr == NULL || event_add(l->rd, NULL) != 0) {
+	l->later = evtimer_new(rc->base, on_later, l);
+	if (l->rd == NULL || l->wr == NULL || l->later == NULL || event_add(l->rd, NULL) != 0) {
 		over(l);
 		return;
 	}
@@ -337,6 +369,8 @@ static void link_destroy(struct link *l)
 		event_free(l->rd);
 	if (l->wr != NULL)
 		event_free(l->wr);
+	if (l->later != NULL)
+		event_free(l->later);
 	ipc_finish(&l->ipc);
 	LIST_REMOVE(l, all);
 	free(l);

@@ -491,9 +491,10 @@ static void finish_lagging(struct fixture *f, struct ipc *session, struct ipc *p
 {
 	ipc_finish(session);
 	ipc_finish(policy);
-	turn(f);
-	turn(f);
-	assert_true(LIST_EMPTY(&f->rc.links));
+	while (!LIST_EMPTY(&f->rc.links)) {
+		event_base_loop(f->rc.base, EVLOOP_ONCE);
+		link_turn(&f->rc);
+	}
 	bufferevent_free(f->rc.ships[0].bev);
 	f->rc.ships[0].bev = NULL;
 	finish(f);
@@ -538,10 +539,14 @@ static void what_is_over_takes_no_place(void **state)
 	struct ipc session, policy;
 	struct fixture f;
 	struct ipc_msg m;
+	struct link *l;
 
 	(void)state;
 	init_lagging(&f, &session, &policy);
 	for (uint32_t way = 1; way <= REC_WAYS_MAX + 20; way++) {
+		/* as if they were hours apart */
+		LIST_FOREACH(l, &f.rc.links, all)
+			l->open_ms = 0;
 		tell(&session, MSG_REC_OPEN, way, numbered(way), &f.part);
 		assert_int_equal(heard(&f, &session, &m), MSG_NONE);
 		assert_non_null(f.r = queue_find(&f.rc, numbered(way)));
@@ -589,6 +594,34 @@ static void what_is_refused_takes_no_place(void **state)
 	finish_lagging(&f, &session, &policy);
 }
 
+/* A session opens so many at once, and the next ones in their time; policy is not counted. */
+static void recordings_are_opened_at_a_pace(void **state)
+{
+	const unsigned most = REC_OPEN_BURST + 4;
+	struct ipc session, policy;
+	struct fixture f;
+
+	(void)state;
+	init_lagging(&f, &session, &policy);
+	for (uint32_t way = 1; way <= most; way++) {
+		tell(&session, MSG_REC_OPEN, way, numbered(way), &f.part);
+		end_way(&session, way);
+		turn(&f);
+	}
+	assert_in_range(f.rc.count, REC_OPEN_BURST, most - 1);
+	for (uint32_t way = 1; way <= most; way++) {
+		tell(&policy, MSG_REC_OPEN, way, numbered(1000 + way), &f.part);
+		turn(&f);
+		assert_non_null(queue_find(&f.rc, numbered(1000 + way)));
+	}
+	while (f.rc.count < 2 * most) {
+		event_base_loop(f.rc.base, EVLOOP_ONCE);
+		link_turn(&f.rc);
+	}
+	assert_non_null(queue_find(&f.rc, numbered(most)));
+	finish_lagging(&f, &session, &policy);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -599,7 +632,7 @@ int main(void)
 		cmocka_unit_test(losing_copies_ends_at_the_quorum), cmocka_unit_test(the_other_set_is_for_what_policy_announced),
 		cmocka_unit_test(the_list_of_the_announced_is_bounded), cmocka_unit_test(a_recording_stays_in_its_set),
 		cmocka_unit_test(only_policy_announces), cmocka_unit_test(what_is_over_takes_no_place),
-		cmocka_unit_test(what_is_refused_takes_no_place),
+		cmocka_unit_test(what_is_refused_takes_no_place), cmocka_unit_test(recordings_are_opened_at_a_pace),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
