@@ -34,6 +34,7 @@
 #define REC_SLOT_POLICY 0			/* no session has it: policy's link, the source of events */
 #define REC_WAYS_MAX 128			/* recordings open in one session */
 #define REC_RECORDINGS_MAX 65536		/* all that are in memory */
+#define REC_KEEP_COUNT (REC_RECORDINGS_MAX / 4 * 3)	/* so many, and those that only a slow collector lacks go */
 #define REC_LINK_BYTES (1U << 20)		/* uncommitted bytes of a session: over it, its link is not read */
 #define REC_TOTAL_BYTES (512U << 20)		/* the same for all sessions together */
 #define REC_KEEP_BYTES (1U << 20)		/* of a recording, committed but missing at a slow collector */
@@ -152,7 +153,8 @@ struct ship {
 	enum ship_state state;
 	bool full;			/* its store has no room: no new recordings */
 	bool behind;			/* entries wait until its output drains */
-	bool said;			/* the failure to reach it was logged */
+	bool said;			/* the failure to reach it was logged, */
+	bool gave_up;			/* and that it is so far behind that recordings are not kept for it any more */
 	unsigned retry_ms;
 	uint8_t key[KEY_LEN];		/* its receipt key */
 	uint64_t owes_receipt_ms;	/* since when; 0: none */

@@ -3,8 +3,9 @@
  * Runs in the recorder role.
  *
  * What a session sends is checked as if it were hostile: a wrong sequence, format or way, or more
- * seals and checkpoints than a session makes, ends its link, and with it the session. Who opens recordings faster than may be waits. A session that is gone, however it ended, leaves recordings that
- * the recorder closes itself (BREC_END_ABANDONED).
+ * seals and checkpoints than a session makes, ends its link, and with it the session. Who opens
+ * recordings faster than may be waits. A session that is gone, however it ended, leaves recordings
+ * that the recorder closes itself (BREC_END_ABANDONED).
  */
 #include "role_recorder.h"
 

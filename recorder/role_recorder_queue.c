@@ -1,6 +1,6 @@
 /*
  * role_recorder_queue.c - a recording in the recorder: chain, signatures, entries in memory, and
- * which collector has what. Pure but for memory. Comes after role_recorder_link.c;
+ * which collector has what. Pure but for memory and a line of the log. Comes after role_recorder_link.c;
  * role_recorder_ship.c sends what is here.
  *
  * Invariants of a recording:
@@ -16,6 +16,7 @@
 
 #include "clock.h"
 #include "crypto.h"
+#include "log.h"
 
 static struct recording_list *bucket(struct recorder *rc, const uint8_t id[BREC_ID_LEN])
 {
@@ -30,6 +31,22 @@ struct recording *queue_find(struct recorder *rc, const uint8_t id[BREC_ID_LEN])
 		if (memcmp(r->id, id, BREC_ID_LEN) == 0)
 			return r;
 	return NULL;
+}
+
+/* The quorum has it up to that entry, and its memory is needed: who is so far behind stays without the rest of this recording. */
+static void give_up(struct recorder *rc, struct recording *r, uint64_t seq)
+{
+	for (unsigned i = 0; i < rc->nships; i++) {
+		struct ship *s = &rc->ships[i];
+
+		if (r->copies[i].lost || r->copies[i].has > seq)
+			continue;
+		queue_lose(rc, r, i);
+		if (!s->gave_up)
+			log_warn("collector %s: so far behind that recordings are not kept for it any more: what it lacks is in the stores of "
+			    "the others (bastion-collectord(8), QUORUM)", s->name);
+		s->gave_up = true;
+	}
 }
 
 /* Encodes the entry and hangs it on the end, for every collector that takes part. */
@@ -98,6 +115,19 @@ static int build_header(struct recorder *rc, struct recording *r, uint32_t segme
 	return -1;
 }
 
+/* Room for another one: the quorum has all of the oldest that is done, and who lacks it stays without. */
+static void give_up_oldest(struct recorder *rc)
+{
+	struct recording *r;
+
+	TAILQ_FOREACH(r, &rc->all, all)
+		if (r->done) {
+			give_up(rc, r, r->next_seq - 1);
+			queue_release(rc, r);
+			return;
+		}
+}
+
 struct recording *queue_open(
     struct recorder *rc, enum rec_set set, const uint8_t id[BREC_ID_LEN], const uint8_t *part, size_t len)
 {
@@ -106,6 +136,8 @@ struct recording *queue_open(
 	struct buf header;
 	int e;
 
+	if (rc->count >= REC_KEEP_COUNT)
+		give_up_oldest(rc);
 	if (queue_find(rc, id) != NULL || rc->count >= REC_RECORDINGS_MAX) {
 		errno = rc->count >= REC_RECORDINGS_MAX ? EMFILE : EEXIST;
 		return NULL;
@@ -127,11 +159,11 @@ struct recording *queue_open(
 	/*
 	 * who is connected gets the OPEN at once; the others are asked first, when they are back
 	 * (queue_resume). Who is not there now has no part in it, also if a reload brings it later,
-	 * and who is of the other set has none either
+	 * and who is of the other set, or gave false word, has none either
 	 */
 	for (unsigned i = 0; i < CONFIG_COLLECTORS_MAX; i++)
 		r->copies[i] = (struct copy){ .synced = rc->ships[i].state == SHIP_UP,
-			.lost = i >= rc->nships || rc->ships[i].set != set || rc->ships[i].state == SHIP_OFF || rc->ships[i].leaving };
+			.lost = i >= rc->nships || rc->ships[i].set != set || rc->ships[i].state >= SHIP_BARRED || rc->ships[i].leaving };
 	e = append(rc, r,
 	    &(struct wire_entry){
 		.type = WIRE_OPEN, .id = r->id, .h = r->h, .header = header.data, .header_len = header.len });
@@ -380,12 +412,7 @@ bool queue_release(struct recorder *rc, struct recording *r)
 			needed |= !r->copies[i].lost && r->copies[i].has <= e->seq;
 		if (needed && r->bytes - r->waiting <= REC_KEEP_BYTES && rc->kept <= REC_KEEP_TOTAL)
 			return false;
-		/*
-		 * the quorum has it; who is so far behind stays without the rest of this recording
-		 */
-		for (unsigned i = 0; i < rc->nships; i++)
-			if (needed && r->copies[i].has <= e->seq)
-				queue_lose(rc, r, i);
+		give_up(rc, r, e->seq);
 		free_first(rc, r);
 	}
 	if (e != NULL || !r->done)

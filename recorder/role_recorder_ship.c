@@ -235,6 +235,7 @@ static void on_hello(struct ship *s, const struct wire_msg *m)
 	proven(s);
 	evtimer_del(s->timer);
 	s->retry_ms = SHIP_RETRY_MS;
+	s->gave_up = false;
 	buf_init(&b, (REC_RECORDINGS_MAX + 1) * (size_t)64);
 	TAILQ_FOREACH(r, &s->rc->all, all)
 		if (!r->copies[s->i].lost)

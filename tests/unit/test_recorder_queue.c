@@ -185,6 +185,60 @@ static void who_is_far_behind_is_given_up(void **state)
 	finish(&f);
 }
 
+/* However many short ones there were while a collector is away, the next one is opened: those that only that one lacks make room, the oldest first. */
+static void many_that_are_done_make_room(void **state)
+{
+	static const uint8_t ids[3][BREC_ID_LEN] = { { 1 }, { 2 }, { 3 } };
+	struct recording *open[3];
+	struct fixture f;
+
+	(void)state;
+	init(&f, 2, 1);
+	f.rc.ships[1].state = SHIP_DOWN;
+	for (int i = 0; i < 2; i++)
+		assert_non_null(open[i] = queue_open(&f.rc, SET_USUAL, ids[i], f.part.data, f.part.len));
+	for (int i = 0; i < 2; i++) {
+		f.r = open[i];
+		assert_int_equal(queue_close(&f.rc, f.r, 1, BREC_END_NORMAL, ""), 0);
+		sent(&f, 0);
+		assert_int_equal(ack(&f, 0, 1), 0);
+		assert_true(f.r->done && !f.r->copies[1].lost);
+		assert_false(queue_release(&f.rc, f.r));
+	}
+	f.rc.count += REC_KEEP_COUNT - 3;
+	assert_non_null(open[2] = queue_open(&f.rc, SET_USUAL, ids[2], f.part.data, f.part.len));
+	assert_non_null(queue_find(&f.rc, id));
+	assert_null(queue_find(&f.rc, ids[0]));
+	assert_non_null(queue_find(&f.rc, ids[1]));
+	assert_int_equal(f.rc.count, REC_KEEP_COUNT);
+	assert_true(f.rc.ships[1].gave_up && !f.rc.ships[0].gave_up);
+	/* none that is under way goes */
+	f.rc.count = REC_RECORDINGS_MAX;
+	queue_destroy(&f.rc, queue_find(&f.rc, ids[1]));
+	f.rc.count++;
+	assert_null(queue_open(&f.rc, SET_USUAL, ids[0], f.part.data, f.part.len));
+	assert_int_equal(errno, EMFILE);
+	f.rc.count -= REC_RECORDINGS_MAX - 2;
+	finish(&f);
+}
+
+/* Who gave false word gets nothing that begins afterwards, and nothing is kept for it. */
+static void who_is_barred_has_no_part(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	init(&f, 2, 1);
+	f.rc.ships[1].state = SHIP_BARRED;
+	assert_non_null(f.r = queue_open(&f.rc, SET_USUAL, (const uint8_t *)"0123456789abcdef", f.part.data, f.part.len));
+	assert_true(f.r->copies[1].lost);
+	assert_int_equal(queue_close(&f.rc, f.r, 1, BREC_END_NORMAL, ""), 0);
+	sent(&f, 0);
+	assert_int_equal(ack(&f, 0, 1), 0);
+	assert_true(queue_release(&f.rc, f.r));
+	finish(&f);
+}
+
 /* Where the collector stands after a break decides where sending goes on; what cannot be is refused. */
 static void resume_goes_on_where_it_stands(void **state)
 {
@@ -628,6 +682,7 @@ int main(void)
 		cmocka_unit_test(entries_are_what_the_format_says), cmocka_unit_test(a_session_that_breaks_the_rules),
 		cmocka_unit_test(the_quorum_decides), cmocka_unit_test(acknowledgements_that_cannot_be),
 		cmocka_unit_test(memory_is_freed_when_all_have_it), cmocka_unit_test(who_is_far_behind_is_given_up),
+		cmocka_unit_test(many_that_are_done_make_room), cmocka_unit_test(who_is_barred_has_no_part),
 		cmocka_unit_test(resume_goes_on_where_it_stands), cmocka_unit_test(resume_from_nothing),
 		cmocka_unit_test(losing_copies_ends_at_the_quorum), cmocka_unit_test(the_other_set_is_for_what_policy_announced),
 		cmocka_unit_test(the_list_of_the_announced_is_bounded), cmocka_unit_test(a_recording_stays_in_its_set),
