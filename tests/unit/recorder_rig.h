@@ -1,5 +1,5 @@
 /*
- * recorder_rig.h - a recorder without sockets, and one recording in it: for the tests of role_recorder_queue.c.
+ * recorder_rig.h - a recorder without sockets, and one recording in it, and links of its sessions: for the tests of role_recorder_*.c.
  */
 #ifndef RECORDER_RIG_H
 #define RECORDER_RIG_H
@@ -100,6 +100,46 @@ static inline int ack(struct fixture *f, unsigned i, uint64_t seq)
 static inline void sent(struct fixture *f, unsigned i)
 {
 	f->r->copies[i].next = NULL;
+}
+
+/* A peer of recorder, at the other end of a link of its own. */
+static inline void link_to(struct fixture *f, uint32_t slot, struct ipc *peer)
+{
+	int pair[2];
+
+	assert_int_equal(ipc_pair(pair), 0);
+	ipc_init(peer, pair[0], ROLE_SESSION, ROLE_RECORDER);
+	link_up(&f->rc, slot, pair[1]);
+}
+
+static inline void turn(struct fixture *f)
+{
+	event_base_loop(f->rc.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+	link_turn(&f->rc);
+}
+
+static inline void tell(struct ipc *peer, enum msg_type type, uint32_t way, const uint8_t *what, const struct buf *part)
+{
+	struct buf b;
+
+	buf_init(&b, BREC_PART_MAX + 64);
+	buf_put(&b, what, BREC_ID_LEN);
+	if (part != NULL)
+		buf_put_string(&b, part->data, part->len);
+	assert_int_equal(ipc_send(peer, type, way, &b, NULL, 0), 0);
+	buf_finish(&b);
+}
+
+/* The next message but for states: its type. */
+static inline enum msg_type heard(struct fixture *f, struct ipc *peer, struct ipc_msg *m)
+{
+	turn(f);
+	while (ipc_recv(peer, m) == 1) {
+		if (m->type != MSG_REC_STATE && m->type != MSG_REC_GLASS_STATE)
+			return m->type;
+		ipc_msg_finish(m);
+	}
+	return MSG_NONE;
 }
 
 #endif

@@ -1,0 +1,163 @@
+/*
+ * test_recorder_link.c - links of sessions and of policy in the recorder: what takes a place in one, and how fast it may be taken again.
+ */
+#include "recorder_rig.h"
+
+/* Two collectors of which one is away; quorum 1. A session has its first link, policy the second. */
+static void init_lagging(struct fixture *f, struct ipc *session, struct ipc *policy)
+{
+	init(f, 2, 1);
+	queue_destroy(&f->rc, f->r);
+	f->r = NULL;
+	f->rc.ships[1].state = SHIP_DOWN;
+	LIST_INIT(&f->rc.links);
+	assert_non_null(f->rc.base = event_base_new());
+	assert_non_null(f->rc.ships[0].bev = bufferevent_socket_new(f->rc.base, -1, 0));
+	link_to(f, 5, session);
+	link_to(f, REC_SLOT_POLICY, policy);
+}
+
+static void finish_lagging(struct fixture *f, struct ipc *session, struct ipc *policy)
+{
+	ipc_finish(session);
+	ipc_finish(policy);
+	while (!LIST_EMPTY(&f->rc.links)) {
+		event_base_loop(f->rc.base, EVLOOP_ONCE);
+		link_turn(&f->rc);
+	}
+	bufferevent_free(f->rc.ships[0].bev);
+	f->rc.ships[0].bev = NULL;
+	finish(f);
+	event_base_free(f->rc.base);
+}
+
+static const uint8_t *numbered(unsigned n)
+{
+	static uint8_t many[BREC_ID_LEN];
+
+	many[0] = (uint8_t)(n >> 8);
+	many[1] = (uint8_t)n;
+	return many;
+}
+
+static void end_way(struct ipc *peer, uint32_t way)
+{
+	struct buf b;
+
+	buf_init(&b, 64);
+	buf_put_u64(&b, 1);
+	buf_put_u8(&b, BREC_END_NORMAL);
+	buf_put_cstring(&b, "over");
+	assert_int_equal(ipc_send(peer, MSG_REC_CLOSE, way, &b, NULL, 0), 0);
+	buf_finish(&b);
+}
+
+/* The collector that is there has everything up to seq. */
+static void commit(struct fixture *f, uint64_t seq)
+{
+	const uint64_t before = f->r->committed;
+
+	sent(f, 0);
+	assert_int_equal(ack(f, 0, seq), 0);
+	link_committed(f->r, before);
+	assert_false(queue_release(&f->rc, f->r));
+}
+
+/* What is over stays for the collector that is away, and takes none of its session's places. */
+static void what_is_over_takes_no_place(void **state)
+{
+	struct ipc session, policy;
+	struct fixture f;
+	struct ipc_msg m;
+	struct link *l;
+
+	(void)state;
+	init_lagging(&f, &session, &policy);
+	for (uint32_t way = 1; way <= REC_WAYS_MAX + 20; way++) {
+		/* as if they were hours apart */
+		LIST_FOREACH(l, &f.rc.links, all)
+			l->open_ms = 0;
+		tell(&session, MSG_REC_OPEN, way, numbered(way), &f.part);
+		assert_int_equal(heard(&f, &session, &m), MSG_NONE);
+		assert_non_null(f.r = queue_find(&f.rc, numbered(way)));
+		commit(&f, 0);
+		assert_int_equal(heard(&f, &session, &m), MSG_REC_OPENED);
+		ipc_msg_finish(&m);
+		end_way(&session, way);
+		assert_int_equal(heard(&f, &session, &m), MSG_NONE);
+		commit(&f, 1);
+		assert_int_equal(heard(&f, &session, &m), MSG_REC_COMMIT);
+		ipc_msg_finish(&m);
+		assert_int_equal(heard(&f, &session, &m), MSG_REC_CLOSED);
+		ipc_msg_finish(&m);
+		assert_true(f.r->done && f.r->link == NULL);
+	}
+	assert_int_equal(f.rc.count, REC_WAYS_MAX + 20);
+	assert_int_equal(LIST_FIRST(&f.rc.links)->nways + LIST_NEXT(LIST_FIRST(&f.rc.links), all)->nways, 0);
+	finish_lagging(&f, &session, &policy);
+}
+
+/* Nor does what a collector refused: policy tries its events again and again. What was on its way for it is passed over. */
+static void what_is_refused_takes_no_place(void **state)
+{
+	struct ipc session, policy;
+	struct fixture f;
+	struct ipc_msg m;
+
+	(void)state;
+	init_lagging(&f, &session, &policy);
+	for (uint32_t way = 1; way <= REC_WAYS_MAX + 20; way++) {
+		tell(&policy, MSG_REC_OPEN, way, numbered(way), &f.part);
+		assert_int_equal(heard(&f, &policy, &m), MSG_NONE);
+		assert_non_null(f.r = queue_find(&f.rc, numbered(way)));
+		link_refuse(&f.rc, f.r, "the collector does not take it");
+		assert_null(queue_find(&f.rc, numbered(way)));
+		end_way(&policy, way);
+		assert_int_equal(heard(&f, &policy, &m), MSG_REC_REFUSED);
+		ipc_msg_finish(&m);
+	}
+	assert_int_equal(f.rc.count, 0);
+	assert_int_equal(heard(&f, &policy, &m), MSG_NONE);
+	tell(&policy, MSG_REC_OPEN, 1, id, &f.part);
+	assert_int_equal(heard(&f, &policy, &m), MSG_NONE);
+	assert_non_null(queue_find(&f.rc, id));
+	finish_lagging(&f, &session, &policy);
+}
+
+/* A session opens so many at once, and the next ones in their time; policy is not counted. */
+static void recordings_are_opened_at_a_pace(void **state)
+{
+	const unsigned most = REC_OPEN_BURST + 4;
+	struct ipc session, policy;
+	struct fixture f;
+
+	(void)state;
+	init_lagging(&f, &session, &policy);
+	for (uint32_t way = 1; way <= most; way++) {
+		tell(&session, MSG_REC_OPEN, way, numbered(way), &f.part);
+		end_way(&session, way);
+		turn(&f);
+	}
+	assert_in_range(f.rc.count, REC_OPEN_BURST, most - 1);
+	for (uint32_t way = 1; way <= most; way++) {
+		tell(&policy, MSG_REC_OPEN, way, numbered(1000 + way), &f.part);
+		turn(&f);
+		assert_non_null(queue_find(&f.rc, numbered(1000 + way)));
+	}
+	while (f.rc.count < 2 * most) {
+		event_base_loop(f.rc.base, EVLOOP_ONCE);
+		link_turn(&f.rc);
+	}
+	assert_non_null(queue_find(&f.rc, numbered(most)));
+	finish_lagging(&f, &session, &policy);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_over_takes_no_place), cmocka_unit_test(what_is_refused_takes_no_place),
+		cmocka_unit_test(recordings_are_opened_at_a_pace),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
