@@ -17,8 +17,8 @@
 #include "escape.h"
 #include "log.h"
 
-/* Who may. SELF: when the argument `user` is missing or names the actor. */
-enum { U = 1, A = 2, S = 4, R = 8, SELF = 16 };
+/* Who may. SELF: when the argument `user` is missing or names the actor. W: everybody may, and it writes: it costs of one's budget. */
+enum { U = 1, A = 2, S = 4, R = 8, SELF = 16, W = 32 };
 
 static const struct word {
 	const char *path;
@@ -26,18 +26,18 @@ static const struct word {
 	word_fn *fn;
 } words[] = {
 	{ "hosts", U, word_hosts },
-	{ "request", U | R, word_request },		/* R: for a service account only */
-	{ "extend", U, word_extend },
+	{ "request", U | W | R, word_request },		/* R: for a service account only */
+	{ "extend", U | W, word_extend },
 	{ "wait", U, word_wait },
 	{ "requests", U | R, word_requests },
-	{ "approve", U, word_approve },			/* an approver of the role, checked there */
-	{ "deny", U, word_deny },
-	{ "cancel", U | R, word_cancel },
-	{ "revoke", U | R, word_revoke },
+	{ "approve", U | W, word_approve },			/* an approver of the role, checked there */
+	{ "deny", U | W, word_deny },
+	{ "cancel", U | W | R, word_cancel },
+	{ "revoke", U | W | R, word_revoke },
 	{ "grants", U | R, word_grants },
 	{ "sessions", U | R, word_sessions },
-	{ "kill", U | R, word_kill },
-	{ "review", U, word_review },			/* an approver, administrator or auditor, checked there */
+	{ "kill", U | W | R, word_kill },
+	{ "review", U | W, word_review },			/* an approver, administrator or auditor, checked there */
 	{ "reviews", U | R, word_reviews },
 	{ "watch", A | S, word_watch },
 	{ "explain", A | S | R | SELF, word_explain },
@@ -67,19 +67,19 @@ static const struct word {
 	{ "user move", A | R, word_user_move },
 	{ "user key add", A | R, word_key_add },
 	{ "user key list", A | S | R | SELF, word_key_list },
-	{ "user key revoke", A | R | SELF, word_key_revoke },
+	{ "user key revoke", A | R | W | SELF, word_key_revoke },
 	{ "directory stage", R, word_directory_stage },
 	{ "directory apply", R, word_directory_apply },
 	{ "user key invite", A | R, word_key_invite },
 	{ "user key approve", A | R, word_key_approve },
-	{ "device add", U, word_device_add },
+	{ "device add", U | W, word_device_add },
 	{ "device list", U, word_device_list },
-	{ "device revoke", U, word_key_revoke },
+	{ "device revoke", U | W, word_key_revoke },
 	{ "user totp enrol", A | R, word_totp_enrol },
-	{ "user totp confirm", A | R | SELF, word_totp_confirm },
+	{ "user totp confirm", A | R | W | SELF, word_totp_confirm },
 	{ "user totp reset", A | R, word_totp_reset },
-	{ "user totp resync", A | R | SELF, word_totp_resync },
-	{ "user totp recovery", A | R | SELF, word_totp_recovery },
+	{ "user totp resync", A | R | W | SELF, word_totp_resync },
+	{ "user totp recovery", A | R | W | SELF, word_totp_recovery },
 	{ "role add", A | R, word_role_add },
 	{ "role change", A | R, word_role_change },
 	{ "role list", A | S | R, word_role_list },
@@ -179,6 +179,14 @@ static enum words_exit permit(struct call *k, const struct word *w)
 	    w->path);
 }
 
+enum words_exit spend(struct call *k, unsigned n)
+{
+	if (is_admin(k) || refusals_spend(&k->c->writes, k->me.id, n, k->now))
+		return WORDS_OK;
+	return refuse(k, WORDS_REFUSED, "Wait some seconds for each, or ask for less.",
+	    "That is more than one user may have written: %d at once, then one in %d seconds.", WRITES_BURST, REFUSALS_EVERY);
+}
+
 /* The handler in a transaction of its own: undone when it refuses. */
 static enum words_exit attempt(struct call *k, const struct word *w)
 {
@@ -248,7 +256,7 @@ static enum words_exit run(struct call *k, const struct word *w, struct buf *out
 
 	if (store_begin(k->s) < 0)
 		return broken(k);
-	if ((r = load_actor(k)) == WORDS_OK && (r = permit(k, w)) == WORDS_OK)
+	if ((r = load_actor(k)) == WORDS_OK && (r = permit(k, w)) == WORDS_OK && ((w->who & W) == 0 || (r = spend(k, 1)) == WORDS_OK))
 		r = attempt(k, w);
 	if (r == WORDS_BROKEN || (r != WORDS_OK && note_refusal(k) < 0) || put_reply(k, out) < 0) {
 		store_rollback(k->s);

@@ -66,6 +66,7 @@ struct control {
 	int64_t look_for;	/* the same: until this host was looked at, as look_login; 0: not */
 	char look_login[LOGIN_MAX + 1];
 	struct refusals refusals;	/* how many of them become events */
+	struct refusals writes;		/* what is left of each user's budget of words that write */
 	/* Prepares that `name` watches this connection; 0: not possible, and why in line. Nothing of
 	 * it may be seen before watch_settle(done), which says whether the event is durable. NULL:
 	 * nobody can watch. */

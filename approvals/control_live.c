@@ -11,7 +11,7 @@
 #include "clock.h"
 #include "log.h"
 
-#define TICK_MAX 256	/* endings in one turn: the loop must go round */
+#define TICK_MAX 32	/* endings in one turn, each durable by itself: the loop must go round, and a turn follows each word */
 
 static json_t *sessions(struct call *k, int64_t id, int64_t sees, bool all)
 {

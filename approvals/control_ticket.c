@@ -88,20 +88,15 @@ static enum words_exit for_whom(struct call *k, struct user *u)
 static enum words_exit no_twin(struct call *k, const struct user *u, const struct host *h,
     const char *login)
 {
-	struct ticket t = { .id = 0 };
 	char pre[128];
-	int r;
+	int64_t id;
+	int r = store_ticket_twin(k->s, u->id, h->id, login, &id);
 
-	while ((r = store_ticket_open(k->s, u->id, 0, h->id, t.id, &t)) == 1) {
-		if (t.state != TICKET_PENDING || strcmp(t.login, login) != 0)
-			continue;
-		prefix(k, pre, sizeof(pre));
-		return refuse(k, WORDS_REFUSED,
-		    "Wait for it, or take it back with the word cancel.",
-		    "Request %lld for %s@%s waits already. Look: %srequests", (long long)t.id,
-		    login, h->name, pre);
-	}
-	return r < 0 ? broken(k) : WORDS_OK;
+	if (r != 1)
+		return r < 0 ? broken(k) : WORDS_OK;
+	prefix(k, pre, sizeof(pre));
+	return refuse(k, WORDS_REFUSED, "Wait for it, or take it back with the word cancel.", "Request %lld for %s@%s waits already. Look: %srequests",
+	    (long long)id, login, h->name, pre);
 }
 
 /* "bob, carol, any of leads": who may decide under the role. */
@@ -288,29 +283,46 @@ static enum words_exit check_filing(struct call *k, const struct user *u, const 
 	return WORDS_OK;
 }
 
+/* The hosts of one request: `host`, then each of `also`. */
+static const char *named_host(struct call *k, size_t i)
+{
+	const json_t *also = json_object_get(k->args, "also");
+
+	if (i == 0)
+		return arg_text(k, "host");
+	return json_string_value(json_is_string(also) && i == 1 ? also : json_array_get(also, i - 1));
+}
+
+/* Each host once, and all of them paid for: a request is as much work for each as one for it alone. */
+static enum words_exit check_hosts(struct call *k, size_t *n)
+{
+	for (*n = 0; named_host(k, *n) != NULL; ++*n)
+		for (size_t i = 0; i < *n; i++)
+			if (strcasecmp(named_host(k, i), named_host(k, *n)) == 0)
+				return refuse(k, WORDS_USAGE, NULL, "also: %s is named twice.", named_host(k, *n));
+	return *n > 1 ? spend(k, (unsigned)*n - 1) : WORDS_OK;
+}
+
 enum words_exit word_request(struct call *k)
 {
 	const char *ref = arg_text(k, "ticket"), *reason = arg_text(k, "reason");
-	const json_t *also = json_object_get(k->args, "also");
 	const bool glass = arg_flag(k, "break_glass");
 	struct filing f = { .login = arg_text(k, "login"), .reason = reason != NULL ? reason : "", .ref = ref != NULL ? ref : "",
 		.seconds = (uint32_t)arg_int(k, "for", glass ? GLASS_MAX : 0), .glass = glass, .from = arg_int(k, "from", 0),
 		.logins = (uint32_t)arg_int(k, "logins", 0) };
 	struct user u;
 	struct rights want;
+	size_t n;
 	enum words_exit r = for_whom(k, &u);
 
-	if (r != WORDS_OK || (r = check_filing(k, &u, &f)) != WORDS_OK)
+	if (r != WORDS_OK || (r = check_filing(k, &u, &f)) != WORDS_OK || (r = check_hosts(k, &n)) != WORDS_OK)
 		return r;
 	if (arg_rights(k, &want) < 0 || want.bare)
 		return refuse(k, WORDS_USAGE, "Name it: --cap \"forward HOST:PORT\", --cap \"command TEXT\".",
 		    "cap: a forward or command without its name, or too many of them.");
 	/* all or none: a refusal undoes those before it */
-	r = ask_one(k, &u, arg_text(k, "host"), &want, &f);
-	if (json_is_string(also) && r == WORDS_OK)
-		r = ask_one(k, &u, json_string_value(also), &want, &f);
-	for (size_t i = 0; i < json_array_size(also) && r == WORDS_OK; i++)
-		r = ask_one(k, &u, json_string_value(json_array_get(also, i)), &want, &f);
+	for (size_t i = 0; i < n && r == WORDS_OK; i++)
+		r = ask_one(k, &u, named_host(k, i), &want, &f);
 	return r;
 }
 

@@ -92,6 +92,8 @@ int arg_rights(const struct call *k, struct rights *r);
 
 /* --- shared between handlers --- */
 
+/* Takes n from the budget of what this user's words may write; administrators have none. WORDS_OK, or refuse() (control.c). */
+enum words_exit spend(struct call *k, unsigned n);
 bool is_admin(const struct call *k);	/* root or an administrator */
 bool is_oneself(const struct call *k, const struct user *u);	/* an account of the person who asks */
 /* An event about a ticket, with its holder as subject, and the reason if there is one. 0, or -1. */

@@ -6,29 +6,29 @@
 #include "access.h"
 
 /* What ran dry fills up again. */
-static void fill(struct refusals_user *u, int64_t now)
+static void fill(struct refusals_user *u, unsigned burst, int64_t now)
 {
 	int64_t more = now > u->filled ? (now - u->filled) / REFUSALS_EVERY : 0;
 
 	if (now < u->filled)
 		u->filled = now;
-	if (more >= REFUSALS_BURST - (int64_t)u->tokens)
-		*u = (struct refusals_user){ u->id, REFUSALS_BURST, now, u->since, u->left_out };
+	if (more >= (int64_t)burst - u->tokens)
+		*u = (struct refusals_user){ u->id, burst, now, u->since, u->left_out };
 	else
 		u->tokens += (unsigned)more, u->filled += more * REFUSALS_EVERY;
 }
 
 /* Nothing is known of such a user that a new bucket would not say, too. */
-static bool is_spare(struct refusals_user *u, int64_t now)
+static bool is_spare(struct refusals_user *u, unsigned burst, int64_t now)
 {
 	if (u->id == 0)
 		return true;
-	fill(u, now);
-	return u->tokens == REFUSALS_BURST && u->left_out == 0;
+	fill(u, burst, now);
+	return u->tokens == burst && u->left_out == 0;
 }
 
 /* The user's bucket, or the shared one. */
-static struct refusals_user *find(struct refusals *r, int64_t id, int64_t now)
+static struct refusals_user *find(struct refusals *r, int64_t id, unsigned burst, int64_t now)
 {
 	struct refusals_user *spare = NULL;
 
@@ -36,17 +36,17 @@ static struct refusals_user *find(struct refusals *r, int64_t id, int64_t now)
 		struct refusals_user *u = &r->v[i];
 
 		if (u->id == id) {
-			fill(u, now);
+			fill(u, burst, now);
 			return u;
 		}
-		if (spare == NULL && is_spare(u, now))
+		if (spare == NULL && is_spare(u, burst, now))
 			spare = u;
 	}
 	if (spare == NULL) {
-		fill(&r->v[REFUSALS_USERS], now);
+		fill(&r->v[REFUSALS_USERS], burst, now);
 		return &r->v[REFUSALS_USERS];
 	}
-	*spare = (struct refusals_user){ .id = id, .tokens = REFUSALS_BURST, .filled = now };
+	*spare = (struct refusals_user){ .id = id, .tokens = burst, .filled = now };
 	return spare;
 }
 
@@ -58,7 +58,7 @@ static void leave_out(struct refusals_user *u, int64_t now)
 
 bool refusals_take(struct refusals *r, int64_t id, int64_t now)
 {
-	struct refusals_user *u = find(r, id, now);
+	struct refusals_user *u = find(r, id, REFUSALS_BURST, now);
 
 	if (u->tokens > 0) {
 		u->tokens--;
@@ -68,14 +68,24 @@ bool refusals_take(struct refusals *r, int64_t id, int64_t now)
 	return false;
 }
 
+bool refusals_spend(struct refusals *r, int64_t id, unsigned n, int64_t now)
+{
+	struct refusals_user *u = find(r, id, WRITES_BURST, now);
+
+	if (u->tokens < n)
+		return false;
+	u->tokens -= n;
+	return true;
+}
+
 bool refusals_over(struct refusals *r, int64_t id, int64_t now)
 {
-	return find(r, id, now)->tokens == 0;
+	return find(r, id, REFUSALS_BURST, now)->tokens == 0;
 }
 
 void refusals_count(struct refusals *r, int64_t id, int64_t now)
 {
-	leave_out(find(r, id, now), now);
+	leave_out(find(r, id, REFUSALS_BURST, now), now);
 }
 
 struct refusals_user *refusals_due(struct refusals *r, int64_t now)

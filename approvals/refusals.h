@@ -13,6 +13,7 @@
 
 #define REFUSALS_BURST 100	/* a tool that tries each of a hundred hosts is seen as such */
 #define REFUSALS_EVERY 5	/* seconds */
+#define WRITES_BURST 512	/* of what one user's words write */
 #define REFUSALS_TELL 60	/* seconds from the first that was left out to the event */
 #define REFUSALS_USERS 256	/* with a bucket of their own; all others share one */
 
@@ -38,6 +39,11 @@ struct refusals {
 bool refusals_take(struct refusals *r, int64_t id, int64_t now);
 /* Is the user over the bound, so that nothing more is looked at? Nothing is counted. */
 bool refusals_over(struct refusals *r, int64_t id, int64_t now);
+/*
+ * A table of its own, for what a user's words write (control.c): WRITES_BURST at once, then one in REFUSALS_EVERY seconds. Takes n, or, if
+ * there are not so many, none: false, and nothing is counted.
+ */
+bool refusals_spend(struct refusals *r, int64_t id, unsigned n, int64_t now);
 /* Counts one more that was not looked at. */
 void refusals_count(struct refusals *r, int64_t id, int64_t now);
 /* A user whose count is due at `now` (FOREVER: any that has one). NULL: none. The caller writes the event, then tells: */

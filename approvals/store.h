@@ -22,13 +22,16 @@
 #include "event.h"
 #include "store_role.h"
 
-#define STORE_VERSION 20		/* of the schema; newer is refused, older is migrated */
+#define STORE_VERSION 21		/* of the schema; newer is refused, older is migrated */
 #define STORE_ERR_MAX 512
 #define STORE_USERS_MAX 100000
 #define STORE_HOSTS_MAX 100000
 #define STORE_DEVICES_MAX 32	/* keys in force of one user */
 #define STORE_HOST_KEYS_MAX 16
 #define STORE_PENDING_MAX 32	/* open requests of one user */
+#define STORE_GRANTS_MAX 2048	/* of one user, that run or wait for their time or a verdict */
+#define STORE_PLACE_MAX 64	/* of these, for one login on one host */
+#define STORE_GLASS_MAX 8	/* of these, break-glass */
 #define STORE_BLOB_MAX 8192	/* bytes of a public key */
 #define STORE_FPR_MAX 64	/* "SHA256:…" */
 #define STORE_KEY_TYPE_MAX 64
@@ -134,7 +137,7 @@ int store_tickets(struct store *s, int64_t user_id, int64_t host_id, const char 
     struct ticket *t, int max);
 /* The login of the grant of this user at this host that ends last; that it is in force, a decision must say. 1, 0, -1. */
 int store_grant_login(struct store *s, int64_t user_id, int64_t host_id, char login[LOGIN_MAX + 1]);
-/* PENDING; sets t->id. errno ENOSPC: STORE_PENDING_MAX. */
+/* PENDING; sets t->id. errno ENOSPC: one of the four bounds above; store_error() says which. */
 int store_ticket_add(struct store *s, struct ticket *t);
 /* One verdict a person. 1 counted, 0 this person has given one; t->given counts it. */
 int store_verdict(struct store *s, struct ticket *t, const struct user *by, bool yes,
@@ -163,6 +166,8 @@ int store_batch_next(struct store *s, int64_t batch, int64_t after, int64_t *id)
 /* The next ticket that is over at `now`: 1, 0, -1. *deadline: when the next one will be, FOREVER:
  * none open. */
 int store_ticket_due(struct store *s, int64_t now, struct ticket *t, int64_t *deadline);
+/* The pending request of this user for this host and login. 1, 0, -1. */
+int store_ticket_twin(struct store *s, int64_t user_id, int64_t host_id, const char *login, int64_t *id);
 /* An open ticket of this user (0: any), role (0: any), host (0: any), with a number over `after`.
  * 1, 0, -1. */
 int store_ticket_open(struct store *s, int64_t user_id, int64_t role_id, int64_t host_id,

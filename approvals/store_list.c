@@ -26,6 +26,12 @@
 #define PAGED(body)                                                                        \
 	{ "SELECT * FROM (" body " ORDER BY id DESC LIMIT :limit) ORDER BY id",            \
 	  body " ORDER BY id LIMIT :limit" }
+/* The same of one user (:user): `ids` are the rows that may be his, in the order and up to the limit that `page` says. */
+#define PAGE_NEWEST " ORDER BY id DESC LIMIT :limit"
+#define PAGE_NEXT " ORDER BY id LIMIT :limit"
+#define PAGED_OF(body, ids)                                                                \
+	{ "SELECT * FROM (" body ids(PAGE_NEWEST) " ORDER BY id DESC LIMIT :limit) ORDER BY id", \
+	  body ids(PAGE_NEXT) " ORDER BY id LIMIT :limit" }
 /* From the start. */
 #define WHOLE(body) { body " ORDER BY id LIMIT :limit", body " ORDER BY id LIMIT :limit" }
 
@@ -52,8 +58,24 @@
 	" FROM requests r JOIN users u ON u.id=r.user_id LEFT JOIN users b ON b.id=r.by_id" \
 	" JOIN hosts h ON h.id=r.host_id JOIN roles o ON o.id=r.role_id"                   \
 	" LEFT JOIN grants g ON g.id=r.id"                                                 \
-	" WHERE r.id>:after AND (:id=0 OR r.id=:id)"                                       \
-	" AND (:user=0 OR :user IN (r.user_id, r.by_id) OR " DECIDES("r.role_id") ")"
+	" WHERE r.id>:after AND r.id<=:last"
+
+/*
+ * Requests that one user asked for, has, or may decide, of those for which `which` holds: by an index each. For himself he has as many as
+ * the page takes; a decider's are all looked at.
+ */
+#define REQUESTS_OF(which, page)                                                           \
+	" AND r.id IN (SELECT * FROM (SELECT q.id AS id FROM requests q WHERE q.user_id=:user AND q.id>:after AND " which page ")" \
+	" UNION ALL SELECT * FROM (SELECT q.id AS id FROM requests q WHERE q.by_id=:user AND q.id>:after AND " which page ")" \
+	" UNION ALL SELECT q.id FROM deciders de CROSS JOIN requests q ON q.role_id=de.role_id" \
+	"  WHERE de.user_id=:user AND q.id>:after AND " which ")"
+#define PENDING "q." REQUEST_OPEN " AND q.state='pending'"
+#define RUNNING "q." REQUEST_OPEN " AND q.state<>'pending'"
+#define GRANTED "EXISTS (SELECT 1 FROM grants x WHERE x.id=q.id)"
+#define PENDING_OF(page) REQUESTS_OF(PENDING, page)
+#define REQUESTED_OF(page) REQUESTS_OF("1", page)
+#define RUNNING_OF(page) REQUESTS_OF(RUNNING, page)
+#define GRANTED_OF(page) REQUESTS_OF(GRANTED, page)
 
 #define ROLE_NAMES(what, key)                                                              \
 	"(SELECT group_concat(o.name, ' ') FROM role_users ru JOIN roles o"                \
@@ -123,8 +145,13 @@
 	" LEFT JOIN ways w ON w.connection_id=c.id AND (:all OR w.end_at IS NULL)"         \
 	" LEFT JOIN hosts h ON h.id=w.host_id LEFT JOIN requests r ON r.id=w.request_id"   \
 	" LEFT JOIN grants g ON g.id=w.request_id"                                         \
-	" WHERE c.id>:after AND (:id=0 OR c.id=:id) AND (:all OR c.end_at IS NULL)"        \
-	" AND (:user=0 OR c.user_id=:user OR " DECIDES("r.role_id") ")"
+	" WHERE c.id>:after AND c.id<=:last AND (:user=0 OR c.user_id=:user OR " DECIDES("r.role_id") ")"
+/* Open ones are looked for in the index of those. */
+#define SESSIONS_OPEN SESSIONS " AND c.end_at IS NULL"
+#define SESSIONS_OF(page)                                                                  \
+	" AND c.id IN (SELECT * FROM (SELECT k.id AS id FROM connections k WHERE k.user_id=:user AND k.id>:after" page ")" \
+	" UNION ALL SELECT w.connection_id FROM deciders de CROSS JOIN requests q ON q.role_id=de.role_id" \
+	"  CROSS JOIN ways w ON w.request_id=q.id WHERE de.user_id=:user)"
 
 #define EVENTS                                                                             \
 	"SELECT e.id AS id, e.at AS at, e.kind AS kind, e.actor AS actor,"                 \
@@ -197,21 +224,33 @@
 	" WHERE a.id>:after AND (:all OR a.state<>'gone')"
 
 /* Without and with a number to go on after. */
-static const char *const lists[LIST_COUNT][2] = {
+typedef const char *const paged[2];
+static paged lists[LIST_COUNT] = {
 	[LIST_USERS] = WHOLE(USERS),
 	[LIST_DEVICES] = WHOLE(DEVICES),
 	[LIST_ROLES] = WHOLE(ROLES),
 	[LIST_HOSTS] = WHOLE(HOSTS),
-	[LIST_REQUESTS] = PAGED(TICKETS " AND (:all OR :id<>0 OR r.state='pending')"),
-	[LIST_GRANTS] = PAGED(TICKETS " AND g.id IS NOT NULL AND (:all OR r.state IN "
-	"('approved', 'active'))"),
-	[LIST_SESSIONS] = PAGED(SESSIONS),
 	[LIST_EVENTS] = PAGED(EVENTS),
 	[LIST_ENDS] = { ENDS, ENDS },
 	[LIST_APPROVALS] = WHOLE(APPROVALS),
 	[LIST_REVIEWS] = PAGED(REVIEWS),
 	[LIST_ACCOUNTS] = PAGED(ACCOUNTS),
 };
+
+/* Those that grow for ever are other statements for all of it, and for one user's own: [all], each for user_id 0 and others. */
+static paged requests[2][2] = { { PAGED(TICKETS " AND r." REQUEST_OPEN " AND r.state='pending'"), PAGED_OF(TICKETS, PENDING_OF) },
+	{ PAGED(TICKETS), PAGED_OF(TICKETS, REQUESTED_OF) } };
+static paged grants[2][2] = { { PAGED(TICKETS " AND r." REQUEST_OPEN " AND r.state<>'pending'"), PAGED_OF(TICKETS, RUNNING_OF) },
+	{ PAGED(TICKETS " AND g.id IS NOT NULL"), PAGED_OF(TICKETS, GRANTED_OF) } };
+static paged sessions[2][2] = { { PAGED(SESSIONS_OPEN), PAGED(SESSIONS_OPEN) }, { PAGED(SESSIONS), PAGED_OF(SESSIONS, SESSIONS_OF) } };
+
+static const char *statement(enum store_list which, const struct list_ask *ask)
+{
+	const bool all = ask->all || (which == LIST_REQUESTS && ask->id != 0), own = ask->user_id != 0, after = ask->after > 0;
+
+	return which == LIST_REQUESTS ? requests[all][own][after] : which == LIST_GRANTS ? grants[all][own][after] :
+	    which == LIST_SESSIONS ? sessions[all][own][after] : lists[which][after];
+}
 
 static int bind_named(sqlite3_stmt *st, const struct sql_named *ints, const struct sql_named_text *texts)
 {
@@ -313,10 +352,11 @@ out:
 json_t *store_list(struct store *s, enum store_list which, const struct list_ask *ask)
 {
 	const struct sql_named ints[] = {
-		{ ":id", ask->id }, { ":user", ask->user_id }, { ":after", ask->after },
+		{ ":id", ask->id }, { ":last", ask->id != 0 ? ask->id : INT64_MAX }, { ":user", ask->user_id },
+		{ ":after", ask->id != 0 && ask->after == 0 ? ask->id - 1 : ask->after },
 		{ ":now", ask->now }, { ":all", ask->all }, { ":limit", ask->limit }, { NULL, 0 },
 	};
 	const struct sql_named_text texts[] = { { ":text", ask->text }, { NULL, NULL } };
 
-	return sql_rows(s, lists[which][ask->after > 0], ints, texts);
+	return sql_rows(s, statement(which, ask), ints, texts);
 }

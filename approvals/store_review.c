@@ -58,7 +58,7 @@ const char *const store_v_apart[] = { v17_apart, NULL };
 int store_glass_grant(struct store *s, int64_t user_id, int64_t host_id, const char *login, int64_t *id)
 {
 	sqlite3_stmt *st = sql(s, "SELECT r.id FROM requests r JOIN grants g ON g.id=r.id WHERE r.user_id=? AND r.host_id=? AND r.login=? "
-	    "AND r.glass=1 AND r.state IN ('approved', 'active') ORDER BY " GRANT_END " DESC LIMIT 1", "iit", user_id, host_id, login);
+	    "AND r.glass=1 AND r." REQUEST_OPEN " AND r.state<>'pending' ORDER BY " GRANT_END " DESC LIMIT 1", "iit", user_id, host_id, login);
 	int r = sql_next(s, st);
 
 	if (r == 1) {
@@ -75,9 +75,7 @@ int store_review(struct store *s, int64_t request_id, const struct user *by, con
 	    request_id, by->person, by->id, verdict, reason, now);
 }
 
-/* state twice: the index requests_open is used only where its own condition stands as it is. */
 int store_batch_next(struct store *s, int64_t batch, int64_t after, int64_t *id)
 {
-	return sql_int(s, id, "SELECT min(id) FROM requests WHERE state IN ('pending', 'approved', 'active') AND state='pending' "
-	    "AND id>?2 AND (id=?1 OR batch=?1)", "ii", batch, after);
+	return sql_int(s, id, "SELECT min(id) FROM requests WHERE state='pending' AND id>?2 AND (id=?1 OR batch=?1)", "ii", batch, after);
 }

@@ -275,6 +275,29 @@ static const char *const v10[] = { "CREATE INDEX ways_request ON ways (request_i
 /* Version 20: who had a grant at a host, in the order of their numbers. */
 static const char *const v20[] = { "CREATE INDEX requests_host ON requests (host_id, user_id, login);", NULL };
 
+/*
+ * Version 21: what is open, and each user's own, is found without a look at what is over: requests are kept for ever, and nobody's many may
+ * cost the others time. What is over of grants has ended_at; the time that is left is that of GRANT_END.
+ */
+#define OPEN " WHERE state IN ('pending', 'approved', 'active')"
+static const char v21[] =
+"CREATE INDEX requests_open_way ON requests (user_id, host_id, login)" OPEN ";"
+"CREATE INDEX requests_open_user ON requests (user_id)" OPEN ";"
+"CREATE INDEX requests_open_by ON requests (by_id)" OPEN ";"
+"CREATE INDEX requests_open_role ON requests (role_id)" OPEN ";"
+"CREATE INDEX requests_open_host ON requests (host_id)" OPEN ";"
+"CREATE INDEX requests_open_ref ON requests (ref)" OPEN ";"
+"CREATE INDEX requests_lapse ON requests (lapse_at) WHERE state = 'pending';"
+"CREATE INDEX grants_due ON grants (end_at - moved) WHERE ended_at IS NULL;"
+"CREATE INDEX requests_user ON requests (user_id);"
+"CREATE INDEX requests_by ON requests (by_id);"
+"CREATE INDEX requests_role ON requests (role_id);"
+	/* whoever is added may be who is referred to, says the foreign key, and looks */
+"CREATE INDEX requests_extends ON requests (extends) WHERE extends IS NOT NULL;"
+"CREATE INDEX requests_glass ON requests (glass) WHERE glass = 1;"
+"CREATE INDEX connections_user ON connections (user_id);";
+static const char *const v21_found[] = { v21, NULL };
+
 const char *const *const store_migrations[STORE_VERSION] = { v1, v2, v3, store_v_signed, store_schema_sealed, store_v_rules, store_schema_devices, store_schema_directory,
 	store_v_glass, v10, store_v_hostkeys, store_v_accounts, store_v_target_keys, store_v_clock, store_v_places, store_v_owner, store_v_apart, store_v_announced,
-	store_v_wasted, v20 };
+	store_v_wasted, v20, v21_found };

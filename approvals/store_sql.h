@@ -71,6 +71,8 @@ int store_fail(struct store *s, int code, const char *fmt, ...)
 /* store_schema.c: the scripts that lead from version i to i + 1; NULL ends each. Those after the second stand with what they are for. */
 extern const char *const *const store_migrations[STORE_VERSION];
 
+/* A row of requests is open: as it stands here the indexes requests_open_* have it, and they are used for nothing that says it otherwise. */
+#define REQUEST_OPEN "state IN ('pending', 'approved', 'active')"
 /* When a row g of grants begins and ends by the clock as it is now (struct ticket, `moved`). */
 #define GRANT_START "(g.start_at-g.moved)"
 #define GRANT_END "(g.end_at-g.moved)"

@@ -11,15 +11,16 @@
 #include <errno.h>
 #include <string.h>
 
-#define TICKET_SQL                                                                                 \
+#define TICKETS_BY(index)                                                                              \
 	"SELECT r.id, r.state, r.user_id, r.by_id, r.host_id, r.role_id, r.login, r.caps, "        \
 	"r.duration, r.needed, "                                                                   \
 	"(SELECT count(*) FROM verdicts v WHERE v.request_id=r.id AND v.yes=1), r.reason, r.ref, " \
 	"r.asked_at, r.lapse_at, "                                                                 \
 	GRANT_START ", " GRANT_END ", r.why, r.closer, o.hours, o.networks, r.forwards, r.commands, r.signed, r.glass, r.not_before, r.logins, ifnull(g.uses, 0), ifnull(r.batch, 0), ifnull(r.extends, 0), ifnull(g.moved, 0) " \
-	"FROM requests r JOIN roles o "                                                            \
+	"FROM requests r " index " CROSS JOIN roles o "                                                     \
 	"ON o.id=r.role_id "                                                                       \
 	"LEFT JOIN grants g ON g.id=r.id "
+#define TICKET_SQL TICKETS_BY("")
 
 static int load_ticket(struct store *s, sqlite3_stmt *st, struct ticket *t)
 {
@@ -88,19 +89,23 @@ int store_ticket_approved_at(struct store *s, int64_t id, int64_t *at)
 	return sql_int(s, at, "SELECT max(at) FROM verdicts WHERE request_id=? AND yes=1", "i", id);
 }
 
+/* Two looks: those that are open are few (STORE_PLACE_MAX), of the others the newest come first out of the index. */
 int store_tickets(struct store *s, int64_t user_id, int64_t host_id, const char *login, int64_t now,
     struct ticket *t, int max)
 {
-	sqlite3_stmt *st = sql(s,
-	    TICKET_SQL "WHERE r.user_id=?1 AND r.host_id=?2 AND r.login=?3 "
-		       "ORDER BY r.state IN ('approved', 'active') AND " GRANT_START "<=?4 AND " GRANT_END ">?4 AND "
-		       "(r.logins=0 OR g.uses<r.logins) DESC, "
-		       "r.state IN ('approved', 'active') DESC, ifnull(" GRANT_END ", 0) * "
-		       "(r.state IN ('approved', 'active')) DESC, "
-		       "r.id DESC LIMIT ?5",
-	    "iitii", user_id, host_id, login, now, (int64_t)max);
+	int more, n = sql_tickets(s, sql(s,
+	    TICKET_SQL "WHERE r." REQUEST_OPEN " AND r.state<>'pending' AND r.user_id=?1 AND r.host_id=?2 AND r.login=?3 "
+		       "ORDER BY " GRANT_START "<=?4 AND " GRANT_END ">?4 AND (r.logins=0 OR g.uses<r.logins) DESC, "
+		       GRANT_END " DESC, r.id DESC LIMIT ?5",
+	    "iitii", user_id, host_id, login, now, (int64_t)max), t, max);
 
-	return sql_tickets(s, st, t, max);
+	if (n < 0 || n == max)
+		return n;
+	more = sql_tickets(s, sql(s,
+	    TICKETS_BY("INDEXED BY requests_way") "WHERE r.user_id=?1 AND r.host_id=?2 AND r.login=?3 "
+		       "AND r.state NOT IN ('approved', 'active') ORDER BY r.id DESC LIMIT ?4",
+	    "iiti", user_id, host_id, login, (int64_t)(max - n)), t + n, max - n);
+	return more < 0 ? -1 : n + more;
 }
 
 int sql_tickets(struct store *s, sqlite3_stmt *st, struct ticket *t, int max)
@@ -118,7 +123,7 @@ int store_grant_login(struct store *s, int64_t user_id, int64_t host_id, char lo
 {
 	sqlite3_stmt *st = sql(s,
 	    "SELECT r.login FROM requests r JOIN grants g ON g.id=r.id WHERE r.user_id=? AND r.host_id=? "
-	    "AND r.state IN ('approved', 'active') ORDER BY " GRANT_END " DESC LIMIT 1", "ii", user_id, host_id);
+	    "AND r." REQUEST_OPEN " AND r.state<>'pending' ORDER BY " GRANT_END " DESC LIMIT 1", "ii", user_id, host_id);
 	int r = sql_next(s, st);
 
 	if (r == 1) {
@@ -128,18 +133,34 @@ int store_grant_login(struct store *s, int64_t user_id, int64_t host_id, char lo
 	return r;
 }
 
-int store_ticket_add(struct store *s, struct ticket *t)
+/* What is open already is bounded: each of it costs everybody's words and logins some time. 0, or -1: ENOSPC. */
+static int is_room(struct store *s, const struct ticket *t)
 {
-	int64_t n = 0;
+	int64_t n = 0, all = 0, here = 0, glass = 0;
 
-	if (sql_int(s, &n,
-		"SELECT count(*) FROM requests WHERE state='pending' AND ?1 IN (user_id, by_id)",
-		"i", t->by_id != 0 ? t->by_id : t->user_id) < 0)
+	if (sql_int(s, &n, "SELECT (SELECT count(*) FROM requests WHERE " REQUEST_OPEN " AND state='pending' AND user_id=?1) + "
+		"(SELECT count(*) FROM requests WHERE " REQUEST_OPEN " AND state='pending' AND by_id=?1 AND user_id<>?1)",
+		"i", t->by_id != 0 ? t->by_id : t->user_id) < 0 ||
+	    sql_int(s, &all, "SELECT count(*) FROM requests WHERE " REQUEST_OPEN " AND user_id=?", "i", t->user_id) < 0 ||
+	    sql_int(s, &here, "SELECT count(*) FROM requests WHERE " REQUEST_OPEN " AND user_id=? AND host_id=? AND login=?",
+		"iit", t->user_id, t->host_id, t->login) < 0 ||
+	    sql_int(s, &glass, "SELECT count(*) FROM requests WHERE " REQUEST_OPEN " AND glass=1 AND user_id=?", "i", t->user_id) < 0)
 		return -1;
 	if (n >= STORE_PENDING_MAX)
-		return store_fail(s, ENOSPC,
-		    "%d requests are open already: wait for them, or cancel one",
-		    STORE_PENDING_MAX);
+		return store_fail(s, ENOSPC, "%d requests are open already: wait for them, or cancel one", STORE_PENDING_MAX);
+	if (t->glass && glass >= STORE_GLASS_MAX)
+		return store_fail(s, ENOSPC, "%d break-glass grants run already: cancel one", STORE_GLASS_MAX);
+	if (here >= STORE_PLACE_MAX)
+		return store_fail(s, ENOSPC, "%d grants for this login on this host run already, or are to begin: cancel one", STORE_PLACE_MAX);
+	if (all >= STORE_GRANTS_MAX)
+		return store_fail(s, ENOSPC, "%d grants run already, or are to begin: cancel some", STORE_GRANTS_MAX);
+	return 0;
+}
+
+int store_ticket_add(struct store *s, struct ticket *t)
+{
+	if (is_room(s, t) < 0)
+		return -1;
 	if (sql_do(s,
 		"INSERT INTO requests (state, user_id, by_id, host_id, role_id, login, caps, "
 		"duration, needed, reason, ref, "
@@ -224,45 +245,50 @@ int store_ticket_move(struct store *s, struct ticket *t, enum ticket_act act, co
 
 int store_ticket_due(struct store *s, int64_t now, struct ticket *t, int64_t *deadline)
 {
-	int r = sql_int(s, deadline,
-	    "SELECT min(coalesce(" GRANT_END ", r.lapse_at)) FROM requests r LEFT JOIN grants g ON "
-	    "g.id=r.id "
-	    "WHERE r.state IN ('pending', 'approved', 'active') AND coalesce(" GRANT_END ", "
-	    "r.lapse_at)>?",
-	    "i", now);
+	int r = sql_int(s, deadline, "SELECT min(at) FROM ("
+	    "SELECT min(" GRANT_END ") AS at FROM grants g WHERE g.ended_at IS NULL AND " GRANT_END ">?1 UNION ALL "
+	    "SELECT min(lapse_at) FROM requests WHERE state='pending' AND lapse_at>?1)", "i", now);
 
 	if (r < 0)
 		return -1;
 	if (r == 0)
 		*deadline = FOREVER;
-	return one_ticket(s, sql(s, TICKET_SQL "WHERE r.state IN ('pending', 'approved', 'active') "
-	    "AND coalesce(" GRANT_END ", r.lapse_at)<=? ORDER BY r.id LIMIT 1", "i", now), t);
+	return one_ticket(s, sql(s, TICKET_SQL "WHERE r.id=coalesce("
+	    "(SELECT g.id FROM grants g WHERE g.ended_at IS NULL AND " GRANT_END "<=?1 ORDER BY " GRANT_END ", g.id LIMIT 1), "
+	    "(SELECT id FROM requests WHERE state='pending' AND lapse_at<=?1 ORDER BY lapse_at, id LIMIT 1))", "i", now), t);
 }
 
 int store_ticket_asked(struct store *s, int64_t by_id, int64_t after, struct ticket *t)
 {
 	return one_ticket(s,
 	    sql(s,
-		TICKET_SQL "WHERE r.state='pending' AND r.by_id=?1 AND r.user_id<>?1 AND r.id>?2 "
+		TICKET_SQL "WHERE r." REQUEST_OPEN " AND r.state='pending' AND r.by_id=?1 AND r.user_id<>?1 AND r.id>?2 "
 			   "ORDER BY r.id LIMIT 1",
 		"ii", by_id, after),
 	    t);
 }
 
+int store_ticket_twin(struct store *s, int64_t user_id, int64_t host_id, const char *login, int64_t *id)
+{
+	return sql_int(s, id, "SELECT id FROM requests WHERE " REQUEST_OPEN " AND state='pending' AND user_id=? AND host_id=? AND login=? LIMIT 1",
+	    "iit", user_id, host_id, login);
+}
+
+/* By the index of what is named: whoever goes through all that is open of one must not step over what is open of all, once for each. */
 int store_ticket_open(struct store *s, int64_t user_id, int64_t role_id, int64_t host_id,
     int64_t after, struct ticket *t)
 {
-	return one_ticket(s,
-	    sql(s,
-		TICKET_SQL "WHERE r.state IN ('pending', 'approved', 'active') AND r.id>?4 "
-			   "AND ?1 IN (0, r.user_id) AND ?2 IN (0, r.role_id) AND ?3 IN (0, "
-			   "r.host_id) ORDER BY r.id LIMIT 1",
-		"iiii", user_id, role_id, host_id, after),
-	    t);
+#define NEXT_OPEN(index, where) TICKETS_BY(index) "WHERE r." REQUEST_OPEN " AND r.id>?4 AND " where " ORDER BY r.id LIMIT 1"
+	const char *text = user_id != 0 ? NEXT_OPEN("INDEXED BY requests_open_user", "r.user_id=?1 AND ?2 IN (0, r.role_id) AND ?3 IN (0, r.host_id)") :
+	    host_id != 0 ? NEXT_OPEN("INDEXED BY requests_open_host", "?1=0 AND ?2 IN (0, r.role_id) AND r.host_id=?3") :
+	    role_id != 0 ? NEXT_OPEN("INDEXED BY requests_open_role", "?1=0 AND r.role_id=?2 AND ?3=0") :
+			   NEXT_OPEN("", "?1=0 AND ?2=0 AND ?3=0");
+
+	return one_ticket(s, sql(s, text, "iiii", user_id, role_id, host_id, after), t);
 }
 
 int store_ticket_of(struct store *s, const char *ref, int64_t after, struct ticket *t)
 {
-	return one_ticket(s, sql(s, TICKET_SQL "WHERE r.state IN ('approved', 'active') AND r.ref=? AND r.id>? ORDER BY r.id LIMIT 1",
+	return one_ticket(s, sql(s, TICKET_SQL "WHERE r." REQUEST_OPEN " AND r.state<>'pending' AND r.ref=? AND r.id>? ORDER BY r.id LIMIT 1",
 	    "ti", ref, after), t);
 }
