@@ -99,9 +99,9 @@ static void put_detail(struct buf *b, const char *detail)
 /* alert: look now. warning: somebody was refused, or something failed. notice: all else. */
 static int severity(const char *kind)
 {
-	static const char *const alerts[] = { "recorder.alarm", "recording.lost", "hostkey.mismatch", "session.crash",
+	static const char *const alerts[] = { "recorder.alarm", "hostkey.mismatch", "session.crash",
 		"protocol.violation", "outlet.dropped", "account.left", "account.uids" };
-	static const char *const warnings[] = { ".refused", ".fail", ".replay", ".stall", ".hung", ".broken", ".down", ".failed", ".announced" };
+	static const char *const warnings[] = { ".refused", ".fail", ".replay", ".stall", ".hung", ".failed", ".announced" };
 
 	if (strncmp(kind, "alarm", 5) == 0 || strncmp(kind, "break-glass", 11) == 0)
 		return 1;
@@ -111,7 +111,7 @@ static int severity(const char *kind)
 	for (size_t i = 0; i < sizeof(warnings) / sizeof(warnings[0]); i++) {
 		size_t n = strlen(kind), m = strlen(warnings[i]);
 
-		if (n > m && strcmp(kind + n - m, warnings[i]) == 0 && strcmp(kind, "way.down") != 0)
+		if (n > m && strcmp(kind + n - m, warnings[i]) == 0)
 			return 4;
 	}
 	return 5;

@@ -418,7 +418,6 @@ static bool note_permitted(enum event_kind kind)
 {
 	switch (kind) {
 	case EVENT_HOSTKEY:
-	case EVENT_WAY_BROKEN:
 	case EVENT_CHANNEL_REFUSED:
 	case EVENT_CHANNEL_SILENT:
 	case EVENT_INPUT_DISCARDED:
@@ -426,11 +425,8 @@ static bool note_permitted(enum event_kind kind)
 	case EVENT_AGENT_REFUSED:
 	case EVENT_X11_REFUSED:
 	case EVENT_STREAMLOCAL_REFUSED:
-	case EVENT_TUN_REFUSED:
 	case EVENT_PROTOCOL:
-	case EVENT_RECORDING:
 	case EVENT_RECORDING_STALL:
-	case EVENT_RECORDING_LOST:
 		return true;
 	default:
 		return false;

@@ -208,7 +208,7 @@ static inline int teardown(void **state)
 	return 0;
 }
 
-/* SQL as a hand with sqlite3(1) would run it. SQLITE_OK, or what it says; the message is forgotten. */
+/* SQL as a hand with sqlite3(1) would run it. SQLITE_OK; what a trigger or a CHECK refuses is SQLITE_CONSTRAINT. */
 static inline int by_hand(const char *sql)
 {
 	sqlite3 *db = NULL;

@@ -440,9 +440,9 @@ static void a_bastion_is_itself(void **state)
 	assert_int_equal(store_bastion_id(rig.s, id), 0);
 	assert_int_equal(strlen(id), BASTION_ID_LEN);
 	assert_int_equal(strspn(id, "0123456789abcdef"), BASTION_ID_LEN);
-	assert_int_not_equal(by_hand("UPDATE bastion SET id=randomblob(16)"), SQLITE_OK);
-	assert_int_not_equal(by_hand("DELETE FROM bastion"), SQLITE_OK);
-	assert_int_not_equal(by_hand("INSERT INTO bastion VALUES (2, randomblob(16))"), SQLITE_OK);
+	assert_int_equal(by_hand("UPDATE bastion SET id=randomblob(16)"), SQLITE_CONSTRAINT);
+	assert_int_equal(by_hand("DELETE FROM bastion"), SQLITE_CONSTRAINT);
+	assert_int_equal(by_hand("INSERT INTO bastion VALUES (2, randomblob(16))"), SQLITE_CONSTRAINT);
 	assert_int_equal(store_bastion_id(rig.s, again), 0);
 	assert_string_equal(id, again);
 }
@@ -488,19 +488,19 @@ static void the_schema_holds_it_too(void **state)
 	(void)state;
 	snprintf(a.name, sizeof(a.name), "alice");
 	assert_int_equal(ADD(&a, HIGH, NOW), 0);
-	assert_int_not_equal(by_hand("UPDATE account_uid SET last=69999"), SQLITE_OK);
-	assert_int_not_equal(by_hand("DELETE FROM account_uid"), SQLITE_OK);
-	assert_int_not_equal(by_hand("DELETE FROM accounts"), SQLITE_OK);
-	assert_int_not_equal(by_hand("UPDATE accounts SET uid=70002"), SQLITE_OK);
-	assert_int_not_equal(by_hand("UPDATE accounts SET state='gone'"), SQLITE_OK);
-	assert_int_not_equal(by_hand("INSERT INTO accounts SELECT 9, 2, host_id, name, 70002, state, expiry, made, since, next_at, tries, told, line, checked, wasted "
-	    "FROM accounts"), SQLITE_OK);
+	assert_int_equal(by_hand("UPDATE account_uid SET last=69999"), SQLITE_CONSTRAINT);
+	assert_int_equal(by_hand("DELETE FROM account_uid"), SQLITE_CONSTRAINT);
+	assert_int_equal(by_hand("DELETE FROM accounts"), SQLITE_CONSTRAINT);
+	assert_int_equal(by_hand("UPDATE accounts SET uid=70002"), SQLITE_CONSTRAINT);
+	assert_int_equal(by_hand("UPDATE accounts SET state='gone'"), SQLITE_CONSTRAINT);
+	assert_int_equal(by_hand("INSERT INTO accounts SELECT 9, 2, host_id, name, 70002, state, expiry, made, since, next_at, tries, told, line, checked, wasted "
+	    "FROM accounts"), SQLITE_CONSTRAINT);
 	save_state(&a, ACCOUNT_THERE);
-	assert_int_not_equal(by_hand("UPDATE accounts SET state='creating'"), SQLITE_OK);
+	assert_int_equal(by_hand("UPDATE accounts SET state='creating'"), SQLITE_CONSTRAINT);
 	save_state(&a, ACCOUNT_REMOVING);
-	assert_int_not_equal(by_hand("UPDATE accounts SET state='there'"), SQLITE_OK);
+	assert_int_equal(by_hand("UPDATE accounts SET state='there'"), SQLITE_CONSTRAINT);
 	save_state(&a, ACCOUNT_GONE);
-	assert_int_not_equal(by_hand("UPDATE accounts SET state='creating'"), SQLITE_OK);
+	assert_int_equal(by_hand("UPDATE accounts SET state='creating'"), SQLITE_CONSTRAINT);
 }
 
 static void a_departure_names_it(void **state)

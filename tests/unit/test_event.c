@@ -50,9 +50,9 @@ static void table_refuses_change(void **state)
 {
 	(void)state;
 	assert_int_equal(event_write(rig.s, NOW, EVENT_LOGIN, "alice", NULL, NULL), 0);
-	assert_int_not_equal(by_hand("UPDATE events SET actor='bob' WHERE id=2"), SQLITE_OK);
-	assert_int_not_equal(by_hand("DELETE FROM events WHERE id=1"), SQLITE_OK);
-	assert_int_not_equal(by_hand("INSERT INTO events VALUES (9,0,'k','a','','',zeroblob(32))"), SQLITE_OK);
+	assert_int_equal(by_hand("UPDATE events SET actor='bob' WHERE id=2"), SQLITE_CONSTRAINT);
+	assert_int_equal(by_hand("DELETE FROM events WHERE id=1"), SQLITE_CONSTRAINT);
+	assert_int_equal(by_hand("INSERT INTO events VALUES (9,0,'k','a','','',zeroblob(32))"), SQLITE_CONSTRAINT);
 }
 
 /* Whoever takes the triggers away first is shown by the chain. */
@@ -155,9 +155,9 @@ static void only_what_is_old_and_shipped_is_pruned(void **state)
 	assert_int_equal(r.bad, 0);
 	assert_int_equal(store_event_young(rig.s, INT64_MAX, 20, &id), 0);
 	assert_int_equal(id, 21);
-	assert_int_not_equal(by_hand("DELETE FROM events WHERE id=9"), SQLITE_OK);
-	assert_int_not_equal(by_hand("UPDATE event_log SET pruned=20"), SQLITE_OK);
-	assert_int_not_equal(by_hand("DELETE FROM event_log"), SQLITE_OK);
+	assert_int_equal(by_hand("DELETE FROM events WHERE id=9"), SQLITE_CONSTRAINT);
+	assert_int_equal(by_hand("UPDATE event_log SET pruned=20"), SQLITE_CONSTRAINT);
+	assert_int_equal(by_hand("DELETE FROM event_log"), SQLITE_CONSTRAINT);
 	assert_int_equal(by_hand("DROP TRIGGER event_log_forward; UPDATE event_log SET pruned_hash=zeroblob(32)"), SQLITE_OK);
 	assert_int_equal(event_verify(rig.s, 0, &r), 0);
 	assert_int_equal(r.bad, 9);

@@ -108,17 +108,17 @@ static void glass_has_its_limits(void **state)
 	OK("root", "{\"word\":\"role remove\",\"args\":{\"role\":\"never\"}}");
 	OK("alice", GLASS(WHY));
 	/* a hand at the database */
-	assert_int_not_equal(by_hand("INSERT INTO reviews SELECT 1, person, id, 'justified', 'x', 1 FROM users WHERE name='alice'"), SQLITE_OK);
-	assert_int_not_equal(by_hand("INSERT INTO requests (state, user_id, host_id, role_id, login, duration, needed, ref, asked_at, lapse_at, glass, reason)"
-				     " SELECT 'pending', user_id, host_id, role_id, login, 3601, 0, '', 1, 2, 1, 'x' FROM requests"), SQLITE_OK);
-	assert_int_not_equal(by_hand("INSERT INTO requests (state, user_id, host_id, role_id, login, duration, needed, ref, asked_at, lapse_at, glass, reason)"
-				     " SELECT 'pending', user_id, host_id, 1, login, 60, 0, '', 1, 2, 1, 'x' FROM requests"), SQLITE_OK);
+	assert_int_equal(by_hand("INSERT INTO reviews SELECT 1, person, id, 'justified', 'x', 1 FROM users WHERE name='alice'"), SQLITE_CONSTRAINT);
+	assert_int_equal(by_hand("INSERT INTO requests (state, user_id, host_id, role_id, login, duration, needed, ref, asked_at, lapse_at, glass, reason)"
+				     " SELECT 'pending', user_id, host_id, role_id, login, 3601, 0, '', 1, 2, 1, 'x' FROM requests"), SQLITE_CONSTRAINT);
+	assert_int_equal(by_hand("INSERT INTO requests (state, user_id, host_id, role_id, login, duration, needed, ref, asked_at, lapse_at, glass, reason)"
+				     " SELECT 'pending', user_id, host_id, 1, login, 60, 0, '', 1, 2, 1, 'x' FROM requests"), SQLITE_CONSTRAINT);
 	/* the collectors for break-glass have what break-glass opened, and nothing comes there or leaves later */
 	OK("alice", ASK(""));
 	assert_int_equal(by_hand(WAY_APART(1)), SQLITE_OK);
-	assert_int_not_equal(by_hand(WAY_APART(2)), SQLITE_OK);
-	assert_int_not_equal(by_hand("UPDATE ways SET apart=0"), SQLITE_OK);
-	assert_int_not_equal(by_hand("UPDATE ways SET request_id=2"), SQLITE_OK);
+	assert_int_equal(by_hand(WAY_APART(2)), SQLITE_CONSTRAINT);
+	assert_int_equal(by_hand("UPDATE ways SET apart=0"), SQLITE_CONSTRAINT);
+	assert_int_equal(by_hand("UPDATE ways SET request_id=2"), SQLITE_CONSTRAINT);
 }
 
 #define APPROVE(id) "{\"word\":\"approve\",\"args\":{\"id\":" #id "}}"
@@ -229,7 +229,7 @@ static void a_grant_for_two_logins(void **state)
 	}
 	assert_int_equal(way("alice", "web1").refusal, WAY_EXPIRED);
 	assert_int_equal(log_in(1), -1); /* two at one instant: the table says no to the second */
-	assert_int_not_equal(by_hand("UPDATE grants SET uses=0"), SQLITE_OK);
+	assert_int_equal(by_hand("UPDATE grants SET uses=0"), SQLITE_CONSTRAINT);
 	OK("alice", ASK(""));
 	OK("bob", APPROVE(2));
 	assert_int_equal(way("alice", "web1").ticket, 2);
@@ -324,8 +324,8 @@ static void a_clock_set_back_moves_what_runs(void **state)
 	expect_state(1, TICKET_ENDED);
 	/* what is over stays as it was; and nobody takes it back */
 	assert_int_equal(store_clock_back(rig.s, rig.now, 10), 0);
-	assert_int_not_equal(by_hand("UPDATE grants SET moved=0 WHERE id=1"), SQLITE_OK);
-	assert_int_not_equal(by_hand("UPDATE grants SET moved=-1 WHERE id=2"), SQLITE_OK);
+	assert_int_equal(by_hand("UPDATE grants SET moved=0 WHERE id=1"), SQLITE_CONSTRAINT);
+	assert_int_equal(by_hand("UPDATE grants SET moved=-1 WHERE id=2"), SQLITE_CONSTRAINT);
 }
 
 #define EXTEND "{\"word\":\"extend\",\"args\":{\"id\":1,\"for\":600}}"

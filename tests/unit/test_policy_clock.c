@@ -69,7 +69,9 @@ static void an_hour_back_makes_no_grant_longer(void **state)
 	r->conf->mfa_grace = 600000;
 	assert_int_equal(store_grace_set(r->p.store, r->alice.id, 1, "192.0.2.9", clock_wall() + 600), 0);
 	step_us = -(int64_t)HOUR * US;
+	assert_int_equal(events_of(r, "clock.back"), 0);
 	clock_tick(&r->p);
+	assert_int_equal(events_of(r, "clock.back"), 1);
 	/* it goes on, and ends when it would have */
 	assert_true(way_of(r, &s)->ending_ms == 0 && way_of(r, &s)->until == end - HOUR);
 	t = ticket(r, grant);
@@ -102,6 +104,7 @@ static void an_hour_forward_and_back_makes_no_grant_longer(void **state)
 	step_us = (int64_t)HOUR * US;
 	clock_tick(&r->p);
 	assert_true(ticket(r, grant).moved == 0 && way_of(r, &s)->until == end);
+	assert_int_equal(events_of(r, "clock.back"), 0);
 	step_us = 0;
 	clock_tick(&r->p);
 	assert_true(way_of(r, &s)->ending_ms == 0 && way_of(r, &s)->until <= end);

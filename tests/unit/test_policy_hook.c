@@ -112,10 +112,12 @@ static void a_server_that_is_gone_ends_sessions(void **state)
 	expect_ok(r, &s, 1, id, "CERT", 1);
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(peer_of(r, &s)->ways[0]->ending_ms, 0);
+		assert_int_equal(events_of(r, "ticket.unknown"), 0);
 		expect_run(r, HOOK_TICKET, &run);
 		run_over(r, &run, false, "");
 	}
 	expect_end(r, &s, 1);
+	assert_int_equal(events_of(r, "ticket.unknown"), 1);
 	expect_state(r, id, TICKET_ACTIVE);
 	session_over(r, &s, 0);
 }
@@ -153,7 +155,7 @@ static void a_second_grant_is_checked_as_well(void **state)
 	assert_int_equal(peer_of(r, &s)->ways[0]->tickets[0], id);
 	assert_int_equal(peer_of(r, &s)->ways[0]->tickets[1], 0);
 	other = files_on(r, REF);
-	channel(r, &s, "sftp", 1);
+	assert_int_equal(channel_joins(r, &s, "sftp"), other);
 	assert_int_equal(peer_of(r, &s)->ways[0]->tickets[1], other);
 	session_over(r, &s, 0);
 }
@@ -169,8 +171,7 @@ static void each_ticket_of_a_way_is_watched(void **state)
 	r->conf->ticket_check_every = 1000;
 	way_open_on(r, &s, id = grant_on(r, REF), 3600);
 	files_on(r, "OPS-8");
-	channel(r, &s, "sftp", 1);
-	expect_say(r, &s, "uses grant");
+	channel_joins(r, &s, "sftp");
 	program(r, true, false);
 	expect_run(r, HOOK_TICKET, &run[0]);
 	expect_run(r, HOOK_TICKET, &run[1]);

@@ -108,7 +108,9 @@ static void one_code_one_login(void **state)
 	assert_true(w[0].token != w[1].token);
 	code_of(r->alice_secret, clock_wall(), code);
 	assert_int_equal(otp_ask(r, "alice", code, w[0].token), OTP_RIGHT);
+	assert_int_equal(events_of(r, "otp.replay"), 0);
 	assert_int_equal(otp_ask(r, "alice", code, w[1].token), OTP_WRONG);
+	assert_int_equal(events_of(r, "otp.replay"), 1);
 	assert_int_equal(otp_ask(r, "bob", code, w[1].token), OTP_WRONG);
 	assert_int_equal(otp_ask(r, "alice", code, w[1].token + 1), OTP_WRONG);
 	pam_done(&w[1], 1, "alice"); /* a stack that says yes all the same */
@@ -159,8 +161,10 @@ static void pam_ends_with_another_user(void **state)
 	factor_begin(r, &s, &w, 1);
 	code_of(r->alice_secret, clock_wall(), code);
 	assert_int_equal(otp_ask(r, "alice", code, w.token), OTP_RIGHT);
+	assert_int_equal(events_of(r, "pam.fail"), 0);
 	pam_done(&w, 1, "bob");
 	expect_u8(r, &s.link, MSG_AUTH_FACTOR_RE, AUTH_NO);
+	assert_int_equal(events_of(r, "pam.fail"), 1);
 	worker_end(r, &w.link, w.id);
 	session_over(r, &s, 0);
 }
@@ -489,10 +493,12 @@ static void grace_is_bound_to_the_source(void **state)
 	send_key(&s, "alice", KEY(ALICE_KEY), 1);
 	expect_u8(r, &s.link, MSG_AUTH_KEY_RE, AUTH_YES);
 	session_over(r, &s, 0);
+	assert_int_equal(events_of(r, "login.grace"), 1);
 	session_from(r, &s, "192.0.2.10");
 	send_key(&s, "alice", KEY(ALICE_KEY), 1);
 	expect_u8(r, &s.link, MSG_AUTH_KEY_RE, AUTH_PARTIAL);
 	session_over(r, &s, 0);
+	assert_int_equal(events_of(r, "login.grace"), 1);
 }
 
 static void sessions_of_a_user_are_counted(void **state)

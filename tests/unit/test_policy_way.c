@@ -191,7 +191,9 @@ static void revocation_ends_the_way(void **state)
 		assert_int_equal(ipc_send(&s.link, MSG_WORDS, 5, &b, NULL, 0), 0);
 	}
 	expect_end(r, &s, 1);
+	assert_int_equal(events_of(r, "way.ended"), 1);
 	way_over(r, &s, 1);
+	assert_int_equal(events_of(r, "way.down"), 1);
 	session_over(r, &s, 0);
 }
 

@@ -90,16 +90,16 @@ static void rights_of_before_stay_what_they_were(void **state)
 	assert_int_equal(t.caps, CAP_SHELL | CAP_SFTP_READ | CAP_SFTP_WRITE);
 	assert_int_equal(t.state, TICKET_APPROVED);
 	assert_string_equal(t.reason, "index");
-	assert_int_not_equal(by_hand("UPDATE requests SET caps=127"), SQLITE_OK);
-	assert_int_not_equal(by_hand("UPDATE requests SET reason='other'"), SQLITE_OK);
+	assert_int_equal(by_hand("UPDATE requests SET caps=127"), SQLITE_CONSTRAINT);
+	assert_int_equal(by_hand("UPDATE requests SET reason='other'"), SQLITE_CONSTRAINT);
 	/* what was in force when: the membership since its event */
 	assert_int_equal(by_hand("CREATE TABLE t (x CHECK (x)) STRICT"), SQLITE_ERROR);
 	assert_int_equal(by_hand("CREATE TABLE t (x INTEGER CHECK (x)) STRICT; INSERT INTO t SELECT from_at=1500 FROM member_history WHERE "
 				 "role_id=1 AND user_id=1; INSERT INTO t SELECT count(*)=3 FROM role_history; "
 				 "INSERT INTO t SELECT to_at=2000 FROM role_history WHERE name='old'; DROP TABLE t"), SQLITE_OK);
-	assert_int_not_equal(by_hand("DELETE FROM role_history"), SQLITE_OK);
-	assert_int_not_equal(by_hand("UPDATE role_history SET from_at=1"), SQLITE_OK);
-	assert_int_not_equal(by_hand("UPDATE role_history SET to_at=1 WHERE name='old'"), SQLITE_OK);
+	assert_int_equal(by_hand("DELETE FROM role_history"), SQLITE_CONSTRAINT);
+	assert_int_equal(by_hand("UPDATE role_history SET from_at=1"), SQLITE_CONSTRAINT);
+	assert_int_equal(by_hand("UPDATE role_history SET to_at=1 WHERE name='old'"), SQLITE_CONSTRAINT);
 }
 
 /* --- what denies --- */

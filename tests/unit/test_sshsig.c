@@ -385,13 +385,13 @@ static void no_grant_without_signatures(void **state)
 	OK("alice", REQUEST_DB1);
 	assert_int_equal(by_hand("INSERT INTO verdicts SELECT 1, person, id, 1, '', 1 FROM users WHERE name IN ('bob', 'carol');"
 				 "UPDATE requests SET state='approved' WHERE id=1"), SQLITE_OK);
-	assert_int_not_equal(by_hand("INSERT INTO grants (id, start_at, end_at) VALUES (1, 10, 3610)"), SQLITE_OK);
-	assert_int_not_equal(by_hand("UPDATE requests SET signed=0"), SQLITE_OK);
-	assert_int_not_equal(by_hand("INSERT INTO signatures VALUES (1, 'Alice', 1, 'x', 'y')"), SQLITE_OK);
+	assert_int_equal(by_hand("INSERT INTO grants (id, start_at, end_at) VALUES (1, 10, 3610)"), SQLITE_CONSTRAINT);
+	assert_int_equal(by_hand("UPDATE requests SET signed=0"), SQLITE_CONSTRAINT);
+	assert_int_equal(by_hand("INSERT INTO signatures VALUES (1, 'Alice', 1, 'x', 'y')"), SQLITE_CONSTRAINT);
 	assert_int_equal(by_hand("INSERT INTO signatures SELECT 1, 'Bob', id, 'x', 'y' FROM devices WHERE user_id=(SELECT id FROM users WHERE name='bob')"), SQLITE_OK);
-	assert_int_not_equal(by_hand("UPDATE signatures SET text='z'"), SQLITE_OK);
-	assert_int_not_equal(by_hand("DELETE FROM signatures"), SQLITE_OK);
-	assert_int_not_equal(by_hand("INSERT INTO grants (id, start_at, end_at) VALUES (1, 10, 3610)"), SQLITE_OK);
+	assert_int_equal(by_hand("UPDATE signatures SET text='z'"), SQLITE_CONSTRAINT);
+	assert_int_equal(by_hand("DELETE FROM signatures"), SQLITE_CONSTRAINT);
+	assert_int_equal(by_hand("INSERT INTO grants (id, start_at, end_at) VALUES (1, 10, 3610)"), SQLITE_CONSTRAINT);
 }
 
 static void a_role_wants_what_can_be_kept(void **state)

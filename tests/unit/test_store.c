@@ -142,7 +142,7 @@ static void older_schemas_are_carried_forward(void **state)
 		assert_int_equal(log.shipped, 0);
 		assert_false(log.recorded);
 		assert_int_equal(event_write(rig.s, NOW, EVENT_LOGIN, "alice", NULL, NULL), 0);
-		assert_int_not_equal(by_hand("DELETE FROM events WHERE id=1"), SQLITE_OK);
+		assert_int_equal(by_hand("DELETE FROM events WHERE id=1"), SQLITE_CONSTRAINT);
 	}
 }
 
@@ -331,10 +331,10 @@ static void grants_and_verdicts_stay(void **state)
 	(void)state;
 	OK("alice", REQUEST_WEB1);
 	OK("bob", "{\"word\":\"approve\",\"args\":{\"id\":1}}");
-	assert_int_not_equal(by_hand("UPDATE grants SET end_at=end_at+1"), SQLITE_OK);
-	assert_int_not_equal(by_hand("DELETE FROM grants"), SQLITE_OK);
-	assert_int_not_equal(by_hand("UPDATE verdicts SET yes=0"), SQLITE_OK);
-	assert_int_not_equal(by_hand("DELETE FROM verdicts"), SQLITE_OK);
+	assert_int_equal(by_hand("UPDATE grants SET end_at=end_at+1"), SQLITE_CONSTRAINT);
+	assert_int_equal(by_hand("DELETE FROM grants"), SQLITE_CONSTRAINT);
+	assert_int_equal(by_hand("UPDATE verdicts SET yes=0"), SQLITE_CONSTRAINT);
+	assert_int_equal(by_hand("DELETE FROM verdicts"), SQLITE_CONSTRAINT);
 }
 
 /* With the triggers gone too, what does not fit is a failure and no grant. */
