@@ -1,11 +1,12 @@
 """Exit statuses are those of the pages."""
+import glob
 import os
 import re
 import subprocess
 
 import pytest
 
-from harness import labkit
+from harness import labkit, made_recording, meta_event, open_event, replay_made
 
 MAN = os.path.join(labkit.REPO, "man")
 
@@ -66,3 +67,39 @@ def test_bastiond(own, tmp_path):
     for words in (("-I",), ("-N", "ca"), ("-C", "ca"), ("-K", backup), ("-B", backup), ("-D",)):
         assert run(own, "bastiond", *words, uid=user).returncode == 1, words
     assert run(own, "bastiond", "-V", uid=user).returncode == 0
+
+
+def test_bastion_replay(tmp_path):
+    """Case by case, each with what the page says of the status; and whoever ends with 1 for a verdict is named there."""
+    said = statuses("bastion-replay.1")
+    assert sorted(said) == [0, 1, 2, 3]
+    events = [meta_event(approvals=[]), open_event(), {"t": 1, "ch": 1, "kind": "o", "text": "seen\r\n"}]
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    (whole,), (forged,) = made_recording(good, events), made_recording(bad, events)
+    segment, = glob.glob(f"{bad}/recordings/*/{forged}/00000000.brec")
+    data = bytearray(open(segment, "rb").read())
+    data[-400] ^= 1
+    open(segment, "wb").write(data)
+    state = tmp_path / "state" / "bastion-replay"
+    os.makedirs(state)
+    labkit.write(str(state / "readings"), "0" * 64 + ' {"number":1,"at":1,"uid":0,"login":"eve","command":"show","reveal":false}\n', 0o600)
+    (tmp_path / "signers").write_text("")
+    none, refusing = {"BASTION_NOTE": ""}, {"BASTION_NOTE": "false"}
+    read = {"XDG_STATE_HOME": str(tmp_path / "fresh")}
+    cases = [(0, "list", good, [], {}, ".Cm list"), (0, "list", bad, [], {}, ".Cm list"), (0, "verify", good, [], {}, ".Cm verify"),
+             (1, "verify", bad, [], {}, ".Cm verify"), (1, "verify", bad, [forged], {}, ".Cm verify"), (1, "verify", good, ["--trust", f"{bad}/trust"], {}, "unverifiable"),
+             (0, "search", good, ["seen"], read, ".Cm search"), (3, "search", bad, ["seen"], read, "read"),
+             (1, "search", good, ["--trust", f"{bad}/trust", "seen"], read, ".Cm search"),
+             (1, "approvals", good, ["--signers", str(tmp_path / "signers"), whole], read, ".Cm approvals"),
+             (1, "readings", good, [], {"XDG_STATE_HOME": str(tmp_path / "state")}, "readings"), (2, "show", good, [], {}, "usage"),
+             (2, "readings", good, ["--user", "x"], {}, "usage"), (3, "show", good, ["--key", f"{bad}/identity", whole], read, "decrypted"),
+             (3, "show", good, ["--key", str(tmp_path / "nowhere"), whole], read, "read"), (3, "pull", tmp_path / "copy", ["--from", "http://127.0.0.1:1/evidence"],
+                                                                                         {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "B"}, "fetched"),
+             (0, "show", good, [whole], read | refusing, "done"), (3, "readings", good, ["--deliver"], read | refusing, ".Cm readings Fl -deliver"),
+             (3, "export", good, ["--text", "--reveal", whole], read | none, ".Fl -reveal"), (3, "export", good, ["--text", "--reveal", whole], read | refusing, ".Fl -reveal")]
+    for status, command, store, words, env, phrase in cases:
+        done = replay_made(store, command, *words, env=env, check=status)
+        assert phrase in said[status], (command, status, phrase)
+        assert status == 0 or done.stderr or command in ("verify", "approvals"), (command, words)
+    verdicts = {os.path.basename(name)[7:-2].removesuffix("_cmd") for name in glob.glob(f"{labkit.REPO}/recorder/replay_*.c") if "EXIT_VERDICT" in labkit.read(name)}
+    assert verdicts == set(re.findall(r"\w+", " ".join(re.findall(r"^\.Cm ([a-z , ]+)[:,]?$", said[1], re.M)))), verdicts

@@ -2,6 +2,7 @@
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -153,3 +154,24 @@ def test_no_log_no_reading(tmp_path):
             "assert d.stdout == b'' and b'No space left' in d.stderr, d"]
     done = subprocess.run(argv, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
+
+
+def test_which_commands_are_readings(tmp_path):
+    """As READINGS of the page has it; there every command but `readings` is one or is none."""
+    section = labkit.read(os.path.join(labkit.REPO, "man", "bastion-replay.1")).partition("\n.Sh READINGS\n")[2].partition("\n.Sh ")[0]
+    logged, silent = (set(re.findall(r"\w+", " ".join(re.findall(r"^\.Cm (.*)", part, re.M)))) for part in
+                      (section.partition("show anything")[0], re.search(r"\.Pp\n((?:(?!\.Pp\n).)*)show nothing", section, re.S)[1]))
+    place = tmp_path / "store"
+    ident, = made_recording(place, [meta_event(approvals=[]), open_event(), {"t": 1, "ch": 1, "kind": "o", "text": "shown\r\n"}])
+    words = {"export": ["--text", ident], "search": ["shown"], "bundle": ["-o", str(tmp_path / "bundle"), ident], "list": [], "events": [], "pull": []}
+    known = re.findall(r"^  ([a-z]+) ", replay_made(place, "--help").stdout.decode(), re.M)
+    assert logged | silent | {"readings"} == set(known) and not logged & silent
+    for command in logged | silent:
+        state = tmp_path / command
+        env = os.environ | {"BASTION_STORE": str(place), "BASTION_IDENTITY": f"{place}/identity", "BASTION_TRUST": f"{place}/trust", "BASTION_NOTE": "",
+                            "XDG_CACHE_HOME": f"{place}/cache", "XDG_STATE_HOME": str(state)}
+        subprocess.run([os.path.join(os.environ.get("LAB_BIN", f"{labkit.REPO}/build"), "bastion-replay"), command, *words.get(command, [ident])],
+                       stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False, env=env)
+        log = state / "bastion-replay" / "readings"
+        assert log.exists() == (command in logged), command
+        assert command in silent or json.loads(log.read_text().split(" ", 1)[1])["command"] == command

@@ -149,6 +149,52 @@ static void man_page_agrees(void **state)
 	free(page);
 }
 
+/* What the SYNOPSIS has of a command: NULL, or everything from its name to the next one's, for free(). A command may stand there several times. */
+static char *synopsis_of(const char *page, const char *name)
+{
+	const char *p = strstr(page, ".Sh SYNOPSIS\n"), *end = strstr(page, ".Sh DESCRIPTION\n"), *next;
+	char head[64], *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+
+	assert_true(f != NULL && p != NULL && end != NULL);
+	snprintf(head, sizeof(head), ".Nm bastion-replay\n.Cm %s\n", name);
+	while ((p = strstr(p, head)) != NULL && p < end) {
+		p += strlen(head);
+		next = strstr(p, ".Nm bastion-replay\n");
+		fwrite(p, 1, (size_t)((next != NULL && next < end ? next : end) - p), f);
+	}
+	fclose(f);
+	return text;
+}
+
+/* All options that a command has of its own are in the SYNOPSIS. */
+static void synopsis_is_whole(void **state)
+{
+	char *page = read_page(), *help, *synopsis, word[64];
+	size_t len;
+
+	(void)state;
+	for (const struct command *c = replay_commands; c->name != NULL; c++) {
+		FILE *f = open_memstream(&help, &len);
+
+		args_help(f, c);
+		fclose(f);
+		/* those of all commands begin with --store */
+		*strstr(help, "--store") = '\0';
+		synopsis = synopsis_of(page, c->name);
+		assert_true(synopsis[0] != '\0');
+		for (char *p = strstr(help, "  --"); p != NULL; p = strstr(p + 4, "  --")) {
+			snprintf(word, sizeof(word), " -%.*s", (int)strspn(p + 4, "abcdefghijklmnopqrstuvwxyz-0123456789"), p + 4);
+			if (strstr(synopsis, word) == NULL)
+				fail_msg("the SYNOPSIS of %s lacks -%s", c->name, word + 1);
+		}
+		free(synopsis);
+		free(help);
+	}
+	free(page);
+}
+
 /* ---- the bar ---- */
 
 static void progress_fits_the_terminal(void **state)
@@ -355,6 +401,7 @@ int main(void)
 		cmocka_unit_test(takes_what_is_documented),
 		cmocka_unit_test(refuses_the_rest),
 		cmocka_unit_test(man_page_agrees),
+		cmocka_unit_test(synopsis_is_whole),
 		cmocka_unit_test(clock_follows_speed_and_pause),
 		cmocka_unit_test(clock_cuts_pauses),
 		cmocka_unit_test(speeds_go_up_and_down),
