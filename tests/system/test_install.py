@@ -127,3 +127,22 @@ def test_one_port_and_one_file_of_auditors():
             files.setdefault(path, []).append(name)
     assert list(ports) == ["7422"] and {"etc/bastiond.conf", "etc/collectord.conf", "README.md", "man/bastiond.conf.5"} <= set(ports["7422"]), ports
     assert list(files) == ["/etc/bastiond/auditors"] and {"etc/bastiond.conf", "README.md", "man/bastiond.conf.5"} <= set(files["/etc/bastiond/auditors"]), files
+
+
+def test_what_a_copied_bastion_replay_needs():
+    """README: packages of the libraries that the program is linked with; what a file that is copied alone does not bring."""
+    program = os.path.join(os.environ.get("LAB_BIN", os.path.join(ROOT, "build")), "bastion-replay")
+    needed = [name for name in re.findall(r"NEEDED.*\[(.*)\]", labkit.run("readelf", "-d", program)) if not re.match(r"lib(c|asan|ubsan)\.", name)]
+    packages = {labkit.run("dpkg", "-S", f"*/{name}").partition(":")[0] for name in needed}
+    sentence = re.search(r"`build/bastion-replay` is one file, which needs\s+Debian's packages (.*?) there\.", labkit.read(f"{ROOT}/README.md"))[1]
+    assert packages == set(re.findall(r"`(.*?)`", sentence)) and len(needed) >= 4
+
+
+def test_the_pages_name_what_is_installed(installed):
+    """A path below the prefix that a page or the README names is there; and none says where the prefix is that only one of both has."""
+    named = set()
+    for path in (*glob.glob(f"{ROOT}/man/*"), f"{ROOT}/README.md"):
+        text = labkit.read(path)
+        assert "/usr/share/bastiond" not in text, path
+        named |= set(re.findall(r"\bshare/bastiond/[a-z/.-]*[a-z]", text))
+    assert "share/bastiond/hooks" in named and not [name for name in named if not os.path.exists(f"{installed}/usr/{name}") and f"usr/{name}" not in TARGET_FILES]
