@@ -2,6 +2,7 @@
 import os
 import select
 import signal
+import subprocess
 import termios
 
 import pytest
@@ -11,11 +12,16 @@ from harness import Terminal, labkit, made_recording, meta_event, open_event, un
 TOOL = os.path.join(os.environ.get("LAB_BIN", os.path.join(labkit.REPO, "build")), "bastion-replay")
 
 
-@pytest.fixture
-def play(tmp_path, terminals):
+def a_recording(store):
     out = [{"t": t, "ch": 1, "kind": "o", "text": text} for t, text in
            ((1, "\x1b]0;x\x07first caf\u00e9\r\n"), (5, "second\r\n"), (9, "\x1b[12;50Hneedle\x1b[12;1H"), (20, "\x1b[6n\x1b[2J\x1b[Hlast"))]
-    ident, = made_recording(tmp_path, [meta_event(), open_event(), {"t": 2, "ch": 1, "kind": "i", "text": "x\r"}, *out])
+    ident, = made_recording(store, [meta_event(), open_event(), {"t": 2, "ch": 1, "kind": "i", "text": "x\r"}, *out])
+    return ident
+
+
+@pytest.fixture
+def play(tmp_path, terminals):
+    ident = a_recording(tmp_path)
 
     def start(rows=24, columns=80, **env):
         env = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "COLORTERM")} | {
@@ -45,6 +51,32 @@ def test_small_and_ascii(play):
     player.send(b"q")
     assert player.wait() == 0 and all(c < 0x80 for c in player.seen)
     left_clean(player)
+
+
+def test_through_ssh(lab, deploy, target, home, terminals):
+    """`ssh -t HOST bastion-replay play`: another terminal at the other end; small at first, then larger; and the client goes away."""
+    store = f"{home}/evidence"
+    ident = a_recording(store)
+    labkit.run("chown", "-R", "--reference", home, store)
+    words = f"env LC_ALL=C.UTF-8 BASTION_STORE={store} BASTION_IDENTITY={store}/identity {lab.bin('bastion-replay')} play {ident}"
+
+    def running():
+        return subprocess.run(["pgrep", "-f", f"^[^ ]*bastion-replay play {ident}"], stdout=subprocess.DEVNULL, check=False).returncode == 0
+    player = terminals(deploy.terminal(target, words, rows=12, columns=40))
+    player.expect(rb"0:0\d/0:20 1x.*dba@web1")
+    player.resize(30, 100)
+    player.expect(rb"\x1b\[30;\d+H.*alice as dba@web1")
+    player.send(b" /needle\r")
+    player.expect(rb"needle.*1 of 1|1 of 1.*needle")
+    player.send(b"q")
+    assert player.wait() == 0
+    shown = player.seen.rpartition(b"\x1b[?1049l")
+    assert shown[0].endswith(b"\x1b[m\x1b[?7h\x1b[?25h") and b"\x1b]0;" not in player.seen and b"\x1b[6n" not in player.seen
+    again = terminals(deploy.terminal(target, words))
+    again.expect(rb"0:0\d/0:20 1x.*dba@web1")
+    assert running()
+    os.kill(again.pid, signal.SIGKILL)
+    until(lambda: not running(), what="the player ended with its connection")
 
 
 def test_resize(play):

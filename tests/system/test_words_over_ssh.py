@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from harness import Client
+from harness import Client, Terminal
 
 
 def test_request_approve_use(lab, engineer, target):
@@ -15,6 +15,19 @@ def test_request_approve_use(lab, engineer, target):
     assert number in json.loads(bob.run("bastion", "requests", "--json", check=True).stdout)["rows"].__str__()
     bob.run("bastion", "approve", number, check=True)
     assert user.run(target, "echo in", check=True).stdout == b"in\n"
+
+
+@pytest.mark.parametrize("words", ["grants", None])
+def test_colours_are_the_terminals(lab, deploy, terminals, words):
+    """ssh -t: a state has a colour, but on a terminal that says it is dumb nothing is in the way; with a word, and in the console."""
+    for term in ("xterm", "dumb"):
+        run = terminals(Terminal(deploy.argv("bastion", *([words] if words else []), options=("-tt",)), deploy.env | {"TERM": term}))
+        if words is None:
+            run.line("grants")
+            run.expect(rb"approved.*web1.*> ")
+            run.line("exit")
+        assert run.wait() == 0 and b"approved" in run.seen, run.seen
+        assert (b"\x1b[32mapproved\x1b[0m" in run.seen) == (b"\x1b[1m" in run.seen) == (term == "xterm"), run.seen
 
 
 def test_hosts_and_json(deploy):
