@@ -272,6 +272,17 @@ static bool try_ticket(const struct access_ask *q, const struct ticket *t, const
 	return true;
 }
 
+/* Has it what the caller wants, too? */
+static bool fits(const struct access_ask *q, const struct ticket *t, struct access_answer *a)
+{
+	char line[ACCESS_LINE_MAX] = "";
+
+	if (q->more == NULL || q->more->fits(q->more->arg, t, a, line, sizeof(line)))
+		return true;
+	refuse(a, WAY_NO_GRANT, "%s", line);
+	return false;
+}
+
 /* No ticket opens the way: the newest one tells the user why. */
 static void explain(const struct access_ask *q, const struct ticket *t, struct access_answer *a)
 {
@@ -366,6 +377,7 @@ void access_decide(const struct access_ask *q, struct access_answer *a)
 	char name[4 * HOST_NAME_MAX_LEN + 8], line[ACCESS_LINE_MAX];
 	enum way_refusal no;
 	struct denial d;
+	struct access_answer near = { .refusal = 0 }; /* of the first that would do */
 	bool tried = false;
 
 	*a = (struct access_answer){ .refusal = WAY_NO_GRANT };
@@ -389,11 +401,17 @@ void access_decide(const struct access_ask *q, struct access_answer *a)
 		if (!in_force(q, &q->tickets[i]))
 			continue;
 		if (try_ticket(q, &q->tickets[i], &d, a)) {
-			a->reach = reach(q, &d);
-			return;
+			if (fits(q, &q->tickets[i], a)) {
+				a->reach = reach(q, &d);
+				return;
+			}
+			if (near.refusal == 0)
+				near = *a;
 		}
 		tried = true;
 	}
+	if (near.refusal != 0)
+		*a = near;
 	if (tried)
 		return;
 	if (q->ntickets == 0) {

@@ -24,8 +24,7 @@
  *  I2  the end is the start and the asked duration, never later; the start is not before its time;
  *  I3  PENDING, DENIED, CANCELLED, EXPIRED have no grant: start and end are 0;
  *  I4  PENDING has fewer approvals than it needs, and a time at which it lapses;
- *  I5  no approval is by the person who asked or the person who profits (the store's schema holds
- *      this, and its check).
+ *  I5  no approval is by the person who asked or the person who profits (the store's schema holds this, and its check).
  */
 #ifndef BASTION_ACCESS_H
 #define BASTION_ACCESS_H
@@ -170,8 +169,7 @@ struct ticket {
 /* "active"; "?" for a number that is no state. TICKET_STATES when the text names none. */
 const char *ticket_state_name(enum ticket_state state);
 enum ticket_state ticket_state_by_name(const char *text);
-/* Where `act` leads from `state`, or TICKET_STATES: it is not allowed there. The only place that
- * says so. */
+/* Where `act` leads from `state`, or TICKET_STATES: it is not allowed there. The only place that says so. */
 enum ticket_state ticket_next(enum ticket_state state, enum ticket_act act);
 bool ticket_gives_access(enum ticket_state state);
 bool ticket_lets_in(const struct ticket *t, int64_t now);	/* begun, not ended, and with a login left */
@@ -201,10 +199,8 @@ struct access_use {
 };
 bool access_may_use(const struct access_use *use, unsigned mask, const char *forwards, const char *commands);
 /* Does the role allow all of these? `exec` includes each single command. */
-bool access_rights_within(const struct access_role *role, unsigned mask, const char *forwards,
-    const char *commands);
-/* "shell", "forward db1:5432", "command uptime" with `between` between them, into out[size], cut if
- * need be; returns out. */
+bool access_rights_within(const struct access_role *role, unsigned mask, const char *forwards, const char *commands);
+/* "shell", "forward db1:5432", "command uptime" with `between` between them, into out[size], cut if need be; returns out. */
 char *access_rights_text(char *out, size_t size, unsigned mask, const char *forwards, const char *commands,
     const char *between);
 
@@ -253,6 +249,7 @@ struct access_ask {
 	const struct ticket *tickets;	/* of this user, host and login, as store_tickets() has them */
 	size_t ntickets;
 	int64_t only;			/* no ticket but this one counts; 0: all do */
+	const struct access_more *more;	/* NULL: nothing */
 	const char *bastion;		/* goes after '@' in the command to run next */
 };
 
@@ -268,13 +265,17 @@ struct access_answer {
 	char line[ACCESS_LINE_MAX];	/* refusal: what is missing, the command to run next; escaped */
 };
 
+/* What a ticket that would do must have besides, as the caller knows. False: the next one is tried; why not is in line, for the user. */
+struct access_more {
+	bool (*fits)(void *arg, const struct ticket *t, const struct access_answer *a, char *line, size_t size);
+	void *arg;
+};
+
 /* Decides, and always fills *a. Default: no. */
 void access_decide(const struct access_ask *q, struct access_answer *a);
 
-/* May this user log in at all, from there, now? 0, or WAY_LOCKED / WAY_EXPIRED with the line for
- * the log. */
-enum way_refusal access_user(const struct user *user, const char *source, int64_t now, char *line,
-    size_t size);
+/* May this user log in at all, from there, now? 0, or WAY_LOCKED / WAY_EXPIRED with the line for the log. */
+enum way_refusal access_user(const struct user *user, const char *source, int64_t now, char *line, size_t size);
 
 /* The role that admits this request best (fewest approvals, then lowest number), or NULL with the
  * line for the user. */
@@ -294,7 +295,6 @@ struct request_ask {
 };
 const struct access_role *access_request(const struct request_ask *q, char *line, size_t size);
 /* NULL, or what keeps this role from admitting the request, for the user. */
-const char *access_role_says_no(const struct request_ask *q, const struct access_role *r, char *out,
-    size_t size);
+const char *access_role_says_no(const struct request_ask *q, const struct access_role *r, char *out, size_t size);
 
 #endif

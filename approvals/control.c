@@ -440,7 +440,13 @@ static void decide_way(struct control *c, int64_t user_id, struct access_ask *q,
 void control_way(struct control *c, int64_t user_id, const char *source, const char *host,
     const char *login, const struct access_use *use, struct access_answer *a, struct host *h)
 {
-	struct access_ask q = { .source = source, .host_name = host, .login = login };
+	control_way_more(c, user_id, source, host, login, use, 0, NULL, a, h);
+}
+
+void control_way_more(struct control *c, int64_t user_id, const char *source, const char *host, const char *login,
+    const struct access_use *use, int64_t only, const struct access_more *more, struct access_answer *a, struct host *h)
+{
+	struct access_ask q = { .source = source, .host_name = host, .login = login, .only = only, .more = more };
 	struct user u;
 
 	if (use != NULL)
@@ -451,9 +457,7 @@ void control_way(struct control *c, int64_t user_id, const char *source, const c
 void control_way_again(struct control *c, int64_t user_id, const char *source, const char *host,
     const char *login, int64_t ticket, struct access_answer *a)
 {
-	struct access_ask q = { .source = source, .host_name = host, .login = login, .only = ticket };
-	struct user u;
 	struct host h;
 
-	decide_way(c, user_id, &q, &u, a, &h);
+	control_way_more(c, user_id, source, host, login, NULL, ticket, NULL, a, &h);
 }

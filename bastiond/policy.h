@@ -135,7 +135,7 @@ struct way {
 	bool glass, said, reminded, placed;	/* break-glass; its line, the one of the end was sent; recorder was asked (policy_glass.h) */
 	int64_t account, began, until;	/* the account that its host was asked for, for it; unix seconds; FOREVER */
 	int64_t longest;		/* it ends then whatever it rests on: WAY_LONGEST_S */
-	int64_t tickets[WAY_TICKETS_MAX]; /* the first allowed the way; 0 ends */
+	int64_t tickets[WAY_TICKETS_MAX], passed[ACCESS_TICKETS]; /* the first allowed the way; those whose outside ticket did not do; 0 ends */
 	struct worker *dial;
 	struct event *deadline;		/* of dialling and signing; then, of its end */
 	uint32_t key_ask;		/* 0: none under way */

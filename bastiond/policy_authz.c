@@ -236,9 +236,8 @@ static int start_dial(struct way *w)
 
 /* --- the question --- */
 
-/* Names that break their grammar are answered as unknown ones, and reach no query. */
-static void decide(struct peer *peer, const char *host, const char *login, struct access_answer *a,
-    struct host *h)
+/* Names that break their grammar are answered as unknown ones, and reach no query. False: refused. */
+static bool may_ask(struct peer *peer, const char *host, const char *login, struct access_answer *a)
 {
 	char safe[4 * HOST_NAME_MAX_LEN + 8];
 
@@ -256,9 +255,41 @@ static void decide(struct peer *peer, const char *host, const char *login, struc
 		    "bastiond: %s is no registered host, or the login is no login name; "
 		    "addresses are not taken. Yours: ssh %s@%s hosts",
 		    safe, peer->user.name, peer->p->control.name);
-	} else {
-		control_way(&peer->p->control, peer->user.id, peer->address, host, login, NULL, a, h);
 	}
+	return a->refusal == 0;
+}
+
+struct choice {
+	struct peer *peer;
+	struct host h;
+	const struct way *w;	/* that was held for grants that did not do; NULL: none yet */
+};
+
+static bool was_passed(const struct way *w, int64_t ticket)
+{
+	for (size_t i = 0; w != NULL && i < ACCESS_TICKETS; i++)
+		if (w->passed[i] == ticket)
+			return true;
+	return false;
+}
+
+static bool opens(void *arg, const struct ticket *t, const struct access_answer *a, char *line, size_t size)
+{
+	struct choice *c = arg;
+
+	(void)a;
+	return !was_passed(c->w, t->id) && !ticket_said_no(c->peer->p, t->ref) && class_allows(c->peer, &c->h, t->id, line, size);
+}
+
+/* Under which grant? The first of those in force with which the host's class and the outside ticket agree. */
+static void choose(struct choice *c, const char *host, const char *login, struct access_answer *a)
+{
+	const struct access_more more = { opens, c };
+	struct peer *peer = c->peer;
+
+	control_way_more(&peer->p->control, peer->user.id, peer->address, host, login, NULL, 0, &more, a, &c->h);
+	if (a->refusal == 0)
+		glass_instead(peer, &c->h, login, &more, a);
 }
 
 /* As the decision has it. */
@@ -339,7 +370,8 @@ int authz_host(struct peer *peer, struct ipc_msg *m)
 
 	if (buf_get_cstring(&m->body, host, sizeof(host)) != 0 || !buf_end(&m->body))
 		return -1;
-	decide(peer, host, "any", &a, &h);
+	if (may_ask(peer, host, "any", &a))
+		control_way(&peer->p->control, peer->user.id, peer->address, host, "any", NULL, &a, &h);
 	buf_init(&b, 2048);
 	buf_put_u8(&b, a.refusal != WAY_NO_HOST && a.refusal != WAY_BUSY);
 	buf_put_cstring(&b, a.line);
@@ -353,8 +385,8 @@ int authz_host(struct peer *peer, struct ipc_msg *m)
 int authz_ask(struct peer *peer, struct ipc_msg *m)
 {
 	char host[1024], login[1024];
+	struct choice c = { .peer = peer };
 	struct access_answer a = { 0 };
-	struct host h = { 0 };
 	const uint8_t *blob;
 	struct way *w;
 	size_t len;
@@ -364,17 +396,14 @@ int authz_ask(struct peer *peer, struct ipc_msg *m)
 	blob = buf_get_string(&m->body, EPHEMERAL_MAX, &len);
 	if (!buf_end(&m->body) || peer_way_find(peer, m->id) != NULL || m->id == 0)
 		return -1;
-	decide(peer, host, login, &a, &h);
-	if (a.refusal == 0)
-		glass_instead(peer, &h, login, &a);
-	if (a.refusal == 0 && !class_allows(peer, &h, a.ticket, a.line, sizeof(a.line)))
-		a.refusal = WAY_NO_GRANT;
+	if (may_ask(peer, host, login, &a))
+		choose(&c, host, login, &a);
 	if (a.refusal != 0) {
 		note_refusal(peer, host, name_is_login(login) ? login : "?", a.refusal, a.line);
 		send_no(peer, m->id, a.refusal, a.line);
 		return 0;
 	}
-	if ((w = take_way(peer, m->id, &h)) == NULL) {
+	if ((w = take_way(peer, m->id, &c.h)) == NULL) {
 		send_no(peer, m->id, WAY_BUSY,
 		    "bastiond: too many destinations in this connection; open another one");
 		return 0;
@@ -382,11 +411,31 @@ int authz_ask(struct peer *peer, struct ipc_msg *m)
 	memcpy(w->login, login, strlen(login) + 1); /* name_is_login() held */
 	memcpy(w->ephemeral, blob, len);
 	w->ephemeral_len = len;
-	set_access(w, &a, &h);
-	if (ticket_holds_way(w, a.ref))
-		return 0;
-	authz_checked(w, NULL);
+	set_access(w, &a, &c.h);
+	if (!ticket_holds_way(w, a.ref))
+		authz_checked(w, NULL);
 	return 0;
+}
+
+/* The outside ticket of the grant that was chosen does not do: that of another one may, or it has none. False: there is none. */
+static bool choose_again(struct way *w)
+{
+	struct choice c = { .peer = w->peer, .w = w };
+	struct access_answer a;
+	size_t i = 0;
+
+	while (i < ACCESS_TICKETS && w->passed[i] != 0)
+		i++;
+	if (i == ACCESS_TICKETS)
+		return false;
+	w->passed[i] = w->tickets[0];
+	choose(&c, w->host.name, w->login, &a);
+	if (a.refusal != 0 || c.h.id != w->host.id)
+		return false;
+	set_access(w, &a, &c.h);
+	if (!ticket_holds_way(w, a.ref))
+		authz_checked(w, NULL);
+	return true;
 }
 
 void authz_checked(struct way *w, const char *line)
@@ -395,6 +444,8 @@ void authz_checked(struct way *w, const char *line)
 
 	char broken[LINE_LEN] = "";
 
+	if (line != NULL && choose_again(w))
+		return;
 	w->stage = WAY_DIALLING;
 	if (line == NULL && account_holds_way(w, broken, sizeof(broken))) {
 		if (set_deadline(w, ACCOUNT_WAIT_MS) != 0)

@@ -14,18 +14,20 @@
 #include "policy_events.h"
 
 /* With a grant that was approved and one that was not, the one that lasts longer counts: on this day that opens nothing. */
-void glass_instead(struct peer *peer, const struct host *h, const char *login, struct access_answer *a)
+void glass_instead(struct peer *peer, struct host *h, const char *login, const struct access_more *more, struct access_answer *a)
 {
 	struct policy *p = peer->p;
 	struct access_answer other;
 	struct events_state store;
+	char name[sizeof(h->name)];
 	int64_t ticket;
 
 	events_state(p, &store);
 	if (a->glass || store.store_up || config_collectors(p->conf, true) == 0 ||
 	    store_glass_grant(p->store, peer->user.id, h->id, access_login(h, &peer->user, login), &ticket) != 1)
 		return;
-	control_way_again(&p->control, peer->user.id, peer->address, h->name, login, ticket, &other);
+	memcpy(name, h->name, sizeof(name));
+	control_way_more(&p->control, peer->user.id, peer->address, name, login, NULL, ticket, more, &other, h);
 	if (other.refusal == 0 && other.glass)
 		*a = other;
 }

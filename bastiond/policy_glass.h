@@ -12,8 +12,8 @@
 
 #include "policy.h"
 
-/* While the usual collectors are away: is there a break-glass grant besides the one that *a rests on? Then *a is about that. */
-void glass_instead(struct peer *peer, const struct host *h, const char *login, struct access_answer *a);
+/* While the usual collectors are away: is there a break-glass grant, with all of `more`, besides the one that *a rests on? Then *a is about that. */
+void glass_instead(struct peer *peer, struct host *h, const char *login, const struct access_more *more, struct access_answer *a);
 /* Must it wait for recorder's word? Then authz_key() or authz_refuse() follows. */
 bool glass_holds_way(struct way *w);
 /* REC_GLASS_RE. 0, or -1: malformed. */

@@ -37,6 +37,8 @@ bool ticket_holding(const struct policy *p, const struct link *asker);
 void ticket_owner_gone(struct policy *p, const struct link *asker);
 /* The same for a way that a decision allows: true: it waits (WAY_CHECKING), and goes on by authz_checked(). */
 bool ticket_holds_way(struct way *w, const char *ref);
+/* Is just now being told to who waits that this one is not open, or cannot be checked? */
+bool ticket_said_no(struct policy *p, const char *ref);
 /* Periodic checks of what is open. */
 void ticket_tick(struct policy *p, uint64_t now_ms);
 void tickets_finish(struct policy *p);

@@ -7,6 +7,7 @@
  * stands at the nearest of these moments; the tick of every second looks again, because wall clocks
  * jump.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "clock.h"
@@ -154,29 +155,40 @@ static bool rights_within(const struct way *w, const struct access_answer *a, co
 	return true;
 }
 
-/* The hosts that ask for more than a grant ask for it here as at a login. */
-static bool class_carries(struct way *w, const struct host *h, int64_t ticket)
-{
-	char line[LINE_LEN];
+struct next {
+	const struct way *w;
+	struct host h;
+	int64_t now;
+	char line[LINE_LEN];	/* why the first that had all this was not for this host; "" */
+};
 
-	if (class_allows(w->peer, h, ticket, line, sizeof(line)))
+/* Has it all that the way may do, and on the same outside ticket? The hosts that ask for more than a grant ask for it here as at a login. */
+static bool could_follow(void *arg, const struct ticket *t, const struct access_answer *a, char *line, size_t size)
+{
+	struct next *n = arg;
+
+	if (t->id == n->w->tickets[0] || a->until <= n->now || n->h.id != n->w->host.id || strcmp(t->ref, n->w->refs[0]) != 0 ||
+	    !rights_within(n->w, a, t))
+		return false;
+	if (class_allows(n->w->peer, &n->h, t->id, line, size))
 		return true;
-	peer_way_say(w, line);
+	if (n->line[0] == '\0')
+		snprintf(n->line, sizeof(n->line), "%s", line);
 	return false;
 }
 
 /*
- * Which grant could follow the one that is over? Any that would let it in now; else one that it rests on, whose logins may all be used:
- * this one was counted when it joined. a->refusal != 0: none.
+ * Which grant could follow the one that is over? The first of those that would let it in now; else one that it rests on, whose logins may
+ * all be used: this one was counted when it joined. a->refusal != 0: none.
  */
-static void find_next(struct way *w, struct access_answer *a, struct host *h)
+static void find_next(struct way *w, struct next *n, struct access_answer *a)
 {
+	const struct access_more more = { could_follow, n };
 	struct peer *peer = w->peer;
-	const struct access_use any = { 0 };
 
-	control_way(&peer->p->control, peer->user.id, peer->address, w->host.name, w->login, &any, a, h);
-	for (size_t i = 1; i < WAY_TICKETS_MAX && w->tickets[i] != 0 && (a->refusal != 0 || a->ticket == w->tickets[0]); i++)
-		control_way_again(&peer->p->control, peer->user.id, peer->address, w->host.name, w->login, w->tickets[i], a);
+	control_way_more(&peer->p->control, peer->user.id, peer->address, w->host.name, w->login, NULL, 0, &more, a, &n->h);
+	for (size_t i = 1; i < WAY_TICKETS_MAX && w->tickets[i] != 0 && a->refusal != 0; i++)
+		control_way_more(&peer->p->control, peer->user.id, peer->address, w->host.name, w->login, NULL, w->tickets[i], &more, a, &n->h);
 }
 
 /* Counted as a login and said in the list of events, or neither. */
@@ -198,18 +210,16 @@ static bool move_to(struct way *w, int64_t ticket, int64_t now)
 /* Its grant is over. Is there another one by which it would be let in now, with all that it may? Then it goes on under that. */
 static bool carry(struct way *w, int64_t now)
 {
-	struct peer *peer = w->peer;
+	struct next n = { .w = w, .now = now };
 	struct access_answer a;
-	struct ticket t;
-	struct host h;
 	char line[256], when[32];
 
 	if (w->row.apart) /* the collectors that have it are for one break-glass grant: another one is another session */
 		return false;
-	find_next(w, &a, &h);
-	if (a.refusal != 0 || a.ticket == w->tickets[0] || a.until <= now || h.id != w->host.id || strcmp(a.ref, w->refs[0]) != 0 ||
-	    store_ticket(peer->p->store, a.ticket, &t) != 1 || !rights_within(w, &a, &t) || !class_carries(w, &h, a.ticket) ||
-	    !move_to(w, a.ticket, now))
+	find_next(w, &n, &a);
+	if (a.refusal != 0 && n.line[0] != '\0')
+		peer_way_say(w, n.line);
+	if (a.refusal != 0 || !move_to(w, a.ticket, now))
 		return false;
 	snprintf(line, sizeof(line), "bastiond: your grant %lld is over" GRANT_NOTE_MOVES "%lld, until %s", (long long)w->tickets[0],
 	    (long long)a.ticket, clock_format(when, sizeof(when), a.until));

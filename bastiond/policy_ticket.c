@@ -8,7 +8,7 @@
  *   {"open": false, "why": "…"}     who waits is refused; every grant that rests on the ticket is revoked, and its sessions end
  *   anything else, or nothing       who waits is refused; a session ends when it happened three times in a row
  *
- * So the answer to everything but a clear yes is no. Where no program is configured a ticket is a number in a report, and nothing waits.
+ * So the answer to everything but a clear yes is no; a login for which there is another grant goes on under that. Where no program is configured a ticket is a number in a report, and nothing waits.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -150,6 +150,13 @@ int ticket_state(void *arg, const char *ref, char *line, size_t size)
 	return c->said == SAID_OPEN;
 }
 
+bool ticket_said_no(struct policy *p, const char *ref)
+{
+	const struct check *c = find(p, ref);
+
+	return c != NULL && c->telling && c->said != SAID_OPEN;
+}
+
 /* --- an answer --- */
 
 static void parse(struct check *c, const char *answer, const char *reason)
@@ -243,9 +250,9 @@ static void settle(struct policy *p, struct check *c, const char *answer, const 
 	json_decref(c->about);
 	c->about = NULL;
 	parse(c, answer, reason);
+	peers_each(p, resume_ways, c); /* before its grants end: a login that waits may have another one */
 	act(p, c);
 	resume_words(p, c->ref);
-	peers_each(p, resume_ways, c);
 	c->telling = false;
 }
 

@@ -205,26 +205,45 @@ bool way_has_ref(const struct way *w, const char *ref)
 }
 
 /* A channel waits for no check of an outside ticket: a grant on one that was not looked at for this way opens nothing here. */
-static bool unchecked(const struct way *w, const struct access_answer *a)
+static bool unchecked(const struct way *w, const char *ref)
 {
-	return a->ref[0] != '\0' && hook_there(w->peer->p, HOOK_TICKET) && !way_has_ref(w, a->ref);
+	return ref[0] != '\0' && hook_there(w->peer->p, HOOK_TICKET) && !way_has_ref(w, ref);
 }
 
-/* Does a grant that it rests on already allow this? Then *a is about that one. */
-static void prefer_own(const struct way *w, const struct access_use *use, struct access_answer *a)
-{
-	struct peer *peer = w->peer;
-	struct ticket t;
+struct channel {
+	const struct way *w;
+	struct host h;
+};
 
-	for (size_t i = 0; i < WAY_TICKETS_MAX && w->tickets[i] != 0; i++) {
+/* What a grant must have for a channel, besides the right to it. */
+static bool carries_channel(void *arg, const struct ticket *t, const struct access_answer *a, char *line, size_t size)
+{
+	const struct channel *c = arg;
+
+	(void)a;
+	if (way_rests_on(c->w, t->id) || !unchecked(c->w, t->ref))
+		return class_allows(c->w->peer, &c->h, t->id, line, size);
+	snprintf(line, size, "bastiond: this needs a grant whose ticket must be checked first; open a new connection");
+	return false;
+}
+
+/*
+ * By which grant? What it rests on goes first: the login was counted and the ticket looked at when that began, and no second grant is used
+ * up for it.
+ */
+static void find_grant(const struct way *w, const struct access_use *use, struct access_answer *a)
+{
+	struct channel c = { .w = w };
+	const struct access_more more = { carries_channel, &c };
+	struct peer *peer = w->peer;
+
+	control_way_more(&peer->p->control, peer->user.id, peer->address, w->host.name, w->login, use, 0, &more, a, &c.h);
+	for (size_t i = 0; i < WAY_TICKETS_MAX && w->tickets[i] != 0 && (a->refusal != 0 || !way_rests_on(w, a->ticket)); i++) {
 		struct access_answer own;
 
-		control_way_again(&peer->p->control, peer->user.id, peer->address, w->host.name, w->login, w->tickets[i], &own);
-		if (own.refusal != 0 || store_ticket(peer->p->store, w->tickets[i], &t) != 1 ||
-		    !access_may_use(use, own.caps, t.forwards, t.commands))
-			continue;
-		*a = own;
-		return;
+		control_way_more(&peer->p->control, peer->user.id, peer->address, w->host.name, w->login, use, w->tickets[i], &more, &own, &c.h);
+		if (own.refusal == 0)
+			*a = own;
 	}
 }
 
@@ -300,22 +319,12 @@ static unsigned rights_of(const struct access_use *use, const struct access_answ
 /* NULL: allowed; else the line for the user, in `a` or static. *joins: the way rests on one grant more than before. */
 static const char *channel_refusal(struct way *w, const struct access_use *use, struct access_answer *a, bool *joins)
 {
-	struct peer *peer = w->peer;
-	struct host h;
-
-	if (!peer_may_ask(peer))
+	if (!peer_may_ask(w->peer))
 		return "bastiond: too many channels at once; try again in a few seconds";
 	if (w->row.apart)
 		return glass_channel(w, use, a);
-	control_way(&peer->p->control, peer->user.id, peer->address, w->host.name, w->login, use, a, &h);
-	/* what it rests on goes first: the login was counted and the ticket looked at when that began, and no second grant is used up for it */
-	if (a->refusal != 0 || !way_rests_on(w, a->ticket))
-		prefer_own(w, use, a);
+	find_grant(w, use, a);
 	if (a->refusal != 0)
-		return a->line;
-	if (!way_rests_on(w, a->ticket) && unchecked(w, a))
-		return "bastiond: this needs a grant whose ticket must be checked first; open a new connection";
-	if (!class_allows(peer, &h, a->ticket, a->line, sizeof(a->line)))
 		return a->line;
 	if (way_rests_on(w, a->ticket))
 		return NULL;

@@ -7,7 +7,7 @@
 #include "grant_note.h"
 #include "policy_rig_way.h"
 
-/* A grant of an hour to alice with what is not 0 in t; without an approval if it needs none. Its number. */
+/* A grant to alice, of an hour unless it says how long, with what is not 0 in t; without an approval if it needs none. Its number. */
 static inline int64_t grant_of(struct rig *r, struct ticket t)
 {
 	int64_t now = clock_wall();
@@ -16,7 +16,7 @@ static inline int64_t grant_of(struct rig *r, struct ticket t)
 	t.host_id = r->web1.id;
 	t.role_id = t.role_id != 0 ? t.role_id : r->dba.id;
 	t.caps = t.caps != 0 ? t.caps : r->dba.caps;
-	t.duration = 3600;
+	t.duration = t.duration != 0 ? t.duration : 3600;
 	t.asked_at = now;
 	t.lapse_at = now + 3600;
 	strcpy(t.login, "dba");

@@ -70,6 +70,48 @@ static void special_grants(void **state)
 	assert_int_equal(a.refusal, 0);
 }
 
+struct want {
+	int64_t first;	/* tickets with lower numbers do not do */
+};
+
+static bool wanted(void *arg, const struct ticket *t, const struct access_answer *a, char *line, size_t size)
+{
+	const struct want *w = arg;
+
+	assert_int_equal(a->ticket, t->id);
+	snprintf(line, size, "not %d", (int)t->id);
+	return t->id >= w->first;
+}
+
+/* What the caller wants besides is asked of each that would do; of those that do not the first says why. */
+static void what_is_wanted_besides(void **state)
+{
+	static const struct user alice = { .id = 1, .name = "alice", .until = FOREVER };
+	static const struct host web1 = { .id = 1, .name = "web1", .logins = "dba" };
+	const struct ticket one = { .id = 7, .state = TICKET_ACTIVE, .caps = CAP_SHELL, .duration = 100, .start_at = NOW, .end_at = NOW + 100,
+		.lapse_at = 1 };
+	struct ticket t[4] = { one, one, one, one };
+	struct want w = { .first = 9 };
+	const struct access_more more = { wanted, &w };
+	const struct access_ask q = { .user = &alice, .source = "10.0.0.9", .host_name = "web1", .login = "dba", .host = &web1, .now = NOW,
+		.tickets = t, .ntickets = 4, .bastion = "b", .more = &more };
+	struct access_answer a;
+
+	(void)state;
+	for (int i = 0; i < 4; i++)
+		t[i].id = 7 + i;
+	t[3].caps = CAP_EXEC, t[3].role_networks[0] = 'x'; /* would not do anyway */
+	access_decide(&q, &a);
+	assert_int_equal(a.refusal, 0);
+	assert_int_equal(a.ticket, 9);
+	assert_int_equal(a.reach, CAP_SHELL | CAP_EXEC);
+	w.first = 11;
+	access_decide(&q, &a);
+	assert_int_equal(a.refusal, WAY_NO_GRANT);
+	assert_int_equal(a.ticket, 0);
+	assert_string_equal(a.line, "not 7");
+}
+
 /* Two rules that deny at once, and two that will: the first and the soonest count. */
 static void several_denials(void **state)
 {
@@ -199,7 +241,7 @@ static void rules(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(tickets), cmocka_unit_test(special_grants), cmocka_unit_test(several_denials), cmocka_unit_test(hours), cmocka_unit_test(rights),
+		cmocka_unit_test(tickets), cmocka_unit_test(special_grants), cmocka_unit_test(what_is_wanted_besides), cmocka_unit_test(several_denials), cmocka_unit_test(hours), cmocka_unit_test(rights),
 		cmocka_unit_test(rules), cmocka_unit_test(network_of_an_address),
 	};
 

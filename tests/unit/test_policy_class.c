@@ -1,7 +1,7 @@
 /*
  * test_policy_class.c - hosts that ask for more than a grant: a fresh code, an approval that knew device and network.
  */
-#include "policy_rig_way.h"
+#include "policy_rig_grant.h"
 
 static void set(char **option, const char *value)
 {
@@ -186,6 +186,25 @@ static void an_approval_from_before_does_not_do(void **state)
 	session_over(r, &end, 0);
 }
 
+/* One that a person approved does, also beside one that granted itself and lasts longer. */
+static void the_grant_that_does_is_taken(void **state)
+{
+	struct rig *r = *state;
+	struct session_end end;
+	struct familiar f;
+	int64_t approved;
+
+	set(&r->conf->approve_new, "env=lab");
+	assert_int_equal(store_familiar_note(r->p.store, r->alice.id, 1, "192.0.2.0/24", "SSH-2.0-x", clock_wall() - 1000, &f), 0);
+	grant_of(r, (struct ticket){ .needed = 0, .duration = 7200 });
+	login_alice(r, &end, 0);
+	asks(r, &end, 1, "wants a grant that a person approved");
+	approved = grant_of(r, (struct ticket){ .needed = 1 });
+	asks(r, &end, 2, NULL);
+	assert_int_equal(peer_of(r, &end)->ways[0]->tickets[0], approved);
+	over(r, &end);
+}
+
 /* What counts is when somebody looked, not when the grant begins: it was asked for, and approved, for a time to come. */
 static void nor_does_one_for_later(void **state)
 {
@@ -220,6 +239,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(grace_opens_no_host_of_the_class), T(a_class_leaves_itself_out_of_grace), T(grace_is_for_a_network),
 		T(an_old_connection_is_not_enough), T(an_approval_from_before_does_not_do), T(nor_does_one_for_later),
+		T(the_grant_that_does_is_taken),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -255,6 +255,40 @@ static void not_to_other_places(void **state)
 	session_over(r, &s, 0);
 }
 
+/* The grant that lasts longest is not the one that could follow: the extension, which is, is not passed over for it. */
+static void carried_past_one_that_allows_less(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	int64_t first, third;
+
+	way_open_on(r, &s, first = grant_of(r, (struct ticket){ .needed = 1 }), 3600);
+	grant_of(r, (struct ticket){ .needed = 1, .caps = CAP_SHELL, .duration = 7200 });
+	grant_of(r, (struct ticket){ .needed = 1, .duration = 7000, .ref = "OPS-7" });
+	third = grant_of(r, (struct ticket){ .needed = 1, .extends = first });
+	time_is_over(r, &s);
+	assert_int_equal(expect_moves(r, &s), third);
+	assert_int_equal(first_way(r, &s)->tickets[0], third);
+	session_over(r, &s, 0);
+}
+
+/* Of two that allow a channel the one counts that the host's class takes. */
+static void joined_past_one_that_the_class_refuses(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	int64_t good;
+
+	way_open_on(r, &s, grant_of(r, (struct ticket){ .needed = 1 }), 3600);
+	free(r->conf->approve_new);
+	r->conf->approve_new = strdup("env=lab");
+	grant_of(r, (struct ticket){ .needed = 0, .caps = CAP_SFTP_READ | CAP_SFTP_WRITE, .duration = 7200 });
+	channel(r, &s, "sftp", 0);
+	good = grant_of(r, (struct ticket){ .needed = 1, .caps = CAP_SFTP_READ | CAP_SFTP_WRITE });
+	assert_int_equal(channel_joins(r, &s, "sftp"), good);
+	session_over(r, &s, 0);
+}
+
 /* A host that wants an approval by somebody who knew the device wants it of the second grant, too. */
 static void a_class_is_asked_again(void **state)
 {
@@ -340,6 +374,8 @@ int main(void)
 		T(not_to_one_that_had_its_logins),
 		T(not_to_other_commands),
 		T(not_to_other_places),
+		T(carried_past_one_that_allows_less),
+		T(joined_past_one_that_the_class_refuses),
 		T(a_class_is_asked_again),
 		T(carried_whole),
 		T(glass_is_said_whenever_it_comes),

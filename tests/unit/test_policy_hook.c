@@ -63,6 +63,35 @@ static void no_answer_is_no(void **state)
 	session_over(r, &s, 0);
 }
 
+/* The ticket of the grant that lasts longest does not do: the next one is asked about, and one that rests on none is taken. */
+static void a_login_goes_on_under_another_grant(void **state)
+{
+	static const char *const answers[] = { "{\"open\": false, \"why\": \"done\"}", "" };
+	struct rig *r = *state;
+	struct session_end s;
+	int64_t closed[2], plain;
+	struct run run;
+
+	program(r, true, false);
+	closed[1] = grant_of(r, (struct ticket){ .needed = 1, .duration = 7000, .ref = "OPS-8" });
+	closed[0] = grant_of(r, (struct ticket){ .needed = 1, .duration = 7200, .ref = REF });
+	grant_of(r, (struct ticket){ .needed = 1, .duration = 7100, .ref = REF });
+	plain = grant_of(r, (struct ticket){ .needed = 1 });
+	login_alice(r, &s, 0);
+	way_ask(&s, 1, "web1", "dba");
+	for (size_t i = 0; i < 2; i++) { /* once for two grants on one ticket */
+		expect_run(r, HOOK_TICKET, &run);
+		assert_string_equal(told(&run, "ticket"), i == 0 ? REF : "OPS-8");
+		run_over(r, &run, answers[i][0] != '\0', answers[i]);
+	}
+	dial_ok(r);
+	sign(r, plain, clock_wall() + 3600);
+	expect_ok(r, &s, 1, plain, "CERT", 1);
+	expect_state(r, closed[0], TICKET_REVOKED);
+	expect_state(r, closed[1], TICKET_APPROVED);
+	session_over(r, &s, 0);
+}
+
 static void a_closed_ticket_ends_what_rests_on_it(void **state)
 {
 	struct rig *r = *state;
@@ -429,7 +458,7 @@ static void a_retired_policy_tells_what_it_has(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(an_open_ticket_opens_a_way), T(no_answer_is_no), T(a_closed_ticket_ends_what_rests_on_it),
+		T(an_open_ticket_opens_a_way), T(no_answer_is_no), T(a_login_goes_on_under_another_grant), T(a_closed_ticket_ends_what_rests_on_it),
 		T(a_server_that_is_gone_ends_sessions), T(a_second_grant_is_checked_as_well),
 		T(each_ticket_of_a_way_is_watched), T(words_wait_for_their_ticket), T(who_waits_waits_for_their_own), T(events_are_told_once_each), T(a_flood_is_counted),
 		T(a_long_one_is_cut), T(all_of_the_staff_is_told), T(what_cannot_be_run_makes_way), T(a_retired_policy_tells_what_it_has),
