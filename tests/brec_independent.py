@@ -176,17 +176,24 @@ def merkle(value, fn, sn, path):
     return value
 
 
+def decodes(r):
+    """Are these the bytes of a receipt, its length included?"""
+    if len(r) < 180 or len(r) != 4 + u32(r) or crc32c(r[:-4]) != u32(r[-4:]):
+        return False
+    count, index, n = struct.unpack(">III", r[100:112])
+    return index < count <= 1024 and n <= 10 and len(r) == 180 + 32 * n
+
+
 def receipts(path, trusted):
     """(id, sequence, h) of each receipt by a trusted key, its signature checked."""
     data, at = open(name, "rb").read() if os.path.exists(name := os.path.join(path, "receipts")) else b"", 0
     while at < len(data):
-        length = u32(data[at:]) if len(data) - at >= 4 else len(data)
-        r = data[at:at + 4 + length]
-        if len(r) < 4 + length or length > 640 or crc32c(r[:-4]) != u32(r[-4:]):
+        r = data[at:at + 4 + u32(data[at:])]
+        if not decodes(r):
             must(len(data) - at <= 644, "forged", "damaged receipt")
             return
         key, wall, rid, seq, h, count, index, n = struct.unpack(">32s8s16s8s32sIII", r[4:112])
-        at += 4 + length
+        at += len(r)
         if key in trusted:
             root = merkle(sha256(b"\0", rid, seq, h), index, count - 1, [r[112 + 32 * i:144 + 32 * i] for i in range(n)])
             signed(key, r[112 + 32 * n:176 + 32 * n], b"brec/v1 receipt" + sha256(key) + wall + r[100:104] + root, "a receipt")

@@ -6,6 +6,7 @@
 
 #include <libgen.h>
 
+#include "crc32c.h"
 #include "wire_receipt.h"
 
 static char script[4096];
@@ -236,6 +237,71 @@ static void test_receipts_in_any_order(void **state)
 	sign_key_destroy(collector);
 }
 
+static void put32(uint8_t *at, uint32_t v)
+{
+	for (int i = 3; i >= 0; i--, v >>= 8)
+		at[i] = (uint8_t)v;
+}
+
+/* A receipt whose fields are not what they may be, and whose length and crc are right. */
+struct odd {
+	uint32_t leaves, index, path;	/* numbers that it has; */
+	size_t hashes, more;		/* it holds so many hashes, and so many bytes that are nobody's */
+	size_t first;			/* not 0: these bytes of it alone, and a crc */
+};
+
+static void put_odd(struct buf *b, const struct fixture *x, const struct sign_key *collector, const struct odd *o)
+{
+	const size_t path = 112, len = o->first != 0 ? o->first : path + 32 * o->hashes + o->more + SIG_LEN;
+	uint8_t bytes[1024] = { 0 };
+	struct buf good;
+
+	buf_init(&good, 4096);
+	put_said(&good, x, collector, &(struct said){ 1, TRUTH });
+	memcpy(bytes, good.data, path);
+	memcpy(bytes + path + 32 * o->hashes + o->more, good.data + path, SIG_LEN);
+	buf_finish(&good);
+	put32(bytes, (uint32_t)len);
+	put32(bytes + 100, o->leaves);
+	put32(bytes + 104, o->index);
+	put32(bytes + 108, o->path);
+	put32(bytes + len, crc32c(0, bytes, len));
+	assert_int_equal(buf_put(b, bytes, len + 4), 0);
+}
+
+/* What is no receipt counts as torn at the end, and as damage before others, whoever's it would be and however well its crc fits. */
+static void test_odd_receipts(void **state)
+{
+	static const struct odd odds[] = { { .first = 4 }, { .first = 8 }, { .first = 111 }, { 1, 0, 11, 11, 0, 0 }, { 1, 0, 0, 0, 1, 0 },
+		{ 1, 0, 0, 0, 32, 0 }, { 4, 0, 2, 1, 0, 0 }, { 0, 0, 0, 0, 0, 0 }, { 1025, 0, 0, 0, 0, 0 }, { 1, 1, 0, 0, 0, 0 },
+		{ UINT32_MAX, 0, 0, 0, 0, 0 }, { 1, 0, UINT32_MAX, 0, 0, 0 } };
+	struct sign_key *collector = sign_key_generate(), *stranger = sign_key_generate();
+	struct fixture *x = fx_open(true, false);
+	char name[128];
+
+	(void)state;
+	fx_small(x, true);
+	keys(x, collector);
+	snprintf(name, sizeof(name), "%s/receipts", x->dir);
+	for (size_t i = 0; i < 4 * sizeof(odds) / sizeof(odds[0]); i++) {
+		const bool last = i % 2 == 0;
+		struct buf b;
+
+		buf_init(&b, 4096);
+		put_said(&b, x, collector, &(struct said){ 1, TRUTH });
+		put_odd(&b, x, i % 4 < 2 ? collector : stranger, &odds[i / 4]);
+		for (size_t k = 1; k < 5 && !last; k++)
+			put_said(&b, x, collector, &(struct said){ k, TRUTH });
+		fx_write(name, b.data, b.len);
+		buf_finish(&b);
+		both_say(x, collector, last ? BREC_COMPLETE : BREC_FORGED);
+	}
+	remove_keys(x);
+	fx_destroy(x);
+	sign_key_destroy(collector);
+	sign_key_destroy(stranger);
+}
+
 static void test_events(void **state)
 {
 	struct sign_key *collector = sign_key_generate();
@@ -268,6 +334,7 @@ static void test_events(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_verdicts), cmocka_unit_test(test_receipts_in_any_order),
+		cmocka_unit_test(test_odd_receipts),
 		cmocka_unit_test(test_events) };
 	char here[] = __FILE__;
 
