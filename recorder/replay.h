@@ -148,6 +148,8 @@ struct recordings {
 
 /* All below a store (or `recordings` directory), oldest first. 0, or -1: said on standard error. */
 int store_scan(struct recordings *out, const char *store);
+/* The same without order and times: nothing of them is opened. */
+int store_names(struct recordings *out, const char *store);
 /*
  * The one that `name` means: the path of its directory, its id, or a beginning of that which no
  * other has. 0, or -1: said on standard error.
@@ -217,6 +219,7 @@ struct channel {
 struct scan {
 	json_t *meta;			/* NULL: not readable */
 	bool begun, opens, described;	/* something came; an event did: the identity opens it; the first one are metadata */
+	bool silent;			/* it was read to its end, and nothing came */
 	uint8_t meta_hash[HASH_LEN];	/* of their text */
 	struct channel *chans;
 	size_t nchans;

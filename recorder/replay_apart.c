@@ -57,7 +57,7 @@ static int64_t add(struct apart *x, const struct recording *rec, const struct ag
 	if (scan_recording(&s, rec->dir, ids, true) == 0) {
 		if (s.meta != NULL)
 			wrong = read_meta(r, s.meta);
-		if (ways_add(ways, rec, &s, false) != 0)
+		if (ways_add(ways, rec, &s, NULL, false) != 0)
 			wrong = strerror(errno);
 		scan_finish(&s);
 	}

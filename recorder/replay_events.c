@@ -26,7 +26,8 @@ struct source {
 	const struct recording *rec;
 	char log[33], bastion[128];
 	int64_t number;			/* it begins behind this event, */
-	uint8_t hash[EVENT_HASH_LEN];	/* which has this hash */
+	uint8_t hash[EVENT_HASH_LEN];	/* which has this hash, */
+	char before[2 * BREC_ID_LEN + 1]; /* and is in this recording; "": the first one */
 	uint8_t signer[HASH_LEN];	/* the bastion's key */
 	bool counts;			/* its signatures hold */
 };
@@ -39,6 +40,8 @@ struct run {
 	struct apart apart;
 	struct ways ways;
 	uint64_t shown, faults;
+	uint64_t broken;		/* of the faults: of the list that is read, whose events are not as they were written */
+	bool removed;			/* some of its events are, when their retention was over */
 	int64_t first, first_at;	/* number and time of the first event; 0: none yet */
 };
 
@@ -88,6 +91,13 @@ static void fault(struct run *run, const struct source *s, const char *what)
 	fprintf(stderr, "bastion-replay: recording %s: %s\n", s->rec->id, what);
 }
 
+/* The list of events is not as it was written. */
+static void broken(struct run *run, const struct source *s, const char *what)
+{
+	run->broken++;
+	fault(run, s, what);
+}
+
 /* --- which recordings --- */
 
 bool meta_is_events(const json_t *meta)
@@ -97,16 +107,28 @@ bool meta_is_events(const json_t *meta)
 	return kind != NULL && strcmp(kind, "events") == 0;
 }
 
+/* Those of bastion-record(5), and none that a session's have: list and search would show its recording in somebody's name. */
+static bool members_fit(const json_t *meta)
+{
+	static const char *const names[] = { "v", "kind", "recording", "bastion", "started", "log", "first", "after" };
+	size_t n = 0;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		n += json_object_get(meta, names[i]) != NULL;
+	return n == json_object_size(meta);
+}
+
 static bool read_source(struct source *s, const struct recording *rec, const struct scan *scan)
 {
 	const json_t *meta = scan->meta, *after = json_object_get(meta, "after");
 	const char *hash = json_string_value(json_object_get(after, "hash"));
 
-	s->rec = rec;
+	*s = (struct source){ .rec = rec };
 	s->number = json_integer_value(json_object_get(after, "number"));
 	memcpy(s->signer, scan->info.signer, sizeof(s->signer));
 	meta_text(meta, "bastion", s->bastion, sizeof(s->bastion));
-	return s->number >= 0 && hash != NULL && hex_decode(s->hash, sizeof(s->hash), hash) == 0 &&
+	meta_text(after, "recording", s->before, sizeof(s->before));
+	return members_fit(meta) && s->number >= 0 && hash != NULL && hex_decode(s->hash, sizeof(s->hash), hash) == 0 &&
 	    strlen(meta_text(meta, "log", s->log, sizeof(s->log))) == sizeof(s->log) - 1;
 }
 
@@ -120,18 +142,18 @@ static int by_order(const void *a, const void *b)
 	return r != 0 ? r : (x->rec->wall_us > y->rec->wall_us) - (x->rec->wall_us < y->rec->wall_us);
 }
 
-/* Takes it for one of events, to *v, or of a session. 1 of events, 0, or -1 with errno. */
-static int sort_out(struct run *run, const struct recording *rec, struct source *v)
+/* Takes it for one of events, to *v, or of a session. counts: events of this store do. 1 of events, 0, or -1 with errno. */
+static int sort_out(struct run *run, const struct recording *rec, struct source *v, bool counts)
 {
 	bool events = false;
 	struct scan s;
 	int r;
 
 	if (scan_recording(&s, rec->dir, &run->ids, true) != 0)
-		return ways_add(&run->ways, rec, NULL, false);
+		return ways_add(&run->ways, rec, NULL, NULL, false);
 	if (meta_is_events(s.meta) && !(events = read_source(v, rec, &s)))
 		fault(run, v, "it says that it is of events, and not of which: it does not count");
-	r = ways_add(&run->ways, rec, &s, events);
+	r = ways_add(&run->ways, rec, &s, events ? v->log : NULL, events && counts);
 	scan_finish(&s);
 	return r != 0 ? -1 : events;
 }
@@ -149,7 +171,7 @@ static int add_others(struct run *run)
 		if (store_scan(&all, run->args->also[i]) != 0)
 			return -1;
 		for (size_t k = 0; r >= 0 && k < all.n; k++)
-			r = sort_out(run, &all.v[k], &none);
+			r = sort_out(run, &all.v[k], &none, false);
 		recordings_finish(&all);
 		r = r < 0 ? -1 : 0;
 	}
@@ -164,7 +186,7 @@ static struct source *find_sources(struct run *run, const struct recordings *all
 
 	*n = 0;
 	for (size_t i = 0; v != NULL && i < all->n; i++) {
-		const int r = sort_out(run, &all->v[i], &v[*n]);
+		const int r = sort_out(run, &all->v[i], &v[*n], true);
 
 		if (r < 0) {
 			free(v);
@@ -206,7 +228,7 @@ static void judge(struct run *run, const struct source *s, enum event_verdict v,
 	case EVENT_OLD:
 		snprintf(line, sizeof(line), "event %lld comes a second time, too late to be compared", (long long)number);
 	}
-	fault(run, s, line);
+	broken(run, s, line);
 }
 
 static bool passes(const struct args *a, const struct event_row *e)
@@ -223,7 +245,7 @@ static int put_event(struct run *run, const struct source *s, const struct brec_
 
 	if (!audit_decode(&a, event)) {
 		if (event->kind == BREC_K_AUDIT)
-			fault(run, s, "an event in it is malformed");
+			broken(run, s, "an event in it is malformed");
 		return 0;
 	}
 	v = event_chain_add(&run->chain, &a.row, a.hash);
@@ -265,6 +287,24 @@ static bool believed(struct run *run, const struct source *s)
 	return false;
 }
 
+/*
+ * It begins where the one before ended; or those between are not here. Each was over before the next one opened, so when the last of them was
+ * removed in its time, so could the others be: one that is older stays where it is on hold, or was never closed. 0, or -1 with errno.
+ */
+static int begin_events(struct run *run, const struct source *s)
+{
+	const enum event_verdict v = event_chain_begin(&run->chain, s->number, s->hash);
+
+	if (v != EVENT_MISSING || !ways_pruned(&run->ways, s->before)) {
+		judge(run, s, v, s->number + 1);
+		return 0;
+	}
+	run->removed = true;
+	fprintf(stderr, "bastion-replay: the events %lld to %lld were removed when their retention was over\n", (long long)run->chain.missing,
+	    (long long)s->number);
+	return ways_gap(&run->ways);
+}
+
 static int read_events(struct run *run, struct source *s)
 {
 	char err[512];
@@ -274,18 +314,19 @@ static int read_events(struct run *run, struct source *s)
 
 	if (!(s->counts = believed(run, s)))
 		return 0;
-	if (ways_begin(&run->ways, s->log, s->signer) != 0)
+	if (ways_begin(&run->ways, s->log, s->signer) != 0 || begin_events(run, s) != 0) {
+		fprintf(stderr, "bastion-replay: %s\n", strerror(errno));
 		return -1;
-	judge(run, s, event_chain_begin(&run->chain, s->number, s->hash), s->number + 1);
+	}
 	if ((r = brec_reader_open(s->rec->dir, &run->ids, err, sizeof(err))) == NULL) {
-		fault(run, s, err);
+		broken(run, s, err);
 		return 0;
 	}
 	while (status == 0 && (n = brec_reader_next(r, &it)) == 1)
 		if (it.type == BREC_ITEM_EVENT)
 			status = put_event(run, s, &it.event);
 	if (n < 0)
-		fault(run, s, brec_reader_error(r));
+		broken(run, s, brec_reader_error(r));
 	brec_reader_close(r);
 	return status;
 }
@@ -293,6 +334,8 @@ static int read_events(struct run *run, struct source *s)
 static void conclude(struct run *run, const struct source *s)
 {
 	const uint8_t *head = event_chain_hash(&run->chain, run->chain.next - 1);
+	const char *state = run->broken > 0 ? "NOT as they were written" :
+	    run->removed ? "whole and unchanged but for those that were removed in their time" : "whole and unchanged";
 	char hex[2 * EVENT_HASH_LEN + 1];
 
 	if (run->first > 1 && run->first_at > time(NULL) - YOUNG_S)
@@ -303,8 +346,7 @@ static void conclude(struct run *run, const struct source *s)
 	if (head == NULL || run->first == 0)
 		return;
 	fprintf(stderr, "%s: events %lld to %lld, %s. Head: %lld %s\n", s->bastion, (long long)run->first,
-	    (long long)run->chain.next - 1, run->faults == 0 ? "whole and unchanged" : "NOT as they were written",
-	    (long long)run->chain.next - 1, hex_encode(hex, head, EVENT_HASH_LEN));
+	    (long long)run->chain.next - 1, state, (long long)run->chain.next - 1, hex_encode(hex, head, EVENT_HASH_LEN));
 }
 
 /* The recordings of one bastion's list. 0, or -1: standard output or memory failed. */
@@ -313,6 +355,8 @@ static int run_log(struct run *run, struct source *s, size_t n)
 	int r = 0;
 
 	run->first = 0;
+	run->broken = 0;
+	run->removed = false;
 	if (event_chain_init(&run->chain) != 0) {
 		fprintf(stderr, "bastion-replay: %s\n", strerror(errno));
 		return -1;

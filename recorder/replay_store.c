@@ -136,7 +136,7 @@ static int by_time(const void *a, const void *b)
 	return strcmp(x->dir, y->dir);
 }
 
-int store_scan(struct recordings *out, const char *store)
+int store_names(struct recordings *out, const char *store)
 {
 	char path[REPLAY_PATH_MAX];
 	struct stat st;
@@ -155,6 +155,13 @@ int store_scan(struct recordings *out, const char *store)
 		recordings_finish(out);
 		return -1;
 	}
+	return 0;
+}
+
+int store_scan(struct recordings *out, const char *store)
+{
+	if (store_names(out, store) != 0)
+		return -1;
 	for (size_t i = 0; i < out->n; i++)
 		out->v[i].wall_us = header_wall(out->v[i].dir);
 	if (out->n > 0)

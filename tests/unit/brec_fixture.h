@@ -24,6 +24,9 @@
 
 #define FIXTURE_WALL 1763800000000000LL
 #define FIXTURE_FRAMES 4096
+#define FIXTURE_BEGIN 5000000
+
+static uint64_t fx_begin = FIXTURE_BEGIN;	/* when the next recording opens, on its own clock */
 
 struct fixture {
 	char dir[64];
@@ -166,7 +169,7 @@ static inline struct fixture *fx_open_signed(bool split, bool discard, struct si
 	assert_non_null(x->key = x->borrowed ? key : sign_key_generate());
 	sign_key_public(x->key, x->pub);
 	assert_int_equal(random_bytes(x->id, sizeof(x->id)), 0);
-	x->now = 5000000;
+	x->now = fx_begin;
 	x->split = split;
 	x->discard = discard;
 	to[0] = x->to;

@@ -29,32 +29,54 @@ static void append(const char *path, const char *text)
 	fclose(f);
 }
 
-/* Closes it and moves it into the store. */
-static inline void keep(struct fixture *x, char id[33])
+/* Moves it into a store as it is; the identity opens it or does not. */
+static inline void keep_as_is(const char *where, struct fixture *x, char id[33], bool opens)
 {
 	char text[128], from[128], to[256], key[BASE64_SIZE(KEY_LEN)];
 
-	assert_int_equal(brec_writer_close(x->w, x->now, BREC_END_NORMAL, "the user left"), 0);
 	fx_done(x);
 	hex_encode(id, x->id, sizeof(x->id));
-	snprintf(to, sizeof(to), "%s/recordings/2025-11-22/%s", store, id);
+	snprintf(to, sizeof(to), "%s/recordings/2025-11-22/%s", where, id);
 	assert_int_equal(mkdir(to, 0700), 0);
 	fx_name(x, 0, from);
 	snprintf(to + strlen(to), sizeof(to) - strlen(to), "/00000000.brec");
 	assert_int_equal(rename(from, to), 0);
 	age_identity_format(text, &x->auditor);
-	append(path_identity, text);
-	append(path_identity, "\n");
+	append(opens ? path_identity : path_other, text);
+	append(opens ? path_identity : path_other, "\n");
 	snprintf(text, sizeof(text), "signer lab %s\n", base64_encode(key, x->pub, KEY_LEN));
 	append(path_trust, text);
 	fx_destroy(x);
+}
+
+/* The same, closed. */
+static inline void keep_in(const char *where, struct fixture *x, char id[33], bool opens)
+{
+	assert_int_equal(brec_writer_close(x->w, x->now, BREC_END_NORMAL, "the user left"), 0);
+	keep_as_is(where, x, id, opens);
+}
+
+static inline void keep(struct fixture *x, char id[33])
+{
+	keep_in(store, x, id, true);
+}
+
+/* The directories of an empty one. */
+static inline void store_dirs(const char *where)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/recordings", where);
+	mkdir(path, 0700);
+	strcat(path, "/2025-11-22");
+	mkdir(path, 0700);
 }
 
 /* An empty one, in a directory of its own. */
 static inline void store_make(void)
 {
 	struct age_identity other;
-	char path[128], text[128];
+	char text[128];
 
 	strcpy(store, "/tmp/bastiond-replay-XXXXXX");
 	assert_non_null(mkdtemp(store));
@@ -63,13 +85,11 @@ static inline void store_make(void)
 	snprintf(path_identity, sizeof(path_identity), "%s/identity", store);
 	snprintf(path_other, sizeof(path_other), "%s/other", store);
 	snprintf(path_trust, sizeof(path_trust), "%s/trust", store);
-	snprintf(path, sizeof(path), "%s/recordings", store);
-	mkdir(path, 0700);
-	strcat(path, "/2025-11-22");
-	mkdir(path, 0700);
+	store_dirs(store);
 	assert_int_equal(age_identity_generate(&other), 0);
 	age_identity_format(text, &other);
 	append(path_other, text);
+	append(path_other, "\n");
 }
 
 static inline int store_drop(void)

@@ -2,112 +2,7 @@
  * test_replay_events.c - `bastion-replay events`: the recordings of sessions against the events that name them, on stores where a session
  * that was taken over wrote what it liked.
  */
-#include "replay_store.h"
-
-#define ALICE "{\"user\":\"alice\",\"host\":\"web1\",\"login\":\"dba\"}"
-#define BOB "{\"user\":\"bob\",\"host\":\"web1\",\"login\":\"root\"}"
-#define FIRST_AT (FIXTURE_WALL / 1000000)
-
-/* A list of events in the making: a bastion's own, or one that was invented. */
-struct list {
-	struct fixture *x;
-	uint8_t hash[EVENT_HASH_LEN];
-	int64_t number, at;
-};
-
-static struct sign_key *bastion;
-
-static int setup(void **state)
-{
-	(void)state;
-	store_make();
-	return (bastion = sign_key_generate()) == NULL;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	sign_key_destroy(bastion);
-	return store_drop();
-}
-
-static void list_event(struct list *l, const char *kind, const char *detail)
-{
-	const struct event_row row = { .id = ++l->number, .at = l->at, .kind = kind, .actor = "alice", .subject = "web1", .detail = detail };
-	uint8_t hash[EVENT_HASH_LEN];
-	struct buf b;
-
-	assert_int_equal(event_hash(l->hash, &row, hash), 0);
-	memcpy(l->hash, hash, sizeof(hash));
-	buf_init(&b, 65536);
-	assert_int_equal(event_row_put(&b, &row, hash), 0);
-	assert_true(brec_writer_event(l->x->w, BREC_META, BREC_K_AUDIT, l->x->now, 0, b.data, b.len) != 0);
-	assert_int_equal(brec_writer_flush(l->x->w, l->x->now), 0);
-	buf_finish(&b);
-}
-
-static void list_begin(struct list *l, const char *log)
-{
-	char meta[512];
-
-	*l = (struct list){ .x = fx_open_signed(false, false, bastion), .at = FIRST_AT };
-	snprintf(meta, sizeof(meta), "{\"kind\":\"events\",\"log\":\"%s\",\"bastion\":\"b1\",\"after\":{\"number\":0,\"hash\":\"%064d\"}}", log, 0);
-	event(l->x, 0, BREC_META, BREC_K_META, meta);
-	list_event(l, "store.init", "{}");
-}
-
-/* Ten minutes later: what has no event yet will have none. */
-static void list_end(struct list *l)
-{
-	char id[33];
-
-	l->at += 600;
-	list_event(l, "policy.stop", "{}");
-	keep(l->x, id);
-}
-
-/* way.up: this recording has these metadata. */
-static void list_up(struct list *l, const char *id, const char *meta, const char *more)
-{
-	char detail[512], hex[2 * HASH_LEN + 1];
-	uint8_t hash[HASH_LEN];
-
-	assert_int_equal(sha256_spans(hash, SPANS(SPAN(meta, strlen(meta)))), 0);
-	snprintf(detail, sizeof(detail), "{\"way\":1,\"grant\":1,\"login\":\"dba\",\"recording\":\"%s\",\"metadata\":\"%s\"%s}", id,
-	    hex_encode(hex, hash, sizeof(hash)), more);
-	list_event(l, "way.up", detail);
-}
-
-/* A recording of a session, with a channel unless it came to nothing. */
-static void session(char id[33], const char *meta, bool used)
-{
-	struct fixture *x = fx_open_signed(false, false, bastion);
-
-	event(x, 0, BREC_META, BREC_K_META, meta);
-	if (used)
-		event(x, 1, BREC_META, BREC_K_OPEN, "{\"capability\":\"exec\",\"command\":\"id\"}");
-	keep(x, id);
-}
-
-/* Is something said about it, apart from the list of events? */
-static bool blamed(const char *out, const char *id)
-{
-	char text[64];
-
-	snprintf(text, sizeof(text), "recording %s", id);
-	return strstr(out, text) != NULL;
-}
-
-static int events(char out[65536])
-{
-	char line[1024];
-
-	snprintf(line, sizeof(line), "bastion-replay events -d %s -k %s -i %s", store, path_trust, path_identity);
-	return run(out, line);
-}
-
-#define LOG1 "0123456789abcdef0123456789abcdef"
-#define LOG2 "fedcba9876543210fedcba9876543210"
+#include "replay_list.h"
 
 static void each_as_its_event_names_it(void **state)
 {
@@ -123,7 +18,7 @@ static void each_as_its_event_names_it(void **state)
 	list_up(&l, two, BOB, "");
 	list_up(&l, none, ALICE, "");
 	list_end(&l);
-	assert_int_equal(events(out), 0);
+	assert_int_equal(events(out, ""), 0);
 	assert_non_null(strstr(out, "recordings of sessions: 3 held against the event that names them\n"));
 	assert_non_null(strstr(out, "whole and unchanged"));
 }
@@ -138,7 +33,7 @@ static void metadata_in_another_name(void **state)
 	session(one, BOB, true);
 	list_up(&l, one, ALICE, "");
 	list_end(&l);
-	assert_int_equal(events(out), EXIT_VERDICT);
+	assert_int_equal(events(out, ""), EXIT_VERDICT);
 	assert_true(blamed(out, one));
 	assert_non_null(strstr(out, "its metadata are not those that event 2 names: what it says of itself cannot be believed"));
 }
@@ -158,7 +53,7 @@ static void metadata_twice(void **state)
 	keep(x, one);
 	list_up(&l, one, ALICE, "");
 	list_end(&l);
-	assert_int_equal(events(out), EXIT_VERDICT);
+	assert_int_equal(events(out, ""), EXIT_VERDICT);
 	assert_non_null(strstr(out, "its metadata are not those"));
 }
 
@@ -182,7 +77,7 @@ static void hidden(enum brec_kind kind, unsigned n, uint64_t t_us, const char *f
 	if (named)
 		list_up(&l, one, ALICE, "");
 	list_end(&l);
-	assert_int_equal(events(out), EXIT_VERDICT);
+	assert_int_equal(events(out, ""), EXIT_VERDICT);
 	assert_true(blamed(out, one));
 	assert_non_null(strstr(out, named ? "its metadata are not those" : "no event says who reached what with it"));
 	assert_int_equal(teardown(NULL), 0);
@@ -229,7 +124,7 @@ static void a_recording_that_no_event_names(void **state)
 	session(two, ALICE, true); /* a whole one more, well signed */
 	list_up(&l, one, ALICE, "");
 	list_end(&l);
-	assert_int_equal(events(out), EXIT_VERDICT);
+	assert_int_equal(events(out, ""), EXIT_VERDICT);
 	assert_true(blamed(out, two));
 	assert_false(blamed(out, one));
 	assert_non_null(strstr(out, "no event says who reached what with it"));
@@ -246,7 +141,7 @@ static void a_recording_that_is_new(void **state)
 	session(one, ALICE, true);
 	list_event(&l, "policy.stop", "{}");
 	keep(l.x, id);
-	assert_int_equal(events(out), 0);
+	assert_int_equal(events(out, ""), 0);
 	assert_non_null(strstr(out, "1 too new to have an event here"));
 }
 
@@ -262,7 +157,7 @@ static void one_that_is_not_here(void **state)
 	list_up(&l, "00112233445566778899aabbccddeeff", BOB, "");
 	list_up(&l, "ff112233445566778899aabbccddeeff", BOB, ",\"store\":\"break-glass\""); /* in a store of its own */
 	list_end(&l);
-	assert_int_equal(events(out), 0);
+	assert_int_equal(events(out, ""), 0);
 	assert_non_null(strstr(out, "event 3 names recording 00112233445566778899aabbccddeeff, which is not here"));
 	assert_non_null(strstr(out, ", 1 named and not here"));
 	assert_false(blamed(out, "ff112233445566778899aabbccddeeff"));
@@ -280,13 +175,10 @@ static void one_that_was_taken_away(void **state)
 	list_up(&l, one, ALICE, "");
 	list_up(&l, "00112233445566778899aabbccddeeff", BOB, "");
 	list_event(&l, "way.down", "{\"way\":1,\"frames\":7}");
-	list_up(&l, "10112233445566778899aabbccddeeff", BOB, "");
-	list_event(&l, "way.down", "{\"way\":1,\"frames\":0}");
 	list_end(&l);
-	assert_int_equal(events(out), EXIT_VERDICT);
+	assert_int_equal(events(out, ""), EXIT_VERDICT);
 	assert_true(blamed(out, "00112233445566778899aabbccddeeff"));
 	assert_non_null(strstr(out, "event 4 says that it was written"));
-	assert_null(strstr(out, "recording 10112233445566778899aabbccddeeff"));
 }
 
 /* Two bastions, one of which was not heard of for long: the other's events say nothing about it. */
@@ -309,7 +201,7 @@ static void each_bastion_by_its_own_events(void **state)
 	x = fx_open_signed(false, false, other);
 	event(x, 0, BREC_META, BREC_K_META, ALICE);
 	keep(x, two);
-	assert_int_equal(events(out), 0);
+	assert_int_equal(events(out, ""), 0);
 	assert_non_null(strstr(out, "1 too new to have an event here"));
 	sign_key_destroy(other);
 }
@@ -329,7 +221,7 @@ static void events_without_a_hash(void **state)
 	snprintf(detail, sizeof(detail), "{\"way\":2,\"recording\":\"%s\"}", one);
 	list_event(&l, "way.up", detail);
 	list_end(&l);
-	assert_int_equal(events(out), 0);
+	assert_int_equal(events(out, ""), 0);
 	assert_non_null(strstr(out, "1 only named"));
 	assert_non_null(strstr(out, "1 older than the events"));
 }
@@ -343,7 +235,7 @@ static void an_event_without_a_recording(void **state)
 	list_begin(&l, LOG1);
 	list_event(&l, "way.up", "{\"recording\":\"00112233\",\"metadata\":\"00\"}");
 	list_end(&l);
-	assert_int_equal(events(out), EXIT_VERDICT);
+	assert_int_equal(events(out, ""), EXIT_VERDICT);
 	assert_non_null(strstr(out, "event 2 names no recording"));
 }
 
@@ -360,7 +252,7 @@ static void a_list_that_was_invented(void **state)
 	session(one, ALICE, true);
 	list_up(&other, one, ALICE, "");
 	list_end(&other);
-	assert_int_equal(events(out), EXIT_VERDICT);
+	assert_int_equal(events(out, ""), EXIT_VERDICT);
 	assert_non_null(strstr(out, "the same bastion signed events of another list"));
 }
 

@@ -4,36 +4,18 @@
  *
  * WRAP: brec_verify_dir
  */
-#include "replay_store.h"
-
-#include <fcntl.h>
+#include "replay_log.h"
 
 #include "clock.h"
-#include "tlog_act.h"
-#include "tlog_writer.h"
 
 #define RECORDINGS 3
-#define DAY_US 86400000000LL
 
-/* What is known of a recording: for its leaves, and for what removes it. */
-struct made {
-	char id[33];
-	struct tlog_act removal;
-	uint8_t close[TLOG_CLOSE_FRAME_MAX];
-};
-
-static struct sign_key *bastion, *collector;
-static struct tlog_writer writer;
+static struct sign_key *bastion;
 static struct made made[RECORDINGS];
 static enum { STAYS, PRUNED, TAKEN } then;	/* what becomes of the recording that was judged first */
 
 enum brec_verdict __real_brec_verify_dir(const char *dir, const struct brec_trust *trust, struct brec_report *out);
 enum brec_verdict __wrap_brec_verify_dir(const char *dir, const struct brec_trust *trust, struct brec_report *out);
-
-static void add_leaf(const void *leaf, size_t len)
-{
-	assert_int_equal(tlog_writer_add(&writer, writer.size, leaf, len), 0);
-}
 
 /* The verdict; and then, of the first one, what befalls it: the leaf, the checkpoint over it, the files, as a collector does it. */
 enum brec_verdict __wrap_brec_verify_dir(const char *dir, const struct brec_trust *trust, struct brec_report *out)
@@ -47,7 +29,7 @@ enum brec_verdict __wrap_brec_verify_dir(const char *dir, const struct brec_trus
 			continue;
 		/* this is the command's process: there is no test to fail in */
 		if (then == PRUNED && (tlog_writer_add(&writer, writer.size, leaf, tlog_act_encode(leaf, &made[i].removal)) != 0 ||
-		    tlog_writer_publish(&writer, clock_wall_us() / 1000000) != 0))
+		    log_publish(clock_wall_us()) != 0))
 			abort();
 		snprintf(command, sizeof(command), "rm -r %s", dir);
 		if (system(command) != 0)
@@ -57,73 +39,32 @@ enum brec_verdict __wrap_brec_verify_dir(const char *dir, const struct brec_trus
 	return v;
 }
 
-/* A recording of one segment, its leaves, and what its prune leaf will be. */
 static void make(struct made *m)
 {
 	struct fixture *x = fx_open_signed(false, false, bastion);
-	struct tlog_leaf leaf = { .type = TLOG_OPEN, .reason = "" };
-	char path[2048], why[] = "the user left";
-	uint8_t *data, bytes[TLOG_LEAF_MAX];
-	struct brec_header h;
-	struct brec_frame f;
-	size_t len, at;
 
 	event(x, 0, BREC_META, BREC_K_META, "{\"user\":\"alice\"}");
-	memcpy(leaf.id, x->id, BREC_ID_LEN);
-	m->removal = (struct tlog_act){ .type = TLOG_PRUNE, .wall_us = FIXTURE_WALL + (TLOG_PRUNE_DAYS + 1) * DAY_US, .days = TLOG_PRUNE_DAYS,
-		.who = SPAN("retention", 9), .why = SPAN("its time", 8) };
-	memcpy(m->removal.id, x->id, BREC_ID_LEN);
 	keep(x, m->id);
-	snprintf(path, sizeof(path), "%s/recordings/2025-11-22/%s/00000000.brec", store, m->id);
-	data = fx_read(path, &len);
-	assert_int_equal(brec_header_decode(data, len, &h), 0);
-	assert_int_equal(brec_chain_start(leaf.h, data, h.len), 0);
-	assert_int_equal(sha256_spans(leaf.file_hash, SPANS(SPAN(data, h.len))), 0);
-	add_leaf(bytes, tlog_leaf_encode(bytes, &leaf));
-	for (at = h.len; at < len; at += f.len) {
-		assert_int_equal(brec_frame_decode(data + at, len - at, &f), 0);
-		assert_int_equal(brec_chain_add(leaf.h, data + at, f.len), 0);
-		leaf.seq = f.seq;
-		memcpy(m->close, data + at, f.len < sizeof(m->close) ? f.len : 0);
-		m->removal.close = SPAN(m->close, f.len);
-	}
-	leaf.type = TLOG_CLOSE;
-	leaf.end = BREC_END_NORMAL;
-	leaf.reason = why;
-	leaf.reason_len = strlen(why);
-	assert_int_equal(sha256_spans(leaf.file_hash, SPANS(SPAN(data, len))), 0);
-	memcpy(m->removal.file_hash, leaf.file_hash, HASH_LEN);
-	add_leaf(bytes, tlog_leaf_encode(bytes, &leaf));
-	free(data);
+	log_add(m);
 }
 
 static int setup(void **state)
 {
-	char path[128], key[BASE64_SIZE(KEY_LEN)];
-	uint8_t pub[KEY_LEN];
-
 	(void)state;
 	store_make();
 	bastion = sign_key_generate();
-	collector = sign_key_generate();
-	sign_key_public(collector, pub);
-	snprintf(path, sizeof(path), "collector c1 %s\n", base64_encode(key, pub, KEY_LEN));
-	append(path_trust, path);
-	snprintf(path, sizeof(path), "%s/log", store);
-	assert_int_equal(mkdir(path, 0700), 0);
-	assert_int_equal(tlog_writer_open(&writer, open(path, O_RDONLY | O_DIRECTORY), collector, "test"), 0);
+	log_make();
 	for (size_t i = 0; i < RECORDINGS; i++)
 		make(&made[i]);
-	return tlog_writer_publish(&writer, FIXTURE_WALL / 1000000);
+	return log_publish(FIXTURE_WALL);
 }
 
 static int teardown(void **state)
 {
 	(void)state;
 	then = STAYS;
-	tlog_writer_finish(&writer);
+	log_drop();
 	sign_key_destroy(bastion);
-	sign_key_destroy(collector);
 	return store_drop();
 }
 
