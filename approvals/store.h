@@ -204,6 +204,7 @@ struct way_row {
 	uint8_t recording[STORE_RECORDING_LEN];
 	bool apart;			/* recorded by the collectors for break-glass */
 	uint64_t bytes_in, bytes_out, frames;	/* at its end */
+	bool told;			/* the session said these numbers when it ended the way */
 };
 
 /* A way opens. Sets w->id, counts a login under its grant (the first is the event GRANT_USE; GLASS_STORE says that it is recorded

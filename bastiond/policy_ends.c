@@ -48,10 +48,12 @@ static int write_one(struct store *s, const struct end *e)
 		return store_connection_end(s, e->connection, e->why, e->at) != 0 ? -1 :
 		    event_writef(s, e->at, EVENT_LOGOUT, e->user, e->user, "{s:I, s:s}", "connection",
 			(json_int_t)e->connection, "why", e->why);
-	return store_way_end(s, &e->way, e->why, e->at) != 0 ? -1 :
-	    event_writef(s, e->at, EVENT_WAY_DOWN, e->user, e->host, "{s:I, s:s, s:I, s:I, s:I}", "way",
-		(json_int_t)e->way.id, "why", e->why, "in", (json_int_t)e->way.bytes_in, "out",
-		(json_int_t)e->way.bytes_out, "frames", (json_int_t)e->way.frames);
+	if (store_way_end(s, &e->way, e->why, e->at) != 0)
+		return -1;
+	/* without a word of the session nobody knows the frames: an untrue 0 would say that nothing can be missing */
+	return event_writef(s, e->at, EVENT_WAY_DOWN, e->user, e->host,
+	    e->way.told ? "{s:I, s:s, s:I, s:I, s:I}" : "{s:I, s:s, s:I, s:I}", "way", (json_int_t)e->way.id, "why", e->why, "in",
+	    (json_int_t)e->way.bytes_in, "out", (json_int_t)e->way.bytes_out, "frames", (json_int_t)e->way.frames);
 }
 
 static int write_all(struct store *s, const struct ends *ends)

@@ -181,6 +181,7 @@ int way_on_down(struct peer *peer, struct ipc_msg *m)
 	w->row.bytes_in = in;
 	w->row.bytes_out = out;
 	w->row.frames = frames;
+	w->row.told = true;
 	peer_way_close(w, safe);
 	peer_way_destroy(w);
 	return 0;

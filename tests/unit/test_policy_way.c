@@ -4,6 +4,8 @@
  */
 #include "policy_rig_way.h"
 
+#include <signal.h>
+
 #include "hex.h"
 
 static void grant_opens_a_way(void **state)
@@ -20,6 +22,51 @@ static void grant_opens_a_way(void **state)
 	channel(r, &s, "shell", 0); /* it crossed the end of its way */
 	session_over(r, &s, 0);
 	assert_int_equal(r->p.nworkers, 0);
+}
+
+/* The detail of the newest event of this kind. */
+static json_t *newest(struct rig *r, const char *kind)
+{
+	json_t *list = store_list(r->p.store, LIST_EVENTS, &(struct list_ask){ .limit = 1000 }), *detail;
+	const json_t *row = NULL;
+
+	for (size_t i = json_array_size(list); i > 0 && row == NULL; i--)
+		if (strcmp(json_string_value(json_object_get(json_array_get(list, i - 1), "kind")), kind) == 0)
+			row = json_array_get(list, i - 1);
+	assert_non_null(row);
+	assert_non_null(detail = json_loads(json_string_value(json_object_get(row, "detail")), 0, NULL));
+	json_decref(list);
+	return detail;
+}
+
+static void the_event_says_what_was_recorded(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	json_t *detail;
+
+	way_open(r, &s, 3600);
+	way_over(r, &s, 1);
+	detail = newest(r, "way.down");
+	assert_int_equal(json_integer_value(json_object_get(detail, "frames")), 3);
+	json_decref(detail);
+	session_over(r, &s, 0);
+	assert_int_equal(events_of(r, "way.down"), 1);
+}
+
+/* Of a session that said nothing it is not known, and is no 0. */
+static void a_crash_says_nothing_of_what_was_recorded(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	json_t *detail;
+
+	way_open(r, &s, 3600);
+	session_over(r, &s, SIGSEGV);
+	detail = newest(r, "way.down");
+	assert_string_equal(json_string_value(json_object_get(detail, "why")), "session crashed");
+	assert_null(json_object_get(detail, "frames"));
+	json_decref(detail);
 }
 
 /* What is recorded where is said by policy, before a session that was taken over can record anything, and whether that ever says WAY_UP. */
@@ -317,6 +364,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(grant_opens_a_way),
+		T(the_event_says_what_was_recorded),
+		T(a_crash_says_nothing_of_what_was_recorded),
 		T(the_event_names_the_recording),
 		T(refusals_have_their_numbers),
 		T(target_that_does_not_answer),
