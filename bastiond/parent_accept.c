@@ -397,6 +397,7 @@ int accept_peer_verdict(struct parent *p, struct ipc_msg *m)
 		return 0;
 	if (in != 0) {
 		no_longer_waiting(p, s);
+		startups_welcome(&p->startups, &s->source, clock_mono_ms());
 		return 0;
 	}
 	s->failed = true;

@@ -7,7 +7,10 @@
  * make the refusals slower: no right key waits, so that a stranger who guesses at alice's name from her own network
  * locks nobody out, and no answer depends on whether there is an alice.
  *
- * Memory is bounded and says nothing to anybody: both tables have one place for each hash, under a secret of this run; who falls
+ * Many may share a source, and who logged in from it lately is not locked out by a stranger beside him: it is rationed (startups.h), and who
+ * is about to log in from there stays. What it failed with is counted all the same.
+ *
+ * Memory is bounded and says nothing to anybody: these tables have one place for each hash, under a secret of this run; who falls
  * on another's place begins at zero.
  */
 #include <arpa/inet.h>
@@ -20,6 +23,7 @@
 #include "clock.h"
 #include "log.h"
 #include "policy_source.h"
+#include "startups.h"
 
 struct pair {			/* a name from a source */
 	uint64_t id;		/* its hash; 0: free */
@@ -33,16 +37,22 @@ struct tried {			/* a source */
 	uint32_t n;
 };
 
-struct held {			/* whom parent keeps out */
+struct known {			/* a source that somebody logged in from: only logins write here, so that no stranger has one forgotten */
+	uint64_t id, at_ms;
+};
+
+struct held {			/* whom parent keeps out, or rations */
 	char net[NETWORK_TEXT_MAX];
 	int64_t since, until;	/* unix seconds */
 	uint32_t names;		/* that it tried; 0: for its failures */
+	bool rationed;
 };
 
 struct sources {
 	uint64_t seed;
 	struct pair pairs[SOURCE_PAIRS];
 	struct tried tried[SOURCE_TRIED];
+	struct known known[SOURCE_TRIED];
 	struct held held[SOURCE_HELD];
 	size_t nheld;
 };
@@ -115,6 +125,22 @@ static uint32_t count_pair(struct policy *p, uint64_t id, uint64_t now_ms)
 	return delay_of(pair->failures);
 }
 
+static bool is_known(const struct sources *s, const char *net)
+{
+	const uint64_t id = hash(s->seed, net);
+	const struct known *k = &s->known[id % SOURCE_TRIED];
+
+	return k->id == id && clock_mono_ms() - k->at_ms < STARTUPS_GOOD_MS;
+}
+
+static bool is_rationed(const struct sources *s, const char *net, int64_t now)
+{
+	for (size_t i = 0; i < s->nheld; i++)
+		if (s->held[i].rationed && s->held[i].until > now && strcmp(s->held[i].net, net) == 0)
+			return true;
+	return false;
+}
+
 static void note_held(struct sources *s, const char *net, int64_t now, uint32_t seconds, uint32_t names)
 {
 	struct held *at = NULL, *first = &s->held[0];
@@ -131,6 +157,7 @@ static void note_held(struct sources *s, const char *net, int64_t now, uint32_t 
 		*at = (struct held){ .since = now };
 	snprintf(at->net, sizeof(at->net), "%s", net);
 	at->until = now + seconds;
+	at->rationed = is_known(s, net);
 	if (names != 0)
 		at->names = names;
 }
@@ -151,21 +178,26 @@ static void drop_stranger(struct peer *peer, void *arg)
 
 static void block(struct policy *p, const char *net, uint32_t names)
 {
+	const bool known = is_known(p->sources, net);
 	uint32_t seconds = p->conf->block_time / 1000;
 	int64_t now = clock_wall();
 	struct buf body;
 
-	log_warn("%s is blocked for %u s: %u names failed from there", net, seconds, names);
+	if (is_rationed(p->sources, net, now))
+		return; /* it goes on trying: said once in that time */
+	log_warn("%s is %s for %u s: %u names failed from there", net, known ? "rationed, because somebody logged in from there lately," : "blocked",
+	    seconds, names);
 	note_held(p->sources, net, now, seconds, names);
 	buf_init(&body, 128);
 	buf_put_cstring(&body, net);
 	buf_put_u32(&body, seconds);
 	link_send(&p->parent, MSG_SOURCE_BLOCK, 0, &body, NULL, 0);
 	buf_finish(&body);
-	if (event_writef(p->store, now, EVENT_SOURCE_BLOCK, "bastiond", NULL, "{s:s,s:i,s:I}", "network", net, "names",
-		(int)names, "until", (json_int_t)(now + seconds)) != 0)
+	if (event_writef(p->store, now, EVENT_SOURCE_BLOCK, "bastiond", NULL, "{s:s,s:i,s:I,s:b}", "network", net, "names",
+		(int)names, "until", (json_int_t)(now + seconds), "rationed", known) != 0)
 		log_error("event of the block not written: %s", store_error(p->store));
-	peers_each(p, drop_stranger, &(struct from){ net });
+	if (!known)
+		peers_each(p, drop_stranger, &(struct from){ net });
 }
 
 /* One more name that failed from there. */
@@ -217,6 +249,7 @@ void source_in(struct peer *peer)
 		return;
 	id = pair_id(s, net, peer->user.name);
 	src = hash(s->seed, net);
+	s->known[src % SOURCE_TRIED] = (struct known){ src, clock_mono_ms() };
 	t = &s->tried[src % SOURCE_TRIED];
 	if (s->pairs[id % SOURCE_PAIRS].id == id)
 		s->pairs[id % SOURCE_PAIRS] = (struct pair){ 0 };
@@ -250,7 +283,7 @@ json_t *source_blocks(void *arg)
 
 		if (h->until > now)
 			json_array_append_new(rows, json_pack("{s:s,s:s,s:I,s:I,s:I}", "network", h->net, "why",
-			    h->names != 0 ? "tried many names" : "failed logins", "names", (json_int_t)h->names, "since",
+			    h->rationed ? "tried many names; rationed" : h->names != 0 ? "tried many names" : "failed logins", "names", (json_int_t)h->names, "since",
 			    (json_int_t)h->since, "until", (json_int_t)h->until));
 	}
 	return rows;

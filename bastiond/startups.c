@@ -1,8 +1,8 @@
 /*
  * startups.c - see startups.h. Pure; parent.
  *
- * The table: nodes in one array, chained from buckets by index. A node lives while a connection waits or a penalty
- * runs; when all are taken, a hand goes round and gives up the mildest of the next few.
+ * The table: nodes in one array, chained from buckets by index. A node lives while a connection waits, a penalty
+ * runs or a login from there is remembered; when all are taken, a hand goes round and gives up the mildest of the next few.
  */
 #include "startups.h"
 
@@ -101,6 +101,11 @@ static void forget(struct startups *s, struct source *src)
 	s->used--;
 }
 
+static uint64_t lasts_ms(const struct source *src)
+{
+	return src->until_ms > src->good_ms ? src->until_ms : src->good_ms;
+}
+
 /* A free node, or that of the source with least to lose. NULL: all near the hand have waiting connections. */
 static struct source *make_room(struct startups *s)
 {
@@ -112,7 +117,7 @@ static struct source *make_room(struct startups *s)
 		s->hand = (s->hand + 1) % STARTUPS_SOURCES;
 		if (src->key.family == 0)
 			return src;
-		if (src->waiting == 0 && (mildest == NULL || src->until_ms < mildest->until_ms))
+		if (src->waiting == 0 && (mildest == NULL || lasts_ms(src) < lasts_ms(mildest)))
 			mildest = src;
 	}
 	if (mildest != NULL)
@@ -147,16 +152,29 @@ static bool drops(const struct config_startups *max, uint32_t waiting, uint32_t 
 	return random % 100 < chance;
 }
 
+/* One of the connections that a source has which is penalized but known for a login? Is there none left, it is to wait. */
+static bool take_ration(struct source *src, uint64_t now_ms)
+{
+	const uint64_t next = src->next_ms > now_ms ? src->next_ms : now_ms;
+
+	if (next - now_ms > (STARTUPS_RATION_BURST - 1) * STARTUPS_RATION_MS)
+		return false;
+	src->next_ms = next + STARTUPS_RATION_MS;
+	return true;
+}
+
 /* Penalties that ran out are forgotten here: a source costs memory only while it matters. */
 static bool is_penalized(struct startups *s, const struct startups_key *key, uint64_t now_ms)
 {
 	struct source *src = find(s, key);
 
-	if (src == NULL || src->until_ms > now_ms)
-		return src != NULL && src->enforced;
+	if (src == NULL)
+		return false;
+	if (src->until_ms > now_ms)
+		return src->enforced && (src->good_ms <= now_ms || !take_ration(src, now_ms));
 	src->until_ms = 0;
 	src->enforced = false;
-	if (src->waiting == 0)
+	if (src->waiting == 0 && src->good_ms <= now_ms)
 		forget(s, src);
 	return false;
 }
@@ -191,8 +209,16 @@ void startups_leave(struct startups *s, const struct startups_key *key)
 		return;
 	src->waiting--;
 	s->waiting--;
-	if (src->waiting == 0 && src->until_ms == 0)
+	if (src->waiting == 0 && lasts_ms(src) == 0)
 		forget(s, src);
+}
+
+void startups_welcome(struct startups *s, const struct startups_key *key, uint64_t now_ms)
+{
+	struct source *src = find_or_make(s, key);
+
+	if (src != NULL)
+		src->good_ms = now_ms + STARTUPS_GOOD_MS;
 }
 
 uint64_t startups_penalize(struct startups *s, const struct config *conf, const struct startups_key *key,
@@ -217,7 +243,7 @@ uint64_t startups_penalize(struct startups *s, const struct config *conf, const 
 	}
 	if (src->until_ms - now_ms >= conf->penalty_min)
 		src->enforced = true;
-	return src->enforced ? src->until_ms - now_ms : 0;
+	return src->enforced && src->good_ms <= now_ms ? src->until_ms - now_ms : 0;
 }
 
 void startups_block(struct startups *s, const struct startups_key *key, uint64_t ms, uint64_t now_ms)
@@ -250,7 +276,7 @@ void startups_free(struct startups *s, const struct startups_key *net, unsigned 
 			continue;
 		src->until_ms = 0;
 		src->enforced = false;
-		if (src->waiting == 0)
+		if (src->waiting == 0 && src->good_ms == 0)
 			forget(s, src);
 	}
 }
@@ -291,7 +317,7 @@ void startups_each_held(const struct startups *s, uint64_t now_ms, unsigned most
 	for (uint32_t i = 0; i < STARTUPS_SOURCES && most > 0; i++) {
 		const struct source *src = &s->sources[i];
 
-		if (src->key.family == 0 || !src->enforced || src->until_ms <= now_ms)
+		if (src->key.family == 0 || !src->enforced || src->until_ms <= now_ms || src->good_ms > now_ms)
 			continue;
 		fn(arg, &src->key, src->until_ms - now_ms);
 		most--;

@@ -4,6 +4,7 @@
  * Pure: time and chance come in as arguments. Used by parent between accept() and the session's start.
  * A source is an address cut to source_bits4 or source_bits6. Penalties are those of OpenSSH's PerSourcePenalties:
  * each offence adds time, up to penalty_max; they are enforced once they reach penalty_min, until they run out.
+ * Many share an address: where somebody logged in lately, a stranger beside him must not lock him out, and penalties only slow.
  */
 #ifndef BASTIOND_STARTUPS_H
 #define BASTIOND_STARTUPS_H
@@ -11,6 +12,9 @@
 #include "config.h"
 
 #define STARTUPS_SOURCES 32768 /* sources remembered; past that the mildest are forgotten */
+#define STARTUPS_GOOD_MS 86400000 /* so long after a login a source is rationed where others are kept out, */
+#define STARTUPS_RATION_MS 500 /* to a connection in this time, */
+#define STARTUPS_RATION_BURST 8 /* and so many at once */
 
 enum startups_verdict {
 	STARTUPS_OK,
@@ -34,6 +38,8 @@ struct source {
 	uint32_t waiting;	/* connections not yet logged in */
 	uint32_t next;		/* index + 1 in its bucket; 0 ends */
 	uint64_t until_ms;	/* end of the penalties; 0: none */
+	uint64_t good_ms;	/* somebody logged in from there: rationed until then; 0: nobody did */
+	uint64_t next_ms;	/* the ration: when the next connection's time would be */
 };
 
 struct startups {
@@ -56,8 +62,10 @@ struct startups_key startups_key(const struct config *conf, const struct sockadd
 enum startups_verdict startups_enter(struct startups *s, const struct config *conf, const struct sockaddr *sa,
     uint64_t now_ms, uint32_t random, struct startups_key *key);
 void startups_leave(struct startups *s, const struct startups_key *key);
+/* Somebody logged in from there. */
+void startups_welcome(struct startups *s, const struct startups_key *key, uint64_t now_ms);
 /* Adds to the penalties of a source. penalty_exempt is looked at when they are enforced, not here. For how many ms they are enforced from
- * now on; 0: they are not. */
+ * now on; 0: they are not, or only ration. */
 uint64_t startups_penalize(struct startups *s, const struct config *conf, const struct startups_key *key,
     enum startups_offence offence, uint64_t now_ms);
 

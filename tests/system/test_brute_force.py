@@ -24,12 +24,7 @@ def stranger(lab, name):
 
 def test_many_names_block_a_source_and_nobody_else(own):
     alice = Client(own, "alice", options=())
-    guesser = Client(own, "alice", key=stranger(own, "guess0").key)
-    for _ in range(4):
-        assert guesser.run("bastion", "hosts", options=GUESSER).returncode == 255
-    assert alice.run("bastion", "hosts", options=GUESSER).returncode == 0, "from the same place, with the right key"
-    assert events(own, "source.block") == []
-    for i in range(1, 6):
+    for i in range(5):
         stranger(own, f"guess{i}").run("bastion", "hosts", options=GUESSER)
     block = until(lambda: events(own, "source.block"), 20, what="the event of the block")
     assert json.loads(block[0]["detail"])["network"] == "127.0.0.66/32"
@@ -40,6 +35,24 @@ def test_many_names_block_a_source_and_nobody_else(own):
     own.ctl("unblock", "127.0.0.66", "--reason", "a test")
     assert own.ctl_json("blocks")["rows"] == []
     assert alice.run("bastion", "hosts", options=GUESSER).returncode == 0
+
+
+def test_a_stranger_beside_a_user_does_not_lock_her_out(own):
+    neighbour = ("-o", "BindAddress=127.0.0.67")
+    alice = Client(own, "alice", options=())
+    guesser = Client(own, "alice", key=stranger(own, "other0").key)
+    for _ in range(4):
+        assert guesser.run("bastion", "hosts", options=neighbour).returncode == 255
+    assert alice.run("bastion", "hosts", options=neighbour).returncode == 0, "from the same place, with the right key"
+    before = len(events(own, "source.block"))
+    for i in range(1, 13):
+        stranger(own, f"other{i}").run("bastion", "hosts", options=neighbour)
+    block = until(lambda: events(own, "source.block")[before:], 20, what="the event")
+    assert json.loads(block[0]["detail"])["network"] == "127.0.0.67/32" and json.loads(block[0]["detail"])["rationed"] is True
+    assert "rationed" in own.ctl("blocks")
+    until(lambda: alice.run("bastion", "hosts", options=neighbour).returncode == 0, 20, what="a login within the ration")
+    assert len(events(own, "source.block")) == before + 1
+    own.ctl("unblock", "127.0.0.67", "--reason", "a test")
 
 
 def test_penalties_are_listed_too(own):

@@ -374,6 +374,21 @@ static void test_penalty_and_limits(void **state)
 	expect("policy starts");
 	close(fds[0]);
 	close(fds[1]);
+	/* where somebody logged in a penalty is a ration, and else a refusal */
+	fds[0] = connect_to_parent();
+	slot = number(expect("policy PEER_UP"), "slot=");
+	buf_view(&b, &no, 1);
+	order(MSG_PEER_VERDICT, slot, &b);
+	order(MSG_PEER_VERDICT, slot, &b);
+	order(MSG_PEER_KILL, slot, NULL); /* malformed, as above */
+	expect("policy starts");
+	close(fds[0]);
+	fds[0] = connect_to_parent();
+	expect("policy PEER_UP");
+	close(fds[0]);
+	stop();
+	start("per_source_max = 2\npenalty_auth = 9s\npenalty_min = 15s\n");
+	expect("policy starts");
 	fds[0] = connect_to_parent();
 	slot = number(expect("policy PEER_UP"), "slot=");
 	buf_view(&b, &no, 1);

@@ -100,6 +100,37 @@ static void many_names_block_the_source(void **state)
 	json_decref(rows);
 }
 
+/* Beside somebody who logged in from there: rationed by parent, nobody is disconnected, and it is said once. */
+static void a_strangers_neighbour_stays(void **state)
+{
+	struct rig *r = *state;
+	struct session_end in, waiting;
+	char name[32];
+	struct ipc_msg m;
+	json_t *rows;
+
+	login_alice(r, &in, 0); /* from 192.0.2.9 */
+	session_from(r, &waiting, "192.0.2.9");
+	for (uint32_t i = 1; i <= r->conf->block_names; i++) {
+		snprintf(name, sizeof(name), "user%u", i);
+		guess(r, "192.0.2.9", name);
+	}
+	expect(r, &r->parent, MSG_SOURCE_BLOCK, &m);
+	ipc_msg_finish(&m);
+	for (uint32_t i = 1; i <= 2 * r->conf->block_names; i++) {
+		snprintf(name, sizeof(name), "more%u", i);
+		guess(r, "192.0.2.9", name);
+	}
+	assert_int_equal(events_of(r, "source.block"), 1);
+	rows = source_blocks(&r->p);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(rows, 0), "why")), "tried many names; rationed");
+	json_decref(rows);
+	send_key(&waiting, "alice", KEY(ALICE_KEY), 0);
+	expect_u8(r, &waiting.link, MSG_AUTH_KEY_RE, AUTH_MAYBE);
+	session_over(r, &waiting, 0);
+	session_over(r, &in, 0);
+}
+
 static void the_exempt_are_not_counted(void **state)
 {
 	struct rig *r = *state;
@@ -120,7 +151,7 @@ static void the_exempt_are_not_counted(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(refusals_become_slower), T(a_login_forgets_the_failures), T(many_names_block_the_source),
+		T(refusals_become_slower), T(a_login_forgets_the_failures), T(many_names_block_the_source), T(a_strangers_neighbour_stays),
 		T(the_exempt_are_not_counted),
 	};
 

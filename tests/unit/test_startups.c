@@ -60,6 +60,42 @@ static unsigned nheld(uint64_t now, unsigned most)
 	return held;
 }
 
+/* A stranger who shares the address of somebody who logged in slows it, and no more. */
+static void test_a_known_source_is_rationed(void **state)
+{
+	const char *const from = "192.0.2.9";
+	struct sockaddr_storage ss = address(from);
+	struct startups_key k = startups_key(conf, (struct sockaddr *)&ss);
+	uint64_t now = 1000;
+	unsigned n = 0;
+
+	(void)state;
+	startups_welcome(&s, &k, now);
+	startups_block(&s, &k, 10 * STARTUPS_GOOD_MS, now);
+	assert_int_equal(offend(from, OFFENCE_CRASH, now), 0);
+	assert_int_equal(nheld(now, 10), 0);
+	for (; enter(from, now, 0) == STARTUPS_OK; n++)
+		startups_leave(&s, &key);
+	assert_int_equal(n, STARTUPS_RATION_BURST);
+	assert_int_equal(enter(from, now + STARTUPS_RATION_MS - 1, 0), STARTUPS_PENALTY);
+	assert_int_equal(enter(from, now + STARTUPS_RATION_MS, 0), STARTUPS_OK);
+	startups_leave(&s, &key);
+	assert_int_equal(enter(from, now + STARTUPS_RATION_MS, 0), STARTUPS_PENALTY);
+	/* nobody came from there for a day */
+	now += STARTUPS_GOOD_MS;
+	assert_int_equal(nheld(now, 10), 1);
+	assert_int_equal(enter(from, now, 0), STARTUPS_PENALTY);
+	startups_welcome(&s, &k, now);
+	assert_int_equal(enter(from, now, 0), STARTUPS_OK);
+	startups_leave(&s, &key);
+	/* and it is remembered without penalties, too, for that day */
+	startups_free(&s, &k, 32);
+	assert_int_equal(s.used, 1);
+	assert_int_equal(enter(from, now + STARTUPS_GOOD_MS, 0), STARTUPS_OK);
+	startups_leave(&s, &key);
+	assert_int_equal(s.used, 0);
+}
+
 static void test_block_and_free(void **state)
 {
 	struct startups_key net;
@@ -288,7 +324,7 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		T(test_block_and_free), T(test_networks), T(test_early_drop), T(test_share_of_drops), T(test_per_source), T(test_penalties),
+		T(test_block_and_free), T(test_a_known_source_is_rationed), T(test_networks), T(test_early_drop), T(test_share_of_drops), T(test_per_source), T(test_penalties),
 		T(test_penalties_are_capped), T(test_exempt), T(test_switched_off), T(test_table_is_bounded),
 		T(test_many_waiting_sources), T(test_texts),
 	};
