@@ -17,15 +17,17 @@ HEAD = re.compile(r"<(\d+)>1 (\S+) (\S+) bastiond (\d+) (\S+) (\[bastiond@32473 
 
 
 class Receiver(threading.Thread):
-    """A syslog server: datagrams, or a stream with lengths (RFC 6587)."""
+    """A syslog server: datagrams, at a port or at a path as /dev/log is one, or a stream with lengths (RFC 6587)."""
 
-    def __init__(self, kind, port=0):
+    def __init__(self, kind, port=0, path=None):
         super().__init__(daemon=True)
         self.kind, self.messages, self.open = kind, [], True
-        self.socket = socket.socket(socket.AF_INET, kind)
+        self.socket = socket.socket(socket.AF_UNIX if path else socket.AF_INET, kind)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.socket.bind(("127.0.0.1", port))
-        self.port = self.socket.getsockname()[1]
+        self.socket.bind(path or ("127.0.0.1", port))
+        self.port = None if path else self.socket.getsockname()[1]
+        if path:
+            os.chmod(path, 0o666)   # as syslog daemons have it
         self.peer = None
         if kind == socket.SOCK_STREAM:
             self.socket.listen()
@@ -73,6 +75,7 @@ def syslog():
 def own(new_lab, syslog):
     port = labkit.free_port()
     folder = labkit.tempfile.mkdtemp(prefix="bastion-events-", dir="/tmp")
+    os.chmod(folder, 0o711)     # a socket there is dialled again by the monitor's own account
     lab = new_lab(options=[f'event_syslog = "tcp:127.0.0.1:{syslog.port}"', f'event_json = "{folder}/events.json"',
                            f'metrics_listen = {{ "127.0.0.1:{port}" }}'])
     lab.metrics, lab.events, lab.folder = port, f"{folder}/events.json", folder
@@ -202,6 +205,62 @@ def test_a_receiver_that_is_away(own, syslog):
         until(lambda: any("while it was away" in m for m in again.messages), 20, what="what waited")
     finally:
         again.close()
+
+
+def by_datagrams(own, place, receiver):
+    """Events with every field go there, once each and in order; and when nobody takes them for a while nothing else is the worse for it."""
+    was = own.state["options"]
+    own.state["options"] = [f'event_syslog = "{place}"' if option.startswith("event_syslog") else option for option in was]
+    own.write_configs()
+    before = monitor_pid(own)
+    os.kill(own.state["pids"]["bastiond"][0], signal.SIGHUP)
+    until(lambda: monitor_pid(own) not in (None, before), 20, what="another monitor")
+    since = own.ctl_json("events", "--limit", "1")["rows"][-1]["id"]
+    try:
+        for number in range(50):
+            own.ask("user lock", user="alice", reason=f"number {number}" + '"] [x' * (number % 2))
+            own.ask("user unlock", user="alice")
+        until(lambda: any("number 49" in m for m in receiver.messages), 20, what="the last of them")
+        rows = [row for row in own.ctl_json("events", "--limit", "1000", "--after", str(since))["rows"] if row["kind"] == "user.lock"]
+        got = [m for m in receiver.messages if HEAD.fullmatch(m) and " user.lock " in m]
+        assert len(rows) == len(got) == 50
+        for row, message in zip(rows, got):
+            assert message.startswith("<85>1 ") and f'[bastiond@32473 id="{row["id"]}" actor="root" subject="alice" hash="{row["hash"]}"]' in message
+            assert f'reason="{json.loads(row["detail"])["reason"]}"' in re.sub(r"\\(.)", r"\1", message)
+    finally:
+        own.state["options"] = was
+        own.write_configs()
+
+
+def test_by_udp(own):
+    receiver = Receiver(socket.SOCK_DGRAM)
+    try:
+        by_datagrams(own, f"udp:127.0.0.1:{receiver.port}", receiver)
+    finally:
+        receiver.close()
+    # nobody listens: what was sent there is lost without a word of UDP, and nothing else is
+    own.ask("user lock", user="alice", reason="to a closed port")
+    own.ask("user unlock", user="alice")
+    until(lambda: any(e.get("detail", {}).get("reason") == "to a closed port" for e in lines(own)), 20, what="the same event in the file")
+
+
+def test_by_a_socket_as_dev_log(own):
+    """Which comes and goes with its daemon: what happened meanwhile waits, as with TCP."""
+    path = f"{own.folder}/log"
+    receiver = Receiver(socket.SOCK_DGRAM, path=path)
+    try:
+        by_datagrams(own, path, receiver)
+    finally:
+        receiver.close()
+    os.unlink(path)
+    own.ask("user lock", user="alice", reason="while it was away")
+    until(lambda: metrics(own)['bastiond_outlet_up{outlet="syslog"}'] == 0, 20, what="the way to it down")
+    again = Receiver(socket.SOCK_DGRAM, path=path)
+    try:
+        until(lambda: any("while it was away" in m for m in again.messages), 20, what="what waited")
+    finally:
+        again.close()
+        own.ask("user unlock", user="alice")
 
 
 def test_dashboard_and_rules_ask_for_what_is_there(own):
