@@ -40,6 +40,14 @@ def until(condition, deadline=10.0, pause=0.02, what="condition"):
         time.sleep(max(pause, min(2 * (now - start), 0.25)))
 
 
+def page_commands(page, begins):
+    """The literal display of a manual page that begins so, as a shell reads it."""
+    text = labkit.read(os.path.join(labkit.REPO, "man", page)).replace("\\e", "\\")
+    found = [block for block in re.findall(r"^\.Bd -literal[^\n]*\n(.*?)^\.Ed", text, re.S | re.M) if block.startswith(begins)]
+    assert len(found) == 1, (page, begins, len(found))
+    return found[0]
+
+
 def seccomp():
     """What "Seccomp" says in /proc/PID/status of what has a filter: with AddressSanitizer nothing has (common/confine.c)."""
     return "0" if labkit.sanitized() else "2"

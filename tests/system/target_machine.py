@@ -16,19 +16,13 @@ SCRIPT = "/var/lib/under-test"      # a copy: the tree may lie below what is hid
 BINDS = (("etc", "/etc"), ("home", "/home"), ("lib", "/var/lib"), ("spool", "/var/spool"))
 
 
-class Machine:
-    """Mount and process namespaces in which accounts can be made; they live until stop()."""
+class Namespaces:
+    """Mount and process namespaces, made by a script; they live until stop()."""
 
-    def __init__(self, folder):
-        self.folder = folder
-        shutil.copytree("/etc", f"{folder}/etc", symlinks=True)
-        for name in ("home", "lib", "spool"):
-            os.mkdir(f"{folder}/{name}", 0o755)
-        shutil.copy(labkit.ACCOUNT_PROGRAM, f"{folder}/lib/under-test")
-        binds = "".join(f"mount --bind {folder}/{name} {at}\n" for name, at in BINDS)
+    def __init__(self, mounts):
         # It ends with its standard input. It reaps, as an init does: the lock of a useradd that was killed is nobody's only then.
         self.holder = subprocess.Popen(["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c",
-                                        f"set -e\n{binds}echo ready\nexec 3<&0\ncat <&3 >/dev/null & wait $!"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+                                        f"set -e\n{mounts}echo ready\nexec 3<&0\ncat <&3 >/dev/null & wait $!"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.holder.stdout.readline() == "ready\n"
         children = f"/proc/{self.holder.pid}/task/{self.holder.pid}/children"
         self.pid = until(lambda: labkit.read(children).split(), what="the namespace")[0]
@@ -40,6 +34,22 @@ class Machine:
         done = subprocess.run(self.argv("sh", "-c", script), capture_output=True, text=True, timeout=60, check=False, input=stdin)
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done.stdout.strip()
+
+    def stop(self):
+        self.holder.stdin.close()
+        self.holder.wait(timeout=20)
+
+
+class Machine(Namespaces):
+    """One in which accounts can be made."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        shutil.copytree("/etc", f"{folder}/etc", symlinks=True)
+        for name in ("home", "lib", "spool"):
+            os.mkdir(f"{folder}/{name}", 0o755)
+        shutil.copy(labkit.ACCOUNT_PROGRAM, f"{folder}/lib/under-test")
+        super().__init__("".join(f"mount --bind {folder}/{name} {at}\n" for name, at in BINDS))
 
     @contextlib.contextmanager
     def python(self, script, *args):
@@ -75,10 +85,6 @@ class Machine:
         done = self.run(words, by_stdin)
         assert done.returncode == status, f"{words}: {done.returncode} {done.stdout}{done.stderr}"
         return done.stdout.strip()
-
-    def stop(self):
-        self.holder.stdin.close()
-        self.holder.wait(timeout=20)
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,16 @@
-"""The README's "Deploy", run: in a copy of this machine's file system that lives in memory (overlay) for one test.
+"""The README's "Deploy", run, and what the pages say for the days after it: a reload, a new certificate, a second bastion.
 
-Bastion and collector share that copy, and the target is the lab's; apart from addresses every command is the README's."""
+A machine is a copy of this one's file system that lives in memory (overlay). Bastion and collector share one, the standby is another,
+and the target is the lab's. Apart from addresses every command is that of the README or the page; `ssh standby` and systemctl are ours."""
 import os
 import re
-import subprocess
+import time
 
 import pytest
 
-from harness import labkit
+from codes import STEP, totp
+from harness import Client, labkit, page_commands, until
+from target_machine import Namespaces
 
 # what stands in the README → what runs here; {x} are this machine's values
 STEPS = [
@@ -51,39 +54,67 @@ def test_every_step_stands_in_the_readme():
     assert not missing
 
 
-@pytest.fixture(scope="module")
-def machine(new_lab, tmp_path_factory):
-    """A shell script that runs in the overlay: what it prints."""
-    lab = new_lab()
-    folder = tmp_path_factory.mktemp("deploy")
-    for name in ("alice", "bob"):
-        labkit.keygen(str(folder / name))
-
-    def run(script):
-        inside = labkit.write(str(folder / "inside"), "set -eux\nexport PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
-                              "unset MAKEFLAGS MFLAGS MAKELEVEL\n"
-                              # what this machine itself may have of it
-                              "rm -rf /etc/bastiond /etc/pam.d/bastiond /var/lib/bastiond /var/lib/bastion-collectord\n"
-                              "for user in $(getent passwd | grep -Eo '^(bastiond-[a-z]+|bastion-collector):' | tr -d :); do userdel $user; done\n"
-                              f"cd {labkit.REPO}\n" + script, 0o755)
-        outside = f"""set -e
-mount -t tmpfs tmpfs /mnt
-mkdir /mnt/u /mnt/w /mnt/r
-mount -t overlay overlay -o lowerdir=/,upperdir=/mnt/u,workdir=/mnt/w /mnt/r
-for d in /dev /proc /tmp {labkit.REPO}; do mount --rbind $d /mnt/r$d; done
-mount -t tmpfs -o mode=755 tmpfs /mnt/r/run
-exec chroot /mnt/r sh {inside}
+OVERLAYS = """mount -t tmpfs tmpfs /mnt
+for m in first standby; do
+	mkdir /mnt/$m /mnt/$m.u /mnt/$m.w
+	mount -t overlay overlay -o lowerdir=/,upperdir=/mnt/$m.u,workdir=/mnt/$m.w /mnt/$m
+	for d in /dev /proc /tmp REPO; do mount --rbind $d /mnt/$m$d; done
+	mount -t tmpfs -o mode=755 tmpfs /mnt/$m/run
+	# what this machine itself may have of it
+	chroot /mnt/$m sh -c 'rm -rf /etc/bastiond /etc/pam.d/bastiond /var/lib/bastiond /var/lib/bastion-collectord
+		for user in $(getent passwd | grep -Eo "^(bastiond-[a-z]+|bastion-collector):" | tr -d :); do userdel $user; done'
+	cp REPO/tests/system/systemctl /mnt/$m/usr/local/sbin/systemctl
+done
+mkdir /mnt/first/standby
+mount --rbind /mnt/standby /mnt/first/standby
+printf '#!/bin/sh\\n[ "$1" = standby ] && shift && exec chroot /standby sh -c "$*"\\n' >/mnt/first/usr/local/bin/ssh
+chmod 755 /mnt/first/usr/local/bin/ssh
+""".replace("REPO", labkit.REPO)
+SCRIPT = """set -eux
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+unset MAKEFLAGS MFLAGS MAKELEVEL
+cd {}
 """
-        done = subprocess.run(["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", outside],
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr[-6000:]
-        return done.stdout
-    run.lab, run.folder = lab, folder
-    return run
 
 
-SERVE = """
-configure() {{ cat >/etc/bastiond/bastiond.conf <<END
+class Machines(Namespaces):
+    """The first, with bastion and collector, and the standby. To a Client it is a lab."""
+
+    def __init__(self, lab, folder):
+        super().__init__(OVERLAYS)
+        self.lab, self.folder = lab, folder
+        self.state, self.at = {"hosts": ["web1"]}, "first"
+        self.bastiond, self.collector = labkit.free_port(), labkit.free_port()
+        for name in ("alice", "bob"):
+            os.makedirs(self.path("users", name))
+            labkit.keygen(self.path("users", name, "key"))
+
+    def path(self, *parts):
+        return os.path.join(self.folder, *parts)
+
+    def port(self, _):
+        return self.bastiond
+
+    def root(self, machine, path):
+        """A file of a machine, as this one sees it."""
+        return f"/proc/{self.pid}/root/mnt/{machine}{path}"
+
+    def argv(self, *words):
+        return super().argv("chroot", f"/mnt/{self.at}", *words)
+
+    def run(self, script, machine="first", cwd=labkit.REPO):
+        self.at = machine
+        return self.sh(SCRIPT.format(cwd) + script)
+
+
+@pytest.fixture(scope="module")
+def machines(new_lab, tmp_path_factory):
+    it = Machines(new_lab(people=False), str(tmp_path_factory.mktemp("deploy")))
+    yield it
+    it.stop()
+
+
+BASTION = """cat >/etc/bastiond/bastiond.conf <<END
 listen = {{ "127.0.0.1:{bastiond}" }}
 recipients = "/etc/bastiond/auditors"
 collector vault {{
@@ -92,37 +123,95 @@ collector vault {{
 	certificate = "/etc/bastiond/collector.crt"
 }}
 END
-}}
-serve() {{ "$@" >>{log} 2>&1 & }}
+bastionctl init
+cp /var/lib/bastiond/recorder/client.crt /etc/bastiond/bastion.crt
+cp /var/lib/bastiond/recorder/signer.pub /etc/bastiond/bastion.signer.pub
 """
-
-
-def test_readme_deploys(machine):
-    lab = machine.lab
-    built = os.path.abspath(os.environ.get("LAB_BIN", os.path.join(labkit.REPO, "build")))
-    lines = re.search(r"^    signer .*\n    collector .*\n    notify .*\n", readme(), re.M)[0]
-    trust = "cp /var/lib/bastiond/recorder/signer.pub /var/lib/bastion-collectord/collector.crt . && cat >trust <<END\n" + lines + "END"
-    values = {"made": f"B={built}" + (" SAN=1" if labkit.sanitized() else ""), "target": lab.port("target"), "alice": machine.folder / "alice",
-              "bob": machine.folder / "bob", "log": machine.folder / "log", "trust": trust, "bastiond": labkit.free_port(), "collector": labkit.free_port()}
-    collectord = f"""cat >/etc/bastiond/collectord.conf <<END
-listen = {{ "127.0.0.1:{values['collector']}" }}
+COLLECTOR = """cat >/etc/bastiond/collectord.conf <<END
+listen = {{ "127.0.0.1:{collector}" }}
 recorder bastion {{
 	certificate = "/etc/bastiond/bastion.crt"
 	signer = "/etc/bastiond/bastion.signer.pub"
 }}
 END
+bastion-collectord -I -f /etc/bastiond/collectord.conf
+cp /var/lib/bastion-collectord/collector.crt /etc/bastiond/collector.crt
 """
-    special = {
-        "bastion-collectord -I -f /etc/bastiond/collectord.conf":
-            collectord + "bastion-collectord -I -f /etc/bastiond/collectord.conf\ncp /var/lib/bastion-collectord/collector.crt /etc/bastiond/collector.crt",
-        "bastionctl init": "configure\nbastionctl init\ncp /var/lib/bastiond/recorder/client.crt /etc/bastiond/bastion.crt\n"
-                           "cp /var/lib/bastiond/recorder/signer.pub /etc/bastiond/bastion.signer.pub",
-        "systemctl enable --now bastion-collectord": "bastion-collectord -t -f /etc/bastiond/collectord.conf\n"
-                                                     "serve bastion-collectord -D -f /etc/bastiond/collectord.conf",
-        "systemctl enable --now bastiond": "serve bastiond -D -f /etc/bastiond/bastiond.conf\n"
-                                           f"for i in $(seq 100); do ssh-keyscan -T 1 -p {values['bastiond']} 127.0.0.1 2>/dev/null | grep -q . && break; sleep 0.1; done",
-    }
-    lines = [special.get(command) or (here or command).format(**values) if here or command in special else command for command, here in STEPS]
-    out = machine(SERVE.format(**values) + "\n".join(lines) + "\nbastionctl user list; echo all-done\n")
-    assert "all-done" in out and "TrustedUserCAKeys" in out and re.search(r"alice.*human", out)
-    assert out.count("otpauth://") == 2 and re.search(r"^[0-9a-f]{32} +open", out, re.M), "two enrolled, and the auditor's trust file believes the bastion's list of events"
+
+
+def values(machines):
+    built = os.path.abspath(os.environ.get("LAB_BIN", os.path.join(labkit.REPO, "build")))
+    lines = re.search(r"^    signer .*\n    collector .*\n    notify .*\n", readme(), re.M)[0]
+    trust = "cp /var/lib/bastiond/recorder/signer.pub /var/lib/bastion-collectord/collector.crt . && cat >trust <<END\n" + lines + "END"
+    return {"made": f"B={built}" + (" SAN=1" if labkit.sanitized() else ""), "target": machines.lab.port("target"), "trust": trust,
+            "alice": machines.path("users", "alice", "key"), "bob": machines.path("users", "bob", "key"), "bastiond": machines.bastiond,
+            "collector": machines.collector}
+
+
+def lines_of(machines, steps):
+    special = {"bastion-collectord -I -f /etc/bastiond/collectord.conf": COLLECTOR, "bastionctl init": BASTION}
+    here = values(machines)
+    return "\n".join((special.get(command) or line).format(**here) if command in special or line else command for command, line in steps)
+
+
+def enter(machines, host, *words):
+    """A user's client; the bastion's keys and codes are those of the machine that serves."""
+    user = {"web1.jump": "alice"}.get(host) or host
+    return Client(machines, user).run("bastion" if host == user else host, *words)
+
+
+def served_by(machines, machine):
+    """What users know of the bastion that this machine is."""
+    state = machines.path("state")
+    if os.path.islink(state):
+        os.unlink(state)
+    os.symlink(machines.root(machine, "/var/lib/bastiond"), state)
+    keys = [labkit.read(os.path.join(state, "keys", f"ssh_host_{kind}_key.pub")).strip() for kind in ("ed25519", "ecdsa", "rsa")]
+    labkit.write(machines.path("known_hosts"), "".join(f"[127.0.0.1]:{machines.bastiond},bastion,web*,[web*]:* {key}\n" for key in keys))
+
+
+def asks_and_gets_in(machines, number):
+    asked = enter(machines, "alice", "request web1 --login dba --for 1h --reason test")
+    assert asked.returncode == 0 and f"request {number}" in asked.stdout.decode().lower(), asked
+    assert enter(machines, "web1.jump", "echo in").returncode != 0
+    approved = enter(machines, "bob", f"approve {number}")
+    assert approved.returncode == 0, approved
+    done = enter(machines, "web1.jump", "echo in; id -un")
+    assert (done.returncode, done.stdout) == (0, b"in\ndba\n"), done
+
+
+def test_readme_deploys(machines):
+    """And people get in through it: with the PAM file, the module and the sandbox that were installed, the codes that were printed, and the line
+    that `host trust` says."""
+    out = machines.run(lines_of(machines, STEPS) + "\nbastionctl user list\n")
+    assert "TrustedUserCAKeys" in out and re.search(r"alice.*human", out)
+    assert re.search(r"^[0-9a-f]{32} +open", out, re.M), "the auditor's trust file believes the bastion's list of events"
+    labkit.write(machines.lab.path("target", "ca.pub"), re.search(r"^ *(ssh-ed25519 \S+ bastiond-user-ca)$", out, re.M)[1] + "\n")
+    served_by(machines, "first")
+    for name, secret in re.findall(r"otpauth://totp/[^?]*:(\w+)\?secret=(\w+)&", out):
+        step = int(time.time()) // STEP
+        machines.run(f"bastionctl user totp confirm {name} {totp(secret, step - 1)} {totp(secret, step)}")
+        labkit.write(machines.path("users", name, "totp"), secret + "\n", 0o600)
+        labkit.write(machines.path("users", name, "totp.step"), str(step), 0o600)
+    asks_and_gets_in(machines, 1)
+    out = machines.run("cd /root\nbastion-replay verify --all --store /var/lib/bastion-collectord --trust trust || [ $? = 1 ]\n")
+    assert re.search(r"^[0-9a-f]{32} +complete", out, re.M), out
+
+
+def log(machines, unit):
+    return labkit.read(machines.root("first", f"/var/log/{unit}.log"))
+
+
+def test_the_collectors_certificate_by_its_page(machines):
+    """bastion-collectord(8): a moment in which the bastion trusts both, and units that can be reloaded."""
+    to_the_bastion = "cp {} /etc/bastiond/collector.crt; systemctl reload bastiond"
+    ours = {f"copy {name} to the bastion as its c1.crt; reload bastiond": to_the_bastion.format(name) for name in ("both.crt", "collector.crt")}
+    before = [log(machines, "bastion-collectord").count("reload: 1 recorders"), log(machines, "bastiond").count("collector vault: up")]
+    script = page_commands("bastion-collectord.8", "# cd /var/lib/bastion-collectord\n# mkdir old")
+    assert "systemctl reload bastion-collectord" in script
+    was = labkit.read(machines.root("first", "/etc/bastiond/collector.crt"))
+    for line in script.splitlines()[1:]:
+        machines.run(line[2:] if line.startswith("# ") else ours[line.strip()], cwd="/var/lib/bastion-collectord")
+    until(lambda: log(machines, "bastion-collectord").count("reload: 1 recorders") > before[0], 20, what="the collector's reload")
+    until(lambda: log(machines, "bastiond").count("collector vault: up") > before[1], 20, what="the recorder is connected again")
+    assert labkit.read(machines.root("first", "/etc/bastiond/collector.crt")) not in (was, "")

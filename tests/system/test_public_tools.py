@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from harness import labkit
+from harness import labkit, page_commands
 from test_evidence import authority, read, replay, three_sessions, write
 
 GO = "/usr/lib/go-1.19/bin/go"
@@ -121,14 +121,6 @@ class Authority(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *words):
         pass
-
-
-def page_commands(page, within):
-    """The literal display of a manual page that has these words, as a shell reads it."""
-    text = labkit.read(os.path.join(labkit.REPO, "man", page))
-    found = [block for block in re.findall(r"^\.Bd -literal[^\n]*\n(.*?)^\.Ed", text, re.S | re.M) if within in block]
-    assert len(found) == 1
-    return found[0].replace("\\e", "\\")
 
 
 def test_a_timestamp_by_the_page(store, tmp_path):
