@@ -144,16 +144,21 @@ static int make_dir(struct init *in, const char *name, mode_t mode, const struct
 
 static int make_dirs(struct init *in)
 {
-	static const struct { const char *name; mode_t mode; bool policy; } dirs[] = {
-		{ "", 0755, false }, { "db", 0700, true }, { "keys", 0700, false },
-		{ "keys/managed", 0700, false }, { "recorder", 0755, false },
+	static const struct { const char *name; mode_t mode; } dirs[] = {
+		{ "", 0755 }, { "keys", 0700 }, { "keys/managed", 0700 }, { "recorder", 0755 },
 	};
 
 	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
-		if (make_dir(in, dirs[i].name, dirs[i].mode,
-			dirs[i].policy ? &in->conf->user_policy : NULL) != 0)
+		if (make_dir(in, dirs[i].name, dirs[i].mode, NULL) != 0)
 			return -1;
-	return 0;
+	return init_database_dir(in->conf);
+}
+
+int init_database_dir(const struct config *conf)
+{
+	struct init in = { .conf = conf };
+
+	return make_dir(&in, "db", 0700, &conf->user_policy);
 }
 
 static int make_hostkey(struct init *in, size_t i)

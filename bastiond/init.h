@@ -14,5 +14,7 @@ struct config;
  * a line on standard error.
  */
 int bastiond_init(const struct config *conf);
+/* The directory of the database, user_policy's alone: made if it is missing, refused with advice if it is another's. 0, or -1 after a line. */
+int init_database_dir(const struct config *conf);
 
 #endif

@@ -17,6 +17,7 @@
 #include "clock.h"
 #include "config.h"
 #include "hex.h"
+#include "init.h"
 #include "log.h"
 #include "store_account.h"
 #include "store_report.h"
@@ -248,7 +249,8 @@ static int run(const struct config *conf, const char *file, bool replace, bool k
 	umask(077);
 	snprintf(r.db, sizeof(r.db), "%s/db/policy.db", conf->state_dir);
 	snprintf(r.copy, sizeof(r.copy), "%s.%s", r.db, replace ? "restore" : "check");
-	if (make_copy(&r) == 0 && check_copy(&r) == 0)
+	/* on a machine that never had a database there is none */
+	if (init_database_dir(conf) == 0 && make_copy(&r) == 0 && check_copy(&r) == 0)
 		done = replace ? adapt(&r, keep_grants) : 0;
 	store_close(r.s);
 	if (done == 0 && replace)

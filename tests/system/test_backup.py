@@ -121,18 +121,19 @@ def test_restored(own, backup):
 
 
 def test_standby_takes_over(own, tmp_path):
-    """The commands of bastiond(8), BACKUP AND STANDBY, with this machine's paths; then the first one dies."""
+    """As bastiond(8), BACKUP AND STANDBY, has it (test_deploy.py runs its commands), with --keep-grants; then the first one dies."""
     state, run_dir, port = own.path("standby"), labkit.tempfile.mkdtemp(prefix="bastion-run2-", dir="/tmp"), labkit.free_port()
-    os.makedirs(f"{state}/db", mode=0o711)
-    shutil.copymode(own.path("state"), state)
-    shutil.copymode(own.path("state", "db"), f"{state}/db")
-    shutil.chown(f"{state}/db", labkit.ROLE_UIDS["policy"], labkit.ROLE_UIDS["policy"])
-    subprocess.run(f"tar -C {own.path('state')} --exclude=./db -cf - . | tar -C {state} -xpf -", shell=True, check=True)
+    subprocess.run(f"mkdir -p {state}; tar -C {own.path('state')} --exclude=./db -cf - . | tar -C {state} -xpf -", shell=True, check=True)
     path = str(tmp_path / "bastion.db")
     assert ctl(own, "backup", path).returncode == 0
     text = labkit.read(own.path("bastiond.conf")).replace(own.path("state") + '"', state + '"').replace(own.state["run_dir"], run_dir)
     conf = labkit.write(own.path("standby.conf"), text.replace(f":{own.port('bastiond')}", f":{port}"))
     own.stop("bastiond")
+    # a directory that somebody made by hand as root is none that policy could write in
+    os.mkdir(f"{state}/db", 0o700)
+    done = ctl(own, "restore", path, "--keep-grants", conf=conf)
+    assert done.returncode == 1 and f"chown {labkit.ROLE_UIDS['policy']}:" in done.stderr and not os.listdir(f"{state}/db")
+    os.rmdir(f"{state}/db")
     done = ctl(own, "restore", path, "--keep-grants", conf=conf)
     assert done.returncode == 0, done.stderr
     log = open(own.path("log", "standby"), "wb")
