@@ -152,8 +152,8 @@ static void on_resume(struct conn *c, const struct wire_msg *m)
 
 	if ((err = store_find(&c->sv->store, m->resume.id, m->resume.opened_us, &r)) != 0) {
 		send_err(c, m->resume.id, err,
-		    err == WIRE_E_DAMAGED ? "what is stored of this recording does not verify"
-					  : "out of range");
+		    err == WIRE_E_DAMAGED ? "what is stored of this recording does not verify" :
+		    err == WIRE_E_PROTOCOL ? "out of range" : "what is stored under this id cannot be looked for");
 		return;
 	}
 	if (r != NULL && !signer_known(c->client, r)) {

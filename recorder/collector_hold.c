@@ -3,68 +3,29 @@
  */
 #include "collector_hold.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include "brec_dir.h"
 #include "clock.h"
-#include "hex.h"
 #include "log.h"
 #include "tlog_act.h"
-
-/* The day in whose directory the recording lies, or its marker, to day[11]. 0; -1: none. */
-static int find_day(struct store *s, const char *hex, char day[11])
-{
-	int fd = openat(s->recordings, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = -1;
-	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
-	struct dirent *e;
-	struct stat st;
-
-	if (d == NULL) {
-		if (fd >= 0)
-			close(fd);
-		return -1;
-	}
-	for (unsigned n = 0; r != 0 && n < HOLD_DAYS_MAX && (e = readdir(d)) != NULL; n++) {
-		char path[STORE_DIR_LEN + 16];
-
-		if (strlen(e->d_name) != 10)
-			continue;
-		for (int marker = 0; marker < 2 && r != 0; marker++) {
-			snprintf(path, sizeof(path), "%.10s/%.32s%s", e->d_name, hex, marker ? STORE_PRUNED : "");
-			if (fstatat(s->recordings, path, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-				memcpy(day, e->d_name, 11);
-				r = 0;
-			}
-		}
-	}
-	closedir(d);
-	return r;
-}
-
-/* A time of that day: what the recording's directory is named by. */
-static uint64_t time_of(const char *day)
-{
-	int64_t seconds = 0;
-
-	return clock_parse(day, &seconds) == 0 ? (uint64_t)seconds * 1000000 : 0;
-}
 
 /* The recording, whatever state it is in. NULL with a sentence. */
 static struct rec *find(struct store *s, const uint8_t id[BREC_ID_LEN], char *text, size_t size)
 {
-	char hex[2 * BREC_ID_LEN + 1], day[11];
 	struct rec *r = store_lookup(s, id);
+	uint64_t day_us;
+	int found = 0;
 
-	if (r == NULL && find_day(s, hex_encode(hex, id, BREC_ID_LEN), day) == 0)
-		store_find(s, id, time_of(day), &r);
-	if (r == NULL)
+	if (r == NULL && (found = known_look(s, id, &day_us)) == 1)
+		store_find(s, id, day_us, &r);
+	if (found < 0)
+		snprintf(text, size, "error it cannot be looked for: %s", strerror(errno));
+	else if (r == NULL)
 		snprintf(text, size, "error no recording of this ID is here");
 	else if (r->pruned)
 		snprintf(text, size, "error it was removed already, after its retention");

@@ -9,8 +9,6 @@
 
 #include "collector_store.h"
 
-#define HOLD_DAYS_MAX 65536	/* directories that are looked through for a recording */
-
 /* Sets it or takes it away, durably. The answer goes to text[size]: "ok …" or "error …". `why` is a line of text, as is `who`. */
 void hold_set(struct store *s, const uint8_t id[BREC_ID_LEN], bool hold, const char *who, const char *why, char *text, size_t size);
 

@@ -36,10 +36,13 @@ struct found {
 	int64_t closed_us;
 };
 
-void prune_heard(struct store *s, int64_t wall_us)
+void prune_heard(struct store *s, int64_t wall_us, int64_t now_us)
 {
 	struct pruner *p = &s->pruner;
 
+	/* a bastion that lies does not make ours believed, whatever it says */
+	if (wall_us > now_us + STORE_AHEAD_US)
+		return;
 	if (p->heard_us == 0) {
 		p->again = p->top != NULL;
 		p->next_ms = 0;

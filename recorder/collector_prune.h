@@ -14,7 +14,7 @@
  * whose leaf is not in the log removes nothing. What the journal still has of a recording whose marker is there is passed over.
  *
  * Time is believed if two clocks agree: this machine's must not be before the newest checkpoint, nor more than a day after the newest
- * header that a bastion signed while this process ran.
+ * header that a bastion signed while this process ran. One that is itself more than a day after this machine's does not count.
  */
 #ifndef BASTION_COLLECTOR_PRUNE_H
 #define BASTION_COLLECTOR_PRUNE_H
@@ -54,8 +54,8 @@ struct pruner {
 
 /* One step, at now_us of the wall clock. True: another one is due in PRUNE_PAUSE_MS. Errors are logged, and mean that the recording stays. */
 bool prune_step(struct store *s, int64_t now_us);
-/* A header was taken that says this time. */
-void prune_heard(struct store *s, int64_t wall_us);
+/* A header was taken at now_us that says this time. It counts if it is not too far after that. */
+void prune_heard(struct store *s, int64_t wall_us, int64_t now_us);
 void prune_finish(struct store *s);
 
 #endif

@@ -16,8 +16,10 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "hex.h"
 #include "log.h"
 
+#define DAY_US 86400000000ULL
 #define FILES_RESERVED 256	/* descriptors for connections and everything else */
 
 static struct rec_bucket *bucket(struct store *s, const uint8_t id[BREC_ID_LEN])
@@ -87,25 +89,48 @@ static void set_durable(struct rec *r)
 	memcpy(r->durable.h, r->h, BREC_HASH_LEN);
 }
 
-enum wire_err store_find(struct store *s, const uint8_t id[BREC_ID_LEN], uint64_t opened_us, struct rec **out)
+/* From the directory of that day. 1; 0: it is not there; -1 with errno. */
+static int find_at(struct store *s, const uint8_t id[BREC_ID_LEN], uint64_t day_us, struct rec **out)
 {
-	struct rec *r = store_lookup(s, id);
+	struct rec *r = rec_create(s, id, day_us);
 	int found;
 
-	*out = NULL;
-	if (r == NULL) {
-		if ((r = rec_create(s, id, opened_us)) == NULL)
-			return errno == ERANGE ? WIRE_E_PROTOCOL : WIRE_E_REFUSED;
-		found = load_recording(s, r);
-		if (found == 0) {
-			store_drop(s, r);
-			return 0;
-		}
-		r->damaged = found < 0;
-		set_durable(r);
+	if (r == NULL)
+		return -1;
+	if ((found = load_recording(s, r)) == 0) {
+		store_drop(s, r);
+		return 0;
 	}
+	r->damaged = found < 0;
+	set_durable(r);
 	*out = r;
-	return r->damaged ? WIRE_E_DAMAGED : 0;
+	return 1;
+}
+
+/* Under another day than who asks has in hand: an id has one recording. As find_at. */
+static int find_elsewhere(struct store *s, const uint8_t id[BREC_ID_LEN], uint64_t asked_us, struct rec **out)
+{
+	char hex[2 * BREC_ID_LEN + 1];
+	uint64_t day_us;
+	int found = known_day(s, id, &day_us);
+
+	if (found != 1 || day_us / DAY_US == asked_us / DAY_US)
+		return found < 0 ? -1 : 0;
+	if ((found = find_at(s, id, day_us, out)) != 0)
+		return found;
+	log_error("ALARM: recording %s is there under another day, and has no segment", hex_encode(hex, id, BREC_ID_LEN));
+	errno = EBADMSG;
+	return -1;
+}
+
+enum wire_err store_find(struct store *s, const uint8_t id[BREC_ID_LEN], uint64_t opened_us, struct rec **out)
+{
+	int found;
+
+	if ((*out = store_lookup(s, id)) == NULL && ((found = find_at(s, id, opened_us, out)) < 0 ||
+	    (found == 0 && find_elsewhere(s, id, opened_us, out) < 0)))
+		return errno == ERANGE ? WIRE_E_PROTOCOL : errno == EBADMSG ? WIRE_E_DAMAGED : WIRE_E_REFUSED;
+	return *out != NULL && (*out)->damaged ? WIRE_E_DAMAGED : 0;
 }
 
 static bool may_sign(const struct tls_pins *signers, const uint8_t *header, const struct brec_header *h)
@@ -197,6 +222,11 @@ static enum wire_err open_entry(struct store *s, const struct wire_entry *e, con
 		snprintf(why, size, "%s", wrong);
 		return WIRE_E_CHAIN;
 	}
+	/* it names the directory, and when what is in it has had its time */
+	if (h.wall_us > clock_wall_us() + STORE_AHEAD_US) {
+		snprintf(why, size, "the header's wall clock is more than a day after the collector's: set both, best by NTP");
+		return WIRE_E_REFUSED;
+	}
 	if (s->low) {
 		snprintf(why, size, "the collector's disk is nearly full");
 		return WIRE_E_REFUSED;
@@ -210,7 +240,7 @@ static enum wire_err open_entry(struct store *s, const struct wire_entry *e, con
 		    why, size, errno == ERANGE ? "the header's wall clock is out of range" : "out of memory");
 		return WIRE_E_REFUSED;
 	}
-	prune_heard(s, h.wall_us);
+	prune_heard(s, h.wall_us, clock_wall_us());
 	memcpy(r->signer, h.signer, sizeof(r->signer));
 	memcpy(r->chain, chain, sizeof(chain));
 	if ((wrong = log_leaf(s, r, e, chain, &leaf)) != NULL || enter(s, r, e, &leaf) != 0) {
@@ -219,6 +249,7 @@ static enum wire_err open_entry(struct store *s, const struct wire_entry *e, con
 		return WIRE_E_REFUSED;
 	}
 	r->offset = e->header_len;
+	known_add(s, e->id);
 	*out = r;
 	return 0;
 }
@@ -248,7 +279,7 @@ static enum wire_err next_entry(struct store *s, struct rec *r, const struct wir
 	memcpy(r->chain, next, sizeof(next));
 	r->offset += e->frame_len;
 	if (e->type == WIRE_SEAL) {
-		prune_heard(s, h.wall_us);
+		prune_heard(s, h.wall_us, clock_wall_us());
 		r->segment++;
 		r->offset = e->header_len;
 	}
@@ -504,7 +535,7 @@ int store_open(struct store *s, const struct store_options *o)
 		    errno == EWOULDBLOCK ? "another collector uses this store" : strerror(errno));
 		return -1;
 	}
-	if (log_open_dir(s, o) != 0 || apply_recover(s) != 0)
+	if (log_open_dir(s, o) != 0 || apply_recover(s) != 0 || known_open(s) != 0)
 		return -1;
 	if (syncer_start(&s->syncer, s->recordings, s->log.dir) != 0) {
 		log_error("thread: %s", strerror(errno));
@@ -537,6 +568,7 @@ int store_close(struct store *s)
 	}
 	journal_close(&s->journal);
 	tlog_writer_finish(&s->log);
+	free(s->known);
 	close(s->recordings);
 	close(s->journal_dir);
 	close(s->top);

@@ -21,6 +21,7 @@
 
 #include <sys/queue.h>
 
+#include "collector_known.h"
 #include "collector_prune.h"
 #include "collector_sync.h"
 #include "journal.h"
@@ -33,6 +34,7 @@
 #define STORE_OUT_MAX 32768		/* entries of one group */
 #define STORE_CONFLICTS_MAX 16		/* conflict files kept of one recording */
 #define STORE_RECEIPTS_BYTES (64 << 20)	/* longest file of receipts: a verifier reads no longer one */
+#define STORE_AHEAD_US 86400000000LL	/* a bastion's clock may be so far after this machine's */
 #define STORE_SYNC_SECONDS 10		/* segment files are synced at the latest after so long */
 
 #define STORE_DIR_LEN 48
@@ -83,6 +85,7 @@ struct store {
 	struct journal journal;
 	struct syncer syncer;
 	struct pruner pruner;
+	uint8_t *known;			/* the filter of collector_known.h */
 	struct rec_bucket buckets[STORE_BUCKETS];
 	size_t count;
 	struct store_out *group, *out;	/* STORE_OUT_MAX each: in the journal's group; durable, not written yet */
@@ -129,8 +132,9 @@ int store_open(struct store *s, const struct store_options *o);
 int store_close(struct store *s);
 
 /*
- * The recording, from memory or disk. 0 (*out NULL: there is none), or WIRE_E_DAMAGED with a log
- * line.
+ * The recording, from memory or disk; it is looked for under the day of opened_us first, but there is one of an id, whatever that is.
+ * 0 (*out NULL: there is none); WIRE_E_DAMAGED with a log line; WIRE_E_PROTOCOL: that day is none of our times; WIRE_E_REFUSED: it cannot
+ * be told.
  */
 enum wire_err store_find(struct store *s, const uint8_t id[BREC_ID_LEN], uint64_t opened_us, struct rec **out);
 /* From memory only. */

@@ -108,7 +108,7 @@ static void tick(struct worker *w)
 			store_drop(&w->s, w->rec[k]);
 			w->rec[k] = NULL;
 		}
-	prune_heard(&w->s, now);
+	prune_heard(&w->s, now, now);
 	w->s.pruner.next_ms = 0;
 	prune_step(&w->s, now);
 }
