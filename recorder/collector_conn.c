@@ -440,6 +440,7 @@ static void pause_all(struct server *sv, bool pause)
 	}
 }
 
+/* Acknowledges what became durable. -1: nothing more is taken for now, whether it did or not. */
 static int commit(struct server *sv)
 {
 	struct conn *c;
@@ -449,7 +450,8 @@ static int commit(struct server *sv)
 	LIST_FOREACH(c, &sv->conns, link)
 		if (!TAILQ_EMPTY(&c->touched))
 			acknowledge(c);
-	return 0;
+	/* the files did not take it, and the journal may have no room for another group */
+	return sv->store.held ? -1 : 0;
 }
 
 bool server_busy(const struct server *sv)

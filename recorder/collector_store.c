@@ -365,8 +365,10 @@ int store_act(struct store *s, struct rec *r, enum tlog_leaf_type type, struct a
 	const struct wire_entry e = { .type = (enum wire_type)(APPLY_ACT | type), .id = r->id, .h = memcpy(h, r->h, sizeof(h)), .seq = r->seq,
 		.header = r->signer, .header_len = sizeof(r->signer) };
 
-	if (store_full(s) && store_commit(s) != 0)
+	if (store_full(s) && (store_commit(s) != 0 || s->held)) {
+		errno = ENOSPC;
 		return -1;
+	}
 	leaf->index = s->next_leaf;
 	return enter(s, r, &e, leaf);
 }

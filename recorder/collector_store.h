@@ -155,7 +155,7 @@ int store_act(struct store *s, struct rec *r, enum tlog_leaf_type type, struct a
 /* Does the next entry need a commit (or a turn) first? */
 bool store_full(const struct store *s);
 /*
- * Makes the group durable. -1: held (below), try later. A failure ends the process: what the disk
+ * Makes the group durable. -1: held (below), try later. 0: it is; but s->held may be set, and then nothing more is to be taken. A failure ends the process: what the disk
  * holds is not known any more.
  */
 int store_commit(struct store *s);

@@ -291,6 +291,43 @@ static void after_a_full_disk(void **state)
 	stop(x);
 }
 
+/* The disk fills while a group is full: what is in hand waits for room, and is not refused for what the disk is. */
+static void a_full_disk_refuses_no_frame(void **state)
+{
+	struct rig *x = start();
+	const struct entry *e;
+	struct wire_msg m;
+
+	(void)state;
+	large_frames(x, 20);
+	give(x);
+	server_turn(&x->sv);
+	server_turn(&x->sv);
+	/* a group and more, in one turn of the loop */
+	large_frames(x, 40);
+	full = true;
+	while ((e = entry(&x->f, x->given)) != NULL) {
+		assert_int_equal(wire_decode(&m, e->data, e->len), 0);
+		if (!handle(x->c, &m))
+			break;
+		assert_true(rec(x)->seq == e->seq && !rec(x)->damaged);
+		x->given++;
+	}
+	assert_non_null(e);
+	assert_true(x->sv.store.held && !x->c->ending);
+	/* it was durable, and is acknowledged */
+	hear(x);
+	assert_true(x->committed == x->given - 1);
+	server_turn(&x->sv);
+	full = false;
+	assert_int_equal(store_write_out(&x->sv.store), 0);
+	give(x);
+	server_turn(&x->sv);
+	hear(x);
+	assert_true(x->committed == 60);
+	stop(x);
+}
+
 /* A reload brings another key, and nothing else happens: what it signs must outlast a power cut. */
 static void a_new_key_is_synced(void **state)
 {
@@ -316,7 +353,8 @@ static void a_new_key_is_synced(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(a_receipt_never_runs_ahead), cmocka_unit_test(kept_receipts_stay),
-		cmocka_unit_test(after_a_full_disk), cmocka_unit_test(a_new_key_is_synced) };
+		cmocka_unit_test(after_a_full_disk), cmocka_unit_test(a_full_disk_refuses_no_frame),
+		cmocka_unit_test(a_new_key_is_synced) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
