@@ -486,6 +486,7 @@ void server_tick(struct server *sv)
 	const bool unarchived = sv->store.unarchived;
 	struct conn *c;
 
+	log_watch(&sv->store);
 	if (sv->paused && store_write_out(&sv->store) == 0)
 		pause_all(sv, false);
 	archive_link_tick(&sv->archive, sv->store.pruner.heard_us, &sv->store.unarchived);

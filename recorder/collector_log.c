@@ -133,9 +133,17 @@ int log_recover(struct store *s)
 	if ((exists == 0 ? begin_log(s) : tlog_writer_publish(&s->log, clock_wall_us() / 1000000)) != 0)
 		return log_alarm(s);
 	s->next_leaf = s->log.size;
-	/* an auditor's program reads all of it; said while there is time to begin another store */
-	if (s->log.size >= TLOG_READ_MAX / 2)
-		log_warn("ALARM: the log of recordings has %" PRIu64 " leaves, and bastion-replay reads at most %u: begin another store soon "
-		    "(bastion-collectord(8), STORE)", s->log.size, TLOG_READ_MAX);
 	return 0;
+}
+
+/* An auditor's program reads all of it: said while there is time to begin another store. */
+void log_watch(struct store *s)
+{
+	const uint64_t now_ms = clock_mono_ms();
+
+	if (s->log.size < TLOG_READ_MAX / 2 || (s->log_told_ms != 0 && now_ms - s->log_told_ms < STORE_TELL_MS))
+		return;
+	s->log_told_ms = now_ms;
+	log_warn("ALARM: the log of recordings has %" PRIu64 " leaves, and bastion-replay reads at most %u: begin another store soon "
+	    "(bastion-collectord(8), STORE)", s->log.size, TLOG_READ_MAX);
 }

@@ -35,6 +35,7 @@
 #define STORE_CONFLICTS_MAX 16		/* conflict files kept of one recording */
 #define STORE_RECEIPTS_BYTES (64 << 20)	/* longest file of receipts: a verifier reads no longer one */
 #define STORE_AHEAD_US 86400000000LL	/* a bastion's clock may be so far after this machine's */
+#define STORE_TELL_MS 86400000ULL	/* what needs somebody is said again after so long */
 #define STORE_SYNC_SECONDS 10		/* segment files are synced at the latest after so long */
 
 #define STORE_DIR_LEN 48
@@ -92,6 +93,7 @@ struct store {
 	size_t ngroup, nout, done;	/* out[0..done) is written, */
 	size_t logged;			/* and of out[0..logged) the leaves are in the log's files */
 	struct tlog_writer log;
+	uint64_t log_told_ms;		/* when its length was last said; 0: it was not */
 	uint64_t next_leaf;		/* index of the next leaf: those of the group are counted */
 	struct rec_list open;		/* recordings with a file open: at most files_max */
 	size_t nopen, files_max;
@@ -155,7 +157,8 @@ int store_act(struct store *s, struct rec *r, enum tlog_leaf_type type, struct a
 /* Does the next entry need a commit (or a turn) first? */
 bool store_full(const struct store *s);
 /*
- * Makes the group durable. -1: held (below), try later. 0: it is; but s->held may be set, and then nothing more is to be taken. A failure ends the process: what the disk
+ * Makes the group durable. -1: held (below), try later. 0: it is; but s->held may be set, and then nothing more is to be taken. A failure
+ * ends the process: what the disk
  * holds is not known any more.
  */
 int store_commit(struct store *s);
@@ -226,6 +229,8 @@ const char *log_leaf(struct store *s, struct rec *r, const struct wire_entry *e,
 int log_alarm(const struct store *s);
 /* After the replay: nothing promised is gone; what an old store holds gets its leaves. 0, or -1 logged. */
 int log_recover(struct store *s);
+/* Each second: says when the log is half as long as auditors read, and each day from then on. */
+void log_watch(struct store *s);
 /* Leaves of what is on its way out, and a checkpoint. 0, or -1 with errno. */
 int log_write_out(struct store *s);
 struct rec *rec_create(struct store *s, const uint8_t id[BREC_ID_LEN], uint64_t opened_us);

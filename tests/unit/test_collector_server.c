@@ -1,8 +1,9 @@
 /*
  * test_collector_server.c - the collector's server on a store of its own, fed with what a recorder makes: no receipt runs ahead of what was
- * acknowledged, none that is kept is written over, a disk that is full takes frames again when it has room, a new key's checkpoint is synced.
+ * acknowledged, none that is kept is written over, a disk that is full takes frames again when it has room, a new key's checkpoint is synced,
+ * a log that grows too long is said.
  *
- * WRAP: pread pwrite syncfs
+ * WRAP: pread pwrite syncfs clock_mono_ms log_warn
  */
 #include "collector_conn.c"
 
@@ -13,17 +14,23 @@
 
 #include "collector_hold.h"
 #include "recorder_rig.h"
+#include "tlog_reader.h"
 
 #define LARGE 60000U
 
 static bool unreadable;			/* the next pread of receipts fails */
 static bool full;			/* nothing fits into segments */
 static _Thread_local unsigned synced;
+static uint64_t later_ms;		/* so much more on the clock */
+static unsigned lengths;		/* times that the log's length was said */
 
 ssize_t __real_pread(int fd, void *data, size_t len, off_t at);
 ssize_t __wrap_pread(int fd, void *data, size_t len, off_t at);
 ssize_t __real_pwrite(int fd, const void *data, size_t len, off_t at);
 ssize_t __wrap_pwrite(int fd, const void *data, size_t len, off_t at);
+uint64_t __real_clock_mono_ms(void);
+uint64_t __wrap_clock_mono_ms(void);
+void __wrap_log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int __real_syncfs(int fd);
 int __wrap_syncfs(int fd);
 
@@ -55,6 +62,17 @@ ssize_t __wrap_pwrite(int fd, const void *data, size_t len, off_t at)
 		return -1;
 	}
 	return __real_pwrite(fd, data, len, at);
+}
+
+uint64_t __wrap_clock_mono_ms(void)
+{
+	return __real_clock_mono_ms() + later_ms;
+}
+
+/* Lines about the log's length; others are of no matter here. */
+void __wrap_log_warn(const char *fmt, ...)
+{
+	lengths += strstr(fmt, "bastion-replay reads at most") != NULL;
 }
 
 int __wrap_syncfs(int fd)
@@ -350,11 +368,37 @@ static void a_new_key_is_synced(void **state)
 	stop(x);
 }
 
+/* A log that auditors soon cannot read any more is said while the collector runs, once a day. */
+static void a_long_log_is_said(void **state)
+{
+	struct rig *x = start();
+	const uint64_t size = x->sv.store.log.size;
+
+	(void)state;
+	x->sv.archive.fd = -1;
+	assert_non_null(x->sv.prune = evtimer_new(x->sv.base, on_receipts_timer, NULL));
+	for (int i = 0; i < 2; i++) {
+		x->sv.store.log.size = TLOG_READ_MAX / 2 - 1;
+		server_tick(&x->sv);
+		assert_int_equal(lengths, i);
+		x->sv.store.log.size = TLOG_READ_MAX / 2 + (uint64_t)i * TLOG_READ_MAX;
+		for (int k = 0; k < 3; k++)
+			server_tick(&x->sv);
+		assert_int_equal(lengths, i + 1);
+		later_ms += STORE_TELL_MS;
+	}
+	x->sv.store.log.size = size;
+	later_ms = 0;
+	event_free(x->sv.prune);
+	stop(x);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(a_receipt_never_runs_ahead), cmocka_unit_test(kept_receipts_stay),
 		cmocka_unit_test(after_a_full_disk), cmocka_unit_test(a_full_disk_refuses_no_frame),
-		cmocka_unit_test(a_new_key_is_synced) };
+		cmocka_unit_test(a_new_key_is_synced),
+		cmocka_unit_test(a_long_log_is_said) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
