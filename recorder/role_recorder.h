@@ -55,7 +55,9 @@
 #define SHIP_HELLO_MS 5000			/* for TLS and HELLO */
 #define SHIP_SILENCE_MS 5000			/* unacknowledged by TCP for so long: the connection is dead */
 #define SHIP_SILENT_TICKS 5			/* acknowledgements owed for so many seconds: it hangs, the connection is made anew */
-#define SHIP_RECEIPT_MS 10000			/* a commit without a receipt for so long is an alarm */
+#define SHIP_RECEIPT_MS 10000			/* a commit without a receipt for so long is an alarm, */
+#define SHIP_STILL_MS 500			/* if it said anything so long after the commit, when the receipt was due; */
+#define SHIP_STILL_MAX 3			/* or if it fell silent so often just then, and gave no receipt in between */
 
 enum rec_set { SET_USUAL, SET_GLASS, SET_COUNT };
 
@@ -158,6 +160,8 @@ struct ship {
 	unsigned retry_ms;
 	uint8_t key[KEY_LEN];		/* its receipt key */
 	uint64_t owes_receipt_ms;	/* since when; 0: none */
+	uint64_t heard_ms;		/* when it last said something */
+	unsigned still;			/* times that it fell silent behind a commit, since its last receipt */
 	bool heard;			/* a message came since the last tick */
 	unsigned silent;		/* ticks without one, while it owes acknowledgements */
 };

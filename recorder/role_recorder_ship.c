@@ -66,8 +66,7 @@ static void set_state(struct ship *s, enum ship_state state, const char *why)
 		log_notice("collector %s: %s%s%s", s->name, names[state], why[0] != '\0' ? ": " : "", why);
 	s->said = state != SHIP_UP;
 	s->state = state;
-	snprintf(
-	    line, sizeof(line), "collector %s: %s%s%s", s->name, names[state], why[0] != '\0' ? ": " : "", why);
+	snprintf(line, sizeof(line), "collector %s: %s%s%s", s->name, names[state], why[0] != '\0' ? ": " : "", why);
 	ship_review(s->rc, line);
 }
 
@@ -104,9 +103,7 @@ static void fail(struct ship *s, const char *why)
 	s->retry_ms = s->retry_ms * 2 < SHIP_RETRY_MAX_MS ? s->retry_ms * 2 : SHIP_RETRY_MAX_MS;
 }
 
-/*
- * This collector can have no more of the recording; without a quorum left the session hears of it.
- */
+/* This collector can have no more of the recording; without a quorum left the session hears of it. */
 static void lose(struct ship *s, struct recording *r, const char *why)
 {
 	char line[300];
@@ -169,10 +166,7 @@ void ship_push_all(struct recorder *rc, struct recording *r)
 		ship_push(&rc->ships[i], r);
 }
 
-/*
- * The output is empty: those who waited go on, from where the last round stopped, so that none
- * starves.
- */
+/* The output is empty: those who waited go on, from where the last round stopped, so that none starves. */
 static void on_drained(struct bufferevent *bev, void *arg)
 {
 	struct ship *s = arg;
@@ -227,8 +221,7 @@ static void on_hello(struct ship *s, const struct wire_msg *m)
 		return;
 	}
 	if (!tls_pins_has_key(&s->tls->pins, m->hello.key)) {
-		fail(s,
-		    "its receipt key is not in the certificate's file: copy the whole file that bastion-collectord -I made");
+		fail(s, "its receipt key is not in the certificate's file: copy the whole file that bastion-collectord -I made");
 		return;
 	}
 	memcpy(s->key, m->hello.key, sizeof(s->key));
@@ -257,8 +250,7 @@ static void on_at(struct ship *s, const struct wire_msg *m)
 		if (r->copies[s->i].has != 0)
 			bar(s, "what it has of a recording is not what it had acknowledged");
 		else
-			lose(s, r,
-			    "it holds other frames under this recording's id, or came too late for this recording");
+			lose(s, r, "it holds other frames under this recording's id, or came too late for this recording");
 		return;
 	}
 	link_committed(r, before);
@@ -302,10 +294,7 @@ static void on_receipt(struct ship *s, const struct wire_msg *m)
 		struct recording *r;
 
 		wire_leaf_get(m, i, &leaves[i]);
-		/*
-		 * done recordings are gone from memory; for those that are here it must be what it
-		 * committed
-		 */
+		/* done recordings are gone from memory; for those that are here it must be what it committed */
 		if ((r = queue_find(s->rc, leaves[i].id)) != NULL && !r->copies[s->i].lost)
 			good = r->copies[s->i].has == leaves[i].seq + 1 &&
 			    memcmp(r->copies[s->i].h, leaves[i].h, BREC_HASH_LEN) == 0;
@@ -313,6 +302,7 @@ static void on_receipt(struct ship *s, const struct wire_msg *m)
 	good = good && receipt_check_batch(s->key, m->commit.wall_us, leaves, m->commit.n, m->commit.sig) == 0;
 	free(leaves);
 	s->owes_receipt_ms = 0;
+	s->still = 0;
 	if (!good)
 		bar(s, "a receipt does not verify");
 }
@@ -348,6 +338,7 @@ static void handle(struct ship *s, const struct wire_msg *m)
 		return;
 	}
 	s->heard = true;
+	s->heard_ms = clock_mono_ms();
 	switch (m->type) {
 	case WIRE_COMMIT:
 		on_commit(s, m);
@@ -442,8 +433,7 @@ static void connect_now(struct ship *s)
 
 	set_state(s, SHIP_CONNECTING, "");
 	if (ssl != NULL)
-		s->bev = bufferevent_openssl_socket_new(
-		    s->rc->base, fd, ssl, BUFFEREVENT_SSL_CONNECTING, BEV_OPT_CLOSE_ON_FREE);
+		s->bev = bufferevent_openssl_socket_new(s->rc->base, fd, ssl, BUFFEREVENT_SSL_CONNECTING, BEV_OPT_CLOSE_ON_FREE);
 	if (s->bev == NULL) {
 		SSL_free(ssl);
 		if (fd >= 0)
@@ -566,13 +556,26 @@ static void tick_silence(struct ship *s)
 		fail(s, "it acknowledges nothing");
 }
 
+/*
+ * Who goes on speaking and gives no receipts is false. Who said nothing more since the commit may be a machine that was stopped just then:
+ * it is met anew, but not each time.
+ */
+static void tick_receipts(struct ship *s)
+{
+	if (s->owes_receipt_ms == 0 || clock_mono_ms() - s->owes_receipt_ms <= SHIP_RECEIPT_MS)
+		return;
+	if (s->heard_ms < s->owes_receipt_ms + SHIP_STILL_MS && ++s->still < SHIP_STILL_MAX)
+		fail(s, "it says nothing, and owes a receipt");
+	else
+		bar(s, "it acknowledges without giving receipts");
+}
+
 void ship_tick(struct ship *s)
 {
 	if (s->state == SHIP_UP)
 		tick_silence(s);
-	if (s->state == SHIP_UP && s->owes_receipt_ms != 0 &&
-	    clock_mono_ms() - s->owes_receipt_ms > SHIP_RECEIPT_MS)
-		bar(s, "it acknowledges without giving receipts");
+	if (s->state == SHIP_UP)
+		tick_receipts(s);
 	if (s->leaving && s->state != SHIP_OFF && free_to_go(s)) {
 		disconnect(s);
 		set_state(s, SHIP_OFF, "no recording needs it any more");
