@@ -70,7 +70,8 @@ int brec_log_mark(struct brec_log *l, struct tlog_leaf *leaf)
 	return sha256_digest(&l->file_hash, leaf->file_hash) != 0 ? -1 : compare(l, leaf);
 }
 
-const struct tlog_entry *brec_log_beyond(struct brec_log *l)
+const struct tlog_entry *brec_log_beyond(struct brec_log *l, bool closed)
 {
-	return at_end(l) ? NULL : &l->v[l->at];
+	/* nothing of a recording comes after its close: what begins there came under its id later, and says nothing of it */
+	return at_end(l) || (closed && l->v[l->at].type == TLOG_OPEN) ? NULL : &l->v[l->at];
 }

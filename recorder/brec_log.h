@@ -25,7 +25,7 @@ int brec_log_bytes(struct brec_log *l, const void *data, size_t len);
 /* Each: 0; 1: the log says otherwise; -1 with errno. The leaf's type, id, segment, seq, h, end and reason are the caller's. */
 int brec_log_open(struct brec_log *l, struct tlog_leaf *leaf, const void *header, size_t len);
 int brec_log_mark(struct brec_log *l, struct tlog_leaf *leaf);
-/* Does the log say more than was found? The leaf that is next, or NULL. */
-const struct tlog_entry *brec_log_beyond(struct brec_log *l);
+/* Does the log say more of it than was found, which ends with its close or not? The leaf that is next, or NULL. */
+const struct tlog_entry *brec_log_beyond(struct brec_log *l, bool closed);
 
 #endif

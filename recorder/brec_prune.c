@@ -127,8 +127,9 @@ void brec_prune_judge(struct brec_prune *out, const struct tlog_log *log, const 
 
 	*out = (struct brec_prune){ 0 };
 	for (size_t i = 0; i < n; i++) {
+		/* the first one: what closed after it came under its id later */
 		if (v[i].type == TLOG_CLOSE)
-			close = &v[i];
+			close = close == NULL ? &v[i] : close;
 		else if (v[i].type == TLOG_HOLD || v[i].type == TLOG_RELEASE)
 			out->held = v[i].type == TLOG_HOLD;
 		if (!tlog_removes(v[i].type) || out->holds || tlog_act_decode(&a, log->acts.data + v[i].act, v[i].act_len) != 0)

@@ -360,8 +360,8 @@ static void weigh_open(struct verify *v)
 static void weigh_log(struct verify *v)
 {
 	const struct tlog_log *log = v->leaves.log;
-	const struct tlog_entry *beyond = brec_log_beyond(&v->leaves);
 	const bool closed = v->out->verdict == BREC_COMPLETE;
+	const struct tlog_entry *beyond = brec_log_beyond(&v->leaves, closed);
 
 	if (log == NULL)
 		return;

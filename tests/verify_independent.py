@@ -93,7 +93,7 @@ def check_prune(leaf, own, at, signers):
     seals, closes = ([x for x in part if x[12] == kind] for part, kind in ((own, 2), (own if lapse else own[:at], 3)))
     last = seals[-1:] == [made] and len(seals) == segment + 1 if frame.type == SEAL else \
         len(seals) == segment and (not seals or frame.seq > int.from_bytes(seals[-1][33:41], "big"))
-    must(not closes and 1 in [x[12] for x in own] and last if lapse else closes[-1:] == [made], "forged", "not the close, or not the last mark")
+    must(not closes and 1 in [x[12] for x in own] and last if lapse else closes[:1] == [made], "forged", "not the close, or not the last mark")
     waited = (wall - int.from_bytes(frame.body[32:40], "big")) // 86400000000
     must(days >= 90 and waited >= days + 30 * lapse and wall <= (time.time() + 86400) * 1000000, "forged", "not in its time")
     for key in signers:
@@ -232,7 +232,7 @@ class Verifier(brec.Verifier):
             closed = verdict == "complete"
             if logged == "bad":
                 verdict, reason = self.log.verdict, self.log.reason
-            elif self.at < len(self.leaves):
+            elif self.at < len(self.leaves) and not (closed and self.leaves[self.at][1][12] == 1):      # an open leaf after the close is another's
                 verdict, reason = "forged" if closed else "cut", "the log has more leaves"
             elif closed and self.missing:
                 verdict, reason = "unverifiable", "not all leaves are in the log"

@@ -261,6 +261,37 @@ def test_an_old_key_signs_the_log_again(store):
         write(trust, store.lab.path("auditor.trust"))
 
 
+def grown(store, top, more):
+    """The log with these leaves behind its own, signed by the collector."""
+    log = independent.Log.load(independent.Log.read_directory, os.path.join(top, "log"), store.keys[1])
+    leaves = [leaf for _, leaf in sorted(row for rows in log.leaves.values() for row in rows)] + more
+    hashes = [hashlib.sha256(b"\0" + one).digest() for one in leaves]
+    assert len(leaves) == len(log.hashes) + len(more) < 256
+    write(b"".join(struct.pack(">H", len(one)) + one for one in leaves), top, f"log/tile/entries/000.p/{len(leaves)}")
+    write(b"".join(hashes), top, f"log/tile/0/000.p/{len(leaves)}")
+    text = read(top, "log", "checkpoint").split(b"\n")[0] + b"\n%d\n" % len(leaves) + base64.b64encode(independent.fold(hashes)) + b"\n"
+    write(store.sign(text), top, "log", "checkpoint")
+    return store.both(top)[store.small.replace(store.top, top)]
+
+
+def test_an_id_that_was_taken_again(store):
+    """The log has another recording under the id of one that is closed, which a collector of before took in: the first one is what it was."""
+    log = independent.Log.load(independent.Log.read_directory, os.path.join(store.top, "log"), store.keys[1])
+    own = [leaf for _, leaf in log.leaves[bytes.fromhex(store.id)] if leaf[12] <= 3]
+    other = [leaf[:41] + hashlib.sha256(leaf).digest() + leaf[73:] for leaf in own]
+    assert grown(store, store.copy(), other) == "complete"
+    assert grown(store, store.copy(), own) == "complete"
+    # what has no beginning is a contradiction
+    assert grown(store, store.copy(), other[-1:]) == "forged"
+    # and the other one is none that the log has first
+    top = store.copy()
+    first = os.path.join(top, os.path.relpath(store.small, store.top), "00000000.brec")
+    current = serialization.load_pem_private_key(read(store.lab.path("state", "recorder", "signer.pem")), None)
+    write(signed_again(store.segment, current, lambda f: f[:1] + f[2:]), first)
+    os.unlink(os.path.join(os.path.dirname(first), "receipts"))
+    assert grown(store, top, other) == "forged"
+
+
 def damage_session(store, top):
     shutil.rmtree(os.path.join(top, os.path.relpath(store.small, store.top)))
 
