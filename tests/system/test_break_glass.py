@@ -63,7 +63,9 @@ def test_connect_waits_and_goes_on(lab, engineer, terminals):
     console = terminals(user.terminal("bastion"))
     console.expect(rb"> ?$", timeout=60)
     console.line("connect web1 as dba --wait")
-    until(lambda: console.read(0.2) is not None and lab.ctl_json("requests")["rows"], deadline=20)
+    console.expect(rb"--wait\r\n")
+    console.read(1.0)
+    assert b"Grant" not in console.seen
     lab.ask("approve", as_uid=uid(lab, "bob"), id=int(number))
     console.expect(rb"Grant \d+")
     console.line("echo $((6*7))")

@@ -51,11 +51,20 @@ def test_a_class_of_hosts_is_left_out_of_grace(new_lab):
 def test_a_class_of_hosts_wants_a_fresh_code(new_lab):
     lab = new_lab(options=['step_up = "tier=lab"', 'step_up_time = "2s"', 'mfa_grace = "10m"'])
     alice = Client(lab, "alice")
-    assert alice.run("web1.jump", "echo in").stdout == b"in\n"
     options = ("-o", "ControlMaster=auto", "-o", f"ControlPath={lab.path('users', 'alice', 'master')}", "-o", "ControlPersist=60")
+    hop = ("-o", f"ProxyCommand=ssh -F {alice.config} -S {lab.path('users', 'alice', 'master')} -W %h:%p bastion")
     assert alice.run("bastion", "hosts", options=options).returncode == 0
-    done = alice.run("bastion", "connect", "web1")
+    try:
+        # the connection with the code goes on: not after its time to hosts of that class
+        assert alice.run("web1.jump", "echo in", options=hop).stdout == b"in\n"
+        labkit.time.sleep(2.1)
+        done = alice.run("web1.jump", "echo in", options=hop)
+        assert done.returncode != 0 and b"fresh one-time code" in done.stderr, done
+    finally:
+        alice.run("bastion", options=("-O", "exit", *options))
+    assert alice.run("web1.name", "echo in").stdout == b"in\n", "asked again, and let in"
     labkit.time.sleep(2.1)
+    # nor after a login without one
     done = alice.run("web1.name", "echo in")
     assert done.returncode != 0 and b"fresh one-time code" in done.stderr, done
     assert alice.run("web1.name", "echo in").stdout == b"in\n", "asked again, and let in"

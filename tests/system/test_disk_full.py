@@ -1,4 +1,5 @@
 """A full disk at the collector holds sessions and refuses new ones; at the bastion it stops logins. Both go on when there is room."""
+import glob
 import json
 import os
 
@@ -49,25 +50,44 @@ def works(lab):
     return Client(lab, "deploy").run("web1.name", "echo in").stdout == b"in\n"
 
 
+def recorded_input(lab, ident):
+    """What the auditor reads of what was sent in a recording, and whether it says that there was more."""
+    path, = glob.glob(lab.path("store", "recordings", "*", ident))
+    rows = [json.loads(line) for line in replay(lab, "export", "--json", path, check=False).stdout.splitlines()]
+    return "".join(row["data"] for row in rows if row.get("kind") == "in").encode(), any(
+        row.get("kind") == "gap" and row["data"]["dir"] == "in" for row in rows)
+
+
 def test_collector(small):
-    client = Client(small, "deploy")
+    client, got = Client(small, "deploy"), small.path("target", "home", "dba", "got")
     assert works(small)
-    with client.start("web1.name", "cat", bufsize=0) as process:
+    with client.start("web1.name", f"tee {got}", bufsize=0) as process:
         process.stdin.write(b"up\n")
         assert process.stdout.read(3) == b"up\n"
+        ident, = [row["recording"] for row in small.ask("sessions")["rows"] if row["user"] == "deploy"]
         with Full(small.path("store")):
-            data = os.urandom(1 << 20)
+            data = b"what does not fit into the store is not done\n" * 20000
             try:
                 # preallocated room is used first; then the session is held, and ended by its deadline
                 for _ in range(ROOM >> 19):
                     process.stdin.write(data)
             except BrokenPipeError:
                 pass
-            process.communicate(timeout=40)
+            _, err = process.communicate(timeout=40)
+            assert process.returncode != 0 and b"could not be stored in time" in err, err
             until(lambda: not works(small), deadline=40, what="new sessions are refused")
+    with open(got, "rb") as f:
+        arrived = f.read()
+    assert arrived.startswith(b"up\n")
     until(lambda: works(small), deadline=30, what="works again")
+
+    def proven():
+        said, more = recorded_input(small, ident)
+        both = min(len(arrived), len(said))
+        return arrived[:both] == said[:both] and (len(arrived) <= len(said) or more)
+    until(proven, what="the target got nothing that the auditor cannot read")
     rows = [json.loads(line) for line in replay(small, "verify", "--json", check=False).stdout.splitlines()]
-    assert {row["verdict"] for row in rows} <= {"complete", "abandoned", "open"}, rows
+    assert rows and {row["verdict"] for row in rows} <= {"complete", "abandoned", "open"}, rows
 
 
 def test_bastion(small):

@@ -235,7 +235,7 @@ def test_packets_of_ten_bytes(raw, deploy, lab):
 
 
 def test_console_closed_while_it_writes(raw, lab):
-    """The terminal's worker still writes when its channel is gone; another channel goes on, a second console is refused."""
+    """The terminal's worker still writes when its channel is gone; another channel goes on."""
     it = raw("deploy")
     for _ in range(3):
         channel = channel_by(it.transport)
@@ -247,6 +247,25 @@ def test_console_closed_while_it_writes(raw, lab):
     again = channel_by(it.transport)
     again.exec_command("help")
     assert again.makefile().read() and again.recv_exit_status() == 0
+
+
+def test_a_second_console_is_refused(raw):
+    it = raw("deploy")
+    consoles = []
+    for _ in range(2):
+        channel = channel_by(it.transport)
+        channel.get_pty("xterm")
+        channel.invoke_shell()
+        channel.settimeout(10)
+        consoles.append(channel)
+        if len(consoles) == 1:
+            assert channel.recv(1)
+    text = b""
+    while piece := consoles[1].recv_stderr(4096):
+        text += piece
+    assert b"console" in text and consoles[1].recv_exit_status() != 0, text
+    consoles[0].sendall(b"help\r")
+    assert consoles[0].recv(1)
 
 
 def test_words_and_end_of_file_at_once(raw):
@@ -310,10 +329,12 @@ def target_stopped(lab):
     @contextlib.contextmanager
     def stopped():
         pid, _ = lab.state["pids"]["target"]
-        pids = [int(p) for p in labkit.run("pgrep", "-P", str(pid)).split()]
+        # the connection's own processes are the listener's children
+        pids = labkit.family(pid)[1:]
         for each in pids:
             os.kill(each, signal.SIGSTOP)
         try:
+            until(lambda: len(pids) > 2 and all(labkit.read(f"/proc/{each}/stat").rsplit(")", 1)[1].split()[0] == "T" for each in pids), what="it stands")
             yield
         finally:
             for each in pids:

@@ -4,9 +4,12 @@ import socket
 import paramiko
 import pytest
 
-NAMES = ["", "-oProxyCommand=id", "../../etc/passwd", "a/b", "alice' OR '1'='1", 'alice"; DROP TABLE user; --', "alice\nroot", "alice\r\n\x1b[2J",
-         "alice\x00bob", "\u202ealice", "alice@", "@dba@web1", "alice@dba@web1@x", "alice@dba@127.0.0.1", "alice@@web1", "%s%n%h", "$(id)",
-         "x" * 10_000, "alice@" + "d" * 10_000 + "@web1", "älice"]
+from harness import until
+
+# deploy's key opens by itself: a name that is cut, trimmed or split wrongly would be let in
+NAMES = ["", "-oProxyCommand=id", "../../etc/passwd", "a/b", "deploy' OR '1'='1", 'deploy"; DROP TABLE user; --', "deploy\nroot", "deploy\r\n\x1b[2J",
+         "deploy\x00bob", "\x00deploy", "\u202edeploy", "deploy@", "deploy ", " deploy", "Deploy", "deploy\t", "@dba@web1", "@deploy", "deploy@dba@web1@x",
+         "deploy@dba@-oProxyCommand=x", "deploy@@web1", "%s%n%h", "$(id)", "deploy" + "x" * 10_000, "deploy@" + "d" * 10_000 + "@web1", "dêploy"]
 
 
 @pytest.mark.parametrize("name", NAMES, ids=lambda n: ascii(n[:24]))
@@ -23,9 +26,12 @@ def test_refused_like_any_stranger(lab, name):
 
 
 def test_the_log_stays_clean(lab, deploy):
+    def log():
+        with open(lab.path("log", "bastiond"), "rb") as f:
+            return f.read()
     deploy.run("bastion", "hosts", check=True)
-    with open(lab.path("log", "bastiond"), "rb") as f:
-        text = f.read()
+    test_refused_like_any_stranger(lab, "oops\x1b[2J\u202edeploy\nroot: all is well")
+    text = until(lambda: log() if b'"oops\\x1b[2J' in log() else b"", what="the name in the log, escaped")
     bad = [byte for byte in text if (byte < 32 and byte != 10) or byte == 127]
     assert not bad, bad[:10]
     assert "\u202e".encode() not in text

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import time
 
 import pytest
@@ -15,7 +16,7 @@ from harness import Client, labkit, recording_of, until
 sys.path.insert(0, os.path.dirname(labkit.__file__))
 import verify_independent as independent  # noqa: E402
 
-LIBRARY, = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")
+LIBRARY = "/usr/lib/%s/faketime/libfaketime.so.1" % sysconfig.get_config_var("MULTIARCH")
 
 
 class Judged:

@@ -84,6 +84,8 @@ def test_changes_show_without_a_key(lab, engineer, harm, tmp_path):
     shutil.copytree(lab.path("store"), copy, ignore=shutil.ignore_patterns("journal"))      # a socket is in it
     victim = segments(str(copy / os.path.relpath(path, lab.path("store"))))[0]
     size = os.path.getsize(victim)
+    verify = [lab.bin("bastion-replay"), "verify", os.path.dirname(victim), "--trust", lab.path("auditor.trust")]
+    assert subprocess.run(verify, capture_output=True, check=False).returncode == 0, "the copy as it was"
     if harm == "flip":
         with open(victim, "r+b") as f:
             f.seek(size * 2 // 3)
@@ -94,8 +96,8 @@ def test_changes_show_without_a_key(lab, engineer, harm, tmp_path):
         os.truncate(victim, size - 200)
     else:
         os.unlink(victim)
-    done = subprocess.run([lab.bin("bastion-replay"), "verify", os.path.dirname(victim), "--trust", lab.path("auditor.trust")], capture_output=True, check=False)
-    assert done.returncode != 0, done.stdout + done.stderr
+    done = subprocess.run(verify, capture_output=True, check=False)
+    assert done.returncode == 1 and {"flip": b"forged", "cut": b"cut", "remove": b"unverifiable"}[harm] in done.stdout, done.stdout + done.stderr
 
 
 def test_wrong_key_opens_nothing(lab, engineer, tmp_path):
@@ -103,7 +105,9 @@ def test_wrong_key_opens_nothing(lab, engineer, tmp_path):
     user.run("web1.name", "echo hidden-word", check=True)
     path = recording_of(lab, user.user)
     labkit.run("age-keygen", "-o", str(tmp_path / "other"))
-    done = subprocess.run([lab.bin("bastion-replay"), "export", "--text", path, "--key", str(tmp_path / "other")], capture_output=True, check=False)
+    export = [lab.bin("bastion-replay"), "export", "--text", path, "--key"]
+    assert b"hidden-word" in subprocess.run([*export, lab.path("auditor.key")], capture_output=True, check=True).stdout
+    done = subprocess.run([*export, str(tmp_path / "other")], capture_output=True, check=False)
     assert done.returncode != 0 and b"hidden-word" not in done.stdout
 
 

@@ -15,3 +15,8 @@ def test_a_flood_of_random_bytes():
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=110 * labkit.SLOW, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert ("bastiond-view" in done.stdout or labkit.sanitized()) and "the flood went on" in done.stdout
+    if "too busy to judge" in done.stdout:
+        pytest.skip("the echo is slow without a flood, too")
+    if not labkit.sanitized():
+        for role in ("bastiond-sess", "bastiond-reco", "bastion-collec"):
+            assert f"ok   {role}" in done.stdout, done.stdout

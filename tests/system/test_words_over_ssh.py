@@ -12,7 +12,7 @@ def test_request_approve_use(lab, engineer, target):
     user, bob = engineer(grant=False), Client(lab, "bob")
     done = user.run("bastion", "request", "web1", "--login", "dba", "--for", "2h", "--reason", "'index rebuild'", check=True)
     number = re.search(rb"\d+", done.stdout).group().decode()
-    assert number in json.loads(bob.run("bastion", "requests", "--json", check=True).stdout)["rows"].__str__()
+    assert int(number) in [row["id"] for row in json.loads(bob.run("bastion", "requests", "--json", check=True).stdout)["rows"]]
     bob.run("bastion", "approve", number, check=True)
     assert user.run(target, "echo in", check=True).stdout == b"in\n"
 
