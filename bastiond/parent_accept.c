@@ -342,6 +342,13 @@ int accept_source_free(struct parent *p, struct ipc_msg *m)
 	return 0;
 }
 
+/* Once its user is logged in, it may have been a target that did this, which can end its own session and nothing else (P10). */
+static void crashed(struct parent *p, const struct slot *s, uint64_t now)
+{
+	if (s->waiting)
+		penalize(p, s, OFFENCE_CRASH, now);
+}
+
 void accept_session_down(struct parent *p, struct ipc_msg *m)
 {
 	struct slot *s = slot_find(p, m->id);
@@ -359,10 +366,10 @@ void accept_session_down(struct parent *p, struct ipc_msg *m)
 	buf_finish(&whole);
 	if (WIFSIGNALED((int)status) && !s->stopped) {
 		log_warn("session %u died of signal %d", m->id, WTERMSIG((int)status));
-		penalize(p, s, OFFENCE_CRASH, now);
+		crashed(p, s, now);
 	} else if (WIFEXITED((int)status) && WEXITSTATUS((int)status) == SESSION_SPINS && !s->stopped) {
 		log_warn("session %u ended itself: its loop did not turn", m->id);
-		penalize(p, s, OFFENCE_CRASH, now);
+		crashed(p, s, now);
 	} else if (s->waiting && (s->late || now - s->began_ms >= p->conf->login_grace)) {
 		penalize(p, s, OFFENCE_GRACE, now);
 	} else if (s->waiting && !s->failed) {

@@ -346,11 +346,10 @@ def test_behind_the_login(own, bystander, name):
     sealed(own, host)
 
 
-@pytest.mark.parametrize("size", [0, 1, 10])
-def test_packets_that_are_too_small(own, bystander, size):
-    """libssh may write into such a channel for ever: that session is ended then, and no other."""
+def small_packets(lab, size):
+    """A target that takes packets of so many bytes."""
     def behave(sock):
-        server = Server(own, sock)
+        server = Server(lab, sock)
         server.default_max_packet_size = size
         channel = server.accept(5)
         channel.settimeout(5)   # where there is no room for a byte nothing ever comes
@@ -358,11 +357,32 @@ def test_packets_that_are_too_small(own, bystander, size):
             while channel.recv(65536):
                 pass
         server.close()
+    return behave
+
+
+@pytest.mark.parametrize("size", [0, 1, 10])
+def test_packets_that_are_too_small(own, bystander, size):
+    """libssh may write into such a channel for ever: that session is ended then, and no other."""
     start = time.monotonic()
-    done, host = visit(own, behave, stdin=b"x" * 100_000)
+    done, host = visit(own, small_packets(own, size), stdin=b"x" * 100_000)
     assert time.monotonic() - start < 25
     assert done.returncode != 0
     sealed(own, host)
+
+
+def test_no_target_keeps_its_users_out(new_lab):
+    """What a target does to a session is no offence of the place that its user comes from; what a stranger does to one is."""
+    strict = new_lab(options=['penalty_exempt = { "192.0.2.1" }'])
+    client, before = Client(strict, "deploy"), events(strict, "session.crash")
+    assert visit(strict, small_packets(strict, 10), stdin=b"x" * 100_000)[0].returncode != 0
+    until(lambda: len(events(strict, "session.crash")) > len(before), what="the session ended itself")
+    assert strict.ctl_json("blocks")["rows"] == []
+    client.run("web1.name", "true", check=True)
+    ours = sessions(strict)
+    with socket.create_connection(("127.0.0.1", strict.port("bastiond"))):
+        pid, = until(lambda: sessions(strict) - ours, what="a session that nobody logged in to")
+        os.kill(pid, signal.SIGABRT)
+        until(lambda: [row["network"] for row in strict.ctl_json("blocks")["rows"]] == ["127.0.0.1/32"], what="the penalty")
 
 
 def test_data_that_the_client_does_not_read(own, bystander):
