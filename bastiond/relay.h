@@ -29,11 +29,14 @@
  */
 #define CHAN_UNREAD_MAX (3U << 20)
 /*
- * More than this is unread only if libssh reopened the window meanwhile: its test whether to looks at the buffer of the stream whose packet
- * came last, so a line on standard error opens it whatever stands in the other one. Then the way's socket is read no more until
- * the client took what is held.
+ * What stays unread shuts a channel's window, and stops that channel alone. But libssh 0.10 opens it again, whole, whenever it has less
+ * than half of it left beside what is unread of the stream whose packet came last: a line on standard error does that, whatever stands in
+ * standard output. Nothing prevents this from outside: neither the window nor the test can be had, a granted window cannot be taken back, and a
+ * library reads a connection or it does not. So of a channel whose streams both come while one stands so much is kept (more than a window
+ * of any libssh: 2 MiB from 0.11 on, which counts both), and then the way's socket is read no more until the client took what is held
+ * (session_target.c). One stream alone reaches this, and CHAN_UNREAD_MAX, only if its target does not keep to the window.
  */
-#define CHAN_CHOKE (1280000U + 65536U)
+#define CHAN_CHOKE ((2U << 20) + 65536U)
 
 #define CLOSE_PATIENCE_MS 5000	/* for a target that does not read what a client left behind */
 
@@ -96,6 +99,7 @@ struct chan {
 	bool left_in, left_out, left_err; /* a full hold left bytes in libssh's buffer, */
 	size_t kept_in, kept_out, kept_err; /* of which so many, the first, are in the hold all the same: see relay_chan.c */
 	size_t unread_in, unread_out, unread_err; /* and so many it has in all */
+	bool both_streams;		/* a packet of one came while the other stood: see CHAN_CHOKE */
 	uint64_t close_deadline_ms;
 	bool eof_queued_in, eof_said_out, eof_queued_out, abandon_sent;
 	bool eof_passed;		/* the client has the eof: nothing but exit status and close may follow */

@@ -226,6 +226,14 @@ static void check_answer(struct chan *c, void *arg)
 		d->next = d->next < 0 || left < d->next ? left : d->next;
 		return;
 	}
+	d->next = 0;
+	/* it may have answered long ago, where nobody reads */
+	if (c->way->choked_ms + c->front->session->conf->channel_timeout >= c->answer_deadline_ms) {
+		record_last(c);
+		chan_refuse(c, "bastiond: another channel of this connection waits until its output is read: this one did not start in time "
+		    "(channel_timeout); try: ssh -S none");
+		return;
+	}
 	snprintf(detail, sizeof(detail), "%s at %s@%s: no answer to %s", c->capability, c->way->login, c->way->host,
 	    c->state == CHAN_OPENING ? "the channel's open" : c->state == CHAN_PTY ? "the request for a terminal" :
 	    c->state == CHAN_ENV ? "an environment variable" : "the start");
@@ -234,7 +242,6 @@ static void check_answer(struct chan *c, void *arg)
 	way_event(c->way, BREC_META, BREC_K_NOTE, c->number, detail, strlen(detail));
 	record_last(c);
 	chan_refuse(c, "bastiond: the target does not answer: it did not start this in time (channel_timeout)");
-	d->next = 0;
 }
 
 int relay_open_tick(struct way *w, uint64_t now_ms, int other)

@@ -235,6 +235,7 @@ int relay_take_in(struct chan *c, const uint8_t *data, size_t len)
 
 int relay_take_out(struct chan *c, bool is_err, const uint8_t *data, size_t len)
 {
+	c->both_streams = c->both_streams || (is_err ? c->left_out : c->left_err);
 	return keep(c, is_err ? &(struct stream){ &c->out, &c->left_err, &c->kept_err, &c->unread_err, false, true } :
 	    &(struct stream){ &c->out, &c->left_out, &c->kept_out, &c->unread_out, false, false }, data, len);
 }
@@ -291,6 +292,7 @@ void relay_drain_out(struct chan *c)
 {
 	drain(c, c->target, &(struct stream){ &c->out, &c->left_out, &c->kept_out, &c->unread_out, false, false });
 	drain(c, c->target, &(struct stream){ &c->out, &c->left_err, &c->kept_err, &c->unread_err, false, true });
+	c->both_streams = c->both_streams && (c->left_out || c->left_err);
 	relay_record_some(c, &c->out);
 }
 

@@ -128,6 +128,9 @@ struct way {
 	uint32_t hold_ms, banner_ms;
 	uint64_t stall_since_ms, stall_seq; /* a hold waits for this commit since; 0: none */
 	bool banner_shown;
+	uint64_t choked_ms, choked_since_ms; /* way_choked(): last, and from then on; 0: it was not, or is not */
+	uint64_t alive_ms;		/* the last word to a target that is not read */
+	bool choke_told;
 	uint32_t next_channel;
 	uint64_t bytes_in, bytes_out;
 	uint64_t used_ms;		/* its start, or when a channel that is over was used last */
@@ -280,7 +283,9 @@ int target_start(struct way *w, int fd, const uint8_t *cert, size_t cert_len, in
 void target_step(struct way *w);
 void target_message(void *way, ssh_message m);
 void target_leave(struct way *w);				/* disconnects and frees w->ssh */
-/* A channel holds more of the target's bytes than a window: nothing is read from there until its client took them. */
+/* A channel has more of the target's bytes than it should get (CHAN_CHOKE): nothing is read from there until its client took them. */
 bool way_choked(struct way *w);
+/* Meanwhile the target learns that somebody is there, and the way's other channels why nothing comes. ms until the next word; -1: none. */
+int target_tick(struct way *w, uint64_t now_ms);
 
 #endif

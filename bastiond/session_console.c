@@ -221,7 +221,7 @@ void console_return(struct chan *c)
 	c->kind = CHAN_CONSOLE;
 	c->state = CHAN_LIVE;
 	c->from_console = c->target_eof = c->target_closed = c->target_abandoned = c->abandon_sent = false;
-	c->eof_passed = c->left_out = c->left_err = false;
+	c->eof_passed = c->left_out = c->left_err = c->both_streams = false;
 	c->kept_out = c->kept_err = c->unread_out = c->unread_err = 0;
 	c->eof_said_out = c->eof_queued_out = c->eof_queued_in = c->exit_known = c->close_recorded = c->open_sent = false;
 	c->env_sent = 0;

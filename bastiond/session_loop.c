@@ -110,10 +110,12 @@ static short ssh_events(ssh_session ssh, struct pump *pump)
 	    ((ssh_get_poll_flags(ssh) & SSH_WRITE_PENDING) != 0 ? POLLOUT : 0));
 }
 
-/* One that is not read does not write either, as libssh does both in one call: to wait for that would wake at once, again and again. */
 static short way_events(struct way *w)
 {
-	return way_choked(w) ? 0 : ssh_events(w->ssh, &w->pump);
+	const bool choked = way_choked(w);
+
+	ssh_io_deaf(w->fd, choked);
+	return (short)(ssh_events(w->ssh, &w->pump) & (choked ? ~POLLIN : ~0));
 }
 
 static short link_events(const struct ipc *c)

@@ -13,7 +13,12 @@
 #include "clock.h"
 #include "log.h"
 #include "session.h"
+#include "ssh_io.h"
 #include "ssh_setup.h"
+
+#define CHOKE_TOLD_MS 5000	/* of a way that is not read, until its other channels are told why */
+/* A target that asks whether we are there (ClientAliveInterval) is not heard then; any packet tells it, too. Soon enough for one that waits 5 s. */
+#define CHOKE_ALIVE_MS 3000
 
 /* The algorithms of the pinned keys, so that the target shows a key that can be compared. */
 static int pinned_algorithms(const struct way *w, char *out, size_t size)
@@ -184,10 +189,16 @@ static void visit_lost(struct chan *c, void *arg)
 	relay_target_lost(c);
 }
 
+/* The channel for whose client the way waits. */
+static bool chokes(const struct chan *c)
+{
+	return c->state == CHAN_LIVE && !c->client_closed && !c->target_abandoned && c->both_streams &&
+	    c->unread_out + c->unread_err > CHAN_CHOKE;
+}
+
 static void count_choked(struct chan *c, void *arg)
 {
-	if (c->state == CHAN_LIVE && !c->client_closed && !c->target_abandoned && c->unread_out + c->unread_err > CHAN_CHOKE)
-		*(bool *)arg = true;
+	*(bool *)arg = *(bool *)arg || chokes(c);
 }
 
 bool way_choked(struct way *w)
@@ -196,6 +207,37 @@ bool way_choked(struct way *w)
 
 	way_each_chan(w, count_choked, &choked);
 	return choked;
+}
+
+static void tell_choked(struct chan *c, void *arg)
+{
+	if (!chokes(c))
+		chan_say(c, arg);
+}
+
+int target_tick(struct way *w, uint64_t now_ms)
+{
+	static char line[] = "bastiond: another channel of this connection waits until its output is read: until then nothing comes from the target";
+
+	if (!way_choked(w)) {
+		w->choked_since_ms = 0;
+		return -1;
+	}
+	w->choked_ms = now_ms;
+	if (w->choked_since_ms == 0) {
+		w->choked_since_ms = w->alive_ms = now_ms;
+		w->choke_told = false;
+	}
+	if (!w->choke_told && now_ms >= w->choked_since_ms + CHOKE_TOLD_MS) {
+		w->choke_told = true;
+		way_each_chan(w, tell_choked, line);
+	}
+	if (now_ms >= w->alive_ms + CHOKE_ALIVE_MS) {
+		w->alive_ms = now_ms;
+		if (!ssh_setup_blocked(w->ssh))
+			ssh_send_ignore(w->ssh, "");
+	}
+	return (int)(w->alive_ms + CHOKE_ALIVE_MS - now_ms);
 }
 
 /*
@@ -230,12 +272,14 @@ void target_step(struct way *w)
 		login_step(w);
 	if (w->step != TARGET_READY || w->ending)
 		return;
-	if (w->lost || (w->ready && way_choked(w)))
-		return; /* ready stays: it is read as soon as it may be */
+	if (w->lost)
+		return;
+	ssh_io_deaf(w->fd, way_choked(w));
 	if (w->ready && !session_pump(w->session, &w->pump, w->ssh, target_message, w)) {
 		w->lost = true;
 		w->fd = -1; /* libssh may have closed it: the next one may get the number */
 		way_each_chan(w, visit_lost, NULL);
 	}
 	w->ready = w->pump.more && !w->lost;
+	ssh_io_deaf(w->fd, way_choked(w)); /* from now on: what the channels write would read, too */
 }

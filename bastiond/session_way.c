@@ -568,6 +568,8 @@ int way_tick(struct way *w, uint64_t now_ms)
 		break;
 	case WAY_OPEN:
 		next = relay_open_tick(w, now_ms, tick_stall(w, now_ms));
+		if (!w->lost && (stall = target_tick(w, now_ms)) >= 0 && (next < 0 || stall < next))
+			next = stall;
 		break;
 	case WAY_CLOSING:
 		if (now_ms >= w->close_deadline_ms)

@@ -31,6 +31,7 @@ static struct io {
 	uint8_t on, full;	/* full: the last read filled what libssh had room for */
 	uint8_t held, ended;	/* held: the end is not shown; ended: it is there */
 	uint8_t writable;	/* the kernel said so, and nothing was sent since: it still is */
+	uint8_t deaf;		/* there is nothing to read, for libssh */
 	uint8_t gather, stuck;	/* gather: writes go into `out`; stuck: the kernel took no more of it */
 	int error;		/* that of one that was gathered, for the next */
 	uint8_t *out;
@@ -88,7 +89,15 @@ bool ssh_io_pending(int fd)
 {
 	const struct io *a = find(fd);
 
-	return a != NULL && a->off < a->len;
+	return a != NULL && a->off < a->len && a->deaf == 0;
+}
+
+void ssh_io_deaf(int fd, bool deaf)
+{
+	struct io *a = find(fd);
+
+	if (a != NULL)
+		a->deaf = deaf;
 }
 
 static ssize_t hand_out(struct io *a, void *buf, size_t len)
@@ -302,7 +311,8 @@ static int from_memory(struct pollfd *p, nfds_t n, bool *all)
 
 	*all = true;
 	for (nfds_t i = 0; i < n; i++) {
-		short wanted = (short)(p[i].events & (writing ? ~POLLIN : ~0));
+		const struct io *a = find(p[i].fd);
+		short wanted = (short)(p[i].events & (writing || (a != NULL && a->deaf != 0) ? ~POLLIN : ~0));
 		short here = (short)((ssh_io_pending(p[i].fd) ? POLLIN : 0) | (ssh_io_writable(p[i].fd) ? POLLOUT : 0));
 
 		p[i].revents = wanted & here;
@@ -359,6 +369,8 @@ static void correct(struct io *a, struct pollfd *p)
 	}
 	if (a->held != 0)
 		hide_end(a, p);
+	if (a->deaf != 0)
+		p->revents &= (short)~POLLIN;
 	if (ssh_io_pending(p->fd))
 		p->revents |= p->events & POLLIN;
 	if (a->gather != 0)

@@ -19,13 +19,18 @@
 
 /* From now on, and until it is closed, reads of this stream socket may be large. Nothing happens for a descriptor over the table's size. */
 void ssh_io_start(int fd);
-/* Bytes that were read ahead wait in memory: a loop must not sleep, whatever the kernel says. */
+/* Bytes that were read ahead wait in memory, for one that is not deaf: a loop must not sleep, whatever the kernel says. */
 bool ssh_io_pending(int fd);
 /*
  * libssh may write: its last question was answered so, and nothing was written since; or, of gathered writes, there is room, after
  * an attempt to make some.
  */
 bool ssh_io_writable(int fd);
+/*
+ * While it is deaf nothing more is read of it, whoever asks libssh for what: each of its calls that writes reads a little, too. It
+ * writes as before.
+ */
+void ssh_io_deaf(int fd, bool deaf);
 /* While libssh is asked to write: it need not look whether there is something to read, too. */
 void ssh_io_writing(bool now);
 /* From now on writes are gathered. Whoever does this must flush before it sleeps. */

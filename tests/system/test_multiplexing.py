@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from harness import events, sessions, until
+from harness import Client, events, labkit, sessions, until
+from test_two_streams import BLOCK, BLOCKS, POUR, stands
 
 
 class Master:
@@ -73,6 +74,46 @@ def test_a_channel_that_nobody_reads_does_not_stop_the_others(master):
         assert master.run("echo quick", check=True).stdout == b"quick\n"
         assert time.monotonic() - start < 5
         slow.kill()
+
+
+@pytest.fixture
+def impatient(new_lab):
+    """A lab whose target asks every 2 s whether its client is there, and leaves when two such questions were in vain."""
+    own = new_lab(options=['channel_timeout = "8s"'])
+    config = own.target_config
+    own.target_config = lambda: config() + "ClientAliveInterval 2\nClientAliveCountMax 2\n"
+    own.write_configs()
+    own.stop("target")
+    own.start("target")
+    return own
+
+
+def test_one_whose_two_streams_nobody_reads(impatient):
+    """Of its target nothing is read then: that goes for no longer than the reader stands, ends nothing, and is said, with no word against the target."""
+    home = impatient.path("target", "home", "dba")
+    mark = f"{home}/mark"
+    labkit.write(f"{home}/pour.py", POUR.replace("{mark}", mark))
+    os.chown(home, labkit.DBA_UID, labkit.DBA_UID)
+    shared = Master(Client(impatient, "deploy"), "web1.name")
+    try:
+        shared.run("true", check=True)
+        with shared.start("cat") as other, shared.start(f"python3 {home}/pour.py") as slow:
+            stands(mark)
+            stood = time.monotonic()
+            other.stdin.write(b"typed meanwhile\n")
+            other.stdin.close()
+            refused = shared.run("echo new")
+            assert refused.returncode == 255 and b"this one did not start in time" in refused.stderr, refused
+            time.sleep(max(0, stood + 18 - time.monotonic()))
+            out, err = slow.communicate(timeout=60)
+            assert slow.returncode == 0, err[-500:]
+            assert len(out) == BLOCK * BLOCKS and err == b"x\n" * BLOCKS
+            assert other.stdout.read() == b"typed meanwhile\n" and other.wait(20) == 0
+            assert b"another channel of this connection waits until its output is read" in other.stderr.read()
+        assert shared.run("echo new", check=True).stdout == b"new\n"
+        assert events(impatient, "channel.silent") == []
+    finally:
+        shared.close()
 
 
 def test_hops_leave_no_descriptor(lab, deploy):

@@ -320,6 +320,41 @@ static void writing(void **state)
 	assert_int_equal(asks(POLLIN | POLLOUT), POLLIN | POLLOUT);
 }
 
+/* A deaf one has nothing to read, in the kernel or in memory, and neither an end; it writes, and what came is there when it hears again. */
+static void deaf(void **state)
+{
+	static uint8_t sent[8192];
+	uint8_t got[4096];
+
+	(void)state;
+	ssh_io_gather(fd);
+	ssh_io_hold_end(fd);
+	fill(sent, sizeof(sent), 0);
+	assert_int_equal(sendto(peer, sent, sizeof(sent), 0, NULL, 0), sizeof(sent));
+	assert_int_equal(io_recv(fd, got, sizeof(got), 0), sizeof(got));
+	assert_int_equal(io_recv(fd, got, 1000, 0), 1000); /* the rest is in memory */
+	assert_true(ssh_io_pending(fd));
+	ssh_io_deaf(fd, true);
+	assert_false(ssh_io_pending(fd));
+	assert_int_equal(sendto(peer, "more", 4, 0, NULL, 0), 4);
+	assert_int_equal(asks(POLLIN | POLLOUT), POLLOUT);
+	assert_int_equal(asks(POLLIN), 0);
+	assert_int_equal(io_send(fd, "out", 3, MSG_NOSIGNAL), 3);
+	assert_false(ssh_io_flush(fd));
+	assert_int_equal(recvfrom(peer, got, sizeof(got), 0, NULL, NULL), 3);
+	close(peer);
+	peer = -1;
+	assert_int_equal(asks(POLLIN), 0);
+	assert_false(ssh_io_at_end(fd));
+	ssh_io_deaf(fd, false);
+	assert_int_equal(asks(POLLIN), POLLIN);
+	assert_int_equal(io_recv(fd, got, sizeof(got), 0), sizeof(sent) - 4096 - 1000);
+	assert_memory_equal(got, sent + 5096, sizeof(sent) - 5096);
+	assert_int_equal(io_recv(fd, got, sizeof(got), 0), 4);
+	assert_int_equal(asks(POLLIN), 0);
+	assert_true(ssh_io_at_end(fd));
+}
+
 /* A descriptor that is not registered is the kernel's. */
 static void others(void **state)
 {
@@ -356,6 +391,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_end_that_is_held, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_reset_that_is_held, setup, teardown),
 		cmocka_unit_test_setup_teardown(writing, setup, teardown),
+		cmocka_unit_test_setup_teardown(deaf, setup, teardown),
 		cmocka_unit_test_setup_teardown(others, setup, teardown),
 	};
 
