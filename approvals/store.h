@@ -22,7 +22,7 @@
 #include "event.h"
 #include "store_role.h"
 
-#define STORE_VERSION 21		/* of the schema; newer is refused, older is migrated */
+#define STORE_VERSION 22		/* of the schema; newer is refused, older is migrated */
 #define STORE_ERR_MAX 512
 #define STORE_USERS_MAX 100000
 #define STORE_HOSTS_MAX 100000
@@ -129,7 +129,7 @@ int store_hosts(struct store *s, const char *after, int (*fn)(void *arg, const s
 /* --- tickets: requests and grants (store_ticket.c) --- */
 
 int store_ticket(struct store *s, int64_t id, struct ticket *t);
-/* When it had its last yes: *at. 0: nobody said it. */
+/* When its grant was made, with its last yes, by the clock as it is now: *at. 0: there is none. */
 int store_ticket_approved_at(struct store *s, int64_t id, int64_t *at);
 /* Of this user, host and login: those that let somebody in now first, then those that give access at another time or had their logins,
  * then newest first; up to max. Their number, or -1. */

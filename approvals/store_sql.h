@@ -86,7 +86,7 @@ extern const char *const store_v_accounts[];	/* store_account.c */
 extern const char *const store_v_target_keys[];	/* store_target_key.c */
 extern const char *const store_v_announced[];	/* store_hostkey.c */
 extern const char *const store_v_places[];	/* store_target_key.c */
-extern const char *const store_v_clock[];	/* store_clock.c */
+extern const char *const store_v_clock[], *const store_v_approved[];	/* store_clock.c */
 extern const char *const store_v_owner[];	/* store_account.c, too, */
 extern const char *const store_v_wasted[];	/* and this */
 extern const char *const store_v_rules[];	/* store_schema_rules.c */

@@ -86,7 +86,7 @@ int store_ticket(struct store *s, int64_t id, struct ticket *t)
 int store_ticket_approved_at(struct store *s, int64_t id, int64_t *at)
 {
 	*at = 0;
-	return sql_int(s, at, "SELECT max(at) FROM verdicts WHERE request_id=? AND yes=1", "i", id);
+	return sql_int(s, at, "SELECT approved_at FROM grants WHERE id=?", "i", id);
 }
 
 /* Two looks: those that are open are few (STORE_PLACE_MAX), of the others the newest come first out of the index. */
@@ -213,8 +213,8 @@ static int write_move(struct store *s, const struct ticket *t, enum ticket_state
 	if (n != 1)
 		return n;
 	if (to == TICKET_APPROVED)
-		return sql_do(s, "INSERT INTO grants (id, start_at, end_at) VALUES (?,?,?)", "iii",
-		    t->id, from, from + (int64_t)t->duration);
+		return sql_do(s, "INSERT INTO grants (id, start_at, end_at, approved_at) VALUES (?,?,?,?)", "iiii",
+		    t->id, from, from + (int64_t)t->duration, now);
 	if (to == TICKET_ACTIVE)
 		return sql_do(s, "UPDATE grants SET used_at=?2 WHERE id=?1", "ii", t->id, now);
 	if (ticket_gives_access(t->state))

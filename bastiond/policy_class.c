@@ -101,8 +101,7 @@ static bool seen_before(struct peer *peer, const struct host *h, int64_t ticket,
 		snprintf(line, size, "bastiond: the bastion cannot look up where you come from; tell the operator");
 		return false;
 	}
-	/* a grant that begins later than it was approved was looked at then; both moments are moved with a clock that was set back */
-	at = at - t.moved < t.start_at ? at - t.moved : t.start_at;
+	/* a grant that begins later than it was approved was looked at then; a clock that was set back moves both sides of this */
 	if (t.given > 0 && f.device_first <= at && f.network_first <= at)
 		return true;
 	if (t.given == 0)

@@ -326,6 +326,7 @@ static void a_clock_set_back_moves_what_runs(void **state)
 	assert_int_equal(store_clock_back(rig.s, rig.now, 10), 0);
 	assert_int_equal(by_hand("UPDATE grants SET moved=0 WHERE id=1"), SQLITE_CONSTRAINT);
 	assert_int_equal(by_hand("UPDATE grants SET moved=-1 WHERE id=2"), SQLITE_CONSTRAINT);
+	assert_int_equal(by_hand("UPDATE grants SET approved_at=approved_at+1 WHERE id=2"), SQLITE_CONSTRAINT);
 }
 
 #define EXTEND "{\"word\":\"extend\",\"args\":{\"id\":1,\"for\":600}}"

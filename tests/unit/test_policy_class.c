@@ -3,6 +3,8 @@
  */
 #include "policy_rig_grant.h"
 
+#include "store_clock.h"
+
 static void set(char **option, const char *value)
 {
 	free(*option);
@@ -232,6 +234,61 @@ static void nor_does_one_for_later(void **state)
 	session_over(r, &end, 0);
 }
 
+#define STEP 3600	/* the clock is set back by this */
+
+/* A grant that bob gave 500 s ago, by a clock that showed STEP more, to begin no earlier than so many seconds from then. */
+static int64_t approved_then(struct rig *r, int64_t later)
+{
+	const int64_t then = clock_wall() + STEP - 500;
+	struct ticket t = { .state = TICKET_PENDING, .user_id = r->alice.id, .by_id = r->alice.id, .host_id = r->web1.id, .role_id = r->dba.id,
+		.caps = r->dba.caps, .duration = 2 * STEP, .needed = 1, .asked_at = then, .lapse_at = then + STEP,
+		.not_before = later != 0 ? then + later : 0, .login = "dba", .reason = "test" };
+
+	assert_int_equal(store_ticket_add(r->p.store, &t), 0);
+	assert_int_equal(store_verdict(r->p.store, &t, &r->bob, true, "yes", then), 1);
+	assert_int_equal(store_ticket_move(r->p.store, &t, ACT_APPROVE, "bob", "yes", then), 1);
+	return t.id;
+}
+
+/* What is known of a device and a network, and when a grant was approved, are as old as they were before the clock was set back. */
+static void a_clock_set_back_makes_nothing_new(void **state)
+{
+	struct rig *r = *state;
+	struct store *s = r->p.store;
+	const int64_t then = clock_wall() + STEP;
+	struct familiar f;
+	struct session_end end;
+
+	set(&r->conf->approve_new, "env=lab");
+	assert_int_equal(store_familiar_note(s, r->alice.id, 1, "192.0.2.0/24", "SSH-2.0-x", then - 1000, &f), 0);
+	approved_then(r, 0);
+	assert_int_equal(store_clock_back(s, then, STEP), 1);
+	assert_int_equal(store_familiar(s, r->alice.id, 1, "192.0.2.0/24", &f), 0);
+	assert_true(f.device_first == then - 1000 - STEP && f.network_first == f.device_first);
+	login_alice(r, &end, 0);
+	asks(r, &end, 1, NULL);
+	over(r, &end);
+	/* a network that came after the approval still did */
+	login_from_elsewhere(r, &end, -200);
+	asks(r, &end, 1, "network you come from is newer than the approval");
+	session_over(r, &end, 0);
+}
+
+/* A grant for a time to come stays for that time; when it was approved moves all the same: what was seen since is newer. */
+static void a_clock_set_back_makes_no_approval_younger(void **state)
+{
+	struct rig *r = *state;
+	const int64_t then = clock_wall() + STEP, grant = approved_then(r, 5 * STEP);
+	struct ticket t;
+	int64_t at = 0;
+
+	assert_int_equal(store_clock_back(r->p.store, then, STEP), 0);
+	assert_int_equal(store_ticket(r->p.store, grant, &t), 1);
+	assert_int_equal(t.start_at, t.not_before);
+	assert_int_equal(store_ticket_approved_at(r->p.store, grant, &at), 1);
+	assert_true(at == t.asked_at - STEP);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, rig_up, rig_down)
 
 int main(void)
@@ -240,6 +297,7 @@ int main(void)
 		T(grace_opens_no_host_of_the_class), T(a_class_leaves_itself_out_of_grace), T(grace_is_for_a_network),
 		T(an_old_connection_is_not_enough), T(an_approval_from_before_does_not_do), T(nor_does_one_for_later),
 		T(the_grant_that_does_is_taken),
+		T(a_clock_set_back_makes_nothing_new), T(a_clock_set_back_makes_no_approval_younger),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
