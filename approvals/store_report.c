@@ -29,11 +29,10 @@
 	"e.kind GLOB 'login.*' OR e.kind GLOB 'otp.*' OR e.kind IN ('logout', 'pam.fail', 'recovery.use')")
 
 #define PRIVILEGES OF_EVENTS("e.detail AS detail",                                         \
-	"e.kind GLOB 'user.*' OR e.kind GLOB 'key.*' OR e.kind GLOB 'device.*'"            \
-	" OR e.kind GLOB 'totp.*' OR e.kind GLOB 'recovery.*' OR e.kind GLOB 'member.*' OR e.kind GLOB 'approver.*'"   \
-	" OR e.kind GLOB 'host.*' OR e.kind GLOB 'store.*' OR e.kind GLOB 'rule.*'"        \
-	" OR e.kind IN ('role.add', 'role.remove', 'role.change', 'policy.reload',"        \
-	"  'events.prune', 'source.unblock')")
+	"e.kind GLOB 'user.*' OR e.kind GLOB 'key.*' OR e.kind GLOB 'totp.*' OR e.kind GLOB 'recovery.*'" \
+	" OR e.kind GLOB 'member.*' OR e.kind GLOB 'approver.*' OR e.kind GLOB 'host.*' OR e.kind GLOB 'store.*'" \
+	" OR e.kind IN ('role.add', 'role.remove', 'role.change', 'policy.reload', 'events.prune'," \
+	"  'source.unblock', 'directory.sync', 'hostkey.trust', 'hostkey.forget', 'target-key.rotate', 'account.forget')")
 
 #define REFUSED OF_EVENTS(                                                                 \
 	"coalesce(" DETAIL("word") ", " DETAIL("login") ", " DETAIL("capability") ") AS what," \
