@@ -11,17 +11,6 @@
 #include <errno.h>
 #include <string.h>
 
-/* As access_rights_text() has them; a capability with a list names each of it, without one itself. */
-#define CAPS(t)                                                                            \
-	"iif(" t ".caps&1, 'shell' || char(10), '') || iif(" t ".caps&2, 'exec' || char(10), '')" \
-	" || iif(" t ".caps&4, 'sftp-read' || char(10), '')"                               \
-	" || iif(" t ".caps&16, 'sftp-write' || char(10), '')"                             \
-	" || iif(" t ".caps&8, 'scp' || char(10), '')"                                     \
-	" || iif(" t ".caps&32, rtrim('forward ' || replace(" t ".forwards, ' ',"          \
-	"   char(10) || 'forward ')) || char(10), '')"                                     \
-	" || iif(" t ".caps&64, rtrim('command ' || replace(" t ".commands, char(10),"     \
-	"   char(10) || 'command ')), '') AS \"caps{}\""
-
 /* The newest rows, or those after a number; in the order of their numbers either way. */
 #define PAGED(body)                                                                        \
 	{ "SELECT * FROM (" body " ORDER BY id DESC LIMIT :limit) ORDER BY id",            \
@@ -53,7 +42,7 @@
 	" (SELECT count(*) FROM verdicts v WHERE v.request_id=r.id AND v.yes=1)"           \
 	"  || '/' || r.needed AS approvals,"                                               \
 	" (SELECT group_concat(x.name, ' ') FROM verdicts v JOIN users x ON x.id=v.user_id" \
-	"  WHERE v.request_id=r.id AND v.yes=1) AS \"approvers[]\", " CAPS("r") ","   \
+	"  WHERE v.request_id=r.id AND v.yes=1) AS \"approvers[]\", " CAPS("r") " AS \"caps{}\","   \
 	" r.ref AS ticket, r.reason AS reason, r.closer AS closer, r.why AS why"           \
 	" FROM requests r JOIN users u ON u.id=r.user_id LEFT JOIN users b ON b.id=r.by_id" \
 	" JOIN hosts h ON h.id=r.host_id JOIN roles o ON o.id=r.role_id"                   \
@@ -111,7 +100,7 @@
 #define ROLES                                                                              \
 	"SELECT o.id AS id, o.name AS name, o.kind AS kind, o.everyone AS \"everyone?\","  \
 	" o.hosts AS \"hosts[]\", o.labels AS \"labels[]\", o.zones AS \"zones[]\","       \
-	" o.logins AS \"logins[]\", " CAPS("o") ","                                        \
+	" o.logins AS \"logins[]\", " CAPS("o") " AS \"caps{}\","                                        \
 	" o.max AS max, o.approvals AS approvals,"                                         \
 	" iif(o.kind='allow', o.approvals || ' of ' || (SELECT count(DISTINCT lower(p.person))"    \
 	"  FROM deciders de JOIN users p ON p.id=de.user_id WHERE de.role_id=o.id AND"     \

@@ -13,6 +13,9 @@
 /* A member of the detail; NULL where there is none, or the text is no JSON. */
 #define DETAIL(key) "iif(json_valid(e.detail), json_extract(e.detail, '$." key "'), NULL)"
 
+/* Is one of these the name of a service account? */
+#define SERVICE(names) "EXISTS (SELECT 1 FROM users s WHERE s.kind='service' AND s.name IN (" names ")) AS \"service?\""
+
 /* Events of these kinds. */
 #define OF_EVENTS(columns, kinds)                                                          \
 	"SELECT e.id AS id, e.at AS at, e.kind AS kind, e.actor AS actor,"                 \
@@ -25,10 +28,10 @@
 
 #define LOGINS OF_EVENTS(                                                                  \
 	DETAIL("peer") " AS \"from\", " DETAIL("device") " AS device,"                     \
-	DETAIL("connection") " AS connection, " DETAIL("why") " AS why",                   \
+	DETAIL("connection") " AS connection, " DETAIL("why") " AS why, " SERVICE("e.actor"), \
 	"e.kind GLOB 'login.*' OR e.kind GLOB 'otp.*' OR e.kind IN ('logout', 'pam.fail', 'recovery.use')")
 
-#define PRIVILEGES OF_EVENTS("e.detail AS detail",                                         \
+#define PRIVILEGES OF_EVENTS("e.detail AS detail, " SERVICE("e.actor, e.subject"),         \
 	"e.kind GLOB 'user.*' OR e.kind GLOB 'key.*' OR e.kind GLOB 'totp.*' OR e.kind GLOB 'recovery.*'" \
 	" OR e.kind GLOB 'member.*' OR e.kind GLOB 'approver.*' OR e.kind GLOB 'host.*' OR e.kind GLOB 'store.*'" \
 	" OR e.kind IN ('role.add', 'role.remove', 'role.change', 'policy.reload', 'events.prune'," \
@@ -37,7 +40,7 @@
 #define REFUSED OF_EVENTS(                                                                 \
 	"coalesce(" DETAIL("word") ", " DETAIL("login") ", " DETAIL("capability") ") AS what," \
 	"coalesce(" DETAIL("error") ", " DETAIL("why") ") AS why,"                         \
-	DETAIL("peer") " AS \"from\", " DETAIL("left_out") " AS left_out",                 \
+	DETAIL("peer") " AS \"from\", " DETAIL("left_out") " AS left_out, " SERVICE("e.actor"), \
 	"e.kind GLOB '*.refused' OR e.kind IN ('login.fail', 'otp.fail', 'otp.replay',"    \
 	"  'pam.fail', 'request.deny', 'source.block', 'hostkey.mismatch', 'protocol.violation', 'refusals.left-out')")
 
@@ -57,7 +60,7 @@
 	" AND (:host IS NULL OR h.name=:host COLLATE NOCASE)"
 
 #define REQUESTS                                                                           \
-	"SELECT r.id AS id, r.asked_at AS asked, r.state AS state, u.name AS user,"        \
+	"SELECT r.id AS id, r.asked_at AS asked, r.state AS state, u.name AS user, u.kind AS kind," \
 	" nullif(ifnull(b.name, 'root'), u.name) AS by, r.login AS login, h.name AS host," \
 	" o.name AS role, r.duration AS \"for\", r.needed AS needed, " VERDICTS ","        \
 	" coalesce(g.start_at, r.closed_at) AS decided,"                                   \
@@ -69,7 +72,7 @@
 #define WAYS(what) "(SELECT " what " FROM ways w WHERE w.request_id=g.id)"
 
 #define GRANTS                                                                             \
-	"SELECT g.id AS id, r.state AS state, u.name AS user, r.login AS login,"           \
+	"SELECT g.id AS id, r.state AS state, u.name AS user, u.kind AS kind, r.login AS login," \
 	" h.name AS host, o.name AS role, g.start_at AS start, " GRANT_END " AS until,"         \
 	" g.ended_at AS ended, g.used_at AS used, " WAYS("count(*)") " AS sessions,"       \
 	WAYS("max(w.start_at)") " AS last,"                                                \
@@ -96,7 +99,7 @@
 
 /* Grants in force at one instant, by the clock as it is now: one that was set back makes them begin and end earlier. */
 #define ACCESS                                                                             \
-	"SELECT g.id AS id, u.name AS user, u.person AS person, r.login AS login,"         \
+	"SELECT g.id AS id, u.name AS user, u.kind AS kind, u.person AS person, r.login AS login," \
 	" h.name AS host, o.name AS role, " GRANT_START " AS start,"                       \
 	" coalesce(g.ended_at, " GRANT_END ") AS ended, g.used_at AS used, " VERDICTS ","  \
 	" r.ref AS ticket, r.reason AS reason" OF_REQUESTS                                 \
@@ -112,14 +115,23 @@
 	"(SELECT group_concat(o.name, ' ') FROM role_users ru JOIN roles o ON o.id=ru.role_id" \
 	" WHERE ru.user_id=u.id AND ru.part='m') AS \"roles[]\""
 
+#define OPEN_GRANTS                                                                        \
+	"FROM requests r JOIN hosts h ON h.id=r.host_id JOIN grants g ON g.id=r.id WHERE r.user_id=u.id" \
+	" AND r.state IN ('approved', 'active') AND " GRANT_END ">:now"
+#define MAY_ASK                                                                            \
+	"FROM role_users ru JOIN roles o ON o.id=ru.role_id WHERE ru.user_id=u.id AND ru.part='m' AND o.kind='allow'"
+
 #define SERVICES                                                                           \
 	"SELECT u.id AS id, u.name AS name, u.person AS person, u.state AS state,"         \
 	" u.added AS added, u.until AS until, u.networks AS \"from[]\", " KEYS ","         \
 	LAST_LOGIN " AS used, (SELECT d.used_from FROM devices d WHERE d.user_id=u.id"     \
 	"  AND d.used IS NOT NULL ORDER BY d.used DESC LIMIT 1) AS used_from, " ROLES ","  \
-	" (SELECT group_concat(r.login || '@' || h.name, ' ') FROM requests r"             \
-	"  JOIN hosts h ON h.id=r.host_id JOIN grants g ON g.id=r.id WHERE r.user_id=u.id" \
-	"  AND r.state IN ('approved', 'active') AND " GRANT_END ">:now) AS \"grants[]\""       \
+	" (SELECT group_concat(r.login || '@' || h.name, ' ') " OPEN_GRANTS ") AS \"grants[]\"," \
+	/* "deployer: command uptime" */                                                   \
+	" (SELECT group_concat(o.name || ': ' || replace(rtrim(" CAPS("o") ", char(10)), char(10)," \
+	"  char(10) || o.name || ': '), char(10)) " MAY_ASK ") AS \"may{}\","              \
+	" EXISTS (SELECT 1 " MAY_ASK " AND o.caps<>" CAPS_COMMAND ") OR EXISTS (SELECT 1 " OPEN_GRANTS \
+	"  AND r.caps<>" CAPS_COMMAND ") AS \"more_than_commands?\""                       \
 	" FROM users u WHERE u.id>:after AND u.kind='service' AND u.state<>'removed'"      \
 	" AND (:text IS NULL OR u.name=:text) ORDER BY u.id LIMIT :limit"
 

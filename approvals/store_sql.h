@@ -76,6 +76,18 @@ extern const char *const *const store_migrations[STORE_VERSION];
 /* When a row g of grants begins and ends by the clock as it is now (struct ticket, `moved`). */
 #define GRANT_START "(g.start_at-g.moved)"
 #define GRANT_END "(g.end_at-g.moved)"
+/* The rights of a row of roles or requests, a line each, as access_rights_text() has them; a capability with a list names each of it, without
+ * one itself. */
+#define CAPS(t)                                                                            \
+	"iif(" t ".caps&1, 'shell' || char(10), '') || iif(" t ".caps&2, 'exec' || char(10), '')" \
+	" || iif(" t ".caps&4, 'sftp-read' || char(10), '')"                               \
+	" || iif(" t ".caps&16, 'sftp-write' || char(10), '')"                             \
+	" || iif(" t ".caps&8, 'scp' || char(10), '')"                                     \
+	" || iif(" t ".caps&32, rtrim('forward ' || replace(" t ".forwards, ' ',"          \
+	"   char(10) || 'forward ')) || char(10), '')"                                     \
+	" || iif(" t ".caps&64, rtrim('command ' || replace(" t ".commands, char(10),"     \
+	"   char(10) || 'command ')), '')"
+#define CAPS_COMMAND "64"	/* exact commands, and nothing else */
 /* store_schema_people.c */
 extern const char *const store_schema_sealed[], *const store_schema_devices[], *const store_schema_directory[];
 

@@ -332,6 +332,8 @@ static void accounts(void **state)
 	assert_int_equal(rows("eve", REPORT("services", "")), 1);
 	assert_string_equal(at(0, "name"), "deploy");
 	assert_string_equal(at(0, "from"), "[\"10.0.0.0/8\"]");
+	assert_string_equal(at(0, "may"), "");
+	assert_string_equal(at(0, "more_than_commands"), "false");
 	assert_int_equal(rows("eve", REPORT("dormant", "")), 0); /* they are new */
 	rig.now += 91 * 86400;
 	assert_int_equal(rows("eve", REPORT("dormant", "")), 6);
@@ -341,6 +343,53 @@ static void accounts(void **state)
 	assert_string_equal(at(0, "idle"), "864000");
 	OK("root", "{\"word\":\"user lock\",\"args\":{\"user\":\"bob\"}}");
 	assert_int_equal(rows("eve", REPORT("dormant", "")), 4);
+}
+
+#define ROLE_ADD(name, caps) "{\"word\":\"role add\",\"args\":{\"role\":\"" name "\",\"host\":\"web*\",\"login\":\"dba\",\"cap\":[" caps "]}}"
+#define JOIN(name) "{\"word\":\"role member add\",\"args\":{\"role\":\"" name "\",\"user\":\"deploy\"}}"
+
+/* What is a service account's is told from what people do, and one that may do more than exact commands is marked. */
+static void service_accounts(void **state)
+{
+	(void)state;
+	OK("root", ROLE_ADD("runner", "\"command uptime\",\"command df -h\""));
+	OK("root", ROLE_ADD("copier", "\"shell\",\"command id\""));
+	OK("root", "{\"word\":\"role add\",\"args\":{\"role\":\"freeze\",\"deny\":true,\"host\":\"web*\"}}");
+	OK("root", "{\"word\":\"role approver add\",\"args\":{\"role\":\"copier\",\"user\":\"bob\"}}");
+	OK("root", JOIN("runner"));
+	OK("root", JOIN("freeze"));
+	rows("eve", REPORT("services", ""));
+	assert_string_equal(at(0, "may"), "[\"runner: command uptime\",\"runner: command df -h\"]");
+	assert_string_equal(at(0, "more_than_commands"), "false");
+	OK("root", JOIN("copier"));
+	rows("eve", REPORT("services", ""));
+	assert_string_equal(at(0, "may"), "[\"runner: command uptime\",\"runner: command df -h\",\"copier: shell\",\"copier: command id\"]");
+	assert_string_equal(at(0, "more_than_commands"), "true");
+	/* what it asks for, has and is refused */
+	OK("root", "{\"word\":\"role member remove\",\"args\":{\"role\":\"runner\",\"user\":\"deploy\"}}");
+	OK("root", "{\"word\":\"role member remove\",\"args\":{\"role\":\"freeze\",\"user\":\"deploy\"}}");
+	OK("alice", REQUEST_DB1);
+	OK("adam", "{\"word\":\"request\",\"args\":{\"host\":\"web1\",\"login\":\"dba\",\"for\":60,\"reason\":\"x\",\"user\":\"deploy\"}}");
+	OK("bob", "{\"word\":\"approve\",\"args\":{\"id\":2}}");
+	assert_int_equal(rows("eve", REPORT("requests", "")), 2);
+	assert_string_equal(at(0, "kind"), "human");
+	assert_string_equal(at(1, "kind"), "service");
+	assert_int_equal(rows("eve", REPORT("grants", "")), 1);
+	assert_string_equal(at(0, "kind"), "service");
+	assert_int_equal(rows("eve", REPORT("access", "")), 1);
+	assert_string_equal(at(0, "kind"), "service");
+	NO("deploy", "denied", "{\"word\":\"user list\"}");
+	NO("alice", "denied", "{\"word\":\"user list\"}");
+	assert_int_equal(rows("eve", REPORT("refused", "")), 2);
+	assert_string_equal(at(0, "service"), "true");
+	assert_string_equal(at(1, "service"), "false");
+	event_writef(rig.s, NOW, EVENT_LOGIN, "deploy", "deploy", NULL);
+	assert_int_equal(rows("eve", REPORT("logins", "")), 1);
+	assert_string_equal(at(0, "service"), "true");
+	rows("eve", REPORT("privileges", "\"user\":\"deploy\""));
+	assert_string_equal(at(0, "service"), "true");
+	rows("eve", REPORT("privileges", "\"user\":\"alice\""));
+	assert_string_equal(at(0, "service"), "false");
 }
 
 /* Pages lose and double nothing, whatever lies between the rows that count. */
@@ -453,7 +502,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WORLD(only_auditors_and_administrators), WORLD(logins), WORLD(privileges_and_refusals), WORLD(what_administrators_do_is_reported), WORLD(requests_and_grants), WORLD(break_glass),
-		WORLD(access_on_a_day), WORLD(access_by_ones_own_login), WORLD(accounts), WORLD(pages), WORLD(scans_end), cmocka_unit_test(csv), cmocka_unit_test(csv_by_flag),
+		WORLD(access_on_a_day), WORLD(access_by_ones_own_login), WORLD(accounts), WORLD(service_accounts), WORLD(pages), WORLD(scans_end), cmocka_unit_test(csv), cmocka_unit_test(csv_by_flag),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
