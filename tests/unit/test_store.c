@@ -301,8 +301,8 @@ static void arrows_in_sql_are_those_in_c(void **state)
 static void hands_are_refused(void **state)
 {
 	static const char *const hands[] = {
-		"UPDATE requests SET state='approved'; INSERT INTO grants VALUES (1, 1, 3601, NULL, NULL)", /* no approval */
-		"INSERT INTO grants VALUES (1, 1, 3601, NULL, NULL)",
+		"UPDATE requests SET state='approved'; INSERT INTO grants (id, start_at, end_at) VALUES (1, 1, 3601)", /* no approval */
+		"INSERT INTO grants (id, start_at, end_at) VALUES (1, 1, 3601)",
 		"INSERT INTO verdicts SELECT 1, person, id, 1, '', 0 FROM users WHERE name='alice'",	/* her own */
 		"INSERT INTO verdicts SELECT 1, 'ALICE', id, 1, '', 0 FROM users WHERE name='alice'",
 		"INSERT INTO verdicts SELECT 1, 'Bob', id, 1, '', 0 FROM users WHERE name='alice'",	/* in his name */
