@@ -360,6 +360,63 @@ static void glass_is_said_to_what_goes_on(void **state)
 	session_over(r, &s, 0);
 }
 
+/* --- the end is near --- */
+
+/* Its grant began so long before its end, which is so far from now. */
+static void ends_in(struct rig *r, const struct session_end *s, int64_t left, int64_t whole)
+{
+	struct way *w = first_way(r, s);
+
+	w->until = clock_wall() + left;
+	w->began = w->until - whole;
+	live_run(&r->p);
+}
+
+/* Five minutes before, once for each grant, to the terminal and as an event; what is shorter than ten minutes ends without. */
+static void the_end_is_said_before(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	char text[128], when[32];
+	json_t *list, *detail;
+	const json_t *row;
+	int64_t grant = grant_of(r, (struct ticket){ .needed = 1 }), next;
+
+	way_open_on(r, &s, grant, 3600);
+	ends_in(r, &s, 299, 599);
+	expect_silence(r, &s.link);
+	ends_in(r, &s, 310, 3600);
+	expect_silence(r, &s.link);
+	assert_int_equal(r->p.live_due, first_way(r, &s)->until - 300);
+	assert_int_equal(events_of(r, "grant.ending"), 0);
+	ends_in(r, &s, 299, 600);
+	snprintf(text, sizeof(text), "bastiond: your grant %lld ends at %s. More time: ssh alice@%s extend %lld --for 1h", (long long)grant,
+	    clock_format(when, sizeof(when), first_way(r, &s)->until), r->p.control.name, (long long)grant);
+	expect_say(r, &s, text);
+	ends_in(r, &s, 298, 600);
+	expect_silence(r, &s.link);
+	assert_int_equal(events_of(r, "grant.ending"), 1);
+	list = store_list(r->p.store, LIST_EVENTS, &(struct list_ask){ .limit = 1 });
+	row = json_array_get(list, 0);
+	assert_string_equal(json_string_value(json_object_get(row, "kind")), "grant.ending");
+	assert_string_equal(json_string_value(json_object_get(row, "subject")), "alice"); /* who is told */
+	assert_string_equal(event_class("grant.ending"), "reminder");
+	assert_non_null(detail = json_loads(json_string_value(json_object_get(row, "detail")), 0, NULL));
+	assert_int_equal(json_integer_value(json_object_get(detail, "request")), grant);
+	assert_string_equal(json_string_value(json_object_get(detail, "host")), "web1");
+	json_decref(detail);
+	json_decref(list);
+	/* the next grant has an end of its own */
+	next = grant_of(r, (struct ticket){ .needed = 1 });
+	time_is_over(r, &s);
+	assert_int_equal(expect_moves(r, &s), next);
+	expect_silence(r, &s.link);
+	ends_in(r, &s, 299, 3600);
+	expect_say(r, &s, "More time");
+	assert_int_equal(events_of(r, "grant.ending"), 2);
+	session_over(r, &s, 0);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, rig_up, rig_down)
 
 int main(void)
@@ -380,6 +437,7 @@ int main(void)
 		T(carried_whole),
 		T(glass_is_said_whenever_it_comes),
 		T(glass_is_said_to_what_goes_on),
+		T(the_end_is_said_before),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -318,6 +318,15 @@ static void events_are_told_once_each(void **state)
 	notify_tick(&r->p, 0);
 	rig_turn(r);
 	assert_int_equal(r->p.nworkers, 0);
+	/* the end of a grant is told to who has it */
+	assert_int_equal(event_writef(r->p.store, clock_wall(), EVENT_GRANT_ENDING, "bastiond", "alice", "{s:i}", "request", 7), 0);
+	notify_tick(&r->p, 0);
+	expect_run(r, HOOK_NOTIFY, &run);
+	assert_string_equal(told(&run, "class"), "reminder");
+	tell = json_object_get(run.input, "tell");
+	assert_int_equal(json_array_size(tell), 1);
+	assert_string_equal(json_string_value(json_array_get(tell, 0)), "alice");
+	run_over(r, &run, true, "");
 }
 
 /* A program that never ends keeps nobody waiting, and the queue is bounded: what did not fit is counted, and told. */
