@@ -35,8 +35,8 @@ static const char *line_of(struct call *k, const char *wanted)
 	return NULL;
 }
 
-/* Pins the keys that the arguments name. */
-static enum words_exit pin_keys(struct call *k, const struct host *h)
+/* Pins the keys that the arguments name, and adds "type fingerprint" of each to `pinned`. */
+static enum words_exit pin_keys(struct call *k, const struct host *h, json_t *pinned)
 {
 	const json_t *keys = json_object_get(k->args, "key");
 	size_t n = json_is_array(keys) ? json_array_size(keys) : 1;
@@ -52,8 +52,21 @@ static enum words_exit pin_keys(struct call *k, const struct host *h)
 			return errno == ENOSPC ?
 			    refuse(k, WORDS_REFUSED, NULL, "%s", store_error(k->s)) :
 			    broken(k);
+		if (json_array_append_new(pinned, json_sprintf("%s %s", key.type, key.fingerprint)) < 0)
+			return broken(k);
 	}
 	return WORDS_OK;
+}
+
+/* The arguments, with the keys by what people know them by: lines of any length have no place in an event. */
+static int note_added(struct call *k, const struct host *h, json_t *pinned)
+{
+	json_t *args = json_copy(k->args);
+
+	if (json_object_set(args, "key", pinned) == 0)
+		return event_writef(k->s, k->now, EVENT_HOST_ADD, k->name, h->name, "{s:o}", "args", args);
+	json_decref(args);
+	return -1;
 }
 
 /* An account that comes and goes has no authorized_keys in which a managed key would stand. */
@@ -82,6 +95,7 @@ enum words_exit word_host_add(struct call *k)
 	struct host h = { .port = (uint16_t)arg_int(k, "port", 22),
 		.method = managed != NULL ? LOGIN_MANAGED : LOGIN_CERTIFICATE };
 	enum words_exit r;
+	json_t *pinned;
 
 	snprintf(h.name, sizeof(h.name), "%s", arg_text(k, "host"));
 	snprintf(h.zone, sizeof(h.zone), "%s", arg_text(k, "zone") != NULL ? arg_text(k, "zone") : "");
@@ -107,12 +121,12 @@ enum words_exit word_host_add(struct call *k)
 		return errno == ENOSPC ? refuse(k, WORDS_REFUSED, NULL, "%s", store_error(k->s)) :
 					 broken(k);
 	}
-	if ((r = pin_keys(k, &h)) != WORDS_OK || (r = set_rotate(k, &h)) != WORDS_OK)
-		return r;
-	if (event_writef(k->s, k->now, EVENT_HOST_ADD, k->name, h.name, "{s:O}", "args", k->args) <
-	    0)
-		return broken(k);
-	return say(k, "The host %s is there. What its sshd needs: host trust %s", h.name, h.name);
+	pinned = json_array();
+	if ((r = pin_keys(k, &h, pinned)) == WORDS_OK && (r = set_rotate(k, &h)) == WORDS_OK)
+		r = note_added(k, &h, pinned) < 0 ? broken(k) :
+						    say(k, "The host %s is there. What its sshd needs: host trust %s", h.name, h.name);
+	json_decref(pinned);
+	return r;
 }
 
 /* Tickets of each role for this host that its new place or labels leave outside. 0, or -1. */

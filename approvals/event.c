@@ -29,18 +29,72 @@ enum event_kind event_by_name(const char *text)
 	return EVENT_COUNT;
 }
 
-/* Text cut at EVENT_ACTOR_MAX bytes, at the start of a character. */
-static const char *cut(char out[EVENT_ACTOR_MAX + 1], const char *text)
+/* Bytes of it, at most max, that end before the start of a character. */
+static size_t start_of(const char *text, size_t max)
 {
-	size_t n = text != NULL ? strnlen(text, EVENT_ACTOR_MAX) : 0;
+	size_t n = strnlen(text, max);
 
-	if (n == EVENT_ACTOR_MAX)
+	if (n == max)
 		while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
 			n--;
+	return n;
+}
+
+static const char *cut(char out[EVENT_ACTOR_MAX + 1], const char *text)
+{
+	size_t n = text != NULL ? start_of(text, EVENT_ACTOR_MAX) : 0;
+
 	if (n > 0)
 		memcpy(out, text, n);
 	out[n] = '\0';
 	return out;
+}
+
+/* --- a detail that is too long: no argument of a word takes the others out of the record --- */
+
+#define TEXT_LONGEST 256	/* bytes that are left of each text, halved until all fit, */
+#define TEXT_SHORTEST 8		/* which they do then: 64 of each list that a word has */
+#define JSON_FORM (JSON_COMPACT | JSON_SORT_KEYS)
+
+/* The same with each longer text as its start and "...". The caller's; NULL: no memory. */
+static json_t *shortened(const json_t *v, size_t max)
+{
+	const char *text = json_string_value(v), *key;
+	json_t *out, *part;
+	int bad = 0;
+	size_t i;
+
+	if (text != NULL)
+		return json_sprintf("%.*s%s", (int)start_of(text, max), text, strlen(text) > max ? "..." : "");
+	if (!json_is_array(v) && !json_is_object(v))
+		return json_deep_copy(v);
+	out = json_is_array(v) ? json_array() : json_object();
+	json_array_foreach(v, i, part)
+		bad |= json_array_append_new(out, shortened(part, max));
+	json_object_foreach((json_t *)(uintptr_t)v, key, part)
+		bad |= json_object_set_new(out, key, shortened(part, max));
+	if (bad == 0)
+		return out;
+	json_decref(out);
+	return NULL;
+}
+
+/* As JSON of at most EVENT_DETAIL_MAX bytes. The caller's; NULL: no memory, or too long all the same. */
+static char *detail_text(const json_t *detail)
+{
+	char *text = json_dumps(detail, JSON_FORM);
+
+	for (size_t max = TEXT_LONGEST; text != NULL && strlen(text) > EVENT_DETAIL_MAX && max >= TEXT_SHORTEST; max /= 2) {
+		json_t *part = shortened(detail, max);
+
+		free(text);
+		text = json_object_set_new(part, "cut", json_true()) == 0 ? json_dumps(part, JSON_FORM) : NULL;
+		json_decref(part);
+	}
+	if (text == NULL || strlen(text) <= EVENT_DETAIL_MAX)
+		return text;
+	free(text);
+	return NULL;
 }
 
 static int append(struct store *s, struct event_row *e)
@@ -57,7 +111,7 @@ int event_write(struct store *s, int64_t now, enum event_kind kind, const char *
     const char *subject, json_t *detail)
 {
 	char who[EVENT_ACTOR_MAX + 1], what[EVENT_ACTOR_MAX + 1];
-	char *text = detail != NULL ? json_dumps(detail, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+	char *text = detail != NULL ? detail_text(detail) : NULL;
 	struct event_row e = {
 		.at = now,
 		.kind = event_name(kind),
@@ -68,8 +122,7 @@ int event_write(struct store *s, int64_t now, enum event_kind kind, const char *
 	int r = -1;
 
 	if (detail != NULL)
-		e.detail = text == NULL || strlen(text) > EVENT_DETAIL_MAX ? "{\"cut\":true}" :
-									     text;
+		e.detail = text != NULL ? text : "{\"cut\":true}";
 	json_decref(detail);
 	if (store_begin(s) == 0) { /* head and row are one step */
 		if (append(s, &e) == 0)

@@ -15,7 +15,7 @@
 #define EVENT_HASH_LEN 32
 #define EVENT_KIND_MAX 64	/* bytes of the kind's name */
 #define EVENT_ACTOR_MAX 128	/* bytes of actor and of subject; what is longer is cut */
-#define EVENT_DETAIL_MAX 8192	/* bytes of detail as JSON; more is replaced by {"cut":true} */
+#define EVENT_DETAIL_MAX 8192	/* bytes of detail as JSON; in a longer one texts become their starts, and "cut" is true */
 #define EVENT_ROW_MAX (16 + 16 + EVENT_KIND_MAX + 2 * EVENT_ACTOR_MAX + EVENT_DETAIL_MAX)
 
 /* One row, as it is hashed and stored. */

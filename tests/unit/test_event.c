@@ -84,6 +84,77 @@ static void chain_shows_change(void **state)
 	assert_int_equal(r.bad, 0);
 }
 
+/* The detail of the newest event. The caller's. */
+static json_t *newest_detail(const char *kind)
+{
+	json_t *rows = store_list(rig.s, LIST_EVENTS, &(struct list_ask){ .limit = 1 }), *detail;
+	const json_t *row = json_array_get(rows, 0);
+
+	assert_string_equal(json_string_value(json_object_get(row, "kind")), kind);
+	assert_true(strlen(json_string_value(json_object_get(row, "detail"))) <= EVENT_DETAIL_MAX);
+	assert_non_null(detail = json_loads(json_string_value(json_object_get(row, "detail")), 0, NULL));
+	json_decref(rows);
+	return detail;
+}
+
+/* One argument that is as long as it may be takes neither the others nor the word out of the record. */
+static void a_long_argument_hides_nothing(void **state)
+{
+	static char comment[10001], json[12000];
+	json_t *detail, *args, *list;
+
+	(void)state;
+	memset(comment, 'x', sizeof(comment) - 1);
+	snprintf(json, sizeof(json), "{\"word\":\"host add\",\"args\":{\"host\":\"tmp9\",\"address\":\"203.0.113.5\",\"login\":\"root\",\"key\":\"" KEY_A " %s\"}}", comment);
+	OK("adam", json);
+	detail = newest_detail("host.add");
+	args = json_object_get(detail, "args");
+	assert_string_equal(json_string_value(json_object_get(args, "address")), "203.0.113.5");
+	assert_null(json_object_get(detail, "cut"));
+	list = json_object_get(args, "key");
+	assert_int_equal(json_array_size(list), 1);
+	assert_non_null(strstr(json_string_value(json_array_get(list, 0)), "ssh-ed25519 SHA256:"));
+	json_decref(detail);
+	snprintf(json, sizeof(json), "{\"word\":\"user key add\",\"args\":{\"user\":\"bob\",\"device\":\"x\",\"key\":\"" KEY_B " %s\"}}", comment);
+	NO("alice", "denied", json);
+	detail = newest_detail("word.refused");
+	assert_string_equal(json_string_value(json_object_get(detail, "word")), "user key add");
+	assert_string_equal(json_string_value(json_object_get(detail, "error")), "'user key add' is not for you.");
+	args = json_object_get(detail, "args");
+	assert_string_equal(json_string_value(json_object_get(args, "device")), "x");
+	assert_true(json_is_true(json_object_get(detail, "cut")) && json_string_length(json_object_get(args, "key")) == 256 + 3);
+	json_decref(detail);
+}
+
+/* As many and as long texts as a word can have, of characters of two bytes: each is there, cut between two of them. */
+static void many_long_arguments_are_cut_alike(void **state)
+{
+	static const char *const lists[] = { "host", "label", "login", "cap", "from", "approver_role", "zone", "also" };
+	char text[401];
+	json_t *args = json_object(), *detail, *list;
+
+	(void)state;
+	for (size_t i = 0; i + 1 < sizeof(text); i++)
+		text[i] = "\xc3\xa4"[i % 2];
+	text[sizeof(text) - 1] = '\0';
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		json_object_set_new(args, lists[i], list = json_array());
+		for (int j = 0; j < 64; j++)
+			json_array_append_new(list, json_string(text + 2 * (j % 3)));
+	}
+	assert_int_equal(event_writef(rig.s, NOW, EVENT_ROLE_ADD, "adam", "r", "{s:O}", "args", args), 0);
+	assert_string_equal(json_string_value(json_array_get(list, 0)), text); /* what was handed over is as it was */
+	json_decref(args);
+	detail = newest_detail("role.add");
+	args = json_object_get(detail, "args");
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		list = json_object_get(args, lists[i]);
+		assert_int_equal(json_array_size(list), 64);
+		assert_string_equal(json_string_value(json_array_get(list, 63)), "\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4...");
+	}
+	json_decref(detail);
+}
+
 static void long_and_foreign_text_is_kept_within_bounds(void **state)
 {
 	char *big = malloc(20001), actor[400];
@@ -100,7 +171,10 @@ static void long_and_foreign_text_is_kept_within_bounds(void **state)
 	assert_int_equal(event_writef(rig.s, NOW, EVENT_LOGIN, "a", NULL, "{s:s}", "text", "\xff\xfe"), 0);
 	rows = store_list(rig.s, LIST_EVENTS, &(struct list_ask){ .limit = 10 });
 	assert_int_equal(json_array_size(rows), 3);
-	assert_string_equal(json_string_value(json_object_get(json_array_get(rows, 1), "detail")), "{\"cut\":true}");
+	memcpy(big, "{\"big\":\"", 8);
+	strcpy(big + 8 + 256, "...\",\"cut\":true}");
+	assert_string_equal(json_string_value(json_object_get(json_array_get(rows, 1), "detail")), big);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(rows, 2), "detail")), "{\"cut\":true}");
 	assert_int_equal(strlen(json_string_value(json_object_get(json_array_get(rows, 1), "actor"))), EVENT_ACTOR_MAX);
 	assert_string_equal(json_string_value(json_object_get(json_array_get(rows, 1), "subject")), "'; DROP TABLE events; --");
 	assert_int_equal(event_verify(rig.s, 0, &r), 0);
@@ -242,6 +316,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(table_refuses_change, setup_empty, teardown),
 		cmocka_unit_test_setup_teardown(chain_shows_change, setup_empty, teardown),
 		cmocka_unit_test_setup_teardown(long_and_foreign_text_is_kept_within_bounds, setup_empty, teardown),
+		cmocka_unit_test_setup_teardown(a_long_argument_hides_nothing, setup_world, teardown),
+		cmocka_unit_test_setup_teardown(many_long_arguments_are_cut_alike, setup_empty, teardown),
 		cmocka_unit_test_setup_teardown(rolled_back_events_leave_no_hole, setup_empty, teardown),
 		cmocka_unit_test_setup_teardown(only_what_is_old_and_shipped_is_pruned, setup_empty, teardown),
 		cmocka_unit_test_setup_teardown(a_source_is_freed_after_its_event, setup_world, teardown),
