@@ -1,8 +1,10 @@
 """A user's devices over ssh: brought with a code or an approval, listed, revoked; a login from something new is an event; hosts that
-want a fresh code do not take an old connection."""
+want a fresh code do not take an old connection, and those that want an approval of now do not take a new device."""
 import json
+import re
+import time
 
-from harness import Client, events, labkit
+from harness import Client, events, labkit, until
 
 
 def bring(user, name, *options):
@@ -46,6 +48,33 @@ def test_a_class_of_hosts_is_left_out_of_grace(new_lab):
     assert alice.run("bastion", "hosts").returncode == 0, "without one"
     done = alice.run("web1.name", "echo in")
     assert done.returncode != 0 and b"asks for a one-time code at the login" in done.stderr, done
+
+
+def test_a_class_of_hosts_wants_an_approval_of_who_comes(new_lab):
+    lab = new_lab(options=['approve_new = "tier=lab"', 'mfa_grace = "10m"'])
+    alice = Client(lab, "alice")
+
+    def refused(client, what):
+        """As what was approved before this came; what the line advises is done, and somebody approves."""
+        done = client.run("web1.jump", "echo in")
+        line = done.stderr.decode()
+        said = re.search(rf"the {what} is newer than the approval of grant (\d+), and web1 wants .*: cancel \1, then request web1 again", line)
+        assert done.returncode != 0 and done.stdout == b"" and said, line
+        client.run("bastion", "cancel", said[1], check=True)
+        asked = json.loads(client.run("bastion", "request", "web1", "--login", "dba", "--for", "1h", "--reason", "new", "--json", check=True).stdout)
+        lab.ask("approve", as_uid=lab.state["users"]["bob"], id=asked["id"])
+
+    begun = max(row["start"] for row in lab.ctl_json("report", "grants", "--user", "alice")["rows"])
+    until(lambda: time.time() >= begun + 1, what="a second after the approval")
+    refused(alice, "device")
+    assert alice.run("web1.jump", "echo in").stdout == b"in\n"
+    desk, done = bring(alice, "desk", "--code", lab.ctl_json("user", "key", "invite", "alice")["code"])
+    assert done.returncode == 0, done.stderr
+    begun = time.time()
+    until(lambda: time.time() >= begun + 1, what="a second after the approval")
+    refused(desk, "device")
+    assert desk.run("web1.jump", "echo in").stdout == b"in\n"
+    assert alice.run("web1.name", "echo in").stdout == b"in\n", "the old one is no newer"
 
 
 def test_a_class_of_hosts_wants_a_fresh_code(new_lab):
