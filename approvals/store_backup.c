@@ -56,6 +56,18 @@ struct store_backup *store_backup_begin(struct store *s, const char *path)
 	return NULL;
 }
 
+int store_settle(const char *path, char err[STORE_ERR_MAX])
+{
+	sqlite3 *db = NULL;
+	int rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, NULL);
+
+	if (rc == SQLITE_OK) /* read first: which kind of journal it has stands in the file */
+		rc = sqlite3_exec(db, "PRAGMA schema_version; PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL);
+	snprintf(err, STORE_ERR_MAX, "%s", rc == SQLITE_OK ? "" : db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(rc));
+	sqlite3_close(db);
+	return rc == SQLITE_OK ? 0 : rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB ? 1 : -1;
+}
+
 int store_backup_step(struct store_backup *b, int pages)
 {
 	const int rc = sqlite3_backup_step(b->b, pages);

@@ -12,14 +12,17 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "clock.h"
 #include "config.h"
+#include "drop.h"
 #include "hex.h"
 #include "init.h"
 #include "log.h"
 #include "store_account.h"
+#include "store_backup.h"
 #include "store_report.h"
 #include "write_all.h"
 
@@ -202,6 +205,32 @@ static int sync_path(const char *path, int flags)
 	return r;
 }
 
+/*
+ * What policy left in the write-ahead log goes into the file, which is whole without its log then, whenever this run is cut short. Done as
+ * policy: its files are none that root reads. One that is damaged stays as it is, and goes aside with its log. 0, or -1.
+ */
+static int settle(const struct restore *r)
+{
+	const pid_t pid = fork();
+	char err[STORE_ERR_MAX];
+	int done, status = -1;
+
+	if (pid == 0) {
+		snprintf(err, sizeof(err), "cannot become user_policy");
+		done = drop_to(r->conf, ROLE_POLICY) == 0 ? store_settle("/policy.db", err) : -1;
+		if (done < 0)
+			log_error("%s: cannot write what is in its log into it: %s. If it is lost, move it away, with its log", r->db, err);
+		_exit(done < 0);
+	}
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		continue;
+	if (pid < 0)
+		return fail(r->db, "cannot start a process for it");
+	if (WIFSIGNALED(status))
+		log_error("%s: the process that writes what is in its log into it was ended: %s", r->db, strsignal(WTERMSIG(status)));
+	return status == 0 ? 0 : -1;
+}
+
 /* What was the database is kept, with its write-ahead log: by link, so that its name is never without a file. */
 static int put_in_place(struct restore *r)
 {
@@ -215,6 +244,8 @@ static int put_in_place(struct restore *r)
 	if (chown(r->copy, owner->uid, owner->gid) != 0)
 		return fail(r->copy, "cannot give it to user_policy");
 	if (sync_path(r->copy, O_RDONLY) != 0)
+		return -1;
+	if (was && settle(r) != 0)
 		return -1;
 	if (was && link(r->db, r->aside) != 0)
 		return fail(r->aside, "cannot keep the database there");

@@ -120,6 +120,77 @@ def test_restored(own, backup):
     assert "store.restore" in [row["kind"] for row in own.ctl_json("report", "privileges")["rows"]]
 
 
+# Ends the process before a call that a power cut may come before, the n-th of them in all. One that gave up root ends alone, and its parent after it.
+CUT = r"""
+#include <dlfcn.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/types.h>
+
+static int *calls, last;
+
+__attribute__((constructor)) static void begin(void)
+{
+	last = atoi(getenv("CUT_AT"));
+	calls = mmap(NULL, sizeof(*calls), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+}
+
+#define BEFORE(name, params, args) \
+int name params { static int (*real) params; if (real == NULL) *(void **)&real = dlsym(RTLD_NEXT, #name); \
+	if (__atomic_add_fetch(calls, 1, __ATOMIC_SEQ_CST) == last) kill(0, SIGKILL); return real args; }
+
+BEFORE(rename, (const char *a, const char *b), (a, b))
+BEFORE(link, (const char *a, const char *b), (a, b))
+BEFORE(unlink, (const char *a), (a))
+BEFORE(ftruncate, (int fd, off_t n), (fd, n))
+BEFORE(ftruncate64, (int fd, off_t n), (fd, n))
+BEFORE(fsync, (int fd), (fd))
+BEFORE(fdatasync, (int fd), (fd))
+"""
+
+
+def test_cut_short_it_is_the_old_or_the_new(own, backup, tmp_path):
+    """The last commits of a bastiond that was killed are in the write-ahead log; whenever restore ends, the file and its log are one of the two."""
+    shim, there, saved = str(tmp_path / "cut.so"), own.path("state", "db"), str(tmp_path / "saved")
+    subprocess.run(["cc", "-shared", "-fPIC", "-D_GNU_SOURCE", "-o", shim, "-xc", "-"], input=CUT, text=True, check=True)
+    own.stop("bastiond")
+    db = sqlite3.connect(database(own))
+    db.execute("PRAGMA wal_autocheckpoint=0")
+    db.execute("UPDATE users SET why='the last commit' WHERE name='carol'")
+    db.commit()
+    subprocess.run(["cp", "-a", there, saved], check=True)
+    db.close()
+
+    def looks_like():
+        """What stands in the database as bastiond would find it: (is the last commit in it, was it restored); and it is whole."""
+        with labkit.tempfile.TemporaryDirectory(dir=tmp_path) as copy:
+            for name in ("policy.db", "policy.db-wal"):
+                if os.path.exists(f"{there}/{name}"):
+                    shutil.copy(f"{there}/{name}", copy)
+            found = sqlite3.connect(f"{copy}/policy.db")
+            assert found.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+            why, restored = (found.execute(f"SELECT count(*) FROM {what}").fetchone()[0] for what in
+                             ("users WHERE why='the last commit'", "events WHERE kind='store.restore' AND id=(SELECT max(id) FROM events)"))
+            found.close()
+            return why, restored
+
+    seen = []
+    for cut in range(1, 200):
+        shutil.rmtree(there)
+        subprocess.run(["cp", "-a", saved, there], check=True)
+        done = subprocess.run([own.bin("bastiond"), "-B", backup, "-f", own.path("bastiond.conf")], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=60, check=False, start_new_session=True, env=os.environ | {"LD_PRELOAD": labkit.preload(shim), "CUT_AT": str(cut)})
+        seen.append(looks_like())
+        assert seen[-1] in ((1, 0), (0, 1)), f"cut before call {cut}: {seen[-1]}"
+        if done.returncode == 0:
+            break
+        assert done.returncode == -9 or "was ended: Killed" in done.stderr, done.stderr
+    assert done.returncode == 0 and seen[0] == (1, 0) and seen[-1] == (0, 1) and seen == sorted(seen, reverse=True) and len(seen) > 8, seen
+    restart(own)
+    own.grant("deploy")
+
+
 def test_standby_takes_over(own, tmp_path):
     """As bastiond(8), BACKUP AND STANDBY, has it (test_deploy.py runs its commands), with --keep-grants; then the first one dies."""
     state, run_dir, port = own.path("standby"), labkit.tempfile.mkdtemp(prefix="bastion-run2-", dir="/tmp"), labkit.free_port()

@@ -169,12 +169,14 @@ static void damaged_files_are_refused(void **state)
 	assert_non_null(strstr(reopen(), "restore it from a backup"));
 	write_at(0, "this is no database at all", 26);
 	assert_non_null(strstr(reopen(), "restore it from a backup"));
+	assert_int_equal(store_settle(rig.path, err), 1); /* nothing of it is to be kept */
 	assert_int_equal(truncate(rig.path, 0), 0);
 	assert_non_null(strstr(reopen(), "no database of bastiond"));
 	assert_int_equal(unlink(rig.path), 0);
 	assert_non_null(strstr(reopen(), "unable to open"));
 	assert_int_equal(symlink("/dev/null", rig.path), 0);
 	assert_string_not_equal(reopen(), "");
+	assert_int_equal(store_settle(rig.path, err), -1); /* no link is followed */
 	unlink(rig.path);
 	assert_int_equal(store_create(rig.path, err), 0);
 	rig.s = store_open(rig.path, err);
