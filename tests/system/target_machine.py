@@ -30,8 +30,8 @@ class Namespaces:
     def argv(self, *words):
         return ["nsenter", "-t", self.pid, "--mount", "--pid", "--wd=/", *words]
 
-    def sh(self, script, check=True, stdin=""):
-        done = subprocess.run(self.argv("sh", "-c", script), capture_output=True, text=True, timeout=60, check=False, input=stdin)
+    def sh(self, script, check=True, stdin="", timeout=60):
+        done = subprocess.run(self.argv("sh", "-c", script), capture_output=True, text=True, timeout=timeout, check=False, input=stdin)
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done.stdout.strip()
 

@@ -104,7 +104,7 @@ class Machines(Namespaces):
 
     def run(self, script, machine="first", cwd=labkit.REPO):
         self.at = machine
-        return self.sh(SCRIPT.format(cwd) + script)
+        return self.sh(SCRIPT.format(cwd) + script, timeout=110 * labkit.SLOW)
 
 
 @pytest.fixture(scope="module")
