@@ -1,4 +1,5 @@
 """Every SSH message type in every state before authentication: nothing opens, and the bastion goes on."""
+import contextlib
 import os
 import socket
 import struct
@@ -7,7 +8,10 @@ import paramiko
 import pytest
 from paramiko.message import Message
 
+from harness import until
+
 USERAUTH_SUCCESS, CHANNEL_OPEN_CONFIRMATION = 52, 91
+PROMPT = 60     # USERAUTH_PK_OK, USERAUTH_INFO_REQUEST
 FORBIDDEN = {USERAUTH_SUCCESS, CHANNEL_OPEN_CONFIRMATION, 99, 81}
 
 
@@ -36,17 +40,28 @@ def packets(data):
     while at + 6 <= len(data):
         length, _, kind = struct.unpack_from(">IBB", data, at)
         yield kind
+        if kind == 21:      # what follows is encrypted
+            return
         at += 4 + length
 
 
-@pytest.mark.parametrize("state", ["before version", "before kexinit"])
+def names(*lists):
+    return b"".join(struct.pack(">I", len(text)) + text for text in lists)
+
+
+KEXINIT = plain_packet(20, bytes(16) + names(b"curve25519-sha256", b"ssh-ed25519", b"aes128-gcm@openssh.com", b"aes128-gcm@openssh.com", b"hmac-sha2-256",
+                                             b"hmac-sha2-256", b"none", b"none", b"", b"") + bytes(5))
+ECDH_INIT = plain_packet(30, struct.pack(">I", 32) + b"\x09" + bytes(31))
+VERSION = b"SSH-2.0-OpenSSH_9.2\r\n"
+CLEAR = {"before version": b"", "before kexinit": VERSION, "before the exchange": VERSION + KEXINIT, "before newkeys": VERSION + KEXINIT + ECDH_INIT}
+
+
+@pytest.mark.parametrize("state", CLEAR)
 def test_in_the_clear(lab, state):
     for kind in range(256):
         with socket.create_connection(("127.0.0.1", lab.port("bastiond"))) as sock:
             try:
-                if state != "before version":
-                    sock.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
-                sock.sendall(plain_packet(kind, os.urandom(kind % 40)))
+                sock.sendall(CLEAR[state] + plain_packet(kind, os.urandom(kind % 40)))
                 sock.shutdown(socket.SHUT_WR)
             except ConnectionError:
                 continue
@@ -57,15 +72,17 @@ def test_in_the_clear(lab, state):
 class Raw(paramiko.Transport):
     """Paramiko up to a state; then any message, and a record of the types that come back."""
 
-    def __init__(self, port):
-        super().__init__(socket.create_connection(("127.0.0.1", port)))
+    def __init__(self, sock):
+        super().__init__(sock)
         self.types = set()
         read = self.packetizer.read_message
 
         def watch():
-            kind, message = read()
-            self.types.add(kind)
-            return kind, message
+            while True:
+                kind, message = read()
+                self.types.add(kind)
+                if kind != PROMPT:      # that one means two things, and paramiko was not asked for either
+                    return kind, message
         self.packetizer.read_message = watch
 
     def poke(self, kind, body):
@@ -74,43 +91,90 @@ class Raw(paramiko.Transport):
         message.add_bytes(body)
         self._send_message(message)
 
-
-def to_state(lab, state):
-    raw = Raw(lab.port("bastiond"))
-    raw.start_client(timeout=10)
-    if state == "key offered":
-        key = paramiko.Ed25519Key.from_private_key_file(lab.path("users", "alice", "key"))
-        try:
-            raw.auth_publickey("alice", key)
-        except paramiko.SSHException:
-            pass
-    elif state == "refused":
-        try:
-            raw.auth_none("alice")
-        except paramiko.SSHException:
-            pass
-    assert not raw.is_authenticated()
-    return raw
+    def over(self):
+        """All that the peer has to say to what was sent is said: it knows the end of the connection. Nothing of it opened anything."""
+        with contextlib.suppress(OSError, EOFError):
+            if hasattr(self.sock, "shutdown_write"):
+                self.sock.shutdown_write()
+            else:
+                self.sock.shutdown(socket.SHUT_WR)
+        self.join(5)
+        self.close()
+        assert not self.types & FORBIDDEN, self.types
 
 
-SKIP = {20, 30, 31, 21}      # a key exchange of its own: paramiko would take part
+def key_of(lab, user):
+    return paramiko.Ed25519Key.from_private_key_file(lab.path("users", user, "key"))
 
 
-@pytest.mark.parametrize("state", ["after key exchange", "refused", "key offered"])
-def test_encrypted(lab, state):
-    raw = None
+def offered(lab, raw):
+    with contextlib.suppress(paramiko.SSHException):
+        raw.auth_publickey("alice", key_of(lab, "alice"))
+
+
+def probed(lab, raw):
+    key = key_of(lab, "alice")
+    raw.poke(5, names(b"ssh-userauth"))
+    raw.poke(50, names(b"alice", b"ssh-connection", b"publickey") + b"\0" + names(b"ssh-ed25519", key.asbytes()))
+    until(lambda: PROMPT in raw.types, what="the key would do")
+
+
+def asked(lab, raw):
+    offered(lab, raw)
+    raw.poke(50, names(b"alice", b"ssh-connection", b"keyboard-interactive", b"", b""))
+    until(lambda: PROMPT in raw.types, what="a code is asked for")
+
+
+def refused(lab, raw):
+    with contextlib.suppress(paramiko.SSHException):
+        raw.auth_none("alice")
+
+
+def nothing(lab, raw):
+    pass
+
+
+STATES = {"after key exchange": nothing, "refused": refused, "key probed": probed, "key offered": offered, "code asked": asked}
+
+
+@pytest.fixture
+def connect(lab):
+    """connect(state): a connection that is in it. "inside": to the second server, in a channel to a host."""
+    made = []
+
+    def make(state):
+        if state == "inside":
+            outer = paramiko.Transport(("127.0.0.1", lab.port("bastiond")))
+            made.append(outer)
+            outer.start_client(timeout=10)
+            outer.auth_publickey("deploy", key_of(lab, "deploy"))
+            raw = Raw(outer.open_channel("direct-tcpip", ("web1", 22), ("127.0.0.1", 1), timeout=10))
+        else:
+            raw = Raw(socket.create_connection(("127.0.0.1", lab.port("bastiond"))))
+        made.append(raw)
+        raw.start_client(timeout=20)
+        STATES.get(state, nothing)(lab, raw)
+        assert not raw.is_authenticated()
+        return raw
+    yield make
+    for it in reversed(made):
+        it.close()
+
+
+SKIP = {20, 30, 31, 21}      # a key exchange of its own: paramiko would take part; test_in_the_clear has them
+
+
+@pytest.mark.parametrize("state", [*STATES, "inside"])
+def test_encrypted(connect, state):
+    raw = connect(state)
     for kind in [k for k in range(256) if k not in SKIP]:
         for body in (b"", struct.pack(">II", 0, 7) + b"session" + bytes(12)):
-            if raw is None or not raw.is_active():
-                if raw:
-                    raw.close()
-                raw = to_state(lab, state)
-            try:
+            if not raw.is_active():
+                raw.over()
+                raw = connect(state)
+            with contextlib.suppress(EOFError, OSError, paramiko.SSHException):
                 raw.poke(kind, body)
-            except (EOFError, OSError, paramiko.SSHException):
-                pass
-            assert not raw.types & FORBIDDEN, (kind, body, raw.types)
-    raw.close()
+    raw.over()
 
 
 def test_still_there(deploy):
