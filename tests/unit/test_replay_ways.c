@@ -204,6 +204,26 @@ static void a_day_that_was_removed_in_its_time(void **state)
 	}
 }
 
+/* The event of what opened at the end of a day that was removed is the last one that is not here. */
+static void one_at_the_edge(void **state)
+{
+	struct list l = { .log = LOG1, .number = 1, .at = FIRST_AT };
+	char out[65536], edge[33], later[33];
+
+	(void)state;
+	list_open(&l, bastion, NULL, "");
+	list_event(&l, "policy.start", "{}");
+	session(edge, ALICE, true);
+	list_end(&l);
+	assert_int_equal(events(out, ""), EXIT_OK);
+	assert_non_null(strstr(out, "the events before number 2 are older"));
+	assert_non_null(strstr(out, ", 1 older than the events\n"));
+	session_into(store, later, FIRST_AT + 100, bastion, ALICE, true);
+	assert_int_equal(events(out, ""), EXIT_VERDICT);
+	assert_true(blamed(out, later));
+	assert_false(blamed(out, edge));
+}
+
 static void a_day_that_was_lost(void **state)
 {
 	char out[65536], sessions[3][33];
@@ -404,7 +424,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, fresh, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(begun_and_ended_meanwhile), TEST(nothing_said_of_what_was_written), TEST(each_end_of_its_way),
-		TEST(a_day_that_was_removed_in_its_time), TEST(a_day_that_was_lost),
+		TEST(a_day_that_was_removed_in_its_time), TEST(one_at_the_edge), TEST(a_day_that_was_lost),
 		TEST(events_that_the_identity_does_not_open), TEST(another_bastion_at_another_collector),
 		TEST(a_list_at_another_collector), TEST(events_in_a_name),
 		TEST(one_without_a_word), TEST(a_word_behind_many_marks),
