@@ -212,6 +212,7 @@ install: all
 	    to=$(D)$(SYSCONFDIR)/$${f#*:}; [ -e $$to ] || $(INSTALL) -m 644 etc/$${f%%:*} $$to || exit 1; done
 	$(INSTALL) -m 755 -t $(D)$(PREFIX)/share/bastiond/hooks etc/hooks/ticket_check $(wildcard etc/hooks/notify-*)
 	$(INSTALL) -m 644 -t $(D)$(PREFIX)/share/bastiond/hooks etc/hooks/hook.conf
+	$(INSTALL) -m 755 -t $(D)$(PREFIX)/share/bastiond/log etc/log/ask-witness
 	@for u in $(notdir $(wildcard etc/systemd/*.service etc/systemd/*.timer)); do mkdir -p $(D)$(UNITDIR) && \
 	    sed 's,@PREFIX@,$(PREFIX),g; s,@SYSCONFDIR@,$(SYSCONFDIR),g' etc/systemd/$$u >$(D)$(UNITDIR)/$$u || exit 1; done
 	@for s in 1 5 8; do for m in man/*.$$s; do [ ! -e $$m ] || $(INSTALL) -m 644 -t $(D)$(MANDIR)/man$$s $$m || exit 1; done; done

@@ -14,7 +14,7 @@ UNITS = ("bastiond.service", "bastion-collectord.service", "bastiond-sync.servic
 FILES = """etc/bastiond/bastiond.conf etc/bastiond/collectord.conf etc/pam.d/bastiond
 usr/sbin/bastiond usr/sbin/bastion-collectord usr/bin/bastionctl usr/bin/bastion-replay
 usr/share/bastiond/hooks/hook.conf usr/share/bastiond/hooks/notify-mail usr/share/bastiond/hooks/notify-webhook usr/share/bastiond/hooks/ticket_check
-usr/share/bastiond/monitoring/bastiond.rules.yml usr/share/bastiond/monitoring/grafana.json usr/share/bastiond/target/bastion-account
+usr/share/bastiond/log/ask-witness usr/share/bastiond/monitoring/bastiond.rules.yml usr/share/bastiond/monitoring/grafana.json usr/share/bastiond/target/bastion-account
 usr/share/bash-completion/completions/bastionctl usr/share/zsh/site-functions/_bastionctl
 usr/share/man/man1/bastion-replay.1 usr/share/man/man1/bastionctl.1 usr/share/man/man5/bastion-record.5 usr/share/man/man5/bastiond.conf.5
 usr/share/man/man8/bastion-account.8 usr/share/man/man8/bastion-collectord.8 usr/share/man/man8/bastiond.8 usr/share/man/man8/pam_bastion.8""".split()
@@ -47,7 +47,7 @@ def test_what_is_installed(installed):
     assert not [name for name in found if to_fill_in(installed, name)]
     for name in found:
         mode = os.stat(os.path.join(installed, name)).st_mode & 0o777
-        program = "/bin/" in name or "/sbin/" in name or name.endswith(("ticket_check", "notify-mail", "notify-webhook", "target/bastion-account"))
+        program = "/bin/" in name or "/sbin/" in name or name.endswith(("ticket_check", "notify-mail", "notify-webhook", "ask-witness", "target/bastion-account"))
         assert mode == (0o755 if program else 0o644), (name, oct(mode))
 
 
