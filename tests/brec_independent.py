@@ -4,8 +4,7 @@
     brec_independent.py verify DIRECTORY --signer PEM... [--collector PEM...]
     brec_independent.py events DIRECTORY --identity FILE...
 
-verify prints the verdict, last, signed and received sequence and the reason; events prints one JSON line an event,
-bytes as Latin-1, and one with "locked" for each frame that the identities do not open.
+verify prints the verdict, last, signed and received sequence and the reason; events a JSON line an event, bytes as Latin-1, or "locked" without a key.
 """
 import argparse
 import contextlib
@@ -104,11 +103,9 @@ class Header:
                 file_key = bytes(a ^ b for a, b in zip(file_key, other)) if file_key and other else None
             group = hkdf(file_key or b"", salt, b"brec/v1 group" + bytes([number]))
             for part in parts:
-                made = hmac.digest(group, b"brec/v1 commit" + salt + bytes([part]), "sha256")
-                must(file_key is None or made == groups[part][0], "forged", "key commitment")
+                must(file_key is None or hmac.digest(group, b"brec/v1 commit" + salt + bytes([part]), "sha256") == groups[part][0], "forged", "key commitment")
             for stream in [0, 1, 2] if number == 0 else [1]:
-                key = hkdf(group, salt, b"brec/v1 stream" + bytes([stream]))
-                keys[stream] = ChaCha20Poly1305(key) if file_key else None
+                keys[stream] = ChaCha20Poly1305(hkdf(group, salt, b"brec/v1 stream" + bytes([stream]))) if file_key else None
         return keys
 
 
@@ -178,10 +175,8 @@ def merkle(value, fn, sn, path):
 
 def decodes(r):
     """Are these the bytes of a receipt, its length included?"""
-    if len(r) < 180 or len(r) != 4 + u32(r) or crc32c(r[:-4]) != u32(r[-4:]):
-        return False
-    count, index, n = struct.unpack(">III", r[100:112])
-    return index < count <= 1024 and n <= 10 and len(r) == 180 + 32 * n
+    count, index, n = struct.unpack(">III", r[100:112]) if len(r) >= 180 else (0, 0, 0)
+    return index < count <= 1024 and n <= 10 and len(r) == 180 + 32 * n == 4 + u32(r) and crc32c(r[:-4]) == u32(r[-4:])
 
 
 def receipts(path, trusted):
@@ -239,8 +234,7 @@ class Verifier:
         return ("complete" if self.ended == CLOSE else "abandoned"), "to the last frame"
 
     def run(self):
-        verdict, reason = self.walk()
-        beyond = 0
+        (verdict, reason), beyond = self.walk(), 0
         try:
             for rid, seq, h in sorted(receipts(self.path, self.collectors), key=lambda receipt: receipt[1]):
                 must((not self.history or rid == self.id) and self.history.get(seq, h) == h, "forged", "a receipt contradicts")
@@ -266,16 +260,14 @@ def events(path, identities):
         elif item.type == DATA and keys[item.stream] is None:
             yield {"locked": STREAMS[item.stream], "seq": item.seq}
         elif item.type == DATA:
-            plain = keys[item.stream].decrypt(bytes(4) + item.raw[12:20], item.body, item.raw[:20] + tail)
-            at = 0
+            plain, at = keys[item.stream].decrypt(bytes(4) + item.raw[12:20], item.body, item.raw[:20] + tail), 0
             while at < len(plain) and plain[at] != 0:
                 kind, (t, then) = plain[at], varint(plain, at + 1)
                 channel, then = varint(plain, then)
                 length, then = varint(plain, then)
                 joined, at = joined + plain[then:then + length], then + length
                 if kind < 128:
-                    yield {"t": t, "stream": STREAMS[item.stream], "kind": chr(kind), "channel": channel, "seq": item.seq,
-                           "data": joined.decode("latin-1")}
+                    yield {"t": t, "stream": STREAMS[item.stream], "kind": chr(kind), "channel": channel, "seq": item.seq, "data": joined.decode("latin-1")}
                     joined = b""
 
 
