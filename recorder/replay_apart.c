@@ -10,6 +10,7 @@
 
 #include "escape.h"
 #include "hex.h"
+#include "replay_term.h"
 
 #define YOUNG_S (90LL * 86400)	/* younger than this, nothing may have been pruned at a collector */
 
@@ -18,6 +19,7 @@ static int64_t fault(const struct apart *x, const char *id, const char *what)
 	char dir[REPLAY_TEXT_MAX];
 
 	esc_quoted(dir, sizeof(dir), x->dir, strlen(x->dir));
+	progress_hide();
 	fprintf(stderr, "bastion-replay: recording %s of %s: %s\n", id, dir, what);
 	return 1;
 }
@@ -79,6 +81,7 @@ static int by_number(const void *a, const void *b)
 int64_t apart_open(struct apart *x, const char *dir, const struct age_identities *ids, const struct trust *trust, struct ways *ways)
 {
 	struct recordings all;
+	struct progress bar;
 	int64_t faults = 0;
 
 	*x = (struct apart){ .dir = dir, .logs = { .trust = trust } };
@@ -89,8 +92,12 @@ int64_t apart_open(struct apart *x, const char *dir, const struct age_identities
 		recordings_finish(&all);
 		return -1;
 	}
-	for (size_t i = 0; i < all.n; i++)
+	progress_begin(&bar, "verify");
+	for (size_t i = 0; i < all.n; i++) {
+		progress_at(&bar, i, all.n, "");
 		faults += add(x, &all.v[i], ids, trust, ways);
+	}
+	progress_end(&bar);
 	recordings_finish(&all);
 	qsort(x->v, x->n, sizeof(*x->v), by_number);
 	return faults;

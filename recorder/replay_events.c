@@ -39,6 +39,8 @@ struct run {
 	struct event_chain chain;
 	struct apart apart;
 	struct ways ways;
+	struct progress bar;
+	size_t done, sources;		/* recordings of events that were read, of so many */
 	uint64_t shown, faults;
 	uint64_t broken;		/* of the faults: of the list that is read, whose events are not as they were written */
 	bool removed;			/* some of its events are, when their retention was over */
@@ -88,6 +90,7 @@ json_t *audit_json(const struct audit *a)
 static void fault(struct run *run, const struct source *s, const char *what)
 {
 	run->faults++;
+	progress_hide();
 	fprintf(stderr, "bastion-replay: recording %s: %s\n", s->rec->id, what);
 }
 
@@ -142,6 +145,14 @@ static int by_order(const void *a, const void *b)
 	return r != 0 ? r : (x->rec->wall_us > y->rec->wall_us) - (x->rec->wall_us < y->rec->wall_us);
 }
 
+static void show_bar(struct run *run, size_t done, size_t all)
+{
+	char count[64];
+
+	snprintf(count, sizeof(count), "%zu of %zu", done, all);
+	progress_at(&run->bar, done, all, count);
+}
+
 /* Takes it for one of events, to *v, or of a session. counts: events of this store do. 1 of events, 0, or -1 with errno. */
 static int sort_out(struct run *run, const struct recording *rec, struct source *v, bool counts)
 {
@@ -170,8 +181,12 @@ static int add_others(struct run *run)
 		run->ways.stores[run->ways.nstores++] = run->args->also[i];
 		if (store_scan(&all, run->args->also[i]) != 0)
 			return -1;
-		for (size_t k = 0; r >= 0 && k < all.n; k++)
+		progress_begin(&run->bar, "look through");
+		for (size_t k = 0; r >= 0 && k < all.n; k++) {
+			show_bar(run, k, all.n);
 			r = sort_out(run, &all.v[k], &none, false);
+		}
+		progress_end(&run->bar);
 		recordings_finish(&all);
 		r = r < 0 ? -1 : 0;
 	}
@@ -185,7 +200,9 @@ static struct source *find_sources(struct run *run, const struct recordings *all
 	struct source *v = calloc(all->n > 0 ? all->n : 1, sizeof(*v));
 
 	*n = 0;
+	progress_begin(&run->bar, "look through");
 	for (size_t i = 0; v != NULL && i < all->n; i++) {
+		show_bar(run, i, all->n);
 		const int r = sort_out(run, &all->v[i], &v[*n], true);
 
 		if (r < 0) {
@@ -194,6 +211,7 @@ static struct source *find_sources(struct run *run, const struct recordings *all
 		}
 		*n += r > 0;
 	}
+	progress_end(&run->bar);
 	if (v == NULL) {
 		fprintf(stderr, "bastion-replay: %s\n", strerror(errno));
 		return NULL;
@@ -300,6 +318,7 @@ static int begin_events(struct run *run, const struct source *s)
 		return 0;
 	}
 	run->removed = true;
+	progress_hide();
 	fprintf(stderr, "bastion-replay: the events %lld to %lld were removed when their retention was over\n", (long long)run->chain.missing,
 	    (long long)s->number);
 	return ways_gap(&run->ways);
@@ -361,8 +380,11 @@ static int run_log(struct run *run, struct source *s, size_t n)
 		fprintf(stderr, "bastion-replay: %s\n", strerror(errno));
 		return -1;
 	}
-	for (size_t i = 0; r == 0 && i < n; i++)
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		show_bar(run, run->done++, run->sources);
 		r = read_events(run, &s[i]);
+	}
+	progress_hide();
 	if (r == 0) {
 		run->chain.missing = 1;
 		conclude(run, &s[n - 1]);
@@ -401,6 +423,7 @@ static void judge_signers(struct run *run, struct source *v, size_t n)
 static int run_all(struct run *run, struct source *v, size_t n)
 {
 	size_t from = 0;
+	int r = 0;
 
 	if (n > 0 && !run->args->json)
 		pager_start();
@@ -408,12 +431,16 @@ static int run_all(struct run *run, struct source *v, size_t n)
 		fprintf(stderr, "bastion-replay: the store has no recording of events that the identity opens\n");
 		return EXIT_UNREADABLE;
 	}
-	for (size_t i = 1; i <= n; i++)
+	run->sources = n;
+	progress_begin_writing(&run->bar, "read");
+	for (size_t i = 1; r == 0 && i <= n; i++)
 		if (i == n || strcmp(v[i].log, v[from].log) != 0) {
-			if (run_log(run, v + from, i - from) != 0)
-				return EXIT_UNREADABLE;
+			r = run_log(run, v + from, i - from);
 			from = i;
 		}
+	progress_end(&run->bar);
+	if (r != 0)
+		return EXIT_UNREADABLE;
 	if (run->apart.dir != NULL)
 		run->faults += (uint64_t)apart_conclude(&run->apart);
 	run->faults += (uint64_t)ways_conclude(&run->ways);

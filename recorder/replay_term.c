@@ -16,7 +16,7 @@
 
 static pid_t pager;		/* 0: none */
 static unsigned pager_width;	/* of the terminal behind it */
-static const struct progress *working;	/* the one whose line it is */
+static struct progress *working;	/* the one whose line it is */
 
 static bool dumb(void)
 {
@@ -118,6 +118,12 @@ void progress_clear(struct progress *p)
 	if (p->drawn)
 		fprintf(stderr, "\r\033[K");
 	p->drawn = false;
+}
+
+void progress_hide(void)
+{
+	if (working != NULL)
+		progress_clear(working);
 }
 
 void progress_end(struct progress *p)

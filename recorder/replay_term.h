@@ -34,7 +34,9 @@ void progress_at(struct progress *p, uint64_t done, uint64_t all, const char *mo
 void progress_count(struct progress *p, uint64_t done, const char *of);
 /* Clears its line: before anything else is said. */
 void progress_clear(struct progress *p);
-/* The same at the end. */
+/* That of whoever works now, if it is drawn: for who does not know whose it is. */
+void progress_hide(void);
+/* Clears it at the end. */
 void progress_end(struct progress *p);
 /* The bar's line, cut to `width` columns; returns out. */
 char *progress_line(char *out, size_t size, unsigned width, const char *what, uint64_t done, uint64_t all, const char *more);

@@ -12,6 +12,7 @@
 #include <strings.h>
 
 #include "hex.h"
+#include "replay_term.h"
 
 #define LATE_S 60
 #define ABSENT_SHOWN 20		/* lines; the rest is a number */
@@ -79,6 +80,7 @@ static int64_t fault(const uint8_t id[BREC_ID_LEN], const char *what)
 {
 	char hex[2 * BREC_ID_LEN + 1];
 
+	progress_hide();
 	fprintf(stderr, "bastion-replay: recording %s: %s: what it says of itself cannot be believed\n", hex_encode(hex, id, BREC_ID_LEN), what);
 	return 1;
 }
@@ -209,6 +211,7 @@ static int64_t way_up(struct ways *x, const struct event_row *e, const json_t *d
 		return 0;
 	}
 	if (id == NULL || hex_decode(want, sizeof(want), hash) != 0 || hex_decode(raw, sizeof(raw), id) != 0) {
+		progress_hide();
 		fprintf(stderr, "bastion-replay: event %lld names no recording\n", (long long)e->id);
 		return 1;
 	}

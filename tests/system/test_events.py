@@ -3,6 +3,8 @@ import glob
 import json
 import os
 import random
+import re
+import shlex
 import shutil
 import signal
 import sqlite3
@@ -12,9 +14,10 @@ import time
 
 import pytest
 
-from harness import events, replay, until
+from harness import Terminal, events, labkit, replay, until
 
 ROLES = ("policy", "recorder", "collector")
+HURRIED, = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +88,23 @@ def test_every_event_arrives(own):
     shown = json.loads(replay(own, "show", "--json", listed[0]["id"]).stdout)
     assert shown["meta"]["kind"] == "events" and shown["meta"]["after"] == {"number": 0, "hash": "00" * 32}
     assert shown["events"][0]["value"]["kind"] == "store.init"
+
+
+@pytest.mark.parametrize("term", ["xterm", "dumb"])
+def test_how_far_it_is(own, terminals, tmp_path, term):
+    """With a clock that is so fast that all is long work: the recordings that are looked through, and those of events that are read."""
+    happen(own, 2)
+    os.kill(pid_of(own, "policy"), signal.SIGKILL)      # the next one begins a recording of events
+    until(lambda: "policy.start" in replay(own, "events", "--json", check=False).stdout.decode(), what="events of the next one")
+    arrived(own)
+    words = [own.bin("bastion-replay"), "events", "--json", "--store", own.path("store"), "--key", own.path("auditor.key"), "--trust", own.path("auditor.trust")]
+    run = terminals(Terminal(["/bin/sh", "-c", f"exec {shlex.join(words)} >{tmp_path}/rows"], os.environ | {
+        "TERM": term, "LD_PRELOAD": labkit.preload(HURRIED), "FAKETIME": "+0 x10000"}))
+    run.wait()
+    assert [json.loads(line)["number"] for line in (tmp_path / "rows").read_text().splitlines()][:3] == [1, 2, 3], run.seen
+    for bar in rb"look through", rb"read":
+        assert (re.search(rb"\r\x1b\[K" + bar + rb" \[#* *\] \d+% \d+ of \d+", run.seen) is not None) == (term == "xterm"), run.seen
+    assert term != "dumb" or b"\x1b" not in run.seen
 
 
 def test_kills_lose_and_double_nothing(own):
