@@ -305,7 +305,7 @@ static int by_name(const void *a, const void *b)
 static void look_again(struct ways *x)
 {
 	struct recordings now;
-	struct recording key;
+	struct recording key = { .dir = NULL };
 
 	for (size_t i = 0; i < x->nstores && x->nabsent > 0; i++) {
 		if (store_names(&now, x->stores[i]) != 0)
