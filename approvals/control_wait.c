@@ -58,6 +58,8 @@ enum words_exit word_wait(struct call *k)
 		k->wait_for = t.id;
 		return say(k, "Request %lld waits.", (long long)t.id);
 	}
+	if (ticket_gives_access(t.state) && t.start_at <= k->now && !ticket_lets_in(&t, k->now))
+		return refuse(k, WORDS_REFUSED, "Ask again, with the word request.", "Grant %lld had its logins, or its time is over.", (long long)t.id);
 	if (ticket_gives_access(t.state)) {
 		if (say(k, "Grant %lld: you may log in as %s %s.", (long long)t.id, t.login,
 			ticket_times(k, &t, when, sizeof(when))) == WORDS_OK) {

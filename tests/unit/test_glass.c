@@ -465,6 +465,8 @@ static void who_waits_is_let_in_then(void **state)
 	w.connection_id = c.id;
 	assert_int_equal(store_way_start(rig.s, &w, "alice", rig.now), 0);
 	assert_false(web1_is_open());
+	NO("alice", "refused", "{\"word\":\"wait\",\"args\":{\"id\":3}}");
+	assert_non_null(strstr(field("error"), "Grant 3 had its logins"));
 	OK("alice", ASK(""));
 	OK("alice", WAIT_WEB1);
 	assert_int_equal(rig.c.wait_for, 4);
