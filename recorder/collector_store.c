@@ -254,6 +254,19 @@ static enum wire_err open_entry(struct store *s, const struct wire_entry *e, con
 	return 0;
 }
 
+/*
+ * The reserve is for those that run, and shared: a terminal has no bound of its own, and one that pours (cat /dev/zero, a hostile target) would
+ * fill the disk in seconds and end every session of every bastion with itself. So it goes alone, when it had its share; its end is taken.
+ */
+static bool pours(struct store *s, struct rec *r, const struct wire_entry *e)
+{
+	if (!s->low || e->type != WIRE_FRAME)
+		return false;
+	r->low_bytes = (r->low == s->lows ? r->low_bytes : 0) + e->frame_len;
+	r->low = s->lows;
+	return r->low_bytes > s->reserve / STORE_LOW_SHARE;
+}
+
 static enum wire_err next_entry(struct store *s, struct rec *r, const struct wire_entry *e,
     const struct tls_pins *signers, char *why, size_t size)
 {
@@ -355,6 +368,11 @@ enum wire_err store_entry(struct store *s, const struct wire_entry *e, const str
 	if (e->seq != r->seq + 1) {
 		snprintf(why, size, "frame %" PRIu64 " came after %" PRIu64, e->seq, r->seq);
 		return WIRE_E_GAP;
+	}
+	if (pours(s, r, e)) {
+		snprintf(why, size, "the collector's disk is nearly full, and this recording grows too fast for what is left");
+		log_error("%s: refused after %" PRIu64 " KiB since the reserve is gone: the others need what is left", r->dir, r->low_bytes >> 10);
+		return WIRE_E_REFUSED;
 	}
 	return next_entry(s, r, e, signers, why, size);
 }
@@ -482,6 +500,7 @@ bool store_space(struct store *s)
 	if (low == s->low)
 		return false;
 	s->low = low;
+	s->lows += low;
 	if (low)
 		log_error("less than the reserve of %" PRIu64 " MiB is free: no new recordings are taken",
 		    s->reserve >> 20);

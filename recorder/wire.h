@@ -43,7 +43,7 @@ enum wire_at { WIRE_AT_UNKNOWN, WIRE_AT_OPEN, WIRE_AT_ENDED };
 
 enum wire_err {
 	WIRE_E_PROTOCOL = 1,	/* message malformed, or not allowed now */
-	WIRE_E_REFUSED,		/* a new recording is not taken: a limit, or no space */
+	WIRE_E_REFUSED,		/* a recording is not taken, or no further: a limit, or no space */
 	WIRE_E_UNKNOWN,		/* entry of a recording that is not here */
 	WIRE_E_GAP,		/* not the next sequence */
 	WIRE_E_CHAIN,		/* crc, h, identity or order do not hold */

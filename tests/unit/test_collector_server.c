@@ -346,6 +346,46 @@ static void a_full_disk_refuses_no_frame(void **state)
 	stop(x);
 }
 
+/* Without the reserve each recording has its share of what is left, and who takes more is refused alone. */
+static void one_that_pours_fills_no_disk(void **state)
+{
+	struct rig *x = start();
+	struct store *s = &x->sv.store;
+	const struct entry *last;
+	struct rec *r;
+	char why[256];
+	struct rec *out;
+	struct wire_msg m;
+	unsigned before;
+
+	(void)state;
+	large_frames(x, 1);
+	give(x);
+	s->reserve = UINT64_MAX;	/* nobody has as much */
+	assert_true(store_space(s) && s->low);
+	s->reserve = STORE_LOW_SHARE * (4ULL * (LARGE + 100));
+	large_frames(x, 4);
+	give(x);
+	r = rec(x);
+	before = (unsigned)r->seq;
+	large_frames(x, 1);
+	STAILQ_FOREACH(last, &x->f.r->entries, link)
+		if (last->seq == before + 1)
+			break;
+	assert_non_null(last);
+	assert_int_equal(wire_decode(&m, last->data, last->len), 0);
+	assert_int_equal(store_entry(s, &m.entry, NULL, &out, why, sizeof(why)), WIRE_E_REFUSED);
+	assert_non_null(strstr(why, "grows too fast"));
+	assert_true(r->seq == before && !r->damaged);
+	/* there is room, and then there is none: it has its share again */
+	assert_true(store_space(s) && !s->low);
+	s->reserve = UINT64_MAX;
+	assert_true(store_space(s) && s->low);
+	s->reserve = STORE_LOW_SHARE * (4ULL * (LARGE + 100));
+	assert_int_equal(store_entry(s, &m.entry, NULL, &out, why, sizeof(why)), 0);
+	stop(x);
+}
+
 /* A reload brings another key, and nothing else happens: what it signs must outlast a power cut. */
 static void a_new_key_is_synced(void **state)
 {
@@ -396,7 +436,7 @@ static void a_long_log_is_said(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(a_receipt_never_runs_ahead), cmocka_unit_test(kept_receipts_stay),
-		cmocka_unit_test(after_a_full_disk), cmocka_unit_test(a_full_disk_refuses_no_frame),
+		cmocka_unit_test(after_a_full_disk), cmocka_unit_test(one_that_pours_fills_no_disk), cmocka_unit_test(a_full_disk_refuses_no_frame),
 		cmocka_unit_test(a_new_key_is_synced),
 		cmocka_unit_test(a_long_log_is_said) };
 
