@@ -4,6 +4,7 @@
  *   replay_bucket.c   the address, the credentials, the list of all versions
  *   replay_pull.c     the copy: what is not here yet is fetched, every version of it; bastion-replay pull
  *   replay_copy.c     its files
+ *   replay_sift.c     which of them cannot be what their names say
  *   replay_mirror.c   what the copy's file `pulled` says: what was fetched, and where versions differ
  *
  * Part of bastion-replay. Nothing that the bucket says is believed: names are those of a store or are passed over, and bytes are
@@ -42,6 +43,8 @@ struct object {
 	uint8_t (*hash)[HASH_LEN];	/* while it is fetched: of each version, */
 	unsigned left;			/* and how many are not here yet */
 	bool failed;
+	bool large;			/* it has no version that is not larger than any file of a store */
+	bool aside;			/* it is not what its name says, and no part of the store */
 };
 
 struct objects {

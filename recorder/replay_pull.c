@@ -4,7 +4,7 @@
  * Part of bastion-replay. Every version of every object is fetched and compared: the oldest one becomes the file, or of an open segment that grew
  * what it grew to; an identical one is what it should be, another one is kept beside it and said. What is here already (replay_mirror.c) is not fetched again.
  */
-#include "replay_bucket.h"
+#include "replay_pull.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,42 +21,8 @@
 #include "escape.h"
 #include "hex.h"
 #include "tlog_reader.h"
-#include "tlog_tile.h"
 
-#define FETCHES 16		/* requests at once */
-#define TOLD_MAX 20		/* objects of one kind that are named; the others are counted */
-
-struct pull;
-
-/* One version on its way into a file of its own. */
-struct fetch {
-	struct s3_request r;
-	struct pull *p;
-	struct object *o;		/* NULL: idle */
-	unsigned k;			/* version: o->n - 1 is the oldest */
-	unsigned tries;
-	bool again;			/* to be asked for once more, */
-	uint64_t again_ms;		/* not before */
-	FILE *file;
-	struct sha256 hash;
-	uint64_t got;
-};
-
-struct pull {
-	struct bucket b;
-	struct objects objects;
-	struct mirror mirror;
-	const char *to;
-	FILE *list;			/* the copy's file `pulled` */
-	struct progress bar;
-	size_t at;			/* next object, */
-	unsigned k;			/* and how many of its versions are begun */
-	size_t done, fetched, alarms, failed;
-	bool stop;			/* the disk takes nothing more */
-	struct fetch fetch[FETCHES];
-};
-
-static void complain(struct pull *p, const char *what, const char *why)
+void pull_complain(struct pull *p, const char *what, const char *why)
 {
 	char text[REPLAY_TEXT_MAX];
 
@@ -74,7 +40,7 @@ static int fits(int n)
 }
 
 /* Where the object's file is. */
-static int place(const struct pull *p, char out[REPLAY_PATH_MAX], const char *name)
+int pull_place(const struct pull *p, char out[REPLAY_PATH_MAX], const char *name)
 {
 	return fits(snprintf(out, REPLAY_PATH_MAX, "%s/%s", p->to, name));
 }
@@ -85,7 +51,7 @@ static int place_part(const struct pull *p, char out[REPLAY_PATH_MAX], const str
 	return fits(snprintf(out, REPLAY_PATH_MAX, "%s/" COPY_PARTS "/%zu-%u", p->to, (size_t)(o - p->objects.v), k));
 }
 
-static int place_other(const struct pull *p, char out[REPLAY_PATH_MAX], const struct object *o, unsigned number)
+int pull_place_other(const struct pull *p, char out[REPLAY_PATH_MAX], const struct object *o, unsigned number)
 {
 	return fits(snprintf(out, REPLAY_PATH_MAX, "%s/%s.other-%u", p->to, o->name, number));
 }
@@ -102,7 +68,7 @@ static void say_alarm(struct pull *p, const struct object *o, unsigned k, unsign
 	snprintf(why, sizeof(why), "ALARM: its version %.100s of %s has other bytes than the oldest, %.100s of %s. The oldest is taken, both are kept",
 	    v->id, when[0], older->id, when[1]);
 	if (p->alarms++ < TOLD_MAX)
-		complain(p, o->name, why);
+		pull_complain(p, o->name, why);
 }
 
 /* Did the segment of version `before` grow to what version k is? */
@@ -132,11 +98,11 @@ static unsigned compare(struct pull *p, const struct object *o, bool *differs)
 
 	*differs = o->more;
 	if (o->more && p->alarms++ < TOLD_MAX)
-		complain(p, o->name, "ALARM: it has more versions than a lost answer explains, and not all were looked at");
+		pull_complain(p, o->name, "ALARM: it has more versions than a lost answer explains, and not all were looked at");
 	for (unsigned k = o->n - 1; k-- > 0;) {
 		const bool more = memcmp(o->hash[k], o->hash[taken], HASH_LEN) != 0 && grew(p, o, taken, k);
 
-		if (place_part(p, from, o, more ? taken : k) != 0 || place_other(p, to, o, o->n - 1 - k) != 0)
+		if (place_part(p, from, o, more ? taken : k) != 0 || pull_place_other(p, to, o, o->n - 1 - k) != 0)
 			continue;
 		if (more || memcmp(o->hash[k], o->hash[taken], HASH_LEN) == 0) {
 			unlink(from);
@@ -146,7 +112,7 @@ static unsigned compare(struct pull *p, const struct object *o, bool *differs)
 		*differs = true;
 		say_alarm(p, o, k, taken);
 		if (copy_move(p->to, from, to) != 0)
-			complain(p, to, strerror(errno));
+			pull_complain(p, to, strerror(errno));
 	}
 	return taken;
 }
@@ -164,9 +130,9 @@ static void finish_object(struct pull *p, struct object *o)
 		memcpy(m.hash, o->hash[taken], HASH_LEN);
 		snprintf(m.name, sizeof(m.name), "%s", o->name);
 		snprintf(m.version, sizeof(m.version), "%s", o->v[taken].id);
-		if (place_part(p, from, o, taken) != 0 || place(p, to, o->name) != 0 || copy_move(p->to, from, to) != 0 ||
+		if (place_part(p, from, o, taken) != 0 || pull_place(p, to, o->name) != 0 || copy_move(p->to, from, to) != 0 ||
 		    mirror_format(line, sizeof(line), &m) != 0 || fprintf(p->list, "%s\n", line) < 0 || fflush(p->list) != 0) {
-			complain(p, o->name, strerror(errno));
+			pull_complain(p, o->name, strerror(errno));
 			o->failed = true;
 		}
 	}
@@ -192,7 +158,7 @@ static void fail(struct fetch *f, const char *why)
 	struct object *o = f->o;
 
 	if (!o->failed && f->p->failed < TOLD_MAX)
-		complain(f->p, o->name, why);
+		pull_complain(f->p, o->name, why);
 	o->failed = true;
 	o->left--;
 	end_fetch(f);
@@ -266,10 +232,6 @@ static void begin(struct fetch *f, struct object *o, unsigned k)
 	f->o = o;
 	f->k = k;
 	f->tries = 0;
-	if (o->v[k].size > BUCKET_OBJECT_MAX) {
-		fail(f, "it is larger than any file of a store");
-		return;
-	}
 	if (place_part(f->p, path, o, k) != 0 || (f->file = copy_create(path)) == NULL || sha256_init(&f->hash) != 0) {
 		f->p->stop = true;
 		fail(f, strerror(errno));
@@ -291,7 +253,7 @@ static bool is_here(const struct pull *p, const struct object *o)
 	while (m != NULL && k < o->n && strcmp(m->version, o->v[k].id) != 0)
 		k++;
 	return m != NULL && m->versions == o->n && !o->more && k < o->n && m->size == o->v[k].size &&
-	    place(p, path, o->name) == 0 && lstat(path, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == m->size &&
+	    pull_place(p, path, o->name) == 0 && lstat(path, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == m->size &&
 	    copy_has(path, m->hash);
 }
 
@@ -310,7 +272,7 @@ static bool next(struct pull *p, struct object **o, unsigned *k)
 				continue;
 			}
 			if ((one->hash = calloc(one->n, HASH_LEN)) == NULL) {
-				complain(p, one->name, "out of memory");
+				pull_complain(p, one->name, "out of memory");
 				p->stop = true;
 				return false;
 			}
@@ -362,72 +324,6 @@ static void fetch_all(struct pull *p)
 	progress_end(&p->bar);
 }
 
-/* ---- files that the bucket has in parts, or under another name ---- */
-
-/* The file `name` below the copy, of these objects, one after the other. 0, or -1: said. */
-static int join(struct pull *p, const char *name, const struct object *o, size_t n)
-{
-	char path[REPLAY_PATH_MAX], part[REPLAY_PATH_MAX], from[REPLAY_PATH_MAX];
-	FILE *out = NULL;
-	int r = 0;
-
-	if (place(p, path, name) != 0 || place(p, part, COPY_PARTS "/joined") != 0 || (out = copy_create(part)) == NULL)
-		r = -1;
-	for (size_t i = 0; i < n && r == 0; i++)
-		r = o[i].failed ? 0 : place(p, from, o[i].name) == 0 ? copy_append(out, from) : -1;
-	if (out != NULL && fclose(out) != 0)
-		r = -1;
-	if (r == 0)
-		r = copy_move(p->to, part, path);
-	if (r != 0)
-		complain(p, name, strerror(errno));
-	return r;
-}
-
-/* The receipts of each recording, in the order of their numbers; which is that of their names. */
-static int join_receipts(struct pull *p)
-{
-	int r = 0;
-
-	for (size_t i = 0, n; i < p->objects.n && r == 0; i += n) {
-		const struct object *o = &p->objects.v[i];
-		const char *file = strrchr(o->name, '/');
-		const size_t len = (size_t)(file - o->name);
-		char name[BUCKET_NAME_MAX + 1];
-
-		n = 1;
-		if (strncmp(file, "/receipts.", 10) != 0)
-			continue;
-		while (i + n < p->objects.n && strncmp(o[n].name, o->name, len + 10) == 0)
-			n++;
-		snprintf(name, sizeof(name), "%.*s/receipts", (int)len, o->name);
-		r = join(p, name, o, n);
-	}
-	return r;
-}
-
-/* The log's newest checkpoint is the one of most leaves. */
-static int take_checkpoint(struct pull *p)
-{
-	const struct object *newest = NULL;
-	unsigned long long most = 0;
-
-	for (size_t i = 0; i < p->objects.n; i++) {
-		const char *size = p->objects.v[i].name + 15;
-		char *end;
-
-		if (strncmp(p->objects.v[i].name, "log/" TLOG_CHECKPOINT ".", 15) != 0 || size[0] < '0' || size[0] > '9' || p->objects.v[i].failed)
-			continue;
-		const unsigned long long n = strtoull(size, &end, 10);
-
-		if (*end == '\0' && (newest == NULL || n > most)) {
-			newest = &p->objects.v[i];
-			most = n;
-		}
-	}
-	return newest == NULL ? 0 : join(p, "log/" TLOG_CHECKPOINT, newest, 1);
-}
-
 /* ---- the command ---- */
 
 /* What else the list said. */
@@ -437,7 +333,7 @@ static void tell(struct pull *p)
 
 	for (size_t i = 0; i < p->objects.n && told < TOLD_MAX; i++)
 		if (p->objects.v[i].hidden) {
-			complain(p, p->objects.v[i].name, "a delete marker hides it; its bytes are there and were taken");
+			pull_complain(p, p->objects.v[i].name, "a delete marker hides it; its bytes are there and were taken");
 			told++;
 		}
 	for (size_t i = 0; i < p->mirror.n; i++)
@@ -457,6 +353,25 @@ static void tell(struct pull *p)
 	fputc('\n', stderr);
 }
 
+/* A version that is larger than any file of a store is none of a collector's, and is not fetched. */
+static void drop_large(struct pull *p)
+{
+	for (size_t i = 0; i < p->objects.n; i++) {
+		struct object *o = &p->objects.v[i];
+		unsigned n = 0;
+
+		for (unsigned k = 0; k < o->n; k++)
+			if (o->v[k].size <= BUCKET_OBJECT_MAX)
+				o->v[n++] = o->v[k];
+			else
+				free(o->v[k].id);
+		if (n != o->n && p->alarms++ < TOLD_MAX)
+			pull_complain(p, o->name, "ALARM: it is larger than any file of a store: not fetched");
+		o->large = n == 0 && o->n != 0;
+		o->n = n;
+	}
+}
+
 /* An object of which only a delete marker is left is none any more. */
 static void drop_empty(struct pull *p)
 {
@@ -468,8 +383,8 @@ static void drop_empty(struct pull *p)
 			o->v[n++] = o->v[i];
 			continue;
 		}
-		if (i - n < TOLD_MAX)
-			complain(p, o->v[i].name, "it was deleted: only a delete marker is there");
+		if (i - n < TOLD_MAX && !o->v[i].large)
+			pull_complain(p, o->v[i].name, "it was deleted: only a delete marker is there");
 		free(o->v[i].name);
 	}
 	o->n = n;
@@ -480,17 +395,17 @@ static int open_copy(struct pull *p)
 	char path[REPLAY_PATH_MAX];
 
 	if (snprintf(path, sizeof(path), "%s/journal", p->to) >= (int)sizeof(path)) {
-		complain(p, p->to, "the name is too long");
+		pull_complain(p, p->to, "the name is too long");
 		return -1;
 	}
 	if (access(path, F_OK) == 0) {
-		complain(p, p->to, "this is the store of a collector; --store names the directory of a copy, which may be new");
+		pull_complain(p, p->to, "this is the store of a collector; --store names the directory of a copy, which may be new");
 		return -1;
 	}
 	snprintf(path, sizeof(path), "%s/" MIRROR_FILE, p->to);
 	if ((mkdir(p->to, 0700) == 0 || errno == EEXIST) && copy_parts(p->to, true) == 0 && mirror_load(&p->mirror, p->to) == 0 && (p->list = fopen(path, "ae")) != NULL)
 		return 0;
-	complain(p, p->to, strerror(errno));
+	pull_complain(p, p->to, strerror(errno));
 	return -1;
 }
 
@@ -507,17 +422,18 @@ int pull_bucket(const struct args *a, const char *url, const char *to)
 		return EXIT_UNREADABLE;
 	}
 	if (bucket_list(&p->b, &p->objects) == 0 && open_copy(p) == 0) {
+		drop_large(p);
 		drop_empty(p);
 		/* what follows a line that was cut is a line of its own */
 		fputc('\n', p->list);
 		fetch_all(p);
-		status = join_receipts(p) != 0 || take_checkpoint(p) != 0 || p->failed != 0 || p->stop ? EXIT_UNREADABLE :
+		status = sift_pulled(p, a) != 0 || p->failed != 0 || p->stop ? EXIT_UNREADABLE :
 		    p->alarms != 0 ? EXIT_VERDICT : EXIT_OK;
 		tell(p);
 		copy_parts(p->to, false);
 	}
 	if (p->list != NULL && fclose(p->list) != 0) {
-		complain(p, to, strerror(errno));
+		pull_complain(p, to, strerror(errno));
 		status = EXIT_UNREADABLE;
 	}
 	objects_finish(&p->objects);

@@ -179,6 +179,36 @@ def test_frames_that_nobody_signed(bucket):
     assert after[rid] == "forged" and "ALARM" in done.stderr, done
 
 
+def test_objects_that_were_added(bucket):
+    """Whoever may only put adds names that nobody has put yet: said, with status 1, and the verdict on what is honest stays."""
+    prefix = "added"
+    for name, data in bucket.objects.items():
+        bucket.put(name, data, prefix)
+    url = bucket.url.replace(PREFIX, prefix)
+    before, _ = bucket.verify(url)
+    assert before == bucket.verify(bucket.store.top)[0]
+    note = [name for name in bucket.objects if name.startswith("log/checkpoint.") and name[15:].isdigit()]
+    newest = max(note, key=lambda name: int(name[15:]))
+    small = os.path.relpath(bucket.store.small, bucket.store.top)
+    added = {"log/checkpoint.9999999999999999999": b"of many leaves\n", f"log/checkpoint.{int(newest[15:]) + 5}": bucket.objects[newest],
+             f"{small}/00000099.brec": bucket.objects[f"{small}/00000000.brec"], f"{small}/receipts.99999999": bytes(2000),
+             "log/tile/entries/x001/000": bytes((64 << 20) + 1)}
+    for name, data in added.items():
+        bucket.put(name, data, prefix)
+    after, done = bucket.verify(url)
+    assert after == before and done.returncode == 1, done
+    for name in added:
+        assert f'"{name}": ALARM: ' in done.stderr, (name, done.stderr)
+    copy = bucket.lab.path("copy.added")
+    done = bucket.replay("pull", "--from", url, "--store", copy)
+    assert done.returncode == 1 and "5 ALARMS" in done.stderr, done
+    assert read(copy, f"{small}/00000099.brec.other-0") == added[f"{small}/00000099.brec"]
+    assert bucket.verify(copy)[0] == before
+    done = bucket.replay("pull", "--from", url, "--store", copy)
+    assert done.returncode == 1 and "5 ALARMS" in done.stderr, "an alarm stays one"
+    assert bucket.verify(copy)[0] == before
+
+
 def test_what_is_refused(bucket):
     copy = bucket.lab.path("no-copy")
     for words, says in ((("pull", "--store", copy), "needs --from"), (("pull", "--from", bucket.url, "--store", bucket.url), "needs --store"),

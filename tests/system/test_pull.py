@@ -3,20 +3,31 @@ import http.server
 import os
 import re
 import shutil
+import struct
 import subprocess
+import sys
 import threading
 import urllib.parse
 
 import pytest
 
-from harness import Terminal
+from harness import Terminal, labkit
 from test_evidence import read, write
+
+sys.path.insert(0, os.path.dirname(labkit.__file__))
+import brec_independent as brec  # noqa: E402
 
 BUCKET, RID = "evidence", "0123456789abcdef" * 2
 PLACE = f"recordings/2026-11-28/{RID}"
 HEAD = '<?xml version="1.0"?><ListVersionsResult xmlns="x"><IsTruncated>false</IsTruncated>'
 KEYS = {"AWS_ACCESS_KEY_ID": "READER", "AWS_SECRET_ACCESS_KEY": "secret"}
 VERSION = "<Version><Key>{}</Key><VersionId>{}</VersionId><LastModified>2026-11-28T08:00:00Z</LastModified><Size>{}</Size></Version>"
+
+
+def receipt():
+    """One that decodes, signed by nobody."""
+    raw = struct.pack(">I32xQ16xQ32xIII64x", 176, 1, 0, 1, 0, 0)
+    return raw + struct.pack(">I", brec.crc32c(raw))
 
 
 class Answers(http.server.BaseHTTPRequestHandler):
@@ -72,7 +83,7 @@ def bucket(lab, tmp_path):
 
 def test_names_that_stand_in_the_way(bucket):
     """Objects under names that a copy could use for what is on its way: of the same length as the true ones, so that no size gives them away."""
-    true = {f"{PLACE}/{n:08}.brec": bytes([n]) * (1000 + n) for n in range(20)} | {"log/checkpoint.7": b"true" * 30, f"{PLACE}/receipts.00000000": b"r" * 300}
+    true = {f"{PLACE}/{n:08}.brec": bytes([n]) * (1000 + n) for n in range(20)} | {"log/checkpoint.7": b"true" * 30, f"{PLACE}/receipts.00000000": receipt()}
     false = {f"{name}.{end}-{k}": b"X" * len(data) for name, data in true.items() for end in ("part", "other") for k in (0, 1)}
     false |= {f".part/{k}-0": b"X" * 1000 for k in range(20)}
     bucket.objects = true | false
