@@ -36,7 +36,7 @@
 #define REPLAY_STORE "/var/lib/bastion-collectord"
 #define REPLAY_TRUST SYSCONFDIR "/bastiond/trust"
 #define REPLAY_IDS_MAX 256		/* arguments of one command */
-#define REPLAY_RECORDINGS_MAX 1000000	/* in one store */
+#define REPLAY_RECORDINGS_MAX (TLOG_READ_MAX / 2)	/* in one store: the log, of which an open and a close are each, is the bound that is met first */
 #define REPLAY_PATH_MAX 4096
 #define REPLAY_ALSO_MAX 7		/* stores beside the one */
 #define REPLAY_CHANNELS_MAX 4096	/* of one recording, that are told apart */

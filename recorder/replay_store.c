@@ -71,9 +71,9 @@ static int add(struct recordings *out, const char *dir, const char *name)
 	return 0;
 }
 
-/* Recordings that lie in `dir`, and, one level deeper, those of its days. A name that is neither is
+/* Recordings that lie in `dir`, and, one level deeper, those of its days, whose ID begins so. A name that is neither is
  * passed over. */
-static int scan_dir(struct recordings *out, const char *dir, int depth)
+static int scan_dir(struct recordings *out, const char *dir, const char *begins, int depth)
 {
 	struct dirent *e;
 	DIR *d = opendir(dir);
@@ -87,14 +87,15 @@ static int scan_dir(struct recordings *out, const char *dir, int depth)
 		if (e->d_name[0] == '.')
 			continue;
 		if (is_id(e->d_name)) {
-			r = add(out, dir, e->d_name);
+			if (strncasecmp(e->d_name, begins, strlen(begins)) == 0)
+				r = add(out, dir, e->d_name);
 			continue;
 		}
 		if (depth == 0 ||
 		    snprintf(path, sizeof(path), "%s/%s", dir, e->d_name) >= (int)sizeof(path))
 			continue;
 		/* gone since, or a link to nowhere: what is missing is said by the log */
-		if (scan_dir(out, path, depth - 1) != 0 && errno != ENOTDIR && errno != ENOENT && errno != ELOOP)
+		if (scan_dir(out, path, begins, depth - 1) != 0 && errno != ENOTDIR && errno != ENOENT && errno != ELOOP)
 			r = -1;
 	}
 	if (errno != 0)
@@ -136,7 +137,7 @@ static int by_time(const void *a, const void *b)
 	return strcmp(x->dir, y->dir);
 }
 
-int store_names(struct recordings *out, const char *store)
+static int names(struct recordings *out, const char *store, const char *begins)
 {
 	char path[REPLAY_PATH_MAX];
 	struct stat st;
@@ -146,7 +147,7 @@ int store_names(struct recordings *out, const char *store)
 		return complain(store, "the name is too long");
 	if (stat(path, &st) != 0)
 		snprintf(path, sizeof(path), "%s", store);
-	if (scan_dir(out, path, 1) != 0) {
+	if (scan_dir(out, path, begins, 1) != 0) {
 		complain(path,
 		    errno == EOVERFLOW ? "too many recordings for one store" : strerror(errno));
 		if (errno == ENOENT)
@@ -156,6 +157,11 @@ int store_names(struct recordings *out, const char *store)
 		return -1;
 	}
 	return 0;
+}
+
+int store_names(struct recordings *out, const char *store)
+{
+	return names(out, store, "");
 }
 
 int store_scan(struct recordings *out, const char *store)
@@ -205,22 +211,17 @@ static int find_path(struct recording *out, const char *name)
 	return 0;
 }
 
+/* Of those whose ID begins so there must be one. */
 static int pick(struct recording *out, struct recordings *all, const char *name)
 {
-	size_t len = strlen(name), found = 0, at = 0;
-
-	for (size_t i = 0; i < all->n; i++)
-		if (strncasecmp(all->v[i].id, name, len) == 0) {
-			at = i;
-			found++;
-		}
-	if (found == 0)
+	if (all->n == 0)
 		return complain(name,
 		    "no ID in the store begins so; bastion-replay list shows them");
-	if (found > 1)
+	if (all->n > 1)
 		return complain(name, "more than one ID begins so; write more of it");
-	*out = all->v[at];
-	all->v[at].dir = NULL;
+	*out = all->v[0];
+	all->v[0].dir = NULL;
+	out->wall_us = header_wall(out->dir);
 	return 0;
 }
 
@@ -237,7 +238,8 @@ int store_find(struct recording *out, const char *store, const char *name)
 	if (name[0] == '\0' || name[strspn(name, "0123456789abcdefABCDEF")] != '\0')
 		return complain(name,
 		    "an ID is made of hexadecimal digits; bastion-replay list shows them");
-	if (store_scan(&all, store) != 0)
+	/* only those are kept, and no header but that of the one is read: there may be millions */
+	if (names(&all, store, name) != 0)
 		return -1;
 	r = pick(out, &all, name);
 	recordings_finish(&all);
