@@ -222,6 +222,22 @@ static inline int by_hand(const char *sql)
 	return rc;
 }
 
+/* The number that such a statement yields. */
+static inline int64_t by_hand_number(const char *sql)
+{
+	sqlite3 *db = NULL;
+	sqlite3_stmt *st = NULL;
+	int64_t n;
+
+	assert_int_equal(sqlite3_open_v2(rig.path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &st, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+	n = sqlite3_column_int64(st, 0);
+	sqlite3_finalize(st);
+	sqlite3_close(db);
+	return n;
+}
+
 #define REQUEST_WEB1 "{\"word\":\"request\",\"args\":{\"host\":\"web1\",\"login\":\"dba\",\"for\":3600,\"reason\":\"index\"}}"
 #define REQUEST_DB1 "{\"word\":\"request\",\"args\":{\"host\":\"db1\",\"login\":\"dba\",\"for\":3600,\"reason\":\"index\"}}"
 

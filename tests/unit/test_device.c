@@ -68,7 +68,7 @@ static void a_code_ends(void **state)
 	NO("alice", "refused", add_with(fresh));
 	NO("root", "usage", "{\"word\":\"user key invite\",\"args\":{\"user\":\"alice\",\"for\":5}}");
 	/* a refusal's event has no code in it */
-	assert_int_equal(by_hand("SELECT 1/(CASE WHEN EXISTS (SELECT 1 FROM events WHERE detail LIKE '%code\":\"%') THEN 0 ELSE 1 END)"), SQLITE_OK);
+	assert_int_equal(by_hand_number("SELECT count(*) FROM events WHERE detail LIKE '%code\":\"%'"), 0);
 }
 
 static void without_a_code_it_waits_for_another_person(void **state)
@@ -118,7 +118,7 @@ static void it_may_be_turned_down(void **state)
 	NO("adam", "not_found", "{\"word\":\"user key approve\",\"args\":{\"user\":\"alice\",\"device\":\"desk\"}}");
 	OK("alice", ADD("desk", "")); /* nobody said yes or no to the key for ever */
 	OK("root", "{\"word\":\"user leave\",\"args\":{\"user\":\"alice\"}}");
-	assert_int_equal(by_hand("SELECT 1/(CASE WHEN EXISTS (SELECT 1 FROM device_waiting) THEN 0 ELSE 1 END)"), SQLITE_OK);
+	assert_int_equal(by_hand_number("SELECT count(*) FROM device_waiting"), 0);
 }
 
 static size_t waiting(const char *user)
