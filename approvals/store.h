@@ -22,7 +22,7 @@
 #include "event.h"
 #include "store_role.h"
 
-#define STORE_VERSION 22		/* of the schema; newer is refused, older is migrated */
+#define STORE_VERSION 23		/* of the schema; newer is refused, older is migrated */
 #define STORE_ERR_MAX 512
 #define STORE_USERS_MAX 100000
 #define STORE_HOSTS_MAX 100000
@@ -211,7 +211,7 @@ struct way_row {
  * apart), in one transaction. 0, or -1; errno EPERM: the grant is over, or had its logins, and store_error() says which, for the user. */
 int store_way_start(struct store *s, struct way_row *w, const char *user, int64_t now);
 /* A way that is open rests on this grant, too, from now on: a login under it, counted as one. As above. */
-int store_grant_use(struct store *s, int64_t id, const char *user, int64_t now);
+int store_grant_use(struct store *s, int64_t id, int64_t way, const char *user, int64_t now);
 int store_way_end(struct store *s, const struct way_row *w, const char *why, int64_t now);
 /* At the start of policy: whatever is open belongs to a policy that died. Their number, or -1. */
 int store_sessions_reset(struct store *s, const char *why, int64_t now);

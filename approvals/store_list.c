@@ -122,25 +122,33 @@
 	"  WHERE k.host_id=h.id) AS \"keys{}\""                                            \
 	" FROM hosts h WHERE h.removed IS NULL AND h.id>:after AND (:id=0 OR h.id=:id)"
 
+/* Of the grants that way w rested on, the one that lasted longest while it did: it may have gone on under a second one. */
+#define RESTED_ON                                                                          \
+	"(SELECT e.id FROM (SELECT y.request_id AS id, y.id AS n,"                         \
+	" min(ifnull(x.ended_at, 9223372036854775807), ifnull(w.end_at, 9223372036854775807)) AS until" \
+	" FROM way_grants y JOIN grants x ON x.id=y.request_id WHERE y.way_id=w.id) e"     \
+	" ORDER BY e.until DESC, e.n LIMIT 1)"
+
 #define SESSIONS                                                                           \
 	"SELECT c.id AS id, u.name AS user, d.name AS device, c.peer AS peer,"             \
 	" coalesce(w.start_at, c.start_at) AS since, coalesce(w.end_at, c.end_at)"         \
 	" AS ended, w.id AS way, w.login AS login, h.name AS host,"                        \
-	" w.request_id AS grant, " GRANT_END " AS until,"                                       \
+	" r.id AS grant, " GRANT_END " AS until,"                                          \
 	" lower(hex(w.recording)) AS recording, iif(w.apart, 'break-glass', NULL) AS store, w.target AS target," \
 	" w.bytes_in AS bytes_in, w.bytes_out AS bytes_out, coalesce(w.why, c.why) AS why" \
 	" FROM connections c JOIN users u ON u.id=c.user_id"                               \
 	" JOIN devices d ON d.id=c.device_id"                                              \
 	" LEFT JOIN ways w ON w.connection_id=c.id AND (:all OR w.end_at IS NULL)"         \
-	" LEFT JOIN hosts h ON h.id=w.host_id LEFT JOIN requests r ON r.id=w.request_id"   \
-	" LEFT JOIN grants g ON g.id=w.request_id"                                         \
-	" WHERE c.id>:after AND c.id<=:last AND (:user=0 OR c.user_id=:user OR " DECIDES("r.role_id") ")"
+	" LEFT JOIN hosts h ON h.id=w.host_id LEFT JOIN requests r ON r.id=" RESTED_ON     \
+	" LEFT JOIN grants g ON g.id=r.id"                                                 \
+	" WHERE c.id>:after AND c.id<=:last AND (:user=0 OR c.user_id=:user OR EXISTS (SELECT 1" \
+	"  FROM way_grants y JOIN requests q ON q.id=y.request_id WHERE y.way_id=w.id AND " DECIDES("q.role_id") "))"
 /* Open ones are looked for in the index of those. */
 #define SESSIONS_OPEN SESSIONS " AND c.end_at IS NULL"
 #define SESSIONS_OF(page)                                                                  \
 	" AND c.id IN (SELECT * FROM (SELECT k.id AS id FROM connections k WHERE k.user_id=:user AND k.id>:after" page ")" \
 	" UNION ALL SELECT w.connection_id FROM deciders de CROSS JOIN requests q ON q.role_id=de.role_id" \
-	"  CROSS JOIN ways w ON w.request_id=q.id WHERE de.user_id=:user)"
+	"  CROSS JOIN way_grants y ON y.request_id=q.id CROSS JOIN ways w ON w.id=y.way_id WHERE de.user_id=:user)"
 
 #define EVENTS                                                                             \
 	"SELECT e.id AS id, e.at AS at, e.kind AS kind, e.actor AS actor,"                 \

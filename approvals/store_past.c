@@ -66,7 +66,7 @@ int store_past_roles(struct store *s, int64_t user_id, int64_t at, struct access
 #define RAN GRANT_START "<=?1"
 #define BACK "iif(g.start_at<=?1, 0, g.moved)"
 /* Those that are kept: ways of long ago are pruned with their events. */
-#define USES "(SELECT count(*) FROM ways w WHERE w.request_id=r.id AND w.start_at<=?1)"
+#define USES "(SELECT count(*) FROM way_grants y WHERE y.request_id=r.id AND y.at<=?1)"
 /* What ran had all of them, whatever the clock showed when they were given. */
 #define VERDICTS "(SELECT count(*) FROM verdicts v WHERE v.request_id=r.id AND v.yes=1 AND (v.at<=?1 OR " RAN "))"
 

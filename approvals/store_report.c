@@ -69,14 +69,18 @@
 	" r.reason AS reason" OF_REQUESTS                                                  \
 	" AND r.asked_at>=:since AND r.asked_at<:until ORDER BY r.id LIMIT :limit"
 
-#define WAYS(what) "(SELECT " what " FROM ways w WHERE w.request_id=g.id)"
+/* Of the ways that rested on it, from then on. */
+#define WAYS(what)                                                                         \
+	"(SELECT " what " FROM (SELECT y.way_id AS way, min(y.at) AS at, max(y.at) AS last"   \
+	"  FROM way_grants y WHERE y.request_id=g.id GROUP BY y.way_id) l JOIN ways w ON w.id=l.way)"
 
 #define GRANTS                                                                             \
 	"SELECT g.id AS id, r.state AS state, u.name AS user, u.kind AS kind, r.login AS login," \
 	" h.name AS host, o.name AS role, g.start_at AS start, " GRANT_END " AS until,"         \
 	" g.ended_at AS ended, g.used_at AS used, " WAYS("count(*)") " AS sessions,"       \
-	WAYS("max(w.start_at)") " AS last,"                                                \
-	WAYS("sum(coalesce(w.end_at, :now)-w.start_at)") " AS time,"                       \
+	WAYS("max(l.last)") " AS last,"                                                    \
+	/* no longer than the grant: a way may have gone on under another one */           \
+	WAYS("sum(max(0, min(coalesce(w.end_at, :now), coalesce(g.ended_at, w.end_at, :now))-l.at))") " AS time," \
 	WAYS("sum(w.bytes_in)") " AS bytes_in, " WAYS("sum(w.bytes_out)") " AS bytes_out," \
 	" (SELECT group_concat(x.name, ' ') FROM verdicts v JOIN users x ON x.id=v.user_id" \
 	"  WHERE v.request_id=g.id AND v.yes=1) AS \"approvers[]\","                       \

@@ -9,6 +9,26 @@
 #include <errno.h>
 #include <string.h>
 
+/*
+ * Version 23. The logins under a grant: that with which a way opened, and that when it came to rest on a further one, for a channel or when
+ * the first was over. They go with their way.
+ */
+static const char v23_way_grants[] =
+"CREATE TABLE way_grants ("
+"	id INTEGER PRIMARY KEY,"
+"	way_id INTEGER NOT NULL REFERENCES ways ON DELETE CASCADE,"
+"	request_id INTEGER NOT NULL REFERENCES requests,"
+"	at INTEGER NOT NULL"
+") STRICT;"
+"INSERT INTO way_grants (way_id, request_id, at) SELECT id, request_id, start_at FROM ways ORDER BY id;"
+"CREATE INDEX way_grants_way ON way_grants (way_id);"
+"CREATE INDEX way_grants_request ON way_grants (request_id, at);"
+"CREATE TRIGGER way_grants_fixed BEFORE UPDATE ON way_grants BEGIN SELECT RAISE(ABORT, 'what a way rested on stays'); END;"
+"CREATE TRIGGER way_grants_kept BEFORE DELETE ON way_grants WHEN EXISTS (SELECT 1 FROM ways WHERE id = OLD.way_id)"
+"	BEGIN SELECT RAISE(ABORT, 'what a way rested on stays'); END;";
+
+const char *const store_v_way_grants[] = { v23_way_grants, NULL };
+
 int store_connection_start(struct store *s, struct connection *c, int64_t now)
 {
 	if (sql_do(s,
@@ -84,14 +104,19 @@ static int count_login(struct store *s, int64_t id, const char *user, int64_t no
 	return first ? event_writef(s, now, EVENT_GRANT_USE, user, NULL, "{s:I}", "request", (json_int_t)t->id) : 0;
 }
 
-int store_grant_use(struct store *s, int64_t id, const char *user, int64_t now)
+static int rest_on(struct store *s, int64_t way, int64_t grant, int64_t now)
+{
+	return sql_do(s, "INSERT INTO way_grants (way_id, request_id, at) VALUES (?,?,?)", "iii", way, grant, now);
+}
+
+int store_grant_use(struct store *s, int64_t id, int64_t way, const char *user, int64_t now)
 {
 	struct ticket t;
 	int e;
 
 	if (store_begin(s) < 0)
 		return -1;
-	if (count_login(s, id, user, now, &t) < 0) {
+	if (count_login(s, id, user, now, &t) < 0 || rest_on(s, way, id, now) < 0) {
 		e = errno;
 		store_rollback(s);
 		errno = e;
@@ -114,6 +139,8 @@ static int start_way(struct store *s, struct way_row *w, const char *user, int64
 		(const void *)w->recording, sizeof(w->recording), now, (int64_t)w->apart) < 0)
 		return -1;
 	w->id = sqlite3_last_insert_rowid(s->db);
+	if (rest_on(s, w->id, w->ticket_id, now) < 0)
+		return -1;
 	return w->apart ? apart_event(s, w, &t, user, now) : 0;
 }
 

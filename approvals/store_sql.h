@@ -93,6 +93,7 @@ extern const char *const store_schema_sealed[], *const store_schema_devices[], *
 
 extern const char *const store_v_signed[];	/* store_signature.c */
 extern const char *const store_v_glass[], *const store_v_apart[];	/* store_review.c */
+extern const char *const store_v_way_grants[];	/* store_session.c */
 extern const char *const store_v_hostkeys[];	/* store_hostkey.c */
 extern const char *const store_v_accounts[];	/* store_account.c */
 extern const char *const store_v_target_keys[];	/* store_target_key.c */

@@ -199,7 +199,7 @@ static bool move_to(struct way *w, int64_t ticket, int64_t now)
 
 	if (store_begin(s) != 0)
 		return false;
-	if ((way_rests_on(w, ticket) || store_grant_use(s, ticket, peer->user.name, now) == 0) &&
+	if ((way_rests_on(w, ticket) || store_grant_use(s, ticket, w->row.id, peer->user.name, now) == 0) &&
 	    peer_event(peer, EVENT_GRANT_CARRIED, "bastiond", peer->user.name, json_pack("{s:I, s:I, s:I}", "way", (json_int_t)w->row.id,
 		"from", (json_int_t)w->tickets[0], "to", (json_int_t)ticket)) == 0)
 		return store_commit(s) == 0;

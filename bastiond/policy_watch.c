@@ -446,6 +446,9 @@ static void put_way(const struct way *w, json_t *row)
 {
 	static const char *const how[] = { "name", "jump", "console" };
 
+	json_object_set_new(row, "grant", json_integer(w->tickets[0]));
+	if (w->until != FOREVER)
+		json_object_set_new(row, "until", json_integer(w->until));
 	if (!w->report.here)
 		return;
 	put_caps(row, w->report.caps);

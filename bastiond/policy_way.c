@@ -259,7 +259,7 @@ static int way_add_ticket(struct way *w, const struct access_answer *a)
 		i++;
 	if (i == WAY_TICKETS_MAX)
 		return -1;
-	if (store_grant_use(s, a->ticket, w->peer->user.name, clock_wall()) != 0) {
+	if (store_grant_use(s, a->ticket, w->row.id, w->peer->user.name, clock_wall()) != 0) {
 		log_error("login of %s under grant %lld not counted, and not given: %s", w->peer->user.name, (long long)a->ticket, store_error(s));
 		return -1;
 	}

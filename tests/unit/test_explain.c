@@ -292,6 +292,30 @@ static void the_past_of_a_clock_set_back(void **state)
 	assert_true(json_is_false(json_object_get(row_of(0), "allowed")));
 }
 
+/* So did one for whom a way that was open already came to rest on it. */
+static void the_past_counts_further_logins(void **state)
+{
+	struct connection c = { .user_id = 1, .device_id = 1, .peer = "10.0.0.9" };
+	struct way_row w = { .ticket_id = 1, .host_id = 1, .login = "dba", .target = "x:22" };
+
+	(void)state;
+	OK("alice", REQUEST_WEB1);
+	OK("bob", "{\"word\":\"approve\",\"args\":{\"id\":1}}");
+	OK("alice", "{\"word\":\"request\",\"args\":{\"host\":\"web1\",\"login\":\"dba\",\"for\":7200,\"reason\":\"x\",\"logins\":1}}");
+	OK("bob", "{\"word\":\"approve\",\"args\":{\"id\":2}}");
+	assert_int_equal(store_connection_start(rig.s, &c, NOW + 10), 0);
+	w.connection_id = c.id;
+	assert_int_equal(store_way_start(rig.s, &w, "alice", NOW + 10), 0);
+	assert_int_equal(store_grant_use(rig.s, 2, w.id, "alice", NOW + 3700), 0);
+	assert_int_equal(store_grant_use(rig.s, 2, w.id, "alice", NOW + 3701), -1);
+	rig.now = NOW + 4000;
+	EXPLAIN("eve", "\"user\":\"alice\",\"place\":\"dba@web1\",\"at\":1800003699");
+	assert_true(json_is_true(json_object_get(row_of(0), "allowed")));
+	EXPLAIN("eve", "\"user\":\"alice\",\"place\":\"dba@web1\",\"at\":1800003700");
+	assert_true(json_is_false(json_object_get(row_of(0), "allowed")));
+	assert_non_null(strstr(cell(0, "says"), "was for 1 login, which it had"));
+}
+
 /* --- everybody, of many --- */
 
 #define CROWD 2000
@@ -399,7 +423,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(explain_says_what_decides_and_what_is_missing), T(explain_is_no_list_of_hosts), T(the_past_is_answered_as_it_was),
 		T(who_has_left_is_answered_about),
-		T(an_hour_that_nobody_knows_is_no_answer), T(the_past_counts_logins), T(the_past_of_a_clock_set_back), T(the_past_gives_no_advice),
+		T(an_hour_that_nobody_knows_is_no_answer), T(the_past_counts_logins), T(the_past_counts_further_logins), T(the_past_of_a_clock_set_back), T(the_past_gives_no_advice),
 		T(everybody_is_told_page_by_page), T(a_page_is_as_long_as_asked_for),
 	};
 

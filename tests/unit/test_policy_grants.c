@@ -168,6 +168,25 @@ static void time_is_over(struct rig *r, const struct session_end *s)
 	live_run(&r->p);
 }
 
+/* What `sessions` says of the way, as root hears it. */
+static void expect_session(struct rig *r, int64_t grant, int64_t until)
+{
+	const struct actor root = { .root = true, .local = true };
+	static const char ask[] = "{\"word\":\"sessions\"}";
+	const json_t *row;
+	struct buf out;
+	json_t *reply;
+
+	buf_init(&out, CONTROL_REPLY_MAX);
+	assert_int_equal(control_handle(&r->p.control, &root, ask, strlen(ask), &out), 0);
+	assert_non_null(reply = json_loadb((const char *)out.data, out.len, 0, NULL));
+	row = json_array_get(json_object_get(reply, "rows"), 0);
+	assert_int_equal(json_integer_value(json_object_get(row, "grant")), grant);
+	assert_int_equal(json_integer_value(json_object_get(row, "until")), until);
+	json_decref(reply);
+	buf_finish(&out);
+}
+
 /* From `have` to `next`: does it go on? */
 static void carries(struct rig *r, const struct ticket *have, const struct ticket *next, bool goes_on)
 {
@@ -180,6 +199,8 @@ static void carries(struct rig *r, const struct ticket *have, const struct ticke
 	if (goes_on) {
 		expect_moves(r, &s);
 		assert_int_equal(first_way(r, &s)->tickets[0], second);
+		expect_session(r, second, first_way(r, &s)->until);
+		assert_true(first_way(r, &s)->until > clock_wall());
 	} else {
 		expect_end(r, &s, 1);
 	}
@@ -224,8 +245,8 @@ static void not_to_one_that_had_its_logins(void **state)
 
 	way_open_on(r, &s, grant_of(r, (struct ticket){ .needed = 1 }), 3600);
 	second = grant_of(r, (struct ticket){ .needed = 1, .logins = 1 });
-	assert_int_equal(store_grant_use(r->p.store, second, "alice", clock_wall()), 0);
-	assert_int_equal(store_grant_use(r->p.store, second, "alice", clock_wall()), -1);
+	assert_int_equal(store_grant_use(r->p.store, second, first_way(r, &s)->row.id, "alice", clock_wall()), 0);
+	assert_int_equal(store_grant_use(r->p.store, second, first_way(r, &s)->row.id, "alice", clock_wall()), -1);
 	time_is_over(r, &s);
 	expect_end(r, &s, 1);
 	assert_int_equal(uses_of(r, second), 1);

@@ -261,6 +261,57 @@ static void requests_and_grants(void **state)
 	assert_string_equal(at(0, "approvers"), "[\"bob\"]");
 }
 
+static json_int_t session(const char *key)
+{
+	json_t *list = store_list(rig.s, LIST_SESSIONS, &(struct list_ask){ .all = true, .limit = 10 });
+	json_int_t v = json_integer_value(json_object_get(json_array_get(list, 0), key));
+
+	assert_int_equal(json_array_size(list), 1);
+	json_decref(list);
+	return v;
+}
+
+/* A session that goes on under a second grant when the first is over is one of both, each for its time. */
+static void a_session_of_two_grants(void **state)
+{
+	struct way_row w = { .ticket_id = 1, .host_id = 1, .login = "dba", .target = "10.1.1.1:22", .bytes_out = 7 };
+	struct connection c = { .device_id = 1, .user_id = id_of("alice") };
+
+	(void)state;
+	OK("alice", REQUEST_WEB1);
+	OK("bob", "{\"word\":\"approve\",\"args\":{\"id\":1}}");
+	assert_int_equal(store_connection_start(rig.s, &c, rig.now), 0);
+	w.connection_id = c.id;
+	assert_int_equal(store_way_start(rig.s, &w, "alice", rig.now), 0);
+	assert_int_equal(session("grant"), 1);
+	rig.now += 3500;
+	OK("alice", "{\"word\":\"extend\",\"args\":{\"id\":1,\"for\":3600}}");
+	OK("bob", "{\"word\":\"approve\",\"args\":{\"id\":2}}");
+	rig.now += 100;
+	assert_int_equal(store_grant_use(rig.s, 2, w.id, "alice", rig.now), 0);
+	assert_true(control_tick(&rig.c) > rig.now); /* the first is over */
+	assert_int_equal(session("grant"), 2);
+	assert_true(session("until") > rig.now);
+	rig.now += 1000;
+	assert_int_equal(store_way_end(rig.s, &w, "done", rig.now), 0);
+	rig.now += 100000;
+	assert_true(control_tick(&rig.c) > rig.now);
+	assert_int_equal(session("grant"), 2);
+	assert_true(session("until") > session("ended"));
+	assert_int_equal(rows("eve", REPORT("grants", "")), 2);
+	assert_string_equal(at(0, "sessions"), "1");
+	assert_string_equal(at(0, "time"), "3600");
+	assert_string_equal(at(1, "sessions"), "1");
+	assert_string_equal(at(1, "time"), "1000");
+	assert_string_equal(at(1, "bytes_out"), "7");
+	/* what it rested on stays as long as the session's row */
+	assert_int_not_equal(by_hand("DELETE FROM way_grants"), SQLITE_OK);
+	assert_int_not_equal(by_hand("UPDATE way_grants SET request_id=1"), SQLITE_OK);
+	assert_true(store_session_prune(rig.s, rig.now, 10) > 0);
+	assert_int_equal(by_hand_number("SELECT count(*) FROM way_grants"), 0);
+	assert_int_equal(store_check(rig.s, (char[STORE_ERR_MAX]){ 0 }), 0);
+}
+
 static void break_glass(void **state)
 {
 	(void)state;
@@ -501,7 +552,7 @@ static void csv_by_flag(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		WORLD(only_auditors_and_administrators), WORLD(logins), WORLD(privileges_and_refusals), WORLD(what_administrators_do_is_reported), WORLD(requests_and_grants), WORLD(break_glass),
+		WORLD(only_auditors_and_administrators), WORLD(logins), WORLD(privileges_and_refusals), WORLD(what_administrators_do_is_reported), WORLD(requests_and_grants), WORLD(a_session_of_two_grants), WORLD(break_glass),
 		WORLD(access_on_a_day), WORLD(access_by_ones_own_login), WORLD(accounts), WORLD(service_accounts), WORLD(pages), WORLD(scans_end), cmocka_unit_test(csv), cmocka_unit_test(csv_by_flag),
 	};
 

@@ -56,6 +56,10 @@ static void make_version_1(void)
 		"lapse_at) VALUES ('pending', 1, 1, 1, 1, 'dba', 5, 3600, 1, 'index', '', 1600, 90000)",
 		"INSERT INTO verdicts VALUES (1, 'Bob', 2, 1, '', 1700)",
 		"UPDATE requests SET state='approved'; INSERT INTO grants (id, start_at, end_at) VALUES (1, 1700, 5300)",
+		"INSERT INTO devices (user_id, name, type, fingerprint, blob, added) VALUES (1, 'laptop', 'ssh-ed25519', 'SHA256:x', x'00', 1000)",
+		"INSERT INTO connections (user_id, device_id, peer, session, start_at) VALUES (1, 1, '10.0.0.9', zeroblob(16), 1800)",
+		"INSERT INTO ways (connection_id, request_id, host_id, login, target, recording, start_at) VALUES (1, 1, 1, 'dba', 'h:22', "
+		"zeroblob(16), 1800)",
 	};
 
 	assert_int_equal(unlink(rig.path), 0);
@@ -92,6 +96,8 @@ static void rights_of_before_stay_what_they_were(void **state)
 	assert_string_equal(t.reason, "index");
 	assert_int_equal(by_hand("UPDATE requests SET caps=127"), SQLITE_CONSTRAINT);
 	assert_int_equal(by_hand("UPDATE requests SET reason='other'"), SQLITE_CONSTRAINT);
+	/* a way of before was a login under its grant */
+	assert_int_equal(by_hand_number("SELECT count(*) FROM way_grants WHERE way_id=1 AND request_id=1 AND at=1800"), 1);
 	/* what was in force when: the membership since its event */
 	assert_int_equal(by_hand("CREATE TABLE t (x CHECK (x)) STRICT"), SQLITE_ERROR);
 	assert_int_equal(by_hand("CREATE TABLE t (x INTEGER CHECK (x)) STRICT; INSERT INTO t SELECT from_at=1500 FROM member_history WHERE "
