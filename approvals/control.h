@@ -120,12 +120,12 @@ bool control_may(struct control *c, const struct actor *a, const char *word, cha
     size_t size);
 
 /*
- * Lets end what is over: pending requests, grants, accounts; calls c->end for what was live. Writes
+ * Lets end what is over at `now`: pending requests, grants, accounts; calls c->end for what was live. Writes
  * the events of refusals that were only counted. Call
  * at start, when the time it returns (unix seconds) has come, and after each control_handle.
  * FOREVER: nothing is due. -1: the store failed, try again.
  */
-int64_t control_tick(struct control *c);
+int64_t control_tick(struct control *c, int64_t now);
 
 /*
  * Does this request's word rest on an outside ticket, so that it must be checked before control_handle()? What the program

@@ -242,10 +242,9 @@ void control_finish(struct control *c)
 		log_error("refusals that were counted only: %s", store_error(c->store));
 }
 
-int64_t control_tick(struct control *c)
+int64_t control_tick(struct control *c, int64_t now)
 {
-	int64_t now = c->now != NULL ? c->now(c->arg) : clock_wall(), next = FOREVER,
-		users = FOREVER;
+	int64_t next = FOREVER, users = FOREVER;
 	struct ticket t;
 	struct user u;
 	int r = 0, i, j;

@@ -23,6 +23,8 @@ struct ending {
 	unsigned hits;		/* connections that it ended */
 };
 
+static bool carry(struct way *w, int64_t now);
+
 static void end_way(struct way *w, enum way_refusal refusal, const char *line)
 {
 	if (w->stage < WAY_GIVEN)
@@ -49,7 +51,7 @@ static bool peer_concerned(const struct peer *peer, const struct ending *e)
 static void look_again(struct way *w)
 {
 	struct peer *peer = w->peer;
-	int64_t until = FOREVER;
+	int64_t until = FOREVER, now = clock_wall();
 	unsigned caps = 0;
 
 	if (w->stage == WAY_EARLY) {
@@ -62,7 +64,9 @@ static void look_again(struct way *w)
 		control_way_again(&peer->p->control, peer->user.id, peer->address, w->host.name, w->login,
 		    w->tickets[i], &a);
 		if (a.refusal != 0) {
-			end_way(w, a.refusal, a.line);
+			/* its time may just be over, and another process saw that before our deadline came */
+			if (w->stage < WAY_GIVEN || w->until > now || !carry(w, now))
+				end_way(w, a.refusal, a.line);
 			return;
 		}
 		caps |= a.caps;
@@ -289,9 +293,10 @@ void live_run(struct policy *p)
 	int64_t us;
 
 	peers_each(p, carry_ways, &s);
+	/* what is over at that moment, and not at one that came meanwhile: nobody has looked yet whether it can go on */
 	if (p->retired) {
 		s.next = s.now + 1; /* the other one lets lapse what is over, and its changes are seen here */
-	} else if ((s.next = control_tick(&p->control)) < 0) {
+	} else if ((s.next = control_tick(&p->control, s.now)) < 0) {
 		log_error("cannot look for what is over: %s", store_error(p->store));
 		s.next = s.now + 1;
 	}

@@ -247,23 +247,23 @@ static void one_denial_denies(void **state)
 static void time_ends_things(void **state)
 {
 	(void)state;
-	assert_int_equal(control_tick(&rig.c), 1900000000); /* deploy's end */
+	assert_int_equal(control_tick(&rig.c, rig.now), 1900000000); /* deploy's end */
 	OK("alice", REQUEST_WEB1);
 	OK("alice", REQUEST_DB1);
 	OK("bob", "{\"word\":\"approve\",\"args\":{\"id\":1}}");
-	assert_int_equal(control_tick(&rig.c), NOW + 3600);
+	assert_int_equal(control_tick(&rig.c, rig.now), NOW + 3600);
 	rig.now = NOW + 3600;
 	assert_int_equal(way("alice", "web1", "dba").refusal, WAY_EXPIRED); /* before any tick */
-	assert_int_equal(control_tick(&rig.c), NOW + CONTROL_PENDING_TTL);
+	assert_int_equal(control_tick(&rig.c, rig.now), NOW + CONTROL_PENDING_TTL);
 	assert_int_equal(rig.nended, 1);
 	assert_int_equal(rig.ended[0].what, END_GRANT);
 	assert_int_equal(way("alice", "web1", "dba").refusal, WAY_EXPIRED);
 	rig.now = NOW + CONTROL_PENDING_TTL;
 	NO("carol", "refused", "{\"word\":\"approve\",\"args\":{\"id\":2}}");
-	assert_int_equal(control_tick(&rig.c), 1900000000);
+	assert_int_equal(control_tick(&rig.c, rig.now), 1900000000);
 	assert_int_equal(way("alice", "db1", "dba").refusal, WAY_EXPIRED);
 	rig.now = 1900000000;
-	assert_int_equal(control_tick(&rig.c), FOREVER);
+	assert_int_equal(control_tick(&rig.c, rig.now), FOREVER);
 	assert_int_equal(rig.nended, 2);
 	assert_int_equal(rig.ended[1].what, END_USER);
 	assert_int_equal(rig.ended[1].id, id_of("deploy"));

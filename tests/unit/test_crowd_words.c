@@ -51,7 +51,7 @@ static void what_is_open_is_bounded(void **state)
 	OK("carol", WWW(""));
 	/* what is over counts no more */
 	rig.now += 3601;
-	while (control_tick(&rig.c) <= rig.now)
+	while (control_tick(&rig.c, rig.now) <= rig.now)
 		;
 	OK("carol", WWW(""));
 }
@@ -98,7 +98,7 @@ static int64_t us_of(const char *who, const char *word)
 	int64_t at = (int64_t)clock_mono_us();
 
 	code(who, word);
-	control_tick(&rig.c);
+	control_tick(&rig.c, rig.now);
 	return (int64_t)clock_mono_us() - at;
 }
 
@@ -127,7 +127,7 @@ static void nobodys_many_cost_time(void **state)
 	/* all of it is over at once */
 	rig.now += 36000;
 	at = (int64_t)clock_mono_us();
-	assert_true(control_tick(&rig.c) == rig.now);
+	assert_true(control_tick(&rig.c, rig.now) == rig.now);
 	assert_true((int64_t)clock_mono_us() - at < SOON_US);
 }
 
@@ -164,7 +164,7 @@ static void statements_find_by_index(void **state)
 		sqlite3_finalize(rig.s->cache[--rig.s->cached].st);
 	for (size_t i = 0; i < sizeof(everybody) / sizeof(everybody[0]); i++) {
 		code("carol", everybody[i]);
-		control_tick(&rig.c);
+		control_tick(&rig.c, rig.now);
 	}
 	for (size_t i = 0; i < rig.s->cached; i++) {
 		sqlite3_stmt *plan = NULL;

@@ -58,16 +58,16 @@ static void so_is_what_ends_by_itself(void **state)
 	OK("alice", "{\"word\":\"request\",\"args\":{\"host\":\"db1\",\"login\":\"dba\",\"for\":3600,\"reason\":\"x\"}}");
 	OK("bob", "{\"word\":\"approve\",\"args\":{\"id\":1}}");
 	rig.now = NOW + 3600;
-	control_tick(&rig.c);
+	control_tick(&rig.c, rig.now);
 	assert_int_equal(events_of("grant.end"), 1);
 	assert_int_equal(events_of("request.expire"), 0);
 	rig.now = NOW + CONTROL_PENDING_TTL;
-	control_tick(&rig.c);
+	control_tick(&rig.c, rig.now);
 	assert_int_equal(events_of("request.expire"), 1);
 	assert_int_equal(events_of("user.expire"), 0);
 	rig.now = 1900000000; /* deploy's end */
-	control_tick(&rig.c);
-	control_tick(&rig.c);
+	control_tick(&rig.c, rig.now);
+	control_tick(&rig.c, rig.now);
 	assert_int_equal(events_of("user.expire"), 1);
 	assert_int_equal(events_of("grant.end"), 1);
 }

@@ -320,7 +320,7 @@ static void a_clock_set_back_moves_what_runs(void **state)
 	assert_true(store_ticket(rig.s, 2, &t) == 1 && t.moved == 0 && t.start_at == NOW + 7200);
 	rig.now = NOW + 600 - 3600;
 	assert_int_not_equal(way("alice", "web1").refusal, 0);
-	control_tick(&rig.c);
+	control_tick(&rig.c, rig.now);
 	expect_state(1, TICKET_ENDED);
 	/* what is over stays as it was; and nobody takes it back */
 	assert_int_equal(store_clock_back(rig.s, rig.now, 10), 0);

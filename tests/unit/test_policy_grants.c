@@ -237,6 +237,51 @@ static void carried_is_counted(void **state)
 	session_over(r, &s, 0);
 }
 
+static int64_t a_moment_later;
+
+static int64_t later(void *arg)
+{
+	(void)arg;
+	return a_moment_later;
+}
+
+/* The second turns between the look at what can go on and the one at what is over. */
+static void the_end_does_not_overtake_the_move(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	int64_t first = grant_of(r, (struct ticket){ .needed = 1 }), next;
+
+	way_open_on(r, &s, first, 3600);
+	next = grant_of(r, (struct ticket){ .needed = 1, .duration = 7200, .extends = first });
+	a_moment_later = first_way(r, &s)->until;
+	r->p.control.now = later;
+	live_run(&r->p);
+	expect_silence(r, &s.link);
+	assert_int_equal(first_way(r, &s)->ending_ms, 0);
+	time_is_over(r, &s);
+	assert_int_equal(expect_moves(r, &s), next);
+	session_over(r, &s, 0);
+}
+
+/* During an upgrade the other process may see the end first: a look at what it changed is no end of what can go on. */
+static void the_other_one_saw_the_end_first(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	int64_t first = grant_of(r, (struct ticket){ .needed = 1 }), next;
+
+	way_open_on(r, &s, first, 3600);
+	next = grant_of(r, (struct ticket){ .needed = 1, .duration = 7200, .extends = first });
+	a_moment_later = first_way(r, &s)->until;
+	r->p.control.now = later;
+	first_way(r, &s)->until = clock_wall();
+	live_end(&r->p, END_DENIED, 1, "");
+	assert_int_equal(expect_moves(r, &s), next);
+	assert_int_equal(first_way(r, &s)->ending_ms, 0);
+	session_over(r, &s, 0);
+}
+
 static void not_to_one_that_had_its_logins(void **state)
 {
 	struct rig *r = *state;
@@ -450,6 +495,8 @@ int main(void)
 		T(carried_to_as_much),
 		T(carried_is_counted),
 		T(not_to_one_that_had_its_logins),
+		T(the_end_does_not_overtake_the_move),
+		T(the_other_one_saw_the_end_first),
 		T(not_to_other_commands),
 		T(not_to_other_places),
 		T(carried_past_one_that_allows_less),

@@ -289,13 +289,13 @@ static void a_session_of_two_grants(void **state)
 	OK("bob", "{\"word\":\"approve\",\"args\":{\"id\":2}}");
 	rig.now += 100;
 	assert_int_equal(store_grant_use(rig.s, 2, w.id, "alice", rig.now), 0);
-	assert_true(control_tick(&rig.c) > rig.now); /* the first is over */
+	assert_true(control_tick(&rig.c, rig.now) > rig.now); /* the first is over */
 	assert_int_equal(session("grant"), 2);
 	assert_true(session("until") > rig.now);
 	rig.now += 1000;
 	assert_int_equal(store_way_end(rig.s, &w, "done", rig.now), 0);
 	rig.now += 100000;
-	assert_true(control_tick(&rig.c) > rig.now);
+	assert_true(control_tick(&rig.c, rig.now) > rig.now);
 	assert_int_equal(session("grant"), 2);
 	assert_true(session("until") > session("ended"));
 	assert_int_equal(rows("eve", REPORT("grants", "")), 2);
