@@ -18,6 +18,7 @@
 #include "ssh_setup.h"
 
 #define WRITE_CHUNK 32768	/* bytes of one ssh_channel_write: one packet */
+#define PASS_MAX 1024	/* packets of one direction in a turn: a hold of single bytes is 170 000, and role_session.c takes long turns for a fault */
 
 void relay_fail(struct chan *c, const char *why)
 {
@@ -331,7 +332,7 @@ static void pass(struct chan *c, struct hold *h, bool (*one)(struct chan *c, str
 {
 	struct hold_item it;
 
-	while (hold_peek(h, &it) && it.seq != HOLD_UNRECORDED && (it.seq == 0 || way_passes(c->way, it.seq))) {
+	for (int i = 0; i < PASS_MAX && hold_peek(h, &it) && it.seq != HOLD_UNRECORDED && (it.seq == 0 || way_passes(c->way, it.seq)); i++) {
 		if (!one(c, &it))
 			return;
 		/* libssh flushes after each write, and reads while it does: what came is looked at without waiting */
@@ -449,7 +450,8 @@ void relay_free_target(struct chan *c)
 	if (c->target == NULL)
 		return;
 	ssh_remove_channel_callbacks(c->target, &c->target_cb);
-	if (ssh_channel_is_open(c->target) && !c->way->lost)
+	/* also to one that closed first: ssh_channel_free() would try once, and a full socket take no more than the eof */
+	if ((ssh_channel_is_open(c->target) || c->target_closed) && !c->way->lost)
 		close_leg(c->target);
 	ssh_channel_free(c->target);
 	c->target = NULL;

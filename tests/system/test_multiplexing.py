@@ -1,14 +1,21 @@
 """ControlMaster: one login, many channels at once, each with its own bytes and status, each checked by itself."""
+import contextlib
+import fcntl
 import hashlib
 import os
 import shutil
 import tempfile
+import termios
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import paramiko
 import pytest
+from paramiko.common import MSG_CHANNEL_CLOSE, MSG_CHANNEL_DATA, MSG_CHANNEL_EOF
 
 from harness import Client, events, labkit, sessions, until
+from rogue import Rogue, Server
 from test_two_streams import BLOCK, BLOCKS, POUR, stands
 
 
@@ -114,6 +121,74 @@ def test_one_whose_two_streams_nobody_reads(impatient):
         assert events(impatient, "channel.silent") == []
     finally:
         shared.close()
+
+
+class Stuck(Server):
+    """A target that reads nothing more once bytes came for its second channel, until `go_on`; `closed`: the channels whose close came."""
+
+    def __init__(self, lab, sock):
+        self.stuck, self.go_on, self.closed = threading.Event(), threading.Event(), []
+        super().__init__(lab, sock)
+        self.default_window_size = 1 << 30
+
+    def data(self, m):
+        self.stuck.set()
+        assert self.go_on.wait(60)
+
+    _channel_handler_table = {**paramiko.Transport._channel_handler_table,
+                              MSG_CHANNEL_DATA: lambda channel, m: channel.transport.data(m),
+                              MSG_CHANNEL_CLOSE: lambda channel, m: channel.transport.closed.append(channel.chanid)}
+
+
+def test_the_close_for_one_that_closed_first(lab, deploy):
+    """RFC 4254 5.3: a target is owed a close, or it keeps the session, also when its socket took nothing at the moment when its command ended."""
+    servers = []
+
+    def behave(sock):
+        servers.append(Stuck(lab, sock))
+        servers[0].join()
+    rogue = Rogue(lab, behave)
+    host, way = rogue.to("name")
+    shared = Master(deploy, host)
+    shared.options = (*shared.options, *way)
+    try:
+        with shared.start("short") as short:
+            server = until(lambda: servers, deadline=20, what="the target")[0]
+            first = server.channel()
+            with shared.start("takes all") as long:
+                server.channel()
+                feeder = threading.Thread(target=feed, args=(long.stdin,), daemon=True)
+                feeder.start()
+                assert server.stuck.wait(20)
+                until(lambda: unread_for(server.sock, 1.0), deadline=30, pause=0, what="nothing more fits into its socket")
+                first.send_exit_status(7)
+                server.send(MSG_CHANNEL_EOF, first.remote_chanid)
+                server.send(MSG_CHANNEL_CLOSE, first.remote_chanid)
+                assert short.wait(20) == 7
+                assert server.closed == []
+                server.go_on.set()
+                until(lambda: first.chanid in server.closed, deadline=20, what="the close")
+                long.kill()
+    finally:
+        for server in servers:
+            server.go_on.set()
+        shared.close()
+        rogue.close()
+
+
+def feed(pipe):
+    with contextlib.suppress(OSError, ValueError):
+        while True:
+            pipe.write(bytes(1 << 20))
+
+
+def unread_for(sock, seconds):
+    """Did nothing come into the socket for so long?"""
+    def waits():
+        return fcntl.ioctl(sock, termios.FIONREAD, b"\0" * 4)
+    before = waits()
+    time.sleep(seconds)
+    return before == waits()
 
 
 def test_hops_leave_no_descriptor(lab, deploy):
