@@ -12,6 +12,8 @@ struct item_head {
 	uint32_t kind;
 };
 
+_Static_assert(sizeof(struct item_head) + 7 <= HOLD_HEAD, "head and padding");
+
 static size_t padded(size_t len)
 {
 	return (len + 7) & ~(size_t)7; /* heads stay aligned */

@@ -12,7 +12,8 @@
 #include <stdint.h>
 
 #define HOLD_SOFT (512U << 10)	/* callbacks take no more bytes past this; the window stays shut */
-#define HOLD_MAX (4U << 20)	/* a drained window (1.3 MB in libssh) fits on top of it */
+#define HOLD_MAX (4U << 20)	/* what a peer may have unread (CHAN_UNREAD_MAX), drained in one piece, fits on top of it */
+#define HOLD_HEAD 24U		/* an item takes no more than this beside its bytes */
 #define HOLD_UNRECORDED UINT64_MAX /* sequence of bytes that are not recorded yet, and so pass in no mode */
 #define HOLD_KEEP (64U << 10)	/* memory kept while empty */
 
@@ -60,9 +61,11 @@ bool hold_fresh(struct hold *h, struct hold_item *item);
 void hold_recorded(struct hold *h, uint64_t seq);
 /* Bytes before it, heads too. */
 static inline size_t hold_ahead(const struct hold *h) { return h->fresh - h->head; }
+/* Bytes, heads too. */
+static inline size_t hold_size(const struct hold *h) { return h->tail - h->head; }
 static inline bool hold_empty(const struct hold *h) { return h->head == h->tail; }
 /* Heads count: a peer that sends byte by byte fills a hold, too. */
-static inline bool hold_full(const struct hold *h) { return h->tail - h->head >= HOLD_SOFT; }
+static inline bool hold_full(const struct hold *h) { return hold_size(h) >= HOLD_SOFT; }
 /* Gives back the memory of an empty hold. Once a second: in the middle of a transfer it is empty all the time. */
 void hold_trim(struct hold *h);
 /* Wipes and frees. */

@@ -5,7 +5,7 @@
  * may pass. After it: relay_chan.c, which passes on what is committed.
  *
  * Backpressure: at a full hold the bytes stay in libssh's buffer, so that it does not reopen the window. They are copied
- * into the hold all the same (at most one window), because libssh gives out nothing any more after a DISCONNECT of the peer, who may
+ * into the hold all the same (up to AHEAD_OF_ROOM), because libssh gives out nothing any more after a DISCONNECT of the peer, who may
  * have sent it right behind them. When the hold has room again, libssh's copy is read in one piece, and what was not
  * taken of it yet is. libssh 0.10 reopens the whole window at each read, so reading less would let the buffer grow without end. It
  * reopens it, too, when a packet comes of the other stream: see CHAN_CHOKE.
@@ -23,6 +23,11 @@
 #define RECORDER_QUEUE_SOFT (1U << 20) /* a recorder that is behind shuts every window of the connection */
 #define AHEAD_MAX (16U << 10)	/* bytes of one direction of a terminal that are recorded and not yet passed on */
 #define PIECE (8U << 10)	/* bytes that are recorded at a time */
+/*
+ * Bytes of a full hold past which none are copied into it. A window that came in packets of a few bytes, each an item with a head, is longer
+ * than the hold: the rest stays in libssh alone. What is behind that is for the drained rest, ends and notices.
+ */
+#define AHEAD_OF_ROOM (HOLD_MAX - (512U << 10))
 
 /* One of the three streams of bytes between the legs of a channel. */
 struct stream {
@@ -196,6 +201,12 @@ static bool take(struct chan *c, bool input, bool is_err, const uint8_t *data, s
 	return true;
 }
 
+/* Is there a place for copies of these, with the heads of their items? */
+static bool fits(const struct hold *h, size_t len)
+{
+	return hold_size(h) + len + len / PIECE * HOLD_HEAD + 2 * HOLD_HEAD <= AHEAD_OF_ROOM;
+}
+
 /* All of the stream that libssh has in its buffer; how much of that it may forget. */
 static int keep(struct chan *c, const struct stream *st, const uint8_t *data, size_t len)
 {
@@ -210,7 +221,7 @@ static int keep(struct chan *c, const struct stream *st, const uint8_t *data, si
 		*st->left = true;
 		return 0;
 	}
-	if (recorder_ready(c) && len > *st->kept) {
+	if (recorder_ready(c) && len > *st->kept && fits(st->hold, len - *st->kept)) {
 		if (!take(c, st->input, st->is_err, data + *st->kept, len - *st->kept))
 			return 0;
 		*st->kept = len;

@@ -1,10 +1,16 @@
 """A target that writes to both streams, and a client that takes its time: every byte of either, in bounded memory."""
 import os
+import socket
+import threading
 import time
 
+import paramiko
 import pytest
+from paramiko.common import cMSG_CHANNEL_DATA, cMSG_CHANNEL_EXTENDED_DATA, cMSG_CHANNEL_WINDOW_ADJUST
+from paramiko.message import Message
 
 from harness import MEMORY_MAX, labkit, memory, recording_of, replay, sessions, until
+from rogue import Rogue, Server, delivered
 
 BLOCK, BLOCKS = 4000, 5000      # on standard output, with a line on standard error behind each
 POUR = f"""import os
@@ -38,6 +44,54 @@ def test_every_byte_of_both(lab, deploy, target, home, reads):
     assert len(out) == BLOCK * BLOCKS and out.count(b"\0") == len(out)
     assert err == b"x\n" * BLOCKS
     replay(lab, "verify", recording_of(lab, "deploy"))
+
+
+BYTES = 185_000     # each in a packet of its own: far within a window, and with what each costs beside it more than a hold
+
+
+def one_by_one(lab, both, sent):
+    """A target that sends single bytes, on both streams in turn or on one."""
+    def behave(sock):
+        server = Server(lab, sock)
+        channel = server.channel()
+        it = channel.remote_chanid.to_bytes(4, "big")
+        pieces = [cMSG_CHANNEL_DATA + it + b"\0\0\0\1x", cMSG_CHANNEL_EXTENDED_DATA + it + b"\0\0\0\1\0\0\0\1y"]
+        for i in range(BYTES):
+            server.packetizer.send_message(Message(pieces[i % 2 if both else 0]))
+        delivered(sock)
+        sent.set()
+        channel.send_exit_status(5)
+        channel.close()
+        server.join()
+    return behave
+
+
+@pytest.mark.parametrize("both", [True, False], ids=["two streams", "a terminal"])
+def test_bytes_that_come_one_by_one(lab, both):
+    """A client that stands makes its target wait, and not the way end, however small the packets are that wait."""
+    sent, before = threading.Event(), sessions(lab)
+    rogue = Rogue(lab, one_by_one(lab, both, sent))
+    try:
+        with socket.create_connection(("127.0.0.1", lab.port("bastiond"))) as sock, paramiko.Transport(sock) as transport:
+            transport.start_client(timeout=15)
+            transport.auth_publickey(f"deploy@dba@{rogue.name}", paramiko.Ed25519Key.from_private_key_file(lab.path("users", "deploy", "key")))
+            transport._sanitize_window_size = lambda size: size
+            channel = transport.open_session(window_size=1000)
+            channel.settimeout(30)
+            if not both:
+                channel.get_pty()
+            channel.exec_command("anything")
+            assert sent.wait(60)
+            pid, = sessions(lab) - before
+            time.sleep(1)
+            assert memory(pid, "VmHWM") < MEMORY_MAX
+            transport._send_message(Message(cMSG_CHANNEL_WINDOW_ADJUST + channel.remote_chanid.to_bytes(4, "big") + (1 << 20).to_bytes(4, "big")))
+            assert channel.status_event.wait(60)
+            out, err = channel.recv(BYTES), channel.recv_stderr(BYTES)
+            assert (len(out), len(err)) == ((BYTES // 2, BYTES // 2) if both else (BYTES, 0))
+            assert channel.exit_status == 5
+    finally:
+        rogue.close()
 
 
 def cpu(pid):
