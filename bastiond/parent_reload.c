@@ -189,8 +189,8 @@ bool reload_reaped(struct parent *p, pid_t pid, int status)
 
 	if (p->reload.pid != pid || pid <= 0)
 		return false;
-	if (p->over || p->state == SET_ENDING)
-		again = false;
+	if (p->over || p->retired || p->state == SET_ENDING)
+		again = false; /* one that is retired would take the addresses of the one that serves */
 	else if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		take_over(p);
 	else

@@ -222,7 +222,7 @@ void front_step(struct front *f);				/* all its channels */
 /* A line for the user, in its place behind what the target said before: nothing of it is lost. */
 void chan_queue(struct chan *c, const char *line);
 /* A line for the user: on one channel, on every live one. False: there is none. */
-void chan_say(struct chan *c, const char *line);
+bool chan_say(struct chan *c, const char *line);
 bool front_say(struct front *f, const char *line);
 void front_finish(struct front *f);
 

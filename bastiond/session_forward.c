@@ -13,6 +13,32 @@
 #include "log.h"
 #include "session.h"
 
+static void owe(struct front *f, const char *line)
+{
+	if (f->nowed < FRONT_OWED_MAX)
+		snprintf(f->owed[f->nowed++], FORWARD_LINE_MAX, "%s", line);
+}
+
+/* Nobody heard it: the next channel does. What libssh's log tells names no connection: one inside a tunnel that just begins is meant, if there is one. */
+static void owe_next(struct front *f, const char *line)
+{
+	bool inside = false;
+
+	for (const struct chan *c = f->chans; c != NULL; c = c->next) {
+		struct front *inner = c->tunnel != NULL ? tunnel_front(c->tunnel) : NULL;
+		const struct chan *fresh = inner != NULL ? inner->chans : NULL;
+
+		while (fresh != NULL && fresh->state != CHAN_NEW)
+			fresh = fresh->next;
+		if (fresh == NULL)
+			continue;
+		owe(inner, line);
+		inside = true;
+	}
+	if (!inside)
+		owe(f, line);
+}
+
 void front_refuse_forward(struct front *f, const char *kind, const char *what)
 {
 	char line[FORWARD_LINE_MAX];
@@ -22,8 +48,8 @@ void front_refuse_forward(struct front *f, const char *kind, const char *what)
 	snprintf(line, sizeof(line), "bastiond: %s is refused: no grant allows it", what);
 	session_note(f->session, f->way != NULL ? f->way->id : 0, kind, what);
 	log_info("%s: %s: %s refused", f->session->peer, f->session->who.user, what);
-	if (!front_say(f, line) && f->nowed < FRONT_OWED_MAX)
-		snprintf(f->owed[f->nowed++], FORWARD_LINE_MAX, "%s", line);
+	if (!front_say(f, line))
+		owe_next(f, line);
 }
 
 bool front_leave(struct front *f, const char *line)

@@ -60,19 +60,20 @@ static bool chan_hears(const struct chan *c)
 	return !c->forward && c->state != CHAN_DEAD && c->state != CHAN_NEW && !c->client_closed;
 }
 
-void chan_say(struct chan *c, const char *line)
+bool chan_say(struct chan *c, const char *line)
 {
 	char text[LINE_MAX_LEN + 8], safe[LINE_MAX_LEN];
 
 	if (line[0] == '\0' || !chan_hears(c))
-		return;
+		return false;
 	esc_text(safe, sizeof(safe), line, strlen(line));
 	snprintf(text, sizeof(text), "%s%s\r\n", c->pty ? "\r\n" : "", safe);
 	/* a client that does not read must not keep its session: what does not fit is lost, the end is not */
-	if (ssh_channel_window_size(c->client) < strlen(text))
-		return;
-	ssh_channel_write_stderr(c->client, text, (uint32_t)strlen(text));
+	if (ssh_channel_window_size(c->client) < strlen(text) ||
+	    ssh_channel_write_stderr(c->client, text, (uint32_t)strlen(text)) <= 0)
+		return false;
 	watch_put(c, text, strlen(text), 0);
+	return true;
 }
 
 void chan_queue(struct chan *c, const char *line)
@@ -98,8 +99,7 @@ bool front_say(struct front *f, const char *line)
 			heard |= front_say(tunnel_front(c->tunnel), line);
 			continue;
 		}
-		heard |= chan_hears(c);
-		chan_say(c, line);
+		heard |= chan_say(c, line);
 	}
 	return heard;
 }

@@ -2,7 +2,10 @@
 import socket
 import subprocess
 
+import paramiko
 import pytest
+from paramiko.common import MSG_CHANNEL_REQUEST
+from paramiko.message import Message
 
 from harness import events, labkit, until
 
@@ -76,6 +79,34 @@ def test_agent(lab, deploy, target, tmp_path):
     finally:
         subprocess.run(["kill", pid], check=True)
     expect_event(lab, mark, "agent.refused")
+
+
+def test_agent_before_anything_is_started(lab):
+    """By a jump, by a client that waits for the answer before it starts its command: the line comes with the command, on the connection inside."""
+    outer = paramiko.SSHClient()
+    outer.load_host_keys(lab.path("known_hosts"))
+    outer.connect("127.0.0.1", lab.port("bastiond"), "deploy", key_filename=lab.path("users", "deploy", "key"), allow_agent=False, look_for_keys=False)
+    inner = paramiko.Transport(outer.get_transport().open_channel("direct-tcpip", ("web1", 22), ("127.0.0.1", 1)))
+    try:
+        inner.start_client(timeout=15)
+        inner.auth_none("dba")
+        session = inner.open_session(timeout=15)
+        m = Message()
+        m.add_byte(bytes([MSG_CHANNEL_REQUEST]))
+        m.add_int(session.remote_chanid)
+        m.add_string("auth-agent-req@openssh.com")
+        m.add_boolean(True)
+        session._event_pending()
+        inner._send_message(m)
+        with pytest.raises(paramiko.SSHException):
+            session._wait_for_event()   # refused, and paramiko closes the channel: the next is not the one that asked
+        session = inner.open_session(timeout=15)
+        session.exec_command("echo in")
+        assert session.makefile_stderr().read() == b"bastiond: agent forwarding is refused: no grant allows it\r\n"
+        assert session.makefile().read() == b"in\n"
+    finally:
+        inner.close()
+        outer.close()
 
 
 def test_x11(lab, deploy, target, tmp_path):
