@@ -379,10 +379,10 @@ def test_no_target_keeps_its_users_out(new_lab):
     assert strict.ctl_json("blocks")["rows"] == []
     client.run("web1.name", "true", check=True)
     ours = sessions(strict)
-    with socket.create_connection(("127.0.0.1", strict.port("bastiond"))):
+    with socket.create_connection(("127.0.0.1", strict.port("bastiond")), source_address=("127.0.0.66", 0)):     # from where nobody logged in
         pid, = until(lambda: sessions(strict) - ours, what="a session that nobody logged in to")
         os.kill(pid, signal.SIGABRT)
-        until(lambda: [row["network"] for row in strict.ctl_json("blocks")["rows"]] == ["127.0.0.1/32"], what="the penalty")
+        until(lambda: [row["network"] for row in strict.ctl_json("blocks")["rows"]] == ["127.0.0.66/32"], what="the penalty")
 
 
 def test_data_that_the_client_does_not_read(own, bystander):
