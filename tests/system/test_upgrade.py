@@ -2,13 +2,16 @@
 does not come up changes nothing."""
 import fcntl
 import os
+import random
 import shutil
 import signal
+import socket
 import time
 
 import pytest
 
 from harness import Client, labkit, until
+from test_reload import dns_answer
 
 
 @pytest.fixture
@@ -47,6 +50,47 @@ def echo(client, text):
     client.stdin.write(text)
     client.stdin.flush()
     return client.stdout.readline() == text
+
+
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+        return set(f.read().split())
+
+
+def test_a_reload_that_is_under_way(new_lab):
+    """What its trial finds is for nobody: it would have the one that retired listen beside the one that serves."""
+    own = new_lab(etc=True)
+    path, name_server = own.path("bastiond.conf"), f"127.{random.randrange(2, 250)}.{random.randrange(250)}.{random.randrange(1, 250)}"
+    if os.path.lexists(own.path("etc", "resolv.conf")):
+        os.unlink(own.path("etc", "resolv.conf"))
+    labkit.write(own.path("etc", "resolv.conf"), f"nameserver {name_server}\noptions timeout:30 attempts:1\n")
+    labkit.write(own.path("etc", "nsswitch.conf"), "passwd: files\ngroup: files\nhosts: files dns\n")
+    conf = labkit.read(path)
+    assert conf.count('address = "127.0.0.1"') == 1
+    with Client(own, "deploy").start("web1.name", "cat") as process, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        assert echo(process, b"one\n")
+        server.bind((name_server, 53))
+        server.settimeout(30)
+        labkit.write(path, conf.replace('address = "127.0.0.1"', 'address = "collector.example.org"'))
+        roles = children(pid_of(own))
+        os.kill(pid_of(own), signal.SIGHUP)
+        queries = [server.recvfrom(512)]
+        trial = children(pid_of(own)) - roles
+        assert trial
+        labkit.write(path, conf)
+        old, _ = upgrade(own)
+        server.settimeout(0.1)
+        while trial & children(old):
+            for query, asker in queries:
+                server.sendto(dns_answer(query, "127.0.0.1"), asker)
+            try:
+                queries = [server.recvfrom(512)]
+            except TimeoutError:
+                queries = []
+        assert echo(process, b"two\n")
+        said = labkit.read(own.path("log", "bastiond"))
+        assert "cannot listen" not in said and "configuration and keys reloaded" not in said
+        assert Client(own, "deploy").run("web1.name", "echo in", check=True).stdout == b"in\n"
 
 
 def test_sessions_live_on(own, engineer):
