@@ -73,6 +73,18 @@ def test_live_and_from_before(lab, shell, auditor, terminals, home):
     shell.wait()
 
 
+def test_a_watch_that_ends_behind_the_end_of_file(lab, shell, auditor, terminals):
+    """A terminal that nothing has open any more is at its end of file; its command's status comes later, whoever looked on meanwhile."""
+    seen = terminals(ctl(lab, auditor, "watch", newest(lab)))
+    seen.expect(rb"deploy as dba@web1")
+    shell.expect(auditor.encode() + rb" watches this session")
+    shell.line("exec sh -c 'sleep 6; exit 4' </dev/null >/dev/null 2>&1")
+    time.sleep(2)   # the end of file shows nowhere
+    seen.send(b"q")
+    assert seen.wait() == 0
+    assert shell.wait(20) == 4
+
+
 def test_events_and_the_recording(lab, shell, auditor, terminals):
     session = newest(lab)
     seen = terminals(ctl(lab, auditor, "watch", session))
