@@ -32,6 +32,25 @@ static void tickets(void **state)
 	assert_non_null(access_broken(&t));
 }
 
+/* Whether it lets somebody in now: each of what that takes, at its edge. */
+static void lets_in(void **state)
+{
+	const struct ticket t = { .state = TICKET_ACTIVE, .start_at = NOW, .end_at = NOW + 100, .logins = 2, .uses = 1 };
+	struct ticket other = t;
+
+	(void)state;
+	assert_true(ticket_lets_in(&t, NOW));
+	assert_true(ticket_lets_in(&t, NOW + 99));
+	assert_false(ticket_lets_in(&t, NOW - 1));
+	assert_false(ticket_lets_in(&t, NOW + 100));
+	other.uses = 2;
+	assert_false(ticket_lets_in(&other, NOW));
+	other = t, other.state = TICKET_PENDING;
+	assert_false(ticket_lets_in(&other, NOW));
+	other = t, other.logins = 0;
+	assert_true(ticket_lets_in(&other, NOW));
+}
+
 /* Grants that begin later, are for so many logins, or were taken by breaking the glass. */
 static void special_grants(void **state)
 {
@@ -241,7 +260,7 @@ static void rules(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(tickets), cmocka_unit_test(special_grants), cmocka_unit_test(what_is_wanted_besides), cmocka_unit_test(several_denials), cmocka_unit_test(hours), cmocka_unit_test(rights),
+		cmocka_unit_test(tickets), cmocka_unit_test(lets_in), cmocka_unit_test(special_grants), cmocka_unit_test(what_is_wanted_besides), cmocka_unit_test(several_denials), cmocka_unit_test(hours), cmocka_unit_test(rights),
 		cmocka_unit_test(rules), cmocka_unit_test(network_of_an_address),
 	};
 
