@@ -157,8 +157,10 @@ def test_pull_and_verify(bucket):
     write(b"", copy, rid, "00000000.brec")
     pulled = read(copy, "pulled")
     write(pulled[:-30], copy, "pulled")
+    # objects come in any order: the line may be that of the file that was damaged
+    lost = {f"{rid}/00000000.brec", pulled.strip().splitlines()[-1].split()[0].decode()}
     done = bucket.replay("pull", "--from", bucket.url, "--store", copy)
-    assert done.returncode == 0 and " 2 fetched" in done.stderr, done
+    assert done.returncode == 0 and f" {len(lost)} fetched" in done.stderr, done
     assert bucket.verify(copy)[0] == here
 
 
