@@ -166,7 +166,7 @@ $(B)/crash/archive: $(wildcard tests/crash/archive*.c) tests/crash/archive.h $(H
 	    $(B)/librecord.a $(B)/libcommon.a $(shell pkg-config --libs $(PKGS_bastion-collectord))
 torture-archive:
 	@$(TESTED) $(B)/crash/archive
-	@$(B)/crash/archive -e -k $(or $(N),100000) -d $(or $(wildcard /dev/shm),/tmp)
+	@$(B)/crash/archive -e -f 1 -k $(or $(N),100000) -d $(or $(wildcard /dev/shm),/tmp)
 
 # the real collector and recorder, killed at every system call: tests/crash/kill.c
 $(B)/crash/kill: $(wildcard tests/crash/kill*.c) tests/crash/kill.h $(H_FILES) $(OBJ_bastion-collectord) $(B)/libbastiond.a $(LIBS)

@@ -1,14 +1,15 @@
 /*
  * archive.c - the archiver under kills, lost answers and a store that fails, at every call, by the ten thousand.
  *
- *   archive [-e] [-k KILLS] [-s SEED] [-d DIR]
+ *   archive [-e] [-f STEP] [-k KILLS] [-s SEED] [-d DIR]
  *
  * The real archiver (collector_archiver*.c) works on a small store of recordings and a log that grows, against an object store
  * that lives in shared memory in place of s3.c. -e: for n = 1, 2, … it is killed at its n-th system call or step of a put, then let
- * go on to its end. -k: killed at random again and again, while puts are lost before or after the store has them, refused with
- * 503, or met by an object that is there already; and between two lives lists are cut anywhere, as a power cut would. Each time:
- * no list says more than the store has, no key ever gets other bytes, no receipt is put that was not synced; at the end all is
- * confirmed and the store has every byte. Time is the model's. DIR is best on a tmpfs. Exit status 1, and DIR kept, if not.
+ * go on to its end. -f: for each n, or one of STEP, its n-th call fails once with EIO, once with ENOSPC, or does half of a write.
+ * -k: killed at random again and again, while puts are lost before or after the store has them, refused with 503, or met by an
+ * object that is there already; and between two lives lists are cut anywhere, as a power cut would. Each time: no list says more
+ * than the store has, no key ever gets other bytes, no receipt is put that was not synced; at the end all is confirmed and the
+ * store has every byte. Time is the model's. DIR is best on a tmpfs. Exit status 1, and DIR kept, if not.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -159,8 +160,8 @@ static void stay(const struct coll_conf *c)
 	(void)c;
 }
 
-/* True if it came to its end. */
-static bool live(unsigned at, bool with_trouble)
+/* True if it came to its end. Where a call failed, it may give up: whoever starts it starts it again. */
+static bool live_with(unsigned at, enum fault what, bool with_trouble)
 {
 	char credentials[200], none[] = "", endpoint[] = "http://127.0.0.1", bucket[] = "b", prefix[] = "c1";
 	struct coll_conf c = { .store = dir, .archive = { true, endpoint, bucket, bucket, prefix, credentials, none, false, { 90 * 86400, 7 * 86400 }, 1 << 30, 86400 } };
@@ -175,6 +176,7 @@ static bool live(unsigned at, bool with_trouble)
 		dup2(fds[0], 10);
 		dup2(9, ARCHIVE_LINK_FD);
 		doom = at;
+		fault = what;
 		call = 0;
 		trouble = with_trouble;
 		archiver_run(&c, stay, self);
@@ -185,16 +187,24 @@ static bool live(unsigned at, bool with_trouble)
 	sum.lives++;
 	if (waitpid(pid, &status, 0) != pid)
 		die("waitpid");
+	call = 0; /* the judge's own are nobody's */
 	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) {
 		sum.kills++;
 		return false;
 	}
+	if (what != FAULT_KILL && WIFEXITED(status) && WEXITSTATUS(status) == 1)
+		return false;
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
 		fprintf(stderr, "archive: it ended with status %#x %s\n", (unsigned)status, shared->bad);
 		exit(1);
 	}
 	sum.ends++;
 	return true;
+}
+
+static bool live(unsigned at, bool with_trouble)
+{
+	return live_with(at, FAULT_KILL, with_trouble);
 }
 
 /* ---- judging ---- */
@@ -319,6 +329,24 @@ static void every_call(void)
 	}
 }
 
+/* What is not done for it is done by the next life, and no list says before that it was. */
+static void every_fault(unsigned step)
+{
+	unsigned calls;
+
+	for (enum fault f = FAULT_EIO; f < FAULTS; f++)
+		for (unsigned n = 1 + roll(step);; n += step) {
+			cut_lists(true);
+			shared->objects = 0;
+			live_with(n, f, false);
+			calls = shared->life;
+			judge(false);
+			if (calls < n)
+				break;
+			judge(live(0, false));
+		}
+}
+
 static void at_random(uint64_t kills)
 {
 	const uint64_t until = sum.kills + kills;
@@ -350,12 +378,14 @@ int main(int argc, char **argv)
 {
 	const char *top = "/tmp";
 	uint64_t kills = 0, seed = 1;
+	unsigned step = 0;
 	bool every = false;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "ek:s:d:")) != -1)
+	while ((opt = getopt(argc, argv, "ef:k:s:d:")) != -1)
 		switch (opt) {
 		case 'e': every = true; break;
+		case 'f': step = (unsigned)strtoul(optarg, NULL, 10); break;
 		case 'k': kills = strtoull(optarg, NULL, 10); break;
 		case 's': seed = strtoull(optarg, NULL, 10); break;
 		case 'd': top = optarg; break;
@@ -370,10 +400,12 @@ int main(int argc, char **argv)
 	make_store();
 	if (every)
 		every_call();
+	if (step != 0)
+		every_fault(step);
 	if (kills != 0)
 		at_random(kills);
-	printf("archive: %" PRIu64 " kills in %" PRIu64 " lives, at each of %u calls and at random; %" PRIu64 " answers lost, %" PRIu64 " puts refused, %" PRIu64
-	    " beside another; %" PRIu64 " versions put, none different, none lost\n", sum.kills, sum.lives, sum.farthest, shared->lost, shared->refused,
+	printf("archive: %" PRIu64 " kills in %" PRIu64 " lives, at each of %u calls and at random; %" PRIu64 " calls failed or short; %" PRIu64 " answers lost, %" PRIu64 " puts refused, %" PRIu64
+	    " beside another; %" PRIu64 " versions put, none different, none lost\n", sum.kills, sum.lives, sum.farthest, shared->failed, shared->lost, shared->refused,
 	    shared->beside, shared->versions);
 	nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	return 0;

@@ -13,13 +13,18 @@ struct shared {
 	struct object { char key[S3_KEY_MAX]; uint8_t hash[HASH_LEN]; uint64_t puts; } object[OBJECTS_MAX];
 	unsigned objects;
 	char bad[512];			/* what must not be, and was */
-	uint64_t versions, calls, lost, refused, beside;
+	uint64_t versions, calls, lost, refused, beside, failed;
+	unsigned life;			/* calls of the newest one */
 };
+
+/* What becomes of the call `doom`: the process is killed at it, or it fails. A short one is a write of which half is done. */
+enum fault { FAULT_KILL, FAULT_EIO, FAULT_ENOSPC, FAULT_SHORT, FAULTS };
 
 extern struct shared *shared;
 extern char dir[128];
-/* Of this life: killed at call `doom` (0: never); does the store fail now and then? */
+/* Of this life: `fault` comes at call `doom` (0: never); does the store fail now and then? */
 extern unsigned call, doom;
+extern enum fault fault;
 extern bool trouble;
 extern uint64_t dice;
 

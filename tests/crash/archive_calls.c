@@ -4,6 +4,7 @@
  */
 #include "archive.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -20,6 +21,7 @@
 struct shared *shared;
 char dir[128];
 unsigned call, doom;
+enum fault fault;
 bool trouble;
 uint64_t dice;
 static uint64_t mono = 1000000, busy_at;
@@ -36,21 +38,41 @@ unsigned roll(unsigned n)
 
 static void tick(void)
 {
-	if (++call == doom)
+	if (++call == doom && fault == FAULT_KILL)
 		raise(SIGKILL);
 	shared->calls++;
+	shared->life = call;
 	if (call > CALLS_MAX) {
 		snprintf(shared->bad, sizeof(shared->bad), "it makes calls without an end");
 		_exit(2);
 	}
 }
 
+/* A call of the system: true, with errno, if it is the one that fails. */
+static bool fails(void)
+{
+	tick();
+	if (call != doom || (fault != FAULT_EIO && fault != FAULT_ENOSPC))
+		return false;
+	shared->failed++;
+	errno = fault == FAULT_EIO ? EIO : ENOSPC;
+	return true;
+}
+
+/* How much of a write is done. */
+static size_t share(size_t len)
+{
+	if (call != doom || fault != FAULT_SHORT || len < 2)
+		return len;
+	shared->failed++;
+	return len / 2;
+}
+
 int __real_openat(int fd, const char *path, int flags, ...);
 int __wrap_openat(int fd, const char *path, int flags, mode_t mode);
 int __wrap_openat(int fd, const char *path, int flags, mode_t mode)
 {
-	tick();
-	return __real_openat(fd, path, flags, mode);
+	return fails() ? -1 : __real_openat(fd, path, flags, mode);
 }
 
 ssize_t __real_pwrite(int fd, const void *data, size_t len, off_t at);
@@ -58,26 +80,23 @@ ssize_t __wrap_pwrite(int fd, const void *data, size_t len, off_t at);
 ssize_t __wrap_pwrite(int fd, const void *data, size_t len, off_t at)
 {
 	/* half of it is there, and then the end comes */
-	if (call + 1 == doom)
+	if (call + 1 == doom && fault == FAULT_KILL)
 		__real_pwrite(fd, data, len / 2, at);
-	tick();
-	return __real_pwrite(fd, data, len, at);
+	return fails() ? -1 : __real_pwrite(fd, data, share(len), at);
 }
 
 ssize_t __real_write(int fd, const void *data, size_t len);
 ssize_t __wrap_write(int fd, const void *data, size_t len);
 ssize_t __wrap_write(int fd, const void *data, size_t len)
 {
-	tick();
-	return __real_write(fd, data, len);
+	return fails() ? -1 : __real_write(fd, data, share(len));
 }
 
 int __real_ftruncate(int fd, off_t len);
 int __wrap_ftruncate(int fd, off_t len);
 int __wrap_ftruncate(int fd, off_t len)
 {
-	tick();
-	return __real_ftruncate(fd, len);
+	return fails() ? -1 : __real_ftruncate(fd, len);
 }
 
 int __wrap_fdatasync(int fd);
@@ -85,7 +104,8 @@ int __wrap_fdatasync(int fd)
 {
 	struct stat st;
 
-	tick();
+	if (fails())
+		return -1;
 	if (fstat(fd, &st) == 0 && nsynced < sizeof(synced) / sizeof(synced[0]))
 		synced[nsynced++] = st.st_ino;
 	return 0;
@@ -95,16 +115,14 @@ int __wrap_fsync(int fd);
 int __wrap_fsync(int fd)
 {
 	(void)fd;
-	tick();
-	return 0;
+	return fails() ? -1 : 0;
 }
 
 int __real_renameat(int a, const char *from, int b, const char *to);
 int __wrap_renameat(int a, const char *from, int b, const char *to);
 int __wrap_renameat(int a, const char *from, int b, const char *to)
 {
-	tick();
-	return __real_renameat(a, from, b, to);
+	return fails() ? -1 : __real_renameat(a, from, b, to);
 }
 
 uint64_t __wrap_clock_mono_ms(void);

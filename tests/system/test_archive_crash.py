@@ -1,6 +1,7 @@
-"""The archiver under kill -9 at random calls, lost answers and a failing store, against a store in memory: no list says more than the store
-has, no key gets other bytes, all of it arrives. `make torture-archive` runs it at every call and by the ten thousand."""
+"""The archiver under kill -9 at random calls, calls that fail or do half, lost answers and a failing store, against a store in memory: no list
+says more than the store has, no key gets other bytes, all of it arrives. `make torture-archive` runs it at every call and by the ten thousand."""
 import os
+import re
 import subprocess
 
 import pytest
@@ -14,7 +15,8 @@ pytestmark = pytest.mark.flaky(reruns=0)
 def test_killed_anywhere(tmp_path):
     build = os.environ.get("LAB_BIN", os.path.join(labkit.REPO, "build"))
     top = "/dev/shm" if os.access("/dev/shm", os.W_OK) else str(tmp_path)
-    done = subprocess.run([os.path.join(build, "crash", "archive"), "-k", "80", "-s", str(os.getpid()), "-d", top], capture_output=True, text=True,
+    done = subprocess.run([os.path.join(build, "crash", "archive"), "-f", "8", "-k", "80", "-s", str(os.getpid()), "-d", top], capture_output=True, text=True,
                           timeout=110, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "none different, none lost" in done.stdout
+    assert int(re.search(r"(\d+) calls failed", done.stdout)[1]) >= 40, done.stdout
