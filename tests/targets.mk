@@ -143,7 +143,7 @@ $(B)/crash/model: $(wildcard tests/crash/model*.c) tests/crash/model.h $(H_FILES
 	    $(B)/librecord.a $(B)/libcommon.a $(shell pkg-config --libs $(PKGS_bastion-collectord))
 torture-model:
 	@$(TESTED) $(B)/crash/model
-	@$(B)/crash/model -k $(or $(N),1000) -x $(or $(P),1000) -p $(or $(C),1000) -f $(or $(P),1000)
+	@$(B)/crash/model -k $(or $(N),1000) -x $(or $(P),1000) -p $(or $(C),1000) -f $(or $(P),1000) -e 1
 
 # approve, deny, revoke and login on the same requests, by many processes at once: tests/crash/grants.c
 $(B)/crash/grants: tests/crash/grants.c $(B)/libapprovals.a $(LIBS)

@@ -1,13 +1,14 @@
 /*
  * model.c - kills, power cuts and failing disks at every call of the collector's store, by the ten thousand.
  *
- *   model [-k CYCLES] [-p CYCLES] [-x PREFIXES] [-f CYCLES] [-s SEED] [-d DIR] [-v]
+ *   model [-k CYCLES] [-p CYCLES] [-x PREFIXES] [-f CYCLES] [-e STEP] [-s SEED] [-d DIR] [-v]
  *
- * A cycle: a process opens a store and takes four recordings into it as collector_conn.c would, until it is killed in, before or after a call
- * (-k), the power goes (-p: what no sync covered may be lost, torn or out of order sector by sector; -x: at every call of one process), or a call fails (-f: EIO, ENOSPC, EINTR, short writes). Then the
- * store is opened again, sometimes to be killed once more while it recovers, and judged: every acknowledged entry is there, every
- * byte that is there is the one that was sent, and the recordings go on where they stopped. DIR is best on a tmpfs: no real
- * sync is needed, the model knows what one would have covered. Exit status 1, and DIR kept, if an entry was lost.
+ * A cycle: a process opens a store and takes four recordings into it as collector_conn.c would, until it is killed in, before or after
+ * a call (-k), the power goes (-p: what no sync covered may be lost, torn or out of order sector by sector; -x: at every call of one
+ * process), or a call fails (-f: EIO, ENOSPC, EINTR, short writes, at a call by chance; -e: each of these at each call, or at one of
+ * STEP). Then the store is opened again, sometimes to be killed once more while it recovers, and judged: every acknowledged entry is
+ * there, every byte that is there is the one that was sent, and the recordings go on where they stopped. DIR is best on a tmpfs: no
+ * real sync is needed, the model knows what one would have covered. Exit status 1, and DIR kept, if an entry was lost.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -350,12 +351,24 @@ static void round_of(char *path, size_t size, unsigned *number, enum fault fault
 	}
 }
 
+/* The store is opened once more, and judged. */
+static void judged(const char *path, uint64_t seed)
+{
+	int status;
+
+	arm(FAULT_NONE, 0, false);
+	status = run(judge_body, path, 0, 0);
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != GOOD)
+		failed(path, status, seed);
+	for (size_t k = 0; k < MODEL_RECORDINGS; k++)
+		sum.entries += model->acked[k];
+}
+
 static void cycle(enum fault first, enum fault last, bool power, uint64_t *seed)
 {
 	uint64_t begin = *seed;
 	unsigned rounds = 1 + model_random(seed) % ROUNDS_MAX, number = 0;
 	char path[160];
-	int status;
 
 	snprintf(path, sizeof(path), "%s/0", dir);
 	make_store(path);
@@ -367,12 +380,7 @@ static void cycle(enum fault first, enum fault last, bool power, uint64_t *seed)
 
 		round_of(path, sizeof(path), &number, f, power, entries, seed);
 	}
-	arm(FAULT_NONE, 0, false);
-	status = run(judge_body, path, 0, 0);
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != GOOD)
-		failed(path, status, begin);
-	for (size_t k = 0; k < MODEL_RECORDINGS; k++)
-		sum.entries += model->acked[k];
+	judged(path, begin);
 	sum.cycles++;
 	remove_tree(path);
 }
@@ -395,6 +403,39 @@ static void cycles(const char *what, uint64_t n, enum fault first, enum fault la
 	printf("%s: %" PRIu64 " cycles of %" PRIu64 " processes, %" PRIu64 " killed, %" PRIu64 " ended by an error, calls 0 to %" PRIu32 "; %" PRIu64
 		       " acknowledged entries, none lost; %" PRIu32 " recordings pruned; %" PRIu64 " s\n", what, sum.cycles, sum.rounds, sum.hits, sum.fatals, sum.farthest,
 		    sum.entries, model->pruned, (uint64_t)(time(NULL) - start));
+}
+
+/* The same work again and again, at each time with one more call before the one that fails, until it makes fewer. */
+static void each_call(uint32_t step, uint64_t *seed)
+{
+	const uint64_t same = model_random(seed);
+	time_t start = time(NULL);
+	char path[160];
+
+	memset(&sum, 0, sizeof(sum));
+	snprintf(path, sizeof(path), "%s/0", dir);
+	for (enum fault f = FAULT_SHORT; f <= FAULT_EIO; f++) {
+		bool reached = true;
+
+		for (uint32_t at = (uint32_t)(model_random(seed) % step); reached; at += step) {
+			int status;
+
+			make_store(path);
+			memset(model->acked, 0, sizeof(model->acked));
+			arm(f, at, false);
+			if (!expected(status = run(work, path, same, 300)))
+				failed(path, status, same);
+			if ((reached = model->calls > at))
+				sum.hits++;
+			if (model->calls > sum.farthest)
+				sum.farthest = model->calls;
+			sum.fatals += WIFEXITED(status) && WEXITSTATUS(status) != GOOD;
+			judged(path, same);
+			remove_tree(path);
+		}
+	}
+	printf("failing calls: %" PRIu64 " of four kinds, at one of %" PRIu32 " of %" PRIu32 " calls; %" PRIu64 " processes ended by it; %" PRIu64
+	    " acknowledged entries, none lost; %" PRIu64 " s\n", sum.hits, step, sum.farthest, sum.fatals, sum.entries, (uint64_t)(time(NULL) - start));
 }
 
 /* One process works to its end; then each prefix of its calls is what came to pass when the power went. */
@@ -449,19 +490,21 @@ int main(int argc, char **argv)
 {
 	uint64_t kills = 0, cuts = 0, faults = 0, upto = 0, seed = (uint64_t)time(NULL) << 16 | (uint64_t)getpid();
 	const char *top = "/dev/shm";
+	uint32_t step = 0;
 	bool verbose = false;
 	int c;
 
-	while ((c = getopt(argc, argv, "k:p:f:x:s:d:v")) != -1)
+	while ((c = getopt(argc, argv, "k:p:f:e:x:s:d:v")) != -1)
 		switch (c) {
 		case 'k': kills = strtoull(optarg, NULL, 10); break;
 		case 'p': cuts = strtoull(optarg, NULL, 10); break;
 		case 'f': faults = strtoull(optarg, NULL, 10); break;
+		case 'e': step = (uint32_t)strtoul(optarg, NULL, 10); break;
 		case 'x': upto = strtoull(optarg, NULL, 10); break;
 		case 's': seed = strtoull(optarg, NULL, 10) | 1; break;
 		case 'd': top = optarg; break;
 		case 'v': verbose = true; break;
-		default: fprintf(stderr, "usage: model [-k cycles] [-p cycles] [-f cycles] [-x prefixes] [-s seed] [-d dir] [-v]\n"); return 2;
+		default: fprintf(stderr, "usage: model [-k cycles] [-p cycles] [-f cycles] [-e step] [-x prefixes] [-s seed] [-d dir] [-v]\n"); return 2;
 		}
 	snprintf(dir, sizeof(dir), "%s/bastion-model-XXXXXX", top);
 	if (mkdtemp(dir) == NULL)
@@ -482,6 +525,8 @@ int main(int argc, char **argv)
 		cycles("power cut", cuts, FAULT_BEFORE, FAULT_AFTER, true, &seed);
 	if (upto != 0)
 		prefixes(upto, &seed);
+	if (step != 0)
+		each_call(step, &seed);
 	if (faults != 0)
 		cycles("failing disk", faults, FAULT_SHORT, FAULT_EIO, false, &seed);
 	return rmdir(dir) == 0 ? 0 : 1;

@@ -186,7 +186,7 @@ static int sync_call(int fd, bool all, int (*real)(int))
 
 	if (!path_of(fd, NULL, path))
 		return real(fd);
-	if (fails(f = begin(OP_SYNC, all ? "" : path, &op), false))
+	if (fails(f = begin(OP_SYNC, all ? "" : path, &op), true))
 		return -1;
 	r = real(fd);
 	end(op, f);
