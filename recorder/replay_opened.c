@@ -15,7 +15,7 @@
 #include "replay_approvals.h"
 #include "replay_pass.h"
 
-#define GRANTS_MAX 64	/* of one recording: a bastion lets a session rest on far fewer */
+#define GRANTS_MAX 4096	/* of one recording: a session that is prolonged each hour has 720 in the longest time that it may have */
 
 struct opened {
 	struct approved *c;
