@@ -26,9 +26,9 @@ int main(int argc, char **argv)
 	}
 	status = a.command->run(&a);
 	failed = fflush(stdout) != 0 || ferror(stdout);
-	/* who leaves the pager before the end has seen enough */
+	/* who leaves the pager before the end has seen enough; a verdict stays one */
 	if (pager_end())
-		return failed ? EXIT_OK : status;
+		return failed && status == EXIT_UNREADABLE ? EXIT_OK : status;
 	if (failed) {
 		fprintf(stderr, "bastion-replay: standard output: %s\n", strerror(errno));
 		return EXIT_UNREADABLE;
