@@ -35,14 +35,14 @@ static bool is_receipt(const char *path)
 	return fine;
 }
 
-static bool is_checkpoint(const char *path, uint64_t size, const struct trust *trust)
+/* *c: what it is, if it is one. */
+static bool is_checkpoint(struct tlog_checkpoint *c, const char *path, uint64_t size, const struct trust *trust)
 {
-	struct tlog_checkpoint c;
 	size_t len, i = 0;
 	uint8_t *data = tlog_slurp(AT_FDCWD, path, TLOG_NOTE_MAX, &len);
-	bool fine = data != NULL && tlog_checkpoint_parse(&c, data, len) == 0 && c.size == size;
+	bool fine = data != NULL && tlog_checkpoint_parse(c, data, len) == 0 && c->size == size;
 
-	while (fine && trust != NULL && i < trust->ncollectors && !tlog_checkpoint_signed(&c, trust->collectors[i]))
+	while (fine && trust != NULL && i < trust->ncollectors && !tlog_checkpoint_signed(c, trust->collectors[i]))
 		i++;
 	fine = fine && (trust == NULL || i < trust->ncollectors);
 	free(data);
@@ -168,6 +168,7 @@ static bool checkpoint_size(const struct object *o, unsigned long long *size)
 struct candidate {
 	struct object *o;
 	unsigned long long size;
+	char *origin;		/* NULL: it is no checkpoint */
 };
 
 static int greatest_first(const void *a, const void *b)
@@ -195,17 +196,32 @@ static struct candidate *candidates(struct pull *p, size_t *n)
 	return v;
 }
 
+/* Which of them are what their names say. The log is that of the one that was put first, by the store's clock: NULL: none is any. */
+static const char *judge_candidates(struct pull *p, struct candidate *v, size_t n, const struct trust *trust)
+{
+	const struct candidate *first = NULL;
+	char path[REPLAY_PATH_MAX];
+	struct tlog_checkpoint c;
+
+	for (size_t i = 0; i < n; i++)
+		if (pull_place(p, path, v[i].o->name) == 0 && is_checkpoint(&c, path, v[i].size, trust) && (v[i].origin = strdup(c.origin)) != NULL &&
+		    (first == NULL || v[i].o->v[v[i].o->n - 1].when < first->o->v[first->o->n - 1].when))
+			first = &v[i];
+	return first != NULL ? first->origin : NULL;
+}
+
 /*
- * The log's newest checkpoint is the one of most leaves, of those that are any: a number in a name says nothing. Is there none, the greatest is
- * taken as it is, for verify to say what is wrong with it.
+ * The log's newest checkpoint is the one of most leaves, of those that are any: a number in a name says nothing, and one of another collector
+ * nothing of this log. Is there none, the greatest is taken as it is, for verify to say what is wrong with it.
  */
 static int take_checkpoint(struct pull *p, const struct args *a)
 {
 	const bool known = access(a->trust, R_OK) == 0;
+	const struct candidate *newest = NULL;
 	struct trust trust;
 	struct candidate *v;
-	char path[REPLAY_PATH_MAX];
-	size_t n, good = 0;
+	const char *origin;
+	size_t n;
 	int r;
 
 	if (known && keys_trust(&trust, a) != 0)
@@ -214,11 +230,19 @@ static int take_checkpoint(struct pull *p, const struct args *a)
 		pull_complain(p, "log/" TLOG_CHECKPOINT, "out of memory");
 		return -1;
 	}
-	while (good < n && !(pull_place(p, path, v[good].o->name) == 0 && is_checkpoint(path, v[good].size, known ? &trust : NULL)))
-		good++;
-	for (size_t i = 0; i < good && good < n; i++)
-		set_aside(p, v[i].o, "ALARM: no checkpoint of so many leaves by a collector that is believed: set aside");
-	r = n == 0 ? 0 : join(p, "log/" TLOG_CHECKPOINT, v[good < n ? good : 0].o, 1);
+	origin = judge_candidates(p, v, n, known ? &trust : NULL);
+	for (size_t i = 0; i < n && origin != NULL; i++) {
+		const bool own = v[i].origin != NULL && strcmp(v[i].origin, origin) == 0;
+
+		if (own && newest == NULL)
+			newest = &v[i];
+		/* one that is damaged, and older, is verify's to judge */
+		if (!own && (newest == NULL || v[i].origin != NULL))
+			set_aside(p, v[i].o, "ALARM: no checkpoint of so many leaves of this log by a collector that is believed: set aside");
+	}
+	r = n == 0 ? 0 : join(p, "log/" TLOG_CHECKPOINT, newest != NULL ? newest->o : v[0].o, 1);
+	for (size_t i = 0; i < n; i++)
+		free(v[i].origin);
 	free(v);
 	return r;
 }

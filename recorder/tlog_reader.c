@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "escape.h"
 #include "tlog_tile.h"
 
 #define BUNDLE_MAX (TLOG_TILE * (2 + UINT16_MAX))
@@ -44,9 +45,10 @@ static bool is_kept_name(const char *name)
 	return digits > 0 && (name[digits] == '\0' || strcmp(name + digits, ".cosigned") == 0);
 }
 
-/* One that nobody trusted signed, or of which a power cut left a part, says nothing. */
+/* One that nobody trusted signed, or of which a power cut left a part, says nothing; nor does one of another log, whoever signed it. */
 static int take_kept(struct reading *r, const char *name, const uint8_t (*keys)[KEY_LEN], size_t nkeys)
 {
+	char origin[TLOG_NAME_MAX + 1];
 	struct tlog_checkpoint c;
 	struct kept *v;
 	size_t len, i = 0;
@@ -60,6 +62,9 @@ static int take_kept(struct reading *r, const char *name, const uint8_t (*keys)[
 		i++;
 	free(note);
 	if (i == nkeys || r->nkept == TLOG_KEPT_MAX)
+		return 0;
+	esc_line(origin, sizeof(origin), c.origin, strlen(c.origin));
+	if (strcmp(origin, r->log->origin) != 0)
 		return 0;
 	if ((v = reallocarray(r->kept, r->nkept + 1, sizeof(*v))) == NULL)
 		return -1;
@@ -236,7 +241,7 @@ static void read_all(struct reading *r, const uint8_t (*keys)[KEY_LEN], size_t n
 {
 	uint8_t *note;
 	size_t len;
-	int result = read_kept(r, keys, nkeys);
+	int result = 0;
 
 	if ((note = tlog_slurp(r->dir, TLOG_CHECKPOINT, TLOG_NOTE_MAX, &len)) == NULL) {
 		tlog_judge(r->log, errno == ENOENT ? TLOG_FORGED : TLOG_UNVERIFIABLE, "checkpoint: %s", strerror(errno));
@@ -245,7 +250,7 @@ static void read_all(struct reading *r, const uint8_t (*keys)[KEY_LEN], size_t n
 	if (tlog_log_checkpoint(r->log, note, len, keys, nkeys) == 0 && r->log->size > TLOG_READ_MAX)
 		tlog_judge(r->log, TLOG_UNVERIFIABLE, "%llu leaves are more than are read here", (unsigned long long)r->log->size);
 	free(note);
-	if (result == 0 && r->log->state == TLOG_GOOD)
+	if (r->log->state == TLOG_GOOD && (result = read_kept(r, keys, nkeys)) == 0)
 		result = read_leaves(r);
 	if (result != 0)
 		tlog_judge(r->log, TLOG_UNVERIFIABLE, "it cannot be read: %s", strerror(errno));
