@@ -46,7 +46,7 @@
 #define REC_MARK_BURST 64			/* checkpoints at once, and then one in */
 #define REC_MARK_MS 500				/* so long: a session asks for one a second */
 #define REC_OPEN_BURST 64			/* recordings that a session opens at once, and then one in */
-#define REC_OPEN_MS 250				/* so long: what it says after that waits */
+#define REC_OPEN_MS 50				/* so long: what it says after that waits */
 #define REC_TURN_MESSAGES 64			/* messages of one session before the others get their turn */
 #define REC_END_TURNS 16				/* so many such turns are read from each link at the end */
 #define SHIP_OUTPUT_BYTES (2U << 20)		/* handed to TLS and not sent yet */

@@ -218,6 +218,7 @@ static int on_message(struct link *l, struct ipc_msg *m)
 /*
  * How long until the session may open one more, in ms; 0: now. Each recording is a directory, leaves of the log and objects under lock,
  * and dearer than a seal. A session that works may have many hops to go, so it waits, where one that was taken over would only be held up.
+ * While it waits nothing of it is read: so the pace is one that as many as it may have on their way (SESSION_WAYS_MAX) pass within a second.
  */
 static uint64_t open_wait(const struct link *l)
 {
@@ -244,16 +245,22 @@ static bool must_pause(const struct link *l)
 	return false;
 }
 
+/* When the time has come; libevent's own clock is coarser, and may be early: then it is set again. */
+static void wait_for_time(struct link *l)
+{
+	const uint64_t ms = open_wait(l) + 1;
+	const struct timeval tv = { .tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000) * 1000 };
+
+	if (ms != 1 && evtimer_add(l->later, &tv) != 0)
+		over(l);
+}
+
 /* Until something changes: commits come, or the time does. */
 static void pause_link(struct link *l)
 {
-	const uint64_t ms = open_wait(l);
-	const struct timeval tv = { .tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000) * 1000 };
-
 	l->paused = true;
 	event_del(l->rd);
-	if (ms != 0 && evtimer_add(l->later, &tv) != 0)
-		over(l);
+	wait_for_time(l);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
@@ -389,6 +396,8 @@ void link_turn(struct recorder *rc)
 			l->paused = false;
 			if (event_add(l->rd, NULL) != 0)
 				over(l);
+		} else if (l->paused && !evtimer_pending(l->later, NULL)) {
+			wait_for_time(l);
 		}
 	}
 }
