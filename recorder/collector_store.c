@@ -256,15 +256,27 @@ static enum wire_err open_entry(struct store *s, const struct wire_entry *e, con
 
 /*
  * The reserve is for those that run, and shared: a terminal has no bound of its own, and one that pours (cat /dev/zero, a hostile target) would
- * fill the disk in seconds and end every session of every bastion with itself. So it goes alone, when it had its share; its end is taken.
+ * fill the disk in seconds and end every session of every bastion with itself. So it goes alone. What counts is the rate: one that is typed in, or
+ * the events of a bastion, may last for as long as the disk does.
  */
 static bool pours(struct store *s, struct rec *r, const struct wire_entry *e)
 {
+	const uint64_t share = s->reserve / STORE_LOW_SHARE, now = clock_mono_ms();
+	uint64_t gone;
+
 	if (!s->low || e->type != WIRE_FRAME)
 		return false;
-	r->low_bytes = (r->low == s->lows ? r->low_bytes : 0) + e->frame_len;
-	r->low = s->lows;
-	return r->low_bytes > s->reserve / STORE_LOW_SHARE;
+	if (r->low != s->lows || now - r->low_ms >= STORE_LOW_MS) {
+		r->low = s->lows;
+		r->low_bytes = 0;
+		r->low_ms = now;
+	}
+	if ((gone = share * (now - r->low_ms) / STORE_LOW_MS) != 0) {
+		r->low_bytes -= gone < r->low_bytes ? gone : r->low_bytes;
+		r->low_ms = now;
+	}
+	r->low_bytes += e->frame_len;
+	return r->low_bytes > share;
 }
 
 static enum wire_err next_entry(struct store *s, struct rec *r, const struct wire_entry *e,
@@ -371,7 +383,8 @@ enum wire_err store_entry(struct store *s, const struct wire_entry *e, const str
 	}
 	if (pours(s, r, e)) {
 		snprintf(why, size, "the collector's disk is nearly full, and this recording grows too fast for what is left");
-		log_error("%s: refused after %" PRIu64 " KiB since the reserve is gone: the others need what is left", r->dir, r->low_bytes >> 10);
+		if (r->low_bytes - e->frame_len <= s->reserve / STORE_LOW_SHARE) /* not for each that is on its way */
+			log_error("%s: refused: it took %" PRIu64 " KiB in a minute of the reserve, which the others need", r->dir, r->low_bytes >> 10);
 		return WIRE_E_REFUSED;
 	}
 	return next_entry(s, r, e, signers, why, size);

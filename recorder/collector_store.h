@@ -68,7 +68,7 @@ struct rec {
 	void *owner;			/* the connection that feeds it, and its lists: */
 	TAILQ_ENTRY(rec) owned, touched_link, unsigned_link;
 	unsigned low;			/* the time without reserve (store.lows) in which it added */
-	uint64_t low_bytes;		/* so many */
+	uint64_t low_bytes, low_ms;	/* so many, as of then: they are forgotten in STORE_LOW_MS */
 	bool touched;			/* to be acknowledged after the next commit */
 	bool not_signed;		/* acknowledged without a receipt so far */
 	uint64_t keep_seq;		/* a receipt up to here goes into the file: of the last seal or the end; 0: none */
@@ -76,7 +76,8 @@ struct rec {
 TAILQ_HEAD(rec_list, rec);
 LIST_HEAD(rec_bucket, rec);
 
-#define STORE_LOW_SHARE 128
+#define STORE_LOW_SHARE 128	/* of the reserve: what each may add at once while it is touched, */
+#define STORE_LOW_MS 60000	/* and again in so long */
 
 /* An entry on its way from the journal to its file. */
 struct store_out {
@@ -105,7 +106,7 @@ struct store {
 	uint64_t reserve;
 	bool held;			/* no space: nothing is taken until store_write_out succeeds */
 	bool low;			/* less than the reserve is free: no new recordings, */
-	unsigned lows;			/* for this time; each that runs may add so much: reserve / STORE_LOW_SHARE */
+	unsigned lows;			/* for this time; each that runs may add its share: collector_store.c, pours */
 	bool unarchived;		/* the object store lacks as much as may be: no new recordings */
 	int (*sign)(void *ctx, struct store *s, struct rec *r);	/* receipt for a recovered recording */
 	void (*complete)(void *ctx, const char *dir); /* a segment, a receipt or, with NULL, a checkpoint of the log is in its file; or NULL */

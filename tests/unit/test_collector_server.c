@@ -346,12 +346,24 @@ static void a_full_disk_refuses_no_frame(void **state)
 	stop(x);
 }
 
+/* One more of the large ones, of which the store has had none. */
+static void next_large(struct rig *x, uint64_t seq, struct wire_msg *m)
+{
+	const struct entry *last;
+
+	large_frames(x, 1);
+	STAILQ_FOREACH(last, &x->f.r->entries, link)
+		if (last->seq == seq)
+			break;
+	assert_non_null(last);
+	assert_int_equal(wire_decode(m, last->data, last->len), 0);
+}
+
 /* Without the reserve each recording has its share of what is left, and who takes more is refused alone. */
 static void one_that_pours_fills_no_disk(void **state)
 {
 	struct rig *x = start();
 	struct store *s = &x->sv.store;
-	const struct entry *last;
 	struct rec *r;
 	char why[256];
 	struct rec *out;
@@ -368,15 +380,17 @@ static void one_that_pours_fills_no_disk(void **state)
 	give(x);
 	r = rec(x);
 	before = (unsigned)r->seq;
-	large_frames(x, 1);
-	STAILQ_FOREACH(last, &x->f.r->entries, link)
-		if (last->seq == before + 1)
-			break;
-	assert_non_null(last);
-	assert_int_equal(wire_decode(&m, last->data, last->len), 0);
+	next_large(x, before + 1, &m);
 	assert_int_equal(store_entry(s, &m.entry, NULL, &out, why, sizeof(why)), WIRE_E_REFUSED);
 	assert_non_null(strstr(why, "grows too fast"));
 	assert_true(r->seq == before && !r->damaged);
+	/* what it took is forgotten with time: five, the refused one among them, less one, less two */
+	r->low_ms -= STORE_LOW_MS / 4;
+	assert_int_equal(store_entry(s, &m.entry, NULL, &out, why, sizeof(why)), WIRE_E_REFUSED);
+	r->low_ms -= STORE_LOW_MS / 2;
+	assert_int_equal(store_entry(s, &m.entry, NULL, &out, why, sizeof(why)), 0);
+	next_large(x, before + 2, &m);
+	assert_int_equal(store_entry(s, &m.entry, NULL, &out, why, sizeof(why)), WIRE_E_REFUSED);
 	/* there is room, and then there is none: it has its share again */
 	assert_true(store_space(s) && !s->low);
 	s->reserve = UINT64_MAX;
