@@ -17,19 +17,20 @@
 void glass_instead(struct peer *peer, struct host *h, const char *login, const struct access_more *more, struct access_answer *a)
 {
 	struct policy *p = peer->p;
+	const struct host at = *h;
 	struct access_answer other;
 	struct events_state store;
-	char name[sizeof(h->name)];
 	int64_t ticket;
 
 	events_state(p, &store);
 	if (a->glass || store.store_up || config_collectors(p->conf, true) == 0 ||
 	    store_glass_grant(p->store, peer->user.id, h->id, access_login(h, &peer->user, login), &ticket) != 1)
 		return;
-	memcpy(name, h->name, sizeof(name));
-	control_way_more(&p->control, peer->user.id, peer->address, name, login, NULL, ticket, more, &other, h);
+	control_way_more(&p->control, peer->user.id, peer->address, at.name, login, NULL, ticket, more, &other, h);
 	if (other.refusal == 0 && other.glass)
 		*a = other;
+	else
+		*h = at; /* what was allowed is for that */
 }
 
 bool glass_holds_way(struct way *w)
