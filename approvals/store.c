@@ -61,6 +61,18 @@ const char *store_error(const struct store *s)
 
 /* --- statements --- */
 
+/* The last one takes the place of one that is not in the midst of its rows. */
+static bool forget_one(struct store *s)
+{
+	for (size_t i = 0; i < s->cached; i++)
+		if (!sqlite3_stmt_busy(s->cache[i].st)) {
+			sqlite3_finalize(s->cache[i].st);
+			s->cache[i] = s->cache[--s->cached];
+			return true;
+		}
+	return false;
+}
+
 static sqlite3_stmt *prepare(struct store *s, const char *text)
 {
 	sqlite3_stmt *st = NULL;
@@ -68,8 +80,8 @@ static sqlite3_stmt *prepare(struct store *s, const char *text)
 	for (size_t i = 0; i < s->cached; i++)
 		if (s->cache[i].text == text)
 			return s->cache[i].st;
-	if (s->cached == SQL_CACHE) {
-		store_fail(s, ENOSPC, "database: over %d statements", SQL_CACHE);
+	if (s->cached == SQL_CACHE && !forget_one(s)) {
+		store_fail(s, ENOSPC, "database: over %d statements at once", SQL_CACHE);
 		return NULL;
 	}
 	if (sqlite3_prepare_v3(s->db, text, -1, SQLITE_PREPARE_PERSISTENT, &st, NULL) !=

@@ -12,7 +12,7 @@
 
 #include "store_otp.h"
 
-#define SQL_CACHE 256	/* statements in all of store*.c; more is a bug, and said */
+#define SQL_CACHE 512	/* statements that are kept; store*.c has some 300 */
 
 struct store {
 	sqlite3 *db;
