@@ -42,7 +42,7 @@
 #define LIST_MAX 1024 /* bytes of a list: words that passed their grammar, one space between */
 #define HOURS_MAX 128
 #define ACCESS_LINE_MAX 1024	/* a line for the user */
-#define ACCESS_TICKETS 8	/* tickets of one user, host and login that a decision looks at */
+#define ACCESS_TICKETS 64	/* tickets of one user, host and login that a decision looks at: STORE_PLACE_MAX */
 #define FOREVER INT64_MAX
 #define GLASS_MAX 3600		/* seconds of a break-glass grant */
 

@@ -31,7 +31,7 @@
 #define STORE_PENDING_MAX 32	/* open requests of one user */
 #define STORE_GRANTS_MAX 2048	/* of one user, that run or wait for their time or a verdict */
 #define STORE_PLACE_MAX 64	/* of these, for one login on one host */
-#define STORE_GLASS_MAX 8	/* of these, break-glass */
+#define STORE_GLASS_MAX 64	/* of these, break-glass */
 #define STORE_BLOB_MAX 8192	/* bytes of a public key */
 #define STORE_FPR_MAX 64	/* "SHA256:…" */
 #define STORE_KEY_TYPE_MAX 64

@@ -89,11 +89,13 @@ int store_ticket_approved_at(struct store *s, int64_t id, int64_t *at)
 	return sql_int(s, at, "SELECT approved_at FROM grants WHERE id=?", "i", id);
 }
 
+#define CLOSED_TICKETS 8	/* of those that are closed: they only tell why there is none */
+
 /* Two looks: those that are open are few (STORE_PLACE_MAX), of the others the newest come first out of the index. */
 int store_tickets(struct store *s, int64_t user_id, int64_t host_id, const char *login, int64_t now,
     struct ticket *t, int max)
 {
-	int more, n = sql_tickets(s, sql(s,
+	int more, rest, n = sql_tickets(s, sql(s,
 	    TICKET_SQL "WHERE r." REQUEST_OPEN " AND r.state<>'pending' AND r.user_id=?1 AND r.host_id=?2 AND r.login=?3 "
 		       "ORDER BY " GRANT_START "<=?4 AND " GRANT_END ">?4 AND (r.logins=0 OR g.uses<r.logins) DESC, "
 		       GRANT_END " DESC, r.id DESC LIMIT ?5",
@@ -101,10 +103,11 @@ int store_tickets(struct store *s, int64_t user_id, int64_t host_id, const char 
 
 	if (n < 0 || n == max)
 		return n;
+	rest = max - n < CLOSED_TICKETS ? max - n : CLOSED_TICKETS;
 	more = sql_tickets(s, sql(s,
 	    TICKETS_BY("INDEXED BY requests_way") "WHERE r.user_id=?1 AND r.host_id=?2 AND r.login=?3 "
 		       "AND r.state NOT IN ('approved', 'active') ORDER BY r.id DESC LIMIT ?4",
-	    "iiti", user_id, host_id, login, (int64_t)(max - n)), t + n, max - n);
+	    "iiti", user_id, host_id, login, (int64_t)rest), t + n, rest);
 	return more < 0 ? -1 : n + more;
 }
 
@@ -142,14 +145,15 @@ static int is_room(struct store *s, const struct ticket *t)
 		"(SELECT count(*) FROM requests WHERE " REQUEST_OPEN " AND state='pending' AND by_id=?1 AND user_id<>?1)",
 		"i", t->by_id != 0 ? t->by_id : t->user_id) < 0 ||
 	    sql_int(s, &all, "SELECT count(*) FROM requests WHERE " REQUEST_OPEN " AND user_id=?", "i", t->user_id) < 0 ||
-	    sql_int(s, &here, "SELECT count(*) FROM requests WHERE " REQUEST_OPEN " AND user_id=? AND host_id=? AND login=?",
+	    sql_int(s, &here, "SELECT count(*) FROM requests WHERE " REQUEST_OPEN " AND user_id=? AND host_id=? AND login=? "
+		"AND NOT (logins>0 AND EXISTS (SELECT 1 FROM grants g WHERE g.id=requests.id AND g.uses>=requests.logins))",
 		"iit", t->user_id, t->host_id, t->login) < 0 ||
 	    sql_int(s, &glass, "SELECT count(*) FROM requests WHERE " REQUEST_OPEN " AND glass=1 AND user_id=?", "i", t->user_id) < 0)
 		return -1;
 	if (n >= STORE_PENDING_MAX)
 		return store_fail(s, ENOSPC, "%d requests are open already: wait for them, or cancel one", STORE_PENDING_MAX);
 	if (t->glass && glass >= STORE_GLASS_MAX)
-		return store_fail(s, ENOSPC, "%d break-glass grants run already: cancel one", STORE_GLASS_MAX);
+		return store_fail(s, ENOSPC, "%d break-glass grants at once are the most, with those of this request: cancel one", STORE_GLASS_MAX);
 	if (here >= STORE_PLACE_MAX)
 		return store_fail(s, ENOSPC, "%d grants for this login on this host run already, or are to begin: cancel one", STORE_PLACE_MAX);
 	if (all >= STORE_GRANTS_MAX)

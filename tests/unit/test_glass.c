@@ -184,13 +184,13 @@ static void a_grant_that_starts_later(void **state)
 	assert_int_not_equal(way("alice", "web1").refusal, 0);
 }
 
-/* Nine nights are approved, one after the other: a decision looks at some of them, and at that of now among them. */
+/* Many nights are approved, one after the other: each counts in its time. */
 static void a_grant_of_now_before_those_to_come(void **state)
 {
 	char word[256];
 
 	(void)state;
-	for (int i = 1; i <= ACCESS_TICKETS + 1; i++) {
+	for (int i = 1; i <= STORE_PLACE_MAX; i++) {
 		snprintf(word, sizeof(word), "{\"word\":\"request\",\"args\":{\"host\":\"web1\",\"login\":\"dba\",\"for\":600,\"reason\":\"x\",\"from\":%lld}}",
 		    (long long)(NOW + i * 7200));
 		OK("alice", word);
@@ -198,7 +198,7 @@ static void a_grant_of_now_before_those_to_come(void **state)
 		OK("bob", word);
 	}
 	assert_int_equal(way("alice", "web1").refusal, WAY_PENDING);
-	for (int i = 1; i <= ACCESS_TICKETS + 1; i++) {
+	for (int i = 1; i <= STORE_PLACE_MAX; i++) {
 		rig.now = NOW + i * 7200;
 		assert_int_equal(way("alice", "web1").refusal, 0);
 		assert_int_equal(way("alice", "web1").ticket, i);
