@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -254,31 +253,6 @@ static enum wire_err open_entry(struct store *s, const struct wire_entry *e, con
 	return 0;
 }
 
-/*
- * The reserve is for those that run, and shared: a terminal has no bound of its own, and one that pours (cat /dev/zero, a hostile target) would
- * fill the disk in seconds and end every session of every bastion with itself. So it goes alone. What counts is the rate: one that is typed in, or
- * the events of a bastion, may last for as long as the disk does.
- */
-static bool pours(struct store *s, struct rec *r, const struct wire_entry *e)
-{
-	const uint64_t share = s->reserve / STORE_LOW_SHARE, now = clock_mono_ms();
-	uint64_t gone;
-
-	if (!s->low || e->type != WIRE_FRAME)
-		return false;
-	if (r->low != s->lows || now - r->low_ms >= STORE_LOW_MS) {
-		r->low = s->lows;
-		r->low_bytes = 0;
-		r->low_ms = now;
-	}
-	if ((gone = share * (now - r->low_ms) / STORE_LOW_MS) != 0) {
-		r->low_bytes -= gone < r->low_bytes ? gone : r->low_bytes;
-		r->low_ms = now;
-	}
-	r->low_bytes += e->frame_len;
-	return r->low_bytes > share;
-}
-
 static enum wire_err next_entry(struct store *s, struct rec *r, const struct wire_entry *e,
     const struct tls_pins *signers, char *why, size_t size)
 {
@@ -381,7 +355,7 @@ enum wire_err store_entry(struct store *s, const struct wire_entry *e, const str
 		snprintf(why, size, "frame %" PRIu64 " came after %" PRIu64, e->seq, r->seq);
 		return WIRE_E_GAP;
 	}
-	if (pours(s, r, e)) {
+	if (store_pours(s, r, e)) {
 		snprintf(why, size, "the collector's disk is nearly full, and this recording grows too fast for what is left");
 		if (r->low_bytes - e->frame_len <= s->reserve / STORE_LOW_SHARE) /* not for each that is on its way */
 			log_error("%s: refused: it took %" PRIu64 " KiB in a minute of the reserve, which the others need", r->dir, r->low_bytes >> 10);
@@ -500,27 +474,6 @@ void store_turn(struct store *s, bool now)
 	s->dirty_since_ms = 0;
 	if (journal_turn(&s->journal) != 0)
 		fatal("journal: %s", strerror(errno));
-}
-
-bool store_space(struct store *s)
-{
-	struct statvfs v;
-	bool low;
-
-	if (fstatvfs(s->recordings, &v) != 0)
-		return false;
-	low = (uint64_t)v.f_bavail * v.f_frsize < s->reserve;
-	if (low == s->low)
-		return false;
-	s->low = low;
-	s->lows += low;
-	if (low)
-		log_error("less than the reserve of %" PRIu64 " MiB is free: no new recordings are taken",
-		    s->reserve >> 20);
-	else
-		log_notice("more than the reserve of %" PRIu64 " MiB is free again: new recordings are taken",
-		    s->reserve >> 20);
-	return true;
 }
 
 /*

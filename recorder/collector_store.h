@@ -106,7 +106,7 @@ struct store {
 	uint64_t reserve;
 	bool held;			/* no space: nothing is taken until store_write_out succeeds */
 	bool low;			/* less than the reserve is free: no new recordings, */
-	unsigned lows;			/* for this time; each that runs may add its share: collector_store.c, pours */
+	unsigned lows;			/* for this time; each that runs may add its share: store_pours() */
 	bool unarchived;		/* the object store lacks as much as may be: no new recordings */
 	int (*sign)(void *ctx, struct store *s, struct rec *r);	/* receipt for a recovered recording */
 	void (*complete)(void *ctx, const char *dir); /* a segment, a receipt or, with NULL, a checkpoint of the log is in its file; or NULL */
@@ -177,6 +177,8 @@ int store_write_out(struct store *s);
 void store_turn(struct store *s, bool now);
 /* Looks at the free space: sets s->low. True if that changed. */
 bool store_space(struct store *s);
+/* Does this frame make its recording one that takes what the others need? Then it is refused. */
+bool store_pours(struct store *s, struct rec *r, const struct wire_entry *e);
 
 /* Forgets a recording in memory, unless something is on its way. */
 void store_drop(struct store *s, struct rec *r);

@@ -218,7 +218,7 @@ def replay(lab, *words, check=True, timeout=60, store=None):
 def events(lab, kind=None, user=None, after=0):
     """Rows of the event list, oldest first."""
     rows = lab.ask("events", limit=1000, **({"after": after} if after else {}), **({"user": user} if user else {}))["rows"]
-    return [row for row in rows if kind is None or row["kind"] == kind]
+    return [{"subject": ""} | row for row in rows if kind is None or row["kind"] == kind]
 
 
 def recordings(lab, user):

@@ -11,8 +11,10 @@ import pytest
 
 from harness import Client, labkit, until
 
+pytestmark = pytest.mark.alone
+
 COUNT = 10_000
-THROWERS = 2
+THROWERS = 4
 KINDS = [b"", b"\n", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"SSH-2.0-x\r\n" + bytes(2000), b"SSH-1.5-old\r\n", b"SSH-2.0-" + b"x" * 5000 + b"\r\n",
          b"SSH-2.0-x\r\n\xff\xff\xff\xff" + bytes(100), b"SSH-2.0-x\r\n\x00\x00\x00\x0c\xff\x14" + bytes(10), b"\x16\x03\x01\x02\x00\x01", b"\x00" * 300]
 
@@ -52,7 +54,6 @@ def test_garbage(own):
     until(lambda: len(labkit.family(parent)) < 15, deadline=15, what="the sessions of the garbage are gone")
 
 
-@pytest.mark.alone
 @pytest.mark.patient
 def test_slow_clients(own):
     """100 connections that send one byte a second are closed at the end of login_grace; others log in meanwhile."""
@@ -85,7 +86,6 @@ def test_slow_clients(own):
     assert 4 < time.monotonic() - start < 12
 
 
-@pytest.mark.alone
 @pytest.mark.patient
 def test_idle_after_key_exchange(own):
     transport = paramiko.Transport(("127.0.0.1", own.port("bastiond")))

@@ -134,8 +134,12 @@ def test_what_another_grant_opened_is_told(lab, vault, bob, tmp_path):
     finally:
         shared.close()
     path = recording_of(lab, "vaulted5")
-    done = replay(lab, "approvals", path, check=False)
-    assert done.returncode == 1 and b"sftp sftp: NOT SIGNED FOR" in done.stdout and f"grant {other}  this session used it".encode() in done.stdout, done
+    done = replay(lab, "approvals", path)
+    assert f"grant {other}  this session used it, too\nthe grant needed no approval\n".encode() in done.stdout and b"NOT SIGNED" not in done.stdout, done
+    # who wants signatures is told what nobody signed for
+    (tmp_path / "signers").write_text("bob " + " ".join(labkit.read(lab.path("users", "bob", "key.pub")).split()[:2]) + "\n")
+    done = replay(lab, "approvals", path, "--signers", str(tmp_path / "signers"), check=False)
+    assert done.returncode == 1 and b"sftp sftp: NOT SIGNED FOR" in done.stdout and b"exec true: NOT" not in done.stdout, done
     opened = [json.loads(row["detail"]) for row in events(lab, "channel.open", "vaulted5")]
     assert [(row["capability"], row["grant"]) for row in opened] == [("exec", int(number)), ("sftp", other)]
 

@@ -18,5 +18,5 @@ def test_a_flood_of_random_bytes():
     if "too busy to judge" in done.stdout:
         pytest.skip("the echo is slow without a flood, too")
     if not labkit.sanitized():
-        for role in ("bastiond-sess", "bastiond-reco", "bastion-collec"):
+        for role in ("bastiond-sess", "bastiond-rec", "bastion-collec"):
             assert f"ok   {role}" in done.stdout, done.stdout
