@@ -1,5 +1,7 @@
 """A store in a bucket of a real object store: pulled and verified with keys that can only read; the oldest version counts, and one with other
 bytes is an alarm and no verdict to be happy with."""
+import base64
+import hashlib
 import json
 import os
 import shutil
@@ -7,6 +9,8 @@ import subprocess
 import sys
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from harness import Client, labkit
 from test_evidence import Store, read, write
@@ -209,6 +213,32 @@ def test_objects_that_were_added(bucket):
     done = bucket.replay("pull", "--from", url, "--store", copy)
     assert done.returncode == 1 and "5 ALARMS" in done.stderr, "an alarm stays one"
     assert bucket.verify(copy)[0] == before
+
+
+def test_checkpoints_of_another_log(bucket):
+    """Signed by a collector that the auditor trusts, too: as the newest, and as one that was kept, it says nothing of this log."""
+    key, origin, prefix = Ed25519PrivateKey.generate(), b"elsewhere.example/log", "another"
+    public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    with open(bucket.lab.path("auditor.trust"), "a", encoding="ascii") as f:
+        f.write(f"collector other {base64.b64encode(public).decode()}\n")
+
+    def note(size):
+        text = b"%s\n%d\n%s\n" % (origin, size, base64.b64encode(os.urandom(32)))
+        ident = hashlib.sha256(origin + b"\n\x01" + public).digest()[:4]
+        return text + "\n\u2014 ".encode() + origin + b" " + base64.b64encode(ident + key.sign(text)) + b"\n"
+    for name, data in bucket.objects.items():
+        bucket.put(name, data, prefix)
+    url = bucket.url.replace(PREFIX, prefix)
+    before, _ = bucket.verify(url)
+    assert before == bucket.verify(bucket.store.top)[0]
+    sizes = [int(name[15:]) for name in bucket.objects if name.startswith("log/checkpoint.") and name[15:].isdigit()]
+    kept = next(size for size in range(1, max(sizes)) if size not in sizes)
+    for size in kept, max(sizes) + 5:
+        bucket.put(f"log/checkpoint.{size}", note(size), prefix)
+    after, done = bucket.verify(url)
+    assert after == before and done.returncode == 1, done
+    for size in kept, max(sizes) + 5:
+        assert f'"log/checkpoint.{size}": ALARM: ' in done.stderr, done.stderr
 
 
 def test_what_is_refused(bucket):
