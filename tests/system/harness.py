@@ -26,9 +26,9 @@ MEMORY_MAX = (64 << 10) * (16 if labkit.sanitized() else 1)     # KiB that a ses
 WAYS = ("jump", "name")     # ssh -J alice@bastion dba@web1, ssh alice@dba@web1@bastion
 
 
-def until(condition, deadline=10.0, pause=0.02, what="condition"):
+def until(condition, deadline=10.0, pause=0.02, what="condition", paced=True):
     """The first true value of condition(); past the deadline the test fails. One that starts processes is not asked without end: what
-    it waits for needs the processors, too."""
+    it waits for needs the processors, too. paced=False: the condition does the work itself."""
     end = time.monotonic() + deadline * SLOW
     while True:
         start = time.monotonic()
@@ -37,7 +37,7 @@ def until(condition, deadline=10.0, pause=0.02, what="condition"):
             return value
         now = time.monotonic()
         assert now < end, f"not within {deadline} s: {what}"
-        time.sleep(max(pause, min(2 * (now - start), 0.25)))
+        time.sleep(max(pause, min(2 * (now - start), 0.25) if paced else 0))
 
 
 def page_commands(page, begins):

@@ -79,13 +79,13 @@ def test_killed_at_every_step(new_lab, object_store, whole):
         return not killer.plan and all(confirmed(path) for path in closed(lab))
     # where everything is put before the plan is done there is more
     end = 0
-    while not until(lambda: on() or all(confirmed(path) for path in closed(lab)), deadline=60, what="all is put") or killer.plan:
+    while not until(lambda: on() or all(confirmed(path) for path in closed(lab)), deadline=60, what="all is put", paced=False) or killer.plan:
         end += 1
         assert end < 20
         client.run("web1.name", f"echo more {end}")
-        until(lambda: on() or any(not confirmed(path) for path in closed(lab)), deadline=30, what="something new")
-    until(on, deadline=60, what="all is put")
-    until(lambda: on() and f"c1/log/checkpoint.{log_size(lab)}" in object_store.client("reader").keys(bucket), deadline=60, what="the log is put")
+        until(lambda: on() or any(not confirmed(path) for path in closed(lab)), deadline=30, what="something new", paced=False)
+    until(on, deadline=60, what="all is put", paced=False)
+    until(lambda: on() and f"c1/log/checkpoint.{log_size(lab)}" in object_store.client("reader").keys(bucket), deadline=60, what="the log is put", paced=False)
     between.close()
     assert killer.kills == len(Between.STEPS) * ROUNDS
     check(lab, object_store, bucket)
