@@ -1,6 +1,6 @@
 # The targets around the programs: tests, lint, demo, install. Included by the Makefile.
 
-WORKERS = 5
+WORKERS = 4
 PYTEST = /usr/bin/python3 -m pytest -p no:cacheprovider
 C_FILES = $(wildcard common/*.c recorder/*.c approvals/*.c bastiond/*.c pam/*.c)
 H_FILES = $(wildcard common/*.h recorder/*.h approvals/*.h bastiond/*.h pam/*.h)
