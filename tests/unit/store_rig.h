@@ -208,6 +208,18 @@ static inline int teardown(void **state)
 	return 0;
 }
 
+/* Rows of the list of events. */
+static inline int64_t events_of(const char *kind)
+{
+	json_t *list = store_list(rig.s, LIST_EVENTS, &(struct list_ask){ .limit = 1000 });
+	int64_t n = 0;
+
+	for (size_t i = 0; i < json_array_size(list); i++)
+		n += strcmp(json_string_value(json_object_get(json_array_get(list, i), "kind")), kind) == 0;
+	json_decref(list);
+	return n;
+}
+
 /* SQL as a hand with sqlite3(1) would run it. SQLITE_OK; what a trigger or a CHECK refuses is SQLITE_CONSTRAINT. */
 static inline int by_hand(const char *sql)
 {

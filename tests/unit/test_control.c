@@ -14,17 +14,6 @@ static json_t *rows(void)
 	return json_object_get(last, "rows");
 }
 
-static int64_t events_of(const char *kind)
-{
-	json_t *list = store_list(rig.s, LIST_EVENTS, &(struct list_ask){ .limit = 1000 });
-	int64_t n = 0;
-
-	for (size_t i = 0; i < json_array_size(list); i++)
-		n += strcmp(json_string_value(json_object_get(json_array_get(list, i), "kind")), kind) == 0;
-	json_decref(list);
-	return n;
-}
-
 static struct access_answer way(const char *user, const char *host, const char *login)
 {
 	struct access_answer a;

@@ -3,17 +3,6 @@
  */
 #include "store_rig.h"
 
-static int64_t events_of(const char *kind)
-{
-	json_t *list = store_list(rig.s, LIST_EVENTS, &(struct list_ask){ .limit = 1000 });
-	int64_t n = 0;
-
-	for (size_t i = 0; i < json_array_size(list); i++)
-		n += strcmp(json_string_value(json_object_get(json_array_get(list, i), "kind")), kind) == 0;
-	json_decref(list);
-	return n;
-}
-
 /* In this order: what a row needs, one before it made. */
 static const struct { const char *who, *json, *kind; } rows[] = {
 	{ "root", "{\"word\":\"user lock\",\"args\":{\"user\":\"carol\"}}", "user.lock" },
