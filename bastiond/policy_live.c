@@ -223,7 +223,7 @@ static bool carry(struct way *w, int64_t now)
 	find_next(w, &n, &a);
 	if (a.refusal != 0 && n.line[0] != '\0')
 		peer_way_say(w, n.line);
-	if (a.refusal != 0 || !move_to(w, a.ticket, now))
+	if (a.refusal != 0 || (!way_rests_on(w, a.ticket) && grant_further(w, &a) != 0) || !move_to(w, a.ticket, now))
 		return false;
 	snprintf(line, sizeof(line), "bastiond: your grant %lld is over" GRANT_NOTE_MOVES "%lld, until %s", (long long)w->tickets[0],
 	    (long long)a.ticket, clock_format(when, sizeof(when), a.until));
@@ -235,7 +235,6 @@ static bool carry(struct way *w, int64_t now)
 	w->reminded = false;
 	w->said = w->said && w->glass && a.glass;
 	w->glass = a.glass;
-	grant_further(w, &a);
 	peer_way_say(w, line);
 	peer_way_say_glass(w);
 	return true;

@@ -329,19 +329,18 @@ static const char *channel_refusal(struct way *w, const struct access_use *use, 
 		return a->line;
 	if (way_rests_on(w, a->ticket))
 		return NULL;
-	if (way_add_ticket(w, a) != 0)
+	if (grant_further(w, a) != 0 || way_add_ticket(w, a) != 0)
 		return "bastiond: this connection cannot use another grant; open a new one";
 	*joins = true;
 	return NULL;
 }
 
 /* The metadata name the first grant alone: that there is another one, whoever reads the recording has to know. */
-static void say_joined(struct way *w, const struct access_answer *a)
+static void say_joined(struct way *w, int64_t ticket)
 {
 	char line[80];
 
-	grant_further(w, a);
-	snprintf(line, sizeof(line), GRANT_NOTE_JOINS "%lld, too", (long long)a->ticket);
+	snprintf(line, sizeof(line), GRANT_NOTE_JOINS "%lld, too", (long long)ticket);
 	peer_way_say(w, line);
 }
 
@@ -386,7 +385,7 @@ int way_on_channel(struct peer *peer, struct ipc_msg *m)
 		refusal = "bastiond: the bastion cannot write its log of events: nothing new "
 			  "opens; tell the operator";
 	if (joins) /* before the answer: who reads the recording knows the grant before the channel that it allows */
-		say_joined(w, &a);
+		say_joined(w, a.ticket);
 	r = channel_answer(peer, w->id, channel, refusal, rights_of(&use, &a));
 	if (refusal == NULL)
 		peer_way_say_glass(w);
