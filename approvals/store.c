@@ -61,11 +61,11 @@ const char *store_error(const struct store *s)
 
 /* --- statements --- */
 
-/* The last one takes the place of one that is not in the midst of its rows. */
+/* The last one takes the place of one that nobody is in the midst of. */
 static bool forget_one(struct store *s)
 {
 	for (size_t i = 0; i < s->cached; i++)
-		if (!sqlite3_stmt_busy(s->cache[i].st)) {
+		if (s->cache[i].st != s->last && !sqlite3_stmt_busy(s->cache[i].st)) {
 			sqlite3_finalize(s->cache[i].st);
 			s->cache[i] = s->cache[--s->cached];
 			return true;
@@ -125,6 +125,7 @@ static sqlite3_stmt *sql_va(struct store *s, const char *text, const char *fmt, 
 	}
 	if ((st = prepare(s, text)) == NULL)
 		return NULL;
+	s->last = st;
 	sql_done(st);
 	s->misfit = false;
 	if (bind(st, fmt, ap) != SQLITE_OK) {

@@ -24,6 +24,7 @@ struct store {
 	bool misfit;	/* a value of the current row did not fit: the row must not be believed */
 	size_t cached;
 	struct { const char *text; sqlite3_stmt *st; } cache[SQL_CACHE];
+	const sqlite3_stmt *last; /* handed out last: its caller may not have begun with it */
 	const struct seal_ring *ring;	/* store_seal_with(); NULL: no secret opens */
 	char err[STORE_ERR_MAX];
 };
