@@ -141,7 +141,7 @@ static bool is_rationed(const struct sources *s, const char *net, int64_t now)
 	return false;
 }
 
-static void note_held(struct sources *s, const char *net, int64_t now, uint32_t seconds, uint32_t names)
+static void note_held(struct sources *s, const char *net, int64_t now, uint32_t seconds, uint32_t names, bool rationed)
 {
 	struct held *at = NULL, *first = &s->held[0];
 
@@ -157,7 +157,7 @@ static void note_held(struct sources *s, const char *net, int64_t now, uint32_t 
 		*at = (struct held){ .since = now };
 	snprintf(at->net, sizeof(at->net), "%s", net);
 	at->until = now + seconds;
-	at->rationed = is_known(s, net);
+	at->rationed = rationed;
 	if (names != 0)
 		at->names = names;
 }
@@ -187,7 +187,7 @@ static void block(struct policy *p, const char *net, uint32_t names)
 		return; /* it goes on trying: said once in that time */
 	log_warn("%s is %s for %u s: %u names failed from there", net, known ? "rationed, because somebody logged in from there lately," : "blocked",
 	    seconds, names);
-	note_held(p->sources, net, now, seconds, names);
+	note_held(p->sources, net, now, seconds, names, known);
 	buf_init(&body, 128);
 	buf_put_cstring(&body, net);
 	buf_put_u32(&body, seconds);
@@ -268,7 +268,7 @@ int source_on_held(struct policy *p, struct ipc_msg *m)
 	if (!buf_end(&m->body))
 		return -1;
 	if (p->sources != NULL)
-		note_held(p->sources, net, clock_wall(), seconds, 0);
+		note_held(p->sources, net, clock_wall(), seconds, 0, false); /* of one that it rations it says nothing */
 	return 0;
 }
 
@@ -283,8 +283,8 @@ json_t *source_blocks(void *arg)
 
 		if (h->until > now)
 			json_array_append_new(rows, json_pack("{s:s,s:s,s:I,s:I,s:I}", "network", h->net, "why",
-			    h->rationed ? "tried many names; rationed" : h->names != 0 ? "tried many names" : "failed logins", "names", (json_int_t)h->names, "since",
-			    (json_int_t)h->since, "until", (json_int_t)h->until));
+			    h->rationed ? "tried many names; rationed" : h->names != 0 ? "tried many names" : "failed logins", "names",
+			    (json_int_t)h->names, "since", (json_int_t)h->since, "until", (json_int_t)h->until));
 	}
 	return rows;
 }
