@@ -8,7 +8,8 @@
  *   {"open": false, "why": "…"}     who waits is refused; every grant that rests on the ticket is revoked, and its sessions end
  *   anything else, or nothing       who waits is refused; a session ends when it happened three times in a row
  *
- * So the answer to everything but a clear yes is no; a login for which there is another grant goes on under that. Where no program is configured a ticket is a number in a report, and nothing waits.
+ * So the answer to everything but a clear yes is no; a login for which there is another grant goes on under that. Where no program is
+ * configured a ticket is a number in a report, and nothing waits.
  */
 #include <stdlib.h>
 #include <string.h>

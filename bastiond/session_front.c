@@ -54,17 +54,12 @@ struct chan *front_chan_create(struct front *f, ssh_channel client, enum chan_ki
 	return c;
 }
 
-/* May a line for the user be put on it? Not before it was asked for something: its client may not have a reader for it yet. */
-static bool chan_hears(const struct chan *c)
-{
-	return !c->forward && c->state != CHAN_DEAD && c->state != CHAN_NEW && !c->client_closed;
-}
-
 bool chan_say(struct chan *c, const char *line)
 {
 	char text[LINE_MAX_LEN + 8], safe[LINE_MAX_LEN];
 
-	if (line[0] == '\0' || !chan_hears(c))
+	/* not before it was asked for something: its client may not have a reader for it yet */
+	if (line[0] == '\0' || c->forward || c->state == CHAN_DEAD || c->state == CHAN_NEW || c->client_closed)
 		return false;
 	esc_text(safe, sizeof(safe), line, strlen(line));
 	snprintf(text, sizeof(text), "%s%s\r\n", c->pty ? "\r\n" : "", safe);
