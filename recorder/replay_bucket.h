@@ -31,7 +31,7 @@
 struct object_version {
 	char *id;
 	uint64_t size;
-	int64_t when;
+	int64_t when;			/* unix microseconds */
 };
 
 struct object {

@@ -63,8 +63,8 @@ static void say_alarm(struct pull *p, const struct object *o, unsigned k, unsign
 	const struct object_version *v = &o->v[k], *older = &o->v[taken];
 	char why[512], when[2][40];
 
-	text_time(when[0], sizeof(when[0]), v->when * 1000000);
-	text_time(when[1], sizeof(when[1]), older->when * 1000000);
+	text_time(when[0], sizeof(when[0]), v->when);
+	text_time(when[1], sizeof(when[1]), older->when);
 	snprintf(why, sizeof(why), "ALARM: its version %.100s of %s has other bytes than the oldest, %.100s of %s. The oldest is taken, both are kept",
 	    v->id, when[0], older->id, when[1]);
 	if (p->alarms++ < TOLD_MAX)

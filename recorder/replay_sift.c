@@ -196,7 +196,10 @@ static struct candidate *candidates(struct pull *p, size_t *n)
 	return v;
 }
 
-/* Which of them are what their names say. The log is that of the one that was put first, by the store's clock: NULL: none is any. */
+/*
+ * Which of them are what their names say. The log is that of the one that was put first, by the store's clock; a store that tells whole seconds
+ * has put the smallest of one second first, since a log grows. NULL: none is any.
+ */
 static const char *judge_candidates(struct pull *p, struct candidate *v, size_t n, const struct trust *trust)
 {
 	const struct candidate *first = NULL;
@@ -205,7 +208,7 @@ static const char *judge_candidates(struct pull *p, struct candidate *v, size_t 
 
 	for (size_t i = 0; i < n; i++)
 		if (pull_place(p, path, v[i].o->name) == 0 && is_checkpoint(&c, path, v[i].size, trust) && (v[i].origin = strdup(c.origin)) != NULL &&
-		    (first == NULL || v[i].o->v[v[i].o->n - 1].when < first->o->v[first->o->n - 1].when))
+		    (first == NULL || v[i].o->v[v[i].o->n - 1].when <= first->o->v[first->o->n - 1].when))
 			first = &v[i];
 	return first != NULL ? first->origin : NULL;
 }

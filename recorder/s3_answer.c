@@ -59,9 +59,10 @@ int s3_xml_text(const void *xml, size_t len, const char *name, char *out, size_t
 	return take_text(at, len - (size_t)(at - p), closing, out, size);
 }
 
-int s3_date_parse(const char *text, int64_t *unix_s)
+int s3_date_parse(const char *text, int64_t *unix_us)
 {
 	char plain[24];
+	int64_t seconds, fraction = 0;
 	const char *dot = strchr(text, '.');
 	size_t whole = dot != NULL ? (size_t)(dot - text) : strlen(text);
 
@@ -72,16 +73,23 @@ int s3_date_parse(const char *text, int64_t *unix_s)
 		return -1;
 	memcpy(plain, text, whole);
 	memcpy(plain + whole, dot != NULL ? "Z" : "", dot != NULL ? 2 : 1);
-	return clock_parse(plain, unix_s);
+	if (clock_parse(plain, &seconds) != 0)
+		return -1;
+	for (int64_t unit = 100000; dot != NULL && unit > 0 && *++dot != 'Z'; unit /= 10)
+		fraction += (*dot - '0') * unit;
+	*unix_us = seconds * 1000000 + fraction;
+	return 0;
 }
 
 int s3_retention_parse(const void *xml, size_t len, char mode[16], int64_t *until)
 {
 	char date[40];
+	int64_t us;
 
-	if (s3_xml_text(xml, len, "Mode", mode, 16) < 0 || s3_xml_text(xml, len, "RetainUntilDate", date, sizeof(date)) < 0)
+	if (s3_xml_text(xml, len, "Mode", mode, 16) < 0 || s3_xml_text(xml, len, "RetainUntilDate", date, sizeof(date)) < 0 || s3_date_parse(date, &us) != 0)
 		return -1;
-	return s3_date_parse(date, until);
+	*until = us / 1000000;
+	return 0;
 }
 
 void s3_clean(char *out, size_t size, const char *text, size_t len)

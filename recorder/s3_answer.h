@@ -21,8 +21,8 @@ int s3_xml_text(const void *xml, size_t len, const char *name, char *out, size_t
 
 /* What GET ?retention= says. 0; -1: it is none. */
 int s3_retention_parse(const void *xml, size_t len, char mode[16], int64_t *until);
-/* "2026-11-28T07:30:00Z", with or without a fraction of a second, to unix seconds. 0 or -1. */
-int s3_date_parse(const char *text, int64_t *unix_s);
+/* "2026-11-28T07:30:00Z", with or without a fraction of a second, to unix microseconds; digits behind the sixth say nothing. 0 or -1. */
+int s3_date_parse(const char *text, int64_t *unix_us);
 /* One line of printable ASCII from a message of the store, cut at size. */
 void s3_clean(char *out, size_t size, const char *text, size_t len);
 

@@ -17,7 +17,7 @@ struct s3_version {
 	char key[S3_KEY_MAX];	/* "": it is longer, or has bytes that no name of ours has */
 	char version[S3_VERSION_MAX + 1];	/* 0x21 to 0x7e only */
 	uint64_t size;
-	int64_t when;		/* unix seconds */
+	int64_t when;		/* unix microseconds, as finely as the store tells */
 	bool marker;		/* of a deletion; it has no bytes */
 };
 

@@ -81,7 +81,7 @@ static void test_page(void **state)
 	assert_string_equal(seen[0].version, "2");
 	assert_string_equal(seen[1].version, "1");
 	assert_int_equal(seen[1].size, 5);
-	assert_int_equal(seen[1].when, 1795852800);
+	assert_int_equal(seen[1].when, 1795852800123000);
 	assert_true(seen[2].marker && !seen[3].marker);
 	/* a marker at the end, and only markers */
 	assert_int_equal(parse(&page, HEAD "<IsTruncated>false</IsTruncated>" VERSION("a", "1", "5") MARKER("a", "m") "</ListVersionsResult>"), 0);

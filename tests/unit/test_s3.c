@@ -53,7 +53,11 @@ static void test_dates(void **state)
 
 	(void)state;
 	assert_int_equal(s3_date_parse("2026-11-28T07:30:00Z", &t), 0);
-	assert_int_equal(t, 1795851000);
+	assert_int_equal(t, 1795851000000000);
+	assert_int_equal(s3_date_parse("2026-11-28T07:30:00.07Z", &t), 0);
+	assert_int_equal(t, 1795851000070000);
+	assert_int_equal(s3_date_parse("2026-11-28T07:30:00.123456789Z", &t), 0);
+	assert_int_equal(t, 1795851000123456);
 	t = 0;
 	assert_int_equal(s3_retention_parse(answer, strlen(answer), mode, &t), 0);
 	assert_string_equal(mode, "COMPLIANCE");
