@@ -127,11 +127,12 @@ static int id_width(const struct recordings *list)
 struct columns {
 	unsigned id, start, user, where, kind, duration, size;
 	unsigned second;	/* of the second line of a recording that has two */
+	bool whole;		/* what does not fit is not cut, and moves what follows it */
 };
 
-/* A file or a pipe: always the same. */
+/* A file or a pipe: always the same, and all of it, for who looks for a name. */
 static const struct columns plain_columns = { .id = 12, .start = 19, .user = 10, .where = 16, .kind = 9, .duration = 8,
-	.size = 6 };
+	.size = 6, .whole = true };
 
 #define VERDICT_COLUMNS 12U	/* "unverifiable" */
 #define INDENT_COLUMNS 4U	/* before the second line of two */
@@ -244,6 +245,12 @@ static void put_cell(const char *text, unsigned width, bool right)
 	printf("%*s", right || n >= width ? 1 : (int)(width - n) + 1, "");
 }
 
+/* The width of that cell. */
+static unsigned fitting(const struct columns *c, unsigned width, const char *text)
+{
+	return c->whole && points(text) > width ? points(text) : width;
+}
+
 static void print_head(const struct columns *c)
 {
 	put_cell("ID", c->id, false);
@@ -279,9 +286,9 @@ static void print_row(const struct row *r, const struct columns *c)
 		putchar('\n');
 		return;
 	}
-	put_cell(user_of(r), c->user, false);
-	put_cell(r->readable ? where : "-", c->where, false);
-	put_cell(kind_of(r), c->kind, false);
+	put_cell(user_of(r), fitting(c, c->user, user_of(r)), false);
+	put_cell(r->readable ? where : "-", fitting(c, c->where, where), false);
+	put_cell(kind_of(r), fitting(c, c->kind, kind_of(r)), false);
 	put_cell(span, c->duration, true);
 	put_cell(text_size(size, sizeof(size), r->size), c->size, true);
 	printf(" %s\n", r->verdict);

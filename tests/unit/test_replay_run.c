@@ -41,7 +41,7 @@ static int make_store(void **state)
 	x = fx_open(false, false);
 	x->now += 1000000;
 	event(x, 0, BREC_META, BREC_K_META,
-	    "{\"user\":\"bob\",\"host\":\"web2\",\"login\":\"root\"}");
+	    "{\"user\":\"bob\",\"host\":\"web2.production.example.org\",\"login\":\"root\"}");
 	event(x, 1, BREC_META, BREC_K_OPEN,
 	    "{\"capability\":\"exec\",\"command\":\"id "
 	    "\\u001b]0;x\\u0007\",\"pty\":false}");
@@ -94,6 +94,8 @@ static void lists(void **state)
 	assert_non_null(strstr(out, "alice"));
 	assert_non_null(strstr(out, "dba@web1"));
 	assert_non_null(strstr(out, "complete"));
+	/* nothing is cut for who looks for it */
+	assert_non_null(strstr(out, " root@web2.production.example.org "));
 	assert_int_equal(replay(out, "list --json --user bob", ""), 0);
 	assert_null(strstr(out, "alice"));
 	assert_non_null(strstr(out, id_command));
