@@ -208,7 +208,8 @@ void logs_finish(struct logs *l);
 struct channel {
 	uint64_t number;
 	char capability[32], term[64];
-	char command[REPLAY_TEXT_MAX];	/* escaped */
+	char command[REPLAY_TEXT_MAX];	/* escaped, and cut */
+	json_t *opened;			/* the event that opened it, as it was recorded; NULL: it is none */
 	bool pty, closed;
 	unsigned cols, rows;
 	uint64_t open_us, close_us;	/* on the recording's clock; close_us: of its last event */
@@ -239,15 +240,12 @@ typedef int scan_visit(struct args *a, const struct recording *rec, const struct
 /* Finds a->ids[0], reads it and calls visit. EXIT_OK, or EXIT_UNREADABLE with the reason on standard error. */
 int scan_visited(struct args *a, scan_visit *visit);
 const struct channel *scan_channel(const struct scan *s, uint64_t number);
-/* A string of the metadata, escaped, to out[size]; "" if there is none. Returns out. */
+/* A string of the metadata, escaped, to out[size], or "". Returns out. */
 const char *meta_text(const json_t *meta, const char *key, char *out, size_t size);
 
 /* ---- replay_text.c ---- */
 
-/*
- * What an event other than data says, as one escaped line without a line end; false: nothing worth
- * a line. `out` is empty or initialised.
- */
+/* What an event other than data says, as one escaped line without a line end; false: nothing worth a line. `out` is empty or initialised. */
 bool text_event(const struct brec_event *e, char *out, size_t size);
 
 /*

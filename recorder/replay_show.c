@@ -102,8 +102,9 @@ static int print_events(const char *dir, const struct age_identities *ids)
 
 static json_t *channel_json(const struct channel *c)
 {
-	json_t *j = json_pack("{s:I, s:s, s:s, s:b, s:f, s:f, s:I, s:I, s:b}", "channel",
-	    (json_int_t)c->number, "capability", c->capability, "command", c->command, "pty",
+	json_t *command = json_object_get(c->opened, "command");
+	json_t *j = json_pack("{s:I, s:s, s:o, s:b, s:f, s:f, s:I, s:I, s:b}", "channel",
+	    (json_int_t)c->number, "capability", c->capability, "command", json_is_string(command) ? json_incref(command) : json_string(""), "pty",
 	    c->pty, "start", (double)c->open_us / 1e6, "end", (double)c->close_us / 1e6, "in",
 	    (json_int_t)c->in, "out", (json_int_t)c->out, "closed", c->closed);
 
@@ -116,17 +117,20 @@ static json_t *channel_json(const struct channel *c)
 	return j;
 }
 
-/* JSON values of files, gaps and notes are given as they were recorded. */
-static json_t *events_json(const char *dir, const struct age_identities *ids)
+/*
+ * JSON values of files, gaps and notes are given as they were recorded. err: what ended the list before the recording's end; "": nothing.
+ */
+static json_t *events_json(const char *dir, const struct age_identities *ids, char *err, size_t size)
 {
-	char err[512];
 	struct pass p;
 	json_t *list = json_array();
 	struct brec_item it;
+	int n;
 
-	if (pass_begin(&p, (struct pass_aim){ .what = "show" }, dir, ids, err, sizeof(err)) != 0)
+	err[0] = '\0';
+	if (pass_begin(&p, (struct pass_aim){ .what = "show" }, dir, ids, err, size) != 0)
 		return list;
-	while (pass_next(&p, &it) == 1) {
+	while ((n = pass_next(&p, &it)) == 1) {
 		const struct brec_event *e = &it.event;
 
 		if (it.type != BREC_ITEM_EVENT || strchr("fdgna", e->kind) == NULL)
@@ -145,6 +149,8 @@ static json_t *events_json(const char *dir, const struct age_identities *ids)
 		    (double)e->t_us / 1e6, "channel", (json_int_t)e->channel, "kind", kind,
 		    "value", v));
 	}
+	if (n < 0)
+		snprintf(err, size, "%s", brec_reader_error(p.reader));
 	pass_end(&p);
 	return list;
 }
@@ -152,15 +158,22 @@ static json_t *events_json(const char *dir, const struct age_identities *ids)
 static int show_json(const struct recording *rec, const struct scan *s,
     const struct age_identities *ids)
 {
-	json_t *chans = json_array();
+	json_t *chans = json_array(), *events;
+	char err[512];
+	int r;
 
 	for (size_t i = 0; i < s->nchans; i++)
 		json_array_append_new(chans, channel_json(&s->chans[i]));
-	return json_line(json_pack("{s:s, s:o, s:f, s:f, s:I, s:b, s:b, s:O, s:o, s:o}", "id",
+	events = events_json(rec->dir, ids, err, sizeof(err));
+	r = json_line(json_pack("{s:s, s:o, s:f, s:f, s:I, s:b, s:b, s:O, s:o, s:o, s:s?}", "id",
 	    rec->id, "dir", json_bytes(rec->dir, strlen(rec->dir)), "start", (double)s->info.wall_us / 1e6, "duration",
 	    (double)s->last_us / 1e6, "size", (json_int_t)recording_size(rec), "closed",
 	    s->info.closed, "input_readable", s->info.can_read[BREC_INPUT], "meta", s->meta,
-	    "channels", chans, "events", events_json(rec->dir, ids)));
+	    "channels", chans, "events", events, "broken", err[0] != '\0' ? err : NULL));
+	if (err[0] == '\0')
+		return r;
+	fprintf(stderr, "bastion-replay: %s\n", err);
+	return -1;
 }
 
 static int show_scanned(struct args *a, const struct recording *rec, const struct scan *s,

@@ -98,6 +98,14 @@ def test_changes_show_without_a_key(lab, engineer, harm, tmp_path):
         os.unlink(victim)
     done = subprocess.run(verify, capture_output=True, check=False)
     assert done.returncode == 1 and {"flip": b"forged", "cut": b"cut", "remove": b"unverifiable"}[harm] in done.stdout, done.stdout + done.stderr
+    # who reads it is told, too, also where a program does
+    show = [lab.bin("bastion-replay"), "show", "--json", os.path.dirname(victim), "--key", lab.path("auditor.key")]
+    done = subprocess.run(show, capture_output=True, check=False)
+    if harm == "flip":
+        broken = json.loads(done.stdout)["broken"]
+        assert done.returncode == 3 and broken and broken in done.stderr.decode(), done
+    elif harm == "remove":
+        assert done.returncode == 3 and done.stderr, done
 
 
 def test_wrong_key_opens_nothing(lab, engineer, tmp_path):

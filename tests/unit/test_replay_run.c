@@ -121,7 +121,20 @@ static void shows(void **state)
 	assert_non_null(j);
 	assert_string_equal(
 	    json_string_value(json_object_get(json_object_get(j, "meta"), "user")), "alice");
+	assert_true(json_is_null(json_object_get(j, "broken")));
 	json_decref(j);
+	/* what was run, not what is shown of it */
+	assert_int_equal(replay(out, "show --json", id_command), 0);
+	assert_non_null(j = json_loads(out, 0, NULL));
+	assert_string_equal(json_string_value(json_object_get(json_array_get(json_object_get(j, "channels"), 0), "command")), "id \033]0;x\007");
+	json_decref(j);
+	/* a channel that is not there is no channel without events */
+	static const char *const words[] = { "export --json --channel 99", "export --text --channel 99", "commands --channel 99" };
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		assert_int_equal(replay(out, words[i], id_command), EXIT_UNREADABLE);
+		assert_non_null(strstr(out, "has no channel 99"));
+	}
 }
 
 static void verifies(void **state)
@@ -143,6 +156,8 @@ static void verifies(void **state)
 	assert_int_equal(pwrite(fd, &c, 1, 700), 1);
 	assert_int_equal(replay(out, "verify --all", ""), EXIT_VERDICT);
 	assert_non_null(strstr(out, "forged"));
+	assert_int_equal(replay(out, "show --json", id_command), EXIT_UNREADABLE);
+	assert_non_null(strstr(out, "\"broken\":\""));
 	c ^= 1;
 	assert_int_equal(pwrite(fd, &c, 1, 700), 1);
 	close(fd);
