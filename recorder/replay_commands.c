@@ -62,8 +62,11 @@ static int list_commands(struct args *a, const struct recording *rec, const stru
 	struct listing x = { .rec = rec, .scan = s, .json = a->json,
 		.channel = a->channel >= 0 ? (uint64_t)a->channel : UINT64_MAX };
 	struct lines_info info;
-	int r = lines_read(rec->dir, ids, false, print, &x, &info);
+	int r;
 
+	if (a->channel >= 0 && choose_channel(s, a) == NULL)
+		return -1;
+	r = lines_read(rec->dir, ids, false, print, &x, &info);
 	if (r == 0 && x.n == 0 && !a->json)
 		print_head(&x);
 	if (r == 0 && info.locked_input)

@@ -411,6 +411,8 @@ static int export_scanned(struct args *a, const struct recording *rec, const str
 {
 	const struct channel *c;
 
+	if (a->channel >= 0 && choose_channel(s, a) == NULL)
+		return -1;
 	if (a->form != EXPORT_SVG)
 		return export_mapped(a, a->form, rec, s, ids);
 	return (c = choose_channel(s, a)) != NULL ? svg_export(a, s, c, rec->dir, ids) : -1;
