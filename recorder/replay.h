@@ -61,12 +61,12 @@ struct args {
 	const char *store, *identity, *trust;	/* identity: of the environment. From options, environment or defaults */
 	const char *identities[REPLAY_IDENTITIES_MAX];	/* options -i: instead of `identity` */
 	size_t nidentities;
+	bool trust_named;			/* by the option or the environment: then that file has to be there */
 	const char *output;			/* bundle: file to make; NULL: not given */
 	const char *from, *credentials, *region, *ca;	/* pull, and verify of a bucket; NULL: not given */
 	const char *signers, *apart;		/* approvals; events: NULL: not given */
 	const char *also[REPLAY_ALSO_MAX]; unsigned nalso;	/* events: stores of other collectors */
-	bool bad;				/* approvals: one does not hold */
-	bool json, all, help;
+	bool bad, json, all, help;		/* bad: approvals: one does not hold */
 	const char *user, *host;
 	int64_t since, until;			/* unix seconds; 0 and INT64_MAX: no limit */
 	unsigned speed;				/* per cent */
@@ -78,8 +78,7 @@ struct args {
 	bool deliver;			/* readings: tell the bastion */
 	int64_t channel;			/* -1: chosen by the program */
 	enum export_form form;
-	const char *ids[REPLAY_IDS_MAX];
-	unsigned nids;
+	const char *ids[REPLAY_IDS_MAX]; unsigned nids;
 };
 
 struct command {
@@ -176,7 +175,8 @@ struct trust {
  * named cannot be read.
  */
 int keys_identity(struct age_identities *ids, const struct args *a, bool needed);
-/* The file of a->trust. 0, or -1: said on standard error. */
+/* Was a file of a->trust named, or is the usual one there? And what it says: 0, or -1: said on standard error. */
+bool keys_trust_there(const struct args *a);
 int keys_trust(struct trust *t, const struct args *a);
 /* One line of it; `dir` is where relative file names start. 0, or -1 with a sentence in err. */
 int trust_line(struct trust *t, const char *line, const char *dir, char *err, size_t errsize);

@@ -202,7 +202,7 @@ static int set_option(struct args *a, int key, const char *value)
 			return complain("--identity", value, "at most 8 of them are taken");
 		a->identities[a->nidentities++] = value;
 		return 0;
-	case 'k': a->trust = value; return 0;
+	case 'k': a->trust = value; a->trust_named = true; return 0;
 	case 'o': a->output = value; return 0;
 	case 'h': a->help = true; return 0;
 	case O_FROM: a->from = value; return 0;
@@ -274,6 +274,7 @@ static void set_defaults(struct args *a)
 	a->store = from_environment("BASTION_STORE", REPLAY_STORE);
 	a->identity = from_environment("BASTION_IDENTITY", NULL);
 	a->trust = from_environment("BASTION_TRUST", REPLAY_TRUST);
+	a->trust_named = strcmp(a->trust, REPLAY_TRUST) != 0;
 	a->until = INT64_MAX;
 	a->speed = 100;
 	a->idle_us = 2000000;

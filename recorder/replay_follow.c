@@ -437,7 +437,7 @@ int cmd_follow(struct args *a)
 
 	if (store_find(&rec, a->store, a->ids[0]) != 0)
 		return EXIT_UNREADABLE;
-	if (access(a->trust, R_OK) == 0 && keys_trust(&trust, a) != 0)
+	if (keys_trust_there(a) && keys_trust(&trust, a) != 0)
 		goto out;
 	if (keys_identity(&ids, a, true) != 0)
 		goto out;

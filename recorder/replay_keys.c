@@ -174,6 +174,11 @@ int trust_line(struct trust *t, const char *line, const char *dir, char *err, si
 	return -1;
 }
 
+bool keys_trust_there(const struct args *a)
+{
+	return a->trust_named || access(a->trust, F_OK) == 0;
+}
+
 int keys_trust(struct trust *t, const struct args *a)
 {
 	char line[1024], dir[REPLAY_PATH_MAX], err[1024], name[512];

@@ -6,7 +6,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "escape.h"
 #include "replay_term.h"
@@ -382,7 +381,7 @@ int cmd_list(struct args *a)
 		return EXIT_UNREADABLE;
 	memset(&trust, 0, sizeof(trust));
 	/* no trust file: then no verdicts, but a list */
-	if (access(a->trust, R_OK) == 0 && keys_trust(&trust, a) != 0)
+	if (keys_trust_there(a) && keys_trust(&trust, a) != 0)
 		goto out;
 	if (store_scan(&list, a->store) != 0)
 		goto out;

@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "clock.h"
 #include "replay_readings.h"
@@ -378,7 +377,7 @@ static int prepare(struct search *x, struct trust *trust)
 	x->colour = term_colour();
 	progress_begin(&x->bar, "search");
 	memset(trust, 0, sizeof(*trust));
-	if (access(a->trust, R_OK) == 0) {
+	if (keys_trust_there(a)) {
 		if (keys_trust(trust, a) != 0)
 			return EXIT_UNREADABLE;
 		x->trust = trust;
