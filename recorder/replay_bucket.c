@@ -260,14 +260,15 @@ static int add_version(struct objects *o, struct object *one, const struct s3_ve
 		return 0;
 	}
 	if (one->n == BUCKET_VERSIONS_MAX) {
-		/* the oldest is what counts: it stays at the end */
+		/* the older ones are what counts: who comes later can put as many as he likes */
 		one->more = true;
-		free(one->v[--one->n].id);
+		free(one->v[0].id);
+		memmove(one->v, one->v + 1, --one->n * sizeof(*one->v));
 	}
 	if ((more = reallocarray(one->v, one->n + 1, sizeof(*more))) == NULL)
 		return -1;
 	one->v = more;
-	one->v[one->n] = (struct object_version){ strdup(v->version), v->size, v->when };
+	one->v[one->n] = (struct object_version){ .id = strdup(v->version), .size = v->size, .when = v->when };
 	o->versions++;
 	o->bytes += v->size;
 	return one->v[one->n++].id != NULL ? 0 : -1;
@@ -369,7 +370,7 @@ int bucket_list(struct bucket *b, struct objects *out)
 	return result;
 }
 
-const struct object *objects_find(const struct objects *o, const char *name)
+struct object *objects_find(const struct objects *o, const char *name)
 {
 	const struct object key = { .name = (char *)(uintptr_t)name };
 

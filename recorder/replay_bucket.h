@@ -4,12 +4,16 @@
  *   replay_bucket.c   the address, the credentials, the list of all versions
  *   replay_pull.c     the copy: what is not here yet is fetched, every version of it; bastion-replay pull
  *   replay_copy.c     its files
- *   replay_sift.c     which of them cannot be what their names say
+ *   replay_fit.c      can these bytes be what their name says?
+ *   replay_versions.c which version of an object is taken, and what the others are
+ *   replay_tree.c     the same for a tile of the log, of which the tree above it knows
+ *   replay_sift.c     what cannot be what its name says is set aside; files that the bucket has in parts
  *   replay_mirror.c   what the copy's file `pulled` says: what was fetched, and where versions differ
  *
  * Part of bastion-replay. Nothing that the bucket says is believed: names are those of a store or are passed over, and bytes are
- * judged by verify. Of several versions of an object the oldest counts, as nobody can have put one before it; identical ones are what a
- * lost answer to a put leaves; one with other bytes is an alarm, unless it is what an open segment grew to after it was put. A delete marker hides an object and removes nothing: it is told.
+ * judged by verify. Of several versions of an object the oldest counts that can be what it is called: whoever may put may be first with other
+ * bytes. Identical ones are what a lost answer to a put leaves; one that was put later with other bytes is an alarm, unless it is what an open
+ * segment grew to after it was put. A delete marker hides an object and removes nothing: it is told.
  */
 #ifndef BASTION_REPLAY_BUCKET_H
 #define BASTION_REPLAY_BUCKET_H
@@ -20,7 +24,7 @@
 
 #define BUCKET_OBJECTS_MAX (8U << 20)
 #define BUCKET_PAGES_MAX 200000		/* of its list */
-#define BUCKET_VERSIONS_MAX 64		/* of one object that are looked at; more are an alarm */
+#define BUCKET_VERSIONS_MAX 64		/* of one object that are looked at, the oldest; more are an alarm */
 #define BUCKET_OBJECT_MAX (64U << 20)	/* bytes of one object; the collector makes none of more than 2 MiB */
 #define BUCKET_NAME_MAX 160		/* of an object below the prefix */
 #define MIRROR_FILE "pulled"		/* in the copy */
@@ -32,6 +36,7 @@ struct object_version {
 	char *id;
 	uint64_t size;
 	int64_t when;			/* unix microseconds */
+	bool same;			/* as an older one, or as that grew to: it is not kept */
 };
 
 struct object {
@@ -42,6 +47,8 @@ struct object {
 	bool more;			/* it has more than BUCKET_VERSIONS_MAX */
 	uint8_t (*hash)[HASH_LEN];	/* while it is fetched: of each version, */
 	unsigned left;			/* and how many are not here yet */
+	unsigned taken;			/* when it is here: this one is the file */
+	bool pending;			/* all versions are here, and the log's other objects tell which is taken */
 	bool failed;
 	bool large;			/* it has no version that is not larger than any file of a store */
 	bool aside;			/* it is not what its name says, and no part of the store */
@@ -72,7 +79,7 @@ int bucket_retry_ms(int status, unsigned tries);
 int bucket_list(struct bucket *b, struct objects *out);
 void objects_finish(struct objects *o);
 /* The object of that name, or NULL. */
-const struct object *objects_find(const struct objects *o, const char *name);
+struct object *objects_find(const struct objects *o, const char *name);
 /* Is that a name that a collector's archiver makes? recordings/DAY/ID/… and log/… */
 bool bucket_name_ok(const char *name);
 
@@ -80,11 +87,12 @@ bool bucket_name_ok(const char *name);
 
 /* A line of `pulled`. */
 struct mirrored {
-	char name[BUCKET_NAME_MAX + 1], version[S3_VERSION_MAX + 1];	/* the oldest version, or what it grew to: whose bytes are here */
+	char name[BUCKET_NAME_MAX + 1], version[S3_VERSION_MAX + 1];	/* the version whose bytes are here */
 	uint64_t size;
 	uint8_t hash[HASH_LEN];
 	unsigned versions;		/* that there were */
-	bool differs;			/* not all have the same bytes */
+	bool differs;			/* one with other bytes was put later, and which is true nobody knows */
+	bool others;			/* some cannot be what the object is called: no verdict rests on them */
 	size_t line;			/* private */
 };
 

@@ -1,7 +1,7 @@
 /*
  * replay_mirror.c - the file `pulled` of a copy: a line an object, appended when its bytes are in their place; the last line of a name counts.
  *
- *   NAME VERSION SIZE SHA256 VERSIONS same|differs
+ *   NAME VERSION SIZE SHA256 VERSIONS same|others|differs
  *
  * Part of bastion-replay; read by pull, which goes on where it stopped, and by verify, which says where versions differ.
  */
@@ -22,7 +22,7 @@ int mirror_format(char *out, size_t size, const struct mirrored *m)
 {
 	char hash[2 * HASH_LEN + 1];
 	int n = snprintf(out, size, "%s %s %" PRIu64 " %s %u %s", m->name, m->version, m->size, hex_encode(hash, m->hash, HASH_LEN), m->versions,
-	    m->differs ? "differs" : "same");
+	    m->differs ? "differs" : m->others ? "others" : "same");
 
 	return n > 0 && (size_t)n < size ? 0 : -1;
 }
@@ -43,7 +43,8 @@ int mirror_parse(struct mirrored *m, const char *line, size_t len)
 	m->size = strtoull(size, NULL, 10);
 	m->versions = (unsigned)strtoul(versions, NULL, 10);
 	m->differs = strcmp(state, "differs") == 0;
-	return m->differs || strcmp(state, "same") == 0 ? 0 : -1;
+	m->others = strcmp(state, "others") == 0;
+	return m->differs || m->others || strcmp(state, "same") == 0 ? 0 : -1;
 }
 
 static int by_name(const void *a, const void *b)

@@ -1,8 +1,8 @@
 /*
  * replay_pull.c - `bastion-replay pull`: a copy of a bucket's store, for verify and everything else; and the copy that verify makes for itself.
  *
- * Part of bastion-replay. Every version of every object is fetched and compared: the oldest one becomes the file, or of an open segment that grew
- * what it grew to; an identical one is what it should be, another one is kept beside it and said. What is here already (replay_mirror.c) is not fetched again.
+ * Part of bastion-replay. Every version of every object is fetched and compared (replay_versions.c): first those of the log, which tell more
+ * about themselves together than alone. What is here already (replay_mirror.c) is not fetched again.
  */
 #include "replay_pull.h"
 
@@ -15,12 +15,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "archive_plan.h"
-#include "brec_dir.h"
 #include "clock.h"
 #include "escape.h"
-#include "hex.h"
-#include "tlog_reader.h"
+
+#define BAR_EVERY 64	/* objects that are here, between two looks at the bar */
 
 void pull_complain(struct pull *p, const char *what, const char *why)
 {
@@ -45,8 +43,7 @@ int pull_place(const struct pull *p, char out[REPLAY_PATH_MAX], const char *name
 	return fits(snprintf(out, REPLAY_PATH_MAX, "%s/%s", p->to, name));
 }
 
-/* Version k of it, on its way; or as evidence beside the file, the number-th. */
-static int place_part(const struct pull *p, char out[REPLAY_PATH_MAX], const struct object *o, unsigned k)
+int pull_place_part(const struct pull *p, char out[REPLAY_PATH_MAX], const struct object *o, unsigned k)
 {
 	return fits(snprintf(out, REPLAY_PATH_MAX, "%s/" COPY_PARTS "/%zu-%u", p->to, (size_t)(o - p->objects.v), k));
 }
@@ -56,93 +53,20 @@ int pull_place_other(const struct pull *p, char out[REPLAY_PATH_MAX], const stru
 	return fits(snprintf(out, REPLAY_PATH_MAX, "%s/%s.other-%u", p->to, o->name, number));
 }
 
-/* ---- an object, when all of its versions are here ---- */
+/* ---- a version ---- */
 
-static void say_alarm(struct pull *p, const struct object *o, unsigned k, unsigned taken)
-{
-	const struct object_version *v = &o->v[k], *older = &o->v[taken];
-	char why[512], when[2][40];
-
-	text_time(when[0], sizeof(when[0]), v->when);
-	text_time(when[1], sizeof(when[1]), older->when);
-	snprintf(why, sizeof(why), "ALARM: its version %.100s of %s has other bytes than the oldest, %.100s of %s. The oldest is taken, both are kept",
-	    v->id, when[0], older->id, when[1]);
-	if (p->alarms++ < TOLD_MAX)
-		pull_complain(p, o->name, why);
-}
-
-/* Did the segment of version `before` grow to what version k is? */
-static bool grew(const struct pull *p, const struct object *o, unsigned before, unsigned k)
-{
-	const char *file = strrchr(o->name, '/');
-	const int64_t segment = file != NULL && strncmp(o->name, "recordings/", 11) == 0 ? brec_dir_number(file + 1) : -1;
-	char path[2][REPLAY_PATH_MAX];
-	uint8_t *old = NULL, *now = NULL;
-	size_t old_len = 0, len = 0;
-	bool yes = false;
-
-	if (segment >= 0 && place_part(p, path[0], o, before) == 0 && place_part(p, path[1], o, k) == 0 &&
-	    (old = tlog_slurp(AT_FDCWD, path[0], BUCKET_OBJECT_MAX, &old_len)) != NULL &&
-	    (now = tlog_slurp(AT_FDCWD, path[1], BUCKET_OBJECT_MAX, &len)) != NULL)
-		yes = archive_segment_grew(old, old_len, now, len, (uint32_t)segment);
-	free(old);
-	free(now);
-	return yes;
-}
-
-/* From the oldest on: which one is taken. Those with its bytes, and what grew to it, are gone; others are evidence: *differs. */
-static unsigned compare(struct pull *p, const struct object *o, bool *differs)
-{
-	char from[REPLAY_PATH_MAX], to[REPLAY_PATH_MAX];
-	unsigned taken = o->n - 1;
-
-	*differs = o->more;
-	if (o->more && p->alarms++ < TOLD_MAX)
-		pull_complain(p, o->name, "ALARM: it has more versions than a lost answer explains, and not all were looked at");
-	for (unsigned k = o->n - 1; k-- > 0;) {
-		const bool more = memcmp(o->hash[k], o->hash[taken], HASH_LEN) != 0 && grew(p, o, taken, k);
-
-		if (place_part(p, from, o, more ? taken : k) != 0 || pull_place_other(p, to, o, o->n - 1 - k) != 0)
-			continue;
-		if (more || memcmp(o->hash[k], o->hash[taken], HASH_LEN) == 0) {
-			unlink(from);
-			taken = more ? k : taken;
-			continue;
-		}
-		*differs = true;
-		say_alarm(p, o, k, taken);
-		if (copy_move(p->to, from, to) != 0)
-			pull_complain(p, to, strerror(errno));
-	}
-	return taken;
-}
-
+/* All that was asked for is here, or is not to be had. */
 static void finish_object(struct pull *p, struct object *o)
 {
-	struct mirrored m = { .versions = o->n };
-	unsigned taken;
-	char from[REPLAY_PATH_MAX], to[REPLAY_PATH_MAX], line[MIRROR_LINE_MAX];
-
 	p->done++;
 	if (!o->failed) {
-		taken = compare(p, o, &m.differs);
-		m.size = o->v[taken].size;
-		memcpy(m.hash, o->hash[taken], HASH_LEN);
-		snprintf(m.name, sizeof(m.name), "%s", o->name);
-		snprintf(m.version, sizeof(m.version), "%s", o->v[taken].id);
-		if (place_part(p, from, o, taken) != 0 || pull_place(p, to, o->name) != 0 || copy_move(p->to, from, to) != 0 ||
-		    mirror_format(line, sizeof(line), &m) != 0 || fprintf(p->list, "%s\n", line) < 0 || fflush(p->list) != 0) {
-			pull_complain(p, o->name, strerror(errno));
-			o->failed = true;
-		}
+		versions_arrived(p, o);
+		return;
 	}
-	p->failed += o->failed;
-	p->fetched += !o->failed;
+	p->failed++;
 	free(o->hash);
 	o->hash = NULL;
 }
-
-/* ---- a version ---- */
 
 static void end_fetch(struct fetch *f)
 {
@@ -232,7 +156,7 @@ static void begin(struct fetch *f, struct object *o, unsigned k)
 	f->o = o;
 	f->k = k;
 	f->tries = 0;
-	if (place_part(f->p, path, o, k) != 0 || (f->file = copy_create(path)) == NULL || sha256_init(&f->hash) != 0) {
+	if (pull_place_part(f->p, path, o, k) != 0 || (f->file = copy_create(path)) == NULL || sha256_init(&f->hash) != 0) {
 		f->p->stop = true;
 		fail(f, strerror(errno));
 	} else if (ask(f) != 0) {
@@ -242,8 +166,8 @@ static void begin(struct fetch *f, struct object *o, unsigned k)
 
 /* ---- all of them ---- */
 
-/* Is it here, as it is in the bucket? */
-static bool is_here(const struct pull *p, const struct object *o)
+/* Is it here, as it is in the bucket? Where versions differ they are compared anew: what was learnt since may tell. */
+static bool is_here(const struct pull *p, struct object *o)
 {
 	const struct mirrored *m = mirror_find(&p->mirror, o->name);
 	char path[REPLAY_PATH_MAX];
@@ -252,23 +176,34 @@ static bool is_here(const struct pull *p, const struct object *o)
 
 	while (m != NULL && k < o->n && strcmp(m->version, o->v[k].id) != 0)
 		k++;
-	return m != NULL && m->versions == o->n && !o->more && k < o->n && m->size == o->v[k].size &&
+	o->taken = k;
+	return m != NULL && m->versions == o->n && !m->differs && !o->more && k < o->n && m->size == o->v[k].size &&
 	    pull_place(p, path, o->name) == 0 && lstat(path, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == m->size &&
 	    copy_has(path, m->hash);
+}
+
+static void show_bar(struct pull *p)
+{
+	char count[64];
+
+	snprintf(count, sizeof(count), "%zu of %zu", p->done, p->objects.n);
+	progress_at(&p->bar, p->done, p->objects.n, count);
 }
 
 /* The next version that is to be fetched. False: none. */
 static bool next(struct pull *p, struct object **o, unsigned *k)
 {
-	for (; p->at < p->objects.n && !p->stop; p->at++, p->k = 0) {
+	for (; p->at < p->end && !p->stop; p->at++, p->k = 0) {
 		struct object *one = &p->objects.v[p->at];
 
 		if (p->k == one->n)
 			continue;
 		if (p->k == 0) {
 			if (is_here(p, one)) {
-				p->alarms += mirror_find(&p->mirror, one->name)->differs;
+				p->alarms += mirror_find(&p->mirror, one->name)->others;
 				p->done++;
+				if (p->at % BAR_EVERY == 0)
+					show_bar(p);
 				continue;
 			}
 			if ((one->hash = calloc(one->n, HASH_LEN)) == NULL) {
@@ -285,21 +220,13 @@ static bool next(struct pull *p, struct object **o, unsigned *k)
 	return false;
 }
 
-static void show_bar(struct pull *p)
-{
-	char count[64];
-
-	snprintf(count, sizeof(count), "%zu of %zu", p->done, p->objects.n);
-	progress_at(&p->bar, p->done, p->objects.n, count);
-}
-
+/* All before p->end. */
 static void fetch_all(struct pull *p)
 {
 	struct object *o;
 	unsigned k, idle;
 	int wait;
 
-	progress_begin(&p->bar, "pull");
 	do {
 		const uint64_t now = clock_mono_ms();
 
@@ -320,8 +247,25 @@ static void fetch_all(struct pull *p)
 		if (idle < FETCHES)
 			s3_turn(p->b.s3, -1, wait);
 		show_bar(p);
-	} while (idle < FETCHES || (p->at < p->objects.n && !p->stop));
+	} while (idle < FETCHES || (p->at < p->end && !p->stop));
+}
+
+/* The log first, whose names come first. 0, or -1: said. */
+static int fetch_and_sift(struct pull *p)
+{
+	int r;
+
+	progress_begin(&p->bar, "pull");
+	while (p->end < p->objects.n && strncmp(p->objects.v[p->end].name, "log/", 4) == 0)
+		p->end++;
+	fetch_all(p);
+	r = sift_log(p);
+	p->end = p->objects.n;
+	fetch_all(p);
+	if (sift_recordings(p) != 0)
+		r = -1;
 	progress_end(&p->bar);
+	return r;
 }
 
 /* ---- the command ---- */
@@ -413,10 +357,20 @@ int pull_bucket(const struct args *a, const char *url, const char *to)
 {
 	struct pull *p = calloc(1, sizeof(*p));
 	int status = EXIT_UNREADABLE;
+	struct trust trust;
 
 	if (p == NULL)
 		return EXIT_UNREADABLE;
 	p->to = to;
+	/* a file that was named, or that is there, is to be read; only who has none goes without */
+	if (!keys_trust_there(a)) {
+		fprintf(stderr, "bastion-replay: no trust file: which objects are the collector's is not proven; pull again with --trust FILE\n");
+	} else if (keys_trust(&trust, a) == 0) {
+		p->trust = &trust;
+	} else {
+		free(p);
+		return EXIT_UNREADABLE;
+	}
 	if (bucket_open(&p->b, a, url) != 0) {
 		free(p);
 		return EXIT_UNREADABLE;
@@ -426,8 +380,7 @@ int pull_bucket(const struct args *a, const char *url, const char *to)
 		drop_empty(p);
 		/* what follows a line that was cut is a line of its own */
 		fputc('\n', p->list);
-		fetch_all(p);
-		status = sift_pulled(p, a) != 0 || p->failed != 0 || p->stop ? EXIT_UNREADABLE :
+		status = fetch_and_sift(p) != 0 || p->failed != 0 || p->stop ? EXIT_UNREADABLE :
 		    p->alarms != 0 ? EXIT_VERDICT : EXIT_OK;
 		tell(p);
 		copy_parts(p->to, false);

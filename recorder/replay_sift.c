@@ -13,41 +13,8 @@
 #include <unistd.h>
 
 #include "archive_plan.h"
-#include "brec_dir.h"
-#include "tlog_note.h"
 #include "tlog_reader.h"
 #include "tlog_tile.h"
-#include "wire_receipt.h"
-
-static bool is_receipt(const char *path)
-{
-	struct receipt one;
-	struct buf b;
-	size_t len;
-	uint8_t *data = tlog_slurp(AT_FDCWD, path, RECEIPT_LEN_MAX + 4, &len);
-	bool fine = data != NULL;
-
-	if (fine) {
-		buf_view(&b, data, len);
-		fine = receipt_get(&b, &one) == 0 && buf_left(&b) == 0;
-	}
-	free(data);
-	return fine;
-}
-
-/* *c: what it is, if it is one. */
-static bool is_checkpoint(struct tlog_checkpoint *c, const char *path, uint64_t size, const struct trust *trust)
-{
-	size_t len, i = 0;
-	uint8_t *data = tlog_slurp(AT_FDCWD, path, TLOG_NOTE_MAX, &len);
-	bool fine = data != NULL && tlog_checkpoint_parse(c, data, len) == 0 && c->size == size;
-
-	while (fine && trust != NULL && i < trust->ncollectors && !tlog_checkpoint_signed(c, trust->collectors[i]))
-		i++;
-	fine = fine && (trust == NULL || i < trust->ncollectors);
-	free(data);
-	return fine;
-}
 
 static bool closes(const char *path, uint32_t segment)
 {
@@ -81,8 +48,7 @@ static int join(struct pull *p, const char *name, const struct object *o, size_t
 	return r;
 }
 
-/* It stays beside its name, as evidence. */
-static void set_aside(struct pull *p, struct object *o, const char *why)
+void sift_aside(struct pull *p, struct object *o, const char *why)
 {
 	char from[REPLAY_PATH_MAX], to[REPLAY_PATH_MAX];
 
@@ -98,7 +64,6 @@ static void set_aside(struct pull *p, struct object *o, const char *why)
 /* The receipts of each recording, in the order of their numbers; which is that of their names. */
 static int join_receipts(struct pull *p)
 {
-	char path[REPLAY_PATH_MAX];
 	int r = 0;
 
 	for (size_t i = 0, n; i < p->objects.n && r == 0; i += n) {
@@ -112,24 +77,19 @@ static int join_receipts(struct pull *p)
 			continue;
 		while (i + n < p->objects.n && strncmp(o[n].name, o->name, len + 10) == 0)
 			n++;
-		for (size_t k = 0; k < n; k++)
-			if (!o[k].failed && pull_place(p, path, o[k].name) == 0 && !is_receipt(path))
-				set_aside(p, &o[k], "ALARM: it is no receipt, and no collector's: set aside");
 		snprintf(name, sizeof(name), "%.*s/receipts", (int)len, o->name);
 		r = join(p, name, o, n);
 	}
 	return r;
 }
 
-/* The segment's number, and how much of the name is its recording's; -1: it is none. */
-static int64_t segment_of(const struct object *o, size_t *len)
+/* Of a recording's last segment in the bucket it does not matter whether it closes it. */
+static bool is_followed(const struct pull *p, size_t i, size_t len)
 {
-	const char *file = strrchr(o->name, '/');
+	size_t other;
 
-	if (file == NULL || strncmp(o->name, "recordings/", 11) != 0)
-		return -1;
-	*len = (size_t)(file - o->name) + 1;
-	return brec_dir_number(file + 1);
+	return i + 1 < p->objects.n && strncmp(p->objects.v[i].name, p->objects.v[i + 1].name, len) == 0 &&
+	    fit_segment_number(&p->objects.v[i + 1], &other) >= 0;
 }
 
 /* Behind the segment that closes a recording its bastion made none: names come in the order of segments. */
@@ -141,117 +101,176 @@ static void sift_segments(struct pull *p)
 
 	for (size_t i = 0; i < p->objects.n; i++) {
 		struct object *o = &p->objects.v[i];
-		const int64_t segment = segment_of(o, &len);
+		const int64_t segment = fit_segment_number(o, &len);
 
-		if (segment < 0 || o->failed)
+		if (segment < 0 || o->failed || o->aside)
 			continue;
 		if (closed != NULL && len == closed_len && strncmp(closed, o->name, len) == 0)
-			set_aside(p, o, "ALARM: a segment behind the one that closes its recording: set aside");
-		else if (pull_place(p, path, o->name) == 0 && closes(path, (uint32_t)segment))
+			sift_aside(p, o, "ALARM: a segment behind the one that closes its recording: set aside");
+		else if (is_followed(p, i, len) && pull_place(p, path, o->name) == 0 && closes(path, (uint32_t)segment))
 			closed = o->name, closed_len = len;
 	}
 }
 
-/* How many leaves the object's name gives the log; false: it is no checkpoint. */
-static bool checkpoint_size(const struct object *o, unsigned long long *size)
-{
-	const char *digits = o->name + 15;
-	char *end;
+/* ---- the log ---- */
 
-	if (strncmp(o->name, "log/" TLOG_CHECKPOINT ".", 15) != 0 || digits[0] < '0' || digits[0] > '9' || o->failed || o->aside)
-		return false;
-	errno = 0;
-	*size = strtoull(digits, &end, 10);
-	return *end == '\0' && errno == 0;
-}
-
+/* A version of an object with a checkpoint's name; of an object that is settled there is one. */
 struct candidate {
 	struct object *o;
-	unsigned long long size;
+	unsigned k;
+	uint64_t size;
 	char *origin;		/* NULL: it is no checkpoint */
+	uint8_t root[HASH_LEN];
 };
 
+/* And of one object the oldest first. */
 static int greatest_first(const void *a, const void *b)
 {
 	const struct candidate *x = a, *y = b;
 
-	return x->size < y->size ? 1 : -(x->size > y->size);
+	if (x->size != y->size)
+		return x->size < y->size ? 1 : -1;
+	return x->o != y->o ? (x->o < y->o ? -1 : 1) : x->k < y->k ? 1 : -(x->k > y->k);
+}
+
+/* How many versions of the object are candidates. */
+static unsigned versions(const struct object *o, uint64_t *size)
+{
+	const char *end;
+
+	return !fit_checkpoint_size(o, size, &end) || *end != '\0' || o->failed || o->aside ? 0 : o->pending ? o->n : 1;
 }
 
 /* All that have a checkpoint's name, the greatest number first: *n of them, the caller's. NULL: out of memory. */
 static struct candidate *candidates(struct pull *p, size_t *n)
 {
-	struct candidate *v, one;
+	struct candidate *v;
+	uint64_t size;
 
 	*n = 0;
-	for (size_t i = 0; i < p->objects.n; i++)
-		*n += checkpoint_size(&p->objects.v[i], &one.size);
+	for (size_t i = 0; i < p->end; i++)
+		*n += versions(&p->objects.v[i], &size);
 	if ((v = calloc(*n + 1, sizeof(*v))) == NULL)
 		return NULL;
 	*n = 0;
-	for (size_t i = 0; i < p->objects.n; i++)
-		if (checkpoint_size(&p->objects.v[i], &v[*n].size))
-			v[(*n)++].o = &p->objects.v[i];
+	for (size_t i = 0; i < p->end; i++) {
+		struct object *o = &p->objects.v[i];
+		const unsigned many = versions(o, &size);
+
+		for (unsigned k = 0; k < many; k++)
+			v[(*n)++] = (struct candidate){ .o = o, .k = o->pending ? k : o->taken, .size = size };
+	}
 	qsort(v, *n, sizeof(*v), greatest_first);
 	return v;
 }
 
 /*
  * Which of them are what their names say. The log is that of the one that was put first, by the store's clock; a store that tells whole seconds
- * has put the smallest of one second first, since a log grows. NULL: none is any.
+ * has put the smallest of one second first, since a log grows.
  */
-static const char *judge_candidates(struct pull *p, struct candidate *v, size_t n, const struct trust *trust)
+static void judge_candidates(struct pull *p, struct candidate *v, size_t n)
 {
 	const struct candidate *first = NULL;
 	char path[REPLAY_PATH_MAX];
 	struct tlog_checkpoint c;
 
-	for (size_t i = 0; i < n; i++)
-		if (pull_place(p, path, v[i].o->name) == 0 && is_checkpoint(&c, path, v[i].size, trust) && (v[i].origin = strdup(c.origin)) != NULL &&
-		    (first == NULL || v[i].o->v[v[i].o->n - 1].when <= first->o->v[first->o->n - 1].when))
-			first = &v[i];
-	return first != NULL ? first->origin : NULL;
+	for (size_t i = 0; i < n; i++) {
+		struct candidate *one = &v[i];
+
+		if (one->o->v[one->k].same ||
+		    (one->o->pending ? pull_place_part(p, path, one->o, one->k) : pull_place(p, path, one->o->name)) != 0 ||
+		    !fit_checkpoint(&c, p, path, one->size) || (one->origin = strdup(c.origin)) == NULL)
+			continue;
+		memcpy(one->root, c.root, HASH_LEN);
+		if (first == NULL || one->o->v[one->k].when <= first->o->v[first->k].when)
+			first = one;
+	}
+	snprintf(p->origin, sizeof(p->origin), "%s", first != NULL ? first->origin : "");
+}
+
+/* Of the n candidates of one object the oldest of this log is taken, else the oldest checkpoint, else the oldest. */
+static const struct candidate *settle(struct pull *p, const struct candidate *v, size_t n)
+{
+	const struct candidate *own = NULL, *any = NULL;
+
+	for (size_t i = 0; i < n; i++) {
+		if (own == NULL && v[i].origin != NULL && strcmp(v[i].origin, p->origin) == 0)
+			own = &v[i];
+		if (any == NULL && v[i].origin != NULL)
+			any = &v[i];
+	}
+	any = own != NULL ? own : any != NULL ? any : v;
+	if (any->o->pending)
+		versions_settle(p, any->o, any->k, any->origin != NULL ? FIT_PROVEN : FIT_NOT);
+	return any;
 }
 
 /*
  * The log's newest checkpoint is the one of most leaves, of those that are any: a number in a name says nothing, and one of another collector
- * nothing of this log. Is there none, the greatest is taken as it is, for verify to say what is wrong with it.
+ * nothing of this log. Is there none, the greatest is taken as it is, for verify to say what is wrong with it. NULL: there is none at all.
  */
-static int take_checkpoint(struct pull *p, const struct args *a)
+static const struct candidate *newest_of(struct pull *p, const struct candidate *v, size_t n)
 {
-	const bool known = access(a->trust, R_OK) == 0;
-	const struct candidate *newest = NULL;
-	struct trust trust;
-	struct candidate *v;
-	const char *origin;
-	size_t n;
-	int r;
+	const struct candidate *newest = NULL, *one;
+	const bool none = p->origin[0] == '\0';
 
-	if (known && keys_trust(&trust, a) != 0)
-		return -1;
+	for (size_t i = 0, many; i < n; i += many) {
+		bool own;
+
+		for (many = 1; i + many < n && v[i + many].o == v[i].o;)
+			many++;
+		one = settle(p, &v[i], many);
+		own = one->origin != NULL && strcmp(one->origin, p->origin) == 0;
+		if (own && newest == NULL)
+			newest = one;
+		/* one that is damaged, and older, is verify's to judge */
+		if (!none && !own && (newest == NULL || one->origin != NULL))
+			sift_aside(p, one->o, "ALARM: no checkpoint of so many leaves of this log by a collector that is believed: set aside");
+	}
+	return newest != NULL ? newest : n != 0 ? v : NULL;
+}
+
+/* What the tree did not tell, and what is no part of it. */
+static void settle_rest(struct pull *p)
+{
+	for (size_t i = 0; i < p->end; i++) {
+		struct object *o = &p->objects.v[i];
+		enum fit best;
+		unsigned k;
+
+		if (!o->pending)
+			continue;
+		k = versions_best(p, o, &best);
+		versions_settle(p, o, k, best);
+	}
+}
+
+int sift_log(struct pull *p)
+{
+	const struct candidate *newest;
+	struct candidate *v;
+	size_t n;
+	int r = 0;
+
 	if ((v = candidates(p, &n)) == NULL) {
 		pull_complain(p, "log/" TLOG_CHECKPOINT, "out of memory");
 		return -1;
 	}
-	origin = judge_candidates(p, v, n, known ? &trust : NULL);
-	for (size_t i = 0; i < n && origin != NULL; i++) {
-		const bool own = v[i].origin != NULL && strcmp(v[i].origin, origin) == 0;
-
-		if (own && newest == NULL)
-			newest = &v[i];
-		/* one that is damaged, and older, is verify's to judge */
-		if (!own && (newest == NULL || v[i].origin != NULL))
-			set_aside(p, v[i].o, "ALARM: no checkpoint of so many leaves of this log by a collector that is believed: set aside");
+	judge_candidates(p, v, n);
+	if ((newest = newest_of(p, v, n)) != NULL) {
+		if (newest->origin != NULL)
+			tree_settle(p, newest->size, newest->root);
+		r = join(p, "log/" TLOG_CHECKPOINT, newest->o, 1);
 	}
-	r = n == 0 ? 0 : join(p, "log/" TLOG_CHECKPOINT, newest != NULL ? newest->o : v[0].o, 1);
+	settle_rest(p);
 	for (size_t i = 0; i < n; i++)
 		free(v[i].origin);
 	free(v);
 	return r;
 }
 
-int sift_pulled(struct pull *p, const struct args *a)
+int sift_recordings(struct pull *p)
 {
 	sift_segments(p);
-	return join_receipts(p) != 0 || take_checkpoint(p, a) != 0 ? -1 : 0;
+	return join_receipts(p);
 }

@@ -241,6 +241,69 @@ def test_checkpoints_of_another_log(bucket):
         assert f'"log/checkpoint.{size}": ALARM: ' in done.stderr, done.stderr
 
 
+def crafted(segment):
+    """A segment with a changed byte in its first frame, whose crc is right again: it decodes, and its bastion did not make it."""
+    at = len(independent.brec.Header(segment).raw)
+    end = at + len(independent.brec.Frame(segment[at:]).raw)
+    frame = bytearray(segment[at:end - 4])
+    frame[-1] ^= 1
+    return segment[:at] + bytes(frame) + independent.brec.crc32c(bytes(frame)).to_bytes(4, "big") + segment[end:]
+
+
+def test_names_that_were_taken(bucket):
+    """Whoever may put is the first under names that are known before: each honest object becomes a second version. What was there before cannot be
+    it, by its shape, a signature or the tree of the log: said, with status 1, and no verdict rests on it."""
+    prefix, url = "taken", bucket.url.replace(PREFIX, "taken")
+    here, _ = bucket.verify(bucket.store.top)
+    small = os.path.relpath(bucket.store.small, bucket.store.top)
+    notes = [name for name in bucket.objects if name.startswith("log/checkpoint.")]
+    tiles = [name for name in bucket.objects if name.startswith("log/tile/")]
+    segment, receipt = f"{small}/00000000.brec", f"{small}/receipts.00000000"
+    other = next(name for name in bucket.objects if name.endswith("/receipts.00000000") and name != receipt)
+    before = {name: [b"x"] for name in notes}
+    before |= {name: [bytes(len(bucket.objects[name]))] for name in tiles}
+    # leaves of another log, with the tile that they make
+    leaf, bundles = b"another leaf", [name for name in tiles if "/entries/" in name]
+    for bundle in bundles:
+        size = len(list(leaves(bucket.objects[bundle])))
+        before[bundle].append((len(leaf).to_bytes(2, "big") + leaf) * size)
+        before[bundle.replace("entries", "0")].append(hashlib.sha256(b"\0" + leaf).digest() * size)
+    before[segment] = [b"x", bucket.objects[next(n for n in bucket.objects if n.endswith(".brec") and small not in n)], crafted(bucket.objects[segment]),
+                       bucket.objects[segment][:-40]]
+    before[receipt] = [b"x", bucket.objects[other]]
+    for name, versions in before.items():
+        for data in versions:
+            bucket.put(name, data, prefix)
+    for name, data in bucket.objects.items():
+        bucket.put(name, data, prefix)
+    copy = bucket.lab.path("copy.taken")
+    done = bucket.replay("pull", "--from", url, "--store", copy)
+    # the beginning of a segment, unsigned, is what that grew from
+    assert done.returncode == 1 and f" {sum(map(len, before.values())) - 1} ALARMS" in done.stderr, done
+    done = bucket.replay("pull", "--from", url, "--store", copy)
+    assert done.returncode == 1 and f" 0 fetched, {len(bucket.objects)} were here, {len(before)} ALARMS" in done.stderr, done
+    for name, data in bucket.objects.items():
+        assert read(copy, name) == data, name
+    assert bucket.verify(copy)[0] == here
+    after, done = bucket.verify(url)
+    assert after == here and done.returncode == 1 and "forged" not in done.stdout, done
+    # with other bytes behind it, too, it is as before: nobody knows which is true
+    bucket.put(segment, b"y", prefix)
+    assert bucket.verify(url)[0] == here | {bucket.store.id: "forged"}
+
+
+def leaves(bundle):
+    while bundle:
+        yield bundle[2:2 + int.from_bytes(bundle[:2], "big")]
+        bundle = bundle[2 + int.from_bytes(bundle[:2], "big"):]
+
+
+def test_a_trust_file_that_is_not_there(bucket):
+    done = subprocess.run([bucket.lab.bin("bastion-replay"), "pull", "--from", bucket.url, "--store", bucket.lab.path("no-copy"), "--credentials", bucket.keys,
+                           "--trust", bucket.lab.path("typo")], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 3 and "typo" in done.stderr and not os.path.exists(bucket.lab.path("no-copy")), done
+
+
 def test_what_is_refused(bucket):
     copy = bucket.lab.path("no-copy")
     for words, says in ((("pull", "--store", copy), "needs --from"), (("pull", "--from", bucket.url, "--store", bucket.url), "needs --store"),

@@ -26,8 +26,13 @@ VERSION = "<Version><Key>{}</Key><VersionId>{}</VersionId><LastModified>2026-11-
 
 def receipt():
     """One that decodes, signed by nobody."""
-    raw = struct.pack(">I32xQ16xQ32xIII64x", 176, 1, 0, 1, 0, 0)
+    raw = struct.pack(">I32xQ16sQ32xIII64x", 176, 1, bytes.fromhex(RID), 0, 1, 0, 0)
     return raw + struct.pack(">I", brec.crc32c(raw))
+
+
+def segment(number, size):
+    """The beginning of one, whose header does not end in it."""
+    return (b"BREC\r\n\x1a\n" + struct.pack(">HHI", 1, 1, 32768)).ljust(size, bytes([number]))
 
 
 class Answers(http.server.BaseHTTPRequestHandler):
@@ -66,7 +71,8 @@ class Bucket:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def words(self):
-        return [self.lab.bin("bastion-replay"), "pull", "--from", f"http://127.0.0.1:{self.server.server_port}/{BUCKET}", "--store", self.copy]
+        return [self.lab.bin("bastion-replay"), "pull", "--from", f"http://127.0.0.1:{self.server.server_port}/{BUCKET}", "--store", self.copy,
+                "--trust", self.lab.path("auditor.trust")]
 
     def pull(self):
         return subprocess.run(self.words(), stdin=subprocess.DEVNULL, capture_output=True, timeout=100, check=False, env=os.environ | KEYS)
@@ -83,7 +89,7 @@ def bucket(lab, tmp_path):
 
 def test_names_that_stand_in_the_way(bucket):
     """Objects under names that a copy could use for what is on its way: of the same length as the true ones, so that no size gives them away."""
-    true = {f"{PLACE}/{n:08}.brec": bytes([n]) * (1000 + n) for n in range(20)} | {"log/checkpoint.7": b"true" * 30, f"{PLACE}/receipts.00000000": receipt()}
+    true = {f"{PLACE}/{n:08}.brec": segment(n, 1000 + n) for n in range(20)} | {"log/checkpoint.7": b"true" * 30, f"{PLACE}/receipts.00000000": receipt()}
     false = {f"{name}.{end}-{k}": b"X" * len(data) for name, data in true.items() for end in ("part", "other") for k in (0, 1)}
     false |= {f".part/{k}-0": b"X" * 1000 for k in range(20)}
     bucket.objects = true | false
@@ -104,7 +110,7 @@ def test_names_that_stand_in_the_way(bucket):
 
 def test_a_busy_store(bucket):
     """It says "later" a few times, to the list and to each request at once: then it is asked again, later, and nothing is missing."""
-    bucket.objects = {f"{PLACE}/{n:08}.brec": bytes([n]) * 100 for n in range(20)}
+    bucket.objects = {f"{PLACE}/{n:08}.brec": segment(n, 100) for n in range(20)}
     bucket.busy = [2, 24]
     done = bucket.pull()
     assert done.returncode == 0 and b"20 fetched" in done.stderr and bucket.busy == [0, 0], done
@@ -113,7 +119,7 @@ def test_a_busy_store(bucket):
 @pytest.mark.parametrize("term", ["xterm", "dumb"])
 def test_how_far_it_is(bucket, terminals, term):
     """What lasts longer than a second shows it, on a terminal that is not dumb."""
-    bucket.objects = {f"{PLACE}/{n:08}.brec": bytes([n]) * 100 for n in range(20)}
+    bucket.objects = {f"{PLACE}/{n:08}.brec": segment(n, 100) for n in range(20)}
     bucket.busy = [3, 50]
     run = terminals(Terminal(bucket.words(), os.environ | KEYS | {"TERM": term}))
     assert run.wait() == 0 and run.seen.endswith(b"20 objects in 20 versions: 20 fetched, 0 were here\r\n"), run.seen

@@ -12,7 +12,8 @@
 
 #include <cmocka.h>
 
-#include "replay_bucket.h"
+#include "replay_pull.h"
+#include "tlog_tile.h"
 
 static void test_names(void **state)
 {
@@ -128,9 +129,12 @@ static void test_mirror(void **state)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_int_equal(mirror_parse(&one, bad[i], strlen(bad[i])), -1);
 	assert_int_equal(mirror_parse(&one, DIR_A "00000000.brec v1 5 " HASH " 3 differs", strlen(DIR_A "00000000.brec v1 5 " HASH " 3 differs")), 0);
-	assert_true(one.size == 5 && one.versions == 3 && one.differs && one.hash[31] == 0x1f);
+	assert_true(one.size == 5 && one.versions == 3 && one.differs && !one.others && one.hash[31] == 0x1f);
 	assert_int_equal(mirror_format(line, sizeof(line), &one), 0);
 	assert_string_equal(line, DIR_A "00000000.brec v1 5 " HASH " 3 differs");
+
+	assert_int_equal(mirror_parse(&one, DIR_A "00000000.brec v1 5 " HASH " 3 others", strlen(DIR_A "00000000.brec v1 5 " HASH " 3 others")), 0);
+	assert_true(one.others && !one.differs);
 
 	assert_non_null(mkdtemp(dir));
 	assert_int_equal(mirror_load(&m, dir), 0);
@@ -153,6 +157,32 @@ static void test_mirror(void **state)
 	mirror_finish(&m);
 	unlink(path);
 	rmdir(dir);
+}
+
+/* Of a tile's name which tile it is; what is written in another way is none. */
+static void test_tile_names(void **state)
+{
+	static const struct {
+		const char *name;
+		struct tile_name is;
+	} good[] = { { "log/tile/0/000", { 0, 0, 256 } }, { "log/tile/entries/000.p/5", { TLOG_ENTRIES, 0, 5 } }, { "log/tile/2/x001/x234/067", { 2, 1234067, 256 } },
+		{ "log/tile/entries/x001/234.p/255", { TLOG_ENTRIES, 1234, 255 } } };
+	static const char *const bad[] = { "log/checkpoint.5", "log/tile/0/x000/001", "log/tile/0/000.p/05", "log/tile/0/000.p/0", "log/tile/0/000.p/256", "log/tile/7/000",
+		"log/tile/00/000", "log/tile/4294967295/000", "log/tile/0/x999/x999/x999/x999/x999/x999/x999/x999/999" };
+	struct tile_name t;
+	struct object o = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		o.name = (char *)(uintptr_t)good[i].name;
+		assert_true(fit_tile_name(&t, &o));
+		assert_true(t.level == good[i].is.level && t.n == good[i].is.n && t.width == good[i].is.width);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		o.name = (char *)(uintptr_t)bad[i];
+		if (fit_tile_name(&t, &o))
+			fail_msg("%s", bad[i]);
+	}
 }
 
 /* Who says that he is busy is left alone for a while, and longer each time; who refuses is believed. */
@@ -178,7 +208,7 @@ static void test_retries(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_names), cmocka_unit_test(test_retries), cmocka_unit_test(test_page), cmocka_unit_test(test_mirror) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_names), cmocka_unit_test(test_tile_names), cmocka_unit_test(test_retries), cmocka_unit_test(test_page), cmocka_unit_test(test_mirror) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
