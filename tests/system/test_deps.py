@@ -18,17 +18,25 @@ def program(folder, name, text):
     labkit.write(f"{folder}/{name}", "#!/bin/sh\n" + text, 0o755)
 
 
+# runs a program that a signal can end, whatever is ignored here; what it runs finds its number in the file $SELF
+SIGNALLED = """sh -c 'echo $$ >"$SELF"; exec env --default-signal=HUP,INT,TERM "$@"' sh"""
+
+
 @pytest.fixture
 def machine(tmp_path):
-    """run(missing packages, group, already): what a fake apt-get saw, and what was told to a fake systemctl. /usr/sbin is a copy in memory."""
+    """run(missing packages, group, before, signal): what was said, the last line being the status, and what a fake apt-get and a fake systemctl
+    saw. `before` is a policy-rc.d that is there; the signal comes while apt-get installs. /usr/sbin is a copy in memory."""
     bin_dir = tmp_path / "bin"
     bin_dir.mkdir()
     missing, log = tmp_path / "missing", tmp_path / "log"
     program(bin_dir, "dpkg-query", f'for last; do :; done\ngrep -qx "$last" {missing} && exit 1\necho "installed 99:9"\n')
-    program(bin_dir, "apt-get", f'case "$*" in *" install "*)\n[ -x /usr/sbin/policy-rc.d ] && /usr/sbin/policy-rc.d; echo "install guard=$?" >>{log}; : >{missing} ;; esac\n')
+    program(bin_dir, "apt-get", f"""case "$*" in *" install "*)
+[ -x /usr/sbin/policy-rc.d ] && /usr/sbin/policy-rc.d; echo "install guard=$?" >>{log}; : >{missing}
+[ -z "$SIGNAL" ] || kill -$SIGNAL $(cat "$SELF") ;; esac
+""")
     program(bin_dir, "systemctl", f'echo "systemctl $*" >>{log}\n')
 
-    def run(packages, group, already=False):
+    def run(packages, group, before="", signal=""):
         missing.write_text("".join(f"{name}\n" for name in packages))
         log.write_text("")
         script = f"""set -e
@@ -36,12 +44,14 @@ mount -t tmpfs tmpfs /mnt
 mkdir /mnt/u /mnt/w
 mount -t overlay overlay -o lowerdir=/usr/sbin,upperdir=/mnt/u,workdir=/mnt/w /usr/sbin
 rm -f /usr/sbin/policy-rc.d
-{"echo mine >/usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d" if already else ":"}
-PATH={bin_dir}:$PATH {DEPS} {group}
+[ -z "$BEFORE" ] || {{ echo "$BEFORE" >/usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d; }}
+status=0
+PATH={bin_dir}:$PATH {SIGNALLED} {DEPS} {group} || status=$?
 [ ! -e /usr/sbin/policy-rc.d ] || cat /usr/sbin/policy-rc.d
+echo $status
 """
         done = subprocess.run(["unshare", "--mount", "--propagation", "private", "sh", "-c", script], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              timeout=60, check=False)
+                              env=os.environ | {"BEFORE": before, "SIGNAL": signal, "SELF": str(tmp_path / "pid")}, timeout=60, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout, log.read_text()
     return run
@@ -49,7 +59,7 @@ PATH={bin_dir}:$PATH {DEPS} {group}
 
 def test_no_service_stays_on(machine):
     said, log = machine(["slapd", "ceph-mon"], "test")
-    assert "policy-rc.d" not in said and "mine" not in said
+    assert said.splitlines() == ["installing: slapd ceph-mon", "0"], "and no policy-rc.d is left"
     assert "install guard=101" in log, "services do not start at the installation"
     for service in ("slapd.service", "ceph-crash.service"):
         assert re.search(rf"systemctl disable .*{service}", log), log
@@ -59,10 +69,37 @@ def test_no_service_stays_on(machine):
 
 
 def test_what_was_there_stays_as_it_is(machine):
-    said, log = machine(["curl"], "test", already=True)
-    assert "mine" in said, "a policy-rc.d of the machine's own"
+    said, log = machine(["curl"], "test", before="#!/bin/sh\n# mine")
+    assert "# mine\n0\n" in said, "a policy-rc.d of the machine's own"
     assert "systemctl" not in log
-    assert machine([], "test") == ("", "")
+    assert machine([], "test") == ("0\n", "")
+
+
+@pytest.mark.parametrize("signal", ["HUP", "INT", "TERM"])
+def test_what_is_broken_off_leaves_the_machine_as_it_was(machine, signal):
+    """With the policy-rc.d left there no service of the machine would ever be started or restarted by a package again; and an sshd that came by
+    then is not missing the next time, so that nothing would switch it off."""
+    said, log = machine(["openssh-server"], "lab", signal=signal)
+    assert said.splitlines() == ["installing: openssh-server", {"HUP": "129", "INT": "130", "TERM": "143"}[signal]]
+    assert "install guard=101" in log and re.search(r"systemctl disable .*ssh\.service", log), log
+
+
+def test_what_a_killed_run_left_goes(machine):
+    said, log = machine(["curl"], "test", before="#!/bin/sh\n# tests/deps made this, and removes it at its end\nexit 101")
+    assert said.splitlines() == ["installing: curl", "0"] and "install guard=101" in log
+
+
+@pytest.mark.parametrize("signal", ["INT", "TERM"])
+def test_a_check_that_is_broken_off_leaves_no_folder(tmp_path, signal):
+    for name in ("tests", "tmp", "bin"):
+        (tmp_path / name).mkdir()
+    labkit.write(f"{tmp_path}/tests/check", labkit.read(CHECK), 0o755)
+    program(tmp_path / "bin", "make", 'ls "$TMPDIR"\nkill -$SIGNAL $(cat "$SELF")\n')
+    env = os.environ | {"SIGNAL": signal, "SELF": f"{tmp_path}/pid", "TMPDIR": f"{tmp_path}/tmp", "MAKE": f"{tmp_path}/bin/make", "B": "build"}
+    done = subprocess.run(["sh", "-c", f"{SIGNALLED} {tmp_path}/tests/check build"], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+                          check=False)
+    assert done.returncode == {"INT": 130, "TERM": 143}[signal] and done.stdout.startswith("== build\ntmp."), done.stdout + done.stderr
+    assert os.listdir(tmp_path / "tmp") == []
 
 
 def listed():
