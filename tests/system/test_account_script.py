@@ -1,5 +1,6 @@
 """etc/target/bastion-account, the program that makes and removes accounts at a target, run in a copy of this machine's /etc and /home: what it
 makes, what it removes, and what it never touches."""
+import json
 import os
 import time
 
@@ -22,7 +23,11 @@ def test_made_and_removed(machine):
     assert shadow[1] == "*" and 0 <= int(shadow[7]) * 86400 - end <= 86400
     assert machine.sh("stat -c %u:%a /home/ada").startswith("70001:7")
     assert machine.account("list") == f"ada 70001 {end} there -"
-    assert machine.account("remove ada 70001") == "gone"
+    row = {"name": "ada", "uid": 70001, "expiry": end, "state": "there", "bastion": None}
+    assert json.loads(machine.account("list --json")) == row
+    assert machine.account(f"create ada 70001 {end} {int(time.time())} {ONE}") == "ok"
+    assert json.loads(machine.account("list --json", by_stdin=False)) == row | {"bastion": ONE}
+    assert machine.account(f"remove ada 70001 {ONE}") == "gone"
     assert machine.sh("getent passwd ada; getent group ada; getent passwd 70001", check=False) == ""
     assert machine.sh("ls -A /home") == "" and machine.account("list") == ""
     assert machine.account("remove ada 70001") == "gone"     # an answer that was lost is asked for again
@@ -276,7 +281,7 @@ def test_bad_arguments(machine):
 
 
 def test_usage(machine):
-    for words in ("", "create", "create oz", "drop oz 70050", "remove oz", "list oz", "sweep 1", "create oz 70050 1 2 3 4", "remove oz 70050 1 2"):
+    for words in ("", "create", "create oz", "drop oz 70050", "remove oz", "list oz", "list --json oz", "sweep 1", "create oz 70050 1 2 3 4", "remove oz 70050 1 2"):
         assert machine.account(words, 2) == "", words
 
 
