@@ -200,6 +200,9 @@ torture-ship:
 PAMDIR ?= /lib/$(shell $(CC) -print-multiarch)/security
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 MANDIR ?= $(PREFIX)/share/man
+# where zsh looks: on Debian below /usr/local as everywhere, below /usr in folders of their own
+ZSHDIR ?= $(PREFIX)/share/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
+# whatever mask the caller has: it makes folders 0755, and files of the mode that is said
 INSTALL = install -D
 D = $(DESTDIR)
 
@@ -213,19 +216,19 @@ install: all
 	$(INSTALL) -m 755 -t $(D)$(PREFIX)/share/bastiond/hooks etc/hooks/ticket_check $(wildcard etc/hooks/notify-*)
 	$(INSTALL) -m 644 -t $(D)$(PREFIX)/share/bastiond/hooks etc/hooks/hook.conf
 	$(INSTALL) -m 755 -t $(D)$(PREFIX)/share/bastiond/log etc/log/ask-witness
-	@for u in $(notdir $(wildcard etc/systemd/*.service etc/systemd/*.timer)); do mkdir -p $(D)$(UNITDIR) && \
-	    sed 's,@PREFIX@,$(PREFIX),g; s,@SYSCONFDIR@,$(SYSCONFDIR),g' etc/systemd/$$u >$(D)$(UNITDIR)/$$u || exit 1; done
+	@for u in $(notdir $(wildcard etc/systemd/*.service etc/systemd/*.timer)); do \
+	    sed 's,@PREFIX@,$(PREFIX),g; s,@SYSCONFDIR@,$(SYSCONFDIR),g' etc/systemd/$$u | $(INSTALL) -m 644 /dev/stdin $(D)$(UNITDIR)/$$u || exit 1; done
 	@for s in 1 5 8; do for m in man/*.$$s; do [ ! -e $$m ] || $(INSTALL) -m 644 -t $(D)$(MANDIR)/man$$s $$m || exit 1; done; done
 	$(INSTALL) -m 644 -t $(D)$(PREFIX)/share/bastiond/monitoring $(wildcard etc/monitoring/*)
 	$(INSTALL) -m 755 -t $(D)$(PREFIX)/share/bastiond/target etc/target/bastion-account
 	$(INSTALL) -m 644 -t $(D)$(PREFIX)/share/bash-completion/completions etc/completion/bastionctl
-	$(INSTALL) -m 644 -t $(D)$(PREFIX)/share/zsh/site-functions etc/completion/_bastionctl
+	$(INSTALL) -m 644 -t $(D)$(ZSHDIR) etc/completion/_bastionctl
 
 # on a host that the bastion makes accounts at: bastion-account(8)
 install-target:
 	$(INSTALL) -m 755 -t $(D)$(PREFIX)/sbin etc/target/bastion-account
 	$(INSTALL) -m 644 -t $(D)$(MANDIR)/man8 man/bastion-account.8
-	@for f in service timer cron; do to=$(D)$(UNITDIR); [ $$f != cron ] || to=$(D)$(PREFIX)/share/bastiond; mkdir -p $$to && \
-	    sed 's,@PREFIX@,$(PREFIX),g' etc/target/bastion-account.$$f >$$to/bastion-account.$$f || exit 1; done
+	@for f in service timer cron; do to=$(D)$(UNITDIR); [ $$f != cron ] || to=$(D)$(PREFIX)/share/bastiond; \
+	    sed 's,@PREFIX@,$(PREFIX),g' etc/target/bastion-account.$$f | $(INSTALL) -m 644 /dev/stdin $$to/bastion-account.$$f || exit 1; done
 
 .PHONY: deps check check-asan check-tools check-system lint $(LINTS) clang-tidy demo demo-down bench fuzzers corpus fuzz benches torture torture-stack torture-ship torture-model torture-archive torture-kills torture-urandom torture-grants torture-ends model coverage-access covered-access install install-target

@@ -15,18 +15,20 @@ FILES = """etc/bastiond/bastiond.conf etc/bastiond/collectord.conf etc/pam.d/bas
 usr/sbin/bastiond usr/sbin/bastion-collectord usr/bin/bastionctl usr/bin/bastion-replay
 usr/share/bastiond/hooks/hook.conf usr/share/bastiond/hooks/notify-mail usr/share/bastiond/hooks/notify-webhook usr/share/bastiond/hooks/ticket_check
 usr/share/bastiond/log/ask-witness usr/share/bastiond/monitoring/bastiond.rules.yml usr/share/bastiond/monitoring/grafana.json usr/share/bastiond/target/bastion-account
-usr/share/bash-completion/completions/bastionctl usr/share/zsh/site-functions/_bastionctl
+usr/share/bash-completion/completions/bastionctl usr/share/zsh/vendor-completions/_bastionctl
 usr/share/man/man1/bastion-replay.1 usr/share/man/man1/bastionctl.1 usr/share/man/man5/bastion-record.5 usr/share/man/man5/bastiond.conf.5
 usr/share/man/man8/bastion-account.8 usr/share/man/man8/bastion-collectord.8 usr/share/man/man8/bastiond.8 usr/share/man/man8/pam_bastion.8""".split()
 TARGET_FILES = """usr/sbin/bastion-account usr/share/man/man8/bastion-account.8 usr/lib/systemd/system/bastion-account.service
 usr/lib/systemd/system/bastion-account.timer usr/share/bastiond/bastion-account.cron""".split()
 
 
-def make(*words):
-    built = os.environ.get("LAB_BIN", os.path.join(ROOT, "build"))
+BUILT = os.environ.get("LAB_BIN", os.path.join(ROOT, "build"))
+
+
+def make(*words, built=BUILT, **kw):
     # nothing of the make that runs the tests; and what is built as the tests are
     env = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
-    labkit.run("make", "-s", "-C", ROOT, *words, f"B={built}", *(["SAN=1"] if labkit.sanitized() else []), env=env, timeout=120)
+    return labkit.run("make", "-s", "-C", ROOT, *words, f"B={built}", *(["SAN=1"] if labkit.sanitized() else []), env=env, timeout=120, **kw)
 
 
 def tree(top):
@@ -35,9 +37,14 @@ def tree(top):
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
+    """By a root who hides what they make from others, as is usual: what is installed is for all."""
     top = tmp_path_factory.mktemp("install")
-    make("install", f"DESTDIR={top}", "PREFIX=/usr", "SYSCONFDIR=/etc")
+    make("install", f"DESTDIR={top}", "PREFIX=/usr", "SYSCONFDIR=/etc", umask=0o077)
     return str(top)
+
+
+def hidden(top):
+    return [path for path, _, _ in os.walk(top) if path != str(top) and os.stat(path).st_mode & 0o777 != 0o755]
 
 
 def test_what_is_installed(installed):
@@ -49,6 +56,7 @@ def test_what_is_installed(installed):
         mode = os.stat(os.path.join(installed, name)).st_mode & 0o777
         program = "/bin/" in name or "/sbin/" in name or name.endswith(("ticket_check", "notify-mail", "notify-webhook", "ask-witness", "target/bastion-account"))
         assert mode == (0o755 if program else 0o644), (name, oct(mode))
+    assert hidden(installed) == []
 
 
 def to_fill_in(top, name):
@@ -66,8 +74,15 @@ def test_a_changed_configuration_stays(installed):
 
 
 def test_what_a_target_gets(tmp_path):
-    make("install-target", f"DESTDIR={tmp_path}", "PREFIX=/usr")
-    assert tree(tmp_path) == set(TARGET_FILES)
+    make("install-target", f"DESTDIR={tmp_path}", "PREFIX=/usr", umask=0o077)
+    assert tree(tmp_path) == set(TARGET_FILES) and hidden(tmp_path) == []
+    assert {os.stat(tmp_path / name).st_mode & 0o777 for name in TARGET_FILES if "sbin" not in name} == {0o644}
+
+
+@pytest.mark.parametrize("prefix", ["/usr", "/usr/local"])
+def test_zsh_looks_where_its_completion_is(prefix):
+    said = make("--eval=zshdir: ; @echo $(ZSHDIR)", "zshdir", f"PREFIX={prefix}").strip()
+    assert said in labkit.run("zsh", "-fc", "print -l $fpath").splitlines()
 
 
 def verify(units):
@@ -75,16 +90,18 @@ def verify(units):
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
-def test_systemd_takes_the_units(tmp_path):
-    """With the programs where they say that they are."""
-    for words in (("install", f"PREFIX={tmp_path}/p", f"SYSCONFDIR={tmp_path}/etc", f"PAMDIR={tmp_path}/pam"), ("install-target", f"PREFIX={tmp_path}/p")):
-        make(*words)
-    units = glob.glob(f"{tmp_path}/p/lib/systemd/system/*")
+def test_systemd_takes_the_units(installed, tmp_path):
+    """With the programs where they say that they are, but for DESTDIR."""
+    make("install-target", f"DESTDIR={tmp_path}", "PREFIX=/usr")
+    units = []
+    for top in (installed, str(tmp_path)):
+        for path in glob.glob(f"{top}/usr/lib/systemd/system/*"):
+            units.append(labkit.write(f"{tmp_path}/{os.path.basename(path)}", labkit.read(path).replace("=/usr/", f"={top}/usr/")))
     assert len(units) == len(UNITS) + 2
     done = verify(units)
     assert done.returncode == 0 and done.stderr == "", done.stderr
     # and it is systemd that looked
-    path = f"{tmp_path}/p/lib/systemd/system/bastiond.service"
+    path = f"{tmp_path}/bastiond.service"
     labkit.write(path, labkit.read(path).replace("Type=notify", "Type=notfy").replace("RestartSec=", "RestartSecs="))
     assert "notfy" in verify([path]).stderr
 
