@@ -67,6 +67,12 @@ $(B)/pic/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(filter-out -fPIE,$(ALL_CFLAGS)) -fPIC -fvisibility=hidden -c -o $@ $<
 
+# what is compiled with a path of the installation is compiled anew once that is another one
+$(B)/sysconfdir: FORCE
+	@mkdir -p $(@D)
+	@echo '$(SYSCONFDIR)' | cmp -s - $@ || echo '$(SYSCONFDIR)' >$@
+$(B)/obj/common/release.o $(B)/pic/common/release.o: $(B)/sysconfdir
+
 # a page of a recording has these in it
 $(B)/obj/recorder/replay_html_assets.o: $(wildcard recorder/web/*.js recorder/web/*.css)
 
@@ -111,5 +117,5 @@ include tests/targets.mk
 clean:
 	rm -rf build build-asan build-corpus
 
-.PHONY: all units check-unit clean
+.PHONY: all units check-unit clean FORCE
 .DELETE_ON_ERROR:

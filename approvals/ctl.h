@@ -13,7 +13,6 @@
 #include "render.h"
 #include "words.h"
 
-#define CTL_CONF SYSCONFDIR "/bastiond/bastiond.conf"
 #define CTL_REPLY_MAX (8U << 20)
 #define CTL_PAGE_MAX 1000	/* rows in one reply */
 #define CTL_TIMEOUT_MS 30000

@@ -15,6 +15,7 @@
 
 #include "ctl.h"
 #include "log.h"
+#include "release.h"
 
 static const char usage[] =
     "usage: bastionctl [-f CONFIGURATION] [-S SOCKET] WORD [ARGUMENT ...]\n"
@@ -69,7 +70,7 @@ static int run(struct ctl *c, const struct words_call *call)
 
 int main(int argc, char *argv[])
 {
-	struct ctl c = { .conf_path = CTL_CONF, .link = { .fd = -1 } };
+	struct ctl c = { .conf_path = release_bastiond_conf, .link = { .fd = -1 } };
 	struct words_env env = { .who = geteuid() == 0 ? WHO_ROOT : WHO_APPROVER, .ctl = true,
 	    .prefix = "bastionctl ", .read_file = ctl_read };
 	struct words_call call;

@@ -19,13 +19,10 @@
 #include "log.h"
 #include "msg.h"
 #include "parent.h"
+#include "release.h"
 #include "restore.h"
 #include "roles.h"
 #include "rotate.h"
-
-#ifndef BASTIOND_VERSION
-#define BASTIOND_VERSION "1.0"
-#endif
 
 #ifdef __SANITIZE_ADDRESS__
 /* Leaks are looked for by way of /proc and ptrace, which roles have given up; the unit tests look for them. */
@@ -47,9 +44,9 @@ struct options {
 
 static int usage(FILE *out)
 {
-	fputs("usage: bastiond [-D] [-d] [-f FILE]\n"
+	fprintf(out, "usage: bastiond [-D] [-d] [-f FILE]\n"
 	    "       bastiond -t | -T | -I | -N KEY | -C KEY | -K BACKUP | -B BACKUP [-G] [-f FILE]\n"
-	    "  -f FILE  configuration, " SYSCONFDIR "/bastiond/bastiond.conf without it\n"
+	    "  -f FILE  configuration, %s without it\n"
 	    "  -D       stay in the foreground, log to standard error\n"
 	    "  -d       log everything\n"
 	    "  -t       check the configuration and end\n"
@@ -59,7 +56,7 @@ static int usage(FILE *out)
 	    "  -C KEY   change to it\n"
 	    "  -K FILE  check a backup of the database\n"
 	    "  -B FILE  put it in the database's place; with -G grants in it stay in force\n"
-	    "  -V       print the version\n", out);
+	    "  -V       print the version\n", release_bastiond_conf);
 	return EXIT_USAGE;
 }
 
@@ -68,7 +65,7 @@ static int parse_options(struct options *o, int argc, char **argv)
 {
 	int c;
 
-	*o = (struct options){ .conf = SYSCONFDIR "/bastiond/bastiond.conf", .role = ROLE_PARENT };
+	*o = (struct options){ .conf = release_bastiond_conf, .role = ROLE_PARENT };
 	while ((c = getopt(argc, argv, "DdtTIVf:R:N:C:K:B:G")) != -1) {
 		switch (c) {
 		case 'D': o->foreground = true; break;
@@ -84,8 +81,8 @@ static int parse_options(struct options *o, int argc, char **argv)
 		case 'f': o->conf = optarg; break;
 		case 'R': o->role = role_by_name(optarg); break;
 		case 'V':
-			puts("bastiond " BASTIOND_VERSION);
-			exit(EXIT_FINE);
+			printf("bastiond %s\n", release_version);
+			exit(fflush(stdout) == 0 ? EXIT_FINE : EXIT_FAILED);
 		default: return -1;
 		}
 	}

@@ -30,8 +30,8 @@
 #include "collector_peer.h"
 #include "collector_sandbox.h"
 #include "log.h"
+#include "release.h"
 
-#define DEFAULT_CONF SYSCONFDIR "/bastiond/collectord.conf"
 #define BACKLOG 64
 #define DRAIN_PASSES 16		/* turns that are joined while frames keep coming, before a commit */
 #define DRAIN_BYTES 4096	/* a turn that brought less has emptied the sockets */
@@ -45,7 +45,7 @@ static void usage(void)
 	    "  -t  check the configuration and the keys, then end\n  -I  make directories, keys and certificate, then end\n"
 	    "  -S  give another collector what its copies of closed recordings lack; -c: its certificate\n"
 	    "  -H  put a recording on hold: it is not removed when its retention is over; -U: no longer; -m: why\n",
-	    DEFAULT_CONF);
+	    release_collectord_conf);
 	exit(2);
 }
 
@@ -368,7 +368,7 @@ static void parse(struct asked *a, struct server *sv, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	static struct server sv = { .conf_file = DEFAULT_CONF };
+	static struct server sv = { .conf_file = release_collectord_conf };
 	struct asked a = { 0 };
 
 	parse(&a, &sv, argc, argv);

@@ -34,7 +34,6 @@
 #include "tlog_reader.h"
 
 #define REPLAY_STORE "/var/lib/bastion-collectord"
-#define REPLAY_TRUST SYSCONFDIR "/bastiond/trust"
 #define REPLAY_IDS_MAX 256		/* arguments of one command */
 #define REPLAY_RECORDINGS_MAX (TLOG_READ_MAX / 2)	/* in one store: the log, of which an open and a close are each, is the bound that is met first */
 #define REPLAY_PATH_MAX 4096

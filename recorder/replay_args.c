@@ -10,6 +10,7 @@
 
 #include "clock.h"
 #include "escape.h"
+#include "release.h"
 
 enum {
 	B_LIST = 1, B_SHOW = 2, B_PLAY = 4, B_VERIFY = 8, B_EXPORT = 16, B_SEARCH = 32,
@@ -273,8 +274,8 @@ static void set_defaults(struct args *a)
 	memset(a, 0, sizeof(*a));
 	a->store = from_environment("BASTION_STORE", REPLAY_STORE);
 	a->identity = from_environment("BASTION_IDENTITY", NULL);
-	a->trust = from_environment("BASTION_TRUST", REPLAY_TRUST);
-	a->trust_named = strcmp(a->trust, REPLAY_TRUST) != 0;
+	a->trust = from_environment("BASTION_TRUST", release_trust);
+	a->trust_named = strcmp(a->trust, release_trust) != 0;
 	a->until = INT64_MAX;
 	a->speed = 100;
 	a->idle_us = 2000000;

@@ -85,6 +85,18 @@ def test_zsh_looks_where_its_completion_is(prefix):
     assert said in labkit.run("zsh", "-fc", "print -l $fpath").splitlines()
 
 
+def test_another_sysconfdir_is_in_the_programs_too(tmp_path):
+    """Also if they were built before it was said: units and samples would be of one place, and programs would look at another."""
+    copy = f"{tmp_path}/build"
+    os.makedirs(copy)
+    labkit.run("cp", "-as", f"{BUILT}/obj", *glob.glob(f"{BUILT}/*.a"), copy)
+    for name in ("obj/common/release.o", "sysconfdir", "bastion-replay"):   # what is to be made anew is not written through a link
+        labkit.run("cp", "-p", "--remove-destination", f"{BUILT}/{name}", f"{copy}/{name}")
+    make(f"{copy}/bastion-replay", "SYSCONFDIR=/opt/there", built=copy)
+    assert b"/opt/there/bastiond/trust\0" in open(f"{copy}/bastion-replay", "rb").read()
+    assert b"/etc/bastiond/trust\0" in open(f"{BUILT}/bastion-replay", "rb").read()
+
+
 def verify(units):
     return subprocess.run(["systemd-analyze", "verify", "--man=no", *units], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
 
