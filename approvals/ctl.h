@@ -43,6 +43,8 @@ int ctl_ask(struct ctl *c, const char *json, struct buf *reply);
 json_t *ctl_get(struct ctl *c, const char *json, int *r);
 /* As ctl_ask; of a report, or explain, that has more than one page all of them, up to what can be shown. */
 int ctl_ask_all(struct ctl *c, const struct words_call *call, struct buf *reply);
+/* What was printed is out. WORDS_OK, or WORDS_BROKEN after a line. */
+int ctl_flush(void);
 /* Prints it; returns what render_reply returns. */
 int ctl_show(struct ctl *c, const struct buf *reply);
 /* A whole file, "-": standard input, terminated. 0, or -1 with errno: EFBIG it does not fit, EINVAL it has a NUL byte. */

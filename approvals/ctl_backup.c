@@ -59,5 +59,5 @@ int ctl_backup(struct ctl *c, const char *path)
 		return r;
 	}
 	printf("%s: %s bytes. Check it: bastionctl backup check %s\n", path, line, path);
-	return fflush(stdout) == 0 ? WORDS_OK : WORDS_BROKEN;
+	return ctl_flush();
 }

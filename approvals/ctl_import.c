@@ -135,7 +135,7 @@ static int carry_out(struct import *in, bool apply)
 		printf("%zu of %zu done.\n", done, in->ntasks);
 	else
 		printf("%zu to do, nothing was done. Do it with --apply.\n", in->ntasks);
-	return fflush(stdout) == 0 ? status : WORDS_BROKEN;
+	return ctl_flush() == WORDS_OK ? status : WORDS_BROKEN;
 }
 
 static struct import *begin(struct ctl *c, const char *path)

@@ -156,6 +156,14 @@ static void put_all(FILE *f, const struct buf *b)
 		fwrite(b->data, 1, b->len, f);
 }
 
+int ctl_flush(void)
+{
+	/* of much that is printed an earlier part may have failed */
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return WORDS_OK;
+	return ctl_fail("standard output: %s", strerror(errno));
+}
+
 int ctl_show(struct ctl *c, const struct buf *reply)
 {
 	struct buf out, err;
@@ -165,8 +173,8 @@ int ctl_show(struct ctl *c, const struct buf *reply)
 	buf_init(&err, RENDER_MAX);
 	r = render_reply((const char *)reply->data, reply->len, &c->show, &out, &err);
 	put_all(stdout, &out);
-	if (fflush(stdout) != 0)
-		r = ctl_fail("standard output: %s", strerror(errno));
+	if (ctl_flush() != WORDS_OK)
+		r = WORDS_BROKEN;
 	put_all(stderr, &err);
 	buf_finish(&out);
 	buf_finish(&err);

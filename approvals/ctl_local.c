@@ -34,12 +34,15 @@ static int run_bastiond(const struct ctl *c, const char *option, const char *val
 static int do_completion(const json_t *args)
 {
 	struct buf out;
-	int r = WORDS_OK;
+	int r;
 
 	buf_init(&out, WORDS_HELP_MAX);
-	if (words_shell_completion(json_string_value(json_object_get(args, "shell")), &out) != 0 ||
-	    !buf_ok(&out) || fwrite(out.data, 1, out.len, stdout) != out.len || fflush(stdout) != 0)
-		r = ctl_fail("completion: cannot write it");
+	if (words_shell_completion(json_string_value(json_object_get(args, "shell")), &out) != 0 || !buf_ok(&out)) {
+		r = ctl_fail("no memory");
+	} else {
+		fwrite(out.data, 1, out.len, stdout);
+		r = ctl_flush();
+	}
 	buf_finish(&out);
 	return r;
 }

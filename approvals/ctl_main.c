@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #include "ctl.h"
 #include "log.h"
 #include "release.h"
+#include "write_all.h"
 
 static const char usage[] =
     "usage: bastionctl [-f CONFIGURATION] [-S SOCKET] WORD [ARGUMENT ...]\n"
@@ -52,8 +54,10 @@ static int run(struct ctl *c, const struct words_call *call)
 
 	if ((r = check_terminal(c, call)) != WORDS_OK)
 		return r;
-	if (call->word->where == AT_PARSER)
-		return fputs(call->text, stdout) >= 0 && fflush(stdout) == 0 ? WORDS_OK : WORDS_BROKEN;
+	if (call->word->where == AT_PARSER) {
+		fputs(call->text, stdout);
+		return ctl_flush();
+	}
 	c->show.word = call->word;
 	c->show.json = call->as_json;
 	c->show.csv = call->as_csv;
@@ -70,21 +74,21 @@ static int run(struct ctl *c, const struct words_call *call)
 
 int main(int argc, char *argv[])
 {
+	static const struct option options[] = { { "help", no_argument, NULL, 'h' }, { "version", no_argument, NULL, 'V' }, { 0 } };
 	struct ctl c = { .conf_path = release_bastiond_conf, .link = { .fd = -1 } };
 	struct words_env env = { .who = geteuid() == 0 ? WHO_ROOT : WHO_APPROVER, .ctl = true,
 	    .prefix = "bastionctl ", .read_file = ctl_read };
 	struct words_call call;
 	const char *socket = NULL;
 	char err[WORDS_ERR_MAX];
-	char help[] = "-h";
 	bool conf_given = false;
 	int opt, r;
 
+	if (hold_standard() != 0)
+		return WORDS_BROKEN;
 	signal(SIGPIPE, SIG_IGN);
 	log_init("bastionctl", true, LOG_LVL_WARN);
-	if (argc == 2 && strcmp(argv[1], "--help") == 0)
-		argv[1] = help;
-	while ((opt = getopt(argc, argv, "+f:S:h")) != -1) {
+	while ((opt = getopt_long(argc, argv, "+f:S:hV", options, NULL)) != -1) {
 		switch (opt) {
 		case 'f':
 			c.conf_path = optarg;
@@ -93,9 +97,15 @@ int main(int argc, char *argv[])
 		case 'S':
 			socket = optarg;
 			break;
+		case 'h':
+			fputs(usage, stdout);
+			return ctl_flush();
+		case 'V':
+			printf("bastionctl %s\n", release_version);
+			return ctl_flush();
 		default:
-			fputs(usage, opt == 'h' ? stdout : stderr);
-			return opt == 'h' ? WORDS_OK : WORDS_USAGE;
+			fputs(usage, stderr);
+			return WORDS_USAGE;
 		}
 	}
 	if (optind == argc) {

@@ -82,7 +82,7 @@ static int show(struct ctl *c, json_t *names)
 	}
 	for (size_t i = 0; i < json_array_size(names); i++)
 		puts(json_string_value(json_object_get(json_array_get(names, i), "name")));
-	return fflush(stdout) == 0 ? WORDS_OK : WORDS_BROKEN;
+	return ctl_flush();
 }
 
 int ctl_names(struct ctl *c, const char *kind)

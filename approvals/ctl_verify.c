@@ -142,5 +142,5 @@ int ctl_verify(struct ctl *c, const char *against)
 		r = compare(c, f, against);
 	if (f != NULL)
 		fclose(f);
-	return fflush(stdout) == 0 ? r : WORDS_BROKEN;
+	return ctl_flush() == WORDS_OK ? r : WORDS_BROKEN;
 }

@@ -1,5 +1,5 @@
 /*
- * write_all.c - see write_all.h. Runs in viewers, in bastionctl, and where keys and a database are put in place.
+ * write_all.c - see write_all.h. Runs in viewers, in bastionctl and bastion-replay, and where keys and a database are put in place.
  */
 #include "write_all.h"
 
@@ -29,6 +29,14 @@ int write_all(int fd, const void *data, size_t len)
 		p += n;
 		len -= (size_t)n;
 	}
+	return 0;
+}
+
+int hold_standard(void)
+{
+	for (int fd = 0; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) != fd)
+			return -1;
 	return 0;
 }
 

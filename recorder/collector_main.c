@@ -31,6 +31,7 @@
 #include "collector_sandbox.h"
 #include "log.h"
 #include "release.h"
+#include "write_all.h"
 
 #define BACKLOG 64
 #define DRAIN_PASSES 16		/* turns that are joined while frames keep coming, before a commit */
@@ -44,7 +45,8 @@ static void usage(void)
 	    "  -f  configuration (%s)\n  -D  stay in the foreground, log to standard error\n  -d  log more\n"
 	    "  -t  check the configuration and the keys, then end\n  -I  make directories, keys and certificate, then end\n"
 	    "  -S  give another collector what its copies of closed recordings lack; -c: its certificate\n"
-	    "  -H  put a recording on hold: it is not removed when its retention is over; -U: no longer; -m: why\n",
+	    "  -H  put a recording on hold: it is not removed when its retention is over; -U: no longer; -m: why\n"
+	    "  -V  print the version\n",
 	    release_collectord_conf);
 	exit(2);
 }
@@ -323,7 +325,7 @@ static void parse(struct asked *a, struct server *sv, int argc, char **argv)
 {
 	int opt;
 
-	while ((opt = getopt(argc, argv, "DIdtf:R:S:c:H:U:m:")) != -1)
+	while ((opt = getopt(argc, argv, "DIdtVf:R:S:c:H:U:m:")) != -1)
 		switch (opt) {
 		case 'D':
 			a->foreground = true;
@@ -337,6 +339,9 @@ static void parse(struct asked *a, struct server *sv, int argc, char **argv)
 		case 't':
 			a->check = true;
 			break;
+		case 'V':
+			printf("bastion-collectord %s\n", release_version);
+			exit(fflush(stdout) == 0 ? 0 : 1);
 		case 'R':
 			a->role = optarg;	/* the collector starts itself so: collector_archive.h */
 			break;
@@ -371,6 +376,8 @@ int main(int argc, char **argv)
 	static struct server sv = { .conf_file = release_collectord_conf };
 	struct asked a = { 0 };
 
+	if (hold_standard() != 0)
+		return 1;
 	parse(&a, &sv, argc, argv);
 	log_init("collectord", true, LOG_LVL_INFO);
 	signal(SIGPIPE, SIG_IGN);

@@ -65,7 +65,7 @@ struct args {
 	const char *from, *credentials, *region, *ca;	/* pull, and verify of a bucket; NULL: not given */
 	const char *signers, *apart;		/* approvals; events: NULL: not given */
 	const char *also[REPLAY_ALSO_MAX]; unsigned nalso;	/* events: stores of other collectors */
-	bool bad, json, all, help;		/* bad: approvals: one does not hold */
+	bool bad, json, all, help, version;	/* bad: approvals: one does not hold */
 	const char *user, *host;
 	int64_t since, until;			/* unix seconds; 0 and INT64_MAX: no limit */
 	unsigned speed;				/* per cent */

@@ -101,6 +101,7 @@ static const struct {
 	    "also what was typed without an echo, as passwords are: an event" },
 	{ "deliver", O_DELIVER, NULL, B_READINGS, "tell the bastion what it does not know" },
 	{ "help", 'h', NULL, B_ALL, "this text" },
+	{ "version", 'V', NULL, B_ALL, "print the version" },
 };
 #define OPTIONS (sizeof(options) / sizeof(options[0]))
 
@@ -206,6 +207,7 @@ static int set_option(struct args *a, int key, const char *value)
 	case 'k': a->trust = value; a->trust_named = true; return 0;
 	case 'o': a->output = value; return 0;
 	case 'h': a->help = true; return 0;
+	case 'V': a->version = true; return 0;
 	case O_FROM: a->from = value; return 0;
 	case O_CREDENTIALS: a->credentials = value; return 0;
 	case O_REGION: a->region = value; return 0;
@@ -306,7 +308,7 @@ static int take_operands(struct args *a, int argc, char **argv)
 {
 	unsigned n = (unsigned)(argc - optind);
 
-	if (n == 0 && a->help)
+	if (a->version || (n == 0 && a->help))
 		return 0;
 	if (n == 0) {
 		args_help(stderr, NULL);

@@ -1,6 +1,7 @@
 /*
  * replay_main.c - bastion-replay's main function.
  */
+#include "release.h"
 #include "replay.h"
 #include "replay_term.h"
 
@@ -9,22 +10,28 @@
 #include <signal.h>
 #include <string.h>
 
+#include "write_all.h"
+
 int main(int argc, char **argv)
 {
 	struct args a;
 	int status;
 	bool failed;
 
+	if (hold_standard() != 0)
+		return EXIT_UNREADABLE;
 	/* for the character set of the terminal alone: everything that is printed is spelt in C */
 	setlocale(LC_CTYPE, "");
 	signal(SIGPIPE, SIG_IGN);
 	if (args_parse(&a, argc, argv) != 0)
 		return EXIT_USAGE;
-	if (a.help) {
+	status = EXIT_OK;
+	if (a.version)
+		printf("bastion-replay %s\n", release_version);
+	else if (a.help)
 		args_help(stdout, a.command);
-		return EXIT_OK;
-	}
-	status = a.command->run(&a);
+	else
+		status = a.command->run(&a);
 	failed = fflush(stdout) != 0 || ferror(stdout);
 	/* who leaves the pager before the end has seen enough; a verdict stays one */
 	if (pager_end())

@@ -103,3 +103,33 @@ def test_bastion_replay(tmp_path):
         assert status == 0 or done.stderr or command in ("verify", "approvals"), (command, words)
     verdicts = {os.path.basename(name)[7:-2].removesuffix("_cmd") for name in glob.glob(f"{labkit.REPO}/recorder/replay_*.c") if "EXIT_VERDICT" in labkit.read(name)}
     assert verdicts == set(re.findall(r"\w+", " ".join(re.findall(r"^\.Cm ([a-z , ]+)[:,]?$", said[1], re.M)))), verdicts
+
+
+def test_what_cannot_be_printed_is_said(own, tmp_path):
+    """A disk that is full, and a standard output that is closed: no status of success, and a sentence that says why."""
+    hosts, keys = labkit.write(str(tmp_path / "hosts"), ""), labkit.write(str(tmp_path / "keys"), "")
+    ctl = f"bastionctl -f {own.path('bastiond.conf')}"
+    commands = {f"{ctl} {words}": 5 for words in ("help", "help approve", "--help", "-V", "user list", "names host", "completion bash", "events verify",
+                                                  f"import keys alice {keys}", f"import hosts {hosts} --keys {keys} --login dba")}
+    commands |= {"bastion-replay --help": 3, "bastion-replay help list": 3, "bastion-replay -V": 3, "bastiond -V": 1, "bastion-collectord -V": 1}
+    for command, status in commands.items():
+        for end in (">/dev/full", ">&-"):
+            if end == ">&-" and command.startswith("bastiond "):    # which opens /dev/null then
+                continue
+            done = subprocess.run(["/bin/sh", "-c", f"exec {os.path.dirname(own.bin('bastiond'))}/{command} {end}"], stdin=subprocess.DEVNULL,
+                                  capture_output=True, text=True, timeout=60, check=False)
+            assert done.returncode == status, (command, end, done)
+            said = "No space left on device" if end == ">/dev/full" else "Bad file descriptor"
+            assert said in done.stderr or command.endswith("d -V"), (command, end, done)
+
+
+def test_help_and_version_wherever_they_stand(own):
+    """With other options before them, too; and every program has a version that its page names."""
+    for words in (("--help",), ("-h",), ("-S", "/nowhere", "--help")):
+        done = run(own, "bastionctl", *words)
+        assert done.returncode == 0 and done.stdout.startswith("usage:") and done.stderr == "", words
+    for program, page in (("bastiond", "bastiond.8"), ("bastion-collectord", "bastion-collectord.8"), ("bastionctl", "bastionctl.1"),
+                          ("bastion-replay", "bastion-replay.1")):
+        assert re.search(r"^\.It Fl V\b", labkit.read(f"{MAN}/{page}"), re.M), page
+        for option in ("-V",) if program.endswith("d") else ("-V", "--version"):
+            assert re.fullmatch(rf"{program} \d+\.\d+\n", labkit.run(own.bin(program), option)), program
