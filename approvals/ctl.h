@@ -26,6 +26,7 @@ struct ctl {
 	uint32_t next_id;
 	struct render_opts show;
 	bool terminal;			/* at both ends: questions and QR codes make sense */
+	bool dumb, utf8;		/* of that terminal, by TERM and by the locale */
 };
 
 /*

@@ -16,35 +16,50 @@
 #define TRIES 3
 #define CODE_LINE 64
 
-/*
- * Two rows of modules in a line of text: upper half block in the colour of the one on that of the
- * other.
- */
-static void put_row(const QRcode *qr, int y)
+static bool is_dark(const QRcode *qr, int x, int y)
 {
-	for (int x = -QUIET; x < qr->width + QUIET; x++) {
-		bool dark[2];
+	return x >= 0 && x < qr->width && y >= 0 && y < qr->width && (qr->data[y * qr->width + x] & 1) != 0;
+}
 
-		for (int i = 0; i < 2; i++)
-			dark[i] = x >= 0 && x < qr->width && y + i >= 0 && y + i < qr->width &&
-			    (qr->data[(y + i) * qr->width + x] & 1) != 0;
-		printf("\033[%d;%dm\xe2\x96\x80", dark[0] ? 30 : 97, dark[1] ? 40 : 107);
+/*
+ * With UTF-8 two rows of modules are a line of text: the upper half block in the colour of the one on that of the other; or, where
+ * nothing is to be coloured, blocks for what is light, as most terminals are light on dark and most readers take both. Without UTF-8 a
+ * module is two blanks on its colour.
+ */
+static void put_row(const struct ctl *c, const QRcode *qr, int y)
+{
+	static const char *const plain[2][2] = { { "\xe2\x96\x88", "\xe2\x96\x80" }, { "\xe2\x96\x84", " " } };
+
+	for (int x = -QUIET; x < qr->width + QUIET; x++) {
+		const bool dark[2] = { is_dark(qr, x, y), is_dark(qr, x, y + 1) };
+
+		if (c->utf8 && c->show.colour)
+			printf("\033[%d;%dm\xe2\x96\x80", dark[0] ? 30 : 97, dark[1] ? 40 : 107);
+		else if (c->utf8)
+			fputs(plain[dark[0]][dark[1]], stdout);
+		else
+			printf("\033[%dm  ", dark[0] ? 40 : 107);
 	}
-	printf("\033[0m\n");
+	puts(c->show.colour ? "\033[0m" : "");
 }
 
 static void put_qr(const struct ctl *c, const char *uri)
 {
-	QRcode *qr = QRcode_encodeString(uri, 0, QR_ECLEVEL_L, QR_MODE_8, 1);
+	QRcode *qr;
+	int columns;
 
-	if (qr == NULL)
+	if (!c->utf8 && !c->show.colour) {
+		printf("(A QR code needs colours or UTF-8, and this terminal is said to have neither.)\n");
+		return;
+	}
+	if ((qr = QRcode_encodeString(uri, 0, QR_ECLEVEL_L, QR_MODE_8, 1)) == NULL)
 		return; /* the URI was printed, and does the same */
-	if (c->show.columns > 0 && qr->width + 2 * QUIET > c->show.columns)
-		printf("(The QR code needs %d columns: widen the terminal and enrol again.)\n",
-		    qr->width + 2 * QUIET);
+	columns = (qr->width + 2 * QUIET) * (c->utf8 ? 1 : 2);
+	if (c->show.columns > 0 && columns > c->show.columns)
+		printf("(The QR code needs %d columns: widen the terminal and enrol again.)\n", columns);
 	else
-		for (int y = -QUIET; y < qr->width + QUIET; y += 2)
-			put_row(qr, y);
+		for (int y = -QUIET; y < qr->width + QUIET; y += c->utf8 ? 2 : 1)
+			put_row(c, qr, y);
 	memset(qr->data, 0, (size_t)qr->width * (size_t)qr->width);
 	QRcode_free(qr);
 }

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <langinfo.h>
+#include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +34,9 @@ static void look_at_terminal(struct ctl *c)
 		return;
 	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws) == 0)
 		c->show.columns = ws.ws_col;
-	c->show.colour = getenv("NO_COLOR") == NULL && term != NULL && strcmp(term, "dumb") != 0;
+	c->dumb = term != NULL && strcmp(term, "dumb") == 0;
+	c->utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+	c->show.colour = getenv("NO_COLOR") == NULL && term != NULL && !c->dumb;
 	c->terminal = isatty(STDIN_FILENO) != 0;
 }
 
@@ -41,9 +45,9 @@ static int check_terminal(const struct ctl *c, const struct words_call *call)
 {
 	if (strcmp(call->word->path, "watch") != 0)
 		return WORDS_OK;
-	if (c->terminal)
+	if (c->terminal && !c->dumb)
 		return WORDS_OK;
-	ctl_fail("watch needs a terminal at standard input and output");
+	ctl_fail(c->dumb ? "watch draws a screen, and TERM is dumb" : "watch needs a terminal at standard input and output");
 	return WORDS_USAGE;
 }
 
@@ -88,6 +92,8 @@ int main(int argc, char *argv[])
 		return WORDS_BROKEN;
 	signal(SIGPIPE, SIG_IGN);
 	log_init("bastionctl", true, LOG_LVL_WARN);
+	/* for the character set of the terminal alone */
+	setlocale(LC_CTYPE, "");
 	while ((opt = getopt_long(argc, argv, "+f:S:hV", options, NULL)) != -1) {
 		switch (opt) {
 		case 'f':

@@ -6,8 +6,6 @@
  * keys go to the viewer alone. When it ends, the terminal is as it was before.
  */
 #include <errno.h>
-#include <langinfo.h>
-#include <locale.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -39,15 +37,14 @@ static void tell_size(const struct watch *w)
 		ioctl(w->pty, TIOCSWINSZ, &ws);
 }
 
-static uint8_t looks(void)
+static uint8_t looks(const struct ctl *c)
 {
 	const char *term = getenv("TERM"), *colorterm = getenv("COLORTERM");
 	uint8_t v = 0;
 
-	setlocale(LC_CTYPE, "");
-	if (strcmp(nl_langinfo(CODESET), "UTF-8") == 0)
+	if (c->utf8)
 		v |= VIEW_UTF8;
-	if (getenv("NO_COLOR") == NULL && term != NULL && strcmp(term, "dumb") != 0 && strncmp(term, "vt", 2) != 0)
+	if (c->show.colour && strncmp(term, "vt", 2) != 0)
 		v |= VIEW_COLOUR;
 	if (colorterm != NULL && (strcmp(colorterm, "truecolor") == 0 || strcmp(colorterm, "24bit") == 0))
 		v |= VIEW_RGB;
@@ -64,7 +61,7 @@ static int ask(struct ctl *c, uint32_t id)
 	buf_init(&body, 8);
 	buf_put_u16(&body, ws.ws_col);
 	buf_put_u16(&body, ws.ws_row);
-	buf_put_u8(&body, looks());
+	buf_put_u8(&body, looks(c));
 	r = ipc_send(&c->link, MSG_CTL_VIEW, id, &body, NULL, 0);
 	buf_finish(&body);
 	return r == 0 ? WORDS_OK : ctl_fail("cannot send: %s", strerror(errno));
