@@ -27,6 +27,7 @@
 
 #include "escape.h"
 #include "hex.h"
+#include "replay_dirs.h"
 
 #define SALT_LEN 16
 #define HEAD_LEN (2 * HASH_LEN + 8 + 1)
@@ -61,13 +62,10 @@ static int complain(struct index *x, const char *why)
 
 static int make_dirs(struct index *x, const char *name)
 {
-	const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-	const bool own = cache != NULL && cache[0] == '/';
+	const char *why;
 
-	snprintf(x->dir, sizeof(x->dir), "%s%s", own ? cache : home != NULL ? home : "",
-	    own ? "" : "/.cache");
-	if (x->dir[0] == '\0' || strlen(x->dir) > sizeof(x->dir) - 128)
-		return complain(x, "neither XDG_CACHE_HOME nor HOME names a directory");
+	if (user_dir(x->dir, sizeof(x->dir) - 128, "XDG_CACHE_HOME", "/.cache", &why) != 0)
+		return complain(x, why);
 	if (mkdir(x->dir, 0700) != 0 && errno != EEXIST)
 		return complain(x, strerror(errno));
 	strcat(x->dir, "/bastion-replay");

@@ -18,6 +18,7 @@
 
 #include "clock.h"
 #include "escape.h"
+#include "replay_dirs.h"
 
 static const uint8_t nothing[HASH_LEN];
 
@@ -59,15 +60,12 @@ static int make_dir(char *path)
 /* Into dir[REPLAY_PATH_MAX]; `make`: it must be there. 0, or -1: said. */
 static int state_dir(char *dir, bool make)
 {
-	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-	const bool own = state != NULL && state[0] == '/';
 	struct stat st;
+	const char *why;
 
-	if (!own && (home == NULL || home[0] != '/'))
-		return complain("readings", "neither XDG_STATE_HOME nor HOME names a directory for it");
-	if ((size_t)snprintf(dir, REPLAY_PATH_MAX, "%s%s/bastion-replay", own ? state : home,
-	    own ? "" : "/.local/state") >= REPLAY_PATH_MAX - 64)
-		return complain(own ? state : home, "the path is too long");
+	if (user_dir(dir, REPLAY_PATH_MAX - 64, "XDG_STATE_HOME", "/.local/state", &why) != 0)
+		return complain("readings", "%s", why);
+	strcat(dir, "/bastion-replay");
 	if (!make)
 		return 0;
 	if (make_dir(dir) != 0 || lstat(dir, &st) != 0)

@@ -156,6 +156,22 @@ def test_no_log_no_reading(tmp_path):
     assert done.returncode == 0, done.stderr.decode()
 
 
+@pytest.mark.parametrize("home", [None, "", "relative"])
+def test_without_a_home_it_is_the_accounts(tmp_path, home):
+    """As in a job that begins with an empty environment: log and index are where the page says."""
+    store, mine = tmp_path / "store", tmp_path / "mine"
+    made_recording(store, [meta_event(approvals=[]), open_event(), {"t": 1, "ch": 1, "kind": "o", "text": "needle\r\n"}])
+    mine.mkdir()
+    accounts = re.sub(r"^(root:.*):[^:]*:([^:]*)$", rf"\1:{mine}:\2", labkit.read("/etc/passwd"), flags=re.M)
+    labkit.write(str(tmp_path / "passwd"), accounts)
+    words = ["env", "-i", *([] if home is None else [f"HOME={home}"]), os.path.join(os.environ.get("LAB_BIN", f"{labkit.REPO}/build"), "bastion-replay"),
+             "--store", str(store), "--key", f"{store}/identity", "--trust", f"{store}/trust", "search", "needle"]
+    done = subprocess.run(["unshare", "--mount", "--propagation", "private", "sh", "-c", f'mount --bind {tmp_path}/passwd /etc/passwd && exec "$@"', "sh", *words],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0 and "needle" in done.stdout and "index" not in done.stderr, done
+    assert (mine / ".local/state/bastion-replay/readings").exists() and os.listdir(mine / ".cache/bastion-replay")
+
+
 def test_which_commands_are_readings(tmp_path):
     """As READINGS of the page has it; there every command but `readings` is one or is none."""
     section = labkit.read(os.path.join(labkit.REPO, "man", "bastion-replay.1")).partition("\n.Sh READINGS\n")[2].partition("\n.Sh ")[0]
