@@ -7,6 +7,7 @@
  */
 #include "replay_follow.h"
 #include "replay_readings.h"
+#include "replay_term.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -412,7 +413,7 @@ static int follow_recording(struct args *a, const char *dir, const struct age_id
 	if (x == NULL || follow_open(&x->follow, dir, ids, trust) != 0)
 		goto out;
 	x->args = a;
-	if (!isatty(STDOUT_FILENO))
+	if (!term_draws())
 		status = follow_as_text(a, &x->follow);
 	else if (follow_on_terminal(x) == 0)
 		status = EXIT_OK;

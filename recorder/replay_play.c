@@ -155,7 +155,7 @@ static int play_scanned(struct args *a, const struct recording *rec, const struc
 	struct playing *x;
 	int r, sig;
 
-	if (!isatty(STDOUT_FILENO))
+	if (!term_draws())
 		return export_text(a, rec, s, ids);
 	if ((x = calloc(1, sizeof(*x))) == NULL)
 		return -1;

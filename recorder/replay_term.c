@@ -32,6 +32,11 @@ static unsigned width_of(int fd)
 	return ioctl(fd, TIOCGWINSZ, &ws) == 0 && ws.ws_col > 0 ? ws.ws_col : 80;
 }
 
+bool term_draws(void)
+{
+	return isatty(STDOUT_FILENO) && !dumb();
+}
+
 bool term_colour(void)
 {
 	return (pager != 0 || isatty(STDOUT_FILENO)) && getenv("NO_COLOR") == NULL && !dumb();

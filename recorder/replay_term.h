@@ -13,6 +13,8 @@
 #define BAR_AFTER_MS 1000	/* shorter work needs none */
 #define BAR_EVERY_MS 100
 
+/* Can a screen be drawn on standard output? Where not, what has no other form is printed as lines. */
+bool term_draws(void);
 /* May standard output have colours? */
 bool term_colour(void);
 /* Columns of the terminal that standard output is, also behind the pager; 0: it is none, lines are as long as they are. */

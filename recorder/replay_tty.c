@@ -285,6 +285,5 @@ void tty_looks(struct view *v)
 	v->utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
 	v->rgb = colorterm != NULL &&
 	    (strcmp(colorterm, "truecolor") == 0 || strcmp(colorterm, "24bit") == 0);
-	v->colour = getenv("NO_COLOR") == NULL &&
-	    (term == NULL || (strncmp(term, "vt", 2) != 0 && strcmp(term, "dumb") != 0));
+	v->colour = getenv("NO_COLOR") == NULL && (term == NULL || strncmp(term, "vt", 2) != 0);
 }
