@@ -1,5 +1,6 @@
 """`make install`: below DESTDIR and nowhere else; units that systemd takes; samples, manual pages and README that agree."""
 import glob
+import json
 import os
 import re
 import shutil
@@ -127,6 +128,28 @@ def test_units_keep_their_promises():
         head, _, service = unit.partition("[Service]")
         assert re.search(r"^StartLimitIntervalSec=0$", head, re.M), name
         assert re.search(r"^Restart=on-failure$", service, re.M) and re.search(r"^RestartSec=5s$", service, re.M), name
+
+
+def test_the_pages_say_how_a_unit_writes_elsewhere():
+    """What a unit shuts is a directory that an option may name: -t is content with it, and the daemon cannot write there."""
+    for name, page, option, place in (("bastiond", "bastiond.conf.5", "Ic state_dir", "/var/lib/bastiond"),
+                                      ("bastion-collectord", "bastion-collectord.8", "Cm store", "/var/lib/bastion-collectord")):
+        unit = labkit.read(os.path.join(ROOT, "etc", "systemd", f"{name}.service"))
+        assert re.search(r"^ProtectSystem=strict$", unit, re.M) and re.search(rf"^StateDirectory={os.path.basename(place)}$", unit, re.M)
+        text = re.search(rf"^\.It {option} No.*?(?=^\.It )", labkit.read(f"{ROOT}/man/{page}"), re.M | re.S)[0]
+        assert place in text and f"systemctl edit {name}\n" in text and "[Service]\nReadWritePaths=" in text, name
+    assert re.search(r"`ReadWritePaths=`\s+by\s+`systemctl edit bastion-collectord`", labkit.read(f"{ROOT}/README.md"))
+
+
+def test_pages_show_what_was_meant():
+    """As a reader sees them: no option with a minus too many, and what is to be typed with its quotes."""
+    shown = {path: labkit.run("mandoc", "-Tascii", "-O", "width=1000", path) for path in glob.glob(f"{ROOT}/man/*")}
+    shown = {path: re.sub(r".\x08", "", text) for path, text in shown.items()}
+    assert len(shown) >= 8 and not [(path, line) for path, text in shown.items() for line in text.splitlines() if re.search(r"---\w", line)]
+    answers = re.findall(r"`(\{[^`']*\})'", shown[f"{ROOT}/man/bastiond.conf.5"].partition("ticket_check = ")[2].partition("ticket_check_every = ")[0])
+    assert [json.loads(answer)["open"] for answer in answers] == [True, False]
+    # of these quotes each is closed before another one opens
+    assert not [(path, found) for path, text in shown.items() for found in re.findall(r"(?m)(?<!\S)\(?`[^'`\n]* `[^'`\n]*''", text)]
 
 
 def test_what_the_pages_reload_can_be_reloaded():
