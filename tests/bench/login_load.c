@@ -2,7 +2,8 @@
  * login_load.c - complete logins a second: TCP, key exchange, key, PAM dialogue with a fresh code, and with -t a command at a target.
  *
  * login_load HOST PORT PARALLEL LIST: each line of LIST is "USER KEYFILE CODE"; every line logs in once. With "-t LOGIN@HOST" before
- * them, the user is USER@LOGIN@HOST and `true` must come back with status 0. Prints how many succeeded and the seconds it took.
+ * them, the user is USER@LOGIN@HOST and `true` must come back with status 0; -t "" asks for that of a server where USER is all.
+ * Prints how many succeeded and the seconds it took.
  */
 #include <libssh/libssh.h>
 #include <stdio.h>
@@ -51,7 +52,7 @@ static int login(const char *host, int port, const char *target, const struct li
 	char user[256];
 	int ok = 0, r;
 
-	snprintf(user, sizeof(user), "%s%s%s", l->user, target != NULL ? "@" : "", target != NULL ? target : "");
+	snprintf(user, sizeof(user), "%s%s%s", l->user, target != NULL && *target != '\0' ? "@" : "", target != NULL ? target : "");
 	ssh_options_set(ssh, SSH_OPTIONS_PROCESS_CONFIG, &no);
 	ssh_options_set(ssh, SSH_OPTIONS_HOST, host);
 	ssh_options_set(ssh, SSH_OPTIONS_PORT, &port);
