@@ -240,8 +240,8 @@ void authz_refuse(struct way *w, enum way_refusal refusal, const char *line);
 
 /* The WAY_OK of a way whose socket and key are there; opens its row. Refuses it if that fails. */
 void grant_way(struct way *w, const uint8_t *cert, size_t len);
-/* Before the way rests on this grant, too, or on it alone: who approved it, for the recording (WAY_GRANT). -1: then it may not; said in the log. */
-int grant_further(struct way *w, const struct access_answer *a);
+/* Who approved it, for the recording: the body of a WAY_GRANT, to be sent when the way rests on it. -1: then it may not; said in the log. */
+int grant_further(const struct way *w, const struct access_answer *a, struct buf *body);
 void grant_readers(struct policy *p); /* the recipients changed: all ways hear it */
 
 /* --- policy_way.c --- */

@@ -243,23 +243,18 @@ out:
 	return fault;
 }
 
-int grant_further(struct way *w, const struct access_answer *a)
+int grant_further(const struct way *w, const struct access_answer *a, struct buf *body)
 {
 	struct store *s = w->peer->p->store;
 	struct ticket t;
 	json_t *meta = NULL;
 	char *text = NULL;
-	struct buf body;
 	int r = -1;
 
-	buf_init(&body, GRANT_META_MAX + 4);
-	if (store_ticket(s, a->ticket, &t) == 1 && (meta = grant_meta(s, &t, a->caps, a->until)) != NULL &&
-	    (text = json_dumps(meta, JSON_COMPACT)) != NULL && (r = buf_put_string(&body, text, strlen(text))) == 0)
-		link_send(&w->peer->link, MSG_WAY_GRANT, w->id, &body, NULL, 0);
-	else
+	if (store_ticket(s, a->ticket, &t) != 1 || (meta = grant_meta(s, &t, a->caps, a->until)) == NULL ||
+	    (text = json_dumps(meta, JSON_COMPACT)) == NULL || (r = buf_put_string(body, text, strlen(text))) != 0)
 		log_error("grant %lld is not used in way %u of %s: its approvals cannot be recorded: %s", (long long)a->ticket, w->id,
 		    w->peer->user.name, text != NULL ? "they are too long" : store_error(s));
-	buf_finish(&body);
 	free(text);
 	json_decref(meta);
 	return r;

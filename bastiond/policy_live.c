@@ -196,7 +196,7 @@ static void find_next(struct way *w, struct next *n, struct access_answer *a)
 }
 
 /* Counted as a login and said in the list of events, or neither. */
-static bool move_to(struct way *w, int64_t ticket, int64_t now)
+static bool count_move(struct way *w, int64_t ticket, int64_t now)
 {
 	struct peer *peer = w->peer;
 	struct store *s = peer->p->store;
@@ -211,6 +211,21 @@ static bool move_to(struct way *w, int64_t ticket, int64_t now)
 	return false;
 }
 
+/* Recorded once it is counted: the recording names no grant that was refused. One that it rests on is in it already. */
+static bool move_to(struct way *w, const struct access_answer *a, int64_t now)
+{
+	const bool further = !way_rests_on(w, a->ticket);
+	struct buf body;
+	bool moved;
+
+	buf_init(&body, GRANT_META_MAX + 4);
+	moved = (!further || grant_further(w, a, &body) == 0) && count_move(w, a->ticket, now);
+	if (moved && further)
+		link_send(&w->peer->link, MSG_WAY_GRANT, w->id, &body, NULL, 0);
+	buf_finish(&body);
+	return moved;
+}
+
 /* Its grant is over. Is there another one by which it would be let in now, with all that it may? Then it goes on under that. */
 static bool carry(struct way *w, int64_t now)
 {
@@ -223,7 +238,7 @@ static bool carry(struct way *w, int64_t now)
 	find_next(w, &n, &a);
 	if (a.refusal != 0 && n.line[0] != '\0')
 		peer_way_say(w, n.line);
-	if (a.refusal != 0 || (!way_rests_on(w, a.ticket) && grant_further(w, &a) != 0) || !move_to(w, a.ticket, now))
+	if (a.refusal != 0 || !move_to(w, &a, now))
 		return false;
 	snprintf(line, sizeof(line), "bastiond: your grant %lld is over" GRANT_NOTE_MOVES "%lld, until %s", (long long)w->tickets[0],
 	    (long long)a.ticket, clock_format(when, sizeof(when), a.until));

@@ -248,21 +248,29 @@ static void find_grant(const struct way *w, const struct access_use *use, struct
 	}
 }
 
-/* Another grant of the same user, host and login allows this channel: the way rests on both from
-   here on, and is a login under that one, too. */
+/*
+ * Another grant of the same user, host and login allows this channel: the way rests on both from here on, and is a login under that one,
+ * too. The recording hears of it when that is on disk: it names no grant that was refused.
+ */
 static int way_add_ticket(struct way *w, const struct access_answer *a)
 {
 	struct store *s = w->peer->p->store;
+	struct buf further;
 	size_t i = 0;
+	int r;
 
 	while (i < WAY_TICKETS_MAX && w->tickets[i] != 0)
 		i++;
 	if (i == WAY_TICKETS_MAX)
 		return -1;
-	if (store_grant_use(s, a->ticket, w->row.id, w->peer->user.name, clock_wall()) != 0) {
+	buf_init(&further, GRANT_META_MAX + 4);
+	if ((r = grant_further(w, a, &further)) != 0)
+		goto out;
+	if ((r = store_grant_use(s, a->ticket, w->row.id, w->peer->user.name, clock_wall())) != 0) {
 		log_error("login of %s under grant %lld not counted, and not given: %s", w->peer->user.name, (long long)a->ticket, store_error(s));
-		return -1;
+		goto out;
 	}
+	link_send(&w->peer->link, MSG_WAY_GRANT, w->id, &further, NULL, 0);
 	w->tickets[i] = a->ticket;
 	memcpy(w->refs[i], a->ref, sizeof(w->refs[i]));
 	w->caps |= a->caps;
@@ -270,7 +278,9 @@ static int way_add_ticket(struct way *w, const struct access_answer *a)
 	if (a->until < w->until)
 		w->until = a->until;
 	live_run(w->peer->p);
-	return 0;
+out:
+	buf_finish(&further);
+	return r;
 }
 
 static int channel_answer(struct peer *peer, uint32_t way, uint32_t channel, const char *refusal, unsigned rights)
@@ -329,7 +339,7 @@ static const char *channel_refusal(struct way *w, const struct access_use *use, 
 		return a->line;
 	if (way_rests_on(w, a->ticket))
 		return NULL;
-	if (grant_further(w, a) != 0 || way_add_ticket(w, a) != 0)
+	if (way_add_ticket(w, a) != 0)
 		return "bastiond: this connection cannot use another grant; open a new one";
 	*joins = true;
 	return NULL;

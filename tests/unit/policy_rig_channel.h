@@ -4,16 +4,23 @@
 #ifndef BASTION_POLICY_RIG_CHANNEL_H
 #define BASTION_POLICY_RIG_CHANNEL_H
 
-static inline void channel_ask(struct session_end *s, const char *capability)
+/* command: or where to it forwards. */
+static inline void channel_to(struct session_end *s, const char *capability, const char *command)
 {
 	struct buf b;
 
 	buf_init(&b, 256);
 	buf_put_u32(&b, 77);
 	buf_put_cstring(&b, capability);
-	buf_put_cstring(&b, strcmp(capability, "shell") == 0 ? "" : strcmp(capability, "sftp") == 0 ? "sftp" : strcmp(capability, "forward") == 0 ? "db1:5432" : "true --password=secret");
+	buf_put_cstring(&b, command);
 	assert_int_equal(ipc_send(&s->link, MSG_CHAN_ASK, 1, &b, NULL, 0), 0);
 	buf_finish(&b);
+}
+
+static inline void channel_ask(struct session_end *s, const char *capability)
+{
+	channel_to(s, capability, strcmp(capability, "shell") == 0 ? "" : strcmp(capability, "sftp") == 0 ? "sftp" :
+	    strcmp(capability, "forward") == 0 ? "db1:5432" : "true --password=secret");
 }
 
 static inline void channel_answered(struct rig *r, struct session_end *s, uint8_t ok)

@@ -269,6 +269,42 @@ static void what_cannot_be_recorded_opens_nothing(void **state)
 	session_over(r, &s, 0);
 }
 
+/* Nor does the recording name a grant that was refused to it: neither for want of a place, nor because its login could not be counted. */
+static void what_is_refused_is_not_recorded(void **state)
+{
+	static const char refuse[] = "CREATE TRIGGER refuse BEFORE INSERT ON way_grants BEGIN SELECT RAISE(ABORT, 'disk full'); END";
+	struct rig *r = *state;
+	struct session_end s;
+	char path[300];
+	sqlite3 *db;
+
+	way_open_on(r, &s, grant_of(r, (struct ticket){ .needed = 1 }), 3600);
+	snprintf(path, sizeof(path), "%s/policy.db", r->dir);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	for (int i = 1; i < WAY_TICKETS_MAX; i++) {
+		struct ticket t = { .needed = 1, .caps = CAP_FORWARD };
+
+		snprintf(t.forwards, sizeof(t.forwards), "db%d:5432", i);
+		grant_of(r, t);
+		assert_int_equal(sqlite3_exec(db, refuse, 0, 0, 0), SQLITE_OK);
+		channel_to(&s, "forward", t.forwards);
+		channel_answered(r, &s, 0); /* and no WAY_GRANT before it */
+		assert_int_equal(sqlite3_exec(db, "DROP TRIGGER refuse", 0, 0, 0), SQLITE_OK);
+		channel_to(&s, "forward", t.forwards);
+		expect_further(r, &s);
+		expect_say(r, &s, GRANT_NOTE_JOINS);
+		channel_answered(r, &s, 1);
+	}
+	grant_of(r, (struct ticket){ .needed = 1, .caps = CAP_USUAL });
+	channel(r, &s, "sftp", 0);
+	grant_of(r, (struct ticket){ .needed = 1, .caps = CAP_SHELL | CAP_EXEC | CAP_FORWARD, .forwards = "db1:5432\ndb2:5432\ndb3:5432", .duration = 7200 });
+	assert_int_equal(sqlite3_exec(db, refuse, 0, 0, 0), SQLITE_OK);
+	time_is_over(r, &s);
+	expect_end(r, &s, 1); /* nor here */
+	sqlite3_close(db);
+	session_over(r, &s, 0);
+}
+
 static int64_t a_moment_later;
 
 static int64_t later(void *arg)
@@ -525,7 +561,7 @@ int main(void)
 		T(joining_a_grant_is_a_login_under_it),
 		T(a_denial_that_is_lifted),
 		T(carried_to_as_much),
-		T(carried_is_counted), T(what_cannot_be_recorded_opens_nothing),
+		T(carried_is_counted), T(what_cannot_be_recorded_opens_nothing), T(what_is_refused_is_not_recorded),
 		T(not_to_one_that_had_its_logins),
 		T(the_end_does_not_overtake_the_move),
 		T(the_other_one_saw_the_end_first),
