@@ -345,6 +345,7 @@ static struct way *take_way(struct peer *peer, uint32_t id, const struct host *h
 		return peer_way_create(peer, id);
 	w->id = id;
 	w->stage = WAY_DIALLING;
+	event_del(w->deadline); /* of waiting for this: what comes next has a time of its own, a check of its ticket the hook's */
 	return w;
 }
 

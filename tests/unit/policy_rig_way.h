@@ -23,6 +23,17 @@ static inline void way_ask(struct session_end *s, uint32_t id, const char *host,
 	buf_finish(&b);
 }
 
+/* Before the login is known: a host that some grant is for is dialled early. */
+static inline void send_host(struct session_end *s, uint32_t id, const char *host)
+{
+	struct buf b;
+
+	buf_init(&b, 64);
+	buf_put_cstring(&b, host);
+	assert_int_equal(ipc_send(&s->link, MSG_HOST_ASK, id, &b, NULL, 0), 0);
+	buf_finish(&b);
+}
+
 static inline void expect_no(struct rig *r, struct session_end *s, uint32_t id, uint8_t refusal)
 {
 	char line[LINE_LEN];

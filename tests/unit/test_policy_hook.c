@@ -32,6 +32,41 @@ static void an_open_ticket_opens_a_way(void **state)
 	assert_int_equal(r->p.nworkers, 0);
 }
 
+/*
+ * `ssh -J` names the host first, which is dialled then, and that socket waits a time for the login. Once that is named its time is over: a
+ * check may last longer.
+ */
+static void a_check_may_last_longer_than_an_early_socket_waits(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	struct ipc_msg m;
+	struct run run;
+	struct way *w;
+	int64_t id;
+
+	program(r, true, false);
+	id = grant_on(r, REF);
+	login_alice(r, &s, 0);
+	send_host(&s, 7, "web1");
+	expect(r, &s.link, MSG_HOST_RE, &m);
+	ipc_msg_finish(&m);
+	dial_ok(r);
+	w = peer_of(r, &s)->ways[0];
+	assert_int_equal(w->stage, WAY_EARLY);
+	assert_true(evtimer_pending(w->deadline, NULL));
+	way_ask(&s, 1, "web1", "dba");
+	expect_run(r, HOOK_TICKET, &run);
+	assert_ptr_equal(peer_of(r, &s)->ways[0], w);
+	assert_int_equal(w->stage, WAY_CHECKING);
+	assert_false(evtimer_pending(w->deadline, NULL));
+	run_over(r, &run, true, "{\"open\": true}");
+	assert_true(evtimer_pending(w->deadline, NULL)); /* the rest has its own */
+	sign(r, id, clock_wall() + 3600);
+	expect_ok(r, &s, 1, id, "CERT", 1);
+	session_over(r, &s, 0);
+}
+
 /* Nothing but {"open": true} by a program that ended well is a yes. */
 static void no_answer_is_no(void **state)
 {
@@ -467,7 +502,7 @@ static void a_retired_policy_tells_what_it_has(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(an_open_ticket_opens_a_way), T(no_answer_is_no), T(a_login_goes_on_under_another_grant), T(a_closed_ticket_ends_what_rests_on_it),
+		T(an_open_ticket_opens_a_way), T(a_check_may_last_longer_than_an_early_socket_waits), T(no_answer_is_no), T(a_login_goes_on_under_another_grant), T(a_closed_ticket_ends_what_rests_on_it),
 		T(a_server_that_is_gone_ends_sessions), T(a_second_grant_is_checked_as_well),
 		T(each_ticket_of_a_way_is_watched), T(words_wait_for_their_ticket), T(who_waits_waits_for_their_own), T(events_are_told_once_each), T(a_flood_is_counted),
 		T(a_long_one_is_cut), T(all_of_the_staff_is_told), T(what_cannot_be_run_makes_way), T(a_retired_policy_tells_what_it_has),

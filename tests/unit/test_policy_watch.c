@@ -55,16 +55,6 @@ static void session_that_goes_on_after_the_end(void **state)
 	session_over(r, &s, 9);
 }
 
-static void send_host(struct session_end *s, uint32_t id, const char *host)
-{
-	struct buf b;
-
-	buf_init(&b, 64);
-	buf_put_cstring(&b, host);
-	assert_int_equal(ipc_send(&s->link, MSG_HOST_ASK, id, &b, NULL, 0), 0);
-	buf_finish(&b);
-}
-
 /* What lies in its link when its device is revoked, or comes after, gets nothing: its user has other devices, and a grant. */
 static void session_of_a_revoked_device(void **state)
 {
