@@ -58,28 +58,28 @@ int class_login(struct peer *peer, int64_t now)
 	return 0;
 }
 
-/* A code of this connection, young enough where that counts. If there is none, the next login must not get by without one either. */
+/*
+ * A code of this connection, young enough where that counts. If there is none, the next login must not get by without one either; nor come by
+ * the connection that a client keeps, which is what it does unless told to stop: an option of ssh(1) is for the hop after the bastion.
+ */
 static bool fresh_code(struct peer *peer, const struct host *h, char *line, size_t size)
 {
 	const struct config *conf = peer->p->conf;
 	uint64_t age = clock_mono_ms() - peer->code_ms;
 	const bool step_up = in_class(h, conf->step_up), none = peer->code_ms == 0;
-	char most[32], old[32];
+	char most[32], old[32], what[160] = "a one-time code at the login; this connection came without one";
 
 	if (peer->user.kind == USER_SERVICE || !(step_up ? none || age > conf->step_up_time : none && in_class(h, conf->no_grace)))
 		return true;
 	if (store_grace_clear(peer->p->store, peer->user.id, 0) != 0)
 		log_error("grace of %s not taken away: %s", peer->user.name, store_error(peer->p->store));
-	if (!step_up) {
-		snprintf(line, size, "bastiond: %s asks for a one-time code at the login, and this connection came without one. Log in anew, "
-		    "past a connection that your client keeps: ssh -o ControlPath=none ...", h->name);
-		return false;
-	}
 	duration_format(most, sizeof(most), conf->step_up_time / 1000);
 	duration_format(old, sizeof(old), age / 1000);
-	snprintf(line, size, "bastiond: %s asks for a fresh one-time code, at most %s old; %s%s. Log in anew, past a connection that "
-	    "your client keeps: ssh -o ControlPath=none ...", h->name, most,
-	    none ? "this connection came without one" : "yours has the age of ", none ? "" : old);
+	if (step_up)
+		snprintf(what, sizeof(what), "a fresh one-time code, at most %s old; %s%s", most,
+		    none ? "this connection came without one" : "yours has the age of ", none ? "" : old);
+	snprintf(line, size, "bastiond: %s asks for %s. Log in anew; if your client keeps its connection to the bastion, first: "
+	    "ssh -O stop %s@%s", h->name, what, peer->user.name, peer->p->control.name);
 	return false;
 }
 
