@@ -83,8 +83,7 @@ static bool fresh_code(struct peer *peer, const struct host *h, char *line, size
 	return false;
 }
 
-/* Was the grant approved by somebody who could know this device and this network? */
-static bool seen_before(struct peer *peer, const struct host *h, int64_t ticket, char *line, size_t size)
+bool class_knows(struct peer *peer, const struct host *h, int64_t ticket, char *line, size_t size)
 {
 	struct store *s = peer->p->store;
 	char network[NETWORK_TEXT_MAX];
@@ -116,5 +115,5 @@ static bool seen_before(struct peer *peer, const struct host *h, int64_t ticket,
 
 bool class_allows(struct peer *peer, const struct host *h, int64_t ticket, char *line, size_t size)
 {
-	return fresh_code(peer, h, line, size) && seen_before(peer, h, ticket, line, size);
+	return fresh_code(peer, h, line, size) && class_knows(peer, h, ticket, line, size);
 }

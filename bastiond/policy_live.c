@@ -166,7 +166,10 @@ struct next {
 	char line[LINE_LEN];	/* why the first that had all this was not for this host; "" */
 };
 
-/* Has it all that the way may do, and on the same outside ticket? The hosts that ask for more than a grant ask for it here as at a login. */
+/*
+ * Has it all that the way may do, and on the same outside ticket? A host that wants an approval by somebody who knew the device wants it of
+ * this one, too. One that wants a fresh code had it when the way opened, and has it for each new channel: nothing opens here.
+ */
 static bool could_follow(void *arg, const struct ticket *t, const struct access_answer *a, char *line, size_t size)
 {
 	struct next *n = arg;
@@ -174,7 +177,7 @@ static bool could_follow(void *arg, const struct ticket *t, const struct access_
 	if (t->id == n->w->tickets[0] || a->until <= n->now || n->h.id != n->w->host.id || strcmp(t->ref, n->w->refs[0]) != 0 ||
 	    !rights_within(n->w, a, t))
 		return false;
-	if (class_allows(n->w->peer, &n->h, t->id, line, size))
+	if (class_knows(n->w->peer, &n->h, t->id, line, size))
 		return true;
 	if (n->line[0] == '\0')
 		snprintf(n->line, sizeof(n->line), "%s", line);
@@ -182,7 +185,7 @@ static bool could_follow(void *arg, const struct ticket *t, const struct access_
 }
 
 /*
- * Which grant could follow the one that is over? The first of those that would let it in now; else one that it rests on, whose logins may
+ * Which grant could follow the one that is over? The first of those that it could begin under now; else one that it rests on, whose logins may
  * all be used: this one was counted when it joined. a->refusal != 0: none.
  */
 static void find_next(struct way *w, struct next *n, struct access_answer *a)
@@ -226,7 +229,7 @@ static bool move_to(struct way *w, const struct access_answer *a, int64_t now)
 	return moved;
 }
 
-/* Its grant is over. Is there another one by which it would be let in now, with all that it may? Then it goes on under that. */
+/* Its grant is over. Is there another one in force, with all that it may? Then it goes on under that. */
 static bool carry(struct way *w, int64_t now)
 {
 	struct next n = { .w = w, .now = now };

@@ -26,6 +26,8 @@ void authn_forget(struct peer *peer);
 int class_login(struct peer *peer, int64_t now);
 /* Does the host's class allow this way, under this grant, to this connection? False with the line for the user. */
 bool class_allows(struct peer *peer, const struct host *h, int64_t ticket, char *line, size_t size);
+/* The part of that which is no matter of the connection's age: was the grant approved by somebody who could know this device and network? */
+bool class_knows(struct peer *peer, const struct host *h, int64_t ticket, char *line, size_t size);
 
 /* --- policy_factor.c --- */
 

@@ -439,6 +439,26 @@ static void a_class_is_asked_again(void **state)
 	session_over(r, &s, 0);
 }
 
+/* A host that wants a fresh code had one when the session began: it goes on with the extension that was approved, and opens nothing more. */
+static void an_extension_needs_no_fresh_code(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	int64_t first = grant_of(r, (struct ticket){ .needed = 1 }), next;
+
+	free(r->conf->step_up);
+	r->conf->step_up = strdup("env=lab");
+	way_open_on(r, &s, first, 3600);
+	channel(r, &s, "shell", 1);
+	peer_of(r, &s)->code_ms -= r->conf->step_up_time + 1;
+	next = grant_of(r, (struct ticket){ .needed = 1, .duration = 7200, .extends = first });
+	time_is_over(r, &s);
+	assert_int_equal(expect_moves(r, &s), next);
+	channel(r, &s, "shell", 0);
+	assert_int_equal(first_way(r, &s)->ending_ms, 0);
+	session_over(r, &s, 0);
+}
+
 /* What it rested on before is of no account any more. */
 static void carried_whole(void **state)
 {
@@ -569,7 +589,7 @@ int main(void)
 		T(not_to_other_places),
 		T(carried_past_one_that_allows_less),
 		T(joined_past_one_that_the_class_refuses),
-		T(a_class_is_asked_again),
+		T(a_class_is_asked_again), T(an_extension_needs_no_fresh_code),
 		T(carried_whole),
 		T(glass_is_said_whenever_it_comes),
 		T(glass_is_said_to_what_goes_on),
