@@ -282,30 +282,36 @@ void accept_some(struct parent *p, size_t i)
 }
 
 /* Policy lists who is kept out. */
-static void tell_held(void *arg, const struct startups_key *key, uint64_t ms)
+static void tell_hold(struct parent *p, const struct startups_key *key, const struct startups_hold *hold, unsigned flags)
 {
-	struct parent *p = arg;
 	char net[64];
 	struct buf body;
 
 	buf_init(&body, 128);
 	buf_put_cstring(&body, startups_net_format(p->conf, key, net, sizeof(net)));
-	buf_put_u32(&body, (uint32_t)((ms + 999) / 1000));
+	buf_put_u32(&body, (uint32_t)((hold->ms + 999) / 1000));
+	buf_put_u32(&body, hold->names);
+	buf_put_u8(&body, (uint8_t)(flags | (hold->rationed ? HELD_RATIONED : 0U)));
 	set_send(p, PROC_POLICY, MSG_SOURCE_HELD, 0, &body, NULL, 0);
 	buf_finish(&body);
 }
 
 static void penalize(struct parent *p, const struct slot *s, enum startups_offence offence, uint64_t now)
 {
-	const uint64_t ms = startups_penalize(&p->startups, p->conf, &s->source, offence, now);
+	const struct startups_hold hold = startups_penalize(&p->startups, p->conf, &s->source, offence, now);
 
-	if (ms != 0)
-		tell_held(p, &s->source, ms);
+	if (hold.ms != 0)
+		tell_hold(p, &s->source, &hold, 0);
+}
+
+static void tell_one(void *arg, const struct startups_key *key, const struct startups_hold *hold)
+{
+	tell_hold(arg, key, hold, 0);
 }
 
 void accept_tell_held(struct parent *p)
 {
-	startups_each_held(&p->startups, clock_mono_ms(), HELD_MAX, tell_held, p);
+	startups_each_held(&p->startups, clock_mono_ms(), HELD_MAX, tell_one, p);
 }
 
 /* The network of SOURCE_BLOCK and SOURCE_FREE. */
@@ -319,15 +325,18 @@ static int get_net(struct ipc_msg *m, struct startups_key *net, unsigned *bits)
 int accept_source_block(struct parent *p, struct ipc_msg *m)
 {
 	struct startups_key net;
+	struct startups_hold hold;
 	unsigned bits;
-	uint32_t seconds;
+	uint32_t seconds, names;
 
 	if (get_net(m, &net, &bits) != 0)
 		return -1;
 	seconds = buf_get_u32(&m->body);
-	if (!buf_end(&m->body))
+	names = buf_get_u32(&m->body);
+	if (!buf_end(&m->body) || names == 0 || names > UINT8_MAX)
 		return -1;
-	startups_block(&p->startups, &net, seconds * 1000ULL, clock_mono_ms());
+	hold = startups_block(&p->startups, &net, seconds * 1000ULL, (uint8_t)names, clock_mono_ms());
+	tell_hold(p, &net, &hold, HELD_ANSWER);
 	return 0;
 }
 
@@ -396,6 +405,7 @@ int accept_peer_kill(struct parent *p, struct ipc_msg *m)
 int accept_peer_verdict(struct parent *p, struct ipc_msg *m)
 {
 	struct slot *s = slot_find(p, m->id);
+	struct startups_hold hold;
 	uint8_t in = buf_get_u8(&m->body);
 
 	if (!buf_end(&m->body) || in > 1)
@@ -404,7 +414,8 @@ int accept_peer_verdict(struct parent *p, struct ipc_msg *m)
 		return 0;
 	if (in != 0) {
 		no_longer_waiting(p, s);
-		startups_welcome(&p->startups, &s->source, clock_mono_ms());
+		if (startups_welcome(&p->startups, &s->source, clock_mono_ms(), &hold))
+			tell_hold(p, &s->source, &hold, 0);
 		return 0;
 	}
 	s->failed = true;

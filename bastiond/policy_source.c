@@ -8,7 +8,8 @@
  * locks nobody out, and no answer depends on whether there is an alice.
  *
  * Many may share a source, and who logged in from it lately is not locked out by a stranger beside him: it is rationed (startups.h), and who
- * is about to log in from there stays. What it failed with is counted all the same.
+ * is about to log in from there stays. What it failed with is counted all the same. Parent remembers the logins: its answer says what became
+ * of a block, and only then it is in the log and in the list of events.
  *
  * Memory is bounded and says nothing to anybody: these tables have one place for each hash, under a secret of this run; who falls
  * on another's place begins at zero.
@@ -23,7 +24,6 @@
 #include "clock.h"
 #include "log.h"
 #include "policy_source.h"
-#include "startups.h"
 
 struct pair {			/* a name from a source */
 	uint64_t id;		/* its hash; 0: free */
@@ -37,10 +37,6 @@ struct tried {			/* a source */
 	uint32_t n;
 };
 
-struct known {			/* a source that somebody logged in from: only logins write here, so that no stranger has one forgotten */
-	uint64_t id, at_ms;
-};
-
 struct held {			/* whom parent keeps out, or rations */
 	char net[NETWORK_TEXT_MAX];
 	int64_t since, until;	/* unix seconds */
@@ -52,7 +48,6 @@ struct sources {
 	uint64_t seed;
 	struct pair pairs[SOURCE_PAIRS];
 	struct tried tried[SOURCE_TRIED];
-	struct known known[SOURCE_TRIED];
 	struct held held[SOURCE_HELD];
 	size_t nheld;
 };
@@ -125,41 +120,50 @@ static uint32_t count_pair(struct policy *p, uint64_t id, uint64_t now_ms)
 	return delay_of(pair->failures);
 }
 
-static bool is_known(const struct sources *s, const char *net)
-{
-	const uint64_t id = hash(s->seed, net);
-	const struct known *k = &s->known[id % SOURCE_TRIED];
-
-	return k->id == id && clock_mono_ms() - k->at_ms < STARTUPS_GOOD_MS;
-}
-
-static bool is_rationed(const struct sources *s, const char *net, int64_t now)
+/* What the list has of it, over or not; NULL: nothing. */
+static struct held *find_held(struct sources *s, const char *net)
 {
 	for (size_t i = 0; i < s->nheld; i++)
-		if (s->held[i].rationed && s->held[i].until > now && strcmp(s->held[i].net, net) == 0)
-			return true;
-	return false;
+		if (strcmp(s->held[i].net, net) == 0)
+			return &s->held[i];
+	return NULL;
 }
 
+static bool is_rationed(struct sources *s, const char *net, int64_t now)
+{
+	const struct held *h = find_held(s, net);
+
+	return h != NULL && h->rationed && h->until > now;
+}
+
+/* A free place, or that of the one that is over first. */
+static struct held *new_held(struct sources *s)
+{
+	struct held *at = &s->held[0];
+
+	if (s->nheld < SOURCE_HELD)
+		return &s->held[s->nheld++];
+	for (size_t i = 1; i < s->nheld; i++)
+		if (s->held[i].until < at->until)
+			at = &s->held[i];
+	return at;
+}
+
+/* seconds: 0: it is held no more. */
 static void note_held(struct sources *s, const char *net, int64_t now, uint32_t seconds, uint32_t names, bool rationed)
 {
-	struct held *at = NULL, *first = &s->held[0];
+	struct held *at = find_held(s, net);
 
-	for (size_t i = 0; i < s->nheld && at == NULL; i++) {
-		if (strcmp(s->held[i].net, net) == 0 || s->held[i].until <= now)
-			at = &s->held[i];
-		else if (s->held[i].until < first->until)
-			first = &s->held[i];
-	}
+	if (at == NULL && seconds == 0)
+		return;
 	if (at == NULL)
-		at = s->nheld < SOURCE_HELD ? &s->held[s->nheld++] : first;
-	if (strcmp(at->net, net) != 0 || at->until <= now)
-		*at = (struct held){ .since = now };
+		*(at = new_held(s)) = (struct held){ 0 };
 	snprintf(at->net, sizeof(at->net), "%s", net);
+	if (at->until <= now)
+		at->since = now;
 	at->until = now + seconds;
+	at->names = names;
 	at->rationed = rationed;
-	if (names != 0)
-		at->names = names;
 }
 
 struct from {
@@ -178,25 +182,31 @@ static void drop_stranger(struct peer *peer, void *arg)
 
 static void block(struct policy *p, const char *net, uint32_t names)
 {
-	const bool known = is_known(p->sources, net);
-	uint32_t seconds = p->conf->block_time / 1000;
-	int64_t now = clock_wall();
 	struct buf body;
 
-	if (is_rationed(p->sources, net, now))
+	if (is_rationed(p->sources, net, clock_wall()))
 		return; /* it goes on trying: said once in that time */
-	log_warn("%s is %s for %u s: %u names failed from there", net, known ? "rationed, because somebody logged in from there lately," : "blocked",
-	    seconds, names);
-	note_held(p->sources, net, now, seconds, names, known);
 	buf_init(&body, 128);
 	buf_put_cstring(&body, net);
-	buf_put_u32(&body, seconds);
+	buf_put_u32(&body, p->conf->block_time / 1000);
+	buf_put_u32(&body, names);
 	link_send(&p->parent, MSG_SOURCE_BLOCK, 0, &body, NULL, 0);
 	buf_finish(&body);
+}
+
+/* What became of it. */
+static void blocked(struct policy *p, const char *net, int64_t now, uint32_t seconds, uint32_t names, bool rationed)
+{
+	if (seconds == 0) {
+		log_warn("%s is not blocked, though many names failed from there: too many sources are waiting", net);
+		return;
+	}
+	log_warn("%s is %s for %u s: %u names failed from there", net,
+	    rationed ? "rationed, because somebody logged in from there lately," : "blocked", seconds, names);
 	if (event_writef(p->store, now, EVENT_SOURCE_BLOCK, "bastiond", NULL, "{s:s,s:i,s:I,s:b}", "network", net, "names",
-		(int)names, "until", (json_int_t)(now + seconds), "rationed", known) != 0)
+		(int)names, "until", (json_int_t)(now + seconds), "rationed", rationed) != 0)
 		log_error("event of the block not written: %s", store_error(p->store));
-	if (!known)
+	if (!rationed)
 		peers_each(p, drop_stranger, &(struct from){ net });
 }
 
@@ -249,7 +259,6 @@ void source_in(struct peer *peer)
 		return;
 	id = pair_id(s, net, peer->user.name);
 	src = hash(s->seed, net);
-	s->known[src % SOURCE_TRIED] = (struct known){ src, clock_mono_ms() };
 	t = &s->tried[src % SOURCE_TRIED];
 	if (s->pairs[id % SOURCE_PAIRS].id == id)
 		s->pairs[id % SOURCE_PAIRS] = (struct pair){ 0 };
@@ -260,15 +269,24 @@ void source_in(struct peer *peer)
 
 int source_on_held(struct policy *p, struct ipc_msg *m)
 {
+	const int64_t now = clock_wall();
 	char net[NETWORK_TEXT_MAX];
-	uint32_t seconds;
+	uint32_t seconds, names;
+	uint8_t how;
+	bool again;
 
 	buf_get_cstring(&m->body, net, sizeof(net));
 	seconds = buf_get_u32(&m->body);
-	if (!buf_end(&m->body))
+	names = buf_get_u32(&m->body);
+	how = buf_get_u8(&m->body);
+	if (!buf_end(&m->body) || how > (HELD_RATIONED | HELD_ANSWER))
 		return -1;
-	if (p->sources != NULL)
-		note_held(p->sources, net, clock_wall(), seconds, 0, false); /* of one that it rations it says nothing */
+	if (p->sources == NULL)
+		return 0;
+	again = is_rationed(p->sources, net, now);
+	note_held(p->sources, net, now, seconds, names, (how & HELD_RATIONED) != 0);
+	if ((how & HELD_ANSWER) != 0 && !again)
+		blocked(p, net, now, seconds, names, (how & HELD_RATIONED) != 0);
 	return 0;
 }
 

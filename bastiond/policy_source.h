@@ -18,11 +18,11 @@ int sources_open(struct policy *p); /* 0, or -1 without memory */
 void sources_close(struct policy *p);
 /* A key or a code was refused for this name, known or not. Milliseconds that the answer is to take longer. */
 uint32_t source_failed(struct peer *peer, const char *name);
-/* The key was nobody's: the name counts as one that was tried. May kill the peer, so it comes last. */
+/* The key was nobody's: the name counts as one that was tried. */
 void source_tried(struct peer *peer, const char *name);
 /* The peer logged in: its failures are forgotten. */
 void source_in(struct peer *peer);
-/* SOURCE_HELD: parent keeps a source out by its penalties. 0, or -1: malformed. */
+/* SOURCE_HELD: what parent holds a source under. 0, or -1: malformed. May kill the peers from there. */
 int source_on_held(struct policy *p, struct ipc_msg *m);
 /* control.blocks and control.unblock. */
 json_t *source_blocks(void *arg);

@@ -163,6 +163,23 @@ static bool take_ration(struct source *src, uint64_t now_ms)
 	return true;
 }
 
+/* What kept it out is over. */
+static void lift(struct source *src, uint64_t until_ms)
+{
+	src->until_ms = until_ms;
+	src->enforced = false;
+	src->names = 0;
+}
+
+static struct startups_hold hold_of(const struct source *src, uint64_t now_ms)
+{
+	const bool rationed = src->good_ms > now_ms;
+
+	if (!src->enforced || src->until_ms <= now_ms || (rationed && src->names == 0))
+		return (struct startups_hold){ 0 };
+	return (struct startups_hold){ src->until_ms - now_ms, src->names, rationed };
+}
+
 /* Penalties that ran out are forgotten here: a source costs memory only while it matters. */
 static bool is_penalized(struct startups *s, const struct startups_key *key, uint64_t now_ms)
 {
@@ -172,8 +189,7 @@ static bool is_penalized(struct startups *s, const struct startups_key *key, uin
 		return false;
 	if (src->until_ms > now_ms)
 		return src->enforced && (src->good_ms <= now_ms || !take_ration(src, now_ms));
-	src->until_ms = 0;
-	src->enforced = false;
+	lift(src, 0);
 	if (src->waiting == 0 && src->good_ms <= now_ms)
 		forget(s, src);
 	return false;
@@ -213,15 +229,20 @@ void startups_leave(struct startups *s, const struct startups_key *key)
 		forget(s, src);
 }
 
-void startups_welcome(struct startups *s, const struct startups_key *key, uint64_t now_ms)
+bool startups_welcome(struct startups *s, const struct startups_key *key, uint64_t now_ms, struct startups_hold *hold)
 {
 	struct source *src = find_or_make(s, key);
+	bool was_out;
 
-	if (src != NULL)
-		src->good_ms = now_ms + STARTUPS_GOOD_MS;
+	if (src == NULL)
+		return false;
+	was_out = src->enforced && src->until_ms > now_ms && src->good_ms <= now_ms;
+	src->good_ms = now_ms + STARTUPS_GOOD_MS;
+	*hold = hold_of(src, now_ms);
+	return was_out;
 }
 
-uint64_t startups_penalize(struct startups *s, const struct config *conf, const struct startups_key *key,
+struct startups_hold startups_penalize(struct startups *s, const struct config *conf, const struct startups_key *key,
     enum startups_offence offence, uint64_t now_ms)
 {
 	const uint32_t times[] = {
@@ -231,11 +252,9 @@ uint64_t startups_penalize(struct startups *s, const struct config *conf, const 
 	struct source *src = times[offence] != 0 ? find_or_make(s, key) : NULL;
 
 	if (src == NULL)
-		return 0;
-	if (src->until_ms <= now_ms) {
-		src->until_ms = now_ms;
-		src->enforced = false;
-	}
+		return (struct startups_hold){ 0 };
+	if (src->until_ms <= now_ms)
+		lift(src, now_ms);
 	if (src->until_ms < now_ms + conf->penalty_max) { /* a block is longer, and stays as it is */
 		src->until_ms += times[offence];
 		if (src->until_ms > now_ms + conf->penalty_max)
@@ -243,18 +262,20 @@ uint64_t startups_penalize(struct startups *s, const struct config *conf, const 
 	}
 	if (src->until_ms - now_ms >= conf->penalty_min)
 		src->enforced = true;
-	return src->enforced && src->good_ms <= now_ms ? src->until_ms - now_ms : 0;
+	return hold_of(src, now_ms);
 }
 
-void startups_block(struct startups *s, const struct startups_key *key, uint64_t ms, uint64_t now_ms)
+struct startups_hold startups_block(struct startups *s, const struct startups_key *key, uint64_t ms, uint8_t names, uint64_t now_ms)
 {
 	struct source *src = find_or_make(s, key);
 
 	if (src == NULL)
-		return;
+		return (struct startups_hold){ 0 };
 	if (src->until_ms < now_ms + ms)
 		src->until_ms = now_ms + ms;
 	src->enforced = true;
+	src->names = names;
+	return hold_of(src, now_ms);
 }
 
 static bool inside(const struct startups_key *a, const struct startups_key *net, unsigned bits)
@@ -274,8 +295,7 @@ void startups_free(struct startups *s, const struct startups_key *net, unsigned 
 
 		if (src->key.family == 0 || !inside(&src->key, net, bits))
 			continue;
-		src->until_ms = 0;
-		src->enforced = false;
+		lift(src, 0);
 		if (src->waiting == 0 && src->good_ms == 0)
 			forget(s, src);
 	}
@@ -312,14 +332,15 @@ int startups_net_parse(const char *text, struct startups_key *net, unsigned *bit
 }
 
 void startups_each_held(const struct startups *s, uint64_t now_ms, unsigned most,
-    void (*fn)(void *arg, const struct startups_key *key, uint64_t ms), void *arg)
+    void (*fn)(void *arg, const struct startups_key *key, const struct startups_hold *hold), void *arg)
 {
 	for (uint32_t i = 0; i < STARTUPS_SOURCES && most > 0; i++) {
 		const struct source *src = &s->sources[i];
+		const struct startups_hold hold = hold_of(src, now_ms);
 
-		if (src->key.family == 0 || !src->enforced || src->until_ms <= now_ms || src->good_ms > now_ms)
+		if (src->key.family == 0 || hold.ms == 0)
 			continue;
-		fn(arg, &src->key, src->until_ms - now_ms);
+		fn(arg, &src->key, &hold);
 		most--;
 	}
 }

@@ -35,11 +35,19 @@ struct startups_key {
 struct source {
 	struct startups_key key;
 	bool enforced;
+	uint8_t names;		/* that failed from there, if it is blocked for that; 0: penalties */
 	uint32_t waiting;	/* connections not yet logged in */
 	uint32_t next;		/* index + 1 in its bucket; 0 ends */
 	uint64_t until_ms;	/* end of the penalties; 0: none */
 	uint64_t good_ms;	/* somebody logged in from there: rationed until then; 0: nobody did */
 	uint64_t next_ms;	/* the ration: when the next connection's time would be */
+};
+
+/* What a source is under. Penalties that only ration are nothing. */
+struct startups_hold {
+	uint64_t ms;		/* from now on; 0: nothing */
+	uint8_t names;
+	bool rationed;		/* somebody logged in from there lately */
 };
 
 struct startups {
@@ -62,23 +70,23 @@ struct startups_key startups_key(const struct config *conf, const struct sockadd
 enum startups_verdict startups_enter(struct startups *s, const struct config *conf, const struct sockaddr *sa,
     uint64_t now_ms, uint32_t random, struct startups_key *key);
 void startups_leave(struct startups *s, const struct startups_key *key);
-/* Somebody logged in from there. */
-void startups_welcome(struct startups *s, const struct startups_key *key, uint64_t now_ms);
-/* Adds to the penalties of a source. penalty_exempt is looked at when they are enforced, not here. For how many ms they are enforced from
- * now on; 0: they are not, or only ration. */
-uint64_t startups_penalize(struct startups *s, const struct config *conf, const struct startups_key *key,
+/* Somebody logged in from there. True: it was kept out until now, and *hold is what it is under from here on. */
+bool startups_welcome(struct startups *s, const struct startups_key *key, uint64_t now_ms, struct startups_hold *hold);
+/* Adds to the penalties of a source. penalty_exempt is looked at when they are enforced, not here. */
+struct startups_hold startups_penalize(struct startups *s, const struct config *conf, const struct startups_key *key,
     enum startups_offence offence, uint64_t now_ms);
 
-/* Keeps the source out for `ms` from now on, whatever penalty_max says. penalty_exempt holds here, too. */
-void startups_block(struct startups *s, const struct startups_key *key, uint64_t ms, uint64_t now_ms);
+/* Keeps the source out for `ms` from now on, whatever penalty_max says, for so many names. penalty_exempt holds here, too. Nothing: there is
+ * no place for it. */
+struct startups_hold startups_block(struct startups *s, const struct startups_key *key, uint64_t ms, uint8_t names, uint64_t now_ms);
 /* Forgets what keeps sources out whose first `bits` bits are those of net. */
 void startups_free(struct startups *s, const struct startups_key *net, unsigned bits);
 /* "192.0.2.0/24": of a source, or back into a network and its bits. -1: it is none. */
 char *startups_net_format(const struct config *conf, const struct startups_key *key, char *out, size_t size);
 int startups_net_parse(const char *text, struct startups_key *net, unsigned *bits);
-/* Calls fn for up to `most` sources that are kept out now. */
+/* Calls fn for up to `most` sources that are under something now. */
 void startups_each_held(const struct startups *s, uint64_t now_ms, unsigned most,
-    void (*fn)(void *arg, const struct startups_key *key, uint64_t ms), void *arg);
+    void (*fn)(void *arg, const struct startups_key *key, const struct startups_hold *hold), void *arg);
 
 /* For the log, a word each. */
 const char *startups_verdict_text(enum startups_verdict v);

@@ -65,7 +65,7 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	M(PEER_KILL,      POLICY,   PARENT,   S_ANY,     256,   0, 0)                                 \
 	/* id = slot. u8 verdict: 1 logged in, 0 failed (counts as a penalty for its source) */       \
 	M(PEER_VERDICT,   POLICY,   PARENT,   S_ANY,     1,     0, 0)                                 \
-	/* str network; u32 seconds: take nobody from there. str network: let it in again. To policy: it is held by penalties */ \
+	/* str network; u32 seconds; u32 names that failed: take nobody from there. str network: let it in again. To policy: enum source_held */ \
 	M(SOURCE_BLOCK,   POLICY,   PARENT,   S_ANY,     128,   0, 0)                                 \
 	M(SOURCE_FREE,    POLICY,   PARENT,   S_ANY,     128,   0, 0)                                 \
 	M(SOURCE_HELD,    PARENT,   POLICY,   S_ANY,     128,   0, 0)                                 \

@@ -13,6 +13,15 @@ enum auth_verdict {
 	AUTH_BARRED,	/* key proven, and no login all the same: the line says why and what to do next */
 };
 
+/*
+ * SOURCE_HELD, parent → policy: str network; u32 seconds, 0: it is not held any more; u32 names that failed from there, 0: it is for its
+ * penalties; u8 of these. Parent alone knows whether somebody logged in from there.
+ */
+enum source_held {
+	HELD_RATIONED = 1,	/* it may connect, slowly */
+	HELD_ANSWER = 2,	/* to a SOURCE_BLOCK; 0 seconds: parent has no place for it */
+};
+
 /* WAY_NO: for scripts and tests; the line says it to people. */
 enum way_refusal {
 	WAY_NO_HOST = 1,	/* not a registered host, or not for this user's eyes */

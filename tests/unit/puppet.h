@@ -122,10 +122,24 @@ static void dial_done(int fd)
 	ipc_finish(&link);
 }
 
+static void tell_held(struct ipc_msg *m)
+{
+	char net[64] = "";
+	unsigned seconds, names, how;
+
+	buf_get_cstring(&m->body, net, sizeof(net));
+	seconds = buf_get_u32(&m->body);
+	names = buf_get_u32(&m->body);
+	how = buf_get_u8(&m->body);
+	tell("policy SOURCE_HELD net=%s names=%u how=%u whole=%d seconds=%u", net, names, how, buf_end(&m->body), seconds);
+}
+
 static void policy_message(struct ipc_msg *m)
 {
 	if (m->type == MSG_POLICY_RECORD)
 		tell("policy POLICY_RECORD fds=%d", m->nfds);
+	else if (m->type == MSG_SOURCE_HELD)
+		tell_held(m);
 	else if (m->type == MSG_PEER_UP)
 		tell_start(m, "policy");
 	else if (m->type == MSG_WORKER_UP && m->nfds == 1)

@@ -401,6 +401,41 @@ static void test_penalty_and_limits(void **state)
 	stop();
 }
 
+/* The answer to a block says what became of it; a login turns it into a ration; a new policy hears of it, too. */
+static void test_what_becomes_of_a_block(void **state)
+{
+	uint8_t yes = 1;
+	struct buf block, b;
+	unsigned slot, left;
+	int fd;
+
+	(void)state;
+	start("penalty_auth = 0s\npenalty_noauth = 0s\n");
+	expect("policy starts");
+	fd = connect_to_parent();
+	slot = number(expect("policy PEER_UP"), "slot=");
+	buf_init(&block, 64);
+	buf_put_cstring(&block, "127.0.0.1/32");
+	buf_put_u32(&block, 3600);
+	buf_put_u32(&block, 10);
+	order(MSG_SOURCE_BLOCK, 0, &block);
+	left = number(expect("policy SOURCE_HELD net=127.0.0.1/32 names=10 how=2 whole=1"), "seconds=");
+	assert_true(left > 3000 && left <= 3600);
+	expect_refusal();
+	buf_view(&b, &yes, 1);
+	order(MSG_PEER_VERDICT, slot, &b);
+	left = number(expect("policy SOURCE_HELD net=127.0.0.1/32 names=10 how=1 whole=1"), "seconds=");
+	assert_true(left > 3000 && left <= 3600);
+	order(MSG_SOURCE_BLOCK, 0, &block);
+	expect("policy SOURCE_HELD net=127.0.0.1/32 names=10 how=3 whole=1");
+	order(MSG_RUN_CONSOLE, 99, NULL); /* malformed: the set ends */
+	expect("policy starts");
+	expect("policy SOURCE_HELD net=127.0.0.1/32 names=10 how=1 whole=1");
+	buf_finish(&block);
+	close(fd);
+	stop();
+}
+
 static void order_dial(unsigned id, const char *host, uint16_t to, uint32_t limit_ms)
 {
 	struct buf b;
@@ -545,7 +580,7 @@ int main(int argc, char **argv)
 #define T(name) cmocka_unit_test_teardown(name, end_parent)
 	const struct CMUnitTest tests[] = {
 		T(test_descriptors), T(test_connection), T(test_one_dead_all_new), T(test_first_start_fails),
-		T(test_malformed_message_ends_the_set), T(test_reload), T(test_penalty_and_limits), T(test_dial),
+		T(test_malformed_message_ends_the_set), T(test_reload), T(test_penalty_and_limits), T(test_what_becomes_of_a_block), T(test_dial),
 		T(test_worker_limit_and_kill), T(test_pace),
 	};
 

@@ -57,15 +57,43 @@ static void a_login_forgets_the_failures(void **state)
 	assert_int_equal(guess(r, "192.0.2.9", "alice"), 0);
 }
 
+/* What parent makes of a block, or of a login from there. */
+static void held(struct rig *r, const char *net, uint32_t seconds, uint32_t names, uint8_t how)
+{
+	struct buf b;
+
+	buf_init(&b, 128);
+	buf_put_cstring(&b, net);
+	buf_put_u32(&b, seconds);
+	buf_put_u32(&b, names);
+	buf_put_u8(&b, how);
+	assert_int_equal(ipc_send(&r->parent, MSG_SOURCE_HELD, 0, &b, NULL, 0), 0);
+	buf_finish(&b);
+	rig_turn(r);
+}
+
+/* The list is one row with this reason, or is empty. */
+static void expect_blocks(struct rig *r, const char *net, const char *why)
+{
+	json_t *rows = source_blocks(&r->p);
+
+	assert_int_equal(json_array_size(rows), net != NULL);
+	if (net != NULL) {
+		assert_string_equal(json_string_value(json_object_get(json_array_get(rows, 0), "network")), net);
+		assert_string_equal(json_string_value(json_object_get(json_array_get(rows, 0), "why")), why);
+	}
+	json_decref(rows);
+}
+
 static void many_names_block_the_source(void **state)
 {
 	struct rig *r = *state;
-	struct session_end waiting, elsewhere;
+	struct session_end waiting, guesser, elsewhere;
 	char name[32], net[64];
 	struct ipc_msg m;
-	json_t *rows;
 
 	session_from(r, &waiting, "203.0.113.5");
+	session_from(r, &guesser, "203.0.113.5");
 	session_from(r, &elsewhere, "203.0.113.6");
 	for (uint32_t i = 0; i < 3 * r->conf->block_names; i++)
 		guess(r, "203.0.113.5", "alice"); /* one name, however often, is no search */
@@ -78,16 +106,19 @@ static void many_names_block_the_source(void **state)
 	assert_int_equal(buf_get_cstring(&m.body, net, sizeof(net)), 0);
 	assert_string_equal(net, "203.0.113.5/32");
 	assert_int_equal(buf_get_u32(&m.body), r->conf->block_time / 1000);
+	assert_int_equal(buf_get_u32(&m.body), r->conf->block_names);
+	assert_true(buf_end(&m.body));
 	ipc_msg_finish(&m);
-	for (int i = 0; i < 2; i++) { /* the one that waited there, and the guesser itself */
+	/* it is one when parent says so */
+	assert_int_equal(events_of(r, "source.block"), 0);
+	expect_blocks(r, NULL, NULL);
+	held(r, net, 3600, r->conf->block_names, HELD_ANSWER);
+	for (int i = 0; i < 2; i++) { /* who is not logged in from there */
 		expect(r, &r->parent, MSG_PEER_KILL, &m);
 		ipc_msg_finish(&m);
 	}
 	assert_int_equal(events_of(r, "source.block"), 1);
-	rows = source_blocks(&r->p);
-	assert_int_equal(json_array_size(rows), 1);
-	assert_string_equal(json_string_value(json_object_get(json_array_get(rows, 0), "network")), "203.0.113.5/32");
-	json_decref(rows);
+	expect_blocks(r, "203.0.113.5/32", "tried many names");
 	/* who is elsewhere goes on, and so does alice from anywhere else */
 	send_key(&elsewhere, "alice", KEY(ALICE_KEY), 0);
 	expect_u8(r, &elsewhere.link, MSG_AUTH_KEY_RE, AUTH_MAYBE);
@@ -95,8 +126,47 @@ static void many_names_block_the_source(void **state)
 	assert_int_equal(source_unblock(&r->p, "203.0.114.0/24", true), 0);
 	assert_int_equal(source_unblock(&r->p, "203.0.113.0/24", false), 1); /* only counted */
 	assert_int_equal(source_unblock(&r->p, "203.0.113.0/24", true), 1);
+	expect_blocks(r, NULL, NULL);
+}
+
+/* What is no answer to a block is listed, and no more: of a new policy's start, or since somebody logged in from there. */
+static void the_list_follows_parent(void **state)
+{
+	struct rig *r = *state;
+	struct session_end waiting;
+
+	session_from(r, &waiting, "203.0.113.5");
+	held(r, "203.0.113.5/32", 600, 12, 0);
+	expect_blocks(r, "203.0.113.5/32", "tried many names");
+	held(r, "203.0.113.5/32", 600, 12, HELD_RATIONED);
+	expect_blocks(r, "203.0.113.5/32", "tried many names; rationed");
+	held(r, "203.0.113.5/32", 600, 0, 0);
+	expect_blocks(r, "203.0.113.5/32", "failed logins");
+	held(r, "203.0.113.6/32", 0, 0, 0); /* one that it has nothing of */
+	held(r, "203.0.113.5/32", 0, 0, 0);
+	expect_blocks(r, NULL, NULL);
+	held(r, "203.0.113.5/32", 0, 0, HELD_ANSWER); /* no place for a block */
+	expect_blocks(r, NULL, NULL);
+	assert_int_equal(events_of(r, "source.block"), 0);
+	expect_silence(r, &r->parent);
+	session_over(r, &waiting, 0);
+}
+
+/* The list is bounded: what is over first makes way. */
+static void the_list_is_bounded(void **state)
+{
+	struct rig *r = *state;
+	char net[64];
+	json_t *rows;
+
+	for (unsigned i = 0; i < SOURCE_HELD + 5; i++) {
+		snprintf(net, sizeof(net), "10.0.%u.%u/32", i / 256, i % 256);
+		held(r, net, 3600 + i, 0, 0);
+	}
 	rows = source_blocks(&r->p);
-	assert_int_equal(json_array_size(rows), 0);
+	assert_int_equal(json_array_size(rows), SOURCE_HELD);
+	for (size_t i = 0; i < SOURCE_HELD; i++)
+		assert_string_not_equal(json_string_value(json_object_get(json_array_get(rows, i), "network")), "10.0.0.0/32");
 	json_decref(rows);
 }
 
@@ -107,7 +177,6 @@ static void a_strangers_neighbour_stays(void **state)
 	struct session_end in, waiting;
 	char name[32];
 	struct ipc_msg m;
-	json_t *rows;
 
 	login_alice(r, &in, 0); /* from 192.0.2.9 */
 	session_from(r, &waiting, "192.0.2.9");
@@ -117,14 +186,14 @@ static void a_strangers_neighbour_stays(void **state)
 	}
 	expect(r, &r->parent, MSG_SOURCE_BLOCK, &m);
 	ipc_msg_finish(&m);
+	held(r, "192.0.2.9/32", 3600, r->conf->block_names, HELD_RATIONED | HELD_ANSWER);
 	for (uint32_t i = 1; i <= 2 * r->conf->block_names; i++) {
 		snprintf(name, sizeof(name), "more%u", i);
 		guess(r, "192.0.2.9", name);
 	}
 	assert_int_equal(events_of(r, "source.block"), 1);
-	rows = source_blocks(&r->p);
-	assert_string_equal(json_string_value(json_object_get(json_array_get(rows, 0), "why")), "tried many names; rationed");
-	json_decref(rows);
+	expect_silence(r, &r->parent);
+	expect_blocks(r, "192.0.2.9/32", "tried many names; rationed");
 	send_key(&waiting, "alice", KEY(ALICE_KEY), 0);
 	expect_u8(r, &waiting.link, MSG_AUTH_KEY_RE, AUTH_MAYBE);
 	session_over(r, &waiting, 0);
@@ -152,6 +221,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(refusals_become_slower), T(a_login_forgets_the_failures), T(many_names_block_the_source), T(a_strangers_neighbour_stays),
+		T(the_list_follows_parent), T(the_list_is_bounded),
 		T(the_exempt_are_not_counted),
 	};
 

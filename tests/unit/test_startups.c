@@ -41,15 +41,23 @@ static uint64_t offend(const char *text, enum startups_offence offence, uint64_t
 	struct sockaddr_storage ss = address(text);
 	struct startups_key k = startups_key(conf, (struct sockaddr *)&ss);
 
-	return startups_penalize(&s, conf, &k, offence, now);
+	return startups_penalize(&s, conf, &k, offence, now).ms;
+}
+
+static bool welcome(const char *text, uint64_t now, struct startups_hold *hold)
+{
+	struct sockaddr_storage ss = address(text);
+	struct startups_key k = startups_key(conf, (struct sockaddr *)&ss);
+
+	return startups_welcome(&s, &k, now, hold);
 }
 
 static unsigned held;
 
-static void count_held(void *arg, const struct startups_key *k, uint64_t ms)
+static void count_held(void *arg, const struct startups_key *k, const struct startups_hold *hold)
 {
 	(void)arg, (void)k;
-	assert_true(ms > 0);
+	assert_true(hold->ms > 0);
 	held++;
 }
 
@@ -66,14 +74,16 @@ static void test_a_known_source_is_rationed(void **state)
 	const char *const from = "192.0.2.9";
 	struct sockaddr_storage ss = address(from);
 	struct startups_key k = startups_key(conf, (struct sockaddr *)&ss);
+	struct startups_hold hold;
 	uint64_t now = 1000;
 	unsigned n = 0;
 
 	(void)state;
-	startups_welcome(&s, &k, now);
-	startups_block(&s, &k, 10 * STARTUPS_GOOD_MS, now);
+	assert_false(welcome(from, now, &hold));
 	assert_int_equal(offend(from, OFFENCE_CRASH, now), 0);
 	assert_int_equal(nheld(now, 10), 0);
+	hold = startups_block(&s, &k, 10 * STARTUPS_GOOD_MS, 12, now);
+	assert_true(hold.ms == 10 * STARTUPS_GOOD_MS && hold.names == 12 && hold.rationed);
 	for (; enter(from, now, 0) == STARTUPS_OK; n++)
 		startups_leave(&s, &key);
 	assert_int_equal(n, STARTUPS_RATION_BURST);
@@ -85,7 +95,9 @@ static void test_a_known_source_is_rationed(void **state)
 	now += STARTUPS_GOOD_MS;
 	assert_int_equal(nheld(now, 10), 1);
 	assert_int_equal(enter(from, now, 0), STARTUPS_PENALTY);
-	startups_welcome(&s, &k, now);
+	assert_true(welcome(from, now, &hold));
+	assert_true(hold.ms == 9 * STARTUPS_GOOD_MS && hold.names == 12 && hold.rationed);
+	assert_false(welcome(from, now, &hold));
 	assert_int_equal(enter(from, now, 0), STARTUPS_OK);
 	startups_leave(&s, &key);
 	/* and it is remembered without penalties, too, for that day */
@@ -96,6 +108,29 @@ static void test_a_known_source_is_rationed(void **state)
 	assert_int_equal(s.used, 0);
 }
 
+/* What a source is under, and what a login makes of it: of penalties nothing, of a block a ration. */
+static void test_what_a_source_is_under(void **state)
+{
+	struct startups_key net;
+	struct startups_hold hold;
+	unsigned bits;
+
+	(void)state;
+	assert_true(offend("192.0.2.1", OFFENCE_CRASH, 1000) > 0);
+	assert_true(welcome("192.0.2.1", 2000, &hold));
+	assert_int_equal(hold.ms, 0);
+	assert_int_equal(offend("192.0.2.1", OFFENCE_CRASH, 3000), 0);
+	assert_int_equal(startups_net_parse("192.0.2.2/32", &net, &bits), 0);
+	hold = startups_block(&s, &net, 5000, 10, 1000);
+	assert_true(hold.ms == 5000 && hold.names == 10 && !hold.rationed);
+	assert_true(welcome("192.0.2.2", 2000, &hold));
+	assert_true(hold.ms == 4000 && hold.names == 10 && hold.rationed);
+	assert_int_equal(nheld(2000, 10), 1);
+	/* when it is over, penalties are penalties again */
+	assert_int_equal(offend("192.0.2.2", OFFENCE_CRASH, 6000), 0);
+	assert_int_equal(nheld(6000, 10), 0);
+}
+
 static void test_block_and_free(void **state)
 {
 	struct startups_key net;
@@ -104,7 +139,7 @@ static void test_block_and_free(void **state)
 
 	(void)state;
 	assert_int_equal(startups_net_parse("192.0.2.7/32", &net, &bits), 0);
-	startups_block(&s, &net, 3600000, 1000); /* longer than penalty_max */
+	assert_int_equal(startups_block(&s, &net, 3600000, 10, 1000).ms, 3600000); /* longer than penalty_max */
 	assert_string_equal(startups_net_format(conf, &net, text, sizeof(text)), "192.0.2.7/32");
 	assert_int_equal(enter("192.0.2.7", 1000 + 3599999, 0), STARTUPS_PENALTY);
 	assert_int_equal(enter("192.0.2.8", 1000, 0), STARTUPS_OK);
@@ -112,7 +147,7 @@ static void test_block_and_free(void **state)
 	offend("192.0.2.7", OFFENCE_AUTH, 2000); /* an offence does not shorten it */
 	assert_int_equal(enter("192.0.2.7", 1000 + 3599999, 0), STARTUPS_PENALTY);
 	assert_int_equal(startups_net_parse("2001:db8::/64", &net, &bits), 0);
-	startups_block(&s, &net, 5000, 1000);
+	startups_block(&s, &net, 5000, 10, 1000);
 	assert_int_equal(enter("2001:db8::77", 5999, 0), STARTUPS_PENALTY);
 	assert_int_equal(nheld(2000, 10), 2);
 	assert_int_equal(nheld(2000, 1), 1);
@@ -324,7 +359,7 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		T(test_block_and_free), T(test_a_known_source_is_rationed), T(test_networks), T(test_early_drop), T(test_share_of_drops), T(test_per_source), T(test_penalties),
+		T(test_block_and_free), T(test_what_a_source_is_under), T(test_a_known_source_is_rationed), T(test_networks), T(test_early_drop), T(test_share_of_drops), T(test_per_source), T(test_penalties),
 		T(test_penalties_are_capped), T(test_exempt), T(test_switched_off), T(test_table_is_bounded),
 		T(test_many_waiting_sources), T(test_texts),
 	};
