@@ -55,6 +55,7 @@ struct pam_stack;
 struct slot {
 	uint32_t id;		/* generation << SLOT_BITS | index; 0: free */
 	bool waiting;		/* counted by startups: not yet logged in */
+	bool proven;		/* a code was asked of it: its key is a user's */
 	bool failed;		/* a login failed: the penalty is given */
 	bool late;		/* login_grace passed */
 	bool stopped;		/* SESSION_STOP was sent: its death is no crash */
@@ -250,6 +251,7 @@ void accept_forget(struct parent *p);
 
 /* A login opened this session (taken over): the connection's, unless that is over already. */
 void accept_pam_session(struct parent *p, uint32_t id, struct pam_session *session);
+void accept_proven(struct parent *p, uint32_t id); /* policy asks the second factor of it */
 
 /* --- parent_pam.c --- */
 

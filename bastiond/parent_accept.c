@@ -24,6 +24,7 @@
 
 #define ACCEPT_BURST 64		/* of one listener in one turn: the roles' messages go between */
 #define HELD_MAX 1000		/* sources that a new policy is told of */
+#define KEY_MS 5000		/* who has proven no key by then makes place for another one of its source */
 #define TOLD_MS 10000		/* refusals are summed up in one line in so long */
 #define SLOT_MASK ((1U << SLOT_BITS) - 1)
 
@@ -218,6 +219,58 @@ static int start_session(struct parent *p, struct slot *s, int fd, const struct 
 	return r;
 }
 
+/* Policy lists who is kept out. */
+static void tell_hold(struct parent *p, const struct startups_key *key, const struct startups_hold *hold, unsigned flags)
+{
+	char net[64];
+	struct buf body;
+
+	buf_init(&body, 128);
+	buf_put_cstring(&body, startups_net_format(p->conf, key, net, sizeof(net)));
+	buf_put_u32(&body, (uint32_t)((hold->ms + 999) / 1000));
+	buf_put_u32(&body, hold->names);
+	buf_put_u8(&body, (uint8_t)(flags | (hold->rationed ? HELD_RATIONED : 0U)));
+	set_send(p, PROC_POLICY, MSG_SOURCE_HELD, 0, &body, NULL, 0);
+	buf_finish(&body);
+}
+
+static void penalize(struct parent *p, const struct slot *s, enum startups_offence offence, uint64_t now)
+{
+	const struct startups_hold hold = startups_penalize(&p->startups, p->conf, &s->source, offence, now);
+
+	if (hold.ms != 0)
+		tell_hold(p, &s->source, &hold, 0);
+}
+
+/*
+ * A source has as many waiting as it may. Who has waited longest there without a key makes place: else a stranger who says nothing would keep
+ * out all that share his address. Slots are taken in turn: backwards from the hand each is older than the one before, and what waits is near.
+ */
+static bool take_over(struct parent *p, const struct startups_key *source, uint64_t now_ms)
+{
+	struct slot *longest = NULL;
+	uint32_t waiting = 0;
+
+	for (uint32_t n = 1; n <= PARENT_SESSIONS_MAX && waiting < p->conf->per_source_max; n++) {
+		struct slot *s = &p->slots[(p->hand + PARENT_SESSIONS_MAX - n) % PARENT_SESSIONS_MAX];
+
+		if (!s->waiting || !startups_same(&s->source, source))
+			continue;
+		waiting++;
+		if (!s->proven && !s->stopped && now_ms - s->began_ms >= KEY_MS)
+			longest = s;
+	}
+	if (longest == NULL)
+		return false;
+	longest->waiting = false; /* its place in the count is the new one's */
+	longest->stopped = true;
+	count_refusal(p, STARTUPS_SOURCE, now_ms);
+	if (!longest->failed)
+		penalize(p, longest, OFFENCE_NOAUTH, now_ms);
+	set_send(p, PROC_MASTER, MSG_SESSION_STOP, longest->id, NULL, NULL, 0);
+	return true;
+}
+
 static void one_connection(struct parent *p, int fd, const struct sockaddr_storage *peer, socklen_t len)
 {
 	uint64_t now = clock_mono_ms();
@@ -229,6 +282,8 @@ static void one_connection(struct parent *p, int fd, const struct sockaddr_stora
 	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
 		random = 0;
 	v = startups_enter(&p->startups, p->conf, (const struct sockaddr *)peer, now, random, &source);
+	if (v == STARTUPS_SOURCE && take_over(p, &source, now))
+		v = STARTUPS_OK;
 	if (v == STARTUPS_OK && (s = slot_take(p, &source)) == NULL) {
 		startups_leave(&p->startups, &source);
 		v = STARTUPS_FULL;
@@ -279,29 +334,6 @@ void accept_some(struct parent *p, size_t i)
 			return;
 		/* the others concern one connection that is gone (ECONNABORTED, EPROTO, ...): accept(2) */
 	}
-}
-
-/* Policy lists who is kept out. */
-static void tell_hold(struct parent *p, const struct startups_key *key, const struct startups_hold *hold, unsigned flags)
-{
-	char net[64];
-	struct buf body;
-
-	buf_init(&body, 128);
-	buf_put_cstring(&body, startups_net_format(p->conf, key, net, sizeof(net)));
-	buf_put_u32(&body, (uint32_t)((hold->ms + 999) / 1000));
-	buf_put_u32(&body, hold->names);
-	buf_put_u8(&body, (uint8_t)(flags | (hold->rationed ? HELD_RATIONED : 0U)));
-	set_send(p, PROC_POLICY, MSG_SOURCE_HELD, 0, &body, NULL, 0);
-	buf_finish(&body);
-}
-
-static void penalize(struct parent *p, const struct slot *s, enum startups_offence offence, uint64_t now)
-{
-	const struct startups_hold hold = startups_penalize(&p->startups, p->conf, &s->source, offence, now);
-
-	if (hold.ms != 0)
-		tell_hold(p, &s->source, &hold, 0);
 }
 
 static void tell_one(void *arg, const struct startups_key *key, const struct startups_hold *hold)
@@ -426,6 +458,14 @@ int accept_peer_verdict(struct parent *p, struct ipc_msg *m)
 		s->pam = NULL;
 	}
 	return 0;
+}
+
+void accept_proven(struct parent *p, uint32_t id)
+{
+	struct slot *s = slot_find(p, id);
+
+	if (s != NULL)
+		s->proven = true;
 }
 
 void accept_pam_session(struct parent *p, uint32_t id, struct pam_session *session)

@@ -234,6 +234,8 @@ int children_run(struct parent *p, struct ipc_msg *m)
 
 	if (parse_job(&job, m) != 0)
 		return -1;
+	if (job.kind == WORKER_PAM)
+		accept_proven(p, job.slot);
 	if (p->nchildren >= p->conf->max_workers || p->nchildren == p->maxchildren) {
 		tell_failed(p, m->id, "max_workers reached");
 		return 0;

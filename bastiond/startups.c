@@ -77,7 +77,7 @@ static uint32_t *bucket_of(struct startups *s, const struct startups_key *key)
 	return &s->buckets[h % BUCKETS];
 }
 
-static bool same(const struct startups_key *a, const struct startups_key *b)
+bool startups_same(const struct startups_key *a, const struct startups_key *b)
 {
 	return a->family == b->family && memcmp(a->addr, b->addr, sizeof(a->addr)) == 0;
 }
@@ -85,7 +85,7 @@ static bool same(const struct startups_key *a, const struct startups_key *b)
 static struct source *find(struct startups *s, const struct startups_key *key)
 {
 	for (uint32_t i = *bucket_of(s, key); i != 0; i = s->sources[i - 1].next)
-		if (same(&s->sources[i - 1].key, key))
+		if (startups_same(&s->sources[i - 1].key, key))
 			return &s->sources[i - 1];
 	return NULL;
 }

@@ -61,6 +61,7 @@ struct startups {
 int startups_init(struct startups *s, uint64_t seed);
 void startups_finish(struct startups *s);
 
+bool startups_same(const struct startups_key *a, const struct startups_key *b);
 struct startups_key startups_key(const struct config *conf, const struct sockaddr *sa);
 
 /*

@@ -1,7 +1,9 @@
 /*
  * test_parent_source.c - parent and those who connect, with roles that are puppets: limits of a source, penalties, blocks.
- * WRAP: role_keys_try role_recorder_try role_session_try role_policy_try keyfiles_collect totpkey_collect
+ * WRAP: clock_mono_ms role_keys_try role_recorder_try role_session_try role_policy_try keyfiles_collect totpkey_collect
  */
+#include <sys/mman.h>
+
 #include "parent_rig.h"
 
 /* Reads to the end: what parent says to a connection that it refuses. */
@@ -99,10 +101,58 @@ static void test_what_becomes_of_a_block(void **state)
 	close(fd);
 	stop();
 }
+
+/* The clock of this process and of parent, which is a fork of it, may be set ahead. */
+static uint64_t *ahead;
+uint64_t __real_clock_mono_ms(void);
+uint64_t __wrap_clock_mono_ms(void);
+uint64_t __wrap_clock_mono_ms(void) { return __real_clock_mono_ms() + (ahead != NULL ? *ahead : 0); }
+
+/* Whoever says nothing holds no place that another one of the same source wants; who is at a code does. */
+static void test_who_says_nothing_makes_place(void **state)
+{
+	unsigned slots[4];
+	struct buf b;
+	int fds[4];
+
+	(void)state;
+	ahead = mmap(NULL, sizeof(*ahead), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(ahead, MAP_FAILED);
+	start("per_source_max = 2\npenalty_noauth = 12s\npenalty_min = 15s\n");
+	expect("policy starts");
+	for (int i = 0; i < 2; i++) {
+		fds[i] = connect_to_parent();
+		slots[i] = number(expect("policy PEER_UP"), "slot=");
+	}
+	expect_refusal(); /* nobody waits for long */
+	buf_init(&b, 64);
+	buf_put_cstring(&b, "alice");
+	buf_put_cstring(&b, "127.0.0.1");
+	buf_put_u32(&b, slots[0]);
+	buf_put_u64(&b, 1);
+	order(MSG_RUN_PAM, 7, &b);
+	expect("policy WORKER_DOWN id=7");
+	buf_finish(&b);
+	for (int i = 2; i < 4; i++) {
+		*ahead += 5000;
+		fds[i] = connect_to_parent();
+		slots[i] = number(expect("policy PEER_UP"), "slot=");
+		assert_int_equal(number(expect("master stops"), "slot="), slots[i - 1]);
+		expect("policy PEER_DOWN");
+		expect_refusal();
+	}
+	expect("policy SOURCE_HELD net=127.0.0.1/32 names=0 how=0 whole=1"); /* both were connections without a try */
+	for (int i = 0; i < 4; i++)
+		close(fds[i]);
+	stop();
+	munmap(ahead, sizeof(*ahead));
+	ahead = NULL;
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_penalty_and_limits), T(test_what_becomes_of_a_block),
+		T(test_penalty_and_limits), T(test_what_becomes_of_a_block), T(test_who_says_nothing_makes_place),
 	};
 
 	if (argc > 2 && strcmp(argv[1], "-R") == 0)
