@@ -5,7 +5,8 @@
  * Role: session, see relay_bulk.h. Packets: u32 length, u8 type, u32 request id, then by type. Content is hashed in the order of
  * its offsets as long as these follow one another, from wherever they begin; from the first piece that does not, a file has no digest of
  * the whole, which is said, and its content is hashed with the stream like all else. So each byte is hashed once.
- * Tables are bounded: what does not fit is reported as untracked, never guessed.
+ * Tables are bounded: what does not fit is reported as untracked, never guessed. Clients ask for a whole file at once (paramiko) or keep 64
+ * requests on their way (OpenSSH); READs alone never fill the table: one that has no place costs its file the digest, and nothing else.
  */
 #include <jansson.h>
 #include <stdlib.h>
@@ -16,7 +17,9 @@
 
 #define HEAD_MAX 34000	/* a packet that is looked at whole; OpenSSH sends 34000 at most besides content */
 #define OPEN_MAX 256	/* files open at a time */
-#define PENDING_MAX 2048 /* requests without an answer */
+#define PENDING_MIN 256U /* requests without an answer: places at first, */
+#define PENDING_MAX 32768U /* and at most, of which a quarter stays free */
+#define PENDING_KEPT 256U /* that no READ takes: of other requests clients wait for the answer */
 #define HANDLE_MAX 256
 
 enum { FXP_OPEN = 3, FXP_CLOSE, FXP_READ, FXP_WRITE, FXP_SETSTAT = 9, FXP_OPENDIR = 11, FXP_REMOVE = 13, FXP_MKDIR, FXP_RMDIR,
@@ -27,7 +30,7 @@ struct content {		/* one direction of an open file */
 	uint64_t from, next;	/* the first offset; the one that would follow */
 	uint64_t bytes, hashed;	/* seen; in sha, the first of them */
 	uint64_t marked;	/* hashed at the last progress digest */
-	bool begun, jumped;
+	bool begun, jumped, partly;	/* partly: more may have passed than was seen */
 };
 
 struct file {
@@ -59,7 +62,8 @@ struct stream {			/* one direction of the channel */
 struct sftp_track {
 	struct stream in, out;
 	struct file files[OPEN_MAX];
-	struct pending pending[PENDING_MAX];
+	struct pending *pending;	/* npending places, of which so many are taken */
+	size_t npending, taken;
 	bool lost;
 	bulk_report report;
 	void *ctx;
@@ -75,7 +79,9 @@ struct sftp_track *sftp_track_create(bulk_report report, void *ctx)
 	t->ctx = ctx;
 	t->in.head = malloc(HEAD_MAX);
 	t->out.head = malloc(HEAD_MAX);
-	if (t->in.head == NULL || t->out.head == NULL) {
+	t->npending = PENDING_MIN;
+	t->pending = calloc(t->npending, sizeof(*t->pending));
+	if (t->in.head == NULL || t->out.head == NULL || t->pending == NULL) {
 		sftp_track_destroy(t);
 		return NULL;
 	}
@@ -110,8 +116,8 @@ static void say_content(struct sftp_track *t, const struct file *f, const struct
 	path = bulk_text(f->path, f->path_len);
 	bulk_hex(c->sha, hex, sizeof(hex));
 	if (c->jumped)
-		say(t, json_pack("{s:s, s:o, s:I, s:s, s:b, s:I, s:I, s:s}", "op", op, "path", path, "size", size, "sha256", "",
-		    "in_order", 0, "from", from, "hashed", hashed, "start_sha256", hex));
+		say(t, json_pack("{s:s, s:o, s:I, s:s, s:b, s:I, s:I, s:s, s:o*}", "op", op, "path", path, "size", size, "sha256", "",
+		    "in_order", 0, "from", from, "hashed", hashed, "start_sha256", hex, "partly", c->partly ? json_true() : NULL));
 	else
 		say(t, json_pack("{s:s, s:o, s:I, s:s, s:b, s:o*}", "op", op, "path", path, "size", size, "sha256", hex,
 		    "in_order", 1, "from", from != 0 ? json_integer(from) : NULL));
@@ -145,7 +151,7 @@ static void file_close(struct sftp_track *t, struct file *f)
 	EVP_MD_CTX_free(f->put.sha);
 	EVP_MD_CTX_free(f->get.sha);
 	free(f->path);
-	for (size_t i = 0; i < PENDING_MAX; i++)
+	for (size_t i = 0; i < t->npending; i++)
 		if (t->pending[i].file == f)
 			t->pending[i].file = NULL;
 	if (t->in.into == &f->put)
@@ -163,36 +169,70 @@ static struct file *file_find(struct sftp_track *t, const uint8_t *handle, size_
 	return NULL;
 }
 
+/* The place of this id, from where its own is up to the first free one; or that. n is a power of two, and some are free. */
+static struct pending *pending_place(struct pending *all, size_t n, uint32_t id, bool free_one)
+{
+	size_t i = id % n;
+
+	while (all[i].type != 0 && (free_one || all[i].id != id))
+		i = (i + 1) % n;
+	return &all[i];
+}
+
+static bool pending_grow(struct sftp_track *t)
+{
+	const size_t n = t->npending * 2;
+	struct pending *more = n <= PENDING_MAX ? calloc(n, sizeof(*more)) : NULL;
+
+	if (more == NULL)
+		return false;
+	for (size_t i = 0; i < t->npending; i++)
+		if (t->pending[i].type != 0)
+			*pending_place(more, n, t->pending[i].id, true) = t->pending[i];
+	free(t->pending);
+	t->pending = more;
+	t->npending = n;
+	return true;
+}
+
+/* NULL: it is not followed; said, but of a READ. */
 static struct pending *pending_add(struct sftp_track *t, uint32_t id, uint8_t type)
 {
-	/* ids count up in every client: start where a free place is likely */
-	for (size_t i = 0; i < PENDING_MAX; i++) {
-		struct pending *p = &t->pending[(id + i) % PENDING_MAX];
+	const size_t kept = type == FXP_READ ? PENDING_KEPT : 0;
+	struct pending *p;
 
-		if (p->type == 0) {
-			*p = (struct pending){ .id = id, .type = type };
-			return p;
-		}
+	if (t->taken * 2 >= t->npending && !pending_grow(t) && t->taken + kept >= t->npending / 4 * 3) {
+		if (type != FXP_READ)
+			lose(t, "sftp: too many requests without an answer");
+		return NULL;
 	}
-	lose(t, "sftp: too many requests without an answer");
-	return NULL;
+	p = pending_place(t->pending, t->npending, id, true);
+	*p = (struct pending){ .id = id, .type = type };
+	t->taken++;
+	return p;
 }
 
-static struct pending *pending_find(struct sftp_track *t, uint32_t id)
+static struct pending *pending_find(const struct sftp_track *t, uint32_t id)
 {
-	for (size_t i = 0; i < PENDING_MAX; i++) {
-		struct pending *p = &t->pending[(id + i) % PENDING_MAX];
+	struct pending *p = pending_place(t->pending, t->npending, id, false);
 
-		if (p->type != 0 && p->id == id)
-			return p;
-	}
-	return NULL;
+	return p->type != 0 ? p : NULL;
 }
 
-static void pending_end(struct pending *p)
+/* What stands behind it, up to the next free place, moves up if its own place is not after the hole. */
+static void pending_end(struct sftp_track *t, struct pending *p)
 {
+	const size_t n = t->npending;
+	size_t hole = (size_t)(p - t->pending);
+
 	free(p->path);
-	*p = (struct pending){ .type = 0 };
+	for (size_t i = (hole + 1) % n; t->pending[i].type != 0; i = (i + 1) % n)
+		if ((i - t->pending[i].id) % n >= (i - hole) % n) {
+			t->pending[hole] = t->pending[i];
+			hole = i;
+		}
+	t->pending[hole] = (struct pending){ .type = 0 };
+	t->taken--;
 }
 
 /* Content is about to pass at this offset. */
@@ -270,7 +310,7 @@ static void on_open(struct sftp_track *t, uint32_t id, struct buf *b)
 	if (path == NULL || (p = pending_add(t, id, FXP_OPEN)) == NULL)
 		return;
 	if ((p->path = malloc(len + 1)) == NULL) {
-		pending_end(p);
+		pending_end(t, p);
 		lose(t, "sftp: no memory");
 		return;
 	}
@@ -286,8 +326,12 @@ static void on_read_or_close(struct sftp_track *t, uint32_t id, uint8_t type, st
 	struct file *f = handle != NULL ? file_find(t, handle, len) : NULL;
 	struct pending *p;
 
-	if (f == NULL || (p = pending_add(t, id, type)) == NULL)
+	if (f == NULL)
 		return;
+	if ((p = pending_add(t, id, type)) == NULL) {
+		f->get.jumped = f->get.partly = true;
+		return;
+	}
 	p->file = f;
 	p->offset = type == FXP_READ ? buf_get_u64(b) : 0;
 }
@@ -331,7 +375,8 @@ static void on_handle(struct sftp_track *t, struct pending *p, struct buf *b)
 		p->path = NULL;
 		return;
 	}
-	lose(t, "sftp: too many open files");
+	/* of this one nothing but its name is known */
+	say(t, json_pack("{s:s, s:o, s:b}", "op", "open", "path", bulk_text(p->path, p->path_len), "untracked", 1));
 }
 
 static void on_answer(struct sftp_track *t, uint8_t type, uint32_t id, struct buf *b)
@@ -347,7 +392,7 @@ static void on_answer(struct sftp_track *t, uint8_t type, uint32_t id, struct bu
 		    "status", (json_int_t)buf_get_u32(b)));
 	else if (type == FXP_STATUS && p->type == FXP_CLOSE && p->file != NULL)
 		file_close(t, p->file);
-	pending_end(p);
+	pending_end(t, p);
 }
 
 static void on_packet(struct sftp_track *t, bool input, const uint8_t *packet, size_t len)
@@ -408,7 +453,7 @@ static void content_packet(struct sftp_track *t, struct stream *st, bool input, 
 			st->into = &p->file->get;
 		}
 		if (p != NULL)
-			pending_end(p);
+			pending_end(t, p);
 	}
 	content = buf_get_u32(&b);
 	if (content > length + 4 - st->have) {
@@ -501,8 +546,9 @@ void sftp_track_destroy(struct sftp_track *t)
 		EVP_MD_CTX_free(t->files[i].get.sha);
 		free(t->files[i].path);
 	}
-	for (size_t i = 0; i < PENDING_MAX; i++)
+	for (size_t i = 0; t->pending != NULL && i < t->npending; i++)
 		free(t->pending[i].path);
+	free(t->pending);
 	free(t->in.head);
 	free(t->out.head);
 	free(t);

@@ -1,0 +1,173 @@
+/*
+ * test_sftp_track.c - what the tracker of SFTP (sftp_track.c) says when more is asked for than its tables hold. The rest: test_relay.c.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "buf.h"
+#include "relay_bulk.h"
+
+enum { OPEN = 3, CLOSE, READ, WRITE, REMOVE = 13, STATUS = 101, HANDLE, DATA };
+
+static char said[4096];
+
+static void remember(void *ctx, const char *json)
+{
+	(void)ctx;
+	snprintf(said, sizeof(said), "%s", json);
+}
+
+/* A packet: id, a string unless it is NULL, then up to three numbers, of 64 bits, 32 bits, 32 bits, as its type has them. */
+static void feed(struct sftp_track *t, bool input, uint8_t type, uint32_t id, const char *text, uint64_t offset)
+{
+	EVP_MD_CTX *rest = bulk_sha();
+	struct buf b, packet;
+
+	buf_init(&b, 1024);
+	buf_init(&packet, 1024);
+	buf_put_u8(&b, type);
+	buf_put_u32(&b, id);
+	if (text != NULL)
+		buf_put_cstring(&b, text);
+	if (type == READ)
+		buf_put_u64(&b, offset);
+	if (type == READ || type == OPEN || type == STATUS)
+		buf_put_u32(&b, type == READ);
+	if (type == OPEN)
+		buf_put_u32(&b, 0);
+	assert_true(buf_ok(&b));
+	buf_put_string(&packet, b.data, b.len);
+	sftp_track_feed(t, input, packet.data, packet.len, rest);
+	buf_finish(&b);
+	buf_finish(&packet);
+	EVP_MD_CTX_free(rest);
+}
+
+static void opens(struct sftp_track *t, uint32_t id, const char *name)
+{
+	feed(t, true, OPEN, id, name, 0);
+	said[0] = '\0';
+	feed(t, false, HANDLE, id, name, 0);
+}
+
+/* What is said when the file is closed. */
+static const char *closes(struct sftp_track *t, uint32_t id, const char *name)
+{
+	feed(t, true, CLOSE, id, name, 0);
+	said[0] = '\0';
+	feed(t, false, STATUS, id, NULL, 0);
+	return said;
+}
+
+/* n bytes of the file x, a request each, all of them asked for before the first answer. What the close says. */
+static const char *reads(struct sftp_track *t, uint32_t n)
+{
+	const uint32_t first = UINT32_MAX - 10000; /* ids go round */
+
+	for (uint32_t i = 0; i < n; i++)
+		feed(t, true, READ, first + i, "x", i);
+	for (uint32_t i = 0; i < n; i++)
+		feed(t, false, DATA, first + i, "y", 0);
+	return closes(t, 5, "x");
+}
+
+/* Each answer finds its request; too many cost the file its digest, and the channel nothing. */
+static void many_reads(void **state)
+{
+	static const struct { uint32_t n; const char *says; } cases[] = {
+		{ 1, "{\"op\":\"get\",\"path\":\"x\",\"size\":1,\"sha256\":\"a1fce436" }, /* printf y | sha256sum */
+		{ 20000, "{\"op\":\"get\",\"path\":\"x\",\"size\":20000,\"sha256\":\"" },
+		{ 40000, "\"sha256\":\"\",\"in_order\":false,\"from\":0,\"hashed\":" },
+	};
+
+	(void)state;
+	for (size_t k = 0; k < sizeof(cases) / sizeof(cases[0]); k++) {
+		struct sftp_track *t = sftp_track_create(remember, NULL);
+		const bool whole = cases[k].n <= 20000;
+
+		assert_non_null(t);
+		opens(t, 1, "x");
+		assert_non_null(strstr(reads(t, cases[k].n), cases[k].says));
+		assert_true((strstr(said, "\"in_order\":true") != NULL) == whole);
+		assert_true((strstr(said, "\"partly\":true") == NULL) == whole);
+		feed(t, true, REMOVE, 6, "gone", 0);
+		assert_string_equal(said, "{\"op\":\"remove\",\"path\":\"gone\"}");
+		sftp_track_destroy(t);
+	}
+}
+
+/* While a client asks on and on, other requests have places. */
+static void reads_leave_places(void **state)
+{
+	struct sftp_track *t = sftp_track_create(remember, NULL);
+
+	(void)state;
+	assert_non_null(t);
+	opens(t, 1, "x");
+	for (uint32_t i = 0; i < 40000; i++)
+		feed(t, true, READ, 2 + i, "x", i);
+	opens(t, 50000, "z");
+	assert_string_equal(said, "");
+	assert_string_equal(closes(t, 50001, "z"), "{\"op\":\"open\",\"path\":\"z\"}");
+	sftp_track_destroy(t);
+}
+
+/* Answers in any order: what stands behind a place that is given back is still found. */
+static void answers_in_any_order(void **state)
+{
+	enum { N = 97 };
+	struct sftp_track *t = sftp_track_create(remember, NULL);
+
+	(void)state;
+	assert_non_null(t);
+	for (uint32_t i = 0; i < N; i++) /* ids of one place */
+		feed(t, true, OPEN, i % 3 * 256 * 256 + i / 3, i == 50 ? "fifty" : "other", 0);
+	for (uint32_t k = 0; k < N; k++) {
+		const uint32_t i = k * 31 % N;
+
+		said[0] = '\0';
+		feed(t, false, STATUS, i % 3 * 256 * 256 + i / 3, NULL, 0);
+		assert_true(strncmp(said, "{\"op\":\"open-failed\",\"path\":", 26) == 0);
+		assert_true((strstr(said, "fifty") != NULL) == (i == 50));
+	}
+	sftp_track_destroy(t);
+}
+
+/* Of more files than are followed only the names are known; of those that are, all. */
+static void many_files(void **state)
+{
+	struct sftp_track *t = sftp_track_create(remember, NULL);
+	char name[16];
+
+	(void)state;
+	assert_non_null(t);
+	for (uint32_t i = 1; i <= 256; i++) {
+		snprintf(name, sizeof(name), "h%u", i);
+		opens(t, i, name);
+		assert_string_equal(said, "");
+	}
+	opens(t, 257, "h257");
+	assert_string_equal(said, "{\"op\":\"open\",\"path\":\"h257\",\"untracked\":true}");
+	feed(t, true, READ, 300, "h1", 0);
+	feed(t, false, DATA, 300, "y", 0);
+	assert_non_null(strstr(closes(t, 301, "h1"), "\"op\":\"get\",\"path\":\"h1\",\"size\":1,"));
+	sftp_track_destroy(t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(many_reads),
+		cmocka_unit_test(reads_leave_places),
+		cmocka_unit_test(answers_in_any_order),
+		cmocka_unit_test(many_files),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
