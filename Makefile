@@ -19,7 +19,6 @@ PKGS_bastion-collectord = libcrypto libssl libevent_core libevent_openssl libcon
 PKGS_bastion-replay = libcrypto jansson vterm libcurl
 PKGS_bastionctl = ldap jansson libqrencode libconfuse libcrypto
 LDLIBS_bastiond = -lpam -lutil
-LDLIBS_bastion-replay = -ltinfo
 
 CPPFLAGS += -D_GNU_SOURCE -DSYSCONFDIR='"$(SYSCONFDIR)"' -Icommon -Irecorder -Iapprovals -Ibastiond -MMD -MP
 CFLAGS ?= -O2 -g
@@ -99,7 +98,7 @@ $(B)/pam_bastion.so: $(OBJ_pam) pam/export.map
 # in its first lines names functions that it wraps. Of its own code little is asked but to be there soon: most of the time of building
 # them goes into the linker
 UNIT_FLAGS := -O1 $(if $(SAN),,$(if $(shell command -v ld.gold),-fuse-ld=gold))
-UNIT_LIBS = $(shell pkg-config --libs $(PKGS_bastiond) vterm libcurl libqrencode cmocka) -lpam -lutil -ltinfo
+UNIT_LIBS = $(shell pkg-config --libs $(PKGS_bastiond) vterm libcurl libqrencode cmocka) -lpam -lutil
 $(B)/unit/%: tests/unit/%.c $(B)/libbastiond.a $(B)/libreplay.a $(B)/libcollector.a $(LIBS)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(UNIT_FLAGS) $(LDHARDEN) -Itests/unit -o $@ $< \
