@@ -135,6 +135,8 @@ static void on_exit_status(ssh_session ssh, ssh_channel ch, int status, void *ct
 
 	(void)ssh;
 	(void)ch;
+	if (c->exit_queued)
+		return;
 	c->exit_known = true;
 	c->exit_status = (uint32_t)status;
 }
@@ -148,7 +150,7 @@ static void on_exit_signal(ssh_session ssh, ssh_channel ch, const char *signal, 
 	(void)ch;
 	(void)text;
 	(void)lang;
-	if (strlen(signal) < sizeof(c->exit_signal) &&
+	if (!c->exit_queued && strlen(signal) < sizeof(c->exit_signal) &&
 	    strspn(signal, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@.-_abcdefghijklmnopqrstuvwxyz") == strlen(signal))
 		strcpy(c->exit_signal, signal);
 	c->exit_core = core != 0;
@@ -175,6 +177,21 @@ static void put_end(struct chan *c, struct hold *h, enum hold_kind kind, uint64_
 		relay_fail(c, "bastiond: out of memory: session ended");
 }
 
+/* Behind the bytes that came before it; after it may come more, and the eof. */
+static void queue_exit(struct chan *c)
+{
+	c->exit_queued = c->exit_queued || c->exit_known || c->exit_signal[0] != '\0';
+	if (c->exit_signal[0] != '\0') {
+		put_end(c, &c->out, HOLD_EXIT_SIGNAL, record_exit_signal(c, c->exit_signal, c->exit_core),
+		    c->exit_signal, strlen(c->exit_signal) + 1);
+		c->exit_signal[0] = '\0';
+	}
+	if (c->exit_known) {
+		put_end(c, &c->out, HOLD_EXIT, record_exit(c, c->exit_status), &c->exit_status, sizeof(c->exit_status));
+		c->exit_known = false;
+	}
+}
+
 /* What came as flags from the callbacks goes behind the bytes, once there are no more of them. */
 static void queue_ends(struct chan *c)
 {
@@ -186,20 +203,17 @@ static void queue_ends(struct chan *c)
 	if (c->target_closed)
 		c->target_eof = true;
 	/* of a channel that was closed towards the target, or lost with it, libssh gives nothing out any more */
-	if (!c->target_eof || c->eof_queued_out ||
+	if (c->eof_queued_out || !(c->target_eof || c->exit_known || c->exit_signal[0] != '\0') ||
 	    relay_unread(c->target_abandoned || c->way->lost ? NULL : c->target, &c->out))
+		return;
+	/* a command may end long before whom it left behind gives up its output; of sftp what is recorded in advance ends first */
+	if (c->run_out == NULL)
+		queue_exit(c);
+	if (!c->target_eof)
 		return;
 	relay_take_rest(c, false);
 	/* exit status and signal may follow the eof: they go out when they are there, the close comes last */
-	if (c->exit_signal[0] != '\0') {
-		put_end(c, &c->out, HOLD_EXIT_SIGNAL, record_exit_signal(c, c->exit_signal, c->exit_core),
-		    c->exit_signal, strlen(c->exit_signal) + 1);
-		c->exit_signal[0] = '\0';
-	}
-	if (c->exit_known) {
-		put_end(c, &c->out, HOLD_EXIT, record_exit(c, c->exit_status), &c->exit_status, sizeof(c->exit_status));
-		c->exit_known = false;
-	}
+	queue_exit(c);
 	if (!c->eof_said_out) {
 		c->eof_said_out = true;
 		put_end(c, &c->out, HOLD_EOF, record_eof(c, true), NULL, 0);
@@ -214,12 +228,12 @@ static void queue_ends(struct chan *c)
  * One data item, as far as the peer's window and the socket go. The bytes that went; 0: it stays. While a key exchange runs libssh reads
  * before it takes the bytes: none of what it may bring is put into the hold that these are in, but for the gate's own answers (pass_out).
  */
-static size_t write_data(const struct hold_item *it, ssh_channel to, ssh_session ssh, bool err)
+static size_t write_data(const struct hold_item *it, ssh_channel to, ssh_session ssh, struct pump *pump, bool err)
 {
 	uint32_t window = ssh_channel_window_size(to), n = it->len;
 	int w;
 
-	if (window == 0 || ssh_setup_blocked(ssh))
+	if (window == 0 || ssh_setup_blocked(ssh) || session_pump_queues(pump, 0))
 		return 0;
 	if (n > window)
 		n = window;
@@ -228,6 +242,8 @@ static size_t write_data(const struct hold_item *it, ssh_channel to, ssh_session
 	ssh_io_writing(true);
 	w = err ? ssh_channel_write_stderr(to, it->data, n) : ssh_channel_write(to, it->data, n);
 	ssh_io_writing(false);
+	if (w > 0 && (ssh_get_poll_flags(ssh) & SSH_WRITE_PENDING) == 0)
+		session_pump_queues(pump, (size_t)w);
 	return w > 0 ? (size_t)w : 0; /* 0: a key exchange runs; an error shows as a closed connection */
 }
 
@@ -251,7 +267,7 @@ static bool pass_in(struct chan *c, struct hold_item *it)
 		return false;
 	switch (it->kind) {
 	case HOLD_DATA:
-		if ((n = write_data(it, c->target, c->way->ssh, false)) > 0)
+		if ((n = write_data(it, c->target, c->way->ssh, &c->way->pump, false)) > 0)
 			hold_take(&c->in, n);
 		return n > 0;
 	case HOLD_EOF:
@@ -288,7 +304,7 @@ static bool pass_out(struct chan *c, struct hold_item *it)
 			break;
 		if (c->gate != NULL)
 			it->data = memcpy(copy, it->data, it->len < WRITE_CHUNK ? it->len : WRITE_CHUNK);
-		if ((n = write_data(it, c->client, c->front->ssh, it->kind == HOLD_ERR)) == 0)
+		if ((n = write_data(it, c->client, c->front->ssh, &c->front->pump, it->kind == HOLD_ERR)) == 0)
 			return false;
 		/* libssh reads while it writes: more may have been put into the hold, and moved it */
 		hold_peek(&c->out, it);

@@ -23,6 +23,8 @@
 #define POLL_MAX (6 + WATCHERS_MAX + 3 * SESSION_WAYS_MAX)
 #define PUMP_MAX 64	/* messages and reads of one SSH connection in a turn: the others get theirs */
 #define UNREAD_MAX (1U << 20) /* bytes that are read of a peer that reads nothing */
+#define QUEUED_MAX (1U << 20) /* bytes of channels that libssh keeps while it waits for a key exchange; */
+#define ANSWERS_MAX (32U << 20) /* and bytes that are read meanwhile: what an honest peer had on its way */
 
 volatile sig_atomic_t session_turns;
 
@@ -31,6 +33,32 @@ bool session_pump_full(struct pump *pump, ssh_session ssh)
 	if (!ssh_setup_blocked(ssh))
 		pump->mark = pump->socket.in_bytes;
 	return pump->socket.in_bytes - pump->mark >= UNREAD_MAX;
+}
+
+bool session_pump_queues(struct pump *pump, size_t taken)
+{
+	if (pump->sent != pump->socket.out_bytes) {
+		pump->sent = pump->socket.out_bytes;
+		pump->read_since = pump->socket.in_bytes;
+		pump->queued = 0;
+		pump->asked = false;
+	} else {
+		pump->queued += taken;
+	}
+	return pump->queued >= QUEUED_MAX;
+}
+
+/* Does it ask for answers that libssh queues, and never for those? An SSH_MSG_IGNORE shows whether libssh sends anything. */
+static bool asks_in_vain(struct pump *pump, ssh_session ssh)
+{
+	session_pump_queues(pump, 0);
+	if (pump->socket.in_bytes - pump->read_since < UNREAD_MAX)
+		return false;
+	if (!pump->asked) {
+		pump->asked = true;
+		ssh_send_ignore(ssh, "");
+	}
+	return pump->socket.in_bytes - pump->read_since >= ANSWERS_MAX;
 }
 
 bool session_pump(struct session *s, struct pump *pump, ssh_session ssh, void (*handle)(void *ctx, ssh_message m), void *ctx)
@@ -50,6 +78,10 @@ bool session_pump(struct session *s, struct pump *pump, ssh_session ssh, void (*
 			return true;
 		if (session_pump_full(pump, ssh))
 			break;
+		if (asks_in_vain(pump, ssh)) {
+			log_warn("%s: a peer sends %u MiB and exchanges no keys: cut off", s->peer, ANSWERS_MAX >> 20);
+			return false;
+		}
 	}
 	pump->more = true;
 	return true;
