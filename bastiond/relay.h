@@ -104,6 +104,7 @@ struct chan {
 	bool eof_queued_in, eof_said_out, eof_queued_out, abandon_sent;
 	bool eof_passed;		/* the client has the eof: nothing but exit status and close may follow */
 	bool exit_known, exit_core, close_recorded;
+	bool exit_queued;		/* it is in the hold; the first one that the target says counts */
 	uint32_t exit_status;
 	char exit_signal[32];
 	struct tunnel *tunnel;		/* CHAN_TUNNEL */

@@ -17,7 +17,11 @@
 #include "ssh_io.h"
 #include "ssh_setup.h"
 
-#define WRITE_CHUNK 32768	/* bytes of one ssh_channel_write: one packet */
+/*
+ * Bytes of one ssh_channel_write: one packet. Peers take 32 KiB in one (RFC 4254 5.1: OpenSSH), and libssh 0.10 keeps 10 bytes of that for
+ * itself: it would make two packets of 32 KiB.
+ */
+#define WRITE_CHUNK (32768 - 10)
 #define PASS_MAX 1024	/* packets of one direction in a turn: a hold of single bytes is 170 000, and role_session.c takes long turns for a fault */
 
 void relay_fail(struct chan *c, const char *why)
@@ -34,7 +38,7 @@ static int on_client_data(ssh_session ssh, ssh_channel ch, void *data, uint32_t 
 
 	(void)ssh;
 	(void)ch;
-	if (c->target_abandoned || c->state == CHAN_ENDING || c->state == CHAN_DEAD) {
+	if (c->target_abandoned || c->state == CHAN_ENDING) {
 		/* nobody will read it; what a console's channel gets later is not what was kept of this */
 		c->kept_in = c->unread_in = 0;
 		return (int)len;
@@ -44,6 +48,9 @@ static int on_client_data(ssh_session ssh, ssh_channel ch, void *data, uint32_t 
 		c->front->gone = true;
 		return (int)len;
 	}
+	/* what is taken opens the window again, and behind our close that may not be said (RFC 4254 5.3) */
+	if (c->state == CHAN_DEAD)
+		return 0;
 	if (is_err != 0)
 		return (int)len; /* RFC 4254 5.2 knows no standard error towards a server */
 	c->front->session->again = true;

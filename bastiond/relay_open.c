@@ -199,6 +199,9 @@ void relay_open_step(struct chan *c)
 	}
 	while (r == SSH_OK && c->state >= CHAN_OPENING && c->state <= CHAN_START)
 		r = start_step(c);
+	/* libssh goes on waiting for an answer behind the target's close */
+	if (r == SSH_AGAIN && c->target_closed && c->state > CHAN_OPENING)
+		r = SSH_ERROR;
 	if (r != SSH_ERROR)
 		return;
 	log_info("%s: %s@%s refused %s: %s", c->front->session->peer, c->way->login, c->way->host, c->capability,

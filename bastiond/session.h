@@ -79,6 +79,7 @@ struct front {
 	size_t nasked;
 	char owed[FRONT_OWED_MAX][FORWARD_LINE_MAX]; /* refused before there was a channel to say so on: said on the first */
 	size_t nowed;
+	uint64_t vain_ms;	/* its way is over, and it has no channel, since then; 0: not */
 	uint64_t left_ms;	/* libssh is through with its peer, who is closed to all channels; what came before still moves. 0: not */
 	uint64_t end_deadline_ms; /* its peer ended: what it sent before gets so long to reach the targets; 0: not yet */
 	bool ready;		/* its socket may be read, or libssh read ahead while it wrote */

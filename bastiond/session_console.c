@@ -224,8 +224,10 @@ void console_return(struct chan *c)
 	c->eof_passed = c->left_out = c->left_err = c->both_streams = false;
 	c->kept_out = c->kept_err = c->unread_out = c->unread_err = 0;
 	c->eof_said_out = c->eof_queued_out = c->eof_queued_in = c->exit_known = c->close_recorded = c->open_sent = false;
+	c->exit_queued = c->exit_core = false;
+	c->exit_signal[0] = '\0';
 	c->env_sent = 0;
-	c->open_seq = 0;
+	c->open_seq = c->answer_deadline_ms = 0;
 	words_print(c, false, "\n", 1);
 	console_resize(c);
 	console_prompt(c);

@@ -16,6 +16,7 @@
 #include "ssh_io.h"
 
 #define LEAVE_MS 1000	/* for targets to close what a client that left had open */
+#define VAIN_MS 5000	/* for a client to open its first channel on a way that is over, and to read why it is */
 
 static struct chan *find_chan(struct front *f, ssh_channel client)
 {
@@ -261,18 +262,21 @@ static bool take_start(struct chan *c, ssh_message m, int type)
 }
 
 /*
- * A request that libssh has no name for. One that wants no answer, without a terminal, is taken as eow@openssh.com: the
- * client's reader is gone, `ssh host yes | head -1`. The only way to tell the target is to close the channel there.
- * PuTTY's winadj@ on the same channels wants one. Whether it does, only libssh's log says, at a level that is too
- * dear for longer than the refusal.
+ * A request that libssh has no name for. One of OpenSSH's that wants no answer, without a terminal, is taken as eow@openssh.com: the
+ * client's reader is gone, `ssh host yes | head -1`. The only way to tell the target is to close the channel there. PuTTY's winadj@ on the
+ * same channels wants an answer, and others send `break` (RFC 4335) without. Whether one is wanted, only libssh's log says, at a level
+ * that is too dear for longer than the refusal.
  */
-static void refuse_unknown(struct session *s, struct chan *c, ssh_message m)
+static void refuse_unknown(struct front *f, struct chan *c, ssh_message m)
 {
+	struct session *s = f->session;
+	const char *client = ssh_get_clientbanner(f->ssh);
+
 	s->unanswered = false;
 	ssh_set_log_level(SSH_LOG_PACKET);
 	ssh_message_reply_default(m);
 	ssh_set_log_level(SSH_LOG_PROTOCOL);
-	if (s->unanswered && c->kind == CHAN_TARGET && c->state == CHAN_LIVE && !c->pty)
+	if (s->unanswered && client != NULL && strncmp(client, "SSH-2.0-OpenSSH_", 16) == 0 && c->kind == CHAN_TARGET && c->state == CHAN_LIVE && !c->pty)
 		c->target_abandoned = true;
 }
 
@@ -282,12 +286,15 @@ static void on_request(struct front *f, ssh_message m)
 	int type = ssh_message_subtype(m);
 	bool ok = false;
 
-	if (c == NULL) {
-		/* closed meanwhile: what the message names may be gone from libssh, too, so no answer */
+	if (c == NULL || c->state == CHAN_DEAD) {
+		/*
+		 * Closed meanwhile: what the message names may be gone from libssh, too, and behind our close nothing may come (RFC 4254 5.3): the
+		 * client may have given the number to another channel. PuTTY ends the connection for it.
+		 */
 		ssh_message_free(m);
 		return;
 	}
-	if (c->state == CHAN_DEAD || c->kind == CHAN_TUNNEL)
+	if (c->kind == CHAN_TUNNEL)
 		type = SSH_CHANNEL_REQUEST_UNKNOWN;
 	switch (type) {
 	case SSH_CHANNEL_REQUEST_PTY:
@@ -310,7 +317,7 @@ static void on_request(struct front *f, ssh_message m)
 		front_refuse_forward(f, "x11.refused", "X11 forwarding");
 		break;
 	default:
-		refuse_unknown(f->session, c, m);
+		refuse_unknown(f, c, m);
 		ssh_message_free(m);
 		return;
 	}
@@ -445,9 +452,29 @@ static bool is_over(const struct front *f)
 
 int front_end_due(const struct front *f, uint64_t now_ms)
 {
-	if (f->end_deadline_ms == 0 || !ssh_io_at_end(f->fd))
-		return -1;
-	return f->end_deadline_ms > now_ms ? (int)(f->end_deadline_ms - now_ms) : 0;
+	uint64_t due = f->vain_ms != 0 ? f->vain_ms + VAIN_MS : UINT64_MAX;
+
+	if (f->end_deadline_ms != 0 && ssh_io_at_end(f->fd) && f->end_deadline_ms < due)
+		due = f->end_deadline_ms;
+	return due == UINT64_MAX ? -1 : due > now_ms ? (int)(due - now_ms) : 0;
+}
+
+/*
+ * A connection to a target that is over is good for nothing: a master (ControlMaster) would answer with the old reason for as long as it is
+ * asked, and a client with forwards alone would never see that they are dead. Its channels are closed by both: their ends were read.
+ */
+static void leave_in_vain(struct front *f)
+{
+	const uint64_t now = clock_mono_ms();
+
+	if (f->way == NULL || f->way->state != WAY_OVER || f->chans != NULL || f->nasked > 0 || f->gone || f->left_ms != 0) {
+		f->vain_ms = 0;
+		return;
+	}
+	if (f->vain_ms == 0)
+		f->vain_ms = now;
+	if (f->used || now >= f->vain_ms + VAIN_MS)
+		front_leave(f, f->way->line[0] != '\0' ? f->way->line : "bastiond: the connection to the target is over");
 }
 
 int front_tick(const struct front *f, uint64_t now_ms)
@@ -483,6 +510,7 @@ void front_step(struct front *f)
 			at = &c->next;
 		}
 	}
+	leave_in_vain(f);
 	if (f->left_ms != 0 && is_over(f))
 		f->gone = true;
 }

@@ -1,0 +1,190 @@
+"""How channels end, and connections whose target is gone: what other clients than OpenSSH rely on (RFC 4254 5.3, 6.9, 6.10)."""
+import threading
+import time
+
+import paramiko
+import pytest
+from paramiko.common import MSG_CHANNEL_CLOSE, MSG_CHANNEL_DATA, MSG_CHANNEL_REQUEST
+from paramiko.message import Message
+
+from harness import Client, events, until
+from rogue import Accepts, Rogue, Server
+from test_multiplexing import Master
+
+NAME = "deploy@dba@web1"
+
+
+def connected(lab, kind=paramiko.Transport):
+    transport = kind(("127.0.0.1", lab.port("bastiond")))
+    transport.start_client(timeout=20)
+    transport.auth_publickey(NAME, paramiko.Ed25519Key.from_private_key_file(lab.path("users", "deploy", "key")))
+    return transport
+
+
+def request(channel, kind, want_reply, *numbers):
+    m = Message()
+    m.add_byte(bytes([MSG_CHANNEL_REQUEST]))
+    m.add_int(channel.remote_chanid)
+    m.add_string(kind)
+    m.add_boolean(want_reply)
+    for number in numbers:
+        m.add_int(number)
+    channel.transport._send_user_message(m)
+
+
+def test_the_status_does_not_wait_for_the_last_writer(lab):
+    """A command that leaves a process behind which keeps its output open: the status comes when the command ends."""
+    transport = connected(lab)
+    channel = transport.open_session(timeout=20)
+    channel.exec_command("sleep 300 & echo $!; exit 3")
+    left = int(channel.makefile().readline())
+    try:
+        until(channel.exit_status_ready, deadline=20, what="the status")
+        assert channel.recv_exit_status() == 3 and not channel.eof_received
+    finally:
+        killer = transport.open_session(timeout=20)
+        killer.exec_command(f"kill {left}")
+        assert killer.recv_exit_status() == 0
+    until(lambda: channel.eof_received and channel.closed, deadline=20, what="the end of what it left")
+    transport.close()
+
+
+def test_break_ends_nothing(lab):
+    """RFC 4335, as PuTTY and asyncssh send it, without asking for an answer: no terminal, nothing to break, and all goes on."""
+    transport = connected(lab)
+    channel = transport.open_session(timeout=20)
+    channel.settimeout(20)
+    channel.exec_command("cat")
+    for text in b"before", b"behind":
+        channel.sendall(text)
+        assert channel.recv(100) == text
+        request(channel, "break", False, 500)
+    channel.shutdown_write()
+    assert channel.recv_exit_status() == 0
+    transport.close()
+
+
+class ByHand(paramiko.Transport):
+    """Notes what comes for its channels, and closes none by itself."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.came = []
+
+    def note(self, number, channel, m):
+        self.came.append(number)
+        if number != MSG_CHANNEL_CLOSE:
+            paramiko.Transport._channel_handler_table[number](channel, m)
+
+    _channel_handler_table = {number: (lambda channel, m, number=number: channel.transport.note(number, channel, m))
+                              for number in paramiko.Transport._channel_handler_table}
+
+
+def test_nothing_comes_behind_a_close(lab):
+    """PuTTY's winadj, and data that was on its way: to answer would end a connection of PuTTY's that others share."""
+    transport = connected(lab, ByHand)
+    channel = transport.open_session(timeout=20)
+    channel.exec_command("head -c 1")
+    channel.sendall(b"x" * 100)
+    until(lambda: MSG_CHANNEL_CLOSE in transport.came, deadline=20, what="the close")
+    for _ in range(3):
+        request(channel, "winadj@putty.projects.tartarus.org", True)
+        data = Message()
+        data.add_byte(bytes([MSG_CHANNEL_DATA]))
+        data.add_int(channel.remote_chanid)
+        data.add_string(bytes(30000))
+        transport._send_user_message(data)
+    # answered when all before it was read
+    transport.global_request("keepalive@openssh.com", wait=True)
+    behind = transport.came[transport.came.index(MSG_CHANNEL_CLOSE) + 1:]
+    assert not behind
+    transport.close()
+
+
+class ClosesAtOnce(Server):
+    _channel_handler_table = {**paramiko.Transport._channel_handler_table, MSG_CHANNEL_REQUEST: lambda channel, m: channel.close()}
+
+
+def test_a_target_that_closes_instead_of_an_answer(lab, deploy):
+    """It did answer: nobody waits for channel_timeout, and it is not called silent."""
+    rogue = Rogue(lab, lambda sock: ClosesAtOnce(lab, sock).join())
+    try:
+        host, way = rogue.to("name")
+        for options, says in ((), b"refused to start it"), (("-tt",), b"gives no terminal"):
+            start = time.monotonic()
+            done = deploy.run(host, "anything", options=(*way, *options))
+            assert done.returncode == 255 and says in done.stderr + done.stdout, done
+            assert time.monotonic() - start < 30
+        assert not [row for row in events(lab, "channel.silent") if row["subject"] == rogue.name]
+    finally:
+        rogue.close()
+
+
+class Answers(Accepts):
+    def check_channel_exec_request(self, channel, command):
+        threading.Thread(target=self.end, args=(channel,), daemon=True).start()
+        return super().check_channel_exec_request(channel, command)
+
+    def end(self, channel):
+        channel.sendall(b"served\n")
+        channel.send_exit_status(0)
+        channel.close()
+
+
+def test_a_master_whose_target_is_lost_ends(lab, deploy):
+    """It would say the old reason to whatever is asked of it: it ends instead, and the next command makes a connection of its own."""
+    servers = []
+
+    def behave(sock):
+        servers.append(Server(lab, sock, Answers()))
+        servers[-1].join()
+    rogue = Rogue(lab, behave)
+    host, way = rogue.to("name")
+    shared = Master(deploy, host)
+    shared.options = (*shared.options, *way)
+    try:
+        assert shared.run("first").stdout == b"served\n"
+        assert deploy.run(host, options=("-O", "check", *shared.options)).returncode == 0
+        servers[0].close()
+        until(lambda: deploy.run(host, options=("-O", "check", *shared.options)).returncode != 0, deadline=20, what="the master is gone")
+        done = shared.run("second")
+        assert (done.stdout, done.returncode, len(servers)) == (b"served\n", 0, 2), done
+    finally:
+        shared.close()
+        rogue.close()
+
+
+def test_a_connection_without_channels_whose_target_is_lost_ends(lab, deploy):
+    """`ssh -N -L`, autossh: who has forwards alone learns that they are dead by the end of the connection, with the reason."""
+    servers = []
+
+    def behave(sock):
+        servers.append(Server(lab, sock))
+        servers[-1].join()
+    rogue = Rogue(lab, behave)
+    host, way = rogue.to("name")
+    try:
+        with deploy.start(host, options=(*way, "-N")) as client:
+            until(lambda: servers and servers[0].is_authenticated(), deadline=20, what="the login at the target")
+            servers[0].close()
+            assert client.wait(30) == 255 and b"the target closed the connection" in client.stderr.read()
+    finally:
+        rogue.close()
+
+
+@pytest.fixture(scope="module")
+def hasty(new_lab):
+    return new_lab(options=['channel_timeout = "1s"'])
+
+
+def test_connect_again_after_a_while(hasty, terminals):
+    """The time that a target has for its answers is of each connect, not of the first."""
+    console = terminals(Client(hasty, "deploy").terminal("bastion"))
+    console.expect(rb"> ?$")
+    for _ in range(2):
+        console.line("connect web1 as dba")
+        console.expect(rb"\$ $")
+        console.line("sleep 1.2; exit")
+        console.expect(rb"> ?$")
+    console.line("exit")
+    assert console.wait() == 0 and not events(hasty, "channel.silent")
