@@ -188,6 +188,7 @@ static void welcome(struct session *s)
 
 	ssh_message_auth_reply_success(s->auth_msg, 0);
 	f->authenticated = true;
+	ssh_set_log_level(SSH_LOG_PROTOCOL);
 	f->ready = true; /* libssh may have read ahead */
 	ssh_io_hold_end(f->fd);
 	ssh_io_gather(f->fd);

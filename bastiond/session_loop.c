@@ -443,6 +443,9 @@ static const struct { const char *says, *line; } drops[] = {
 	    "rsa-sha2-512, which a newer client has; or use an Ed25519 key" },
 	{ "Unknown key type found", "bastiond: this client shows a key of a type that is not known here: name an Ed25519, ECDSA or RSA key to it, "
 	    "and that one alone (IdentitiesOnly)" },
+	/* a name with a byte of zero, too: the library reads it to there, and what was signed is the whole */
+	{ "nvalid signature", "bastiond: this client's signature does not hold for what it asks: its key or its agent is at fault, or the user name "
+	    "has a byte of zero; use another one" },
 	{ "ssh_gssapi", "bastiond: GSSAPI is no way to log in here: use your registered key" },
 };
 
@@ -485,7 +488,7 @@ void session_run(const struct config *conf, struct ssh_service *service, struct 
 	mallopt(M_TRIM_THRESHOLD, 8 << 20);
 	ssh_set_log_callback(on_ssh_log);
 	ssh_set_log_userdata(&s);
-	ssh_set_log_level(SSH_LOG_PROTOCOL);
+	ssh_set_log_level(SSH_LOG_PACKET);	/* until the login: this is where it speaks of signatures */
 	authn_init(&s.authn, conf->max_auth_tries);
 	s.grace_ms = clock_mono_ms() + conf->login_grace;
 	s.lease_ms = clock_mono_ms() + conf->lease;

@@ -155,9 +155,13 @@ def test_channels_that_the_client_never_closes(raw):
 
 KRB5 = b"\x06\x09\x2a\x86\x48\x86\xf7\x12\x01\x02\x02"
 OTHER = b"\x06\x03\x2a\x03\x04"
+ED25519 = b"\0\0\0\x0bssh-ed25519\0\0\0\x20\x58" + b"\x66" * 31      # the base point: a key like any other
+NO_SIGNATURE = b"\0\0\0\x0bssh-ed25519\0\0\0\x40" + bytes(64)
 ED448 = b"\0\0\0\x09ssh-ed448\0\0\0\x39" + bytes(57)
 DROPPED = {
     "a key type that nobody knows": (("publickey", False, "ssh-ed448", ED448), "key of a type that is not known"),
+    "a signature that does not hold": (("publickey", True, "ssh-ed25519", ED25519, NO_SIGNATURE), "signature does not hold"),
+    "no signature": (("publickey", True, "ssh-ed25519", ED25519, b""), "signature does not hold"),
     "Kerberos": (("gssapi-with-mic", 1, KRB5), "GSSAPI is no way to log in"),
     "another mechanism": (("gssapi-with-mic", 1, OTHER), "GSSAPI is no way to log in"),
 }
