@@ -51,7 +51,7 @@ void model_die(const char *what)
 	exit(2);
 }
 
-/* --- the process that works --- */
+/* --- the process that works: it ends by _exit(), as OpenSSL's clean-up would touch, and so copy, every page that it shares with its parent --- */
 
 struct worker {
 	struct store s;
@@ -65,10 +65,10 @@ static void open_store(struct worker *w, const char *path)
 		.prune_days = RETENTION };
 
 	if (store_open(&w->s, &o) != 0)
-		exit(NOT_OPENED);
+		_exit(NOT_OPENED);
 	for (size_t k = 0; k < MODEL_RECORDINGS; k++) {
 		if (store_find(&w->s, films[k].id, MODEL_WALL, &w->rec[k]) != 0)
-			exit(DAMAGED);
+			_exit(DAMAGED);
 		w->next[k] = w->rec[k] != NULL ? w->rec[k]->seq + 1 : 0;
 	}
 }
@@ -78,7 +78,7 @@ static void commit(struct worker *w)
 {
 	for (unsigned i = 0; store_commit(&w->s) != 0; i++)
 		if (i == HELD_TRIES)
-			exit(STUCK);
+			_exit(STUCK);
 	for (size_t k = 0; k < MODEL_RECORDINGS; k++)
 		if (w->rec[k] != NULL && w->next[k] > 0)
 			model->acked[k] = w->rec[k]->durable.seq + 1;
@@ -93,7 +93,7 @@ static void send_one(struct worker *w, size_t k)
 		commit(w);
 	if (store_entry(&w->s, &films[k].entry[w->next[k]], &any, &w->rec[k], why, sizeof(why)) != 0) {
 		fprintf(stderr, "model: entry %zu of %zu: %s\n", w->next[k], k, why);
-		exit(REFUSED);
+		_exit(REFUSED);
 	}
 	w->next[k]++;
 }
@@ -146,9 +146,9 @@ static void work(const char *path, uint64_t seed, size_t entries)
 
 		/* only a disk that was full at one of these calls keeps the end from the segment files: it is in the journal */
 		if (store_close(&w.s) != 0 && !was_full(before, model->calls))
-			exit(STUCK);
+			_exit(STUCK);
 	}
-	exit(GOOD);
+	_exit(GOOD);
 }
 
 /* --- the judge --- */
@@ -183,7 +183,7 @@ static void finish_pruning(struct worker *w)
 		tick(w);
 	for (size_t k = 0; k < MODEL_RECORDINGS; k++)
 		if (gone[k][0] != '\0' && fstatat(w->s.recordings, gone[k], &st, 0) == 0)
-			exit(HALF);
+			_exit(HALF);
 }
 
 /* The log of recordings, as an auditor reads it: so many leaves, the newest checkpoint says so, and no tile contradicts. */
@@ -215,23 +215,23 @@ static void judge(const char *path)
 		size_t last = w.next[k] - 1;
 
 		if (w.next[k] < model->acked[k])
-			exit(LOST);
+			_exit(LOST);
 		if (w.next[k] == 0)
 			continue;
 		if (w.next[k] > f->n || memcmp(w.rec[k]->h, f->after[last].h, BREC_HASH_LEN) != 0)
-			exit(DIFFERENT);
+			_exit(DIFFERENT);
 		model->pruned += w.rec[k]->pruned;
 		for (uint32_t s = 0; s <= f->after[last].segment && !w.rec[k]->pruned; s++)
 			if (!same_bytes(&w, k, s, s < f->after[last].segment ? f->file[s].len : f->after[last].end))
-				exit(DIFFERENT);
+				_exit(DIFFERENT);
 	}
 	finish_pruning(&w);
 	for (size_t k = 0; k < MODEL_RECORDINGS; k++)
 		leaves += film_leaves(&films[k], w.next[k]);
 	logged = w.s.next_leaf;
 	if (store_close(&w.s) != 0)
-		exit(STUCK);
-	exit(logged >= leaves && log_is_good(path, logged) ? GOOD : BAD_LOG);
+		_exit(STUCK);
+	_exit(logged >= leaves && log_is_good(path, logged) ? GOOD : BAD_LOG);
 }
 
 /* --- cycles --- */
