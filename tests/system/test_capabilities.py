@@ -89,7 +89,7 @@ def test_sftp_write_alone(lab, allowed, target, home, tmp_path, payload):
 def test_one_direction_across_key_exchanges(allowed, target, home, tmp_path):
     """What decides on each packet holds some while libssh exchanges keys, and bytes move under it."""
     path, there = tmp_path / "payload", os.path.join(home, "there")
-    path.write_bytes(os.urandom(12_000_000))
+    path.write_bytes(os.urandom(4_000_000))
     shutil.copyfile(path, there)
     os.chmod(there, 0o644)
     for user, line in ((allowed("sftp-read"), f"get {there} {tmp_path}/back"), (allowed("sftp-write"), f"put {path} {home}/new")):

@@ -37,11 +37,13 @@ def test_the_recording_is_seen(tmp_path):
     assert "ap-player" in dom
 
 
-def colours(path):
-    seen = [pixel for row in png_rows(path) for pixel in row]
+def colours(seen):
     return {name: sum(1 for pixel in seen if test(*pixel)) > 3000 for name, test in (
         ("red", lambda r, g, b: r > 150 and g < 110 and b < 130), ("green", lambda r, g, b: g > 130 and r < 120 and b < 120),
         ("blue", lambda r, g, b: b > 150 and r < 110))}
+
+
+MOMENTS, SIDE = ((50, "red"), (101, "green"), (250, "green"), (301, "blue")), 400     # of a square in pixels, in which a moment is shown
 
 
 def test_a_moment_behind_long_pauses(tmp_path):
@@ -49,9 +51,13 @@ def test_a_moment_behind_long_pauses(tmp_path):
     fill = "\x1b[H\x1b[{}m" + " " * 320 + "\x1b[m"
     page(tmp_path, [meta_event(), open_event(cols=40, rows=8), out(1, fill.format(41)), out(100, fill.format(42)),
                     {"t": 101, "ch": 1, "kind": "n", "text": "a note"}, out(300, fill.format(44))])
-    for moment, colour in ((50, "red"), (101, "green"), (250, "green"), (301, "blue")):
-        chromium(f"{tmp_path}/page.html#t={moment}", "--virtual-time-budget=1000", f"--screenshot={tmp_path}/a.png", "--window-size=500,500")
-        assert [name for name, there in colours(tmp_path / "a.png").items() if there] == [colour], moment
+    frames = "".join(f'<iframe src="page.html#t={moment}" style="border: 0; float: left" width="{SIDE}" height="{SIDE}"></iframe>' for moment, _ in MOMENTS)
+    (tmp_path / "all.html").write_text(f'<!DOCTYPE html><body style="margin: 0">{frames}')
+    chromium(f"{tmp_path}/all.html", "--virtual-time-budget=1000", f"--screenshot={tmp_path}/a.png", f"--window-size={SIDE},{SIDE * len(MOMENTS)}")
+    rows = png_rows(tmp_path / "a.png")
+    for i, (moment, colour) in enumerate(MOMENTS):
+        seen = [pixel for row in rows[i * SIDE:(i + 1) * SIDE] for pixel in row]
+        assert [name for name, there in colours(seen).items() if there] == [colour], moment
 
 
 def test_hostile_recording_runs_nothing(tmp_path):

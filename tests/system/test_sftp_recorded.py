@@ -145,7 +145,7 @@ def own(new_lab):
     return new_lab()
 
 
-LARGE, STEPS, WINDOWS = 256 << 20, 8 << 20, 6 << 20      # two digests' bytes; what is on its way in windows, pipes and the client's requests
+LARGE, STEPS, WINDOWS = 96 << 20, 8 << 20, 6 << 20      # two digests' bytes; what is on its way in windows, pipes and the client's requests
 
 
 @pytest.mark.parametrize("what", ["get", "put"])
