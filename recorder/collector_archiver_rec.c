@@ -22,7 +22,8 @@
 #include "hex.h"
 #include "log.h"
 
-#define ROOM_BYTES (1 << 20)	/* of free disk that confirmations need */
+#define ROOM_BYTES (1 << 20)	/* of free disk that confirmations need, */
+#define ROOM_FILES 64		/* and of files that can be made */
 #define HEAR_EVERY 64	/* recordings that are looked at between two looks at the link */
 
 /* "YYYY-MM-DD/ID", and nothing else that a path could be. The id, or NULL. */
@@ -368,7 +369,8 @@ static bool room_to_note(struct archiver *a)
 {
 	struct statvfs v;
 
-	if (fstatvfs(a->recordings, &v) != 0 || (uint64_t)v.f_bavail * v.f_frsize >= ROOM_BYTES)
+	if (fstatvfs(a->recordings, &v) != 0 ||
+	    ((uint64_t)v.f_bavail * v.f_frsize >= ROOM_BYTES && (v.f_files == 0 || v.f_favail >= ROOM_FILES)))
 		return true;
 	archiver_failed(a, "nothing is put", "this disk is full, and a confirmation could not be noted");
 	return false;

@@ -484,13 +484,15 @@ void server_prune(struct server *sv)
 void server_tick(struct server *sv)
 {
 	const bool unarchived = sv->store.unarchived;
+	/* first: what waited for room is judged by what there is now */
+	const bool changed = store_space(&sv->store);
 	struct conn *c;
 
 	log_watch(&sv->store);
 	if (sv->paused && store_write_out(&sv->store) == 0)
 		pause_all(sv, false);
 	archive_link_tick(&sv->archive, sv->store.pruner.heard_us, &sv->store.unarchived);
-	if (store_space(&sv->store) || sv->store.unarchived != unarchived)
+	if (changed || sv->store.unarchived != unarchived)
 		LIST_FOREACH(c, &sv->conns, link)
 			if (c->client != NULL && !c->ending)
 				send_state(c);

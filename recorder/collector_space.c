@@ -1,6 +1,9 @@
 /*
  * collector_space.c - what little room on the disk means: no new recordings, and of those that run none that pours. Part of
  * bastion-collectord, for collector_store.c.
+ *
+ * Room is bytes, or the files that can still be made, whichever is less: a short recording is four files of few bytes, so with many of
+ * them the inodes are gone first.
  */
 #include "collector_store.h"
 
@@ -13,18 +16,22 @@
 bool store_space(struct store *s)
 {
 	struct statvfs v;
-	bool low;
+	bool files, low;
 
 	if (fstatvfs(s->recordings, &v) != 0)
 		return false;
-	low = (uint64_t)v.f_bavail * v.f_frsize < s->reserve;
+	s->room = (uint64_t)v.f_bavail * v.f_frsize;
+	/* f_files 0: the file system has no fixed number of them */
+	if ((files = v.f_files != 0 && v.f_favail < s->room / STORE_FILE_BYTES))
+		s->room = (uint64_t)v.f_favail * STORE_FILE_BYTES;
+	low = s->room < s->reserve;
 	if (low == s->low)
 		return false;
 	s->low = low;
 	s->lows += low;
 	if (low)
-		log_error("less than the reserve of %" PRIu64 " MiB is free: no new recordings are taken",
-		    s->reserve >> 20);
+		log_error("less than the reserve of %" PRIu64 " MiB is free%s: no new recordings are taken", s->reserve >> 20,
+		    files ? ", an inode counted as 16 KiB (df -i)" : "");
 	else
 		log_notice("more than the reserve of %" PRIu64 " MiB is free again: new recordings are taken",
 		    s->reserve >> 20);
@@ -32,16 +39,18 @@ bool store_space(struct store *s)
 }
 
 /*
- * The reserve is for those that run, and shared: a terminal has no bound of its own, and one that pours (cat /dev/zero, a hostile target) would
- * fill the disk in seconds and end every session of every bastion with itself. So it goes alone. What counts is the rate: one that is typed in, or
- * the events of a bastion, may last for as long as the disk does.
+ * What is left is for those that run, and shared: a terminal has no bound of its own, and one that pours (cat /dev/zero, a hostile target) would
+ * fill the disk in seconds and end every session of every bastion with itself. So it goes alone; and many that pour at once leave half or a
+ * tenth, as each one's share gets smaller with all that is taken. What counts is the rate: the faster one is, the sooner it goes. One that
+ * is typed in, or the events of a bastion, may last for as long as the disk does, so none has less than such a one needs.
  */
 bool store_pours(struct store *s, struct rec *r, const struct wire_entry *e)
 {
-	const uint64_t share = s->reserve / STORE_LOW_SHARE, now = clock_mono_ms();
+	const uint64_t now = clock_mono_ms(), cost = e->frame_len + (e->type == WIRE_SEAL ? STORE_FILE_BYTES : 0);
+	const uint64_t share = s->room / STORE_LOW_SHARE > STORE_LOW_LEAST ? s->room / STORE_LOW_SHARE : STORE_LOW_LEAST;
 	uint64_t gone;
 
-	if (!s->low || e->type != WIRE_FRAME)
+	if (!s->low || e->type == WIRE_END)
 		return false;
 	if (r->low != s->lows || now - r->low_ms >= STORE_LOW_MS) {
 		r->low = s->lows;
@@ -52,6 +61,9 @@ bool store_pours(struct store *s, struct rec *r, const struct wire_entry *e)
 		r->low_bytes -= gone < r->low_bytes ? gone : r->low_bytes;
 		r->low_ms = now;
 	}
-	r->low_bytes += e->frame_len;
-	return r->low_bytes > share;
+	r->low_bytes += cost;
+	if (r->low_bytes > share)
+		return true;
+	s->room -= cost < s->room ? cost : s->room;
+	return false;
 }

@@ -69,6 +69,7 @@ struct rec {
 	TAILQ_ENTRY(rec) owned, touched_link, unsigned_link;
 	unsigned low;			/* the time without reserve (store.lows) in which it added */
 	uint64_t low_bytes, low_ms;	/* so many, as of then: they are forgotten in STORE_LOW_MS */
+	bool refused;			/* that connection was told ERR: what it had sent behind that is passed over, until RESUME */
 	bool touched;			/* to be acknowledged after the next commit */
 	bool not_signed;		/* acknowledged without a receipt so far */
 	uint64_t keep_seq;		/* a receipt up to here goes into the file: of the last seal or the end; 0: none */
@@ -76,8 +77,10 @@ struct rec {
 TAILQ_HEAD(rec_list, rec);
 LIST_HEAD(rec_bucket, rec);
 
-#define STORE_LOW_SHARE 128	/* of the reserve: what each may add at once while it is touched, */
-#define STORE_LOW_MS 60000	/* and again in so long */
+#define STORE_LOW_SHARE 128	/* of what is left of the reserve: what each may add at once, */
+#define STORE_LOW_MS 60000	/* and again in so long; */
+#define STORE_LOW_LEAST (64U << 10)	/* or so much */
+#define STORE_FILE_BYTES 16384	/* of room that each file takes: mkfs.ext4 makes an inode for so many */
 
 /* An entry on its way from the journal to its file. */
 struct store_out {
@@ -105,6 +108,7 @@ struct store {
 	uint64_t dirty_since_ms;	/* something was written since the syncer's last start; 0: nothing */
 	uint64_t reserve;
 	bool held;			/* no space: nothing is taken until store_write_out succeeds */
+	uint64_t room;			/* bytes that are free, and files; what came since the last look is taken off while it is low */
 	bool low;			/* less than the reserve is free: no new recordings, */
 	unsigned lows;			/* for this time; each that runs may add its share: store_pours() */
 	bool unarchived;		/* the object store lacks as much as may be: no new recordings */
@@ -175,9 +179,9 @@ int store_commit(struct store *s);
 int store_write_out(struct store *s);
 /* If it is due (or `now`): lets the syncer run and begins the other journal file. */
 void store_turn(struct store *s, bool now);
-/* Looks at the free space: sets s->low. True if that changed. */
+/* Looks at the free space: sets s->room and s->low. True if s->low changed. */
 bool store_space(struct store *s);
-/* Does this frame make its recording one that takes what the others need? Then it is refused. */
+/* Does this entry make its recording one that takes what the others need? Then it is refused. */
 bool store_pours(struct store *s, struct rec *r, const struct wire_entry *e);
 
 /* Forgets a recording in memory, unless something is on its way. */

@@ -375,7 +375,7 @@ static void one_that_pours_fills_no_disk(void **state)
 	give(x);
 	s->reserve = UINT64_MAX;	/* nobody has as much */
 	assert_true(store_space(s) && s->low);
-	s->reserve = STORE_LOW_SHARE * (4ULL * (LARGE + 100));
+	s->room = (STORE_LOW_SHARE + 1) * (4ULL * (LARGE + 100));
 	large_frames(x, 4);
 	give(x);
 	r = rec(x);
@@ -395,7 +395,7 @@ static void one_that_pours_fills_no_disk(void **state)
 	assert_true(store_space(s) && !s->low);
 	s->reserve = UINT64_MAX;
 	assert_true(store_space(s) && s->low);
-	s->reserve = STORE_LOW_SHARE * (4ULL * (LARGE + 100));
+	s->room = (STORE_LOW_SHARE + 1) * (4ULL * (LARGE + 100));
 	assert_int_equal(store_entry(s, &m.entry, NULL, &out, why, sizeof(why)), 0);
 	stop(x);
 }
