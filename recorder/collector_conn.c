@@ -56,7 +56,9 @@ static void send_err(struct conn *c, const uint8_t *id, enum wire_err code, cons
 {
 	struct buf b;
 
-	log_warn("%s %s: %s: %s", c->client != NULL ? c->client->name : "?", c->peer, wire_err_name(code), why);
+	/* what was on its way behind a refused OPEN is no news */
+	(code == WIRE_E_UNKNOWN ? log_debug : log_warn)("%s %s: %s: %s", c->client != NULL ? c->client->name : "?", c->peer,
+	    wire_err_name(code), why);
 	buf_init(&b, WIRE_MAX);
 	wire_put_err(&b, id, code, why);
 	send_buf(c, &b);
@@ -92,14 +94,11 @@ static void disown(struct rec *r)
 		TAILQ_REMOVE(&c->touched, r, touched_link);
 	if (r->not_signed)
 		TAILQ_REMOVE(&c->not_signed, r, unsigned_link);
-	r->touched = r->not_signed = false;
+	r->touched = r->not_signed = r->refused = false;
 	r->owner = NULL;
 }
 
-/*
- * The newest connection wins: the one before is probably the half-open rest of a network that
- * broke.
- */
+/* The newest connection wins: the one before is probably the half-open rest of a network that broke. */
 static void own(struct conn *c, struct rec *r)
 {
 	if (r->owner == c)
@@ -167,11 +166,20 @@ static void on_resume(struct conn *c, const struct wire_msg *m)
 	buf_init(&b, WIRE_MAX);
 	if (r != NULL) {
 		own(c, r);
+		r->refused = false;
 		wire_put_at(&b, r->id, r->ended ? WIRE_AT_ENDED : WIRE_AT_OPEN, r->durable.seq, r->durable.h);
 	} else {
 		wire_put_at(&b, m->resume.id, WIRE_AT_UNKNOWN, 0, zero);
 	}
 	send_buf(c, &b);
+}
+
+/* Ends the recording for this connection: up to a MiB of its frames may be on their way, and each would be a gap, and a line. */
+static void refuse(struct conn *c, struct rec *r, const struct wire_entry *e, enum wire_err code, const char *why)
+{
+	if (r != NULL && r->owner == c)
+		r->refused = true;
+	send_err(c, e->id, code, why);
 }
 
 static void on_entry(struct conn *c, const struct wire_entry *e)
@@ -180,22 +188,23 @@ static void on_entry(struct conn *c, const struct wire_entry *e)
 	enum wire_err err;
 	struct rec *r = store_lookup(&c->sv->store, e->id);
 
+	if (r != NULL && r->owner == c && r->refused)
+		return;
 	if (e->type == WIRE_OPEN && c->nowned >= c->sv->conf->max_recordings) {
 		send_err(c, e->id, WIRE_E_REFUSED, "too many recordings in one connection");
 		return;
 	}
 	if (e->type != WIRE_OPEN && (r == NULL || r->owner != c)) {
-		send_err(
-		    c, e->id, WIRE_E_UNKNOWN, "the recording is not open in this connection: resume it first");
+		send_err(c, e->id, WIRE_E_UNKNOWN, "the recording is not open in this connection: resume it first");
 		return;
 	}
 	err = store_entry(&c->sv->store, e, &c->client->signers, &r, why, sizeof(why));
 	if (err != 0) {
-		send_err(c, e->id, err, why);
+		refuse(c, r, e, err, why);
 		return;
 	}
 	if (!signer_known(c->client, r)) {
-		send_err(c, e->id, WIRE_E_REFUSED, "the recording was signed by another bastion");
+		refuse(c, r, e, WIRE_E_REFUSED, "the recording was signed by another bastion");
 		return;
 	}
 	own(c, r);
@@ -325,10 +334,7 @@ static void conn_destroy(struct conn *c)
 	free(c);
 }
 
-/*
- * Strangers cannot use up the connections: the one that has been longest without showing a
- * certificate makes place. A recorder needs a few milliseconds for that.
- */
+/* Strangers cannot use up the connections: who has shown no certificate for longest makes place. A recorder needs milliseconds for that. */
 static bool evict(struct server *sv)
 {
 	struct conn *oldest = NULL, *c;
@@ -351,15 +357,13 @@ void conn_accept(struct server *sv, int fd, const struct sockaddr *sa, int salen
 
 	(void)salen;
 	if (sv->nconns >= sv->conf->max_connections && !evict(sv)) {
-		log_warn(
-		    "max_connections (%" PRIu32 ") are in use: one is turned away", sv->conf->max_connections);
+		log_warn("max_connections (%" PRIu32 ") are in use: one is turned away", sv->conf->max_connections);
 		close(fd);
 		return;
 	}
 	if ((c = calloc(1, sizeof(*c))) == NULL || (ssl = SSL_new(sv->tls)) == NULL)
 		goto bad;
-	c->bev =
-	    bufferevent_openssl_socket_new(sv->base, fd, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
+	c->bev = bufferevent_openssl_socket_new(sv->base, fd, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
 	if (c->bev == NULL)
 		goto bad;
 	socket_options(fd);

@@ -357,8 +357,7 @@ enum wire_err store_entry(struct store *s, const struct wire_entry *e, const str
 	}
 	if (store_pours(s, r, e)) {
 		snprintf(why, size, "the collector's disk is nearly full, and this recording grows too fast for what is left");
-		if (r->low_bytes - e->frame_len <= s->reserve / STORE_LOW_SHARE) /* not for each that is on its way */
-			log_error("%s: refused: it took %" PRIu64 " KiB in a minute of the reserve, which the others need", r->dir, r->low_bytes >> 10);
+		log_error("%s: refused: it took %" PRIu64 " KiB in a minute of the reserve, which the others need", r->dir, r->low_bytes >> 10);
 		return WIRE_E_REFUSED;
 	}
 	return next_entry(s, r, e, signers, why, size);

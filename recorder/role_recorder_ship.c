@@ -309,13 +309,17 @@ static void on_receipt(struct ship *s, const struct wire_msg *m)
 
 static void on_err(struct ship *s, const struct wire_msg *m)
 {
+	static const uint8_t connection[BREC_ID_LEN];
 	char text[4 * WIRE_TEXT_MAX + 8], hex[2 * BREC_ID_LEN + 1];
 	struct recording *r = queue_find(s->rc, m->err.id);
 
 	esc_text(text, sizeof(text), m->err.text, strlen(m->err.text));
+	/* behind a refusal each frame that was on its way may get one: the recording is gone, or over there, already */
+	if (memcmp(m->err.id, connection, BREC_ID_LEN) != 0 && (r == NULL || r->copies[s->i].lost))
+		return;
 	log_error("collector %s: recording %s: %s: %s", s->name, hex_encode(hex, m->err.id, BREC_ID_LEN),
 	    wire_err_name(m->err.code), text);
-	if (r != NULL && !r->copies[s->i].lost)
+	if (r != NULL)
 		lose(s, r, text);
 }
 

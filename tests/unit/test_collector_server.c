@@ -1,7 +1,7 @@
 /*
  * test_collector_server.c - the collector's server on a store of its own, fed with what a recorder makes: no receipt runs ahead of what was
- * acknowledged, none that is kept is written over, a disk that is full takes frames again when it has room, a new key's checkpoint is synced,
- * a log that grows too long is said.
+ * acknowledged, none that is kept is written over, a disk that is full takes frames again when it has room, a refusal is said once, a new key's
+ * checkpoint is synced, a log that grows too long is said.
  *
  * WRAP: pread pwrite syncfs clock_mono_ms log_warn
  */
@@ -22,7 +22,7 @@ static bool unreadable;			/* the next pread of receipts fails */
 static bool full;			/* nothing fits into segments */
 static _Thread_local unsigned synced;
 static uint64_t later_ms;		/* so much more on the clock */
-static unsigned lengths;		/* times that the log's length was said */
+static unsigned lengths, warnings;	/* times that the log's length was said, and anything */
 
 ssize_t __real_pread(int fd, void *data, size_t len, off_t at);
 ssize_t __wrap_pread(int fd, void *data, size_t len, off_t at);
@@ -69,9 +69,9 @@ uint64_t __wrap_clock_mono_ms(void)
 	return __real_clock_mono_ms() + later_ms;
 }
 
-/* Lines about the log's length; others are of no matter here. */
 void __wrap_log_warn(const char *fmt, ...)
 {
+	warnings++;
 	lengths += strstr(fmt, "bastion-replay reads at most") != NULL;
 }
 
@@ -392,11 +392,68 @@ static void one_that_pours_fills_no_disk(void **state)
 	next_large(x, before + 2, &m);
 	assert_int_equal(store_entry(s, &m.entry, NULL, &out, why, sizeof(why)), WIRE_E_REFUSED);
 	/* there is room, and then there is none: it has its share again */
+	s->reserve = 1;
 	assert_true(store_space(s) && !s->low);
 	s->reserve = UINT64_MAX;
 	assert_true(store_space(s) && s->low);
 	s->room = (STORE_LOW_SHARE + 1) * (4ULL * (LARGE + 100));
 	assert_int_equal(store_entry(s, &m.entry, NULL, &out, why, sizeof(why)), 0);
+	stop(x);
+}
+
+/* Of what it answered: so many ERR, and AT. */
+static void answers(struct rig *x, unsigned *errs, unsigned *ats)
+{
+	struct evbuffer *out = bufferevent_get_output(x->c->bev);
+	uint8_t data[4096];
+	struct wire_msg m;
+
+	*errs = *ats = 0;
+	evbuffer_unfreeze(out, 1);
+	while (evbuffer_copyout(out, data, 4) == 4) {
+		assert_int_equal(evbuffer_remove(out, data, (size_t)wire_length(data, 4)), wire_length(data, 4));
+		assert_int_equal(wire_decode(&m, data, (size_t)wire_length(data, 4)), 0);
+		*errs += m.type == WIRE_ERR;
+		*ats += m.type == WIRE_AT;
+	}
+}
+
+/* What had left before the recorder heard of it is no gap each, and no line; the recording goes on where it is resumed. */
+static void a_refusal_is_said_once(void **state)
+{
+	struct rig *x = start();
+	struct store *s = &x->sv.store;
+	const unsigned before = warnings;
+	const struct wire_msg resume = { .type = WIRE_RESUME, .resume = { .id = id, .opened_us = x->f.r->opened_us } };
+	unsigned errs, ats;
+	struct wire_msg m;
+
+	(void)state;
+	large_frames(x, 1);
+	give(x);
+	s->reserve = UINT64_MAX;
+	assert_true(store_space(s) && s->low);
+	s->room = 0;
+	/* so much each may add to the last */
+	next_large(x, 2, &m);
+	assert_true(handle(x->c, &m));
+	x->given++;
+	large_frames(x, 20);
+	for (uint64_t seq = 3; seq <= 22; seq++) {
+		assert_int_equal(wire_decode(&m, entry(&x->f, seq)->data, entry(&x->f, seq)->len), 0);
+		assert_true(handle(x->c, &m));
+		assert_true(rec(x)->seq == 2);
+	}
+	answers(x, &errs, &ats);
+	assert_int_equal(errs, 1);
+	assert_int_equal(warnings, before + 1);
+	s->reserve = 1;
+	assert_true(store_space(s) && !s->low);
+	assert_true(handle(x->c, &resume));
+	answers(x, &errs, &ats);
+	assert_true(errs == 0 && ats == 1);
+	give(x);
+	assert_true(rec(x)->seq == 22);
 	stop(x);
 }
 
@@ -451,8 +508,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(a_receipt_never_runs_ahead), cmocka_unit_test(kept_receipts_stay),
 		cmocka_unit_test(after_a_full_disk), cmocka_unit_test(one_that_pours_fills_no_disk), cmocka_unit_test(a_full_disk_refuses_no_frame),
-		cmocka_unit_test(a_new_key_is_synced),
-		cmocka_unit_test(a_long_log_is_said) };
+		cmocka_unit_test(a_refusal_is_said_once), cmocka_unit_test(a_new_key_is_synced), cmocka_unit_test(a_long_log_is_said) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
