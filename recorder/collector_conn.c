@@ -75,7 +75,7 @@ static void send_state(struct conn *c)
 	struct buf b;
 
 	buf_init(&b, WIRE_MAX);
-	wire_put_state(&b, !s->held && !s->low && !s->unarchived,
+	wire_put_state(&b, s->held ? WIRE_TAKES_NOTHING : s->low || s->unarchived ? WIRE_TAKES_NO_NEW : WIRE_TAKES_ALL,
 	    s->held ? "the collector's disk is full" : s->low ? "the collector's disk is nearly full" :
 	    s->unarchived ? "the object store behind the collector is away for too long" : "");
 	send_buf(c, &b);

@@ -153,7 +153,8 @@ struct ship {
 	struct bufferevent *bev;
 	struct event *timer;		/* DOWN: next try; CONNECTING: limit */
 	enum ship_state state;
-	bool full;			/* its store has no room: no new recordings */
+	bool full;			/* its store has no room: no new recordings, */
+	bool stands;			/* and it acknowledges nothing */
 	bool behind;			/* entries wait until its output drains */
 	bool said;			/* the failure to reach it was logged, */
 	bool gave_up;			/* and that it is so far behind that recordings are not kept for it any more */

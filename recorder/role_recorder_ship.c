@@ -77,7 +77,7 @@ static void disconnect(struct ship *s)
 	if (s->bev != NULL)
 		bufferevent_free(s->bev);
 	s->bev = NULL;
-	s->behind = s->full = false;
+	s->behind = s->full = s->stands = false;
 	s->owes_receipt_ms = 0;
 	s->silent = 0;
 	TAILQ_FOREACH(r, &s->rc->all, all) {
@@ -328,7 +328,8 @@ static void on_state(struct ship *s, const struct wire_msg *m)
 	char text[4 * WIRE_TEXT_MAX + 8];
 
 	esc_text(text, sizeof(text), m->state.text, strlen(m->state.text));
-	s->full = !m->state.ok;
+	s->full = m->state.takes != WIRE_TAKES_ALL;
+	s->stands = m->state.takes == WIRE_TAKES_NOTHING;
 	set_state(s, SHIP_UP, s->full ? text : "it has room again");
 }
 
@@ -554,7 +555,7 @@ static bool owes_commit(const struct ship *s)
  */
 static void tick_silence(struct ship *s)
 {
-	s->silent = s->heard || s->full || !owes_commit(s) ? 0 : s->silent + 1;
+	s->silent = s->heard || s->stands || !owes_commit(s) ? 0 : s->silent + 1;
 	s->heard = false;
 	if (s->silent >= SHIP_SILENT_TICKS)
 		fail(s, "it acknowledges nothing");

@@ -103,11 +103,11 @@ static void get_at(struct buf *b, struct wire_msg *m)
 
 static void get_state(struct buf *b, struct wire_msg *m)
 {
-	uint8_t ok = buf_get_u8(b);
+	uint8_t takes = buf_get_u8(b);
 
-	if (ok > 1)
+	if (takes > WIRE_TAKES_NO_NEW)
 		b->bad = true;
-	m->state.ok = ok == 1;
+	m->state.takes = (enum wire_takes)takes;
 	buf_get_cstring(b, m->state.text, sizeof(m->state.text));
 }
 
@@ -268,10 +268,10 @@ int wire_put_receipt(
 	return done(b);
 }
 
-int wire_put_state(struct buf *b, bool ok, const char *text)
+int wire_put_state(struct buf *b, enum wire_takes takes, const char *text)
 {
 	put_head(b, WIRE_STATE, 1 + 4 + text_len(text));
-	buf_put_u8(b, ok);
+	buf_put_u8(b, (uint8_t)takes);
 	buf_put_string(b, text, text_len(text));
 	return done(b);
 }

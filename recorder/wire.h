@@ -34,12 +34,15 @@ enum wire_type {
 	WIRE_AT,	/* b16 id, u8 enum wire_at, u64 sequence, b32 h: the answer to RESUME */
 	WIRE_COMMIT,	/* leaves, each b16 id, u64 sequence, b32 h: durable up to there */
 	WIRE_RECEIPT,	/* u64 wall µs, b64 signature, leaves as in COMMIT (wire_receipt.h) */
-	WIRE_STATE,	/* u8 0: cannot store for now, 1: can again; str what */
+	WIRE_STATE,	/* u8 enum wire_takes; str what */
 	WIRE_ERR,	/* b16 id (zeros: the connection, which ends), u16 enum wire_err, str what */
 	WIRE_TYPES
 };
 
 enum wire_at { WIRE_AT_UNKNOWN, WIRE_AT_OPEN, WIRE_AT_ENDED };
+
+/* What a collector takes for now: nothing, and it acknowledges nothing; everything; all but new recordings. */
+enum wire_takes { WIRE_TAKES_NOTHING, WIRE_TAKES_ALL, WIRE_TAKES_NO_NEW };
 
 enum wire_err {
 	WIRE_E_PROTOCOL = 1,	/* message malformed, or not allowed now */
@@ -78,7 +81,7 @@ struct wire_msg {
 		struct { const uint8_t *id; uint64_t opened_us; } resume;
 		struct { const uint8_t *id; enum wire_at state; uint64_t seq; const uint8_t *h; } at;
 		struct { uint64_t wall_us; const uint8_t *sig; const uint8_t *leaves; size_t n; } commit; /* RECEIPT, too */
-		struct { bool ok; char text[WIRE_TEXT_MAX + 1]; } state;
+		struct { enum wire_takes takes; char text[WIRE_TEXT_MAX + 1]; } state;
 		struct { const uint8_t *id; uint16_t code; char text[WIRE_TEXT_MAX + 1]; } err;
 	};
 };
@@ -102,7 +105,7 @@ int wire_put_at(struct buf *b, const uint8_t id[BREC_ID_LEN], enum wire_at state
 int wire_put_commit(struct buf *b, const struct wire_leaf *leaves, size_t n);
 int wire_put_receipt(
     struct buf *b, uint64_t wall_us, const uint8_t sig[WIRE_SIG_LEN], const struct wire_leaf *leaves, size_t n);
-int wire_put_state(struct buf *b, bool ok, const char *text);
+int wire_put_state(struct buf *b, enum wire_takes takes, const char *text);
 /* id NULL: the connection. */
 int wire_put_err(struct buf *b, const uint8_t *id, enum wire_err code, const char *text);
 

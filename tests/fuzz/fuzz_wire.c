@@ -32,7 +32,7 @@ static void encode(struct buf *b, const struct wire_msg *m)
 		wire_put_receipt(b, m->commit.wall_us, m->commit.sig, leaves, m->commit.n);
 		break;
 	case WIRE_STATE:
-		wire_put_state(b, m->state.ok, m->state.text);
+		wire_put_state(b, m->state.takes, m->state.text);
 		break;
 	case WIRE_ERR:
 		wire_put_err(b, m->err.id, (enum wire_err)m->err.code, m->err.text);

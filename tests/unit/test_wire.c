@@ -109,9 +109,9 @@ static void small_messages_round_trip(void **state)
 	assert_true(m.at.seq == 77);
 
 	buf_reset(&b);
-	wire_put_state(&b, false, "disk full");
+	wire_put_state(&b, WIRE_TAKES_NO_NEW, "disk full");
 	decode_only_whole(&m, &b);
-	assert_false(m.state.ok);
+	assert_int_equal(m.state.takes, WIRE_TAKES_NO_NEW);
 	assert_string_equal(m.state.text, "disk full");
 
 	buf_reset(&b);
@@ -210,7 +210,7 @@ static void bounds_hold(void **state)
 	b.data[WIRE_HEAD + BREC_ID_LEN] = WIRE_AT_ENDED + 1;
 	assert_int_equal(wire_decode(&m, b.data, b.len), -1);
 	buf_reset(&b);
-	wire_put_state(&b, true, "abc");
+	wire_put_state(&b, WIRE_TAKES_ALL, "abc");
 	b.data[b.len - 2] = '\0';
 	assert_int_equal(wire_decode(&m, b.data, b.len), -1);
 	buf_finish(&b);
