@@ -1,7 +1,6 @@
 /*
- * role_recorder_ship.c - one collector, as the recorder sees it: connect, ask where each recording
- * stands, send what is missing, take commits and receipts. Runs in the recorder role;
- * doc/PROTOCOL.collector is the other half.
+ * role_recorder_ship.c - one collector, as the recorder sees it: connect, ask where each recording stands, send what is missing, take
+ * commits and receipts. Runs in the recorder role; doc/PROTOCOL.collector is the other half.
  *
  *   DOWN ──timer──▶ CONNECTING ──TLS, HELLO──▶ UP ──error──▶ DOWN;  any alarm ──▶ BARRED until a reload
  */
@@ -103,7 +102,7 @@ static void fail(struct ship *s, const char *why)
 	s->retry_ms = s->retry_ms * 2 < SHIP_RETRY_MAX_MS ? s->retry_ms * 2 : SHIP_RETRY_MAX_MS;
 }
 
-/* This collector can have no more of the recording; without a quorum left the session hears of it. */
+/* This collector can have no more of it: without a quorum left the session hears that; what was kept for it alone is freed, r may be gone. */
 static void lose(struct ship *s, struct recording *r, const char *why)
 {
 	char line[300];
@@ -111,6 +110,8 @@ static void lose(struct ship *s, struct recording *r, const char *why)
 	snprintf(line, sizeof(line), "bastiond: the recording cannot be stored at %s: %s", s->name, why);
 	if (!queue_lose(s->rc, r, s->i))
 		link_refuse(s->rc, r, line);
+	else
+		queue_release(s->rc, r);
 }
 
 /* What it says contradicts what it said, or does not verify: nothing from it counts any more. */
@@ -120,8 +121,7 @@ static void bar(struct ship *s, const char *why)
 	char line[300];
 
 	snprintf(line, sizeof(line),
-	    "collector %s: %s. It is not used until bastiond's next start or reload; look at its log and its disk", s->name,
-	    why);
+	    "collector %s: %s. It is not used until bastiond's next start or reload; look at its log and its disk", s->name, why);
 	link_alarm(s->rc, line);
 	disconnect(s);
 	evtimer_del(s->timer);
@@ -296,8 +296,7 @@ static void on_receipt(struct ship *s, const struct wire_msg *m)
 		wire_leaf_get(m, i, &leaves[i]);
 		/* done recordings are gone from memory; for those that are here it must be what it committed */
 		if ((r = queue_find(s->rc, leaves[i].id)) != NULL && !r->copies[s->i].lost)
-			good = r->copies[s->i].has == leaves[i].seq + 1 &&
-			    memcmp(r->copies[s->i].h, leaves[i].h, BREC_HASH_LEN) == 0;
+			good = r->copies[s->i].has == leaves[i].seq + 1 && memcmp(r->copies[s->i].h, leaves[i].h, BREC_HASH_LEN) == 0;
 	}
 	good = good && receipt_check_batch(s->key, m->commit.wall_us, leaves, m->commit.n, m->commit.sig) == 0;
 	free(leaves);
@@ -317,8 +316,7 @@ static void on_err(struct ship *s, const struct wire_msg *m)
 	/* behind a refusal each frame that was on its way may get one: the recording is gone, or over there, already */
 	if (memcmp(m->err.id, connection, BREC_ID_LEN) != 0 && (r == NULL || r->copies[s->i].lost))
 		return;
-	log_error("collector %s: recording %s: %s: %s", s->name, hex_encode(hex, m->err.id, BREC_ID_LEN),
-	    wire_err_name(m->err.code), text);
+	log_error("collector %s: recording %s: %s: %s", s->name, hex_encode(hex, m->err.id, BREC_ID_LEN), wire_err_name(m->err.code), text);
 	if (r != NULL)
 		lose(s, r, text);
 }
