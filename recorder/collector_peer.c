@@ -3,7 +3,8 @@
  *
  * A collector that was away for longer than the recorder's memory lasts has a beginning of a recording, or nothing. The rest
  * comes from here, by the way that everything comes: the other collector checks chain, signatures and order, writes to its journal,
- * logs and signs. Only closed recordings are given: those that are open are the recorder's.
+ * logs and signs. Only closed recordings are given: those that are open are the recorder's. One that the other refuses is said, and the next
+ * one is given; an error of the connection ends the run.
  */
 #include "collector_peer.h"
 
@@ -20,10 +21,12 @@
 #include "brec_dir.h"
 #include "collector_sandbox.h"
 #include "collector_store.h"
+#include "escape.h"
 #include "hex.h"
 #include "wire.h"
 
 #define ANSWER_SECONDS 20
+#define AHEAD_BYTES (1U << 20)	/* sent before the other is heard: it ends a connection that does not read what it says */
 
 struct peer {
 	const struct coll_conf *conf;
@@ -31,25 +34,40 @@ struct peer {
 	SSL *ssl;
 	int fd;
 	unsigned given, same;
-	bool bad;			/* something was said on standard error */
+	bool bad;			/* something was said on standard error, */
+	bool over;			/* and the connection is of no use any more */
 };
 
 /* One recording on its way. */
 struct trip {
 	struct peer *p;
+	const char *path;
 	struct brec_dir dir;
 	uint8_t id[BREC_ID_LEN], h[BREC_HASH_LEN];
 	uint64_t seq;			/* of the last entry seen, */
+	size_t unheard;			/* bytes sent since the other made one durable */
 	uint64_t at;			/* the last that the other has; */
 	uint8_t at_h[BREC_HASH_LEN];	/* its value there */
 	bool some;			/* it has any */
 	bool send, differs, closed;
+	bool stopped;			/* not by what is here: it was said */
 };
 
+/* `why` may be what the other one says. */
 static int complain(const char *what, const char *why)
 {
-	fprintf(stderr, "bastion-collectord: %s: %s\n", what, why);
+	char text[4 * 512 + 8];
+
+	esc_text(text, sizeof(text), why, strlen(why));
+	fprintf(stderr, "bastion-collectord: %s: %s\n", what, text);
 	return -1;
+}
+
+/* It cannot go on. */
+static int lost(struct peer *p, const char *what, const char *why)
+{
+	p->over = true;
+	return complain(what, why);
 }
 
 /* --- the connection --- */
@@ -85,7 +103,7 @@ static int send_buf(struct peer *p, struct buf *b)
 	int r = buf_ok(b) && SSL_write(p->ssl, b->data, (int)b->len) == (int)b->len ? 0 : -1;
 
 	buf_finish(b);
-	return r == 0 ? 0 : complain("sending", "the other collector ended the connection");
+	return r == 0 ? 0 : lost(p, "sending", "the other collector ended the connection");
 }
 
 static int read_all(struct peer *p, uint8_t *out, size_t len)
@@ -94,7 +112,7 @@ static int read_all(struct peer *p, uint8_t *out, size_t len)
 		int n = SSL_read(p->ssl, out + have, (int)(len - have));
 
 		if (n <= 0)
-			return complain("waiting", "the other collector ended the connection, or does not answer");
+			return lost(p, "waiting", "the other collector ended the connection, or does not answer");
 		have += (size_t)n;
 	}
 	return 0;
@@ -109,7 +127,7 @@ static int receive(struct peer *p, uint8_t *mem, struct wire_msg *m)
 		return -1;
 	if ((len = wire_length(mem, 4)) <= 4 || len > (long)WIRE_MAX || read_all(p, mem + 4, (size_t)len - 4) != 0 ||
 	    wire_decode(m, mem, (size_t)len) != 0)
-		return complain("answer", "malformed");
+		return lost(p, "answer", "malformed");
 	return 0;
 }
 
@@ -158,7 +176,45 @@ out:
 
 /* --- a recording --- */
 
-/* An entry of ours: compared where the other stands, sent past that. */
+/* The next message about this recording, or about nothing: one that was refused before may get its answers late. -1: said. */
+static int hear(struct trip *t, uint8_t *mem, struct wire_msg *m)
+{
+	static const uint8_t connection[BREC_ID_LEN];
+	char why[WIRE_TEXT_MAX + 80];
+
+	for (;;) {
+		if (receive(t->p, mem, m) != 0)
+			return -1;
+		if (m->type == WIRE_ERR && memcmp(m->err.id, connection, BREC_ID_LEN) == 0)
+			return lost(t->p, "refused", m->err.text);
+		if (m->type != WIRE_ERR)
+			return 0;
+		if (memcmp(m->err.id, t->id, BREC_ID_LEN) == 0) {
+			snprintf(why, sizeof(why), "not given: the other collector says: %s: %s", wire_err_name(m->err.code), m->err.text);
+			return complain(t->path, why);
+		}
+	}
+}
+
+/* Until the other has made the entry durable that was sent last. */
+static int await_commit(struct trip *t, const uint8_t h[BREC_HASH_LEN])
+{
+	uint8_t mem[WIRE_MAX];
+	struct wire_leaf leaf;
+	struct wire_msg m;
+
+	while (hear(t, mem, &m) == 0)
+		for (size_t i = 0; m.type == WIRE_COMMIT && i < m.commit.n; i++) {
+			wire_leaf_get(&m, i, &leaf);
+			if (memcmp(leaf.id, t->id, BREC_ID_LEN) != 0 || leaf.seq != t->seq)
+				continue;
+			t->unheard = 0;
+			return memcmp(leaf.h, h, BREC_HASH_LEN) == 0 ? 0 : complain(t->path, "the other collector has other bytes than were sent");
+		}
+	return -1;
+}
+
+/* An entry of ours: compared where the other stands, sent past that. The first one tells whether it is taken at all. */
 static int entry(struct trip *t, struct wire_entry *e)
 {
 	struct buf b;
@@ -171,7 +227,10 @@ static int entry(struct trip *t, struct wire_entry *e)
 		return 0;
 	buf_init(&b, WIRE_MAX);
 	wire_put_entry(&b, e);
-	return send_buf(t->p, &b);
+	t->unheard += b.len;
+	t->stopped = send_buf(t->p, &b) != 0 ||
+	    ((e->type == WIRE_OPEN || e->type == WIRE_END || t->unheard >= AHEAD_BYTES) && await_commit(t, e->h) != 0);
+	return t->stopped ? -1 : 0;
 }
 
 /* After a seal: the next segment's header belongs to the same entry. `frame`: a copy of the seal frame. */
@@ -230,26 +289,6 @@ static int walk(struct trip *t)
 	return 0;
 }
 
-/* Until the other has made the last entry durable. */
-static int await_commit(struct trip *t)
-{
-	uint8_t mem[WIRE_MAX];
-	struct wire_leaf leaf;
-	struct wire_msg m;
-
-	for (;;) {
-		if (receive(t->p, mem, &m) != 0)
-			return -1;
-		if (m.type == WIRE_ERR)
-			return complain("refused", m.err.text);
-		for (size_t i = 0; m.type == WIRE_COMMIT && i < m.commit.n; i++) {
-			wire_leaf_get(&m, i, &leaf);
-			if (memcmp(leaf.id, t->id, BREC_ID_LEN) == 0 && leaf.seq == t->seq)
-				return memcmp(leaf.h, t->h, BREC_HASH_LEN) == 0 ? 0 : complain("commit", "of another value than was sent");
-		}
-	}
-}
-
 /* Where the other stands. 1: it may lack something; 0: it has the end, and says the same; -1. */
 static int ask(struct trip *t, uint64_t opened_us)
 {
@@ -262,36 +301,40 @@ static int ask(struct trip *t, uint64_t opened_us)
 	if (send_buf(t->p, &b) != 0)
 		return -1;
 	do {
-		if (receive(t->p, mem, &m) != 0)
+		if (hear(t, mem, &m) != 0)
 			return -1;
-	} while (m.type != WIRE_AT && m.type != WIRE_ERR);
-	if (m.type == WIRE_ERR)
-		return complain("refused", m.err.text);
+	} while (m.type != WIRE_AT || memcmp(m.at.id, t->id, BREC_ID_LEN) != 0);
 	t->some = m.at.state != WIRE_AT_UNKNOWN;
 	t->at = m.at.seq;
 	memcpy(t->at_h, m.at.h, BREC_HASH_LEN);
 	return m.at.state != WIRE_AT_ENDED;
 }
 
-/* 0, or -1: the connection is of no use any more. */
-static int give(struct peer *p, const char *path, const char *name)
+static void unreadable(struct peer *p, const char *path)
 {
-	struct trip t = { .p = p };
+	p->bad = true;
+	complain(path, "not readable here: bastion-replay verify says more");
+}
+
+static void give(struct peer *p, const char *path, const char *name)
+{
+	struct trip t = { .p = p, .path = path };
 	struct brec_header h;
 	const uint8_t *bytes;
 	size_t have;
-	int lacks, r = 0;
+	int lacks;
 
 	if (hex_decode(t.id, BREC_ID_LEN, name) != 0)
-		return 0;
+		return;
 	if (brec_dir_open(&t.dir, path) != 0 || brec_dir_segment(&t.dir, 0) != 1 ||
 	    brec_dir_header(&t.dir, &h, &bytes, &have) != BREC_OK || memcmp(h.id, t.id, BREC_ID_LEN) != 0 || walk(&t) != 0) {
-		p->bad = true;
-		complain(path, "not readable here: bastion-replay verify says more");
+		unreadable(p, path);
 	} else if (!t.closed) {
 		printf("open  %s\n", name);
-	} else if ((lacks = ask(&t, (uint64_t)h.wall_us)) < 0 || walk(&t) != 0) {
-		r = -1;
+	} else if ((lacks = ask(&t, (uint64_t)h.wall_us)) < 0) {
+		p->bad = true;
+	} else if (walk(&t) != 0) {
+		unreadable(p, path);
 	} else if (t.differs || (t.some && t.at > t.seq)) {
 		p->bad = true;
 		complain(path, "ALARM: the other collector has other bytes for the same frames; nothing was given");
@@ -299,33 +342,36 @@ static int give(struct peer *p, const char *path, const char *name)
 		p->same++;
 	} else {
 		t.send = true;
-		if (walk(&t) == 0 && await_commit(&t) == 0)
+		if (walk(&t) == 0) {
 			printf("gave  %s\n", name);
-		else
-			r = -1;
-		p->given += r == 0;
+			p->given++;
+		} else if (t.stopped) {
+			p->bad = true;
+		} else {
+			unreadable(p, path);
+		}
 	}
 	brec_dir_close(&t.dir);
-	return r;
 }
 
-static int give_day(struct peer *p, const char *day)
+static void give_day(struct peer *p, const char *day)
 {
 	char path[4096], one[4096 + 300];
 	struct dirent *entry_of;
 	DIR *d;
-	int r = 0;
 
 	snprintf(path, sizeof(path), "%s/recordings/%s", p->conf->store, day);
-	if ((d = opendir(path)) == NULL)
-		return complain(path, strerror(errno));
-	while (r == 0 && (entry_of = readdir(d)) != NULL)
+	if ((d = opendir(path)) == NULL) {
+		p->bad = true;
+		complain(path, strerror(errno));
+		return;
+	}
+	while (!p->over && (entry_of = readdir(d)) != NULL)
 		if (strlen(entry_of->d_name) == 2 * (size_t)BREC_ID_LEN) {
 			snprintf(one, sizeof(one), "%s/%s", path, entry_of->d_name);
-			r = give(p, one, entry_of->d_name);
+			give(p, one, entry_of->d_name);
 		}
 	closedir(d);
-	return r;
 }
 
 int peer_sync(const struct coll_conf *c, const char *address, const char *certificate, void (*drop)(const struct coll_conf *))
@@ -339,15 +385,15 @@ int peer_sync(const struct coll_conf *c, const char *address, const char *certif
 	if (r == 0 && (n = scandir(path, &days, NULL, alphasort)) < 0)
 		r = complain(path, strerror(errno));
 	for (int i = 0; i < n; i++) {
-		if (r == 0 && days[i]->d_name[0] != '.')
-			r = give_day(&p, days[i]->d_name);
+		if (!p.over && days[i]->d_name[0] != '.')
+			give_day(&p, days[i]->d_name);
 		free(days[i]);
 	}
 	free(days);
-	if (r == 0)
+	if (r == 0 && !p.over)
 		printf("%u given, %u were there\n", p.given, p.same);
 	SSL_free(p.ssl);
 	if (p.fd >= 0)
 		close(p.fd);
-	return r == 0 && !p.bad ? 0 : 1;
+	return r == 0 && !p.bad && !p.over ? 0 : 1;
 }

@@ -21,7 +21,7 @@ class FalseCollector(threading.Thread):
     """Speaks PROTOCOL.collector with the lab's real keys, stores nothing, and lies as told."""
     acknowledged = {}   # by all of them: only who is told to forget does so. The recording of events is always open
 
-    def __init__(self, lab, lie, name="collector"):
+    def __init__(self, lab, lie, name="collector", port=None):
         super().__init__(daemon=True)
         store = lab.store(name)
         with open(f"{store}/receipt.key", "rb") as f:
@@ -29,7 +29,7 @@ class FalseCollector(threading.Thread):
         self.public = self.key.public_key().public_bytes(*RAW)
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.tls.load_cert_chain(f"{store}/collector.crt", f"{store}/collector.key")
-        self.socket = socket.create_server(("127.0.0.1", lab.port(name)))
+        self.socket = socket.create_server(("127.0.0.1", lab.port(name) if port is None else port))
         self.lie, self.last, self.over = lie, FalseCollector.acknowledged, False
         self.start()
 

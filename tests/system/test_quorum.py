@@ -2,13 +2,14 @@
 catches up. One that lies is an alarm, an event, and out. The list of collectors changes under a running session."""
 import os
 import signal
+import struct
 import subprocess
 import time
 
 import pytest
 
 from harness import Client, Terminal, complete, events, labkit, replay, until
-from test_false_collector import FalseCollector
+from test_false_collector import RESUME, FalseCollector
 from test_reload import log_of, reload
 
 pytestmark = pytest.mark.alone
@@ -129,10 +130,41 @@ def test_one_that_hangs_is_given_up(three, session):
     until(lambda: all_complete(three), deadline=20, what="all three copies are whole and the same")
 
 
-def sync(lab, to):
+def sync(lab, to, port=None):
     """bastion-collectord -S, from the first collector's store."""
-    return subprocess.run([lab.bin("bastion-collectord"), "-f", lab.collector_conf("collector"), "-S", f"127.0.0.1:{lab.port(to)}", "-c",
+    return subprocess.run([lab.bin("bastion-collectord"), "-f", lab.collector_conf("collector"), "-S", f"127.0.0.1:{port or lab.port(to)}", "-c",
                            f"{lab.store(to)}/collector.crt"], capture_output=True, text=True, timeout=60, check=False)
+
+
+class Refuser(FalseCollector):
+    """Refuses the recording that it is asked about first, and says so once more when it is asked about the next one."""
+    refused = None
+
+    def err(self, link):
+        text = b"\x1b]0;title\x07 no"
+        self.send(link, 11, self.refused + struct.pack(">HI", 8, len(text)) + text)
+
+    def handle(self, link, kind, body):
+        if kind == RESUME:
+            first = self.refused is None
+            self.refused = self.refused or body[:16]
+            self.err(link)
+            if first:
+                return
+        super().handle(link, kind, body)
+
+
+def test_one_that_is_refused_stops_no_other(three):
+    for _ in range(2):
+        assert Client(three, "deploy").run("web1.name", "echo in", check=True).stdout == b"in\n"
+    until(lambda: complete(three, newest(three, "collector")), what="it is closed")
+    refuser = Refuser(three, "", "collector2", port=0)
+    try:
+        done = sync(three, "collector2", refuser.socket.getsockname()[1])
+    finally:
+        refuser.close()
+    assert done.returncode == 1 and done.stderr.count("not given") == 1 and "\\x1b]0;title" in done.stderr and "\x1b" not in done.stderr, done
+    assert done.stdout.count("gave ") >= 1 and " given, 0 were there" in done.stdout, done
 
 
 def let_in(lab, to):
