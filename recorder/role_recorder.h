@@ -12,9 +12,8 @@
  * There are two sets of collectors, each with its quorum: the usual one, and the one for break-glass. A recording is opened in one of
  * them, and stays there to its close frame: its frames, commits and receipts are of that set alone.
  *
- * An entry (wire.h) is encoded once; each collector gets the same bytes, and again the same after a
- * reconnection. It stays in memory until all collectors have it, or the quorum has it and the
- * memory is needed.
+ * An entry (wire.h) is encoded once; each collector gets the same bytes, and again the same after a reconnection. It stays in memory until
+ * all collectors have it, or the quorum has it and the memory is needed.
  */
 #ifndef BASTION_ROLE_RECORDER_H
 #define BASTION_ROLE_RECORDER_H
@@ -46,7 +45,9 @@
 #define REC_MARK_BURST 64			/* checkpoints at once, and then one in */
 #define REC_MARK_MS 500				/* so long: a session asks for one a second */
 #define REC_OPEN_BURST 64			/* recordings that a session opens at once, and then one in */
-#define REC_OPEN_MS 50				/* so long: what it says after that waits */
+#define REC_OPEN_MS 50				/* so long: what it says after that waits; */
+#define REC_OPEN_LONG_BURST 2000		/* and of more than so many one in */
+#define REC_OPEN_LONG_MS 1500			/* so long */
 #define REC_TURN_MESSAGES 64			/* messages of one session before the others get their turn */
 #define REC_END_TURNS 16				/* so many such turns are read from each link at the end */
 #define SHIP_OUTPUT_BYTES (2U << 20)		/* handed to TLS and not sent yet */
@@ -125,7 +126,7 @@ struct link {
 	struct event *rd, *wr, *later;	/* later: it may open one again */
 	struct recording_list ways;
 	unsigned nways;
-	uint64_t open_ms;		/* when all that it opened would have been one by one, in REC_OPEN_MS each */
+	uint64_t open_ms, open_long_ms;	/* when all that it opened would have been one by one, in REC_OPEN_MS each, and in REC_OPEN_LONG_MS */
 	size_t waiting;			/* uncommitted bytes of its recordings */
 	bool paused, over;
 };

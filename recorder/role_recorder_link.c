@@ -135,8 +135,10 @@ static int on_open(struct link *l, struct ipc_msg *m)
 		    l, MSG_REC_REFUSED, m->id, NULL, "bastiond: too many recordings at once: try again later");
 		return 0;
 	}
-	if (l->slot != REC_SLOT_POLICY)
+	if (l->slot != REC_SLOT_POLICY) {
 		l->open_ms = (l->open_ms > now_ms ? l->open_ms : now_ms) + REC_OPEN_MS;
+		l->open_long_ms = (l->open_long_ms > now_ms ? l->open_long_ms : now_ms) + REC_OPEN_LONG_MS;
+	}
 	r->way = m->id;
 	r->link = l;
 	l->waiting += r->waiting;
@@ -219,12 +221,16 @@ static int on_message(struct link *l, struct ipc_msg *m)
  * How long until the session may open one more, in ms; 0: now. Each recording is a directory, leaves of the log and objects under lock,
  * and dearer than a seal. A session that works may have many hops to go, so it waits, where one that was taken over would only be held up.
  * While it waits nothing of it is read: so the pace is one that as many as it may have on their way (SESSION_WAYS_MAX) pass within a second.
+ * That is 1.7 million in a day, and a session may last for many: who has had its two thousand goes on at a pace at which the files and the log
+ * last, and at which those on their way pass within the usual hold_deadline.
  */
 static uint64_t open_wait(const struct link *l)
 {
-	const uint64_t free_ms = clock_mono_ms() + (REC_OPEN_BURST - 1) * REC_OPEN_MS;
+	const uint64_t now_ms = clock_mono_ms(), free_ms = now_ms + (REC_OPEN_BURST - 1) * REC_OPEN_MS,
+	    long_ms = now_ms + (REC_OPEN_LONG_BURST - 1) * REC_OPEN_LONG_MS;
+	const uint64_t wait = l->open_ms > free_ms ? l->open_ms - free_ms : 0, longer = l->open_long_ms > long_ms ? l->open_long_ms - long_ms : 0;
 
-	return l->open_ms > free_ms ? l->open_ms - free_ms : 0;
+	return wait > longer ? wait : longer;
 }
 
 /*

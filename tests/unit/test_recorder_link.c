@@ -1,7 +1,18 @@
 /*
  * test_recorder_link.c - links of sessions and of policy in the recorder: what takes a place in one, and how fast it may be taken again.
+ *
+ * WRAP: clock_mono_ms
  */
 #include "recorder_rig.h"
+
+static uint64_t later_ms;		/* so much more on the clock */
+
+uint64_t __real_clock_mono_ms(void);
+uint64_t __wrap_clock_mono_ms(void);
+uint64_t __wrap_clock_mono_ms(void)
+{
+	return __real_clock_mono_ms() + later_ms;
+}
 
 /* Two collectors of which one is away; quorum 1. A session has its first link, policy the second. */
 static void init_lagging(struct fixture *f, struct ipc *session, struct ipc *policy)
@@ -76,7 +87,7 @@ static void what_is_over_takes_no_place(void **state)
 	for (uint32_t way = 1; way <= REC_WAYS_MAX + 20; way++) {
 		/* as if they were hours apart */
 		LIST_FOREACH(l, &f.rc.links, all)
-			l->open_ms = 0;
+			l->open_ms = l->open_long_ms = 0;
 		tell(&session, MSG_REC_OPEN, way, numbered(way), &f.part);
 		assert_int_equal(heard(&f, &session, &m), MSG_NONE);
 		assert_non_null(f.r = queue_find(&f.rc, numbered(way)));
@@ -152,11 +163,47 @@ static void recordings_are_opened_at_a_pace(void **state)
 	finish_lagging(&f, &session, &policy);
 }
 
+/* And of very many one after the other: a session lasts for days, and the files and the log of the collectors shall, too. */
+static void very_many_are_opened_slowly(void **state)
+{
+	struct ipc session, policy;
+	struct fixture f;
+	uint32_t way = 0;
+
+	(void)state;
+	init_lagging(&f, &session, &policy);
+	for (; way++ < REC_OPEN_LONG_BURST; later_ms += REC_OPEN_MS) {
+		tell(&session, MSG_REC_OPEN, way, numbered(way), &f.part);
+		end_way(&session, way);
+		turn(&f);
+		assert_non_null(f.r = queue_find(&f.rc, numbered(way)));
+		queue_destroy(&f.rc, f.r);
+	}
+	/* in the time that this took, one in so many was free */
+	for (unsigned more = 0; more < REC_OPEN_LONG_BURST * REC_OPEN_MS / REC_OPEN_LONG_MS + 10; more++, way++) {
+		later_ms += REC_OPEN_MS;
+		tell(&session, MSG_REC_OPEN, way, numbered(way), &f.part);
+		turn(&f);
+		if ((f.r = queue_find(&f.rc, numbered(way))) == NULL)
+			break;
+		queue_destroy(&f.rc, f.r);
+	}
+	assert_null(f.r);
+	assert_in_range(way, REC_OPEN_LONG_BURST, REC_OPEN_LONG_BURST + REC_OPEN_LONG_BURST * REC_OPEN_MS / REC_OPEN_LONG_MS + 9);
+	later_ms += REC_OPEN_LONG_MS;
+	turn(&f);
+	turn(&f);
+	assert_non_null(f.r = queue_find(&f.rc, numbered(way)));
+	later_ms += REC_OPEN_LONG_BURST * REC_OPEN_LONG_MS;
+	finish_lagging(&f, &session, &policy);
+	later_ms = 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_over_takes_no_place), cmocka_unit_test(what_is_refused_takes_no_place),
-		cmocka_unit_test(recordings_are_opened_at_a_pace),
+		cmocka_unit_test(recordings_are_opened_at_a_pace), cmocka_unit_test(very_many_are_opened_slowly),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
