@@ -60,6 +60,7 @@ struct events {
 	struct flight flight[EVENTS_AHEAD];
 	unsigned nflight;
 	uint64_t retry_ms, save_ms, prune_ms;
+	unsigned pause_ms;		/* before the next attempt, if this one brings nothing */
 };
 
 /* --- to recorder: brec_writer_ops --- */
@@ -161,7 +162,15 @@ static void forget(struct events *ev)
 	ev->sent = ev->acked;
 	ev->nflight = 0;
 	ev->more = true;
-	ev->retry_ms = clock_mono_ms() + EVENTS_RETRY_MS;
+	ev->retry_ms = clock_mono_ms() + ev->pause_ms;
+	ev->pause_ms = ev->pause_ms * 2 < EVENTS_RETRY_MAX_MS ? ev->pause_ms * 2 : EVENTS_RETRY_MAX_MS;
+}
+
+/* There is reason to think that the next attempt gets further. */
+static void try_again(struct events *ev)
+{
+	ev->retry_ms = 0;
+	ev->pause_ms = EVENTS_RETRY_MS;
 }
 
 /* A failure on our side. Recorder closes what has no close frame of ours when the link ends. */
@@ -382,6 +391,7 @@ static void committed(struct events *ev, uint64_t seq)
 		ev->acked = ev->flight[n].number;
 		memcpy(ev->acked_hash, ev->flight[n].hash, sizeof(ev->acked_hash));
 		ev->acked_known = true;
+		ev->pause_ms = EVENTS_RETRY_MS;
 	}
 	ev->nflight -= n;
 	memmove(ev->flight, ev->flight + n, ev->nflight * sizeof(ev->flight[0]));
@@ -402,6 +412,8 @@ static int on_message(struct link *l, struct ipc_msg *m)
 
 	if (m->type == MSG_REC_STATE) {
 		ev->store_up = buf_get_u8(&m->body) != 0;
+		if (ev->store_up)
+			try_again(ev);
 		return 0;
 	}
 	if (m->type == MSG_REC_GLASS_STATE) {
@@ -422,7 +434,7 @@ static int on_message(struct link *l, struct ipc_msg *m)
 		return 0;
 	case MSG_REC_CLOSED:
 		forget(ev);
-		ev->retry_ms = 0;
+		try_again(ev);
 		return 0;
 	case MSG_REC_REFUSED:
 		refused(ev, &m->body);
@@ -548,6 +560,7 @@ int events_link(struct policy *p, int fd)
 	p->events = ev;
 	ev->p = p;
 	ev->more = ev->store_up = true;
+	ev->pause_ms = EVENTS_RETRY_MS;
 	ev->glass_ms = clock_mono_ms();
 	ev->sent = ev->acked = ev->saved = log.shipped;
 	return link_open_as(&ev->link, p->base, fd, ROLE_SESSION, ROLE_RECORDER, &recorder_link);

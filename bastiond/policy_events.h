@@ -23,7 +23,8 @@ struct policy;
 #define EVENTS_SAVE_MS 5000		/* so often at most it is noted how far the collectors are */
 #define EVENTS_LATE_S 60		/* events that wait for so long are an alarm */
 #define EVENTS_GLASS_MS 60000		/* no collectors for break-glass for so long are an alarm */
-#define EVENTS_RETRY_MS 1000		/* between two attempts to open a recording */
+#define EVENTS_RETRY_MS 1000		/* between two attempts to open a recording; doubles with each that brings nothing, up to */
+#define EVENTS_RETRY_MAX_MS 60000
 #define EVENTS_PRUNE_MS 3600000		/* so often it is looked for what may go */
 
 /* Takes over the link that parent made to recorder. 0, or -1 logged: policy cannot go on. */
