@@ -20,6 +20,7 @@
 #define CONFIG_COLLECTORS_MAX 8
 #define CONFIG_NAME_MAX 80		/* bytes of the name that clients know, without its port */
 #define CONFIG_TEXT_MAX (256U << 10)	/* bytes of a file that an option names */
+#define CONFIG_SEGMENT_MAX (32ULL << 20) /* bytes of a segment: bastion-replay fetches no object of more than twice that from a bucket */
 
 /* An account as written, and what it stands for. */
 struct config_user {
@@ -153,7 +154,7 @@ struct config_collector {
 	O(TEXT, input_recipients_second, "", 0, 0, "", "of these one is needed, too, to read input")  \
 	O(BOOL, strict, "true", 0, 0, "", "nothing moves before it is recorded")                      \
 	O(SIZE, content_limit, "1MiB", 0, 1ULL << 40, "", "bytes of bulk content kept a direction")   \
-	O(SIZE, segment_bytes, "1MiB", 65536, 1ULL << 30, "", "a segment is sealed at this size")     \
+	O(SIZE, segment_bytes, "1MiB", 65536, CONFIG_SEGMENT_MAX, "", "a segment is sealed at this size") \
 	O(TIME, segment_time, "60s", 5 * MS, 3600 * MS, "", "a segment is sealed at this age")        \
 	O(TIME, hold_deadline, "30s", 1 * MS, 3600 * MS, "", "a session ends when recording stalls")  \
 	O(TIME, hold_banner, "2s", 100, 3600 * MS, "", "the user is told when recording stalls")      \

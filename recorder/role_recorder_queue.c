@@ -186,7 +186,8 @@ int queue_frame(struct recorder *rc, struct recording *r, const uint8_t *frame, 
 	struct brec_frame f;
 
 	memcpy(h, r->h, sizeof(h));
-	if (r->closed || brec_frame_decode(frame, len, &f) != BREC_OK || f.len != len || f.type != BREC_DATA ||
+	/* a session seals before it adds; one that does not makes a file of a size that nobody fetches from a bucket */
+	if (r->closed || r->segment_bytes >= CONFIG_SEGMENT_MAX || brec_frame_decode(frame, len, &f) != BREC_OK || f.len != len || f.type != BREC_DATA ||
 	    f.seq != r->next_seq || f.epoch != r->segment || brec_chain_add(h, frame, len) != 0 || append(rc, r,
 	    &(struct wire_entry){ .type = WIRE_FRAME, .id = r->id, .h = h, .seq = f.seq, .frame = frame, .frame_len = len }) != 0)
 		return -1;

@@ -196,6 +196,7 @@ static const struct { const char *line, *says; } wrong[] = {
 	{ "content_limit = 1MB", "is no size from 0 to 1024GiB; write it as 65536, 512KiB, 1MiB, 2GiB" },
 	{ "content_limit = 9999999999999GiB", "is no size" },
 	{ "segment_bytes = 1", "is no size from 64KiB" },
+	{ "segment_bytes = 33MiB", "is no size from 64KiB" },
 	{ "strict = yes", "strict: \"yes\" is neither true nor false" },
 	{ "log_level = loud", "is none of: debug info notice warning error" },
 	{ "log_level = inf", "is none of" },

@@ -101,6 +101,21 @@ static void an_entry_that_does_not_fit_in_memory(void **state)
 	finish(&f);
 }
 
+/* A session seals before its segment is longer than anybody reads. */
+static void a_segment_without_an_end(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	init(&f, 1, 1);
+	f.r->segment_bytes = CONFIG_SEGMENT_MAX - 1;
+	frames(&f, 1, 1);
+	assert_int_equal(frame(&f, 2, 0), -1);
+	assert_int_equal(queue_seal(&f.rc, f.r, 2, f.part.data, f.part.len), 0);
+	frames(&f, 3, 4);
+	finish(&f);
+}
+
 /* Two of three are needed. One says that it has all, and is found to lie: what the others have decides from then on. */
 static void a_liar_makes_no_quorum(void **state)
 {
@@ -220,7 +235,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(a_malformed_part), cmocka_unit_test(a_pace),
 		cmocka_unit_test(seals_and_checkpoints_are_bounded), cmocka_unit_test(an_entry_that_does_not_fit_in_memory),
-		cmocka_unit_test(a_liar_makes_no_quorum) };
+		cmocka_unit_test(a_liar_makes_no_quorum), cmocka_unit_test(a_segment_without_an_end) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
