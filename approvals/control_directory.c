@@ -18,6 +18,12 @@
 #include "store_directory.h"
 
 #define ROWS_MAX 20000
+#define ROLES_STAY "*"	/* in the place of roles: the directory does not say them */
+
+/* Who had a role when their entry was applied, and those of them who have none now. */
+struct bared {
+	int64_t had, bare;
+};
 
 /* "NAME|ROLE ROLE|PERSON" */
 static const char *parse_entry(const char *text, struct staged *e)
@@ -133,6 +139,19 @@ static int leave_roles(struct call *k, const struct user *u, const struct staged
 	return r;
 }
 
+/* How many roles the user has that allow something; -1. */
+static int roles_of(struct call *k, const struct user *u)
+{
+	struct access_role *roles = NULL;
+	const int n = store_user_roles(k->s, u->id, &roles);
+	int allow = n < 0 ? -1 : 0;
+
+	for (int i = 0; i < n; i++)
+		allow += roles[i].kind != RULE_DENY;
+	free(roles);
+	return allow;
+}
+
 /* Who has as many roles as a user can have gets no more, and keeps nobody else from theirs. */
 static int join_role(struct call *k, const struct user *u, const char *name, bool denies, json_t *rows)
 {
@@ -163,7 +182,20 @@ static int join_roles(struct call *k, const struct user *u, const struct staged 
 	return 0;
 }
 
-static int take_all(struct call *k, json_t *rows)
+static int take_roles(struct call *k, const struct user *u, const struct staged *e, json_t *rows, struct bared *b)
+{
+	int had, has;
+
+	if (strcmp(e->roles, ROLES_STAY) == 0)
+		return 0;
+	if ((had = roles_of(k, u)) < 0 || leave_roles(k, u, e, rows) < 0 || join_roles(k, u, e, rows) < 0 || (has = roles_of(k, u)) < 0)
+		return -1;
+	b->had += had > 0;
+	b->bare += had > 0 && has == 0;
+	return 0;
+}
+
+static int take_all(struct call *k, json_t *rows, struct bared *b)
 {
 	struct staged e = { .name = "" };
 	struct user u;
@@ -172,7 +204,7 @@ static int take_all(struct call *k, json_t *rows)
 	while ((r = store_stage_next(k->s, e.name, &e)) == 1) {
 		int own = e.kept ? row(rows, e.name, "account", "-", "unreadable") : take_user(k, &e, &u, rows);
 
-		if (own < 0 || (own == 1 && (leave_roles(k, &u, &e, rows) < 0 || join_roles(k, &u, &e, rows) < 0)))
+		if (own < 0 || (own == 1 && take_roles(k, &u, &e, rows, b) < 0))
 			return -1;
 	}
 	return r;
@@ -196,6 +228,7 @@ static int end_gone(struct call *k, json_t *rows)
 static enum words_exit apply(struct call *k, json_t *rows)
 {
 	int64_t share = arg_int(k, "share", DIRECTORY_SHARE), known, gone, staged, sent;
+	struct bared b = { 0, 0 };
 
 	if (store_directory_counts(k->s, &known, &gone, &staged) < 0)
 		return broken(k);
@@ -210,8 +243,12 @@ static enum words_exit apply(struct call *k, json_t *rows)
 		return refuse(k, WORDS_REFUSED, "If they have left, repeat it with --share.",
 		    "%lld of %lld would end, more than %lld per cent: nothing is changed.", (long long)gone, (long long)known,
 		    (long long)share);
-	if (end_gone(k, rows) < 0 || take_all(k, rows) < 0 || store_stage_clear(k->s) < 0)
+	if (end_gone(k, rows) < 0 || take_all(k, rows, &b) < 0 || store_stage_clear(k->s) < 0)
 		return broken(k);
+	if (b.bare > 1 && b.bare * 100 > share * b.had)
+		return refuse(k, WORDS_REFUSED, "If that is meant, repeat it with --share.",
+		    "%lld of %lld who have a role would have none, more than %lld per cent: nothing is changed. Can the attribute of the roles "
+		    "be read, and is roles_prefix right?", (long long)b.bare, (long long)b.had, (long long)share);
 	if (json_array_size(rows) > ROWS_MAX)
 		return refuse(k, WORDS_REFUSED, NULL, "More than %d changes at once.", ROWS_MAX);
 	if (event_writef(k->s, k->now, EVENT_DIRECTORY, k->name, NULL, "{s:I,s:I,s:I}", "people", (json_int_t)staged, "ended",

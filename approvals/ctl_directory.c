@@ -63,7 +63,7 @@ static void put(FILE *out, const char *name, const char *roles, const char *pers
 	}
 }
 
-/* NAME ROLE,ROLE PERSON; "-" for no role. */
+/* NAME ROLE,ROLE PERSON; "-" for no role, "*" to leave them as they are. */
 static int from_text(FILE *out, char *text)
 {
 	unsigned number = 0;
@@ -87,7 +87,7 @@ static int from_text(FILE *out, char *text)
 		person += strspn(person, " \t");
 		person[strcspn(person, "\r")] = '\0';
 		if (*person == '\0') {
-			ctl_fail("line %u: write NAME ROLE,ROLE PERSON, with - for no role", number);
+			ctl_fail("line %u: write NAME ROLE,ROLE PERSON, with - for no role, * to leave them", number);
 			return 1;
 		}
 		if (strcmp(roles, "-") == 0)
@@ -142,6 +142,9 @@ static void one_entry(LDAP *ld, LDAPMessage *e, const struct directory *d, FILE 
 	    **roles = d->roles[0] != '\0' ? ldap_get_values_len(ld, e, d->roles) : NULL;
 	char list[1024] = "", n[USER_NAME_MAX + 2], p[512];
 
+	/* where no attribute has them they are not the directory's to say */
+	if (d->roles[0] == '\0')
+		snprintf(list, sizeof(list), "*");
 	for (int i = 0; roles != NULL && roles[i] != NULL; i++)
 		add_role(list, sizeof(list), roles[i]->bv_val, roles[i]->bv_len, d->prefix);
 	first(name, n, sizeof(n));

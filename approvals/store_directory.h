@@ -6,7 +6,7 @@
 
 #include "store.h"
 
-#define DIRECTORY_SHARE 10	/* per cent of the directory's users that may end at once, without --share */
+#define DIRECTORY_SHARE 10	/* per cent of the directory's users that may end, or be left without a role, at once, without --share */
 
 struct staged {
 	char name[USER_NAME_MAX + 1], person[PERSON_MAX + 1];

@@ -136,6 +136,12 @@ def test_ldap(new_lab, slapd):
     ldap(slapd, "ldapdelete", "uid=ldap0,dc=example\n")
     lab.ctl("sync", path)
     assert state_of(lab, "ldap0") is None and state_of(lab, "ldap1") == "active"
+    # roles that are not to be read are nobody's loss; without that option they are not the directory's to say
+    roles = lambda: [lab.ctl_json("user", "show", name)["row"]["roles"] for name in names[1:]]
+    with pytest.raises(labkit.LabError, match="6 of 6 who have a role would have none"):
+        lab.ctl("sync", conf(lab, **options | {"roles_prefix": "bastoin-"}))
+    lab.ctl("sync", conf(lab, **{key: value for key, value in options.items() if not key.startswith("roles")}))
+    assert roles() == [["dba"]] * 6
     # wrong words to the server, or a filter that finds nobody: nobody ends
     with pytest.raises(labkit.LabError, match="nothing is changed"):
         lab.ctl("sync", conf(lab, **options | {"filter": "(uid=nobody)"}))

@@ -77,6 +77,50 @@ static void a_directory_that_lost_its_people(void **state)
 	assert_false(active("u4") || active("u5"));
 }
 
+/* Its people are there, and what says their roles is not to be read: nobody loses them, nor a session. */
+static void a_directory_that_lost_its_groups(void **state)
+{
+	(void)state;
+	STAGE("true", "\"u1|dba|P1\",\"u2|dba twin|P2\",\"u3|twin|P3\",\"u4|dba|P4\",\"u5||P5\",\"alice|dba|Alice\"");
+	OK("root", APPLY(""));
+	OK("alice", REQUEST_WEB1);
+	OK("bob", "{\"word\":\"approve\",\"args\":{\"id\":1}}");
+	rig.nended = 0;
+	STAGE("true", "\"u1||P1\",\"u2||P2\",\"u3||P3\",\"u4||P4\",\"u5||P5\",\"alice||Alice\"");
+	NO("root", "refused", APPLY(""));
+	NO("root", "refused", APPLY("\"dry_run\":true"));
+	assert_non_null(strstr(field("error"), "5 of 5 who have a role would have none"));
+	/* by other names they are none here, either; and some of five are too many */
+	STAGE("true", "\"u1|xdba|P1\",\"u2|xdba|P2\",\"u3|twin|P3\",\"u4|dba|P4\",\"u5||P5\",\"alice|xdba|Alice\"");
+	NO("root", "refused", APPLY("\"share\":59"));
+	assert_true(member("dba", "u1") && member("twin", "u2") && member("dba", "alice") && !member("dba", "u5"));
+	assert_int_equal(rig.nended, 0);
+	OK("root", APPLY("\"share\":60"));
+	assert_true(!member("dba", "u1") && member("twin", "u3") && !member("dba", "alice"));
+	assert_int_equal(changes("alice", "role", "removed"), 1);
+	assert_true(rig.nended > 0);
+	/* one always may, and who changes roles loses none */
+	STAGE("true", "\"u1||P1\",\"u2||P2\",\"u3|dba|P3\",\"u4||P4\",\"u5||P5\",\"alice||Alice\"");
+	OK("root", APPLY(""));
+	assert_true(member("dba", "u3") && !member("twin", "u3") && !member("dba", "u4"));
+}
+
+/* It says nothing of roles: those that were given here stay, as far as they went. */
+static void a_directory_without_roles(void **state)
+{
+	(void)state;
+	STAGE("true", "\"alice|*|Alice\",\"zoe|*|Zoe\"");
+	OK("root", APPLY(""));
+	assert_int_equal(changes("alice", "account", "adopted"), 1);
+	assert_int_equal(changes("zoe", "account", "added"), 1);
+	assert_int_equal(json_array_size(json_object_get(last, "rows")), 2);
+	assert_true(member("dba", "alice") && member("twin", "alice") && !member("dba", "zoe"));
+	OK("root", "{\"word\":\"role member add\",\"args\":{\"role\":\"dba\",\"user\":\"zoe\"}}");
+	STAGE("true", "\"alice|*|Alice\",\"zoe|*|Zoe\"");
+	OK("root", APPLY(""));
+	assert_true(member("dba", "zoe"));
+}
+
 /* With what is open; and a second account of that person, which is not the directory's. */
 static void who_is_gone_leaves(void **state)
 {
@@ -225,7 +269,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(people_come_and_go), T(a_directory_that_lost_its_people), T(who_is_gone_leaves), T(what_is_no_entry_is_refused),
 		T(half_a_directory_is_none), T(what_denies_stays), T(who_cannot_be_read_stays), T(what_another_run_staged_is_not_applied),
-		T(more_roles_than_a_user_can_have),
+		T(more_roles_than_a_user_can_have), T(a_directory_that_lost_its_groups), T(a_directory_without_roles),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
