@@ -41,7 +41,8 @@
 	E(GRANT, "grant.start") E(GRANT_USE, "grant.use") E(GRANT_END, "grant.end")                     \
 	E(GRANT_REVOKE, "grant.revoke")                                                                 \
 	E(LOGIN, "login.ok") E(LOGIN_FAIL, "login.fail") E(LOGIN_GRACE, "login.grace")                  \
-	E(OTP_FAIL, "otp.fail") E(OTP_REPLAY, "otp.replay") E(LOGOUT, "logout")                         \
+	E(OTP_FAIL, "otp.fail") E(OTP_REPLAY, "otp.replay") E(OTP_GUESSED, "otp.guessed")               \
+	E(LOGOUT, "logout")                                                                             \
 	E(PAM_FAIL, "pam.fail")                                                                         \
 	E(WAY_UP, "way.up") E(WAY_REFUSED, "way.refused") E(WAY_DOWN, "way.down")                       \
 	E(WAY_ENDED, "way.ended") E(HOSTKEY, "hostkey.mismatch")                                        \

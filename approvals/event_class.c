@@ -20,7 +20,7 @@ static const struct {
 	{ EVENT_RECOVERY, "login" }, { EVENT_KEY_ADD, "login" }, { EVENT_TOTP_RESYNC, "login" },
 	{ EVENT_SOURCE_BLOCK, "alarm" }, { EVENT_KEY_ASK, "alarm" },
 	{ EVENT_ALARM, "alarm" }, { EVENT_HOSTKEY, "alarm" }, { EVENT_SESSION_CRASH, "alarm" }, { EVENT_SESSION_HUNG, "alarm" },
-	{ EVENT_RECORDING_STALL, "alarm" }, { EVENT_OTP_REPLAY, "alarm" },
+	{ EVENT_RECORDING_STALL, "alarm" }, { EVENT_OTP_REPLAY, "alarm" }, { EVENT_OTP_GUESSED, "alarm" },
 	{ EVENT_ACCOUNT_LEFT, "alarm" }, { EVENT_ACCOUNT_UIDS, "alarm" }, { EVENT_CLOCK_BACK, "alarm" },
 	{ EVENT_HOSTKEY_ANNOUNCED, "alarm" }, { EVENT_HOSTKEY_MANY, "alarm" }, { EVENT_TARGET_KEY_FAILED, "alarm" }, { EVENT_PROTOCOL, "alarm" }, { EVENT_TICKET_UNKNOWN, "alarm" },
 };

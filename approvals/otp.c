@@ -104,13 +104,13 @@ static enum otp_result spend_totp(struct store *s, const struct user *u, const s
 	return n == 1 ? OTP_ACCEPTED : OTP_REPLAYED;
 }
 
-/* Inside the transaction. */
+/* Inside the transaction. *before: failures that there were. */
 static enum otp_result attempt(struct store *s, const struct user *u, int64_t device_id, const char *source,
-    const char *code, int64_t now)
+    const char *code, int64_t now, int64_t *before)
 {
-	int64_t before, not_before;
+	int64_t not_before;
 	struct totp t;
-	enum otp_result r = charge(s, u, device_id, now, &before, &not_before);
+	enum otp_result r = charge(s, u, device_id, now, before, &not_before);
 	int n;
 
 	if (r != OTP_ACCEPTED)
@@ -125,32 +125,49 @@ static enum otp_result attempt(struct store *s, const struct user *u, int64_t de
 	/* a code that was right once proves nothing and accuses nobody: the failures stand as they
 	 * stood */
 	if ((r == OTP_ACCEPTED || r == OTP_REPLAYED) &&
-	    store_throttle_set(s, u->id, device_id, r == OTP_ACCEPTED ? 0 : before,
+	    store_throttle_set(s, u->id, device_id, r == OTP_ACCEPTED ? 0 : *before,
 		r == OTP_ACCEPTED ? 0 : not_before) < 0)
 		return OTP_FAILED;
 	return r;
 }
 
+/* Who has the key and not the token: told when it begins, and again when it has not ended, but not for each. */
+static int note_guess(struct store *s, const struct user *u, int64_t device_id, const char *source, int64_t failures,
+    int64_t now)
+{
+	struct device d = { .name = "" };
+
+	if (failures <= OTP_FREE || (failures & (failures - 1)) != 0)
+		return 0;
+	if (device_id != 0 && store_device(s, device_id, &d) < 0)
+		return -1;
+	return event_writef(s, now, EVENT_OTP_GUESSED, "bastiond", u->name, "{s:I,s:s,s:s}", "failures", (json_int_t)failures, "source",
+	    source, "device", d.name);
+}
+
 static int note(struct store *s, enum otp_result r, const struct user *u, int64_t device_id,
-    const char *source, int64_t now)
+    const char *source, int64_t failures, int64_t now)
 {
 	if (r == OTP_ACCEPTED ||
 	    r == OTP_THROTTLED) /* a flood of throttled attempts must not fill the disk */
 		return 0;
-	return event_writef(s, now, r == OTP_REPLAYED ? EVENT_OTP_REPLAY : EVENT_OTP_FAIL, u->name,
-	    u->name, "{s:s,s:s,s:I}", "result", otp_result_name(r), "source", source, "device",
-	    (json_int_t)device_id);
+	if (event_writef(s, now, r == OTP_REPLAYED ? EVENT_OTP_REPLAY : EVENT_OTP_FAIL, u->name,
+		u->name, "{s:s,s:s,s:I}", "result", otp_result_name(r), "source", source, "device",
+		(json_int_t)device_id) < 0)
+		return -1;
+	return r == OTP_REFUSED ? note_guess(s, u, device_id, source, failures, now) : 0;
 }
 
 enum otp_result otp_check(struct store *s, const struct user *u, int64_t device_id,
     const char *source, const char *code, int64_t now)
 {
 	enum otp_result r;
+	int64_t before = 0;
 
 	if (store_begin(s) < 0)
 		return OTP_FAILED;
-	r = attempt(s, u, device_id, source, code, now);
-	if (r == OTP_FAILED || note(s, r, u, device_id, source, now) < 0) {
+	r = attempt(s, u, device_id, source, code, now, &before);
+	if (r == OTP_FAILED || note(s, r, u, device_id, source, before + 1, now) < 0) {
 		store_rollback(s);
 		return OTP_FAILED;
 	}

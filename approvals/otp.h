@@ -18,7 +18,7 @@
 #define OTP_STEP 30		/* seconds */
 #define OTP_WINDOW 1		/* steps before and after now that are taken */
 #define OTP_DRIFT_MAX 20	/* steps that a token's clock may be off; as the database checks */
-#define OTP_FREE 3		/* failures without a delay; then 1 s, 2 s, 4 s … */
+#define OTP_FREE 3		/* failures without a delay; then 1 s, 2 s, 4 s … and people are told of the guessing */
 #define OTP_DELAY_MAX 60	/* seconds: the delay stops growing here, and so never locks out */
 #define OTP_URI_MAX 512
 #define OTP_SECRET_TEXT 64	/* base32, terminated */
@@ -41,7 +41,8 @@ const char *otp_result_name(enum otp_result r);
  * One attempt: charged first, then checked, then spent, in one transaction that is durable before
  * this returns. Of any number of simultaneous calls with one code, over any number of connections
  * to the database, one gets OTP_ACCEPTED. device_id 0: a check without a device. Writes OTP_FAIL
- * and OTP_REPLAY events, with `source` in them. A recovery code does in place of a code, once, and is an
+ * and OTP_REPLAY events, with `source` in them, and OTP_GUESSED with the first failure that is delayed and each time that
+ * there are twice as many since the last right code. A recovery code does in place of a code, once, and is an
  * event of its own (RECOVERY_USE).
  *
  * A code is right by our clock or by the token's, as the last login showed it (±OTP_WINDOW of either): six codes in a

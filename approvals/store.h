@@ -94,6 +94,7 @@ struct device {
  */
 int store_device_login(struct store *s, const char *user, const void *blob, size_t len,
     struct user *u, struct device *d);
+int store_device(struct store *s, int64_t id, struct device *d); /* revoked ones too */
 /* Those in force. */
 int store_device_by_name(struct store *s, int64_t user_id, const char *name, struct device *d);
 /* errno EEXIST: the key is known already, here or with another user, in force or revoked; ENOSPC:

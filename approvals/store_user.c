@@ -220,6 +220,11 @@ int store_device_login(struct store *s, const char *user, const void *blob, size
 	return known == 1 && found == 1 && u->state != USER_REMOVED;
 }
 
+int store_device(struct store *s, int64_t id, struct device *d)
+{
+	return one_device(s, sql(s, DEVICE_SQL "WHERE id=?", "i", id), d);
+}
+
 int store_device_by_name(struct store *s, int64_t user_id, const char *name, struct device *d)
 {
 	return one_device(s,

@@ -111,8 +111,13 @@ static json_t *whom(struct policy *p, const char *class, const struct event_row 
 		add_approvers(p, to, json_string_value(json_object_get(detail, "role")));
 	if (strcmp(class, "alarm") == 0 || glass)
 		add_staff(p, to);
-	if ((strcmp(class, "decided") == 0 || strcmp(class, "login") == 0 || strcmp(class, "reminder") == 0) && e->subject[0] != '\0')
-		json_array_append_new(to, json_string(e->subject));
+	if ((strcmp(class, "decided") == 0 || strcmp(class, "login") == 0 || strcmp(class, "reminder") == 0 ||
+		strcmp(e->kind, event_name(EVENT_OTP_GUESSED)) == 0) && e->subject[0] != '\0') {
+		json_t *owner = json_string(e->subject);
+
+		add_name(to, owner);
+		json_decref(owner);
+	}
 	return to;
 }
 

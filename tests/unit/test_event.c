@@ -273,6 +273,7 @@ static void owners_hear_of_their_logins(void **state)
 		assert_string_equal(event_class(event_name(own[i])), "login");
 	assert_string_equal(event_class(event_name(EVENT_SOURCE_BLOCK)), "alarm");
 	assert_string_equal(event_class(event_name(EVENT_KEY_ASK)), "alarm");
+	assert_string_equal(event_class(event_name(EVENT_OTP_GUESSED)), "alarm");
 	assert_null(event_class(event_name(EVENT_LOGIN)));
 }
 

@@ -121,6 +121,38 @@ static void throttle_grows_and_is_bounded(void **state)
 	assert_int_equal(CHECK(3, code_at(rfc_secret, now + 3000), NOW - 31536000), OTP_REFUSED);
 }
 
+/* Told with the first that waits and each time that there are twice as many, by the name of the device; a right code ends it. */
+static void guessing_is_told(void **state)
+{
+	int64_t now = NOW;
+
+	(void)state;
+	for (int i = 1; i <= 10; i++, now += 1000) {
+		assert_int_equal(CHECK(1, "000000", now), OTP_REFUSED);
+		assert_int_equal(events_of("otp.guessed"), i < 4 ? 0 : i < 8 ? 1 : 2);
+		if (i == 8) {
+			const char *said;
+
+			OK("root", "{\"word\":\"events\",\"args\":{\"user\":\"alice\",\"limit\":1}}");
+			said = json_string_value(json_object_get(json_array_get(json_object_get(last, "rows"), 0), "detail"));
+			assert_non_null(strstr(said, "\"failures\":8"));
+			assert_non_null(strstr(said, "\"device\":\"laptop\""));
+		}
+	}
+	assert_int_equal(CHECK(1, code_at(rfc_secret, now), now), OTP_ACCEPTED);
+	for (int i = 0; i < 4; i++, now += 1000)
+		assert_int_equal(CHECK(1, "000000", now), OTP_REFUSED);
+	assert_int_equal(events_of("otp.guessed"), 3);
+	/* another PAM service's are told, too; a code that was spent is no guess */
+	for (int i = 0; i < 4; i++, now += 1000)
+		assert_int_equal(CHECK(0, "000000", now), OTP_REFUSED);
+	assert_int_equal(events_of("otp.guessed"), 4);
+	assert_int_equal(CHECK(2, code_at(rfc_secret, now), now), OTP_ACCEPTED);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(CHECK(2, code_at(rfc_secret, now), now), OTP_REPLAYED);
+	assert_int_equal(events_of("otp.guessed"), 4);
+}
+
 static void without_a_secret_nobody_comes_in(void **state)
 {
 	struct user bob;
@@ -373,7 +405,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(vectors), cmocka_unit_test(window_is_one_step), cmocka_unit_test(six_digits_and_nothing_else),
 		T(one_code_one_login), T(replay_takes_no_failure_back), T(throttle_grows_and_is_bounded),
-		T(without_a_secret_nobody_comes_in), T(enrolment), T(simultaneous_checks_open_one),
+		T(guessing_is_told), T(without_a_secret_nobody_comes_in), T(enrolment), T(simultaneous_checks_open_one),
 		T(grace_is_bound_to_device_and_source), T(a_drifting_clock_is_followed), T(two_codes_show_the_clock),
 		T(a_recovery_code_opens_one_login), T(words_charge_too), T(ones_own_factor_needs_its_code),
 	};

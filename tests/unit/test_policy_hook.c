@@ -324,6 +324,16 @@ static void who_waits_waits_for_their_own(void **state)
 		session_over(r, &s[i], 0);
 }
 
+static bool tells(const struct run *run, const char *name)
+{
+	const json_t *tell = json_object_get(run->input, "tell");
+	bool found = false;
+
+	for (size_t i = 0; i < json_array_size(tell); i++)
+		found = found || strcmp(json_string_value(json_array_get(tell, i)), name) == 0;
+	return found;
+}
+
 static void events_are_told_once_each(void **state)
 {
 	struct rig *r = *state;
@@ -361,6 +371,13 @@ static void events_are_told_once_each(void **state)
 	tell = json_object_get(run.input, "tell");
 	assert_int_equal(json_array_size(tell), 1);
 	assert_string_equal(json_string_value(json_array_get(tell, 0)), "alice");
+	run_over(r, &run, true, "");
+	/* an alarm is the staff's; one of codes that are guessed is the owner's, too */
+	assert_int_equal(event_writef(r->p.store, clock_wall(), EVENT_OTP_GUESSED, "bastiond", "alice", NULL), 0);
+	notify_tick(&r->p, 0);
+	expect_run(r, HOOK_NOTIFY, &run);
+	assert_string_equal(told(&run, "class"), "alarm");
+	assert_true(tells(&run, "alice"));
 	run_over(r, &run, true, "");
 }
 
