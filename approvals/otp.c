@@ -174,6 +174,11 @@ enum otp_result otp_check(struct store *s, const struct user *u, int64_t device_
 	return store_commit(s) < 0 ? OTP_FAILED : r;
 }
 
+int otp_restored(struct store *s, int64_t now)
+{
+	return store_totp_spend_all(s, now / OTP_STEP + OTP_WINDOW);
+}
+
 /* --- enrolment --- */
 
 /* RFC 3986: what a label or an issuer needs. */

@@ -73,6 +73,12 @@ enum otp_result otp_resync(struct store *s, const struct user *u, const char *co
     int64_t *drift);
 
 /*
+ * The database is an older one: every code that could have opened a login by now is spent, for it may have done so since. People wait
+ * for the code after the next. 0, or -1.
+ */
+int otp_restored(struct store *s, int64_t now);
+
+/*
  * Ten fresh recovery codes in place of all earlier ones. The database keeps keyed hashes of them: this is the only
  * time that they are there. 0, or -1.
  */

@@ -112,6 +112,11 @@ int store_totp_spend(struct store *s, int64_t user_id, int64_t counter, int64_t 
 	    "iii", user_id, counter, drift);
 }
 
+int store_totp_spend_all(struct store *s, int64_t counter)
+{
+	return sql_do(s, "UPDATE totp SET last_counter=max(last_counter, ?1+max(drift, 0))", "i", counter) < 0 ? -1 : 0;
+}
+
 /* --- recovery codes --- */
 
 int store_recovery_set(struct store *s, int64_t user_id, const uint8_t key[RECOVERY_KEY_LEN],

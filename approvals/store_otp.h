@@ -34,6 +34,8 @@ int store_totp_confirm(struct store *s, int64_t user_id, int64_t counter, int64_
 int store_totp_reset(struct store *s, int64_t user_id);
 /* Moves last_counter forward, notes the drift: 1; 0: this step or a later one was used. */
 int store_totp_spend(struct store *s, int64_t user_id, int64_t counter, int64_t drift);
+/* Everybody's steps up to `counter` by our clock, and by the token's if that is ahead, are spent. 0, or -1. */
+int store_totp_spend_all(struct store *s, int64_t counter);
 
 #define RECOVERY_KEY_LEN 32
 #define RECOVERY_HASH_LEN 32

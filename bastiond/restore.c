@@ -21,6 +21,7 @@
 #include "hex.h"
 #include "init.h"
 #include "log.h"
+#include "otp.h"
 #include "store_account.h"
 #include "store_backup.h"
 #include "store_report.h"
@@ -182,7 +183,7 @@ static int adapt(struct restore *r, bool keep_grants)
 	int done = -1;
 
 	if (store_begin(r->s) == 0) {
-		if ((keep_grants || end_open(r, now) == 0) && store_accounts_restored(r->s) == 0 &&
+		if ((keep_grants || end_open(r, now) == 0) && store_accounts_restored(r->s) == 0 && otp_restored(r->s, now) == 0 &&
 		    event_writef(r->s, now, EVENT_RESTORE, "root", NULL, "{s:I,s:s,s:i,s:b}", "events", (json_int_t)r->last, "head",
 			r->head, "ended", r->ended, "grants_kept", keep_grants) == 0)
 			done = store_commit(r->s);

@@ -1,10 +1,12 @@
 """A backup of the database while the bastion works, its check, its way back, and a second bastion that takes the first one's place."""
+import contextlib
 import glob
 import os
 import re
 import shutil
 import sqlite3
 import subprocess
+import time
 
 import pytest
 
@@ -106,8 +108,12 @@ def test_restored(own, backup):
     user.run("web1.jump", "true", check=True)
     own.ask("user add", user="afterwards")
     own.stop("bastiond")
+    now = int(time.time())
     done = ctl(own, "restore", backup)
     assert done.returncode == 0 and "have ended" in done.stdout, done.stderr
+    with contextlib.closing(sqlite3.connect(f"file:{database(own)}?mode=ro", uri=True)) as db:
+        spent = [row[0] for row in db.execute("SELECT last_counter FROM totp")]
+    assert spent and min(spent) > now // 30, spent      # a code that was used after the backup is not good again
     kept = re.search(r"there: (\S+)", done.stdout).group(1)
     assert sqlite3.connect(f"file:{kept}?mode=ro", uri=True).execute("SELECT count(*) FROM users WHERE name='afterwards'").fetchone()[0] == 1
     restart(own)

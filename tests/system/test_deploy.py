@@ -2,8 +2,10 @@
 
 A machine is a copy of this one's file system that lives in memory (overlay). Bastion and collector share one, the standby is another,
 and the target is the lab's. Apart from addresses every command is that of the README or the page; `ssh standby` and systemctl are ours."""
+import contextlib
 import os
 import re
+import sqlite3
 import time
 
 import pytest
@@ -224,6 +226,10 @@ def test_a_bare_machine_takes_over(machines):
     machines.run(page_commands("bastiond.8", "bastionctl backup /var/backups/bastion.db\nrsync"))
     machines.run("systemctl stop bastiond")
     machines.run(page_commands("bastiond.8", "bastionctl restore"), "standby")
+    # the codes of these minutes count as used: they go by
+    with contextlib.closing(sqlite3.connect(machines.root("standby", "/var/lib/bastiond/db/policy.db"), timeout=20)) as db, db:
+        assert db.execute("SELECT min(last_counter) FROM totp").fetchone()[0] > time.time() // STEP
+        db.execute("UPDATE totp SET last_counter=last_counter-25")
     st = os.stat(machines.root("standby", "/var/lib/bastiond/db"))
     assert st.st_mode & 0o7777 == 0o700 and st.st_uid == int(machines.run("id -u bastiond-policy", "standby"))
     first = labkit.read(machines.path("known_hosts"))

@@ -153,6 +153,29 @@ static void guessing_is_told(void **state)
 	assert_int_equal(events_of("otp.guessed"), 4);
 }
 
+/* The database is from before a login: whoever saw that code does not come in with it. */
+static void no_code_is_good_again_after_a_restore(void **state)
+{
+	const int64_t by_token = NOW + 5 * OTP_STEP;
+
+	(void)state;
+	assert_int_equal(otp_restored(rig.s, NOW), 0);
+	for (int i = -1; i <= 1; i++)
+		assert_int_equal(CHECK(1, code_at(rfc_secret, NOW + i * OTP_STEP), NOW), OTP_REPLAYED);
+	for (int i = 0; i <= 1; i++)
+		assert_int_equal(CHECK(1, code_at(rfc_secret, NOW + i * OTP_STEP), NOW + OTP_STEP), OTP_REPLAYED);
+	assert_int_equal(CHECK(1, code_at(rfc_secret, NOW + 2 * OTP_STEP), NOW + OTP_STEP), OTP_ACCEPTED);
+	/* of a token that is ahead, those of its clock */
+	assert_int_equal(store_totp_enrol(rig.s, alice.id, rfc_secret, NOW - 1000), 0);
+	assert_int_equal(store_totp_confirm(rig.s, alice.id, 1, 5, NOW - 1000), 0);
+	assert_int_equal(otp_restored(rig.s, NOW), 0);
+	assert_int_equal(CHECK(1, code_at(rfc_secret, by_token + OTP_STEP), NOW), OTP_REPLAYED);
+	assert_int_equal(CHECK(1, code_at(rfc_secret, by_token + 2 * OTP_STEP), NOW + OTP_STEP), OTP_ACCEPTED);
+	/* what was used later than this clock can know stays used */
+	assert_int_equal(otp_restored(rig.s, NOW - 1000), 0);
+	assert_int_equal(CHECK(1, code_at(rfc_secret, by_token + 2 * OTP_STEP), NOW + OTP_STEP), OTP_REPLAYED);
+}
+
 static void without_a_secret_nobody_comes_in(void **state)
 {
 	struct user bob;
@@ -405,7 +428,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(vectors), cmocka_unit_test(window_is_one_step), cmocka_unit_test(six_digits_and_nothing_else),
 		T(one_code_one_login), T(replay_takes_no_failure_back), T(throttle_grows_and_is_bounded),
-		T(guessing_is_told), T(without_a_secret_nobody_comes_in), T(enrolment), T(simultaneous_checks_open_one),
+		T(guessing_is_told), T(no_code_is_good_again_after_a_restore), T(without_a_secret_nobody_comes_in), T(enrolment), T(simultaneous_checks_open_one),
 		T(grace_is_bound_to_device_and_source), T(a_drifting_clock_is_followed), T(two_codes_show_the_clock),
 		T(a_recovery_code_opens_one_login), T(words_charge_too), T(ones_own_factor_needs_its_code),
 	};
