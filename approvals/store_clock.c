@@ -24,8 +24,9 @@ static const char v22_approved[] =
 const char *const store_v_approved[] = { v22_approved, NULL };
 
 /*
- * How old a key at a host is, when a step is tried again, when a host was looked at: else all of it would come later by the step. And since when
- * a device and a network of a user are known: else an approval of after the step would seem to be from before.
+ * How old a key at a host is, when a step is tried again, when a host was looked at: else all of it would come later by the step. Since when
+ * a device and a network of a user are known: else an approval of after the step would seem to be from before; and when they were last seen: else
+ * what comes now would be older than all of it. How long an enrolment code lives. What never was (NULL) stays so.
  */
 static int move_ages(struct store *s, int64_t seconds)
 {
@@ -33,8 +34,9 @@ static int move_ages(struct store *s, int64_t seconds)
 		"removed=max(0, removed-?1), next=max(0, next-?1)", "i", seconds) < 0 ||
 	    sql_do(s, "UPDATE host_looks SET at=max(0, at-?1)", "i", seconds) < 0 ||
 	    sql_do(s, "UPDATE hosts SET added=max(0, added-?1) WHERE removed IS NULL", "i", seconds) < 0 ||
-	    sql_do(s, "UPDATE devices SET first_used=max(0, first_used-?1) WHERE first_used IS NOT NULL", "i", seconds) < 0 ||
-	    sql_do(s, "UPDATE user_networks SET first=max(0, first-?1)", "i", seconds) < 0)
+	    sql_do(s, "UPDATE devices SET first_used=max(0, first_used-?1), used=max(0, used-?1)", "i", seconds) < 0 ||
+	    sql_do(s, "UPDATE user_networks SET first=max(0, first-?1), last=max(0, last-?1)", "i", seconds) < 0 ||
+	    sql_do(s, "UPDATE device_invites SET until=until-?1", "i", seconds) < 0)
 		return -1;
 	return 0;
 }

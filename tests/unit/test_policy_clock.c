@@ -5,6 +5,7 @@
  */
 #include "policy_clock.h"
 #include "policy_rig_grant.h"
+#include "store_device.h"
 #include "store_hostkey.h"
 #include "store_otp.h"
 #include "store_target_key.h"
@@ -206,6 +207,36 @@ static void nothing_that_is_due_comes_later(void **state)
 	assert_int_equal(store_looks_due(s, now - 2 * HOUR + 5, looks, 4), 1);
 }
 
+/* A code for a device lives no longer, a device counts as used when it was, and a network that is new now makes the oldest one forgotten, not itself. */
+static void nothing_of_a_person_lives_longer(void **state)
+{
+	static const uint8_t hash[INVITE_HASH_LEN] = { 1 };
+	struct rig *r = *state;
+	struct store *s = r->p.store;
+	const int64_t now = clock_wall(), id = r->alice.id;
+	char network[32];
+	struct familiar f;
+	json_t *rows;
+
+	assert_int_equal(store_invite_set(s, id, hash, now + 100), 0);
+	assert_int_equal(store_device_used(s, 1, "192.0.2.1", now), 0);
+	for (int i = 0; i < STORE_NETWORKS_MAX; i++) {
+		snprintf(network, sizeof(network), "10.%d.0.0/16", i);
+		assert_int_equal(store_familiar_note(s, id, 1, network, "", now - 10, &f), 0);
+	}
+	step_us = -(int64_t)HOUR * US;
+	clock_tick(&r->p);
+	for (int again = 0; again < 2; again++) {
+		assert_int_equal(store_familiar_note(s, id, 1, "192.0.2.0/24", "", now - HOUR + again, &f), 0);
+		assert_true(f.new_network == (again == 0));
+	}
+	assert_int_equal(store_invite_spend(s, id, hash, now - HOUR + 100), 0);
+	assert_int_equal(store_invite_spend(s, id, hash, now - HOUR + 99), 1);
+	rows = store_list(s, LIST_DEVICES, &(struct list_ask){ .user_id = id, .limit = 1, .now = now });
+	assert_int_equal(json_integer_value(json_object_get(json_array_get(rows, 0), "used")), now - HOUR);
+	json_decref(rows);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, up, rig_down)
 
 int main(void)
@@ -213,7 +244,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(an_hour_back_makes_no_grant_longer), T(an_hour_forward_and_back_makes_no_grant_longer), T(a_leap_second_makes_no_grant_longer),
 		T(a_clock_that_was_set_back_before_the_start), T(a_step_is_not_forgotten_when_the_store_fails),
-		T(nothing_that_is_due_comes_later),
+		T(nothing_that_is_due_comes_later), T(nothing_of_a_person_lives_longer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
