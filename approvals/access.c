@@ -2,6 +2,7 @@
  * access.c - see access.h: the states of a ticket and the decision. Pure; policy role, after the
  * login, before the dial.
  */
+#include "access_line.h"
 #include "access_login.h"
 
 #include <stdarg.h>
@@ -149,12 +150,15 @@ static void refuse(struct access_answer *a, enum way_refusal why, const char *fm
 	va_end(ap);
 }
 
-/* "Ask: ssh alice@bastion request web1 --login dba --for 2h --reason "…"" */
+const char *access_ask_line(const char *verb, const char *user, const char *bastion, const char *host, const char *login, char *out, size_t size)
+{
+	snprintf(out, size, "%s: ssh %s@%s request %s --login %s --for 2h --reason \"...\"", verb, user, bastion, host, login);
+	return out;
+}
+
 static const char *ask_line(const struct access_ask *q, const char *verb, char *out, size_t size)
 {
-	snprintf(out, size, "%s: ssh %s@%s request %s --login %s --for 2h --reason \"...\"", verb,
-	    q->user->name, q->bastion, q->host->name, q->login);
-	return out;
+	return access_ask_line(verb, q->user->name, q->bastion, q->host->name, q->login, out, size);
 }
 
 /* The role by which the user may ask for this login there, or NULL. */
@@ -217,12 +221,11 @@ static void refuse_denied(const struct access_ask *q, const struct access_role *
 
 static void refuse_use(const struct access_ask *q, const struct ticket *t, struct access_answer *a)
 {
-	char have[400];
+	char have[400], ask[512];
 
 	access_rights_text(have, sizeof(have), t->caps, t->forwards, t->commands, ", ");
-	refuse(a, WAY_NO_GRANT,
-	    "Grant %lld for %s@%s is for %s only. Ask for more in a new request.", (long long)t->id,
-	    q->login, q->host->name, have);
+	refuse(a, WAY_NO_GRANT, "Grant %lld for %s@%s is for %s only. %s", (long long)t->id, q->login, q->host->name, have,
+	    again_line(q, ask, sizeof(ask)));
 }
 
 /* A ticket that gives access, used inside its limits? Fills *a; a no is for this ticket only. */
@@ -231,6 +234,7 @@ static bool try_ticket(const struct access_ask *q, const struct ticket *t, const
 {
 	int64_t hours = t->glass ? FOREVER : access_hours(t->role_hours, q->now);
 	unsigned left = t->caps & ~d->lost;
+	char ask[512];
 
 	a->role = t->role_id;
 	if (!access_from(t->role_networks, q->source)) {
@@ -240,14 +244,14 @@ static bool try_ticket(const struct access_ask *q, const struct ticket *t, const
 		return false;
 	}
 	if (hours <= 0) {
-		refuse(a, WAY_NO_GRANT, "Grant %lld for %s@%s holds only at these hours%s: %s",
-		    (long long)t->id, q->login, q->host->name,
-		    access_hours_named(t->role_hours) ? "" : " (UTC)", t->role_hours);
+		refuse(a, WAY_NO_GRANT, "Grant %lld for %s@%s holds only at these hours%s: %s. What else you may ask for: ssh %s@%s hosts",
+		    (long long)t->id, q->login, q->host->name, access_hours_named(t->role_hours) ? "" : " (UTC)", t->role_hours,
+		    q->user->name, q->bastion);
 		return false;
 	}
 	if (had_logins(t) && q->only == 0) {
-		refuse(a, WAY_EXPIRED, "Grant %lld for %s@%s was for %u login%s, which it had. Ask again.", (long long)t->id, q->login,
-		    q->host->name, t->logins, t->logins == 1 ? "" : "s");
+		refuse(a, WAY_EXPIRED, "Grant %lld for %s@%s was for %u login%s, which it had. %s", (long long)t->id, q->login,
+		    q->host->name, t->logins, t->logins == 1 ? "" : "s", again_line(q, ask, sizeof(ask)));
 		return false;
 	}
 	if (!access_may_use(&q->use, t->caps, t->forwards, t->commands)) {

@@ -22,6 +22,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "access_line.h"
 #include "clock.h"
 #include "crypto.h"
 #include "hex.h"
@@ -211,9 +212,18 @@ static int say_up(const struct way *w, const uint8_t meta[HASH_LEN])
 	return peer_event(w->peer, EVENT_WAY_UP, w->peer->user.name, w->host.name, detail);
 }
 
+static const char *over_line(const struct way *w, const char *what, char over[LINE_LEN])
+{
+	char ask[512];
+
+	snprintf(over, LINE_LEN, "bastiond: %s. %s", what,
+	    access_ask_line("Ask again", w->peer->user.name, w->peer->p->control.name, w->host.name, w->login, ask, sizeof(ask)));
+	return over;
+}
+
 /*
  * The way's row, the login under its grant and way.up become durable together, or not at all. NULL, or the line that says why not, logged;
- * it is in `over` when the grant had its last login while the host was being reached.
+ * it is in `over` when the grant had its last login, or ended, while the host was being reached.
  */
 static const char *open_row(struct way *w, const uint8_t *cert, size_t len, struct buf *body, char over[LINE_LEN])
 {
@@ -224,10 +234,8 @@ static const char *open_row(struct way *w, const uint8_t *cert, size_t len, stru
 	if (store_begin(s) != 0)
 		goto out;
 	if (start_row(w) != 0) {
-		if (errno == EPERM) {
-			snprintf(over, LINE_LEN, "bastiond: %s. Ask again, with the word request", store_error(s));
-			fault = over;
-		}
+		if (errno == EPERM)
+			fault = over_line(w, store_error(s), over);
 	} else if (put_body(w, cert, len, body, meta) != 0) {
 		fault = "bastiond: pinned host keys, recipients or grant cannot be read; tell the operator";
 	} else if (say_up(w, meta) == 0) {
@@ -264,13 +272,15 @@ void grant_way(struct way *w, const uint8_t *cert, size_t len)
 {
 	struct peer *peer = w->peer;
 	int fds[2] = { w->fd, w->agent };
-	const char *fault = "bastiond: your grant ended while the host was being reached";
+	const char *fault;
 	char over[LINE_LEN];
 	struct buf body;
 
 	buf_init(&body, 65536);
 	if (w->until > clock_wall())
 		fault = open_row(w, cert, len, &body, over);
+	else
+		fault = over_line(w, "your grant ended while the host was being reached", over);
 	if (fault != NULL) {
 		peer_way_close(w, fault);
 		authz_refuse(w, fault == over ? WAY_EXPIRED : WAY_BROKEN, fault);

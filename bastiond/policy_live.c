@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "access_line.h"
 #include "clock.h"
 #include "grant_note.h"
 #include "log.h"
@@ -52,6 +53,7 @@ static void look_again(struct way *w)
 {
 	struct peer *peer = w->peer;
 	int64_t until = FOREVER, now = clock_wall();
+	char line[LINE_LEN];
 	unsigned caps = 0;
 
 	if (w->stage == WAY_EARLY) {
@@ -74,8 +76,11 @@ static void look_again(struct way *w)
 			until = a.until;
 	}
 	w->until = until;
-	if ((w->caps & ~caps) != 0)
-		end_way(w, WAY_DENIED, "bastiond: a rule denies now what this session may do: session ended");
+	if ((w->caps & ~caps) != 0) {
+		snprintf(line, sizeof(line), "bastiond: a rule denies now what this session may do: session ended. Why: ssh %s@%s explain %s@%s",
+		    peer->user.name, peer->p->control.name, w->login, w->host.name);
+		end_way(w, WAY_DENIED, line);
+	}
 }
 
 static void end_in_peer(struct peer *peer, void *arg)
@@ -270,6 +275,16 @@ static void carry_ways(struct peer *peer, void *arg)
 }
 
 /* Ends ways over their time, and finds the next one's. */
+static void end_in_time(struct way *w)
+{
+	const struct peer *peer = w->peer;
+	char line[LINE_LEN], ask[512];
+
+	snprintf(line, sizeof(line), "bastiond: the time of your grant, or its hours, are over: session ended. %s",
+	    access_ask_line("Again", peer->user.name, peer->p->control.name, w->host.name, w->login, ask, sizeof(ask)));
+	end_way(w, WAY_EXPIRED, line);
+}
+
 static void scan_ways(struct peer *peer, void *arg)
 {
 	struct scan *s = arg;
@@ -286,9 +301,7 @@ static void scan_ways(struct peer *peer, void *arg)
 		if (w->longest < s->next)
 			s->next = w->longest;
 		if (w->until <= s->now) {
-			end_way(w, WAY_EXPIRED,
-			    "bastiond: the time of your grant, or its hours, are over: session "
-			    "ended");
+			end_in_time(w);
 			continue; /* it may be gone */
 		}
 		if (w->until < s->next)

@@ -191,6 +191,33 @@ static void each_refusal_has_its_line(void **state)
 	assert_int_equal(decide(NULL, 0).refusal, WAY_NO_GRANT);
 }
 
+/* A grant that is in force and does not do: what it is for, and the next step. */
+static void a_grant_that_does_not_do_says_the_next_step(void **state)
+{
+	static const char ask[] = "Ask again: ssh alice@bastion request web1 --login dba --for 2h --reason \"...\"";
+	struct ticket t = ticket(TICKET_ACTIVE);
+	struct access_ask q = { .user = &alice, .source = "10.0.0.9", .host_name = "web1", .login = "dba", .host = &web1,
+	    .now = NOW, .roles = &dba, .nroles = 1, .tickets = &t, .ntickets = 1, .bastion = "bastion", .use = { .any = CAP_EXEC } };
+	struct access_answer a;
+	char want[256];
+
+	(void)state;
+	t.caps = CAP_SHELL;
+	access_decide(&q, &a);
+	snprintf(want, sizeof(want), "Grant 7 for dba@web1 is for shell only. %s", ask);
+	assert_string_equal(a.line, want);
+	q.use = (struct access_use){ 0 };
+	t.logins = t.uses = 1;
+	access_decide(&q, &a);
+	snprintf(want, sizeof(want), "Grant 7 for dba@web1 was for 1 login, which it had. %s", ask);
+	assert_string_equal(a.line, want);
+	t.logins = 0;
+	snprintf(t.role_hours, sizeof(t.role_hours), "sat 00:00-01:00");
+	access_decide(&q, &a);
+	assert_string_equal(a.line, "Grant 7 for dba@web1 holds only at these hours (UTC): sat 00:00-01:00. What else you may ask for: "
+	    "ssh alice@bastion hosts");
+}
+
 /* Who lost the role in the meantime is not sent to ask for what is refused. */
 static void next_step_without_a_role(void **state)
 {
@@ -412,7 +439,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(states_and_acts), cmocka_unit_test(invariants), cmocka_unit_test(decision_matches_model),
-		cmocka_unit_test(each_refusal_has_its_line), cmocka_unit_test(next_step_without_a_role),
+		cmocka_unit_test(each_refusal_has_its_line), cmocka_unit_test(a_grant_that_does_not_do_says_the_next_step), cmocka_unit_test(next_step_without_a_role),
 		cmocka_unit_test(hostile_reason_cannot_act),
 		cmocka_unit_test(newest_ticket_explains_and_any_open_one_opens), cmocka_unit_test(networks),
 		cmocka_unit_test(hours), cmocka_unit_test(globs), cmocka_unit_test(covering),
