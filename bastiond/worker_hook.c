@@ -24,6 +24,7 @@
 
 #define SAID_MAX 1024		/* of standard error, for the log */
 #define FILES_MAX (64UL << 20)	/* bytes of a file that it may write */
+#define CROWD_MAX 256		/* processes of the account: ten runs at once, of three with their workers, and what the programs start */
 
 static void judge(struct program *r)
 {
@@ -68,7 +69,7 @@ void worker_hook(const struct config *conf, struct ipc *link, const struct hook_
 	const struct itimerval late = { .it_value = { .tv_sec = job->limit_ms / 1000 + 3 } };
 	struct program r = { .path = job->kind == HOOK_TICKET ? conf->ticket_check : conf->notify, .argv = argv, .env = env,
 		.input = job->input, .len = job->len, .limit_ms = job->limit_ms, .end_ms = clock_mono_ms() + job->limit_ms,
-		.file_max = FILES_MAX, .out = answer, .out_max = HOOK_OUT_MAX, .err = noise, .err_max = SAID_MAX };
+		.file_max = FILES_MAX, .crowd_max = CROWD_MAX, .out = answer, .out_max = HOOK_OUT_MAX, .err = noise, .err_max = SAID_MAX };
 
 	snprintf(name, sizeof(name), "%s", r.path);
 	snprintf(hook, sizeof(hook), "BASTIOND_HOOK=%s", hook_name(job->kind));

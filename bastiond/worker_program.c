@@ -17,19 +17,31 @@
 
 #define LINGER_MS 200		/* after its end, for what is still in its pipes */
 
+/* At most so much; what is less already stays. */
+static int bound(int resource, rlim_t most)
+{
+	struct rlimit rl;
+
+	if (getrlimit(resource, &rl) != 0)
+		return -1;
+	rl.rlim_max = rl.rlim_max < most ? rl.rlim_max : most;
+	rl.rlim_cur = rl.rlim_cur < most ? rl.rlim_cur : most;
+	return setrlimit(resource, &rl);
+}
+
 static void start_program(const struct program *r, int in, int out, int err) __attribute__((noreturn));
 
 /* In the fork: nothing of ours but three descriptors. */
 static void start_program(const struct program *r, int in, int out, int err)
 {
-	const struct rlimit files = { r->file_max, r->file_max };
 	sigset_t none;
 
 	sigemptyset(&none);
 	signal(SIGPIPE, SIG_DFL);
 	/* our death is its death: for a parent that kills this worker */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || setsid() < 0 || dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0 ||
-	    close_range(3, ~0U, 0) != 0 || setrlimit(RLIMIT_FSIZE, &files) != 0 || sigprocmask(SIG_SETMASK, &none, NULL) != 0)
+	    close_range(3, ~0U, 0) != 0 || bound(RLIMIT_FSIZE, r->file_max) != 0 ||
+	    (r->crowd_max != 0 && bound(RLIMIT_NPROC, r->crowd_max) != 0) || sigprocmask(SIG_SETMASK, &none, NULL) != 0)
 		_exit(126);
 	execve(r->path, r->argv, r->env);
 	_exit(127);

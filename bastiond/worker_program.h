@@ -21,6 +21,7 @@ struct program {
 	uint32_t limit_ms;		/* for the line that says so */
 	uint64_t end_ms;		/* clock_mono_ms(): killed then */
 	uint64_t file_max;		/* bytes of a file that it may write */
+	uint64_t crowd_max;		/* processes and threads of its account, from all that run under it; 0: no bound */
 	char *out, *err;		/* its standard output and error, of out_max and err_max bytes at most */
 	size_t out_max, err_max;	/* more output ends it, more noise is cut */
 	/* beside it: descriptors that are looked at while it runs; NULL: none */

@@ -189,7 +189,7 @@ def test_members_of_an_approver_role_are_told(hooked):
 
 
 PROGRAM = """#!/usr/bin/python3
-import ctypes, errno, json, os, subprocess, sys, time
+import ctypes, errno, json, os, resource, subprocess, sys, time
 told = json.load(sys.stdin)
 how = told["ticket"]
 record = {"uid": os.getuid(), "groups": os.getgroups(), "environ": sorted(os.environ), "fds": sorted(os.listdir("/proc/self/fd")), "args": sys.argv[1:],
@@ -205,6 +205,7 @@ if how == "SPY":
         record["worker"] = errno.errorcode[e.errno]
     record["refused"] = {"ptrace": refused("ptrace", 0, 0, 0, 0), "unshare": refused("unshare", 0x10000000),
                          "mount": refused("mount", b"x", b"/tmp", b"tmpfs", 0, 0), "bpf": refused("syscall", 321, 0, 0, 0)}
+    record["processes"] = resource.getrlimit(resource.RLIMIT_NPROC)
     record["seen"] = sorted(filter(str.isdigit, os.listdir("/proc")))
     record["seccomp"] = [line.split()[1] for line in open("/proc/self/status") if line.startswith("Seccomp:")][0]
     sys.stderr.write("SPY " + json.dumps(record) + "\\n")
@@ -242,6 +243,7 @@ def test_a_program_is_bounded_and_never_a_yes(new_lab):
     assert spied["uid"] == labkit.ROLE_UIDS["hook"] and spied["groups"] == [] and spied["args"] == [] and spied["caps"] == ["0" * 16]
     assert spied["environ"] == ["BASTIOND_HOOK", "HOME", "LANG", "PATH", "SHELL"]
     assert set(spied["fds"]) <= {"0", "1", "2", "3"}    # the last is the listing's own
+    assert spied["processes"] == [256, 256]
     # no process but its worker and itself, into neither of which it gets, and no way to more
     assert spied["seen"] == ["1", "2"] and spied["worker"] == "EACCES" and spied["seccomp"] == seccomp()
     assert seccomp() == "0" or spied["refused"] == dict.fromkeys(("ptrace", "unshare", "mount", "bpf"), 1)
