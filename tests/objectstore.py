@@ -18,6 +18,7 @@ import json
 import os
 import pwd
 import re
+import secrets
 import select
 import shutil
 import socket
@@ -309,13 +310,19 @@ rgw enable apis = s3, iam, sts
         return Client(self.port("http"), *USERS[user])
 
     def write_credentials(self, path, user="writer"):
+        """Whole or not at all: an archiver may start just now."""
         access, secret = USERS[user]
-        return labkit.write(path, f"[default]\naws_access_key_id = {access}\naws_secret_access_key = {secret}\n", 0o600)
+        os.replace(labkit.write(f"{path}.{os.getpid()}", f"[default]\naws_access_key_id = {access}\naws_secret_access_key = {secret}\n", 0o600), path)
+        return path
+
+    def credentials(self, bucket, user="writer"):
+        """Where those of the collectors that put into a bucket are."""
+        return self.path(f"{user}.{bucket}.credentials")
 
     def archive_section(self, bucket, prefix="c1", user="writer", port=None, **options):
         """The lines of collectord.conf that put evidence here, by TLS; port: of something in between, without it."""
         options = {"endpoint": f"https://127.0.0.1:{self.port('https')}" if port is None else f"http://127.0.0.1:{port}", "bucket": bucket, "prefix": prefix,
-                   "credentials": self.write_credentials(self.path(f"{user}.credentials"), user), "ca_file": self.path("ca.pem"), **options}
+                   "credentials": self.write_credentials(self.credentials(bucket, user), user), "ca_file": self.path("ca.pem"), **options}
         return ["archive {", *(f"\t{name} = {json.dumps(value)}" for name, value in options.items()), "}"]
 
     def fetch(self, bucket, prefix, directory):
@@ -348,9 +355,9 @@ rgw enable apis = s3, iam, sts
                                  f"<DefaultRetention><Mode>COMPLIANCE</Mode><Days>{days}</Days></DefaultRetention></Rule></ObjectLockConfiguration>".encode())
 
     def make_bucket(self, name, days=None, lock=True, look=False, user_denied=()):
-        """A bucket of `owner`, with Object Lock: writer may put, reader may read. days: what the bucket's rule locks for. look: the
-        writer may see locks, too. user_denied: what it may not do besides."""
-        owner = self.client("owner")
+        """A new bucket of `owner`, with Object Lock: writer may put, reader may read; its whole name. days: what the bucket's rule locks for.
+        look: the writer may see locks, too. user_denied: what it may not do besides."""
+        owner, name = self.client("owner"), f"{name}-{secrets.token_hex(4)}"
         owner.ask("PUT", f"/{name}", headers={"x-amz-bucket-object-lock-enabled": "true"} if lock else {})
         if days is not None:
             self.set_rule(name, days)

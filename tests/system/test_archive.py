@@ -16,7 +16,7 @@ HOUR = 3600     # that each lock is longer
 @pytest.fixture(scope="module")
 def archived(new_lab, object_store):
     """A lab whose collector archives, after three sessions; its bucket."""
-    bucket = object_store.make_bucket("evidence" + str(os.getpid()))
+    bucket = object_store.make_bucket("evidence")
     lab = new_lab(collector_options=object_store.archive_section(bucket))
     client = Client(lab, "deploy")
     for n in range(3):

@@ -15,7 +15,7 @@ MIB = 1 << 20
 @pytest.fixture(scope="module")
 def away(new_lab, object_store):
     """A lab, its bucket, and what stands between: .close() and the store is away."""
-    bucket = object_store.make_bucket(f"away-{os.getpid()}")
+    bucket = object_store.make_bucket("away")
     between = Between(object_store.port(), lambda line, step: False)
     lab = new_lab(options=["content_limit = 64MiB"], collector_options=object_store.archive_section(bucket, port=between.port, spool_max="4MiB"))
     until(lambda: object_store.client("reader").keys(bucket), deadline=30, what="a proof")
@@ -95,7 +95,7 @@ def recordings_of(lab):
 
 def test_credentials_change_without_a_restart(away, object_store, tmp_path):
     lab, bucket, between = away
-    path = object_store.path("writer.credentials")
+    path = object_store.credentials(bucket)
     before, mark = labkit.read(path), len(said(lab))
     try:
         labkit.write(path, before.replace("WRITER", "NOBODY"), 0o600)

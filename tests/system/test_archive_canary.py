@@ -31,21 +31,21 @@ def put_there(object_store, bucket):
 
 @pytest.mark.parametrize("case", ["unlocked", "no right", "rule too short", "no rule", "may not look"])
 def test_no_lock_is_an_alarm(own, object_store, case):
-    name = f"canary-{case.replace(' ', '-')}-{os.getpid()}"
+    name = f"canary-{case.replace(' ', '-')}"
     if case == "unlocked":
-        object_store.make_bucket(name, lock=False)
+        name = object_store.make_bucket(name, lock=False)
         section, why = object_store.archive_section(name), "a locked object cannot be put"
     elif case == "no right":
-        object_store.make_bucket(name)
+        name = object_store.make_bucket(name)
         section, why = object_store.archive_section(name, user="reader"), "a locked object cannot be put: 403 AccessDenied"
     elif case == "rule too short":
-        object_store.make_bucket(name, days=89, look=True)
+        name = object_store.make_bucket(name, days=89, look=True)
         section, why = object_store.archive_section(name, lock="bucket", longest_session=1), "the object that was put is locked: COMPLIANCE until"
     elif case == "no rule":
-        object_store.make_bucket(name, look=True)
+        name = object_store.make_bucket(name, look=True)
         section, why = object_store.archive_section(name, lock="bucket"), "may not look at what it did|has no lock"
     else:
-        object_store.make_bucket(name, days=97, user_denied=["GetObjectRetention"])
+        name = object_store.make_bucket(name, days=97, user_denied=["GetObjectRetention"])
         section, why = object_store.archive_section(name, lock="bucket"), "may not look at what it did"
     said = run_with(own, section)
     until(lambda: "ALARM" in said(), deadline=30, what="an alarm")
@@ -58,7 +58,7 @@ def test_no_lock_is_an_alarm(own, object_store, case):
 
 @pytest.mark.parametrize("lock", ["header", "bucket"])
 def test_a_lock_that_holds(own, object_store, lock):
-    name = object_store.make_bucket(f"canary-{lock}-{os.getpid()}", days=97 if lock == "bucket" else None, look=lock == "bucket")
+    name = object_store.make_bucket(f"canary-{lock}", days=97 if lock == "bucket" else None, look=lock == "bucket")
     said = run_with(own, object_store.archive_section(name, lock=lock))
     until(lambda: put_there(object_store, name), deadline=30, what="objects")
     assert re.search(r"object store: bucket \S+ at https://\S+: the lock (is there and )?holds", said()) and "ALARM" not in said(), said()
@@ -70,7 +70,7 @@ def test_a_lock_that_holds(own, object_store, lock):
 @pytest.mark.patient
 def test_it_is_proven_again_and_again(own, object_store):
     """The bucket's rule is weakened while the collector runs: from the next proof on nothing is put, until it is as it was."""
-    name = object_store.make_bucket(f"canary-daily-{os.getpid()}", days=97, look=True)
+    name = object_store.make_bucket("canary-daily", days=97, look=True)
     client = Client(own, "deploy")
     said = run_with(own, object_store.archive_section(name, lock="bucket", canary="4s"))
     until(lambda: put_there(object_store, name), deadline=30, what="objects")
@@ -88,7 +88,7 @@ def test_it_is_proven_again_and_again(own, object_store):
 
 def test_who_may_hide_is_told(own, object_store):
     """The owner's credentials hold the lock as well, but may put delete markers."""
-    name = object_store.make_bucket(f"canary-owner-{os.getpid()}")
+    name = object_store.make_bucket("canary-owner")
     said = run_with(own, object_store.archive_section(name, user="owner"))
     until(lambda: "the lock is there and holds" in said() or "the lock holds" in said(), deadline=30, what="a proof")
     assert "take s3:DeleteObject from them" in said()
@@ -96,7 +96,7 @@ def test_who_may_hide_is_told(own, object_store):
 
 @pytest.mark.parametrize("wrong", ["authority", "name"])
 def test_tls_is_verified(own, object_store, wrong, tmp_path):
-    name = object_store.make_bucket(f"canary-tls-{wrong}-{os.getpid()}")
+    name = object_store.make_bucket(f"canary-tls-{wrong}")
     # the certificate is for 127.0.0.1
     between = Between(object_store.port("https"), address="127.0.0.2")
     if wrong == "authority":

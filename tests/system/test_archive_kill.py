@@ -58,7 +58,7 @@ class Killer:
 
 @pytest.mark.parametrize("whole", [False, True], ids=["archiver", "collector"])
 def test_killed_at_every_step(new_lab, object_store, whole):
-    bucket = object_store.make_bucket(f"kill-{int(whole)}-{os.getpid()}")
+    bucket = object_store.make_bucket(f"kill-{int(whole)}")
     lab = new_lab()
     client = Client(lab, "deploy")
     for n in range(2):

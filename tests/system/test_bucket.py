@@ -18,7 +18,9 @@ from test_evidence import Store, read, write
 sys.path.insert(0, os.path.dirname(labkit.__file__))
 import verify_independent as independent  # noqa: E402
 
-BUCKET, PREFIX = f"pulled{os.getpid()}", "site/one"
+pytestmark = pytest.mark.chained
+
+PREFIX = "site/one"
 
 
 def receipts(data):
@@ -69,7 +71,7 @@ class Bucket:
 
     def __init__(self, lab, store, ceph):
         self.lab, self.store, self.ceph = lab, store, ceph
-        ceph.make_bucket(BUCKET, days=1)
+        self.name = ceph.make_bucket("pulled", days=1)
         self.writer, self.owner, self.reader = ceph.client("writer"), ceph.client("owner"), ceph.client("reader")
         self.objects = objects(store.top)
         # one that was taken for dead, put as it was, in the middle of a frame, and grew to its close
@@ -79,14 +81,14 @@ class Bucket:
             self.put(name, data)
         self.put("canary/0001", b"is no part of a store")
         self.keys = ceph.write_credentials(lab.path("reader.keys"), "reader")
-        self.url = f"http://127.0.0.1:{ceph.port()}/{BUCKET}/{PREFIX}"
-        self.tls = f"https://127.0.0.1:{ceph.port('https')}/{BUCKET}/{PREFIX}/"
+        self.url = f"http://127.0.0.1:{ceph.port()}/{self.name}/{PREFIX}"
+        self.tls = f"https://127.0.0.1:{ceph.port('https')}/{self.name}/{PREFIX}/"
 
     def head(self):
         return len(independent.brec.Header(self.objects[self.grown]).raw)
 
     def put(self, name, data, prefix=PREFIX):
-        return self.writer.put(BUCKET, f"{prefix}/{name}", data)
+        return self.writer.put(self.name, f"{prefix}/{name}", data)
 
     def replay(self, *words, keys=None):
         return subprocess.run([self.lab.bin("bastion-replay"), *words, "--trust", self.lab.path("auditor.trust"), "--credentials", keys or self.keys],
@@ -106,10 +108,10 @@ class Bucket:
         What differs is said."""
         top, oldest, differing = self.lab.path("mine"), {}, set()
         shutil.rmtree(top, ignore_errors=True)
-        for one in self.reader.versions(BUCKET, PREFIX):
+        for one in self.reader.versions(self.name, PREFIX):
             name = one["key"].removeprefix(f"{PREFIX}/")
             if not one["marker"] and name.split("/")[0] in ("recordings", "log"):
-                data = self.reader.get(BUCKET, one["key"], one["version"])
+                data = self.reader.get(self.name, one["key"], one["version"])
                 before = oldest.setdefault(name, data)
                 if grew(name, before, data):
                     oldest[name] = data
@@ -310,7 +312,7 @@ def test_what_is_refused(bucket):
                         (("pull", "--from", "http://192.0.2.1/evidence", "--store", copy), "http is for this machine"),
                         (("pull", "--from", bucket.tls, "--store", copy), "certificate"),
                         (("pull", "--from", bucket.url, "--store", bucket.lab.path("store")), "store of a collector"),
-                        (("pull", "--from", bucket.url.replace(BUCKET, "elsewhere" + BUCKET), "--store", copy), "NoSuchBucket")):
+                        (("pull", "--from", bucket.url.replace(bucket.name, "elsewhere" + bucket.name), "--store", copy), "NoSuchBucket")):
         done = bucket.replay(*words)
         assert done.returncode in (2, 3) and says in done.stderr, (words, done)
     # the collector's own keys can only put
@@ -327,7 +329,7 @@ def test_second_versions(bucket):
     there, done = bucket.verify()
     assert there == here == bucket.independent() and done.returncode == bucket.verify(bucket.store.top)[1].returncode
     # a delete marker hides the object, and is told
-    bucket.owner.ask("DELETE", f"/{BUCKET}/{PREFIX}/{name}")
+    bucket.owner.ask("DELETE", f"/{bucket.name}/{PREFIX}/{name}")
     there, done = bucket.verify()
     assert there == here and "delete marker hides it" in done.stderr, done
     # a session forged after the fact, with every other thing in its place

@@ -11,7 +11,7 @@ from test_quorum import sync
 
 
 def test_not_before_the_archive_has_it(new_lab, object_store):
-    bucket, port = object_store.make_bucket(f"pruned{os.getpid()}"), labkit.free_port()
+    bucket, port = object_store.make_bucket("pruned"), labkit.free_port()
     away, there = ("\n".join(object_store.archive_section(bucket, **words)) for words in ({"port": port}, {}))
     aged = Aged(new_lab())
     aged.configure(f"retention = 90\n{away}")
