@@ -13,6 +13,7 @@ directory (DIR below) and in what lab.json there lists; several instances run si
 """
 import atexit
 import base64
+import contextlib
 import fcntl
 import json
 import os
@@ -54,6 +55,7 @@ def sanitized():
 SLOW = 4 if sanitized() else 1  # what waits for something to happen waits so many times as long: forks and starts take their time then
 START_DEADLINE = 20 * SLOW      # seconds for a daemon to take connections
 STOP_DEADLINE = 10 * SLOW       # seconds for a daemon to end after SIGTERM
+MEMORY_ROOM = 1 << 30    # bytes that are free
 RUN_DIR_MAX = 80        # bytes; a unix socket's whole path has 108
 ROLE_UIDS = {"policy": 61001, "keys": 61002, "recorder": 61003, "session": 61004, "dial": 61005, "console": 61006, "monitor": 61008, "hook": 61009, "task": 61010}
 COLLECTOR_UID = 61007
@@ -155,6 +157,18 @@ def wait_port(port, process, log, deadline=START_DEADLINE):
     finally:
         os.close(fd)
     raise LabError(f"{process.args[0]} does not take connections on 127.0.0.1:{port}\n{tail(log)}")
+
+
+def memory():
+    """Where many small files that are soon gone are made fastest: the directory in memory that a run of tests has for it (LAB_MEMORY), or
+    /dev/shm if there is room for what may run at once: a container's often has 64 MB."""
+    if "LAB_MEMORY" in os.environ:
+        return os.environ["LAB_MEMORY"]
+    with contextlib.suppress(OSError):
+        there = os.statvfs("/dev/shm")
+        if os.access("/dev/shm", os.W_OK) and there.f_bavail * there.f_frsize > MEMORY_ROOM:
+            return "/dev/shm"
+    return tempfile.gettempdir()
 
 
 def tail(path, lines=25):

@@ -34,6 +34,8 @@ def pytest_configure(config):
         os.chmod(os.environ[SHARED], 0o711)
         os.environ["LAB_KEYS"] = os.path.join(os.environ[SHARED], "keys")
         os.mkdir(os.environ["LAB_KEYS"], 0o700)
+        os.environ["LAB_MEMORY"] = tempfile.mkdtemp(prefix="bastion-tests-", dir=labkit.memory())
+        os.chmod(os.environ["LAB_MEMORY"], 0o711)
 
 
 def pytest_unconfigure(config):
@@ -42,7 +44,8 @@ def pytest_unconfigure(config):
     path = os.path.join(os.environ[SHARED], "store")
     if os.path.exists(path):
         objectstore.ObjectStore(path).stop()
-    shutil.rmtree(os.environ[SHARED], ignore_errors=True)
+    for name in SHARED, "LAB_MEMORY":
+        shutil.rmtree(os.environ[name], ignore_errors=True)
 
 
 @pytest.hookimpl(hookwrapper=True)

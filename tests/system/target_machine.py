@@ -90,7 +90,7 @@ class Machine(Namespaces):
 @pytest.fixture(scope="module")
 def machine():
     # in memory: the program syncs each step, which is not what is tested here
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
+    with tempfile.TemporaryDirectory(dir=labkit.memory()) as folder:
         os.chmod(folder, 0o755)
         it = Machine(folder)
         yield it
