@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import resource
 import select
 import shlex
 import signal
@@ -19,9 +20,31 @@ import zlib
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import labkit
 
-SLOW = labkit.SLOW
+
+def patience():
+    """How many times as slow as the machine that the deadlines were found on this one is, by the processor's time that a little of what tests do
+    takes, whatever runs beside it: measured once, and handed on to the workers by the environment."""
+    def spent():
+        child = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return time.process_time() + child.ru_utime + child.ru_stime
+
+    def once():
+        begin = spent()
+        for _ in range(30):
+            os.waitpid(os.posix_spawn("/bin/true", ["true"], {}), 0)
+        sum(i * i for i in range(300_000))
+        return spent() - begin
+    if "BASTION_TESTS_PATIENCE" not in os.environ:
+        os.environ["BASTION_TESTS_PATIENCE"] = f"{min(PATIENCE_MAX, max(1.0, min(once() for _ in range(3)) / ONCE)):.1f}"
+    return float(os.environ["BASTION_TESTS_PATIENCE"])
+
+
+ONCE = 0.16         # seconds of processor time that it took there, on a full machine
+PATIENCE_MAX = 8
+SLOW = labkit.SLOW * patience()     # what waits until something is done waits so many times as long
 DEADLINE = 30       # seconds for anything that has no figure of its own
 CLIENT = 75         # the same for a whole client, which may have to wait for the next code
+LONG = 300 * SLOW   # for a program that works for up to a minute
 MEMORY_MAX = (64 << 10) * (16 if labkit.sanitized() else 1)     # KiB that a session may grow to; what it frees ASan keeps, 256 MB of it
 WAYS = ("jump", "name")     # ssh -J alice@bastion dba@web1, ssh alice@dba@web1@bastion
 

@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 import labkit
+from harness import LONG
 
 pytestmark = pytest.mark.alone
 
@@ -14,7 +15,7 @@ def test_the_story_is_told(demo_place):
     env = {"PATH": os.environ["PATH"], "HOME": demo_place, "TERM": "xterm", "DEMO_DIR": f"{demo_place}/demo",
            "LAB_BIN": os.environ.get("LAB_BIN", os.path.join(labkit.REPO, "build"))}
     demo = [os.path.join(labkit.REPO, "tests", "demo")]
-    told = subprocess.run(demo, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=110, check=False)
+    told = subprocess.run(demo, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=LONG, check=False)
     down = subprocess.run([*demo, "down"], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
     assert told.returncode == 0, told.stdout
     assert down.returncode == 0, down.stderr

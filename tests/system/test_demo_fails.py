@@ -3,6 +3,7 @@ import os
 import subprocess
 
 import labkit
+from harness import LONG
 
 
 def test_a_step_that_is_not_done_ends_it(demo_place):
@@ -14,7 +15,7 @@ def test_a_step_that_is_not_done_ends_it(demo_place):
     labkit.write(f"{demo_place}/bin/bastionctl", f'#!/bin/sh\ncase "$*" in *"approver add"*) exit 0 ;; esac\nexec {built}/bastionctl "$@"\n', 0o755)
     env = {"PATH": os.environ["PATH"], "HOME": demo_place, "TERM": "xterm", "DEMO_DIR": f"{demo_place}/demo", "LAB_BIN": f"{demo_place}/bin"}
     demo = [os.path.join(labkit.REPO, "tests", "demo")]
-    told = subprocess.run(demo, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=110, check=False)
+    told = subprocess.run(demo, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=LONG, check=False)
     running = [pid for pid, _ in labkit.Lab(f"{demo_place}/demo").state["pids"].values()]
     down = subprocess.run([*demo, "down"], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
     assert told.returncode == 1 and "demo: said nothing like" in told.stdout and "role list" in told.stdout, told.stdout

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from codes import STEP, totp
-from harness import Client, labkit, page_commands, until
+from harness import LONG, Client, labkit, page_commands, until
 from target_machine import Namespaces
 
 # what stands in the README → what runs here; {x} are this machine's values
@@ -106,7 +106,7 @@ class Machines(Namespaces):
 
     def run(self, script, machine="first", cwd=labkit.REPO):
         self.at = machine
-        return self.sh(SCRIPT.format(cwd) + script, timeout=110 * labkit.SLOW)
+        return self.sh(SCRIPT.format(cwd) + script, timeout=LONG)
 
 
 @pytest.fixture(scope="module")

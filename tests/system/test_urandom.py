@@ -6,13 +6,14 @@ import subprocess
 import pytest
 
 from harness import labkit
+from harness import LONG
 
 pytestmark = pytest.mark.alone
 
 
 def test_a_flood_of_random_bytes():
     argv = [os.path.join(labkit.REPO, "tests", "crash", "urandom"), "--seconds", "20", "--best", "--delay", str(15 * labkit.SLOW), "--watch"]
-    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=110 * labkit.SLOW, check=False)
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LONG, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert ("bastiond-view" in done.stdout or labkit.sanitized()) and "the flood went on" in done.stdout
     if "too busy to judge" in done.stdout:
