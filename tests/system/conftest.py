@@ -15,6 +15,7 @@ import objectstore
 
 counter = itertools.count(1)
 TEST_LIMIT = 400 * SLOW     # seconds for one test; what hangs is a failure like any other. LONG is less, so that a program which does is named
+labs = []                   # that this process made and that are up
 
 
 SHARED = "BASTION_TESTS_SHARED"     # the variable that names the folder of all workers
@@ -29,6 +30,7 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "alone: measures time, or takes the whole machine: nothing runs beside it")
     config.addinivalue_line("markers", "patient: of those that measure time, one that waits for seconds, has seconds to spare, and hardly computes: "
                             "beside it run others of its kind and nothing else")
+    config.addinivalue_line("markers", "chained: of a file whose tests go on from what the ones before them left: a second try has the same lab")
     if not is_worker(config):
         os.environ[SHARED] = tempfile.mkdtemp(prefix="bastion-tests-", dir="/tmp")
         os.chmod(os.environ[SHARED], 0o711)
@@ -46,6 +48,24 @@ def pytest_unconfigure(config):
         objectstore.ObjectStore(path).stop()
     for name in SHARED, "LAB_MEMORY":
         shutil.rmtree(os.environ[name], ignore_errors=True)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """A second try begins with labs of its own: in those of the first one its names are taken, and its events have happened. For that
+    the file's fixtures end here, which pytest-rerunfailures forgets."""
+    if getattr(item, "execution_count", 1) > 1 and not item.get_closest_marker("chained"):
+        for definitions in item.session._fixturemanager._arg2fixturedefs.values():
+            for one in definitions:
+                if one.scope == "module":
+                    one.finish(item._request)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish():
+    """What a second try let pytest forget ends here, or it would run for ever: the lab of the session, if nobody asked for it again."""
+    for lab in list(labs):
+        end_lab(lab)
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -68,7 +88,8 @@ def pytest_runtest_call(item):
 def make_lab(**kw):
     directory = tempfile.mkdtemp(prefix="bastion-lab-", dir="/tmp")
     try:
-        return labkit.Lab.create(directory, **kw)
+        labs.append(labkit.Lab.create(directory, **kw))
+        return labs[-1]
     except labkit.LabError:
         if not os.environ.get("LAB_KEEP"):
             shutil.rmtree(directory, ignore_errors=True)
@@ -91,6 +112,7 @@ def drop_lab(lab):
 
 
 def end_lab(lab):
+    labs.remove(lab)
     if os.environ.get("LAB_KEEP"):
         lab.stop_all()
         print(f"kept: {lab.dir}")
@@ -112,13 +134,13 @@ def lab():
 @pytest.fixture(scope="module")
 def new_lab():
     """new_lab(options=['mfa_grace = 10m'], ...): instances for one file's tests, ended with it."""
-    labs = []
+    mine = []
 
     def make(**kw):
-        labs.append(make_lab(**kw))
-        return labs[-1]
+        mine.append(make_lab(**kw))
+        return mine[-1]
     yield make
-    for it in labs:
+    for it in mine:
         drop_lab(it)
 
 

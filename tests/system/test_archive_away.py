@@ -9,6 +9,8 @@ from harness import Client, labkit, replay, until
 from objectstore import Between
 from test_archive import closed, confirmed, log_size
 
+pytestmark = pytest.mark.chained
+
 MIB = 1 << 20
 
 

@@ -12,6 +12,8 @@ import labkit
 from harness import Client, events, replay, until
 from test_reload import log_of, reload
 
+pytestmark = pytest.mark.chained
+
 REASON = "the store burns"
 
 

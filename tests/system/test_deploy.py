@@ -14,6 +14,8 @@ from codes import STEP, totp
 from harness import LONG, Client, labkit, page_commands, until
 from target_machine import Namespaces
 
+pytestmark = pytest.mark.chained
+
 # what stands in the README → what runs here; {x} are this machine's values
 STEPS = [
     ("tests/deps build", None),

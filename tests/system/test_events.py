@@ -14,7 +14,9 @@ import time
 
 import pytest
 
-from harness import Terminal, events, labkit, replay, until
+from harness import Terminal, copy_of_store, events, labkit, replay, roles, until
+
+pytestmark = pytest.mark.chained
 
 ROLES = ("policy", "recorder", "collector")
 HURRIED, = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")

@@ -10,6 +10,8 @@ import pytest
 
 from harness import Client, events, labkit, seccomp, until
 
+pytestmark = pytest.mark.chained
+
 
 @pytest.fixture(scope="module")
 def scanned(new_lab):

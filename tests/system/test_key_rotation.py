@@ -9,6 +9,8 @@ import pytest
 
 from harness import Client, events, labkit, role, until
 
+pytestmark = pytest.mark.chained
+
 OTHERS = "# kept by hand\nssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEC1BanFgxAV/IiwvsPLIfRklyiTAY90VjSZ8mmL0sMF somebody\n\n"
 
 

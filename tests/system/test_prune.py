@@ -19,6 +19,8 @@ sys.path.insert(0, os.path.dirname(labkit.__file__))
 import brec_independent as brec          # noqa: E402
 import verify_independent as independent  # noqa: E402
 
+pytestmark = pytest.mark.chained
+
 DAY = 86400
 NOW = time.time()
 # what they are: days since the close, days since the files were written

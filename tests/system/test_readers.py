@@ -9,6 +9,8 @@ import pytest
 from harness import Client, Terminal, labkit, recording_of, until
 from test_reload import reload
 
+pytestmark = pytest.mark.chained
+
 GROUPS = ("auditor", "first", "second", "late")
 INDEPENDENT = os.path.join(labkit.REPO, "tests", "brec_independent.py")
 

@@ -15,6 +15,8 @@ import pytest
 
 from harness import Client, labkit, recording_of, replay, seccomp, until
 
+pytestmark = pytest.mark.chained
+
 LOGINS = 24
 
 

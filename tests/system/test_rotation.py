@@ -9,6 +9,8 @@ import pytest
 from harness import Client, Terminal, labkit, recording_of, replay, until
 from test_reload import hostkey, log_of, reload
 
+pytestmark = pytest.mark.chained
+
 
 @pytest.fixture(scope="module")
 def own(new_lab):
