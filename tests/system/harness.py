@@ -8,6 +8,7 @@ import re
 import resource
 import select
 import shlex
+import shutil
 import signal
 import struct
 import subprocess
@@ -271,29 +272,43 @@ def recording_of(lab, user, closed=True):
     return path
 
 
-def sessions(lab):
-    """Process ids of the session processes: the children of master."""
-    found = set()
-    for pid in filter(str.isdigit, os.listdir("/proc")):
+def children(pid):
+    """What a process of one thread, as bastiond's are, began and did not reap yet."""
+    with contextlib.suppress(OSError):
+        return [int(child) for child in labkit.read(f"/proc/{pid}/task/{pid}/children").split()]
+    return []
+
+
+def roles(lab, name):
+    """The processes that are in a role, oldest first: none, or two, in the moment in which another one takes over."""
+    found = []
+    for pid in children(lab.state["pids"].get("bastiond", (0, 0))[0]):
         with contextlib.suppress(OSError):
-            with open(f"/proc/{pid}/cmdline", "rb") as f:
-                words = f.read().split(b"\0")
-            with open(f"/proc/{pid}/stat", encoding="ascii") as f:
-                parent = f.read().rsplit(")", 1)[1].split()[1]
-            with open(f"/proc/{parent}/cmdline", "rb") as f:
-                above = f.read().split(b"\0")
-            if words == above and b"master" in words and lab.dir.encode() in b" ".join(words):
-                found.add(int(pid))
+            if labkit.read(f"/proc/{pid}/comm").strip() == f"bastiond-{name}":
+                found.append(pid)
     return found
 
 
 def role(lab, name):
     """The process of a role."""
-    parent = lab.state["pids"]["bastiond"][0]
-    with open(f"/proc/{parent}/task/{parent}/children", encoding="ascii") as f:
-        found = [int(pid) for pid in f.read().split() if labkit.read(f"/proc/{pid}/comm").strip() == f"bastiond-{name}"]
-    assert len(found) == 1
-    return found[0]
+    pid, = roles(lab, name)
+    return pid
+
+
+def sessions(lab):
+    """Process ids of the session processes: the children of master, which is `sess` to who looks for the bastion's processes."""
+    return {pid for master in roles(lab, "sess") for pid in children(master) if labkit.start_time(pid) is not None}
+
+
+def copy_of_store(lab, to, name="collector"):
+    """A store as it is now, without keys. Its collector may replace a file of which the copy has the name and not yet the bytes: then once more."""
+    def whole():
+        try:
+            return shutil.copytree(lab.store(name), to, ignore=shutil.ignore_patterns("journal", "control", "*.key", "*.new"))
+        except shutil.Error:
+            shutil.rmtree(to)
+            return None
+    return str(until(whole, what=f"a copy of {lab.store(name)}"))
 
 
 def memory(pid, what="VmRSS"):

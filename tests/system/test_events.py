@@ -69,14 +69,7 @@ def happen(lab, n, name="x"):
 def pid_of(lab, role):
     if role == "collector":
         return lab.state["pids"]["collector"][0]
-    for path in glob.glob("/proc/[0-9]*/cmdline"):
-        try:
-            words = open(path, "rb").read().split(b"\0")
-            if role.encode() in words and lab.path("bastiond.conf").encode() in words:
-                return int(path.split("/")[2])
-        except OSError:
-            pass
-    return None
+    return next(reversed(roles(lab, {"recorder": "rec"}.get(role, role))), None)
 
 
 def test_every_event_arrives(own):
@@ -140,8 +133,7 @@ def test_a_collector_that_is_away_stops_nothing(own):
 
 
 def own_copy(lab, tmp_path):
-    store = str(tmp_path / "store")
-    shutil.copytree(lab.path("store"), store, ignore=shutil.ignore_patterns("journal"))
+    store = copy_of_store(lab, tmp_path / "store")
     recordings = [json.loads(line) for line in replay(lab, "list", "--json", store=store).stdout.splitlines()]
     return store, [row for row in recordings if row["capability"] == "events"]
 

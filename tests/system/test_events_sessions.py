@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from harness import Client, recordings, replay, until
+from harness import Client, copy_of_store, recordings, replay, until
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +38,7 @@ def test_each_is_held_against_its_event(own):
 
 
 def test_one_that_was_taken_away_is_named(own, tmp_path):
-    store = str(tmp_path / "store")
-    shutil.copytree(own.path("store"), store, ignore=shutil.ignore_patterns("journal"))
+    store = copy_of_store(own, tmp_path / "store")
     gone = recordings(own, "deploy")[0]
     shutil.rmtree(os.path.join(store, os.path.relpath(gone, own.path("store"))))
     status, _, said = events(own, store)

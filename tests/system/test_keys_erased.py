@@ -1,12 +1,11 @@
 """The content keys of a sealed segment are gone from the session's memory; so are they from the recorder's, which never had them."""
 import os
-import re
 import struct
 import sys
 
 import pytest
 
-from harness import Client, Terminal, labkit, recordings, until
+from harness import Client, Terminal, labkit, recordings, role, sessions, until
 
 sys.path.insert(0, os.path.join(labkit.REPO, "tests"))
 import brec_independent as brec
@@ -18,20 +17,6 @@ pytestmark = pytest.mark.flaky(reruns=0)
 @pytest.fixture(scope="module")
 def own(new_lab):
     return new_lab(options=['segment_bytes = "64KiB"'])
-
-
-def session_pid(lab):
-    """The one session process: a child of master."""
-    children = {}
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
-                name, rest = re.match(r"\d+ \((.*)\) (.*)", f.read(), re.S).groups()
-        except FileNotFoundError:
-            continue
-        children.setdefault(int(rest.split()[1]), []).append((int(pid), name))
-    roles = dict((name, pid) for pid, name in children[lab.state["pids"]["bastiond"][0]])
-    return children[roles["bastiond-sess"]][0][0], roles["bastiond-rec"]
 
 
 HUGE = 1 << 32          # bytes: AddressSanitizer's own map of the memory, which has none of its bytes
@@ -73,7 +58,7 @@ def test_old_keys_are_gone(own):
     terminal.line("stty -echo; echo $((6*7))")
     terminal.expect(rb"\n42\r\n")
     path = until(lambda: recordings(own, "deploy"), what="a recording")[-1]
-    session, recorder = session_pid(own)
+    (session,), recorder = sessions(own), role(own, "rec")
     until(lambda: os.path.exists(f"{path}/00000000.brec"))
     first = secrets(own, path, 0)
     held = memory(session)

@@ -3,7 +3,6 @@ The bounds themselves, and cuts behind receipt and seal, are in test_brec_verify
 import glob
 import json
 import os
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -11,7 +10,7 @@ import time
 
 import pytest
 
-from harness import Client, labkit, recording_of, until
+from harness import Client, copy_of_store, labkit, recording_of, until
 
 sys.path.insert(0, os.path.dirname(labkit.__file__))
 import verify_independent as independent  # noqa: E402
@@ -23,8 +22,7 @@ class Judged:
     """Both verifiers' word on one recording of a store that stands still."""
 
     def __init__(self, lab, top, path):
-        shutil.copytree(lab.path("store"), top, ignore=shutil.ignore_patterns("*.key", "control"))
-        self.lab, self.top = lab, str(top)
+        self.lab, self.top = lab, copy_of_store(lab, top)
         self.path = os.path.join(self.top, os.path.relpath(path, lab.path("store")))
         self.keys = (independent.load_keys([lab.path("state", "recorder", "signer.pub")]), independent.load_keys([lab.path("store", "collector.crt")]))
 

@@ -3,12 +3,11 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import subprocess
 
 import pytest
 
-from harness import Terminal, labkit, recording_of, replay
+from harness import Terminal, copy_of_store, labkit, recording_of, replay
 
 
 def test_verify_all(lab, deploy):
@@ -80,9 +79,8 @@ def test_changes_show_without_a_key(lab, engineer, harm, tmp_path):
     user = engineer()
     user.run("web1.name", "seq 2000", check=True)
     path = recording_of(lab, user.user)
-    copy = tmp_path / "store"
-    shutil.copytree(lab.path("store"), copy, ignore=shutil.ignore_patterns("journal"))      # a socket is in it
-    victim = segments(str(copy / os.path.relpath(path, lab.path("store"))))[0]
+    copy = copy_of_store(lab, tmp_path / "store")
+    victim = segments(os.path.join(copy, os.path.relpath(path, lab.path("store"))))[0]
     size = os.path.getsize(victim)
     verify = [lab.bin("bastion-replay"), "verify", os.path.dirname(victim), "--trust", lab.path("auditor.trust")]
     assert subprocess.run(verify, capture_output=True, check=False).returncode == 0, "the copy as it was"

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from harness import Client, labkit, until
+from harness import Client, children, labkit, until
 from test_reload import dns_answer
 
 
@@ -39,22 +39,13 @@ def upgrade(lab):
 
 
 def gone(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    return labkit.read(f"/proc/{pid}/stat").rsplit(")", 1)[1].split()[0] == "Z"
+    return labkit.start_time(pid) is None
 
 
 def echo(client, text):
     client.stdin.write(text)
     client.stdin.flush()
     return client.stdout.readline() == text
-
-
-def children(pid):
-    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
-        return set(f.read().split())
 
 
 def test_a_reload_that_is_under_way(new_lab):
@@ -72,15 +63,15 @@ def test_a_reload_that_is_under_way(new_lab):
         server.bind((name_server, 53))
         server.settimeout(30)
         labkit.write(path, conf.replace('address = "127.0.0.1"', 'address = "collector.example.org"'))
-        roles = children(pid_of(own))
+        roles = set(children(pid_of(own)))
         os.kill(pid_of(own), signal.SIGHUP)
         queries = [server.recvfrom(512)]
-        trial = children(pid_of(own)) - roles
+        trial = set(children(pid_of(own))) - roles
         assert trial
         labkit.write(path, conf)
         old, _ = upgrade(own)
         server.settimeout(0.1)
-        while trial & children(old):
+        while trial & set(children(old)):
             for query, asker in queries:
                 server.sendto(dns_answer(query, "127.0.0.1"), asker)
             try:
