@@ -144,22 +144,48 @@ def new_lab():
         drop_lab(it)
 
 
+def made_once(name, make, find):
+    """What the first who needs it makes, and all workers use, below the run's directory: make(path), or find(path)."""
+    path = os.path.join(os.environ[SHARED], name)
+    with open(path + ".lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.path.exists(path):
+            return find(path)
+        try:
+            return make(path)
+        except BaseException:
+            shutil.rmtree(path, ignore_errors=True)
+            raise
+
+
 @pytest.fixture(scope="session")
 def object_store():
     """A real store with Object Lock, one for all tests of all workers: tests/objectstore.py. OBJECT_STORE_DIR names one that is up
     already. The first who needs it starts it; it ends with the run (pytest_unconfigure)."""
     if os.environ.get("OBJECT_STORE_DIR"):
         return objectstore.ObjectStore(os.environ["OBJECT_STORE_DIR"])
-    path = os.path.join(os.environ[SHARED], "store")
-    with open(os.path.join(os.environ[SHARED], "lock"), "w", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if os.path.exists(path):
-            return objectstore.ObjectStore(path)
-        try:
-            return objectstore.ObjectStore.create(path)
-        except BaseException:
-            shutil.rmtree(path, ignore_errors=True)
-            raise
+    return made_once("store", objectstore.ObjectStore.create, objectstore.ObjectStore)
+
+
+def rest(directory):
+    """A lab that ended after three sessions."""
+    lab = labkit.Lab.create(directory)
+    try:
+        user = Client(lab, "deploy")
+        for _ in range(3):
+            user.run("web1.name", "true", check=True)
+    finally:
+        lab.stop_all()
+    return lab
+
+
+@pytest.fixture(scope="session")
+def resting():
+    """A lab at rest with three recordings in its store, one for all tests of all workers: they change copies."""
+    lab = made_once("resting", rest, labkit.Lab)
+    yield lab
+    reports = sanitizer_reports(lab) if labkit.sanitized() else []
+    assert not reports, "\n".join(reports[:20])
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from harness import Client, labkit, until
+from harness import labkit, until
 
 sys.path.insert(0, os.path.dirname(labkit.__file__))
 import brec_independent as brec          # noqa: E402
@@ -44,7 +44,7 @@ class Store:
 
     def __init__(self, lab):
         self.lab = lab
-        self.scratch = tempfile.mkdtemp(dir="/dev/shm")
+        self.scratch = tempfile.mkdtemp(dir=labkit.memory())
         self.top = os.path.join(self.scratch, "good")
         shutil.copytree(lab.path("store"), self.top, ignore=shutil.ignore_patterns("journal", "*.key"))
         self.keys = independent.load_keys([lab.path("state", "recorder", "signer.pub")]), independent.load_keys([lab.path("store", "collector.crt")])
@@ -103,21 +103,16 @@ class Store:
         return text + b"\n" + "\N{EM DASH} ".encode() + name + b" " + line + b"\n"
 
 
-def three_sessions(new_lab):
-    """The store of a lab that rests, with three recordings in it."""
-    lab = new_lab()
-    user = Client(lab, "deploy")
-    for _ in range(3):
-        user.run("web1.name", "true", check=True)
-    lab.stop_all()
+def copied(lab):
+    """Store, as long as a fixture lives."""
     it = Store(lab)
     yield it
     shutil.rmtree(it.scratch)
 
 
 @pytest.fixture(scope="module")
-def store(new_lab):
-    yield from three_sessions(new_lab)
+def store(resting):
+    yield from copied(resting)
 
 
 @pytest.fixture(autouse=True)
@@ -533,27 +528,40 @@ def test_witness_and_timestamp(store):
     assert "nothing that holds; 1 in its name" in first and "nothing that holds; 1 in its name" in second
 
 
-def test_old_store_is_taken_in(store):
+@pytest.fixture
+def own_store(store, tmp_path):
+    """A copy that its collector may work on, with its keys: its path, and the collector's command."""
+    os.chmod(store.scratch, 0o711)
+    top = tempfile.mkdtemp(dir=store.scratch)
+    labkit.run("cp", "-a", store.lab.path("store") + "/.", top)
+    conf = labkit.read(store.lab.path("collectord.conf"))
+    labkit.write(str(tmp_path / "conf"), conf.replace(f'"{store.lab.path("store")}"', f'"{top}"'))
+    return top, [store.lab.bin("bastion-collectord"), "-D", "-f", str(tmp_path / "conf")]
+
+
+def test_old_store_is_taken_in(store, own_store, tmp_path):
     """A store from before there was a log: each recording gets its leaves at the collector's start, once."""
-    lab = store.lab
-    for name in "log", "journal":
-        for entry in os.listdir(lab.path("store", name)):
-            path = lab.path("store", name, entry)
-            shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
-    os.rmdir(lab.path("store", "log"))
+    top, command = own_store
+    shutil.rmtree(os.path.join(top, "log"))
+    for entry in os.listdir(os.path.join(top, "journal")):
+        os.unlink(os.path.join(top, "journal", entry))
+    sizes = []
     for _ in range(2):
-        lab.start("collector")
-        rows = until(lambda: [row for row in store.ours(lab.path("store")) if row["log"] == "whole"], what="a log")
-        size = read(lab.path("store", "log", "checkpoint")).split(b"\n")[1]
-        lab.stop_all()
-        assert len(rows) >= 3 and {row["verdict"] for row in rows} == {"complete"}
-    assert read(lab.path("store", "log", "checkpoint")).split(b"\n")[1] == size
+        with open(tmp_path / "said", "wb") as said, subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said) as collector:
+            try:
+                labkit.wait_port(store.lab.port("collector"), collector, tmp_path / "said")
+                rows = until(lambda: [row for row in store.ours(top) if row["log"] == "whole"], what="a log")
+                sizes.append(read(top, "log", "checkpoint").split(b"\n")[1])
+            finally:
+                collector.terminate()
+        assert collector.returncode == 0 and len(rows) >= 3 and {row["verdict"] for row in rows} == {"complete"}
+    assert sizes[0] == sizes[1]
 
 
-def test_changed_log_is_refused(store):
+def test_changed_log_is_refused(store, own_store):
     """The collector signs no second tree of one size."""
-    lab = store.lab
-    lines = read(lab.path("store", "log", "checkpoint")).split(b"\n")
-    write(store.sign(b"\n".join([*lines[:2], base64.b64encode(bytes(32)), b""])), lab.path("store", "log", "checkpoint"))
-    done = subprocess.run([lab.bin("bastion-collectord"), "-D", "-f", lab.path("collectord.conf")], capture_output=True, timeout=20, check=False)
+    top, command = own_store
+    lines = read(top, "log", "checkpoint").split(b"\n")
+    write(store.sign(b"\n".join([*lines[:2], base64.b64encode(bytes(32)), b""])), top, "log", "checkpoint")
+    done = subprocess.run(command, capture_output=True, timeout=20, check=False)
     assert done.returncode == 1 and b"ALARM: the log of recordings" in done.stderr

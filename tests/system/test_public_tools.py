@@ -11,15 +11,15 @@ import threading
 
 import pytest
 
-from harness import labkit, page_commands
-from test_evidence import authority, read, replay, three_sessions, write
+from harness import LONG, labkit, page_commands
+from test_evidence import authority, copied, read, replay, write
 
 GO = "/usr/lib/go-1.19/bin/go"
 
 
 @pytest.fixture(scope="module")
-def store(new_lab):
-    yield from three_sessions(new_lab)
+def store(resting):
+    yield from copied(resting)
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def public_log(tmp_path_factory):
     """tests/public/log.go, compiled."""
     top = tmp_path_factory.mktemp("go")
     env = os.environ | {"GO111MODULE": "off", "GOPATH": "/usr/share/gocode", "GOCACHE": str(top / "cache"), "GOFLAGS": "", "HOME": str(top)}
-    labkit.run(GO, "build", "-o", str(top / "log"), os.path.join(labkit.REPO, "tests", "public", "log.go"), env=env, timeout=110)
+    labkit.run(GO, "build", "-o", str(top / "log"), os.path.join(labkit.REPO, "tests", "public", "log.go"), env=env, timeout=LONG)
     return lambda *words: subprocess.run([str(top / "log"), *words], capture_output=True, text=True, timeout=60, check=False)
 
 

@@ -14,9 +14,20 @@ from harness import Client, children, labkit, until
 from test_reload import dns_answer
 
 
-@pytest.fixture
-def own(new_lab):
+@pytest.fixture(scope="module")
+def shared(new_lab):
     return new_lab()
+
+
+@pytest.fixture
+def own(shared):
+    """Serving, and with its log's end remembered: the next line of a kind is this test's."""
+    shared.mark = len(labkit.read(shared.path("log", "bastiond")))
+    return shared
+
+
+def said(lab):
+    return labkit.read(lab.path("log", "bastiond"))[getattr(lab, "mark", 0):]
 
 
 def pid_of(lab):
@@ -29,7 +40,7 @@ def upgrade(lab):
     before = pid_of(lab)
     os.kill(before, signal.SIGUSR2)
     now = until(lambda: (pid := pid_of(lab)) != before and pid, 40, pause=0.1, what="another process at the pid file")
-    until(lambda: f"process {now} serves now" in labkit.read(lab.path("log", "bastiond")), 40, pause=0.1, what="the old one's word")
+    until(lambda: f"process {now} serves now" in said(lab), 40, pause=0.1, what="the old one's word")
     lab.state["pids"]["bastiond"] = [now, labkit.start_time(now)]
     lab.save()
     if lab.control:
@@ -79,8 +90,7 @@ def test_a_reload_that_is_under_way(new_lab):
             except TimeoutError:
                 queries = []
         assert echo(process, b"two\n")
-        said = labkit.read(own.path("log", "bastiond"))
-        assert "cannot listen" not in said and "configuration and keys reloaded" not in said
+        assert "cannot listen" not in said(own) and "configuration and keys reloaded" not in said(own)
         assert Client(own, "deploy").run("web1.name", "echo in", check=True).stdout == b"in\n"
 
 
@@ -128,13 +138,13 @@ def test_a_new_program_that_fails_changes_nothing(own, engineer):
         labkit.write(own.path("bastiond.conf"), conf + "nonsense = 1\n")
         before = pid_of(own)
         os.kill(before, signal.SIGUSR2)
-        until(lambda: "the new program did not come up" in labkit.read(own.path("log", "bastiond")), 40, pause=0.1, what="the line about it")
+        until(lambda: "the new program did not come up" in said(own), 40, pause=0.1, what="the line about it")
         labkit.write(own.path("bastiond.conf"), conf)
         assert echo(a, b"two\n") and pid_of(own) == before
         Client(own, "deploy").run("web1.jump", "true", check=True)
         own.ctl("sessions")
         os.kill(before, signal.SIGHUP)
-        until(lambda: "reloaded from" in labkit.read(own.path("log", "bastiond")), 30, pause=0.1, what="a reload")
+        until(lambda: "reloaded from" in said(own), 30, pause=0.1, what="a reload")
         a.stdin.close()
         assert a.wait(20) == 0
 
@@ -173,7 +183,7 @@ def test_a_hand_over_that_breaks_off_is_taken_back(own):
     os.chmod(program, 0o755)
     names = sorted(set(os.listdir(run)))
     os.kill(before, signal.SIGUSR2)
-    until(lambda: "the new program did not come up" in labkit.read(own.path("log", "bastiond")), 40, pause=0.1, what="the line about it")
+    until(lambda: "the new program did not come up" in said(own), 40, pause=0.1, what="the line about it")
     until(lambda: pid_of(own) == before and sorted(set(os.listdir(run))) == names, 20, pause=0.1, what="its names again")
     own.ctl("sessions")
     with open(run + "/bastiond.pid", "r+", encoding="ascii") as lock, pytest.raises(OSError):
@@ -200,8 +210,8 @@ def test_another_schema_does_not_come_up_beside(own):
     db.close()
     try:
         os.kill(before, signal.SIGUSR2)
-        until(lambda: "the new program did not come up" in labkit.read(own.path("log", "bastiond")), 40, pause=0.1, what="the line about it")
-        assert "end that first" in labkit.read(own.path("log", "bastiond")) and pid_of(own) == before
+        until(lambda: "the new program did not come up" in said(own), 40, pause=0.1, what="the line about it")
+        assert "end that first" in said(own) and pid_of(own) == before
     finally:
         with sqlite3.connect(path, timeout=20) as db:
             db.execute(f"PRAGMA user_version = {was}")

@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from harness import labkit
-from test_evidence import brec, independent, read, three_sessions, write
+from test_evidence import brec, copied, independent, read, write
 from test_public_tools import page_commands, sh
 
 PROGRAM = os.path.join(labkit.REPO, "etc", "log", "ask-witness")
@@ -24,8 +24,8 @@ ZERO = hashlib.sha256().digest()
 
 
 @pytest.fixture(scope="module")
-def store(new_lab):
-    yield from three_sessions(new_lab)
+def store(resting):
+    yield from copied(resting)
 
 
 def node(left, right):
