@@ -198,6 +198,14 @@ def demo_place():
 
 
 @pytest.fixture
+def free_for_all():
+    """A directory in which anybody may make files."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as path:
+        os.chmod(path, 0o777)
+        yield path
+
+
+@pytest.fixture
 def busy():
     """Two busy loops a processor, each told to end by the end of its standard input."""
     loops = [subprocess.Popen(["/usr/bin/python3", "-c", "import select,sys\nwhile not select.select([sys.stdin],[],[],0)[0]:\n  sum(range(20000))"],

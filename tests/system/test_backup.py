@@ -57,10 +57,10 @@ def test_while_sessions_go_on(own, tmp_path):
     assert "store.backup" in [row["kind"] for row in own.ctl_json("report", "privileges")["rows"]]
 
 
-def test_not_for_others(own, tmp_path):
-    done = subprocess.run([own.bin("bastionctl"), "-f", own.path("bastiond.conf"), "backup", "/tmp/nobodys-backup.db"], stdin=subprocess.DEVNULL, capture_output=True,
+def test_not_for_others(own, tmp_path, free_for_all):
+    done = subprocess.run([own.bin("bastionctl"), "-f", own.path("bastiond.conf"), "backup", f"{free_for_all}/b.db"], stdin=subprocess.DEVNULL, capture_output=True,
                           text=True, timeout=60, check=False, user=own.state["users"]["carol"], group=own.state["users"]["carol"], extra_groups=[])
-    assert done.returncode == 3 and "for root" in done.stderr and not os.path.exists("/tmp/nobodys-backup.db")
+    assert done.returncode == 3 and "for root" in done.stderr and not os.listdir(free_for_all)
     assert ctl(own, "backup", str(tmp_path / "no" / "where.db")).returncode == 5
 
 

@@ -27,7 +27,7 @@ def statuses(page):
     return {int(n): text for n, text in re.findall(r"^\.It (\d)\n(.*?)(?=^\.It |^\.El)", section, re.M | re.S)}
 
 
-def test_bastionctl(own, tmp_path):
+def test_bastionctl(own, tmp_path, free_for_all):
     """Status by status; who asks is root or a user."""
     said = statuses("bastionctl.1")
     assert sorted(said) == [0, 1, 2, 3, 4, 5]
@@ -40,11 +40,11 @@ def test_bastionctl(own, tmp_path):
              (2, ("sync", odd)), (2, ("sync", nowhere)), (3, ("user", "list"), user), (4, ("user", "show", "nobody")), (4, ("import", "keys", "nobody", "/dev/null")),
              (5, ("import", "keys", "alice", nowhere)), (5, ("events", "verify", "--against", nowhere)), (5, ("backup", f"{nowhere}/x")),
              (5, ("-S", nowhere, "key", "list"))]
-    cases += [(3, words, user) for words in (("init",), ("rotate", "begin", "signer"), ("rotate", "end", "signer"), ("backup", "/tmp/nobodys.db"),
+    cases += [(3, words, user) for words in (("init",), ("rotate", "begin", "signer"), ("rotate", "end", "signer"), ("backup", f"{free_for_all}/x.db"),
                                              ("backup", "check", odd), ("restore", odd), ("sync", odd), ("key", "add", "x"))]
     got = [(case, run(own, "bastionctl", *case[1], uid=case[2] if len(case) > 2 else 0, conf=case[3] if len(case) > 3 else None)) for case in cases]
     assert not [(case, done.returncode, done.stderr) for case, done in got if done.returncode != case[0]]
-    assert not os.path.exists("/tmp/nobodys.db")
+    assert not os.listdir(free_for_all)
 
 
 def test_bastiond(own, tmp_path):

@@ -1,5 +1,6 @@
 """Two of three collectors: one dies, hangs, or loses its network in the middle of typing, and the typing goes on; back again, it
 catches up. One that lies is an alarm, an event, and out. The list of collectors changes under a running session."""
+import contextlib
 import os
 import signal
 import struct
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.alone
 
 PAUSE = 1.0         # seconds that a key stroke may take while a collector goes away
 STROKES = 75        # of 20 ms each, a third before, a third while it is away
-NETWORK = ("198.18.77.1", "198.18.77.2")
+NETWORK = [f"198.18.{os.getpid() >> 6 & 255}.{(os.getpid() & 63) * 4 + i}" for i in (1, 2)]    # nobody else's, and none that a killed run left
 
 
 @pytest.fixture(scope="module")
@@ -211,35 +212,45 @@ def test_what_a_long_absence_cut_comes_from_another_collector(three):
     until(lambda: log_of(three).count("collector c2: up") > ups, what="the recorder is back, too")
 
 
-@pytest.fixture
-def far(three):
-    """collector3 in a network namespace of its own, whose link the test cuts."""
-    name, outer = f"q{os.getpid()}", f"q{os.getpid()}h"
-    three.stop("collector3")
+@contextlib.contextmanager
+def network(name):
+    """A network namespace, and its link to here."""
+    outer = name + "h"
 
     def ip(*words, check=True):
         subprocess.run(["ip", *words], check=check, capture_output=True)
-    ip("netns", "add", name)
-    ip("link", "add", outer, "type", "veth", "peer", "name", "q0", "netns", name)
-    ip("addr", "add", f"{NETWORK[0]}/30", "dev", outer)
-    ip("link", "set", outer, "up")
-    for words in (("addr", "add", f"{NETWORK[1]}/30", "dev", "q0"), ("link", "set", "q0", "up"), ("link", "set", "lo", "up")):
-        ip("-n", name, *words)
-    conf, port = three.collector_conf("collector3"), three.port("collector3")
-    labkit.write(conf, labkit.read(conf).replace("127.0.0.1", NETWORK[1]))
-    main = three.path("bastiond.conf")
-    labkit.write(main, labkit.read(main).replace(f'address = "127.0.0.1"\n\tport = {port}', f'address = "{NETWORK[1]}"\n\tport = {port}'))
-    with open(three.path("log", "collector3"), "ab") as log, \
-            subprocess.Popen(["ip", "netns", "exec", name, *three.command("collector3")], stdout=log, stderr=log) as process:
-        ups = log_of(three).count("collector c3: up")
+    try:
+        ip("netns", "add", name)
+        ip("link", "add", outer, "type", "veth", "peer", "name", "q0", "netns", name)
+        ip("addr", "add", f"{NETWORK[0]}/30", "dev", outer)
+        ip("link", "set", outer, "up")
+        for words in (("addr", "add", f"{NETWORK[1]}/30", "dev", "q0"), ("link", "set", "q0", "up"), ("link", "set", "lo", "up")):
+            ip("-n", name, *words)
+        yield ip
+    finally:
+        ip("link", "del", outer, check=False)
+        ip("netns", "del", name, check=False)
+
+
+@pytest.fixture
+def far(three):
+    """collector3 in a network namespace of its own, whose link the test cuts."""
+    name, conf, port = f"q{os.getpid()}", three.collector_conf("collector3"), three.port("collector3")
+    three.stop("collector3")
+    with network(name) as ip, open(three.path("log", "collector3"), "ab") as log:
+        labkit.write(conf, labkit.read(conf).replace("127.0.0.1", NETWORK[1]))
+        main = three.path("bastiond.conf")
+        labkit.write(main, labkit.read(main).replace(f'address = "127.0.0.1"\n\tport = {port}', f'address = "{NETWORK[1]}"\n\tport = {port}'))
+        with subprocess.Popen(["ip", "netns", "exec", name, *three.command("collector3")], stdout=log, stderr=log) as process:
+            try:
+                ups = log_of(three).count("collector c3: up")
+                reload(three)
+                until(lambda: log_of(three).count("collector c3: up") > ups, what="the collector at its new address is up")
+                yield lambda state: ip("-n", name, "link", "set", "q0", state)
+            finally:
+                process.terminate()
+                three.write_configs()
         reload(three)
-        until(lambda: log_of(three).count("collector c3: up") > ups, what="the collector at its new address is up")
-        yield lambda state: ip("-n", name, "link", "set", "q0", state)
-        process.terminate()
-    three.write_configs()
-    reload(three)
-    ip("link", "del", outer, check=False)
-    ip("netns", "del", name)
     three.start("collector3")
 
 
