@@ -117,28 +117,32 @@ def end_process(pid, started, deadline=STOP_DEADLINE):
 
 
 def claim_port(port):
-    """Whether nobody else of this run has it, where LAB_KEYS names the run's directory: a server may start later, or be down for a while."""
-    folder = os.environ.get("LAB_KEYS")
+    """Whether nobody else of this run has it, where LAB_PORTS names the run's directory: a server may start later, or be down for a while."""
+    folder = os.environ.get("LAB_PORTS")
     if not folder:
         return True
     try:
-        os.close(os.open(os.path.join(folder, f"port.{port}"), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        os.close(os.open(os.path.join(folder, str(port)), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         return True
     except FileExistsError:
         return False
 
 
-def free_port():
-    """Of those that the kernel gives to no outgoing connection: it is still free when its server starts, a little later."""
+def is_free(port):
+    with socket.socket() as s:
+        try:
+            s.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def free_port(count=1):
+    """Of those that the kernel gives to no outgoing connection: it is still free when its server starts, a little later. The first of so many in a row."""
     while True:
-        port = random.randrange(10000, 32000)
-        with socket.socket() as s:
-            try:
-                s.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            if claim_port(port):
-                return port
+        first = random.randrange(10000, 32000 - count)
+        if all(is_free(port) and claim_port(port) for port in range(first, first + count)):
+            return first
 
 
 def wait_port(port, process, log, deadline=START_DEADLINE):

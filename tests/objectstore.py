@@ -35,6 +35,7 @@ REGION = "us-east-1"
 DEADLINE = 120     # seconds for a daemon or a tool of the store: on a busy machine they take long
 USERS = {name: (f"{name.upper()}ACCESSKEY000001", f"{name}secret{name}secret{name}00000001") for name in ("owner", "writer", "reader")}
 PORTS = ("mon", "http", "https")
+OSD_PORTS = 16     # the daemon for objects listens at four, and at four others once the monitor took it for dead
 # what the collector's credentials may do: bastion-collectord(8) has the same for other stores
 WRITER_DENIED = ["GetObject", "GetObjectVersion", "GetObjectAcl", "GetObjectVersionAcl", "PutObjectAcl", "PutObjectVersionAcl", "DeleteObject",
                  "DeleteObjectVersion", "PutObjectRetention", "BypassGovernanceRetention", "AbortMultipartUpload", "PutObjectTagging",
@@ -178,7 +179,7 @@ class ObjectStore:
 
     def configure(self):
         d = self.dir
-        first = labkit.free_port()
+        first = labkit.free_port(OSD_PORTS)
         labkit.write(self.path("ceph.conf"), f"""[global]
 fsid = {labkit.read("/proc/sys/kernel/random/uuid").strip()}
 mon initial members = a
@@ -187,8 +188,8 @@ public network = 127.0.0.0/8
 public addr = 127.0.0.1
 ms bind ipv6 = false
 ms bind msgr1 = false
-ms bind port min = {min(first, 60000)}
-ms bind port max = {min(first, 60000) + 200}
+ms bind port min = {first}
+ms bind port max = {first + OSD_PORTS - 1}
 keyring = {d}/keyring
 auth allow insecure global id reclaim = false
 mon allow pool size one = true

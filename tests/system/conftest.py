@@ -35,7 +35,10 @@ def pytest_configure(config):
         os.environ[SHARED] = tempfile.mkdtemp(prefix="bastion-tests-", dir="/tmp")
         os.chmod(os.environ[SHARED], 0o711)
         os.environ["LAB_KEYS"] = os.path.join(os.environ[SHARED], "keys")
-        os.mkdir(os.environ["LAB_KEYS"], 0o700)
+        # make check has runs beside each other, which then have a place for both
+        os.environ.setdefault("LAB_PORTS", os.path.join(os.environ[SHARED], "ports"))
+        for name in "LAB_KEYS", "LAB_PORTS":
+            os.makedirs(os.environ[name], mode=0o700, exist_ok=True)
         os.environ["LAB_MEMORY"] = tempfile.mkdtemp(prefix="bastion-tests-", dir=labkit.memory())
         os.chmod(os.environ["LAB_MEMORY"], 0o711)
 

@@ -106,11 +106,13 @@ def test_in_a_closed_home(tmp_path_factory):
 
 
 def test_a_port_is_claimed_once(tmp_path, monkeypatch):
-    monkeypatch.setenv("LAB_KEYS", str(tmp_path))
-    assert labkit.claim_port(12345) and not labkit.claim_port(12345)
-    numbers = iter([12345, *range(31999, 31900, -1)])
+    monkeypatch.setenv("LAB_PORTS", str(tmp_path))
+    first = labkit.free_port(3)
+    assert not any(labkit.claim_port(port) for port in range(first, first + 3))
+    assert labkit.claim_port(9999) and not labkit.claim_port(9999)
+    numbers = iter([9999, *range(31999, 31900, -1)])
     monkeypatch.setattr(labkit.random, "randrange", lambda *_: next(numbers))
-    assert labkit.free_port() != 12345
+    assert labkit.free_port() != 9999
 
 
 def test_the_callers_mask_does_not_count(tmp_path):
