@@ -531,23 +531,15 @@ recorder lab {{
 	certificate = "{self.store(name)}/collector.crt"
 }}
 """ for section, name in sections)
-        users = "".join(f'user_{role} = "{uid}"\n' for role, uid in ROLE_UIDS.items())
-        options = "".join(f"{option}\n" for option in self.state["options"])
-        write(self.path("bastiond.conf"), f"""# the lab's bastion
-listen = {{ "127.0.0.1:{self.port("bastiond")}" }}
-{"" if any(option.startswith("name ") for option in self.state["options"]) else 'name = "127.0.0.1"'}
-state_dir = "{self.path("state")}"
-run_dir = "{self.state["run_dir"]}"
-pam_confdir = "{self.path("pam.d")}"
-recipients = "{self.path("recipients")}"
-{users}
-# everyone in a lab comes from one address, benchmarks by the hundred
-{"" if any(option.startswith("penalty_exempt ") for option in self.state["options"]) else 'penalty_exempt = { "127.0.0.0/8" }'}
-per_source_max = 0
-max_startups = "1000:30:2000"
-{"" if any(option.startswith("max_sessions_per_user ") for option in self.state["options"]) else "max_sessions_per_user = 2000"}
-{options}
-{collectors}""")
+        lines = {"listen": f'{{ "127.0.0.1:{self.port("bastiond")}" }}', "name": '"127.0.0.1"', "state_dir": f'"{self.path("state")}"',
+                 "run_dir": f'"{self.state["run_dir"]}"', "pam_confdir": f'"{self.path("pam.d")}"', "recipients": f'"{self.path("recipients")}"',
+                 **{f"user_{role}": f'"{uid}"' for role, uid in ROLE_UIDS.items()},
+                 # everyone in a lab comes from one address, benchmarks by the hundred
+                 "penalty_exempt": '{ "127.0.0.0/8" }', "per_source_max": "0", "max_startups": '"1000:30:2000"', "max_sessions_per_user": "2000"}
+        given = self.state["options"]
+        text = "".join(f"{name} = {value}\n" for name, value in lines.items() if not any(re.match(rf"\s*{name}\s*\+?=", option) for option in given))
+        options = "".join(f"{option}\n" for option in given)
+        write(self.path("bastiond.conf"), f"# the lab's bastion\n{text}{options}{collectors}")
 
     def write_known_hosts(self):
         """One wildcard line a host key of the bastion: it answers for itself and, inside -J, for every target."""
@@ -658,10 +650,17 @@ max_startups = "1000:30:2000"
         self.hand_over(home)
 
     def enrol(self, name):
-        """New TOTP secret: the codes of this step and of the one before confirm it."""
+        """New TOTP secret. The codes of the two steps before this one confirm it, so that the first one that somebody computes opens a login."""
         secret = self.ask("user totp enrol", user=name)["secret"]
-        step = int(time.time()) // STEP
-        self.ask("user totp confirm", user=name, code1=totp(secret, step - 1), code2=totp(secret, step))
+        while True:
+            step = int(time.time()) // STEP - 1
+            try:
+                self.ask("user totp confirm", user=name, code1=totp(secret, step - 1), code2=totp(secret, step))
+                break
+            except LabError:
+                # a new step began on the way
+                if step == int(time.time()) // STEP - 1:
+                    raise
         write(self.path("users", name, "totp"), secret + "\n", 0o600)
         write(self.path("users", name, "totp.step"), str(step), 0o600)
 

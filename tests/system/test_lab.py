@@ -1,18 +1,22 @@
 """tests/lab itself: several at once, its variables, and nothing left behind."""
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 
 import pytest
 
-from harness import labkit
+from harness import LONG, labkit, until
 
 LAB = os.path.join(labkit.REPO, "tests", "lab")
 WANTED = """LAB_HOST LAB_PORT LAB_TARGET LAB_LOGIN LAB_USER LAB_USER_KEY LAB_USER_TOTP LAB_APPROVER LAB_APPROVER_KEY LAB_APPROVER_TOTP
 LAB_SERVICE LAB_SERVICE_KEY LAB_AUDITOR_KEY LAB_STORE LAB_CONF LAB_BIN""".split()
+
+SET = ("lease = 4s", "per_source_max = 50", "name=b.example")    # the lab has lines of its own for the last two
 
 
 def test_a_long_directory_beside_another(lab):
@@ -20,19 +24,23 @@ def test_a_long_directory_beside_another(lab):
     os.chmod(top, 0o711)
     directory = os.path.join(top, "d" * 120)
     try:
-        labkit.run(LAB, "up", directory, "--users", "2", "--hosts", "3", "--set", "lease = 4s", timeout=120)
+        labkit.run(LAB, "up", directory, "--users", "2", "--hosts", "3", *(word for option in SET for word in ("--set", option)), timeout=LONG)
+        # the code is computed by somebody who knows nothing of ours, right after `up`
         script = f'eval "$({LAB} env {directory})"; for name in {" ".join(WANTED)}; do eval "[ -n \\"\\$$name\\" ]" || echo missing $name; done; ' \
-                 'ssh -p $LAB_PORT -i $LAB_SERVICE_KEY -o IdentitiesOnly=yes -o UserKnownHostsFile=$LAB_KNOWN_HOSTS ' \
-                 '$LAB_SERVICE@$LAB_LOGIN@$LAB_TARGET@$LAB_HOST echo in'
+                 'options="-p $LAB_PORT -o IdentitiesOnly=yes -o UserKnownHostsFile=$LAB_KNOWN_HOSTS"; ' \
+                 f'printf "#!/bin/sh\\noathtool --totp -b %s\\n" $LAB_USER_TOTP >{top}/ask; chmod 755 {top}/ask; ' \
+                 f'SSH_ASKPASS={top}/ask SSH_ASKPASS_REQUIRE=force ssh $options -i $LAB_USER_KEY $LAB_USER@$LAB_LOGIN@$LAB_TARGET@$LAB_HOST echo user; ' \
+                 'ssh $options -i $LAB_SERVICE_KEY $LAB_SERVICE@$LAB_LOGIN@$LAB_TARGET@$LAB_HOST echo service'
         done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, check=False)
-        assert done.stdout == "in\n", done.stdout + done.stderr
+        assert done.stdout == "user\nservice\n", done.stdout + done.stderr
         other = labkit.Lab(directory)
+        assert [len(re.findall(rf"^{option.split('=')[0].strip()} ?=", labkit.read(other.path("bastiond.conf")), re.M)) for option in SET] == [1] * len(SET)
         pids = [pid for pid, _ in other.state["pids"].values()]
         outside = list(other.state["temporary"])
         assert len({other.port("bastiond"), lab.port("bastiond")}) == 2 and outside
     finally:
         subprocess.run([LAB, "down", directory], timeout=60, check=False)
-    assert os.listdir(top) == []
+    assert os.listdir(top) == ["ask"]
     shutil.rmtree(top)
     assert not any(os.path.exists(path) for path in outside)
     assert not any(os.path.exists(f"/proc/{pid}/exe") and directory in open(f"/proc/{pid}/cmdline").read() for pid in pids)
