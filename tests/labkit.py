@@ -577,12 +577,14 @@ recorder lab {{
         """It and all its processes: with the first one killed the others end when they see that, and hold their sockets until then.
         deadline: None is kill -9."""
         if name in self.state["pids"]:
-            whole = [(pid, start_time(pid)) for pid in family(self.state["pids"][name][0])]
+            pid, started = self.state["pids"][name]
+            # by its number alone it may be a stranger: after a crash, or when the machine started anew
+            whole = [(each, start_time(each)) for each in family(pid)] if start_time(pid) == started else []
             # unshare keeps SIGTERM from its child; when it is gone the kernel ends the namespace
             end_process(*self.state["pids"].pop(name), 0 if name == "target" else deadline)
             self.save()
             end = time.monotonic() + STOP_DEADLINE
-            while any(started is not None and start_time(pid) == started for pid, started in whole):
+            while any(since is not None and start_time(each) == since for each, since in whole):
                 if time.monotonic() > end:
                     raise LabError(f"{name} has ended, and processes that it began are still there after {STOP_DEADLINE} s")
                 time.sleep(0.01)
@@ -600,7 +602,12 @@ recorder lab {{
         for path in self.state["temporary"]:
             if os.path.basename(path).startswith("bastion-lab-"):
                 shutil.rmtree(path, ignore_errors=True)
-        shutil.rmtree(self.dir)
+        # lab.json last: a `down` that was broken off can be given again
+        for name in os.listdir(self.dir):
+            if name != "lab.json":
+                remove(self.path(name))
+        remove(self.path("lab.json"))
+        os.rmdir(self.dir)
 
     # --- words
 
@@ -747,6 +754,18 @@ recorder lab {{
             **user("alice", "LAB_USER"), **user("bob", "LAB_APPROVER"), **user("deploy", "LAB_SERVICE"),
             **{f"LAB_PID_{name.upper()}": str(pid) for name, (pid, _) in self.state["pids"].items()},
         }
+
+
+def remove(path):
+    """A file, or a directory with all in it; what others remove meanwhile, as an ssh its socket, is no error."""
+    def failed(_, __, info):
+        if not isinstance(info[1], FileNotFoundError):
+            raise info[1]
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path, onerror=failed)
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
 
 
 def public_key(path):

@@ -46,6 +46,29 @@ def test_a_long_directory_beside_another(lab):
     assert not any(os.path.exists(f"/proc/{pid}/exe") and directory in open(f"/proc/{pid}/cmdline").read() for pid in pids)
 
 
+def left(top, **state):
+    """A directory with what a lab leaves there."""
+    directory = os.path.join(top, "lab")
+    os.makedirs(f"{directory}/users/alice")
+    labkit.write(f"{directory}/lab.json", json.dumps({"pids": {}, "temporary": [], **state}))
+    return labkit.Lab(directory)
+
+
+def test_a_pid_that_is_somebody_elses_now(tmp_path):
+    left(tmp_path, pids={"bastiond": [os.getpid(), 1], "collector": [os.getpid(), 1]}).down()
+    assert os.listdir(tmp_path) == []
+
+
+def test_down_can_be_broken_off(tmp_path, monkeypatch):
+    lab = left(tmp_path)
+    with monkeypatch.context() as broken:
+        broken.setattr(labkit.shutil, "rmtree", lambda *_, **__: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            lab.down()
+    labkit.Lab(lab.dir).down()
+    assert os.listdir(tmp_path) == []
+
+
 @pytest.fixture
 def theirs():
     """A directory below /tmp that another account made, with a lab.json that names what root is to remove and whom to kill."""
