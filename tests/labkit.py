@@ -37,8 +37,8 @@ from codes import STEP, next_code, totp  # noqa: E402,F401 what tests use by lab
 REPO = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # whatever mask the caller has: others than root run what a lab's files hold
 os.umask(0o022)
-# bastion-replay logs what is read: not in the home of who runs the tests
-if "XDG_STATE_HOME" not in os.environ:
+# bastion-replay logs what is read: not in the home of who runs the tests. Who is not root yet has this run again, and no end here (become_root)
+if os.geteuid() == 0 and "XDG_STATE_HOME" not in os.environ:
     os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="bastion-lab-state-")
     atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
 
@@ -68,6 +68,16 @@ BASTION = "bastion"     # the name that clients have for it
 
 class LabError(Exception):
     """Something did not come up or did not do what it was told; the text says what and where to look."""
+
+
+def become_root(*keep):
+    """Has the program start again under sudo, with these variables, unless it is root: once, at the start, where sudo asks on this terminal."""
+    if os.geteuid() == 0:
+        return
+    if not shutil.which("sudo"):
+        raise LabError("needs root, or sudo")
+    os.execvp("sudo", ["sudo", "env", *(f"{name}={os.environ[name]}" for name in keep if name in os.environ), sys.executable,
+                       os.path.abspath(sys.argv[0]), *sys.argv[1:]])
 
 
 # --- processes --------------------------------------------------------------------------------------------------

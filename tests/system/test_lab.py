@@ -46,6 +46,22 @@ def test_a_long_directory_beside_another(lab):
     assert not any(os.path.exists(f"/proc/{pid}/exe") and directory in open(f"/proc/{pid}/cmdline").read() for pid in pids)
 
 
+def test_it_is_up_or_not(free_for_all):
+    """`env` says nothing of one that is not up yet, and an `up` that is told to end leaves nothing that runs."""
+    directory = f"{free_for_all}/lab"
+    with subprocess.Popen([LAB, "up", directory], stdin=subprocess.DEVNULL) as coming:
+        pids = until(lambda: os.path.exists(f"{directory}/lab.json") and labkit.Lab(directory).state["pids"], what="the first daemon")
+        env = subprocess.run([LAB, "env", directory], capture_output=True, text=True, timeout=60, check=False)
+        coming.terminate()
+    assert coming.returncode == 128 + signal.SIGTERM
+    assert env.returncode == 1 and env.stdout == "" and "is not up: an `up` failed, or is under way" in env.stderr, env
+    assert not any(labkit.start_time(pid) for pid, _ in pids.values()) and labkit.Lab(directory).state["pids"] == {}
+    env = subprocess.run([LAB, "env", directory], capture_output=True, text=True, timeout=60, check=False)
+    assert env.returncode == 1 and "is not up" in env.stderr, env
+    labkit.run(LAB, "down", directory)
+    assert not os.path.exists(directory)
+
+
 def left(top, **state):
     """A directory with what a lab leaves there."""
     directory = os.path.join(top, "lab")
@@ -67,6 +83,26 @@ def test_down_can_be_broken_off(tmp_path, monkeypatch):
             lab.down()
     labkit.Lab(lab.dir).down()
     assert os.listdir(tmp_path) == []
+
+
+def test_who_is_not_root(free_for_all):
+    """Needs sudo, says so, and leaves nothing: it is the one under sudo that makes things."""
+    place = tempfile.mkdtemp(dir="/tmp")
+    try:
+        os.chmod(place, 0o755)
+        for name in ("lab", "labkit.py", "codes.py"):
+            shutil.copy(os.path.join(os.path.dirname(LAB), name), place)
+        os.mkdir(f"{place}/bin")
+        said = []
+        for _ in range(2):
+            done = subprocess.run([sys.executable, f"{place}/lab", "up", "/tmp/there"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+                                  user=62001, group=62001, extra_groups=[], env={"PATH": f"{place}/bin", "TMPDIR": free_for_all, "LAB_BIN": "/x", "SECRET": "y"})
+            said.append((done.returncode, done.stdout, done.stderr))
+            labkit.write(f"{place}/bin/sudo", "#!/bin/sh\necho \"$@\"\n", 0o755)
+    finally:
+        shutil.rmtree(place)
+    assert said == [(1, "", "tests/lab: needs root, or sudo\n"), (0, f"env LAB_BIN=/x {sys.executable} {place}/lab up /tmp/there\n", "")]
+    assert os.listdir(free_for_all) == []
 
 
 @pytest.fixture
