@@ -379,6 +379,8 @@ class Lab:
             lab.make_hosts()
             if people:
                 lab.make_people(users)
+            lab.state["up"] = True
+            lab.save()
             lab.hand_over()
         except BaseException:
             lab.stop_all()
@@ -603,6 +605,8 @@ recorder lab {{
             self.control = None
 
     def stop_all(self):
+        self.state["up"] = False
+        self.save()
         for name in ("bastiond", "target", *self.stores()):
             self.stop(name)
 
@@ -743,6 +747,8 @@ recorder lab {{
 
     def env(self):
         """What scripts need, by name."""
+        if not self.state.get("up"):
+            raise LabError(f"{self.dir} is not up: an `up` failed, or is under way; `tests/lab down {self.dir}` ends it")
         def user(name, prefix):
             if name not in self.state["users"]:
                 return {}
