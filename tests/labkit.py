@@ -261,11 +261,12 @@ def must_be_ours(path):
 
 
 def closed_to_others(path):
-    """The first directory above that lets no others through; None: there is none."""
+    """The first directory above that lets no others through; None: there is none, and what is to be made will let them."""
     while path != "/":
         path = os.path.dirname(path)
-        if not os.stat(path).st_mode & 0o001:
-            return path
+        with contextlib.suppress(FileNotFoundError):
+            if not os.stat(path).st_mode & 0o001:
+                return path
     return None
 
 
@@ -347,11 +348,14 @@ class Lab:
         collectors: how many; `collector`, `collector2` ... are their names here, c1, c2 ... the bastion's.
         accounts: the bastion can make accounts at the target (login @self), which has a copy of /etc, and /home and /var/lib of its own."""
         directory = os.path.abspath(directory)
+        # it stands in configurations of four kinds, each with quotes of its own
+        if not re.fullmatch(r"[\w/.+,@:=-]+", directory, re.ASCII):
+            raise LabError(f"{directory!r}: give a directory whose path has letters, digits and / _ . + , @ : = - only")
+        check_traversable(directory)
         os.makedirs(directory, mode=0o711, exist_ok=True)
         must_be_ours(directory)
         if os.listdir(directory):
             raise LabError(f"{directory} is not empty: give a new directory, or `tests/lab down {directory}` first")
-        check_traversable(directory)
         os.chmod(directory, 0o711)
         bin_dir = bin_dir or os.environ.get("LAB_BIN") or os.path.join(REPO, "build")
         for program in PROGRAMS:

@@ -85,6 +85,15 @@ def test_down_can_be_broken_off(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == []
 
 
+def test_names_and_places_that_cannot_be(tmp_path, free_for_all):
+    os.chmod(tmp_path, 0o700)
+    for directory, says in ((f"{free_for_all}/my lab", "give a directory whose path has letters"), (f"{free_for_all}/$x", "give a directory whose path has letters"),
+                            (f"{free_for_all}/\u00e4", "give a directory whose path has letters"), (f"{tmp_path}/a/lab", "is closed to other users")):
+        done = subprocess.run([LAB, "up", directory], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 1 and says in done.stderr and "Traceback" not in done.stderr, done
+    assert os.listdir(tmp_path) == os.listdir(free_for_all) == []
+
+
 def test_who_is_not_root(free_for_all):
     """Needs sudo, says so, and leaves nothing: it is the one under sudo that makes things."""
     place = tempfile.mkdtemp(dir="/tmp")
