@@ -62,9 +62,9 @@ uint8_t *archive_tile_load(int dir, int level, uint64_t n, unsigned width, size_
 	return NULL;
 }
 
-int archive_log_checkpoint(int dir, char note[TLOG_NOTE_MAX], size_t *len, uint64_t *size)
+int archive_log_checkpoint(int dir, const char *name, char note[TLOG_NOTE_MAX], size_t *len, uint64_t *size)
 {
-	uint8_t *data = tlog_slurp(dir, TLOG_CHECKPOINT, TLOG_NOTE_MAX, len);
+	uint8_t *data = tlog_slurp(dir, name, TLOG_NOTE_MAX, len);
 	struct tlog_checkpoint c;
 
 	if (data == NULL)

@@ -13,7 +13,9 @@
 #include "tlog_note.h"
 #include "tlog_tile.h"
 
-#define ARCHIVE_LOG_DONE "checkpoint"	/* the list's item for the newest checkpoint that is confirmed; its size: leaves */
+/* Items of the list that are no objects. */
+#define ARCHIVE_LOG_DONE "checkpoint"	/* the newest checkpoint that is confirmed; its size: leaves */
+#define ARCHIVE_LOG_BEGUN "begun"	/* there before anything is put: without it nothing of ours can be in the store */
 #define ARCHIVE_LOG_LIST_MAX (256 << 10) /* bytes of the list's file; then it is written anew, an item once */
 
 /* Goes through the tiles that a tree of `to` leaves has and one of `from` had not, or had in part. Zeroed but for these two. */
@@ -31,8 +33,8 @@ bool archive_tiles_next(struct archive_tiles *t, int *level, uint64_t *n, unsign
  * errno; EBADMSG: the file is too short.
  */
 uint8_t *archive_tile_load(int dir, int level, uint64_t n, unsigned width, size_t *len);
-/* The newest checkpoint. 1; 0: there is none; -1 with errno. */
-int archive_log_checkpoint(int dir, char note[TLOG_NOTE_MAX], size_t *len, uint64_t *size);
+/* The newest checkpoint, or of that name. 1; 0: there is none; -1 with errno. */
+int archive_log_checkpoint(int dir, const char *name, char note[TLOG_NOTE_MAX], size_t *len, uint64_t *size);
 /*
  * A checkpoint that was kept, a stamp or the lines of witnesses (checkpoint.SIZE, .tsr, .cosigned), of at most `size` leaves,
  * that the list has not: its name. 1; 0: none; -1 with errno. Stamps and lines are left alone while they are younger than a minute.

@@ -33,6 +33,7 @@
 #define ARCHIVER_STATUS_MS 5000		/* the collector is told at least so often */
 #define ARCHIVER_AWAY_ALARM_SECONDS 3600 /* an alarm for each so long in which nothing was confirmed */
 #define ARCHIVER_CANARY_RETRY_SECONDS 60
+#define ARCHIVER_STRANGER_SECONDS 60	/* one alarm in so long */
 
 struct archiver;
 
@@ -45,6 +46,8 @@ struct archiver_put {
 	size_t map_len;
 	bool hold;
 	bool plain;			/* without If-None-Match */
+	bool asked;			/* it may be there already: an answer, or its line of the list, may have been lost */
+	bool first;			/* of this log nothing is there */
 	void *owner;
 	void (*end)(struct archiver_put *p, bool confirmed); /* frees nothing; the put is gone afterwards */
 	unsigned job;			/* the owner's */
@@ -58,6 +61,7 @@ struct archiver_work {
 	uint64_t bytes;			/* not confirmed */
 	enum { WORK_QUEUED, WORK_ACTIVE, WORK_PARKED } state; /* parked: nothing to be done before the next hint or look */
 	bool again;			/* a hint came while it was active */
+	bool asked;			/* it was there at the start, or something of it was put that is not noted */
 };
 LIST_HEAD(archiver_bucket, archiver_work);
 TAILQ_HEAD(archiver_queue, archiver_work);
@@ -87,6 +91,10 @@ struct archiver_log {
 	size_t note_len;
 	unsigned running;
 	int64_t not_before;
+	bool fresh;			/* nothing of it can be in the store, as nothing was ever put, */
+	bool other;			/* and yet something is: then nothing more is put, */
+	int64_t other_alarm;		/* and that is said again then */
+	bool asked;			/* some of this tree's, or of the one before, may be there: since the start, or a failure */
 };
 
 /* Times called int64_t are seconds of the monotonic clock. */
@@ -120,6 +128,9 @@ struct archiver {
 	uint64_t pause_until_ms;
 	int64_t away_since, alarm_at;	/* 0: it is not away */
 	uint64_t confirmed;		/* objects, since the start */
+	bool looked;			/* at everything, once */
+	uint64_t strangers;		/* objects that somebody else had put, */
+	int64_t strangers_alarm;	/* and when more of them are said */
 };
 
 /*
@@ -158,6 +169,20 @@ void archiver_rec_fill(struct archiver *a);
 
 /* ---- collector_archiver_log.c ---- */
 void archiver_log_fill(struct archiver *a, int64_t now);
+
+/* Puts a file of the log; `body`, for free(), becomes the put's. again: it is there, for a longer lock. */
+struct archiver_log_put {
+	bool asked, again;
+	void (*end)(struct archiver_put *p, bool confirmed);
+};
+void archiver_log_put(struct archiver *a, const char *name, void *body, size_t len, struct archiver_log_put how);
+/* One of its puts has ended. */
+void archiver_log_ended(struct archiver_put *p, bool confirmed);
+/* Notes an item in its list, as good as synced. */
+void archiver_log_note(struct archiver *a, const struct archive_item *i);
+void archiver_log_sync(struct archiver *a);
+/* Something is in the store of which nothing was ever put: it is another log's. */
+void archiver_log_other(struct archiver *a, const char *key);
 
 /* ---- collector_archiver_canary.c ---- */
 void archiver_canary_turn(struct archiver *a, int64_t now);

@@ -16,7 +16,7 @@
 #include "log.h"
 #include "tlog_reader.h"
 
-static void sync_list(struct archiver *a)
+void archiver_log_sync(struct archiver *a)
 {
 	int fd = openat(a->log_dir, ARCHIVE_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
@@ -26,7 +26,7 @@ static void sync_list(struct archiver *a)
 		close(fd);
 }
 
-static void note(struct archiver *a, const struct archive_item *i)
+void archiver_log_note(struct archiver *a, const struct archive_item *i)
 {
 	struct archiver_log *l = &a->log;
 
@@ -37,17 +37,20 @@ static void note(struct archiver *a, const struct archive_item *i)
 	l->failed = true;
 }
 
-static void tile_ended(struct archiver_put *p, bool confirmed)
+void archiver_log_ended(struct archiver_put *p, bool confirmed)
 {
-	p->a->log.running--;
-	p->a->log.failed = p->a->log.failed || !confirmed;
+	struct archiver_log *l = &p->a->log;
+
+	l->running--;
+	l->failed = l->failed || !confirmed;
+	l->fresh = false;
 }
 
 static void kept_ended(struct archiver_put *p, bool confirmed)
 {
-	tile_ended(p, confirmed);
+	archiver_log_ended(p, confirmed);
 	if (confirmed)
-		note(p->a, &p->item);
+		archiver_log_note(p->a, &p->item);
 }
 
 /* All of that tree is in the store. */
@@ -56,22 +59,24 @@ static void checkpoint_ended(struct archiver_put *p, bool confirmed)
 	struct archiver_log *l = &p->a->log;
 	struct archive_item i = p->item;
 
-	tile_ended(p, confirmed);
+	archiver_log_ended(p, confirmed);
 	l->begun = false;
 	if (!confirmed)
 		return;
+	l->asked = false;
+	if (l->tiles.to == 0)
+		l->not_before = 0;
 	log_debug("object store: the log is there up to %" PRIu64 " leaves", l->tiles.to);
 	/* where it is one that is kept it has been put with this */
 	if (faccessat(p->a->log_dir, i.name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-		note(p->a, &i);
+		archiver_log_note(p->a, &i);
 	snprintf(i.name, sizeof(i.name), "%s", ARCHIVE_LOG_DONE);
 	i.size = l->tiles.to;
-	note(p->a, &i);
-	sync_list(p->a);
+	archiver_log_note(p->a, &i);
+	archiver_log_sync(p->a);
 }
 
-/* body: for free(), becomes the put's. */
-static void put_copy(struct archiver *a, const char *name, void *body, size_t len, void (*end)(struct archiver_put *p, bool confirmed))
+void archiver_log_put(struct archiver *a, const char *name, void *body, size_t len, struct archiver_log_put how)
 {
 	struct archiver_put *p = archiver_put_create(a, "log", "", name);
 
@@ -83,9 +88,11 @@ static void put_copy(struct archiver *a, const char *name, void *body, size_t le
 	p->copy = body;
 	p->r.body = body;
 	p->r.len = len;
-	p->end = end;
+	p->end = how.end;
+	p->asked = how.asked;
+	p->first = a->log.fresh;
 	a->log.running++;
-	if (archiver_put_send(p, false, false, false) == 0)
+	if (archiver_put_send(p, false, false, how.again) == 0)
 		return;
 	a->log.running--;
 	a->log.failed = true;
@@ -104,9 +111,52 @@ static void send_tile(struct archiver *a)
 		l->failed = true;
 		return;
 	}
-	put_copy(a, path, data, len, tile_ended);
+	archiver_log_put(a, path, data, len, (struct archiver_log_put){ .asked = l->asked, .end = archiver_log_ended });
 	l->more = archive_tiles_next(&l->tiles, &l->level, &l->n, &l->width);
 }
+
+/* ---- another log ---- */
+
+/*
+ * Nothing was ever put of this log: that is noted first, and then its checkpoint of no leaves is put, which every log has. So what is met there is
+ * another log: that of another store, with other bytes under the same names. 1: the checkpoint is in l->note; 0: there is none; -1.
+ */
+static int begin_first(struct archiver *a, uint64_t *size)
+{
+	const struct archive_item begun = { .name = ARCHIVE_LOG_BEGUN, .when = clock_wall() };
+	struct archiver_log *l = &a->log;
+
+	archiver_log_note(a, &begun);
+	archiver_log_sync(a);
+	l->failed = l->failed || fsync(a->log_dir) != 0;
+	l->fresh = !l->failed;
+	l->asked = false;
+	return l->failed ? -1 : archive_log_checkpoint(a->log_dir, TLOG_CHECKPOINT ".0", l->note, &l->note_len, size);
+}
+
+static void say_other(struct archiver *a, int64_t now)
+{
+	if (now < a->log.other_alarm)
+		return;
+	a->log.other_alarm = now + ARCHIVER_AWAY_ALARM_SECONDS;
+	log_error("ALARM: another log of recordings is in the bucket %s below %s, of another store or by somebody else: nothing is put; "
+	    "give archive another prefix", a->conf->archive.bucket, a->conf->archive.prefix);
+}
+
+void archiver_log_other(struct archiver *a, const char *key)
+{
+	struct archiver_log *l = &a->log;
+
+	l->other = true;
+	log_error("object store: %s is there already, and nothing of this log was put yet", key);
+	say_other(a, (int64_t)(clock_mono_ms() / 1000));
+	/* nothing was: the next start asks again, perhaps at another place */
+	l->list.n = 0;
+	if (archive_list_rewrite(&l->list, a->log_dir) != 0)
+		log_error("log/" ARCHIVE_FILE ": %s", strerror(errno));
+}
+
+/* ---- one tree after the other ---- */
 
 /* The next tree, if there is one. False: not. */
 static bool begin(struct archiver *a)
@@ -114,16 +164,20 @@ static bool begin(struct archiver *a)
 	struct archiver_log *l = &a->log;
 	const struct archive_item *done;
 	uint64_t size, before;
-	int r;
+	int r = 0;
 
-	if (!l->loaded && archive_list_load(&l->list, a->log_dir) != 0) {
-		log_error("log/" ARCHIVE_FILE ": %s", strerror(errno));
-		return false;
+	if (!l->loaded) {
+		if (archive_list_load(&l->list, a->log_dir) != 0) {
+			log_error("log/" ARCHIVE_FILE ": %s", strerror(errno));
+			return false;
+		}
+		l->loaded = l->asked = true;
 	}
-	l->loaded = true;
 	done = archive_list_find(&l->list, ARCHIVE_LOG_DONE);
 	before = done != NULL ? done->size : 0;
-	if ((r = archive_log_checkpoint(a->log_dir, l->note, &l->note_len, &size)) <= 0) {
+	if (done == NULL && archive_list_find(&l->list, ARCHIVE_LOG_BEGUN) == NULL && (r = begin_first(a, &size)) < 0)
+		return false;
+	if (r == 0 && (r = archive_log_checkpoint(a->log_dir, TLOG_CHECKPOINT, l->note, &l->note_len, &size)) <= 0) {
 		if (r < 0)
 			log_error("log/" TLOG_CHECKPOINT ": %s", strerror(errno));
 		return false;
@@ -151,7 +205,7 @@ static void send_checkpoint(struct archiver *a)
 		return;
 	}
 	memcpy(copy, l->note, l->note_len);
-	put_copy(a, name, copy, l->note_len, checkpoint_ended);
+	archiver_log_put(a, name, copy, l->note_len, (struct archiver_log_put){ .asked = l->asked, .end = checkpoint_ended });
 }
 
 /* One file that was kept beside the log. False: there is none. */
@@ -168,7 +222,9 @@ static bool send_kept(struct archiver *a)
 		log_error("log/%s: %s; it is not put into the object store", name, strerror(errno));
 		return false;
 	}
-	put_copy(a, name, data, len, kept_ended);
+	/* a checkpoint may have been put before it was kept */
+	archiver_log_put(a, name, data, len,
+	    (struct archiver_log_put){ .asked = a->log.asked || name[strspn(name, TLOG_CHECKPOINT ".0123456789")] == '\0', .end = kept_ended });
 	return true;
 }
 
@@ -176,10 +232,14 @@ void archiver_log_fill(struct archiver *a, int64_t now)
 {
 	struct archiver_log *l = &a->log;
 
+	if (l->other) {
+		say_other(a, now);
+		return;
+	}
 	if (l->failed && l->running == 0) {
 		/* the same tree once more, later */
 		l->failed = l->begun = false;
-		l->changed = true;
+		l->changed = l->asked = true;
 		l->not_before = now + ARCHIVER_LOG_SECONDS;
 	}
 	if (l->failed || !archiver_may_put(a))

@@ -15,7 +15,7 @@
 
 bool archiver_may_put(const struct archiver *a)
 {
-	return a->proven && !a->stop && s3_running(a->s3) < ARCHIVER_PARALLEL && clock_mono_ms() >= a->pause_until_ms;
+	return a->proven && !a->stop && !a->log.other && s3_running(a->s3) < ARCHIVER_PARALLEL && clock_mono_ms() >= a->pause_until_ms;
 }
 
 struct archiver_put *archiver_put_create(struct archiver *a, const char *top, const char *dir, const char *name)
@@ -79,6 +79,19 @@ static int start(struct archiver_put *p)
 	return s3_start(p->a->s3, &p->r);
 }
 
+/* No answer of ours was lost, and yet there is an object of that name. */
+static void stranger(struct archiver *a, const char *key)
+{
+	const int64_t now = (int64_t)(clock_mono_ms() / 1000);
+
+	a->strangers++;
+	if (now < a->strangers_alarm)
+		return;
+	a->strangers_alarm = now + ARCHIVER_STRANGER_SECONDS;
+	log_error("ALARM: object store: %s is there already, and no answer was lost: somebody else has put it, %" PRIu64 " such objects since the start. "
+	    "The right one is put beside it", key, a->strangers);
+}
+
 /*
  * There is an object of that name: ours, whose answer was lost, or another one. Who may only put cannot look; but a second version
  * with the right bytes, locked, is worth more than an answer would be. Who reads sees all versions.
@@ -87,7 +100,14 @@ static bool put_beside(struct archiver_put *p)
 {
 	if (p->r.status != 412 || p->plain)
 		return false;
-	log_info("object store: %s is there already: put once more, as a second version", p->r.key);
+	if (p->first) {
+		archiver_log_other(p->a, p->r.key);
+		return false;
+	}
+	if (p->asked)
+		log_info("object store: %s is there already: put once more, as a second version", p->r.key);
+	else
+		stranger(p->a, p->r.key);
 	p->plain = true;
 	return start(p) == 0;
 }

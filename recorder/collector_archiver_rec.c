@@ -89,6 +89,8 @@ static struct archiver_work *add(struct archiver *a, const char *dir)
 		return NULL;
 	}
 	snprintf(w->dir, sizeof(w->dir), "%s", dir);
+	/* what a life before put of it, and did not come to note */
+	w->asked = !a->looked;
 	LIST_INSERT_HEAD(bucket(a, dir), w, bucket);
 	a->nwork++;
 	enqueue(a, w);
@@ -179,6 +181,7 @@ void archiver_rec_look_all(struct archiver *a)
 {
 	a->overflow = false;
 	each(a, ".", look_at_day);
+	a->looked = a->looked || (!a->overflow && !a->stop);
 }
 
 /* ---- putting ---- */
@@ -235,13 +238,13 @@ static void ended(struct archiver_put *p, bool confirmed)
 
 	v->running--;
 	if (!confirmed) {
-		v->failed = true;
+		v->failed = v->work->asked = true;
 		return;
 	}
 	if (archive_list_put(&v->scan.list, v->fd, &p->item) != 0) {
 		log_error("%s/" ARCHIVE_FILE ": %s; %s is put again later", v->work->dir, strerror(errno), p->item.name);
 		archiver_failed(a, p->r.key, "the confirmation cannot be noted");
-		v->failed = true;
+		v->failed = v->work->asked = true;
 		return;
 	}
 	v->progress = true;
@@ -269,6 +272,7 @@ static bool send_next(struct archiver *a, struct archiver_active *v)
 			continue;
 		}
 		p->owner = v;
+		p->asked = v->work->asked;
 		p->job = (unsigned)(v->next - 1);
 		p->end = ended;
 		v->running++;

@@ -375,7 +375,8 @@ rgw enable apis = s3, iam, sts
 class Between:
     """Stands between a client and a port on 127.0.0.1 and passes bytes on. `step(request line, step)` is called at each step of each
     request that it can read (no TLS): "come" before anything is passed on, "half" after half of the body, "stored" when the answer is
-    there and nobody has it, "told" when it has been passed on; if it returns True both connections are cut there and then."""
+    there and nobody has it, "told" when it has been passed on; if it returns True both connections are cut there and then. Bytes at "come" are
+    the answer, and nothing is passed on."""
 
     STEPS = ("come", "half", "stored", "told")
 
@@ -460,7 +461,11 @@ class Between:
         line = head.split(b"\r\n")[0].decode()
         # the body is here: nobody has to be told to send it
         head = re.sub(rb"(?im)^expect:[^\r]*\r\n", b"", head)
-        if self.refusing or self.step(line, "come"):
+        said = self.refusing or self.step(line, "come")
+        if isinstance(said, bytes):
+            client.sendall(said)
+            return True
+        if said:
             return False
         store.sendall(head + body[:len(body) // 2])
         if self.step(line, "half"):

@@ -9,7 +9,8 @@
  * -k: killed at random again and again, while puts are lost before or after the store has them, refused with 503, or met by an
  * object that is there already; and between two lives lists are cut anywhere, as a power cut would. Each time: no list says more
  * than the store has, no key ever gets other bytes, no receipt is put that was not synced; at the end all is confirmed and the
- * store has every byte. Time is the model's. DIR is best on a tmpfs. Exit status 1, and DIR kept, if not.
+ * store has every byte; and no object that is there already is taken for somebody else's. Before
+ * that: another log is not written over. Time is the model's. DIR is best on a tmpfs. Exit status 1, and DIR kept, if not.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -220,6 +221,9 @@ static void judge_list(const char *path, const char *top)
 	for (size_t i = 0; i < l.n; i++) {
 		const struct object *o;
 
+		/* what is no object */
+		if (strcmp(l.v[i].name, ARCHIVE_LOG_BEGUN) == 0)
+			continue;
 		if (strcmp(l.v[i].name, ARCHIVE_LOG_DONE) == 0)
 			snprintf(name, sizeof(name), "%s/" TLOG_CHECKPOINT ".%" PRIu64, top, l.v[i].size);
 		else
@@ -295,11 +299,25 @@ static void judge(bool ended)
 	exit(1);
 }
 
+/* Bytes of the list's first line if that is `begun`, which is synced before anything is put. */
+static unsigned begun_line(const char *path)
+{
+	char line[ARCHIVE_LINE_MAX] = "";
+	FILE *f = fopen(path, "r");
+
+	if (f != NULL && fgets(line, sizeof(line), f) == NULL)
+		line[0] = '\0';
+	if (f != NULL)
+		fclose(f);
+	return strncmp(line, "put " ARCHIVE_LOG_BEGUN " ", 10) == 0 ? (unsigned)strlen(line) : 0;
+}
+
 /* What a power cut may do to lists that nobody synced: less of them is there. */
 static void cut_lists(bool all)
 {
 	char path[200];
 	struct stat st;
+	unsigned kept;
 
 	for (unsigned i = 0; i <= RECORDINGS; i++) {
 		if (i < RECORDINGS)
@@ -307,9 +325,30 @@ static void cut_lists(bool all)
 		else
 			snprintf(path, sizeof(path), "%s/log", dir);
 		snprintf(path + strlen(path), sizeof(path) - strlen(path), "/" ARCHIVE_FILE);
-		if (stat(path, &st) == 0 && (all || roll(4) == 0) && truncate(path, all ? 0 : (off_t)roll((unsigned)st.st_size + 1)) != 0)
+		kept = begun_line(path);
+		if (stat(path, &st) == 0 && (all || roll(4) == 0) && truncate(path, all ? 0 : (off_t)(kept + roll((unsigned)st.st_size - kept + 1))) != 0)
 			die(path);
 	}
+}
+
+/* Another log is there, and of this one nothing was put: said, and nothing is put beside it. */
+static void another_log(void)
+{
+	struct object *o = &shared->object[0];
+	const uint64_t versions = shared->versions;
+
+	cut_lists(true);
+	shared->objects = 1;
+	snprintf(o->key, sizeof(o->key), "c1/log/tile/entries/000");
+	live(0, false);
+	for (unsigned i = 0; i < shared->objects; i++)
+		if (strncmp(shared->object[i].key, "c1/log/checkpoint", 17) == 0)
+			snprintf(shared->bad, sizeof(shared->bad), "a log was put beside another one");
+	if (shared->others == 0 || shared->versions == versions)
+		snprintf(shared->bad, sizeof(shared->bad), "another log is no alarm");
+	judge(false);
+	cut_lists(true);
+	shared->objects = 0;
 }
 
 static void every_call(void)
@@ -398,6 +437,7 @@ int main(int argc, char **argv)
 		die("mmap");
 	dice = seed;
 	make_store();
+	another_log();
 	if (every)
 		every_call();
 	if (step != 0)

@@ -13,7 +13,7 @@ struct shared {
 	struct object { char key[S3_KEY_MAX]; uint8_t hash[HASH_LEN]; uint64_t puts; } object[OBJECTS_MAX];
 	unsigned objects;
 	char bad[512];			/* what must not be, and was */
-	uint64_t versions, calls, lost, refused, beside, failed;
+	uint64_t versions, calls, lost, refused, beside, failed, others;
 	unsigned life;			/* calls of the newest one */
 };
 

@@ -112,5 +112,51 @@ def test_credentials_change_without_a_restart(away, object_store, tmp_path):
     until(lambda: all(confirmed(path) for path in closed(lab)), deadline=90, what="all is put")
 
 
+THERE = b"HTTP/1.1 412 Precondition Failed\r\nContent-Length: 0\r\n\r\n"     # the store of the other tests does not look at If-None-Match
+
+
+def test_somebody_else_was_first(away, object_store):
+    """No answer was lost, and an object is there already: an alarm, and ours is put beside it."""
+    lab, bucket, between = away
+    client, seen, mark = Client(lab, "deploy"), set(), len(said(lab))
+
+    def step(line, step):
+        first = step == "come" and "/recordings/" in line and line.split()[1] not in seen
+        seen.add(line.split()[1])
+        return THERE if first else False
+    assert "somebody else has put it" not in said(lab)
+    between.step = step
+    try:
+        client.run("web1.name", "echo mine", check=True)
+        until(lambda: all(confirmed(path) for path in closed(lab)), deadline=90, what="all is put")
+    finally:
+        between.step = lambda line, step: False
+    lines = [line for line in said(lab)[mark:].splitlines() if "ALARM" in line]
+    assert len(lines) == 1 and "/c1/recordings/" not in lines[0].split("ALARM")[0] and "and no answer was lost: somebody else has put it" in lines[0], lines
+
+
+def test_another_log_under_the_prefix(away, object_store):
+    """Of a log of which nothing was put something is there: nothing is put beside it."""
+    lab, _, between = away
+    bucket = object_store.make_bucket(f"another-{os.getpid()}")
+    lab.stop("collector")
+    os.unlink(lab.path("store", "log", "archived"))
+    before, mark = lab.state["collector_options"], len(said(lab))
+    lab.state["collector_options"] = object_store.archive_section(bucket, port=between.port)
+    lab.write_configs()
+    between.step = lambda line, step: THERE if step == "come" and "/log/checkpoint.0 " in line else False
+    lab.start("collector")
+    until(lambda: "ALARM: another log of recordings is in the bucket" in said(lab)[mark:], deadline=60, what="an alarm")
+    assert "give archive another prefix" in said(lab)
+    assert not [key for key in object_store.client("reader").keys(bucket) if "/log/" in key]
+    between.step = lambda line, step: False
+    # at another place it goes on from the first leaf
+    lab.stop("collector")
+    lab.state["collector_options"] = before
+    lab.write_configs()
+    lab.start("collector")
+    until(lambda: f"put checkpoint {log_size(lab)} " in labkit.read(lab.path("store", "log", "archived")), deadline=60, what="the log is put")
+
+
 def hup(lab):
     os.kill(lab.state["pids"]["collector"][0], 1)
