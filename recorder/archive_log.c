@@ -79,6 +79,18 @@ int archive_log_checkpoint(int dir, const char *name, char note[TLOG_NOTE_MAX], 
 	return 1;
 }
 
+bool archive_log_renew_due(const struct archive_list *l, const struct archive_rules *rules, int64_t now)
+{
+	const struct archive_item *i = archive_list_find(l, ARCHIVE_LOG_RENEWED);
+	int64_t since;
+
+	if (i == NULL)
+		i = archive_list_find(l, ARCHIVE_LOG_BEGUN);
+	/* one that was put before this was noted; and a clock that was ahead says nothing */
+	since = i != NULL && i->when <= now ? i->when : INT64_MIN / 2;
+	return now - since >= rules->session - rules->session / 8;
+}
+
 /* Is it "checkpoint.SIZE", with one of the two ends or none? *ended: with one. */
 static bool kept_name(const char *name, uint64_t *size, bool *ended)
 {

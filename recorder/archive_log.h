@@ -9,13 +9,15 @@
 #ifndef BASTION_ARCHIVE_LOG_H
 #define BASTION_ARCHIVE_LOG_H
 
-#include "archive_list.h"
+#include "archive_plan.h"
 #include "tlog_note.h"
 #include "tlog_tile.h"
 
 /* Items of the list that are no objects. */
 #define ARCHIVE_LOG_DONE "checkpoint"	/* the newest checkpoint that is confirmed; its size: leaves */
 #define ARCHIVE_LOG_BEGUN "begun"	/* there before anything is put: without it nothing of ours can be in the store */
+#define ARCHIVE_LOG_RENEWING "renewing"	/* tiles are put again; size: leaves, when: since, until: so many tiles of it are confirmed */
+#define ARCHIVE_LOG_RENEWED "renewed"	/* when: all tiles of then were put again since; size: leaves */
 #define ARCHIVE_LOG_LIST_MAX (256 << 10) /* bytes of the list's file; then it is written anew, an item once */
 
 /* Goes through the tiles that a tree of `to` leaves has and one of `from` had not, or had in part. Zeroed but for these two. */
@@ -35,6 +37,11 @@ bool archive_tiles_next(struct archive_tiles *t, int *level, uint64_t *n, unsign
 uint8_t *archive_tile_load(int dir, int level, uint64_t n, unsigned width, size_t *len);
 /* The newest checkpoint, or of that name. 1; 0: there is none; -1 with errno. */
 int archive_log_checkpoint(int dir, const char *name, char note[TLOG_NOTE_MAX], size_t *len, uint64_t *size);
+/*
+ * Is it time to put the log's tiles again? They belong to all recordings, also to those that close now, and a lock ends. So each is put again
+ * before it would end earlier than the retention from then on. An eighth of that time is left for the putting itself.
+ */
+bool archive_log_renew_due(const struct archive_list *l, const struct archive_rules *rules, int64_t now);
 /*
  * A checkpoint that was kept, a stamp or the lines of witnesses (checkpoint.SIZE, .tsr, .cosigned), of at most `size` leaves,
  * that the list has not: its name. 1; 0: none; -1 with errno. Stamps and lines are left alone while they are younger than a minute.

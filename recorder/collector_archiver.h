@@ -8,6 +8,7 @@
  *   collector_archiver_put.c     one object on its way; when the store is away
  *   collector_archiver_rec.c     a recording's objects, its list
  *   collector_archiver_log.c     the log of recordings
+ *   collector_archiver_renew.c   its tiles once more, before their locks end
  *   collector_archiver_canary.c  the proof, at the start and daily; without it nothing is put
  *
  * Its state is what the disk says: the store's files, and the lists of what was confirmed (archive_list.h), which are written
@@ -34,6 +35,7 @@
 #define ARCHIVER_AWAY_ALARM_SECONDS 3600 /* an alarm for each so long in which nothing was confirmed */
 #define ARCHIVER_CANARY_RETRY_SECONDS 60
 #define ARCHIVER_STRANGER_SECONDS 60	/* one alarm in so long */
+#define ARCHIVER_RENEW_NOTED 256	/* tiles between two notes of how far it is */
 
 struct archiver;
 
@@ -95,6 +97,8 @@ struct archiver_log {
 	bool other;			/* and yet something is: then nothing more is put, */
 	int64_t other_alarm;		/* and that is said again then */
 	bool asked;			/* some of this tree's, or of the one before, may be there: since the start, or a failure */
+	struct archive_tiles renew;	/* to: 0: none is on its way */
+	struct archive_item renewing;
 };
 
 /* Times called int64_t are seconds of the monotonic clock. */
@@ -183,6 +187,11 @@ void archiver_log_note(struct archiver *a, const struct archive_item *i);
 void archiver_log_sync(struct archiver *a);
 /* Something is in the store of which nothing was ever put: it is another log's. */
 void archiver_log_other(struct archiver *a, const char *key);
+
+/* ---- collector_archiver_renew.c ---- */
+
+/* Nothing else of the log is to be put: the next of its tiles again, if that is due. */
+void archiver_log_renew(struct archiver *a);
 
 /* ---- collector_archiver_canary.c ---- */
 void archiver_canary_turn(struct archiver *a, int64_t now);

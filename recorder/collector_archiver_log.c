@@ -240,13 +240,18 @@ void archiver_log_fill(struct archiver *a, int64_t now)
 		/* the same tree once more, later */
 		l->failed = l->begun = false;
 		l->changed = l->asked = true;
+		l->renew.to = 0;
 		l->not_before = now + ARCHIVER_LOG_SECONDS;
 	}
 	if (l->failed || !archiver_may_put(a))
 		return;
 	if (!l->begun) {
-		if (l->running != 0 || !l->changed || now < l->not_before)
+		if (l->running != 0)
 			return;
+		if (!l->changed || now < l->not_before) {
+			archiver_log_renew(a);
+			return;
+		}
 		l->not_before = now + ARCHIVER_LOG_SECONDS;
 		/* one after the other, until there is nothing left of either kind */
 		if (!begin(a) && !send_kept(a))

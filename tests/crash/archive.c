@@ -9,8 +9,8 @@
  * -k: killed at random again and again, while puts are lost before or after the store has them, refused with 503, or met by an
  * object that is there already; and between two lives lists are cut anywhere, as a power cut would. Each time: no list says more
  * than the store has, no key ever gets other bytes, no receipt is put that was not synced; at the end all is confirmed and the
- * store has every byte; and no object that is there already is taken for somebody else's. Before
- * that: another log is not written over. Time is the model's. DIR is best on a tmpfs. Exit status 1, and DIR kept, if not.
+ * store has every byte; and no object that is there already is taken for somebody else's. Before that: the log is put again, once, when its locks
+ * would end, and another log is not written over. Time is the model's. DIR is best on a tmpfs. Exit status 1, and DIR kept, if not.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -222,7 +222,7 @@ static void judge_list(const char *path, const char *top)
 		const struct object *o;
 
 		/* what is no object */
-		if (strcmp(l.v[i].name, ARCHIVE_LOG_BEGUN) == 0)
+		if (strcmp(l.v[i].name, ARCHIVE_LOG_BEGUN) == 0 || strncmp(l.v[i].name, "renew", 5) == 0)
 			continue;
 		if (strcmp(l.v[i].name, ARCHIVE_LOG_DONE) == 0)
 			snprintf(name, sizeof(name), "%s/" TLOG_CHECKPOINT ".%" PRIu64, top, l.v[i].size);
@@ -331,6 +331,80 @@ static void cut_lists(bool all)
 	}
 }
 
+/* All of the log was put so long ago that its locks will end. */
+static void age_log(void)
+{
+	struct archive_item i = { .name = ARCHIVE_LOG_BEGUN, .when = 1 };
+	struct archive_list l;
+	char path[200];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/log", dir);
+	if ((fd = open(path, O_RDONLY | O_DIRECTORY)) < 0 || archive_list_load(&l, fd) != 0 || archive_list_put(&l, fd, &i) != 0)
+		die(path);
+	snprintf(i.name, sizeof(i.name), "%s", ARCHIVE_LOG_RENEWED);
+	if (archive_list_find(&l, i.name) != NULL && archive_list_put(&l, fd, &i) != 0)
+		die(path);
+	archive_list_free(&l);
+	close(fd);
+}
+
+/* How often an object was put; of the log's files. */
+static uint64_t puts_of(const char *name)
+{
+	char whole[S3_KEY_MAX];
+	const struct object *o;
+
+	snprintf(whole, sizeof(whole), "c1/log/%s", name);
+	return (o = object(whole)) != NULL ? o->puts : 0;
+}
+
+static uint64_t puts_of_tile(int level, uint64_t n, unsigned width)
+{
+	char name[TLOG_PATH_LEN];
+
+	return puts_of(tlog_tile_path(name, level, n, width));
+}
+
+/* Each tile of the tree, and its checkpoint, has been put so often. */
+static void judge_puts(uint64_t puts)
+{
+	struct archive_tiles t = { .to = leaves };
+	char name[64];
+	unsigned width;
+	uint64_t n;
+	int level;
+
+	while (archive_tiles_next(&t, &level, &n, &width))
+		if (puts_of_tile(level, n, width) != puts)
+			snprintf(shared->bad, sizeof(shared->bad), "tile %d/%" PRIu64 " was put %" PRIu64 " times, and not %" PRIu64, level, n,
+			    puts_of_tile(level, n, width), puts);
+	snprintf(name, sizeof(name), TLOG_CHECKPOINT ".%u", leaves);
+	if (puts_of(name) != puts)
+		snprintf(shared->bad, sizeof(shared->bad), "%s was put %" PRIu64 " times", name, puts_of(name));
+	judge(true);
+}
+
+/* The log is put again before its locks end, all of it, and once; nothing else is. */
+static void renewed(void)
+{
+	char name[S3_KEY_MAX];
+
+	live(0, false);
+	judge_puts(1);
+	live(0, false);
+	judge_puts(1);
+	age_log();
+	live(0, false);
+	judge_puts(2);
+	live(0, false);
+	judge_puts(2);
+	snprintf(name, sizeof(name), "c1/recordings/2025-11-22/%032x/%08u.brec", 1, 0);
+	if (object(name)->puts != 1)
+		snprintf(shared->bad, sizeof(shared->bad), "%s was put again", name);
+	judge(true);
+}
+
 /* Another log is there, and of this one nothing was put: said, and nothing is put beside it. */
 static void another_log(void)
 {
@@ -397,6 +471,8 @@ static void at_random(uint64_t kills)
 			cut_lists(false);
 		if (roll(20) == 0) {
 			judge(live(0, false));
+			if (roll(2) == 0)
+				age_log();
 			if (roll(2) == 0 || shared->objects > OBJECTS_MAX / 2) {
 				cut_lists(true);
 				shared->objects = 0;
@@ -437,6 +513,7 @@ int main(int argc, char **argv)
 		die("mmap");
 	dice = seed;
 	make_store();
+	renewed();
 	another_log();
 	if (every)
 		every_call();
