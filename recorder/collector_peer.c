@@ -185,6 +185,9 @@ static int hear(struct trip *t, uint8_t *mem, struct wire_msg *m)
 	for (;;) {
 		if (receive(t->p, mem, m) != 0)
 			return -1;
+		/* or each of a whole store would be refused */
+		if (m->type == WIRE_STATE && m->state.takes != WIRE_TAKES_ALL)
+			return lost(t->p, "the other collector takes no more for now", m->state.text);
 		if (m->type == WIRE_ERR && memcmp(m->err.id, connection, BREC_ID_LEN) == 0)
 			return lost(t->p, "refused", m->err.text);
 		if (m->type != WIRE_ERR)

@@ -25,7 +25,7 @@
 #define BUCKET_OBJECTS_MAX (8U << 20)
 #define BUCKET_PAGES_MAX 200000		/* of its list */
 #define BUCKET_VERSIONS_MAX 64		/* of one object that are looked at, the oldest; more are an alarm */
-#define BUCKET_OBJECT_MAX (64U << 20)	/* bytes of one object; the collector makes none of more than 2 MiB */
+#define BUCKET_OBJECT_MAX (64U << 20)	/* bytes of one object: twice those of a segment (CONFIG_SEGMENT_MAX) */
 #define BUCKET_NAME_MAX 160		/* of an object below the prefix */
 #define MIRROR_FILE "pulled"		/* in the copy */
 #define MIRROR_LINE_MAX 512
