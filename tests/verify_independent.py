@@ -1,300 +1,300 @@
 #!/usr/bin/python3
 """A second verifier of stores and bundles, written from bastion-record(5) alone: it shares no code with bastion-replay.
 
-    verify_independent.py STORE|BUNDLE --signer PEM... [--collector PEM...]
-
 Prints one JSON object a verdict: for every recording, for each one that the log of recordings knows and that is missing, and, with the
-id "log", for a log that is not to be believed. Exit status 0: all are complete, pruned or open. The frames are read by brec_independent.py.
+id "log", for a log that is not to be believed. Exit status 0: all are complete, pruned or open. A recording is read into memory as a whole.
 """
 import argparse
 import base64
 import contextlib
-import glob
 import hashlib
 import json
-import os
+import pathlib
 import re
 import struct
-import sys
 import tarfile
-import tempfile
 import time
 
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
-import brec_independent as brec
-from brec_independent import CLOSE, SEAL, Verdict, must, sha256, signed
+HEADER, DATA, CHECKPOINT, SEAL, CLOSE = range(5)                        # a header, and the types of frames
+OPENED, SEALED, CLOSED, PRUNED, HELD, RELEASED, LAPSED = range(1, 8)    # the types of leaves
+MARKS = {CHECKPOINT: b"brec/v1 checkpoint", SEAL: b"brec/v1 seal", CLOSE: b"brec/v1 close"}
+DAY = 86400 * 1000000
+HASH = rb"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]="                         # 32 bytes in base64, which has one way to write them
+NOTE = re.compile(rb"((.{1,255})\n(0|[1-9]\d{0,18})\n(" + HASH + rb")\n(?:.*\n)*)\n((?:\xe2\x80\x94 [^ \n]+ .*\n)+)")
+SIGNATURE = re.compile(rb"(?m)^\xe2\x80\x94 ([^ \n]+) ([A-Za-z0-9+/]{90}[AEIMQUYcgkosw048])=?$")
+PROOF = re.compile(rb"c2sp\.org/tlog-proof@v1\nindex (0|[1-9]\d{0,17})\n((?:" + HASH + rb"\n)*)\n((?s:.*))")
+CRC = list(range(256))
+for _ in range(8):
+    CRC = [value >> 1 ^ (0x82F63B78 if value & 1 else 0) for value in CRC]
 
-PRUNE, HOLD, RELEASE, LAPSE = 4, 5, 6, 7      # types of leaves that say what was done with a recording
+class Verdict(Exception):
+    """args: verdict, reason"""
 
-def fold(nodes):
-    """RFC 9162, 2.1.1: the root of neighbouring nodes."""
+def must(condition, reason, verdict="forged"):
+    if not condition:
+        raise Verdict(verdict, reason)
+
+def outcome(function, *words):      # what it returns, or the verdict and reason that it raises
+    try:
+        return function(*words)
+    except Verdict as wrong:
+        return wrong.args
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = crc >> 8 ^ CRC[(crc ^ byte) & 255]
+    return crc ^ 0xFFFFFFFF
+
+def uint(data):
+    return int.from_bytes(data, "big")
+
+def sha256(*parts):
+    return hashlib.sha256(b"".join(parts)).digest()
+
+def signed(key, signature, message):
+    with contextlib.suppress(InvalidSignature):
+        return ed25519.Ed25519PublicKey.from_public_bytes(key).verify(signature, message) is None
+
+def slurp(path):
+    must(path.is_file(), f"{path.name} is missing")
+    return path.read_bytes()
+
+def strings(data, count, width=4):  # so many pieces, each behind its length in `width` bytes, and nothing behind them; or None
+    found = []
+    while len(data) >= width and len(data) >= width + uint(data[:width]):
+        found.append(data[width:width + uint(data[:width])])
+        data = data[width + len(found[-1]):]
+    return found if data == b"" and len(found) == count else None
+
+def fold(nodes):    # RFC 9162, 2.1.1: the root of neighbouring nodes
     while len(nodes) > 1:
         nodes = [sha256(b"\1", *nodes[i:i + 2]) if i + 1 < len(nodes) else nodes[i] for i in range(0, len(nodes), 2)]
     return nodes[0] if nodes else sha256()
 
+def climb(node, index, count, path):    # RFC 9162, 2.1.3: the root of `count` nodes, from one of them and its path
+    must((count == 1) == (path == []), "the length of a path")
+    if count == 1:
+        return node
+    left = 1 << (count - 1).bit_length() - 1      # so many are below the left one of the last two
+    below = climb(node, index % left, left if index < left else count - left, path[:-1])
+    return sha256(b"\1", below, path[-1]) if index < left else sha256(b"\1", path[-1], below)
 
-def unbase64(text):
-    with contextlib.suppress(ValueError):
-        data = base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
-        if base64.b64encode(data).rstrip(b"=") == text.rstrip(b"="):
-            return data
-    raise Verdict("forged", "base64 does not decode")
+class Header:       # that the data begin with; torn: the verdict if they end inside of it
+    def __init__(self, data, number=0, torn="cut"):
+        must(data[:8] == b"BREC\r\n\x1a\n"[:len(data)], "no header", "forged" if number else "unverifiable")
+        version, suite, length = struct.unpack(">HHI", data[8:16]) if len(data) >= 16 else (1, 1, 32768)
+        must(version == 1 and suite in (1, 2), "an unknown version", "unverifiable")
+        must(204 < length <= 32768, "the length of a header")
+        must(len(data) >= length, "a header is there in part", torn)
+        self.type, self.raw, self.signature, self.end, self.groups = HEADER, data[:length], data[length - 64:length], b"", []
+        self.id, segment, self.epoch, first, self.h, self.wall, self.signer, size = struct.unpack(">16sIIQ32sQ16x32sI", data[16:140])
+        self.seq, groups, rest = first - 1, data[140], data[141:length - 64]
+        while rest:
+            count = uint(rest[33:37])
+            must(rest[0] == len(self.groups) and 1 <= count <= 64 and len(rest) >= 37 + 64 * count, "the key part of a header")
+            self.groups.append((rest[1:33], [rest[at:at + 64] for at in range(37, 37 + 64 * count, 64)]))   # commitment and stanzas
+            rest = rest[37 + 64 * count:]
+        must((segment, size, groups) == (self.epoch, length - 204, len(self.groups)) and groups in {1: (1, 2), 2: (3,)}[suite], "a header's fields")
 
+class Frame:        # that the data begin with
+    def __init__(self, data, torn="cut"):
+        length = uint(data[:4]) if len(data) >= 4 else 65536
+        must(24 <= length <= 65536, "the length of a frame")
+        must(len(data) >= length, "a frame is there in part", torn)
+        self.raw, self.body = data[:length], data[20:length - 4]
+        must(crc32c(self.raw[:-4]) == uint(self.raw[-4:]), "the crc of a frame")
+        self.type, self.stream, zero, self.epoch, self.seq = struct.unpack(">BBHIQ", data[4:20])
+        self.h, self.wall, self.signature, self.end = self.body[:32], uint(self.body[32:40]), self.body[40:104], self.body[104:]
+        sizes = {DATA: range(32, 65536, 16), CHECKPOINT: [104], SEAL: [104], CLOSE: range(109, 366)}
+        must(zero == 0 and self.stream <= (2 if self.type == DATA else 0) and len(self.body) in sizes.get(self.type, []), "the fields of a frame")
 
-class Checkpoint:
-    """c2sp.org/tlog-checkpoint"""
-    def __init__(self, note):
-        must(b"\n\n" in note and note.endswith(b"\n") and len(note) <= 16384 and not re.search(rb"[\0-\x09\x0b-\x1f]", note),
-             "forged", "the checkpoint does not decode")
-        cut = note.rindex(b"\n\n")
-        self.text, lines = note[:cut + 1], note[cut + 2:].split(b"\n")[:-1]
-        head = self.text.split(b"\n")
-        must(len(head) >= 4 and 0 < len(head[0]) <= 255 and re.fullmatch(rb"0|[1-9]\d{0,18}", head[1]) and len(head[2]) == 44 and lines,
-             "forged", "the checkpoint does not decode")
-        self.origin, self.size, self.root = head[0], int(head[1]), unbase64(head[2])
-        found = [re.fullmatch("\N{EM DASH} ".encode() + rb"([^ ]+) (.*)", line) for line in lines]
-        must(all(found) and len(self.root) == 32, "forged", "the checkpoint does not decode")
-        self.signatures = [m.groups() for m in found]
+    def message(self, rid):
+        return MARKS[self.type] + rid + struct.pack(">Q", self.seq) + self.body[:40] + self.body[104:]      # what it signs
 
-    def signed_by(self, keys):
-        for name, text in self.signatures:
-            for key in keys:
-                with contextlib.suppress(Verdict):
-                    raw = unbase64(text)
-                    if name == self.origin and raw[:4] == sha256(name, b"\n\1", key)[:4] and len(raw) == 68:
-                        signed(key, raw[4:], self.text, "a checkpoint")
-                        return True
-        return False
-
-
-def slurp(*names):
-    for name in filter(os.path.isfile, names):
-        with open(name, "rb") as f:
-            return f.read()
-    raise Verdict("forged", f"{names[0]} is missing")
-
-
-def strings(data, count):
-    """So many u32 length + bytes, and nothing behind them; None: it is something else."""
-    found = []
-    while len(data) >= 4 and len(data) >= 4 + brec.u32(data):
-        found.append(data[4:4 + brec.u32(data)])
-        data = data[4 + len(found[-1]):]
-    return found if data == b"" and len(found) == count else None
-
-
-def check_prune(leaf, own, at, signers):
-    """own[at] holds: its close frame is the one in the log, or none is and its last mark may be that, signed by the bastion, in its time."""
-    (wall, days, segment), frame, lapse = struct.unpack(">QII", leaf[29:45]), brec.Frame(strings(leaf[77:], 3)[0]), leaf[12] == LAPSE
-    must(frame.type in ((2, SEAL) if lapse else (CLOSE,)) and frame.epoch == segment and frame.raw == strings(leaf[77:], 3)[0], "forged", "no such frame")
-    made = leaf[:12] + bytes([frame.type - 1]) + leaf[13:29] + struct.pack(">IQ", segment, frame.seq) + \
-        sha256(b"\2", frame.body[:32], frame.raw) + leaf[45:77] + frame.body[104:]
-    seals, closes = ([x for x in part if x[12] == kind] for part, kind in ((own, 2), (own if lapse else own[:at], 3)))
-    last = seals[-1:] == [made] and len(seals) == segment + 1 if frame.type == SEAL else \
-        len(seals) == segment and (not seals or frame.seq > int.from_bytes(seals[-1][33:41], "big"))
-    must(not closes and 1 in [x[12] for x in own] and last if lapse else closes[:1] == [made], "forged", "not the close, or not the last mark")
-    waited = (wall - int.from_bytes(frame.body[32:40], "big")) // 86400000000
-    must(days >= 90 and waited >= days + 30 * lapse and wall <= (time.time() + 86400) * 1000000, "forged", "not in its time")
-    for key in signers:
-        with contextlib.suppress(Verdict):
-            return signed(key, frame.body[40:104], frame.message(leaf[13:29]), "a close")
-    raise Verdict("forged", "the close is not signed by a given key")
-
+def checkpoint(data, keys):     # size and root of a c2sp.org/tlog-checkpoint that one of the keys signed
+    must(len(data) <= 16384 and (note := NOTE.fullmatch(data)) and not re.search(rb"[\0-\x09\x0b-\x1f]", data), "the checkpoint does not decode")
+    text, origin, size, root, lines = note.groups()
+    found = [base64.b64decode(line + b"=") for name, line in SIGNATURE.findall(lines) if name == origin]
+    known = any(line[:4] == sha256(origin, b"\n\1", key)[:4] and signed(key, line[4:], text) for line in found for key in keys)
+    must(known, "no trusted collector signed the checkpoint", "unverifiable")
+    return int(size), base64.b64decode(root)
 
 class Log:
-    """A log of recordings: leaves, an id's to a list of (index, leaf), if its verdict is "good"; or "absent"."""
-    def __init__(self):
-        self.verdict, self.reason, self.leaves, self.part = "good", "", {}, False
+    """A log of recordings, in a directory or the files of a bundle. leaves: an id's to a list of them. verdict: good, absent, or what is wrong."""
+    def __init__(self, read, place, keys):
+        self.entries, self.leaves, self.part = [], {}, read is Log.read_proofs
+        self.verdict, self.reason = outcome(read, self, place, keys) or ("good", "")
+        for _, leaf in sorted(self.entries):
+            kind = leaf[12] if leaf[:12] == b"brec/v1 leaf" and len(leaf) > 36 else 0
+            texts = strings(leaf[77:], 3) if kind in (PRUNED, LAPSED) else strings(leaf[37:], 2)
+            if kind in (OPENED, SEALED, CLOSED) and len(leaf) >= 105 or kind in (PRUNED, HELD, RELEASED, LAPSED) and texts:
+                self.leaves.setdefault(leaf[13:29], []).append(leaf)
 
-    def add(self, index, leaf):
-        kind = leaf[12] if leaf[:12] == b"brec/v1 leaf" and len(leaf) > 36 else 0
-        if 1 <= kind <= 3 and 105 <= len(leaf) or 4 <= kind <= 7 and strings(leaf[77 if kind in (4, 7) else 37:], 3 if kind in (4, 7) else 2):
-            self.leaves.setdefault(leaf[13:29], []).append((index, leaf))
-
-    def pruned(self, rid, signers):
-        """May the recording be missing, because a prune or lapse leaf holds?"""
-        own, held = [leaf for _, leaf in self.leaves.get(rid, [])], False
-        for at, leaf in enumerate(own):
-            held = leaf[12] == HOLD if leaf[12] in (HOLD, RELEASE) else held
-            if leaf[12] in (PRUNE, LAPSE) and not held and not self.part:
-                with contextlib.suppress(Verdict):
-                    check_prune(leaf, own, at, signers)
-                    return True
-        return False
-
-    @classmethod
-    def load(cls, read, place, keys):
-        log = cls()
-        try:
-            read(log, place, keys)
-        except Verdict as v:
-            log.verdict, log.reason = v.args
-        for own in log.leaves.values():
-            own.sort()
-        return log
-
-    def read_directory(self, top, keys):
-        must(keys and os.path.isdir(top), "absent", "no log, or nobody to believe it")
-        kept = []
-        for name in os.listdir(top):
-            if re.fullmatch(r"checkpoint\.\d+(\.cosigned)?", name):
-                with contextlib.suppress(Verdict):      # a power cut may leave a part of one
-                    checkpoint = Checkpoint(slurp(os.path.join(top, name)))
-                    kept += [checkpoint] if checkpoint.signed_by(keys) else []
-        self.newest = Checkpoint(slurp(os.path.join(top, "checkpoint")))
-        must(self.newest.signed_by(keys), "unverifiable", "no trusted collector signed the checkpoint")
-        self.read_tiles(top, self.newest.size)
-        for checkpoint in kept + [self.newest]:
-            must(checkpoint.size <= self.newest.size, "forged", "an older checkpoint is of more leaves")
-            must(fold(self.hashes[:checkpoint.size]) == checkpoint.root, "forged", f"another root at {checkpoint.size} leaves")
-
-    def read_tiles(self, top, size):
-        self.hashes = []
-
-        def tile(kind, n, width):
+    def read_tiles(self, top, keys):
+        def tile(level, n, width):
             path = "/".join([f"x{n // 1000 ** i % 1000:03}" for i in range(5, 0, -1) if n >= 1000 ** i] + [f"{n % 1000:03}"])
-            full = os.path.join(top, "tile", str(kind), path)
-            return slurp(*([f"{full}.p/{width}"] if width < 256 else []), full)
-        for start in range(0, size, 256):
-            width = min(256, size - start)
-            data = tile("entries", start // 256, width)
-            for index in range(start, start + width):
-                length = int.from_bytes(data[:2], "big")
-                must(len(data) >= 2 + length and (index < start + width - 1 or len(data) == 2 + length), "forged", f"leaf {index}, or what follows it")
-                leaf, data = data[2:2 + length], data[2 + length:]
-                self.hashes.append(sha256(b"\0", leaf))
-                self.add(index, leaf)
-        level, nodes = 0, self.hashes
-        while nodes:
-            for start in range(0, len(nodes), 256):
-                part = nodes[start:start + 256]
-                must(tile(level, start // 256, len(part)) == b"".join(part), "forged", f"a tile of level {level}")
-            level, nodes = level + 1, [fold(nodes[i:i + 256]) for i in range(0, len(nodes) - 255, 256)]
+            part = top / "tile" / level / f"{path}.p/{width}"
+            return slurp(part if width < 256 and part.is_file() else top / "tile" / level / path)
+        must(keys and top.is_dir(), "no log, or nobody to believe it", "absent")
+        newest, _ = checkpoint(slurp(top / "checkpoint"), keys)
+        for start in range(0, newest, 256):
+            leaves = strings(tile("entries", start // 256, min(256, newest - start)), min(256, newest - start), 2)
+            must(leaves, f"the leaves from {start} on")
+            self.entries += enumerate(leaves, start)
+        hashes = nodes = [sha256(b"\0", leaf) for _, leaf in self.entries]
+        for level in range(8):
+            parts = [nodes[start:start + 256] for start in range(0, len(nodes), 256)]
+            must(all(tile(str(level), n, len(part)) == b"".join(part) for n, part in enumerate(parts)), f"a tile of level {level}")
+            nodes = [fold(part) for part in parts if len(part) == 256]
+        kept = [path for path in top.iterdir() if re.fullmatch(r"checkpoint(\.\d+(\.cosigned)?)?", path.name) and path.is_file()]
+        for size, root in (outcome(checkpoint, slurp(path), keys) for path in kept):    # a power cut may leave a part of one: without a size
+            must(isinstance(size, str) or size <= newest and fold(hashes[:size]) == root, f"the root of {size} leaves")
 
-    def read_bundle(self, top, keys):
-        self.part, names = True, glob.glob(os.path.join(glob.escape(top), "log", "*.leaf"))     # which leaves, its maker chose
-        must(keys and names, "absent", "no leaves, or nobody to believe them")
-        for name in names:
-            leaf, proof = slurp(name), slurp(name[:-5] + ".tlog-proof")
-            head, _, note = proof.partition(b"\n\n")
-            lines = head.split(b"\n")
-            must(lines[0] == b"c2sp.org/tlog-proof@v1" and len(lines) >= 2 and re.fullmatch(rb"index (0|[1-9]\d{0,17})", lines[1]), "forged", "proof")
-            index, path = int(lines[1][6:]), [unbase64(line) for line in lines[2:]]
-            checkpoint = Checkpoint(note)
-            must(checkpoint.signed_by(keys), "unverifiable", "no trusted collector signed the checkpoint")
-            must(index < checkpoint.size and all(len(node) == 32 for node in path), "forged", "proof")
-            must(brec.merkle(sha256(b"\0", leaf), index, checkpoint.size - 1, path) == checkpoint.root, "forged", "the proof of a leaf")
-            self.add(index, leaf)
+    def read_proofs(self, files, keys):
+        def read(name):
+            must(proof := PROOF.fullmatch(files.get(name[:-5] + ".tlog-proof", b"")), "a proof does not decode")
+            index, path, (size, root) = int(proof[1]), [base64.b64decode(line) for line in proof[2].split()], checkpoint(proof[3], keys)
+            must(index < size and climb(sha256(b"\0", files[name]), index, size, path) == root, "the proof of a leaf")
+            self.entries.append((index, files[name]))
+        names = [name for name in files if re.fullmatch(r"log/[0-9A-Za-z.-]+\.leaf", name)]
+        must(keys and names, "no leaves, or nobody to believe them", "absent")
+        for wrong in filter(None, [outcome(read, name) for name in names]):     # all are read, and the first that is wrong tells
+            raise Verdict(*wrong)
 
+    def removed(self, rid, signers):    # does a prune or lapse leaf of it hold? Not in a bundle, whose maker chose the leaves
+        own = [] if self.part else self.leaves.get(rid, [])
+        return any(leaf[12] in (PRUNED, LAPSED) and outcome(holds, leaf, own[:at], own, signers) is True for at, leaf in enumerate(own))
 
-class Verifier(brec.Verifier):
-    def __init__(self, path, signers, collectors, log):
-        super().__init__(path, signers, collectors)
-        self.log, self.leaves, self.at, self.missing = log, [], 0, False
+def holds(leaf, before, own, signers):
+    """Has a prune leaf the close that is in the log before it, or a lapse leaf the last mark of what never closed; and was its time over?"""
+    (wall, days, segment), (data, _, _), rid = struct.unpack(">QII", leaf[29:45]), strings(leaf[77:], 3), leaf[13:29]
+    frame, lapse = Frame(data), leaf[12] == LAPSED
+    made = leaf[:12] + bytes([frame.type - 1]) + rid + struct.pack(">IQ", segment, frame.seq) + sha256(b"\2", frame.h, data) + leaf[45:77] + frame.end
+    opened, seals, closes = ([other for other in own if other[12] == kind] for kind in (OPENED, SEALED, CLOSED))
+    last = len(seals[:segment]) == segment and seals[segment:] == ([made] if frame.type == SEAL else []) and \
+        all(uint(seal[33:41]) < frame.seq for seal in seals[:segment])
+    must(frame.type in ((CHECKPOINT, SEAL) if lapse else (CLOSE,)) and frame.raw == data and frame.epoch == segment, "no such frame")
+    must(opened and last and not closes if lapse else closes[:1] == [made] and made in before, "not the last mark, or not the close")
+    must([other[12] for other in before if other[12] in (HELD, RELEASED)][-1:] != [HELD], "a hold was in force")
+    must(days >= 90 and frame.wall + (days + 30 * lapse) * DAY <= wall <= time.time() * 1000000 + DAY, "not in its time")
+    return any(signed(key, frame.signature, frame.message(rid)) for key in signers)
 
-    def leaf(self, kind, file_hash, rest=b""):
-        """The recording's next leaf must be the one that its bytes make."""
-        made = b"brec/v1 leaf" + bytes([kind]) + self.id + struct.pack(">IQ", self.number, self.last) + self.chain + file_hash + rest
-        if self.at == len(self.leaves):
-            self.missing = True
-            return
-        self.at += 1
-        must(self.leaves[self.at - 1][1] == made, "forged", "the log has another leaf")
+class Recording:
+    """Files, and the row of their verdict. name: the id that the recording must have; or nothing, as in a bundle, whose names are anybody's."""
+    def __init__(self, name, files, signers, collectors, log):
+        self.files, self.signers, self.collectors, self.log, self.last = files, {sha256(key): key for key in signers}, collectors, log, 0
+        self.segments = [int(file[:8]) for file in files if re.fullmatch(r"\d{8}\.brec", file)]
+        self.id, self.first, self.mark, self.chain, self.chains, self.leaves, self.made = bytes.fromhex(name), None, None, bytes(32), {}, [], []
+        verdict, reason = outcome(self.walk)
+        verdict, reason = outcome(self.weigh_receipts, verdict) or (verdict, reason)
+        in_log = "missing" if not self.leaves or len(self.made) > len(self.leaves) else "whole" if verdict == "complete" else "part"
+        logged = {"absent": "none", "good": in_log}.get(log.verdict, "bad")
+        verdict, reason = outcome(self.weigh_log, verdict, logged) or (verdict, reason)
+        self.row = {"id": self.id.hex(), "verdict": verdict, "last_seq": self.last, "signed_seq": self.mark.seq if self.mark else 0,
+                    "receipt_seq": self.received, "reason": reason, "log": "part" if verdict == "pruned" and not self.segments else logged}
 
-    def header(self, h):
-        super().header(h)
-        self.hash = hashlib.sha256(h.raw)
-        if self.number == 0:
-            self.begun = self.alive = int.from_bytes(h.raw[80:88], "big")
-            self.leaves = [own for own in self.log.leaves.get(self.id, []) if own[1][12] <= 3]
-            self.leaf(1, self.hash.digest())
+    def walk(self):
+        """Steps 1, 2, 3 and 5 of VERIFICATION, until something does not hold."""
+        for number in range(max(self.segments, default=0) + 1):
+            must(number in self.segments, f"segment {number} is missing", "gap" if self.segments else "unverifiable")
+            data, at, torn = self.files[f"{number:08}.brec"], 0, "gap" if number < max(self.segments) else "cut"
+            while at == 0 or at < len(data):
+                if at == 0:
+                    item = Header(data, number, torn)
+                    must(item.signer in self.signers, "an unknown signer", "forged" if number else "unverifiable")
+                    self.first, self.id, key, file_hash = self.first or item, self.id or item.id, self.signers[item.signer], hashlib.sha256()
+                    must((item.id, item.signer) == (self.id, self.first.signer), "a header of another recording, or in the directory of one")
+                else:
+                    must(item.type not in (SEAL, CLOSE), "bytes behind the end of a segment")
+                    item = Frame(data[at:at + 65536], torn)
+                    must(item.seq <= self.last + 1, f"frames from {self.last + 1} on are missing", "gap")
+                must((item.seq, item.epoch) == (self.last + 1 if at else self.last, number), "a header or frame of another place")
+                if item.type != DATA:
+                    message = item.message(self.id) if at else b"brec/v1 header" + item.raw[:-64]
+                    must(item.h == self.chain and signed(key, item.signature, message), f"what is signed behind frame {self.last}")
+                self.last, self.chain = item.seq, sha256(b"\2" + self.chain if at else b"brec/v1", item.raw)
+                self.chains.setdefault(self.last, self.chain)
+                file_hash.update(item.raw)
+                self.mark = item if item is self.first or item.type in MARKS else self.mark     # the last sign of life
+                if item is self.first or item.type in (SEAL, CLOSE):
+                    self.leaves = [leaf for leaf in self.log.leaves.get(self.id, []) if leaf[12] <= CLOSED]
+                    place = bytes([max(OPENED, item.type - 1)]) + self.id + struct.pack(">IQ", number, self.last)
+                    self.made.append(b"brec/v1 leaf" + place + self.chain + file_hash.digest() + item.end)
+                    must(self.leaves[len(self.made) - 1:len(self.made)] in ([], self.made[-1:]), "the log has another leaf")
+                at += len(item.raw)
+            must(torn == "cut" or item.type == SEAL, "segments behind the last one", "forged" if item.type == CLOSE else "gap")
+        return {CLOSE: "complete", SEAL: "cut"}.get(item.type, "abandoned"), f"to frame {self.last}"
 
-    def frame(self, f):
-        super().frame(f)
-        self.hash.update(f.raw)
-        self.alive = int.from_bytes(f.body[32:40], "big") if f.type > 1 else self.alive
-        if f.type in (SEAL, CLOSE):
-            self.leaf(f.type - 1, self.hash.digest(), f.body[104:])
+    def weigh_receipts(self, verdict):
+        """Step 4, also of what has a gap or is cut; but not where no header holds: nobody knows whose they are."""
+        data, highest, self.received = memoryview(self.files.get("receipts", b"") if self.chains or verdict != "unverifiable" else b""), 0, 0
+        while data:
+            r = bytes(data[:4 + uint(data[:4])])
+            key, wall, rid, seq, h, count, index, n = struct.unpack(">4x32s8s16sQ32sIII", r[:112].ljust(112, b"\0"))
+            if not (index < count <= 1024 and n <= 10 and len(r) == 180 + 32 * n == 4 + uint(r[:4]) and crc32c(r[:-4]) == uint(r[-4:])):
+                must(len(data) <= 644, "a receipt is damaged, and others follow it")
+                break       # it is torn, and counts as not written
+            if key in self.collectors:      # r[44:100] is rid, seq and h
+                root = climb(sha256(b"\0", r[44:100]), index, count, [r[at:at + 32] for at in range(112, len(r) - 68, 32)])
+                must(signed(key, r[-68:-4], b"brec/v1 receipt" + sha256(key) + wall + r[100:104] + root), "the signature of a receipt")
+                must(not self.chains or rid == self.id and self.chains.get(seq, h) == h, "a receipt says something else")
+                self.received, highest = max(self.received, seq if seq in self.chains else 0), max(highest, seq)
+            data = data[len(r):]
+        more = {"complete": "forged", "abandoned": "cut"}.get(verdict)
+        must(not more or highest <= self.last, f"a receipt is for frame {highest}", more)
 
-    def logged(self, verdict):
-        if self.log.verdict != "good":
-            return "none" if self.log.verdict == "absent" else "bad"
-        return "missing" if self.missing or not self.leaves else "whole" if verdict == "complete" else "part"
+    def weigh_log(self, verdict, logged):
+        """What the log knows more (an open leaf behind the close is another's), or does not know; and of what is missing, that it was removed."""
+        log, whole, ended, more, now = self.log, verdict == "complete", verdict == "abandoned", self.leaves[len(self.made):], time.time() * 1000000
+        must(log.verdict in ("good", "absent") or not (whole or ended), log.reason, log.verdict)
+        if log.verdict == "good":
+            may = not self.segments or self.chains and verdict in ("abandoned", "cut", "gap")
+            must(not may or not log.removed(self.id, self.signers.values()), "it was removed in its time", "pruned")
+            must(not more or not (ended or whole and more[0][12] != OPENED), "the log has more leaves", "cut" if ended else "forged")
+            must(not whole or logged == "whole", "not all of its leaves are in the log", "unverifiable")
+            alive = ended and logged == "part" and abs(now - self.mark.wall) <= 600 * 1000000 and self.first.wall >= now - 30 * DAY
+            must(not alive or log.part or {leaf[12] for leaf in log.leaves[self.id]} & {CLOSED, PRUNED, LAPSED}, "it is being made", "open")
 
-    def judge(self):
-        (verdict, reason), logged = (found := super().run()), self.logged(found[0])
-        name, empty = os.path.basename(self.path), not brec.segments(self.path)
-        rid = bytes.fromhex(name) if empty and re.fullmatch(r"[0-9a-f]{32}", name) else self.id
-        if self.log.verdict == "good" and (empty or verdict in ("abandoned", "cut", "gap")) and self.log.pruned(rid, self.signers.values()):
-            return {"id": rid.hex(), "verdict": "pruned", "last_seq": self.last, "signed_seq": self.signed, "reason": "", "log": "part" if empty else logged}
-        if verdict in ("complete", "abandoned") and logged != "none":
-            closed = verdict == "complete"
-            if logged == "bad":
-                verdict, reason = self.log.verdict, self.log.reason
-            elif self.at < len(self.leaves) and not (closed and self.leaves[self.at][1][12] == 1):      # an open leaf after the close is another's
-                verdict, reason = "forged" if closed else "cut", "the log has more leaves"
-            elif closed and self.missing:
-                verdict, reason = "unverifiable", "not all leaves are in the log"
-            elif not closed and logged == "part" and not self.log.part and not {3, PRUNE, LAPSE} & {leaf[12] for _, leaf in self.log.leaves[self.id]}:
-                if abs(time.time() * 1e6 - self.alive) <= 6e8 and self.begun >= (time.time() - 30 * 86400) * 1e6:
-                    verdict, reason = "open", "it is being made"
-        return {"id": (self.id or b"").hex(), "verdict": verdict, "last_seq": self.last, "signed_seq": self.signed, "reason": reason, "log": logged}
-
-
-def verify_store(store, signers, collectors):
-    """A row for each verdict; dir as it was found."""
-    log, there = Log.load(Log.read_directory, os.path.join(store, "log"), collectors), set()
-    for path in sorted(glob.glob(os.path.join(glob.escape(store), "recordings", "*", "*"))):
-        if re.fullmatch(r"[0-9a-f]{32}", os.path.basename(path)):
-            there.add(bytes.fromhex(os.path.basename(path)))
-            yield {**Verifier(path, signers, collectors, log).judge(), "dir": path}
-    if log.verdict in ("forged", "unverifiable") or collectors and log.verdict == "absent":
+def verify_store(store, signers, collectors):       # a row for each verdict
+    log = Log(Log.read_tiles, pathlib.Path(store) / "log", collectors)
+    found = [path for path in sorted(pathlib.Path(store).glob("recordings/[!.]*/*")) if path.is_dir() and re.fullmatch("[0-9a-f]{32}", path.name)]
+    for path in found:
+        files = {file.name: file.read_bytes() for file in path.iterdir() if file.is_file()}
+        yield {**Recording(path.name, files, signers, collectors, log).row, "dir": str(path)}
+    if log.verdict == "good":
+        for rid in sorted({rid.hex() for rid in log.leaves} - {path.name for path in found}):
+            gone = "pruned" if log.removed(bytes.fromhex(rid), signers) else "cut"
+            yield {"id": rid, "dir": None, "verdict": gone, "reason": "all of it is missing", "log": "part"}
+    elif collectors or log.verdict != "absent":
         verdict, logged = ("unverifiable", "none") if log.verdict == "absent" else (log.verdict, "bad")
         yield {"id": "log", "dir": None, "verdict": verdict, "reason": log.reason, "log": logged}
-    elif log.verdict == "good":
-        for gone in sorted(set(log.leaves) - there):
-            yield {"id": gone.hex(), "dir": None, "verdict": "pruned" if log.pruned(gone, signers) else "cut", "reason": "all of it is missing", "log": "part"}
 
+def verify_bundle(bundle, signers, collectors):     # one row; a bundle that is cut, or in which a name comes twice, is one without files
+    files = {}
+    with contextlib.suppress(tarfile.TarError, OSError), tarfile.open(bundle, "r:") as tar:
+        members = [member for member in tar.getmembers() if member.isreg()]
+        found = {member.name.partition("/")[2]: tar.extractfile(member).read() for member in members}
+        if len(found) == len(members) and slurp(pathlib.Path(bundle))[tar.offset:tar.offset + 512] == bytes(512):
+            files = found
+    yield {**Recording("", files, signers, collectors, Log(Log.read_proofs, files, collectors)).row, "dir": bundle}
 
-def verify_bundle(name, signers, collectors):
-    unreadable = {"id": "", "dir": name, "verdict": "unverifiable", "reason": "no bundle", "log": "none"}
-    with tempfile.TemporaryDirectory() as top:
-        try:
-            with tarfile.open(name, "r:") as tar:
-                files = [m for m in tar.getmembers() if m.isreg()]
-                names = [m.name.partition("/")[2] for m in files]
-                end = max([0] + [m.offset_data + (m.size + 511) // 512 * 512 for m in tar.getmembers()])
-                if len(set(names)) != len(names) or slurp(name)[end:end + 512] != bytes(512):
-                    return unreadable
-                for member, below in zip(files, names):
-                    if re.fullmatch(r"(log/)?[0-9A-Za-z.-]+", below):
-                        os.makedirs(os.path.dirname(os.path.join(top, below)), exist_ok=True)
-                        with open(os.path.join(top, below), "wb") as f:
-                            f.write(tar.extractfile(member).read())
-        except (tarfile.TarError, OSError):
-            return unreadable
-        log = Log.load(Log.read_bundle, top, collectors)
-        return {**Verifier(top, signers, collectors, log).judge(), "dir": name}
-
-
-def load_keys(names):
-    blocks = [b for n in names for b in re.findall(rb"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----", slurp(n), re.S)]
-    return [brec.raw(serialization.load_pem_public_key(block)) for block in blocks]
-
-
-def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("what", metavar="STORE|BUNDLE")
-    for option in ("--signer", "--collector"):
-        p.add_argument(option, action="append", default=[])
-    a = p.parse_args()
-    keys = load_keys(a.signer), load_keys(a.collector)
-    rows = list(verify_store(a.what, *keys)) if os.path.isdir(a.what) else [verify_bundle(a.what, *keys)]
-    for row in rows:
-        print(json.dumps(row))
-    return any(row["verdict"] not in ("complete", "pruned", "open") for row in rows)
-
+def load_keys(name):
+    blocks = re.findall(rb"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----", slurp(pathlib.Path(name)), re.S)
+    return [serialization.load_pem_public_key(block).public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw) for block in blocks]
 
 if __name__ == "__main__":
-    sys.exit(main())
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", metavar="STORE|BUNDLE")
+    for option in ("--signer", "--collector"):
+        parser.add_argument(option, metavar="PEM", type=load_keys, action="extend", default=[])
+    words = parser.parse_args()
+    verify = verify_store if pathlib.Path(words.what).is_dir() else verify_bundle
+    rows = list(verify(words.what, words.signer, words.collector))
+    for row in rows:
+        print(json.dumps(row))
+    raise SystemExit(any(row["verdict"] not in ("complete", "pruned", "open") for row in rows))

@@ -53,16 +53,16 @@ def grew(name, before, data):
     """Is it an open segment with more behind it, and something signed in that?"""
     if not name.endswith(".brec") or len(data) <= len(before) or not data.startswith(before):
         return False
-    at, signed = len(independent.brec.Header(data).raw), False
+    at, signed = len(independent.Header(data).raw), False
     while at < len(data):
         try:
-            frame = independent.brec.Frame(data[at:])
+            frame = independent.Frame(data[at:])
         except independent.Verdict:
             break
         at += len(frame.raw)
         if at <= len(before) and frame.type in (independent.SEAL, independent.CLOSE):
             return False
-        signed = signed or at > len(before) and frame.type != independent.brec.DATA
+        signed = signed or at > len(before) and frame.type != independent.DATA
     return signed
 
 
@@ -85,7 +85,7 @@ class Bucket:
         self.tls = f"https://127.0.0.1:{ceph.port('https')}/{self.name}/{PREFIX}/"
 
     def head(self):
-        return len(independent.brec.Header(self.objects[self.grown]).raw)
+        return len(independent.Header(self.objects[self.grown]).raw)
 
     def put(self, name, data, prefix=PREFIX):
         return self.writer.put(self.name, f"{prefix}/{name}", data)
@@ -173,9 +173,9 @@ def test_pull_and_verify(bucket):
 def test_frames_that_nobody_signed(bucket):
     """Whoever may put can go on with the chain of a recording that has no end, but cannot sign."""
     whole, rid, prefix = bucket.objects[bucket.grown], bucket.grown.split("/")[2], "unsigned"
-    first = bucket.head() + len(independent.brec.Frame(whole[bucket.head():]).raw)
-    second = first + len(independent.brec.Frame(whole[first:]).raw)
-    assert independent.brec.Frame(whole[first:]).type == independent.brec.DATA
+    first = bucket.head() + len(independent.Frame(whole[bucket.head():]).raw)
+    second = first + len(independent.Frame(whole[first:]).raw)
+    assert independent.Frame(whole[first:]).type == independent.DATA
     for name, data in bucket.objects.items():
         if not name.startswith("recordings/") or rid in name:
             bucket.put(name, whole[:first] if name == bucket.grown else data, prefix)
@@ -245,11 +245,11 @@ def test_checkpoints_of_another_log(bucket):
 
 def crafted(segment):
     """A segment with a changed byte in its first frame, whose crc is right again: it decodes, and its bastion did not make it."""
-    at = len(independent.brec.Header(segment).raw)
-    end = at + len(independent.brec.Frame(segment[at:]).raw)
+    at = len(independent.Header(segment).raw)
+    end = at + len(independent.Frame(segment[at:]).raw)
     frame = bytearray(segment[at:end - 4])
     frame[-1] ^= 1
-    return segment[:at] + bytes(frame) + independent.brec.crc32c(bytes(frame)).to_bytes(4, "big") + segment[end:]
+    return segment[:at] + bytes(frame) + independent.crc32c(bytes(frame)).to_bytes(4, "big") + segment[end:]
 
 
 def test_names_that_were_taken(bucket):

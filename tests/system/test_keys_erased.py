@@ -46,7 +46,7 @@ def secrets(lab, path, number):
     with open(os.path.join(path, f"{number:08d}.brec"), "rb") as f:
         header = brec.Header(f.read())
     salt = header.id + struct.pack(">I", header.epoch)
-    _, _, stanzas = next(header.groups())
+    _, stanzas = header.groups[0]
     file_key = brec.unwrap(stanzas, brec.load_identities(lab.path("auditor.key")))
     group = brec.hkdf(file_key, salt, b"brec/v1 group\0")
     return [file_key, group] + [brec.hkdf(group, salt, b"brec/v1 stream" + bytes([stream])) for stream in range(3)]

@@ -24,7 +24,7 @@ class Judged:
     def __init__(self, lab, top, path):
         self.lab, self.top = lab, copy_of_store(lab, top)
         self.path = os.path.join(self.top, os.path.relpath(path, lab.path("store")))
-        self.keys = (independent.load_keys([lab.path("state", "recorder", "signer.pub")]), independent.load_keys([lab.path("store", "collector.crt")]))
+        self.keys = (independent.load_keys(lab.path("state", "recorder", "signer.pub")), independent.load_keys(lab.path("store", "collector.crt")))
 
     def verdict(self, later=0):
         """`later`: seconds from now."""
@@ -49,7 +49,7 @@ class Judged:
         made = run("bundle", os.path.basename(self.path), "-o", str(name), "--store", self.top)
         assert made.returncode == 0, made
         row = json.loads(run("verify", "--json", str(name)).stdout)
-        other = independent.verify_bundle(str(name), *self.keys)
+        other, = independent.verify_bundle(str(name), *self.keys)
         assert (row["verdict"], row["log"]) == (other["verdict"], other["log"]) and other["log"] == "part"
         return row["verdict"]
 
@@ -84,9 +84,9 @@ def test_open_then_complete(own, tmp_path):
 
 
 def last_frame(data):
-    at = len(independent.brec.Header(data).raw)
+    at = len(independent.Header(data).raw)
     while True:
-        frame = independent.brec.Frame(data[at:]).raw
+        frame = independent.Frame(data[at:]).raw
         at += len(frame)
         if at == len(data):
             return frame

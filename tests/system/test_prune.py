@@ -13,10 +13,9 @@ import time
 import pytest
 
 from harness import Client, labkit, made_recording, meta_event, open_event, until
-from test_evidence import Store, read, write
+from test_evidence import Store, leaves_of, read, write
 
 sys.path.insert(0, os.path.dirname(labkit.__file__))
-import brec_independent as brec          # noqa: E402
 import verify_independent as independent  # noqa: E402
 
 pytestmark = pytest.mark.chained
@@ -50,10 +49,10 @@ class Aged:
                 write(data[:100] if name == "torn" else data[:-len(close)] + mark, path, last)
                 # these closed, and lost their end: a receipt speaks of the close, or the object store's list does
                 if name == "lost":
-                    write(receipt(bytes.fromhex(self.ids[name]), brec.Frame(close).seq + 1), path, "receipts")
+                    write(receipt(bytes.fromhex(self.ids[name]), independent.Frame(close).seq + 1), path, "receipts")
                 if name == "taken":
                     line = b"closed 0 1 1"
-                    write(line + b" %08x\n" % brec.crc32c(line), path, "archived")
+                    write(line + b" %08x\n" % independent.crc32c(line), path, "archived")
             for file in os.listdir(path):
                 os.utime(os.path.join(path, file), (NOW - written * DAY,) * 2)
         lab.stop("collector")
@@ -108,15 +107,15 @@ class Aged:
         it.lab, it.scratch, it.top = self.lab, self.lab.path("scratch"), self.store
         shutil.rmtree(it.scratch, ignore_errors=True)
         os.makedirs(it.scratch)
-        it.keys = (independent.load_keys([self.lab.path("state", "recorder", "signer.pub"), self.signer]),
-                   independent.load_keys([self.lab.path("store", "collector.crt")]))
+        it.keys = (independent.load_keys(self.lab.path("state", "recorder", "signer.pub")) + independent.load_keys(self.signer),
+                   independent.load_keys(self.lab.path("store", "collector.crt")))
         return it
 
 
 def last_frame(data):
-    at = len(brec.Header(data).raw)
+    at = len(independent.Header(data).raw)
     while True:
-        frame = brec.Frame(data[at:at + 65536]).raw
+        frame = independent.Frame(data[at:at + 65536]).raw
         at += len(frame)
         if at == len(data):
             return frame
@@ -125,15 +124,15 @@ def last_frame(data):
 def receipt(rid, seq):
     """One that nobody signed: what it says is enough to keep."""
     body = struct.pack(">I", 176) + bytes(40) + rid + struct.pack(">Q", seq) + bytes(32) + struct.pack(">III", 1, 0, 0) + bytes(64)
-    return body + struct.pack(">I", brec.crc32c(body))
+    return body + struct.pack(">I", independent.crc32c(body))
 
 
 def checkpoint(close, key, rid):
     """The close frame as the checkpoint that could stand there."""
-    f = brec.Frame(close)
-    message = brec.MARKS[brec.CHECKPOINT] + rid + struct.pack(">Q", f.seq) + f.body[:40]
-    new = struct.pack(">IB", 128, brec.CHECKPOINT) + close[5:20] + f.body[:40] + key.sign(message)
-    return new + struct.pack(">I", brec.crc32c(new))
+    f = independent.Frame(close)
+    message = independent.MARKS[independent.CHECKPOINT] + rid + struct.pack(">Q", f.seq) + f.body[:40]
+    new = struct.pack(">IB", 128, independent.CHECKPOINT) + close[5:20] + f.body[:40] + key.sign(message)
+    return new + struct.pack(">I", independent.crc32c(new))
 
 
 @pytest.fixture(scope="module")
@@ -242,28 +241,26 @@ def act(kind, rid):
 
 def closed(frame, key, rid, wall):
     """The close frame with another time, signed by another key."""
-    f = brec.Frame(frame)
-    message = brec.MARKS[brec.CLOSE] + rid + struct.pack(">Q", f.seq) + f.body[:32] + struct.pack(">Q", wall) + f.body[104:]
+    f = independent.Frame(frame)
+    message = independent.MARKS[independent.CLOSE] + rid + struct.pack(">Q", f.seq) + f.body[:32] + struct.pack(">Q", wall) + f.body[104:]
     new = frame[:20] + f.body[:32] + struct.pack(">Q", wall) + key.sign(message) + f.body[104:]
-    return new + struct.pack(">I", brec.crc32c(new))
+    return new + struct.pack(">I", independent.crc32c(new))
 
 
 def test_a_collector_that_lies_is_not_believed(aged):
     """Each prune leaf that is not in order leaves the recording cut, and verification fails."""
     it = aged.copy()
     it.log_key = independent.serialization.load_pem_private_key(read(aged.store, "receipt.key"), None)
-    log = independent.Log.load(independent.Log.read_directory, os.path.join(aged.store, "log"), it.keys[1])
-    rid = bytes.fromhex(aged.ids["old"])
-    leaves = [leaf for _, leaf in sorted(row for rows in log.leaves.values() for row in rows)]
+    rid, leaves = bytes.fromhex(aged.ids["old"]), leaves_of(aged.store, it.keys[1])
     own = [leaf for leaf in leaves if leaf[13:29] == rid]
     rest = [leaf for leaf in leaves if leaf[13:29] != rid]
     opened, close, prune = own
     frame = independent.strings(prune[77:], 3)[0]
-    ended = int.from_bytes(brec.Frame(frame).body[32:40], "big")
+    ended = int.from_bytes(independent.Frame(frame).body[32:40], "big")
     other = [leaf for leaf in leaves if leaf[13:29] == bytes.fromhex(aged.ids["held"])]
     flipped = bytearray(frame)
     flipped[60] ^= 1
-    flipped = bytes(flipped[:-4]) + struct.pack(">I", brec.crc32c(bytes(flipped[:-4])))
+    flipped = bytes(flipped[:-4]) + struct.pack(">I", independent.crc32c(bytes(flipped[:-4])))
     stranger = independent.serialization.load_pem_private_key(
         labkit.run("openssl", "genpkey", "-algorithm", "ed25519").encode(), None)
     day = DAY * 1000000
@@ -301,12 +298,12 @@ def test_a_lapse_that_lies_is_not_believed(aged):
     """What closed never lapses, nor does what the log knows more of, or what was alive later; and nothing lapses in the time of a retention."""
     it = aged.copy()
     it.log_key = independent.serialization.load_pem_private_key(read(aged.store, "receipt.key"), None)
-    log = independent.Log.load(independent.Log.read_directory, os.path.join(aged.store, "log"), it.keys[1])
-    own = {name: [leaf for _, leaf in log.leaves[bytes.fromhex(aged.ids[name])]] for name in ("silent", "broken", "old", "long")}
+    leaves = leaves_of(aged.store, it.keys[1])
+    own = {name: [leaf for leaf in leaves if leaf[13:29] == bytes.fromhex(aged.ids[name])] for name in ("silent", "broken", "old", "long")}
     rid = {name: leaves[0][13:29] for name, leaves in own.items()}
     opened, lapse = own["silent"]
     *seals, last = own["broken"]
-    alive = int.from_bytes(brec.Frame(independent.strings(lapse[77:], 3)[0]).body[32:40], "big")
+    alive = int.from_bytes(independent.Frame(independent.strings(lapse[77:], 3)[0]).body[32:40], "big")
     day = DAY * 1000000
     early = read(glob.glob(aged.lab.path("made", "recordings", "*", aged.ids["broken"]))[0], "00000010.brec")
     stranger = independent.serialization.load_pem_private_key(labkit.run("openssl", "genpkey", "-algorithm", "ed25519").encode(), None)
@@ -334,7 +331,7 @@ def test_a_lapse_that_lies_is_not_believed(aged):
         "an earlier seal": ("broken", [*seals, changed(last, segment=10, frame=last_frame(early), hash=independent.sha256(early))], "cut"),
         "no seal": ("broken", [seals[0], last], "cut"),
     }
-    rest = [leaf for name, rows in log.leaves.items() if name not in rid.values() for _, leaf in rows]
+    rest = [leaf for leaf in leaves if leaf[13:29] not in rid.values()]
     top = os.path.join(it.scratch, "lapses")
     shutil.copytree(aged.store, top, ignore=shutil.ignore_patterns("journal", "*.key", "*.pruned"))
     for what, (name, mine, verdict) in variants.items():

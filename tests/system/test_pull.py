@@ -15,7 +15,7 @@ from harness import Terminal, labkit
 from test_evidence import read, write
 
 sys.path.insert(0, os.path.dirname(labkit.__file__))
-import brec_independent as brec  # noqa: E402
+import verify_independent as independent  # noqa: E402
 
 BUCKET, RID = "evidence", "0123456789abcdef" * 2
 PLACE = f"recordings/2026-11-28/{RID}"
@@ -27,7 +27,7 @@ VERSION = "<Version><Key>{}</Key><VersionId>{}</VersionId><LastModified>2026-11-
 def receipt():
     """One that decodes, signed by nobody."""
     raw = struct.pack(">I32xQ16sQ32xIII64x", 176, 1, bytes.fromhex(RID), 0, 1, 0, 0)
-    return raw + struct.pack(">I", brec.crc32c(raw))
+    return raw + struct.pack(">I", independent.crc32c(raw))
 
 
 def segment(number, size):
