@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "brec_dir.h"
@@ -227,8 +228,37 @@ bool bucket_name_ok(const char *name)
 
 struct listing {
 	const struct bucket *b;
+	const struct days *days;
 	struct objects *out;
+	bool past;			/* what follows is of later days */
 };
+
+static void day_of(char out[11], int64_t when)
+{
+	const time_t t = (time_t)when;
+	struct tm tm;
+
+	if (gmtime_r(&t, &tm) == NULL || strftime(out, 11, "%Y-%m-%d", &tm) != 10)
+		out[0] = '\0';
+}
+
+struct days days_of(int64_t since, int64_t until)
+{
+	struct days d = { "", "" };
+
+	if (since > 0)
+		day_of(d.first, since);
+	if (until < INT64_MAX)
+		day_of(d.last, until - 1);
+	return d;
+}
+
+bool days_have(const struct days *d, const char *name)
+{
+	if (strncmp(name, "recordings/", 11) != 0)
+		return true;
+	return strncmp(name + 11, d->first, strlen(d->first)) >= 0 && (d->last[0] == '\0' || strncmp(name + 11, d->last, 10) <= 0);
+}
 
 static struct object *add_object(struct objects *o, const char *name)
 {
@@ -276,7 +306,7 @@ static int add_version(struct objects *o, struct object *one, const struct s3_ve
 
 static int take(void *ctx, const struct s3_version *v)
 {
-	const struct listing *l = ctx;
+	struct listing *l = ctx;
 	struct objects *o = l->out;
 	const size_t skip = strlen(l->b->prefix);
 	const char *name = v->key + skip;
@@ -284,6 +314,11 @@ static int take(void *ctx, const struct s3_version *v)
 
 	if (v->key[0] == '\0' || strncmp(v->key, l->b->prefix, skip) != 0 || !bucket_name_ok(name)) {
 		o->foreign++;
+		return 0;
+	}
+	if (!days_have(l->days, name)) {
+		/* days come in order, and begin with the first one */
+		l->past = l->past || (l->days->last[0] != '\0' && strncmp(name, "recordings/", 11) == 0 && strncmp(name + 11, l->days->last, 10) > 0);
 		return 0;
 	}
 	/* one key's versions stand together */
@@ -320,16 +355,18 @@ static int give_up(struct bucket *b, const char *why)
 	return complain(b->name, why);
 }
 
-/* One page, asked for until there is an answer. 0, or -1: said. */
-static int ask_page(struct bucket *b, const struct s3_page *after, struct s3_request *r)
+/* One page of what is below that part of the store, asked for until there is an answer. 0, or -1: said. */
+static int ask_page(struct bucket *b, const char *below, const struct s3_page *after, struct s3_request *r)
 {
+	char prefix[S3_KEY_MAX + 16];
 	int ms = 0;
 
+	snprintf(prefix, sizeof(prefix), "%s%s", b->prefix, below);
 	for (unsigned tries = 1; ms >= 0; tries++) {
 		pause_for(b, ms);
 		*r = (struct s3_request){ .method = "GET" };
 		if ((after->key[0] != '\0' && s3_query_add(r->query, sizeof(r->query), "key-marker", after->key) != 0) ||
-		    s3_query_add(r->query, sizeof(r->query), "max-keys", "500") != 0 || s3_query_add(r->query, sizeof(r->query), "prefix", b->prefix) != 0 ||
+		    s3_query_add(r->query, sizeof(r->query), "max-keys", "500") != 0 || s3_query_add(r->query, sizeof(r->query), "prefix", prefix) != 0 ||
 		    (after->version[0] != '\0' && s3_query_add(r->query, sizeof(r->query), "version-id-marker", after->version) != 0) ||
 		    s3_query_add(r->query, sizeof(r->query), "versions", "") != 0)
 			return give_up(b, "a name in it is too long");
@@ -341,28 +378,44 @@ static int ask_page(struct bucket *b, const struct s3_page *after, struct s3_req
 	return give_up(b, r->why);
 }
 
-int bucket_list(struct bucket *b, struct objects *out)
+static int list_part(struct bucket *b, const char *below, struct listing *l)
 {
-	struct listing l = { b, out };
 	struct s3_page page = { .more = true }, next;
 	struct s3_request r;
 	unsigned pages = 0;
 	int result = 0;
 
-	*out = (struct objects){ 0 };
-	progress_begin(&b->bar, "list");
-	while (result == 0 && page.more) {
-		if (ask_page(b, &page, &r) != 0)
+	/* a day's keys come behind its name */
+	if (l->days->first[0] != '\0' && strcmp(below, "recordings/") == 0 &&
+	    (size_t)snprintf(page.key, sizeof(page.key), "%s%s%s", b->prefix, below, l->days->first) >= sizeof(page.key))
+		return give_up(b, "a name in it is too long");
+	while (result == 0 && page.more && !l->past) {
+		if (ask_page(b, below, &page, &r) != 0)
 			return -1;
 		errno = EBADMSG;
-		if (s3_page_parse(&next, r.text.data, r.text.len, take, &l) != 0)
-			result = give_up(b, errno == EBADMSG ? "its list of versions is none" : strerror(errno));
+		if (s3_page_parse(&next, r.text.data, r.text.len, take, l) != 0)
+			result = give_up(b, errno == EBADMSG ? "its list of versions is none" :
+			    errno == EFBIG ? "it has more objects than are pulled at once: pull it some days at a time, with --since and --until" : strerror(errno));
 		else if (next.more && (++pages == BUCKET_PAGES_MAX || (strcmp(next.key, page.key) == 0 && strcmp(next.version, page.version) == 0)))
 			result = give_up(b, "its list of versions has no end");
 		buf_finish(&r.text);
 		page = next;
-		progress_count(&b->bar, out->n, "objects");
+		progress_count(&b->bar, l->out->n, "objects");
 	}
+	return result;
+}
+
+int bucket_list(struct bucket *b, const struct days *d, struct objects *out)
+{
+	struct listing l = { .b = b, .days = d, .out = out };
+	const bool all = d->first[0] == '\0' && d->last[0] == '\0';
+	int result;
+
+	*out = (struct objects){ 0 };
+	progress_begin(&b->bar, "list");
+	result = list_part(b, all ? "" : "log/", &l);
+	if (result == 0 && !all)
+		result = list_part(b, "recordings/", &l);
 	progress_end(&b->bar);
 	for (size_t i = 1; i < out->n && result == 0; i++)
 		if (by_name(&out->v[i - 1], &out->v[i]) >= 0)

@@ -22,7 +22,7 @@
 #include "replay_term.h"
 #include "s3_list.h"
 
-#define BUCKET_OBJECTS_MAX (8U << 20)
+#define BUCKET_OBJECTS_MAX (8U << 20)	/* of a list: a larger bucket is pulled some days at a time */
 #define BUCKET_PAGES_MAX 200000		/* of its list */
 #define BUCKET_VERSIONS_MAX 64		/* of one object that are looked at, the oldest; more are an alarm */
 #define BUCKET_OBJECT_MAX (64U << 20)	/* bytes of one object: twice those of a segment (CONFIG_SEGMENT_MAX) */
@@ -75,8 +75,16 @@ int bucket_open(struct bucket *b, const struct args *a, const char *url);
 void bucket_close(struct bucket *b);
 /* How long to wait after the tries-th try (from 1) that failed with this status, 0: without an answer. Milliseconds; -1: it is given up. */
 int bucket_retry_ms(int status, unsigned tries);
-/* Everything that is a part of a store. 0, or -1: said. */
-int bucket_list(struct bucket *b, struct objects *out);
+/* The days whose recordings are meant, "2026-11-22", both inclusive; "": from the first one, or to the last one. */
+struct days {
+	char first[11], last[11];
+};
+/* Those of times in unix seconds; 0 and INT64_MAX: no limit. */
+struct days days_of(int64_t since, int64_t until);
+/* Is the object one of a recording of these days, or of the log? */
+bool days_have(const struct days *d, const char *name);
+/* Everything that is a part of a store: all of its log, and recordings of these days. 0, or -1: said. */
+int bucket_list(struct bucket *b, const struct days *d, struct objects *out);
 void objects_finish(struct objects *o);
 /* The object of that name, or NULL. */
 struct object *objects_find(const struct objects *o, const char *name);
@@ -101,8 +109,10 @@ struct mirror {
 	size_t n, cap;
 };
 
-/* The file below `store`; none is an empty mirror. 0, or -1 with errno. mirror_finish in any case. */
-int mirror_load(struct mirror *m, const char *store);
+/* The file below `store`, as far as days have it; none is an empty mirror. 0, or -1 with errno. mirror_finish in any case. */
+int mirror_load(struct mirror *m, const char *store, const struct days *d);
+/* The same of all days, but of those objects alone whose versions differed at some time. */
+int mirror_load_differing(struct mirror *m, const char *store);
 void mirror_finish(struct mirror *m);
 const struct mirrored *mirror_find(const struct mirror *m, const char *name);
 /* The first object below this directory's name ("recordings/DAY/ID/", "log/") whose versions differ; NULL: none. */

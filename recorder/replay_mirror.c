@@ -96,14 +96,16 @@ static void settle(struct mirror *m)
 	m->n = n;
 }
 
-int mirror_load(struct mirror *m, const char *store)
+/* What is done with a line. 0, or -1 with errno. */
+typedef int take_line(struct mirror *m, const struct mirrored *one, const struct days *d);
+
+static int read_lines(struct mirror *m, const char *store, const struct days *d, take_line *take)
 {
 	char path[REPLAY_PATH_MAX], line[MIRROR_LINE_MAX];
 	struct mirrored one;
 	FILE *f;
 	int r = 0, fd;
 
-	*m = (struct mirror){ 0 };
 	errno = ENAMETOOLONG;
 	if (snprintf(path, sizeof(path), "%s/" MIRROR_FILE, store) >= (int)sizeof(path))
 		return -1;
@@ -118,13 +120,54 @@ int mirror_load(struct mirror *m, const char *store)
 		const size_t len = strcspn(line, "\n");
 
 		if (line[len] == '\n' && mirror_parse(&one, line, len) == 0)
-			r = add(m, &one);
+			r = take(m, &one, d);
 	}
 	if (ferror(f))
 		r = -1;
 	fclose(f);
+	return r;
+}
+
+static int add_of_days(struct mirror *m, const struct mirrored *one, const struct days *d)
+{
+	return days_have(d, one->name) ? add(m, one) : 0;
+}
+
+static int add_differing(struct mirror *m, const struct mirrored *one, const struct days *d)
+{
+	(void)d;
+	return one->differs ? add(m, one) : 0;
+}
+
+/* A later line about an object that differed. */
+static int renew(struct mirror *m, const struct mirrored *one, const struct days *d)
+{
+	const struct mirrored *have = mirror_find(m, one->name);
+
+	(void)d;
+	if (have != NULL)
+		m->v[have - m->v] = *one;
+	return 0;
+}
+
+int mirror_load(struct mirror *m, const char *store, const struct days *d)
+{
+	int r;
+
+	*m = (struct mirror){ 0 };
+	r = read_lines(m, store, d, add_of_days);
 	settle(m);
 	return r;
+}
+
+int mirror_load_differing(struct mirror *m, const char *store)
+{
+	int r;
+
+	*m = (struct mirror){ 0 };
+	r = read_lines(m, store, NULL, add_differing);
+	settle(m);
+	return r != 0 ? r : read_lines(m, store, NULL, renew);
 }
 
 void mirror_finish(struct mirror *m)

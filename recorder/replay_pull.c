@@ -347,7 +347,7 @@ static int open_copy(struct pull *p)
 		return -1;
 	}
 	snprintf(path, sizeof(path), "%s/" MIRROR_FILE, p->to);
-	if ((mkdir(p->to, 0700) == 0 || errno == EEXIST) && copy_parts(p->to, true) == 0 && mirror_load(&p->mirror, p->to) == 0 && (p->list = fopen(path, "ae")) != NULL)
+	if ((mkdir(p->to, 0700) == 0 || errno == EEXIST) && copy_parts(p->to, true) == 0 && mirror_load(&p->mirror, p->to, &p->days) == 0 && (p->list = fopen(path, "ae")) != NULL)
 		return 0;
 	pull_complain(p, p->to, strerror(errno));
 	return -1;
@@ -362,6 +362,7 @@ int pull_bucket(const struct args *a, const char *url, const char *to)
 	if (p == NULL)
 		return EXIT_UNREADABLE;
 	p->to = to;
+	p->days = days_of(a->since, a->until);
 	/* a file that was named, or that is there, is to be read; only who has none goes without */
 	if (!keys_trust_there(a)) {
 		fprintf(stderr, "bastion-replay: no trust file: which objects are the collector's is not proven; pull again with --trust FILE\n");
@@ -375,7 +376,7 @@ int pull_bucket(const struct args *a, const char *url, const char *to)
 		free(p);
 		return EXIT_UNREADABLE;
 	}
-	if (bucket_list(&p->b, &p->objects) == 0 && open_copy(p) == 0) {
+	if (bucket_list(&p->b, &p->days, &p->objects) == 0 && open_copy(p) == 0) {
 		drop_large(p);
 		drop_empty(p);
 		/* what follows a line that was cut is a line of its own */

@@ -31,6 +31,7 @@ struct pull {
 	struct bucket b;
 	struct objects objects;
 	struct mirror mirror;
+	struct days days;		/* whose recordings are pulled */
 	const char *to;
 	const struct trust *trust;	/* NULL: it is not known who is to be believed */
 	char origin[TLOG_NAME_MAX + 1];	/* of the log, once all of it is here; "": not known */

@@ -391,7 +391,7 @@ static int verify(struct args *a, const char *url)
 
 	if (keys_trust(&trust, a) != 0)
 		return EXIT_UNREADABLE;
-	if (mirror_load(&g.mirror, a->store) != 0) {
+	if (mirror_load_differing(&g.mirror, a->store) != 0) {
 		fprintf(stderr, "bastion-replay: the file " MIRROR_FILE " of the copy cannot be read\n");
 		mirror_finish(&g.mirror);
 		return EXIT_UNREADABLE;

@@ -56,7 +56,9 @@ class Answers(http.server.BaseHTTPRequestHandler):
         if busy:
             self.answer(503 if busy % 2 else 429, b"<Error><Code>SlowDown</Code><Message>later</Message></Error>")
         elif not key and "versions" in query:
-            rows = "".join(VERSION.format(name, store.version, len(data)) for name, data in sorted(store.objects.items()))
+            after = query.get("key-marker", [""])[0]
+            rows = "".join(VERSION.format(name, store.version, len(data)) for name, data in sorted(store.objects.items())
+                           if name > after and name.startswith(query["prefix"][0]))
             self.answer(200, (HEAD + rows + "</ListVersionsResult>").encode("latin-1"))
         else:
             self.answer(200, store.objects[key])
@@ -74,8 +76,8 @@ class Bucket:
         return [self.lab.bin("bastion-replay"), "pull", "--from", f"http://127.0.0.1:{self.server.server_port}/{BUCKET}", "--store", self.copy,
                 "--trust", self.lab.path("auditor.trust")]
 
-    def pull(self):
-        return subprocess.run(self.words(), stdin=subprocess.DEVNULL, capture_output=True, timeout=100, check=False, env=os.environ | KEYS)
+    def pull(self, *words):
+        return subprocess.run([*self.words(), *words], stdin=subprocess.DEVNULL, capture_output=True, timeout=100, check=False, env=os.environ | KEYS)
 
 
 @pytest.fixture
@@ -106,6 +108,21 @@ def test_names_that_stand_in_the_way(bucket):
     assert done.returncode == 0 and f"1 fetched, {len(true) - 1} were here".encode() in done.stderr, done
     assert read(bucket.copy, PLACE, "00000003.brec") == true[f"{PLACE}/00000003.brec"]
     assert not os.path.exists(os.path.join(bucket.copy, ".part"))
+
+
+def test_some_days_at_a_time(bucket):
+    """Of a bucket that is larger than a list may be: the log, and recordings of these days."""
+    days = [PLACE.replace("11-28", f"11-{day}") for day in (26, 27, 28)]
+    bucket.objects = {f"{place}/00000000.brec": segment(1, 100) for place in days} | {"log/checkpoint.7": b"true" * 30, "canary/1": b"x"}
+    done = bucket.pull("--since", "2026-11-27", "--until", "2026-11-28")
+    assert done.returncode == 0 and b"2 objects in 2 versions: 2 fetched, 0 were here\n" in done.stderr, done
+    assert [os.path.exists(os.path.join(bucket.copy, place)) for place in days] == [False, True, False]
+    done = bucket.pull("--until", "2026-11-27")
+    assert done.returncode == 0 and b"1 fetched, 1 were here\n" in done.stderr, done
+    done = bucket.pull("--since", "2026-11-28T12:00Z")
+    assert done.returncode == 0 and b"1 fetched, 1 were here\n" in done.stderr, done
+    done = bucket.pull()
+    assert done.returncode == 0 and b"0 fetched, 4 were here; 1 of other names" in done.stderr, done
 
 
 def test_a_busy_store(bucket):

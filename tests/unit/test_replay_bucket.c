@@ -15,6 +15,10 @@
 #include "replay_pull.h"
 #include "tlog_tile.h"
 
+#define DIR_A "recordings/2026-11-28/0123456789abcdef0123456789abcdef/"
+#define DIR_B "recordings/2026-11-28/1123456789abcdef0123456789abcdef/"
+#define HASH "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+
 static void test_names(void **state)
 {
 	static const char *const good[] = { "recordings/2026-11-28/0123456789abcdef0123456789abcdef/00000000.brec",
@@ -111,16 +115,13 @@ static void test_page(void **state)
 	assert_int_equal(s3_query_add(query, 32, "x", "//////////"), -1);
 }
 
-#define DIR_A "recordings/2026-11-28/0123456789abcdef0123456789abcdef/"
-#define DIR_B "recordings/2026-11-28/1123456789abcdef0123456789abcdef/"
-#define HASH "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
-
 static void test_mirror(void **state)
 {
 	static const char *const bad[] = { "", "x", DIR_A "00000000.brec v1 5 " HASH " 1", DIR_A "00000000.brec v1 5 " HASH " 1 sam",
 		DIR_A "00000000.brec v1 5 " HASH " 1 same x", DIR_A "00000000.brec v1 -5 " HASH " 1 same", "../x v1 5 " HASH " 1 same",
 		DIR_A "00000000.brec v1 5 00 1 same" };
 	char dir[] = "/tmp/test_replay_bucket.XXXXXX", path[128], line[MIRROR_LINE_MAX];
+	const struct days all = days_of(0, INT64_MAX), before = days_of(0, 1795824000);
 	struct mirrored one;
 	struct mirror m;
 	FILE *f;
@@ -137,7 +138,7 @@ static void test_mirror(void **state)
 	assert_true(one.others && !one.differs);
 
 	assert_non_null(mkdtemp(dir));
-	assert_int_equal(mirror_load(&m, dir), 0);
+	assert_int_equal(mirror_load(&m, dir, &all), 0);
 	assert_int_equal(m.n, 0);
 	assert_null(mirror_find(&m, "log/checkpoint.1"));
 	assert_null(mirror_differs(&m, "log/"));
@@ -148,15 +149,45 @@ static void test_mirror(void **state)
 	fputs(DIR_B "00000000.brec v1 5 " HASH " 1 same\n" DIR_A "00000001.brec v1 5 " HASH " 2 differs\n\nnonsense\n"
 	    DIR_A "00000000.brec v1 5 " HASH " 1 same\n" DIR_B "00000000.brec v2 6 " HASH " 1 same\nlog/checkpoint.7 v 1 " HASH " 2 differs", f);
 	assert_int_equal(fclose(f), 0);
-	assert_int_equal(mirror_load(&m, dir), 0);
+	assert_int_equal(mirror_load(&m, dir, &all), 0);
 	assert_int_equal(m.n, 3);
 	assert_string_equal(mirror_find(&m, DIR_B "00000000.brec")->version, "v2");
 	assert_string_equal(mirror_differs(&m, DIR_A)->name, DIR_A "00000001.brec");
 	assert_null(mirror_differs(&m, DIR_B));
 	assert_null(mirror_differs(&m, "log/"));
 	mirror_finish(&m);
+	/* of other days nothing is kept in mind, and for verify only what differs */
+	assert_int_equal(mirror_load(&m, dir, &before), 0);
+	assert_int_equal(m.n, 0);
+	mirror_finish(&m);
+	assert_int_equal(mirror_load_differing(&m, dir), 0);
+	assert_int_equal(m.n, 1);
+	assert_string_equal(mirror_differs(&m, DIR_A)->name, DIR_A "00000001.brec");
+	mirror_finish(&m);
+	assert_non_null(f = fopen(path, "a"));
+	fputs("\n" DIR_A "00000001.brec v1 5 " HASH " 2 others\n", f);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(mirror_load_differing(&m, dir), 0);
+	assert_null(mirror_differs(&m, DIR_A));
+	mirror_finish(&m);
 	unlink(path);
 	rmdir(dir);
+}
+
+static void test_days(void **state)
+{
+	struct days d = days_of(1795824000, 1795824000 + 86400);
+
+	(void)state;
+	/* until that moment: its day is not one of them */
+	assert_string_equal(d.first, "2026-11-28");
+	assert_string_equal(d.last, "2026-11-28");
+	assert_true(days_have(&d, DIR_A "00000000.brec") && days_have(&d, "log/checkpoint.5"));
+	assert_false(days_have(&d, "recordings/2026-11-27/x") || days_have(&d, "recordings/2026-11-29/x"));
+	d = days_of(1795824000, INT64_MAX);
+	assert_true(d.last[0] == '\0' && days_have(&d, "recordings/2099-01-01/x") && !days_have(&d, "recordings/2026-11-27/x"));
+	d = days_of(0, 1795824000);
+	assert_true(d.first[0] == '\0' && days_have(&d, "recordings/2026-11-27/x") && !days_have(&d, DIR_A "x"));
 }
 
 /* Of a tile's name which tile it is; what is written in another way is none. */
@@ -208,7 +239,7 @@ static void test_retries(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_names), cmocka_unit_test(test_tile_names), cmocka_unit_test(test_retries), cmocka_unit_test(test_page), cmocka_unit_test(test_mirror) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_names), cmocka_unit_test(test_tile_names), cmocka_unit_test(test_days), cmocka_unit_test(test_retries), cmocka_unit_test(test_page), cmocka_unit_test(test_mirror) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
