@@ -248,7 +248,7 @@ def test_policy_killed_at_any_step(lab, user):
     held.stdin.flush()
     assert held.stdout.read(2) == b"up"
     grant = own_grant(lab, alice)
-    asked = "grep -lz bastion-account /proc/[0-9]*/cmdline"
+    asked = "grep -lz '[b]astion-account' /proc/[0-9]*/cmdline"      # not the one that looks
     until(lambda: accounts(lab, alice) and target(lab, asked, check=False), SLOW, what="the question")
     lab.stop("bastiond", deadline=None)
     lab.start("bastiond")

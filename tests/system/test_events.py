@@ -88,9 +88,12 @@ def test_every_event_arrives(own):
 @pytest.mark.parametrize("term", ["xterm", "dumb"])
 def test_how_far_it_is(own, terminals, tmp_path, term):
     """With a clock that is so fast that all is long work: the recordings that are looked through, and those of events that are read."""
+    def starts():
+        return replay(own, "events", "--json", check=False).stdout.decode().count('"policy.start"')
     happen(own, 2)
+    before = starts()
     os.kill(pid_of(own, "policy"), signal.SIGKILL)      # the next one begins a recording of events
-    until(lambda: "policy.start" in replay(own, "events", "--json", check=False).stdout.decode(), what="events of the next one")
+    until(lambda: starts() > before, deadline=30, what="events of the next one")
     arrived(own)
     words = [own.bin("bastion-replay"), "events", "--json", "--store", own.path("store"), "--key", own.path("auditor.key"), "--trust", own.path("auditor.trust")]
     run = terminals(Terminal(["/bin/sh", "-c", f"exec {shlex.join(words)} >{tmp_path}/rows"], os.environ | {

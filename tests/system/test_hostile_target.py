@@ -556,7 +556,7 @@ def test_a_window_that_changes_while_the_target_starts(own, terminals):
 
 def test_crash_is_an_event(own):
     """Were there a fault in the library all the same: the session's end is an event, and its recording is sealed."""
-    client = Client(own, "deploy")
+    client, crashes = Client(own, "deploy"), len(events(own, "session.crash"))
     before = sessions(own)
     with client.start("web1.name", "cat", bufsize=0) as process:
         process.stdin.write(b"up\n")
@@ -564,7 +564,7 @@ def test_crash_is_an_event(own):
         pid, = sessions(own) - before
         os.kill(pid, signal.SIGABRT)    # what a fault under ASan ends in is a status
         assert process.wait(20) != 0
-    until(lambda: events(own, "session.crash"), what="the event")
+    until(lambda: len(events(own, "session.crash")) > crashes, what="the event")
     row = [row for row in own.ctl_json("sessions", "--all")["rows"] if row.get("host") == "web1"][-1]
     path = [path for path in recordings(own, "deploy") if path.endswith(row["recording"])][0]
     until(lambda: complete(own, path), deadline=20, what="the recording is sealed")
