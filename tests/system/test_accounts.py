@@ -1,6 +1,7 @@
 """Accounts of one's own at a target: the bastion makes them when a grant begins and removes them when it ends, at a real sshd with
 accounts of its own; what others made there is never touched."""
 import contextlib
+import math
 import os
 import sqlite3
 import subprocess
@@ -12,6 +13,7 @@ from harness import DEADLINE, Client, labkit, recording_of, replay, until
 from test_signed_approval import sign
 
 SLOW = 60   # seconds, on a busy machine
+waits = []  # seconds, for each account that was waited for
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +56,10 @@ def target(lab, script, check=True):
 
 
 def there(lab, client, seconds=SLOW):
-    return until(lambda: [row for row in accounts(lab, client) if row["state"] == "there"], seconds, what="the account")[0]
+    start = time.monotonic()
+    row = until(lambda: [row for row in accounts(lab, client) if row["state"] == "there"], seconds, what="the account")[0]
+    waits.append(time.monotonic() - start)
+    return row
 
 
 def gone(lab, client, seconds=SLOW):
@@ -266,7 +271,8 @@ def test_policy_killed_at_any_step(lab, user):
 def test_the_end_holds_with_the_bastion_dead(lab, user):
     """The last test: bastiond is gone, and what the target's timer runs removes the account at its time, not before."""
     alice = user()
-    own_grant(lab, alice, span=15)
+    # one that takes longer than any before is still there when bastiond goes
+    own_grant(lab, alice, span=max(15, math.ceil(4 * max(waits, default=0)) + 2))
     end = there(lab, alice)["until"]
     lab.stop("bastiond", deadline=None)
     try:

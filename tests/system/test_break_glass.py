@@ -3,7 +3,7 @@ import pytest
 
 import labkit
 from harness import Client, events, recording_of, replay, until
-from test_ends import open_cat
+from test_ends import lasting, open_cat
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +45,13 @@ def test_waiting(lab, engineer):
     assert process.returncode == 0 and f"Grant {number}".encode() in out, (out, err)
 
 
-def test_a_session_goes_on_under_the_next_grant(lab, engineer):
-    user = engineer(span=8)
+def test_a_session_goes_on_under_the_next_grant(lab, engineer, deploy):
+    span = lasting(8, lambda: deploy.run("web1.name", "true", check=True))
+    user = engineer(span=span)
     process = open_cat(user, "web1.name")
     number = lab.ask("extend", as_uid=uid(lab, user.user), id=int(user.grant), **{"for": 600})["id"]
     lab.ask("approve", as_uid=uid(lab, "bob"), id=number)
-    until(lambda: events(lab, "grant.carried", user.user), deadline=30)
+    until(lambda: events(lab, "grant.carried", user.user), deadline=span + 22)
     process.stdin.write(b"on\n")
     assert process.stdout.read(3) == b"on\n"
     lab.ask("revoke", as_uid=uid(lab, "bob"), id=number)

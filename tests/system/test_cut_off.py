@@ -6,10 +6,10 @@ import signal
 
 import pytest
 
-from harness import recording_of, replay
+from harness import Client, recording_of, replay
+from test_ends import lasting
 
 SIZE = 2 << 20
-SPAN = 6        # seconds, of the grant that expires
 
 
 @pytest.fixture(scope="module")
@@ -41,12 +41,22 @@ CAUSES = {
 }
 
 
+def pour(client):
+    """What comes after SIZE waits in windows and holds for a client that reads no more; a pace that leaves the processor to others."""
+    process = client.start("web1.name", "while head -c 100000 /dev/zero; do sleep 0.02; done")
+    assert len(process.stdout.read(SIZE)) == SIZE
+    return process
+
+
+def poured_once(lab):
+    with pour(Client(lab, "deploy")) as process:
+        process.kill()
+
+
 @pytest.mark.parametrize("cause", CAUSES)
 def test_final_digests(own, engineer, cause):
-    user = engineer(where=own, span=SPAN if cause == "expiry" else 3600)
-    # what comes after SIZE waits in windows and holds for a client that reads no more; a pace that leaves the processor to others
-    with user.start("web1.name", "while head -c 100000 /dev/zero; do sleep 0.02; done") as process:
-        assert len(process.stdout.read(SIZE)) == SIZE
+    user = engineer(where=own, span=lasting(6, lambda: poured_once(own)) if cause == "expiry" else 3600)
+    with pour(user) as process:
         CAUSES[cause](own, user, process)
         process.stdout.read()
         assert process.wait(30) != 0

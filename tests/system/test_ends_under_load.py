@@ -9,6 +9,7 @@ import time
 import pytest
 
 from harness import Client, Process, until
+from test_ends import lasting
 
 pytestmark = pytest.mark.alone
 
@@ -87,10 +88,11 @@ def test_within_a_second(lab, user, busy, transfers, act, command):
 
 
 @pytest.mark.parametrize("command", ["cat", "cat /dev/zero"], ids=["idle", "transfer"])
-def test_expiry(lab, user, busy, transfers, command):
-    process, _, end = open_one(lab, user, command, 5)
+def test_expiry(lab, user, deploy, busy, transfers, command):
+    span = lasting(5, lambda: deploy.run("web1.name", "true", check=True))
+    process, _, end = open_one(lab, user, command, span)
     with process:
-        process.wait(20)
+        process.wait(span + 15)
         late = time.time() - end
     print(f"expiry, {command}: {late:.3f}")
     assert -0.1 < late < LIMIT
