@@ -64,7 +64,9 @@ def test_collector(small):
     with client.start("web1.name", f"tee {got}", bufsize=0) as process:
         process.stdin.write(b"up\n")
         assert process.stdout.read(3) == b"up\n"
-        ident, = [row["recording"] for row in small.ask("sessions")["rows"] if row["user"] == "deploy"]
+        # the row of the session before this one stays until its recording is closed
+        ident, = until(lambda: len(rows := [row["recording"] for row in small.ask("sessions")["rows"] if row["user"] == "deploy"]) == 1 and rows,
+                       what="this session alone")
         with Full(small.path("store")):
             data = b"what does not fit into the store is not done\n" * 20000
             try:

@@ -158,7 +158,7 @@ def test_before_the_login(own, bystander, name):
     assert done.returncode == 255 and b"bastiond" in done.stderr and b"\x1b" not in done.stderr, done
     assert time.monotonic() - start < DIAL + 25
     sealed(own, host)
-    assert [row for row in events(own, "way.down") if row["subject"] == host]
+    until(lambda: [row for row in events(own, "way.down") if row["subject"] == host], what="the event")
 
 
 # --- in the login -----------------------------------------------------------------------------------------------------------------
@@ -204,7 +204,7 @@ def test_in_the_login(own, bystander, name):
     assert done.returncode == 255 and b"bastiond" in done.stderr and b"\x1b" not in done.stderr, done
     sealed(own, host)
     if name == "another host key":
-        assert [row for row in events(own, "hostkey.mismatch") if row["subject"] == host]
+        until(lambda: [row for row in events(own, "hostkey.mismatch") if row["subject"] == host], what="the event")
 
 
 # --- behind the login ---------------------------------------------------------------------------------------------------------------

@@ -91,6 +91,7 @@ def test_options_reach_parent_policy_and_sessions(own):
         own.write_configs()
         reload(own)
     try:
+        until(lambda: own.ask("sessions")["rows"] == [], what="the sessions of before are over")
         with_options("log_level = debug", "max_sessions = 1", "content_limit = 0")
         with user.start("web1.name", "cat", bufsize=0) as first:
             first.stdin.write(b"one\n")
