@@ -46,8 +46,8 @@ def test_banner_then_resume_without_loss(short, user, target):
     kill_collector(short)
     start = time.monotonic()
     terminal.line("while it is away")
-    terminal.expect(rb"record", timeout=4)
-    assert 1.5 < time.monotonic() - start < 3.5, "the banner comes after 2 s"
+    terminal.expect(rb"record")
+    assert 1.5 < time.monotonic() - start < 5, "the banner comes after 2 s"
     assert "away" not in open(f"{home}/typed.{target}").read(), "no byte reaches the target unrecorded"
     short.start("collector")
     terminal.line("after")
@@ -63,8 +63,8 @@ def test_end_after_the_deadline(short, user, target):
     kill_collector(short)
     start = time.monotonic()
     terminal.line("echo never-$((1+1))")
-    assert terminal.wait(15) != 0
-    assert 5 < time.monotonic() - start < 9
+    assert terminal.wait() != 0
+    assert 5 < time.monotonic() - start < 11, "it waits 6 s"
     assert b"never-2" not in terminal.seen
     terminal.close()
 
@@ -74,7 +74,7 @@ def test_new_sessions_are_refused(short, user, target):
     start = time.monotonic()
     done = user.run(target, "echo let in")
     assert done.returncode != 0 and done.stdout == b""
-    assert b"record" in done.stderr and time.monotonic() - start < 12
+    assert b"record" in done.stderr and time.monotonic() - start < 15
 
 
 def test_words_work_without_it(short, user):

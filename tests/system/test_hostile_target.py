@@ -16,7 +16,7 @@ from paramiko.message import Message
 from harness import MEMORY_MAX, Client, complete, events, memory, recordings, replay, sessions, until
 from rogue import Accepts, Rogue, Server
 
-DIAL = 3                    # seconds, dial_timeout of this file's lab
+DIAL = 4                    # seconds, dial_timeout of this file's lab
 ANSWER = 4                  # channel_timeout
 DISCONNECT, IGNORE, DEBUG, SERVICE_ACCEPT, BANNER = 1, 2, 4, 6, 53
 GLOBAL_REQUEST, OPEN, OPEN_OK, WINDOW, DATA, EXTENDED, EOF, CLOSE, REQUEST, SUCCESS, FAILURE = 80, 90, 91, 93, 94, 95, 96, 97, 98, 99, 100

@@ -67,7 +67,7 @@ def test_open_then_complete(own, tmp_path):
         path = recording_of(own, "deploy", closed=False)
         # the log's files and a first checkpoint of the bastion come within a second
         live = until(lambda: once_open(own, tmp_path, path), deadline=20, pause=0.3, what="it is open")
-        assert live.verdict(later=590) == "open"
+        assert live.verdict(later=540) == "open"
         # past its bound it is no longer called so; nor in a bundle, whose maker chose the leaves
         assert live.verdict(later=700) == "abandoned"
         assert live.bundled(tmp_path / "open.tar") == "abandoned"

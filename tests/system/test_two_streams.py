@@ -49,7 +49,15 @@ def test_every_byte_of_both(lab, deploy, target, home, reads):
 BYTES = 185_000     # each in a packet of its own: far within a window, and with what each costs beside it more than a hold
 
 
-def one_by_one(lab, both, sent):
+def moves(event, count):
+    """Waits for the event for as long as count() goes up: these tests send and take a packet a byte, and that is their own time."""
+    now = count()
+    while not event.wait(20 * labkit.SLOW):
+        before, now = now, count()
+        assert now > before, f"nothing moves after {before}"
+
+
+def one_by_one(lab, both, sent, count):
     """A target that sends single bytes, on both streams in turn or on one."""
     def behave(sock):
         server = Server(lab, sock)
@@ -58,6 +66,7 @@ def one_by_one(lab, both, sent):
         pieces = [cMSG_CHANNEL_DATA + it + b"\0\0\0\1x", cMSG_CHANNEL_EXTENDED_DATA + it + b"\0\0\0\1\0\0\0\1y"]
         for i in range(BYTES):
             server.packetizer.send_message(Message(pieces[i % 2 if both else 0]))
+            count[0] = i
         delivered(sock)
         sent.set()
         channel.send_exit_status(5)
@@ -69,8 +78,8 @@ def one_by_one(lab, both, sent):
 @pytest.mark.parametrize("both", [True, False], ids=["two streams", "a terminal"])
 def test_bytes_that_come_one_by_one(lab, both):
     """A client that stands makes its target wait, and not the way end, however small the packets are that wait."""
-    sent, before = threading.Event(), sessions(lab)
-    rogue = Rogue(lab, one_by_one(lab, both, sent))
+    sent, count, before = threading.Event(), [0], sessions(lab)
+    rogue = Rogue(lab, one_by_one(lab, both, sent, count))
     try:
         with socket.create_connection(("127.0.0.1", lab.port("bastiond"))) as sock, paramiko.Transport(sock) as transport:
             transport.start_client(timeout=15)
@@ -81,12 +90,12 @@ def test_bytes_that_come_one_by_one(lab, both):
             if not both:
                 channel.get_pty()
             channel.exec_command("anything")
-            assert sent.wait(60)
+            moves(sent, lambda: count[0])
             pid, = sessions(lab) - before
             time.sleep(1)
             assert memory(pid, "VmHWM") < MEMORY_MAX
             transport._send_message(Message(cMSG_CHANNEL_WINDOW_ADJUST + channel.remote_chanid.to_bytes(4, "big") + (1 << 20).to_bytes(4, "big")))
-            assert channel.status_event.wait(60)
+            moves(channel.status_event, lambda: len(channel.in_buffer) + len(channel.in_stderr_buffer))
             out, err = channel.recv(BYTES), channel.recv_stderr(BYTES)
             assert (len(out), len(err)) == ((BYTES // 2, BYTES // 2) if both else (BYTES, 0))
             assert channel.exit_status == 5
