@@ -152,6 +152,7 @@ def test_nothing_to_see(lab, deploy, auditor, terminals):
     assert seen.wait() == 4 and b"no open session" in seen.seen
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("cause", ["lock", "kill", "exit", "remove"])
 def test_it_ends(lab, shell, auditor, terminals, cause):
     session = newest(lab)
@@ -159,11 +160,11 @@ def test_it_ends(lab, shell, auditor, terminals, cause):
     seen.expect(rb"deploy as dba@web1")
     start = time.monotonic()
     if cause == "lock":
-        lab.ctl("user", "lock", auditor, "--reason", "gone")
+        lab.ask("user lock", user=auditor, reason="gone")
     elif cause == "remove":
-        lab.ctl("user", "remove", auditor)
+        lab.ask("user remove", user=auditor)
     elif cause == "kill":
-        lab.ctl("kill", session)
+        lab.ask("kill", id=int(session))
     else:
         shell.line("exit")
     seen.wait(timeout=5)
