@@ -74,6 +74,19 @@ def test_same_time(cast):
 
 def test_wrong_codes_take_the_floor_and_name_nothing(lab, tmp_path):
     """Six digits that were never right, those that opened the enrolment, those that will be right in ten minutes, and no digits at all."""
+    least = {}
+    for _ in range(3):      # the quickest of each: other work of the machine comes and goes
+        seen = wrong_codes(lab, tmp_path)
+        assert len({text for text, _ in seen.values()}) == 1, seen
+        assert not any(word in text.lower() for text, _ in seen.values() for word in ("wrong", "expired", "used", "code "))
+        least = {kind: min(spent, least.get(kind, spent)) for kind, (_, spent) in seen.items()}
+        if max(least.values()) - min(least.values()) < 0.15:
+            break
+    assert max(least.values()) - min(least.values()) < 0.15, least
+
+
+def wrong_codes(lab, tmp_path):
+    """What each kind saw, and how long it took."""
     seen = {}
     for kind in ("never right", "used", "not yet", "no digits"):
         name = f"guess{kind.replace(' ', '')}"
@@ -91,6 +104,4 @@ def test_wrong_codes_take_the_floor_and_name_nothing(lab, tmp_path):
         spent = time.monotonic() - start
         assert done.returncode == 255 and spent > 0.3, kind
         seen[kind] = done.stderr.decode().replace(name, "USER").replace(client.folder, "FOLDER"), spent
-    assert len({text for text, _ in seen.values()}) == 1, seen
-    assert not any(word in text.lower() for text, _ in seen.values() for word in ("wrong", "expired", "used", "code "))
-    assert max(spent for _, spent in seen.values()) - min(spent for _, spent in seen.values()) < 0.15, seen
+    return seen
