@@ -42,12 +42,13 @@ def test_garbage(own):
     client = Client(own, "deploy")
     with concurrent.futures.ThreadPoolExecutor(THROWERS) as pool:
         thrown = [pool.submit(throw, own.port("bastiond"), COUNT // THROWERS, seed) for seed in range(THROWERS)]
-        served = 0
+        served, start = 0, time.monotonic()
         while not all(one.done() for one in thrown):
             assert client.run("web1.name", "echo in").stdout == b"in\n", f"the login number {served + 1} beside them"
             served += 1
             time.sleep(1)
-        assert sum(one.result() for one in thrown) == COUNT and served >= 5
+        # on a machine that is done with all of it in a few seconds, so many logins
+        assert sum(one.result() for one in thrown) == COUNT and served >= min(5, (time.monotonic() - start) / 2)
     until(lambda: client.run("web1.name", "echo in").stdout == b"in\n", deadline=20)
     # what came from nobody leaves no process behind
     parent = own.state["pids"]["bastiond"][0]
