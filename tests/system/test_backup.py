@@ -34,6 +34,15 @@ def restart(lab):
     lab.start("bastiond")
 
 
+@contextlib.contextmanager
+def stopped(lab):
+    lab.stop("bastiond")
+    try:
+        yield
+    finally:
+        restart(lab)
+
+
 def test_while_sessions_go_on(own, tmp_path):
     """Many events make it a copy of many steps; a session types through it, and what changes meanwhile is in it or not, whole."""
     with Client(own, "deploy").start("web1.jump", "cat") as cat:
@@ -95,28 +104,26 @@ def test_what_is_not_whole_is_refused(own, backup):
     refused("fewer approvals")
     done = ctl(own, "restore", backup)
     assert done.returncode == 1 and "bastiond runs" in done.stderr
-    own.stop("bastiond")
-    before = open(database(own), "rb").read()
-    done = ctl(own, "restore", backup)
-    assert done.returncode == 1 and "fewer approvals" in done.stderr
-    assert open(database(own), "rb").read() == before and not glob.glob(database(own) + ".*")
-    restart(own)
+    with stopped(own):
+        before = open(database(own), "rb").read()
+        done = ctl(own, "restore", backup)
+        assert done.returncode == 1 and "fewer approvals" in done.stderr
+        assert open(database(own), "rb").read() == before and not glob.glob(database(own) + ".*")
 
 
 def test_restored(own, backup):
     user = Client(own, "deploy")
     user.run("web1.jump", "true", check=True)
     own.ask("user add", user="afterwards")
-    own.stop("bastiond")
-    now = int(time.time())
-    done = ctl(own, "restore", backup)
-    assert done.returncode == 0 and "have ended" in done.stdout, done.stderr
-    with contextlib.closing(sqlite3.connect(f"file:{database(own)}?mode=ro", uri=True)) as db:
-        spent = [row[0] for row in db.execute("SELECT last_counter FROM totp")]
-    assert spent and min(spent) > now // 30, spent      # a code that was used after the backup is not good again
-    kept = re.search(r"there: (\S+)", done.stdout).group(1)
-    assert sqlite3.connect(f"file:{kept}?mode=ro", uri=True).execute("SELECT count(*) FROM users WHERE name='afterwards'").fetchone()[0] == 1
-    restart(own)
+    with stopped(own):
+        now = int(time.time())
+        done = ctl(own, "restore", backup)
+        assert done.returncode == 0 and "have ended" in done.stdout, done.stderr
+        with contextlib.closing(sqlite3.connect(f"file:{database(own)}?mode=ro", uri=True)) as db:
+            spent = [row[0] for row in db.execute("SELECT last_counter FROM totp")]
+        assert spent and min(spent) > now // 30, spent      # a code that was used after the backup is not good again
+        kept = re.search(r"there: (\S+)", done.stdout).group(1)
+        assert sqlite3.connect(f"file:{kept}?mode=ro", uri=True).execute("SELECT count(*) FROM users WHERE name='afterwards'").fetchone()[0] == 1
     assert "fit the chain" in own.ctl("events", "--verify")
     assert "afterwards" not in own.ctl("user", "list")
     assert not own.ask("grants")["rows"]
@@ -160,40 +167,39 @@ def test_cut_short_it_is_the_old_or_the_new(own, backup, tmp_path):
     """The last commits of a bastiond that was killed are in the write-ahead log; whenever restore ends, the file and its log are one of the two."""
     shim, there, saved = str(tmp_path / "cut.so"), own.path("state", "db"), str(tmp_path / "saved")
     subprocess.run(["cc", "-shared", "-fPIC", "-D_GNU_SOURCE", "-o", shim, "-xc", "-"], input=CUT, text=True, check=True)
-    own.stop("bastiond")
-    db = sqlite3.connect(database(own))
-    db.execute("PRAGMA wal_autocheckpoint=0")
-    db.execute("UPDATE users SET why='the last commit' WHERE name='carol'")
-    db.commit()
-    subprocess.run(["cp", "-a", there, saved], check=True)
-    db.close()
+    with stopped(own):
+        db = sqlite3.connect(database(own))
+        db.execute("PRAGMA wal_autocheckpoint=0")
+        db.execute("UPDATE users SET why='the last commit' WHERE name='carol'")
+        db.commit()
+        subprocess.run(["cp", "-a", there, saved], check=True)
+        db.close()
 
-    def looks_like():
-        """What stands in the database as bastiond would find it: (is the last commit in it, was it restored); and it is whole."""
-        with labkit.tempfile.TemporaryDirectory(dir=tmp_path) as copy:
-            for name in ("policy.db", "policy.db-wal"):
-                if os.path.exists(f"{there}/{name}"):
-                    shutil.copy(f"{there}/{name}", copy)
-            found = sqlite3.connect(f"{copy}/policy.db")
-            assert found.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
-            why, restored = (found.execute(f"SELECT count(*) FROM {what}").fetchone()[0] for what in
-                             ("users WHERE why='the last commit'", "events WHERE kind='store.restore' AND id=(SELECT max(id) FROM events)"))
-            found.close()
-            return why, restored
+        def looks_like():
+            """What stands in the database as bastiond would find it: (is the last commit in it, was it restored); and it is whole."""
+            with labkit.tempfile.TemporaryDirectory(dir=tmp_path) as copy:
+                for name in ("policy.db", "policy.db-wal"):
+                    if os.path.exists(f"{there}/{name}"):
+                        shutil.copy(f"{there}/{name}", copy)
+                found = sqlite3.connect(f"{copy}/policy.db")
+                assert found.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+                why, restored = (found.execute(f"SELECT count(*) FROM {what}").fetchone()[0] for what in
+                                 ("users WHERE why='the last commit'", "events WHERE kind='store.restore' AND id=(SELECT max(id) FROM events)"))
+                found.close()
+                return why, restored
 
-    seen = []
-    for cut in range(1, 200):
-        shutil.rmtree(there)
-        subprocess.run(["cp", "-a", saved, there], check=True)
-        done = subprocess.run([own.bin("bastiond"), "-B", backup, "-f", own.path("bastiond.conf")], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              timeout=60, check=False, start_new_session=True, env=os.environ | {"LD_PRELOAD": labkit.preload(shim), "CUT_AT": str(cut)})
-        seen.append(looks_like())
-        assert seen[-1] in ((1, 0), (0, 1)), f"cut before call {cut}: {seen[-1]}"
-        if done.returncode == 0:
-            break
-        assert done.returncode == -9 or "was ended: Killed" in done.stderr, done.stderr
-    assert done.returncode == 0 and seen[0] == (1, 0) and seen[-1] == (0, 1) and seen == sorted(seen, reverse=True) and len(seen) > 8, seen
-    restart(own)
+        seen = []
+        for cut in range(1, 200):
+            shutil.rmtree(there)
+            subprocess.run(["cp", "-a", saved, there], check=True)
+            done = subprocess.run([own.bin("bastiond"), "-B", backup, "-f", own.path("bastiond.conf")], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                                  timeout=60, check=False, start_new_session=True, env=os.environ | {"LD_PRELOAD": labkit.preload(shim), "CUT_AT": str(cut)})
+            seen.append(looks_like())
+            assert seen[-1] in ((1, 0), (0, 1)), f"cut before call {cut}: {seen[-1]}"
+            if done.returncode == 0:
+                break
+            assert done.returncode == -9 or "was ended: Killed" in done.stderr, done.stderr
+        assert done.returncode == 0 and seen[0] == (1, 0) and seen[-1] == (0, 1) and seen == sorted(seen, reverse=True) and len(seen) > 8, seen
     own.grant("deploy")
 
 
@@ -205,26 +211,25 @@ def test_standby_takes_over(own, tmp_path):
     assert ctl(own, "backup", path).returncode == 0
     text = labkit.read(own.path("bastiond.conf")).replace(own.path("state") + '"', state + '"').replace(own.state["run_dir"], run_dir)
     conf = labkit.write(own.path("standby.conf"), text.replace(f":{own.port('bastiond')}", f":{port}"))
-    own.stop("bastiond")
-    # a directory that somebody made by hand as root is none that policy could write in
-    os.mkdir(f"{state}/db", 0o700)
-    done = ctl(own, "restore", path, "--keep-grants", conf=conf)
-    assert done.returncode == 1 and f"chown {labkit.ROLE_UIDS['policy']}:" in done.stderr and not os.listdir(f"{state}/db")
-    os.rmdir(f"{state}/db")
-    done = ctl(own, "restore", path, "--keep-grants", conf=conf)
-    assert done.returncode == 0, done.stderr
-    log = open(own.path("log", "standby"), "wb")
-    second = subprocess.Popen([own.bin("bastiond"), "-D", "-f", conf], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    try:
-        labkit.wait_port(port, second, own.path("log", "standby"))
-        client = Client(own, "deploy")
-        moved = labkit.read(client.config).replace(f"Port {own.port('bastiond')}", f"Port {port}")
-        labkit.write(client.config, moved, 0o600)
-        assert client.run("web1.jump", "echo here", check=True).stdout == b"here\n"     # host keys, grant, target's trust: the same
-        assert "fit the chain" in ctl(own, "events", "--verify", conf=conf).stdout
-    finally:
-        second.terminate()
-        second.wait(20)
-        log.close()
-        shutil.rmtree(run_dir, ignore_errors=True)
-    restart(own)
+    with stopped(own):
+        # a directory that somebody made by hand as root is none that policy could write in
+        os.mkdir(f"{state}/db", 0o700)
+        done = ctl(own, "restore", path, "--keep-grants", conf=conf)
+        assert done.returncode == 1 and f"chown {labkit.ROLE_UIDS['policy']}:" in done.stderr and not os.listdir(f"{state}/db")
+        os.rmdir(f"{state}/db")
+        done = ctl(own, "restore", path, "--keep-grants", conf=conf)
+        assert done.returncode == 0, done.stderr
+        log = open(own.path("log", "standby"), "wb")
+        second = subprocess.Popen([own.bin("bastiond"), "-D", "-f", conf], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        try:
+            labkit.wait_port(port, second, own.path("log", "standby"))
+            client = Client(own, "deploy")
+            moved = labkit.read(client.config).replace(f"Port {own.port('bastiond')}", f"Port {port}")
+            labkit.write(client.config, moved, 0o600)
+            assert client.run("web1.jump", "echo here", check=True).stdout == b"here\n"     # host keys, grant, target's trust: the same
+            assert "fit the chain" in ctl(own, "events", "--verify", conf=conf).stdout
+        finally:
+            second.terminate()
+            second.wait(20)
+            log.close()
+            shutil.rmtree(run_dir, ignore_errors=True)

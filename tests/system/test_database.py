@@ -1,4 +1,5 @@
 """A database of a newer version is left alone: bastiond says so and does not start. And what a large one answers."""
+import contextlib
 import glob
 import json
 import sqlite3
@@ -14,6 +15,19 @@ def own(new_lab):
     return new_lab()
 
 
+@contextlib.contextmanager
+def stopped(lab):
+    """bastiond is down meanwhile, and what was done to its database, whose path it is, stays readable to it."""
+    lab.stop("bastiond")
+    path = glob.glob(lab.path("state", "db", "*.db"))[0]
+    try:
+        yield path
+    finally:
+        for name in glob.glob(path + "*"):
+            labkit.os.chown(name, labkit.ROLE_UIDS["policy"], labkit.ROLE_UIDS["policy"])
+        lab.start("bastiond")
+
+
 def start_fails(lab):
     done = subprocess.run(lab.command("bastiond"), capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL, check=False)
     assert done.returncode != 0
@@ -21,39 +35,31 @@ def start_fails(lab):
 
 
 def test_newer_version(own):
-    own.stop("bastiond")
-    path = glob.glob(own.path("state", "db", "*.db"))[0]
-    with sqlite3.connect(path) as db:
-        was = db.execute("PRAGMA user_version").fetchone()[0]
-        db.execute(f"PRAGMA user_version = {was + 1000}")
-    db.close()
-    try:
-        assert "version" in start_fails(own).lower()
-    finally:
+    with stopped(own) as path:
         with sqlite3.connect(path) as db:
-            db.execute(f"PRAGMA user_version = {was}")
+            was = db.execute("PRAGMA user_version").fetchone()[0]
+            db.execute(f"PRAGMA user_version = {was + 1000}")
         db.close()
-    for name in glob.glob(path + "*"):
-        labkit.os.chown(name, labkit.ROLE_UIDS["policy"], labkit.ROLE_UIDS["policy"])
-    own.start("bastiond")
+        try:
+            assert "version" in start_fails(own).lower()
+        finally:
+            with sqlite3.connect(path) as db:
+                db.execute(f"PRAGMA user_version = {was}")
+            db.close()
     assert Client(own, "deploy").run("web1.name", "echo in", check=True).stdout == b"in\n"
 
 
 def test_events_cannot_be_changed(own):
-    own.stop("bastiond")
-    path = glob.glob(own.path("state", "db", "*.db"))[0]
-    with sqlite3.connect(path) as db:
-        before = db.execute("SELECT * FROM events").fetchall()
-        assert [row[0] for row in before[:3]] == [1, 2, 3]
-        for change, why in (("DELETE FROM events WHERE id = 3", "events are"), ("UPDATE events SET actor = 'x' WHERE id = 3", r"events\s+stay"),
-                            ("INSERT INTO events SELECT id + 1000000, at, kind, actor, subject, detail, hash FROM events WHERE id = 3", "no holes")):
-            with pytest.raises(sqlite3.IntegrityError, match=why):
-                db.execute(change)
-        assert db.execute("SELECT * FROM events").fetchall() == before
-    db.close()
-    for name in glob.glob(path + "*"):
-        labkit.os.chown(name, labkit.ROLE_UIDS["policy"], labkit.ROLE_UIDS["policy"])
-    own.start("bastiond")
+    with stopped(own) as path:
+        with sqlite3.connect(path) as db:
+            before = db.execute("SELECT * FROM events").fetchall()
+            assert [row[0] for row in before[:3]] == [1, 2, 3]
+            for change, why in (("DELETE FROM events WHERE id = 3", "events are"), ("UPDATE events SET actor = 'x' WHERE id = 3", r"events\s+stay"),
+                                ("INSERT INTO events SELECT id + 1000000, at, kind, actor, subject, detail, hash FROM events WHERE id = 3", "no holes")):
+                with pytest.raises(sqlite3.IntegrityError, match=why):
+                    db.execute(change)
+            assert db.execute("SELECT * FROM events").fetchall() == before
+        db.close()
     own.ctl("events", "--verify")
 
 

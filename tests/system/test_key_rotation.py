@@ -1,5 +1,6 @@
 """Managed keys that rotate, at a stock sshd: by word, by age, after use; the old key is refused afterwards, what others wrote into
 authorized_keys stays, and whatever breaks on the way leaves a key that works."""
+import contextlib
 import os
 import signal
 import sqlite3
@@ -85,6 +86,20 @@ class Legacy:
                 db.execute(statement)
         db.close()
         self.lab.start("bastiond")
+
+    @contextlib.contextmanager
+    def other_files(self, name, before=""):
+        """Meanwhile sshd reads, behind what `before` names, this file of the target's, which begins as a copy of the account's own."""
+        config, path = self.lab.target_config, labkit.write(self.lab.path("target", name), labkit.read(self.file))
+        self.lab.stop("target")
+        self.lab.target_config = lambda: config().replace("AuthorizedKeysFile .ssh/authorized_keys", f"AuthorizedKeysFile {before} {path}")
+        self.lab.start("target")
+        try:
+            yield path
+        finally:
+            self.lab.stop("target")
+            self.lab.target_config = config
+            self.lab.start("target")
 
     def option(self, *lines):
         self.lab.state["options"] = list(lines)
@@ -184,18 +199,11 @@ def test_a_host_that_cannot_be_written(legacy):
 def test_a_new_key_that_is_refused(legacy):
     """The line is there and the host does not take it: the old one stays where it is."""
     lab, before = legacy.lab, legacy.now()
-    config = lab.target_config
-    lab.stop("target")
     # what the host reads is a copy of before
-    copy = labkit.write(lab.path("target", "frozen"), labkit.read(legacy.file))
-    lab.target_config = lambda: config().replace("AuthorizedKeysFile .ssh/authorized_keys", f"AuthorizedKeysFile {copy}")
-    lab.start("target")
-    lab.ask("host rotate", host="web-legacy")
-    why = until(lambda: [row.get("why") for row in legacy.keys().get("new", []) if row.get("why")], 30)
-    assert why[0].startswith("refused") and legacy.now() == before and legacy.runs()[0]
-    lab.stop("target")
-    lab.target_config = config
-    lab.start("target")
+    with legacy.other_files("frozen"):
+        lab.ask("host rotate", host="web-legacy")
+        why = until(lambda: [row.get("why") for row in legacy.keys().get("new", []) if row.get("why")], 30)
+        assert why[0].startswith("refused") and legacy.now() == before and legacy.runs()[0]
     lab.ask("host rotate", host="web-legacy")
     legacy.settled(before)
     assert legacy.runs()[0] and len(legacy.lines()) == len(OTHERS.splitlines()) + 1
@@ -204,20 +212,13 @@ def test_a_new_key_that_is_refused(legacy):
 def test_an_old_key_that_still_works_is_an_alarm(legacy):
     """Taken out of the file, and the host takes it all the same: from another file."""
     lab, before = legacy.lab, legacy.now()
-    config = lab.target_config
-    lab.stop("target")
-    more = labkit.write(lab.path("target", "more"), labkit.read(legacy.file))
-    lab.target_config = lambda: config().replace("AuthorizedKeysFile .ssh/authorized_keys", f"AuthorizedKeysFile .ssh/authorized_keys {more}")
-    lab.start("target")
-    lab.ask("host rotate", host="web-legacy")
-    why = until(lambda: [row.get("why") for row in legacy.keys().get("old", []) if row.get("why")], 30)
-    assert "still logs in" in why[0] and legacy.now() != before and legacy.runs()[0]
-    labkit.write(more, "")
-    lab.ask("host rotate", host="web-legacy")
-    legacy.settled(before)
-    lab.stop("target")
-    lab.target_config = config
-    lab.start("target")
+    with legacy.other_files("more", ".ssh/authorized_keys") as more:
+        lab.ask("host rotate", host="web-legacy")
+        why = until(lambda: [row.get("why") for row in legacy.keys().get("old", []) if row.get("why")], 30)
+        assert "still logs in" in why[0] and legacy.now() != before and legacy.runs()[0]
+        labkit.write(more, "")
+        lab.ask("host rotate", host="web-legacy")
+        legacy.settled(before)
 
 
 @pytest.mark.parametrize("step", ["wanted", "new", "old"])
@@ -231,12 +232,15 @@ def test_kill_9_at_each_step(legacy, step):
         os.kill(role(lab, "keys"), signal.SIGSTOP)
     elif step == "new":
         lab.stop("target")
-    lab.ask("host rotate", host="web-legacy")
-    until(lambda: step in legacy.keys() or (step == "old" and legacy.now() != before), 30, 0.001)
-    assert step == "old" or legacy.now() == before
-    legacy.restart(deadline=None)
+    try:
+        lab.ask("host rotate", host="web-legacy")
+        until(lambda: step in legacy.keys() or (step == "old" and legacy.now() != before), 30, 0.001)
+        assert step == "old" or legacy.now() == before
+    finally:
+        legacy.restart(deadline=None)
+        if step == "new":
+            lab.start("target")
     if step == "new":
-        lab.start("target")
         lab.ask("host rotate", host="web-legacy")   # now, not after the pause of a failure
     assert legacy.runs()[0]
     legacy.settled(before)
