@@ -90,11 +90,9 @@ def keys(lab, managed):
     it.close()
 
 
-@pytest.fixture(params=["ed25519", "ecdsa", "rsa"])
-def key(request, tmp_path):
-    path = str(tmp_path / "key")
-    labkit.keygen(path, request.param)
-    return path
+@pytest.fixture(scope="module", params=["ed25519", "ecdsa", "rsa"])
+def key(request, tmp_path_factory):
+    return labkit.keygen(str(tmp_path_factory.mktemp("key") / "key"), request.param)
 
 
 def blob_of(path):
