@@ -185,6 +185,20 @@ def test_frames_that_nobody_signed(bucket):
     bucket.put(bucket.grown, whole[:second], prefix)
     after, done = bucket.verify(url)
     assert after[rid] == "forged" and "ALARM" in done.stderr, done
+    # nor with a signature of his own: what is the recording's comes behind that, and is taken
+    at, frame = second, independent.brec.Frame(whole[second:])
+    while frame.type == independent.brec.DATA:
+        at += len(frame.raw)
+        frame = independent.brec.Frame(whole[at:])
+    made_up = whole[:at] + frame.raw[:-5] + bytes([frame.raw[-5] ^ 1])
+    made_up += independent.brec.crc32c(made_up[at:]).to_bytes(4, "big")
+    for name, data in bucket.objects.items():
+        if not name.startswith("recordings/") or rid in name:
+            bucket.put(name, whole[:first] if name == bucket.grown else data, "grown")
+    for data in (made_up, whole):
+        bucket.put(bucket.grown, data, "grown")
+    after, done = bucket.verify(bucket.url.replace(PREFIX, "grown"))
+    assert after[rid] == bucket.verify(bucket.store.top)[0][rid] == "complete" and done.stderr.count("ALARM: its version") == 1, done
 
 
 def test_objects_that_were_added(bucket):
