@@ -141,7 +141,7 @@ class Log:
             part = top / "tile" / level / f"{path}.p/{width}"
             return slurp(part if width < 256 and part.is_file() else top / "tile" / level / path)
         must(keys and top.is_dir(), "no log, or nobody to believe it", "absent")
-        newest, _ = checkpoint(slurp(top / "checkpoint"), keys)
+        newest, _ = checkpoint(note := slurp(top / "checkpoint"), keys)
         for start in range(0, newest, 256):
             leaves = strings(tile("entries", start // 256, min(256, newest - start)), min(256, newest - start), 2)
             must(leaves, f"the leaves from {start} on")
@@ -151,9 +151,9 @@ class Log:
             parts = [nodes[start:start + 256] for start in range(0, len(nodes), 256)]
             must(all(tile(str(level), n, len(part)) == b"".join(part) for n, part in enumerate(parts)), f"a tile of level {level}")
             nodes = [fold(part) for part in parts if len(part) == 256]
-        kept = [path for path in top.iterdir() if re.fullmatch(r"checkpoint(\.\d+(\.cosigned)?)?", path.name) and path.is_file()]
-        for size, root in (outcome(checkpoint, slurp(path), keys) for path in kept):    # a power cut may leave a part of one: without a size
-            must(isinstance(size, str) or size <= newest and fold(hashes[:size]) == root, f"the root of {size} leaves")
+        kept = [slurp(path) for path in top.iterdir() if re.fullmatch(r"checkpoint(\.\d+(\.cosigned)?)?", path.name) and path.is_file()]
+        for size, root in (outcome(checkpoint, data, keys) for data in kept if data.split(b"\n")[0] == note.split(b"\n")[0]):
+            must(isinstance(size, str) or size <= newest and fold(hashes[:size]) == root, f"the root of {size} leaves")    # torn by a power cut: no size
 
     def read_proofs(self, files, keys):
         def read(name):

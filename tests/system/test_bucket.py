@@ -251,10 +251,19 @@ def test_checkpoints_of_another_log(bucket):
     kept = next(size for size in range(1, max(sizes)) if size not in sizes)
     for size in kept, max(sizes) + 5:
         bucket.put(f"log/checkpoint.{size}", note(size), prefix)
+    # with the lines of witnesses, too, which nobody sets aside
+    for size in kept, max(sizes), max(sizes) + 5:
+        bucket.put(f"log/checkpoint.{size}.cosigned", note(size), prefix)
     after, done = bucket.verify(url)
     assert after == before and done.returncode == 1, done
     for size in kept, max(sizes) + 5:
         assert f'"log/checkpoint.{size}": ALARM: ' in done.stderr, done.stderr
+    copy = bucket.lab.path("copy.another")
+    assert bucket.replay("pull", "--from", url, "--store", copy).returncode == 1
+    assert os.path.exists(f"{copy}/log/checkpoint.{kept}.cosigned") and bucket.verify(copy)[0] == before
+    signers, collectors = bucket.store.keys
+    rows = independent.verify_store(copy, signers, [*collectors, public])
+    assert {row["id"] or os.path.basename(row["dir"]): row["verdict"] for row in rows} == before
 
 
 def crafted(segment):
