@@ -186,12 +186,12 @@ def test_frames_that_nobody_signed(bucket):
     after, done = bucket.verify(url)
     assert after[rid] == "forged" and "ALARM" in done.stderr, done
     # nor with a signature of his own: what is the recording's comes behind that, and is taken
-    at, frame = second, independent.brec.Frame(whole[second:])
-    while frame.type == independent.brec.DATA:
+    at, frame = second, independent.Frame(whole[second:])
+    while frame.type == independent.DATA:
         at += len(frame.raw)
-        frame = independent.brec.Frame(whole[at:])
+        frame = independent.Frame(whole[at:])
     made_up = whole[:at] + frame.raw[:-5] + bytes([frame.raw[-5] ^ 1])
-    made_up += independent.brec.crc32c(made_up[at:]).to_bytes(4, "big")
+    made_up += independent.crc32c(made_up[at:]).to_bytes(4, "big")
     for name, data in bucket.objects.items():
         if not name.startswith("recordings/") or rid in name:
             bucket.put(name, whole[:first] if name == bucket.grown else data, "grown")
