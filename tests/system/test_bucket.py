@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from harness import Client, labkit
+from harness import labkit
 from test_evidence import Store, read, write
 
 sys.path.insert(0, os.path.dirname(labkit.__file__))
@@ -69,8 +69,9 @@ def grew(name, before, data):
 class Bucket:
     """A resting store of a few sessions, put into a bucket with a lock."""
 
-    def __init__(self, lab, store, ceph):
-        self.lab, self.store, self.ceph = lab, store, ceph
+    def __init__(self, store, ceph, top):
+        self.lab, self.store, self.ceph, self.top = store.lab, store, ceph, top
+        self.trust = shutil.copy(self.lab.path("auditor.trust"), top)
         self.name = ceph.make_bucket("pulled", days=1)
         self.writer, self.owner, self.reader = ceph.client("writer"), ceph.client("owner"), ceph.client("reader")
         self.objects = objects(store.top)
@@ -80,9 +81,12 @@ class Bucket:
         for name, data in self.objects.items():
             self.put(name, data)
         self.put("canary/0001", b"is no part of a store")
-        self.keys = ceph.write_credentials(lab.path("reader.keys"), "reader")
+        self.keys = ceph.write_credentials(self.path("reader.keys"), "reader")
         self.url = f"http://127.0.0.1:{ceph.port()}/{self.name}/{PREFIX}"
         self.tls = f"https://127.0.0.1:{ceph.port('https')}/{self.name}/{PREFIX}/"
+
+    def path(self, name):
+        return os.path.join(self.top, name)
 
     def head(self):
         return len(independent.Header(self.objects[self.grown]).raw)
@@ -91,13 +95,13 @@ class Bucket:
         return self.writer.put(self.name, f"{prefix}/{name}", data)
 
     def replay(self, *words, keys=None):
-        return subprocess.run([self.lab.bin("bastion-replay"), *words, "--trust", self.lab.path("auditor.trust"), "--credentials", keys or self.keys],
+        return subprocess.run([self.lab.bin("bastion-replay"), *words, "--trust", self.trust, "--credentials", keys or self.keys],
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100, check=False)
 
     def verify(self, store=None):
         """The verdicts by id."""
         words = ["--store", store] if store else ["--store", self.tls, "--ca", self.ceph.path("ca.pem")]
-        done = subprocess.run([self.lab.bin("bastion-replay"), "verify", "--all", "--json", *words, "--trust", self.lab.path("auditor.trust"),
+        done = subprocess.run([self.lab.bin("bastion-replay"), "verify", "--all", "--json", *words, "--trust", self.trust,
                                "--credentials", self.keys], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100, check=False)
         rows = [json.loads(line) for line in done.stdout.splitlines()]
         assert rows, done
@@ -106,7 +110,7 @@ class Bucket:
     def independent(self):
         """The same by another way: the oldest version of each key, or what it grew to, by the test's own client, judged by verify_independent.py.
         What differs is said."""
-        top, oldest, differing = self.lab.path("mine"), {}, set()
+        top, oldest, differing = self.path("mine"), {}, set()
         shutil.rmtree(top, ignore_errors=True)
         for one in self.reader.versions(self.name, PREFIX):
             name = one["key"].removeprefix(f"{PREFIX}/")
@@ -131,14 +135,9 @@ class Bucket:
 
 
 @pytest.fixture(scope="module")
-def bucket(new_lab, object_store):
-    lab = new_lab()
-    user = Client(lab, "deploy")
-    for _ in range(3):
-        user.run("web1.name", "true", check=True)
-    lab.stop_all()
-    store = Store(lab)
-    yield Bucket(lab, store, object_store)
+def bucket(resting, object_store, tmp_path_factory):
+    store = Store(resting)
+    yield Bucket(store, object_store, str(tmp_path_factory.mktemp("bucket")))
     shutil.rmtree(store.scratch)
 
 
@@ -148,7 +147,7 @@ def test_pull_and_verify(bucket):
     assert there == here == bucket.independent() and "complete" in there.values()
     assert not [row for row in done.stdout.splitlines() if "/tmp" in json.loads(row)["dir"]]
     # a copy, by hand; the second time nothing is fetched
-    copy = bucket.lab.path("copy")
+    copy = bucket.path("copy")
     done = bucket.replay("pull", "--from", bucket.url, "--store", copy)
     assert done.returncode == 0 and f"{len(bucket.objects)} fetched, 0 were here; 1 of other names" in done.stderr, done
     assert read(copy, "log", "checkpoint") == read(bucket.store.top, "log", "checkpoint")
@@ -221,7 +220,7 @@ def test_objects_that_were_added(bucket):
     assert after == before and done.returncode == 1, done
     for name in added:
         assert f'"{name}": ALARM: ' in done.stderr, (name, done.stderr)
-    copy = bucket.lab.path("copy.added")
+    copy = bucket.path("copy.added")
     done = bucket.replay("pull", "--from", url, "--store", copy)
     assert done.returncode == 1 and "5 ALARMS" in done.stderr, done
     assert read(copy, f"{small}/00000099.brec.other-0") == added[f"{small}/00000099.brec"]
@@ -235,7 +234,7 @@ def test_checkpoints_of_another_log(bucket):
     """Signed by a collector that the auditor trusts, too: as the newest, and as one that was kept, it says nothing of this log."""
     key, origin, prefix = Ed25519PrivateKey.generate(), b"elsewhere.example/log", "another"
     public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-    with open(bucket.lab.path("auditor.trust"), "a", encoding="ascii") as f:
+    with open(bucket.trust, "a", encoding="ascii") as f:
         f.write(f"collector other {base64.b64encode(public).decode()}\n")
 
     def note(size):
@@ -258,7 +257,7 @@ def test_checkpoints_of_another_log(bucket):
     assert after == before and done.returncode == 1, done
     for size in kept, max(sizes) + 5:
         assert f'"log/checkpoint.{size}": ALARM: ' in done.stderr, done.stderr
-    copy = bucket.lab.path("copy.another")
+    copy = bucket.path("copy.another")
     assert bucket.replay("pull", "--from", url, "--store", copy).returncode == 1
     assert os.path.exists(f"{copy}/log/checkpoint.{kept}.cosigned") and bucket.verify(copy)[0] == before
     signers, collectors = bucket.store.keys
@@ -301,7 +300,7 @@ def test_names_that_were_taken(bucket):
             bucket.put(name, data, prefix)
     for name, data in bucket.objects.items():
         bucket.put(name, data, prefix)
-    copy = bucket.lab.path("copy.taken")
+    copy = bucket.path("copy.taken")
     done = bucket.replay("pull", "--from", url, "--store", copy)
     # the beginning of a segment, unsigned, is what that grew from
     assert done.returncode == 1 and f" {sum(map(len, before.values())) - 1} ALARMS" in done.stderr, done
@@ -324,13 +323,13 @@ def leaves(bundle):
 
 
 def test_a_trust_file_that_is_not_there(bucket):
-    done = subprocess.run([bucket.lab.bin("bastion-replay"), "pull", "--from", bucket.url, "--store", bucket.lab.path("no-copy"), "--credentials", bucket.keys,
-                           "--trust", bucket.lab.path("typo")], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100, check=False)
-    assert done.returncode == 3 and "typo" in done.stderr and not os.path.exists(bucket.lab.path("no-copy")), done
+    done = subprocess.run([bucket.lab.bin("bastion-replay"), "pull", "--from", bucket.url, "--store", bucket.path("no-copy"), "--credentials", bucket.keys,
+                           "--trust", bucket.path("typo")], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 3 and "typo" in done.stderr and not os.path.exists(bucket.path("no-copy")), done
 
 
 def test_what_is_refused(bucket):
-    copy = bucket.lab.path("no-copy")
+    copy = bucket.path("no-copy")
     for words, says in ((("pull", "--store", copy), "needs --from"), (("pull", "--from", bucket.url, "--store", bucket.url), "needs --store"),
                         (("pull", "--from", "http://192.0.2.1/evidence", "--store", copy), "http is for this machine"),
                         (("pull", "--from", bucket.tls, "--store", copy), "certificate"),
@@ -339,13 +338,13 @@ def test_what_is_refused(bucket):
         done = bucket.replay(*words)
         assert done.returncode in (2, 3) and says in done.stderr, (words, done)
     # the collector's own keys can only put
-    done = bucket.replay("pull", "--from", bucket.url, "--store", copy, keys=bucket.ceph.write_credentials(bucket.lab.path("writer.keys"), "writer"))
+    done = bucket.replay("pull", "--from", bucket.url, "--store", copy, keys=bucket.ceph.write_credentials(bucket.path("writer.keys"), "writer"))
     assert done.returncode == 3 and "AccessDenied" in done.stderr, done
 
 
 def test_second_versions(bucket):
     """The same bytes again are what a lost answer leaves; others are an alarm, wherever they are, also for who pulled before."""
-    copy = bucket.lab.path("copy")
+    copy = bucket.path("copy")
     here, _ = bucket.verify(bucket.store.top)
     name = os.path.relpath(bucket.store.small, bucket.store.top) + "/00000000.brec"
     bucket.put(name, bucket.objects[name])
