@@ -12,6 +12,8 @@ import pytest
 from harness import DEADLINE, Client, labkit, recording_of, replay, until
 from test_signed_approval import sign
 
+pytestmark = pytest.mark.chained
+
 SLOW = 60   # seconds, on a busy machine
 waits = []  # seconds, for each account that was waited for
 

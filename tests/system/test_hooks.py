@@ -72,6 +72,8 @@ class Mail(socketserver.StreamRequestHandler):
 
 @pytest.fixture(scope="module")
 def servers():
+    for before in Jira.status, Jira.asked, Jira.posted, Jira.token, Mail.got:
+        before.clear()
     started = []
     for kind, handler in ((http.server.ThreadingHTTPServer, Jira), (socketserver.ThreadingTCPServer, Mail)):
         server = kind(("127.0.0.1", 0), handler)
