@@ -24,9 +24,10 @@
 #include "clock.h"
 #include "log.h"
 #include "policy.h"
+#include "rig_top.h"
 #include "store_key.h"
 
-#define WAIT_MS 5000
+#define WAIT_MS 15000
 
 struct rig {
 	char dir[64];
@@ -189,7 +190,7 @@ static inline int rig_up(void **state)
 	struct store *s;
 
 	log_init("policy", true, getenv("RIG_LOG") != NULL ? LOG_LVL_DEBUG : LOG_LVL_ERROR);
-	strcpy(r->dir, "/tmp/policy-rig.XXXXXX");
+	snprintf(r->dir, sizeof(r->dir), "%s/policy-rig.XXXXXX", rig_top());
 	assert_non_null(mkdtemp(r->dir));
 	snprintf(path, sizeof(path), "%s/policy.db", r->dir);
 	assert_int_equal(store_create(path, err), 0);

@@ -26,6 +26,7 @@
 #include "control.h"
 #include "log.h"
 #include "otp.h"
+#include "rig_top.h"
 #include "words.h"
 #include "store_key.h"
 
@@ -95,7 +96,7 @@ static inline void rig_open(void)
 
 	log_init("test", true, LOG_LVL_ERROR + 1);
 	memset(&rig, 0, sizeof(rig));
-	snprintf(rig.dir, sizeof(rig.dir), "/tmp/approvals-XXXXXX");
+	snprintf(rig.dir, sizeof(rig.dir), "%s/approvals-XXXXXX", rig_top());
 	assert_non_null(mkdtemp(rig.dir));
 	snprintf(rig.path, sizeof(rig.path), "%s/policy.db", rig.dir);
 	assert_int_equal(store_create(rig.path, err), 0);

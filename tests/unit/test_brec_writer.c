@@ -4,7 +4,7 @@
  */
 #include "brec_fixture.h"
 
-#include "clock.h"
+#include <time.h>
 
 static struct brec_reader *reader(const struct fixture *x, const struct age_identities *ids)
 {
@@ -417,26 +417,34 @@ static void test_broken(void **state)
 	fx_destroy(x);
 }
 
+static uint64_t cpu_us(void)
+{
+	struct timespec ts;
+
+	assert_int_equal(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts), 0);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
 /* Not a measurement, a floor: far under what any machine does, far over what a mistake would leave. */
 static void test_speed(void **state)
 {
 	enum { PIECE = 32768, TIMES = 8192 };
 	static uint8_t data[PIECE];
 	struct fixture *x = fx_open(false, true);
-	uint64_t start = clock_mono_us(), us;
+	uint64_t start = cpu_us(), us;
 
 	(void)state;
 	for (int i = 0; i < TIMES; i++)
 		assert_true(brec_writer_event(x->w, BREC_OUTPUT, BREC_K_OUT, x->now += 100, 1, data, PIECE) != 0);
-	us = clock_mono_us() - start + 1;
+	us = cpu_us() - start + 1;
 	print_message("bulk: %.0f MB/s with chain, %u seals\n", (double)PIECE * TIMES / (double)us, x->segment);
 	assert_true((double)PIECE * TIMES / (double)us > 20);
-	start = clock_mono_us();
+	start = cpu_us();
 	for (int i = 0; i < 100000; i++) {
 		assert_true(brec_writer_event(x->w, BREC_OUTPUT, BREC_K_OUT, x->now += 100, 1, data, 80) != 0);
 		assert_int_equal(brec_writer_flush(x->w, x->now), 0);
 	}
-	us = clock_mono_us() - start + 1;
+	us = cpu_us() - start + 1;
 	print_message("80-byte frames: %.2f us each with chain\n", (double)us / 100000);
 	fx_destroy(x);
 }

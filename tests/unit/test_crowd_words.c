@@ -4,7 +4,8 @@
  */
 #include "store_rig.h"
 
-#include "clock.h"
+#include <time.h>
+
 #include "refusals.h"
 #include "store_sql.h"
 
@@ -12,7 +13,7 @@
 #ifdef __SANITIZE_ADDRESS__
 #define SOON_US 20000000	/* its allocator fills all that SQLite takes and gives back: of time it says little */
 #else
-#define SOON_US 500000
+#define SOON_US 500000		/* of a processor: what others do meanwhile does not count */
 #endif
 
 static const char *error_has(const char *text)
@@ -97,13 +98,21 @@ static const char *const everybody[] = {
 	"{\"word\":\"request\",\"args\":{\"host\":\"web1\",\"login\":\"dba\",\"reason\":\"x\",\"break_glass\":true}}",
 };
 
+static int64_t cpu_us(void)
+{
+	struct timespec ts;
+
+	assert_int_equal(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts), 0);
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
 static int64_t us_of(const char *who, const char *word)
 {
-	int64_t at = (int64_t)clock_mono_us();
+	int64_t at = cpu_us();
 
 	code(who, word);
 	control_tick(&rig.c, rig.now);
-	return (int64_t)clock_mono_us() - at;
+	return cpu_us() - at;
 }
 
 static void nobodys_many_cost_time(void **state)
@@ -124,15 +133,15 @@ static void nobodys_many_cost_time(void **state)
 			if (us > SOON_US)
 				fail_msg("%s: %s: %lld us", who[k], everybody[i], (long long)us);
 		}
-	at = (int64_t)clock_mono_us();
+	at = cpu_us();
 	control_way(&rig.c, id_of("carol"), "10.0.0.9", "web1", "l3", NULL, &a, &h);
 	assert_int_equal(a.refusal, 0);
-	assert_true((int64_t)clock_mono_us() - at < SOON_US);
+	assert_true(cpu_us() - at < SOON_US);
 	/* all of it is over at once */
 	rig.now += 36000;
-	at = (int64_t)clock_mono_us();
+	at = cpu_us();
 	assert_true(control_tick(&rig.c, rig.now) == rig.now);
-	assert_true((int64_t)clock_mono_us() - at < SOON_US);
+	assert_true(cpu_us() - at < SOON_US);
 }
 
 /* Does the step of this statement's plan go through all rows of a table that grows for ever? An index of what is open is none of these. */

@@ -281,7 +281,10 @@ static void refuses_others(void **state)
 	(void)state;
 	assert_non_null(own);
 	free(own->state_dir);
-	assert_non_null(own->state_dir = strdup("/tmp/bastiond-init-nobody"));
+	assert_non_null(own->state_dir = strdup("/tmp/bastiond-init-nobody-XXXXXX"));
+	/* a name that is nobody's, where nobody may make it */
+	assert_non_null(mkdtemp(own->state_dir));
+	assert_int_equal(rmdir(own->state_dir), 0);
 	if (conf != NULL)
 		assert_int_equal(seteuid(65534), 0);
 	assert_int_equal(bastiond_init(own), -1);
