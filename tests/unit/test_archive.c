@@ -523,6 +523,19 @@ static void test_tiles(void **state)
 		}
 }
 
+/* Put again so early that no lock ends before the retention is over from any moment on; at once where nobody knows, by this clock, when it was put. */
+static void test_renew_due(void **state)
+{
+	struct archive_item v[2] = { { .name = ARCHIVE_LOG_BEGUN, .when = NOW }, { .name = ARCHIVE_LOG_RENEWED, .when = NOW + 5 * DAY } };
+	struct archive_list none = { 0 }, one = { .v = v, .n = 1 }, both = { .v = v, .n = 2 };
+	const int64_t late = 7 * DAY - 7 * DAY / 8;
+
+	(void)state;
+	assert_true(archive_log_renew_due(&none, &rules, NOW) && archive_log_renew_due(&one, &rules, NOW - 1));
+	assert_true(!archive_log_renew_due(&one, &rules, NOW + late - 1) && archive_log_renew_due(&one, &rules, NOW + late));
+	assert_true(!archive_log_renew_due(&both, &rules, NOW + 5 * DAY + late - 1) && archive_until(&rules, NOW, false) - (NOW + late) >= rules.retention);
+}
+
 static void test_kept(void **state)
 {
 	static const char *const names[] = { "checkpoint", "checkpoint.new", "checkpoint.5", "checkpoint.05", "checkpoint.7", "checkpoint.7.tsr",
@@ -580,7 +593,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_dead_recording, teardown), cmocka_unit_test(test_dead_before), cmocka_unit_test(test_grew),
 		cmocka_unit_test_teardown(test_hold_and_conflicts, teardown), cmocka_unit_test(test_segment_state),
 		cmocka_unit_test_teardown(test_locked_from_close, teardown), cmocka_unit_test(test_needed), cmocka_unit_test(test_spool),
-		cmocka_unit_test(test_list), cmocka_unit_test(test_tiles), cmocka_unit_test(test_kept),
+		cmocka_unit_test(test_list), cmocka_unit_test(test_tiles), cmocka_unit_test(test_renew_due), cmocka_unit_test(test_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
