@@ -367,7 +367,8 @@ class Lab:
             options = [*options, f'account_command = "{os.path.join(directory, "target", "bastion-account")}"']
         state = {"bin": os.path.abspath(bin_dir), "ports": {}, "pids": {}, "options": list(options), "temporary": [], "accounts": accounts,
                  "collector_options": list(collector_options), "users": {}, "collectors": collectors, "glass": glass, "hosts": [f"web{i + 1}" for i in range(max(1, hosts))]}
-        write(os.path.join(directory, "lab.json"), json.dumps(state))
+        # whole from its first moment: `env` may be waiting for it
+        os.replace(write(os.path.join(directory, ".lab.json"), json.dumps(state)), os.path.join(directory, "lab.json"))
         lab = cls(directory)
         try:
             lab.make_directories()

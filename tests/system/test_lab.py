@@ -13,6 +13,7 @@ import pytest
 from harness import LONG, labkit, until
 
 LAB = os.path.join(labkit.REPO, "tests", "lab")
+BUILD = os.environ.get("LAB_BIN", os.path.join(labkit.REPO, "build"))
 WANTED = """LAB_HOST LAB_PORT LAB_TARGET LAB_LOGIN LAB_USER LAB_USER_KEY LAB_USER_TOTP LAB_APPROVER LAB_APPROVER_KEY LAB_APPROVER_TOTP
 LAB_SERVICE LAB_SERVICE_KEY LAB_AUDITOR_KEY LAB_STORE LAB_CONF LAB_BIN""".split()
 
@@ -48,9 +49,15 @@ def test_a_long_directory_beside_another(lab):
 
 def test_it_is_up_or_not(free_for_all):
     """`env` says nothing of one that is not up yet, and an `up` that is told to end leaves nothing that runs."""
-    directory = f"{free_for_all}/lab"
-    with subprocess.Popen([LAB, "up", directory], stdin=subprocess.DEVNULL) as coming:
-        pids = until(lambda: os.path.exists(f"{directory}/lab.json") and labkit.Lab(directory).state["pids"], what="the first daemon")
+    directory, programs = f"{free_for_all}/lab", f"{free_for_all}/bin"
+    os.mkdir(programs, 0o755)
+    for name in labkit.PROGRAMS:
+        os.symlink(os.path.join(BUILD, name), f"{programs}/{name}")
+    # one that never listens
+    os.unlink(f"{programs}/bastiond")
+    labkit.write(f"{programs}/bastiond", f'#!/bin/sh\ncase $1 in -D) exec sleep 100 ;; esac\nexec {BUILD}/bastiond "$@"\n', 0o755)
+    with subprocess.Popen([LAB, "up", directory], stdin=subprocess.DEVNULL, env=os.environ | {"LAB_BIN": programs}) as coming:
+        pids = until(lambda: os.path.exists(f"{directory}/lab.json") and "bastiond" in (they := labkit.Lab(directory).state["pids"]) and they, deadline=30, what="bastiond")
         env = subprocess.run([LAB, "env", directory], capture_output=True, text=True, timeout=60, check=False)
         coming.terminate()
     assert coming.returncode == 128 + signal.SIGTERM
@@ -167,9 +174,8 @@ def test_only_what_labs_make_is_removed(theirs):
 def test_in_a_closed_home(tmp_path_factory):
     """The tree below /root, or a home that others do not enter: its users' commands and the target's program run all the same."""
     closed = tmp_path_factory.mktemp("closed")
-    built = os.environ.get("LAB_BIN", os.path.join(labkit.REPO, "build"))
     for name in labkit.PROGRAMS:
-        shutil.copy(os.path.join(built, name), closed)
+        shutil.copy(os.path.join(BUILD, name), closed)
     os.chmod(closed, 0o700)
     directory = tempfile.mkdtemp(prefix="bastion-lab-", dir="/tmp")
     lab = labkit.Lab.create(directory, bin_dir=str(closed), accounts=True)
