@@ -1,6 +1,5 @@
 /*
- * role_recorder.h - inside the recorder role: links of sessions, recordings, connections to
- * collectors.
+ * role_recorder.h - inside the recorder role: links of sessions, recordings, connections to collectors.
  *
  *   role_recorder.c          start, loop, the end
  *   role_recorder_load.c     keys, collectors: at the start, and anew at a reload
@@ -47,7 +46,8 @@
 #define REC_OPEN_BURST 64			/* recordings that a session opens at once, and then one in */
 #define REC_OPEN_MS 50				/* so long: what it says after that waits; */
 #define REC_OPEN_LONG_BURST 2000		/* and of more than so many one in */
-#define REC_OPEN_LONG_MS 1500			/* so long */
+#define REC_OPEN_LONG_MS 500			/* so long, or less: in dial_timeout pass as many as may be on their way */
+#define REC_OPEN_LONG_WAYS 20			/* (SESSION_WAYS_MAX), and some that gave up */
 #define REC_TURN_MESSAGES 64			/* messages of one session before the others get their turn */
 #define REC_END_TURNS 16				/* so many such turns are read from each link at the end */
 #define SHIP_OUTPUT_BYTES (2U << 20)		/* handed to TLS and not sent yet */
@@ -126,7 +126,8 @@ struct link {
 	struct event *rd, *wr, *later;	/* later: it may open one again */
 	struct recording_list ways;
 	unsigned nways;
-	uint64_t open_ms, open_long_ms;	/* when all that it opened would have been one by one, in REC_OPEN_MS each, and in REC_OPEN_LONG_MS */
+	/* when all that it opened would have been one by one, in REC_OPEN_MS each, and in what open_long_ms of its recorder was at its start */
+	uint64_t open_ms, open_long_ms, long_every_ms;
 	size_t waiting;			/* uncommitted bytes of its recordings */
 	bool paused, over;
 };
@@ -181,7 +182,7 @@ struct recorder {
 	struct recordings all;
 	size_t count, kept;		/* recordings; bytes committed but kept */
 	size_t waiting[SET_COUNT];	/* bytes uncommitted */
-	uint64_t seal_every_ms;		/* half of the shortest segment_time since the start: sessions keep theirs */
+	uint64_t seal_every_ms, open_long_ms; /* of the shortest segment_time and dial_timeout since the start: sessions keep theirs */
 	struct link_list links;
 	struct { uint8_t id[BREC_ID_LEN]; uint64_t until_ms; } allowed[REC_GLASS_ALLOWED];	/* until_ms 0: free */
 	bool up[SET_COUNT], told_ready, stop;
@@ -285,9 +286,8 @@ void ship_start(struct ship *s);
  */
 void ship_change(struct ship *s, const struct config_addr *addr, struct ship_tls *tls);
 void ship_tls_destroy(struct ship_tls *tls);
-/* Sends what r has for it. */
+/* Sends what r has for it; for all. */
 void ship_push(struct ship *s, struct recording *r);
-/* To all collectors. */
 void ship_push_all(struct recorder *rc, struct recording *r);
 /* Are enough collectors there for a new recording? */
 bool ship_quorum(const struct recorder *rc, enum rec_set set);

@@ -137,7 +137,7 @@ static int on_open(struct link *l, struct ipc_msg *m)
 	}
 	if (l->slot != REC_SLOT_POLICY) {
 		l->open_ms = (l->open_ms > now_ms ? l->open_ms : now_ms) + REC_OPEN_MS;
-		l->open_long_ms = (l->open_long_ms > now_ms ? l->open_long_ms : now_ms) + REC_OPEN_LONG_MS;
+		l->open_long_ms = (l->open_long_ms > now_ms ? l->open_long_ms : now_ms) + l->long_every_ms;
 	}
 	r->way = m->id;
 	r->link = l;
@@ -222,12 +222,13 @@ static int on_message(struct link *l, struct ipc_msg *m)
  * and dearer than a seal. A session that works may have many hops to go, so it waits, where one that was taken over would only be held up.
  * While it waits nothing of it is read: so the pace is one that as many as it may have on their way (SESSION_WAYS_MAX) pass within a second.
  * That is 1.7 million in a day, and a session may last for many: who has had its two thousand goes on at a pace at which the files and the log
- * last, and at which those on their way pass within the usual hold_deadline.
+ * last. There, too, those on their way pass before their sessions give them up (dial_timeout): the places in this link of those that did would be
+ * in the way of all that comes behind.
  */
 static uint64_t open_wait(const struct link *l)
 {
 	const uint64_t now_ms = clock_mono_ms(), free_ms = now_ms + (REC_OPEN_BURST - 1) * REC_OPEN_MS,
-	    long_ms = now_ms + (REC_OPEN_LONG_BURST - 1) * REC_OPEN_LONG_MS;
+	    long_ms = now_ms + (REC_OPEN_LONG_BURST - 1) * l->long_every_ms;
 	const uint64_t wait = l->open_ms > free_ms ? l->open_ms - free_ms : 0, longer = l->open_long_ms > long_ms ? l->open_long_ms - long_ms : 0;
 
 	return wait > longer ? wait : longer;
@@ -326,6 +327,7 @@ void link_up(struct recorder *rc, uint32_t slot, int fd)
 	}
 	l->rc = rc;
 	l->slot = slot;
+	l->long_every_ms = rc->open_long_ms;
 	LIST_INIT(&l->ways);
 	ipc_init(&l->ipc, fd, ROLE_RECORDER, ROLE_SESSION);
 	LIST_INSERT_HEAD(&rc->links, l, all);

@@ -136,10 +136,14 @@ int role_recorder_try(const struct config *conf, int files)
 
 static void take_limits(struct recorder *rc, const struct config *conf)
 {
-	const uint64_t every_ms = conf->segment_time / 2;
+	const uint64_t every_ms = conf->segment_time / 2, open_ms = conf->dial_timeout / REC_OPEN_LONG_WAYS;
 
 	if (rc->seal_every_ms == 0 || every_ms < rc->seal_every_ms)
 		rc->seal_every_ms = every_ms;
+	if (rc->open_long_ms == 0)
+		rc->open_long_ms = REC_OPEN_LONG_MS;
+	if (open_ms < rc->open_long_ms)
+		rc->open_long_ms = open_ms;
 	rc->quorum[SET_USUAL] = conf->quorum;
 	rc->quorum[SET_GLASS] = conf->break_glass_quorum;
 }

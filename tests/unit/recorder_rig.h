@@ -31,6 +31,7 @@ static void init(struct fixture *f, unsigned ships, unsigned quorum)
 	memset(f, 0, sizeof(*f));
 	TAILQ_INIT(&f->rc.all);
 	f->rc.nships = ships;
+	f->rc.open_long_ms = REC_OPEN_LONG_MS;
 	f->rc.quorum[SET_USUAL] = quorum;
 	f->rc.signer = calloc(1, sizeof(*f->rc.signer));
 	f->rc.signer->key = sign_key_from_seed(seed);

@@ -166,9 +166,12 @@ static void recordings_are_opened_at_a_pace(void **state)
 /* And of very many one after the other: a session lasts for days, and the files and the log of the collectors shall, too. */
 static void very_many_are_opened_slowly(void **state)
 {
+	enum { WAYS_MAX = 16 /* SESSION_WAYS_MAX */, DIAL_TIMEOUT_MS = 10000 /* what it is by default */,
+		FREE = REC_OPEN_LONG_BURST * REC_OPEN_MS / (REC_OPEN_LONG_MS - REC_OPEN_MS) };
 	struct ipc session, policy;
 	struct fixture f;
 	uint32_t way = 0;
+	uint64_t begin_ms;
 
 	(void)state;
 	init_lagging(&f, &session, &policy);
@@ -179,8 +182,8 @@ static void very_many_are_opened_slowly(void **state)
 		assert_non_null(f.r = queue_find(&f.rc, numbered(way)));
 		queue_destroy(&f.rc, f.r);
 	}
-	/* in the time that this took, one in so many was free */
-	for (unsigned more = 0; more < REC_OPEN_LONG_BURST * REC_OPEN_MS / REC_OPEN_LONG_MS + 10; more++, way++) {
+	/* in the time that this took, and that the next ones take, one in so many was free */
+	for (unsigned more = 0; more < FREE + 10; more++, way++) {
 		later_ms += REC_OPEN_MS;
 		tell(&session, MSG_REC_OPEN, way, numbered(way), &f.part);
 		turn(&f);
@@ -189,11 +192,17 @@ static void very_many_are_opened_slowly(void **state)
 		queue_destroy(&f.rc, f.r);
 	}
 	assert_null(f.r);
-	assert_in_range(way, REC_OPEN_LONG_BURST, REC_OPEN_LONG_BURST + REC_OPEN_LONG_BURST * REC_OPEN_MS / REC_OPEN_LONG_MS + 9);
+	assert_in_range(way, REC_OPEN_LONG_BURST, REC_OPEN_LONG_BURST + FREE + 9);
 	later_ms += REC_OPEN_LONG_MS;
 	turn(&f);
 	turn(&f);
 	assert_non_null(f.r = queue_find(&f.rc, numbered(way)));
+	/* as many as a session may have on their way are open before it gives the first of them up */
+	for (unsigned i = 0; i < WAYS_MAX; i++)
+		tell(&session, MSG_REC_OPEN, way + 1 + i, numbered(way + 1 + i), &f.part);
+	for (begin_ms = later_ms; later_ms < begin_ms + DIAL_TIMEOUT_MS; later_ms += REC_OPEN_MS)
+		turn(&f);
+	assert_non_null(queue_find(&f.rc, numbered(way + WAYS_MAX)));
 	later_ms += REC_OPEN_LONG_BURST * REC_OPEN_LONG_MS;
 	finish_lagging(&f, &session, &policy);
 	later_ms = 0;
