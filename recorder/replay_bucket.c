@@ -279,6 +279,31 @@ static struct object *add_object(struct objects *o, const char *name)
 	return o->v[o->n].name != NULL ? &o->v[o->n++] : NULL;
 }
 
+static void drop_version(struct object *one, unsigned k)
+{
+	free(one->v[k].id);
+	memmove(one->v + k, one->v + k + 1, (--one->n - k) * sizeof(*one->v));
+}
+
+/*
+ * A newer version of the log with the same bytes as this one, by its tag: the older one stands for both. The log is put again and again, for longer
+ * locks, and is not fetched as often. Nobody finds other bytes with the MD5 of a tile or a checkpoint that he did not choose; and a store that
+ * gives a wrong tag could leave the version out of its list as well.
+ */
+static void drop_newer(struct object *one, const struct s3_version *v)
+{
+	unsigned k = 0;
+
+	if (!v->tagged || strncmp(one->name, "log/", 4) != 0)
+		return;
+	while (k < one->n && (!one->v[k].tagged || one->v[k].size != v->size || memcmp(one->v[k].tag, v->tag, S3_TAG_LEN) != 0))
+		k++;
+	if (k == one->n)
+		return;
+	drop_version(one, k);
+	one->all--;
+}
+
 static int add_version(struct objects *o, struct object *one, const struct s3_version *v)
 {
 	struct object_version *more;
@@ -289,16 +314,18 @@ static int add_version(struct objects *o, struct object *one, const struct s3_ve
 		one->hidden = one->hidden || one->n == 0;
 		return 0;
 	}
+	drop_newer(one, v);
 	if (one->n == BUCKET_VERSIONS_MAX) {
-		/* the older ones are what counts: who comes later can put as many as he likes */
+		/* who may put can put as many as he likes before the honest one, or behind it; and where he was first, the next longer lock comes last */
 		one->more = true;
-		free(one->v[0].id);
-		memmove(one->v, one->v + 1, --one->n * sizeof(*one->v));
+		drop_version(one, BUCKET_VERSIONS_MAX / 2);
 	}
 	if ((more = reallocarray(one->v, one->n + 1, sizeof(*more))) == NULL)
 		return -1;
 	one->v = more;
-	one->v[one->n] = (struct object_version){ .id = strdup(v->version), .size = v->size, .when = v->when };
+	one->v[one->n] = (struct object_version){ .id = strdup(v->version), .size = v->size, .when = v->when, .tagged = v->tagged };
+	memcpy(one->v[one->n].tag, v->tag, S3_TAG_LEN);
+	one->all++;
 	o->versions++;
 	o->bytes += v->size;
 	return one->v[one->n++].id != NULL ? 0 : -1;

@@ -12,7 +12,7 @@
  *
  * Part of bastion-replay. Nothing that the bucket says is believed: names are those of a store or are passed over, and bytes are
  * judged by verify. Of several versions of an object the oldest counts that can be what it is called: whoever may put may be first with other
- * bytes. Identical ones are what a lost answer to a put leaves; one that was put later with other bytes is an alarm, unless it is what an open
+ * bytes. Identical ones are what a lost answer to a put, or a longer lock leaves; one that was put later with other bytes is an alarm, unless it is what an open
  * segment grew to after it was put. A delete marker hides an object and removes nothing: it is told.
  */
 #ifndef BASTION_REPLAY_BUCKET_H
@@ -24,7 +24,7 @@
 
 #define BUCKET_OBJECTS_MAX (8U << 20)	/* of a list: a larger bucket is pulled some days at a time */
 #define BUCKET_PAGES_MAX 200000		/* of its list */
-#define BUCKET_VERSIONS_MAX 64		/* of one object that are looked at, the oldest; more are an alarm */
+#define BUCKET_VERSIONS_MAX 64		/* of one object that are looked at: the oldest half, and the newest */
 #define BUCKET_OBJECT_MAX (64U << 20)	/* bytes of one object: twice those of a segment (CONFIG_SEGMENT_MAX) */
 #define BUCKET_NAME_MAX 160		/* of an object below the prefix */
 #define MIRROR_FILE "pulled"		/* in the copy */
@@ -37,14 +37,16 @@ struct object_version {
 	uint64_t size;
 	int64_t when;			/* unix microseconds */
 	bool same;			/* as an older one, or as that grew to: it is not kept */
+	bool tagged;			/* see s3_list.h */
+	uint8_t tag[S3_TAG_LEN];
 };
 
 struct object {
 	char *name;			/* below the prefix */
 	struct object_version *v;	/* n of them, the newest first */
-	unsigned n;
+	unsigned n, all;		/* all: that there are, but for those of which the list says that they are the same */
 	bool hidden;			/* by a delete marker that is newer than all versions */
-	bool more;			/* it has more than BUCKET_VERSIONS_MAX */
+	bool more;			/* there are more than BUCKET_VERSIONS_MAX: those between are not in v */
 	uint8_t (*hash)[HASH_LEN];	/* while it is fetched: of each version, */
 	unsigned left;			/* and how many are not here yet */
 	unsigned taken;			/* when it is here: this one is the file */
@@ -98,7 +100,7 @@ struct mirrored {
 	char name[BUCKET_NAME_MAX + 1], version[S3_VERSION_MAX + 1];	/* the version whose bytes are here */
 	uint64_t size;
 	uint8_t hash[HASH_LEN];
-	unsigned versions;		/* that there were */
+	unsigned versions;		/* that there were, object.all */
 	bool differs;			/* one with other bytes was put later, and which is true nobody knows */
 	bool others;			/* some cannot be what the object is called: no verdict rests on them */
 	size_t line;			/* private */

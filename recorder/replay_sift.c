@@ -235,13 +235,15 @@ static void settle_rest(struct pull *p)
 {
 	for (size_t i = 0; i < p->end; i++) {
 		struct object *o = &p->objects.v[i];
+		struct tile_name tile;
 		enum fit best;
 		unsigned k;
 
 		if (!o->pending)
 			continue;
 		k = versions_best(p, o, &best);
-		versions_settle(p, o, k, best);
+		/* a tile that the tree does not have says nothing, in however many versions */
+		versions_settle(p, o, k, fit_tile_name(&tile, o) ? FIT_NOT : best);
 	}
 }
 

@@ -27,7 +27,7 @@ static void drop(struct pull *p, struct object *o, unsigned k)
 		unlink(path);
 }
 
-/* Identical ones are what a lost answer or a longer lock leaves: the oldest stands for all. How many are left. */
+/* Of identical ones, as far as the list did not tell, the oldest stands for all, too. How many are left. */
 static unsigned drop_same(struct pull *p, struct object *o)
 {
 	unsigned left = 0;
@@ -153,11 +153,17 @@ static void keep_other(struct pull *p, const struct object *o, unsigned k)
 		pull_complain(p, o->name, strerror(errno));
 }
 
+/* It vouches for itself. */
+static bool is_stamp(const struct object *o)
+{
+	const char *end = strrchr(o->name, '.');
+
+	return end != NULL && strcmp(end, ".tsr") == 0;
+}
+
 /* A version for each of them, but for those that the taken one stands for. */
 static void weigh_others(struct pull *p, struct object *o, enum fit best, struct mirrored *m)
 {
-	const char *end = strrchr(o->name, '.');
-	const bool stamp = end != NULL && strcmp(end, ".tsr") == 0;
 	char path[REPLAY_PATH_MAX];
 	size_t vouched;
 
@@ -174,19 +180,21 @@ static void weigh_others(struct pull *p, struct object *o, enum fit best, struct
 			continue;
 		}
 		m->others = true;
-		m->differs = m->differs || (best != FIT_NOT && !stamp && (k < o->taken || contradicts(p, o, k)));
+		m->differs = m->differs || (best != FIT_NOT && !is_stamp(o) && (k < o->taken || contradicts(p, o, k)));
 		keep_other(p, o, k);
 	}
 }
 
 void versions_settle(struct pull *p, struct object *o, unsigned k, enum fit best)
 {
-	struct mirrored m = { .versions = o->n, .differs = o->more };
+	/* what is not proven may be another one's, of those that were not looked at */
+	const bool doubtful = o->more && best != FIT_PROVEN;
+	struct mirrored m = { .versions = o->all, .differs = doubtful && best != FIT_NOT && !is_stamp(o) };
 	char from[REPLAY_PATH_MAX], to[REPLAY_PATH_MAX], line[MIRROR_LINE_MAX];
 
 	o->pending = false;
 	o->taken = k;
-	if (o->more && p->alarms++ < TOLD_MAX)
+	if (doubtful && p->alarms++ < TOLD_MAX)
 		pull_complain(p, o->name, "ALARM: it has more versions than a lost answer explains, and not all were looked at");
 	weigh_others(p, o, best, &m);
 	m.size = o->v[o->taken].size;
@@ -210,7 +218,7 @@ void versions_arrived(struct pull *p, struct object *o)
 	enum fit best = FIT_MAY;
 	unsigned k;
 
-	if (drop_same(p, o) != 1 && of_log) {
+	if ((drop_same(p, o) != 1 || o->more) && of_log) {
 		o->pending = true;
 		return;
 	}

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hex.h"
+
 #define SIZE_DIGITS 20
 
 /* The next element <NAME>…</NAME> in p[len]: its inside, and what follows it. NULL: none that is whole. */
@@ -46,6 +48,17 @@ static bool plain(const char *id)
 	return id[0] != '\0';
 }
 
+/* "0123…": one of another form is none, nor is that of an object that was put in parts. */
+static void parse_tag(struct s3_version *v, const char *p, size_t len)
+{
+	char tag[2 * S3_TAG_LEN + 3];
+
+	if (s3_xml_text(p, len, "ETag", tag, sizeof(tag)) != (int)sizeof(tag) - 1 || tag[0] != '"' || tag[sizeof(tag) - 2] != '"')
+		return;
+	tag[sizeof(tag) - 2] = '\0';
+	v->tagged = hex_decode(v->tag, S3_TAG_LEN, tag + 1) == 0;
+}
+
 static int parse_version(struct s3_version *v, const char *p, size_t len, bool marker)
 {
 	char size[SIZE_DIGITS + 1] = "", when[40];
@@ -56,6 +69,7 @@ static int parse_version(struct s3_version *v, const char *p, size_t len, bool m
 	if (s3_xml_text(p, len, "VersionId", v->version, sizeof(v->version)) < 0 || !plain(v->version) ||
 	    s3_xml_text(p, len, "LastModified", when, sizeof(when)) < 0 || s3_date_parse(when, &v->when) != 0)
 		return -1;
+	parse_tag(v, p, len);
 	return marker || (s3_xml_text(p, len, "Size", size, sizeof(size)) > 0 && parse_size(size, &v->size) == 0) ? 0 : -1;
 }
 

@@ -11,6 +11,7 @@
 
 #include "s3.h"
 
+#define S3_TAG_LEN 16
 #define S3_PAGE_VERSIONS 500	/* asked for at once: such a page fits S3_TEXT_MAX */
 
 struct s3_version {
@@ -19,6 +20,8 @@ struct s3_version {
 	uint64_t size;
 	int64_t when;		/* unix microseconds, as finely as the store tells */
 	bool marker;		/* of a deletion; it has no bytes */
+	bool tagged;		/* the store gave it an entity tag like an MD5, which it is but where the store encrypts */
+	uint8_t tag[S3_TAG_LEN];
 };
 
 struct s3_page {

@@ -1,6 +1,7 @@
 """A store in a bucket of a real object store: pulled and verified with keys that can only read; the oldest version counts, and one with other
 bytes is an alarm and no verdict to be happy with."""
 import base64
+import concurrent.futures
 import hashlib
 import json
 import os
@@ -314,6 +315,32 @@ def test_names_that_were_taken(bucket):
     # with other bytes behind it, too, it is as before: nobody knows which is true
     bucket.put(segment, b"y", prefix)
     assert bucket.verify(url)[0] == here | {bucket.store.id: "forged"}
+
+
+def test_many_versions(bucket):
+    """A tile that was put again and again for longer locks is one version, and is fetched once. Of names under which more versions with other bytes
+    were put than are looked at, before the honest object, that one is taken; and two of a tile that the log does not have say nothing of it."""
+    prefix, copy = "many", bucket.path("copy.many")
+    here, _ = bucket.verify(bucket.store.top)
+    note = max((name for name in bucket.objects if name.startswith("log/checkpoint.") and name[15:].isdigit()), key=lambda name: int(name[15:]))
+    again, tile = (next(name for name in bucket.objects if name.startswith(f"log/tile/{level}/")) for level in ("0", "entries"))
+
+    def put(names_and_bytes):
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda one: bucket.put(*one, prefix), names_and_bytes))
+    size = len(bucket.objects[tile])
+    put([(name, i.to_bytes(size, "big")) for i in range(64) for name in (tile, note)])
+    put([*bucket.objects.items(), *[(again, bucket.objects[again])] * 66])
+    put([("log/tile/0/x001/000", bytes([i]) * 8192) for i in range(2)])
+    done = bucket.replay("pull", "--from", bucket.url.replace(PREFIX, prefix), "--store", copy)
+    assert done.returncode == 1 and f'"{again}": ALARM' not in done.stderr, done
+    for name, data in bucket.objects.items():
+        assert read(copy, name) == data, name
+    assert bucket.verify(copy)[0] == here
+    bucket.put(again, bucket.objects[again], prefix)
+    done = bucket.replay("pull", "--from", bucket.url.replace(PREFIX, prefix), "--store", copy)
+    assert done.returncode == 1 and " 0 fetched" in done.stderr, done
+    shutil.rmtree(copy)
 
 
 def leaves(bundle):

@@ -52,6 +52,7 @@ static void test_names(void **state)
 #define HEAD "<?xml version=\"1.0\"?><ListVersionsResult xmlns=\"x\"><Name>b</Name>"
 #define VERSION(key, id, size) "<Version><Key>" key "</Key><VersionId>" id "</VersionId><LastModified>2026-11-28T08:00:00.123Z</LastModified>" \
 	"<Size>" size "</Size></Version>"
+#define TAGGED(tag) "<Version><Key>a</Key><VersionId>1</VersionId><LastModified>2026-11-28T08:00:00Z</LastModified><ETag>" tag "</ETag><Size>5</Size></Version>"
 #define MARKER(key, id) "<DeleteMarker><Key>" key "</Key><VersionId>" id "</VersionId><LastModified>2026-11-28T09:00:00Z</LastModified></DeleteMarker>"
 
 static struct s3_version seen[8];
@@ -105,6 +106,13 @@ static void test_page(void **state)
 	assert_int_equal(parse(&page, HEAD "<IsTruncated>false</IsTruncated>" VERSION("a", "1", "-5")), -1);
 	assert_int_equal(parse(&page, HEAD "<IsTruncated>false</IsTruncated>" VERSION("a", "1", "99999999999999999999")), -1);
 	assert_int_equal(parse(&page, HEAD "<IsTruncated>true</IsTruncated>" VERSION("a", "1", "5")), -1);
+	/* a tag of another form is none */
+	assert_int_equal(parse(&page, HEAD "<IsTruncated>false</IsTruncated>" TAGGED("&quot;000102030405060708090a0b0c0d0e0f&quot;")
+	    TAGGED("&quot;000102030405060708090a0b0c0d0e0f-2&quot;") TAGGED("&quot;000102030405060708090a0b0c0d0e0g&quot;")
+	    TAGGED("x000102030405060708090a0b0c0d0e0fx") TAGGED("") VERSION("a", "1", "5")), 0);
+	assert_true(nseen == 6 && seen[0].tagged && seen[0].tag[15] == 15);
+	for (size_t i = 1; i < nseen; i++)
+		assert_false(seen[i].tagged);
 	assert_int_equal(parse(&page, HEAD VERSION("a", "1", "5")), -1);
 	assert_int_equal(parse(&page, "<html>no"), -1);
 	assert_int_equal(parse(&page, ""), -1);
