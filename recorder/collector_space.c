@@ -38,11 +38,21 @@ bool store_space(struct store *s)
 	return true;
 }
 
+/* Does the segment end no sooner than one has to end where segment_time is the least that may be configured? */
+static bool seal_in_time(struct rec *r, uint64_t now)
+{
+	if (r->low_seal_ms > now + (STORE_LOW_SEALS - 1) * STORE_LOW_SEAL_MS)
+		return false;
+	r->low_seal_ms = (r->low_seal_ms > now ? r->low_seal_ms : now) + STORE_LOW_SEAL_MS;
+	return true;
+}
+
 /*
  * What is left is for those that run, and shared: a terminal has no bound of its own, and one that pours (cat /dev/zero, a hostile target) would
  * fill the disk in seconds and end every session of every bastion with itself. So it goes alone; and many that pour at once leave half or a
  * tenth, as each one's share gets smaller with all that is taken. What counts is the rate: the faster one is, the sooner it goes. One that
- * is typed in, or the events of a bastion, may last for as long as the disk does, so none has less than such a one needs.
+ * is typed in, or the events of a bastion, may last for as long as the disk does, so none has less than such a one needs. Nor does
+ * what it seals count against it, so that segments may be short: their files alone would be more than that.
  */
 bool store_pours(struct store *s, struct rec *r, const struct wire_entry *e)
 {
@@ -61,7 +71,7 @@ bool store_pours(struct store *s, struct rec *r, const struct wire_entry *e)
 		r->low_bytes -= gone < r->low_bytes ? gone : r->low_bytes;
 		r->low_ms = now;
 	}
-	r->low_bytes += cost;
+	r->low_bytes += e->type == WIRE_SEAL && seal_in_time(r, now) ? e->frame_len : cost;
 	if (r->low_bytes > share)
 		return true;
 	s->room -= cost < s->room ? cost : s->room;

@@ -68,7 +68,8 @@ struct rec {
 	void *owner;			/* the connection that feeds it, and its lists: */
 	TAILQ_ENTRY(rec) owned, touched_link, unsigned_link;
 	unsigned low;			/* the time without reserve (store.lows) in which it added */
-	uint64_t low_bytes, low_ms;	/* so many, as of then: they are forgotten in STORE_LOW_MS */
+	uint64_t low_bytes, low_ms;	/* so many, as of then: they are forgotten in STORE_LOW_MS; */
+	uint64_t low_seal_ms;		/* and when its seals would have been one by one, in STORE_LOW_SEAL_MS each */
 	bool refused;			/* that connection was told ERR: what it had sent behind that is passed over, until RESUME */
 	bool touched;			/* to be acknowledged after the next commit */
 	bool not_signed;		/* acknowledged without a receipt so far */
@@ -79,7 +80,9 @@ LIST_HEAD(rec_bucket, rec);
 
 #define STORE_LOW_SHARE 128	/* of what is left of the reserve: what each may add at once, */
 #define STORE_LOW_MS 60000	/* and again in so long; */
-#define STORE_LOW_LEAST (64U << 10)	/* or so much */
+#define STORE_LOW_LEAST (64U << 10)	/* or so much, */
+#define STORE_LOW_SEALS 4	/* and so many files of segments, */
+#define STORE_LOW_SEAL_MS 5000	/* and one in so long: the least segment_time of a bastion */
 #define STORE_FILE_BYTES 16384	/* of room that each file takes: mkfs.ext4 makes an inode for so many */
 
 /* An entry on its way from the journal to its file. */

@@ -88,8 +88,9 @@ static void few_inodes_are_little_room(void **state)
 	sees(&s, true);
 	assert_non_null(strstr(said, "inode"));
 	/* with each segment one more is gone */
-	for (int i = 0; i < 126; i++)
-		adds(&s, &r, WIRE_SEAL, 200, i == 125);
+	for (int i = 0; i < 126 + STORE_LOW_SEALS; i++)
+		adds(&s, &r, WIRE_SEAL, 200, i == 125 + STORE_LOW_SEALS);
+	assert_true(s.room == (RESERVE / STORE_FILE_BYTES - 1) * STORE_FILE_BYTES - (125 + STORE_LOW_SEALS) * (STORE_FILE_BYTES + 200ULL));
 	adds(&s, &r, WIRE_END, 200, false);
 	/* bytes are less than that: these count */
 	has(1 << 20, 1 << 20);
@@ -157,6 +158,29 @@ static void the_less_is_left_the_slower_one_has_to_be(void **state)
 	adds(&s, &slow, WIRE_FRAME, STORE_LOW_LEAST / 20, true);
 }
 
+/* Segments may be as short as 5 s: whose are, and types, is not refused for that; who seals faster is. */
+static void short_segments_are_no_pouring(void **state)
+{
+	struct store s = { .reserve = RESERVE };
+	struct rec typed = { .low = 0 }, fast = { .low = 0 };
+	unsigned seals = 0;
+
+	(void)state;
+	has(0, 1 << 20);
+	sees(&s, true);
+	for (int i = 0; i < 600; i++, now_ms += 1000) {
+		adds(&s, &typed, WIRE_FRAME, 400, false);
+		/* now and then late, and the next ones then at once */
+		if (i % 5 == 0 && i % 100 > 20)
+			adds(&s, &typed, WIRE_SEAL, 400, false);
+		for (int late = 0; i % 100 == 21 && late < 4; late++)
+			adds(&s, &typed, WIRE_SEAL, 400, false);
+	}
+	for (; seals < 100 && !store_pours(&s, &fast, &(struct wire_entry){ .type = WIRE_SEAL, .frame_len = 400 }); seals++)
+		now_ms += 2000;
+	assert_in_range(seals, STORE_LOW_SEALS, 20);
+}
+
 /* The archiver: what cannot be noted would be put again and again. */
 static void confirmations_need_room(void **state)
 {
@@ -178,7 +202,8 @@ static void confirmations_need_room(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(few_inodes_are_little_room), cmocka_unit_test(many_that_pour_leave_room),
-		cmocka_unit_test(the_less_is_left_the_slower_one_has_to_be), cmocka_unit_test(confirmations_need_room) };
+		cmocka_unit_test(the_less_is_left_the_slower_one_has_to_be), cmocka_unit_test(short_segments_are_no_pouring),
+		cmocka_unit_test(confirmations_need_room) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
