@@ -257,7 +257,8 @@ def test_by_a_socket_as_dev_log(own):
 
 
 def test_dashboard_and_rules_ask_for_what_is_there(own):
-    """Each metric that the samples name is one that /metrics has; promtool, where it is installed, takes the rules and the metrics."""
+    """Each metric that the samples name is one that /metrics has, and each kind of event, before there was one; promtool, where it is
+    installed, takes the rules and the metrics."""
     folder = os.path.join(labkit.REPO, "etc", "monitoring")
     have = set(re.findall(r"^# TYPE (\S+)", get(own, "/metrics")[1], re.M))
     rules = labkit.read(os.path.join(folder, "bastiond.rules.yml"))
@@ -268,6 +269,9 @@ def test_dashboard_and_rules_ask_for_what_is_there(own):
     for exact in re.findall(r'kind(=~?)"([^"]+)"', rules):
         for kind in exact[1].split("|"):
             assert any(re.fullmatch(kind, k) for k in kinds), kind
+    # increase() of a series that begins with 1 is 0: the first event would ring no bell
+    counted = {name: n for name, n in metrics(own).items() if name.startswith("bastiond_events_total")}
+    assert set(counted) == {f'bastiond_events_total{{kind="{k}"}}' for k in kinds} and 0 in counted.values()
     if labkit.shutil.which("promtool"):
         labkit.run("promtool", "check", "rules", os.path.join(folder, "bastiond.rules.yml"))
         labkit.run("promtool", "check", "metrics", input=get(own, "/metrics")[1])
