@@ -136,6 +136,14 @@ static bool is_rationed(struct sources *s, const char *net, int64_t now)
 	return h != NULL && h->rationed && h->until > now;
 }
 
+/* Is it under a block, or what a login made of one, by the list? */
+static bool is_blocked(struct sources *s, const char *net, int64_t now, bool rationed)
+{
+	const struct held *h = find_held(s, net);
+
+	return h != NULL && h->names != 0 && h->rationed == rationed && h->until > now;
+}
+
 /* A free place, or that of the one that is over first. */
 static struct held *new_held(struct sources *s)
 {
@@ -206,8 +214,6 @@ static void blocked(struct policy *p, const char *net, int64_t now, uint32_t sec
 	if (event_writef(p->store, now, EVENT_SOURCE_BLOCK, "bastiond", NULL, "{s:s,s:i,s:I,s:b}", "network", net, "names",
 		(int)names, "until", (json_int_t)(now + seconds), "rationed", rationed) != 0)
 		log_error("event of the block not written: %s", store_error(p->store));
-	if (!rationed)
-		peers_each(p, drop_stranger, &(struct from){ net });
 }
 
 /* One more name that failed from there. */
@@ -273,7 +279,7 @@ int source_on_held(struct policy *p, struct ipc_msg *m)
 	char net[NETWORK_TEXT_MAX];
 	uint32_t seconds, names;
 	uint8_t how;
-	bool again;
+	bool rationed, again;
 
 	buf_get_cstring(&m->body, net, sizeof(net));
 	seconds = buf_get_u32(&m->body);
@@ -283,10 +289,14 @@ int source_on_held(struct policy *p, struct ipc_msg *m)
 		return -1;
 	if (p->sources == NULL)
 		return 0;
-	again = is_rationed(p->sources, net, now);
-	note_held(p->sources, net, now, seconds, names, (how & HELD_RATIONED) != 0);
+	rationed = (how & HELD_RATIONED) != 0;
+	/* more names may have failed before the first answer came: one block all the same */
+	again = seconds != 0 && is_blocked(p->sources, net, now, rationed);
+	note_held(p->sources, net, now, seconds, names, rationed);
 	if ((how & HELD_ANSWER) != 0 && !again)
-		blocked(p, net, now, seconds, names, (how & HELD_RATIONED) != 0);
+		blocked(p, net, now, seconds, names, rationed);
+	if ((how & HELD_ANSWER) != 0 && seconds != 0 && !rationed)
+		peers_each(p, drop_stranger, &(struct from){ net });
 	return 0;
 }
 
