@@ -176,7 +176,12 @@ enum otp_result otp_check(struct store *s, const struct user *u, int64_t device_
 
 int otp_restored(struct store *s, int64_t now)
 {
-	return store_totp_spend_all(s, now / OTP_STEP + OTP_WINDOW);
+	return store_totp_hold(s, now / OTP_STEP + OTP_WINDOW);
+}
+
+int otp_clock_back(struct store *s, int64_t now)
+{
+	return store_totp_hold_at_most(s, now / OTP_STEP + OTP_WINDOW);
 }
 
 /* --- enrolment --- */

@@ -77,6 +77,8 @@ enum otp_result otp_resync(struct store *s, const struct user *u, const char *co
  * for the code after the next. 0, or -1.
  */
 int otp_restored(struct store *s, int64_t now);
+/* The clock was set back to `now`: what counts as spent only since a restore by that clock does so up to now. 0, or -1. */
+int otp_clock_back(struct store *s, int64_t now);
 
 /*
  * Ten fresh recovery codes in place of all earlier ones. The database keeps keyed hashes of them: this is the only

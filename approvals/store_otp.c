@@ -6,6 +6,11 @@
 #include <errno.h>
 #include <string.h>
 
+/* Version 24: the steps that count as spent without a login that is known, since a restore. last_counter is of logins, and only grows. */
+static const char v24_held[] = "ALTER TABLE totp ADD COLUMN held INTEGER NOT NULL DEFAULT 0;";
+
+const char *const store_v_held[] = { v24_held, NULL };
+
 #define TOTP "totp"	/* the purposes of sealed values */
 #define RECOVERY "recovery"
 #define SEALED_TOTP (TOTP_SECRET_LEN + SEAL_OVER)
@@ -48,7 +53,7 @@ static int close_value(struct store *s, const char *purpose, int64_t user_id, co
 
 int store_totp(struct store *s, int64_t user_id, struct totp *t)
 {
-	sqlite3_stmt *st = sql(s, "SELECT secret, fresh, last_counter, drift FROM totp WHERE user_id=?",
+	sqlite3_stmt *st = sql(s, "SELECT secret, fresh, max(last_counter, held), drift FROM totp WHERE user_id=?",
 	    "i", user_id);
 	int r = sql_next(s, st), confirmed, enrolled;
 
@@ -108,13 +113,18 @@ int store_totp_spend(struct store *s, int64_t user_id, int64_t counter, int64_t 
 {
 	return sql_do(s,
 	    "UPDATE totp SET last_counter=?2, drift=?3 WHERE user_id=?1 AND secret IS NOT NULL AND "
-	    "last_counter<?2",
+	    "max(last_counter, held)<?2",
 	    "iii", user_id, counter, drift);
 }
 
-int store_totp_spend_all(struct store *s, int64_t counter)
+int store_totp_hold(struct store *s, int64_t counter)
 {
-	return sql_do(s, "UPDATE totp SET last_counter=max(last_counter, ?1+max(drift, 0))", "i", counter) < 0 ? -1 : 0;
+	return sql_do(s, "UPDATE totp SET held=max(held, ?1+max(drift, 0))", "i", counter) < 0 ? -1 : 0;
+}
+
+int store_totp_hold_at_most(struct store *s, int64_t counter)
+{
+	return sql_do(s, "UPDATE totp SET held=min(held, ?1+max(drift, 0))", "i", counter) < 0 ? -1 : 0;
 }
 
 /* --- recovery codes --- */

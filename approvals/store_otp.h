@@ -14,7 +14,7 @@ struct totp {
 	uint8_t secret[TOTP_SECRET_LEN];	/* in force */
 	uint8_t fresh[TOTP_SECRET_LEN];		/* enrolled, not yet confirmed */
 	bool confirmed, enrolled;		/* which of the two are there */
-	int64_t last_counter;			/* the last time step that opened a login */
+	int64_t last_counter;			/* the last time step that is spent */
 	int64_t drift;				/* steps that its clock was off at the last login */
 };
 
@@ -32,10 +32,14 @@ int store_totp_enrol(struct store *s, int64_t user_id, const uint8_t secret[TOTP
 int store_totp_confirm(struct store *s, int64_t user_id, int64_t counter, int64_t drift, int64_t now);
 /* With the recovery codes. */
 int store_totp_reset(struct store *s, int64_t user_id);
-/* Moves last_counter forward, notes the drift: 1; 0: this step or a later one was used. */
+/* Moves last_counter forward, notes the drift: 1; 0: this step or a later one is spent. */
 int store_totp_spend(struct store *s, int64_t user_id, int64_t counter, int64_t drift);
-/* Everybody's steps up to `counter` by our clock, and by the token's if that is ahead, are spent. 0, or -1. */
-int store_totp_spend_all(struct store *s, int64_t counter);
+/*
+ * Everybody's steps up to `counter` by our clock, and by the token's if that is ahead, count as spent; or, of those that do so without a login,
+ * these alone. 0, or -1.
+ */
+int store_totp_hold(struct store *s, int64_t counter);
+int store_totp_hold_at_most(struct store *s, int64_t counter);
 
 #define RECOVERY_KEY_LEN 32
 #define RECOVERY_HASH_LEN 32

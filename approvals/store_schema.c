@@ -300,4 +300,4 @@ static const char *const v21_found[] = { v21, NULL };
 
 const char *const *const store_migrations[STORE_VERSION] = { v1, v2, v3, store_v_signed, store_schema_sealed, store_v_rules, store_schema_devices, store_schema_directory,
 	store_v_glass, v10, store_v_hostkeys, store_v_accounts, store_v_target_keys, store_v_clock, store_v_places, store_v_owner, store_v_apart, store_v_announced,
-	store_v_wasted, v20, v21_found, store_v_approved, store_v_way_grants };
+	store_v_wasted, v20, v21_found, store_v_approved, store_v_way_grants, store_v_held };

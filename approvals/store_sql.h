@@ -103,6 +103,7 @@ extern const char *const store_v_places[];	/* store_target_key.c */
 extern const char *const store_v_clock[], *const store_v_approved[];	/* store_clock.c */
 extern const char *const store_v_owner[];	/* store_account.c, too, */
 extern const char *const store_v_wasted[];	/* and this */
+extern const char *const store_v_held[];	/* store_otp.c */
 extern const char *const store_v_rules[];	/* store_schema_rules.c */
 
 #endif

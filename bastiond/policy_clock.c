@@ -10,6 +10,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "otp.h"
 #include "policy.h"
 #include "store_clock.h"
 
@@ -39,7 +40,7 @@ static int set_back(struct policy *p, int64_t seconds)
 
 	if (store_begin(p->store) < 0)
 		return -1;
-	if ((n = store_clock_back(p->store, now + seconds, seconds)) < 0 ||
+	if ((n = store_clock_back(p->store, now + seconds, seconds)) < 0 || otp_clock_back(p->store, now) < 0 ||
 	    event_writef(p->store, now, EVENT_CLOCK_BACK, "bastiond", NULL, "{s:I,s:i}", "seconds", (json_int_t)seconds, "grants", n) != 0) {
 		store_rollback(p->store);
 		return -1;

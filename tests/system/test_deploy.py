@@ -220,8 +220,8 @@ def test_the_collectors_certificate_by_its_page(machines):
 
 MINUTES_LATER = """import sqlite3
 with sqlite3.connect("/var/lib/bastiond/db/policy.db", timeout=20) as db:
-    print(db.execute("SELECT min(last_counter) FROM totp").fetchone()[0])
-    db.execute("UPDATE totp SET last_counter=last_counter-25")
+    print(db.execute("SELECT min(held) FROM totp").fetchone()[0])
+    db.execute("UPDATE totp SET held=held-25, last_counter=last_counter-25")
 """
 
 

@@ -176,6 +176,23 @@ static void no_code_is_good_again_after_a_restore(void **state)
 	assert_int_equal(CHECK(1, code_at(rfc_secret, by_token + 2 * OTP_STEP), NOW + OTP_STEP), OTP_REPLAYED);
 }
 
+/* A restore by a clock that is ahead keeps nobody out until that time: set right, what tokens have shown by then stays spent, and what was used. */
+static void a_restore_by_a_clock_that_was_ahead(void **state)
+{
+	const int64_t ahead = NOW + 3600, used = NOW + 7200;
+
+	(void)state;
+	assert_int_equal(otp_restored(rig.s, ahead), 0);
+	assert_int_equal(CHECK(1, code_at(rfc_secret, NOW + 2 * OTP_STEP), NOW + OTP_STEP), OTP_REPLAYED);
+	assert_int_equal(otp_clock_back(rig.s, NOW), 0);
+	for (int i = -1; i <= 1; i++)
+		assert_int_equal(CHECK(1, code_at(rfc_secret, NOW + i * OTP_STEP), NOW), OTP_REPLAYED);
+	assert_int_equal(CHECK(1, code_at(rfc_secret, NOW + 2 * OTP_STEP), NOW + OTP_STEP), OTP_ACCEPTED);
+	assert_int_equal(CHECK(1, code_at(rfc_secret, used), used), OTP_ACCEPTED);
+	assert_int_equal(otp_clock_back(rig.s, NOW), 0);
+	assert_int_equal(CHECK(1, code_at(rfc_secret, used), used), OTP_REPLAYED);
+}
+
 static void without_a_secret_nobody_comes_in(void **state)
 {
 	struct user bob;
@@ -428,7 +445,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(vectors), cmocka_unit_test(window_is_one_step), cmocka_unit_test(six_digits_and_nothing_else),
 		T(one_code_one_login), T(replay_takes_no_failure_back), T(throttle_grows_and_is_bounded),
-		T(guessing_is_told), T(no_code_is_good_again_after_a_restore), T(without_a_secret_nobody_comes_in), T(enrolment), T(simultaneous_checks_open_one),
+		T(guessing_is_told), T(no_code_is_good_again_after_a_restore), T(a_restore_by_a_clock_that_was_ahead), T(without_a_secret_nobody_comes_in), T(enrolment), T(simultaneous_checks_open_one),
 		T(grace_is_bound_to_device_and_source), T(a_drifting_clock_is_followed), T(two_codes_show_the_clock),
 		T(a_recovery_code_opens_one_login), T(words_charge_too), T(ones_own_factor_needs_its_code),
 	};
