@@ -73,6 +73,8 @@ struct sftp_track *sftp_track_create(bulk_report report, void *ctx);
 size_t sftp_track_feed(struct sftp_track *t, bool input, const uint8_t *data, size_t len, EVP_MD_CTX *rest);
 /* Digests so far of the files whose content passed in this direction since the last call. */
 void sftp_track_progress(struct sftp_track *t, bool input);
+/* A request of this id does not pass, and its answer will. */
+void sftp_track_refused(struct sftp_track *t, uint32_t id);
 void sftp_track_end(struct sftp_track *t);
 void sftp_track_destroy(struct sftp_track *t);
 

@@ -134,6 +134,16 @@ static bool gate_passes(void *ctx, bool input, const uint8_t *data, size_t len)
 	return take_run(ctx, input, data, len);
 }
 
+static void gate_refuses(void *ctx, uint32_t id, const char *json)
+{
+	struct chan *c = ctx;
+
+	/* its answer is none to another request of that id */
+	if (c->bulk.sftp != NULL)
+		sftp_track_refused(c->bulk.sftp, id);
+	record_file(c, json);
+}
+
 bool relay_sftp(struct chan *c)
 {
 	const bool one_way = c->rights != (CHAN_READS | CHAN_WRITES);
@@ -141,7 +151,7 @@ bool relay_sftp(struct chan *c)
 	c->run_in = sftp_run_create(true, &run_ops, c);
 	c->run_out = sftp_run_create(false, &run_ops, c);
 	if (one_way)
-		c->gate = sftp_gate_create(c->rights, gate_passes, record_file, c);
+		c->gate = sftp_gate_create(c->rights, gate_passes, gate_refuses, c);
 	return c->run_in != NULL && c->run_out != NULL && (!one_way || c->gate != NULL);
 }
 

@@ -30,7 +30,7 @@ enum need { FREE = 0, READS = CHAN_READS, WRITES = CHAN_WRITES, BOTH = CHAN_READ
 struct sftp_gate {
 	unsigned rights;
 	gate_pass pass;
-	bulk_report report;
+	gate_refused report;
 	void *ctx;
 	bool broken;
 	uint64_t refused;
@@ -61,7 +61,7 @@ static const struct { const char *name; enum need need; } extensions[] = {
 	{ "lsetstat@openssh.com", WRITES }, { "copy-data", BOTH },
 };
 
-struct sftp_gate *sftp_gate_create(unsigned rights, gate_pass pass, bulk_report report, void *ctx)
+struct sftp_gate *sftp_gate_create(unsigned rights, gate_pass pass, gate_refused report, void *ctx)
 {
 	struct sftp_gate *g = calloc(1, sizeof(*g));
 
@@ -176,7 +176,7 @@ static void say(struct sftp_gate *g, const struct request *r)
 	if (json != NULL && r->path != NULL)
 		json_object_set_new(json, "path", bulk_text(r->path, r->path_len < PATH_SHOWN ? r->path_len : PATH_SHOWN));
 	if ((text = json != NULL ? json_dumps(json, JSON_COMPACT) : NULL) != NULL)
-		g->report(g->ctx, text);
+		g->report(g->ctx, r->id, text);
 	free(text);
 	json_decref(json);
 }

@@ -16,11 +16,13 @@
 
 /* Bytes that pass: towards the target (input), or towards the client. False: no more, the channel is over. */
 typedef bool (*gate_pass)(void *ctx, bool input, const uint8_t *data, size_t len);
+/* A request that is refused, by its id, as a 'f' event. Its answer passes later. */
+typedef void (*gate_refused)(void *ctx, uint32_t id, const char *json);
 
 struct sftp_gate;
 
-/* rights: CHAN_READS, CHAN_WRITES. `report` says each refused request, as a 'f' event. NULL without memory. */
-struct sftp_gate *sftp_gate_create(unsigned rights, gate_pass pass, bulk_report report, void *ctx);
+/* rights: CHAN_READS, CHAN_WRITES. NULL without memory. */
+struct sftp_gate *sftp_gate_create(unsigned rights, gate_pass pass, gate_refused report, void *ctx);
 /* All of the bytes. False: pass() said no, or the stream is no SFTP: it cannot be followed, so nothing more may pass. */
 bool sftp_gate_feed(struct sftp_gate *g, bool input, const uint8_t *data, size_t len);
 /* Requests that were refused so far. */

@@ -22,8 +22,9 @@
 #define PENDING_KEPT 256U /* that no READ takes: of other requests clients wait for the answer */
 #define HANDLE_MAX 256
 
-enum { FXP_OPEN = 3, FXP_CLOSE, FXP_READ, FXP_WRITE, FXP_SETSTAT = 9, FXP_OPENDIR = 11, FXP_REMOVE = 13, FXP_MKDIR, FXP_RMDIR,
-	FXP_RENAME = 18, FXP_SYMLINK = 20, FXP_STATUS = 101, FXP_HANDLE, FXP_DATA, FXP_EXTENDED = 200 };
+enum { FXP_INIT = 1, FXP_OPEN = 3, FXP_CLOSE, FXP_READ, FXP_WRITE, FXP_SETSTAT = 9, FXP_OPENDIR = 11, FXP_REMOVE = 13, FXP_MKDIR, FXP_RMDIR,
+	FXP_RENAME = 18, FXP_SYMLINK = 20, FXP_STATUS = 101, FXP_HANDLE, FXP_DATA, FXP_EXTENDED = 200,
+	FXP_REFUSED = 255 /* none of the protocol: one that sftp_gate.c answers */ };
 
 struct content {		/* one direction of an open file */
 	EVP_MD_CTX *sha;
@@ -111,7 +112,7 @@ static void say_content(struct sftp_track *t, const struct file *f, const struct
 	json_t *path;
 	char hex[65];
 
-	if (!c->begun)
+	if (!c->begun && !c->partly)
 		return;
 	path = bulk_text(f->path, f->path_len);
 	bulk_hex(c->sha, hex, sizeof(hex));
@@ -144,7 +145,7 @@ void sftp_track_progress(struct sftp_track *t, bool input)
 
 static void file_close(struct sftp_track *t, struct file *f)
 {
-	if (!f->put.begun && !f->get.begun)
+	if (!f->put.begun && !f->get.begun && !f->get.partly)
 		say(t, json_pack("{s:s, s:o}", "op", "open", "path", bulk_text(f->path, f->path_len)));
 	say_content(t, f, &f->put, "put");
 	say_content(t, f, &f->get, "get");
@@ -169,12 +170,18 @@ static struct file *file_find(struct sftp_track *t, const uint8_t *handle, size_
 	return NULL;
 }
 
-/* The place of this id, from where its own is up to the first free one; or that. n is a power of two, and some are free. */
-static struct pending *pending_place(struct pending *all, size_t n, uint32_t id, bool free_one)
+/* Where an id belongs, among n places, a power of two. Ids count up: side by side they would be one run, which each search goes through. */
+static size_t pending_home(uint32_t id, size_t n)
 {
-	size_t i = id % n;
+	return (uint32_t)(id * 2654435761U) / (uint32_t)((UINT64_C(1) << 32) / n);
+}
 
-	while (all[i].type != 0 && (free_one || all[i].id != id))
+/* The place of this id, between its home and the first free one; or that. Some are free. */
+static struct pending *pending_place(struct pending *all, size_t n, uint32_t id)
+{
+	size_t i = pending_home(id, n);
+
+	while (all[i].type != 0 && all[i].id != id)
 		i = (i + 1) % n;
 	return &all[i];
 }
@@ -188,7 +195,7 @@ static bool pending_grow(struct sftp_track *t)
 		return false;
 	for (size_t i = 0; i < t->npending; i++)
 		if (t->pending[i].type != 0)
-			*pending_place(more, n, t->pending[i].id, true) = t->pending[i];
+			*pending_place(more, n, t->pending[i].id) = t->pending[i];
 	free(t->pending);
 	t->pending = more;
 	t->npending = n;
@@ -206,7 +213,11 @@ static struct pending *pending_add(struct sftp_track *t, uint32_t id, uint8_t ty
 			lose(t, "sftp: too many requests without an answer");
 		return NULL;
 	}
-	p = pending_place(t->pending, t->npending, id, true);
+	p = pending_place(t->pending, t->npending, id);
+	if (p->type != 0) { /* which of the two an answer is for, nobody could say */
+		lose(t, "sftp: a request has the id of one without an answer");
+		return NULL;
+	}
 	*p = (struct pending){ .id = id, .type = type };
 	t->taken++;
 	return p;
@@ -214,12 +225,12 @@ static struct pending *pending_add(struct sftp_track *t, uint32_t id, uint8_t ty
 
 static struct pending *pending_find(const struct sftp_track *t, uint32_t id)
 {
-	struct pending *p = pending_place(t->pending, t->npending, id, false);
+	struct pending *p = pending_place(t->pending, t->npending, id);
 
 	return p->type != 0 ? p : NULL;
 }
 
-/* What stands behind it, up to the next free place, moves up if its own place is not after the hole. */
+/* What stands behind it, up to the next free place, moves up if its home is not after the hole. */
 static void pending_end(struct sftp_track *t, struct pending *p)
 {
 	const size_t n = t->npending;
@@ -227,12 +238,18 @@ static void pending_end(struct sftp_track *t, struct pending *p)
 
 	free(p->path);
 	for (size_t i = (hole + 1) % n; t->pending[i].type != 0; i = (i + 1) % n)
-		if ((i - t->pending[i].id) % n >= (i - hole) % n) {
+		if ((i - pending_home(t->pending[i].id, n)) % n >= (i - hole) % n) {
 			t->pending[hole] = t->pending[i];
 			hole = i;
 		}
 	t->pending[hole] = (struct pending){ .type = 0 };
 	t->taken--;
+}
+
+void sftp_track_refused(struct sftp_track *t, uint32_t id)
+{
+	if (!t->lost)
+		pending_add(t, id, FXP_REFUSED);
 }
 
 /* Content is about to pass at this offset. */
@@ -307,7 +324,7 @@ static void on_open(struct sftp_track *t, uint32_t id, struct buf *b)
 	const uint8_t *path = buf_get_string(b, HEAD_MAX, &len);
 	struct pending *p;
 
-	if (path == NULL || (p = pending_add(t, id, FXP_OPEN)) == NULL)
+	if ((p = pending_add(t, id, FXP_OPEN)) == NULL || path == NULL)
 		return;
 	if ((p->path = malloc(len + 1)) == NULL) {
 		pending_end(t, p);
@@ -326,12 +343,10 @@ static void on_read_or_close(struct sftp_track *t, uint32_t id, uint8_t type, st
 	struct file *f = handle != NULL ? file_find(t, handle, len) : NULL;
 	struct pending *p;
 
-	if (f == NULL)
-		return;
-	if ((p = pending_add(t, id, type)) == NULL) {
+	if ((p = pending_add(t, id, type)) == NULL && f != NULL)
 		f->get.jumped = f->get.partly = true;
+	if (p == NULL || f == NULL)
 		return;
-	}
 	p->file = f;
 	p->offset = type == FXP_READ ? buf_get_u64(b) : 0;
 }
@@ -349,10 +364,14 @@ static void on_request(struct sftp_track *t, uint8_t type, uint32_t id, struct b
 	case FXP_CLOSE:
 		on_read_or_close(t, id, type, b);
 		break;
+	case FXP_INIT:
+		break; /* has no id */
 	case FXP_EXTENDED:
+		pending_add(t, id, type);
 		on_extended(t, b);
 		break;
 	default:
+		pending_add(t, id, type);
 		if (op_name(type) != NULL)
 			say_op(t, op_name(type), b, type == FXP_RENAME || type == FXP_SYMLINK);
 	}
@@ -441,6 +460,7 @@ static void content_packet(struct sftp_track *t, struct stream *st, bool input, 
 		struct file *f = file_find(t, handle, len);
 		uint64_t offset = buf_get_u64(&b);
 
+		pending_add(t, id, FXP_WRITE);
 		if (f != NULL) {
 			content_start(&f->put, offset);
 			st->into = &f->put;

@@ -36,8 +36,9 @@ static bool pass(void *ctx, bool input, const uint8_t *data, size_t len)
 	return true;
 }
 
-static void report(void *ctx, const char *json)
+static void report(void *ctx, uint32_t id, const char *json)
 {
+	(void)id;
 	(void)ctx;
 	if (json[0] != '{' || json[strlen(json) - 1] != '}')
 		__builtin_trap();

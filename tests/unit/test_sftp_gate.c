@@ -26,8 +26,9 @@ static bool pass(void *ctx, bool input, const uint8_t *data, size_t len)
 	return buf_put(input ? &to_target : &to_client, data, len) == 0;
 }
 
-static void report(void *ctx, const char *json)
+static void report(void *ctx, uint32_t id, const char *json)
 {
+	(void)id;
 	(void)ctx;
 	snprintf(said + strlen(said), sizeof(said) - strlen(said), "%s\n", json);
 }

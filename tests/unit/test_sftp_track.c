@@ -35,10 +35,10 @@ static void feed(struct sftp_track *t, bool input, uint8_t type, uint32_t id, co
 	buf_put_u32(&b, id);
 	if (text != NULL)
 		buf_put_cstring(&b, text);
-	if (type == READ)
+	if (type == READ || type == WRITE)
 		buf_put_u64(&b, offset);
-	if (type == READ || type == OPEN || type == STATUS)
-		buf_put_u32(&b, type == READ);
+	if (type == READ || type == WRITE || type == OPEN || type == STATUS)
+		buf_put_u32(&b, type == READ); /* of WRITE: no bytes */
 	if (type == OPEN)
 		buf_put_u32(&b, 0);
 	assert_true(buf_ok(&b));
@@ -113,8 +113,13 @@ static void reads_leave_places(void **state)
 	for (uint32_t i = 0; i < 40000; i++)
 		feed(t, true, READ, 2 + i, "x", i);
 	opens(t, 50000, "z");
+	opens(t, 50001, "read");
 	assert_string_equal(said, "");
-	assert_string_equal(closes(t, 50001, "z"), "{\"op\":\"open\",\"path\":\"z\"}");
+	assert_string_equal(closes(t, 50002, "z"), "{\"op\":\"open\",\"path\":\"z\"}");
+	feed(t, true, READ, 50003, "read", 0);
+	feed(t, false, DATA, 50003, "y", 0);
+	assert_non_null(strstr(closes(t, 50004, "read"), "{\"op\":\"get\",\"path\":\"read\",\"size\":0,\"sha256\":\"\",\"in_order\":false"));
+	assert_non_null(strstr(said, "\"partly\":true"));
 	sftp_track_destroy(t);
 }
 
@@ -126,7 +131,7 @@ static void answers_in_any_order(void **state)
 
 	(void)state;
 	assert_non_null(t);
-	for (uint32_t i = 0; i < N; i++) /* ids of one place */
+	for (uint32_t i = 0; i < N; i++)
 		feed(t, true, OPEN, i % 3 * 256 * 256 + i / 3, i == 50 ? "fifty" : "other", 0);
 	for (uint32_t k = 0; k < N; k++) {
 		const uint32_t i = k * 31 % N;
@@ -136,6 +141,45 @@ static void answers_in_any_order(void **state)
 		assert_true(strncmp(said, "{\"op\":\"open-failed\",\"path\":", 26) == 0);
 		assert_true((strstr(said, "fifty") != NULL) == (i == 50));
 	}
+	sftp_track_destroy(t);
+}
+
+/* Which of two requests an answer is for, only who sent them knows: what a server says of one is not said of the other. */
+static void ids_that_are_taken(void **state)
+{
+	static const uint8_t first[] = { OPEN, WRITE, 7, 11, READ, 17 }; /* 7 LSTAT, 11 OPENDIR, 17 STAT */
+
+	(void)state;
+	for (size_t k = 0; k < sizeof(first); k++) {
+		struct sftp_track *t = sftp_track_create(remember, NULL);
+
+		assert_non_null(t);
+		said[0] = '\0';
+		feed(t, true, first[k], 255, "nothing", 0);
+		feed(t, true, OPEN, 255, "shadow", 0);
+		assert_string_equal(said, "{\"op\":\"untracked\",\"why\":\"sftp: a request has the id of one without an answer\"}");
+		feed(t, false, STATUS, 255, NULL, 0);
+		assert_non_null(strstr(said, "untracked"));
+		sftp_track_destroy(t);
+	}
+}
+
+/* The answer to a request that the gate took out is none to an OPEN before it. */
+static void a_refusal_is_no_answer_to_another(void **state)
+{
+	struct sftp_track *t = sftp_track_create(remember, NULL);
+
+	(void)state;
+	assert_non_null(t);
+	said[0] = '\0';
+	sftp_track_refused(t, 8);
+	feed(t, false, STATUS, 8, NULL, 0);
+	feed(t, true, OPEN, 7, "shadow", 0);
+	assert_string_equal(said, "");
+	sftp_track_refused(t, 7);
+	assert_non_null(strstr(said, "untracked"));
+	feed(t, false, STATUS, 7, NULL, 0);
+	assert_non_null(strstr(said, "untracked"));
 	sftp_track_destroy(t);
 }
 
@@ -166,6 +210,8 @@ int main(void)
 		cmocka_unit_test(many_reads),
 		cmocka_unit_test(reads_leave_places),
 		cmocka_unit_test(answers_in_any_order),
+		cmocka_unit_test(ids_that_are_taken),
+		cmocka_unit_test(a_refusal_is_no_answer_to_another),
 		cmocka_unit_test(many_files),
 	};
 
