@@ -38,6 +38,9 @@ static int on_client_data(ssh_session ssh, ssh_channel ch, void *data, uint32_t 
 
 	(void)ssh;
 	(void)ch;
+	/* what is taken opens the window again, and behind our close that may not be said (RFC 4254 5.3) */
+	if (c->state == CHAN_DEAD && len <= CHAN_UNREAD_MAX)
+		return 0;
 	if (c->target_abandoned || c->state == CHAN_ENDING) {
 		/* nobody will read it; what a console's channel gets later is not what was kept of this */
 		c->kept_in = c->unread_in = 0;
@@ -48,9 +51,6 @@ static int on_client_data(ssh_session ssh, ssh_channel ch, void *data, uint32_t 
 		c->front->gone = true;
 		return (int)len;
 	}
-	/* what is taken opens the window again, and behind our close that may not be said (RFC 4254 5.3) */
-	if (c->state == CHAN_DEAD)
-		return 0;
 	if (is_err != 0)
 		return (int)len; /* RFC 4254 5.2 knows no standard error towards a server */
 	c->front->session->again = true;
@@ -238,19 +238,21 @@ static void queue_ends(struct chan *c)
 static size_t write_data(const struct hold_item *it, ssh_channel to, ssh_session ssh, struct pump *pump, bool err)
 {
 	uint32_t window = ssh_channel_window_size(to), n = it->len;
+	uint64_t before;
 	int w;
 
-	if (window == 0 || ssh_setup_blocked(ssh) || session_pump_queues(pump, 0))
+	if (window == 0 || ssh_setup_blocked(ssh) || session_pump_queues(pump))
 		return 0;
 	if (n > window)
 		n = window;
 	if (n > WRITE_CHUNK)
 		n = WRITE_CHUNK;
+	before = pump->socket.out_bytes;
 	ssh_io_writing(true);
 	w = err ? ssh_channel_write_stderr(to, it->data, n) : ssh_channel_write(to, it->data, n);
 	ssh_io_writing(false);
-	if (w > 0 && (ssh_get_poll_flags(ssh) & SSH_WRITE_PENDING) == 0)
-		session_pump_queues(pump, (size_t)w);
+	if (w > 0)
+		session_pump_wrote(pump, before, (size_t)w, (ssh_get_poll_flags(ssh) & SSH_WRITE_PENDING) != 0);
 	return w > 0 ? (size_t)w : 0; /* 0: a key exchange runs; an error shows as a closed connection */
 }
 

@@ -58,8 +58,8 @@ struct pump {
 	struct ssh_counter_struct socket;
 	uint64_t mark;	/* in_bytes when nothing waited to be written */
 	bool more;	/* stopped at its share of the turn: libssh may still have messages */
-	uint64_t sent, read_since; /* out_bytes of late, and in_bytes when that grew last: see session_pump_queues() */
-	bool asked;	/* whether libssh sends at all */
+	uint64_t sent, read_since; /* out_bytes and in_bytes when libssh was seen to send last: see session_pump_queues() */
+	uint64_t asked;	/* in_bytes when it was tried last */
 	size_t queued;	/* bytes of channels that it took and did not send */
 };
 
@@ -188,8 +188,9 @@ void session_run(const struct config *conf, struct ssh_service *service, struct 
    would keep. True: enough came since the socket took nothing more. */
 bool session_pump_full(struct pump *pump, ssh_session ssh);
 /* When libssh begins a key exchange itself it queues, without a bound, what it is given until the peer begins it, too; only a socket that gets
-   nothing shows that. taken: bytes that it took just now and could write. True: it has enough of them. */
-bool session_pump_queues(struct pump *pump, size_t taken);
+   nothing shows that. It took len bytes just now, at out_bytes `before`; pending: the socket could not. True: it has enough of them. */
+void session_pump_wrote(struct pump *pump, uint64_t before, size_t len, bool pending);
+bool session_pump_queues(const struct pump *pump);
 /* Reads and handles what is there on one SSH connection, without blocking. False: the connection is over. */
 bool session_pump(struct session *s, struct pump *pump, ssh_session ssh, void (*handle)(void *ctx, ssh_message m), void *ctx);
 

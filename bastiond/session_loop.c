@@ -24,6 +24,7 @@
 #define PUMP_MAX 64	/* messages and reads of one SSH connection in a turn: the others get theirs */
 #define UNREAD_MAX (1U << 20) /* bytes that are read of a peer that reads nothing */
 #define QUEUED_MAX (1U << 20) /* bytes of channels that libssh keeps while it waits for a key exchange; */
+#define SENDS_MIN 8192U	/* more than libssh itself answers to what comes while it writes: that much of a write shows that it sends */
 #define ANSWERS_MAX (32U << 20) /* and bytes that are read meanwhile: what an honest peer had on its way */
 
 volatile sig_atomic_t session_turns;
@@ -35,29 +36,45 @@ bool session_pump_full(struct pump *pump, ssh_session ssh)
 	return pump->socket.in_bytes - pump->mark >= UNREAD_MAX;
 }
 
-bool session_pump_queues(struct pump *pump, size_t taken)
+void session_pump_wrote(struct pump *pump, uint64_t before, size_t len, bool pending)
 {
-	if (pump->sent != pump->socket.out_bytes) {
+	const uint64_t grown = pump->socket.out_bytes - before;
+
+	if (grown >= len && len >= SENDS_MIN) {
 		pump->sent = pump->socket.out_bytes;
-		pump->read_since = pump->socket.in_bytes;
+		pump->asked = pump->read_since = pump->socket.in_bytes;
 		pump->queued = 0;
-		pump->asked = false;
-	} else {
-		pump->queued += taken;
+	} else if (grown < len && !pending) {
+		pump->queued += len;
 	}
+}
+
+bool session_pump_queues(const struct pump *pump)
+{
 	return pump->queued >= QUEUED_MAX;
 }
 
-/* Does it ask for answers that libssh queues, and never for those? An SSH_MSG_IGNORE shows whether libssh sends anything. */
+/* Does libssh send? An SSH_MSG_IGNORE shows it. */
+static void ask_whether_it_sends(struct pump *pump, ssh_session ssh)
+{
+	static char nothing[SENDS_MIN + 1];
+	const uint64_t before = pump->socket.out_bytes;
+
+	memset(nothing, '.', SENDS_MIN);
+	pump->sent = before;
+	pump->asked = pump->socket.in_bytes;
+	if (ssh_send_ignore(ssh, nothing) == SSH_OK)
+		session_pump_wrote(pump, before, SENDS_MIN, true);
+}
+
+/*
+ * Does it ask for answers that libssh queues, and never for those? A queue goes out in one piece, behind the keys: less than that is the
+ * exchange's own, or what libssh answers to packets that it does not know.
+ */
 static bool asks_in_vain(struct pump *pump, ssh_session ssh)
 {
-	session_pump_queues(pump, 0);
-	if (pump->socket.in_bytes - pump->read_since < UNREAD_MAX)
-		return false;
-	if (!pump->asked) {
-		pump->asked = true;
-		ssh_send_ignore(ssh, "");
-	}
+	if (pump->socket.in_bytes - pump->asked >= UNREAD_MAX || (pump->queued > 0 && pump->socket.out_bytes - pump->sent > pump->queued))
+		ask_whether_it_sends(pump, ssh);
 	return pump->socket.in_bytes - pump->read_since >= ANSWERS_MAX;
 }
 
