@@ -33,7 +33,9 @@ struct peer {
 	struct tls_pins pins;
 	SSL *ssl;
 	int fd;
-	unsigned given, same;
+	unsigned given, same, passed;
+	bool no_new;			/* the other takes none that it has nothing of, for now, */
+	char no_why[WIRE_TEXT_MAX + 1];	/* as it says why */
 	bool bad;			/* something was said on standard error, */
 	bool over;			/* and the connection is of no use any more */
 };
@@ -176,6 +178,17 @@ out:
 
 /* --- a recording --- */
 
+/* Of the other one as a whole. New recordings may be what it does not take; what its copies lack is taken then, too. -1: it takes nothing. */
+static int on_state(struct peer *p, const struct wire_msg *m)
+{
+	if (m->state.takes == WIRE_TAKES_NOTHING)
+		return lost(p, "the other collector takes no more for now", m->state.text);
+	p->no_new = m->state.takes == WIRE_TAKES_NO_NEW;
+	if (p->no_new)
+		snprintf(p->no_why, sizeof(p->no_why), "%s", m->state.text);
+	return 0;
+}
+
 /* The next message about this recording, or about nothing: one that was refused before may get its answers late. -1: said. */
 static int hear(struct trip *t, uint8_t *mem, struct wire_msg *m)
 {
@@ -185,9 +198,8 @@ static int hear(struct trip *t, uint8_t *mem, struct wire_msg *m)
 	for (;;) {
 		if (receive(t->p, mem, m) != 0)
 			return -1;
-		/* or each of a whole store would be refused */
-		if (m->type == WIRE_STATE && m->state.takes != WIRE_TAKES_ALL)
-			return lost(t->p, "the other collector takes no more for now", m->state.text);
+		if (m->type == WIRE_STATE && on_state(t->p, m) != 0)
+			return -1;
 		if (m->type == WIRE_ERR && memcmp(m->err.id, connection, BREC_ID_LEN) == 0)
 			return lost(t->p, "refused", m->err.text);
 		if (m->type != WIRE_ERR)
@@ -336,6 +348,9 @@ static void give(struct peer *p, const char *path, const char *name)
 		printf("open  %s\n", name);
 	} else if ((lacks = ask(&t, (uint64_t)h.wall_us)) < 0) {
 		p->bad = true;
+	} else if (p->no_new && !t.some) {
+		/* it would be refused, as would each of a whole store: said once */
+		p->passed++;
 	} else if (walk(&t) != 0) {
 		unreadable(p, path);
 	} else if (t.differs || (t.some && t.at > t.seq)) {
@@ -381,7 +396,7 @@ int peer_sync(const struct coll_conf *c, const char *address, const char *certif
 {
 	struct peer p = { .conf = c, .fd = -1 };
 	struct dirent **days = NULL;
-	char path[4096];
+	char path[4096];	/* and a line */
 	int n = 0, r = begin(&p, address, certificate, drop);
 
 	snprintf(path, sizeof(path), "%s/recordings", c->store);
@@ -395,8 +410,12 @@ int peer_sync(const struct coll_conf *c, const char *address, const char *certif
 	free(days);
 	if (r == 0 && !p.over)
 		printf("%u given, %u were there\n", p.given, p.same);
+	if (p.passed != 0) {
+		snprintf(path, sizeof(path), "%u not given: the other collector takes no new recordings for now", p.passed);
+		complain(path, p.no_why);
+	}
 	SSL_free(p.ssl);
 	if (p.fd >= 0)
 		close(p.fd);
-	return r == 0 && !p.bad && !p.over ? 0 : 1;
+	return r == 0 && p.passed == 0 && !p.bad && !p.over ? 0 : 1;
 }

@@ -2,6 +2,7 @@
 catches up. One that lies is an alarm, an event, and out. The list of collectors changes under a running session."""
 import contextlib
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -10,7 +11,7 @@ import time
 import pytest
 
 from harness import Client, Terminal, complete, events, labkit, replay, until
-from test_false_collector import RESUME, FalseCollector
+from test_false_collector import END, HELLO, RESUME, FalseCollector
 from test_reload import log_of, reload
 
 pytestmark = pytest.mark.alone
@@ -138,7 +139,8 @@ def sync(lab, to, port=None):
 
 
 class Refuser(FalseCollector):
-    """Refuses the recording that it is asked about first, says so once more when it is asked about the next one, and then is nearly full."""
+    """Refuses the recording that it is asked about first, says so once more when it is asked about the next one, forgets the end of that,
+    and then is full."""
     refused, asked = None, 0
 
     def err(self, link):
@@ -149,26 +151,45 @@ class Refuser(FalseCollector):
         if kind == RESUME:
             self.asked += 1
             if self.asked == 3:
-                self.send(link, 10, b"\2" + struct.pack(">I", 6) + b"narrow")
+                self.send(link, 10, b"\0" + struct.pack(">I", 4) + b"full")
                 return
             self.refused = self.refused or body[:16]
             self.err(link)
             if self.asked == 1:
                 return
+        before = self.last.get(body[:16])
         super().handle(link, kind, body)
+        if kind == END:
+            self.last[body[:16]] = before
+
+
+class Narrow(FalseCollector):
+    """Takes no new recordings."""
+
+    def handle(self, link, kind, body):
+        super().handle(link, kind, body)
+        if kind == HELLO:
+            self.send(link, 10, b"\2" + struct.pack(">I", 6) + b"narrow")
 
 
 def test_one_that_is_refused_stops_no_other(three):
     for _ in range(3):
         assert Client(three, "deploy").run("web1.name", "echo in", check=True).stdout == b"in\n"
     until(lambda: complete(three, newest(three, "collector")), what="it is closed")
-    refuser = Refuser(three, "", "collector2", port=0)
-    try:
-        done = sync(three, "collector2", refuser.socket.getsockname()[1])
-    finally:
-        refuser.close()
+
+    def give(other):
+        try:
+            return sync(three, "collector2", other.socket.getsockname()[1])
+        finally:
+            other.close()
+    done = give(Refuser(three, "", "collector2", port=0))
     assert done.returncode == 1 and done.stderr.count("not given") == 1 and "\\x1b]0;title" in done.stderr and "\x1b" not in done.stderr, done
-    assert done.stdout.count("gave ") == 1 and "takes no more for now: narrow" in done.stderr and "were there" not in done.stdout, done
+    assert done.stdout.count("gave ") == 1 and "takes no more for now: full" in done.stderr and "were there" not in done.stdout, done
+    # what that one has in part is completed while new ones are not taken
+    begun = done.stdout.split("gave  ")[1].split()[0]
+    done = give(Narrow(three, "", "collector2", port=0))
+    assert done.returncode == 1 and f"gave  {begun}\n" in done.stdout and done.stdout.endswith("1 given, 0 were there\n"), done
+    assert re.search(r"^bastion-collectord: [1-9]\d* not given: the other collector takes no new recordings for now: narrow\n\Z", done.stderr, re.M), done
 
 
 def let_in(lab, to):
