@@ -16,6 +16,7 @@ import objectstore
 counter = itertools.count(1)
 TEST_LIMIT = 400 * SLOW     # seconds for one test; what hangs is a failure like any other. LONG is less, so that a program which does is named
 labs = []                   # that this process made and that are up
+bad_ends = []               # what was wrong with those that no test ended
 
 
 SHARED = "BASTION_TESTS_SHARED"     # the variable that names the folder of all workers
@@ -65,10 +66,29 @@ def pytest_runtest_setup(item):
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_sessionfinish():
-    """What a second try let pytest forget ends here, or it would run for ever: the lab of the session, if nobody asked for it again."""
+def pytest_sessionfinish(session):
+    """What a second try let pytest forget ends here, or it would run for ever: the lab of the session, if nobody asked for it again. One that
+    ends badly fails the run, as no test is left that could fail, and the others end all the same."""
     for lab in list(labs):
-        end_lab(lab)
+        try:
+            drop_lab(lab)
+        except Exception as e:  # pylint: disable=broad-exception-caught
+            bad_ends.append(f"{lab.dir}: {e!r}")
+    if is_worker(session.config):
+        session.config.workeroutput["bad_ends"] = bad_ends
+    elif bad_ends:
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """Of pytest-xdist, in the controller: a worker's exit status counts for nothing."""
+    bad_ends.extend(getattr(node, "workeroutput", {}).get("bad_ends", []))
+
+
+def pytest_terminal_summary(terminalreporter):
+    for end in bad_ends:
+        terminalreporter.write_line(f"ERROR at the end of the lab {end}")
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -109,8 +129,10 @@ def sanitizer_reports(lab):
 
 
 def drop_lab(lab):
-    reports = sanitizer_reports(lab) if labkit.sanitized() else []
-    end_lab(lab)
+    try:
+        reports = sanitizer_reports(lab) if labkit.sanitized() else []
+    finally:
+        end_lab(lab)
     assert not reports, "\n".join(reports[:20])
 
 
