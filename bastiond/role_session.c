@@ -30,6 +30,7 @@
 /* Address space of a session: ways, holds and libssh's buffers fit; a leak or a hostile peer does not. */
 #define SESSION_AS_MAX (1ULL << 30)
 #define SESSION_FDS_MAX 256
+#define PARENT_BURST 16		/* messages of parent in a turn: connections that come faster than they are forked leave it no end */
 
 struct master {
 	struct config *conf;
@@ -212,9 +213,9 @@ static void on_reload(struct master *m, const int *fds)
 static void read_parent(struct master *m)
 {
 	struct ipc_msg msg;
-	int r;
+	int r = 1;
 
-	while ((r = ipc_recv(&m->parent, &msg)) > 0) {
+	for (int n = 0; n < PARENT_BURST && (r = ipc_recv(&m->parent, &msg)) > 0; n++) {
 		if (msg.type == MSG_SESSION_START)
 			on_start(m, &msg);
 		else if (msg.type == MSG_MASTER_RELOAD)

@@ -1,5 +1,6 @@
 """10,000 garbage connections, and clients that send a byte now and then: the bastion serves others meanwhile and afterwards."""
 import concurrent.futures
+import contextlib
 import os
 import random
 import select
@@ -38,20 +39,29 @@ def throw(port, count, seed):
     return count
 
 
+def unreaped(parent):
+    """How many of its processes, and theirs, have ended and are there still."""
+    count = 0
+    for pid in labkit.family(parent):
+        with contextlib.suppress(OSError):
+            count += labkit.read(f"/proc/{pid}/stat").rsplit(")", 1)[1].split()[0] == "Z"
+    return count
+
+
 def test_garbage(own):
-    client = Client(own, "deploy")
+    client, parent = Client(own, "deploy"), own.state["pids"]["bastiond"][0]
     with concurrent.futures.ThreadPoolExecutor(THROWERS) as pool:
         thrown = [pool.submit(throw, own.port("bastiond"), COUNT // THROWERS, seed) for seed in range(THROWERS)]
         served, start = 0, time.monotonic()
         while not all(one.done() for one in thrown):
             assert client.run("web1.name", "echo in").stdout == b"in\n", f"the login number {served + 1} beside them"
             served += 1
+            assert unreaped(parent) < 200, "whoever comes, what has ended is seen"
             time.sleep(1)
         # on a machine that is done with all of it in a few seconds, so many logins
         assert sum(one.result() for one in thrown) == COUNT and served >= min(5, (time.monotonic() - start) / 2)
     until(lambda: client.run("web1.name", "echo in").stdout == b"in\n", deadline=20)
     # what came from nobody leaves no process behind
-    parent = own.state["pids"]["bastiond"][0]
     until(lambda: len(labkit.family(parent)) < 15, deadline=15, what="the sessions of the garbage are gone")
 
 
