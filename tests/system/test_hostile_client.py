@@ -75,33 +75,20 @@ def stop_reading(connection):
 
 def flood(connection, what, seconds=4):
     """Sends until the bastion takes no more or ends the connection; the most memory that its session ever had, in KiB."""
-    over, most, sent = threading.Event(), 0, [0]
+    over, most = threading.Event(), 0
 
     def send():
         with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
             while not over.is_set():
                 what()
-                sent[0] += 1
     sender = threading.Thread(target=send, daemon=True)
     sender.start()
-    end, moved, since = time.monotonic() + seconds, None, time.monotonic()
-    while (now := time.monotonic()) < end and cpu(connection.pid) is not None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and cpu(connection.pid) is not None:
         most = max(most, memory(connection.pid, "VmHWM"))
-        # it takes no more when nothing goes out and its session does nothing, for half a second
-        if moved != (moved := (sent[0], cpu(connection.pid))):
-            since = now
-        elif now - since > 0.5 and waits(connection.pid):
-            break
         time.sleep(0.05)
     over.set()
     return most
-
-
-def waits(pid):
-    """It waits, for whatever; False: it would go on, had it a processor."""
-    with contextlib.suppress(OSError):
-        return labkit.read(f"/proc/{pid}/stat").rsplit(")", 1)[1].split()[0] == "S"
-    return False
 
 
 def pause(connection):
