@@ -52,7 +52,8 @@ def sanitized():
         return False
 
 
-SLOW = 4 if sanitized() else 1  # what waits for something to happen waits so many times as long: forks and starts take their time then
+# what waits for something to happen waits so many times as long: forks and starts take their time then; and on a slow machine (system/patience.py)
+SLOW = (4 if sanitized() else 1) * float(os.environ.get("BASTION_TESTS_PATIENCE", "1"))
 START_DEADLINE = 20 * SLOW      # seconds for a daemon to take connections
 STOP_DEADLINE = 10 * SLOW       # seconds for a daemon to end after SIGTERM
 MEMORY_ROOM = 1 << 30    # bytes that are free
@@ -207,7 +208,7 @@ def read(path):
 
 def run(*argv, **kw):
     """Runs a command to its end; a failure is a LabError with everything it said."""
-    kw.setdefault("timeout", 60)
+    kw.setdefault("timeout", 60 * SLOW)
     if "input" not in kw:
         kw["stdin"] = subprocess.DEVNULL
     done = subprocess.run(argv, capture_output=True, text=True, check=False, **kw)
@@ -603,7 +604,7 @@ recorder lab {{
             end = time.monotonic() + STOP_DEADLINE
             while any(since is not None and start_time(each) == since for each, since in whole):
                 if time.monotonic() > end:
-                    raise LabError(f"{name} has ended, and processes that it began are still there after {STOP_DEADLINE} s")
+                    raise LabError(f"{name} has ended, and processes that it began are still there after {STOP_DEADLINE:.0f} s")
                 time.sleep(0.01)
         if name == "bastiond" and self.control:
             self.control.close()

@@ -5,7 +5,6 @@ import json
 import os
 import pty
 import re
-import resource
 import select
 import shlex
 import shutil
@@ -19,30 +18,10 @@ import time
 import zlib
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import patience  # noqa: F401 measured before labkit is there, which waits by it
 import labkit
 
-
-def patience():
-    """How many times as slow as the machine that the deadlines were found on this one is, by the processor's time that a little of what tests do
-    takes, whatever runs beside it: measured once, and handed on to the workers by the environment."""
-    def spent():
-        child = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return time.process_time() + child.ru_utime + child.ru_stime
-
-    def once():
-        begin = spent()
-        for _ in range(30):
-            os.waitpid(os.posix_spawn("/bin/true", ["true"], {}), 0)
-        sum(i * i for i in range(300_000))
-        return spent() - begin
-    if "BASTION_TESTS_PATIENCE" not in os.environ:
-        os.environ["BASTION_TESTS_PATIENCE"] = f"{min(PATIENCE_MAX, max(1.0, min(once() for _ in range(3)) / ONCE)):.1f}"
-    return float(os.environ["BASTION_TESTS_PATIENCE"])
-
-
-ONCE = 0.16         # seconds of processor time that it took there, on a full machine
-PATIENCE_MAX = 8
-SLOW = labkit.SLOW * patience()     # what waits until something is done waits so many times as long
+SLOW = labkit.SLOW  # what waits until something is done waits so many times as long
 DEADLINE = 30       # seconds for anything that has no figure of its own
 CLIENT = 75         # the same for a whole client, which may have to wait for the next code
 LONG = 300 * SLOW   # for a program that works for up to a minute

@@ -20,6 +20,12 @@ LAB_SERVICE LAB_SERVICE_KEY LAB_AUDITOR_KEY LAB_STORE LAB_CONF LAB_BIN""".split(
 SET = ("lease = 4s", "per_source_max = 50", "name=b.example")    # the lab has lines of its own for the last two
 
 
+def test_daemons_have_as_long_as_the_machine_is_slow():
+    """Measured before labkit is there, and known to what the tests start."""
+    slow = (4 if labkit.sanitized() else 1) * float(os.environ["BASTION_TESTS_PATIENCE"])
+    assert labkit.START_DEADLINE == 20 * slow and labkit.STOP_DEADLINE == 10 * slow
+
+
 def test_a_long_directory_beside_another(lab):
     top = tempfile.mkdtemp(prefix="bastion-lab-")
     os.chmod(top, 0o711)
