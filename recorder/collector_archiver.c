@@ -111,8 +111,10 @@ static void loop(struct archiver *a)
 			    a->spool >> 10);
 		}
 		archiver_canary_turn(a, now);
-		archiver_rec_fill(a);
 		archiver_log_fill(a, now);
+		/* the first of the log tells whether this is the place for the rest */
+		if (archiver_log_there(a))
+			archiver_rec_fill(a);
 		archiver_tell(a);
 		s3_turn(a->s3, ARCHIVE_LINK_FD, turn_ms(a));
 	}

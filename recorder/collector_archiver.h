@@ -49,7 +49,7 @@ struct archiver_put {
 	bool hold;
 	bool plain;			/* without If-None-Match */
 	bool asked;			/* it may be there already: an answer, or its line of the list, may have been lost */
-	bool first;			/* of this log nothing is there */
+	bool first;			/* of this log nothing is confirmed */
 	void *owner;
 	void (*end)(struct archiver_put *p, bool confirmed); /* frees nothing; the put is gone afterwards */
 	unsigned job;			/* the owner's */
@@ -93,8 +93,8 @@ struct archiver_log {
 	size_t note_len;
 	unsigned running;
 	int64_t not_before;
-	bool fresh;			/* nothing of it can be in the store, as nothing was ever put, */
-	bool other;			/* and yet something is: then nothing more is put, */
+	bool fresh;			/* nothing of it is confirmed, and the next put is its first one, */
+	bool other;			/* and something is there: then nothing more is put, */
 	int64_t other_alarm;		/* and that is said again then */
 	bool asked;			/* some of this tree's, or of the one before, may be there: since the start, or a failure */
 	struct archive_tiles renew;	/* to: 0: none is on its way */
@@ -173,6 +173,8 @@ void archiver_rec_fill(struct archiver *a);
 
 /* ---- collector_archiver_log.c ---- */
 void archiver_log_fill(struct archiver *a, int64_t now);
+/* Some of it is in the store, confirmed: what is below the prefix is this log, and no other one. */
+bool archiver_log_there(const struct archiver *a);
 
 /* Puts a file of the log; `body`, for free(), becomes the put's. again: it is there, for a longer lock. */
 struct archiver_log_put {
@@ -185,7 +187,7 @@ void archiver_log_ended(struct archiver_put *p, bool confirmed);
 /* Notes an item in its list, as good as synced. */
 void archiver_log_note(struct archiver *a, const struct archive_item *i);
 void archiver_log_sync(struct archiver *a);
-/* Something is in the store of which nothing was ever put: it is another log's. */
+/* Something is in the store of which nothing is confirmed: another log's, or the answer to its first put was lost. */
 void archiver_log_other(struct archiver *a, const char *key);
 
 /* ---- collector_archiver_renew.c ---- */

@@ -118,20 +118,28 @@ static void send_tile(struct archiver *a)
 /* ---- another log ---- */
 
 /*
- * Nothing was ever put of this log: that is noted first, and then its checkpoint of no leaves is put, which every log has. So what is met there is
- * another log: that of another store, with other bytes under the same names. 1: the checkpoint is in l->note; 0: there is none; -1.
+ * Nothing of this log is confirmed. That something may be there from now on is noted first, and then its checkpoint of no leaves is put, which every
+ * log has, and until it is confirmed nothing else, so that nothing is put beside another log: that of another store, with other bytes under the same
+ * names. 1: the checkpoint is in l->note; 0: there is none; -1.
  */
 static int begin_first(struct archiver *a, uint64_t *size)
 {
 	const struct archive_item begun = { .name = ARCHIVE_LOG_BEGUN, .when = clock_wall() };
 	struct archiver_log *l = &a->log;
 
-	archiver_log_note(a, &begun);
-	archiver_log_sync(a);
-	l->failed = l->failed || fsync(a->log_dir) != 0;
-	l->fresh = !l->failed;
-	l->asked = false;
-	return l->failed ? -1 : archive_log_checkpoint(a->log_dir, TLOG_CHECKPOINT ".0", l->note, &l->note_len, size);
+	int r = -1;
+
+	if (archive_list_find(&l->list, ARCHIVE_LOG_BEGUN) == NULL) {
+		archiver_log_note(a, &begun);
+		archiver_log_sync(a);
+		l->failed = l->failed || fsync(a->log_dir) != 0;
+		l->asked = false;
+	}
+	if (!l->failed)
+		r = archive_log_checkpoint(a->log_dir, TLOG_CHECKPOINT ".0", l->note, &l->note_len, size);
+	/* of any other tree a part may be confirmed, which no list says */
+	l->fresh = r == 1;
+	return r;
 }
 
 static void say_other(struct archiver *a, int64_t now)
@@ -139,7 +147,10 @@ static void say_other(struct archiver *a, int64_t now)
 	if (now < a->log.other_alarm)
 		return;
 	a->log.other_alarm = now + ARCHIVER_AWAY_ALARM_SECONDS;
-	log_error("ALARM: another log of recordings is in the bucket %s below %s, of another store or by somebody else: nothing is put; "
+	/* who may only put cannot look which of both it is */
+	log_error(a->log.asked ? "ALARM: a log of recordings is in the bucket %s below %s already, another one, or the answer to the first put of this one was lost: "
+	    "nothing is put; give archive another prefix" :
+	    "ALARM: another log of recordings is in the bucket %s below %s, of another store or by somebody else: nothing is put; "
 	    "give archive another prefix", a->conf->archive.bucket, a->conf->archive.prefix);
 }
 
@@ -148,9 +159,11 @@ void archiver_log_other(struct archiver *a, const char *key)
 	struct archiver_log *l = &a->log;
 
 	l->other = true;
-	log_error("object store: %s is there already, and nothing of this log was put yet", key);
+	log_error("object store: %s is there already, and nothing of this log is confirmed", key);
 	say_other(a, (int64_t)(clock_mono_ms() / 1000));
-	/* nothing was: the next start asks again, perhaps at another place */
+	if (l->asked)
+		return;
+	/* nothing was put: the next start asks again, perhaps at another place */
 	l->list.n = 0;
 	if (archive_list_rewrite(&l->list, a->log_dir) != 0)
 		log_error("log/" ARCHIVE_FILE ": %s", strerror(errno));
@@ -175,7 +188,7 @@ static bool begin(struct archiver *a)
 	}
 	done = archive_list_find(&l->list, ARCHIVE_LOG_DONE);
 	before = done != NULL ? done->size : 0;
-	if (done == NULL && archive_list_find(&l->list, ARCHIVE_LOG_BEGUN) == NULL && (r = begin_first(a, &size)) < 0)
+	if (done == NULL && (r = begin_first(a, &size)) < 0)
 		return false;
 	if (r == 0 && (r = archive_log_checkpoint(a->log_dir, TLOG_CHECKPOINT, l->note, &l->note_len, &size)) <= 0) {
 		if (r < 0)
@@ -226,6 +239,11 @@ static bool send_kept(struct archiver *a)
 	archiver_log_put(a, name, data, len,
 	    (struct archiver_log_put){ .asked = a->log.asked || name[strspn(name, TLOG_CHECKPOINT ".0123456789")] == '\0', .end = kept_ended });
 	return true;
+}
+
+bool archiver_log_there(const struct archiver *a)
+{
+	return archive_list_find(&a->log.list, ARCHIVE_LOG_DONE) != NULL;
 }
 
 void archiver_log_fill(struct archiver *a, int64_t now)

@@ -13,7 +13,7 @@ struct shared {
 	struct object { char key[S3_KEY_MAX]; uint8_t hash[HASH_LEN]; uint64_t puts; } object[OBJECTS_MAX];
 	unsigned objects;
 	char bad[512];			/* what must not be, and was */
-	uint64_t versions, calls, lost, refused, beside, failed, others;
+	uint64_t versions, calls, lost, refused, beside, failed, others, doubts;
 	unsigned life;			/* calls of the newest one */
 };
 
@@ -22,10 +22,10 @@ enum fault { FAULT_KILL, FAULT_EIO, FAULT_ENOSPC, FAULT_SHORT, FAULTS };
 
 extern struct shared *shared;
 extern char dir[128];
-/* Of this life: `fault` comes at call `doom` (0: never); does the store fail now and then? */
+/* Of this life: `fault` comes at call `doom` (0: never); does the store fail now and then, and is the first object of the log refused? */
 extern unsigned call, doom;
 extern enum fault fault;
-extern bool trouble;
+extern bool trouble, first_refused;
 extern uint64_t dice;
 
 /* 0 to n - 1. */
