@@ -96,7 +96,8 @@ struct archiver_log {
 	bool fresh;			/* nothing of it is confirmed, and the next put is its first one, */
 	bool other;			/* and something is there: then nothing more is put, */
 	int64_t other_alarm;		/* and that is said again then */
-	bool asked;			/* some of this tree's, or of the one before, may be there: since the start, or a failure */
+	bool asked;			/* some of this tree's may be there: since the start, or a failure, */
+	bool kept_asked;		/* and of what is kept beside it: until all of that is noted */
 	struct archive_tiles renew;	/* to: 0: none is on its way */
 	struct archive_item renewing;
 };
@@ -132,7 +133,7 @@ struct archiver {
 	uint64_t pause_until_ms;
 	int64_t away_since, alarm_at;	/* 0: it is not away */
 	uint64_t confirmed;		/* objects, since the start */
-	bool looked;			/* at everything, once */
+	bool looked;			/* at everything, once, with a clock by which it could be dead */
 	uint64_t strangers;		/* objects that somebody else had put, */
 	int64_t strangers_alarm;	/* and when more of them are said */
 };

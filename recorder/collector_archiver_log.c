@@ -184,7 +184,7 @@ static bool begin(struct archiver *a)
 			log_error("log/" ARCHIVE_FILE ": %s", strerror(errno));
 			return false;
 		}
-		l->loaded = l->asked = true;
+		l->loaded = l->asked = l->kept_asked = true;
 	}
 	done = archive_list_find(&l->list, ARCHIVE_LOG_DONE);
 	before = done != NULL ? done->size : 0;
@@ -228,16 +228,19 @@ static bool send_kept(struct archiver *a)
 	char name[ARCHIVE_NAME_MAX + 1];
 	uint8_t *data;
 	size_t len;
+	int r = -1;
 
-	if (done == NULL || archive_log_kept(a->log_dir, &a->log.list, done->size, clock_wall(), name) != 1)
+	if (done == NULL || (r = archive_log_kept(a->log_dir, &a->log.list, done->size, clock_wall(), name)) != 1) {
+		a->log.kept_asked = a->log.kept_asked && r != 0;
 		return false;
+	}
 	if ((data = tlog_slurp(a->log_dir, name, 1 << 20, &len)) == NULL) {
 		log_error("log/%s: %s; it is not put into the object store", name, strerror(errno));
 		return false;
 	}
 	/* a checkpoint may have been put before it was kept */
 	archiver_log_put(a, name, data, len,
-	    (struct archiver_log_put){ .asked = a->log.asked || name[strspn(name, TLOG_CHECKPOINT ".0123456789")] == '\0', .end = kept_ended });
+	    (struct archiver_log_put){ .asked = a->log.kept_asked || name[strspn(name, TLOG_CHECKPOINT ".0123456789")] == '\0', .end = kept_ended });
 	return true;
 }
 
@@ -257,7 +260,7 @@ void archiver_log_fill(struct archiver *a, int64_t now)
 	if (l->failed && l->running == 0) {
 		/* the same tree once more, later */
 		l->failed = l->begun = false;
-		l->changed = l->asked = true;
+		l->changed = l->asked = l->kept_asked = true;
 		l->renew.to = 0;
 		l->not_before = now + ARCHIVER_LOG_SECONDS;
 	}
