@@ -189,7 +189,7 @@ void archiver_log_ended(struct archiver_put *p, bool confirmed);
 void archiver_log_note(struct archiver *a, const struct archive_item *i);
 void archiver_log_sync(struct archiver *a);
 /* Something is in the store of which nothing is confirmed: another log's, or the answer to its first put was lost. */
-void archiver_log_other(struct archiver *a, const char *key);
+void archiver_log_other(struct archiver *a, const char *key, bool asked);
 
 /* ---- collector_archiver_renew.c ---- */
 

@@ -154,14 +154,15 @@ static void say_other(struct archiver *a, int64_t now)
 	    "give archive another prefix", a->conf->archive.bucket, a->conf->archive.prefix);
 }
 
-void archiver_log_other(struct archiver *a, const char *key)
+void archiver_log_other(struct archiver *a, const char *key, bool asked)
 {
 	struct archiver_log *l = &a->log;
 
 	l->other = true;
+	l->asked = asked;
 	log_error("object store: %s is there already, and nothing of this log is confirmed", key);
 	say_other(a, (int64_t)(clock_mono_ms() / 1000));
-	if (l->asked)
+	if (asked)
 		return;
 	/* nothing was put: the next start asks again, perhaps at another place */
 	l->list.n = 0;

@@ -100,8 +100,10 @@ static bool put_beside(struct archiver_put *p)
 {
 	if (p->r.status != 412 || p->plain)
 		return false;
+	/* the answer to an earlier sending of it may have been the lost one */
+	p->asked = p->asked || p->r.sent > 1;
 	if (p->first) {
-		archiver_log_other(p->a, p->r.key);
+		archiver_log_other(p->a, p->r.key, p->asked);
 		return false;
 	}
 	if (p->asked)

@@ -162,6 +162,15 @@ static size_t on_header(char *data, size_t size, size_t n, void *arg)
 	return len;
 }
 
+static int on_request(void *arg, char *to, char *from, int to_port, int from_port)
+{
+	struct s3_request *r = arg;
+
+	(void)to, (void)from, (void)to_port, (void)from_port;
+	r->sent++;
+	return CURL_PREREQFUNC_OK;
+}
+
 static size_t on_body(char *data, size_t size, size_t n, void *arg)
 {
 	struct s3_request *r = arg;
@@ -250,6 +259,8 @@ static int set_options(struct s3 *s, struct s3_transfer *t, struct s3_request *r
 	SET(HTTPHEADER, t->headers);
 	SET(AWS_SIGV4, sigv4);
 	SET(USERPWD, user);
+	SET(PREREQFUNCTION, on_request);
+	SET(PREREQDATA, r);
 	SET(HEADERFUNCTION, on_header);
 	SET(HEADERDATA, r);
 	SET(WRITEFUNCTION, on_body);
@@ -297,6 +308,7 @@ int s3_start(struct s3 *s, struct s3_request *r)
 	struct s3_transfer *t = calloc(1, sizeof(*t));
 
 	r->status = 0;
+	r->sent = 0;
 	r->why[0] = r->code[0] = r->version[0] = '\0';
 	r->transfer = t;
 	buf_init(&r->text, S3_TEXT_MAX);

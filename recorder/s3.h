@@ -55,6 +55,7 @@ struct s3_request {
 	char why[256];			/* and why; or what the store said, in one line of printable ASCII */
 	char code[S3_CODE_MAX + 1];	/* the store's word for an error, "AccessDenied"; "": none */
 	char version[S3_VERSION_MAX + 1]; /* of the object that was put; "": the store named none */
+	unsigned sent;			/* how often: once more, by libcurl itself, where a kept connection ended without an answer */
 	struct buf text;		/* of the answer, at most S3_TEXT_MAX; valid in done() */
 	struct s3_transfer *transfer;	/* private */
 };

@@ -261,6 +261,7 @@ int __wrap_s3_start(struct s3 *s, struct s3_request *r)
 		_exit(2);
 	}
 	r->status = 0;
+	r->sent = 1;
 	r->why[0] = r->code[0] = r->version[0] = '\0';
 	buf_init(&r->text, 16);
 	pending[npending++] = r;

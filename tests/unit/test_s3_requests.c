@@ -19,7 +19,7 @@
 
 #define DENIED "<Error><Code>PreconditionFailed</Code><Message>it is there</Message></Error>"
 
-/* The answers of the server, one a connection, in turn; NULL: it hangs up. */
+/* The answers of the server, one a connection, in turn; NULL: it hangs up; so it does at the next request behind one that keeps the connection. */
 static struct server {
 	const char *const *answers;
 	unsigned n;
@@ -59,6 +59,8 @@ static void *serve(void *arg)
 				break;
 			at += (size_t)n;
 		}
+		if (text != NULL && strstr(text, "Connection: close") == NULL)
+			read_request(fd);
 		close(fd);
 	}
 	return NULL;
@@ -96,12 +98,14 @@ static struct s3 *client(void)
 static unsigned ended;
 static struct s3 *client_of;
 static int last_status;
+static unsigned last_sent;
 static char last_text[256], last_why[256];
 
 static void note(const struct s3_request *r)
 {
 	ended++;
 	last_status = r->status;
+	last_sent = r->sent;
 	snprintf(last_text, sizeof(last_text), "%.*s", (int)r->text.len, r->text.len > 0 ? (const char *)r->text.data : "");
 	snprintf(last_why, sizeof(last_why), "%s", r->why);
 }
@@ -184,6 +188,26 @@ static void no_answer(void **state)
 	assert_true(last_why[0] != '\0');
 }
 
+/* A request on a kept connection that ends without an answer is sent once more, by libcurl: its owner is told, as the first may have been done. */
+static void sent_once_more(void **state)
+{
+	static const char *const texts[] = { "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+		"HTTP/1.1 412 Precondition Failed\r\nConnection: close\r\nContent-Length: 76\r\n\r\n" DENIED };
+
+	(void)state;
+	answers(texts, 2);
+	client_of = client();
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(s3_start(client_of, put(done_frees)), 0);
+		while (ended == 0)
+			s3_turn(client_of, -1, 1000);
+		assert_int_equal(last_status, i == 0 ? 200 : 412);
+		assert_int_equal(last_sent, i + 1);
+	}
+	s3_destroy(client_of);
+	served();
+}
+
 /* Of an answer without end S3_TEXT_MAX is kept, and the request fails. */
 static void too_long(void **state)
 {
@@ -234,6 +258,7 @@ int main(void)
 		cmocka_unit_test(freed_when_done),
 		cmocka_unit_test(begun_anew_when_done),
 		cmocka_unit_test(no_answer),
+		cmocka_unit_test(sent_once_more),
 		cmocka_unit_test(too_long),
 		cmocka_unit_test(destroyed_on_the_way),
 	};
