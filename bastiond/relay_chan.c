@@ -241,7 +241,7 @@ static size_t write_data(const struct hold_item *it, ssh_channel to, ssh_session
 	uint64_t before;
 	int w;
 
-	if (window == 0 || ssh_setup_blocked(ssh) || session_pump_queues(pump))
+	if (window == 0 || ssh_setup_blocked(ssh) || session_pump_queues(pump, ssh))
 		return 0;
 	if (n > window)
 		n = window;

@@ -190,7 +190,7 @@ bool session_pump_full(struct pump *pump, ssh_session ssh);
 /* When libssh begins a key exchange itself it queues, without a bound, what it is given until the peer begins it, too; only a socket that gets
    nothing shows that. It took len bytes just now, at out_bytes `before`; pending: the socket could not. True: it has enough of them. */
 void session_pump_wrote(struct pump *pump, uint64_t before, size_t len, bool pending);
-bool session_pump_queues(const struct pump *pump);
+bool session_pump_queues(struct pump *pump, ssh_session ssh);
 /* Reads and handles what is there on one SSH connection, without blocking. False: the connection is over. */
 bool session_pump(struct session *s, struct pump *pump, ssh_session ssh, void (*handle)(void *ctx, ssh_message m), void *ctx);
 

@@ -49,31 +49,38 @@ void session_pump_wrote(struct pump *pump, uint64_t before, size_t len, bool pen
 	}
 }
 
-bool session_pump_queues(const struct pump *pump)
-{
-	return pump->queued >= QUEUED_MAX;
-}
-
-/* Does libssh send? An SSH_MSG_IGNORE shows it. */
+/* Does libssh send? An SSH_MSG_IGNORE shows it, unless the socket is what takes nothing. */
 static void ask_whether_it_sends(struct pump *pump, ssh_session ssh)
 {
 	static char nothing[SENDS_MIN + 1];
 	const uint64_t before = pump->socket.out_bytes;
 
+	if ((ssh_get_poll_flags(ssh) & SSH_WRITE_PENDING) != 0)
+		return;
 	memset(nothing, '.', SENDS_MIN);
 	pump->sent = before;
 	pump->asked = pump->socket.in_bytes;
+	ssh_io_writing(true);
 	if (ssh_send_ignore(ssh, nothing) == SSH_OK)
 		session_pump_wrote(pump, before, SENDS_MIN, true);
+	ssh_io_writing(false);
 }
 
 /*
- * Does it ask for answers that libssh queues, and never for those? A queue goes out in one piece, behind the keys: less than that is the
- * exchange's own, or what libssh answers to packets that it does not know.
+ * The queue goes out in one piece, behind the keys: less than that is the exchange's own, or what libssh answers to packets that it does not
+ * know, and no reason to ask.
  */
+bool session_pump_queues(struct pump *pump, ssh_session ssh)
+{
+	if (pump->queued >= QUEUED_MAX && pump->socket.out_bytes - pump->sent > pump->queued)
+		ask_whether_it_sends(pump, ssh);
+	return pump->queued >= QUEUED_MAX;
+}
+
+/* Does it ask for answers that libssh queues, and never for those? */
 static bool asks_in_vain(struct pump *pump, ssh_session ssh)
 {
-	if (pump->socket.in_bytes - pump->asked >= UNREAD_MAX || (pump->queued > 0 && pump->socket.out_bytes - pump->sent > pump->queued))
+	if (pump->socket.in_bytes - pump->asked >= UNREAD_MAX)
 		ask_whether_it_sends(pump, ssh);
 	return pump->socket.in_bytes - pump->read_since >= ANSWERS_MAX;
 }

@@ -21,8 +21,9 @@
 #define PENDING_MAX 32768U /* and at most, of which a quarter stays free */
 #define PENDING_KEPT 256U /* that no READ takes: of other requests clients wait for the answer */
 #define HANDLE_MAX 256
+#define TWICE "sftp: a request has the id of one without an answer"
 
-enum { FXP_INIT = 1, FXP_OPEN = 3, FXP_CLOSE, FXP_READ, FXP_WRITE, FXP_SETSTAT = 9, FXP_OPENDIR = 11, FXP_REMOVE = 13, FXP_MKDIR, FXP_RMDIR,
+enum { FXP_INIT = 1, FXP_VERSION, FXP_OPEN, FXP_CLOSE, FXP_READ, FXP_WRITE, FXP_SETSTAT = 9, FXP_OPENDIR = 11, FXP_REMOVE = 13, FXP_MKDIR, FXP_RMDIR,
 	FXP_RENAME = 18, FXP_SYMLINK = 20, FXP_STATUS = 101, FXP_HANDLE, FXP_DATA, FXP_EXTENDED = 200,
 	FXP_REFUSED = 255 /* none of the protocol: one that sftp_gate.c answers */ };
 
@@ -65,6 +66,8 @@ struct sftp_track {
 	struct file files[OPEN_MAX];
 	struct pending *pending;	/* npending places, of which so many are taken */
 	size_t npending, taken;
+	size_t unplaced;		/* READs without an answer that have no place, */
+	uint32_t unplaced_low, unplaced_high; /* with ids from, to */
 	bool lost;
 	bulk_report report;
 	void *ctx;
@@ -208,26 +211,39 @@ static struct pending *pending_add(struct sftp_track *t, uint32_t id, uint8_t ty
 	const size_t kept = type == FXP_READ ? PENDING_KEPT : 0;
 	struct pending *p;
 
+	if (t->unplaced > 0 && id >= t->unplaced_low && id <= t->unplaced_high) {
+		lose(t, TWICE);
+		return NULL;
+	}
 	if (t->taken * 2 >= t->npending && !pending_grow(t) && t->taken + kept >= t->npending / 4 * 3) {
-		if (type != FXP_READ)
+		if (type != FXP_READ) {
 			lose(t, "sftp: too many requests without an answer");
+			return NULL;
+		}
+		t->unplaced_low = t->unplaced == 0 || id < t->unplaced_low ? id : t->unplaced_low;
+		t->unplaced_high = t->unplaced == 0 || id > t->unplaced_high ? id : t->unplaced_high;
+		t->unplaced++;
 		return NULL;
 	}
 	p = pending_place(t->pending, t->npending, id);
 	if (p->type != 0) { /* which of the two an answer is for, nobody could say */
-		lose(t, "sftp: a request has the id of one without an answer");
+		lose(t, TWICE);
 		return NULL;
 	}
-	*p = (struct pending){ .id = id, .type = type };
+	*p = (struct pending){ .id = id, .type = type != 0 ? type : FXP_REFUSED };
 	t->taken++;
 	return p;
 }
 
-static struct pending *pending_find(const struct sftp_track *t, uint32_t id)
+/* Whose answer this is; NULL: of a READ without a place. */
+static struct pending *pending_answered(struct sftp_track *t, uint32_t id)
 {
 	struct pending *p = pending_place(t->pending, t->npending, id);
 
-	return p->type != 0 ? p : NULL;
+	if (p->type != 0)
+		return p;
+	t->unplaced -= t->unplaced > 0;
+	return NULL;
 }
 
 /* What stands behind it, up to the next free place, moves up if its home is not after the hole. */
@@ -351,9 +367,6 @@ static void on_read_or_close(struct sftp_track *t, uint32_t id, uint8_t type, st
 	p->offset = type == FXP_READ ? buf_get_u64(b) : 0;
 }
 
-/* A whole packet in head, from the type on. */
-static void on_packet(struct sftp_track *t, bool input, const uint8_t *packet, size_t len);
-
 static void on_request(struct sftp_track *t, uint8_t type, uint32_t id, struct buf *b)
 {
 	switch (type) {
@@ -400,7 +413,7 @@ static void on_handle(struct sftp_track *t, struct pending *p, struct buf *b)
 
 static void on_answer(struct sftp_track *t, uint8_t type, uint32_t id, struct buf *b)
 {
-	struct pending *p = pending_find(t, id);
+	struct pending *p = pending_answered(t, id);
 
 	if (p == NULL)
 		return;
@@ -414,6 +427,7 @@ static void on_answer(struct sftp_track *t, uint8_t type, uint32_t id, struct bu
 	pending_end(t, p);
 }
 
+/* A whole packet in head, from the type on; of a long answer only its id. */
 static void on_packet(struct sftp_track *t, bool input, const uint8_t *packet, size_t len)
 {
 	struct buf b;
@@ -427,7 +441,7 @@ static void on_packet(struct sftp_track *t, bool input, const uint8_t *packet, s
 		return;
 	if (input)
 		on_request(t, type, id, &b);
-	else
+	else if (type != FXP_VERSION) /* has no id */
 		on_answer(t, type, id, &b);
 }
 
@@ -466,7 +480,7 @@ static void content_packet(struct sftp_track *t, struct stream *st, bool input, 
 			st->into = &f->put;
 		}
 	} else {
-		struct pending *p = pending_find(t, id);
+		struct pending *p = pending_answered(t, id);
 
 		if (p != NULL && p->type == FXP_READ && p->file != NULL) {
 			content_start(&p->file->get, p->offset);
@@ -485,6 +499,15 @@ static void content_packet(struct sftp_track *t, struct stream *st, bool input, 
 	st->have = 0;
 }
 
+static size_t collect_more(struct stream *st, size_t want, const uint8_t *data, size_t len)
+{
+	const size_t n = want - st->have < len ? want - st->have : len;
+
+	memcpy(st->head + st->have, data, n);
+	st->have += n;
+	return n;
+}
+
 /* Bytes into head until a packet, or the head of a content packet, is there. Returns bytes used. */
 static size_t collect(struct sftp_track *t, struct stream *st, bool input, const uint8_t *data, size_t len)
 {
@@ -499,17 +522,19 @@ static size_t collect(struct sftp_track *t, struct stream *st, bool input, const
 		if (want == 0)
 			want = 13;
 		if (length < 1 || want > HEAD_MAX || want > (size_t)length + 4) {
-			/* a listing that is long is no loss; a length that cannot be is */
-			if (length < 1 || content)
+			/* a listing that is long is no loss, if only its id is read; a request that is, or a length that cannot be */
+			if (length < 1 || content || input)
 				lose(t, "sftp: malformed packet");
+			else if (st->have < 9)
+				return collect_more(st, 9, data, len);
+			else
+				on_packet(t, false, st->head + 4, 5);
 			st->skip = (uint64_t)length + 4 - st->have;
 			st->have = 0;
 			return 0;
 		}
 	}
-	n = want - st->have < len ? want - st->have : len;
-	memcpy(st->head + st->have, data, n);
-	st->have += n;
+	n = collect_more(st, want, data, len);
 	if (st->have < want || st->have < 5 || length == 0)
 		return n;
 	if (content && content_head(st, input) == st->have) {

@@ -29,8 +29,8 @@ static void feed(struct sftp_track *t, bool input, uint8_t type, uint32_t id, co
 	EVP_MD_CTX *rest = bulk_sha();
 	struct buf b, packet;
 
-	buf_init(&b, 1024);
-	buf_init(&packet, 1024);
+	buf_init(&b, 65536);
+	buf_init(&packet, 65536);
 	buf_put_u8(&b, type);
 	buf_put_u32(&b, id);
 	if (text != NULL)
@@ -164,6 +164,51 @@ static void ids_that_are_taken(void **state)
 	}
 }
 
+/* What has no id is no answer; an answer that is too long to be looked at is one all the same. */
+static void answers_of_other_kinds(void **state)
+{
+	static char names[40000];
+	struct sftp_track *t = sftp_track_create(remember, NULL);
+
+	(void)state;
+	assert_non_null(t);
+	memset(names, 'n', sizeof(names) - 1);
+	said[0] = '\0';
+	feed(t, true, OPEN, 3, "x", 0);
+	feed(t, false, 2, 3, NULL, 0);		/* VERSION 3 */
+	feed(t, false, HANDLE, 3, "x", 0);
+	for (uint32_t i = 0; i < 3; i++) {	/* the lowest id that is free, as PuTTY takes it */
+		feed(t, true, 12, 4, "x", 0);	/* READDIR */
+		feed(t, false, 104, 4, names, 0);
+	}
+	assert_string_equal(said, "");
+	assert_string_equal(closes(t, 4, "x"), "{\"op\":\"open\",\"path\":\"x\"}");
+	said[0] = '\0';
+	feed(t, true, 9, 5, names, 0);		/* no client asks for that */
+	assert_string_equal(said, "{\"op\":\"untracked\",\"why\":\"sftp: malformed packet\"}");
+	sftp_track_destroy(t);
+}
+
+/* A READ that has no place has an id all the same. */
+static void ids_of_reads_without_a_place(void **state)
+{
+	for (uint32_t answered = 0; answered < 2; answered++) {
+		struct sftp_track *t = sftp_track_create(remember, NULL);
+
+		(void)state;
+		assert_non_null(t);
+		opens(t, 1, "x");
+		for (uint32_t i = 0; i < 30000; i++)
+			feed(t, true, READ, 2 + i, "x", i);
+		for (uint32_t i = 0; i < (answered ? 30000 : 20000); i++)
+			feed(t, false, DATA, 2 + i, "y", 0);
+		assert_string_equal(said, "");
+		feed(t, true, OPEN, 29000, "y", 0);
+		assert_true((strstr(said, "untracked") != NULL) == !answered);
+		sftp_track_destroy(t);
+	}
+}
+
 /* The answer to a request that the gate took out is none to an OPEN before it. */
 static void a_refusal_is_no_answer_to_another(void **state)
 {
@@ -212,6 +257,8 @@ int main(void)
 		cmocka_unit_test(answers_in_any_order),
 		cmocka_unit_test(ids_that_are_taken),
 		cmocka_unit_test(a_refusal_is_no_answer_to_another),
+		cmocka_unit_test(answers_of_other_kinds),
+		cmocka_unit_test(ids_of_reads_without_a_place),
 		cmocka_unit_test(many_files),
 	};
 
