@@ -155,8 +155,9 @@ def test_so_does_the_demo(monkeypatch):
         raise SystemExit
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(os, "execvp", run)
+    monkeypatch.setattr(labkit.shutil, "which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setenv("DEMO_DIR", "/tmp/elsewhere")
     with pytest.raises(SystemExit):
-        it.become_root()
+        it.main()
     (program_name, argv), = ran
     assert program_name == "sudo" and argv[:2] == ["sudo", "env"] and "DEMO_DIR=/tmp/elsewhere" in argv
