@@ -58,8 +58,7 @@ struct pump {
 	struct ssh_counter_struct socket;
 	uint64_t mark;	/* in_bytes when nothing waited to be written */
 	bool more;	/* stopped at its share of the turn: libssh may still have messages */
-	uint64_t sent, read_since; /* out_bytes and in_bytes when libssh was seen to send last: see session_pump_queues() */
-	uint64_t asked;	/* in_bytes when it was tried last */
+	uint64_t sent;	/* out_bytes when libssh was seen, or asked, to send last: see session_pump_queues() */
 	size_t queued;	/* bytes of channels that it took and did not send */
 };
 
