@@ -1,5 +1,4 @@
 """How channels end, and connections whose target is gone: what other clients than OpenSSH rely on (RFC 4254 5.3, 6.9, 6.10)."""
-import threading
 import time
 
 import paramiko
@@ -8,7 +7,7 @@ from paramiko.common import MSG_CHANNEL_CLOSE, MSG_CHANNEL_DATA, MSG_CHANNEL_REQ
 from paramiko.message import Message
 
 from harness import Client, events, until
-from rogue import Accepts, Rogue, Server
+from rogue import Rogue, Server
 from test_multiplexing import Master
 
 NAME = "deploy@dba@web1"
@@ -120,15 +119,17 @@ def test_a_target_that_closes_instead_of_an_answer(lab, deploy):
         rogue.close()
 
 
-class Answers(Accepts):
-    def check_channel_exec_request(self, channel, command):
-        threading.Thread(target=self.end, args=(channel,), daemon=True).start()
-        return super().check_channel_exec_request(channel, command)
+class Answers(Server):
+    """Each command is over at once, behind the answer to its start."""
 
-    def end(self, channel):
-        channel.sendall(b"served\n")
-        channel.send_exit_status(0)
-        channel.close()
+    def request(channel, m):
+        channel._handle_request(m)
+        if channel.started.is_set():
+            channel.sendall(b"served\n")
+            channel.send_exit_status(0)
+            channel.close()
+
+    _channel_handler_table = {**paramiko.Transport._channel_handler_table, MSG_CHANNEL_REQUEST: request}
 
 
 def test_a_master_whose_target_is_lost_ends(lab, deploy):
@@ -136,7 +137,7 @@ def test_a_master_whose_target_is_lost_ends(lab, deploy):
     servers = []
 
     def behave(sock):
-        servers.append(Server(lab, sock, Answers()))
+        servers.append(Answers(lab, sock))
         servers[-1].join()
     rogue = Rogue(lab, behave)
     host, way = rogue.to("name")
