@@ -132,15 +132,22 @@ class Answers(Server):
     _channel_handler_table = {**paramiko.Transport._channel_handler_table, MSG_CHANNEL_REQUEST: request}
 
 
-def test_a_master_whose_target_is_lost_ends(lab, deploy):
-    """It would say the old reason to whatever is asked of it: it ends instead, and the next command makes a connection of its own."""
+@pytest.fixture
+def losing(lab):
+    """Servers of the target so far; a host and options that lead there."""
     servers = []
 
     def behave(sock):
         servers.append(Answers(lab, sock))
         servers[-1].join()
     rogue = Rogue(lab, behave)
-    host, way = rogue.to("name")
+    yield servers, *rogue.to("name")
+    rogue.close()
+
+
+def test_a_master_whose_target_is_lost_ends(losing, deploy):
+    """It would say the old reason to whatever is asked of it: it ends instead, and the next command makes a connection of its own."""
+    servers, host, way = losing
     shared = Master(deploy, host)
     shared.options = (*shared.options, *way)
     try:
@@ -152,25 +159,15 @@ def test_a_master_whose_target_is_lost_ends(lab, deploy):
         assert (done.stdout, done.returncode, len(servers)) == (b"served\n", 0, 2), done
     finally:
         shared.close()
-        rogue.close()
 
 
-def test_a_connection_without_channels_whose_target_is_lost_ends(lab, deploy):
+def test_a_connection_without_channels_whose_target_is_lost_ends(losing, deploy):
     """`ssh -N -L`, autossh: who has forwards alone learns that they are dead by the end of the connection, with the reason."""
-    servers = []
-
-    def behave(sock):
-        servers.append(Server(lab, sock))
-        servers[-1].join()
-    rogue = Rogue(lab, behave)
-    host, way = rogue.to("name")
-    try:
-        with deploy.start(host, options=(*way, "-N")) as client:
-            until(lambda: servers and servers[0].is_authenticated(), deadline=20, what="the login at the target")
-            servers[0].close()
-            assert client.wait(30) == 255 and b"the target closed the connection" in client.stderr.read()
-    finally:
-        rogue.close()
+    servers, host, way = losing
+    with deploy.start(host, options=(*way, "-N")) as client:
+        until(lambda: servers and servers[0].is_authenticated(), deadline=20, what="the login at the target")
+        servers[0].close()
+        assert client.wait(30) == 255 and b"the target closed the connection" in client.stderr.read()
 
 
 @pytest.fixture(scope="module")

@@ -18,9 +18,25 @@ static void expect_refusal(void)
 	close(fd);
 }
 
+/* Somebody who comes, and whose login fails twice. His descriptor: a new policy has started. */
+static int fail_twice(void)
+{
+	uint8_t no = 0;
+	struct buf b;
+	int fd = connect_to_parent();
+	const unsigned slot = number(expect("policy PEER_UP"), "slot=");
+
+	buf_view(&b, &no, 1);
+	order(MSG_PEER_VERDICT, slot, &b);
+	order(MSG_PEER_VERDICT, slot, &b);
+	order(MSG_PEER_KILL, slot, NULL); /* malformed: when the set is new, the verdicts were handled */
+	expect("policy starts");
+	return fd;
+}
+
 static void test_penalty_and_limits(void **state)
 {
-	uint8_t no = 0, yes = 1;
+	uint8_t yes = 1;
 	struct buf b;
 	unsigned slot;
 	int fds[3];
@@ -41,13 +57,7 @@ static void test_penalty_and_limits(void **state)
 	close(fds[0]);
 	close(fds[1]);
 	/* where somebody logged in a penalty is a ration, and else a refusal */
-	fds[0] = connect_to_parent();
-	slot = number(expect("policy PEER_UP"), "slot=");
-	buf_view(&b, &no, 1);
-	order(MSG_PEER_VERDICT, slot, &b);
-	order(MSG_PEER_VERDICT, slot, &b);
-	order(MSG_PEER_KILL, slot, NULL); /* malformed, as above */
-	expect("policy starts");
+	fds[0] = fail_twice();
 	close(fds[0]);
 	fds[0] = connect_to_parent();
 	expect("policy PEER_UP");
@@ -55,13 +65,7 @@ static void test_penalty_and_limits(void **state)
 	stop();
 	start("per_source_max = 2\npenalty_auth = 9s\npenalty_min = 15s\n");
 	expect("policy starts");
-	fds[0] = connect_to_parent();
-	slot = number(expect("policy PEER_UP"), "slot=");
-	buf_view(&b, &no, 1);
-	order(MSG_PEER_VERDICT, slot, &b);
-	order(MSG_PEER_VERDICT, slot, &b);
-	order(MSG_PEER_KILL, slot, NULL); /* malformed, as above */
-	expect("policy starts");
+	fds[0] = fail_twice();
 	expect_refusal();
 	close(fds[0]);
 	stop();
