@@ -3,10 +3,21 @@
  */
 #include "replay_player.h"
 
+/*
+ * Real time in which a player went to sleep and woke again: it does so for each second of the recording (player_wait), here with a
+ * second or two of a loaded machine. What is more was a stop, or a terminal that took nothing.
+ */
+static uint64_t awake(const struct pclock *c, uint64_t now_us)
+{
+	const uint64_t passed = now_us > c->real_us ? now_us - c->real_us : 0;
+
+	return passed <= 2000000 + 1000000ULL * 100 / c->speed ? passed : 0;
+}
+
 void pclock_advance(struct pclock *c, uint64_t now_us, uint64_t prev_us, uint64_t next_us,
     uint64_t end_us)
 {
-	uint64_t passed = now_us > c->real_us ? now_us - c->real_us : 0;
+	const uint64_t passed = awake(c, now_us);
 
 	c->real_us = now_us;
 	if (c->paused)
@@ -15,9 +26,6 @@ void pclock_advance(struct pclock *c, uint64_t now_us, uint64_t prev_us, uint64_
 	if (c->compress && c->idle_us > 0 && next_us != PCLOCK_NEVER && next_us > prev_us &&
 	    next_us - prev_us > c->idle_us && c->pos_us < next_us - c->idle_us)
 		c->pos_us = next_us - c->idle_us;
-	/* after an hour of real time (the player was stopped) nobody waits for what was missed */
-	if (passed > 3600000000U)
-		passed = 0;
 	c->pos_us += passed * c->speed / 100;
 	if (c->pos_us > end_us)
 		c->pos_us = end_us;

@@ -312,6 +312,9 @@ void player_key(struct player *p, int key, uint64_t now)
 		p->quit = true;
 		return;
 	}
+	/* nobody wakes a player that is paused: what the key waited for is no time of the recording */
+	if (p->clock.paused)
+		p->clock.real_us = now;
 	/* keys typed one after the other do not stop what is nearly done */
 	while (p->task != TASK_NONE && p->pieces < PLAYER_PATIENCE)
 		player_tick(p, now);

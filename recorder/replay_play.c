@@ -77,9 +77,10 @@ bool play_terminal_key(struct player *p, struct tty *t, int key)
 {
 	unsigned cols, rows;
 
-	if (key == KEY_STOP)
+	if (key == KEY_STOP) {
 		tty_stop(t);
-	else if (key != KEY_RESIZE)
+		p->clock.real_us = clock_mono_us();
+	} else if (key != KEY_RESIZE)
 		return false;
 	tty_size(t, &cols, &rows);
 	player_resize(p, cols, rows, clock_mono_us());

@@ -34,8 +34,9 @@ struct pclock {
 };
 
 /*
- * Brings pos_us up to date. prev_us, next_us: recording time of the event shown last and of the one
- * to come (PCLOCK_NEVER: none); the clock does not pass end_us.
+ * Brings pos_us up to date; time in which the player cannot have been awake does not count. prev_us,
+ * next_us: recording time of the event shown last and of the one to come (PCLOCK_NEVER: none); the
+ * clock does not pass end_us.
  */
 void pclock_advance(struct pclock *c, uint64_t now_us, uint64_t prev_us, uint64_t next_us,
     uint64_t end_us);
