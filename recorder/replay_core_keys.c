@@ -14,12 +14,33 @@
 #define JUST_US 500000	/* going back passes over what was reached just now */
 #define PAN 8
 
-static void seek_by(struct player *p, int64_t us, uint64_t now)
+static void seek_on(struct player *p, uint64_t us, uint64_t now)
 {
-	if (us < 0 && p->clock.pos_us < (uint64_t)-us)
-		player_seek(p, 0, now);
-	else
-		player_seek(p, p->clock.pos_us + (uint64_t)us, now);
+	player_seek(p, p->clock.pos_us + us, now);
+}
+
+/*
+ * Back by what was seen in so much time: into a long pause only as far as it is shown. From further in it the clock would
+ * at once be back near its end, and no key would ever get over it.
+ */
+static void seek_back(struct player *p, uint64_t us, uint64_t now)
+{
+	const bool cuts = p->clock.compress && !p->clock.paused;
+	const uint64_t idle = cuts ? p->clock.idle_us : PCLOCK_NEVER;
+	uint64_t t = p->clock.pos_us, later = p->next < p->tape->n ? p->tape->v[p->next].t_us : t;
+
+	for (size_t i = p->next; i > 0; i--) {
+		const uint64_t event = p->tape->v[i - 1].t_us, from = later - event > idle ? later - idle : event;
+		const uint64_t shown = t > from ? t - from : 0;
+
+		if (us <= shown) {
+			player_seek(p, t - us, now);
+			return;
+		}
+		us -= shown;
+		t = later = event;
+	}
+	player_seek(p, t > us ? t - us : 0, now);
 }
 
 /* Going back, while it plays, must get past the place that it came to. */
@@ -262,10 +283,10 @@ static bool seek_key(struct player *p, int key, uint64_t now)
 		break;
 	case 'c': next_marker(p, now); break;
 	case 'C': case 'p': last_marker(p, now); break;
-	case KEY_LEFT: case '<': seek_by(p, -SEEK_US, now); break;
-	case KEY_RIGHT: case '>': seek_by(p, SEEK_US, now); break;
-	case KEY_PGUP: case '[': seek_by(p, -SEEK_FAR_US, now); break;
-	case KEY_PGDN: case ']': seek_by(p, SEEK_FAR_US, now); break;
+	case KEY_LEFT: case '<': seek_back(p, SEEK_US, now); break;
+	case KEY_RIGHT: case '>': seek_on(p, SEEK_US, now); break;
+	case KEY_PGUP: case '[': seek_back(p, SEEK_FAR_US, now); break;
+	case KEY_PGDN: case ']': seek_on(p, SEEK_FAR_US, now); break;
 	case KEY_HOME: case '0': player_seek(p, 0, now); break;
 	case KEY_END: case 'G':
 		player_seek(p, PCLOCK_NEVER, now);

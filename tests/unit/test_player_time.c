@@ -1,5 +1,5 @@
 /*
- * test_player_time.c - the player's clock behind its keys: pauses and what is cut of them.
+ * test_player_time.c - the player's clock behind its keys: pauses, what is cut of them, and the way back.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -70,11 +70,46 @@ static void time_that_was_waited_is_not_played(void **state)
 	rig_end(&r);
 }
 
+/* Back means back in what was seen: a long pause, of which two seconds were shown, is got over. */
+static void goes_back_over_a_long_pause(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_begin(&r, 80, 24);
+	put(&r, 0, 'o', "$ ");
+	put(&r, 1, 'o', "one");
+	for (unsigned i = 0; i < 5; i++)
+		put(&r, 601 + 2 * i, 'o', "two");
+	put(&r, 1200, 'o', "three");
+	rig_load(&r, 609 * SECOND);
+	/* 8 s of talk, then the last 2 s of the pause */
+	player_key(&r.p, '<', r.now);
+	player_tick(&r.p, r.now);
+	assert_int_equal(r.p.clock.pos_us, 599 * SECOND);
+	player_key(&r.p, '<', r.now);
+	player_tick(&r.p, r.now);
+	assert_int_equal(r.p.clock.pos_us, 0);
+	/* of the pause that goes on now, what was shown of it */
+	player_seek(&r.p, 1199 * SECOND, r.now);
+	player_key(&r.p, '<', r.now);
+	player_tick(&r.p, r.now);
+	assert_int_equal(r.p.clock.pos_us, 600 * SECOND);
+	/* paused, or with pauses as long as they were, 10 s are those of the recording */
+	player_seek(&r.p, 602 * SECOND, r.now);
+	keys(&r, " <");
+	assert_int_equal(r.p.clock.pos_us, 592 * SECOND);
+	keys(&r, "i [");
+	assert_int_equal(r.p.clock.pos_us, 532 * SECOND);
+	rig_end(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(plays_pauses_and_skips),
 		cmocka_unit_test(time_that_was_waited_is_not_played),
+		cmocka_unit_test(goes_back_over_a_long_pause),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
