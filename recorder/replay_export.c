@@ -56,11 +56,12 @@ static void speak(struct text_export *x, uint64_t channel)
 	x->current = channel;
 }
 
-static void screen_line(void *ctx, const char *text, size_t len, bool alternate)
+static void screen_line(void *ctx, const char *text, size_t len, bool alternate, bool full)
 {
 	struct text_channel *c = ctx;
 	bool empty = len == 0 && alternate;
 
+	(void)full;
 	/* a full-screen program leaves much of it blank */
 	if (!empty || !c->blank) {
 		speak(c->owner, c->number);

@@ -5,7 +5,7 @@
  *   key  = HKDF-SHA-256(all secrets, info = "bastion-replay index key"), 32 bytes
  *   NAME = HKDF-SHA-256(all secrets, info = "bastion-replay index name"), 8 bytes in hexadecimal
  * so that another identity, which may read other things, has another index. A file:
- *   0   8   magic "BRIX\r\n\x1a\3" (files with \1 held what was typed without an echo, with \2 fewer commands)
+ *   0   8   magic "BRIX\r\n\x1a\4" (files with \1 held what was typed without an echo, with \2 fewer commands, with \3 less text)
  *   8   16  salt, random
  *   24      blocks: u32 length of what follows, ciphertext and tag (16)
  * Each block is ChaCha20-Poly1305 with HKDF-SHA-256(key, salt = salt, info = recording id in
@@ -33,7 +33,7 @@
 #define HEAD_LEN (2 * HASH_LEN + 8 + 1)
 #define BLOCK_MAX (2U * INDEX_BLOCK)
 
-static const uint8_t magic[8] = "BRIX\r\n\x1a\3";
+static const uint8_t magic[8] = "BRIX\r\n\x1a\4";
 
 /* ---- key and directory ---- */
 

@@ -77,21 +77,11 @@ static bool begins(const char *text, size_t len, const char *with, size_t n)
 	return len >= n && memcmp(text, with, n) == 0;
 }
 
-/* Code points: a row with as many as there are columns goes on in the next one. */
-static bool is_full(const struct rows *r, const char *text, size_t len)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < len; i++)
-		n += ((uint8_t)text[i] & 0xc0) != 0x80;
-	return n >= screen_cols(r->screen);
-}
-
 /* ---- lines that leave the screen ---- */
 
-static void keep_last(struct rows *r, const char *text, size_t len, bool alternate)
+static void keep_last(struct rows *r, const char *text, size_t len, bool goes_on)
 {
-	r->last_len = !alternate && len <= sizeof(r->last) && is_full(r, text, len) ? len : 0;
+	r->last_len = goes_on && len <= sizeof(r->last) ? len : 0;
 	if (r->last_len > 0)
 		memcpy(r->last, text, len);
 }
@@ -111,25 +101,32 @@ static void say_left(struct rows *r, const char *text, size_t len)
 }
 
 /*
- * By the screen: its first row goes, or one after the other all of them do. Either way the rows
- * below move up.
+ * By the screen: the first row of one of the two goes, or one after the other all of them do. Either way the
+ * rows below move up. Of an alternate screen that came within this event nothing is known.
  */
-static void on_line(void *ctx, const char *text, size_t len, bool alternate)
+static void on_line(void *ctx, const char *text, size_t len, bool alternate, bool full)
 {
 	struct rows *r = ctx;
-	struct row first = r->row[0];
+	struct row *of = alternate == r->alternate ? r->row : r->primary;
+
+	if (alternate && !r->alternate) {
+		say(r, LINE_SCREEN, r->now_us, text, len, 0);
+		r->last_len = 0;
+		return;
+	}
+	const struct row first = of[0];
 	const char *own = first.text != NULL ? first.text + first.head : "";
 	const size_t own_len = first.len - first.head;
 	const bool known = own_len == len && memcmp(own, text, len) == 0;
 
 	if (known || !begins(text, len, own, own_len))
-		tell(r, &first);
+		tell(r, &of[0]);
 	if (!known && len > 0)
 		say_left(r, text, len);
-	keep_last(r, text, len, alternate);
+	keep_last(r, text, len, full && !alternate);
 	free(first.text);
-	memmove(r->row, r->row + 1, (r->n - 1) * sizeof(r->row[0]));
-	r->row[r->n - 1] = (struct row){ 0 };
+	memmove(of, of + 1, (r->n - 1) * sizeof(of[0]));
+	of[r->n - 1] = (struct row){ 0 };
 }
 
 /* ---- rows that changed ---- */

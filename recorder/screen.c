@@ -41,24 +41,38 @@ static unsigned clamp(unsigned v, unsigned min, unsigned max)
 
 /* ---- rows as text ---- */
 
+static bool row_full(const struct screen *s, const struct grid_row *row)
+{
+	return row->used == s->grid.cols && row->cell[row->used - 1].ch[0] != 0 &&
+	    row->cell[row->used - 1].ch[0] != ' ';
+}
+
 static void emit_line(struct screen *s, const struct grid_row *row, bool alternate)
 {
 	size_t len = grid_text(row, s->grid.cols, s->text);
 
-	s->line(s->ctx, s->text, len, alternate);
+	s->line(s->ctx, s->text, len, alternate, row_full(s, row));
 }
 
-void screen_lines(struct screen *s)
+/* Of one of the two screens. A line may look at the screen, but not change it. */
+static void emit_lines(struct screen *s, bool alternate)
 {
+	const struct grid_row *row = s->grid.screen[alternate];
 	unsigned last = s->grid.rows;
 
 	if (s->line == NULL)
 		return;
-	while (last > 0 && grid_blank(&s->grid, last - 1))
+	while (last > 0 && grid_blank(&row[last - 1]))
 		last--;
-	/* a line may look at the screen, but not change it */
 	for (unsigned r = 0; r < last; r++)
-		emit_line(s, &s->grid.row[r], grid_alternate(&s->grid));
+		emit_line(s, &row[r], alternate);
+}
+
+void screen_lines(struct screen *s)
+{
+	if (grid_alternate(&s->grid))
+		emit_lines(s, true);
+	emit_lines(s, false);
 }
 
 /* ---- called by libvterm ---- */
@@ -167,7 +181,7 @@ static int on_resize(int rows, int cols, VTermPos *delta, void *user)
 	VTermPos at;
 
 	vterm_state_get_cursorpos(s->state, &at);
-	while (used > low && grid_blank(&s->grid, used - 1) && (int)used - 1 != at.row)
+	while (used > low && grid_blank(&s->grid.row[used - 1]) && (int)used - 1 != at.row)
 		used--;
 	if (!grid_alternate(&s->grid) && used > low) {
 		const VTermRect all = { 0, (int)s->grid.rows, 0, (int)s->grid.cols };
@@ -203,21 +217,38 @@ static void on_put(void *ctx, const char *bytes, size_t len)
 	vterm_input_write(s->vt, bytes, len);
 }
 
+/* The whole screen is about to be erased. */
+static void clears(struct screen *s)
+{
+	if (!grid_alternate(&s->grid))
+		emit_lines(s, false);
+}
+
 static void on_hook(void *ctx, enum filter_hook what)
 {
 	struct screen *s = ctx;
+	VTermPos at;
 
+	vterm_state_get_cursorpos(s->state, &at);
 	switch (what) {
 	case FILTER_SAVED:
-		vterm_state_get_cursorpos(s->state, &s->saved);
+		s->saved = at;
+		break;
+	case FILTER_CLEARS_BELOW:
+		/* so `clear` does it on many terminals */
+		if (at.row == 0 && at.col == 0)
+			clears(s);
+		break;
+	case FILTER_CLEARS_ABOVE:
+		if (at.row + 1 == (int)s->grid.rows && at.col + 1 == (int)s->grid.cols)
+			clears(s);
 		break;
 	case FILTER_CLEARS:
-		if (!grid_alternate(&s->grid))
-			screen_lines(s);
+		clears(s);
 		break;
 	case FILTER_LEAVES:
 		if (grid_alternate(&s->grid))
-			screen_lines(s);
+			emit_lines(s, true);
 		break;
 	case FILTER_RESETS:
 		screen_lines(s);
@@ -338,10 +369,7 @@ const char *screen_row(struct screen *s, unsigned row, unsigned cols, size_t *le
 
 bool screen_row_full(const struct screen *s, unsigned row)
 {
-	const struct grid_row *r = &s->grid.row[row < s->grid.rows ? row : s->grid.rows - 1];
-
-	return r->used == s->grid.cols && r->cell[r->used - 1].ch[0] != 0 &&
-	    r->cell[r->used - 1].ch[0] != ' ';
+	return row_full(s, &s->grid.row[row < s->grid.rows ? row : s->grid.rows - 1]);
 }
 
 uint64_t screen_row_serial(const struct screen *s, unsigned row)

@@ -45,9 +45,10 @@ struct cursor {
 /*
  * A line that leaves the primary screen for good, scrolled off or erased with the whole screen, or
  * the whole alternate screen when a program leaves it (`alternate`, one call a row). UTF-8 without
- * trailing blanks; printable code points only.
+ * trailing blanks; printable code points only. `full`: its last column is not blank, and it may go
+ * on in the next line.
  */
-typedef void screen_line_fn(void *ctx, const char *text, size_t len, bool alternate);
+typedef void screen_line_fn(void *ctx, const char *text, size_t len, bool alternate, bool full);
 
 struct screen;
 
@@ -69,7 +70,10 @@ bool screen_alternate(const struct screen *s);
 bool screen_takes_text(const struct screen *s);
 /* The cell at that place; blank where there is none. */
 void screen_cell(const struct screen *s, unsigned row, unsigned col, struct cell *out);
-/* Gives every row of the screen down to the last that is not blank to `line`. */
+/*
+ * Gives every row of the screen down to the last that is not blank to `line`; then, while a program has the
+ * alternate screen, those of the primary one under it.
+ */
 void screen_lines(struct screen *s);
 /* Rows from..to-1 may have changed since the last call; false: none. For a screen with `line`. */
 bool screen_changed(struct screen *s, unsigned *from, unsigned *to);

@@ -313,8 +313,8 @@ static void do_erase(struct filter *f, char final)
 
 	if (what > 2)
 		return;
-	if (final == 'J' && what == 2)
-		hook(f, FILTER_CLEARS);
+	if (final == 'J')
+		hook(f, what == 0 ? FILTER_CLEARS_BELOW : what == 1 ? FILTER_CLEARS_ABOVE : FILTER_CLEARS);
 	put_csi(f, final, 1, what, 0);
 }
 

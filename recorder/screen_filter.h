@@ -32,6 +32,8 @@
 enum filter_hook {
 	FILTER_SAVED,		/* the cursor's place was saved just now */
 	FILTER_CLEARS,		/* the whole screen is about to be erased */
+	FILTER_CLEARS_BELOW,	/* from the cursor on */
+	FILTER_CLEARS_ABOVE,	/* up to the cursor */
 	FILTER_LEAVES,		/* the alternate screen is about to be left */
 	FILTER_RESETS,		/* full reset is about to be done */
 };

@@ -302,10 +302,8 @@ size_t grid_text(const struct grid_row *r, unsigned cols, char *out)
 	return used;
 }
 
-bool grid_blank(const struct grid *g, unsigned row)
+bool grid_blank(const struct grid_row *r)
 {
-	const struct grid_row *r = &g->row[row];
-
 	for (unsigned i = 0; i < r->used; i++)
 		if (r->cell[i].ch[0] != 0)
 			return false;

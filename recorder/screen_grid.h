@@ -55,6 +55,6 @@ void grid_cell(const struct grid *g, unsigned row, unsigned col, struct cell *ou
 /* The row's text without trailing blanks, its first `cols` columns, to out; its length. out has room for
  * 4 * CELL_CHARS bytes a column. */
 size_t grid_text(const struct grid_row *r, unsigned cols, char *out);
-bool grid_blank(const struct grid *g, unsigned row);
+bool grid_blank(const struct grid_row *r);
 
 #endif

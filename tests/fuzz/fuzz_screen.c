@@ -16,10 +16,11 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void check_line(void *ctx, const char *text, size_t len, bool alternate)
+static void check_line(void *ctx, const char *text, size_t len, bool alternate, bool full)
 {
 	(void)ctx;
 	(void)alternate;
+	(void)full;
 	if (grammar_check(text, len) != len || memchr(text, 0x1b, len) != NULL)
 		abort();
 }

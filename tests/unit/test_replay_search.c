@@ -179,6 +179,33 @@ static void a_full_screen_program_comes_and_goes(void **state)
 	assert_string_equal(end(r), "s1 /$ vi|s2 /body|s3 /later|s5 /$|");
 }
 
+/* All within one event; what was known before is not said again. */
+static void a_full_screen_program_that_is_reset(void **state)
+{
+	struct rows *r = begin(20, 3);
+
+	(void)state;
+	out(r, "one\r\ntwo");
+	out(r, "\033[?1049h\033[Hbody");
+	out(r, "\033[2Hmore\033cnew");
+	out(r, "\033[?1049h\033[Hquick\033[?1049l\r\n\n\n\n");
+	assert_string_equal(end(r), "s1 /one|s1 /two|s2 /body|s3 /more|s4 /quick|s3 /new|");
+}
+
+/* 10 columns: five wide characters fill them, and ten letters of which one has an accent. */
+static void wide_characters_that_wrap_and_scroll(void **state)
+{
+	struct rows *r = begin(10, 2);
+
+	(void)state;
+	out(r, "\346\274\242\345\255\227\346\226\207\345\255\227\346\274\242\345\256\232\r\n\r\n\r\n");
+	assert_string_equal(end(r), "s1 /\346\274\242\345\255\227\346\226\207\345\255\227\346\274\242|"
+	    "s1 \346\274\242\345\255\227\346\226\207\345\255\227\346\274\242/\345\256\232|");
+	r = begin(10, 2);
+	out(r, "abcdefgh\314\201\314\201\r\nnext\r\n\r\n\r\n");
+	assert_string_equal(end(r), "s1 /abcdefgh\314\201\314\201|s1 /next|");
+}
+
 /* ---- commands ---- */
 
 static const char *commands(void)
@@ -324,6 +351,8 @@ int main(void)
 		cmocka_unit_test(lines_that_scroll_through_in_one_event),
 		cmocka_unit_test(a_wrapped_row_leads_to_the_next),
 		cmocka_unit_test(a_full_screen_program_comes_and_goes),
+		cmocka_unit_test(a_full_screen_program_that_is_reset),
+		cmocka_unit_test(wide_characters_that_wrap_and_scroll),
 		cmocka_unit_test(a_command_is_what_the_screen_showed),
 		cmocka_unit_test(a_command_over_two_rows),
 		cmocka_unit_test(no_echo_no_command),

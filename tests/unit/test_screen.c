@@ -18,19 +18,6 @@
 
 /* ---- helpers ---- */
 
-struct lines {
-	char text[4096];
-	size_t len;
-};
-
-static void keep_line(void *ctx, const char *text, size_t len, bool alternate)
-{
-	struct lines *l = ctx;
-
-	l->len += (size_t)snprintf(l->text + l->len, sizeof(l->text) - l->len, "%s%.*s|",
-	    alternate ? "alt:" : "", (int)len, text);
-}
-
 static struct screen *shown(unsigned cols, unsigned rows, const char *bytes)
 {
 	struct screen *s = screen_create(cols, rows, NULL, NULL);
@@ -201,20 +188,6 @@ static void shows_attributes(void **state)
 	assert_int_equal(c.attr, CELL_STRIKE);
 	screen_cell(s, 0, 6, &c);
 	assert_int_equal(c.fg.kind, COLOUR_DEFAULT);
-	screen_destroy(s);
-}
-
-static void keeps_lines(void **state)
-{
-	struct lines l = { .len = 0 };
-	struct screen *s = screen_create(20, 3, keep_line, &l);
-	static const char bytes[] =
-	    "1\r\n2\r\n3\r\n4\r\n5\033[?1049h\033[Hfull\r\nscreen\033[?1049l\033[2J\033[Hlast";
-
-	(void)state;
-	screen_feed(s, bytes, sizeof(bytes) - 1);
-	screen_lines(s);
-	assert_string_equal(l.text, "1|2|alt:full|alt:screen|3|4|5|last|");
 	screen_destroy(s);
 }
 
@@ -560,7 +533,6 @@ int main(void)
 		cmocka_unit_test(shows_text),
 		cmocka_unit_test(shows_wide_and_combining),
 		cmocka_unit_test(shows_attributes),
-		cmocka_unit_test(keeps_lines),
 		cmocka_unit_test(follows_resize),
 		cmocka_unit_test(drops_strings),
 		cmocka_unit_test(drops_questions_and_the_rest),
