@@ -29,6 +29,16 @@ json_t *bulk_text(const void *data, size_t len)
 	return text;
 }
 
+void bulk_say(bulk_report report, void *ctx, json_t *json)
+{
+	char *text = json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
+
+	if (text != NULL)
+		report(ctx, text);
+	free(text);
+	json_decref(json);
+}
+
 void bulk_hex(const EVP_MD_CTX *sha, char *hex, size_t size)
 {
 	EVP_MD_CTX *copy = EVP_MD_CTX_new();

@@ -60,6 +60,8 @@ void bulk_finish(struct bulk *b);
 
 /* Helpers of the trackers. A JSON text; bytes that are no UTF-8 become "hex:…". */
 json_t *bulk_text(const void *data, size_t len);
+/* Reports it and gives it up; NULL, which is what there is without memory, is not reported. */
+void bulk_say(bulk_report report, void *ctx, json_t *json);
 EVP_MD_CTX *bulk_sha(void);
 /* SHA-256 so far as hex, size >= 65; "" when there is none. */
 void bulk_hex(const EVP_MD_CTX *sha, char *hex, size_t size);

@@ -39,23 +39,13 @@ struct scp_track *scp_track_create(bool upload, bulk_report report, void *ctx)
 	return t;
 }
 
-static void say(struct scp_track *t, json_t *json)
-{
-	char *text = json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
-
-	if (text != NULL)
-		t->report(t->ctx, text);
-	free(text);
-	json_decref(json);
-}
-
 static void file_done(struct scp_track *t, bool whole)
 {
 	char path[PATH_LEN_MAX + LINE_LEN_MAX], hex[65];
 
 	snprintf(path, sizeof(path), "%s%s", t->dir, t->name);
 	bulk_hex(t->sha, hex, sizeof(hex));
-	say(t, json_pack("{s:s, s:o, s:I, s:I, s:s, s:b}", "op", t->upload ? "put" : "get", "path",
+	bulk_say(t->report, t->ctx, json_pack("{s:s, s:o, s:I, s:I, s:s, s:b}", "op", t->upload ? "put" : "get", "path",
 	    bulk_text(path, strlen(path)), "size", (json_int_t)t->size, "bytes", (json_int_t)(t->size - t->left),
 	    "sha256", hex, "whole", whole));
 	EVP_MD_CTX_free(t->sha);
@@ -65,7 +55,7 @@ static void file_done(struct scp_track *t, bool whole)
 static void lose(struct scp_track *t, const char *why)
 {
 	if (!t->lost)
-		say(t, json_pack("{s:s, s:s}", "op", "untracked", "why", why));
+		bulk_say(t->report, t->ctx, json_pack("{s:s, s:s}", "op", "untracked", "why", why));
 	t->lost = true;
 }
 

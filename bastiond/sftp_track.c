@@ -2,75 +2,31 @@
  * sftp_track.c - reads SFTP along (draft-ietf-secsh-filexfer-02, version 3): what was opened, moved, removed, and the size
  * and SHA-256 of each file's content as it passed.
  *
- * Role: session, see relay_bulk.h. Packets: u32 length, u8 type, u32 request id, then by type. Content is hashed in the order of
- * its offsets as long as these follow one another, from wherever they begin; from the first piece that does not, a file has no digest of
- * the whole, which is said, and its content is hashed with the stream like all else. So each byte is hashed once.
- * Tables are bounded: what does not fit is reported as untracked, never guessed. Clients ask for a whole file at once (paramiko) or keep 64
- * requests on their way (OpenSSH); READs alone never fill the table: one that has no place costs its file the digest, and nothing else.
+ * Role: session, see relay_bulk.h. Packets: u32 length, u8 type, u32 request id, then by type. Content that a file's digest does not take
+ * (sftp_file.h) is hashed with the stream like all else. So each byte is hashed once.
+ * Tables are bounded: what does not fit is reported as untracked, never guessed.
  */
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "buf.h"
-#include "relay_bulk.h"
+#include "sftp_pending.h"
 
 #define HEAD_MAX 34000	/* a packet that is looked at whole; OpenSSH sends 34000 at most besides content */
-#define OPEN_MAX 256	/* files open at a time */
-#define PENDING_MIN 256U /* requests without an answer: places at first, */
-#define PENDING_MAX 32768U /* and at most, of which a quarter stays free */
-#define PENDING_KEPT 256U /* that no READ takes: of other requests clients wait for the answer */
-#define HANDLE_MAX 256
-#define TWICE "sftp: a request has the id of one without an answer"
-
-enum { FXP_INIT = 1, FXP_VERSION, FXP_OPEN, FXP_CLOSE, FXP_READ, FXP_WRITE, FXP_SETSTAT = 9, FXP_OPENDIR = 11, FXP_REMOVE = 13, FXP_MKDIR, FXP_RMDIR,
-	FXP_RENAME = 18, FXP_SYMLINK = 20, FXP_STATUS = 101, FXP_HANDLE, FXP_DATA, FXP_EXTENDED = 200,
-	FXP_REFUSED = 255 /* none of the protocol: one that sftp_gate.c answers */ };
-
-struct content {		/* one direction of an open file */
-	EVP_MD_CTX *sha;
-	uint64_t from, next;	/* the first offset; the one that would follow */
-	uint64_t bytes, hashed;	/* seen; in sha, the first of them */
-	uint64_t marked;	/* hashed at the last progress digest */
-	bool begun, jumped, partly;	/* partly: more may have passed than was seen */
-};
-
-struct file {
-	uint8_t handle[HANDLE_MAX];
-	size_t handle_len;
-	char *path;
-	size_t path_len;
-	struct content put, get;
-	bool used;
-};
-
-struct pending {
-	uint32_t id;
-	uint8_t type;		/* 0: free */
-	struct file *file;	/* READ, CLOSE */
-	uint64_t offset;
-	char *path;		/* OPEN */
-	size_t path_len;
-};
 
 struct stream {			/* one direction of the channel */
 	uint8_t *head;
 	size_t have;		/* bytes in head */
 	uint64_t skip;		/* bytes of a packet that are not looked at */
-	struct content *into;	/* content that passes now */
+	struct sftp_content *into; /* content that passes now */
 	uint32_t content_left;
 };
 
 struct sftp_track {
 	struct stream in, out;
-	struct file files[OPEN_MAX];
-	struct pending *pending;	/* npending places, of which so many are taken */
-	size_t npending, taken;
-	size_t unplaced;		/* READs without an answer that have no place, */
-	uint32_t unplaced_low, unplaced_high; /* with ids from, to */
+	struct sftp_files files;
+	struct sftp_pending pending;
 	bool lost;
-	bulk_report report;
-	void *ctx;
 };
 
 struct sftp_track *sftp_track_create(bulk_report report, void *ctx)
@@ -79,13 +35,11 @@ struct sftp_track *sftp_track_create(bulk_report report, void *ctx)
 
 	if (t == NULL)
 		return NULL;
-	t->report = report;
-	t->ctx = ctx;
+	t->files.report = report;
+	t->files.ctx = ctx;
 	t->in.head = malloc(HEAD_MAX);
 	t->out.head = malloc(HEAD_MAX);
-	t->npending = PENDING_MIN;
-	t->pending = calloc(t->npending, sizeof(*t->pending));
-	if (t->in.head == NULL || t->out.head == NULL || t->pending == NULL) {
+	if (sftp_pending_init(&t->pending) != 0 || t->in.head == NULL || t->out.head == NULL) {
 		sftp_track_destroy(t);
 		return NULL;
 	}
@@ -94,12 +48,7 @@ struct sftp_track *sftp_track_create(bulk_report report, void *ctx)
 
 static void say(struct sftp_track *t, json_t *json)
 {
-	char *text = json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
-
-	if (text != NULL)
-		t->report(t->ctx, text);
-	free(text);
-	json_decref(json);
+	bulk_say(t->files.report, t->files.ctx, json);
 }
 
 static void lose(struct sftp_track *t, const char *why)
@@ -109,188 +58,37 @@ static void lose(struct sftp_track *t, const char *why)
 	t->lost = true;
 }
 
-static void say_content(struct sftp_track *t, const struct file *f, const struct content *c, const char *op)
-{
-	json_int_t size = (json_int_t)c->bytes, from = (json_int_t)c->from, hashed = (json_int_t)c->hashed;
-	json_t *path;
-	char hex[65];
-
-	if (!c->begun && !c->partly)
-		return;
-	path = bulk_text(f->path, f->path_len);
-	bulk_hex(c->sha, hex, sizeof(hex));
-	if (c->jumped)
-		say(t, json_pack("{s:s, s:o, s:I, s:s, s:b, s:I, s:I, s:s, s:o*}", "op", op, "path", path, "size", size, "sha256", "",
-		    "in_order", 0, "from", from, "hashed", hashed, "start_sha256", hex, "partly", c->partly ? json_true() : NULL));
-	else
-		say(t, json_pack("{s:s, s:o, s:I, s:s, s:b, s:o*}", "op", op, "path", path, "size", size, "sha256", hex,
-		    "in_order", 1, "from", from != 0 ? json_integer(from) : NULL));
-}
-
-static void say_progress(struct sftp_track *t, const struct file *f, struct content *c, const char *dir)
-{
-	char hex[65];
-
-	if (c->hashed == c->marked)
-		return;
-	c->marked = c->hashed;
-	bulk_hex(c->sha, hex, sizeof(hex));
-	say(t, json_pack("{s:s, s:s, s:o, s:s, s:I, s:I}", "op", "so-far", "dir", dir, "path", bulk_text(f->path, f->path_len),
-	    "sha256", hex, "from", (json_int_t)c->from, "hashed", (json_int_t)c->hashed));
-}
-
 void sftp_track_progress(struct sftp_track *t, bool input)
 {
-	for (size_t i = 0; i < OPEN_MAX; i++)
-		if (t->files[i].used)
-			say_progress(t, &t->files[i], input ? &t->files[i].put : &t->files[i].get, input ? "in" : "out");
+	sftp_files_progress(&t->files, input);
 }
 
-static void file_close(struct sftp_track *t, struct file *f)
+/* Says what passed of it. */
+static void file_close(struct sftp_track *t, struct sftp_file *f)
 {
-	if (!f->put.begun && !f->get.begun && !f->get.partly)
-		say(t, json_pack("{s:s, s:o}", "op", "open", "path", bulk_text(f->path, f->path_len)));
-	say_content(t, f, &f->put, "put");
-	say_content(t, f, &f->get, "get");
-	EVP_MD_CTX_free(f->put.sha);
-	EVP_MD_CTX_free(f->get.sha);
-	free(f->path);
-	for (size_t i = 0; i < t->npending; i++)
-		if (t->pending[i].file == f)
-			t->pending[i].file = NULL;
+	sftp_pending_forget(&t->pending, f);
 	if (t->in.into == &f->put)
 		t->in.into = NULL;
 	if (t->out.into == &f->get)
 		t->out.into = NULL;
-	*f = (struct file){ .used = false };
-}
-
-static struct file *file_find(struct sftp_track *t, const uint8_t *handle, size_t len)
-{
-	for (size_t i = 0; i < OPEN_MAX; i++)
-		if (t->files[i].used && t->files[i].handle_len == len && memcmp(t->files[i].handle, handle, len) == 0)
-			return &t->files[i];
-	return NULL;
-}
-
-/* Where an id belongs, among n places, a power of two. Ids count up: side by side they would be one run, which each search goes through. */
-static size_t pending_home(uint32_t id, size_t n)
-{
-	return (uint32_t)(id * 2654435761U) / (uint32_t)((UINT64_C(1) << 32) / n);
-}
-
-/* The place of this id, between its home and the first free one; or that. Some are free. */
-static struct pending *pending_place(struct pending *all, size_t n, uint32_t id)
-{
-	size_t i = pending_home(id, n);
-
-	while (all[i].type != 0 && all[i].id != id)
-		i = (i + 1) % n;
-	return &all[i];
-}
-
-static bool pending_grow(struct sftp_track *t)
-{
-	const size_t n = t->npending * 2;
-	struct pending *more = n <= PENDING_MAX ? calloc(n, sizeof(*more)) : NULL;
-
-	if (more == NULL)
-		return false;
-	for (size_t i = 0; i < t->npending; i++)
-		if (t->pending[i].type != 0)
-			*pending_place(more, n, t->pending[i].id) = t->pending[i];
-	free(t->pending);
-	t->pending = more;
-	t->npending = n;
-	return true;
+	sftp_file_close(&t->files, f);
 }
 
 /* NULL: it is not followed; said, but of a READ. */
-static struct pending *pending_add(struct sftp_track *t, uint32_t id, uint8_t type)
+static struct sftp_request *pending_add(struct sftp_track *t, uint32_t id, uint8_t type)
 {
-	const size_t kept = type == FXP_READ ? PENDING_KEPT : 0;
-	struct pending *p;
+	const char *why;
+	struct sftp_request *p = sftp_pending_add(&t->pending, id, type, &why);
 
-	if (t->unplaced > 0 && id >= t->unplaced_low && id <= t->unplaced_high) {
-		lose(t, TWICE);
-		return NULL;
-	}
-	if (t->taken * 2 >= t->npending && !pending_grow(t) && t->taken + kept >= t->npending / 4 * 3) {
-		if (type != FXP_READ) {
-			lose(t, "sftp: too many requests without an answer");
-			return NULL;
-		}
-		t->unplaced_low = t->unplaced == 0 || id < t->unplaced_low ? id : t->unplaced_low;
-		t->unplaced_high = t->unplaced == 0 || id > t->unplaced_high ? id : t->unplaced_high;
-		t->unplaced++;
-		return NULL;
-	}
-	p = pending_place(t->pending, t->npending, id);
-	if (p->type != 0) { /* which of the two an answer is for, nobody could say */
-		lose(t, TWICE);
-		return NULL;
-	}
-	*p = (struct pending){ .id = id, .type = type != 0 ? type : FXP_REFUSED };
-	t->taken++;
+	if (why != NULL)
+		lose(t, why);
 	return p;
-}
-
-/* Whose answer this is; NULL: of a READ without a place. */
-static struct pending *pending_answered(struct sftp_track *t, uint32_t id)
-{
-	struct pending *p = pending_place(t->pending, t->npending, id);
-
-	if (p->type != 0)
-		return p;
-	t->unplaced -= t->unplaced > 0;
-	return NULL;
-}
-
-/* What stands behind it, up to the next free place, moves up if its home is not after the hole. */
-static void pending_end(struct sftp_track *t, struct pending *p)
-{
-	const size_t n = t->npending;
-	size_t hole = (size_t)(p - t->pending);
-
-	free(p->path);
-	for (size_t i = (hole + 1) % n; t->pending[i].type != 0; i = (i + 1) % n)
-		if ((i - pending_home(t->pending[i].id, n)) % n >= (i - hole) % n) {
-			t->pending[hole] = t->pending[i];
-			hole = i;
-		}
-	t->pending[hole] = (struct pending){ .type = 0 };
-	t->taken--;
 }
 
 void sftp_track_refused(struct sftp_track *t, uint32_t id)
 {
 	if (!t->lost)
 		pending_add(t, id, FXP_REFUSED);
-}
-
-/* Content is about to pass at this offset. */
-static void content_start(struct content *c, uint64_t offset)
-{
-	if (!c->begun) {
-		c->begun = true;
-		c->from = c->next = offset;
-		c->sha = bulk_sha();
-	}
-	if (c->sha == NULL || offset != c->next)
-		c->jumped = true;
-	c->next = offset;
-}
-
-/* The bytes that are in the file's digest now: all or none. */
-static size_t content_feed(struct content *c, const uint8_t *data, size_t len)
-{
-	c->bytes += len;
-	c->next += len;
-	c->jumped = c->jumped || EVP_DigestUpdate(c->sha, data, len) != 1;
-	if (c->jumped)
-		return 0;
-	c->hashed += len;
-	return len;
 }
 
 /* --- requests --- */
@@ -338,12 +136,12 @@ static void on_open(struct sftp_track *t, uint32_t id, struct buf *b)
 {
 	size_t len;
 	const uint8_t *path = buf_get_string(b, HEAD_MAX, &len);
-	struct pending *p;
+	struct sftp_request *p;
 
 	if ((p = pending_add(t, id, FXP_OPEN)) == NULL || path == NULL)
 		return;
 	if ((p->path = malloc(len + 1)) == NULL) {
-		pending_end(t, p);
+		sftp_pending_end(&t->pending, p);
 		lose(t, "sftp: no memory");
 		return;
 	}
@@ -355,9 +153,9 @@ static void on_open(struct sftp_track *t, uint32_t id, struct buf *b)
 static void on_read_or_close(struct sftp_track *t, uint32_t id, uint8_t type, struct buf *b)
 {
 	size_t len;
-	const uint8_t *handle = buf_get_string(b, HANDLE_MAX, &len);
-	struct file *f = handle != NULL ? file_find(t, handle, len) : NULL;
-	struct pending *p;
+	const uint8_t *handle = buf_get_string(b, SFTP_HANDLE_MAX, &len);
+	struct sftp_file *f = handle != NULL ? sftp_file_find(&t->files, handle, len) : NULL;
+	struct sftp_request *p;
 
 	if ((p = pending_add(t, id, type)) == NULL && f != NULL)
 		f->get.jumped = f->get.partly = true;
@@ -390,20 +188,14 @@ static void on_request(struct sftp_track *t, uint8_t type, uint32_t id, struct b
 	}
 }
 
-static void on_handle(struct sftp_track *t, struct pending *p, struct buf *b)
+static void on_handle(struct sftp_track *t, struct sftp_request *p, struct buf *b)
 {
 	size_t len;
-	const uint8_t *handle = buf_get_string(b, HANDLE_MAX, &len);
+	const uint8_t *handle = buf_get_string(b, SFTP_HANDLE_MAX, &len);
 
 	if (handle == NULL || p->type != FXP_OPEN)
 		return;
-	for (size_t i = 0; i < OPEN_MAX; i++) {
-		struct file *f = &t->files[i];
-
-		if (f->used)
-			continue;
-		*f = (struct file){ .used = true, .handle_len = len, .path = p->path, .path_len = p->path_len };
-		memcpy(f->handle, handle, len);
+	if (sftp_file_add(&t->files, handle, len, p->path, p->path_len) != NULL) {
 		p->path = NULL;
 		return;
 	}
@@ -413,7 +205,7 @@ static void on_handle(struct sftp_track *t, struct pending *p, struct buf *b)
 
 static void on_answer(struct sftp_track *t, uint8_t type, uint32_t id, struct buf *b)
 {
-	struct pending *p = pending_answered(t, id);
+	struct sftp_request *p = sftp_pending_answered(&t->pending, id);
 
 	if (p == NULL)
 		return;
@@ -424,7 +216,7 @@ static void on_answer(struct sftp_track *t, uint8_t type, uint32_t id, struct bu
 		    "status", (json_int_t)buf_get_u32(b)));
 	else if (type == FXP_STATUS && p->type == FXP_CLOSE && p->file != NULL)
 		file_close(t, p->file);
-	pending_end(t, p);
+	sftp_pending_end(&t->pending, p);
 }
 
 /* A whole packet in head, from the type on; of a long answer only its id. */
@@ -457,7 +249,7 @@ static size_t content_head(const struct stream *st, bool input)
 	if (st->have < 13)
 		return 0;
 	handle = (uint32_t)st->head[9] << 24 | (uint32_t)st->head[10] << 16 | (uint32_t)st->head[11] << 8 | st->head[12];
-	return handle > HANDLE_MAX ? SIZE_MAX : 13 + handle + 8 + 4;
+	return handle > SFTP_HANDLE_MAX ? SIZE_MAX : 13 + handle + 8 + 4;
 }
 
 static void content_packet(struct sftp_track *t, struct stream *st, bool input, uint32_t length)
@@ -470,24 +262,24 @@ static void content_packet(struct sftp_track *t, struct stream *st, bool input, 
 	id = buf_get_u32(&b);
 	st->into = NULL;
 	if (input) {
-		const uint8_t *handle = buf_get_string(&b, HANDLE_MAX, &len);
-		struct file *f = file_find(t, handle, len);
+		const uint8_t *handle = buf_get_string(&b, SFTP_HANDLE_MAX, &len);
+		struct sftp_file *f = sftp_file_find(&t->files, handle, len);
 		uint64_t offset = buf_get_u64(&b);
 
 		pending_add(t, id, FXP_WRITE);
 		if (f != NULL) {
-			content_start(&f->put, offset);
+			sftp_content_start(&f->put, offset);
 			st->into = &f->put;
 		}
 	} else {
-		struct pending *p = pending_answered(t, id);
+		struct sftp_request *p = sftp_pending_answered(&t->pending, id);
 
 		if (p != NULL && p->type == FXP_READ && p->file != NULL) {
-			content_start(&p->file->get, p->offset);
+			sftp_content_start(&p->file->get, p->offset);
 			st->into = &p->file->get;
 		}
 		if (p != NULL)
-			pending_end(t, p);
+			sftp_pending_end(&t->pending, p);
 	}
 	content = buf_get_u32(&b);
 	if (content > length + 4 - st->have) {
@@ -555,7 +347,7 @@ size_t sftp_track_feed(struct sftp_track *t, bool input, const uint8_t *data, si
 	while (len > 0 && !t->lost) {
 		if (st->content_left > 0) {
 			n = st->content_left < len ? st->content_left : len;
-			in_file = st->into != NULL ? content_feed(st->into, data, n) : 0;
+			in_file = st->into != NULL ? sftp_content_feed(st->into, data, n) : 0;
 			if (in_file > 0) {
 				EVP_DigestUpdate(rest, unhashed, (size_t)(data - unhashed));
 				unhashed = data + n;
@@ -577,23 +369,17 @@ size_t sftp_track_feed(struct sftp_track *t, bool input, const uint8_t *data, si
 
 void sftp_track_end(struct sftp_track *t)
 {
-	for (size_t i = 0; i < OPEN_MAX; i++)
-		if (t->files[i].used)
-			file_close(t, &t->files[i]);
+	for (size_t i = 0; i < SFTP_FILES_MAX; i++)
+		if (t->files.all[i].used)
+			file_close(t, &t->files.all[i]);
 }
 
 void sftp_track_destroy(struct sftp_track *t)
 {
 	if (t == NULL)
 		return;
-	for (size_t i = 0; i < OPEN_MAX; i++) {
-		EVP_MD_CTX_free(t->files[i].put.sha);
-		EVP_MD_CTX_free(t->files[i].get.sha);
-		free(t->files[i].path);
-	}
-	for (size_t i = 0; t->pending != NULL && i < t->npending; i++)
-		free(t->pending[i].path);
-	free(t->pending);
+	sftp_files_finish(&t->files);
+	sftp_pending_finish(&t->pending);
 	free(t->in.head);
 	free(t->out.head);
 	free(t);
