@@ -53,7 +53,7 @@ static void file_finish(struct sftp_file *f)
 
 void sftp_file_close(struct sftp_files *s, struct sftp_file *f)
 {
-	if (!f->put.begun && !f->get.begun && !f->get.partly)
+	if (!f->put.begun && !f->get.begun && !f->put.partly && !f->get.partly)
 		bulk_say(s->report, s->ctx, json_pack("{s:s, s:o}", "op", "open", "path", bulk_text(f->path, f->path_len)));
 	say_content(s, f, &f->put, "put");
 	say_content(s, f, &f->get, "get");
@@ -69,9 +69,18 @@ void sftp_files_finish(struct sftp_files *s)
 struct sftp_file *sftp_file_find(struct sftp_files *s, const uint8_t *handle, size_t len)
 {
 	for (size_t i = 0; i < SFTP_FILES_MAX; i++)
-		if (s->all[i].used && s->all[i].handle_len == len && memcmp(s->all[i].handle, handle, len) == 0)
+		if (s->all[i].used && !s->all[i].closing && s->all[i].handle_len == len && memcmp(s->all[i].handle, handle, len) == 0)
 			return &s->all[i];
 	return NULL;
+}
+
+uint32_t sftp_handle_tag(const uint8_t *handle, size_t len)
+{
+	uint32_t tag = 2166136261U; /* FNV-1a */
+
+	while (len-- > 0)
+		tag = (tag ^ *handle++) * 16777619U;
+	return tag;
 }
 
 struct sftp_file *sftp_file_add(struct sftp_files *s, const uint8_t *handle, size_t len, char *path, size_t path_len)
@@ -98,6 +107,11 @@ void sftp_content_start(struct sftp_content *c, uint64_t offset)
 	if (c->sha == NULL || offset != c->next)
 		c->jumped = true;
 	c->next = offset;
+}
+
+void sftp_content_partly(struct sftp_content *c)
+{
+	c->jumped = c->partly = true;
 }
 
 size_t sftp_content_feed(struct sftp_content *c, const uint8_t *data, size_t len)

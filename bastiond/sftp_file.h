@@ -27,6 +27,7 @@ struct sftp_file {
 	size_t path_len;
 	struct sftp_content put, get;
 	bool used;
+	bool closing;		/* its CLOSE was asked for: the handle may be another file's at any time */
 };
 
 struct sftp_files {
@@ -37,7 +38,10 @@ struct sftp_files {
 
 /* Takes the path, on the heap. NULL: so many are open already, the path is the caller's. handle: at most SFTP_HANDLE_MAX bytes. */
 struct sftp_file *sftp_file_add(struct sftp_files *s, const uint8_t *handle, size_t len, char *path, size_t path_len);
+/* The one that what is asked for by this handle now is of: not one that is closing. */
 struct sftp_file *sftp_file_find(struct sftp_files *s, const uint8_t *handle, size_t len);
+/* The same for the same handle, and hardly ever for two. */
+uint32_t sftp_handle_tag(const uint8_t *handle, size_t len);
 /* Says what passed of it. */
 void sftp_file_close(struct sftp_files *s, struct sftp_file *f);
 /* Digests so far of the files whose content passed in this direction since the last call. */
@@ -47,6 +51,8 @@ void sftp_files_finish(struct sftp_files *s);
 
 /* Content is about to pass at this offset. */
 void sftp_content_start(struct sftp_content *c, uint64_t offset);
+/* More may pass, or have passed, than is seen. */
+void sftp_content_partly(struct sftp_content *c);
 /* Returns how many bytes went into the file's digest: all or none. */
 size_t sftp_content_feed(struct sftp_content *c, const uint8_t *data, size_t len);
 

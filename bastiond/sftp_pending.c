@@ -70,6 +70,7 @@ struct sftp_request *sftp_pending_add(struct sftp_pending *s, uint32_t id, uint8
 			*why = "sftp: too many requests without an answer";
 			return NULL;
 		}
+		s->unplaced_stray = s->unplaced > 0 && s->unplaced_stray;
 		s->unplaced_low = s->unplaced == 0 || id < s->unplaced_low ? id : s->unplaced_low;
 		s->unplaced_high = s->unplaced == 0 || id > s->unplaced_high ? id : s->unplaced_high;
 		s->unplaced++;
@@ -111,9 +112,27 @@ void sftp_pending_end(struct sftp_pending *s, struct sftp_request *p)
 	s->taken--;
 }
 
-void sftp_pending_forget(struct sftp_pending *s, const struct sftp_file *f)
+unsigned sftp_pending_strays(const struct sftp_pending *s, uint32_t handle)
 {
+	unsigned strays = s->unplaced > 0 && s->unplaced_stray ? 1U << FXP_READ : 0;
+
+	for (size_t i = 0; i < s->n; i++) {
+		const struct sftp_request *p = &s->all[i];
+
+		if (p->file == NULL && p->handle == handle && (p->type == FXP_READ || p->type == FXP_WRITE || p->type == FXP_CLOSE))
+			strays |= 1U << p->type;
+	}
+	return strays;
+}
+
+bool sftp_pending_forget(struct sftp_pending *s, const struct sftp_file *f)
+{
+	bool reads = false;
+
 	for (size_t i = 0; i < s->n; i++)
-		if (s->all[i].file == f)
+		if (s->all[i].file == f) {
 			s->all[i].file = NULL;
+			reads = reads || s->all[i].type == FXP_READ;
+		}
+	return reads;
 }

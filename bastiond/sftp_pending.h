@@ -16,18 +16,20 @@ enum { FXP_INIT = 1, FXP_VERSION, FXP_OPEN, FXP_CLOSE, FXP_READ, FXP_WRITE, FXP_
 
 struct sftp_request {
 	uint32_t id;
-	uint8_t type;		/* 0: free */
-	struct sftp_file *file;	/* READ, CLOSE */
-	uint64_t offset;
+	uint32_t handle;	/* READ, WRITE, CLOSE: its tag, */
+	struct sftp_file *file;	/* and whose it was then; NULL: of no file that is followed */
+	uint64_t offset;	/* READ */
 	char *path;		/* OPEN */
-	size_t path_len;
+	uint32_t path_len;
+	uint8_t type;		/* 0: free */
 };
 
 struct sftp_pending {
 	struct sftp_request *all;	/* n places, of which so many are taken */
 	size_t n, taken;
 	size_t unplaced;		/* READs without an answer that have no place, */
-	uint32_t unplaced_low, unplaced_high; /* with ids from, to */
+	uint32_t unplaced_low, unplaced_high; /* with ids from, to; */
+	bool unplaced_stray;		/* one of them is of no file that is followed */
 };
 
 /* 0, or -1 without memory. */
@@ -39,7 +41,12 @@ struct sftp_request *sftp_pending_add(struct sftp_pending *s, uint32_t id, uint8
 struct sftp_request *sftp_pending_answered(struct sftp_pending *s, uint32_t id);
 /* Frees its path. Others may move: no pointer to a request lives on. */
 void sftp_pending_end(struct sftp_pending *s, struct sftp_request *p);
-/* The file is no more. */
-void sftp_pending_forget(struct sftp_pending *s, const struct sftp_file *f);
+/*
+ * What was asked for by this handle while no file had it: 1 << FXP_READ, FXP_WRITE, FXP_CLOSE. A server that gives the handle to a file
+ * does it to that file, if it was asked in advance: OpenSSH's handles count from 0, and the one closed last is the next.
+ */
+unsigned sftp_pending_strays(const struct sftp_pending *s, uint32_t handle);
+/* The file is no more. True: a READ of it has no answer. */
+bool sftp_pending_forget(struct sftp_pending *s, const struct sftp_file *f);
 
 #endif

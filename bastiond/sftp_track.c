@@ -63,10 +63,11 @@ void sftp_track_progress(struct sftp_track *t, bool input)
 	sftp_files_progress(&t->files, input);
 }
 
-/* Says what passed of it. */
-static void file_close(struct sftp_track *t, struct sftp_file *f)
+/* Says what passed of it. `answered`: the server closed it, and more may come of READs before that; else nothing more comes. */
+static void file_close(struct sftp_track *t, struct sftp_file *f, bool answered)
 {
-	sftp_pending_forget(&t->pending, f);
+	if (sftp_pending_forget(&t->pending, f) && answered)
+		sftp_content_partly(&f->get);
 	if (t->in.into == &f->put)
 		t->in.into = NULL;
 	if (t->out.into == &f->get)
@@ -147,22 +148,39 @@ static void on_open(struct sftp_track *t, uint32_t id, struct buf *b)
 	}
 	memcpy(p->path, path, len);
 	p->path[len] = '\0';
-	p->path_len = len;
+	p->path_len = (uint32_t)len;
+}
+
+/* A request by a handle. Returns whose it is; NULL: of no file that is followed. */
+static struct sftp_file *on_handle_used(struct sftp_track *t, uint32_t id, uint8_t type, const uint8_t *handle, size_t len, uint64_t offset)
+{
+	struct sftp_file *f = sftp_file_find(&t->files, handle, len);
+	struct sftp_request *p = pending_add(t, id, type);
+
+	if (p != NULL) {
+		p->handle = sftp_handle_tag(handle, len);
+		p->file = f;
+		p->offset = offset;
+	} else if (type == FXP_READ && f != NULL) {
+		sftp_content_partly(&f->get);
+	} else if (type == FXP_READ) {
+		t->pending.unplaced_stray = true;
+	}
+	if (type == FXP_CLOSE && f != NULL)
+		f->closing = true;
+	return f;
 }
 
 static void on_read_or_close(struct sftp_track *t, uint32_t id, uint8_t type, struct buf *b)
 {
 	size_t len;
 	const uint8_t *handle = buf_get_string(b, SFTP_HANDLE_MAX, &len);
-	struct sftp_file *f = handle != NULL ? sftp_file_find(&t->files, handle, len) : NULL;
-	struct sftp_request *p;
+	const uint64_t offset = type == FXP_READ ? buf_get_u64(b) : 0;
 
-	if ((p = pending_add(t, id, type)) == NULL && f != NULL)
-		f->get.jumped = f->get.partly = true;
-	if (p == NULL || f == NULL)
-		return;
-	p->file = f;
-	p->offset = type == FXP_READ ? buf_get_u64(b) : 0;
+	if (handle != NULL)
+		on_handle_used(t, id, type, handle, len, offset);
+	else
+		pending_add(t, id, type);
 }
 
 static void on_request(struct sftp_track *t, uint8_t type, uint32_t id, struct buf *b)
@@ -188,19 +206,26 @@ static void on_request(struct sftp_track *t, uint8_t type, uint32_t id, struct b
 	}
 }
 
+/* Of a file that cannot be followed its name is all that is known. */
 static void on_handle(struct sftp_track *t, struct sftp_request *p, struct buf *b)
 {
-	size_t len;
+	size_t len = 0;
 	const uint8_t *handle = buf_get_string(b, SFTP_HANDLE_MAX, &len);
+	const unsigned strays = handle != NULL ? sftp_pending_strays(&t->pending, sftp_handle_tag(handle, len)) : 0;
+	struct sftp_file *f = NULL;
 
-	if (handle == NULL || p->type != FXP_OPEN)
-		return;
-	if (sftp_file_add(&t->files, handle, len, p->path, p->path_len) != NULL) {
-		p->path = NULL;
+	/* a CLOSE that was asked for in advance may have ended it: then the handle is another file's without a word of the server */
+	if (handle != NULL && (strays & 1U << FXP_CLOSE) == 0 && sftp_file_find(&t->files, handle, len) == NULL)
+		f = sftp_file_add(&t->files, handle, len, p->path, p->path_len);
+	if (f == NULL) {
+		say(t, json_pack("{s:s, s:o, s:b}", "op", "open", "path", bulk_text(p->path, p->path_len), "untracked", 1));
 		return;
 	}
-	/* of this one nothing but its name is known */
-	say(t, json_pack("{s:s, s:o, s:b}", "op", "open", "path", bulk_text(p->path, p->path_len), "untracked", 1));
+	p->path = NULL;
+	if ((strays & 1U << FXP_READ) != 0)
+		sftp_content_partly(&f->get);
+	if ((strays & 1U << FXP_WRITE) != 0)
+		sftp_content_partly(&f->put);
 }
 
 static void on_answer(struct sftp_track *t, uint8_t type, uint32_t id, struct buf *b)
@@ -209,13 +234,13 @@ static void on_answer(struct sftp_track *t, uint8_t type, uint32_t id, struct bu
 
 	if (p == NULL)
 		return;
-	if (type == FXP_HANDLE)
+	if (type == FXP_HANDLE && p->type == FXP_OPEN)
 		on_handle(t, p, b);
 	else if (type == FXP_STATUS && p->type == FXP_OPEN)
 		say(t, json_pack("{s:s, s:o, s:I}", "op", "open-failed", "path", bulk_text(p->path, p->path_len),
 		    "status", (json_int_t)buf_get_u32(b)));
 	else if (type == FXP_STATUS && p->type == FXP_CLOSE && p->file != NULL)
-		file_close(t, p->file);
+		file_close(t, p->file, true);
 	sftp_pending_end(&t->pending, p);
 }
 
@@ -263,10 +288,9 @@ static void content_packet(struct sftp_track *t, struct stream *st, bool input, 
 	st->into = NULL;
 	if (input) {
 		const uint8_t *handle = buf_get_string(&b, SFTP_HANDLE_MAX, &len);
-		struct sftp_file *f = sftp_file_find(&t->files, handle, len);
 		uint64_t offset = buf_get_u64(&b);
+		struct sftp_file *f = on_handle_used(t, id, FXP_WRITE, handle, len, offset);
 
-		pending_add(t, id, FXP_WRITE);
 		if (f != NULL) {
 			sftp_content_start(&f->put, offset);
 			st->into = &f->put;
@@ -371,7 +395,7 @@ void sftp_track_end(struct sftp_track *t)
 {
 	for (size_t i = 0; i < SFTP_FILES_MAX; i++)
 		if (t->files.all[i].used)
-			file_close(t, &t->files.all[i]);
+			file_close(t, &t->files.all[i], false);
 }
 
 void sftp_track_destroy(struct sftp_track *t)

@@ -1,5 +1,6 @@
 /*
- * test_sftp_track.c - what the tracker of SFTP (sftp_track.c) says when more is asked for than its tables hold. The rest: test_relay.c.
+ * test_sftp_track.c - what the tracker of SFTP (sftp_track.c) says when more is asked for than its tables hold, and of clients that send
+ * what no honest one does. The rest: test_relay.c.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,12 +16,21 @@
 
 enum { OPEN = 3, CLOSE, READ, WRITE, REMOVE = 13, STATUS = 101, HANDLE, DATA };
 
-static char said[4096];
+static char said[4096];		/* the last of what was said */
+static char all[16384];		/* since the test began, one a line */
 
 static void remember(void *ctx, const char *json)
 {
 	(void)ctx;
 	snprintf(said, sizeof(said), "%s", json);
+	snprintf(all + strlen(all), sizeof(all) - strlen(all), "%s\n", json);
+}
+
+static int forget(void **state)
+{
+	(void)state;
+	said[0] = all[0] = '\0';
+	return 0;
 }
 
 /* A packet: id, a string unless it is NULL, then up to three numbers, of 64 bits, 32 bits, 32 bits, as its type has them. */
@@ -249,6 +259,120 @@ static void many_files(void **state)
 	sftp_track_destroy(t);
 }
 
+#define PARTLY(op, path) "{\"op\":\"" op "\",\"path\":\"" path "\",\"size\":0,\"sha256\":\"\",\"in_order\":false,\"from\":0,\"hashed\":0," \
+    "\"start_sha256\":\"\",\"partly\":true}\n"
+
+/* A is open as h, and a burst closes it, opens B, which the server gives the same handle, and guesses that: `type` of it. What is said to the end. */
+static const char *reused(uint8_t type, bool closes_again)
+{
+	struct sftp_track *t = sftp_track_create(remember, NULL);
+
+	forget(NULL);
+	assert_non_null(t);
+	feed(t, true, OPEN, 1, "A", 0);
+	feed(t, false, HANDLE, 1, "h", 0);
+	feed(t, true, CLOSE, 5, "h", 0);
+	feed(t, true, OPEN, 6, "B", 0);
+	feed(t, true, type, 7, "h", 0);
+	if (closes_again)
+		feed(t, true, CLOSE, 8, "h", 0);
+	feed(t, false, STATUS, 5, NULL, 0);
+	feed(t, false, HANDLE, 6, "h", 0);
+	if (type == READ)
+		feed(t, false, DATA, 7, "secret", 0);
+	else
+		feed(t, false, STATUS, 7, NULL, 0);
+	if (closes_again)
+		feed(t, false, STATUS, 8, NULL, 0);
+	sftp_track_end(t);
+	sftp_track_destroy(t);
+	return all;
+}
+
+/* Content goes to the file that has the handle when the server does it, not when the client asks: of the one before it nothing is said that was not. */
+static void a_handle_that_is_guessed(void **state)
+{
+	(void)state;
+	assert_string_equal(reused(WRITE, false), "{\"op\":\"open\",\"path\":\"A\"}\n" PARTLY("put", "B"));
+	assert_string_equal(reused(READ, false), "{\"op\":\"open\",\"path\":\"A\"}\n" PARTLY("get", "B"));
+	assert_string_equal(reused(WRITE, true), "{\"op\":\"open\",\"path\":\"A\"}\n{\"op\":\"open\",\"path\":\"B\",\"untracked\":true}\n");
+	assert_string_equal(reused(READ, true), "{\"op\":\"open\",\"path\":\"A\"}\n{\"op\":\"open\",\"path\":\"B\",\"untracked\":true}\n");
+}
+
+/* A CLOSE that was guessed ends a file in silence: the next one with its handle is not taken for it. */
+static void a_close_that_is_guessed(void **state)
+{
+	struct sftp_track *t = sftp_track_create(remember, NULL);
+
+	(void)state;
+	assert_non_null(t);
+	feed(t, true, OPEN, 1, "B", 0);
+	feed(t, true, CLOSE, 2, "h", 0);
+	feed(t, false, HANDLE, 1, "h", 0);
+	feed(t, false, STATUS, 2, NULL, 0);
+	feed(t, true, OPEN, 3, "C", 0);
+	feed(t, false, HANDLE, 3, "h", 0);
+	feed(t, true, WRITE, 4, "h", 0);
+	sftp_track_end(t);
+	assert_non_null(strstr(all, "{\"op\":\"open\",\"path\":\"B\",\"untracked\":true}\n{\"op\":\"put\",\"path\":\"C\",\"size\":0,"));
+	assert_non_null(strstr(all, "\"in_order\":true}"));
+	sftp_track_destroy(t);
+}
+
+/* Handles that are not the new file's, or not any more, make nothing of it doubtful: a directory's that is closed, one that was guessed and refused. */
+static void other_handles_cast_no_doubt(void **state)
+{
+	struct sftp_track *t = sftp_track_create(remember, NULL);
+
+	(void)state;
+	assert_non_null(t);
+	feed(t, true, READ, 1, "h", 0);
+	feed(t, true, CLOSE, 2, "h", 0);
+	feed(t, false, STATUS, 1, NULL, 0);
+	feed(t, false, STATUS, 2, NULL, 0);
+	feed(t, true, OPEN, 3, "x", 0);
+	feed(t, true, CLOSE, 4, "directory", 0);
+	feed(t, true, READ, 5, "other", 0);
+	feed(t, false, HANDLE, 3, "h", 0);
+	assert_string_equal(closes(t, 6, "h"), "{\"op\":\"open\",\"path\":\"x\"}");
+	sftp_track_destroy(t);
+}
+
+/* READs of no file that have no place are READs of no file all the same. */
+static void guessed_without_a_place(void **state)
+{
+	struct sftp_track *t = sftp_track_create(remember, NULL);
+
+	(void)state;
+	assert_non_null(t);
+	feed(t, true, OPEN, 1, "x", 0);
+	for (uint32_t i = 0; i < 30000; i++)
+		feed(t, true, READ, 2 + i, i < 29000 ? "other" : "h", i);
+	feed(t, false, HANDLE, 1, "h", 0);
+	closes(t, 50000, "h");
+	assert_string_equal(all, PARTLY("get", "x"));
+	sftp_track_destroy(t);
+}
+
+/* A server that closes before it has answered all that was asked before: what comes later is of the file, and not in its size. */
+static void closed_before_a_read_is_answered(void **state)
+{
+	struct sftp_track *t = sftp_track_create(remember, NULL);
+
+	(void)state;
+	assert_non_null(t);
+	opens(t, 1, "x");
+	feed(t, true, READ, 2, "x", 0);
+	closes(t, 3, "x");
+	assert_string_equal(all, PARTLY("get", "x"));
+	forget(NULL);
+	opens(t, 4, "y");
+	feed(t, true, READ, 5, "y", 0);
+	sftp_track_end(t); /* no answer comes */
+	assert_string_equal(all, "{\"op\":\"open\",\"path\":\"y\"}\n");
+	sftp_track_destroy(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -260,6 +384,11 @@ int main(void)
 		cmocka_unit_test(answers_of_other_kinds),
 		cmocka_unit_test(ids_of_reads_without_a_place),
 		cmocka_unit_test(many_files),
+		cmocka_unit_test(a_handle_that_is_guessed),
+		cmocka_unit_test_setup(a_close_that_is_guessed, forget),
+		cmocka_unit_test_setup(other_handles_cast_no_doubt, forget),
+		cmocka_unit_test_setup(guessed_without_a_place, forget),
+		cmocka_unit_test_setup(closed_before_a_read_is_answered, forget),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
