@@ -4,7 +4,7 @@
  *   replay_main.c     main: options, dispatch
  *   replay_args.c     the command table and the options: they make --help, and a test holds them against the man page
  *   replay_store.c    finds recordings in a collector's directory, or in a copy of it
- *   replay_keys.c     the auditor's identity, the file of trusted keys
+ *   replay_keys.c     the auditor's identity, the file of trusted keys (replay_trust.h)
  *   replay_bundle.c, replay_log.c   one file with a recording and its proofs; the collector's log of recordings
  *   replay_pull.c     a store in a bucket; its parts are in replay_bucket.h
  *   replay_scan.c     what a recording says about itself: metadata, channels
@@ -30,18 +30,16 @@
 #include "brec_read.h"
 #include "brec_verify.h"
 #include "crypto_event.h"
+#include "replay_trust.h"
 #include "replay_typed.h"
 #include "tlog_reader.h"
 
 #define REPLAY_STORE "/var/lib/bastion-collectord"
 #define REPLAY_IDS_MAX 256		/* arguments of one command */
 #define REPLAY_RECORDINGS_MAX (TLOG_READ_MAX / 2)	/* in one store: the log, of which an open and a close are each, is the bound that is met first */
-#define REPLAY_PATH_MAX 4096
 #define REPLAY_ALSO_MAX 7		/* stores beside the one */
 #define REPLAY_CHANNELS_MAX 4096	/* of one recording, that are told apart */
 #define REPLAY_TEXT_MAX 2048		/* an escaped value in a line */
-#define TRUST_KEYS_MAX 64		/* of each kind */
-#define TRUST_OTHERS_MAX 16		/* witnesses; authorities */
 
 enum replay_exit { EXIT_OK, EXIT_VERDICT, EXIT_USAGE, EXIT_UNREADABLE };
 
@@ -62,6 +60,7 @@ struct args {
 	size_t nidentities;
 	bool trust_named;			/* by the option or the environment: then that file has to be there */
 	const char *output;			/* bundle: file to make; NULL: not given */
+	const char *log;			/* verify: the collector whose store it is; NULL: not given */
 	const char *from, *credentials, *region, *ca;	/* pull, and verify of a bucket; NULL: not given */
 	const char *signers, *apart;		/* approvals; events: NULL: not given */
 	const char *also[REPLAY_ALSO_MAX]; unsigned nalso;	/* events: stores of other collectors */
@@ -160,15 +159,6 @@ uint64_t recording_size(const struct recording *r);
 
 /* ---- replay_keys.c ---- */
 
-struct trust {
-	uint8_t signers[TRUST_KEYS_MAX][KEY_LEN], collectors[TRUST_KEYS_MAX][KEY_LEN];
-	char signer_names[TRUST_KEYS_MAX][64], collector_names[TRUST_KEYS_MAX][64];
-	size_t nsigners, ncollectors;
-	struct tlog_vkey witnesses[TRUST_OTHERS_MAX];	/* of the log of recordings */
-	char tsas[TRUST_OTHERS_MAX][REPLAY_PATH_MAX];	/* PEM files of timestamping authorities */
-	size_t nwitnesses, ntsas;
-};
-
 /*
  * Needed: -1 and a sentence if there is none. Otherwise *ids stays empty, unless a file that was
  * named cannot be read.
@@ -177,11 +167,6 @@ int keys_identity(struct age_identities *ids, const struct args *a, bool needed)
 /* Was a file of a->trust named, or is the usual one there? And what it says: 0, or -1: said on standard error. */
 bool keys_trust_there(const struct args *a);
 int keys_trust(struct trust *t, const struct args *a);
-/* One line of it; `dir` is where relative file names start. 0, or -1 with a sentence in err. */
-int trust_line(struct trust *t, const char *line, const char *dir, char *err, size_t errsize);
-struct brec_trust trust_view(const struct trust *t);
-/* Name of the signer whose key id that is, or NULL. */
-const char *trust_signer(const struct trust *t, const uint8_t id[HASH_LEN]);
 
 /* ---- replay_log.c ---- */
 

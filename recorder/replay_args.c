@@ -48,7 +48,7 @@ const struct command replay_commands[] = {
 enum {
 	O_JSON = 256, O_USER, O_HOST, O_SINCE, O_UNTIL, O_SPEED, O_IDLE, O_AT, O_CHANNEL, O_ALL,
 	O_CAST, O_CAST3, O_TEXT, O_SVG, O_TYPED, O_SHOWN, O_HTML, O_REVEAL,
-	O_FROM, O_CREDENTIALS, O_REGION, O_CA, O_DELIVER, O_SIGNERS, O_APART, O_ALSO
+	O_FROM, O_CREDENTIALS, O_REGION, O_CA, O_DELIVER, O_SIGNERS, O_APART, O_ALSO, O_LOG
 };
 
 static const struct {
@@ -89,6 +89,7 @@ static const struct {
 	{ "signers", O_SIGNERS, "FILE", B_APPROVALS, "the keys that approvers sign with, as ssh-keygen's allowed signers" },
 	{ "apart", O_APART, "DIR", B_EVENTS, "the store of the collectors for break-glass: are its recordings those that events name?" },
 	{ "also", O_ALSO, "DIR", B_EVENTS, "the store of another collector: a recording that is there is not missing; may be repeated" },
+	{ "log", O_LOG, "NAME", B_VERIFY, "the collector of the trust file whose store this is: its log, and no other's" },
 	{ "from", O_FROM, "URL", B_PULL, "the bucket: https://HOST[:PORT]/BUCKET[/PREFIX]" },
 	{ "credentials", O_CREDENTIALS, "FILE", B_PULL | B_VERIFY,
 	    "keys that may read the bucket ($AWS_ACCESS_KEY_ID)" },
@@ -208,6 +209,7 @@ static int set_option(struct args *a, int key, const char *value)
 	case 'o': a->output = value; return 0;
 	case 'h': a->help = true; return 0;
 	case 'V': a->version = true; return 0;
+	case O_LOG: a->log = value; return 0;
 	case O_FROM: a->from = value; return 0;
 	case O_CREDENTIALS: a->credentials = value; return 0;
 	case O_REGION: a->region = value; return 0;

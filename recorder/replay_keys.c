@@ -182,6 +182,7 @@ bool keys_trust_there(const struct args *a)
 int keys_trust(struct trust *t, const struct args *a)
 {
 	char line[1024], dir[REPLAY_PATH_MAX], err[1024], name[512];
+	uint8_t keys[TRUST_KEYS_MAX][KEY_LEN];
 	FILE *f = fopen(a->trust, "re");
 	int r = 0;
 
@@ -213,7 +214,40 @@ int keys_trust(struct trust *t, const struct args *a)
 		r = -1;
 	}
 	fclose(f);
+	t->log = a->log;
+	if (r == 0 && a->log != NULL && trust_log_keys(t, keys) == 0) {
+		esc_quoted(err, sizeof(err), a->log, strlen(a->log));
+		fprintf(stderr, "bastion-replay: --log %s: %s has no line of such a collector\n", err, name);
+		r = -1;
+	}
 	return r;
+}
+
+size_t trust_log_keys(const struct trust *t, uint8_t out[TRUST_KEYS_MAX][KEY_LEN])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < t->ncollectors; i++)
+		if (t->log == NULL || strcmp(t->collector_names[i], t->log) == 0)
+			memcpy(out[n++], t->collectors[i], KEY_LEN);
+	return n;
+}
+
+const char *trust_collector(const struct trust *t, const uint8_t key[KEY_LEN])
+{
+	size_t i = 0;
+
+	while (i + 1 < t->ncollectors && memcmp(t->collectors[i], key, KEY_LEN) != 0)
+		i++;
+	return t->collector_names[i];
+}
+
+bool trust_any_log(const struct trust *t)
+{
+	for (size_t i = 1; i < t->ncollectors; i++)
+		if (t->log == NULL && strcmp(t->collector_names[i], t->collector_names[0]) != 0)
+			return true;
+	return false;
 }
 
 struct brec_trust trust_view(const struct trust *t)

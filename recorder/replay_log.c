@@ -61,15 +61,17 @@ static void signed_at(struct stat *st, const char *path)
 
 static void read_log(struct logs *l)
 {
+	uint8_t keys[TRUST_KEYS_MAX][KEY_LEN];
+	const size_t n = trust_log_keys(l->trust, keys);
 	struct brec_tar tar;
 	int fd;
 
 	if (!l->bundle) {
-		tlog_read(&l->log, l->path, l->trust->collectors, l->trust->ncollectors);
+		tlog_read(&l->log, l->path, keys, n);
 		return;
 	}
 	if ((fd = open(l->path, O_RDONLY | O_CLOEXEC)) >= 0 && brec_tar_open(&tar, fd) == 0) {
-		tlog_read_bundle(&l->log, &tar, l->trust->collectors, l->trust->ncollectors);
+		tlog_read_bundle(&l->log, &tar, keys, n);
 		brec_tar_close(&tar);
 		return;
 	}

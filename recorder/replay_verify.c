@@ -284,6 +284,10 @@ static void print_log(struct judging *g, const struct tlog_log *log)
 		snprintf(r.reason, sizeof(r.reason), "ALARM: the bucket has versions of %.160s with different bytes; the oldest is judged", m->name);
 		print_fault(g, &rec, &r);
 	}
+	/* what lies beside the recordings may be a true log of other ones: nothing in a store says whose it is, only who looks at it knows */
+	if (log->state == TLOG_GOOD && trust_any_log(g->trust))
+		fprintf(stderr, "bastion-replay: warning: collectors of more than one name are trusted, and the log here is that of %s: "
+		    "--log NAME says whose it must be\n", trust_collector(g->trust, log->key));
 	if (log_fails(g, log)) {
 		struct recording rec = { .dir = g->logs.path, .id = "log" };
 		struct brec_report r = { .logged = BREC_LOG_BAD };
@@ -295,8 +299,8 @@ static void print_log(struct judging *g, const struct tlog_log *log)
 		    "%s: a recording that is missing as a whole would not show", log->reason);
 		print_fault(g, &rec, &r);
 	} else if (!g->args->json && log->state == TLOG_GOOD) {
-		printf("log of recordings %s: %llu leaves, signed, %u older checkpoints agree\n", log->origin, (unsigned long long)log->size,
-		    log->kept);
+		printf("log of recordings %s, of collector %s: %llu leaves, signed, %u older checkpoints agree\n", log->origin,
+		    trust_collector(g->trust, log->key), (unsigned long long)log->size, log->kept);
 		print_stamps(g, log);
 	} else if (!g->args->json) {
 		printf("%s: a recording that is missing as a whole would not show\n", log->reason);

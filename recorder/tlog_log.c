@@ -48,7 +48,7 @@ int tlog_log_checkpoint(struct tlog_log *log, const void *note, size_t len, cons
 	while (i < nkeys && !tlog_checkpoint_signed(&c, keys[i]))
 		i++;
 	if (i == nkeys) {
-		tlog_judge(log, TLOG_UNVERIFIABLE, "no trusted collector signed the checkpoint of %llu leaves", (unsigned long long)c.size);
+		tlog_judge(log, TLOG_UNVERIFIABLE, "no key that is believed for it signed the checkpoint of %llu leaves", (unsigned long long)c.size);
 		return -1;
 	}
 	memcpy(log->key, keys[i], KEY_LEN);

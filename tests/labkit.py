@@ -714,7 +714,7 @@ recorder lab {{
         write(self.path("target", "ca.pub"), ca[0] + "\n")
         # and the auditor the recorder's signatures and the collector's receipts
         write(self.path("auditor.trust"), f"signer lab {public_key(self.path('state', 'recorder', 'signer.pub'))}\n" +
-              "".join(f"collector lab {public_key(self.store(name) + '/collector.crt')}\n" for name in self.stores()) +
+              "".join(f"collector {name} {public_key(self.store(name) + '/collector.crt')}\n" for name in self.stores()) +
               # this auditor is no user of the bastion: tests of notes name who is; without a command for them nothing is revealed
               "notify true\n")
 

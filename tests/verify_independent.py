@@ -7,6 +7,7 @@ id "log", for a log that is not to be believed. Exit status 0: all are complete,
 import argparse
 import base64
 import contextlib
+import functools
 import hashlib
 import json
 import pathlib
@@ -27,9 +28,7 @@ HASH = rb"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]="                         # 32 byt
 NOTE = re.compile(rb"((.{1,255})\n(0|[1-9]\d{0,18})\n(" + HASH + rb")\n(?:.*\n)*)\n((?:\xe2\x80\x94 [^ \n]+ .*\n)+)")
 SIGNATURE = re.compile(rb"(?m)^\xe2\x80\x94 ([^ \n]+) ([A-Za-z0-9+/]{90}[AEIMQUYcgkosw048])=?$")
 PROOF = re.compile(rb"c2sp\.org/tlog-proof@v1\nindex (0|[1-9]\d{0,17})\n((?:" + HASH + rb"\n)*)\n((?s:.*))")
-CRC = list(range(256))
-for _ in range(8):
-    CRC = [value >> 1 ^ (0x82F63B78 if value & 1 else 0) for value in CRC]
+CRC = [functools.reduce(lambda value, _: value >> 1 ^ 0x82F63B78 * (value & 1), range(8), byte) for byte in range(256)]
 
 class Verdict(Exception):
     """args: verdict, reason"""
@@ -260,8 +259,8 @@ class Recording:
             alive = ended and logged == "part" and abs(now - self.mark.wall) <= 600 * 1000000 and self.first.wall >= now - 30 * DAY
             must(not alive or log.part or {leaf[12] for leaf in log.leaves[self.id]} & {CLOSED, PRUNED, LAPSED}, "it is being made", "open")
 
-def verify_store(store, signers, collectors):       # a row for each verdict
-    log = Log(Log.read_tiles, pathlib.Path(store) / "log", collectors)
+def verify_store(store, signers, collectors, own=()):   # a row for each verdict; own: the keys of the collector whose store it is
+    log = Log(Log.read_tiles, pathlib.Path(store) / "log", own or collectors)
     found = [path for path in sorted(pathlib.Path(store).glob("recordings/[!.]*/*")) if path.is_dir() and re.fullmatch("[0-9a-f]{32}", path.name)]
     for path in found:
         files = {file.name: file.read_bytes() for file in path.iterdir() if file.is_file()}
@@ -274,14 +273,14 @@ def verify_store(store, signers, collectors):       # a row for each verdict
         verdict, logged = ("unverifiable", "none") if log.verdict == "absent" else (log.verdict, "bad")
         yield {"id": "log", "dir": None, "verdict": verdict, "reason": log.reason, "log": logged}
 
-def verify_bundle(bundle, signers, collectors):     # one row; a bundle that is cut, or in which a name comes twice, is one without files
+def verify_bundle(bundle, signers, collectors, own=()):     # one row; a bundle that is cut, or in which a name comes twice, is one without files
     files = {}
     with contextlib.suppress(tarfile.TarError, OSError), tarfile.open(bundle, "r:") as tar:
         members = [member for member in tar.getmembers() if member.isreg()]
         found = {member.name.partition("/")[2]: tar.extractfile(member).read() for member in members}
         if len(found) == len(members) and slurp(pathlib.Path(bundle))[tar.offset:tar.offset + 512] == bytes(512):
             files = found
-    yield {**Recording("", files, signers, collectors, Log(Log.read_proofs, files, collectors)).row, "dir": bundle}
+    yield {**Recording("", files, signers, collectors, Log(Log.read_proofs, files, own or collectors)).row, "dir": bundle}
 
 def load_keys(name):
     blocks = re.findall(rb"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----", slurp(pathlib.Path(name)), re.S)
@@ -290,11 +289,12 @@ def load_keys(name):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", metavar="STORE|BUNDLE")
-    for option in ("--signer", "--collector"):
-        parser.add_argument(option, metavar="PEM", type=load_keys, action="extend", default=[])
+    for option in ("--signer", "--collector", "--log"):
+        parser.add_argument(option, metavar="PEM", type=load_keys, action="append", default=[])
     words = parser.parse_args()
     verify = verify_store if pathlib.Path(words.what).is_dir() else verify_bundle
-    rows = list(verify(words.what, words.signer, words.collector))
+    rows = list(verify(words.what, *(sum(keys, []) for keys in (words.signer, words.collector, words.log))))
     for row in rows:
         print(json.dumps(row))
-    raise SystemExit(any(row["verdict"] not in ("complete", "pruned", "open") for row in rows))
+    warning = "warning: more than one collector is trusted: --log says whose store it is\n" if len(words.collector) > 1 and not words.log else None
+    parser.exit(any(row["verdict"] not in ("complete", "pruned", "open") for row in rows), warning)

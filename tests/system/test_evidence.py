@@ -59,16 +59,16 @@ class Store:
     def copy(self):
         return shutil.copytree(self.top, tempfile.mkdtemp(dir=self.scratch), dirs_exist_ok=True)
 
-    def ours(self, store):
-        done = replay(self.lab, "verify", "--all", "--json", "--store", store)
+    def ours(self, store, *words):
+        done = replay(self.lab, "verify", "--all", "--json", "--store", store, *words)
         rows = [json.loads(line) for line in done.stdout.splitlines()]
         assert (done.returncode == 0) == all(row["verdict"] in ("complete", "pruned") for row in rows), done.stderr
         return rows
 
-    def both(self, store):
-        """{directory or id: verdict} after both said the same."""
+    def both(self, store, log=()):
+        """{directory or id: verdict} after both said the same. log: the name and the keys of the collector whose store it must be."""
         found = []
-        for rows in self.ours(store), independent.verify_store(store, *self.keys):
+        for rows in self.ours(store, *(("--log", log[0]) if log else ())), independent.verify_store(store, *self.keys, *log[1:]):
             found.append({(row["dir"] if row["id"] != "log" else None) or row["id"]: (row["verdict"], row["log"]) for row in rows})
         differing = {k: (found[0].get(k), found[1].get(k)) for k in found[0].keys() | found[1].keys() if found[0].get(k) != found[1].get(k)}
         assert not differing, list(differing.items())[:5]
@@ -245,15 +245,9 @@ def test_an_old_key_signs_the_log_again(store):
     (index, leaf), = [(index, leaf) for index, leaf in enumerate(leaves) if leaf[12:29] == b"\3" + rid]
     leaves[index] = leaf[:33] + struct.pack(">Q", close.seq) + hashlib.sha256(b"\2" + close.body[:32] + close.raw).digest() + \
         hashlib.sha256(data).digest() + leaf[105:]
-    hashes = [hashlib.sha256(b"\0" + one).digest() for one in leaves]
-    size, bundle = newest_bundle(top)
-    assert size == len(leaves) < 256
-    write(b"".join(struct.pack(">H", len(one)) + one for one in leaves), top, bundle)
-    write(b"".join(hashes), top, f"log/tile/0/000.p/{size}")
     # as the collector keeps one an hour and at its start, and an auditor the one that he saw
-    shutil.copy(os.path.join(top, "log", "checkpoint"), os.path.join(top, "log", f"checkpoint.{size}"))
-    text = read(top, "log", "checkpoint").split(b"\n")[0] + b"\n%d\n" % size + base64.b64encode(independent.fold(hashes)) + b"\n"
-    write(store.sign(text, old), top, "log", "checkpoint")
+    shutil.copy(os.path.join(top, "log", "checkpoint"), os.path.join(top, "log", f"checkpoint.{len(leaves)}"))
+    write_log(store, top, leaves, text_of(top).split(b"\n")[0], old)
     where = os.path.join(top, os.path.relpath(store.small, store.top))
     keys = store.keys
     try:
@@ -273,15 +267,46 @@ def test_an_old_key_signs_the_log_again(store):
         write(trust, store.lab.path("auditor.trust"))
 
 
-def grown(store, top, more):
-    """The log with these leaves behind its own, signed by the collector."""
-    leaves = leaves_of(top, store.keys[1]) + more
+def write_log(store, top, leaves, origin, key=None):
+    """A log of these leaves, signed by the collector, or another one."""
     hashes = [hashlib.sha256(b"\0" + one).digest() for one in leaves]
     assert len(leaves) < 256
     write(b"".join(struct.pack(">H", len(one)) + one for one in leaves), top, f"log/tile/entries/000.p/{len(leaves)}")
     write(b"".join(hashes), top, f"log/tile/0/000.p/{len(leaves)}")
-    text = read(top, "log", "checkpoint").split(b"\n")[0] + b"\n%d\n" % len(leaves) + base64.b64encode(independent.fold(hashes)) + b"\n"
-    write(store.sign(text), top, "log", "checkpoint")
+    text = origin + b"\n%d\n" % len(leaves) + base64.b64encode(independent.fold(hashes)) + b"\n"
+    write(store.sign(text, key), top, "log", "checkpoint")
+
+
+def test_log_of_another_collector(store):
+    """A session that this collector alone recorded is taken out of its store, and a true log in which it never was is put there: that of another
+    collector, whom the auditor trusts too. Nobody misses it but who says whose store this is."""
+    key, trust, keys = ed25519.Ed25519PrivateKey.generate(), read(store.lab.path("auditor.trust")), store.keys
+    public, top = brec.raw(key.public_key()), store.copy()
+    leaves = [leaf for leaf in leaves_of(top, keys[1]) if leaf[13:29] != bytes.fromhex(store.id)]
+    damage_session(store, top)
+    shutil.rmtree(os.path.join(top, "log"))
+    write_log(store, top, leaves, b"another", key)
+    assert set(store.both(top).values()) == {"unverifiable"}
+    store.keys = keys[0], [*keys[1], public]
+    write(trust + f"collector c2 {base64.b64encode(public).decode()}\n".encode(), store.lab.path("auditor.trust"))
+    try:
+        for words, status in ((), 0), (("--json",), 0), (("--log", "c2"), 0), (("--log", "collector"), 1):
+            done = replay(store.lab, "verify", "--store", top, *words)
+            assert done.returncode == status and (b"warning" in done.stderr) == ("--log" not in words), done
+        assert set(store.both(top).values()) == set(store.both(top, ("c2", [public])).values()) == {"complete"}
+        assert set(store.both(top, ("collector", keys[1])).values()) == {"unverifiable"}
+        found = store.both(store.top, ("collector", keys[1]))
+        assert set(found.values()) == {"complete"} and store.small in found
+        done = replay(store.lab, "verify", "--store", top, "--log", "c3")
+        assert done.returncode == 3 and b"no line of such a collector" in done.stderr
+    finally:
+        store.keys = keys
+        write(trust, store.lab.path("auditor.trust"))
+
+
+def grown(store, top, more):
+    """The log with these leaves behind its own."""
+    write_log(store, top, leaves_of(top, store.keys[1]) + more, read(top, "log", "checkpoint").split(b"\n")[0])
     return store.both(top)[store.small.replace(store.top, top)]
 
 
