@@ -57,6 +57,9 @@ json_t *json_bytes(const void *data, size_t len)
 	return v;
 }
 
+/* Of one line: REP makes hundreds of characters of a few bytes, and what is more goes to another line of that moment. */
+#define CAST_TEXT_MAX 65536
+
 struct cast {
 	const struct channel *chan;
 	int version;
@@ -67,25 +70,38 @@ struct cast {
 	struct typed_part part;
 	struct filter filter;
 	struct plain plain;
-	char *text;		/* of the event in progress */
-	size_t len, cap;
+	char text[CAST_TEXT_MAX];	/* of the line in progress */
+	size_t len;
 	bool failed;
 };
 
+static int put_event(struct cast *c, const char *code, json_t *data)
+{
+	uint64_t t = c->version == 3 ? c->now_us - c->last_us : c->now_us;
+
+	c->last_us = c->now_us;
+	return put_json(json_pack("[f, s, o]", (double)t / 1e6, code, data), c->line, c->ctx);
+}
+
+static int cast_line(struct cast *c, const char *code)
+{
+	const size_t len = c->len;
+
+	/* of what was filtered out nothing may be left */
+	if (c->failed)
+		return -1;
+	c->len = 0;
+	return len > 0 ? put_event(c, code, json_stringn(c->text, len)) : 0;
+}
+
+/* Whole code points and sequences each time. Only output can be more than a line has. */
 static void collect(void *ctx, const char *bytes, size_t len)
 {
 	struct cast *c = ctx;
 
-	if (c->len + len > c->cap) {
-		size_t cap = 2 * (c->len + len);
-		char *v = realloc(c->text, cap);
-
-		if (v == NULL) {
-			c->failed = true;
-			return;
-		}
-		c->text = v;
-		c->cap = cap;
+	if (c->len + len > sizeof(c->text) && cast_line(c, "o") != 0) {
+		c->failed = true;
+		return;
 	}
 	memcpy(c->text + c->len, bytes, len);
 	c->len += len;
@@ -105,24 +121,6 @@ static void no_hook(void *ctx, enum filter_hook what)
 {
 	(void)ctx;
 	(void)what;
-}
-
-static int put_event(struct cast *c, const char *code, json_t *data)
-{
-	uint64_t t = c->version == 3 ? c->now_us - c->last_us : c->now_us;
-
-	c->last_us = c->now_us;
-	return put_json(json_pack("[f, s, o]", (double)t / 1e6, code, data), c->line, c->ctx);
-}
-
-static int cast_line(struct cast *c, const char *code)
-{
-	/* of what was filtered out nothing may be left */
-	if (c->failed)
-		return -1;
-	if (c->len == 0)
-		return 0;
-	return put_event(c, code, json_stringn(c->text, c->len));
 }
 
 /* What the user typed is in a cast to be read, not shown: no player sends it to a terminal. */
@@ -162,11 +160,13 @@ static uint64_t since(uint64_t t_us, uint64_t start_us)
 static int cast_resize(struct cast *c, const struct brec_event *e)
 {
 	char size[32];
+	int cols;
 
 	if (e->len != 4)
 		return 0;
-	snprintf(size, sizeof(size), "%dx%d", bounded((unsigned)(e->data[0] << 8 | e->data[1]), SCREEN_COLS_MAX),
-	    bounded((unsigned)(e->data[2] << 8 | e->data[3]), SCREEN_ROWS_MAX));
+	cols = bounded((unsigned)(e->data[0] << 8 | e->data[1]), SCREEN_COLS_MAX);
+	c->filter.cols = (unsigned)cols;
+	snprintf(size, sizeof(size), "%dx%d", cols, bounded((unsigned)(e->data[2] << 8 | e->data[3]), SCREEN_ROWS_MAX));
 	collect(c, size, strlen(size));
 	return cast_line(c, "r");
 }
@@ -246,7 +246,7 @@ int cast_write(const struct scan *s, const struct channel *chan, const char *dir
 
 	typed_rewind(typed);
 	typed_part_init(&c.part);
-	filter_init(&c.filter, chan->cols > 0 ? chan->cols : 80, &ops, &c);
+	filter_init(&c.filter, (unsigned)bounded(chan->cols > 0 ? chan->cols : 80, SCREEN_COLS_MAX), &ops, &c);
 	while (!bad && (n = pass_next(&p, &it)) == 1)
 		if (it.type == BREC_ITEM_EVENT && it.event.channel == chan->number)
 			bad = cast_event(&c, &it.event) != 0;
@@ -254,7 +254,6 @@ int cast_write(const struct scan *s, const struct channel *chan, const char *dir
 		fprintf(stderr, "bastion-replay: %s\n", brec_reader_error(p.reader));
 	pass_end(&p);
 	typed_part_finish(&c.part);
-	free(c.text);
 	return bad || n < 0 ? -1 : 0;
 }
 

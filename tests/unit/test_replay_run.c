@@ -281,6 +281,64 @@ static void casts_are_bounded(void **state)
 	assert_int_equal(resized, 1);
 }
 
+struct output {
+	size_t q, y;		/* of these characters */
+	size_t longest, lines;	/* bytes of a line */
+};
+
+static int count_output(void *ctx, const char *line)
+{
+	struct output *o = ctx;
+	const size_t len = strlen(line);
+	json_t *j = json_loads(line, 0, NULL);
+
+	assert_non_null(j);
+	o->longest = len > o->longest ? len : o->longest;
+	if (json_is_array(j) && strcmp(json_string_value(json_array_get(j, 1)), "o") == 0) {
+		o->lines++;
+		for (const char *p = json_string_value(json_array_get(j, 2)); *p != '\0'; p++) {
+			o->q += *p == 'q';
+			o->y += *p == 'y';
+		}
+	}
+	json_decref(j);
+	return 0;
+}
+
+/* A repeated character fills the row that there then is, and none wider than our own; a line of the cast does not grow with it. */
+static void casts_repeat_as_the_screen_does(void **state)
+{
+	enum { REPEATS = 1000 };
+	struct fixture *x = fx_open(false, false);
+	char many[2 + 7 * REPEATS] = "y", path[128], id[33], err[512];
+	struct output o = { .q = 0 };
+	struct age_identities ids = { .n = 0 };
+	struct typed_map typed;
+	struct scan s;
+
+	(void)state;
+	for (int i = 0; i < REPEATS; i++)
+		strcpy(many + 1 + 7 * i, "\033[9999b");
+	event(x, 0, BREC_META, BREC_K_META, "{\"user\":\"eve\",\"host\":\"web1\",\"login\":\"dba\"}");
+	event(x, 1, BREC_META, BREC_K_OPEN, "{\"capability\":\"shell\",\"command\":\"\",\"pty\":true,\"term\":\"xterm\",\"cols\":80,\"rows\":24}");
+	event(x, 1, BREC_META, BREC_K_RESIZE, "\x01\x01\x01\x01");
+	event(x, 1, BREC_OUTPUT, BREC_K_OUT, "q\033[197b");
+	event(x, 1, BREC_META, BREC_K_RESIZE, "\xff\xff\xff\xff");
+	event(x, 1, BREC_OUTPUT, BREC_K_OUT, many);
+	keep(x, id);
+	snprintf(path, sizeof(path), "%s/recordings/2025-11-22/%s", store, id);
+	assert_int_equal(age_identities_load(&ids, path_identity, NULL, NULL, err, sizeof(err)), 0);
+	assert_int_equal(scan_recording(&s, path, &ids, false), 0);
+	assert_int_equal(typed_map_load(&typed, path, &ids, false, err, sizeof(err)), 0);
+	assert_int_equal(cast_write(&s, scan_channel(&s, 1), path, &ids, &typed, 3, count_output, &o), 0);
+	assert_int_equal(o.q, 198);
+	assert_int_equal(o.y, 1 + REPEATS * SCREEN_COLS_MAX);
+	assert_true(o.longest < 100000 && o.lines > 5);
+	typed_map_finish(&typed);
+	scan_finish(&s);
+	age_identities_finish(&ids);
+}
+
 static void finds_by_beginning_and_path(void **state)
 {
 	char out[65536], path[256], target[128];
@@ -453,6 +511,7 @@ int main(void)
 		cmocka_unit_test(plays),
 		cmocka_unit_test(restores_the_terminal_on_signals),
 		cmocka_unit_test(casts_are_bounded),
+		cmocka_unit_test(casts_repeat_as_the_screen_does),
 	};
 
 	return cmocka_run_group_tests(tests, make_store, drop_store);
