@@ -123,17 +123,19 @@ static void end_channel(struct typed_channel *c)
 	c->echo = NULL;
 }
 
-/* Output of a channel without a terminal: does it end in the middle of a question for a secret? */
+/* Output of a channel without a terminal: does it end in a question for a secret, or with a line that is one? */
 static void plain_output(struct typed_channel *c, const uint8_t *data, size_t len)
 {
-	const uint8_t *lf = memrchr(data, '\n', len);
+	const bool ended = len > 0 && data[len - 1] == '\n';
+	const size_t to = len - ended;
+	const uint8_t *lf = memrchr(data, '\n', to);
 	size_t from = lf != NULL ? (size_t)(lf + 1 - data) : 0, n;
 
 	if (lf != NULL)
 		c->last_len = 0;
-	if (len - from > sizeof(c->last))
-		from = len - sizeof(c->last);
-	n = len - from;
+	if (to - from > sizeof(c->last))
+		from = to - sizeof(c->last);
+	n = to - from;
 	if (c->last_len + n > sizeof(c->last)) {
 		const size_t keep = sizeof(c->last) - n;
 
@@ -143,6 +145,8 @@ static void plain_output(struct typed_channel *c, const uint8_t *data, size_t le
 	memcpy(c->last + c->last_len, data + from, n);
 	c->last_len += n;
 	c->all = c->all || asks_for_secret(c->last, c->last_len);
+	if (ended)
+		c->last_len = 0;
 }
 
 static int on_event(struct typed_map *m, const struct brec_event *e)

@@ -339,6 +339,30 @@ static void casts_repeat_as_the_screen_does(void **state)
 	age_identities_finish(&ids);
 }
 
+/* Without a terminal: a target that stops behind a question has asked, whether it ended that line or not. */
+static void questions_without_a_terminal(void **state)
+{
+	static const char *const asked[][3] = {
+		{ "Password: " }, { "Enter password:\n" }, { "hello\nEnter pass", "word:\r\n" }, { "Enter password:", "\n" },
+		{ "the password was changed\nnext\n" }, { "the password was changed\n", "next\n" },
+	};
+	struct fixture *x = fx_open(false, false);
+	char out[65536], id[33];
+
+	(void)state;
+	event(x, 0, BREC_META, BREC_K_META, "{\"user\":\"eve\",\"host\":\"web1\",\"login\":\"dba\"}");
+	for (unsigned i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
+		event(x, i + 1, BREC_META, BREC_K_OPEN, "{\"capability\":\"exec\",\"command\":\"x\",\"pty\":false}");
+		for (const char *const *p = asked[i]; p < asked[i] + 3 && *p != NULL; p++)
+			event(x, i + 1, BREC_OUTPUT, BREC_K_OUT, *p);
+		event(x, i + 1, BREC_INPUT, BREC_K_IN, i < 4 || i == 5 ? "hunter2\n" : "data\n");
+	}
+	keep(x, id);
+	assert_int_equal(replay(out, "export --json", id), 0);
+	assert_null(strstr(out, "hunter2"));
+	assert_non_null(strstr(out, "\"data\":\"data\\n\""));
+}
+
 static void finds_by_beginning_and_path(void **state)
 {
 	char out[65536], path[256], target[128];
@@ -512,6 +536,7 @@ int main(void)
 		cmocka_unit_test(restores_the_terminal_on_signals),
 		cmocka_unit_test(casts_are_bounded),
 		cmocka_unit_test(casts_repeat_as_the_screen_does),
+		cmocka_unit_test(questions_without_a_terminal),
 	};
 
 	return cmocka_run_group_tests(tests, make_store, drop_store);
