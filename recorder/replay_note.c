@@ -55,26 +55,28 @@ static int take(struct notify *n, const char *text)
 int notify_find(struct notify *n, const struct args *a)
 {
 	const char *env = getenv("BASTION_NOTE");
+	const bool in_env = env != NULL && env[0] != '\0';
 	char line[1024];
-	FILE *f;
+	FILE *f = fopen(a->trust, "re");
 	int r = 0;
 
 	*n = (struct notify){ .n = 0 };
-	if (env != NULL && env[0] != '\0')
-		return take(n, env);
-	if ((f = fopen(a->trust, "re")) == NULL) {
-		if (errno == ENOENT)
-			return 0;
-		fprintf(stderr, "bastion-replay: the trust file, which may name a command for notes: %s\n", strerror(errno));
+	/* one that was named is there, also where no command is looked for in it: with a slip of the pen nobody would be told */
+	if (f == NULL && (a->trust_named || (!in_env && errno != ENOENT))) {
+		esc_quoted(line, sizeof(line), a->trust, strlen(a->trust));
+		fprintf(stderr, "bastion-replay: trust file %s, which may name a command for notes: %s\n", line, strerror(errno));
 		return -1;
 	}
-	while (r == 0 && n->n == 0 && fgets(line, sizeof(line), f) != NULL) {
+	if (in_env)
+		r = take(n, env);
+	while (f != NULL && !in_env && r == 0 && n->n == 0 && fgets(line, sizeof(line), f) != NULL) {
 		const char *p = line + strspn(line, BLANKS);
 
 		if (strncmp(p, "notify", 6) == 0 && strchr(BLANKS, p[6]) != NULL)
 			r = take(n, p + 6);
 	}
-	fclose(f);
+	if (f != NULL)
+		fclose(f);
 	return r;
 }
 

@@ -288,6 +288,16 @@ static void nobody_is_told(void **state)
 	unsetenv("BASTION_NOTE");
 	snprintf(trust, sizeof(trust), "%s/trust", dir);
 	assert_int_equal(reading_begin(&a, NULL, 1), -1);		/* no such file */
+	/* one that was named has to be there for any reading, also where it is not asked for a command */
+	a.reveal = false;
+	a.trust_named = true;
+	assert_int_equal(reading_begin(&a, NULL, 1), -1);
+	setenv("BASTION_NOTE", "true", 1);
+	assert_int_equal(reading_begin(&a, NULL, 1), -1);
+	unsetenv("BASTION_NOTE");
+	assert_int_equal(access(path, F_OK), -1);
+	a.trust_named = false;
+	a.reveal = true;
 	assert_non_null(f = fopen(trust, "w"));
 	fprintf(f, "# notify nothing\n");
 	fclose(f);
