@@ -154,6 +154,7 @@ struct session {
 	struct target who;		/* what the client named: user, perhaps login and host */
 	struct authn authn;
 	ssh_message auth_msg;		/* the request that waits for its answer; owned */
+	struct buf auth_key;		/* its public key, as on the wire */
 	unsigned services;		/* service requests before the login */
 	uint64_t auth_floor_ms, grace_ms; /* deadlines */
 	char barred[LINE_MAX_LEN];	/* why a known user may not come in; said at the floor */

@@ -14,6 +14,7 @@
 #include "ssh_io.h"
 #include "ssh_setup.h"
 
+#define KEY_BLOB_MAX 8192	/* policy takes no longer one, nor the store: STORE_BLOB_MAX */
 #define PROMPTS_MAX 8
 #define SERVICES_MAX 8	/* clients ask once */
 
@@ -50,6 +51,14 @@ static bool name_holds(struct session *s, ssh_message m)
 	return name != NULL && strcmp(s->pinned_name, name) == 0;
 }
 
+/* What is asked about. One that is too long for any that can be registered (certificates of an agent may be) is as wrong as any other. */
+static bool take_key(struct session *s, ssh_message m)
+{
+	buf_finish(&s->auth_key);
+	buf_init(&s->auth_key, KEY_BLOB_MAX);
+	return ssh_setup_key_blob(ssh_message_auth_pubkey(m), &s->auth_key) == 0;
+}
+
 static enum authn_event event_of(struct session *s, ssh_message m)
 {
 	if (ssh_message_auth_kbdint_is_response(m))
@@ -62,9 +71,9 @@ static enum authn_event event_of(struct session *s, ssh_message m)
 	case SSH_AUTH_METHOD_PUBLICKEY:
 		switch (ssh_message_auth_publickey_state(m)) {
 		case SSH_PUBLICKEY_STATE_NONE:
-			return AUTHN_EV_PROBE;
+			return take_key(s, m) ? AUTHN_EV_PROBE : AUTHN_EV_OTHER;
 		case SSH_PUBLICKEY_STATE_VALID:
-			return AUTHN_EV_SIGNED;
+			return take_key(s, m) ? AUTHN_EV_SIGNED : AUTHN_EV_OTHER;
 		default:
 			return AUTHN_EV_OTHER;
 		}
@@ -111,21 +120,14 @@ static void policy_send(struct session *s, enum msg_type type, const struct buf 
 static void ask_key(struct session *s)
 {
 	const char *client = ssh_get_clientbanner(s->outer.ssh);
-	struct buf b, blob;
+	struct buf b;
 
-	buf_init(&b, 9000);
-	buf_init(&blob, 8192);
-	if (ssh_setup_key_blob(ssh_message_auth_pubkey(s->auth_msg), &blob) == 0) {
-		buf_put_cstring(&b, s->who.user);
-		buf_put_string(&b, blob.data, blob.len);
-		buf_put_u8(&b, s->authn.signed_key);
-		buf_put_string(&b, client != NULL ? client : "", client != NULL ? strnlen(client, 128) : 0);
-		policy_send(s, MSG_AUTH_KEY, &b);
-	} else {
-		log_info("%s: a public key that cannot be encoded", s->peer);
-		s->over = true;
-	}
-	buf_finish(&blob);
+	buf_init(&b, KEY_BLOB_MAX + 1024);
+	buf_put_cstring(&b, s->who.user);
+	buf_put_string(&b, s->auth_key.data, s->auth_key.len);
+	buf_put_u8(&b, s->authn.signed_key);
+	buf_put_string(&b, client != NULL ? client : "", client != NULL ? strnlen(client, 128) : 0);
+	policy_send(s, MSG_AUTH_KEY, &b);
 	buf_finish(&b);
 }
 
@@ -187,6 +189,7 @@ static void welcome(struct session *s)
 	struct front *f = &s->outer;
 
 	ssh_message_auth_reply_success(s->auth_msg, 0);
+	buf_finish(&s->auth_key);
 	f->authenticated = true;
 	ssh_set_log_level(SSH_LOG_PROTOCOL);
 	f->ready = true; /* libssh may have read ahead */

@@ -33,6 +33,17 @@ def test_paramiko_exec_and_sftp(lab, home):
     client.close()
 
 
+def test_a_large_certificate_before_the_registered_key(lab, deploy, tmp_path):
+    """An agent offers it first: a key that is registered nowhere, refused as any other, and no end of the connection."""
+    for name in ("ca", "other"):
+        labkit.keygen(f"{tmp_path}/{name}")
+    labkit.run("ssh-keygen", "-q", "-s", f"{tmp_path}/ca", "-I", "deploy", "-n", ",".join(f"role-of-a-project-{i:04}@example.net" for i in range(240)),
+               f"{tmp_path}/other.pub")
+    done = deploy.run("bastion", "help", options=("-v", "-i", f"{tmp_path}/other"), check=True)
+    offered = [line for line in done.stderr.decode().splitlines() if "Offering public key" in line]
+    assert any("ED25519-CERT" in line for line in offered[:-1]) and deploy.key in offered[-1], offered
+
+
 def test_paramiko_with_a_code(engineer, lab):
     user = engineer()
     transport = paramiko.Transport(("127.0.0.1", lab.port("bastiond")))
