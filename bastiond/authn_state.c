@@ -29,11 +29,10 @@ static enum authn_action end(struct authn *a)
 	return AUTHN_END;
 }
 
-/* A failed attempt counts, and its answer is held back; one too many ends the connection. */
+/* A failed attempt counts, and its answer is held back; after one too many that is the end of the connection. */
 static enum authn_action fail(struct authn *a)
 {
-	if (++a->failures > a->max_failures)
-		return end(a);
+	a->failures++;
 	a->state = AUTHN_HELD;
 	return AUTHN_HOLD;
 }
@@ -124,8 +123,9 @@ static enum authn_action on_factor(struct authn *a, enum authn_event ev)
 		a->state = AUTHN_DONE;
 		return AUTHN_WELCOME;
 	case AUTHN_EV_KBDINT:
-		if (++a->failures > a->max_failures)
-			return end(a);
+		fail(a);
+		if (a->failures > a->max_failures)
+			return AUTHN_ABORT_REFUSE;
 		a->state = AUTHN_FACTOR;
 		return AUTHN_ABORT_START;
 	case AUTHN_EV_PROBE:
@@ -133,7 +133,8 @@ static enum authn_action on_factor(struct authn *a, enum authn_event ev)
 		return ask_key(a, ev, AUTHN_ABORT_ASK_KEY);
 	case AUTHN_EV_NONE:
 	case AUTHN_EV_OTHER:
-		return fail(a) == AUTHN_END ? AUTHN_END : AUTHN_ABORT_REFUSE;
+		fail(a);
+		return AUTHN_ABORT_REFUSE;
 	default:
 		return end(a);
 	}
@@ -155,9 +156,9 @@ enum authn_action authn_step(struct authn *a, enum authn_event ev)
 	case AUTHN_HELD:
 		if (ev != AUTHN_EV_FLOOR)
 			return end(a);
-		if (a->barred) {
+		if (a->barred || a->failures > a->max_failures) {
 			a->state = AUTHN_DEAD;
-			return AUTHN_LEAVE;
+			return a->barred ? AUTHN_LEAVE : AUTHN_TOO_MANY;
 		}
 		a->state = a->proven ? AUTHN_PROVEN : AUTHN_KEY;
 		return AUTHN_REFUSE;

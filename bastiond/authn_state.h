@@ -16,8 +16,8 @@
  *      └──────┘─────────────────────────────▶│FACTOR│───────▶│PROMPTED│
  *                                            └──────┘◀───────└────────┘ answers; a new request: abort, then as PROVEN
  *                                               │ yes ─▶ DONE
- * Any name but the first, or too many failures: DEAD. Barred (a key is proven, and its user may not come in): HELD, and at the floor DEAD,
- * with the line that policy has for that user.
+ * Any name but the first, or what has no place: DEAD. Barred (a key is proven, and its user may not come in): HELD, and at the floor DEAD,
+ * with the line that policy has for that user. One failure too many: the same, with a line that is the same for everybody.
  */
 #ifndef BASTION_AUTHN_STATE_H
 #define BASTION_AUTHN_STATE_H
@@ -52,18 +52,19 @@ enum authn_event {
 enum authn_action {
 	AUTHN_IGNORE,		/* nothing to say */
 	AUTHN_REFUSE,		/* SSH_MSG_USERAUTH_FAILURE with the methods that can go on */
-	AUTHN_HOLD,		/* keep the request and refuse it when the floor of time is reached */
+	AUTHN_HOLD,		/* keep the request: what becomes of it is said when the floor of time is reached */
 	AUTHN_ASK_KEY,		/* AUTH_KEY to policy */
 	AUTHN_OFFER,		/* SSH_MSG_USERAUTH_PK_OK */
 	AUTHN_GO_ON,		/* failure with partial success: keyboard-interactive is owed */
 	AUTHN_START,		/* AUTH_FACTOR to policy */
 	AUTHN_ABORT_START,	/* AUTH_ABORT, then AUTH_FACTOR */
-	AUTHN_ABORT_REFUSE,	/* AUTH_ABORT, then refuse */
+	AUTHN_ABORT_REFUSE,	/* AUTH_ABORT, then as HOLD */
 	AUTHN_ABORT_ASK_KEY,	/* AUTH_ABORT, the proven key is forgotten, then AUTH_KEY */
 	AUTHN_SHOW,		/* SSH_MSG_USERAUTH_INFO_REQUEST */
 	AUTHN_PASS_ANSWERS,	/* AUTH_ANSWER to policy */
 	AUTHN_WELCOME,		/* SSH_MSG_USERAUTH_SUCCESS */
 	AUTHN_LEAVE,		/* disconnect with the line of AUTH_BARRED */
+	AUTHN_TOO_MANY,		/* disconnect and say that too much was refused */
 	AUTHN_END		/* disconnect */
 };
 

@@ -31,8 +31,8 @@ void authn_forget(struct peer *peer)
 void authn_failed(struct peer *peer, bool penalty)
 {
 	peer->failures++;
-	/* The session counts, too, and says it to the client; one that lost count is ended here. */
-	if (peer->failures > peer->p->conf->max_auth_tries)
+	/* The session counts, too: the one past max_auth_tries is its last, and it says so to the client. One that lost count is ended here. */
+	if (peer->failures > peer->p->conf->max_auth_tries + 1)
 		peer_kill(peer, "more than max_auth_tries refused attempts");
 	if (penalty || peer->failures == peer->p->conf->max_auth_tries)
 		link_send_u8(&peer->p->parent, MSG_PEER_VERDICT, peer->slot, 0);

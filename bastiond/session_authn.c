@@ -255,8 +255,14 @@ static void act(struct session *s, enum authn_action action, struct ipc_msg *m)
 	case AUTHN_LEAVE:
 		front_leave(&s->outer, s->barred);
 		break;
+	case AUTHN_TOO_MANY:
+		log_info("%s: login ended: more than max_auth_tries were refused", s->peer);
+		/* most of them are no attack, but an agent full of other keys */
+		front_leave(&s->outer, "bastiond: too many keys or answers were refused in this connection; name the registered key, and that one "
+		    "alone: ssh -i KEY -o IdentitiesOnly=yes");
+		break;
 	case AUTHN_END:
-		log_info("%s: login ended: too many failures or a message out of place", s->peer);
+		log_info("%s: login ended: a message out of place", s->peer);
 		s->over = true;
 		break;
 	}

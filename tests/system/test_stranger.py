@@ -62,6 +62,16 @@ def test_same_look(cast):
     assert looks["known, public half"] == looks["locked, public half"] and "Server accepts key" in str(looks), looks
 
 
+def test_an_agent_full_of_other_keys(cast, tmp_path):
+    """More than max_auth_tries: the end says what it is, and what to do."""
+    others = []
+    for i in range(6):
+        labkit.keygen(f"{tmp_path}/{i}")
+        others += ["-i", f"{tmp_path}/{i}"]
+    done = cast["unknown user"].run("bastion", "help", options=others)
+    assert done.returncode == 255 and b"too many keys or answers were refused" in done.stderr and b"IdentitiesOnly=yes" in done.stderr, done
+
+
 def test_same_time(cast):
     times = {name: [] for name in ("unknown user", "wrong key")}
     for _ in range(7):

@@ -282,6 +282,12 @@ static void too_many_attempts_end_it(void **state)
 		expect_u8(r, &s.link, MSG_AUTH_KEY_RE, AUTH_NO);
 	}
 	expect_u8(r, &r->parent, MSG_PEER_VERDICT, 0);
+	/* the one past them is answered: a session says so then, and ends; only one that goes on is killed */
+	send_key(&s, "alice", KEY(WRONG_KEY), 0);
+	expect(r, &s.link, MSG_AUTH_KEY_RE, &m);
+	assert_int_equal(buf_get_u8(&m.body), AUTH_NO);
+	ipc_msg_finish(&m);
+	expect_silence(r, &r->parent);
 	send_key(&s, "alice", KEY(WRONG_KEY), 0);
 	expect(r, &r->parent, MSG_PEER_KILL, &m);
 	ipc_msg_finish(&m);
