@@ -220,6 +220,7 @@ static const struct {
 	{ BREC_K_GAP, "gap" },
 	{ BREC_K_NOTE, "note" },
 	{ BREC_K_GRANT, "grant" },
+	{ BREC_K_AUDIT, "event" },
 };
 
 static const char *kind_name(uint8_t kind)
@@ -234,6 +235,7 @@ static const char *kind_name(uint8_t kind)
 static json_t *event_value(const struct brec_event *e)
 {
 	const uint8_t *d = e->data;
+	struct audit a;
 	json_t *v = NULL;
 
 	switch (e->kind) {
@@ -262,6 +264,10 @@ static json_t *event_value(const struct brec_event *e)
 	case BREC_K_EOF:
 		if (e->len == 1)
 			v = json_string(d[0] == 0 ? "in" : "out");
+		break;
+	case BREC_K_AUDIT:
+		if (audit_decode(&a, e))
+			v = audit_json(&a);
 		break;
 	default:
 		break;

@@ -83,6 +83,8 @@ def test_every_event_arrives(own):
     shown = json.loads(replay(own, "show", "--json", listed[0]["id"]).stdout)
     assert shown["meta"]["kind"] == "events" and shown["meta"]["after"] == {"number": 0, "hash": "00" * 32}
     assert shown["events"][0]["value"]["kind"] == "store.init"
+    exported = [row for row in map(json.loads, replay(own, "export", "--json", listed[0]["id"]).stdout.splitlines()) if row["kind"] == "event"]
+    assert [row["data"] for row in exported] == [event["value"] for event in shown["events"] if event["kind"] == "event"]
 
 
 @pytest.mark.parametrize("term", ["xterm", "dumb"])
