@@ -219,6 +219,11 @@ int scan_recording(struct scan *s, const char *dir, const struct age_identities 
 /* One event more, for a scan that grows; zeros are an empty one. 0, or -1 with errno. */
 int scan_event(struct scan *s, const struct brec_event *e);
 void scan_finish(struct scan *s);
+#define NOT_CLOSED "the recording has no end: it goes on, was abandoned, or its last part is missing; verify says which"
+/* What a recording that was scanned lacks at its end, as a sentence; NULL: nothing. */
+const char *scan_lack(const struct scan *s);
+/* For whoever has shown all of it, r: 0 or -1, with its own sentence. Says what it lacks. -1, too, if it cannot be read to its end. */
+int scan_shown(const struct scan *s, int r);
 /* What a command does with one recording that its identity opens. 0 or -1. */
 typedef int scan_visit(struct args *a, const struct recording *rec, const struct scan *s, const struct age_identities *ids);
 /* Finds a->ids[0], reads it and calls visit. EXIT_OK, or EXIT_UNREADABLE with the reason on standard error. */

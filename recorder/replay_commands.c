@@ -74,7 +74,7 @@ static int list_commands(struct args *a, const struct recording *rec, const stru
 		    "commands at a prompt are not known\n");
 	if (info.error[0] != '\0')
 		fprintf(stderr, "bastion-replay: %s\n", info.error);
-	return r != 0 || info.error[0] != '\0' ? -1 : 0;
+	return scan_shown(s, r != 0 || info.error[0] != '\0' ? -1 : 0);
 }
 
 int cmd_commands(struct args *a)

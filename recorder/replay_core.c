@@ -102,6 +102,15 @@ static void say_line(struct player *p, const struct tape_event *e, uint64_t now_
 	player_say(p, now_us, "%.*s", (int)e->len, p->tape->data + e->off);
 }
 
+/* The end that is shown is not that of the session: it stands there for as long as the end is shown. */
+static void say_lack(struct player *p, uint64_t now_us)
+{
+	if (p->live || p->tape->note[0] == '\0' || !player_over(p))
+		return;
+	player_say(p, now_us, "%s", p->tape->note);
+	p->message_us = PCLOCK_NEVER;
+}
+
 /* Shows event p->next; its bytes, at least 1. */
 static size_t apply_next(struct player *p)
 {
@@ -187,6 +196,7 @@ static void arrive(struct player *p, uint64_t now_us)
 			break;
 		}
 	p->arrived[0] = '\0';
+	say_lack(p, now_us);
 	p->at_hit = p->to_hit;
 	p->to_hit = false;
 	p->say_event = false;
@@ -235,6 +245,7 @@ static uint64_t next_time(const struct player *p)
 void player_tick(struct player *p, uint64_t now_us)
 {
 	const uint64_t prev = p->next > 0 ? p->tape->v[p->next - 1].t_us : 0;
+	const bool over = player_over(p);
 
 	p->pieces++;
 	if (p->task == TASK_SEEK)
@@ -250,6 +261,8 @@ void player_tick(struct player *p, uint64_t now_us)
 		apply_due(p, now_us);
 		if (p->live && player_over(p) && !p->clock.paused)
 			p->at_end = true;
+		if (!over)
+			say_lack(p, now_us);
 	}
 	if (p->task != TASK_NONE)
 		p->clock.real_us = now_us;

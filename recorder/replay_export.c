@@ -183,6 +183,15 @@ static void text_item(struct text_export *x, const struct brec_event *e)
 	}
 }
 
+/* n: what the reader gave last. */
+static void text_tail(const struct brec_reader *r, int n)
+{
+	if (n < 0)
+		printf("[not read further] %s\n", brec_reader_error(r));
+	else if (!brec_reader_info(r)->closed)
+		puts("[not closed] " NOT_CLOSED);
+}
+
 static void text_head(const struct recording *rec, const struct scan *s)
 {
 	char start[32], span[24], user[64], host[128], login[64], reason[512];
@@ -367,6 +376,8 @@ static int export_items(const struct args *a, const struct recording *rec, const
 	}
 	if (x != NULL)
 		end_text(x);
+	if (!bad && a->form == EXPORT_TEXT)
+		text_tail(p.reader, n);
 	if (n < 0)
 		fprintf(stderr, "bastion-replay: %s\n", brec_reader_error(p.reader));
 	pass_end(&p);
@@ -421,8 +432,8 @@ static int export_scanned(struct args *a, const struct recording *rec, const str
 	if (a->channel >= 0 && choose_channel(s, a) == NULL)
 		return -1;
 	if (a->form != EXPORT_SVG)
-		return export_mapped(a, a->form, rec, s, ids);
-	return (c = choose_channel(s, a)) != NULL ? svg_export(a, s, c, rec->dir, ids) : -1;
+		return scan_shown(s, export_mapped(a, a->form, rec, s, ids));
+	return (c = choose_channel(s, a)) != NULL ? scan_shown(s, svg_export(a, s, c, rec->dir, ids)) : -1;
 }
 
 int cmd_export(struct args *a)

@@ -157,7 +157,7 @@ static int play_scanned(struct args *a, const struct recording *rec, const struc
 	int r, sig;
 
 	if (!term_draws())
-		return export_text(a, rec, s, ids);
+		return scan_shown(s, export_text(a, rec, s, ids));
 	if ((x = calloc(1, sizeof(*x))) == NULL)
 		return -1;
 	x->args = a;
@@ -165,7 +165,7 @@ static int play_scanned(struct args *a, const struct recording *rec, const struc
 	x->rec = rec;
 	x->ids = ids;
 	x->chan = choose_channel(s, a);
-	r = x->chan == NULL ? -1 : play_on_terminal(x);
+	r = x->chan == NULL ? -1 : scan_shown(s, play_on_terminal(x));
 	sig = x->tty.status;
 	free(x);
 	/* die of the signal, as whoever sent it expects; the terminal is restored */

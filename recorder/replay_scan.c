@@ -198,6 +198,23 @@ const struct channel *choose_channel(const struct scan *s, const struct args *a)
 	return s->nchans > 0 ? &s->chans[0] : NULL;
 }
 
+const char *scan_lack(const struct scan *s)
+{
+	if (s->broken)
+		return s->error;
+	return s->info.closed ? NULL : NOT_CLOSED;
+}
+
+int scan_shown(const struct scan *s, int r)
+{
+	const char *lack = scan_lack(s);
+
+	if (r != 0 || lack == NULL)
+		return r;
+	fprintf(stderr, "bastion-replay: %s\n", lack);
+	return s->broken ? -1 : 0;
+}
+
 int scan_visited(struct args *a, scan_visit *visit)
 {
 	struct age_identities ids;

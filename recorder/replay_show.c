@@ -92,8 +92,7 @@ static int print_events(const char *dir, const struct age_identities *ids)
 			    line[0] ? ": " : "", line);
 		}
 	if (n == 0 && !brec_reader_info(p.reader)->closed)
-		printf("%8s  -  [not closed] the recording goes on, or was abandoned: verify says "
-		    "which\n", "end");
+		printf("%8s  -  [not closed] " NOT_CLOSED "\n", "end");
 	if (n < 0)
 		fprintf(stderr, "bastion-replay: %s\n", brec_reader_error(p.reader));
 	pass_end(&p);

@@ -297,5 +297,9 @@ int svg_export(const struct args *a, const struct scan *s, const struct channel 
 	fputs("</svg>\n", stdout);
 	screen_destroy(screen);
 	tape_finish(&t);
-	return 0;
+	/* of a channel too long for a tape it is no picture of the end */
+	if (!t.cut || at < t.end_us)
+		return 0;
+	fprintf(stderr, "bastion-replay: %s\n", t.note);
+	return -1;
 }

@@ -176,7 +176,7 @@ static const char *load_items(struct loader *l, struct pass *p)
 	}
 	if (n < 0)
 		return brec_reader_error(p->reader);
-	return brec_reader_info(p->reader)->closed ? "" : "the recording has no end yet, or was abandoned; follow shows what comes";
+	return brec_reader_info(p->reader)->closed ? "" : NOT_CLOSED;
 }
 
 int tape_load(struct tape *t, const struct channel *c, const char *dir, const struct age_identities *ids,

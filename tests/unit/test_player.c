@@ -346,6 +346,28 @@ static void a_full_tape_is_begun_anew(void **state)
 	rig_end(&r);
 }
 
+/* A tape that ends where the recording could be read no further looks like no other end. */
+static void an_end_that_is_none_is_said(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_begin(&r, 80, 24);
+	script(&r);
+	strcpy(r.tape.note, "no end yet");
+	rig_load(&r, 38 * SECOND);
+	expect_status(&r, "no end yet");
+	pass(&r, 20 * SECOND);
+	assert_true(player_over(&r.p));
+	expect_status(&r, "no end yet");
+	keys(&r, "0 ");
+	assert_null(strstr(status(&r), "no end yet"));
+	keys(&r, "G");
+	pass(&r, 20 * SECOND);
+	expect_status(&r, "no end yet");
+	rig_end(&r);
+}
+
 static void any_key_at_any_time(void **state)
 {
 	struct rig r;
@@ -387,6 +409,7 @@ int main(void)
 		cmocka_unit_test(a_narrow_terminal_says_all),
 		cmocka_unit_test(follows_what_grows),
 		cmocka_unit_test(a_full_tape_is_begun_anew),
+		cmocka_unit_test(an_end_that_is_none_is_said),
 		cmocka_unit_test(any_key_at_any_time),
 	};
 
