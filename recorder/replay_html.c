@@ -8,6 +8,7 @@
  */
 #include "replay_html.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "hex.h"
@@ -70,6 +71,7 @@ static int put_head(const struct recording *rec)
 static void put_meta(const struct recording *rec, const struct scan *s, const struct channel *c)
 {
 	static const char *const keys[] = { "user", "person", "login", "host", "peer", "reason", "grant" };
+	const char *lack = scan_lack(s);
 	char text[REPLAY_TEXT_MAX];
 
 	printf("<h1>Recording %s</h1>\n<table>\n<tr><th>start<td>%s UTC\n", rec->id,
@@ -81,6 +83,11 @@ static void put_meta(const struct recording *rec, const struct scan *s, const st
 			continue;
 		printf("<tr><th>%s<td>", keys[i]);
 		put_escaped(text, strlen(text));
+		putchar('\n');
+	}
+	if (lack != NULL) {
+		fputs("<tr><th>end<td>", stdout);
+		put_escaped(lack, strlen(lack));
 		putchar('\n');
 	}
 	printf("</table>\n<h2>Channel %llu</h2>\n<div id=\"player\"></div>\n",
@@ -95,6 +102,7 @@ struct table {
 	const struct age_identities *ids;
 	const struct scan *scan;
 	struct typed_map *typed;
+	char error[512];		/* why a table is not whole; "": all are. The page goes on: what can be read is in it */
 };
 
 /* t_us: since the channel was opened. A row of the channel in the player leads there. */
@@ -120,16 +128,21 @@ static int put_command(void *ctx, const struct text_line *l)
 	return 0;
 }
 
-static int put_commands(struct table *t)
+static void fail(struct table *t, const char *why)
+{
+	if (t->error[0] == '\0')
+		snprintf(t->error, sizeof(t->error), "%s", why);
+}
+
+static void put_commands(struct table *t)
 {
 	struct lines_info info;
 
 	fputs("<h2>Commands</h2>\n<p class=\"note\">" COMMANDS_NOTE "</p>\n"
 	      "<table>\n<tr><th>time<th>channel<th>command\n", stdout);
-	if (lines_read(t->dir, t->ids, false, put_command, t, &info) != 0)
-		return -1;
+	if (lines_read(t->dir, t->ids, false, put_command, t, &info) != 0 || info.error[0] != '\0')
+		fail(t, info.error[0] != '\0' ? info.error : strerror(errno));
 	fputs("</table>\n", stdout);
-	return 0;
 }
 
 static bool is_file(const struct brec_event *e)
@@ -142,19 +155,35 @@ static bool is_other(const struct brec_event *e)
 	return e->kind != BREC_K_FILE;
 }
 
-/* Events as text_event() says them: for files that is name, size and digest. */
-static int put_events(struct table *t, const char *title, bool (*wanted)(const struct brec_event *))
+static int begin_pass(struct table *t, struct pass *p)
 {
-	char err[512], line[3 * REPLAY_TEXT_MAX];
+	char err[512];
+
+	if (pass_begin(p, (struct pass_aim){ .what = "export", .writing = true }, t->dir, t->ids, err, sizeof(err)) == 0)
+		return 0;
+	fail(t, err);
+	return -1;
+}
+
+/* n: what pass_next gave last. */
+static void end_pass(struct table *t, struct pass *p, int n)
+{
+	if (n < 0)
+		fail(t, brec_reader_error(p->reader));
+	pass_end(p);
+}
+
+/* Events as text_event() says them: for files that is name, size and digest. */
+static void put_events(struct table *t, const char *title, bool (*wanted)(const struct brec_event *))
+{
+	char line[3 * REPLAY_TEXT_MAX];
 	const struct channel *c;
 	struct pass p;
 	struct brec_item it;
 	int n = 0;
 
-	if (pass_begin(&p, (struct pass_aim){ .what = "export", .writing = true }, t->dir, t->ids, err, sizeof(err)) != 0) {
-		fprintf(stderr, "bastion-replay: %s\n", err);
-		return -1;
-	}
+	if (begin_pass(t, &p) != 0)
+		return;
 	printf("<h2>%s</h2>\n<table>\n<tr><th>time<th>channel<th>event\n", title);
 	while (!ferror(stdout) && (n = pass_next(&p, &it)) == 1) {
 		const struct brec_event *e = &it.event;
@@ -167,11 +196,8 @@ static int put_events(struct table *t, const char *title, bool (*wanted)(const s
 		put_escaped(line, strlen(line));
 		putchar('\n');
 	}
-	if (n < 0)
-		fprintf(stderr, "bastion-replay: %s\n", brec_reader_error(p.reader));
-	pass_end(&p);
+	end_pass(t, &p, n);
 	fputs("</table>\n", stdout);
-	return n < 0 ? -1 : 0;
 }
 
 static void put_hidden(struct table *t, uint64_t channel, uint64_t t_us, const struct typed_part *part)
@@ -187,16 +213,15 @@ static void put_hidden(struct table *t, uint64_t channel, uint64_t t_us, const s
 }
 
 /* Where something was typed that was not echoed: the moment, and with --reveal what it was. */
-static int put_typed(struct table *t)
+static void put_typed(struct table *t)
 {
 	struct pass p;
 	struct brec_item it;
 	struct typed_part part;
-	char err[512];
 	int n = 0, bad = 0;
 
-	if (pass_begin(&p, (struct pass_aim){ .what = "export", .writing = true }, t->dir, t->ids, err, sizeof(err)) != 0)
-		return -1;
+	if (begin_pass(t, &p) != 0)
+		return;
 	typed_part_init(&part);
 	typed_rewind(t->typed);
 	fputs("<h2>Typed without an echo</h2>\n<table>\n<tr><th>time<th>channel<th>typed\n", stdout);
@@ -213,10 +238,11 @@ static int put_typed(struct table *t)
 			typed_close(t->typed, e->channel, &part);
 		put_hidden(t, e->channel, at, &part);
 	}
+	if (bad != 0)
+		fail(t, strerror(errno));
 	typed_part_finish(&part);
-	pass_end(&p);
+	end_pass(t, &p, n);
 	fputs("</table>\n", stdout);
-	return bad;
 }
 
 /* ---- the player ---- */
@@ -243,20 +269,24 @@ int html_export(const struct recording *rec, const struct scan *s, const struct 
     const struct age_identities *ids, struct typed_map *typed)
 {
 	struct table t = { .dir = rec->dir, .shown = c, .ids = ids, .scan = s, .typed = typed };
+	int cast;
 
 	if (put_head(rec) != 0)
 		return -1;
 	put_meta(rec, s, c);
-	if (put_commands(&t) != 0 || put_events(&t, "Files", is_file) != 0 ||
-	    put_events(&t, "Events", is_other) != 0 || put_typed(&t) != 0)
-		return -1;
+	put_commands(&t);
+	put_events(&t, "Files", is_file);
+	put_events(&t, "Events", is_other);
+	put_typed(&t);
 	fputs("<script type=\"text/plain\" id=\"cast\">\n", stdout);
-	if (cast_write(s, c, rec->dir, ids, typed, 2, put_cast_line, NULL) != 0)
-		return -1;
+	cast = cast_write(s, c, rec->dir, ids, typed, 2, put_cast_line, NULL);
 	fputs("</script>\n<script>", stdout);
 	put_asset(ASSET_PLAYER_JS);
 	fputs("</script>\n<script>", stdout);
 	put_asset(ASSET_PAGE_JS);
 	fputs("</script>\n</body>\n</html>\n", stdout);
-	return 0;
+	/* what ended a table ends the cast, which says so itself */
+	if (cast == 0 && t.error[0] != '\0')
+		fprintf(stderr, "bastion-replay: %s\n", t.error);
+	return cast != 0 || t.error[0] != '\0' ? -1 : 0;
 }

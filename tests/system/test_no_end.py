@@ -1,6 +1,7 @@
 """A recording without its end, or with one that cannot be read, is never shown as a whole one: whatever shows it says so, and shows what there is."""
 import json
 import os
+import re
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -37,7 +38,7 @@ def short(request, tmp_path_factory):
     return store, ident, *((0, NO_END) if request.param == "gone" else (3, BROKEN))
 
 
-@pytest.mark.parametrize("words", ["commands", "commands --json", "export --text", "export --json", "export --asciicast", "export --asciicast-v3",
+@pytest.mark.parametrize("words", ["commands", "commands --json", "export --text", "export --json", "export --asciicast", "export --asciicast-v3", "export --html",
                                    "export --svg", "play"])
 def test_it_is_said(short, words):
     store, ident, status, sentence = short
@@ -47,6 +48,9 @@ def test_it_is_said(short, words):
     assert "seen" in text or "commands" in words
     if words in ("export --text", "play"):      # without a terminal that is the same
         assert text.splitlines()[-1].startswith("[not closed] the" if status == 0 else "[not read further] ") and sentence.decode() in text
+    elif words == "export --html":
+        assert re.search(f"<tr><th>end<td>[^<\n]*{sentence.decode()}\n", text)
+        assert 'id="cast"' in text and text.endswith("</html>\n") and "<h2>Events</h2>" in text and "<h2>Typed without an echo</h2>" in text
     elif words == "export --svg":
         ET.fromstring(text)
     elif "json" in words or "cast" in words:
