@@ -51,10 +51,20 @@ static void file_finish(struct sftp_file *f)
 	*f = (struct sftp_file){ .used = false };
 }
 
-void sftp_file_close(struct sftp_files *s, struct sftp_file *f)
+void sftp_file_say_open(struct sftp_files *s, const char *path, size_t len, bool untracked)
 {
+	bulk_say(s->report, s->ctx, json_pack("{s:s, s:o, s:o*}", "op", "open", "path", bulk_text(path, len),
+	    "untracked", untracked ? json_true() : NULL));
+}
+
+void sftp_file_close(struct sftp_files *s, struct sftp_file *f, bool unseen)
+{
+	if (unseen && f->put.begun)
+		sftp_content_partly(&f->put);
+	if (unseen && f->get.begun)
+		sftp_content_partly(&f->get);
 	if (!f->put.begun && !f->get.begun && !f->put.partly && !f->get.partly)
-		bulk_say(s->report, s->ctx, json_pack("{s:s, s:o}", "op", "open", "path", bulk_text(f->path, f->path_len)));
+		sftp_file_say_open(s, f->path, f->path_len, unseen);
 	say_content(s, f, &f->put, "put");
 	say_content(s, f, &f->get, "get");
 	file_finish(f);

@@ -42,8 +42,10 @@ struct sftp_file *sftp_file_add(struct sftp_files *s, const uint8_t *handle, siz
 struct sftp_file *sftp_file_find(struct sftp_files *s, const uint8_t *handle, size_t len);
 /* The same for the same handle, and hardly ever for two. */
 uint32_t sftp_handle_tag(const uint8_t *handle, size_t len);
-/* Says what passed of it. */
-void sftp_file_close(struct sftp_files *s, struct sftp_file *f);
+/* Says what passed of it; unseen: and that more may have. */
+void sftp_file_close(struct sftp_files *s, struct sftp_file *f, bool unseen);
+/* Says that it was opened; untracked: and that nothing is known of what was done with it. */
+void sftp_file_say_open(struct sftp_files *s, const char *path, size_t len, bool untracked);
 /* Digests so far of the files whose content passed in this direction since the last call. */
 void sftp_files_progress(struct sftp_files *s, bool input);
 /* Says nothing of those that are open. */

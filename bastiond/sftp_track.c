@@ -13,6 +13,7 @@
 #include "sftp_pending.h"
 
 #define HEAD_MAX 34000	/* a packet that is looked at whole; OpenSSH sends 34000 at most besides content */
+#define MALFORMED "sftp: malformed packet"
 
 struct stream {			/* one direction of the channel */
 	uint8_t *head;
@@ -63,16 +64,13 @@ void sftp_track_progress(struct sftp_track *t, bool input)
 	sftp_files_progress(&t->files, input);
 }
 
-/* Says what passed of it. `answered`: the server closed it, and more may come of READs before that; else nothing more comes. */
-static void file_close(struct sftp_track *t, struct sftp_file *f, bool answered)
+static void file_close(struct sftp_track *t, struct sftp_file *f)
 {
-	if (sftp_pending_forget(&t->pending, f) && answered)
-		sftp_content_partly(&f->get);
 	if (t->in.into == &f->put)
 		t->in.into = NULL;
 	if (t->out.into == &f->get)
 		t->out.into = NULL;
-	sftp_file_close(&t->files, f);
+	sftp_file_close(&t->files, f, t->lost);
 }
 
 /* NULL: it is not followed; said, but of a READ. */
@@ -113,8 +111,8 @@ static void say_op(struct sftp_track *t, const char *op, struct buf *b, bool two
 	size_t len, len2 = 0;
 	const uint8_t *path = buf_get_string(b, HEAD_MAX, &len), *path2 = two ? buf_get_string(b, HEAD_MAX, &len2) : NULL;
 
-	if (path == NULL || (two && path2 == NULL))
-		return;
+	if (!buf_ok(b))
+		return; /* lost, see on_request() */
 	if (two)
 		say(t, json_pack("{s:s, s:o, s:o}", "op", op, "path", bulk_text(path, len), "to", bulk_text(path2, len2)));
 	else
@@ -139,7 +137,7 @@ static void on_open(struct sftp_track *t, uint32_t id, struct buf *b)
 	const uint8_t *path = buf_get_string(b, HEAD_MAX, &len);
 	struct sftp_request *p;
 
-	if ((p = pending_add(t, id, FXP_OPEN)) == NULL || path == NULL)
+	if (path == NULL || (p = pending_add(t, id, FXP_OPEN)) == NULL)
 		return;
 	if ((p->path = malloc(len + 1)) == NULL) {
 		sftp_pending_end(&t->pending, p);
@@ -177,12 +175,14 @@ static void on_read_or_close(struct sftp_track *t, uint32_t id, uint8_t type, st
 	const uint8_t *handle = buf_get_string(b, SFTP_HANDLE_MAX, &len);
 	const uint64_t offset = type == FXP_READ ? buf_get_u64(b) : 0;
 
-	if (handle != NULL)
+	if (buf_ok(b))
 		on_handle_used(t, id, type, handle, len, offset);
-	else
-		pending_add(t, id, type);
 }
 
+/*
+ * A request that is shorter than what it must have is no honest one, and is not without effect: OpenSSH's server reads on behind it, in what
+ * comes next, does what it says, and ends only then.
+ */
 static void on_request(struct sftp_track *t, uint8_t type, uint32_t id, struct buf *b)
 {
 	switch (type) {
@@ -204,21 +204,28 @@ static void on_request(struct sftp_track *t, uint8_t type, uint32_t id, struct b
 		if (op_name(type) != NULL)
 			say_op(t, op_name(type), b, type == FXP_RENAME || type == FXP_SYMLINK);
 	}
+	if (!buf_ok(b))
+		lose(t, MALFORMED);
 }
 
-/* Of a file that cannot be followed its name is all that is known. */
-static void on_handle(struct sftp_track *t, struct sftp_request *p, struct buf *b)
+/* The answer to an OPEN. Of a file that cannot be followed its name is all that is known. */
+static void on_opened(struct sftp_track *t, struct sftp_request *p, uint8_t type, struct buf *b)
 {
 	size_t len = 0;
-	const uint8_t *handle = buf_get_string(b, SFTP_HANDLE_MAX, &len);
+	const uint8_t *handle = type == FXP_HANDLE ? buf_get_string(b, SFTP_HANDLE_MAX, &len) : NULL;
 	const unsigned strays = handle != NULL ? sftp_pending_strays(&t->pending, sftp_handle_tag(handle, len)) : 0;
 	struct sftp_file *f = NULL;
 
+	if (type == FXP_STATUS) {
+		say(t, json_pack("{s:s, s:o, s:I}", "op", "open-failed", "path", bulk_text(p->path, p->path_len),
+		    "status", (json_int_t)buf_get_u32(b)));
+		return;
+	}
 	/* a CLOSE that was asked for in advance may have ended it: then the handle is another file's without a word of the server */
 	if (handle != NULL && (strays & 1U << FXP_CLOSE) == 0 && sftp_file_find(&t->files, handle, len) == NULL)
 		f = sftp_file_add(&t->files, handle, len, p->path, p->path_len);
 	if (f == NULL) {
-		say(t, json_pack("{s:s, s:o, s:b}", "op", "open", "path", bulk_text(p->path, p->path_len), "untracked", 1));
+		sftp_file_say_open(&t->files, p->path, p->path_len, true);
 		return;
 	}
 	p->path = NULL;
@@ -231,16 +238,17 @@ static void on_handle(struct sftp_track *t, struct sftp_request *p, struct buf *
 static void on_answer(struct sftp_track *t, uint8_t type, uint32_t id, struct buf *b)
 {
 	struct sftp_request *p = sftp_pending_answered(&t->pending, id);
+	struct sftp_file *f;
 
 	if (p == NULL)
 		return;
-	if (type == FXP_HANDLE && p->type == FXP_OPEN)
-		on_handle(t, p, b);
-	else if (type == FXP_STATUS && p->type == FXP_OPEN)
-		say(t, json_pack("{s:s, s:o, s:I}", "op", "open-failed", "path", bulk_text(p->path, p->path_len),
-		    "status", (json_int_t)buf_get_u32(b)));
-	else if (type == FXP_STATUS && p->type == FXP_CLOSE && p->file != NULL)
-		file_close(t, p->file, true);
+	if (p->type == FXP_OPEN) {
+		on_opened(t, p, type, b);
+	} else if (type == FXP_STATUS && p->type == FXP_CLOSE && (f = p->file) != NULL) {
+		if (sftp_pending_forget(&t->pending, f)) /* of READs more may come */
+			sftp_content_partly(&f->get);
+		file_close(t, f);
+	}
 	sftp_pending_end(&t->pending, p);
 }
 
@@ -255,8 +263,8 @@ static void on_packet(struct sftp_track *t, bool input, const uint8_t *packet, s
 	type = buf_get_u8(&b);
 	id = buf_get_u32(&b);
 	if (!buf_ok(&b))
-		return;
-	if (input)
+		lose(t, MALFORMED);
+	else if (input)
 		on_request(t, type, id, &b);
 	else if (type != FXP_VERSION) /* has no id */
 		on_answer(t, type, id, &b);
@@ -307,7 +315,7 @@ static void content_packet(struct sftp_track *t, struct stream *st, bool input, 
 	}
 	content = buf_get_u32(&b);
 	if (content > length + 4 - st->have) {
-		lose(t, "sftp: malformed packet");
+		lose(t, MALFORMED);
 		content = 0;
 	}
 	st->content_left = content;
@@ -340,7 +348,7 @@ static size_t collect(struct sftp_track *t, struct stream *st, bool input, const
 		if (length < 1 || want > HEAD_MAX || want > (size_t)length + 4) {
 			/* a listing that is long is no loss, if only its id is read; a request that is, or a length that cannot be */
 			if (length < 1 || content || input)
-				lose(t, "sftp: malformed packet");
+				lose(t, MALFORMED);
 			else if (st->have < 9)
 				return collect_more(st, 9, data, len);
 			else
@@ -395,7 +403,13 @@ void sftp_track_end(struct sftp_track *t)
 {
 	for (size_t i = 0; i < SFTP_FILES_MAX; i++)
 		if (t->files.all[i].used)
-			file_close(t, &t->files.all[i], false);
+			file_close(t, &t->files.all[i]);
+	for (size_t i = 0; i < t->pending.n; i++) { /* the server may have done it, and its answer was not waited for */
+		const struct sftp_request *p = &t->pending.all[i];
+
+		if (p->type == FXP_OPEN)
+			sftp_file_say_open(&t->files, p->path, p->path_len, true);
+	}
 }
 
 void sftp_track_destroy(struct sftp_track *t)

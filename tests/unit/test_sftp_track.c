@@ -59,6 +59,21 @@ static void feed(struct sftp_track *t, bool input, uint8_t type, uint32_t id, co
 	EVP_MD_CTX_free(rest);
 }
 
+/* A packet of the client that says it is of `length` bytes, with what follows it in the same piece. */
+static void feed_raw(struct sftp_track *t, uint32_t length, const void *data, size_t len)
+{
+	EVP_MD_CTX *rest = bulk_sha();
+	struct buf b;
+
+	buf_init(&b, 65536);
+	buf_put_u32(&b, length);
+	buf_put(&b, data, len);
+	assert_true(buf_ok(&b));
+	sftp_track_feed(t, true, b.data, b.len, rest);
+	buf_finish(&b);
+	EVP_MD_CTX_free(rest);
+}
+
 static void opens(struct sftp_track *t, uint32_t id, const char *name)
 {
 	feed(t, true, OPEN, id, name, 0);
@@ -373,6 +388,75 @@ static void closed_before_a_read_is_answered(void **state)
 	sftp_track_destroy(t);
 }
 
+#define UNTRACKED "{\"op\":\"untracked\",\"why\":\"sftp: malformed packet\"}\n"
+#define BYTES(s) s, sizeof(s) - 1
+
+/* What a server reads on behind a request that is too short, it does: that is not followed in silence. */
+static void requests_that_are_too_short(void **state)
+{
+	static const struct { uint32_t length; const char *bytes; size_t len; } cases[] = {
+		{ 0, BYTES("\15\0\0\0\7\0\0\0\6/etc/x") },
+		{ 1, BYTES("\15\0\0\0\7\0\0\0\6/etc/x") },		/* REMOVE */
+		{ 5, BYTES("\15\0\0\0\7\0\0\0\6/etc/x") },
+		{ 9, BYTES("\15\0\0\0\7\0\0\0\6/etc/x") },
+		{ 12, BYTES("\22\0\0\0\7\0\0\0\3one\0\0\0\3two") },	/* RENAME with one path */
+		{ 5, BYTES("\3\0\0\0\7\0\0\0\1x\0\0\0\32\0\0\0\0") },	/* OPEN without one */
+		{ 5, BYTES("\310\0\0\0\7\0\0\0\30posix-rename@openssh.com\0\0\0\3one\0\0\0\3two") },
+		{ 33, BYTES("\310\0\0\0\7\0\0\0\30posix-rename@openssh.com\0\0\0\3one\0\0\0\3two") },
+		/* the same to OpenSSH's server, and none of a name to us */
+		{ 48, BYTES("\310\0\0\0\7\0\0\0\31posix-rename@openssh.com\0\0\0\0\3one\0\0\0\3two") },
+		{ 5, BYTES("\5\0\0\0\7\0\0\0\1h\0\0\0\0\0\0\0\0\0\0\0\1") },	/* READ, of no handle, */
+		{ 10, BYTES("\5\0\0\0\7\0\0\0\1h\0\0\0\0\0\0\0\0\0\0\0\1") },	/* from nowhere */
+		{ 5, BYTES("\4\0\0\0\7\0\0\0\1h") },			/* CLOSE */
+		{ 10, BYTES("\6\0\0\0\7\0\0\0\1h\0\0\0\0\0\0\0\0\0\0\0\1x") },	/* WRITE */
+	};
+
+	(void)state;
+	for (size_t k = 0; k < sizeof(cases) / sizeof(cases[0]); k++) {
+		struct sftp_track *t = sftp_track_create(remember, NULL);
+
+		assert_non_null(t);
+		forget(NULL);
+		feed_raw(t, cases[k].length, cases[k].bytes, cases[k].len);
+		if (strcmp(all, UNTRACKED) != 0)
+			fail_msg("case %zu: %s", k, all);
+		sftp_track_destroy(t);
+	}
+}
+
+/* What is open when the stream cannot be followed any more goes on unseen, and of an OPEN without an answer nobody knows whether it was done. */
+static void what_is_open_when_it_is_lost(void **state)
+{
+	struct sftp_track *t = sftp_track_create(remember, NULL);
+
+	(void)state;
+	assert_non_null(t);
+	opens(t, 1, "begun");
+	opens(t, 2, "other");
+	feed(t, true, OPEN, 3, "asked", 0);
+	feed(t, true, WRITE, 4, "begun", 0);
+	feed_raw(t, 1, BYTES("\15"));
+	feed(t, true, WRITE, 5, "begun", 0);
+	sftp_track_end(t);
+	assert_string_equal(all, UNTRACKED "{\"op\":\"put\",\"path\":\"begun\",\"size\":0,\"sha256\":\"\",\"in_order\":false,\"from\":0,\"hashed\":0,"
+	    "\"start_sha256\":\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\",\"partly\":true}\n"
+	    "{\"op\":\"open\",\"path\":\"other\",\"untracked\":true}\n{\"op\":\"open\",\"path\":\"asked\",\"untracked\":true}\n");
+	sftp_track_destroy(t);
+}
+
+/* The answer to an OPEN was not waited for: it is said all the same. */
+static void an_open_without_an_answer(void **state)
+{
+	struct sftp_track *t = sftp_track_create(remember, NULL);
+
+	(void)state;
+	assert_non_null(t);
+	feed(t, true, OPEN, 1, "x", 0);
+	sftp_track_end(t);
+	assert_string_equal(all, "{\"op\":\"open\",\"path\":\"x\",\"untracked\":true}\n");
+	sftp_track_destroy(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -389,6 +473,9 @@ int main(void)
 		cmocka_unit_test_setup(other_handles_cast_no_doubt, forget),
 		cmocka_unit_test_setup(guessed_without_a_place, forget),
 		cmocka_unit_test_setup(closed_before_a_read_is_answered, forget),
+		cmocka_unit_test(requests_that_are_too_short),
+		cmocka_unit_test_setup(what_is_open_when_it_is_lost, forget),
+		cmocka_unit_test_setup(an_open_without_an_answer, forget),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
