@@ -14,6 +14,8 @@
 #include "buf.h"
 
 #define HEAD_MAX 34000		/* a request besides WRITE: OpenSSH sends 34000 at most */
+#define NAME_SIZE 64		/* of an operation, with its end */
+#define EXTENDED_HEAD (4 + 1 + 4 + 4 + NAME_SIZE) /* of an extension that is longer: by its name it is decided */
 #define PACKET_MAX (1U << 20)	/* no server takes more */
 #define ANSWERS_MAX 65536	/* that wait for the end of an answer of the target */
 #define PATH_SHOWN 4096
@@ -109,13 +111,13 @@ static unsigned extension_needs(const char *name)
 struct request {
 	uint8_t type;
 	uint32_t id;
-	char name[64];		/* of the operation */
+	char name[NAME_SIZE];	/* of the operation */
 	unsigned needs;
 	const uint8_t *path;	/* its first string; NULL: none */
 	size_t path_len;
 };
 
-/* A whole request in the head. False: it is none. */
+/* A request in the head, whole or as much of it as decides. False: it is none. */
 static bool parse(struct sftp_gate *g, struct request *r)
 {
 	struct buf b;
@@ -217,7 +219,10 @@ static size_t wanted(const struct sftp_gate *g)
 		return 0;
 	if (g->head[4] == FXP_WRITE)
 		return 9;
-	return length + 4U <= HEAD_MAX ? length + 4U : 0;
+	if (length + 4U <= HEAD_MAX)
+		return length + 4U;
+	/* OpenSSH's client asks for the names of all users of a listing at once */
+	return g->head[4] == FXP_EXTENDED ? EXTENDED_HEAD : 0;
 }
 
 /* What is in the head is enough. */

@@ -13,6 +13,7 @@
 #include "sftp_pending.h"
 
 #define HEAD_MAX 34000	/* a packet that is looked at whole; OpenSSH sends 34000 at most besides content */
+#define EXTENSION_MAX 64 /* its name, with its end */
 #define MALFORMED "sftp: malformed packet"
 
 struct stream {			/* one direction of the channel */
@@ -122,7 +123,7 @@ static void say_op(struct sftp_track *t, const char *op, struct buf *b, bool two
 static void on_extended(struct sftp_track *t, struct buf *b)
 {
 	static const char *const two_paths[] = { "posix-rename@openssh.com", "hardlink@openssh.com", NULL };
-	char name[64];
+	char name[EXTENSION_MAX];
 
 	if (buf_get_cstring(b, name, sizeof(name)) != 0)
 		return;
@@ -252,7 +253,7 @@ static void on_answer(struct sftp_track *t, uint8_t type, uint32_t id, struct bu
 	sftp_pending_end(&t->pending, p);
 }
 
-/* A whole packet in head, from the type on; of a long answer only its id. */
+/* A packet in head, from the type on: of one that is longer than head, its start. */
 static void on_packet(struct sftp_track *t, bool input, const uint8_t *packet, size_t len)
 {
 	struct buf b;
@@ -332,6 +333,17 @@ static size_t collect_more(struct stream *st, size_t want, const uint8_t *data, 
 	return n;
 }
 
+/*
+ * How much is looked at of a packet that is longer than head; 0: it cannot be followed. Of a listing the id is all that matters. A request that
+ * long is OpenSSH's for the names of all users of a listing: an extension, of which the name says whether it names a path.
+ */
+static size_t long_head(const struct stream *st, bool input)
+{
+	if (!input)
+		return 4 + 1 + 4;
+	return st->head[4] == FXP_EXTENDED ? 4 + 1 + 4 + 4 + EXTENSION_MAX : 0;
+}
+
 /* Bytes into head until a packet, or the head of a content packet, is there. Returns bytes used. */
 static size_t collect(struct sftp_track *t, struct stream *st, bool input, const uint8_t *data, size_t len)
 {
@@ -342,19 +354,11 @@ static size_t collect(struct sftp_track *t, struct stream *st, bool input, const
 	if (st->have >= 5) {
 		length = (uint32_t)st->head[0] << 24 | (uint32_t)st->head[1] << 16 | (uint32_t)st->head[2] << 8 | st->head[3];
 		content = st->head[4] == (input ? FXP_WRITE : FXP_DATA);
-		want = content ? content_head(st, input) : (size_t)length + 4;
-		if (want == 0)
+		want = content ? content_head(st, input) : (size_t)length + 4 <= HEAD_MAX ? (size_t)length + 4 : long_head(st, input);
+		if (want == 0 && content)
 			want = 13;
-		if (length < 1 || want > HEAD_MAX || want > (size_t)length + 4) {
-			/* a listing that is long is no loss, if only its id is read; a request that is, or a length that cannot be */
-			if (length < 1 || content || input)
-				lose(t, MALFORMED);
-			else if (st->have < 9)
-				return collect_more(st, 9, data, len);
-			else
-				on_packet(t, false, st->head + 4, 5);
-			st->skip = (uint64_t)length + 4 - st->have;
-			st->have = 0;
+		if (length < 1 || want == 0 || want > (size_t)length + 4) {
+			lose(t, MALFORMED);
 			return 0;
 		}
 	}
@@ -364,7 +368,8 @@ static size_t collect(struct sftp_track *t, struct stream *st, bool input, const
 	if (content && content_head(st, input) == st->have) {
 		content_packet(t, st, input, length);
 	} else if (!content) {
-		on_packet(t, input, st->head + 4, length);
+		on_packet(t, input, st->head + 4, want - 4);
+		st->skip = (uint64_t)length + 4 - want;
 		st->have = 0;
 	}
 	return n;

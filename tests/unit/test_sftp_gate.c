@@ -205,6 +205,35 @@ static void answers_stand_between_answers(void **state)
 	buf_finish(&in);
 }
 
+/* An extension that is longer than what is looked at, as `ls -l` of a folder of many users, is decided by its name, however it is cut. */
+static void long_extensions(void **state)
+{
+	static const struct { const char *name; bool passes; } cases[] = {
+		{ "users-groups-by-id@openssh.com", true }, { "posix-rename@openssh.com", false }, { "exec@evil", false },
+	};
+	static const uint8_t ids[40000];
+
+	(void)state;
+	for (size_t k = 0; k < sizeof(cases) / sizeof(cases[0]); k++) {
+		for (size_t cut = 1; cut < 100; cut++) {
+			struct sftp_gate *g = gate(CHAN_READS);
+			struct buf in;
+			size_t len;
+
+			buf_init(&in, 65536);
+			packet(&in, 200, 7, cases[k].name, ids, sizeof(ids));
+			len = in.len;
+			packet(&in, 17, 8, "/x", "", 0);
+			assert_true(sftp_gate_feed(g, true, in.data, cut) && sftp_gate_feed(g, true, in.data + cut, in.len - cut));
+			assert_int_equal(sftp_gate_refused(g), !cases[k].passes);
+			assert_int_equal(to_target.len, cases[k].passes ? in.len : in.len - len);
+			assert_memory_equal(to_target.data, in.data + in.len - to_target.len, to_target.len);
+			buf_finish(&in);
+			sftp_gate_destroy(g);
+		}
+	}
+}
+
 /* What cannot be followed ends it, and nothing passes after. */
 static void what_is_no_packet_ends_it(void **state)
 {
@@ -313,7 +342,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_request_needs_its_right), cmocka_unit_test(an_open_is_what_its_flags_say),
 		cmocka_unit_test(cuts_change_nothing), cmocka_unit_test(answers_stand_between_answers),
-		cmocka_unit_test(a_name_of_any_bytes_is_told), cmocka_unit_test(what_is_no_packet_ends_it), cmocka_unit_test(random_streams_let_nothing_more_through),
+		cmocka_unit_test(long_extensions), cmocka_unit_test(a_name_of_any_bytes_is_told), cmocka_unit_test(what_is_no_packet_ends_it), cmocka_unit_test(random_streams_let_nothing_more_through),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

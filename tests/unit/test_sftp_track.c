@@ -14,6 +14,8 @@
 #include "buf.h"
 #include "relay_bulk.h"
 
+#define UNTRACKED "{\"op\":\"untracked\",\"why\":\"sftp: malformed packet\"}\n"
+
 enum { OPEN = 3, CLOSE, READ, WRITE, REMOVE = 13, STATUS = 101, HANDLE, DATA };
 
 static char said[4096];		/* the last of what was said */
@@ -214,6 +216,35 @@ static void answers_of_other_kinds(void **state)
 	sftp_track_destroy(t);
 }
 
+/* An extension that is longer than what is looked at, as `ls -l` of a folder of many users: it is no loss, if it names no path. */
+static void long_extensions(void **state)
+{
+	static const struct { const char *name; bool lost; } cases[] = {
+		{ "users-groups-by-id@openssh.com", false }, { "posix-rename@openssh.com", true }, { "hardlink@openssh.com", true },
+	};
+
+	(void)state;
+	for (size_t k = 0; k < sizeof(cases) / sizeof(cases[0]); k++) {
+		static uint8_t ids[40000];
+		struct sftp_track *t = sftp_track_create(remember, NULL);
+		struct buf b;
+
+		assert_non_null(t);
+		forget(NULL);
+		opens(t, 1, "x");
+		buf_init(&b, 65536);
+		buf_put(&b, "\310\0\0\0\2", 5);
+		buf_put_cstring(&b, cases[k].name);
+		buf_put_string(&b, ids, sizeof(ids));
+		feed_raw(t, (uint32_t)b.len, b.data, b.len);
+		buf_finish(&b);
+		feed(t, false, 201, 2, NULL, 0);
+		feed(t, true, REMOVE, 2, "gone", 0);
+		assert_string_equal(all, cases[k].lost ? UNTRACKED : "{\"op\":\"remove\",\"path\":\"gone\"}\n");
+		sftp_track_destroy(t);
+	}
+}
+
 /* A READ that has no place has an id all the same. */
 static void ids_of_reads_without_a_place(void **state)
 {
@@ -388,7 +419,6 @@ static void closed_before_a_read_is_answered(void **state)
 	sftp_track_destroy(t);
 }
 
-#define UNTRACKED "{\"op\":\"untracked\",\"why\":\"sftp: malformed packet\"}\n"
 #define BYTES(s) s, sizeof(s) - 1
 
 /* What a server reads on behind a request that is too short, it does: that is not followed in silence. */
@@ -466,6 +496,7 @@ int main(void)
 		cmocka_unit_test(ids_that_are_taken),
 		cmocka_unit_test(a_refusal_is_no_answer_to_another),
 		cmocka_unit_test(answers_of_other_kinds),
+		cmocka_unit_test(long_extensions),
 		cmocka_unit_test(ids_of_reads_without_a_place),
 		cmocka_unit_test(many_files),
 		cmocka_unit_test(a_handle_that_is_guessed),
