@@ -279,14 +279,24 @@ static void search_lines(struct search *x, const struct index_head *now, bool ha
 	x->unreadable++;
 }
 
+/* By its header, which is in clear; one that cannot be read might be of that time. */
+static bool of_that_time(const struct search *x)
+{
+	const int64_t at = x->rec->wall_us;
+
+	return at == 0 || (at >= x->a->since * 1000000 && (x->a->until == INT64_MAX || at < x->a->until * 1000000));
+}
+
 /* True if it is one of those that are asked for. */
 static bool describe(struct search *x)
 {
 	const struct args *a = x->a;
 	struct scan s;
-	bool opens;
 
-	if (scan_recording(&s, x->rec->dir, x->ids, true) != 0 || s.meta == NULL) {
+	if (!of_that_time(x))
+		return false;
+	/* of one that has just begun there is nothing to open: it may be judged all the same */
+	if (scan_recording(&s, x->rec->dir, x->ids, true) != 0 || (s.meta == NULL && !s.silent)) {
 		progress_clear(&x->bar);
 		fprintf(stderr, "bastion-replay: %s is not searched: %s\n", x->rec->id,
 		    s.error[0] != '\0' ? s.error : "the identity does not open it");
@@ -298,14 +308,11 @@ static bool describe(struct search *x)
 	meta_text(s.meta, "user", x->user, sizeof(x->user));
 	meta_text(s.meta, "host", x->host, sizeof(x->host));
 	meta_text(s.meta, "login", x->login, sizeof(x->login));
-	opens = s.info.can_read[BREC_INPUT];
 	scan_finish(&s);
-	if (x->wall_us < a->since * 1000000 ||
-	    (a->until != INT64_MAX && x->wall_us >= a->until * 1000000) ||
-	    (a->user != NULL && strcmp(a->user, x->user) != 0) ||
+	if ((a->user != NULL && strcmp(a->user, x->user) != 0) ||
 	    (a->host != NULL && strcmp(a->host, x->host) != 0))
 		return false;
-	x->locked += !opens;
+	x->locked += !s.silent && !s.info.can_read[BREC_INPUT];
 	return true;
 }
 

@@ -79,6 +79,25 @@ def test_what_does_not_verify_is_told(store):
     assert done.stderr.count(b"is not searched") == 2
 
 
+def test_what_is_not_for_this_auditor_or_just_began(tmp_path):
+    """Recordings from before the auditor's key are no failure of a search for what came since; neither is one of which the header alone is there."""
+    store = tmp_path / "store"
+    made, begun = (made_recording(store, [meta_event(), open_event(), event(1, "o", "needle")], wall=wall)[0] for wall in (1793600000, 1793600100))
+    old, = made_recording(tmp_path / "old", [meta_event(), open_event(), event(1, "o", "needle")])
+    day = os.path.dirname(glob.glob(f"{tmp_path}/old/recordings/*/{old}")[0])
+    os.rename(day, f"{store}/recordings/{os.path.basename(day)}")
+    with open(store / "trust", "a", encoding="utf-8") as f:
+        f.write((tmp_path / "old" / "trust").read_text())
+    path = glob.glob(f"{store}/recordings/*/{begun}/00000000.brec")[0]
+    with open(path, "rb") as f:
+        length = int.from_bytes(f.read(16)[12:], "big")
+    os.truncate(path, length)
+    done = replay_made(store, "search", "--json", "--since", "2026-11-02", "needle")
+    assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == [made] and done.stderr == b""
+    done = replay_made(store, "search", "--json", "needle", check=3)
+    assert done.stderr.count(b"is not searched") == 1 and old.encode() in done.stderr
+
+
 def test_of_a_real_session(lab, engineer, target, terminals, tmp_path):
     user = engineer()
     word = f"word{os.urandom(6).hex()}"
