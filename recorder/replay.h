@@ -193,7 +193,6 @@ struct channel {
 	uint64_t number;
 	char capability[32], term[64];
 	char command[REPLAY_TEXT_MAX];	/* escaped, and cut */
-	json_t *opened;			/* the event that opened it, as it was recorded; NULL: it is none */
 	bool pty, closed;
 	unsigned cols, rows;
 	uint64_t open_us, close_us;	/* on the recording's clock; close_us: of its last event */

@@ -84,7 +84,7 @@ static int open_channel(struct scan *s, const struct brec_event *e)
 	c->pty = json_is_true(json_object_get(j, "pty"));
 	c->cols = (unsigned)(meta_number(j, "cols") & 0xffff);
 	c->rows = (unsigned)(meta_number(j, "rows") & 0xffff);
-	c->opened = j;
+	json_decref(j);
 	return 0;
 }
 
@@ -168,8 +168,6 @@ int scan_recording(struct scan *s, const char *dir, const struct age_identities 
 void scan_finish(struct scan *s)
 {
 	json_decref(s->meta);
-	for (size_t i = 0; i < s->nchans; i++)
-		json_decref(s->chans[i].opened);
 	free(s->chans);
 	s->meta = NULL;
 	s->chans = NULL;

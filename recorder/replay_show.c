@@ -99,9 +99,11 @@ static int print_events(const char *dir, const struct age_identities *ids)
 	return n < 0 ? -1 : 0;
 }
 
-static json_t *channel_json(const struct channel *c)
+/* e: the event that opened it, with the whole command, which a scan does not keep; NULL: it was not reached. */
+static json_t *channel_json(const struct channel *c, const struct brec_event *e)
 {
-	json_t *command = json_object_get(c->opened, "command");
+	json_t *opened = e != NULL ? json_loadb((const char *)e->data, e->len, JSON_ALLOW_NUL, NULL) : NULL;
+	json_t *command = json_object_get(opened, "command");
 	json_t *j = json_pack("{s:I, s:s, s:o, s:b, s:f, s:f, s:I, s:I, s:b}", "channel",
 	    (json_int_t)c->number, "capability", c->capability, "command", json_is_string(command) ? json_incref(command) : json_string(""), "pty",
 	    c->pty, "start", (double)c->open_us / 1e6, "end", (double)c->close_us / 1e6, "in",
@@ -113,57 +115,65 @@ static json_t *channel_json(const struct channel *c)
 			(int)c->rows));
 	if (j != NULL && c->exit_status >= 0)
 		json_object_set_new(j, "exit_status", json_integer(c->exit_status));
+	json_decref(opened);
 	return j;
 }
 
-/*
- * JSON values of files, gaps and notes are given as they were recorded. err: what ended the list before the recording's end; "": nothing.
- */
-static json_t *events_json(const char *dir, const struct age_identities *ids, char *err, size_t size)
+/* JSON values of files, gaps and notes are given as they were recorded. */
+static json_t *event_json(const struct brec_event *e)
+{
+	const char *kind = e->kind == BREC_K_FILE ? "file" :
+	    e->kind == BREC_K_DIGEST ? "digest" : e->kind == BREC_K_GAP ? "gap" :
+	    e->kind == BREC_K_AUDIT ? "event" : "note";
+	struct audit a;
+	json_t *v = audit_decode(&a, e) ? audit_json(&a) : NULL;
+
+	if (v == NULL && e->kind != BREC_K_NOTE)
+		v = json_loadb((const char *)e->data, e->len, JSON_ALLOW_NUL, NULL);
+	if (v == NULL)
+		v = json_bytes(e->data, e->len);
+	return json_pack("{s:f, s:I, s:s, s:o}", "t", (double)e->t_us / 1e6, "channel",
+	    (json_int_t)e->channel, "kind", kind, "value", v);
+}
+
+/* Adds the channels and the events. err: what ended them before the recording's end; "": nothing. */
+static void lists_json(const char *dir, const struct scan *s, const struct age_identities *ids, json_t *chans,
+    json_t *events, char *err, size_t size)
 {
 	struct pass p;
-	json_t *list = json_array();
 	struct brec_item it;
-	int n;
+	size_t next = 0;
+	int n = 0;
 
 	err[0] = '\0';
-	if (pass_begin(&p, (struct pass_aim){ .what = "show" }, dir, ids, err, size) != 0)
-		return list;
-	while ((n = pass_next(&p, &it)) == 1) {
-		const struct brec_event *e = &it.event;
+	if (pass_begin(&p, (struct pass_aim){ .what = "show" }, dir, ids, err, size) == 0) {
+		while ((n = pass_next(&p, &it)) == 1) {
+			const struct brec_event *e = &it.event;
 
-		if (it.type != BREC_ITEM_EVENT || strchr("fdgna", e->kind) == NULL)
-			continue;
-		const char *kind = e->kind == BREC_K_FILE ? "file" :
-		    e->kind == BREC_K_DIGEST ? "digest" : e->kind == BREC_K_GAP ? "gap" :
-		    e->kind == BREC_K_AUDIT ? "event" : "note";
-		struct audit a;
-		json_t *v = audit_decode(&a, e) ? audit_json(&a) : NULL;
-
-		if (v == NULL && e->kind != BREC_K_NOTE)
-			v = json_loadb((const char *)e->data, e->len, JSON_ALLOW_NUL, NULL);
-		if (v == NULL)
-			v = json_bytes(e->data, e->len);
-		json_array_append_new(list, json_pack("{s:f, s:I, s:s, s:o}", "t",
-		    (double)e->t_us / 1e6, "channel", (json_int_t)e->channel, "kind", kind,
-		    "value", v));
+			if (it.type != BREC_ITEM_EVENT)
+				continue;
+			/* the scan has them in the order in which they were opened */
+			if (e->kind == BREC_K_OPEN && next < s->nchans && e->channel == s->chans[next].number)
+				json_array_append_new(chans, channel_json(&s->chans[next++], e));
+			else if (strchr("fdgna", e->kind) != NULL)
+				json_array_append_new(events, event_json(e));
+		}
+		if (n < 0)
+			snprintf(err, size, "%s", brec_reader_error(p.reader));
+		pass_end(&p);
 	}
-	if (n < 0)
-		snprintf(err, size, "%s", brec_reader_error(p.reader));
-	pass_end(&p);
-	return list;
+	for (; next < s->nchans; next++)
+		json_array_append_new(chans, channel_json(&s->chans[next], NULL));
 }
 
 static int show_json(const struct recording *rec, const struct scan *s,
     const struct age_identities *ids)
 {
-	json_t *chans = json_array(), *events;
+	json_t *chans = json_array(), *events = json_array();
 	char err[512];
 	int r;
 
-	for (size_t i = 0; i < s->nchans; i++)
-		json_array_append_new(chans, channel_json(&s->chans[i]));
-	events = events_json(rec->dir, ids, err, sizeof(err));
+	lists_json(rec->dir, s, ids, chans, events, err, sizeof(err));
 	r = json_line(json_pack("{s:s, s:o, s:f, s:f, s:I, s:b, s:b, s:O, s:o, s:o, s:s?}", "id",
 	    rec->id, "dir", json_bytes(rec->dir, strlen(rec->dir)), "start", (double)s->info.wall_us / 1e6, "duration",
 	    (double)s->last_us / 1e6, "size", (json_int_t)recording_size(rec), "closed",

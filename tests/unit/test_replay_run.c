@@ -5,6 +5,7 @@
 #include "replay_store.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
@@ -339,6 +340,35 @@ static void casts_repeat_as_the_screen_does(void **state)
 	age_identities_finish(&ids);
 }
 
+/* What else a session wrote into the event that opens a channel is held by nothing that a recording can have thousands of. */
+static void a_scan_keeps_no_json(void **state)
+{
+	enum { CHANNELS = 20, LISTS = 10000 };
+	struct fixture *x = fx_open(false, false);
+	char open[64 + 3 * LISTS], path[128], id[33], err[512];
+	struct age_identities ids = { .n = 0 };
+	struct scan s;
+	size_t before;
+
+	(void)state;
+	event(x, 0, BREC_META, BREC_K_META, "{\"user\":\"eve\",\"host\":\"web1\",\"login\":\"dba\"}");
+	strcpy(open, "{\"capability\":\"exec\",\"command\":\"id\",\"x\":[");
+	for (int i = 0; i < LISTS; i++)
+		strcat(open + 40 + 3 * i, i + 1 < LISTS ? "[]," : "[]]}");
+	for (unsigned i = 1; i <= CHANNELS; i++)
+		event(x, i, BREC_META, BREC_K_OPEN, open);
+	keep(x, id);
+	snprintf(path, sizeof(path), "%s/recordings/2025-11-22/%s", store, id);
+	assert_int_equal(age_identities_load(&ids, path_identity, NULL, NULL, err, sizeof(err)), 0);
+	before = mallinfo2().uordblks;
+	assert_int_equal(scan_recording(&s, path, &ids, false), 0);
+	assert_int_equal(s.nchans, CHANNELS);
+	assert_string_equal(s.chans[0].command, "id");
+	assert_true(mallinfo2().uordblks - before < 1000000);
+	scan_finish(&s);
+	age_identities_finish(&ids);
+}
+
 /* Without a terminal: a target that stops behind a question has asked, whether it ended that line or not. */
 static void questions_without_a_terminal(void **state)
 {
@@ -537,6 +567,7 @@ int main(void)
 		cmocka_unit_test(casts_are_bounded),
 		cmocka_unit_test(casts_repeat_as_the_screen_does),
 		cmocka_unit_test(questions_without_a_terminal),
+		cmocka_unit_test(a_scan_keeps_no_json),
 	};
 
 	return cmocka_run_group_tests(tests, make_store, drop_store);
