@@ -26,7 +26,7 @@ check-asan: # slower by a factor of two to five
 CHECK_TOOLS = $(B)/bench/brec_make $(B)/crash/model $(B)/crash/archive $(B)/crash/kill $(B)/crash/typing $(B)/crash/grants $(B)/model/decide
 check-tools: $(CHECK_TOOLS)
 check-system: all $(CHECK_TOOLS)
-	@LAB_BIN=$(abspath $(B)) $(PYTEST) -q tests/system $(if $(T),-k '$(T)',$(if $(ALONE),-m 'alone and not patient' --durations=25,$(if $(PATIENT),-m patient -n $(WORKERS) --dist loadfile,-m 'not alone' -n $(WORKERS) --dist loadfile --reruns 1))) $(PYTEST_ARGS)
+	@LAB_BIN=$(abspath $(B)) $(PYTEST) -q tests/system $(if $(T),-k '$(T)',$(if $(ALONE),-m 'alone and not patient' --durations=25,$(if $(PATIENT),-m patient -n $(WORKERS) --dist loadfile,-m 'not alone' -n $(WORKERS) --dist loadfile --reruns 1 --durations=40 --durations-min=2))) $(PYTEST_ARGS)
 
 LINTS = lint-cppcheck lint-man lint-shell layers headers budgets lint-web
 lint: $(LINTS)
