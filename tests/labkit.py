@@ -477,7 +477,8 @@ class Lab:
               f"{mounts}"
               "for f in profile bash.bashrc motd; do [ ! -e /etc/$f ] || mount --bind empty /etc/$f; done\n"
               "mount -t tmpfs -o mode=755 tmpfs /run\nmkdir /run/sshd\n"
-              f"exec /usr/sbin/sshd -D -e -f {shlex.quote(t)}/sshd_config\n", 0o755)
+              # -r: a connection's process goes on as a copy instead of starting anew
+              f"exec /usr/sbin/sshd -D -e -r -f {shlex.quote(t)}/sshd_config\n", 0o755)
 
     def target_config(self):
         t = self.path("target")
