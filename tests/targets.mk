@@ -43,9 +43,11 @@ lint-shell:
 	@shellcheck -x $(wildcard $(SCRIPTS))
 layers:
 	@tests/layers
-# a header says by itself all that it needs
+# A header says by itself all that it needs. Of one that is the first thing in the file of its name the build has shown it, with more warnings.
 headers:
-	@for h in $(H_FILES); do $(CC) -fsyntax-only -x c $(filter-out -MMD -MP,$(CPPFLAGS)) -std=c11 -Wall -Wextra -Werror $$h || bad=1; done; [ -z "$$bad" ]
+	@first=" $$(awk 'FNR == 1 { seen = 0 } !seen && /^[ \t]*#/ { seen = 1; h = FILENAME; sub(/c$$/, "h", h); n = h; sub(".*/", "", n); if ($$0 == "#include \"" n "\"") print h }' \
+	    $(C_FILES) | tr '\n' ' ')"; \
+	for h in $(H_FILES); do case $$first in *" $$h "*) continue ;; esac; $(CC) -fsyntax-only -x c $(filter-out -MMD -MP,$(CPPFLAGS)) -std=c11 -Wall -Wextra -Werror $$h || bad=1; done; [ -z "$$bad" ]
 # the player that is built in is the one that was released; recorder/web/fetch gets another
 lint-web:
 	@recorder/web/fetch --check
