@@ -44,6 +44,8 @@ LIB_approvals := $(call obj,$(call without,approvals/*.c,approvals/ctl_*.c))
 LIBS = $(B)/libapprovals.a $(B)/librecord.a $(B)/libcommon.a
 # everything of the daemon, of the player and of the collector, but main(): the unit tests link it too
 LIB_bastiond  := $(call obj,$(call without,bastiond/*.c,bastiond/main.c) $(call src,recorder/role_*.c))
+# what a fuzzer can reach: no role, and not what is theirs
+LIB_fuzzed    := $(call obj,$(call without,bastiond/*.c,$(addprefix bastiond/,main.c role_*.c parent_*.c policy_*.c session_*.c worker_*.c)))
 LIB_replay    := $(call obj,$(call without,recorder/replay_*.c,recorder/replay_main.c))
 LIB_collector := $(call obj,$(call without,recorder/collector_*.c,recorder/collector_main.c))
 
@@ -79,9 +81,10 @@ $(B)/libcommon.a: $(LIB_common)
 $(B)/librecord.a: $(LIB_record)
 $(B)/libapprovals.a: $(LIB_approvals)
 $(B)/libbastiond.a: $(LIB_bastiond)
+$(B)/libfuzzed.a: $(LIB_fuzzed)
 $(B)/libreplay.a: $(LIB_replay)
 $(B)/libcollector.a: $(LIB_collector)
-$(LIBS) $(B)/libbastiond.a $(B)/libreplay.a $(B)/libcollector.a:
+$(LIBS) $(B)/libbastiond.a $(B)/libfuzzed.a $(B)/libreplay.a $(B)/libcollector.a:
 	@rm -f $@
 	ar rcs $@ $^
 

@@ -78,16 +78,16 @@ FUZZERS = $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_MAIN = $(if $(LIBFUZZER),-fsanitize=fuzzer,$(if $(SAN),-fsanitize=address$(comma)undefined) $(B)/obj/tests/fuzz/main_replay.o)
 comma := ,
 # one source a program, so that it gets one list of the headers that it is made from
-$(B)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(if $(LIBFUZZER),,$(B)/obj/tests/fuzz/main_replay.o) $(B)/libbastiond.a $(B)/libreplay.a $(LIBS)
+$(B)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(if $(LIBFUZZER),,$(B)/obj/tests/fuzz/main_replay.o) $(B)/libfuzzed.a $(B)/libreplay.a $(LIBS)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDHARDEN) -o $@ $< $(FUZZ_MAIN) $(B)/libbastiond.a $(B)/libreplay.a $(LIBS) $(LIBS) \
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDHARDEN) -o $@ $< $(FUZZ_MAIN) $(B)/libfuzzed.a $(B)/libreplay.a $(LIBS) $(LIBS) \
 	    $(shell pkg-config --libs $(PKGS_bastiond) vterm libcurl libqrencode) -lpam -lutil -ltinfo
 CORPUS = $(if $(SAN),$(B),build-corpus)
 fuzzers: $(FUZZERS)
 # In a folder of its own: what is run once is there soonest without optimizing, and nothing is optimized away before it is looked at.
 # Warnings are for the build that is used: without the optimizer gcc has false ones.
 corpus:
-	@$(MAKE) --no-print-directory -s $(if $(SAN),,SAN=1 CFLAGS='-O0 -g1 -w' B=$(CORPUS)) fuzzers
+	@$(MAKE) --no-print-directory -s -j2 $(if $(SAN),,SAN=1 CFLAGS='-O0 -g1 -w' B=$(CORPUS)) fuzzers
 	@tests/fuzz/run corpus $(CORPUS)/fuzz
 fuzz:
 	@tests/deps build fuzz
