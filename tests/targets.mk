@@ -25,8 +25,10 @@ check-asan: # slower by a factor of two to five
 # ALONE: those that measure time. PATIENT: those of them that sleep for seconds and have seconds to spare, beside each other.
 CHECK_TOOLS = $(B)/bench/brec_make $(B)/crash/model $(B)/crash/archive $(B)/crash/kill $(B)/crash/typing $(B)/crash/grants $(B)/model/decide
 check-tools: $(CHECK_TOOLS)
+# files that have such a mark: the others need not be read. conftest.py sees to it that all of them are found so
+marked = $(shell grep -l 'mark\.$(1)' tests/system/test_*.py)
 check-system: all $(CHECK_TOOLS)
-	@LAB_BIN=$(abspath $(B)) $(PYTEST) -q tests/system $(if $(T),-k '$(T)',$(if $(ALONE),-m 'alone and not patient' --durations=25,$(if $(PATIENT),-m patient -n $(WORKERS) --dist loadfile,-m 'not alone' -n $(WORKERS) --dist loadfile --reruns 1 --durations=40 --durations-min=2))) $(PYTEST_ARGS)
+	@LAB_BIN=$(abspath $(B)) $(PYTEST) -q $(if $(T),tests/system -k '$(T)',$(if $(ALONE),$(call marked,alone) -m 'alone and not patient' --durations=25,$(if $(PATIENT),$(call marked,patient) -m patient -n $(WORKERS) --dist loadfile,tests/system -m 'not alone' -n $(WORKERS) --dist loadfile --reruns 1 --durations=40 --durations-min=2))) $(PYTEST_ARGS)
 
 LINTS = lint-cppcheck lint-man lint-shell layers headers budgets lint-web
 lint: $(LINTS)

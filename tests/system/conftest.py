@@ -16,9 +16,10 @@ import objectstore
 counter = itertools.count(1)
 TEST_LIMIT = 400 * SLOW     # seconds for one test; what hangs is a failure like any other. LONG is less, so that a program which does is named
 labs = []                   # that this process made and that are up
-bad_ends = []               # what was wrong with those that no test ended
+bad_ends = []               # what was wrong that no test could say
 
 
+STAGES = ("alone", "patient")       # marks
 SHARED = "BASTION_TESTS_SHARED"     # the variable that names the folder of all workers
 
 
@@ -42,6 +43,16 @@ def pytest_configure(config):
             os.makedirs(os.environ[name], mode=0o700, exist_ok=True)
         os.environ["LAB_MEMORY"] = tempfile.mkdtemp(prefix="bastion-tests-", dir=labkit.memory())
         os.chmod(os.environ["LAB_MEMORY"], 0o711)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """A stage of make check reads the files alone in which grep finds its mark (targets.mk)."""
+    texts = {path: labkit.read(path) for path in {item.path for item in items}}
+    for item in items:
+        for mark in STAGES:
+            if item.get_closest_marker(mark) and f"mark.{mark}" not in texts[item.path]:
+                bad_ends.append(f"of {item.path}: it does not say mark.{mark}, which its {item.name} has: no stage of make check finds that")
 
 
 def pytest_unconfigure(config):
@@ -73,7 +84,7 @@ def pytest_sessionfinish(session):
         try:
             drop_lab(lab)
         except Exception as e:  # pylint: disable=broad-exception-caught
-            bad_ends.append(f"{lab.dir}: {e!r}")
+            bad_ends.append(f"at the end of the lab {lab.dir}: {e!r}")
     if is_worker(session.config):
         session.config.workeroutput["bad_ends"] = bad_ends
     elif bad_ends:
@@ -87,8 +98,8 @@ def pytest_testnodedown(node):
 
 
 def pytest_terminal_summary(terminalreporter):
-    for end in bad_ends:
-        terminalreporter.write_line(f"ERROR at the end of the lab {end}")
+    for end in dict.fromkeys(bad_ends):
+        terminalreporter.write_line(f"ERROR {end}")
 
 
 @pytest.hookimpl(hookwrapper=True)
