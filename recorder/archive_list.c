@@ -225,10 +225,8 @@ static int append(struct archive_list *l, int dir, const char *line, int len)
 
 	if (fd < 0)
 		return -1;
-	n = pwrite(fd, line, (size_t)len, l->end);
-	/* what a crash left behind the last whole line must not follow this one */
-	if (n == len && ftruncate(fd, l->end + len) != 0)
-		n = -1;
+	/* what a crash left behind the last whole line must not follow this one; and one that fails here is not in the file either */
+	n = ftruncate(fd, l->end) == 0 ? pwrite(fd, line, (size_t)len, l->end) : -1;
 	e = n >= 0 && n != len ? ENOSPC : errno;
 	close(fd);
 	if (n != len) {
