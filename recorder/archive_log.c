@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "tlog_reader.h"
+#include "tlog_tree.h"
 
 #define SETTLED_SECONDS 60
 
@@ -77,6 +78,114 @@ int archive_log_checkpoint(int dir, const char *name, char note[TLOG_NOTE_MAX], 
 	}
 	*size = c.size;
 	return 1;
+}
+
+/* ---- is it what was put? ---- */
+
+/* The part of a tree of that size that the tile has. */
+static unsigned width_in(uint64_t size, int level, uint64_t n)
+{
+	const uint64_t all = width_of(size, level);
+
+	return n >= all / TLOG_TILE + (all % TLOG_TILE != 0) ? 0 : all - n * TLOG_TILE < TLOG_TILE ? (unsigned)(all - n * TLOG_TILE) : TLOG_TILE;
+}
+
+static int load_nodes(uint8_t (*nodes)[HASH_LEN], int dir, int level, uint64_t n, unsigned width)
+{
+	size_t len;
+	uint8_t *data = archive_tile_load(dir, level, n, width, &len);
+
+	if (data == NULL)
+		return -1;
+	memcpy(nodes, data, len);
+	free(data);
+	return 0;
+}
+
+/* The root of a tree of that size, from its tiles that are not full. */
+static int edge_root(uint8_t root[HASH_LEN], int dir, uint64_t size)
+{
+	uint8_t nodes[TLOG_TILE + 1][HASH_LEN];
+	bool carry = false;
+
+	for (int level = 0; level < TLOG_LEVELS; level++) {
+		const uint64_t all = width_of(size, level);
+		size_t n = all % TLOG_TILE;
+
+		if (n == 0)
+			continue;
+		if (load_nodes(nodes, dir, level, all / TLOG_TILE, (unsigned)n) != 0)
+			return -1;
+		if (carry)
+			memcpy(nodes[n++], root, HASH_LEN);
+		errno = ENOMEM;
+		if (tlog_fold(root, nodes, n) != 0)
+			return -1;
+		carry = true;
+	}
+	return 0;
+}
+
+/* The hashes of a bundle's leaves. */
+static int leaf_hashes(uint8_t (*nodes)[HASH_LEN], const uint8_t *data, size_t len, unsigned width)
+{
+	const uint8_t *leaf;
+	struct buf b;
+	size_t n;
+
+	errno = ENOMEM;
+	buf_view(&b, data, len);
+	for (unsigned i = 0; i < width; i++)
+		if ((leaf = tlog_bundle_next(&b, &n)) == NULL || tlog_hash_leaf(nodes[i], leaf, n) != 0)
+			return -1;
+	return 0;
+}
+
+/* Do these first hashes of a tile stand in the log's tree? Each file of that tree is read anew: the disk may say another thing each time. */
+static int stands(int dir, int level, uint64_t n, const uint8_t (*first)[HASH_LEN], unsigned width)
+{
+	uint8_t nodes[TLOG_TILE][HASH_LEN], above[TLOG_TILE][HASH_LEN], root[HASH_LEN];
+	struct tlog_checkpoint c;
+	char note[TLOG_NOTE_MAX];
+	unsigned all;
+	uint64_t size;
+	size_t len;
+	const int r = archive_log_checkpoint(dir, TLOG_CHECKPOINT, note, &len, &size);
+
+	if (r < 0 || (r == 1 && tlog_checkpoint_parse(&c, note, len) != 0))
+		return -1;
+	/* the log may have grown since the tree that the tile was put with */
+	if (r == 0 || (all = width_in(size, level, n)) < width)
+		return 0;
+	if (load_nodes(nodes, dir, level, n, all) != 0)
+		return -1;
+	if (memcmp(nodes, first, (size_t)width * HASH_LEN) != 0)
+		return 0;
+	if (all < TLOG_TILE)
+		return edge_root(root, dir, size) != 0 ? -1 : memcmp(root, c.root, HASH_LEN) == 0;
+	errno = ENOMEM;
+	if (tlog_fold(root, nodes, TLOG_TILE) != 0 || load_nodes(above, dir, level + 1, n / TLOG_TILE, width_in(size, level + 1, n / TLOG_TILE)) != 0)
+		return -1;
+	return memcmp(root, above[n % TLOG_TILE], HASH_LEN) == 0;
+}
+
+uint8_t *archive_tile_proven(int dir, int level, uint64_t n, unsigned width, size_t *len)
+{
+	uint8_t *data = archive_tile_load(dir, level, n, width, len), first[TLOG_TILE][HASH_LEN];
+	int r = -1;
+
+	if (data == NULL)
+		return NULL;
+	if (level != TLOG_ENTRIES)
+		memcpy(first, data, *len);
+	if (level != TLOG_ENTRIES || leaf_hashes(first, data, *len, width) == 0)
+		r = stands(dir, level == TLOG_ENTRIES ? 0 : level, n, (const uint8_t (*)[HASH_LEN])first, width);
+	if (r == 1)
+		return data;
+	free(data);
+	if (r == 0)
+		errno = EBADMSG;
+	return NULL;
 }
 
 bool archive_log_renew_due(const struct archive_list *l, const struct archive_rules *rules, int64_t now)

@@ -16,7 +16,7 @@
 /* Items of the list that are no objects. */
 #define ARCHIVE_LOG_DONE "checkpoint"	/* the newest checkpoint that is confirmed; its size: leaves */
 #define ARCHIVE_LOG_BEGUN "begun"	/* there before anything is put: without it nothing of ours can be in the store */
-#define ARCHIVE_LOG_RENEWING "renewing"	/* tiles are put again; size: leaves, when: since, until: so many tiles of it are confirmed */
+#define ARCHIVE_LOG_RENEWING "renewing"	/* tiles are put again; size: leaves, when: since, until: so many tiles of it are done with */
 #define ARCHIVE_LOG_RENEWED "renewed"	/* when: all tiles of then were put again since; size: leaves */
 #define ARCHIVE_LOG_LIST_MAX (256 << 10) /* bytes of the list's file; then it is written anew, an item once */
 
@@ -35,6 +35,11 @@ bool archive_tiles_next(struct archive_tiles *t, int *level, uint64_t *n, unsign
  * errno; EBADMSG: the file is too short.
  */
 uint8_t *archive_tile_load(int dir, int level, uint64_t n, unsigned width, size_t *len);
+/*
+ * The same, and what it says is what the files around it say: leaves have the hashes of their tile, a full tile has the root that stands in the
+ * one above, and those that are not full have the root of the newest checkpoint. EBADMSG: not, so that one of these files is damaged.
+ */
+uint8_t *archive_tile_proven(int dir, int level, uint64_t n, unsigned width, size_t *len);
 /* The newest checkpoint, or of that name. 1; 0: there is none; -1 with errno. */
 int archive_log_checkpoint(int dir, const char *name, char note[TLOG_NOTE_MAX], size_t *len, uint64_t *size);
 /*

@@ -36,6 +36,7 @@
 #define ARCHIVER_CANARY_RETRY_SECONDS 60
 #define ARCHIVER_STRANGER_SECONDS 60	/* one alarm in so long */
 #define ARCHIVER_RENEW_NOTED 256	/* tiles between two notes of how far it is */
+#define ARCHIVER_RENEW_DOUBLED 8	/* the pause after a failure is ARCHIVER_LOG_SECONDS, so often twice as long: then an hour */
 
 struct archiver;
 
@@ -80,6 +81,15 @@ struct archiver_active {
 	bool synced;			/* the file `receipts` is */
 };
 
+/* All of the log once more, one file at a time. What fails here is tried again here, and holds up nothing else. */
+struct archiver_renewal {
+	struct archive_tiles at, after;	/* where it is, and will be; at.to: 0: none is on its way */
+	struct archive_item item;	/* the same, for the list */
+	uint64_t passed_over;		/* files that are not what was put */
+	unsigned failures;		/* in a row */
+	int64_t not_before;
+};
+
 /* The log of recordings: one checkpoint is put at a time. */
 struct archiver_log {
 	struct archive_list list;
@@ -95,11 +105,10 @@ struct archiver_log {
 	int64_t not_before;
 	bool fresh;			/* nothing of it is confirmed, and the next put is its first one, */
 	bool other;			/* and something is there: then nothing more is put, */
-	int64_t other_alarm;		/* and that is said again then */
+	int64_t alarm_at;		/* and that is said again then, as is what else keeps it from being put */
 	bool asked;			/* some of this tree's may be there: since the start, or a failure, */
 	bool kept_asked;		/* and of what is kept beside it: until all of that is noted */
-	struct archive_tiles renew;	/* to: 0: none is on its way */
-	struct archive_item renewing;
+	struct archiver_renewal renewal;
 };
 
 /* Times called int64_t are seconds of the monotonic clock. */
@@ -177,16 +186,14 @@ void archiver_log_fill(struct archiver *a, int64_t now);
 /* Some of it is in the store, confirmed: what is below the prefix is this log, and no other one. */
 bool archiver_log_there(const struct archiver *a);
 
-/* Puts a file of the log; `body`, for free(), becomes the put's. again: it is there, for a longer lock. */
+/* Puts a file of the log; `body`, for free(), becomes the put's. again: it is there, for a longer lock. False: `end` will not be called. */
 struct archiver_log_put {
 	bool asked, again;
 	void (*end)(struct archiver_put *p, bool confirmed);
 };
-void archiver_log_put(struct archiver *a, const char *name, void *body, size_t len, struct archiver_log_put how);
-/* One of its puts has ended. */
-void archiver_log_ended(struct archiver_put *p, bool confirmed);
-/* Notes an item in its list, as good as synced. */
-void archiver_log_note(struct archiver *a, const struct archive_item *i);
+bool archiver_log_put(struct archiver *a, const char *name, void *body, size_t len, struct archiver_log_put how);
+/* Notes an item in its list, as good as synced. False: not, which is said. */
+bool archiver_log_note(struct archiver *a, const struct archive_item *i);
 void archiver_log_sync(struct archiver *a);
 /* Something is in the store of which nothing is confirmed: another log's, or the answer to its first put was lost. */
 void archiver_log_other(struct archiver *a, const char *key, bool asked);
@@ -194,7 +201,7 @@ void archiver_log_other(struct archiver *a, const char *key, bool asked);
 /* ---- collector_archiver_renew.c ---- */
 
 /* Nothing else of the log is to be put: the next of its tiles again, if that is due. */
-void archiver_log_renew(struct archiver *a);
+void archiver_log_renew(struct archiver *a, int64_t now);
 
 /* ---- collector_archiver_canary.c ---- */
 void archiver_canary_turn(struct archiver *a, int64_t now);

@@ -26,18 +26,24 @@ void archiver_log_sync(struct archiver *a)
 		close(fd);
 }
 
-void archiver_log_note(struct archiver *a, const struct archive_item *i)
+bool archiver_log_note(struct archiver *a, const struct archive_item *i)
 {
 	struct archiver_log *l = &a->log;
 
 	if (archive_list_put(&l->list, a->log_dir, i) == 0 &&
 	    (l->list.end < ARCHIVE_LOG_LIST_MAX || archive_list_rewrite(&l->list, a->log_dir) == 0))
-		return;
+		return true;
 	log_error("log/" ARCHIVE_FILE ": %s", strerror(errno));
-	l->failed = true;
+	return false;
 }
 
-void archiver_log_ended(struct archiver_put *p, bool confirmed)
+/* Without that note the tree, or what was kept, is put again. */
+static void note(struct archiver *a, const struct archive_item *i)
+{
+	a->log.failed = !archiver_log_note(a, i) || a->log.failed;
+}
+
+static void ended(struct archiver_put *p, bool confirmed)
 {
 	struct archiver_log *l = &p->a->log;
 
@@ -48,9 +54,9 @@ void archiver_log_ended(struct archiver_put *p, bool confirmed)
 
 static void kept_ended(struct archiver_put *p, bool confirmed)
 {
-	archiver_log_ended(p, confirmed);
+	ended(p, confirmed);
 	if (confirmed)
-		archiver_log_note(p->a, &p->item);
+		note(p->a, &p->item);
 }
 
 /* All of that tree is in the store. */
@@ -59,7 +65,7 @@ static void checkpoint_ended(struct archiver_put *p, bool confirmed)
 	struct archiver_log *l = &p->a->log;
 	struct archive_item i = p->item;
 
-	archiver_log_ended(p, confirmed);
+	ended(p, confirmed);
 	l->begun = false;
 	if (!confirmed)
 		return;
@@ -69,21 +75,20 @@ static void checkpoint_ended(struct archiver_put *p, bool confirmed)
 	log_debug("object store: the log is there up to %" PRIu64 " leaves", l->tiles.to);
 	/* where it is one that is kept it has been put with this */
 	if (faccessat(p->a->log_dir, i.name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-		archiver_log_note(p->a, &i);
+		note(p->a, &i);
 	snprintf(i.name, sizeof(i.name), "%s", ARCHIVE_LOG_DONE);
 	i.size = l->tiles.to;
-	archiver_log_note(p->a, &i);
+	note(p->a, &i);
 	archiver_log_sync(p->a);
 }
 
-void archiver_log_put(struct archiver *a, const char *name, void *body, size_t len, struct archiver_log_put how)
+bool archiver_log_put(struct archiver *a, const char *name, void *body, size_t len, struct archiver_log_put how)
 {
 	struct archiver_put *p = archiver_put_create(a, "log", "", name);
 
 	if (p == NULL) {
 		free(body);
-		a->log.failed = true;
-		return;
+		return false;
 	}
 	p->copy = body;
 	p->r.body = body;
@@ -93,9 +98,15 @@ void archiver_log_put(struct archiver *a, const char *name, void *body, size_t l
 	p->first = a->log.fresh;
 	a->log.running++;
 	if (archiver_put_send(p, false, false, how.again) == 0)
-		return;
+		return true;
 	a->log.running--;
-	a->log.failed = true;
+	return false;
+}
+
+/* Of a tree, or what is kept beside it. */
+static void put(struct archiver *a, const char *name, void *body, size_t len, struct archiver_log_put how)
+{
+	a->log.failed = !archiver_log_put(a, name, body, len, how) || a->log.failed;
 }
 
 static void send_tile(struct archiver *a)
@@ -111,7 +122,7 @@ static void send_tile(struct archiver *a)
 		l->failed = true;
 		return;
 	}
-	archiver_log_put(a, path, data, len, (struct archiver_log_put){ .asked = l->asked, .end = archiver_log_ended });
+	put(a, path, data, len, (struct archiver_log_put){ .asked = l->asked, .end = ended });
 	l->more = archive_tiles_next(&l->tiles, &l->level, &l->n, &l->width);
 }
 
@@ -130,7 +141,7 @@ static int begin_first(struct archiver *a, uint64_t *size)
 	int r = -1;
 
 	if (archive_list_find(&l->list, ARCHIVE_LOG_BEGUN) == NULL) {
-		archiver_log_note(a, &begun);
+		note(a, &begun);
 		archiver_log_sync(a);
 		l->failed = l->failed || fsync(a->log_dir) != 0;
 		l->asked = false;
@@ -144,9 +155,9 @@ static int begin_first(struct archiver *a, uint64_t *size)
 
 static void say_other(struct archiver *a, int64_t now)
 {
-	if (now < a->log.other_alarm)
+	if (now < a->log.alarm_at)
 		return;
-	a->log.other_alarm = now + ARCHIVER_AWAY_ALARM_SECONDS;
+	a->log.alarm_at = now + ARCHIVER_AWAY_ALARM_SECONDS;
 	/* who may only put cannot look which of both it is */
 	log_error(a->log.asked ? "ALARM: a log of recordings is in the bucket %s below %s already, another one, or the answer to the first put of this one was lost: "
 	    "nothing is put; give archive another prefix" :
@@ -219,7 +230,7 @@ static void send_checkpoint(struct archiver *a)
 		return;
 	}
 	memcpy(copy, l->note, l->note_len);
-	archiver_log_put(a, name, copy, l->note_len, (struct archiver_log_put){ .asked = l->asked, .end = checkpoint_ended });
+	put(a, name, copy, l->note_len, (struct archiver_log_put){ .asked = l->asked, .end = checkpoint_ended });
 }
 
 /* One file that was kept beside the log. False: there is none. */
@@ -240,7 +251,7 @@ static bool send_kept(struct archiver *a)
 		return false;
 	}
 	/* a checkpoint may have been put before it was kept */
-	archiver_log_put(a, name, data, len,
+	put(a, name, data, len,
 	    (struct archiver_log_put){ .asked = a->log.kept_asked || name[strspn(name, TLOG_CHECKPOINT ".0123456789")] == '\0', .end = kept_ended });
 	return true;
 }
@@ -262,7 +273,6 @@ void archiver_log_fill(struct archiver *a, int64_t now)
 		/* the same tree once more, later */
 		l->failed = l->begun = false;
 		l->changed = l->asked = l->kept_asked = true;
-		l->renew.to = 0;
 		l->not_before = now + ARCHIVER_LOG_SECONDS;
 	}
 	if (l->failed || !archiver_may_put(a))
@@ -271,7 +281,7 @@ void archiver_log_fill(struct archiver *a, int64_t now)
 		if (l->running != 0)
 			return;
 		if (!l->changed || now < l->not_before) {
-			archiver_log_renew(a);
+			archiver_log_renew(a, now);
 			return;
 		}
 		l->not_before = now + ARCHIVER_LOG_SECONDS;

@@ -10,7 +10,7 @@
  * object that is there already; and between two lives lists are cut anywhere, as a power cut would. Each time: no list says more
  * than the store has, no key ever gets other bytes, no receipt is put that was not synced; at the end all is confirmed and the
  * store has every byte; and no object that is there already is taken for somebody else's. Before that: the log is put again, once, when its locks
- * would end, and another log is not written over. Time is the model's. DIR is best on a tmpfs. Exit status 1, and DIR kept, if not.
+ * would end, but for what is damaged here; and another log is not written over. Time is the model's. DIR is best on a tmpfs. Exit status 1, and DIR kept, if not.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,133 +27,10 @@
 #include <unistd.h>
 
 #include "archive.h"
-#include "brec.h"
 #include "hex.h"
 #include "log.h"
-#include "tlog_writer.h"
-#include "wire_receipt.h"
-
-#define RECORDINGS 4
-#define SEGMENTS 3
-#define WALL 1763800000000000LL
 
 static struct { uint64_t kills, lives, ends; unsigned farthest; } sum;
-static unsigned leaves;
-static struct sign_key *key;
-
-/* ---- the store on disk ---- */
-
-static void die(const char *what)
-{
-	fprintf(stderr, "archive: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
-
-static void write_file(const char *path, const void *data, size_t len)
-{
-	FILE *f = fopen(path, "wb");
-
-	if (f == NULL || fwrite(data, 1, len, f) != len || fclose(f) != 0)
-		die(path);
-}
-
-static void make_segment(const char *path, const uint8_t id[BREC_ID_LEN], uint32_t n, uint8_t h[BREC_HASH_LEN], uint64_t *seq, bool last)
-{
-	uint8_t part[1 + 1 + 32 + 4 + 64] = { 1 };
-	struct brec_header header = { .segment = n, .first_seq = *seq + 1, .wall_us = WALL, .part = part, .part_len = sizeof(part) };
-	char name[256];
-	struct buf b;
-
-	part[1 + 1 + 32 + 3] = 1;
-	memcpy(header.id, id, BREC_ID_LEN);
-	if (n != 0)
-		memcpy(header.prev, h, BREC_HASH_LEN);
-	buf_init(&b, 1 << 20);
-	if (brec_header_build(&b, &header, key) != 0 || brec_chain_start(h, b.data, b.len) != 0)
-		die("header");
-	for (unsigned i = 0; i < 5; i++) {
-		const size_t at = b.len;
-		struct brec_mark m = { .type = i < 4 ? BREC_CHECKPOINT : last ? BREC_CLOSE : BREC_SEAL, .seq = ++*seq, .epoch = n, .wall_us = WALL,
-			.end = BREC_END_NORMAL };
-
-		memcpy(m.h, h, BREC_HASH_LEN);
-		if (brec_mark_build(&b, id, &m, key) != 0 || brec_chain_add(h, b.data + at, b.len - at) != 0)
-			die("frame");
-	}
-	snprintf(name, sizeof(name), "%s/%08u.brec", path, (unsigned)n);
-	write_file(name, b.data, b.len);
-	buf_finish(&b);
-}
-
-static void rec_path(char path[200], unsigned i)
-{
-	snprintf(path, 200, "%s/recordings/2025-11-22/%032x", dir, i + 1);
-}
-
-static void make_recording(unsigned i)
-{
-	uint8_t id[BREC_ID_LEN] = { 0 }, h[BREC_HASH_LEN] = { 0 };
-	struct receipt r = { .leaves = 1 };
-	char path[200], name[256];
-	uint64_t seq = 0;
-	struct buf b;
-
-	id[BREC_ID_LEN - 1] = (uint8_t)(i + 1);
-	rec_path(path, i);
-	if (mkdir(path, 0750) != 0)
-		die(path);
-	buf_init(&b, 4096);
-	for (uint32_t n = 0; n < SEGMENTS; n++) {
-		make_segment(path, id, n, h, &seq, n == SEGMENTS - 1);
-		r.wall_us = n;
-		receipt_put(&b, &r);
-	}
-	snprintf(name, sizeof(name), "%s/receipts", path);
-	write_file(name, b.data, b.len);
-	buf_finish(&b);
-}
-
-/* The log grows, as the collector makes it. */
-static void grow_log(unsigned more)
-{
-	static struct tlog_writer w;
-	char path[200];
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/log", dir);
-	if ((fd = open(path, O_RDONLY | O_DIRECTORY)) < 0 || tlog_writer_open(&w, fd, key, "model") != 0)
-		die(path);
-	for (; more > 0; more--, leaves++) {
-		char leaf[32];
-
-		snprintf(leaf, sizeof(leaf), "leaf %u", leaves);
-		if (tlog_writer_add(&w, leaves, (const uint8_t *)leaf, strlen(leaf)) != 0)
-			die("leaf");
-	}
-	if (tlog_writer_publish(&w, WALL / 1000000 + leaves * 1800) != 0)
-		die("checkpoint");
-	tlog_writer_finish(&w);
-}
-
-static void make_store(void)
-{
-	char path[200];
-
-	key = sign_key_generate();
-	for (const char *const *p = (const char *const[]){ "", "/recordings", "/recordings/2025-11-22", "/log", NULL }; *p != NULL; p++) {
-		snprintf(path, sizeof(path), "%s%s", dir, *p);
-		if (mkdir(path, 0755) != 0)
-			die(path);
-	}
-	for (unsigned i = 0; i < RECORDINGS; i++)
-		make_recording(i);
-	grow_log(0);
-	grow_log(300);
-	snprintf(path, sizeof(path), "%s/credentials", dir);
-	write_file(path, "aws_access_key_id = a\naws_secret_access_key = b\n", 48);
-	if (chmod(path, 0600) != 0)
-		die(path);
-}
 
 /* ---- lives ---- */
 
@@ -272,9 +149,9 @@ static void judge_end(void)
 		}
 	}
 	snprintf(path, sizeof(path), "%s/log/checkpoint", dir);
-	snprintf(name, sizeof(name), "c1/log/checkpoint.%u", leaves);
+	snprintf(name, sizeof(name), "c1/log/checkpoint.%u", shared->leaves);
 	has(path, name);
-	for (unsigned n = 0; n < leaves / TLOG_TILE; n++) {
+	for (unsigned n = 0; n < shared->leaves / TLOG_TILE; n++) {
 		snprintf(path, sizeof(path), "%s/log/tile/0/%03u", dir, n);
 		snprintf(name, sizeof(name), "c1/log/tile/0/%03u", n);
 		has(path, name);
@@ -370,11 +247,20 @@ static uint64_t puts_of_tile(int level, uint64_t n, unsigned width)
 	return puts_of(tlog_tile_path(name, level, n, width));
 }
 
-/* Each tile of the tree, and its checkpoint, has been put so often. */
+/* The newest checkpoint has been put so often. */
+static void judge_newest(uint64_t puts)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), TLOG_CHECKPOINT ".%u", shared->leaves);
+	if (puts_of(name) != puts)
+		snprintf(shared->bad, sizeof(shared->bad), "%s was put %" PRIu64 " times, and not %" PRIu64, name, puts_of(name), puts);
+}
+
+/* And each tile of the tree. */
 static void judge_puts(uint64_t puts)
 {
-	struct archive_tiles t = { .to = leaves };
-	char name[64];
+	struct archive_tiles t = { .to = shared->leaves };
 	unsigned width;
 	uint64_t n;
 	int level;
@@ -383,9 +269,7 @@ static void judge_puts(uint64_t puts)
 		if (puts_of_tile(level, n, width) != puts)
 			snprintf(shared->bad, sizeof(shared->bad), "tile %d/%" PRIu64 " was put %" PRIu64 " times, and not %" PRIu64, level, n,
 			    puts_of_tile(level, n, width), puts);
-	snprintf(name, sizeof(name), TLOG_CHECKPOINT ".%u", leaves);
-	if (puts_of(name) != puts)
-		snprintf(shared->bad, sizeof(shared->bad), "%s was put %" PRIu64 " times", name, puts_of(name));
+	judge_newest(puts);
 	judge(true);
 }
 
@@ -409,6 +293,57 @@ static void renewed(void)
 	judge(true);
 }
 
+static void grow_and_say_so(void)
+{
+	grow_log(1);
+	if (send(10, "L", 1, 0) != 1)
+		die("hint");
+}
+
+/*
+ * A tile is gone when the log is to be put again, or has other bytes: what is not known to be as it was is not put, in one look at it, with two
+ * alarms; the rest is, and the log goes on. When it is there again it is put.
+ */
+static void damaged(void)
+{
+	char path[200], away[220];
+
+	snprintf(path, sizeof(path), "%s/log/tile/0/000", dir);
+	snprintf(away, sizeof(away), "%s.away", path);
+	for (unsigned gone = 0; gone < 2; gone++) {
+		const uint64_t alarms = shared->alarms, tile = puts_of_tile(0, 0, TLOG_TILE), edge = puts_of_tile(1, 0, 1);
+
+		if (rename(path, away) != 0)
+			die(path);
+		if (!gone) {
+			uint8_t data[TLOG_TILE * HASH_LEN];
+			FILE *f = fopen(away, "rb");
+
+			if (f == NULL || fread(data, 1, sizeof(data), f) != sizeof(data) || fclose(f) != 0)
+				die(away);
+			data[1000] ^= 4;
+			write_file(path, data, sizeof(data));
+		}
+		age_log();
+		later = grow_and_say_so;
+		live(0, false);
+		later = NULL;
+		if (puts_of_tile(0, 0, TLOG_TILE) != tile || puts_of_tile(1, 0, 1) != edge + 1)
+			snprintf(shared->bad, sizeof(shared->bad), "what is damaged was put, or the rest was not");
+		if (shared->alarms != alarms + 2)
+			snprintf(shared->bad, sizeof(shared->bad), "%" PRIu64 " alarms of a tile that is damaged", shared->alarms - alarms);
+		judge_newest(1);
+		judge(false);
+		if (rename(away, path) != 0)
+			die(path);
+		age_log();
+		live(0, false);
+		if (puts_of_tile(0, 0, TLOG_TILE) != tile + 1)
+			snprintf(shared->bad, sizeof(shared->bad), "what was damaged was not put");
+		judge(true);
+	}
+}
+
 /* What is kept beside the log was put by a life before, which did not come to note it, and the log has grown since: no alarm. */
 static void kept_before(void)
 {
@@ -416,7 +351,7 @@ static void kept_before(void)
 	char path[200], list[200], name[64];
 	struct stat st;
 
-	snprintf(name, sizeof(name), TLOG_CHECKPOINT ".%u.cosigned", leaves);
+	snprintf(name, sizeof(name), TLOG_CHECKPOINT ".%u.cosigned", shared->leaves);
 	snprintf(path, sizeof(path), "%s/log/%s", dir, name);
 	snprintf(list, sizeof(list), "%s/log/" ARCHIVE_FILE, dir);
 	write_file(path, "witness\n", 8);
@@ -566,6 +501,7 @@ int main(int argc, char **argv)
 	dice = seed;
 	make_store();
 	renewed();
+	damaged();
 	kept_before();
 	another_log();
 	if (every)

@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <time.h>
 
-#include "archive_log.h"
 #include "archive_plan.h"
 #include "hex.h"
 #include "wire_receipt.h"
@@ -490,95 +489,6 @@ static void test_list(void **state)
 	rmdir(dir);
 }
 
-/* ---- the log ---- */
-
-/* One tree after the other, each tile is put when it is first full, and each partial one that a checkpoint needs. */
-static void test_tiles(void **state)
-{
-	static const uint64_t sizes[] = { 0, 1, 2, 255, 256, 257, 511, 512, 700, 65535, 65536, 65537, 70000, 131072, 200000 };
-
-	(void)state;
-	for (size_t a = 0; a < sizeof(sizes) / sizeof(sizes[0]); a++)
-		for (size_t b = a; b < sizeof(sizes) / sizeof(sizes[0]); b++) {
-			struct archive_tiles t = { .from = sizes[a], .to = sizes[b] };
-			uint64_t n, got = 0, want = 0;
-			unsigned width;
-			int level;
-
-			while (archive_tiles_next(&t, &level, &n, &width)) {
-				const uint64_t all = t.to >> (8 * (level < 0 ? 0 : level));
-
-				assert_true(width >= 1 && width <= TLOG_TILE && n * TLOG_TILE + width <= all);
-				assert_true(width == TLOG_TILE || n == all / TLOG_TILE);
-				got++;
-			}
-			for (level = TLOG_ENTRIES; level < TLOG_LEVELS; level++) {
-				const int shift = 8 * (level < 0 ? 0 : level);
-				const uint64_t before = t.from >> shift, all = t.to >> shift;
-
-				for (n = 0; n * TLOG_TILE < all; n++)
-					want += (n + 1) * TLOG_TILE > before && all != before;
-			}
-			assert_int_equal(got, want);
-		}
-}
-
-/* Put again so early that no lock ends before the retention is over from any moment on; at once where nobody knows, by this clock, when it was put. */
-static void test_renew_due(void **state)
-{
-	struct archive_item v[2] = { { .name = ARCHIVE_LOG_BEGUN, .when = NOW }, { .name = ARCHIVE_LOG_RENEWED, .when = NOW + 5 * DAY } };
-	struct archive_list none = { 0 }, one = { .v = v, .n = 1 }, both = { .v = v, .n = 2 };
-	const int64_t late = 7 * DAY - 7 * DAY / 8;
-
-	(void)state;
-	assert_true(archive_log_renew_due(&none, &rules, NOW) && archive_log_renew_due(&one, &rules, NOW - 1));
-	assert_true(!archive_log_renew_due(&one, &rules, NOW + late - 1) && archive_log_renew_due(&one, &rules, NOW + late));
-	assert_true(!archive_log_renew_due(&both, &rules, NOW + 5 * DAY + late - 1) && archive_until(&rules, NOW, false) - (NOW + late) >= rules.retention);
-}
-
-static void test_kept(void **state)
-{
-	static const char *const names[] = { "checkpoint", "checkpoint.new", "checkpoint.5", "checkpoint.05", "checkpoint.7", "checkpoint.7.tsr",
-		"checkpoint.7.cosigned", "checkpoint.7.x", "checkpoint.12" };
-	char dir[] = "/tmp/bastiond-archive-XXXXXX", path[96], name[ARCHIVE_NAME_MAX + 1];
-	struct archive_list l = { 0 };
-	unsigned found = 0;
-	int fd;
-
-	(void)state;
-	assert_non_null(mkdtemp(dir));
-	fd = open_dir(dir);
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
-		fx_write(path, "x", 1);
-	}
-	/* too young are the two of another program */
-	while (archive_log_kept(fd, &l, 10, time(NULL), name) == 1) {
-		struct archive_item i = { .size = 1 };
-
-		memcpy(i.name, name, sizeof(i.name));
-		assert_true(strcmp(name, "checkpoint.5") == 0 || strcmp(name, "checkpoint.7") == 0);
-		assert_int_equal(archive_list_put(&l, fd, &i), 0);
-		found++;
-	}
-	assert_int_equal(found, 2);
-	while (archive_log_kept(fd, &l, 10, time(NULL) + 100, name) == 1) {
-		struct archive_item i = { .size = 1 };
-
-		memcpy(i.name, name, sizeof(i.name));
-		assert_true(strcmp(name, "checkpoint.7.tsr") == 0 || strcmp(name, "checkpoint.7.cosigned") == 0);
-		assert_int_equal(archive_list_put(&l, fd, &i), 0);
-		found++;
-	}
-	assert_int_equal(found, 4);
-	archive_list_free(&l);
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		remove_file(dir, names[i]);
-	remove_file(dir, ARCHIVE_FILE);
-	close(fd);
-	assert_int_equal(rmdir(dir), 0);
-}
-
 static int teardown(void **state)
 {
 	(void)state;
@@ -593,7 +503,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_dead_recording, teardown), cmocka_unit_test(test_dead_before), cmocka_unit_test(test_grew),
 		cmocka_unit_test_teardown(test_hold_and_conflicts, teardown), cmocka_unit_test(test_segment_state),
 		cmocka_unit_test_teardown(test_locked_from_close, teardown), cmocka_unit_test(test_needed), cmocka_unit_test(test_spool),
-		cmocka_unit_test(test_list), cmocka_unit_test(test_tiles), cmocka_unit_test(test_renew_due), cmocka_unit_test(test_kept),
+		cmocka_unit_test(test_list),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
