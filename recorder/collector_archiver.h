@@ -169,6 +169,8 @@ void archiver_put_destroy(struct archiver_put *p);
 int archiver_put_send(struct archiver_put *p, bool over, bool hold, bool again);
 /* Something failed that is no answer of the store: counts as its failure, so that it is not tried without a pause. */
 void archiver_failed(struct archiver *a, const char *key, const char *why);
+/* Is there room to note a confirmation? What cannot be noted would be put again and again, and each time be locked. Without it: archiver_failed. */
+bool archiver_room(struct archiver *a);
 /* The store answered as it should. */
 void archiver_succeeded(struct archiver *a);
 

@@ -284,6 +284,8 @@ void archiver_log_fill(struct archiver *a, int64_t now)
 			archiver_log_renew(a, now);
 			return;
 		}
+		if (!archiver_room(a))
+			return;
 		l->not_before = now + ARCHIVER_LOG_SECONDS;
 		/* one after the other, until there is nothing left of either kind */
 		if (!begin(a) && !send_kept(a))

@@ -9,9 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/statvfs.h>
 
 #include "clock.h"
 #include "log.h"
+
+#define ROOM_BYTES (1 << 20)	/* of free disk that confirmations need, */
+#define ROOM_FILES 64		/* and of files that can be made */
 
 bool archiver_may_put(const struct archiver *a)
 {
@@ -57,6 +61,17 @@ void archiver_failed(struct archiver *a, const char *key, const char *why)
 	} else {
 		log_debug("object store: %s: %s", key, why);
 	}
+}
+
+bool archiver_room(struct archiver *a)
+{
+	struct statvfs v;
+
+	if (fstatvfs(a->recordings, &v) != 0 ||
+	    ((uint64_t)v.f_bavail * v.f_frsize >= ROOM_BYTES && (v.f_files == 0 || v.f_favail >= ROOM_FILES)))
+		return true;
+	archiver_failed(a, "nothing is put", "this disk is full, and a confirmation could not be noted");
+	return false;
 }
 
 void archiver_succeeded(struct archiver *a)

@@ -15,15 +15,12 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "clock.h"
 #include "hex.h"
 #include "log.h"
 
-#define ROOM_BYTES (1 << 20)	/* of free disk that confirmations need, */
-#define ROOM_FILES 64		/* and of files that can be made */
 #define HEAR_EVERY 64	/* recordings that are looked at between two looks at the link */
 
 /* "YYYY-MM-DD/ID", and nothing else that a path could be. The id, or NULL. */
@@ -371,23 +368,11 @@ static void settle(struct archiver *a, struct archiver_active *v)
 	}
 }
 
-/* What cannot be noted would be put again and again, and each time be locked. */
-static bool room_to_note(struct archiver *a)
-{
-	struct statvfs v;
-
-	if (fstatvfs(a->recordings, &v) != 0 ||
-	    ((uint64_t)v.f_bavail * v.f_frsize >= ROOM_BYTES && (v.f_files == 0 || v.f_favail >= ROOM_FILES)))
-		return true;
-	archiver_failed(a, "nothing is put", "this disk is full, and a confirmation could not be noted");
-	return false;
-}
-
 static bool activate(struct archiver *a, struct archiver_active *v)
 {
 	struct archiver_work *w = TAILQ_FIRST(&a->queue);
 
-	if (w == NULL || !room_to_note(a))
+	if (w == NULL || !archiver_room(a))
 		return false;
 	TAILQ_REMOVE(&a->queue, w, queue);
 	w->state = WORK_ACTIVE;

@@ -148,7 +148,7 @@ void archiver_log_renew(struct archiver *a, int64_t now)
 	size_t len;
 	int level;
 
-	if (!l->loaded || now < r->not_before || (r->at.to == 0 && !begin(a)))
+	if (!l->loaded || now < r->not_before || (r->at.to == 0 && !begin(a)) || !archiver_room(a))
 		return;
 	r->after = r->at;
 	if (!archive_tiles_next(&r->after, &level, &n, &width)) {

@@ -163,7 +163,7 @@ torture-ends:
 	@LAB_BIN=$(abspath $(B)) tests/crash/ends $(or $(N),1000) --sessions $(or $(S),500)
 
 # the archiver, killed at every call, against an object store in memory: tests/crash/archive.c
-ARCHIVE_WRAPS = openat pwrite write ftruncate fdatasync fsync renameat clock_mono_ms s3_create s3_destroy s3_start s3_running s3_turn coll_sandbox_enter log_error
+ARCHIVE_WRAPS = openat pwrite write ftruncate fstatvfs fdatasync fsync renameat clock_mono_ms s3_create s3_destroy s3_start s3_running s3_turn coll_sandbox_enter log_error
 $(B)/crash/archive: $(wildcard tests/crash/archive*.c) tests/crash/archive.h $(H_FILES) $(MODEL_STORE) $(B)/librecord.a $(B)/libcommon.a
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(ALL_CFLAGS) $(LDHARDEN) -o $@ $(filter %.c %.o,$^) $(foreach w,$(ARCHIVE_WRAPS),-Wl,--wrap=$(w)) \

@@ -10,7 +10,8 @@
  * object that is there already; and between two lives lists are cut anywhere, as a power cut would. Each time: no list says more
  * than the store has, no key ever gets other bytes, no receipt is put that was not synced; at the end all is confirmed and the
  * store has every byte; and no object that is there already is taken for somebody else's. Before that: the log is put again, once, when its locks
- * would end, but for what is damaged here; and another log is not written over. Time is the model's. DIR is best on a tmpfs. Exit status 1, and DIR kept, if not.
+ * would end, but for what is damaged here, and on a full disk nothing is; and another log is not written over. Time is the model's. DIR is best on
+ * a tmpfs. Exit status 1, and DIR kept, if not.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -344,6 +345,29 @@ static void damaged(void)
 	}
 }
 
+/* What could not be noted is not put: neither the tree that is new, nor the whole log again. */
+static void full_disk(void)
+{
+	const uint64_t tile = puts_of_tile(0, 0, TLOG_TILE);
+
+	age_log();
+	live(0, false);
+	grow_log(1);
+	age_log();
+	full = true;
+	live(0, false);
+	full = false;
+	if (puts_of_tile(0, 0, TLOG_TILE) != tile + 1)
+		snprintf(shared->bad, sizeof(shared->bad), "something was put that could not be noted");
+	judge_newest(0);
+	judge(false);
+	live(0, false);
+	if (puts_of_tile(0, 0, TLOG_TILE) != tile + 2)
+		snprintf(shared->bad, sizeof(shared->bad), "the log was not put again when there was room");
+	judge_newest(2);
+	judge(true);
+}
+
 /* What is kept beside the log was put by a life before, which did not come to note it, and the log has grown since: no alarm. */
 static void kept_before(void)
 {
@@ -502,6 +526,7 @@ int main(int argc, char **argv)
 	make_store();
 	renewed();
 	damaged();
+	full_disk();
 	kept_before();
 	another_log();
 	if (every)

@@ -30,7 +30,8 @@ extern char dir[128];
 extern unsigned call, doom;
 extern enum fault fault;
 extern bool trouble, first_refused;
-/* What comes, once, when it has nothing more to do. */
+/* Is the disk full? And what comes, once, when it has nothing more to do. */
+extern bool full;
 extern void (*later)(void);
 extern uint64_t dice;
 

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "collector_sandbox.h"
@@ -22,7 +23,7 @@ struct shared *shared;
 char dir[128];
 unsigned call, doom;
 enum fault fault;
-bool trouble, first_refused;
+bool trouble, first_refused, full;
 void (*later)(void);
 uint64_t dice;
 static uint64_t mono = 1000000, busy_at;
@@ -83,7 +84,22 @@ ssize_t __wrap_pwrite(int fd, const void *data, size_t len, off_t at)
 	/* half of it is there, and then the end comes */
 	if (call + 1 == doom && fault == FAULT_KILL)
 		__real_pwrite(fd, data, len / 2, at);
+	if (full) {
+		errno = ENOSPC;
+		return -1;
+	}
 	return fails() ? -1 : __real_pwrite(fd, data, share(len), at);
+}
+
+int __real_fstatvfs(int fd, struct statvfs *v);
+int __wrap_fstatvfs(int fd, struct statvfs *v);
+int __wrap_fstatvfs(int fd, struct statvfs *v)
+{
+	const int r = __real_fstatvfs(fd, v);
+
+	if (r == 0 && full)
+		v->f_bavail = 0;
+	return r;
 }
 
 ssize_t __real_write(int fd, const void *data, size_t len);
