@@ -3,21 +3,23 @@
  */
 #include "replay_player.h"
 
-/*
- * Real time in which a player went to sleep and woke again: it does so for each second of the recording (player_wait), here with a
- * second or two of a loaded machine. What is more was a stop, or a terminal that took nothing.
- */
-static uint64_t awake(const struct pclock *c, uint64_t now_us)
-{
-	const uint64_t passed = now_us > c->real_us ? now_us - c->real_us : 0;
+#define LATE_US 200000	/* later than it should does nobody wake who is not stopped */
 
-	return passed <= 2000000 + 1000000ULL * 100 / c->speed ? passed : 0;
+/*
+ * Of the real time that passed, what a player sleeps through: it wakes for each second of the recording (player_wait). The rest was
+ * a stop, or a terminal that took nothing, in which nobody saw anything.
+ */
+static uint64_t slept(const struct pclock *c, uint64_t now_us)
+{
+	const uint64_t passed = now_us > c->real_us ? now_us - c->real_us : 0, most = 1000000ULL * 100 / c->speed + LATE_US;
+
+	return passed < most ? passed : most;
 }
 
 void pclock_advance(struct pclock *c, uint64_t now_us, uint64_t prev_us, uint64_t next_us,
     uint64_t end_us)
 {
-	const uint64_t passed = awake(c, now_us);
+	const uint64_t passed = slept(c, now_us);
 
 	c->real_us = now_us;
 	if (c->paused)

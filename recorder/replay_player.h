@@ -34,7 +34,7 @@ struct pclock {
 };
 
 /*
- * Brings pos_us up to date; time in which the player cannot have been awake does not count. prev_us,
+ * Brings pos_us up to date; a stop of the player counts as a second of the recording. prev_us,
  * next_us: recording time of the event shown last and of the one to come (PCLOCK_NEVER: none); the
  * clock does not pass end_us.
  */

@@ -66,7 +66,7 @@ static void time_that_was_waited_is_not_played(void **state)
 	at = r.p.clock.pos_us;
 	r.now += 30 * SECOND;
 	player_tick(&r.p, r.now);
-	assert_int_equal(r.p.clock.pos_us, at);
+	assert_in_range(r.p.clock.pos_us, at, at + 3 * SECOND / 2);
 	rig_end(&r);
 }
 
