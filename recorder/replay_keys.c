@@ -16,8 +16,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -26,34 +29,72 @@
 
 /* ---- the identity ---- */
 
-/* Asks on the terminal, without echo. */
-static int ask_passphrase(void *ctx, const char *path, char *out, size_t size)
+/* Each of these ends or stops the program, and must not find the terminal without an echo. */
+static const int ends[] = { SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP };
+
+/* A line, without its end, to out[size]: how long it is, 0 at the end of input, or -1: a signal waits to be taken. */
+static ssize_t read_line(int fd, int signals, char *out, size_t size)
+{
+	struct pollfd pfd[2] = { { .fd = fd, .events = POLLIN }, { .fd = signals, .events = POLLIN } };
+	size_t n = 0;
+
+	while (n + 1 < size) {
+		if (poll(pfd, 2, -1) < 0) {
+			if (errno == EINTR)
+				continue;
+			return 0;
+		}
+		if (pfd[1].revents != 0)
+			return -1;
+		if (read(fd, out + n, 1) != 1 || out[n] == '\n')
+			break;
+		n++;
+	}
+	out[n] = '\0';
+	return (ssize_t)n;
+}
+
+/* As read_line, behind a question. Signals are held meanwhile: what waits of them comes when the terminal is as it was. */
+static ssize_t ask_once(int fd, const char *name, char *out, size_t size)
 {
 	struct termios old, quiet;
+	sigset_t held, before;
+	ssize_t n = 0;
+	int signals;
+
+	sigemptyset(&held);
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		sigaddset(&held, ends[i]);
+	if (tcgetattr(fd, &old) != 0 || (signals = signalfd(-1, &held, SFD_CLOEXEC)) < 0)
+		return 0;
+	quiet = old;
+	quiet.c_lflag &= ~(tcflag_t)ECHO;
+	sigprocmask(SIG_BLOCK, &held, &before);
+	/* before the question: an answer that is quick would be echoed, and thrown away */
+	if (tcsetattr(fd, TCSAFLUSH, &quiet) == 0) {
+		dprintf(fd, "Passphrase of %s: ", name);
+		n = read_line(fd, signals, out, size);
+		tcsetattr(fd, TCSAFLUSH, &old);
+		dprintf(fd, "\n");
+	}
+	close(signals);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return n;
+}
+
+/* Asks on the terminal, without echo; once more when the program was stopped meanwhile. */
+static int ask_passphrase(void *ctx, const char *path, char *out, size_t size)
+{
 	char name[256];
-	size_t n = 0;
+	ssize_t n;
 	int fd = open("/dev/tty", O_RDWR | O_CLOEXEC);
 
 	(void)ctx;
-	if (fd < 0 || tcgetattr(fd, &old) != 0) {
-		if (fd >= 0)
-			close(fd);
+	if (fd < 0)
 		return -1;
-	}
 	esc_line(name, sizeof(name), path, strlen(path));
-	quiet = old;
-	quiet.c_lflag &= ~(tcflag_t)ECHO;
-	/* before the question: an answer that is quick would be echoed, and thrown away */
-	if (tcsetattr(fd, TCSAFLUSH, &quiet) != 0) {
-		close(fd);
-		return -1;
-	}
-	dprintf(fd, "Passphrase of %s: ", name);
-	while (n + 1 < size && read(fd, out + n, 1) == 1 && out[n] != '\n')
-		n++;
-	out[n] = '\0';
-	tcsetattr(fd, TCSAFLUSH, &old);
-	dprintf(fd, "\n");
+	while ((n = ask_once(fd, name, out, size)) < 0)
+		;
 	close(fd);
 	return n > 0 ? 0 : -1;
 }
