@@ -247,12 +247,12 @@ static size_t write_data(const struct hold_item *it, ssh_channel to, ssh_session
 		n = window;
 	if (n > WRITE_CHUNK)
 		n = WRITE_CHUNK;
-	before = pump->socket.out_bytes;
+	before = pump->made.out_bytes;
 	ssh_io_writing(true);
 	w = err ? ssh_channel_write_stderr(to, it->data, n) : ssh_channel_write(to, it->data, n);
 	ssh_io_writing(false);
 	if (w > 0)
-		session_pump_wrote(pump, before, (size_t)w, (ssh_get_poll_flags(ssh) & SSH_WRITE_PENDING) != 0);
+		session_pump_wrote(pump, before, (size_t)w);
 	return w > 0 ? (size_t)w : 0; /* 0: a key exchange runs; an error shows as a closed connection */
 }
 

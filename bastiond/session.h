@@ -55,10 +55,11 @@ struct chan;
 
 /* What tells whether libssh found anything to read: asking the kernel again would cost a system call for each 4 KiB. */
 struct pump {
-	struct ssh_counter_struct socket;
+	struct ssh_counter_struct socket, made;	/* of bytes; of packets: what libssh did not queue for a key exchange, in the socket yet or not */
 	uint64_t mark;	/* in_bytes when nothing waited to be written */
 	bool more;	/* stopped at its share of the turn: libssh may still have messages */
-	uint64_t sent;	/* out_bytes when libssh was seen, or asked, to send last: see session_pump_queues() */
+	uint64_t asked, proved;	/* socket.in_bytes when it was tried last, and seen last, that libssh sends: see session_pump_queues() */
+	uint64_t seen;	/* made.out_bytes when it was tried */
 	size_t queued;	/* bytes of channels that it took and did not send */
 };
 
@@ -187,11 +188,11 @@ void session_run(const struct config *conf, struct ssh_service *service, struct 
 /* A peer that does not read what it is told is not read for long either: each of its requests may be worth an answer, which libssh
    would keep. True: enough came since the socket took nothing more. */
 bool session_pump_full(struct pump *pump, ssh_session ssh);
-/* When libssh begins a key exchange itself it queues, without a bound, what it is given until the peer begins it, too; only a socket that gets
-   nothing shows that. It took len bytes just now, at out_bytes `before`; pending: the socket could not. True: it has enough of them. */
-void session_pump_wrote(struct pump *pump, uint64_t before, size_t len, bool pending);
+/* When libssh begins a key exchange itself it queues, without a bound, what it is given until the peer begins it, too; only that no packet
+   is made of it shows that. It took len bytes just now, at made.out_bytes `before`. True: it has enough of them. */
+void session_pump_wrote(struct pump *pump, uint64_t before, size_t len);
 bool session_pump_queues(struct pump *pump, ssh_session ssh);
-/* Reads and handles what is there on one SSH connection, without blocking. False: the connection is over. */
+/* Reads and handles what is there on one SSH connection, without blocking. False: the connection is over, or is to be. */
 bool session_pump(struct session *s, struct pump *pump, ssh_session ssh, void (*handle)(void *ctx, ssh_message m), void *ctx);
 
 /* session_links.c: all messages that wait. False: the link is over, and with it the session. */

@@ -23,8 +23,10 @@
 #define POLL_MAX (6 + WATCHERS_MAX + 3 * SESSION_WAYS_MAX)
 #define PUMP_MAX 64	/* messages and reads of one SSH connection in a turn: the others get theirs */
 #define UNREAD_MAX (1U << 20) /* bytes that are read of a peer that reads nothing */
-#define QUEUED_MAX (1U << 20) /* bytes of channels that libssh keeps while it waits for a key exchange */
-#define SENDS_MIN 8192U	/* more than libssh itself answers to what comes while it writes: that much of a write shows that it sends */
+#define QUEUED_MAX (1U << 20) /* bytes of channels that libssh keeps while it waits for a key exchange; */
+#define ANSWERS_MAX (32U << 20) /* and bytes that are read meanwhile, each request worth an answer: an honest peer's windows */
+#define ASK_EACH (4U << 20)	/* bytes that are read until it must have been seen that libssh sends */
+#define SENDS_MIN 8192U	/* more than libssh makes by itself while it writes, and reads: answers to 8 KiB, the begin of an exchange */
 
 volatile sig_atomic_t session_turns;
 
@@ -35,49 +37,52 @@ bool session_pump_full(struct pump *pump, ssh_session ssh)
 	return pump->socket.in_bytes - pump->mark >= UNREAD_MAX;
 }
 
-void session_pump_wrote(struct pump *pump, uint64_t before, size_t len, bool pending)
+void session_pump_wrote(struct pump *pump, uint64_t before, size_t len)
 {
-	const uint64_t grown = pump->socket.out_bytes - before;
+	const uint64_t grown = pump->made.out_bytes - before;
 
 	if (grown >= len && len >= SENDS_MIN) {
-		pump->sent = pump->socket.out_bytes;
 		pump->queued = 0;
-	} else if (grown < len && !pending) {
+		pump->asked = pump->proved = pump->socket.in_bytes;
+	} else if (grown < len) {
 		pump->queued += len;
 	}
 }
 
-/* Does libssh send? An SSH_MSG_IGNORE shows it, unless the socket is what takes nothing. */
+/* Does libssh send? An SSH_MSG_IGNORE shows it; one that waits for keys lies in the queue, and goes out with it. */
 static void ask_whether_it_sends(struct pump *pump, ssh_session ssh)
 {
 	static char nothing[SENDS_MIN + 1];
-	const uint64_t before = pump->socket.out_bytes;
+	const uint64_t before = pump->made.out_bytes;
 
-	if (ssh_setup_blocked(ssh))
-		return;
 	memset(nothing, '.', SENDS_MIN);
-	/* without a proof the next one is asked for when this much went out: what libssh has of this one, if nothing else */
-	pump->sent = before - pump->queued + SENDS_MIN;
 	ssh_io_writing(true);
 	if (ssh_send_ignore(ssh, nothing) == SSH_OK)
-		session_pump_wrote(pump, before, SENDS_MIN, true);
+		session_pump_wrote(pump, before, SENDS_MIN);
 	ssh_io_writing(false);
+	pump->asked = pump->socket.in_bytes;
+	pump->seen = pump->made.out_bytes;
 }
 
-/*
- * The queue goes out in one piece, behind the keys: less than that is the exchange's own, or what libssh answers to packets that it does not
- * know, and no reason to ask.
- */
+/* The queue goes out in one piece, behind the keys: less than that is the exchange's own, or answers to packets that libssh does not know. */
 bool session_pump_queues(struct pump *pump, ssh_session ssh)
 {
-	if (pump->queued >= QUEUED_MAX && pump->socket.out_bytes - pump->sent > pump->queued)
+	if (pump->queued >= QUEUED_MAX && pump->made.out_bytes - pump->seen >= SENDS_MIN)
 		ask_whether_it_sends(pump, ssh);
 	return pump->queued >= QUEUED_MAX;
 }
 
+/* Answers that wait for keys have no bound but what asks for them. A peer that uploads gets little else: so libssh is asked. */
+static bool asks_in_vain(struct pump *pump, ssh_session ssh)
+{
+	if (pump->socket.in_bytes - pump->asked >= ASK_EACH)
+		ask_whether_it_sends(pump, ssh);
+	return pump->socket.in_bytes - pump->proved >= ANSWERS_MAX;
+}
+
 bool session_pump(struct session *s, struct pump *pump, ssh_session ssh, void (*handle)(void *ctx, ssh_message m), void *ctx)
 {
-	ssh_set_counters(ssh, &pump->socket, NULL);
+	ssh_set_counters(ssh, &pump->socket, &pump->made);
 	pump->more = false;
 	for (int i = 0; i < PUMP_MAX && !s->over; i++) {
 		uint64_t before = pump->socket.in_bytes;
@@ -90,6 +95,10 @@ bool session_pump(struct session *s, struct pump *pump, ssh_session ssh, void (*
 			return false;
 		if (m == NULL && pump->socket.in_bytes == before)
 			return true;
+		if (asks_in_vain(pump, ssh)) {
+			log_warn("%s: a peer sends %u MiB and exchanges no keys: cut off", s->peer, ANSWERS_MAX >> 20);
+			return false;
+		}
 		if (session_pump_full(pump, ssh))
 			break;
 	}
@@ -113,7 +122,7 @@ static void outer_step(struct session *s)
 		return;
 	}
 	if (!f->authenticated) {
-		ssh_set_counters(f->ssh, &f->pump.socket, NULL);
+		ssh_set_counters(f->ssh, &f->pump.socket, &f->pump.made);
 		/* one request at a time: the next is not read before this one is answered */
 		for (int i = 0; i < PUMP_MAX && authn_listens(&s->authn) && !s->over && !f->authenticated; i++) {
 			ssh_message m = session_pump_full(&f->pump, f->ssh) ? NULL : ssh_message_get(f->ssh);
