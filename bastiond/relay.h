@@ -105,6 +105,7 @@ struct chan {
 	bool eof_passed;		/* the client has the eof: nothing but exit status and close may follow */
 	bool exit_known, exit_core, close_recorded;
 	bool exit_queued;		/* it is in the hold; the first one that the target says counts */
+	bool exit_passed;		/* the client has it, or the signal: a second one would stand in its place */
 	uint32_t exit_status;
 	char exit_signal[32];
 	struct tunnel *tunnel;		/* CHAN_TUNNEL */

@@ -329,11 +329,13 @@ static bool pass_out(struct chan *c, struct hold_item *it)
 		if (c->from_console)
 			break;
 		memcpy(&status, it->data, sizeof(status));
+		c->exit_passed = true;
 		ssh_channel_request_send_exit_status(c->client, (int)status);
 		break;
 	case HOLD_EXIT_SIGNAL:
 		if (c->from_console)
 			break;
+		c->exit_passed = true;
 		ssh_channel_request_send_exit_signal(c->client, (const char *)it->data, c->exit_core, "", "");
 		break;
 	case HOLD_CLOSE:

@@ -375,7 +375,7 @@ void chan_refuse(struct chan *c, const char *line)
 	memcpy(text + n, "\r\n", 3);
 	/* the console's next prompt comes behind it: ssh keeps two streams in no order */
 	if (hold_put(&c->out, c->from_console ? HOLD_DATA : HOLD_ERR, 0, text, n + 2) != 0 ||
-	    hold_put(&c->out, HOLD_EXIT, 0, &status, sizeof(status)) != 0 ||
+	    (!c->exit_passed && hold_put(&c->out, HOLD_EXIT, 0, &status, sizeof(status)) != 0) ||
 	    hold_put(&c->out, HOLD_CLOSE, 0, NULL, 0) != 0)
 		c->state = CHAN_DEAD;
 	else

@@ -1,4 +1,4 @@
-"""The target's end of file came long ago, and something from outside ends the session before its exit status did."""
+"""Something from outside ends the session between the ends of a command: behind the target's end of file, before its exit status; and behind that."""
 import json
 
 import pytest
@@ -20,3 +20,14 @@ def test_an_end_from_outside_behind_the_eof(lab, engineer, target, options):
         assert process.poll() is None
         lab.ctl("revoke", user.grant, "--reason", "over", uid=lab.state["users"]["bob"])
         assert process.wait(10 * labkit.SLOW) == 255
+
+
+def test_an_end_from_outside_behind_the_status(lab, engineer, target):
+    """`service app start`: the command ended with 0, the daemon that it leaves keeps its standard error, and then the grant ends."""
+    user = engineer()
+    with user.start(target, "sleep 1000 >/dev/null & exit 0", options=("-n", "-o", "LogLevel=DEBUG1")) as process:
+        lines = iter(process.stderr.readline, b"")
+        assert any(b"rtype exit-status" in line for line in lines)
+        lab.ctl("revoke", user.grant, "--reason", "done early", uid=lab.state["users"]["bob"])
+        assert any(b"done early" in line for line in lines)
+        assert process.wait(10 * labkit.SLOW) == 0
