@@ -80,6 +80,23 @@ int archive_log_checkpoint(int dir, const char *name, char note[TLOG_NOTE_MAX], 
 	return 1;
 }
 
+int archive_log_newest(int dir, char note[TLOG_NOTE_MAX], size_t *len, uint64_t *size)
+{
+	char name[ARCHIVE_NAME_MAX + 1], kept[TLOG_NOTE_MAX];
+	const int r = archive_log_checkpoint(dir, TLOG_CHECKPOINT, note, len, size);
+	size_t kept_len;
+	uint64_t of;
+
+	if (r != 1)
+		return r;
+	snprintf(name, sizeof(name), TLOG_CHECKPOINT ".%" PRIu64, *size);
+	if (archive_log_checkpoint(dir, name, kept, &kept_len, &of) == 1 && of == *size) {
+		memcpy(note, kept, kept_len);
+		*len = kept_len;
+	}
+	return 1;
+}
+
 /* ---- is it what was put? ---- */
 
 /* The part of a tree of that size that the tile has. */

@@ -202,7 +202,7 @@ static bool begin(struct archiver *a)
 	before = done != NULL ? done->size : 0;
 	if (done == NULL && (r = begin_first(a, &size)) < 0)
 		return false;
-	if (r == 0 && (r = archive_log_checkpoint(a->log_dir, TLOG_CHECKPOINT, l->note, &l->note_len, &size)) <= 0) {
+	if (r == 0 && (r = archive_log_newest(a->log_dir, l->note, &l->note_len, &size)) <= 0) {
 		if (r < 0)
 			log_error("log/" TLOG_CHECKPOINT ": %s", strerror(errno));
 		return false;

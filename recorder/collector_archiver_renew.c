@@ -121,7 +121,7 @@ static void put_checkpoint(struct archiver *a)
 	uint8_t hash[HASH_LEN];
 	uint64_t size;
 	void *copy;
-	const int r = archive_log_checkpoint(a->log_dir, TLOG_CHECKPOINT, l->note, &l->note_len, &size);
+	const int r = archive_log_newest(a->log_dir, l->note, &l->note_len, &size);
 
 	if (r != 1)
 		pass_over(a, TLOG_CHECKPOINT);

@@ -256,13 +256,15 @@ static void print_stamp(const char *who, const char *name, const struct tlog_sta
 static void print_stamps(const struct judging *g, const struct tlog_log *log)
 {
 	const struct trust *t = g->trust;
+	uint8_t keys[TRUST_KEYS_MAX][KEY_LEN];
+	const struct tlog_seen seen = { log, keys, trust_log_keys(t, keys) };
 	struct tlog_stamp s;
 
 	for (size_t i = 0; i < t->nwitnesses; i++)
-		if (tlog_cosigned(&s, g->logs.path, log, &t->witnesses[i]) == 0)
+		if (tlog_cosigned(&s, g->logs.path, &seen, &t->witnesses[i]) == 0)
 			print_stamp("witness", t->witnesses[i].name, &s);
 	for (size_t i = 0; i < t->ntsas; i++)
-		if (tlog_timestamped(&s, g->logs.path, log, t->tsas[i]) == 0)
+		if (tlog_timestamped(&s, g->logs.path, &seen, t->tsas[i]) == 0)
 			print_stamp("timestamps by", t->tsas[i], &s);
 }
 

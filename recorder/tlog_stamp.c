@@ -16,22 +16,35 @@
 #include <openssl/ts.h>
 #include <openssl/x509.h>
 
+#include "escape.h"
 #include "tlog_tile.h"
 
 struct search {
 	struct tlog_stamp *out;
-	const struct tlog_log *log;
+	const struct tlog_seen *seen;
 	const struct tlog_vkey *witness;
 	const char *ca;
 	int dir;
 };
+
+/* Is it a checkpoint of the log? By any of its keys: one that signed before was changed for another since. */
+static bool is_of_log(const struct search *s, const struct tlog_checkpoint *c)
+{
+	char origin[TLOG_NAME_MAX + 1];
+	size_t i = 0;
+
+	esc_line(origin, sizeof(origin), c->origin, strlen(c->origin));
+	while (i < s->seen->nkeys && !tlog_checkpoint_signed(c, s->seen->keys[i]))
+		i++;
+	return i < s->seen->nkeys && c->size <= s->seen->log->size && strcmp(origin, s->seen->log->origin) == 0;
+}
 
 /* A checkpoint of the log, as it lies there: NULL, or for free(), decoded into *c. */
 static uint8_t *read_checkpoint(const struct search *s, const char *name, struct tlog_checkpoint *c, size_t *len)
 {
 	uint8_t *note = tlog_slurp(s->dir, name, TLOG_NOTE_MAX, len);
 
-	if (note != NULL && tlog_checkpoint_parse(c, note, *len) == 0 && c->size <= s->log->size && tlog_checkpoint_signed(c, s->log->key))
+	if (note != NULL && tlog_checkpoint_parse(c, note, *len) == 0 && is_of_log(s, c))
 		return note;
 	free(note);
 	return NULL;
@@ -143,16 +156,16 @@ static int each(struct search *s, const char *dir, const char *ending, void (*lo
 	return 0;
 }
 
-int tlog_cosigned(struct tlog_stamp *out, const char *dir, const struct tlog_log *log, const struct tlog_vkey *witness)
+int tlog_cosigned(struct tlog_stamp *out, const char *dir, const struct tlog_seen *seen, const struct tlog_vkey *witness)
 {
-	struct search s = { .out = out, .log = log, .witness = witness };
+	struct search s = { .out = out, .seen = seen, .witness = witness };
 
 	return each(&s, dir, ".cosigned", look_cosigned);
 }
 
-int tlog_timestamped(struct tlog_stamp *out, const char *dir, const struct tlog_log *log, const char *ca)
+int tlog_timestamped(struct tlog_stamp *out, const char *dir, const struct tlog_seen *seen, const char *ca)
 {
-	struct search s = { .out = out, .log = log, .ca = ca };
+	struct search s = { .out = out, .seen = seen, .ca = ca };
 
 	return each(&s, dir, ".tsr", look_timestamped);
 }

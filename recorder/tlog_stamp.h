@@ -18,9 +18,16 @@ struct tlog_stamp {
 	unsigned bad;		/* files that name it and do not hold */
 };
 
+/* The log, and those who may have signed its older checkpoints: nkeys, as they were given to tlog_read. */
+struct tlog_seen {
+	const struct tlog_log *log;
+	const uint8_t (*keys)[KEY_LEN];
+	size_t nkeys;
+};
+
 /* Over all checkpoint.SIZE.cosigned of the directory. 0, or -1 with errno. */
-int tlog_cosigned(struct tlog_stamp *out, const char *dir, const struct tlog_log *log, const struct tlog_vkey *witness);
+int tlog_cosigned(struct tlog_stamp *out, const char *dir, const struct tlog_seen *seen, const struct tlog_vkey *witness);
 /* Over all checkpoint.SIZE.tsr; `ca`: a PEM file with the certificates that the authority's own must lead to. 0, or -1 with errno. */
-int tlog_timestamped(struct tlog_stamp *out, const char *dir, const struct tlog_log *log, const char *ca);
+int tlog_timestamped(struct tlog_stamp *out, const char *dir, const struct tlog_seen *seen, const char *ca);
 
 #endif

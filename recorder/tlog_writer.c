@@ -312,6 +312,17 @@ static int replace(int dir, const char *name, const struct buf *note)
 	return renameat(dir, CHECKPOINT_NEW, dir, name);
 }
 
+/* Is it there already, perhaps signed by a key of before? A timestamp or a witness' line is for those bytes. */
+static bool is_kept(const struct tlog_writer *w, const char *name, const struct buf *note)
+{
+	struct tlog_checkpoint there, made;
+	char data[TLOG_NOTE_MAX];
+	const ssize_t n = read_file(w->dir, name, data, sizeof(data));
+
+	return n >= 0 && tlog_checkpoint_parse(&there, data, (size_t)n) == 0 && tlog_checkpoint_parse(&made, note->data, note->len) == 0 &&
+	    there.text_len == made.text_len && memcmp(there.text, made.text, made.text_len) == 0;
+}
+
 /* One an hour stays, for who stamps them and for who compares what was said at different times. */
 static int keep_one(struct tlog_writer *w, const struct buf *note, int64_t wall_s)
 {
@@ -320,7 +331,7 @@ static int keep_one(struct tlog_writer *w, const struct buf *note, int64_t wall_
 	if (w->kept_at != 0 && wall_s / TLOG_KEEP_SECONDS == w->kept_at / TLOG_KEEP_SECONDS)
 		return 0;
 	snprintf(name, sizeof(name), TLOG_CHECKPOINT ".%" PRIu64, w->size);
-	if (replace(w->dir, name, note) != 0)
+	if (!is_kept(w, name, note) && replace(w->dir, name, note) != 0)
 		return -1;
 	w->kept_at = wall_s;
 	return 0;

@@ -547,6 +547,12 @@ def test_witness_and_timestamp(store):
     assert first == f"  witness example.com/w1: {size} leaves, 2023-11-14 22:13:20"
     assert second.startswith(f"  timestamps by {d}/tsa.crt: {size} leaves, 20") and "hold" not in second
     assert store.both(top)[store.small.replace(store.top, top)] == "complete"
+    # another receipt key signs since: what was seen of the log before that was seen
+    new = ed25519.Ed25519PrivateKey.generate()
+    write(store.sign(text_of(top), new), top, "log", "checkpoint")
+    with open(f"{d}/trust", "a", encoding="utf-8") as f:
+        f.write(f"collector collector {base64.b64encode(brec.raw(new.public_key())).decode()}\n")
+    assert told() == [first, second]
     for name in path + ".cosigned", path + ".tsr":      # a byte of each signature; base64 stays base64
         data = bytearray(read(name))
         data[-20] = ord("A") if data[-20] != ord("A") else ord("B")

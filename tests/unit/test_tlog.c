@@ -20,6 +20,7 @@
 
 #include <cmocka.h>
 
+#include "archive_log.h"
 #include "hex.h"
 #include "tlog_tree.h"
 #include "tlog_writer.h"
@@ -301,6 +302,31 @@ static void test_full_disk(void **state)
 	assert_published(g, 300);
 }
 
+/* Another key signs the newest checkpoint; the one that was kept stays as it was, as somebody may have stamped it. */
+static void test_another_key(void **state)
+{
+	struct rig *g = *state;
+	struct sign_key *key = sign_key_generate();
+	char note[TLOG_NOTE_MAX], kept[TLOG_NOTE_MAX];
+	size_t len, kept_len;
+	uint64_t size;
+
+	add(g, 0, 5);
+	assert_published(g, 5);
+	sh(g, "cmp -s $D/checkpoint $D/checkpoint.5 && cp $D/checkpoint.5 $D.before");
+	assert_int_equal(tlog_writer_key(g->w, key, 5000), 0);
+	sh(g, "cmp -s $D.before $D/checkpoint.5 && ! cmp -s $D/checkpoint $D/checkpoint.5");
+	/* and what is put into an object store once more has the bytes of before */
+	assert_int_equal(archive_log_checkpoint(g->w->dir, "checkpoint.5", kept, &kept_len, &size), 1);
+	assert_int_equal(archive_log_newest(g->w->dir, note, &len, &size), 1);
+	assert_true(size == 5 && len == kept_len && memcmp(note, kept, len) == 0);
+	/* a part of one, as a power cut leaves it, is replaced */
+	sh(g, "head -c 20 $D.before >$D/checkpoint.5");
+	assert_int_equal(tlog_writer_key(g->w, key, 5000), 0);
+	sh(g, "cmp -s $D/checkpoint $D/checkpoint.5 && rm $D.before");
+	sign_key_destroy(key);
+}
+
 static int refused(struct rig *g)
 {
 	int r;
@@ -346,7 +372,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tree_vectors), cmocka_unit_test(test_notes),
 		cmocka_unit_test_setup_teardown(test_grows, setup, teardown), cmocka_unit_test_setup_teardown(test_power_cut, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown), cmocka_unit_test_setup_teardown(test_refuses, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown), cmocka_unit_test_setup_teardown(test_another_key, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_refuses, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
