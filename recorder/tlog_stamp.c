@@ -74,27 +74,37 @@ static void look_cosigned(const struct search *s, const char *name)
 
 /* ---- RFC 3161 ---- */
 
-/* Does the response hold for these bytes, under the authority's certificates? Its time, or -1. */
+/* When it says that it was made, or -1. */
+static int64_t time_of(TS_RESP *response)
+{
+	TS_TST_INFO *info = TS_RESP_get_tst_info(response);
+	struct tm tm;
+
+	return info != NULL && ASN1_TIME_to_tm(TS_TST_INFO_get_time(info), &tm) == 1 ? timegm(&tm) : -1;
+}
+
+/* Does the response hold for these bytes, under the authority's certificates as they were valid at its time? That, or -1. */
 static int64_t check_response(TS_RESP *response, const char *ca, const uint8_t *data, size_t len)
 {
 	TS_VERIFY_CTX *ctx = TS_VERIFY_CTX_new();
 	X509_STORE *store = X509_STORE_new();
 	BIO *bio = BIO_new_mem_buf(data, (int)len);
-	struct tm tm;
-	int64_t when = -1;
+	int64_t when = time_of(response);
 
-	if (ctx == NULL || store == NULL || bio == NULL || X509_STORE_load_file(store, ca) != 1) {
+	if (ctx == NULL || store == NULL || bio == NULL || when < 0 || X509_STORE_load_file(store, ca) != 1) {
+		when = -1;
 		X509_STORE_free(store);
 		BIO_free(bio);
 		goto out;
 	}
+	/* evidence is kept for longer than an authority's certificate lasts: what it signed in its time stays signed */
+	X509_VERIFY_PARAM_set_time(X509_STORE_get0_param(store), when);
 	/* the context takes both over */
 	TS_VERIFY_CTX_set_store(ctx, store);
 	TS_VERIFY_CTX_set_data(ctx, bio);
 	TS_VERIFY_CTX_add_flags(ctx, TS_VFY_VERSION | TS_VFY_SIGNER | TS_VFY_SIGNATURE | TS_VFY_DATA);
-	if (TS_RESP_verify_response(ctx, response) == 1 &&
-	    ASN1_TIME_to_tm(TS_TST_INFO_get_time(TS_RESP_get_tst_info(response)), &tm) == 1)
-		when = timegm(&tm);
+	if (TS_RESP_verify_response(ctx, response) != 1)
+		when = -1;
 out:
 	TS_VERIFY_CTX_free(ctx);
 	ERR_clear_error();

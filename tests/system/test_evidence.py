@@ -512,18 +512,19 @@ ess_cert_id_alg = sha256
 """
 
 
-def authority(d):
-    """A timestamping authority in a directory: tsa.crt is certified by itself."""
+def authority(d, *by):
+    """A timestamping authority in a directory: tsa.crt is certified by itself, for two days. by: what runs openssl."""
     write(TSA.format(d=d).encode(), d, "tsa.cnf")
     write(b"01\n", d, "serial")
-    labkit.run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{d}/tsa.key", "-out", f"{d}/tsa.crt", "-subj", "/CN=tsa", "-days", "2",
+    labkit.run(*by, "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{d}/tsa.key", "-out", f"{d}/tsa.crt", "-subj", "/CN=tsa", "-days", "2",
                "-addext", "extendedKeyUsage=critical,timeStamping", "-addext", "keyUsage=critical,digitalSignature")
 
 
 def test_witness_and_timestamp(store):
-    """A kept checkpoint with the line of a witness, and one with a timestamp of openssl's authority."""
-    top, d = store.copy(), tempfile.mkdtemp(dir=store.scratch)
-    authority(d)
+    """A kept checkpoint with the line of a witness, and one with a timestamp of openssl's authority, whose certificate was valid when it made that, and
+    has ended since."""
+    top, d, past = store.copy(), tempfile.mkdtemp(dir=store.scratch), ("faketime", "-f", "-30d")
+    authority(d, *past)
     kept = [n for n in os.listdir(os.path.join(top, "log")) if n.startswith("checkpoint.")][0]
     path = os.path.join(top, "log", kept)
     witness, name, when = ed25519.Ed25519PrivateKey.generate(), b"example.com/w1", 1700000000
@@ -533,7 +534,10 @@ def test_witness_and_timestamp(store):
     line = "\N{EM DASH} ".encode() + name + b" " + base64.b64encode(key_id + struct.pack(">Q", when) + signature) + b"\n"
     write(read(path) + line, path + ".cosigned")
     labkit.run("openssl", "ts", "-query", "-data", path, "-sha256", "-cert", "-out", f"{d}/q")
-    labkit.run("openssl", "ts", "-reply", "-config", f"{d}/tsa.cnf", "-queryfile", f"{d}/q", "-out", path + ".tsr")
+
+    def stamp(*by):
+        labkit.run(*by, "openssl", "ts", "-reply", "-config", f"{d}/tsa.cnf", "-queryfile", f"{d}/q", "-out", path + ".tsr")
+    stamp(*past)
     vkey = name.decode() + "+" + key_id.hex() + "+" + base64.b64encode(b"\4" + public).decode()
     trust = read(store.lab.path("auditor.trust")).decode()
     write(f"{trust}\nwitness w1 {vkey}\ntsa t {d}/tsa.crt\n".encode(), d, "trust")
@@ -552,6 +556,12 @@ def test_witness_and_timestamp(store):
     write(store.sign(text_of(top), new), top, "log", "checkpoint")
     with open(f"{d}/trust", "a", encoding="utf-8") as f:
         f.write(f"collector collector {base64.b64encode(brec.raw(new.public_key())).decode()}\n")
+    assert told() == [first, second]
+    # who has the authority's key when its certificate has ended stamps nothing more
+    stamped = read(path + ".tsr")
+    stamp()
+    assert "nothing that holds; 1 in its name" in told()[1]
+    write(stamped, path + ".tsr")
     assert told() == [first, second]
     for name in path + ".cosigned", path + ".tsr":      # a byte of each signature; base64 stays base64
         data = bytearray(read(name))
