@@ -120,16 +120,43 @@ static void say_op(struct sftp_track *t, const char *op, struct buf *b, bool two
 		say(t, json_pack("{s:s, s:o}", "op", op, "path", bulk_text(path, len)));
 }
 
+static struct sftp_file *file_of(struct sftp_track *t, struct buf *b)
+{
+	size_t len;
+	const uint8_t *handle = buf_get_string(b, SFTP_HANDLE_MAX, &len);
+
+	return handle != NULL ? sftp_file_find(&t->files, handle, len) : NULL;
+}
+
+/* An operation by one handle or two; of a file that is not followed there is no name. */
+static void say_by_handle(struct sftp_track *t, const char *op, struct buf *b, bool two)
+{
+	const struct sftp_file *f = file_of(t, b), *to = NULL;
+
+	if (two) {
+		buf_get(b, 8 + 8); /* from, how much */
+		to = file_of(t, b);
+	}
+	if (buf_ok(b))
+		say(t, json_pack("{s:s, s:o*, s:o*, s:o*}", "op", op, "path", f != NULL ? bulk_text(f->path, f->path_len) : NULL,
+		    "to", to != NULL ? bulk_text(to->path, to->path_len) : NULL, "untracked", f == NULL || (two && to == NULL) ? json_true() : NULL));
+}
+
 static void on_extended(struct sftp_track *t, struct buf *b)
 {
-	static const char *const two_paths[] = { "posix-rename@openssh.com", "hardlink@openssh.com", NULL };
+	static const struct { const char *name, *op; bool two; } by_path[] = {
+		{ "posix-rename@openssh.com", "rename", true }, { "hardlink@openssh.com", "hardlink", true },
+		{ "lsetstat@openssh.com", "setstat", false },
+	};
 	char name[EXTENSION_MAX];
 
 	if (buf_get_cstring(b, name, sizeof(name)) != 0)
 		return;
-	for (size_t i = 0; two_paths[i] != NULL; i++)
-		if (strcmp(name, two_paths[i]) == 0)
-			say_op(t, i == 0 ? "rename" : "hardlink", b, true);
+	for (size_t i = 0; i < sizeof(by_path) / sizeof(by_path[0]); i++)
+		if (strcmp(name, by_path[i].name) == 0)
+			say_op(t, by_path[i].op, b, by_path[i].two);
+	if (strcmp(name, "copy-data") == 0)
+		say_by_handle(t, "copy", b, true);
 }
 
 static void on_open(struct sftp_track *t, uint32_t id, struct buf *b)
@@ -200,9 +227,15 @@ static void on_request(struct sftp_track *t, uint8_t type, uint32_t id, struct b
 		pending_add(t, id, type);
 		on_extended(t, b);
 		break;
+	case FXP_FSETSTAT:
+		pending_add(t, id, type);
+		say_by_handle(t, "setstat", b, false);
+		break;
 	default:
 		pending_add(t, id, type);
-		if (op_name(type) != NULL)
+		if (type < FXP_OPEN || type > FXP_SYMLINK)
+			lose(t, "sftp: a request that version 3 does not have");
+		else if (op_name(type) != NULL)
 			say_op(t, op_name(type), b, type == FXP_RENAME || type == FXP_SYMLINK);
 	}
 	if (!buf_ok(b))

@@ -72,7 +72,8 @@ static bool file_line(const json_t *j, char *out, size_t size)
 	if (json_is_true(json_object_get(j, "partly")))
 		snprintf(out + strlen(out), size - strlen(out), ", more may have passed");
 	if (json_is_true(json_object_get(j, "untracked")))
-		snprintf(out + strlen(out), size - strlen(out), ", its content was not told apart");
+		snprintf(out + strlen(out), size - strlen(out), "%s",
+		    strcmp(op, "open") == 0 ? ", its content was not told apart" : ", by a handle of no file that is known");
 	if (json_is_false(json_object_get(j, "in_order")))
 		snprintf(out + strlen(out), size - strlen(out), ", out of order: no digest of the whole");
 	else if (meta_text(j, "from", from, sizeof(from))[0] != '\0')

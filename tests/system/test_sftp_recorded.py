@@ -115,15 +115,16 @@ def test_runs(lab, engineer, target, home, tmp_path, what):
         assert row["dir"] == large and row["from"] == 0 and row["sha256"] == hashlib.sha256(data[:row["hashed"]]).hexdigest()
 
 
-def test_resumed(lab, engineer, home, tmp_path):
-    """A transfer that is resumed has a digest of the bytes that passed, and says where they belong."""
+def test_resumed_and_copied(lab, engineer, home, tmp_path):
+    """A transfer that is resumed has a digest of the bytes that passed, and says where they belong; what the server copies is said, too."""
     user = engineer()
     data = os.urandom(300_000)
     (tmp_path / "file").write_bytes(data[:100_000])
     with open(os.path.join(home, "file"), "wb") as f:
         f.write(data)
-    sftp(user, "web1.name", f"reget {home}/file {tmp_path}/file\n")
+    sftp(user, "web1.name", f"reget {home}/file {tmp_path}/file\ncp {home}/file {home}/copy\n")
     assert (tmp_path / "file").read_bytes() == data
+    assert {"op": "copy", "path": f"{home}/file", "to": f"{home}/copy"} in read(lab, user)[2]
     row, = [row for row in read(lab, user)[2] if row["op"] == "get"]
     assert (row["from"], row["size"], row["sha256"]) == (100_000, 200_000, hashlib.sha256(data[100_000:]).hexdigest())
     text = replay(lab, "export", "--text", recording_of(lab, user.user)).stdout.decode()

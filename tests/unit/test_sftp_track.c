@@ -14,6 +14,7 @@
 #include "buf.h"
 #include "relay_bulk.h"
 
+#define BYTES(s) s, sizeof(s) - 1
 #define UNTRACKED "{\"op\":\"untracked\",\"why\":\"sftp: malformed packet\"}\n"
 
 enum { OPEN = 3, CLOSE, READ, WRITE, REMOVE = 13, STATUS = 101, HANDLE, DATA };
@@ -419,7 +420,39 @@ static void closed_before_a_read_is_answered(void **state)
 	sftp_track_destroy(t);
 }
 
-#define BYTES(s) s, sizeof(s) - 1
+/* What changes a file by its handle, or without its link, is said with its name; by a handle that nobody has, without. */
+static void operations_by_handle(void **state)
+{
+	static const struct { const char *bytes; size_t len; const char *says; } cases[] = {
+		{ BYTES("\12\0\0\0\7\0\0\0\1x\0\0\0\4\0\0\1\355"), "{\"op\":\"setstat\",\"path\":\"x\"}\n" },
+		{ BYTES("\12\0\0\0\7\0\0\0\1q\0\0\0\4\0\0\1\355"), "{\"op\":\"setstat\",\"untracked\":true}\n" },
+		{ BYTES("\12\0\0\0\7"), UNTRACKED },
+		{ BYTES("\310\0\0\0\7\0\0\0\24lsetstat@openssh.com\0\0\0\1z\0\0\0\0"), "{\"op\":\"setstat\",\"path\":\"z\"}\n" },
+		{ BYTES("\310\0\0\0\7\0\0\0\11copy-data\0\0\0\1x" "0123456701234567" "\0\0\0\1y" "01234567"),
+		    "{\"op\":\"copy\",\"path\":\"x\",\"to\":\"y\"}\n" },
+		{ BYTES("\310\0\0\0\7\0\0\0\11copy-data\0\0\0\1q" "0123456701234567" "\0\0\0\1y" "01234567"),
+		    "{\"op\":\"copy\",\"to\":\"y\",\"untracked\":true}\n" },
+		{ BYTES("\310\0\0\0\7\0\0\0\11copy-data\0\0\0\1x" "0123456701234567" "\0\0\0\1q" "01234567"),
+		    "{\"op\":\"copy\",\"path\":\"x\",\"untracked\":true}\n" },
+		{ BYTES("\310\0\0\0\7\0\0\0\11copy-data\0\0\0\1x" "0123456701234567"), UNTRACKED },
+		{ BYTES("\25\0\0\0\7\0\0\0\1x\0\0\0\1y"),
+		    "{\"op\":\"untracked\",\"why\":\"sftp: a request that version 3 does not have\"}\n" }, /* LINK of version 6 */
+	};
+
+	(void)state;
+	for (size_t k = 0; k < sizeof(cases) / sizeof(cases[0]); k++) {
+		struct sftp_track *t = sftp_track_create(remember, NULL);
+
+		assert_non_null(t);
+		forget(NULL);
+		opens(t, 1, "x");
+		opens(t, 2, "y");
+		feed_raw(t, (uint32_t)cases[k].len, cases[k].bytes, cases[k].len);
+		if (strcmp(all, cases[k].says) != 0)
+			fail_msg("case %zu: %s", k, all);
+		sftp_track_destroy(t);
+	}
+}
 
 /* What a server reads on behind a request that is too short, it does: that is not followed in silence. */
 static void requests_that_are_too_short(void **state)
@@ -504,6 +537,7 @@ int main(void)
 		cmocka_unit_test_setup(other_handles_cast_no_doubt, forget),
 		cmocka_unit_test_setup(guessed_without_a_place, forget),
 		cmocka_unit_test_setup(closed_before_a_read_is_answered, forget),
+		cmocka_unit_test(operations_by_handle),
 		cmocka_unit_test(requests_that_are_too_short),
 		cmocka_unit_test_setup(what_is_open_when_it_is_lost, forget),
 		cmocka_unit_test_setup(an_open_without_an_answer, forget),
