@@ -82,12 +82,17 @@ static void next_slot(struct parent *p)
 	p->generation = (p->generation + 1) & (UINT32_MAX >> SLOT_BITS);
 }
 
+static bool slot_left(const struct parent *p)
+{
+	return p->nslots < p->conf->max_sessions;
+}
+
 /* The id of an ended connection comes back only after 2^17 rounds over the table. */
 static struct slot *slot_take(struct parent *p, const struct startups_key *source)
 {
 	struct slot *s;
 
-	if (p->nslots >= p->conf->max_sessions)
+	if (!slot_left(p))
 		return NULL;
 	while (p->slots[p->hand].id != 0 || (p->generation == 0 && p->hand == 0))
 		next_slot(p);
@@ -282,7 +287,8 @@ static void one_connection(struct parent *p, int fd, const struct sockaddr_stora
 	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
 		random = 0;
 	v = startups_enter(&p->startups, p->conf, (const struct sockaddr *)peer, now, random, &source);
-	if (v == STARTUPS_SOURCE && take_over(p, &source, now))
+	/* who is stopped has his slot until he ended: without another one nobody would get his place */
+	if (v == STARTUPS_SOURCE && slot_left(p) && take_over(p, &source, now))
 		v = STARTUPS_OK;
 	if (v == STARTUPS_OK && (s = slot_take(p, &source)) == NULL) {
 		startups_leave(&p->startups, &source);

@@ -120,8 +120,6 @@ static void test_who_says_nothing_makes_place(void **state)
 	int fds[4];
 
 	(void)state;
-	ahead = mmap(NULL, sizeof(*ahead), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	assert_ptr_not_equal(ahead, MAP_FAILED);
 	start("per_source_max = 2\npenalty_noauth = 12s\npenalty_min = 15s\n");
 	expect("policy starts");
 	for (int i = 0; i < 2; i++) {
@@ -149,17 +147,42 @@ static void test_who_says_nothing_makes_place(void **state)
 	for (int i = 0; i < 4; i++)
 		close(fds[i]);
 	stop();
-	munmap(ahead, sizeof(*ahead));
-	ahead = NULL;
+}
+
+/* Where max_sessions has no room for the new one either, nobody goes: who is stopped would still be there. */
+static void test_nobody_goes_for_who_cannot_stay(void **state)
+{
+	int fds[2];
+
+	(void)state;
+	start("max_sessions = 2\nper_source_max = 2\npenalty_noauth = 12s\npenalty_min = 15s\n");
+	expect("policy starts");
+	for (int i = 0; i < 2; i++) {
+		fds[i] = connect_to_parent();
+		expect("policy PEER_UP");
+	}
+	*ahead += 6000;
+	expect_refusal();
+	expect_refusal();
+	order(MSG_RUN_CONSOLE, 99, NULL); /* malformed: when the set is new, what parent said before has come */
+	expect("policy starts");
+	for (unsigned i = 0; i < nlines; i++)
+		assert_null(strstr(lines[i], "master stops"));
+	for (int i = 0; i < 2; i++)
+		close(fds[i]);
+	stop();
 }
 
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_penalty_and_limits), T(test_what_becomes_of_a_block), T(test_who_says_nothing_makes_place),
+		T(test_nobody_goes_for_who_cannot_stay),
 	};
 
 	if (argc > 2 && strcmp(argv[1], "-R") == 0)
 		return puppet(argv[2]);
+	if ((ahead = mmap(NULL, sizeof(*ahead), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) == MAP_FAILED)
+		return 1;
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
