@@ -15,20 +15,21 @@ TESTED = tests/deps build lab unit test && $(MAKED)
 
 # every stage runs even if one before it failed; the last line counts them all
 check:
-	@B=$(B) MAKE='$(MAKE)' tests/check deps lint $(if $(wildcard tests/fuzz/fuzz_*.c),corpus) build coverage patient units system alone
+	@B=$(B) MAKE='$(MAKE)' tests/check deps lint $(if $(wildcard tests/fuzz/fuzz_*.c),corpus) build coverage patient units system calm alone
 check-asan: # slower by a factor of two to five
-	@UNIT_TIMEOUT=1500 B=build-asan MAKE='$(MAKE) SAN=1' tests/check deps build patient units system alone
+	@UNIT_TIMEOUT=1500 B=build-asan MAKE='$(MAKE) SAN=1' tests/check deps build patient units system calm alone
 
 # T: which tests, as pytest's -k takes them: make check-system T='sftp or scp'. Those that measure time run by themselves, the
 # others side by side: most of them wait, for a code, a deadline, a client. Of these a neighbour may starve one: it is tried once more,
 # and the list of results says so. What measures time has one try, and so has what attacks a promise by chance (flaky(reruns=0)).
-# ALONE: those that measure time. PATIENT: those of them that sleep for seconds and have seconds to spare, beside each other.
+# ALONE: those that measure time. PATIENT: those of them that sleep for seconds and have seconds to spare, beside each other. CALM: those of them
+# that hardly compute, three at a time; the largest file comes first, so that no processor waits for it at the end.
 CHECK_TOOLS = $(B)/bench/brec_make $(B)/crash/model $(B)/crash/archive $(B)/crash/kill $(B)/crash/typing $(B)/crash/grants $(B)/model/decide
 check-tools: $(CHECK_TOOLS)
 # files that have such a mark: the others need not be read. conftest.py sees to it that all of them are found so
 marked = $(shell grep -l 'mark\.$(1)' tests/system/test_*.py)
 check-system: all $(CHECK_TOOLS)
-	@LAB_BIN=$(abspath $(B)) $(PYTEST) -q $(if $(T),tests/system -k '$(T)',$(if $(ALONE),$(call marked,alone) -m 'alone and not patient' --durations=25,$(if $(PATIENT),$(call marked,patient) -m patient -n $(WORKERS) --dist loadfile,tests/system -m 'not alone' -n $(WORKERS) --dist loadfile --reruns 1 --durations=40 --durations-min=2))) $(PYTEST_ARGS)
+	@LAB_BIN=$(abspath $(B)) $(PYTEST) -q $(if $(T),tests/system -k '$(T)',$(if $(ALONE),$(call marked,alone) -m 'alone and not patient and not calm' --durations=25,$(if $(CALM),$(shell ls -S $(call marked,calm)) -m 'calm and not patient' -n 3 --dist loadfile --durations=15,$(if $(PATIENT),$(call marked,patient) -m patient -n $(WORKERS) --dist loadfile,tests/system -m 'not alone' -n $(WORKERS) --dist loadfile --reruns 1 --durations=40 --durations-min=2)))) $(PYTEST_ARGS)
 
 LINTS = lint-cppcheck lint-man lint-shell layers headers budgets lint-web
 lint: $(LINTS)

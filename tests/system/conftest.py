@@ -19,7 +19,7 @@ labs = []                   # that this process made and that are up
 bad_ends = []               # what was wrong that no test could say
 
 
-STAGES = ("alone", "patient")       # marks
+STAGES = ("alone", "patient", "calm")       # marks
 SHARED = "BASTION_TESTS_SHARED"     # the variable that names the folder of all workers
 
 
@@ -32,6 +32,8 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "alone: measures time, or takes the whole machine: nothing runs beside it")
     config.addinivalue_line("markers", "patient: of those that measure time, one that waits for seconds, has seconds to spare, and hardly computes: "
                             "beside it run others of its kind and nothing else")
+    config.addinivalue_line("markers", "calm: of those that measure time, one that hardly computes and whose bound is far away: beside it run two others "
+                            "of its kind and nothing else")
     config.addinivalue_line("markers", "chained: of a file whose tests go on from what the ones before them left: a second try has the same lab")
     if not is_worker(config):
         os.environ[SHARED] = tempfile.mkdtemp(prefix="bastion-tests-", dir="/tmp")

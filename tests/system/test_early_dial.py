@@ -11,7 +11,7 @@ import pytest
 
 from harness import events, labkit, until
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.alone, pytest.mark.calm]
 
 WAIT = 10   # seconds that an early socket is kept, EARLY_MS
 

@@ -7,12 +7,15 @@ import time
 
 import pytest
 
-from harness import recording_of, replay, until
-
-pytestmark = pytest.mark.alone
+from harness import WAYS, recording_of, replay, until
 
 LIMIT = 1.0     # promise P7, the start of the command and the end of the client included
 BOB = "bob"
+
+
+def timed(test):
+    """Nothing else runs beside it, but for others that hardly compute."""
+    return pytest.mark.alone(pytest.mark.calm(test))
 
 
 def ended(process, since):
@@ -55,6 +58,7 @@ def session_of(lab, user):
     return str([row["id"] for row in lab.ctl_json("sessions")["rows"] if row["user"] == user.user][0])
 
 
+@timed
 @pytest.mark.parametrize("cause", CAUSES)
 def test_open_session_ends(lab, engineer, target, cause):
     act, word = CAUSES[cause]
@@ -68,6 +72,7 @@ def test_open_session_ends(lab, engineer, target, cause):
     assert word in said.lower(), said
 
 
+@timed
 def test_terminal_is_told(lab, engineer, target, terminals):
     user = engineer()
     shell = terminals(user.terminal(target))
@@ -80,16 +85,22 @@ def test_terminal_is_told(lab, engineer, target, terminals):
     assert time.monotonic() - start < LIMIT
 
 
-def test_expiry(engineer, deploy, target):
-    span = lasting(4, lambda: deploy.run(target, "true", check=True))
-    user = engineer(span=span)
-    begin = time.monotonic()
-    process = open_cat(user, target)
-    _, said = ended(process, begin)
-    assert span - 2.0 < time.monotonic() - begin < span + LIMIT
-    assert f"Grant {user.grant} has ended" in said, said
+@timed
+def test_expiry(engineer, deploy):
+    """A session each way, which end one behind the other."""
+    span = max(lasting(4, lambda: deploy.run(f"web1.{way}", "true", check=True)) for way in WAYS)
+    opened = []
+    for way in WAYS:
+        user = engineer(span=span)
+        begin = time.monotonic()
+        opened.append((user, begin, open_cat(user, f"web1.{way}")))
+    for user, begin, process in opened:
+        spent, said = ended(process, begin)
+        assert span - 2.0 < spent < span + LIMIT
+        assert f"Grant {user.grant} has ended" in said, said
 
 
+@pytest.mark.alone
 def test_transfer_ends(lab, engineer, target):
     user = engineer()
     process = user.start(target, "cat /dev/zero", bufsize=0)
@@ -101,6 +112,7 @@ def test_transfer_ends(lab, engineer, target):
     assert spent < LIMIT
 
 
+@timed
 def test_target_side_ends_too(lab, engineer, target, home):
     user = engineer()
     process = user.start(target, f"touch {home}/up; cat; touch {home}/down")

@@ -14,7 +14,7 @@ from harness import Client, Terminal, complete, events, labkit, replay, until
 from test_false_collector import END, HELLO, RESUME, FalseCollector
 from test_reload import log_of, reload
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.alone, pytest.mark.calm]
 
 PAUSE = 1.0         # seconds that a key stroke may take while a collector goes away
 STROKES = 75        # of 20 ms each, a third before, a third while it is away

@@ -153,6 +153,7 @@ def test_nothing_to_see(lab, deploy, auditor, terminals):
 
 
 @pytest.mark.alone
+@pytest.mark.calm
 @pytest.mark.parametrize("cause", ["lock", "kill", "exit", "remove"])
 def test_it_ends(lab, shell, auditor, terminals, cause):
     session = newest(lab)
