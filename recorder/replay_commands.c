@@ -45,7 +45,7 @@ static int print(void *ctx, const struct text_line *l)
 	struct listing *x = ctx;
 	char at[24];
 
-	if (l->kind != LINE_COMMAND || (x->channel != UINT64_MAX && x->channel != l->channel))
+	if ((l->kind != LINE_COMMAND && l->kind != LINE_GIVEN) || (x->channel != UINT64_MAX && x->channel != l->channel))
 		return 0;
 	if (x->n++ == 0 && !x->json)
 		print_head(x);

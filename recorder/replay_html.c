@@ -120,7 +120,7 @@ static void put_row_head(const struct table *t, uint64_t channel, uint64_t t_us)
 
 static int put_command(void *ctx, const struct text_line *l)
 {
-	if (l->kind != LINE_COMMAND)
+	if (l->kind != LINE_COMMAND && l->kind != LINE_GIVEN)
 		return 0;
 	put_row_head(ctx, l->channel, l->t_us);
 	put_escaped(l->text + l->head, l->len - l->head);

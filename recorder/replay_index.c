@@ -286,7 +286,7 @@ struct building {
 	struct buf b;
 };
 
-static int put_line(void *ctx, const struct text_line *l)
+static int put_piece(void *ctx, const struct text_line *l)
 {
 	struct building *x = ctx;
 
@@ -301,6 +301,11 @@ static int put_line(void *ctx, const struct text_line *l)
 	buf_put_varint(&x->b, l->head);
 	buf_put_string(&x->b, l->text, l->len);
 	return buf_ok(&x->b) && x->file.text <= INDEX_TEXT_MAX ? 0 : -1;
+}
+
+static int put_line(void *ctx, const struct text_line *l)
+{
+	return line_pieces(l, put_piece, ctx);
 }
 
 static int create_entry(struct file *f, const struct index *x, const char *id)

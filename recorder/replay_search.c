@@ -17,7 +17,6 @@
 #include "escape.h"
 #include "replay_term.h"
 
-#define NEEDLE_MAX 1024
 #define PLAY_MAX 16384	/* the command that shows a hit, with its options */
 
 struct search {
@@ -26,7 +25,7 @@ struct search {
 	const struct age_identities *ids;
 	struct index index;
 	const char *text;
-	char lower[NEEDLE_MAX];		/* of it */
+	char lower[SEARCH_TEXT_MAX];		/* of it */
 	size_t len;
 	bool any_case;			/* it has no capitals */
 	bool colour;
@@ -77,9 +76,8 @@ static bool block_may_have(void *ctx, const char *lower, size_t len)
 static bool wanted_kind(const struct search *x, const struct text_line *l)
 {
 	if (x->a->only_typed == x->a->only_shown)
-		return l->kind != LINE_COMMAND || l->head == 0;
-	return x->a->only_typed ? l->kind == LINE_TYPED || (l->kind == LINE_COMMAND && l->head == 0) :
-	    l->kind == LINE_SCREEN;
+		return l->kind != LINE_COMMAND;		/* the screen has it */
+	return x->a->only_typed ? l->kind == LINE_TYPED || l->kind == LINE_GIVEN : l->kind == LINE_SCREEN;
 }
 
 /* ---- printing ---- */
@@ -192,6 +190,11 @@ static int on_line(void *ctx, const struct text_line *l)
 	return ferror(stdout) ? -1 : 0;
 }
 
+static int on_whole_line(void *ctx, const struct text_line *l)
+{
+	return line_pieces(l, on_line, ctx);
+}
+
 /* ---- one recording ---- */
 
 static int no_dots(const struct dirent *e)
@@ -271,7 +274,7 @@ static void search_lines(struct search *x, const struct index_head *now, bool ha
 		r = index_read(&x->index, x->rec->id, block_may_have, on_line, x);
 	if (r != -1)
 		return;
-	r = lines_read(x->rec->dir, x->ids, x->a->reveal, on_line, x, &info);
+	r = lines_read(x->rec->dir, x->ids, x->a->reveal, on_whole_line, x, &info);
 	if (r == 0 && info.error[0] == '\0')
 		return;
 	progress_clear(&x->bar);
@@ -372,8 +375,8 @@ static int prepare(struct search *x, struct trust *trust)
 
 	x->text = a->ids[0];
 	x->len = strlen(x->text);
-	if (x->len == 0 || x->len > NEEDLE_MAX) {
-		fprintf(stderr, "bastion-replay: the text to search has 1 to %d bytes\n", NEEDLE_MAX);
+	if (x->len == 0 || x->len > SEARCH_TEXT_MAX) {
+		fprintf(stderr, "bastion-replay: the text to search has 1 to %d bytes\n", SEARCH_TEXT_MAX);
 		return EXIT_USAGE;
 	}
 	x->any_case = true;

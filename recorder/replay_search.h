@@ -17,13 +17,15 @@
 #include "buf.h"
 #include "replay.h"
 
-#define LINE_BYTES_MAX 16384	/* a longer line is cut into such pieces */
+#define LINE_BYTES_MAX 16384	/* a longer line of output is cut into such pieces */
+#define SEARCH_TEXT_MAX 1024		/* of a text to search: so much of a piece leads up to the next one */
 
 enum line_kind {
 	LINE_SCREEN = 's',	/* was to be read: a row of the screen, a line of output */
 	LINE_TYPED = 't',	/* a line that the user typed */
 	LINE_EVENT = 'e',	/* a command given, a file, a note */
 	LINE_COMMAND = 'c',	/* typed at a prompt, as the screen showed it */
+	LINE_GIVEN = 'g',	/* given to ssh as a command: all of it, as long as it is */
 };
 
 struct text_line {
@@ -33,7 +35,7 @@ struct text_line {
 	const char *text;	/* UTF-8, until the call returns */
 	size_t len;
 	size_t head;		/* bytes of text that only lead up to it: the row before a wrapped
-				   one, the prompt before a command */
+				   one, the end of the piece before, the prompt before a command */
 };
 
 /* 0, or -1 to stop (the reason has been said). */
@@ -93,6 +95,8 @@ struct lines_info {
  */
 int lines_read(const char *dir, const struct age_identities *ids, bool reveal, line_fn *fn, void *ctx,
     struct lines_info *info);
+/* Gives a line to fn in pieces of at most LINE_BYTES_MAX, in which every text is found that the line has. 0, or what fn returned. */
+int line_pieces(const struct text_line *l, line_fn *fn, void *ctx);
 
 /* ---- replay_index.c ---- */
 

@@ -16,7 +16,7 @@ struct stream {
 	enum line_kind kind;
 	struct chan *chan;
 	uint64_t t_us;
-	size_t len;
+	size_t len, head;	/* head: of the piece before */
 	char line[LINE_BYTES_MAX];
 };
 
@@ -38,22 +38,70 @@ struct lines {
 	bool failed;
 };
 
+static void say_headed(struct lines *x, enum line_kind kind, uint64_t channel, uint64_t t_us,
+    const char *text, size_t len, size_t head)
+{
+	const struct text_line l = { .kind = kind, .channel = channel, .t_us = t_us,
+		.text = text, .len = len, .head = head };
+
+	if (!x->failed && len > head && x->fn(x->ctx, &l) != 0)
+		x->failed = true;
+}
+
 static void say(struct lines *x, enum line_kind kind, uint64_t channel, uint64_t t_us,
     const char *text, size_t len)
 {
-	const struct text_line l = { .kind = kind, .channel = channel, .t_us = t_us,
-		.text = text, .len = len };
+	say_headed(x, kind, channel, t_us, text, len, 0);
+}
 
-	if (!x->failed && len > 0 && x->fn(x->ctx, &l) != 0)
-		x->failed = true;
+/* ---- pieces ---- */
+
+/* The last beginning of a code point that is not behind n. */
+static size_t whole(const char *text, size_t n)
+{
+	while (n > 0 && ((uint8_t)text[n] & 0xc0) == 0x80)
+		n--;
+	return n;
+}
+
+int line_pieces(const struct text_line *l, line_fn *fn, void *ctx)
+{
+	struct text_line piece = *l;
+	size_t to, from;
+	int r;
+
+	for (;; piece.text = l->text + from, piece.head = to - from) {
+		const size_t at = (size_t)(piece.text - l->text), left = l->len - at;
+
+		to = at + (left <= LINE_BYTES_MAX ? left : whole(piece.text, LINE_BYTES_MAX));
+		piece.len = to - at;
+		if (piece.len > piece.head && (r = fn(ctx, &piece)) != 0)
+			return r;
+		if (to == l->len)
+			return 0;
+		from = whole(l->text, to - SEARCH_TEXT_MAX);
+	}
 }
 
 /* ---- channels without a terminal ---- */
 
 static void end_stream_line(struct stream *s)
 {
-	say(s->chan->owner, s->kind, s->chan->number, s->t_us, s->line, s->len);
-	s->len = 0;
+	say_headed(s->chan->owner, s->kind, s->chan->number, s->t_us, s->line, s->len, s->head);
+	s->len = s->head = 0;
+}
+
+/* The line is longer than a piece, and goes on with c. */
+static void cut_stream_line(struct stream *s, char c)
+{
+	const size_t end = ((uint8_t)c & 0xc0) == 0x80 ? whole(s->line, s->len - 1) : s->len;
+	const size_t from = whole(s->line, end - SEARCH_TEXT_MAX);
+
+	say_headed(s->chan->owner, s->kind, s->chan->number, s->t_us, s->line, end, s->head);
+	s->head = end - from;
+	s->len -= from;
+	memmove(s->line, s->line + from, s->len);
+	s->t_us = s->chan->now_us;
 }
 
 static void add_text(void *ctx, const char *text, size_t len)
@@ -61,10 +109,12 @@ static void add_text(void *ctx, const char *text, size_t len)
 	struct stream *s = ctx;
 
 	for (size_t i = 0; i < len; i++) {
-		if (text[i] == '\n' || s->len == sizeof(s->line))
+		if (text[i] == '\n') {
 			end_stream_line(s);
-		if (text[i] == '\n')
 			continue;
+		}
+		if (s->len == sizeof(s->line))
+			cut_stream_line(s, text[i]);
 		if (s->len == 0)
 			s->t_us = s->chan->now_us;
 		s->line[s->len++] = text[i] == '\t' ? ' ' : text[i];
@@ -129,6 +179,36 @@ static struct chan **free_slot(struct lines *x)
 	return &x->chans[0];
 }
 
+/* A value of an event, whole, unless it is escaped shorter than `least`. */
+static void say_value(struct lines *x, enum line_kind kind, uint64_t channel, uint64_t t_us, const json_t *v, size_t least)
+{
+	const size_t size = 4 * json_string_length(v) + 7;
+	char *text = malloc(size);
+	size_t len;
+
+	if (text == NULL) {
+		x->failed = true;
+		return;
+	}
+	len = esc_line(text, size, json_is_string(v) ? json_string_value(v) : "", json_string_length(v));
+	if (len >= least)
+		say(x, kind, channel, t_us, text, len);
+	free(text);
+}
+
+/* Names of files of which the line of the event has the beginning only. */
+static void long_names(struct lines *x, const struct brec_event *e, uint64_t t_us)
+{
+	json_t *j;
+
+	if (4 * e->len < REPLAY_TEXT_MAX)
+		return;
+	j = json_loadb((const char *)e->data, e->len, JSON_ALLOW_NUL, NULL);
+	say_value(x, LINE_EVENT, e->channel, t_us, json_object_get(j, "path"), REPLAY_TEXT_MAX);
+	say_value(x, LINE_EVENT, e->channel, t_us, json_object_get(j, "to"), REPLAY_TEXT_MAX);
+	json_decref(j);
+}
+
 static unsigned size_of(const json_t *j, const char *key)
 {
 	json_int_t v = json_integer_value(json_object_get(j, key));
@@ -138,8 +218,9 @@ static unsigned size_of(const json_t *j, const char *key)
 
 static void open_channel(struct lines *x, const struct brec_event *e)
 {
-	char cap[32], command[REPLAY_TEXT_MAX];
 	struct chan *c, **slot;
+	const char *given;
+	char cap[32];
 	json_t *j;
 
 	if (find(x, e->channel) != NULL)
@@ -159,14 +240,14 @@ static void open_channel(struct lines *x, const struct brec_event *e)
 	c->in.kind = LINE_TYPED;
 	c->out.kind = LINE_SCREEN;
 	meta_text(j, "capability", cap, sizeof(cap));
-	meta_text(j, "command", command, sizeof(command));
 	c->text = strcmp(cap, "sftp") != 0 && strcmp(cap, "scp") != 0;
 	if (json_is_true(json_object_get(j, "pty")))
 		c->rows = rows_create(size_of(j, "cols"), size_of(j, "rows"), c->number, from_rows, x);
-	json_decref(j);
 	*slot = c;
-	if (strcmp(command, cap) != 0)
-		say(x, LINE_COMMAND, c->number, 0, command, strlen(command));
+	given = json_string_value(json_object_get(j, "command"));
+	if (given != NULL && strcmp(given, cap) != 0)
+		say_value(x, LINE_GIVEN, c->number, 0, json_object_get(j, "command"), 1);
+	json_decref(j);
 }
 
 static void feed_typed(struct chan *c, const struct typed_part *part)
@@ -226,6 +307,8 @@ static void on_event(struct lines *x, const struct brec_event *e)
 		    (unsigned)(e->data[2] << 8 | e->data[3]));
 	else if (text_event(e, line, sizeof(line)))
 		say(x, LINE_EVENT, e->channel, c != NULL ? c->now_us : e->t_us, line, strlen(line));
+	if (e->kind == BREC_K_FILE)
+		long_names(x, e, c != NULL ? c->now_us : e->t_us);
 	if (c != NULL && c->rows != NULL && rows_failed(c->rows))
 		x->failed = true;
 	if (c != NULL && e->kind == BREC_K_CLOSE) {

@@ -79,6 +79,24 @@ def test_what_does_not_verify_is_told(store):
     assert done.stderr.count(b"is not searched") == 2
 
 
+def test_long_commands_lines_and_names(tmp_path):
+    """What stands far behind in one is found, also where it is cut into pieces, and in the middle of a character."""
+    store = tmp_path / "store"
+    command = ": " + "x" * 40000 + "; cat /etc/shadow # é"
+    # two bytes a character from an odd place on: the cut of the second line is in the middle of one; that of the first in the text
+    line = "a" + "é" * 8188 + "across" + "é" * 12000 + "\na" + "é" * 12000 + "behind"
+    ident, = made_recording(store, [meta_event(), open_event(pty=False, capability="exec", command=command), event(1, "o", line[:13000]), event(2, "o", line[13000:]),
+                                    event(3, "f", json.dumps({"op": "put", "path": "/" + "p" * 5000 + "/file", "size": 1}))])
+    for options in ([], [], ["--reveal"]):      # the index is made; it is read; there is none
+        for text, kind in (("cat /etc/shadow # é", "typed"), ("éacrossé", "screen"), ("p/file", "event"), ("ébehind", "screen")):
+            rows = hits(store, *options, text)
+            assert rows and {r["kind"] for r in rows} == {kind} and all(text in r["line"] for r in rows), text
+        assert len(hits(store, *options, "cat /etc/shadow")) == 1
+    rows = [json.loads(row) for row in replay_made(store, "commands", "--json", ident).stdout.splitlines()]
+    assert [row["command"] for row in rows] == [command]
+    assert command in replay_made(store, "commands", ident).stdout.decode()
+
+
 def test_what_is_not_for_this_auditor_or_just_began(tmp_path):
     """Recordings from before the auditor's key are no failure of a search for what came since; neither is one of which the header alone is there."""
     store = tmp_path / "store"

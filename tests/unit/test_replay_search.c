@@ -71,6 +71,53 @@ static void long_lines_are_cut(void **state)
 	assert_int_equal(strlen(said), sizeof(keys) + 3);
 }
 
+/* ---- pieces ---- */
+
+struct joined {
+	size_t len, pieces;
+	char text[3 * LINE_BYTES_MAX];
+};
+
+static int on_piece(void *ctx, const struct text_line *l)
+{
+	struct joined *j = ctx;
+
+	assert_true(l->len <= LINE_BYTES_MAX && l->head < l->len);
+	/* no code point is cut, and what leads up to it is as long as a text to search */
+	assert_int_not_equal((uint8_t)l->text[0] & 0xc0, 0x80);
+	assert_int_not_equal((uint8_t)l->text[l->head] & 0xc0, 0x80);
+	assert_true(l->head == 0 || l->head >= SEARCH_TEXT_MAX);
+	assert_memory_equal(j->text + j->len - l->head, l->text, l->head);
+	memcpy(j->text + j->len, l->text + l->head, l->len - l->head);
+	j->len += l->len - l->head;
+	j->pieces++;
+	return 0;
+}
+
+static void long_lines_in_pieces(void **state)
+{
+	static const size_t lens[] = { 1, LINE_BYTES_MAX - 1, LINE_BYTES_MAX, LINE_BYTES_MAX + 1, 2 * LINE_BYTES_MAX, sizeof(((struct joined *)0)->text) };
+	static char text[sizeof(((struct joined *)0)->text) + 3];
+	static struct joined j;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(text); i += 3)
+		memcpy(text + i, "\346\274\242", 3);
+	for (size_t first = 0; first < 3; first++)
+		for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
+			struct text_line l = { .kind = LINE_GIVEN, .text = text, .len = lens[i] };
+
+			/* the cuts fall on each byte of a character */
+			memset(text, 'a', first);
+			memmove(text + first, text + 3, sizeof(text) - 3 - first);
+			j.len = j.pieces = 0;
+			assert_int_equal(line_pieces(&l, on_piece, &j), 0);
+			assert_int_equal(j.len, l.len);
+			assert_memory_equal(j.text, text, l.len);
+			assert_true(j.pieces == 1 || l.len > LINE_BYTES_MAX);
+		}
+}
+
 /* ---- rows ---- */
 
 static int on_line(void *ctx, const struct text_line *l)
@@ -345,6 +392,7 @@ int main(void)
 		cmocka_unit_test(a_command_that_was_interrupted),
 		cmocka_unit_test(a_mark_is_not_erased),
 		cmocka_unit_test(long_lines_are_cut),
+		cmocka_unit_test(long_lines_in_pieces),
 		cmocka_unit_test(text_drawn_with_the_cursor_is_a_line),
 		cmocka_unit_test(a_row_is_told_once_when_it_is_whole),
 		cmocka_unit_test(what_is_replaced_was_there),
