@@ -38,7 +38,7 @@ static int on_client_data(ssh_session ssh, ssh_channel ch, void *data, uint32_t 
 
 	(void)ssh;
 	(void)ch;
-	/* what is taken opens the window again, and behind our close that may not be said (RFC 4254 5.3) */
+	/* what is taken opens the window again, and behind our close that may not be said (RFC 4254 5.3): see open_window(), too */
 	if (c->state == CHAN_DEAD && len <= CHAN_UNREAD_MAX)
 		return 0;
 	if (c->target_abandoned || c->state == CHAN_ENDING) {

@@ -37,6 +37,20 @@ static unsigned count_chans(const struct session *s)
 	return n;
 }
 
+/*
+ * libssh 0.10 grants 32000 bytes at the open, and all of its window when the first come, whatever became of the channel meanwhile. Behind our close
+ * nothing may be said (RFC 4254 5.3): Go's and Java's libraries end the whole connection for it, and the first bytes of `cmd | ssh HOST nosuch`
+ * come behind it over any longer line. So it is granted before. A read of more than the window has opens it; nothing is read.
+ */
+static void open_window(const struct front *f, ssh_channel client)
+{
+	static uint8_t nothing[32001];
+
+	ssh_io_deaf(f->fd, true);
+	ssh_channel_read_timeout(client, nothing, sizeof(nothing), 0, 0);
+	ssh_io_deaf(f->fd, false);
+}
+
 struct chan *front_chan_create(struct front *f, ssh_channel client, enum chan_kind kind)
 {
 	struct chan *c = calloc(1, sizeof(*c));
@@ -52,6 +66,7 @@ struct chan *front_chan_create(struct front *f, ssh_channel client, enum chan_ki
 	f->used = true;
 	f->nchans++;
 	relay_client_callbacks(c);
+	open_window(f, client);
 	return c;
 }
 

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import paramiko
 import pytest
-from paramiko.common import MSG_CHANNEL_CLOSE, MSG_CHANNEL_DATA, MSG_CHANNEL_EOF
+from paramiko.common import (MSG_CHANNEL_CLOSE, MSG_CHANNEL_DATA, MSG_CHANNEL_EOF, MSG_CHANNEL_WINDOW_ADJUST, cMSG_CHANNEL_DATA)
 
 from harness import Client, events, labkit, sessions, until
 from rogue import Rogue, Server
@@ -189,6 +189,43 @@ def unread_for(sock, seconds):
     before = waits()
     time.sleep(seconds)
     return before == waits()
+
+
+class Late(paramiko.Transport):
+    """A client whose own close, and whose first bytes, are on their way when a channel is closed: `said` is what came of channels."""
+
+    def __init__(self, lab):
+        super().__init__(("127.0.0.1", lab.port("bastiond")))
+        self.said, self.closed = [], threading.Event()
+
+    def close_came(self):
+        self.said.append("close")
+        self.closed.set()
+
+    def window_came(self, channel, m):
+        self.said.append("window")
+        paramiko.Channel._window_adjust(channel, m)     # pylint: disable=protected-access
+
+    _channel_handler_table = {**paramiko.Transport._channel_handler_table,
+                              MSG_CHANNEL_CLOSE: lambda channel, m: channel.transport.close_came(),
+                              MSG_CHANNEL_WINDOW_ADJUST: lambda channel, m: channel.transport.window_came(channel, m)}
+
+
+@pytest.mark.parametrize("name", ["deploy@dba@web1", "deploy"])
+def test_nothing_comes_behind_a_close(lab, name):
+    """RFC 4254 5.3: Go's and Java's libraries end the connection for a window that opens on a channel that they forgot."""
+    client = Late(lab)
+    try:
+        client.start_client(timeout=20)
+        client.auth_publickey(name, paramiko.Ed25519Key.from_private_key_file(lab.path("users", "deploy", "key")))
+        channel = client.open_session(timeout=20)
+        channel.exec_command("help")
+        assert client.closed.wait(20)
+        client._send_user_message(paramiko.Message(cMSG_CHANNEL_DATA + channel.remote_chanid.to_bytes(4, "big") + (100).to_bytes(4, "big") + b"x" * 100))
+        client.global_request("keepalive@openssh.com")  # is answered, behind whatever the bytes brought
+        assert client.said[-1] == "close", client.said
+    finally:
+        client.close()
 
 
 def test_hops_leave_no_descriptor(lab, deploy):
