@@ -339,10 +339,16 @@ static void dial_early(struct peer *peer, const struct host *host)
 /* The way that WAY_ASK of `id` goes on with: dialled early to this very address, or new. NULL: no room. */
 static struct way *take_way(struct peer *peer, uint32_t id, const struct host *h)
 {
-	struct way *w = find_early(peer);
+	struct way *w = find_early(peer), *fresh;
 
-	if (w == NULL || w->host.id != h->id || w->host.port != h->port || strcmp(w->host.address, h->address) != 0)
-		return peer_way_create(peer, id);
+	if (w == NULL || w->host.id != h->id || w->host.port != h->port || strcmp(w->host.address, h->address) != 0) {
+		/* nobody asked for the early one: it takes nobody's place */
+		if ((fresh = peer_way_create(peer, id)) == NULL && w != NULL) {
+			peer_way_destroy(w);
+			fresh = peer_way_create(peer, id);
+		}
+		return fresh;
+	}
 	w->id = id;
 	w->stage = WAY_DIALLING;
 	event_del(w->deadline); /* of waiting for this: what comes next has a time of its own, a check of its ticket the hook's */

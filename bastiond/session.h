@@ -37,11 +37,13 @@
 #include "names.h"
 #include "relay.h"
 #include "session_console.h"
+#include "session_tunnel.h"
 #include "session_watch.h"
 #include "ssh_setup.h"
 #include "words.h"
 
 #define SESSION_WAYS_MAX 16	/* destinations of one connection */
+#define SESSION_TUNNELS_MAX 32	/* hops of `ssh -J` in one connection: more than ways, so that whom no way is left for is told so inside */
 #define REFUSALS_MAX 500	/* said, logged and noted; a client that goes on gets the bare answer */
 #define FRONT_ASKS_MAX 16	/* forwards that wait for it */
 #define FRONT_OWED_MAX 4		/* lines that wait for a channel */
@@ -160,7 +162,7 @@ struct session {
 	uint64_t auth_floor_ms, grace_ms; /* deadlines */
 	char barred[LINE_MAX_LEN];	/* why a known user may not come in; said at the floor */
 	uint32_t nprompts, attempt;	/* attempt: number of the second factor that runs */
-	ssh_message tunnel_asks[SESSION_WAYS_MAX]; /* direct-tcpip opens whose host policy looks up; owned */
+	ssh_message tunnel_asks[SESSION_TUNNELS_MAX]; /* direct-tcpip opens whose host policy looks up; owned */
 	struct way *ways[SESSION_WAYS_MAX];
 	uint32_t next_way;
 	uint64_t lease_ms;		/* PING must come before this */
@@ -244,15 +246,6 @@ bool forward_open(struct front *f, ssh_message m);		/* a direct-tcpip channel; f
 bool forward_is_hop(ssh_message m);				/* of ssh -J or -W: refused, its connection ends */
 void forward_step(struct front *f);				/* those that waited for policy's word on the way */
 void forward_forget(struct front *f);				/* nobody will decide about them */
-
-/* session_tunnel.c */
-bool tunnel_open(struct front *outer, ssh_message m);		/* false: refuse it; true: m is taken */
-void tunnel_policy(struct session *s, struct ipc_msg *m);	/* HOST_RE */
-void tunnel_step(struct chan *c);
-void tunnel_destroy(struct tunnel *t);
-struct front *tunnel_front(struct tunnel *t);
-int tunnel_fd(const struct tunnel *t);
-short tunnel_events(const struct tunnel *t);			/* for poll(2); 0: nothing to wait for */
 
 /* session_words.c */
 void words_start(struct chan *c);

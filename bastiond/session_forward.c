@@ -176,6 +176,20 @@ void forward_forget(struct front *f)
 		ssh_message_free(f->asked[--f->nasked]);
 }
 
+/* One too many: no grant is missing, so this is no forward that was refused, and no event. */
+static void refuse_hop(struct front *f, ssh_message m)
+{
+	char line[FORWARD_LINE_MAX];
+
+	if (++f->session->refusals <= REFUSALS_MAX) {
+		snprintf(line, sizeof(line), "bastiond: %u hops go through this connection, which is the most: take another one to the bastion "
+		    "(ssh -S none)", SESSION_TUNNELS_MAX);
+		log_info("%s: %s", f->session->peer, line);
+		front_say(f, line);
+	}
+	ssh_message_reply_default(m);
+}
+
 bool forward_open(struct front *f, ssh_message m)
 {
 	/* `ssh -W` asks as soon as it is logged in */
@@ -187,8 +201,14 @@ bool forward_open(struct front *f, ssh_message m)
 		on_way_forward(f, m);
 		return true;
 	}
-	if (f == &f->session->outer && f->way == NULL && tunnel_open(f, m))
+	switch (f == &f->session->outer && f->way == NULL ? tunnel_open(f, m) : TUNNEL_NONE) {
+	case TUNNEL_ASKED:
 		return false;
-	front_refuse_tcpip(f, m);
+	case TUNNEL_FULL:
+		refuse_hop(f, m);
+		break;
+	default:
+		front_refuse_tcpip(f, m);
+	}
 	return true;
 }

@@ -19,8 +19,8 @@
 #include "ssh_io.h"
 #include "ssh_setup.h"
 
-/* outer, policy, recorder, console link and pty, viewer, watchers, and for each way its target and a tunnel's two ends */
-#define POLL_MAX (6 + WATCHERS_MAX + 3 * SESSION_WAYS_MAX)
+/* outer, policy, recorder, console link and pty, viewer, watchers, each way's target and each tunnel's two ends */
+#define POLL_MAX (6 + WATCHERS_MAX + SESSION_WAYS_MAX + 2 * SESSION_TUNNELS_MAX)
 #define PUMP_MAX 64	/* messages and reads of one SSH connection in a turn: the others get theirs */
 #define UNREAD_MAX (1U << 20) /* bytes that are read of a peer that reads nothing */
 #define QUEUED_MAX (1U << 20) /* bytes of channels that libssh keeps while it waits for a key exchange; */

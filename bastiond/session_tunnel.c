@@ -62,7 +62,19 @@ static struct tunnel *tunnel_create(struct session *s, const char *host)
 	return t;
 }
 
-bool tunnel_open(struct front *outer, ssh_message m)
+/* With those that policy is asked about. */
+static unsigned count_tunnels(const struct session *s)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < SESSION_TUNNELS_MAX; i++)
+		n += s->tunnel_asks[i] != NULL;
+	for (const struct chan *c = s->outer.chans; c != NULL; c = c->next)
+		n += c->tunnel != NULL;
+	return n;
+}
+
+enum tunnel_answer tunnel_open(struct front *outer, ssh_message m)
 {
 	const char *host = ssh_message_channel_request_open_destination(m);
 	struct session *s = outer->session;
@@ -70,19 +82,18 @@ bool tunnel_open(struct front *outer, ssh_message m)
 	struct buf b;
 
 	/* libssh has cut the port to 16 bits: what it says now is what counts, and 22 leads nowhere but to the registered port */
-	if (host == NULL || !name_is_host(host) || ssh_message_channel_request_open_destination_port(m) != SSH_PORT ||
-	    outer->nchans >= SESSION_WAYS_MAX)
-		return false;
-	while (place < SESSION_WAYS_MAX && s->tunnel_asks[place] != NULL)
+	if (host == NULL || !name_is_host(host) || ssh_message_channel_request_open_destination_port(m) != SSH_PORT)
+		return TUNNEL_NONE;
+	if (count_tunnels(s) >= SESSION_TUNNELS_MAX)
+		return TUNNEL_FULL;
+	while (s->tunnel_asks[place] != NULL)
 		place++;
-	if (place == SESSION_WAYS_MAX)
-		return false;
 	buf_init(&b, 256);
 	buf_put_cstring(&b, host);
 	if (ipc_send(&s->policy, MSG_HOST_ASK, place, &b, NULL, 0) == 0)
 		s->tunnel_asks[place] = m;
 	buf_finish(&b);
-	return s->tunnel_asks[place] == m;
+	return s->tunnel_asks[place] == m ? TUNNEL_ASKED : TUNNEL_FULL;
 }
 
 /* There is such a host: the channel is accepted, and the inner server waits on it. */
@@ -113,7 +124,7 @@ static bool accept_tunnel(struct session *s, ssh_message m)
 /* That was all that the connection was made for. */
 static bool say_and_leave(struct session *s, const char *line)
 {
-	for (size_t i = 0; i < SESSION_WAYS_MAX; i++)
+	for (size_t i = 0; i < SESSION_TUNNELS_MAX; i++)
 		if (s->tunnel_asks[i] != NULL)
 			return false;
 	if (!front_leave(&s->outer, line))
@@ -126,7 +137,7 @@ void tunnel_policy(struct session *s, struct ipc_msg *r)
 {
 	bool ok = buf_get_u8(&r->body) != 0;
 	char line[LINE_MAX_LEN];
-	ssh_message m = r->id < SESSION_WAYS_MAX ? s->tunnel_asks[r->id] : NULL;
+	ssh_message m = r->id < SESSION_TUNNELS_MAX ? s->tunnel_asks[r->id] : NULL;
 
 	if (buf_get_cstring(&r->body, line, sizeof(line)) != 0 || m == NULL)
 		return;
@@ -144,7 +155,8 @@ static void say_no_login(struct tunnel *t, const char *login)
 
 	session_bastion(s, bastion);
 	if (login != NULL && name_is_login(login)) {
-		snprintf(line, sizeof(line), "bastiond: too many destinations on this connection; open another one");
+		snprintf(line, sizeof(line), "bastiond: %u destinations are open on this connection, which is the most: for %s take one of its own to "
+		    "the bastion (ssh -S none)", SESSION_WAYS_MAX, t->host);
 	} else {
 		esc_quoted(name, sizeof(name), login != NULL ? login : "", login != NULL ? strnlen(login, 64) : 0);
 		snprintf(line, sizeof(line), "bastiond: %s is no login at a host: ssh -J %s@%s LOGIN@%s. Yours: ssh %s@%s hosts", name,

@@ -228,6 +228,48 @@ def test_nothing_comes_behind_a_close(lab, name):
         client.close()
 
 
+class Inner(paramiko.Transport):
+    """Inside a hop of `ssh -J`: `goodbye` is why it was ended."""
+    goodbye = ""
+
+    def _parse_disconnect(self, m):
+        m.get_int()
+        self.goodbye = m.get_text()
+
+
+def test_more_hops_than_destinations(lab):
+    """Who is one too many is told so itself; no grant is missing, so nothing is noted as refused."""
+    mark = max((row["id"] for row in events(lab)), default=0)
+    outer = paramiko.Transport(("127.0.0.1", lab.port("bastiond")))
+    inner = []
+
+    def hop():
+        return outer.open_channel("direct-tcpip", ("web1", 22), ("127.0.0.1", 65535), timeout=20)
+    try:
+        outer.start_client(timeout=20)
+        outer.auth_publickey("deploy", paramiko.Ed25519Key.from_private_key_file(lab.path("users", "deploy", "key")))
+        for _ in range(17):
+            inner.append(Inner(hop()))
+            inner[-1].start_client(timeout=20)
+            if len(inner) <= 16:
+                inner[-1].auth_none("dba")
+        with pytest.raises((paramiko.SSHException, EOFError)):
+            inner[-1].auth_none("dba")
+        until(lambda: "16 destinations are open on this connection" in inner[-1].goodbye and "-S none" in inner[-1].goodbye, what="the reason")
+        session = inner[0].open_session(timeout=20)
+        session.exec_command("echo here; cat")
+        assert session.recv(100) == b"here\n"
+        until(lambda: not inner[-1].is_active(), what="the end of the one that was refused")
+        kept = [hop() for _ in range(15)]
+        with pytest.raises(paramiko.ChannelException):
+            kept.append(hop())
+            kept.append(hop())
+        assert b"32 hops go through this connection" in session.recv_stderr(1000)
+        assert events(lab, "forward.refused", after=mark) == []
+    finally:
+        outer.close()
+
+
 def test_hops_leave_no_descriptor(lab, deploy):
     """Each `ssh -J` through one connection is a way that opens and ends: nothing of it stays with the session that goes on."""
     before, folder = sessions(lab), tempfile.mkdtemp(prefix="mux-", dir="/tmp")

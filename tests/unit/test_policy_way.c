@@ -358,6 +358,31 @@ static void managed_key_is_lent(void **state)
 	session_over(r, &s, 0);
 }
 
+/* Of many hops at once another one may be first to name its login: the socket that nobody asked for yet gives its place. */
+static void an_early_socket_takes_nobodys_place(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	struct ipc_msg m;
+	struct peer *peer;
+
+	rig_grant(r, r->p.store, &r->alice, 3600);
+	login_alice(r, &s, 0);
+	send_host(&s, 7, "web1");
+	expect(r, &s.link, MSG_HOST_RE, &m);
+	ipc_msg_finish(&m);
+	dial_ok(r);
+	peer = peer_of(r, &s);
+	assert_int_equal(peer->ways[0]->stage, WAY_EARLY);
+	peer->ways[0]->host.port = 23; /* another one's */
+	for (uint32_t i = 1; i < PEER_WAYS_MAX; i++)
+		assert_non_null(peer_way_create(peer, 100 + i));
+	way_ask(&s, 1, "web1", "dba");
+	dial_ok(r);
+	assert_int_equal(peer->ways[0]->id, 1);
+	session_over(r, &s, 0);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, rig_up, rig_down)
 
 int main(void)
@@ -379,6 +404,7 @@ int main(void)
 		T(expiry_while_dialling),
 		T(lock_ends_the_connection),
 		T(managed_key_is_lent),
+		T(an_early_socket_takes_nobodys_place),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
