@@ -70,6 +70,7 @@ static void checkpoint_ended(struct archiver_put *p, bool confirmed)
 	if (!confirmed)
 		return;
 	l->asked = false;
+	l->alarm_at = 0;
 	if (l->tiles.to == 0)
 		l->not_before = 0;
 	log_debug("object store: the log is there up to %" PRIu64 " leaves", l->tiles.to);
@@ -109,6 +110,19 @@ static void put(struct archiver *a, const char *name, void *body, size_t len, st
 	a->log.failed = !archiver_log_put(a, name, body, len, how) || a->log.failed;
 }
 
+/* A file that is needed now cannot be read. */
+static int unread(struct archiver *a, const char *name)
+{
+	const int64_t now = (int64_t)(clock_mono_ms() / 1000);
+	const char *why = errno == EBADMSG ? "damaged" : strerror(errno);
+
+	if (now < a->log.alarm_at)
+		return -1;
+	a->log.alarm_at = now + ARCHIVER_AWAY_ALARM_SECONDS;
+	log_error("ALARM: log/%s: %s; the log is not put into the object store%s", name, why, archiver_log_there(a) ? "" : ", nor is anything before it");
+	return -1;
+}
+
 static void send_tile(struct archiver *a)
 {
 	struct archiver_log *l = &a->log;
@@ -118,7 +132,7 @@ static void send_tile(struct archiver *a)
 
 	tlog_tile_path(path, l->level, l->n, l->width);
 	if (data == NULL) {
-		log_error("ALARM: log/%s: %s; the log cannot be put into the object store", path, strerror(errno));
+		unread(a, path);
 		l->failed = true;
 		return;
 	}
@@ -171,6 +185,7 @@ void archiver_log_other(struct archiver *a, const char *key, bool asked)
 
 	l->other = true;
 	l->asked = asked;
+	l->alarm_at = 0;
 	log_error("object store: %s is there already, and nothing of this log is confirmed", key);
 	say_other(a, (int64_t)(clock_mono_ms() / 1000));
 	if (asked)
@@ -183,8 +198,8 @@ void archiver_log_other(struct archiver *a, const char *key, bool asked)
 
 /* ---- one tree after the other ---- */
 
-/* The next tree, if there is one. False: not. */
-static bool begin(struct archiver *a)
+/* The next tree. 1; 0: there is none; -1: that cannot be known now. */
+static int begin(struct archiver *a)
 {
 	struct archiver_log *l = &a->log;
 	const struct archive_item *done;
@@ -192,30 +207,25 @@ static bool begin(struct archiver *a)
 	int r = 0;
 
 	if (!l->loaded) {
-		if (archive_list_load(&l->list, a->log_dir) != 0) {
-			log_error("log/" ARCHIVE_FILE ": %s", strerror(errno));
-			return false;
-		}
+		if (archive_list_load(&l->list, a->log_dir) != 0)
+			return unread(a, ARCHIVE_FILE);
 		l->loaded = l->asked = l->kept_asked = true;
 	}
 	done = archive_list_find(&l->list, ARCHIVE_LOG_DONE);
 	before = done != NULL ? done->size : 0;
 	if (done == NULL && (r = begin_first(a, &size)) < 0)
-		return false;
-	if (r == 0 && (r = archive_log_newest(a->log_dir, l->note, &l->note_len, &size)) <= 0) {
-		if (r < 0)
-			log_error("log/" TLOG_CHECKPOINT ": %s", strerror(errno));
-		return false;
-	}
+		return l->failed ? -1 : unread(a, TLOG_CHECKPOINT ".0");
+	if (r == 0 && (r = archive_log_newest(a->log_dir, l->note, &l->note_len, &size)) <= 0)
+		return r == 0 ? 0 : unread(a, TLOG_CHECKPOINT);
 	if (size < before)
 		log_error("ALARM: the log of recordings has %" PRIu64 " leaves, and the object store has it with %" PRIu64 ": this store is an older one", size,
 		    before);
 	if (size <= before && done != NULL)
-		return false;
+		return 0;
 	l->tiles = (struct archive_tiles){ .from = before, .to = size };
 	l->more = archive_tiles_next(&l->tiles, &l->level, &l->n, &l->width);
 	l->begun = true;
-	return true;
+	return 1;
 }
 
 static void send_checkpoint(struct archiver *a)
@@ -264,6 +274,7 @@ bool archiver_log_there(const struct archiver *a)
 void archiver_log_fill(struct archiver *a, int64_t now)
 {
 	struct archiver_log *l = &a->log;
+	int begun;
 
 	if (l->other) {
 		say_other(a, now);
@@ -288,8 +299,8 @@ void archiver_log_fill(struct archiver *a, int64_t now)
 			return;
 		l->not_before = now + ARCHIVER_LOG_SECONDS;
 		/* one after the other, until there is nothing left of either kind */
-		if (!begin(a) && !send_kept(a))
-			l->changed = false;
+		if ((begun = begin(a)) != 1 && !send_kept(a))
+			l->changed = begun < 0;
 		else if (!l->begun)
 			l->not_before = now;
 	}

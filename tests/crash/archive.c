@@ -424,6 +424,33 @@ static void another_log(void)
 	shared->objects = shared->doubts = 0;
 }
 
+/* Without one of these nothing is put: an alarm, one in an hour, however often it is tried. */
+static void unread(void)
+{
+	static const char *const names[] = { TLOG_CHECKPOINT ".0", ARCHIVE_FILE };
+	char path[200], away[220];
+
+	for (unsigned i = 0; i < 2; i++) {
+		const uint64_t alarms = shared->alarms;
+
+		cut_lists(true);
+		shared->objects = 0;
+		snprintf(path, sizeof(path), "%s/log/%s", dir, names[i]);
+		snprintf(away, sizeof(away), "%s.away", path);
+		if (rename(path, away) != 0 || mkdir(path, 0755) != 0)
+			die(path);
+		live(0, false);
+		if (rmdir(path) != 0 || rename(away, path) != 0)
+			die(path);
+		judge_nothing(0);
+		if (shared->alarms != alarms + 1)
+			snprintf(shared->bad, sizeof(shared->bad), "%" PRIu64 " alarms as %s cannot be read", shared->alarms - alarms, names[i]);
+		judge(false);
+	}
+	cut_lists(true);
+	shared->objects = 0;
+}
+
 /* The answer to the first put of all may have been lost: then nothing else was put, and it goes on at another place. */
 static void judge_life(bool ended)
 {
@@ -529,6 +556,7 @@ int main(int argc, char **argv)
 	full_disk();
 	kept_before();
 	another_log();
+	unread();
 	if (every)
 		every_call();
 	if (step != 0)
