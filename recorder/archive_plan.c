@@ -68,10 +68,12 @@ int64_t archive_until(const struct archive_rules *rules, int64_t now, bool over)
 
 int64_t archive_needed(const struct archive_rules *rules, const struct archive_list *l, int64_t now)
 {
+	const int64_t longer = l->close_when + rules->retention;
 	int64_t newest = 0;
 
+	/* the retention may be a greater one by now; what it would have let go by now is let go */
 	if (l->closed)
-		return l->close_until;
+		return longer > now && longer > l->close_until ? longer : l->close_until;
 	for (size_t i = 0; i < l->n; i++)
 		newest = l->v[i].when > newest ? l->v[i].when : newest;
 	/* nothing came for longer than any session lasts: its bastion will not close it any more */

@@ -110,6 +110,7 @@ static void test_open_recording(void **state)
 
 static void test_closed_recording(void **state)
 {
+	static const struct archive_rules longer = { 365 * DAY, 7 * DAY };
 	struct fixture *x = fx_open(false, false);
 	char why[128], path[128];
 	const struct archive_item *end;
@@ -135,6 +136,12 @@ static void test_closed_recording(void **state)
 	confirm(dir, &s.jobs[0], NOW);
 	confirm(dir, &s.jobs[1], NOW);
 	assert_int_equal(due(dir, NOW + 1000 * DAY), 0);
+	/* the retention is a greater one by now: all of it again, for so long; no other bytes wait for that */
+	assert_int_equal(archive_scan_due(&s, dir, &longer, NOW + DAY, ARCHIVE_NONE_DEAD), 0);
+	assert_int_equal(s.njobs, 3);
+	assert_true(s.jobs[0].again && s.jobs[2].again && s.bytes == 0);
+	assert_true(archive_until(&longer, NOW + DAY, s.jobs[0].over) >= NOW + longer.retention);
+	archive_scan_free(&s);
 	assert_int_equal(archive_confirmed(dir, true, why, sizeof(why)), 1);
 	/* what comes later is not confirmed; nor is a file of another length */
 	add_receipts(x, 2, 0);
@@ -406,6 +413,12 @@ static void test_needed(void **state)
 	l.closed = true;
 	l.close_until = NOW + 91 * DAY;
 	assert_int_equal(archive_needed(&rules, &l, NOW + 300 * DAY), NOW + 91 * DAY);
+	/* a greater retention is for what closed before, too, unless it is over; a smaller one is not */
+	l.close_when = NOW + DAY;
+	assert_int_equal(archive_needed(&rules, &l, NOW), NOW + 91 * DAY);
+	assert_int_equal(archive_needed(&(struct archive_rules){ 365 * DAY, 7 * DAY }, &l, NOW + 300 * DAY), NOW + 366 * DAY);
+	assert_int_equal(archive_needed(&(struct archive_rules){ 365 * DAY, 7 * DAY }, &l, NOW + 366 * DAY), NOW + 91 * DAY);
+	assert_int_equal(archive_needed(&(struct archive_rules){ 30 * DAY, 7 * DAY }, &l, NOW + 2 * DAY), NOW + 91 * DAY);
 }
 
 static void test_spool(void **state)
