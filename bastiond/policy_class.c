@@ -60,7 +60,8 @@ int class_login(struct peer *peer, int64_t now)
 
 /*
  * A code of this connection, young enough where that counts. If there is none, the next login must not get by without one either; nor come by
- * the connection that a client keeps, which is what it does unless told to stop: an option of ssh(1) is for the hop after the bastion.
+ * a connection that a client keeps, which is what it does unless told to stop. It may keep the one to the bastion, and inside it the one of
+ * ssh -J to the host; or the one by name, which is known by the host's name alone.
  */
 static bool fresh_code(struct peer *peer, const struct host *h, char *line, size_t size)
 {
@@ -78,8 +79,8 @@ static bool fresh_code(struct peer *peer, const struct host *h, char *line, size
 	if (step_up)
 		snprintf(what, sizeof(what), "a fresh one-time code, at most %s old; %s%s", most,
 		    none ? "this connection came without one" : "yours has the age of ", none ? "" : old);
-	snprintf(line, size, "bastiond: %s asks for %s. Log in anew; if your client keeps its connection to the bastion, first: "
-	    "ssh -O stop %s@%s", h->name, what, peer->user.name, peer->p->control.name);
+	snprintf(line, size, "bastiond: %s asks for %s. Log in anew; if your client keeps connections, first: ssh -O stop %s@%s, and "
+	    "ssh -O stop with %s as you call it", h->name, what, peer->user.name, peer->p->control.name, h->name);
 	return false;
 }
 
