@@ -39,11 +39,18 @@ void recordings_finish(struct recordings *r)
 	memset(r, 0, sizeof(*r));
 }
 
+/* Written as the collector writes it, or it would be found under two names. */
 static bool is_id(const char *name)
 {
-	uint8_t id[BREC_ID_LEN];
+	return strlen(name) == (size_t)2 * BREC_ID_LEN && name[strspn(name, "0123456789abcdef")] == '\0';
+}
 
-	return hex_decode(id, sizeof(id), name) == 0;
+/* A link to a directory is one. */
+static bool is_dir(DIR *d, const struct dirent *e)
+{
+	struct stat st;
+
+	return e->d_type == DT_DIR || (fstatat(dirfd(d), e->d_name, &st, 0) == 0 && S_ISDIR(st.st_mode));
 }
 
 static int add(struct recordings *out, const char *dir, const char *name)
@@ -72,7 +79,7 @@ static int add(struct recordings *out, const char *dir, const char *name)
 }
 
 /* Recordings that lie in `dir`, and, one level deeper, those of its days, whose ID begins so. A name that is neither is
- * passed over. */
+ * passed over, and so is what is no directory: a bundle is named by its path. */
 static int scan_dir(struct recordings *out, const char *dir, const char *begins, int depth)
 {
 	struct dirent *e;
@@ -87,7 +94,7 @@ static int scan_dir(struct recordings *out, const char *dir, const char *begins,
 		if (e->d_name[0] == '.')
 			continue;
 		if (is_id(e->d_name)) {
-			if (strncasecmp(e->d_name, begins, strlen(begins)) == 0)
+			if (strncasecmp(e->d_name, begins, strlen(begins)) == 0 && is_dir(d, e))
 				r = add(out, dir, e->d_name);
 			continue;
 		}

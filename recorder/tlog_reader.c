@@ -119,12 +119,12 @@ static int compare_kept(struct reading *r)
 
 /* ---- tiles and leaves ---- */
 
-/* More than `width` hashes or leaves: nothing vouches for what follows them. */
-static bool is_longer(int level, unsigned width, const uint8_t *data, size_t len)
+/* More than `width` hashes or leaves: nothing vouches for what follows them. Fewer are found out with their contents, but not in place of a part. */
+static bool is_misfit(int level, unsigned width, bool in_place, const uint8_t *data, size_t len)
 {
-	long end = level == TLOG_ENTRIES ? tlog_bundle_prefix(data, len, width) : (long)width * HASH_LEN;
+	const long end = level == TLOG_ENTRIES ? tlog_bundle_prefix(data, len, width) : (long)width * HASH_LEN;
 
-	return end >= 0 && len > (size_t)end;
+	return end < 0 || len < (size_t)end ? in_place : len > (size_t)end;
 }
 
 uint8_t *tlog_read_tile(int dir, int level, uint64_t n, unsigned width, size_t *len)
@@ -132,12 +132,13 @@ uint8_t *tlog_read_tile(int dir, int level, uint64_t n, unsigned width, size_t *
 	const size_t max = level == TLOG_ENTRIES ? BUNDLE_MAX : TLOG_TILE * HASH_LEN;
 	char path[TLOG_PATH_LEN];
 	uint8_t *data = tlog_slurp(dir, tlog_tile_path(path, level, n, width), max, len);
+	const bool in_place = data == NULL && errno == ENOENT && width < TLOG_TILE;
 
-	if (data == NULL && errno == ENOENT && width < TLOG_TILE) {
+	if (in_place) {
 		width = TLOG_TILE;
 		data = tlog_slurp(dir, tlog_tile_path(path, level, n, width), max, len);
 	}
-	if (data != NULL && is_longer(level, width, data, *len)) {
+	if (data != NULL && is_misfit(level, width, in_place, data, *len)) {
 		free(data);
 		data = NULL;
 		errno = EBADMSG;
@@ -151,7 +152,7 @@ static uint8_t *read_tile(struct reading *r, int level, uint64_t n, unsigned wid
 	uint8_t *data = tlog_read_tile(r->dir, level, n, width, len);
 
 	if (data == NULL && (errno == EBADMSG || errno == EFBIG))
-		tlog_judge(r->log, TLOG_FORGED, "%s is longer than its contents", tlog_tile_path(path, level, n, width));
+		tlog_judge(r->log, TLOG_FORGED, "%s is longer than its contents, or in the place of a part and not full", tlog_tile_path(path, level, n, width));
 	else if (data == NULL)
 		tlog_judge(r->log, errno == ENOENT ? TLOG_FORGED : TLOG_UNVERIFIABLE, "%s: %s", tlog_tile_path(path, level, n, width), strerror(errno));
 	return data;

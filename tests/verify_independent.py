@@ -28,7 +28,9 @@ HASH = rb"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]="                         # 32 byt
 NOTE = re.compile(rb"((.{1,255})\n(0|[1-9]\d{0,18})\n(" + HASH + rb")\n(?:.*\n)*)\n((?:\xe2\x80\x94 [^ \n]+ .*\n)+)")
 SIGNATURE = re.compile(rb"(?m)^\xe2\x80\x94 ([^ \n]+) ([A-Za-z0-9+/]{90}[AEIMQUYcgkosw048])=?$")
 PROOF = re.compile(rb"c2sp\.org/tlog-proof@v1\nindex (0|[1-9]\d{0,17})\n((?:" + HASH + rb"\n)*)\n((?s:.*))")
+PLACE = re.compile(r"(?:(?!\.|[0-9a-f]{32}/)[^/]+/)?[0-9a-f]{32}")       # of a recording: in the directory of a day, or in none
 CRC = [functools.reduce(lambda value, _: value >> 1 ^ 0x82F63B78 * (value & 1), range(8), byte) for byte in range(256)]
+uint = functools.partial(int.from_bytes, byteorder="big")
 
 class Verdict(Exception):
     """args: verdict, reason"""
@@ -49,9 +51,6 @@ def crc32c(data):
         crc = crc >> 8 ^ CRC[(crc ^ byte) & 255]
     return crc ^ 0xFFFFFFFF
 
-def uint(data):
-    return int.from_bytes(data, "big")
-
 def sha256(*parts):
     return hashlib.sha256(b"".join(parts)).digest()
 
@@ -59,8 +58,9 @@ def signed(key, signature, message):
     with contextlib.suppress(InvalidSignature):
         return ed25519.Ed25519PublicKey.from_public_bytes(key).verify(signature, message) is None
 
-def slurp(path):
-    must(path.is_file(), f"{path.name} is missing")
+def slurp(path):    # a link is no file
+    must(path.exists() or path.is_symlink(), f"{path.name} is missing")
+    must(path.is_file() and not path.is_symlink(), f"{path.name} is no file", "unverifiable")
     return path.read_bytes()
 
 def strings(data, count, width=4):  # so many pieces, each behind its length in `width` bytes, and nothing behind them; or None
@@ -135,22 +135,23 @@ class Log:
                 self.leaves.setdefault(leaf[13:29], []).append(leaf)
 
     def read_tiles(self, top, keys):
-        def tile(level, n, width):
+        def tile(level, n, width):      # so many hashes or leaves; where it is full by now, the first of 256
             path = "/".join([f"x{n // 1000 ** i % 1000:03}" for i in range(5, 0, -1) if n >= 1000 ** i] + [f"{n % 1000:03}"])
-            part = top / "tile" / level / f"{path}.p/{width}"
-            return slurp(part if width < 256 and part.is_file() else top / "tile" / level / path)
+            part, full = top / "tile" / level / f"{path}.p/{width}", top / "tile" / level / path
+            data, there = (slurp(part), width) if width < 256 and (part.exists() or part.is_symlink()) else (slurp(full), 256)
+            found = strings(data, there, 2) if level == "entries" else [data[at:at + 32] for at in range(0, len(data), 32)]
+            must(found and len(found) == there, f"the length of a tile, {level}/{path}")
+            return found[:width]
         must(keys and top.is_dir(), "no log, or nobody to believe it", "absent")
         newest, _ = checkpoint(note := slurp(top / "checkpoint"), keys)
         for start in range(0, newest, 256):
-            leaves = strings(tile("entries", start // 256, min(256, newest - start)), min(256, newest - start), 2)
-            must(leaves, f"the leaves from {start} on")
-            self.entries += enumerate(leaves, start)
+            self.entries += enumerate(tile("entries", start // 256, min(256, newest - start)), start)
         hashes = nodes = [sha256(b"\0", leaf) for _, leaf in self.entries]
         for level in range(8):
             parts = [nodes[start:start + 256] for start in range(0, len(nodes), 256)]
-            must(all(tile(str(level), n, len(part)) == b"".join(part) for n, part in enumerate(parts)), f"a tile of level {level}")
+            must(all(tile(str(level), n, len(part)) == part for n, part in enumerate(parts)), f"a tile of level {level}")
             nodes = [fold(part) for part in parts if len(part) == 256]
-        kept = [slurp(path) for path in top.iterdir() if re.fullmatch(r"checkpoint(\.\d+(\.cosigned)?)?", path.name) and path.is_file()]
+        kept = [raw for path in top.iterdir() if re.fullmatch(r"checkpoint(\.\d+(\.cosigned)?)?", path.name) and isinstance(raw := outcome(slurp, path), bytes)]
         for size, root in (outcome(checkpoint, data, keys) for data in kept if data.split(b"\n")[0] == note.split(b"\n")[0]):
             must(isinstance(size, str) or size <= newest and fold(hashes[:size]) == root, f"the root of {size} leaves")    # torn by a power cut: no size
 
@@ -198,10 +199,12 @@ class Recording:
                     "receipt_seq": self.received, "reason": reason, "log": "part" if verdict == "pruned" and not self.segments else logged}
 
     def walk(self):
-        """Steps 1, 2, 3 and 5 of VERIFICATION, until something does not hold."""
+        """Steps 1, 2, 3 and 5 of VERIFICATION, until something does not hold. What cannot be read is no bytes."""
+        must(isinstance(self.files.get("receipts", b""), bytes), "the receipts cannot be read", "unverifiable")
         for number in range(max(self.segments, default=0) + 1):
             must(number in self.segments, f"segment {number} is missing", "gap" if self.segments else "unverifiable")
             data, at, torn = self.files[f"{number:08}.brec"], 0, "gap" if number < max(self.segments) else "cut"
+            must(isinstance(data, bytes), f"segment {number} cannot be read", "unverifiable")
             while at == 0 or at < len(data):
                 if at == 0:
                     item = Header(data, number, torn)
@@ -244,8 +247,7 @@ class Recording:
                 must(not self.chains or rid == self.id and self.chains.get(seq, h) == h, "a receipt says something else")
                 self.received, highest = max(self.received, seq if seq in self.chains else 0), max(highest, seq)
             data = data[len(r):]
-        more = {"complete": "forged", "abandoned": "cut"}.get(verdict)
-        must(not more or highest <= self.last, f"a receipt is for frame {highest}", more)
+        must(highest <= self.last, f"a receipt is for frame {highest}", {"complete": "forged", "abandoned": "cut"}.get(verdict, verdict))
 
     def weigh_log(self, verdict, logged):
         """What the log knows more (an open leaf behind the close is another's), or does not know; and of what is missing, that it was removed."""
@@ -260,13 +262,12 @@ class Recording:
             must(not alive or log.part or {leaf[12] for leaf in log.leaves[self.id]} & {CLOSED, PRUNED, LAPSED}, "it is being made", "open")
 
 def verify_store(store, signers, collectors, own=()):   # a row for each verdict; own: the keys of the collector whose store it is
-    log = Log(Log.read_tiles, pathlib.Path(store) / "log", own or collectors)
-    found = [path for path in sorted(pathlib.Path(store).glob("recordings/[!.]*/*")) if path.is_dir() and re.fullmatch("[0-9a-f]{32}", path.name)]
-    for path in found:
-        files = {file.name: file.read_bytes() for file in path.iterdir() if file.is_file()}
-        yield {**Recording(path.name, files, signers, collectors, log).row, "dir": str(path)}
+    log, top = Log(Log.read_tiles, pathlib.Path(store) / "log", own or collectors), pathlib.Path(store) / "recordings"
+    here = [path for path in sorted([*top.glob("*"), *top.glob("*/*")]) if path.is_dir() and PLACE.fullmatch(path.relative_to(top).as_posix())]
+    for path in here:
+        yield {**Recording(path.name, {file.name: outcome(slurp, file) for file in path.iterdir()}, signers, collectors, log).row, "dir": str(path)}
     if log.verdict == "good":
-        for rid in sorted({rid.hex() for rid in log.leaves} - {path.name for path in found}):
+        for rid in sorted({rid.hex() for rid in log.leaves} - {path.name for path in here}):
             gone = "pruned" if log.removed(bytes.fromhex(rid), signers) else "cut"
             yield {"id": rid, "dir": None, "verdict": gone, "reason": "all of it is missing", "log": "part"}
     elif collectors or log.verdict != "absent":
@@ -275,7 +276,7 @@ def verify_store(store, signers, collectors, own=()):   # a row for each verdict
 
 def verify_bundle(bundle, signers, collectors, own=()):     # one row; a bundle that is cut, or in which a name comes twice, is one without files
     files = {}
-    with contextlib.suppress(tarfile.TarError, OSError), tarfile.open(bundle, "r:") as tar:
+    with contextlib.suppress(tarfile.TarError, OSError, Verdict), tarfile.open(bundle, "r:") as tar:
         members = [member for member in tar.getmembers() if member.isreg()]
         found = {member.name.partition("/")[2]: tar.extractfile(member).read() for member in members}
         if len(found) == len(members) and slurp(pathlib.Path(bundle))[tar.offset:tar.offset + 512] == bytes(512):
@@ -283,7 +284,7 @@ def verify_bundle(bundle, signers, collectors, own=()):     # one row; a bundle 
     yield {**Recording("", files, signers, collectors, Log(Log.read_proofs, files, own or collectors)).row, "dir": bundle}
 
 def load_keys(name):
-    blocks = re.findall(rb"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----", slurp(pathlib.Path(name)), re.S)
+    blocks = re.findall(rb"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----", pathlib.Path(name).read_bytes(), re.S)
     return [serialization.load_pem_public_key(block).public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw) for block in blocks]
 
 if __name__ == "__main__":
@@ -294,7 +295,6 @@ if __name__ == "__main__":
     words = parser.parse_args()
     verify = verify_store if pathlib.Path(words.what).is_dir() else verify_bundle
     rows = list(verify(words.what, *(sum(keys, []) for keys in (words.signer, words.collector, words.log))))
-    for row in rows:
-        print(json.dumps(row))
+    print("".join(json.dumps(row) + "\n" for row in rows), end="")
     warning = "warning: more than one collector is trusted: --log says whose store it is\n" if len(words.collector) > 1 and not words.log else None
     parser.exit(any(row["verdict"] not in ("complete", "pruned", "open") for row in rows), warning)

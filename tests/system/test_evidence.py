@@ -460,6 +460,49 @@ def test_links_to_nowhere(store):
     assert store.both(top)[store.id] == "cut"
 
 
+@pytest.mark.parametrize("name, verdict", [
+    ("00000000.brec", "unverifiable"), ("receipts", "unverifiable"), ("log/checkpoint", "unverifiable"), ("log/tile/0/000.p/{}", "unverifiable"),
+    ("log/tile/entries/000.p/{}", "unverifiable"), ("log/checkpoint.0", "complete")])
+def test_links_in_place_of_files(store, name, verdict):
+    """A link is no file, wherever it leads."""
+    top = store.copy()
+    where = os.path.join(top, name.format(newest_bundle(top)[0]) if "/" in name else os.path.join(os.path.relpath(store.small, store.top), name))
+    os.rename(where, where + "-behind")
+    os.symlink(where + "-behind", where)
+    assert store.both(top)[store.small.replace(store.top, top)] == verdict
+
+
+def test_names_of_recordings(store):
+    """A recording is a directory with its ID, as the collector writes that, in the directory of a day or in none."""
+    top = store.copy()
+    where = store.small.replace(store.top, top)
+    day, flat = os.path.dirname(where), os.path.join(top, "recordings", store.id)
+    os.rename(where, flat)
+    assert store.both(top)[flat] == "complete"
+    os.rename(flat, os.path.join(day, store.id.upper()))
+    assert store.both(top)[store.id] == "cut"
+    assert replay(store.lab, "bundle", store.id, "-o", where, "--store", store.top).returncode == 0
+    assert store.both(top)[store.id] == "cut"
+    assert replay(store.lab, "verify", where, "--store", top).returncode == 0
+
+
+def test_tiles_that_are_full_by_now(store):
+    """A copy whose checkpoint was taken before its tiles, or an older checkpoint: of a tile that is full the first hashes count, and only of one that
+    is full."""
+    top = store.copy()
+    leaves, where = leaves_of(top, store.keys[1]), store.small.replace(store.top, top)
+    for name in ("entries", "0"):
+        shutil.rmtree(os.path.join(top, "log", "tile", name))
+    full = leaves + [b"brec/v1 leaf" + bytes([99, n]) + bytes(40) for n in range(256 - len(leaves))]
+
+    def put(these):
+        write(b"".join(struct.pack(">H", len(one)) + one for one in these), top, "log/tile/entries/000")
+        write(b"".join(hashlib.sha256(b"\0" + one).digest() for one in these), top, "log/tile/0/000")
+    for these, verdict in (full, "complete"), (full[:-1], "forged"), ([*full, b""], "forged"), (full[1:] + full[:1], "forged"):
+        put(these)
+        assert store.both(top)[where] == verdict, len(these)
+
+
 def test_log_removed(store):
     """A store without a log is told as such, and that sessions could be missing is a failure: a collector that is believed keeps a log."""
     top = store.copy()
