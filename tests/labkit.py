@@ -228,8 +228,20 @@ def preload(library):
 
 
 def keygen(path, kind="ed25519", comment=""):
-    if not os.path.exists(path):
+    """What ssh-keygen makes, without a process for each: path and path.pub. RSA, which takes a second, is left to it."""
+    if os.path.exists(path):
+        return path
+    if kind == "rsa":
         run("ssh-keygen", "-q", "-t", kind, "-N", "", "-C", comment, "-f", path)
+        return path
+    from cryptography.hazmat.primitives import serialization    # pylint: disable=import-outside-toplevel  # dear, and not every program makes keys
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519   # pylint: disable=import-outside-toplevel
+    key = {"ed25519": ed25519.Ed25519PrivateKey.generate, "ecdsa": lambda: ec.generate_private_key(ec.SECP256R1())}[kind]()
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption())
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as f:
+        f.write(private)
+    public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()
+    write(path + ".pub", f"{public} {comment}".rstrip() + "\n")
     return path
 
 
