@@ -1,18 +1,16 @@
-"""One-time codes of a lab's users: each is handed out once, to whoever asks first. tests/askpass and tests/labkit.py use it."""
+"""One-time codes of a lab's users: each is handed out once, to whoever asks first. tests/askpass and tests/labkit.py use it.
+A login starts tests/askpass anew, once or more: what hardly one of them needs is imported where it is used."""
 import base64
-import contextlib
 import fcntl
 import hashlib
 import hmac
 import os
-import sqlite3
 import struct
-import subprocess
 import time
 
 STEP = 30               # seconds that a code lives
 YOUNG = STEP - 8        # seconds of a step in which the code of the one before lasts through a login
-LOOK = 0.05             # seconds between two looks whether the next code is taken by now
+LOOK = 0.1              # seconds between two looks whether the next code is taken by now
 
 
 def totp(secret, step):
@@ -25,6 +23,8 @@ def totp(secret, step):
 def ahead(path):
     """By how many steps the token of `path` is ahead of this machine's clock, by the code of its last login: the bastion follows it
     (otp.h). 0 where that cannot be seen."""
+    import contextlib   # pylint: disable=import-outside-toplevel
+    import sqlite3      # pylint: disable=import-outside-toplevel
     home = os.path.dirname(os.path.abspath(path))
     database = os.path.join(os.path.dirname(os.path.dirname(home)), "state", "db", "policy.db")
     try:
@@ -55,14 +55,18 @@ def next_code(path):
         f.seek(0)
         used = int(f.read() or 0)
         while True:
-            # the one handed out before is followed once it opened its login
-            now, lead = time.time(), ahead(path)
+            now, lead = time.time(), 0
             step = first_step(used, now, lead)
+            if step > int(now) // STEP + 1:
+                # the one handed out before is followed once it opened its login
+                lead = ahead(path)
+                step = first_step(used, now, lead)
             if step <= int(now) // STEP + lead + 1:
                 break
             time.sleep(LOOK)
         f.truncate(0)
         f.write(str(step))
     if os.environ.get("LAB_OATHTOOL"):
+        import subprocess   # pylint: disable=import-outside-toplevel
         return subprocess.run(["oathtool", "--totp", "--base32", "--now", f"@{step * STEP}", secret], capture_output=True, text=True, check=True).stdout.strip()
     return totp(secret, step)
