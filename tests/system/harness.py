@@ -350,16 +350,23 @@ def png_rows(path):
         length, name = struct.unpack(">I4s", data[at:at + 8])
         packed += data[at + 8:at + 8 + length] if name == b"IDAT" else b""
         at += 12 + length
-    raw, before, rows = zlib.decompress(packed), bytearray(width * size), []
+    raw, before, rows = zlib.decompress(packed), bytearray((width + 1) * size), []
     for y in range(height):
         start = y * (width * size + 1)
-        how, row = raw[start], bytearray(raw[start + 1:start + 1 + width * size])
-        for i, value in enumerate(row):
-            left, up = row[i - size] if i >= size else 0, before[i]
-            corner = before[i - size] if i >= size else 0
-            guess = left + up - corner
-            paeth = min((left, up, corner), key=lambda v: abs(guess - v))
-            row[i] = value + (0, left, up, (left + up) // 2, paeth)[how] & 255
+        how, row = raw[start], bytearray(size) + raw[start + 1:start + 1 + width * size]    # a pixel of zeros is left of the first
+        if how:     # of those without a filter nothing is to be done
+            for i in range(size, len(row)):
+                left, up, corner = row[i - size], before[i], before[i - size]
+                if how == 1:
+                    guess = left
+                elif how == 2:
+                    guess = up
+                elif how == 3:
+                    guess = (left + up) // 2
+                else:   # Paeth: the nearest to left + up - corner, and of two the first
+                    to_left, to_up, to_corner = abs(up - corner), abs(left - corner), abs(left + up - 2 * corner)
+                    guess = left if to_left <= to_up and to_left <= to_corner else up if to_up <= to_corner else corner
+                row[i] = row[i] + guess & 255
         before = row
-        rows.append([tuple(row[x:x + 3]) for x in range(0, width * size, size)])
+        rows.append([tuple(row[x:x + 3]) for x in range(size, len(row), size)])
     return rows
