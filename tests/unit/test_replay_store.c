@@ -34,6 +34,7 @@ struct dirent *__wrap_readdir(DIR *d)
 	errno = 0;
 	if (given == MANY)
 		return NULL;
+	e.d_type = DT_DIR;
 	snprintf(e.d_name, sizeof(e.d_name), "%08x%024x", given, given);
 	given++;
 	return &e;
