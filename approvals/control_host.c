@@ -434,15 +434,20 @@ static void put_users(struct buf *b, const json_t *rows)
 	}
 }
 
+/* Comments, because an OpenSSH before 10.1 stops at a word it does not know, in whichever Host; IgnoreUnknown would have to be the file's first. */
+#define CONFIG_WARNS "# OpenSSH from 10.1 on, and none before, takes the lines with WarnWeakCrypto without their #. It warns no more then that\n" \
+	"# the key exchange is not post-quantum: bastiond(8), POST-QUANTUM.\n"
+#define CONFIG_WARN "    #WarnWeakCrypto no-pq-kex\n"
+
 /* The bastion by its own name, too: that is how refusals advise to reach it. */
 static void put_config(struct call *k, struct buf *b, const json_t *rows, const char *last)
 {
-	char head[512], port[16];
+	char head[1024], port[16];
 	const char *line;
 
 	snprintf(port, sizeof(port), "%u", k->c->port);
 	snprintf(head, sizeof(head),
-	    "# ~/.ssh/config\nHost bastion%s%s\n    HostName %s\n    Port %s\n    User %s\n",
+	    "# ~/.ssh/config\n" CONFIG_WARNS "Host bastion%s%s\n    HostName %s\n    Port %s\n    User %s\n" CONFIG_WARN,
 	    strcmp(k->c->name, "bastion") != 0 ? " " : "",
 	    strcmp(k->c->name, "bastion") != 0 ? k->c->name : "", k->c->name, port, k->me.name);
 	put_text(b, head);
@@ -453,7 +458,7 @@ static void put_config(struct call *k, struct buf *b, const json_t *rows, const 
 			put_text(b,
 			    json_string_value(json_object_get(json_array_get(rows, i), "name")));
 		}
-		put_text(b, "\n    ProxyJump bastion\n");
+		put_text(b, "\n    ProxyJump bastion\n" CONFIG_WARN);
 		put_users(b, rows);
 	}
 	if (last[0] != '\0') {

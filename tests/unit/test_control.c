@@ -469,8 +469,11 @@ static void config_and_trust(void **state)
 {
 	(void)state;
 	OK("alice", "{\"word\":\"config\"}");
-	assert_string_equal(field("text"), "# ~/.ssh/config\nHost bastion\n    HostName bastion\n    Port 2222\n    User alice\n"
-	    "Host db1 web1\n    ProxyJump bastion\nHost db1\n    User dba\nHost web1\n    User dba\n# ~/.ssh/known_hosts\n[bastion]:2222,db1,[db1]:*,web1,[web1]:* ssh-ed25519 AAAAHOST");
+	assert_string_equal(field("text"), "# ~/.ssh/config\n"
+	    "# OpenSSH from 10.1 on, and none before, takes the lines with WarnWeakCrypto without their #. It warns no more then that\n"
+	    "# the key exchange is not post-quantum: bastiond(8), POST-QUANTUM.\n"
+	    "Host bastion\n    HostName bastion\n    Port 2222\n    User alice\n    #WarnWeakCrypto no-pq-kex\n"
+	    "Host db1 web1\n    ProxyJump bastion\n    #WarnWeakCrypto no-pq-kex\nHost db1\n    User dba\nHost web1\n    User dba\n# ~/.ssh/known_hosts\n[bastion]:2222,db1,[db1]:*,web1,[web1]:* ssh-ed25519 AAAAHOST");
 	OK("root", "{\"word\":\"host trust\",\"args\":{\"host\":\"web1\"}}");
 	assert_non_null(strstr(field("text"), "ssh-ed25519 AAAACA ca\n"));
 	assert_non_null(strstr(field("text"), "TrustedUserCAKeys"));
