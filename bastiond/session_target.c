@@ -154,8 +154,13 @@ static void login_step(struct way *w)
 		give_back_key(w);
 		w->step = TARGET_READY;
 		break;
+	case SSH_AUTH_PARTIAL:
+		target_failed(w, "the target took the key, and wants more than that (AuthenticationMethods of its sshd), which the bastion cannot give");
+		break;
 	default:
-		target_failed(w, "the target refused the login (does its sshd trust the bastion's CA, and does the account exist?)");
+		target_failed(w, w->managed ? "the target refused the managed key (is the line of `bastionctl host trust` in the account's "
+		    "authorized_keys? An RSA key needs a target that knows rsa-sha2-256)" :
+		    "the target refused the login (does its sshd trust the bastion's CA, and does the account exist?)");
 	}
 }
 

@@ -44,6 +44,7 @@ class Accepts(paramiko.ServerInterface):
 
 class Server(paramiko.Transport):
     """An SSH server on one accepted socket. channel() is the next session whose command was started."""
+    logins = LetsIn
 
     def __init__(self, lab, sock, server=None):
         super().__init__(sock)
@@ -57,7 +58,7 @@ class Server(paramiko.Transport):
         answer = Message()
         answer.add_byte(bytes([6]))
         answer.add_string(m.get_string())
-        self.auth_handler = LetsIn(self)
+        self.auth_handler = self.logins(self)
         self._send_message(answer)
 
     def send(self, kind, *parts):

@@ -55,6 +55,17 @@ def test_a_lent_key_is_given_back_at_the_login(managed):
         assert run.communicate(b"still here", timeout=20)[0] == b"still here"
 
 
+def test_a_target_without_the_key_is_explained_with_the_key(managed):
+    path = managed.path("target", "authorized_keys")
+    lines = labkit.read(path)
+    labkit.write(path, "")
+    try:
+        done = Client(managed, "deploy").run("web1.name", "echo in", options=("-l", "deploy@dba@web-ed25519"))
+    finally:
+        labkit.write(path, lines)
+    assert done.returncode == 255 and b"the target refused the managed key" in done.stderr and b"CA" not in done.stderr, done
+
+
 def test_the_key_is_readable_to_root_alone(managed):
     for kind in TYPES:
         path = managed.path("state", "keys", "managed", f"{kind}.pem")

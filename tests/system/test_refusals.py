@@ -6,7 +6,10 @@ import time
 
 import pytest
 
+from paramiko.common import AUTH_PARTIALLY_SUCCESSFUL
+
 from harness import Client, events, labkit, until
+from rogue import Accepts, LetsIn, Rogue, Server
 
 
 def refusal(client, target):
@@ -20,6 +23,30 @@ def refusal(client, target):
 def test_no_grant(engineer, target):
     line = refusal(engineer(grant=False), target)
     assert "request web1 --login dba" in line and "ssh " in line
+
+
+class WantsMore(LetsIn):
+    """AuthenticationMethods publickey,password."""
+
+    def _parse_userauth_request(self, m):
+        self._send_auth_result(m.get_text(), "publickey", AUTH_PARTIALLY_SUCCESSFUL)
+
+    _server_handler_table = {**LetsIn._server_handler_table, 50: _parse_userauth_request}
+
+
+class Password(Accepts):
+    def get_allowed_auths(self, username):
+        return "password"
+
+
+def test_a_target_that_wants_more_than_the_key(lab, deploy, way):
+    rogue = Rogue(lab, lambda sock: type("Half", (Server,), {"logins": WantsMore})(lab, sock, Password()).join())
+    try:
+        host, options = rogue.to(way)
+        done = deploy.run(host, "anything", options=options)
+    finally:
+        rogue.close()
+    assert done.returncode == 255 and b"wants more than that (AuthenticationMethods" in done.stderr and b"CA" not in done.stderr, done
 
 
 def test_pending(lab, engineer, target):
