@@ -3,6 +3,7 @@
  *
  * Role: session, see relay_bulk.h. The sending side writes lines and file contents:
  *   T<mtime> 0 <atime> 0\n   C<mode> <size> <name>\n <size bytes> \0   D<mode> 0 <name>\n … E\n
+ * and \1 with a message and \n, in place of that \0 when the file shrank or could not be read to its end: the bytes are padded then.
  * The other side answers with \0, or \1 and \2 with a message; answers are not looked at.
  */
 #include <jansson.h>
@@ -167,6 +168,8 @@ void scp_track_feed(struct scp_track *t, bool input, const uint8_t *data, size_t
 		case SCP_STATUS:
 			file_done(t, data[0] == '\0');
 			t->state = SCP_LINE;
+			if (data[0] != '\0')
+				t->line[t->line_len++] = (char)data[0]; /* of a message */
 			break;
 		}
 		data += n;

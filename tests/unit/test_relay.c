@@ -238,7 +238,7 @@ static void feed_scp(void *t, const uint8_t *p, size_t n)
 
 static void scp_upload(void **state)
 {
-	static const char wire[] = "T1 0 1 0\nD0755 0 d\nC0644 3 a b\nabc\0E\nC0600 0 empty\n\0";
+	static const char wire[] = "T1 0 1 0\nD0755 0 d\nC0644 3 a b\nabc\0E\nC0600 3 cut\nxy\0\1scp: cut: No such device\nC0600 0 empty\n\0";
 	char first[sizeof(said)] = "";
 
 	(void)state;
@@ -255,7 +255,10 @@ static void scp_upload(void **state)
 	}
 	assert_non_null(strstr(first, "\"path\":\"d/a b\""));
 	assert_non_null(strstr(first, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
+	assert_non_null(strstr(first, "\"path\":\"cut\"")); /* the file that could not be read, and all behind it */
+	assert_non_null(strstr(first, "\"whole\":false"));
 	assert_non_null(strstr(first, "\"path\":\"empty\""));
+	assert_null(strstr(first, "untracked"));
 }
 
 static void put_packet(struct buf *out, const struct buf *body)
