@@ -1,9 +1,9 @@
 /*
  * test_collector_space.c - what is free on the collector's disk, in bytes and in files: what is refused when it gets little, and what not.
  *
- * WRAP: fstatvfs clock_mono_ms log_error archiver_failed
+ * WRAP: fstatvfs clock_mono_ms log_error
  */
-#include "collector_archiver_rec.c"
+#include "collector_archiver_put.c"
 
 #include <inttypes.h>
 #include <setjmp.h>
@@ -21,12 +21,10 @@
 static struct statvfs disk;
 static uint64_t now_ms;
 static char said[512];			/* the last error logged */
-static unsigned failed;			/* times that the archiver gave up for now */
 
 int __wrap_fstatvfs(int fd, struct statvfs *v);
 uint64_t __wrap_clock_mono_ms(void);
 void __wrap_log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-void __wrap_archiver_failed(struct archiver *a, const char *key, const char *why);
 
 int __wrap_fstatvfs(int fd, struct statvfs *v)
 {
@@ -47,12 +45,6 @@ void __wrap_log_error(const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(said, sizeof(said), fmt, ap);
 	va_end(ap);
-}
-
-void __wrap_archiver_failed(struct archiver *a, const char *key, const char *why)
-{
-	(void)a, (void)key, (void)why;
-	failed++;
 }
 
 /* An ext4 file system with so many bytes and inodes free. */
@@ -188,15 +180,15 @@ static void confirmations_need_room(void **state)
 
 	(void)state;
 	has(ROOM_BYTES, ROOM_FILES);
-	assert_true(room_to_note(&a));
-	assert_int_equal(failed, 0);
+	assert_true(archiver_room(&a));
+	assert_int_equal(a.failures, 0);
 	disk.f_favail--;
-	assert_false(room_to_note(&a));
-	assert_int_equal(failed, 1);
+	assert_false(archiver_room(&a));
+	assert_int_equal(a.failures, 1);
 	disk.f_files = 0;
-	assert_true(room_to_note(&a));
+	assert_true(archiver_room(&a));
 	has(ROOM_BYTES - 4096, ROOM_FILES);
-	assert_false(room_to_note(&a));
+	assert_false(archiver_room(&a));
 }
 
 int main(void)
