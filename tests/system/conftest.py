@@ -21,6 +21,7 @@ bad_ends = []               # what was wrong that no test could say
 
 STAGES = ("alone", "patient", "calm")       # marks
 SHARED = "BASTION_TESTS_SHARED"     # the variable that names the folder of all workers
+STORE = "BASTION_TESTS_STORE"       # that of the object store, which runs beside each other may share: then it is not theirs to end
 
 
 def is_worker(config):
@@ -41,6 +42,7 @@ def pytest_configure(config):
         os.environ["LAB_KEYS"] = os.path.join(os.environ[SHARED], "keys")
         # make check has runs beside each other, which then have a place for both
         os.environ.setdefault("LAB_PORTS", os.path.join(os.environ[SHARED], "ports"))
+        os.environ.setdefault(STORE, os.path.join(os.environ[SHARED], "store"))
         for name in "LAB_KEYS", "LAB_PORTS":
             os.makedirs(os.environ[name], mode=0o700, exist_ok=True)
         os.environ["LAB_MEMORY"] = tempfile.mkdtemp(prefix="bastion-tests-", dir=labkit.memory())
@@ -60,8 +62,8 @@ def pytest_collection_modifyitems(items):
 def pytest_unconfigure(config):
     if is_worker(config):
         return
-    path = os.path.join(os.environ[SHARED], "store")
-    if os.path.exists(path):
+    path = os.environ[STORE]
+    if os.path.dirname(path) == os.environ[SHARED] and os.path.exists(path):
         objectstore.ObjectStore(path).stop()
     for name in SHARED, "LAB_MEMORY":
         shutil.rmtree(os.environ[name], ignore_errors=True)
@@ -183,7 +185,7 @@ def new_lab():
 
 
 def made_once(name, make, find):
-    """What the first who needs it makes, and all workers use, below the run's directory: make(path), or find(path)."""
+    """What the first who needs it makes, and all workers use, below the run's directory unless the name is a whole path: make(path), or find(path)."""
     path = os.path.join(os.environ[SHARED], name)
     with open(path + ".lock", "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -202,7 +204,7 @@ def object_store():
     already. The first who needs it starts it; it ends with the run (pytest_unconfigure)."""
     if os.environ.get("OBJECT_STORE_DIR"):
         return objectstore.ObjectStore(os.environ["OBJECT_STORE_DIR"])
-    return made_once("store", objectstore.ObjectStore.create, objectstore.ObjectStore)
+    return made_once(os.environ[STORE], objectstore.ObjectStore.create, objectstore.ObjectStore)
 
 
 def rest(directory):
