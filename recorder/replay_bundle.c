@@ -4,6 +4,7 @@
  */
 #include "replay.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -48,6 +49,8 @@ static const char readme[] =
 	"       head -c $n 00000000.brec | tail -c 64 >sig\n"
 	"       openssl pkeyutl -verify -pubin -inkey keys/signer.pem -rawin -in text -sigfile sig\n"
 	"   Chain and signatures of the frames: bastion-record(5), CHAIN and FRAMES.\n";
+
+#define SEGMENTS_MAX (BREC_TAR_FILES_MAX / 4)	/* of a recording: as many leaves, and a proof for each, are in the archive, too */
 
 struct bundle {
 	FILE *out;
@@ -111,32 +114,57 @@ static int put_file(struct bundle *b, const char *dir, const char *name)
 	return put_padding(b, (uint64_t)st.st_size) == 0 ? 1 : -1;
 }
 
-/* The number of segments that are there in order. */
-static uint32_t count_segments(const char *dir)
+static int by_number(const void *a, const void *b)
 {
-	char path[REPLAY_PATH_MAX];
-	uint32_t n = 0;
+	const uint32_t *x = a, *y = b;
 
-	while (n < BREC_TAR_FILES_MAX / 4 &&
-	    snprintf(path, sizeof(path), "%s/%08" PRIu32 ".brec", dir, n) < (int)sizeof(path) && access(path, F_OK) == 0)
-		n++;
-	return n;
+	return (*x > *y) - (*x < *y);
+}
+
+/* The numbers of the segments that are there, also behind a gap, as those are evidence, too: *n of them, for free(). NULL with errno. */
+static uint32_t *list_segments(const char *dir, size_t *n)
+{
+	DIR *d = opendir(dir);
+	uint32_t *v = d != NULL ? calloc(SEGMENTS_MAX, sizeof(*v)) : NULL;
+	struct dirent *e;
+	int64_t number;
+	int error = v == NULL ? errno : 0;
+
+	*n = 0;
+	while (v != NULL && error == 0 && (errno = 0, e = readdir(d)) != NULL)
+		if ((number = brec_dir_number(e->d_name)) >= 0 && *n == SEGMENTS_MAX)
+			error = EOVERFLOW;
+		else if (number >= 0)
+			v[(*n)++] = (uint32_t)number;
+	if (error == 0)
+		error = errno;
+	if (d != NULL)
+		closedir(d);
+	if (error == 0) {
+		qsort(v, *n, sizeof(*v), by_number);
+		return v;
+	}
+	free(v);
+	errno = error;
+	return NULL;
 }
 
 static int put_segments(struct bundle *b, const char *dir)
 {
-	const uint32_t all = count_segments(dir);
+	size_t all;
+	uint32_t *v = list_segments(dir, &all);
 	char name[BREC_NAME_LEN];
 	struct progress bar;
-	int r = 1;
+	int r = v == NULL ? -1 : 0;
 
 	progress_begin(&bar, "bundle");
-	for (uint32_t n = 0; r == 1 && n < BREC_TAR_FILES_MAX / 4; n++) {
-		progress_at(&bar, n, all, "");
-		snprintf(name, sizeof(name), "%08" PRIu32 ".brec", n);
+	for (size_t i = 0; r >= 0 && i < all; i++) {
+		progress_at(&bar, i, all, "");
+		snprintf(name, sizeof(name), "%08" PRIu32 ".brec", v[i]);
 		r = put_file(b, dir, name);
 	}
 	progress_end(&bar);
+	free(v);
 	return r < 0 || put_file(b, dir, BREC_RECEIPTS_FILE) < 0 ? -1 : 0;
 }
 
@@ -276,27 +304,19 @@ out:
 	return r;
 }
 
-static int bundle_one(const struct args *a, struct logs *logs, const struct recording *rec)
+/* Makes it, of a recording that was judged. 0, or -1: said on standard error. */
+static int make_bundle(const struct args *a, struct logs *logs, const struct recording *rec, const struct brec_report *report)
 {
 	const bool to_stdout = strcmp(a->output, "-") == 0;
-	struct bundle b = { .mtime = time(NULL) };
-	struct brec_trust view = trust_view(logs->trust);
-	struct brec_report report;
+	struct bundle b = { .mtime = time(NULL), .out = to_stdout ? stdout : fopen(a->output, "wxe") };
 	int r;
 
-	view.log = logs_read(logs, rec->dir, true);
-	brec_verify_dir(rec->dir, &view, &report);
-	hex_encode(b.id, report.id, BREC_ID_LEN);
-	if (report.segments == 0 && report.first_wall_us == 0) {
-		fprintf(stderr, "bastion-replay: nothing of a recording is here that could be bundled: %s\n", report.reason);
-		return EXIT_UNREADABLE;
-	}
-	b.out = to_stdout ? stdout : fopen(a->output, "wxe");
+	hex_encode(b.id, report->id, BREC_ID_LEN);
 	if (b.out == NULL) {
 		fprintf(stderr, "bastion-replay: %s: %s\n", a->output, strerror(errno));
-		return EXIT_UNREADABLE;
+		return -1;
 	}
-	r = write_bundle(&b, rec, logs, &report);
+	r = write_bundle(&b, rec, logs, report);
 	if (r != 0)
 		fprintf(stderr, "bastion-replay: the bundle could not be made: %s\n", strerror(errno));
 	if (!to_stdout && fclose(b.out) != 0 && r == 0) {
@@ -305,10 +325,51 @@ static int bundle_one(const struct args *a, struct logs *logs, const struct reco
 	}
 	if (r != 0 && !to_stdout)
 		unlink(a->output);
-	if (r == 0)
-		fprintf(stderr, "%s: %s%s%s; log of recordings: %s\n", b.id, brec_verdict_name(report.verdict),
-		    report.verdict == BREC_COMPLETE ? "" : ", ", report.verdict == BREC_COMPLETE ? "" : report.reason, brec_logged_name(report.logged));
-	return r == 0 ? EXIT_OK : EXIT_UNREADABLE;
+	return r;
+}
+
+static void judge(const char *dir, struct logs *logs, struct brec_report *report)
+{
+	struct brec_trust view = trust_view(logs->trust);
+
+	view.log = logs_read(logs, dir, true);
+	brec_verify_dir(dir, &view, report);
+}
+
+/* Was it being made, and has closed while it was copied? Then leaves are missing, or there are more than its frames have. */
+static bool has_closed(const struct brec_report *before, const struct brec_report *made)
+{
+	return (before->verdict == BREC_OPEN || before->verdict == BREC_ABANDONED) && made->verdict != BREC_ABANDONED;
+}
+
+/* What is said is the verdict on what was made, where that can be read again. */
+static int bundle_one(const struct args *a, struct logs *logs, const struct recording *rec)
+{
+	struct logs own = { .trust = logs->trust };
+	struct brec_report report, made;
+	char id[2 * BREC_ID_LEN + 1];
+
+	for (bool again = false;; again = true) {
+		judge(rec->dir, logs, &report);
+		if (report.segments == 0 && report.first_wall_us == 0) {
+			fprintf(stderr, "bastion-replay: nothing of a recording is here that could be bundled: %s\n", report.reason);
+			return EXIT_UNREADABLE;
+		}
+		if (make_bundle(a, logs, rec, &report) != 0)
+			return EXIT_UNREADABLE;
+		made = report;
+		if (strcmp(a->output, "-") == 0)
+			break;
+		judge(a->output, &own, &made);
+		logs_finish(&own);
+		if (again || !has_closed(&report, &made))
+			break;
+		unlink(a->output);
+		logs_finish(logs);
+	}
+	fprintf(stderr, "%s: %s%s%s; log of recordings: %s\n", hex_encode(id, report.id, BREC_ID_LEN), brec_verdict_name(made.verdict),
+	    made.verdict == BREC_COMPLETE ? "" : ", ", made.verdict == BREC_COMPLETE ? "" : made.reason, brec_logged_name(made.logged));
+	return EXIT_OK;
 }
 
 int cmd_bundle(struct args *a)

@@ -540,6 +540,26 @@ def test_bundle(store):
         assert verdict()[0] == "unverifiable"
 
 
+def test_bundles_of_damage(store):
+    """What is wrong with a recording is wrong with its bundle in the same way: nothing that is there is left out."""
+    parts, where, top = frames(store.segment), os.path.relpath(store.small, store.top), store.copy()
+    damages = {"a frame is gone": {0: b"".join(parts[:1] + parts[2:])}, "the end is gone": {0: store.segment[:-30]},
+               "a segment is gone": {0: b"".join(parts[:2]), 2: read(store.other, "00000000.brec")}, "a segment more": {1: store.segment}}
+    for what, segments in damages.items():
+        damaged = shutil.copytree(os.path.join(top, where), os.path.join(top, "damaged", store.id))
+        for number, data in segments.items():
+            write(data, damaged, f"{number:08}.brec")
+        os.rename(os.path.join(top, where), os.path.join(top, "whole"))
+        os.rename(damaged, os.path.join(top, where))
+        verdict, name = store.both(top)[os.path.join(top, where)], os.path.join(store.scratch, "damaged.tar")
+        done = replay(store.lab, "bundle", store.id, "-o", name, "--store", top)
+        other, = independent.verify_bundle(name, *store.keys)
+        assert done.returncode == 0 and f"{store.id}: {verdict}, ".encode() in done.stderr and verdict == other["verdict"] != "complete", (what, done, other)
+        os.unlink(name)
+        shutil.rmtree(os.path.join(top, where))
+        os.rename(os.path.join(top, "whole"), os.path.join(top, where))
+
+
 TSA = """[tsa]
 default_tsa = t
 [t]
