@@ -35,10 +35,18 @@
 #define ARCHIVER_AWAY_ALARM_SECONDS 3600 /* an alarm for each so long in which nothing was confirmed */
 #define ARCHIVER_CANARY_RETRY_SECONDS 60
 #define ARCHIVER_STRANGER_SECONDS 60	/* one alarm in so long */
+#define ARCHIVER_REFUSED_TIMES 3	/* and then an object is taken for one that will be again, */
+#define ARCHIVER_REFUSED_SECONDS 1800	/* one alarm in so long: each look at everything tries it once more */
 #define ARCHIVER_RENEW_NOTED 256	/* tiles between two notes of how far it is */
 #define ARCHIVER_RENEW_DOUBLED 8	/* the pause after a failure is ARCHIVER_LOG_SECONDS, so often twice as long: then an hour */
 
 struct archiver;
+
+/* What the store refused, of one recording or of the log, while it took something else. */
+struct archiver_refusals {
+	unsigned times;
+	uint64_t confirmed;		/* so many objects were at the last one */
+};
 
 /* One object on its way. */
 struct archiver_put {
@@ -65,6 +73,7 @@ struct archiver_work {
 	enum { WORK_QUEUED, WORK_ACTIVE, WORK_PARKED } state; /* parked: nothing to be done before the next hint or look */
 	bool again;			/* a hint came while it was active */
 	bool asked;			/* it was there at the start, or something of it was put that is not noted */
+	struct archiver_refusals refusals;
 };
 LIST_HEAD(archiver_bucket, archiver_work);
 TAILQ_HEAD(archiver_queue, archiver_work);
@@ -78,6 +87,7 @@ struct archiver_active {
 	size_t next;			/* of scan.jobs */
 	unsigned running;
 	bool progress, failed;
+	bool refused;			/* and will be again */
 	bool synced;			/* the file `receipts` is */
 };
 
@@ -88,6 +98,7 @@ struct archiver_renewal {
 	uint64_t passed_over;		/* files that are not what was put */
 	unsigned failures;		/* in a row */
 	int64_t not_before;
+	struct archiver_refusals refusals; /* of the file that is the next */
 };
 
 /* The log of recordings: one checkpoint is put at a time. */
@@ -108,6 +119,7 @@ struct archiver_log {
 	int64_t alarm_at;		/* and that is said again then, as is what else keeps it from being put */
 	bool asked;			/* some of this tree's may be there: since the start, or a failure, */
 	bool kept_asked;		/* and of what is kept beside it: until all of that is noted */
+	struct archiver_refusals refusals; /* of this tree, and what is beside it */
 	struct archiver_renewal renewal;
 };
 
@@ -145,6 +157,7 @@ struct archiver {
 	bool looked;			/* at everything, once, with a clock by which it could be dead */
 	uint64_t strangers;		/* objects that somebody else had put, */
 	int64_t strangers_alarm;	/* and when more of them are said */
+	int64_t refused_alarm;
 };
 
 /*
@@ -169,6 +182,11 @@ void archiver_put_destroy(struct archiver_put *p);
 int archiver_put_send(struct archiver_put *p, bool over, bool hold, bool again);
 /* Something failed that is no answer of the store: counts as its failure, so that it is not tried without a pause. */
 void archiver_failed(struct archiver *a, const char *key, const char *why);
+/*
+ * A put was not confirmed: does the store refuse what is in question again and again, which is no outage, as it takes other objects meanwhile?
+ * Then that is an alarm, and true.
+ */
+bool archiver_refused(struct archiver_put *p, struct archiver_refusals *r);
 /* Is there room to note a confirmation? What cannot be noted would be put again and again, and each time be locked. Without it: archiver_failed. */
 bool archiver_room(struct archiver *a);
 /* The store answered as it should. */

@@ -50,6 +50,8 @@ static void ended(struct archiver_put *p, bool confirmed)
 	l->running--;
 	l->failed = l->failed || !confirmed;
 	l->fresh = false;
+	if (!confirmed)
+		archiver_refused(p, &l->refusals);
 }
 
 static void kept_ended(struct archiver_put *p, bool confirmed)
@@ -71,6 +73,7 @@ static void checkpoint_ended(struct archiver_put *p, bool confirmed)
 		return;
 	l->asked = false;
 	l->alarm_at = 0;
+	l->refusals.times = 0;
 	if (l->tiles.to == 0)
 		l->not_before = 0;
 	log_debug("object store: the log is there up to %" PRIu64 " leaves", l->tiles.to);

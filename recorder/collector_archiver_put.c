@@ -63,6 +63,26 @@ void archiver_failed(struct archiver *a, const char *key, const char *why)
 	}
 }
 
+bool archiver_refused(struct archiver_put *p, struct archiver_refusals *r)
+{
+	const int64_t now = (int64_t)(clock_mono_ms() / 1000);
+	const int status = p->r.status;
+	struct archiver *a = p->a;
+
+	/* "too slow", "another one is just being put" and "too many" are said of the moment */
+	if (status / 100 != 4 || status == 408 || status == 409 || status == 429)
+		return false;
+	if (a->confirmed != r->confirmed) {
+		r->confirmed = a->confirmed;
+		r->times += r->times < ARCHIVER_REFUSED_TIMES;
+		if (r->times == ARCHIVER_REFUSED_TIMES && now >= a->refused_alarm) {
+			a->refused_alarm = now + ARCHIVER_REFUSED_SECONDS;
+			log_error("ALARM: the object store takes other objects, and again and again not %s: %s", p->r.key, p->r.why);
+		}
+	}
+	return r->times == ARCHIVER_REFUSED_TIMES;
+}
+
 bool archiver_room(struct archiver *a)
 {
 	struct statvfs v;

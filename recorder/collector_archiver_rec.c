@@ -3,7 +3,7 @@
  *
  *   queued ──▶ active: scanned; its jobs put; what is confirmed is noted ──▶ scanned again ──▶ nothing left: forgotten
  *     ▲            │ the store failed                                          │ nothing can be done: parked
- *     └────────────┘                                                           ▼ until a hint, or the next look at everything
+ *     └────────────┘ refused again and again: parked, too                      ▼ until a hint, or the next look at everything
  */
 #include "collector_archiver.h"
 
@@ -239,6 +239,7 @@ static void ended(struct archiver_put *p, bool confirmed)
 	v->running--;
 	if (!confirmed) {
 		v->failed = v->work->asked = true;
+		v->refused = archiver_refused(p, &v->work->refusals) || v->refused;
 		return;
 	}
 	if (archive_list_put(&v->scan.list, v->fd, &p->item) != 0) {
@@ -321,7 +322,7 @@ static int scan(struct archiver_active *v)
 {
 	archive_scan_free(&v->scan);
 	v->next = 0;
-	v->progress = v->failed = v->synced = v->work->again = false;
+	v->progress = v->failed = v->refused = v->synced = v->work->again = false;
 	if (look(v->a, v->fd, &v->scan) != 0)
 		return -1;
 	if (v->scan.ends) {
@@ -354,8 +355,11 @@ static void settle(struct archiver *a, struct archiver_active *v)
 	} else if (v->failed) {
 		if (v->progress)
 			sync_list(v);
+		if (v->refused && !w->again)
+			w->state = WORK_PARKED;
+		else
+			enqueue(a, w);
 		leave(v);
-		enqueue(a, w);
 	} else if (!v->progress && !w->again) {
 		leave(v);
 		w->state = WORK_PARKED;

@@ -45,11 +45,15 @@ static void advance(struct archiver *a)
 
 static bool ended(struct archiver_put *p, bool confirmed)
 {
+	struct archiver_renewal *r = &p->a->log.renewal;
+
 	p->a->log.running--;
-	if (confirmed)
-		p->a->log.renewal.failures = 0;
-	else
+	if (confirmed) {
+		r->failures = r->refusals.times = 0;
+	} else {
+		archiver_refused(p, &r->refusals);
 		failed(p->a);
+	}
 	return confirmed;
 }
 

@@ -451,6 +451,23 @@ static void unread(void)
 	shared->objects = 0;
 }
 
+/* One object is refused while others are taken: an alarm, and that recording waits. */
+static void refused(void)
+{
+	const uint64_t alarms = shared->alarms;
+
+	never = "/00000000000000000000000000000002/00000001.brec";
+	meanwhile = grow_and_say_so;
+	live(0, false);
+	never = NULL;
+	if (shared->alarms != alarms + 1)
+		snprintf(shared->bad, sizeof(shared->bad), "%" PRIu64 " alarms of what is refused", shared->alarms - alarms);
+	judge(false);
+	judge(live(0, false));
+	cut_lists(true);
+	shared->objects = 0;
+}
+
 /* The answer to the first put of all may have been lost: then nothing else was put, and it goes on at another place. */
 static void judge_life(bool ended)
 {
@@ -557,6 +574,7 @@ int main(int argc, char **argv)
 	kept_before();
 	another_log();
 	unread();
+	refused();
 	if (every)
 		every_call();
 	if (step != 0)

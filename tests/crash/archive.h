@@ -30,8 +30,11 @@ extern char dir[128];
 extern unsigned call, doom;
 extern enum fault fault;
 extern bool trouble, first_refused;
-/* Is the disk full? And what comes, once, when it has nothing more to do. */
+/* Is the disk full? What the store never takes has this in its key, and this comes with each refusal. */
 extern bool full;
+extern const char *never;
+extern void (*meanwhile)(void);
+/* What comes, once, when it has nothing more to do. */
 extern void (*later)(void);
 extern uint64_t dice;
 

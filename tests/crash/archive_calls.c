@@ -24,7 +24,8 @@ char dir[128];
 unsigned call, doom;
 enum fault fault;
 bool trouble, first_refused, full;
-void (*later)(void);
+void (*later)(void), (*meanwhile)(void);
+const char *never;
 uint64_t dice;
 static uint64_t mono = 1000000, busy_at;
 static ino_t synced[64];
@@ -232,6 +233,9 @@ static void answer(struct s3_request *r)
 	tick();
 	if (strstr(r->key, "/canary/") != NULL && (strcmp(r->method, "PUT") != 0 || r->query[0] != '\0')) {
 		fail(r, 403, "AccessDenied");
+	} else if (never != NULL && strstr(r->key, never) != NULL) {
+		fail(r, 403, "AccessDenied");
+		meanwhile();
 	} else if (luck == 0) {
 		first_refused = false;
 		shared->refused++;
