@@ -209,7 +209,7 @@ void relay_open_step(struct chan *c)
 	chan_refuse(c, c->forward ? "bastiond: the target does not connect there" :
 	    c->state == CHAN_OPENING ? "bastiond: the target opens no session: has it no more for this connection (MaxSessions)? Try: ssh -S none" :
 	    c->state == CHAN_PTY ? "bastiond: the target gives no terminal; without one: ssh -T" :
-	    strcmp(c->capability, "sftp") == 0 ? "bastiond: the target has no sftp; scp -O needs none" :
+	    strcmp(c->capability, "sftp") == 0 ? "bastiond: the target has no sftp; scp -O (pscp -scp) needs none" :
 	    "bastiond: the target refused to start it");
 }
 
