@@ -78,7 +78,7 @@ struct chan {
 	int start_type;			/* SSH_CHANNEL_REQUEST_… of it */
 	const char *capability;		/* shell exec sftp scp */
 	unsigned rights;		/* CHAN_READS, CHAN_WRITES: of sftp */
-	struct sftp_gate *gate;		/* one of them alone; NULL: both, or no sftp */
+	struct sftp_gate *gate;		/* of sftp; NULL: none, or both rights, and the version is agreed */
 	struct sftp_run *run_in, *run_out; /* sftp: what only goes on, recorded in advance */
 	char *command;
 	bool forward;			/* direct-tcpip to the destination in command: bytes and nothing else */

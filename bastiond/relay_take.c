@@ -146,13 +146,10 @@ static void gate_refuses(void *ctx, uint32_t id, const char *json)
 
 bool relay_sftp(struct chan *c)
 {
-	const bool one_way = c->rights != (CHAN_READS | CHAN_WRITES);
-
 	c->run_in = sftp_run_create(true, &run_ops, c);
 	c->run_out = sftp_run_create(false, &run_ops, c);
-	if (one_way)
-		c->gate = sftp_gate_create(c->rights, gate_passes, gate_refuses, c);
-	return c->run_in != NULL && c->run_out != NULL && (!one_way || c->gate != NULL);
+	c->gate = sftp_gate_create(c->rights, gate_passes, gate_refuses, c);
+	return c->run_in != NULL && c->run_out != NULL && c->gate != NULL;
 }
 
 void relay_sftp_free(struct chan *c)
@@ -170,7 +167,7 @@ void relay_take_rest(struct chan *c, bool input)
 		sftp_run_end(run_of(c, input));
 }
 
-/* What an sftp channel may not ask for goes no further: it is neither recorded as what passed, nor held. */
+/* What an sftp channel may not ask for goes no further: it is neither recorded as what passed, nor held. A version that is not read here, neither. */
 static bool take_gated(struct chan *c, bool input, const uint8_t *data, size_t len)
 {
 	uint64_t before = sftp_gate_refused(c->gate);
@@ -182,6 +179,10 @@ static bool take_gated(struct chan *c, bool input, const uint8_t *data, size_t l
 	if (before == 0 && sftp_gate_refused(c->gate) > 0)
 		session_note(c->front->session, c->way->id, "channel.refused",
 		    c->rights == CHAN_READS ? "sftp: writing" : "sftp: reading");
+	if (sftp_gate_done(c->gate)) {
+		sftp_gate_destroy(c->gate);
+		c->gate = NULL;
+	}
 	return true;
 }
 

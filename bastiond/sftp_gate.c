@@ -34,7 +34,7 @@ struct sftp_gate {
 	gate_pass pass;
 	gate_refused report;
 	void *ctx;
-	bool broken;
+	bool broken, agreed;	/* agreed: INIT passed, with the version that is read here */
 	uint64_t refused;
 	/* client's stream */
 	uint8_t head[HEAD_MAX];
@@ -75,6 +75,11 @@ struct sftp_gate *sftp_gate_create(unsigned rights, gate_pass pass, gate_refused
 	g->ctx = ctx;
 	buf_init(&g->answers, ANSWERS_MAX);
 	return g;
+}
+
+bool sftp_gate_done(const struct sftp_gate *g)
+{
+	return g->rights == BOTH && g->agreed && g->have == 0 && g->left == 0;
 }
 
 uint64_t sftp_gate_refused(const struct sftp_gate *g)
@@ -236,10 +241,11 @@ static bool decide(struct sftp_gate *g)
 	if (g->head[4] == FXP_INIT) {
 		if (get_u32(g->head + 5) > 3)
 			memcpy(g->head + 5, "\0\0\0\3", 4);
+		g->agreed = true;
 		ok = g->pass(g->ctx, true, g->head, g->have);
 	} else if (!parse(g, &r)) {
 		return false;
-	} else if (r.needs != UNKNOWN && (r.needs & ~g->rights) == 0) {
+	} else if (g->rights == BOTH || (r.needs != UNKNOWN && (r.needs & ~g->rights) == 0)) {
 		ok = g->pass(g->ctx, true, g->head, g->have);
 	} else {
 		ok = refuse(g, &r);

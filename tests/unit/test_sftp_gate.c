@@ -319,6 +319,30 @@ static void random_streams_let_nothing_more_through(void **state)
 	buf_finish(&to_client);
 }
 
+/* With both rights only the version is seen to; what comes in one piece with it passes, whatever it is, and the gate has done its work. */
+static void with_both_rights_the_version_is_agreed(void **state)
+{
+	static const uint8_t wire[] = "\0\0\0\5\1\0\0\0\6\0\0\0\5\xd2\0\0\0\1";
+	struct sftp_gate *g;
+
+	(void)state;
+	for (size_t cut = 0; cut < sizeof(wire); cut++) {
+		g = gate(CHAN_READS | CHAN_WRITES);
+		assert_true(sftp_gate_feed(g, true, wire, cut));
+		assert_int_equal(sftp_gate_done(g), cut == 9 || cut == sizeof(wire) - 1);
+		assert_true(sftp_gate_feed(g, true, wire + cut, sizeof(wire) - 1 - cut));
+		assert_true(sftp_gate_done(g));
+		assert_int_equal(to_target.len, sizeof(wire) - 1);
+		assert_memory_equal(to_target.data, "\0\0\0\5\1\0\0\0\3", 9);
+		assert_memory_equal(to_target.data + 9, wire + 9, sizeof(wire) - 10);
+		sftp_gate_destroy(g);
+	}
+	g = gate(CHAN_READS);
+	assert_true(sftp_gate_feed(g, true, wire, 9));
+	assert_false(sftp_gate_done(g));
+	sftp_gate_destroy(g);
+}
+
 /* What is refused is recorded, whatever bytes its name has. */
 static void a_name_of_any_bytes_is_told(void **state)
 {
@@ -342,7 +366,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_request_needs_its_right), cmocka_unit_test(an_open_is_what_its_flags_say),
 		cmocka_unit_test(cuts_change_nothing), cmocka_unit_test(answers_stand_between_answers),
-		cmocka_unit_test(long_extensions), cmocka_unit_test(a_name_of_any_bytes_is_told), cmocka_unit_test(what_is_no_packet_ends_it), cmocka_unit_test(random_streams_let_nothing_more_through),
+		cmocka_unit_test(long_extensions), cmocka_unit_test(a_name_of_any_bytes_is_told), cmocka_unit_test(with_both_rights_the_version_is_agreed), cmocka_unit_test(what_is_no_packet_ends_it), cmocka_unit_test(random_streams_let_nothing_more_through),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
