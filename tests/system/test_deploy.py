@@ -211,11 +211,19 @@ def test_the_collectors_certificate_by_its_page(machines):
     script = page_commands("bastion-collectord.8", "# cd /var/lib/bastion-collectord\n# mkdir old")
     assert "systemctl reload bastion-collectord" in script
     was = labkit.read(machines.root("first", "/etc/bastiond/collector.crt"))
+    # as after a change of the receipt key: auditors go on to need the one of before
+    crt = machines.root("first", "/var/lib/bastion-collectord/collector.crt")
+    first, current = was.partition("-----BEGIN PUBLIC")[::2]
+    earlier = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n"
+    keys = earlier + "-----BEGIN PUBLIC" + current
+    labkit.write(crt, first + keys)
     for line in script.splitlines()[1:]:
         machines.run(line[2:] if line.startswith("# ") else ours[line.strip()], cwd="/var/lib/bastion-collectord")
     until(lambda: log(machines, "bastion-collectord").count("reload: 1 recorders") > before[0], 20, what="the collector's reload")
     until(lambda: log(machines, "bastiond").count("collector vault: up") > before[1], 20, what="the recorder is connected again")
-    assert labkit.read(machines.root("first", "/etc/bastiond/collector.crt")) not in (was, "")
+    now, mark, kept = labkit.read(crt).partition("-----BEGIN PUBLIC")
+    assert labkit.read(machines.root("first", "/etc/bastiond/collector.crt")) == now + mark + kept
+    assert now not in (first, "") and mark + kept == keys, "another certificate, and all receipt keys"
 
 
 MINUTES_LATER = """import sqlite3
