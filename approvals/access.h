@@ -159,7 +159,7 @@ struct ticket {
 	int64_t batch, extends;		/* filed with that request, prolongs that one; 0 */
 	char reason[TEXT_MAX + 1], ref[TICKET_REF_MAX + 1];
 	int64_t asked_at, lapse_at;	/* lapse_at: pending no longer than this */
-	int64_t start_at, end_at, moved; /* the grant; 0, 0: none. Both are so much earlier than granted: the clock was set back */
+	int64_t start_at, end_at, moved; /* the grant; 0, 0: none. moved: seconds by which both were moved back (store_clock.h) */
 	char why[TEXT_MAX + 1];		/* the reason of the denial, revocation or cancellation */
 	char closer[PERSON_MAX + 1];	/* who denied, revoked, cancelled */
 	char role_hours[HOURS_MAX + 1];	/* of its role, as it stands now */

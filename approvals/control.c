@@ -1,9 +1,8 @@
 /*
  * control.c - see control.h: one request from its bytes to its reply. Policy role.
  *
- * Before: policy_control.c, which knows who asks. After: the handlers in control_user.c,
- * control_leave.c, control_role.c, control_host.c, control_hostkey.c, control_ticket.c and control_live.c. What is not in the table
- * below, for this actor, is denied.
+ * Before: policy_control.c, which knows who asks. After: the handlers in the other control_*.c,
+ * one file for what a word is about. What is not in the table below, for this actor, is denied.
  */
 #include "control_word.h"
 

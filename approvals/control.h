@@ -140,7 +140,7 @@ int control_outside_closed(struct control *c, const char *ref, const char *why);
  * that fails is WAY_BROKEN. */
 void control_way(struct control *c, int64_t user_id, const char *source, const char *host,
     const char *login, const struct access_use *use, struct access_answer *a, struct host *h);
-/* The same with what the caller wants of the ticket besides; only: of this one alone, whose login was counted; 0: of all. */
+/* As control_way(), with a further condition on the grant. only, if not 0: consider this grant alone; its login is counted already. */
 void control_way_more(struct control *c, int64_t user_id, const char *source, const char *host, const char *login,
     const struct access_use *use, int64_t only, const struct access_more *more, struct access_answer *a, struct host *h);
 /* For a way that is open, by this ticket alone. */

@@ -208,13 +208,6 @@ static bool key_digest(EVP_PKEY *key, const char *alg, const EVP_MD **md)
 	return false;
 }
 
-bool sshkey_has_algorithm(EVP_PKEY *key, const char *alg)
-{
-	const EVP_MD *md;
-
-	return key_digest(key, alg, &md);
-}
-
 const char *sshkey_algorithm(EVP_PKEY *key)
 {
 	const struct curve *curve;

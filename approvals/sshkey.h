@@ -27,8 +27,6 @@ int sshkey_blob(EVP_PKEY *key, struct buf *out);
  */
 const char *sshkey_check_blob(const uint8_t *blob, size_t len, struct buf *fields);
 
-/* Would this key sign with that algorithm? "ssh-rsa" is never right. */
-bool sshkey_has_algorithm(EVP_PKEY *key, const char *alg);
 /* The first choice: rsa-sha2-512 for RSA, else the key's own. NULL for a foreign type. */
 const char *sshkey_algorithm(EVP_PKEY *key);
 

@@ -16,10 +16,9 @@ int store_account_wanted(struct store *s, int64_t now, struct account *a, int64_
 int store_account_until(struct store *s, int64_t user_id, int64_t host_id, int64_t now, int64_t *until);
 
 /*
- * Each row takes a uid for ever, and a user without approvals can end and begin a grant as often as they like. So a pair gets the next row
- * only when a pause is over, which grows with the rows that it got within an hour; and a person, by whichever user and at all hosts together,
- * gets `hourly` of them in one. Rows whose uid the host called used are no fault of theirs and do not count for that; but while nobody waits for
- * the account, each in a row doubles the pause, up to a day.
+ * Every row uses up a uid for good, and a user without approvals can end and begin a grant as often as they like. So a pair of user and host gets a
+ * new row only after a pause that grows with its rows of the last hour; and a person, by whichever user and at all hosts together, at most `hourly`
+ * rows an hour. Uids that the host refused as used do not count, but each of them doubles the pause, up to a day, while nobody waits for the account.
  */
 enum account_hold { HOLD_NONE, HOLD_PAIR, HOLD_PERSON };
 /* What keeps a new row from this user at this host, and until when. -1. */

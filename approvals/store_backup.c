@@ -1,7 +1,8 @@
 /*
  * store_backup.c - a copy of the database while it is in use (SQLite's backup API), some pages at a time. Policy role.
  *
- * The copy is of one moment: what this connection changes meanwhile SQLite writes into it as well. Nobody else writes here.
+ * The copy is of one moment: what this connection changes meanwhile SQLite writes into it as well. What another process
+ * writes meanwhile (an upgrade, policy_others.c) makes SQLite begin the copy anew.
  */
 #include "store_backup.h"
 #include "store_sql.h"

@@ -7,11 +7,10 @@
 #include "store.h"
 
 /*
- * The clock showed `was`, and shows `seconds` less now. What had been granted for an hour still is for an hour: all grants that had
- * begun by `was`, and have not ended, begin and end so much earlier by it; those that begin later are for that time of the clock. Logins
- * without a code (mfa_grace) are over. So much older are the bastion's keys at hosts and its looks at them: neither rotation nor the next look
- * is put off; and the approvals of all grants that have not ended, and what is known of devices and networks, which are held against each other.
- * How many grants were moved, or -1.
+ * The clock showed `was`, and went back by `seconds`. Grants that were running are moved back by as much, so that each lasts as long as was granted;
+ * those that begin later keep their time of the clock. Logins without a code (mfa_grace) are over. Moved back, too: the ages of the bastion's keys
+ * at hosts and its looks at them, so that neither rotation nor the next look is put off; the approvals of all grants that have not ended, and
+ * since when devices and networks are known, since these two are held against each other. Returns how many grants were moved, or -1.
  */
 int store_clock_back(struct store *s, int64_t was, int64_t seconds);
 /* The time of the newest event. 1; 0: there is none; -1. */

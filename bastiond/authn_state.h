@@ -1,5 +1,5 @@
 /*
- * authn_state.h - who the client is, as a pure state machine (DESIGN: step 2, authn).
+ * authn_state.h - who the client is, as a pure state machine (doc/ARCHITECTURE.md, the way of a connection, 2).
  *
  * libssh enforces no authentication policy: it hands over whatever the client sends, in any order and under any
  * name. This machine is what decides. session_authn.c feeds it and does what it says; it does no I/O itself.

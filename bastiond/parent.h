@@ -1,17 +1,18 @@
 /*
  * parent.h - the parent role's own structures, and which file owns which duty.
  *
- *   role_parent.c     start, the loop, signals, reload, the end
+ *   role_parent.c     start, the loop, signals, the end
+ *   parent_reload.c   SIGHUP: configuration and keys, checked in a child first
  *   parent_set.c      the four roles: start by re-exec, READY, one dead = all ended, started anew with pauses
  *   parent_accept.c   listening sockets, accept, a session's links, its end
- *   parent_worker.c   pam, dial and console processes that policy asks for
+ *   parent_worker.c   pam, dial, hook, target, console and view processes that policy asks for
  *   parent_pam.c      PAM sessions: open from the login to the connection's end, whoever ended it
  *   parent_upgrade.c  SIGUSR2: another program takes over, sessions stay
  *   parent_monitor.c  the monitor: beside the set, started again when it ends
  *   parent_socket.c   run_dir, control.sock, pam.sock, pid file, listening sockets; sd_notify
  *
  * Parent is root and so reads nothing that a stranger wrote: not a byte of a client, and of policy's messages only
- * the fields of RUN_*, each bounded. One loop over poll(2); nothing in it waits.
+ * bounded fields. One loop over poll(2); nothing in it waits.
  */
 #ifndef BASTIOND_PARENT_H
 #define BASTIOND_PARENT_H

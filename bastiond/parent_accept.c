@@ -149,11 +149,12 @@ static void refuse(struct parent *p, int fd, enum startups_verdict v, uint64_t n
 	close(fd);
 }
 
-static void put_address(struct buf *b, const struct sockaddr_storage *ss, socklen_t len)
+/* As text; an IPv4 client of an IPv6 socket as the IPv4 address that it is. */
+static void address_format(const struct sockaddr_storage *ss, socklen_t len, char *host, socklen_t size, uint16_t *at)
 {
 	struct sockaddr_storage plain = *ss;
 	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)ss;
-	char host[NI_MAXHOST] = "?", port[NI_MAXSERV] = "0";
+	char port[NI_MAXSERV] = "0";
 
 	if (ss->ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
 		struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = in6->sin6_port };
@@ -161,24 +162,9 @@ static void put_address(struct buf *b, const struct sockaddr_storage *ss, sockle
 		memcpy(&in.sin_addr, in6->sin6_addr.s6_addr + 12, 4);
 		memcpy(&plain, &in, len = sizeof(in));
 	}
-	getnameinfo((struct sockaddr *)&plain, len, host, sizeof(host), port, sizeof(port),
-	    NI_NUMERICHOST | NI_NUMERICSERV);
-	buf_put_cstring(b, host);
-	buf_put_u16(b, (uint16_t)atoi(port));
-}
-
-/* The body of SESSION_START and PEER_UP. 0 or -1. */
-static int describe(struct buf *b, int fd, const uint8_t id[16], const struct sockaddr_storage *peer, socklen_t len)
-{
-	struct sockaddr_storage local = { 0 };
-	socklen_t local_len = sizeof(local);
-
-	if (getsockname(fd, (struct sockaddr *)&local, &local_len) != 0)
-		return -1;
-	buf_put(b, id, 16);
-	put_address(b, peer, len);
-	put_address(b, &local, local_len);
-	return buf_ok(b) ? 0 : -1;
+	if (getnameinfo((struct sockaddr *)&plain, len, host, size, port, sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+		snprintf(host, size, "?");
+	*at = (uint16_t)atoi(port);
 }
 
 /* The session's links: [0], [2] its own ends, to policy and to the recorder; [1], [3] theirs. */
@@ -199,28 +185,35 @@ static int start_session(struct parent *p, struct slot *s, int fd, const struct 
 	const int on = 1;
 	int links[4], session[3];
 	uint8_t id[16];
-	struct buf start, rec;
+	char host[NI_MAXHOST];
+	uint16_t port;
+	struct buf up, start;
 	int r = -1;
 
 	if (getrandom(id, sizeof(id), 0) != sizeof(id) || make_links(links) != 0)
 		return -1;
-	buf_init(&start, 256);
-	buf_init(&rec, 16);
-	if (describe(&start, fd, id, peer, len) == 0 && buf_put(&rec, id, sizeof(id)) == 0) {
+	buf_init(&up, 128);
+	buf_init(&start, 128);
+	address_format(peer, len, host, sizeof(host), &port);
+	buf_put_cstring(&start, host);
+	buf_put(&up, id, sizeof(id));
+	buf_put_cstring(&up, host);
+	buf_put_u16(&up, port);
+	if (buf_ok(&up) && buf_ok(&start)) {
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 		setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 		session[0] = fd;
 		session[1] = links[0];
 		session[2] = links[2];
-		set_send(p, PROC_POLICY, MSG_PEER_UP, s->id, &start, &links[1], 1);
-		set_send(p, PROC_RECORDER, MSG_REC_PEER_UP, s->id, &rec, &links[3], 1);
+		set_send(p, PROC_POLICY, MSG_PEER_UP, s->id, &up, &links[1], 1);
+		set_send(p, PROC_RECORDER, MSG_REC_PEER_UP, s->id, NULL, &links[3], 1);
 		set_send(p, PROC_MASTER, MSG_SESSION_START, s->id, &start, session, 3);
 		r = 0;
 	}
 	for (int i = 0; i < 4; i++)
 		close(links[i]);
+	buf_finish(&up);
 	buf_finish(&start);
-	buf_finish(&rec);
 	return r;
 }
 

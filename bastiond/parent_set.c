@@ -291,8 +291,6 @@ void set_tick(struct parent *p, uint64_t now_ms)
 /* Policy, too, makes a recording: it gets a link to recorder like a session's, as slot 0, which no session has. */
 static void join_events(struct parent *p)
 {
-	uint8_t session[16] = { 0 };
-	struct buf b;
 	int fds[2];
 
 	if (ipc_pair(fds) != 0) {
@@ -300,8 +298,7 @@ static void join_events(struct parent *p)
 		set_fall(p, "no descriptors");
 		return;
 	}
-	buf_view(&b, session, sizeof(session));
-	set_send(p, PROC_RECORDER, MSG_REC_PEER_UP, 0, &b, &fds[0], 1);
+	set_send(p, PROC_RECORDER, MSG_REC_PEER_UP, 0, NULL, &fds[0], 1);
 	set_send(p, PROC_POLICY, MSG_POLICY_RECORD, 0, NULL, &fds[1], 1);
 	accept_tell_held(p);
 	close(fds[0]);
@@ -343,7 +340,6 @@ static int on_message(struct parent *p, struct proc *proc, struct ipc_msg *m)
 	case MSG_KEYS_READY:
 	case MSG_RECORDER_READY:
 	case MSG_MASTER_READY: return p->state == SET_STARTING ? became_ready(p, proc) : 0;
-	case MSG_SESSION_UP: return 0;
 	case MSG_SESSION_DOWN: accept_session_down(p, m); return 0;
 	case MSG_PEER_KILL: return accept_peer_kill(p, m);
 	case MSG_PEER_VERDICT: return accept_peer_verdict(p, m);

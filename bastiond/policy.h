@@ -2,28 +2,21 @@
  * policy.h - the policy role's own structures, and which file owns which decision.
  *
  *   role_policy.c     start as root, drop, sandbox
- *   policy_core.c     the loop, messages from parent
+ *   policy_core.c     the loop, messages from parent; _link: who goes first, who is freed when; _clock: it is set back; _others: an upgrade
  *   policy_peer.c     one session's link: states, limits, lease, watchdog, end
- *   policy_authn.c    who is it: AUTH_KEY, and the login
- *   policy_factor.c   the second factor: AUTH_FACTOR, the PAM worker's conversation
- *   policy_source.c   sources that guess: slower refusals, blocks
- *   policy_class.c    classes of hosts that ask for more; new devices and networks
- *   policy_authz.c    where may it go: WAY_ASK to WAY_OK; dialling, certificate, managed key
- *   policy_way.c      a way in use: rows, channels, notes, its end
- *   policy_ends.c     the rows of what is over, many at once
+ *   policy_authn.c    who is it: AUTH_KEY, and the login; _source: sources that guess, slower refusals, blocks
+ *   policy_factor.c   the second factor: AUTH_FACTOR, the PAM worker's conversation; _otp: pam socket
+ *   policy_authz.c    where may it go: WAY_ASK; dialling, certificate, managed key; _glass: which store records it; _class: hosts that ask for more
+ *   policy_grant.c    WAY_OK: the session's row, its event, the recording's metadata
+ *   policy_way.c      a way in use: rows, channels, notes, its end; _ends: the rows of what is over, many at once
  *   policy_live.c     what ends: expiry, revocation, lock, kill
- *   policy_worker.c   short-lived processes that parent forks for us
- *   policy_keys.c     requests to the keys role
- *   policy_control.c  control socket and WORDS
- *   policy_otp.c      pam socket
- *   policy_console.c  CONSOLE_ASK
- *   policy_watch.c    who watches whom (policy_watch.h)
- *   policy_events.c   the recording of the events (policy_events.h)
- *   policy_backup.c   a copy of the database, for root (policy_backup.h)
- *   policy_monitor.c  what the monitor role is told (policy_monitor.h)
- *   policy_account.c  accounts at targets, for the time of a grant (policy_account.h)
- *   policy_hook.c     the administrator's programs: policy_ticket.c, policy_notify.c (policy_hook.h)
- *   policy_task.c     commands at hosts on policy's own behalf (policy_task.h); policy_hostkey.c, policy_rotate.c: the keys there
+ *   policy_control.c  control socket and WORDS; _console: CONSOLE_ASK; _wait: words that wait for an answer from elsewhere
+ *   policy_watch.c    who watches whom
+ *   policy_worker.c   short-lived processes that parent forks for us; _keys: requests to the keys role
+ *   policy_events.c   the recording of the events; _monitor: what the monitor role is told; _backup: a copy of the database, for root
+ *   policy_task.c     commands at hosts on policy's own behalf; _hostkey, _rotate: the keys there; _account: accounts, for the time of a grant;
+ *                     _place: names of one machine; _slow: hosts that did not answer
+ *   policy_hook.c     the administrator's programs; _ticket: is an outside ticket open; _notify
  *
  * One process, one loop, no threads. Ownership: policy owns peers, workers and clients; a peer owns
  * its ways; a way owns its descriptors. A worker points back to the peer it works for until either
@@ -252,7 +245,7 @@ struct way *peer_way_create(struct peer *peer, uint32_t id);
 /* Stops what works for it, closes what it holds, forgets it. */
 void peer_way_destroy(struct way *w);
 /* WAY_END with this line; it is gone when the session says so, or the watchdog does. */
-void peer_way_end(struct way *w, const char *line);
+void peer_way_end(struct way *w, uint8_t brec_end, const char *line);
 void peer_way_say(struct way *w, const char *line); /* WAY_SAY */
 /* That the access is break-glass, if it is: once. */
 void peer_way_say_glass(struct way *w);

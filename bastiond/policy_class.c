@@ -59,9 +59,9 @@ int class_login(struct peer *peer, int64_t now)
 }
 
 /*
- * A code of this connection, young enough where that counts. If there is none, the next login must not get by without one either; nor come by
- * a connection that a client keeps, which is what it does unless told to stop. It may keep the one to the bastion, and inside it the one of
- * ssh -J to the host; or the one by name, which is known by the host's name alone.
+ * A code of this connection, young enough where that counts. Without one the next login must ask for a code, too, and must be a new connection:
+ * with ControlMaster the client would use one again that it keeps. That may be the one to the bastion, inside it the one of ssh -J to the host,
+ * or the one by name, which is known by the host's name alone.
  */
 static bool fresh_code(struct peer *peer, const struct host *h, char *line, size_t size)
 {

@@ -414,7 +414,7 @@ static int on_message(struct link *l, struct ipc_msg *m)
 		ev->store_up = buf_get_u8(&m->body) != 0;
 		if (ev->store_up)
 			try_again(ev);
-		return 0;
+		return buf_end(&m->body) ? 0 : -1;
 	}
 	if (m->type == MSG_REC_GLASS_STATE) {
 		ev->glass_up = buf_get_u8(&m->body) != 0;

@@ -20,9 +20,9 @@ struct policy;
 #define EVENTS_AHEAD 16			/* frames that wait for the quorum; what is more waits in the database */
 #define EVENTS_SEGMENT_SECONDS 600	/* a segment is sealed at this age: with it the events in it are archived */
 #define EVENTS_RECORDING_BYTES (64U << 20) /* a recording ends at this size, or at the end of the day (UTC) */
-#define EVENTS_SAVE_MS 5000		/* so often at most it is noted how far the collectors are */
-#define EVENTS_LATE_S 60		/* events that wait for so long are an alarm */
-#define EVENTS_GLASS_MS 60000		/* no collectors for break-glass for so long are an alarm */
+#define EVENTS_SAVE_MS 5000		/* how far the collectors are is noted at most this often */
+#define EVENTS_LATE_S 60		/* alarm when events wait for longer than this */
+#define EVENTS_GLASS_MS 60000		/* alarm when there are no break-glass collectors for longer than this */
 #define EVENTS_RETRY_MS 1000		/* between two attempts to open a recording; doubles with each that brings nothing, up to */
 #define EVENTS_RETRY_MAX_MS 60000
 #define EVENTS_PRUNE_MS 3600000		/* so often it is looked for what may go */

@@ -13,7 +13,10 @@
 #include "log.h"
 #include "policy_events.h"
 
-/* With a grant that was approved and one that was not, the one that lasts longer counts: on this day that opens nothing. */
+/*
+ * A user may have an approved grant and a break-glass one; the one that lasts longer wins. With the store down the approved one opens nothing: then
+ * it is the break-glass one.
+ */
 void glass_instead(struct peer *peer, struct host *h, const char *login, const struct access_more *more, struct access_answer *a)
 {
 	struct policy *p = peer->p;

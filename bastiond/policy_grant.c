@@ -170,9 +170,6 @@ static int put_body(const struct way *w, const uint8_t *cert, size_t len, struct
 	const struct config *conf = w->peer->p->conf;
 
 	buf_put(body, w->row.recording, sizeof(w->row.recording));
-	buf_put_u64(body, (uint64_t)w->tickets[0]);
-	buf_put_u64(body, w->until == FOREVER ? 0 : (uint64_t)w->until);
-	buf_put_cstring(body, w->row.target);
 	if (hostkey_put_pins(w->peer->p, w->host.id, WAY_PINS_MAX, body) != 0)
 		return -1;
 	buf_put_string(body, cert, len);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "access_line.h"
+#include "brec.h"
 #include "clock.h"
 #include "grant_note.h"
 #include "log.h"
@@ -31,7 +32,7 @@ static void end_way(struct way *w, enum way_refusal refusal, const char *line)
 	if (w->stage < WAY_GIVEN)
 		authz_refuse(w, refusal, line);
 	else
-		peer_way_end(w, line);
+		peer_way_end(w, refusal == WAY_EXPIRED ? BREC_END_EXPIRED : BREC_END_KILLED, line);
 }
 
 static bool peer_concerned(const struct peer *peer, const struct ending *e)
@@ -83,6 +84,12 @@ static void look_again(struct way *w)
 	}
 }
 
+/* The store lets grants end whose time is over before our own deadline is looked at. */
+static bool time_is_over(const struct way *w)
+{
+	return w->stage >= WAY_GIVEN && w->until <= clock_wall();
+}
+
 static void end_in_peer(struct peer *peer, void *arg)
 {
 	struct ending *e = arg;
@@ -92,7 +99,7 @@ static void end_in_peer(struct peer *peer, void *arg)
 	if (e->what == END_GRANT) {
 		for (size_t i = 0; i < PEER_WAYS_MAX; i++)
 			if (peer->ways[i] != NULL && way_rests_on(peer->ways[i], e->id))
-				end_way(peer->ways[i], WAY_REVOKED, e->line);
+				end_way(peer->ways[i], time_is_over(peer->ways[i]) ? WAY_EXPIRED : WAY_REVOKED, e->line);
 		return;
 	}
 	if (e->what == END_DENIED) {

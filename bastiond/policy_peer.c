@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "brec.h"
 #include "clock.h"
 #include "escape.h"
 #include "log.h"
@@ -130,7 +131,6 @@ static struct peer **peer_at(struct policy *p, uint32_t slot)
 int peer_up(struct policy *p, struct ipc_msg *m)
 {
 	struct peer *peer = calloc(1, sizeof(*peer)), **at = peer_at(p, m->id);
-	char local[ADDRESS_MAX + 1];
 
 	if (peer == NULL || *at != NULL)
 		goto fail;
@@ -139,8 +139,6 @@ int peer_up(struct policy *p, struct ipc_msg *m)
 	buf_get_copy(&m->body, peer->session, sizeof(peer->session));
 	buf_get_cstring(&m->body, peer->address, sizeof(peer->address));
 	peer->port = buf_get_u16(&m->body);
-	buf_get_cstring(&m->body, local, sizeof(local));
-	buf_get_u16(&m->body);
 	peer->up_ms = peer->pong_ms = clock_mono_ms();
 	bucket_fill(&peer->bucket);
 	if (!buf_end(&m->body) ||
@@ -252,7 +250,8 @@ void peer_end(struct peer *peer, const char *line)
 	peer->end_ms = clock_mono_ms() + END_MS;
 	forget_asked(peer);
 	buf_init(&body, LINE_LEN);
-	buf_put_string(&body, line, strnlen(line, LINE_LEN - 4));
+	buf_put_u8(&body, BREC_END_KILLED);
+	buf_put_string(&body, line, strnlen(line, LINE_LEN - 5));
 	link_send(&peer->link, MSG_WAY_END, 0, &body, NULL, 0);
 	buf_finish(&body);
 }

@@ -7,9 +7,9 @@
  * checked by their grammar, data goes by standard input. A certificate is good for one task: its force-command is the command.
  * So many run at once and so many wait; start and end of each are events (task.start, task.end), but for those of a look that ended well.
  *
- * A host that did not answer a while ago has one place, and all such together half of them; with what nobody waits for they leave some free.
- * So who waits for a host that answers waits for no other one, unless that has only just begun to hang; and then for SLOW_AFTER_MS, since
- * what runs for longer leaves its place to another one and has one of the late ones.
+ * Hosts that did not answer a while ago get one place each and half of all places together; with what nobody waits for they leave some free.
+ * So a task at a healthy host never waits for a dead one, but for SLOW_AFTER_MS when a host has just begun to hang: what runs for
+ * longer leaves its place to another task and has one of the late ones.
  */
 #ifndef BASTION_POLICY_TASK_H
 #define BASTION_POLICY_TASK_H

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "brec.h"
 #include "clock.h"
 #include "escape.h"
 #include "log.h"
@@ -188,7 +189,7 @@ static void end_live(struct peer *peer, void *arg)
 		if (w == NULL || w->stage < WAY_GIVEN || w->ending_ms != 0 || !way_has_ref(w, c->ref))
 			continue;
 		snprintf(line, sizeof(line), "bastiond: your ticket %s cannot be checked any more (%s): session ended", c->shown, c->why);
-		peer_way_end(w, line);
+		peer_way_end(w, BREC_END_KILLED, line);
 	}
 }
 

@@ -101,7 +101,7 @@ static void shut_soon(struct way *w)
 		shutdown(w->fd, SHUT_RDWR);
 }
 
-void peer_way_end(struct way *w, const char *line)
+void peer_way_end(struct way *w, uint8_t brec_end, const char *line)
 {
 	struct peer *peer = w->peer;
 	struct buf body;
@@ -112,7 +112,8 @@ void peer_way_end(struct way *w, const char *line)
 	log_info("way %u of %s to %s@%s ends: %s", w->id, peer->user.name, w->login, w->host.name,
 	    line);
 	buf_init(&body, LINE_LEN);
-	buf_put_string(&body, line, strnlen(line, LINE_LEN - 4));
+	buf_put_u8(&body, brec_end);
+	buf_put_string(&body, line, strnlen(line, LINE_LEN - 5));
 	link_send(&peer->link, MSG_WAY_END, w->id, &body, NULL, 0);
 	buf_finish(&body);
 	shut_soon(w);

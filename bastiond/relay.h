@@ -29,12 +29,11 @@
  */
 #define CHAN_UNREAD_MAX (3U << 20)
 /*
- * What stays unread shuts a channel's window, and stops that channel alone. But libssh 0.10 opens it again, whole, whenever it has less
- * than half of it left beside what is unread of the stream whose packet came last: a line on standard error does that, whatever stands in
- * standard output. Nothing prevents this from outside: neither the window nor the test can be had, a granted window cannot be taken back, and a
- * library reads a connection or it does not. So of a channel whose streams both come while one stands so much is kept (more than a window
- * of any libssh: 2 MiB from 0.11 on, which counts both), and then the way's socket is read no more until the client took what is held
- * (session_target.c). One stream alone reaches this, and CHAN_UNREAD_MAX, only if its target does not keep to the window.
+ * Past this much unread the way's socket is read no more until the client took what is held (session_target.c). Why: bytes that stay unread
+ * shut a channel's window, and stop that channel alone; but libssh 0.10 opens the window again, whole, whenever a packet of the channel's *other*
+ * stream comes: a line on standard error does that, whatever stands in standard output. Nothing prevents this from outside: a granted window
+ * cannot be taken back, and a library reads a connection or it does not. The bound is more than a window of any libssh (2 MiB from 0.11 on,
+ * which counts both streams), so one stream alone reaches it, and CHAN_UNREAD_MAX, only if its target does not keep to the window.
  */
 #define CHAN_CHOKE ((2U << 20) + 65536U)
 
@@ -97,7 +96,7 @@ struct chan {
 	bool client_eof, target_eof;	/* the eof is in the hold */
 	bool target_abandoned;		/* the client reads no more: close towards the target */
 	bool left_in, left_out, left_err; /* a full hold left bytes in libssh's buffer, */
-	size_t kept_in, kept_out, kept_err; /* of which so many, the first, are in the hold all the same: see relay_chan.c */
+	size_t kept_in, kept_out, kept_err; /* of which the first so many are in the hold already: see relay_take.c */
 	size_t unread_in, unread_out, unread_err; /* and so many it has in all */
 	bool both_streams;		/* a packet of one came while the other stood: see CHAN_CHOKE */
 	uint64_t close_deadline_ms;

@@ -2,7 +2,7 @@
  * relay_bulk.h - what a channel without a terminal carries, for the record: how much content is kept, digests of the
  * streams, and for sftp and scp the names, sizes and SHA-256 of files.
  *
- * Session process. relay_chan.c gives it every byte before it is recorded; sftp_track.c and scp_track.c read along.
+ * Session process. relay_record.c gives it every byte before it is recorded; sftp_track.c and scp_track.c read along.
  * They only describe: nothing they find in a stream decides anything, and a stream they cannot follow is said to be so.
  */
 #ifndef BASTION_RELAY_BULK_H

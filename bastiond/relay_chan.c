@@ -213,7 +213,7 @@ static void queue_ends(struct chan *c)
 	if (c->eof_queued_out || !(c->target_eof || c->exit_known || c->exit_signal[0] != '\0') ||
 	    relay_unread(c->target_abandoned || c->way->lost ? NULL : c->target, &c->out))
 		return;
-	/* a command may end long before whom it left behind gives up its output; of sftp what is recorded in advance ends first */
+	/* a command's exit may come long before its background children close the output; of sftp the run that was announced ends first */
 	if (c->run_out == NULL)
 		queue_exit(c);
 	if (!c->target_eof)

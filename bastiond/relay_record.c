@@ -1,7 +1,7 @@
 /*
  * relay_record.c - what a channel carries, as events of its way's recording (bastion-record(5)).
  *
- * Role: session; called by relay_chan.c before anything may pass. A terminal is kept whole. A channel without one is kept up
+ * Role: session; called by relay_take.c before anything may pass. A terminal is kept whole. A channel without one is kept up
  * to content_limit a direction, then a gap says from where; digests and totals go on to the end, and are put into the
  * recording every DIGEST_STEP bytes. The bytes behind one wait for the one before it: the flow does not stop for each flush of a
  * collector's disk, a stalled collector stops it, and at most two steps pass that no durable digest speaks for.

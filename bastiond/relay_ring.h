@@ -1,9 +1,9 @@
 /*
  * relay_ring.h - the last bytes that a terminal was sent, for those who watch it: one ring, any number of readers.
  *
- * Pure memory; session process; filled by relay_chan.c, read by session_watch.c. The ring is all the buffer that a reader has. One
- * that falls behind by more than it holds starts afresh at its beginning and is told how much it missed; the writer never waits.
- * A new reader starts there, too: from 64 KiB a screen is rebuilt well enough to see what is on it.
+ * Pure memory; session process; filled for relay_chan.c and session_front.c by watch_put(), read by session_watch.c. The ring is all the
+ * buffer that a reader has. One that falls behind by more than it holds starts afresh at its beginning and is told how much it missed; the
+ * writer never waits. A new reader starts there, too: from 64 KiB a screen is rebuilt well enough to see what is on it.
  *
  * Only what is durable may be shown (promise P2). In strict mode bytes come here after their frame was acknowledged; otherwise the ring
  * holds them back: `safe` moves when ring_commit() names a sequence that covers them.

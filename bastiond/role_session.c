@@ -1,7 +1,7 @@
 /*
  * role_session.c - master: everything a session needs is made ready once; each connection is then a fork.
  *
- * Role: master, and until session_run() the session. Before it: role_parent.c (accept). After it: session_loop.c.
+ * Role: master, and until session_run() the session. Before it: parent_accept.c. After it: session_loop.c.
  * Master reads nothing but its link to parent; a session inherits two SSH sessions that wait for a peer, the warmed libraries and three descriptors.
  */
 #include <errno.h>
@@ -82,7 +82,7 @@ static void session_start(struct master *m, struct ipc_msg *msg)
 	sigset_t none;
 
 	forkmem_map();
-	/* master's end is parent's business: a session that dies is reaped by master */
+	/* die with master; parent sees master's end and ends the set */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() == 1)
 		_exit(1);
 	sigemptyset(&none);
@@ -120,7 +120,6 @@ static void report_down(struct master *m, uint32_t slot, int status, const struc
 static void on_start(struct master *m, struct ipc_msg *msg)
 {
 	struct rusage none = { 0 };
-	struct buf b;
 	pid_t pid;
 
 	if (m->nchildren >= m->conf->max_sessions || (pid = fork()) < 0) {
@@ -132,11 +131,6 @@ static void on_start(struct master *m, struct ipc_msg *msg)
 	if (pid == 0)
 		session_start(m, msg);
 	m->children[m->nchildren++] = (struct child){ msg->id, pid };
-	buf_init(&b, 8);
-	buf_put_u32(&b, (uint32_t)pid);
-	if (ipc_send(&m->parent, MSG_SESSION_UP, msg->id, &b, NULL, 0) != 0)
-		fatal("master: parent is gone: %s", strerror(errno));
-	buf_finish(&b);
 }
 
 static void on_stop(struct master *m, uint32_t slot)

@@ -7,7 +7,7 @@
  *   session_authn.c   who is it (authn_state.c decides)
  *   session_front.c   what an authenticated client asks for: channels and requests on them
  *   session_forward.c forwarding: to a host, to what a grant names, or refused
- *   session_words.c   `ssh alice@bastion WORDS`
+ *   session_words.c   `ssh alice@bastion WORDS`; session_stdin.c: what such a command reads
  *   session_console.c `ssh alice@bastion` with a terminal
  *   session_tunnel.c  direct-tcpip of `ssh -J`: the second SSH server inside
  *   session_way.c     a way to one destination: asked, dialled, recorded, open, ended
@@ -15,7 +15,9 @@
  *   session_watch.c   its terminals, shown to those who watch
  *   session_view.c    `ssh bob@bastion watch`: another session's terminal, drawn by a viewer
  *   relay_open.c      a channel is opened at the target
- *   relay_chan.c      its bytes: held until recorded (relay_record.c), then passed on
+ *   relay_take.c      its bytes: taken from one leg, when there is room
+ *   relay_record.c    as events of the recording; sftp_*.c, scp_track.c: names and digests of files
+ *   relay_chan.c      held until recorded (relay_hold.c), then passed on
  *
  * Ownership: session owns ways, fronts own channels, a channel names its way. Nothing is freed in a libssh callback:
  * callbacks only append to holds and set flags; the loop acts on them. The process is the last line of clean-up:
@@ -96,7 +98,7 @@ enum way_state {
 	WAY_OVER
 };
 
-enum target_step { TARGET_CONNECT, TARGET_PIN, TARGET_AUTH, TARGET_READY, TARGET_FAILED };
+enum target_step { TARGET_CONNECT, TARGET_PIN, TARGET_AUTH, TARGET_READY };
 
 struct way {
 	struct session *session;
@@ -148,9 +150,7 @@ struct tunnel;
 struct session {
 	const struct config *conf;
 	struct ssh_service *service;
-	uint8_t id[16];
 	char peer[64];
-	uint16_t peer_port;
 	struct ipc policy, recorder;
 	struct front outer;
 	char *pinned_name;		/* the first user name, as it came */
@@ -166,7 +166,6 @@ struct session {
 	struct way *ways[SESSION_WAYS_MAX];
 	uint32_t next_way;
 	uint64_t lease_ms;		/* PING must come before this */
-	bool recorder_up;
 	uint32_t next_request;		/* id of the next WORDS */
 	struct chan *words_owner;	/* channel whose WORDS are with policy */
 	struct buf words_reply;

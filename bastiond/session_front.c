@@ -1,7 +1,7 @@
 /*
  * session_front.c - what a logged-in client asks of its SSH server: channels, and requests on them. An allow-list.
  *
- * Role: session. Before it: session_authn.c, or session_tunnel.c for the inner server. After it: relay_chan.c,
+ * Role: session. Before it: session_authn.c, or session_tunnel.c for the inner server. After it: relay_open.c,
  * session_words.c. What is not listed here is refused, with a line and an event where a user would wonder.
  */
 #include <stdio.h>

@@ -27,13 +27,14 @@ static void on_ping(struct session *s)
 /* Policy ends ways: all of them (id 0), with the connection, or one. */
 static void on_way_end(struct session *s, struct ipc_msg *m)
 {
+	const uint8_t end = buf_get_u8(&m->body);
 	char line[LINE_MAX_LEN];
 
 	if (buf_get_cstring(&m->body, line, sizeof(line)) != 0)
 		strcpy(line, "bastiond: session ended");
 	for (size_t i = 0; i < SESSION_WAYS_MAX; i++)
 		if (s->ways[i] != NULL && (m->id == 0 || s->ways[i]->id == m->id))
-			way_end(s->ways[i], BREC_END_KILLED, line);
+			way_end(s->ways[i], end == BREC_END_EXPIRED ? BREC_END_EXPIRED : BREC_END_KILLED, line);
 	if (m->id == 0) {
 		char safe[LINE_MAX_LEN];
 
@@ -148,10 +149,6 @@ static void on_recorder(struct session *s, struct ipc_msg *m)
 {
 	struct way *w;
 
-	if (m->type == MSG_REC_STATE) {
-		s->recorder_up = buf_get_u8(&m->body) != 0;
-		return;
-	}
 	if ((w = way_find(s, m->id)) != NULL)
 		way_recorder(w, m);
 }

@@ -446,10 +446,8 @@ static void wind_up(struct session *s)
 
 static int read_start(struct session *s, struct buf *start)
 {
-	buf_get_copy(start, s->id, sizeof(s->id));
 	buf_get_cstring(start, s->peer, sizeof(s->peer));
-	s->peer_port = buf_get_u16(start);
-	return buf_ok(start) ? 0 : -1;
+	return buf_end(start) ? 0 : -1;
 }
 
 /*
@@ -491,7 +489,6 @@ void session_run(const struct config *conf, struct ssh_service *service, struct 
 
 	s.conf = conf;
 	s.service = service;
-	s.recorder_up = true;
 	s.next_way = 1;
 	ipc_init(&s.policy, policy, ROLE_SESSION, ROLE_POLICY);
 	ipc_init(&s.recorder, recorder, ROLE_SESSION, ROLE_RECORDER);

@@ -1,7 +1,7 @@
 /*
  * session_target.c - the SSH client towards the target: key exchange, pinned host key, login.
  *
- * Role: session. Before it: policy's WAY_OK, with a socket that a dial worker connected. After it: relay_chan.c.
+ * Role: session. Before it: policy's WAY_OK, with a socket that a dial worker connected. After it: relay_open.c.
  * Each step is tried again until libssh has what it waits for; nothing blocks. No host key is asked about, learnt or
  * stored: it is one of the pinned ones, or the way ends (promise P11).
  */

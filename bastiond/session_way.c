@@ -2,7 +2,7 @@
  * session_way.c - a way: one destination of a connection, from the question to policy to the closed recording.
  *
  * Role: session. Before it: session_authn.c or session_tunnel.c (who names the destination). It starts session_target.c and the
- * recording side by side; relay_chan.c begins when both stand.
+ * recording side by side; relay_open.c begins when both stand.
  *
  *   ASKING ──WAY_OK──▶ LOGIN ──target ready and REC_OPENED──▶ OPEN
  *      │ WAY_NO          │ refused, deadline, pinned key differs  │ WAY_END, recording stalled, client gone, target gone
@@ -232,15 +232,11 @@ static bool get_pins(struct way *w, struct buf *b)
 static void on_way_ok(struct way *w, struct ipc_msg *m)
 {
 	struct readers readers;
-	char address[256];
 	const uint8_t *cert, *meta;
 	size_t cert_len, meta_len;
 	struct buf *b = &m->body;
 
 	buf_get_copy(b, w->recording, sizeof(w->recording));
-	buf_get_u64(b); /* grant, */
-	buf_get_u64(b); /* its end: policy keeps the time */
-	buf_get_cstring(b, address, sizeof(address));
 	if (!get_pins(w, b))
 		goto malformed;
 	cert = buf_get_string(b, 8192, &cert_len);

@@ -22,14 +22,11 @@ void ssh_io_start(int fd);
 /* Bytes that were read ahead wait in memory, for one that is not deaf: a loop must not sleep, whatever the kernel says. */
 bool ssh_io_pending(int fd);
 /*
- * libssh may write: its last question was answered so, and nothing was written since; or, of gathered writes, there is room, after
+ * May libssh write? Yes if the kernel last said so and nothing was written since, or if the buffer of gathered writes has room, after
  * an attempt to make some.
  */
 bool ssh_io_writable(int fd);
-/*
- * While it is deaf nothing more is read of it, whoever asks libssh for what: each of its calls that writes reads a little, too. It
- * writes as before.
- */
+/* While it is deaf, reads return nothing, also those that libssh does inside a write. It writes as before. */
 void ssh_io_deaf(int fd, bool deaf);
 /* While libssh is asked to write: it need not look whether there is something to read, too. */
 void ssh_io_writing(bool now);

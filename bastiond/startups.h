@@ -43,7 +43,7 @@ struct source {
 	uint64_t next_ms;	/* the ration: when the next connection's time would be */
 };
 
-/* What a source is under. Penalties that only ration are nothing. */
+/* How a source is restricted now. Penalties that only ration do not count. */
 struct startups_hold {
 	uint64_t ms;		/* from now on; 0: nothing */
 	uint8_t names;
@@ -77,8 +77,8 @@ bool startups_welcome(struct startups *s, const struct startups_key *key, uint64
 struct startups_hold startups_penalize(struct startups *s, const struct config *conf, const struct startups_key *key,
     enum startups_offence offence, uint64_t now_ms);
 
-/* Keeps the source out for `ms` from now on, whatever penalty_max says, for so many names. penalty_exempt holds here, too. Nothing: there is
- * no place for it. */
+/* Keeps the source out for `ms` from now on, whatever penalty_max says; names: how many of them failed there. penalty_exempt holds here,
+ * too. Returns ms 0 if the table is full. */
 struct startups_hold startups_block(struct startups *s, const struct startups_key *key, uint64_t ms, uint8_t names, uint64_t now_ms);
 /* Forgets what keeps sources out whose first `bits` bits are those of net. */
 void startups_free(struct startups *s, const struct startups_key *net, unsigned bits);

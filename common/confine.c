@@ -149,7 +149,7 @@ static int add_conditional(scmp_filter_ctx ctx, unsigned groups)
 		RULE(fcntl, 0);
 		RULE(tgkill, 1, SCMP_A2(SCMP_CMP_EQ, SIGABRT)); /* abort() stays an abort in the wait status */
 	}
-	/* neither tgkill(), of which no filter knows whether it is about oneself, nor a descriptor that signals whom F_SETOWN names */
+	/* not tgkill(): seccomp cannot tell whether the thread is our own; and no descriptor that signals whom F_SETOWN names */
 	for (size_t i = 0; (groups & G_CROWD) != 0 && i < sizeof(plain) / sizeof(plain[0]); i++)
 		RULE(fcntl, 1, SCMP_A1(SCMP_CMP_EQ, (scmp_datum_t)plain[i]));
 	if ((groups & G_CROWD) != 0)

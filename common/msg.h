@@ -22,7 +22,7 @@
 #include "msg_task.h"
 #include "msg_values.h"
 
-/* The processes. The letter is for log lines and `bastiond -R`. */
+/* The processes. The word is for log lines and `bastiond -R`. */
 #define ROLE_LIST(R)                                                                          \
 	R(PARENT, "parent") R(POLICY, "policy") R(KEYS, "keys") R(RECORDER, "recorder")       \
 	R(MASTER, "master") R(SESSION, "session") R(PAM, "pam") R(DIAL, "dial")               \
@@ -46,18 +46,15 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 
 /*        name            from      to        states     max    fds once */
 #define MSG_LIST(M)                                                                                   \
-	/* parent → master: id = slot. b16 session id; str peer address; u16 peer port; */            \
-	/* str local address; u16 local port. fds: client, to policy, to recorder */                  \
-	M(SESSION_START,  PARENT,   MASTER,   S_ANY,     256,   3, 0)                                 \
+	/* parent → master: id = slot. str peer address. fds: client, to policy, to recorder */       \
+	M(SESSION_START,  PARENT,   MASTER,   S_ANY,     128,   3, 0)                                 \
 	/* id = slot: kill that session process, it hangs or must end */                              \
 	M(SESSION_STOP,   PARENT,   MASTER,   S_ANY,     0,     0, 0)                                 \
-	/* master → parent: id = slot. u32 pid */                                                     \
-	M(SESSION_UP,     MASTER,   PARENT,   S_ANY,     4,     0, 0)                                 \
-	/* id = slot. u32 wait status; u64 cpu µs; u64 max rss KiB */                                 \
+	/* master → parent: id = slot. u32 wait status; u64 cpu µs; u64 max rss KiB */                                 \
 	M(SESSION_DOWN,   MASTER,   PARENT,   S_ANY,     20,    0, 0)                                 \
 	/* master is ready to fork; sent once */                                                      \
 	M(MASTER_READY,   MASTER,   PARENT,   S_ANY,     0,     0, 1)                                 \
-	/* parent → policy: id = slot. As SESSION_START. fd: the session's link */                    \
+	/* parent → policy: id = slot. b16 session id; str peer address; u16 peer port. fd: the session's link */ \
 	M(PEER_UP,        PARENT,   POLICY,   S_ANY,     256,   1, 0)                                 \
 	/* id = slot. u32 wait status; u64 cpu µs; u64 max rss KiB */                                 \
 	M(PEER_DOWN,      PARENT,   POLICY,   S_ANY,     20,    0, 0)                                 \
@@ -65,9 +62,11 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	M(PEER_KILL,      POLICY,   PARENT,   S_ANY,     256,   0, 0)                                 \
 	/* id = slot. u8 verdict: 1 logged in, 0 failed (counts as a penalty for its source) */       \
 	M(PEER_VERDICT,   POLICY,   PARENT,   S_ANY,     1,     0, 0)                                 \
-	/* str network; u32 seconds; u32 names that failed: take nobody from there. str network: let it in again. To policy: enum source_held */ \
+	/* str network; u32 seconds; u32 names that failed: take no connection from there */          \
 	M(SOURCE_BLOCK,   POLICY,   PARENT,   S_ANY,     128,   0, 0)                                 \
+	/* str network: take them again */                                                            \
 	M(SOURCE_FREE,    POLICY,   PARENT,   S_ANY,     128,   0, 0)                                 \
+	/* str network; u32 seconds; u32 names; u8 flags of enum source_held: what became of it */    \
 	M(SOURCE_HELD,    PARENT,   POLICY,   S_ANY,     128,   0, 0)                                 \
 	/* policy → parent: id = worker; a worker's link to policy is made by parent, see WORKER_UP. */ \
 	/* RUN_PAM str user; str peer address; u32 slot; u64 attempt token */                          \
@@ -107,8 +106,8 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	M(POLICY_READY,   POLICY,   PARENT,   S_ANY,     0,     0, 1)                                 \
 	M(KEYS_READY,     KEYS,     PARENT,   S_ANY,     0,     0, 1)                                 \
 	M(RECORDER_READY, RECORDER, PARENT,   S_ANY,     0,     0, 1)                                 \
-	/* parent → recorder: id = slot, 0: policy. b16 session id. fd: the session's link */                    \
-	M(REC_PEER_UP,    PARENT,   RECORDER, S_ANY,     16,    1, 0)                                 \
+	/* parent → recorder: id = slot, 0: policy. fd: the session's link */                         \
+	M(REC_PEER_UP,    PARENT,   RECORDER, S_ANY,     0,     1, 0)                                 \
 	/* recorder → parent → policy: str line. A collector lied: an event */                         \
 	M(REC_ALARM,      RECORDER, PARENT,   S_ANY,     512,   0, 0)                                 \
 	M(ALARM,          PARENT,   POLICY,   S_ANY,     512,   0, 0)                                 \
@@ -154,8 +153,7 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	/* session → policy: id = way, not in use. str host; str login; str ephemeral public key */   \
 	/* blob. The answer is WAY_OK or WAY_NO. What had no WAY_NO ends with WAY_DOWN, asked for (WAY_END) or not */ \
 	M(WAY_ASK,        SESSION,  POLICY,   S_LOGIN,   2048,  0, 0)                                 \
-	/* id = way. b16 recording id; u64 grant; u64 end of grant (unix s, 0: none); */              \
-	/* str target address as dialled; list(str pinned key blob); str certificate blob or ""; */   \
+	/* id = way. b16 recording id; list(str pinned key blob); str certificate blob or ""; */      \
 	/* str recording metadata (JSON for the first frame); list(str age recipient); */             \
 	/* list(str age input recipient), list(the same, second group); u64 content limit; u32 hold ms; u32 banner ms; */           \
 	/* u8 strict; u8 forwards. fds: connected socket [, agent socket when the key is managed] */               \
@@ -173,7 +171,7 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	M(WAY_UP,         SESSION,  POLICY,   S_LOGIN,   0,     0, 0)                                 \
 	/* id = way. str reason; u64 bytes in; u64 bytes out; u64 frames that are durable */          \
 	M(WAY_DOWN,       SESSION,  POLICY,   S_LOGIN,   1024,  0, 0)                                 \
-	/* policy → session: id = way, 0: all and the connection. str line for the user: end it now. */ \
+	/* policy → session: id = way, 0: all and the connection. u8 enum brec_end; str line for the user: end it now. */ \
 	/* WAY_DOWN, or the end of the process, is awaited for 4 s: then parent kills */              \
 	M(WAY_END,        POLICY,   SESSION,  S_ANY,     1024,  0, 0)                                 \
 	/* id = way. str JSON: a further grant that it rests on, for the recording (policy_grant.c) */  \
@@ -265,8 +263,8 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	M(REC_COMMIT,     RECORDER, SESSION,  S_ANY,     8,     0, 0)                                 \
 	/* id = way. The close frame is durable */                                                    \
 	M(REC_CLOSED,     RECORDER, SESSION,  S_ANY,     0,     0, 0)                                 \
-	/* id = 0. u8 up; str what: the way to the collectors broke, or is back */                    \
-	M(REC_STATE,      RECORDER, SESSION,  S_ANY,     512,   0, 0)                                 \
+	/* on policy's link alone, id = 0. u8: the quorum of the usual collectors is there */         \
+	M(REC_STATE,      RECORDER, SESSION,  S_ANY,     1,     0, 0)                                 \
 	MSG_LIST_TASK(M) MSG_LIST_GLASS(M)
 
 enum msg_type {

@@ -65,7 +65,8 @@ int archive_line_take(struct archive_list *l, const char *line, size_t len);
 
 /*
  * Is all of a recording's directory confirmed: closed (if `closed`), each segment with the size that its file has, every receipt and every
- * conflict file? Without a close the last segment counts when it is dead: so long silent that no bastion adds to it any more. 1; 0: something is not, said in why[size]; -1 with errno.
+ * conflict file? Without a close frame the last segment counts once the recording is dead: silent for so long that no bastion adds to it any more.
+ * Returns 1; 0 with what is not confirmed in why[size]; -1 with errno.
  */
 int archive_confirmed(int dir, bool closed, char *why, size_t size);
 

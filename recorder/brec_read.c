@@ -295,7 +295,6 @@ static int read_frame(struct brec_reader *r, struct brec_item *it, bool *more)
 	int e = brec_dir_frame(&r->dir, &f, &p, &have), result;
 
 	*more = false;
-	r->info.torn = e == BREC_SHORT && have != 0;
 	if (e == BREC_SHORT && brec_dir_last(&r->dir) >= (int64_t)r->info.segments) {
 		/* the next segment is made after the seal is written: look once more */
 		e = brec_dir_frame(&r->dir, &f, &p, &have);

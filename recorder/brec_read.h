@@ -37,7 +37,6 @@ struct brec_info {
 	bool can_read[BREC_STREAMS];	/* as far as was read */
 	uint64_t locked[BREC_STREAMS];	/* data frames passed over for want of a key */
 	bool closed;			/* the close frame was read */
-	bool torn;			/* a part of a frame stands at the end */
 	uint64_t seq;			/* last frame read */
 	uint32_t segments;		/* opened so far */
 };

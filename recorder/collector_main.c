@@ -2,7 +2,7 @@
  * collector_main.c - bastion-collectord(8): stores recordings for bastions. Options, start, the
  * loop, the end.
  *
- * One process: the loop and the thread of collector_sync.c, beside it a child that reads its keys (collector_keys.c) and, with an
+ * One process with two threads, the loop and collector_sync.c's; beside it a child that reads its keys (collector_keys.c) and, with an
  * object store, the archiver (collector_archiver.c). Starts as root only to read its keys and to bind a low port.
  */
 #include <errno.h>

@@ -393,7 +393,7 @@ static int ask_page(struct bucket *b, const char *below, const struct s3_page *a
 		pause_for(b, ms);
 		*r = (struct s3_request){ .method = "GET" };
 		if ((after->key[0] != '\0' && s3_query_add(r->query, sizeof(r->query), "key-marker", after->key) != 0) ||
-		    s3_query_add(r->query, sizeof(r->query), "max-keys", "500") != 0 || s3_query_add(r->query, sizeof(r->query), "prefix", prefix) != 0 ||
+		    s3_query_add(r->query, sizeof(r->query), "max-keys", S3_PAGE_VERSIONS) != 0 || s3_query_add(r->query, sizeof(r->query), "prefix", prefix) != 0 ||
 		    (after->version[0] != '\0' && s3_query_add(r->query, sizeof(r->query), "version-id-marker", after->version) != 0) ||
 		    s3_query_add(r->query, sizeof(r->query), "versions", "") != 0)
 			return give_up(b, "a name in it is too long");

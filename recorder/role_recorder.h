@@ -37,17 +37,17 @@
 #define REC_TOTAL_BYTES (512U << 20)		/* the same for all sessions together */
 #define REC_KEEP_BYTES (1U << 20)		/* of a recording, committed but missing at a slow collector */
 #define REC_KEEP_TOTAL (256U << 20)
-#define REC_GLASS_ALLOWED 64			/* recordings that policy announced as break-glass and that are not open yet, */
-#define REC_GLASS_MS 30000			/* which must be so soon */
-#define REC_SEAL_BYTES (32U << 10)		/* a segment of so many bytes may be sealed whenever its session says so; of fewer */
-#define REC_SEAL_BURST 16			/* only so many at once, and then two in the time after which each is sealed */
-#define REC_MARK_BURST 64			/* checkpoints at once, and then one in */
-#define REC_MARK_MS 500				/* so long: a session asks for one a second */
-#define REC_OPEN_BURST 64			/* recordings that a session opens at once, and then one in */
-#define REC_OPEN_MS 50				/* so long: what it says after that waits; */
-#define REC_OPEN_LONG_BURST 2000		/* and of more than so many one in */
-#define REC_OPEN_LONG_MS 500			/* so long, or less: in dial_timeout pass as many as may be on their way */
-#define REC_OPEN_LONG_WAYS 20			/* (SESSION_WAYS_MAX), and some that gave up */
+#define REC_GLASS_ALLOWED 64			/* recordings that policy announced as break-glass and that are not open yet */
+#define REC_GLASS_MS 30000			/* an announced one must be open within this */
+#define REC_SEAL_BYTES (32U << 10)		/* a segment of this size may be sealed whenever its session says so */
+#define REC_SEAL_BURST 16			/* seals of smaller segments allowed at once; then two in a segment_time */
+#define REC_MARK_BURST 64			/* checkpoints that a session may ask for at once; it asks for one a second */
+#define REC_MARK_MS 500				/* then one in each of these */
+#define REC_OPEN_BURST 64			/* recordings that a session may open at once */
+#define REC_OPEN_MS 50				/* then one in each of these; what it says meanwhile waits */
+#define REC_OPEN_LONG_BURST 2000		/* recordings after which the pace is the slow one */
+#define REC_OPEN_LONG_MS 500			/* the slow one: one in each of these, or faster, so that in dial_timeout */
+#define REC_OPEN_LONG_WAYS 20			/* this many pass: those on their way (SESSION_WAYS_MAX), and some that gave up */
 #define REC_TURN_MESSAGES 64			/* messages of one session before the others get their turn */
 #define REC_END_TURNS 16				/* so many such turns are read from each link at the end */
 #define SHIP_OUTPUT_BYTES (2U << 20)		/* handed to TLS and not sent yet */
@@ -253,8 +253,8 @@ void link_committed(struct recording *r, uint64_t before);
 void link_alarm(struct recorder *rc, const char *line);
 /* The recording cannot go on: its session hears it, and it is destroyed. */
 void link_refuse(struct recorder *rc, struct recording *r, const char *line);
-/* The way to the usual collectors broke, or is back. */
-void link_state_all(struct recorder *rc, bool up, const char *what);
+/* Tells policy whether the quorum of the usual collectors is there. */
+void link_state(struct recorder *rc);
 /*
  * Frees the links that are over, and their recordings' ties; lets paused ones go on. After each
  * turn of the loop.
@@ -291,8 +291,8 @@ void ship_push(struct ship *s, struct recording *r);
 void ship_push_all(struct recorder *rc, struct recording *r);
 /* Are enough collectors there for a new recording? */
 bool ship_quorum(const struct recorder *rc, enum rec_set set);
-/* Has that changed? Then the sessions hear it, with the line that says why. */
-void ship_review(struct recorder *rc, const char *line);
+/* Has that changed? Then policy hears it. */
+void ship_review(struct recorder *rc);
 /* Once a second: receipts that are owed; a place that nobody needs any more becomes free. */
 void ship_tick(struct ship *s);
 void ship_finish(struct ship *s);

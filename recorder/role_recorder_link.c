@@ -41,13 +41,11 @@ static void send_empty(struct link *l, enum msg_type type, uint32_t way)
 	check_send(l, ipc_send_empty(&l->ipc, type, way));
 }
 
-static void send_line(struct link *l, enum msg_type type, uint32_t way, const uint8_t *first, const char *line)
+static void send_line(struct link *l, enum msg_type type, uint32_t way, const char *line)
 {
 	uint8_t mem[8 + LINE_MAX_LEN];
 	struct buf b = { .data = mem, .cap = sizeof(mem), .max = sizeof(mem) };
 
-	if (first != NULL)
-		buf_put_u8(&b, *first);
 	buf_put_string(&b, line, strnlen(line, LINE_MAX_LEN));
 	check_send(l, ipc_send(&l->ipc, type, way, &b, NULL, 0));
 }
@@ -100,7 +98,7 @@ void link_refuse(struct recorder *rc, struct recording *r, const char *line)
 
 	log_error("recording %s cannot go on: %s", hex_encode(hex, r->id, BREC_ID_LEN), line);
 	if (r->link != NULL && !r->link->over)
-		send_line(r->link, MSG_REC_REFUSED, r->way, NULL, line);
+		send_line(r->link, MSG_REC_REFUSED, r->way, line);
 	queue_destroy(rc, r);
 }
 
@@ -124,7 +122,7 @@ static int on_open(struct link *l, struct ipc_msg *m)
 		return -1;
 	set = glass_set(rc, id);
 	if (!ship_quorum(rc, set)) {
-		send_line(l, MSG_REC_REFUSED, m->id, NULL,
+		send_line(l, MSG_REC_REFUSED, m->id,
 		    "bastiond: the recording store does not answer: no session without a recording, try again later");
 		return 0;
 	}
@@ -132,7 +130,7 @@ static int on_open(struct link *l, struct ipc_msg *m)
 		if (errno != ENOMEM && errno != EMFILE)
 			return -1;
 		send_line(
-		    l, MSG_REC_REFUSED, m->id, NULL, "bastiond: too many recordings at once: try again later");
+		    l, MSG_REC_REFUSED, m->id, "bastiond: too many recordings at once: try again later");
 		return 0;
 	}
 	if (l->slot != REC_SLOT_POLICY) {
@@ -218,12 +216,11 @@ static int on_message(struct link *l, struct ipc_msg *m)
 }
 
 /*
- * How long until the session may open one more, in ms; 0: now. Each recording is a directory, leaves of the log and objects under lock,
- * and dearer than a seal. A session that works may have many hops to go, so it waits, where one that was taken over would only be held up.
- * While it waits nothing of it is read: so the pace is one that as many as it may have on their way (SESSION_WAYS_MAX) pass within a second.
- * That is 1.7 million in a day, and a session may last for many: who has had its two thousand goes on at a pace at which the files and the log
- * last. There, too, those on their way pass before their sessions give them up (dial_timeout): the places in this link of those that did would be
- * in the way of all that comes behind.
+ * Ms until this session may open another recording; 0: now. A recording costs a directory, leaves of the log and locked objects. Honest sessions
+ * may have many hops, so they wait instead of being ended, and nothing of them is read meanwhile. The first pace lets all that one session can
+ * have on their way (SESSION_WAYS_MAX) pass within a second. That is 1.7 million a day: after REC_OPEN_LONG_BURST it is one at which disk and log
+ * last, and at which those on their way still pass before their session gives them up (dial_timeout): one that was given up keeps its place in
+ * this link, in front of all that comes behind.
  */
 static uint64_t open_wait(const struct link *l)
 {
@@ -317,7 +314,6 @@ static void on_later(evutil_socket_t fd, short what, void *arg)
 
 void link_up(struct recorder *rc, uint32_t slot, int fd)
 {
-	const uint8_t down = 0;
 	struct link *l = calloc(1, sizeof(*l));
 
 	if (l == NULL) {
@@ -338,10 +334,10 @@ void link_up(struct recorder *rc, uint32_t slot, int fd)
 		over(l);
 		return;
 	}
-	if (!rc->up[SET_USUAL])
-		send_line(l, MSG_REC_STATE, 0, &down, "the recording store does not answer");
-	if (slot == REC_SLOT_POLICY)
+	if (slot == REC_SLOT_POLICY) {
+		link_state(rc);
 		glass_state(rc);
+	}
 }
 
 void link_policy(struct recorder *rc, enum msg_type type, const struct buf *body)
@@ -353,14 +349,13 @@ void link_policy(struct recorder *rc, enum msg_type type, const struct buf *body
 			check_send(l, ipc_send(&l->ipc, type, 0, body, NULL, 0));
 }
 
-void link_state_all(struct recorder *rc, bool up, const char *what)
+void link_state(struct recorder *rc)
 {
-	const uint8_t byte = up;
-	struct link *l;
+	uint8_t up = rc->up[SET_USUAL];
+	struct buf body;
 
-	LIST_FOREACH(l, &rc->links, all)
-		if (!l->over)
-			send_line(l, MSG_REC_STATE, 0, &byte, what);
+	buf_view(&body, &up, sizeof(up));
+	link_policy(rc, MSG_REC_STATE, &body);
 }
 
 /*

@@ -291,7 +291,7 @@ void load_again(struct recorder *rc, const int *fds)
 	config_destroy(rc->conf);
 	rc->conf = conf;
 	log_level_set((enum log_level)conf->log_level);
-	ship_review(rc, "the list of collectors changed");
+	ship_review(rc);
 	log_notice("reload: %zu collectors, quorum %u; for break-glass %zu, quorum %u", config_collectors(conf, false),
 	    rc->quorum[SET_USUAL], config_collectors(conf, true), rc->quorum[SET_GLASS]);
 }

@@ -41,7 +41,7 @@ bool ship_quorum(const struct recorder *rc, enum rec_set set)
 	return n >= rc->quorum[set];
 }
 
-void ship_review(struct recorder *rc, const char *line)
+void ship_review(struct recorder *rc)
 {
 	if (rc->up[SET_GLASS] != ship_quorum(rc, SET_GLASS)) {
 		rc->up[SET_GLASS] = !rc->up[SET_GLASS];
@@ -50,23 +50,21 @@ void ship_review(struct recorder *rc, const char *line)
 	if (rc->up[SET_USUAL] == ship_quorum(rc, SET_USUAL))
 		return;
 	rc->up[SET_USUAL] = !rc->up[SET_USUAL];
-	link_state_all(rc, rc->up[SET_USUAL], line);
+	link_state(rc);
 	if (rc->up[SET_USUAL] && !rc->told_ready)
 		event_active(rc->ready, EV_TIMEOUT, 0);
 }
 
-/* One setter: says every change, and tells the sessions when it is the quorum that changes. */
+/* One setter: says every change, and tells policy when it is the quorum that changes. */
 static void set_state(struct ship *s, enum ship_state state, const char *why)
 {
 	static const char *const names[] = { "down", "connecting", "up", "barred", "left" };
-	char line[300];
 
 	if (state == SHIP_UP || s->state == SHIP_UP || state >= SHIP_BARRED || !s->said)
 		log_notice("collector %s: %s%s%s", s->name, names[state], why[0] != '\0' ? ": " : "", why);
 	s->said = state != SHIP_UP;
 	s->state = state;
-	snprintf(line, sizeof(line), "collector %s: %s%s%s", s->name, names[state], why[0] != '\0' ? ": " : "", why);
-	ship_review(s->rc, line);
+	ship_review(s->rc);
 }
 
 static void disconnect(struct ship *s)

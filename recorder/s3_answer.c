@@ -9,8 +9,6 @@
 
 #include "clock.h"
 
-#define ENTITY_MAX 6		/* "&quot;" */
-
 /* The character that an entity stands for, and its length; '\0': it is none. */
 static char entity(const char *p, size_t len, size_t *used)
 {

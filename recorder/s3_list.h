@@ -12,7 +12,7 @@
 #include "s3.h"
 
 #define S3_TAG_LEN 16
-#define S3_PAGE_VERSIONS 500	/* asked for at once: such a page fits S3_TEXT_MAX */
+#define S3_PAGE_VERSIONS "500"	/* asked for at once: such a page fits S3_TEXT_MAX */
 
 struct s3_version {
 	char key[S3_KEY_MAX];	/* "": it is longer, or has bytes that no name of ours has */

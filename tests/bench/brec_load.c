@@ -282,16 +282,13 @@ static void wait_ready(void)
 static void start_feed(struct feed *f, uint32_t slot, int ep)
 {
 	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = f };
-	uint8_t session[16] = { 0 };
-	struct buf b;
 	int fds[2];
 
 	if (ipc_pair(fds) != 0)
 		die("socketpair");
 	ipc_init(&f->ipc, fds[0], ROLE_SESSION, ROLE_RECORDER);
 	random_bytes(f->id, BREC_ID_LEN);
-	buf_view(&b, session, sizeof(session));
-	if (ipc_send(&parent, MSG_REC_PEER_UP, slot, &b, &fds[1], 1) != 0 || epoll_ctl(ep, EPOLL_CTL_ADD, fds[0], &ev) != 0)
+	if (ipc_send(&parent, MSG_REC_PEER_UP, slot, NULL, &fds[1], 1) != 0 || epoll_ctl(ep, EPOLL_CTL_ADD, fds[0], &ev) != 0)
 		die("session");
 	close(fds[1]);
 	/* sessions do not type in step */

@@ -68,7 +68,7 @@ void life_stop(const struct life *l);
 
 /* --- kill_feed.c: sessions --- */
 
-#define FEEDS 3			/* sessions at a time, of one recording each at a time */
+#define FEEDS 4			/* policy, which hears whether the store is there, and sessions, of one recording each at a time */
 #define FILMS_MAX 512		/* recordings that are not checked yet */
 
 /* A recording, as its session knows it. */
@@ -86,13 +86,13 @@ struct feed {
 	struct ipc ipc;			/* fd -1: there is no link */
 	uint32_t slot, way, epoch;
 	struct film *film;		/* NULL: none is open */
-	bool away;			/* the store is: nothing new is begun */
 	unsigned left;			/* frames to come before its close */
 	bool closing;
 };
 
 struct feeds {
-	struct feed feed[FEEDS];
+	struct feed feed[FEEDS];	/* by slot; REC_SLOT_POLICY records nothing */
+	bool away;			/* the store is: nothing new is begun */
 	struct film films[FILMS_MAX];
 	uint64_t seed;
 	uint64_t commits, frames, recordings; /* told of, sent, begun: since the start */

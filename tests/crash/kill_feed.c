@@ -10,6 +10,7 @@
 
 #include "crypto.h"
 #include "kill.h"
+#include "role_recorder.h"
 
 #define WINDOW 4		/* frames on the way */
 #define FRAMES_MAX 20		/* of one recording */
@@ -126,8 +127,9 @@ static int on_message(struct feeds *f, struct feed *one, struct ipc_msg *m)
 {
 	struct film *film = one->film;
 
-	if (m->type == MSG_REC_STATE) {
-		one->away = buf_get_u8(&m->body) == 0;
+	if (one == &f->feed[REC_SLOT_POLICY]) {
+		if (m->type == MSG_REC_STATE)
+			f->away = buf_get_u8(&m->body) == 0;
 		return 0;
 	}
 	if (m->type == MSG_REC_REFUSED)
@@ -161,7 +163,9 @@ int feeds_turn(struct feeds *f, struct feed *one)
 		return -1;
 	if (r < 0)
 		return 0; /* the recorder is gone: its death says so, too */
-	if (one->film == NULL && !one->away && begin(f, one) != 0)
+	if (one == &f->feed[REC_SLOT_POLICY])
+		return 0;
+	if (one->film == NULL && !f->away && begin(f, one) != 0)
 		return f->why[0] != '\0' ? -1 : 0;
 	while (one->film != NULL && one->film->opened && !one->closing && one->film->sent - one->film->acked < WINDOW)
 		if (send_next(f, one) != 0)
@@ -172,9 +176,7 @@ int feeds_turn(struct feeds *f, struct feed *one)
 
 int feeds_start(struct feeds *f, struct ipc *parent)
 {
-	static const uint8_t session[16];
-	struct buf b;
-
+	f->away = false;
 	for (uint32_t i = 0; i < FEEDS; i++) {
 		struct feed *one = &f->feed[i];
 		int fds[2];
@@ -183,9 +185,7 @@ int feeds_start(struct feeds *f, struct ipc *parent)
 			return -1;
 		ipc_init(&one->ipc, fds[0], ROLE_SESSION, ROLE_RECORDER);
 		one->film = NULL;
-		one->away = false;
-		buf_view(&b, session, sizeof(session));
-		if (ipc_send(parent, MSG_REC_PEER_UP, i + 1, &b, &fds[1], 1) != 0) {
+		if (ipc_send(parent, MSG_REC_PEER_UP, i, NULL, &fds[1], 1) != 0) {
 			close(fds[1]);
 			return -1;
 		}

@@ -29,8 +29,6 @@ static inline void session_from(struct rig *r, struct session_end *s, const char
 	buf_put(&b, "0123456789abcdef", 16);
 	buf_put_cstring(&b, address);
 	buf_put_u16(&b, 40000);
-	buf_put_cstring(&b, "192.0.2.1");
-	buf_put_u16(&b, 22);
 	assert_int_equal(ipc_send(&r->parent, MSG_PEER_UP, s->slot, &b, &pair[1], 1), 0);
 	close(pair[1]);
 	buf_finish(&b);

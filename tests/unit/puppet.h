@@ -68,20 +68,17 @@ static void list_fds(char *out, size_t size)
 static void tell_start(const struct ipc_msg *m, const char *role)
 {
 	struct buf b = m->body;
-	char id[33] = "", peer[64] = "", local[64] = "";
-	const uint8_t *raw = buf_get(&b, 16);
+	char peer[64] = "";
+	bool id = false;
 	unsigned port = 0;
 
-	for (int i = 0; raw != NULL && i < 16; i++)
-		snprintf(id + 2 * i, 3, "%02x", raw[i]);
-	if (m->type != MSG_REC_PEER_UP) {
+	if (m->type == MSG_PEER_UP)
+		id = buf_get(&b, 16) != NULL;
+	if (m->type != MSG_REC_PEER_UP)
 		buf_get_cstring(&b, peer, sizeof(peer));
+	if (m->type == MSG_PEER_UP)
 		port = buf_get_u16(&b);
-		buf_get_cstring(&b, local, sizeof(local));
-		buf_get_u16(&b);
-	}
-	tell("%s %s slot=%u id=%s peer=%s from=%d local=%s fds=%d whole=%d", role, msg_name(m->type), m->id, id, peer,
-	    port != 0, local, m->nfds, buf_end(&b));
+	tell("%s %s slot=%u peer=%s from=%d id=%d fds=%d whole=%d", role, msg_name(m->type), m->id, peer, port != 0, id, m->nfds, buf_end(&b));
 }
 
 static void master_message(struct ipc *parent, struct ipc_msg *m)

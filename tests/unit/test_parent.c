@@ -27,7 +27,8 @@ static void test_descriptors(void **state)
 
 static void test_connection(void **state)
 {
-	char master[512], id[40];
+	char master[512], slot[40];
+	const char *up;
 	struct buf b;
 	int fd;
 
@@ -38,10 +39,14 @@ static void test_connection(void **state)
 	assert_non_null(strstr(expect("recorder POLICY"), "fds=1"));
 	fd = connect_to_parent();
 	snprintf(master, sizeof(master), "%s", expect("master SESSION_START"));
-	assert_non_null(strstr(master, "peer=127.0.0.1 from=1 local=127.0.0.1 fds=3 whole=1"));
-	snprintf(id, sizeof(id), "%.36s", strstr(master, "id="));
-	assert_non_null(strstr(expect("policy PEER_UP"), id));
-	assert_non_null(strstr(expect("recorder REC_PEER_UP"), id));
+	assert_non_null(strstr(master, "peer=127.0.0.1 from=0 id=0 fds=3 whole=1"));
+	snprintf(slot, sizeof(slot), "slot=%u ", number(master, "slot="));
+	up = expect("policy PEER_UP");
+	assert_non_null(strstr(up, slot));
+	assert_non_null(strstr(up, "peer=127.0.0.1 from=1 id=1 fds=1 whole=1"));
+	up = expect("recorder REC_PEER_UP");
+	assert_non_null(strstr(up, slot));
+	assert_non_null(strstr(up, "peer= from=0 id=0 fds=1 whole=1"));
 
 	/* policy has it killed; policy is told of its end, once */
 	buf_init(&b, 64);

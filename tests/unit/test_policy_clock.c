@@ -55,6 +55,7 @@ static void ends(struct rig *r, struct session_end *s)
 	struct ipc_msg m;
 
 	expect(r, &s->link, MSG_WAY_END, &m);
+	assert_int_equal(buf_get_u8(&m.body), BREC_END_EXPIRED);
 	ipc_msg_finish(&m);
 	way_over(r, s, 1);
 	session_over(r, s, 0);

@@ -76,7 +76,6 @@ static void state_of_the_store(struct events_rig *x, bool up)
 
 	buf_init(&b, 64);
 	buf_put_u8(&b, up);
-	buf_put_cstring(&b, "test");
 	says(x, MSG_REC_STATE, &b);
 	buf_finish(&b);
 }

@@ -204,7 +204,7 @@ static void carries(struct rig *r, const struct ticket *have, const struct ticke
 		expect_session(r, second, first_way(r, &s)->until);
 		assert_true(first_way(r, &s)->until > clock_wall());
 	} else {
-		expect_end(r, &s, 1);
+		expect_end_as(r, &s, 1, BREC_END_EXPIRED);
 	}
 	session_over(r, &s, 0);
 }
@@ -264,7 +264,7 @@ static void what_cannot_be_recorded_opens_nothing(void **state)
 	expect_say(r, &s, GRANT_NOTE_MOVES); /* to the one that is recorded */
 	grant_of(r, (struct ticket){ .needed = 1, .caps = CAP_USUAL, .duration = 7200 });
 	time_is_over(r, &s);
-	expect_end(r, &s, 1);
+	expect_end_as(r, &s, 1, BREC_END_EXPIRED);
 	sqlite3_close(db);
 	session_over(r, &s, 0);
 }
@@ -300,7 +300,7 @@ static void what_is_refused_is_not_recorded(void **state)
 	grant_of(r, (struct ticket){ .needed = 1, .caps = CAP_SHELL | CAP_EXEC | CAP_FORWARD, .forwards = "db1:5432\ndb2:5432\ndb3:5432", .duration = 7200 });
 	assert_int_equal(sqlite3_exec(db, refuse, 0, 0, 0), SQLITE_OK);
 	time_is_over(r, &s);
-	expect_end(r, &s, 1); /* nor here */
+	expect_end_as(r, &s, 1, BREC_END_EXPIRED); /* nor here */
 	sqlite3_close(db);
 	session_over(r, &s, 0);
 }
@@ -361,7 +361,7 @@ static void not_to_one_that_had_its_logins(void **state)
 	assert_int_equal(store_grant_use(r->p.store, second, first_way(r, &s)->row.id, "alice", clock_wall()), 0);
 	assert_int_equal(store_grant_use(r->p.store, second, first_way(r, &s)->row.id, "alice", clock_wall()), -1);
 	time_is_over(r, &s);
-	expect_end(r, &s, 1);
+	expect_end_as(r, &s, 1, BREC_END_EXPIRED);
 	assert_int_equal(uses_of(r, second), 1);
 	session_over(r, &s, 0);
 }
@@ -385,7 +385,7 @@ static void not_to_other_places(void **state)
 	channel_joins(r, &s, "forward"); /* what the second of its grants names counts as well */
 	grant_of(r, (struct ticket){ .needed = 1, .caps = CAP_SHELL | CAP_EXEC | CAP_FORWARD, .forwards = "db1:22" });
 	time_is_over(r, &s);
-	expect_end(r, &s, 1);
+	expect_end_as(r, &s, 1, BREC_END_EXPIRED);
 	session_over(r, &s, 0);
 }
 
@@ -435,7 +435,7 @@ static void a_class_is_asked_again(void **state)
 	grant_of(r, (struct ticket){ .needed = 0 });
 	time_is_over(r, &s);
 	expect_say(r, &s, "wants a grant that a person approved");
-	expect_end(r, &s, 1);
+	expect_end_as(r, &s, 1, BREC_END_EXPIRED);
 	session_over(r, &s, 0);
 }
 

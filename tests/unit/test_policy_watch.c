@@ -15,7 +15,7 @@ static void session_that_ignores_the_end(void **state)
 
 	way_open(r, &s, 3600);
 	w = peer_of(r, &s)->ways[0];
-	peer_way_end(w, "test");
+	peer_way_end(w, BREC_END_KILLED, "test");
 	expect_end(r, &s, 1);
 	peers_tick(&r->p, w->ending_ms + END_MS);
 	expect_silence(r, &r->parent);
@@ -38,7 +38,7 @@ static void session_that_goes_on_after_the_end(void **state)
 	close(w->fd);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, target), 0);
 	w->fd = dup(target[0]); /* the other one is what the session has */
-	peer_way_end(w, "test");
+	peer_way_end(w, BREC_END_KILLED, "test");
 	expect_end(r, &s, 1);
 	for (uint64_t end = clock_mono_ms() + WAIT_MS;;) {
 		struct pollfd p = { .fd = target[1], .events = POLLRDHUP };

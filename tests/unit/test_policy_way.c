@@ -252,7 +252,7 @@ static void expiry_ends_the_way_within_a_second(void **state)
 
 	way_open(r, &s, 2);
 	end = r->p.peers[s.slot % PEER_TABLE]->ways[0]->until;
-	expect_end(r, &s, 1);
+	expect_end_as(r, &s, 1, BREC_END_EXPIRED);
 	over = clock_wall_us() - end * 1000000;
 	assert_true(over >= 0 && over < 1000000);
 	way_over(r, &s, 1);
@@ -275,6 +275,7 @@ static void no_way_lasts_longer_than_thirty_days(void **state)
 	w->longest = clock_wall() + 1;
 	live_run(&r->p);
 	expect(r, &s.link, MSG_WAY_END, &m);
+	assert_int_equal(buf_get_u8(&m.body), BREC_END_EXPIRED);
 	assert_int_equal(buf_get_cstring(&m.body, line, sizeof(line)), 0);
 	assert_non_null(strstr(line, "longer than 30 days"));
 	ipc_msg_finish(&m);
@@ -313,6 +314,9 @@ static void lock_ends_the_connection(void **state)
 
 static void managed_key_is_lent(void **state)
 {
+	const uint8_t *text;
+	json_t *meta;
+	size_t len;
 	struct rig *r = *state;
 	struct session_end s;
 	struct host h = { .port = 22, .method = LOGIN_MANAGED };
@@ -353,7 +357,13 @@ static void managed_key_is_lent(void **state)
 	expect(r, &s.link, MSG_WAY_OK, &m);
 	assert_int_equal(m.nfds, 2);
 	buf_get(&m.body, 16);
-	assert_int_equal(buf_get_u64(&m.body), grant);
+	assert_int_equal(buf_get_u32(&m.body), 1);
+	buf_get_string(&m.body, 100, &len);
+	buf_get_string(&m.body, 16384, &len);
+	text = buf_get_string(&m.body, 16384, &len);
+	assert_non_null(meta = json_loadb((const char *)text, len, 0, NULL));
+	assert_int_equal(json_integer_value(json_object_get(meta, "grant")), grant);
+	json_decref(meta);
 	ipc_msg_finish(&m);
 	session_over(r, &s, 0);
 }
