@@ -18,7 +18,7 @@ def own(new_lab):
 
 
 def session_of(lab, user):
-    return str([row["id"] for row in lab.ctl_json("sessions")["rows"] if row["user"] == user.user][0])
+    return str([row["id"] for row in lab.ask("sessions")["rows"] if row["user"] == user.user][0])
 
 
 def stop_collector(lab, user, process):

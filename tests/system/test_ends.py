@@ -55,7 +55,7 @@ CAUSES = {
 
 
 def session_of(lab, user):
-    return str([row["id"] for row in lab.ctl_json("sessions")["rows"] if row["user"] == user.user][0])
+    return str([row["id"] for row in lab.ask("sessions")["rows"] if row["user"] == user.user][0])
 
 
 @timed

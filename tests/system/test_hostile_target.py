@@ -80,7 +80,7 @@ def visit(lab, behave, way="name", stdin=b"", limit=40):
 
 
 def way_of(lab, host):
-    return [row for row in lab.ctl_json("sessions", "--all")["rows"] if row.get("host") == host and row.get("recording")]
+    return [row for row in lab.ask("sessions", all=True)["rows"] if row.get("host") == host and row.get("recording")]
 
 
 def sealed(lab, host):

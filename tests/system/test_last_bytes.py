@@ -30,7 +30,7 @@ def rogue(lab):
 
 def recorded(lab, host):
     """Directory of the complete recording of this host's only session; None: not there yet."""
-    rows = [row for row in lab.ctl_json("sessions", "--all")["rows"] if row.get("host") == host and row.get("recording")]
+    rows = [row for row in lab.ask("sessions", all=True)["rows"] if row.get("host") == host and row.get("recording")]
     found = [path for path in recordings(lab, "deploy") if rows and path.endswith(rows[0]["recording"])]
     return found[0] if found and complete(lab, found[0]) else None
 

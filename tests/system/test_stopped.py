@@ -42,7 +42,7 @@ def test_policy_stops(own, cleanup):
     for way in ("name", "jump"):
         running[f"cat {way}"] = cleanup.enter_context(open_cat(user, f"web1.{way}"))
         running[f"pour {way}"] = cleanup.enter_context(user.start(f"web1.{way}", POUR, stdout=subprocess.DEVNULL))
-    until(lambda: len(own.ctl_json("sessions")["rows"]) >= 4, what="all four are open")
+    until(lambda: len(own.ask("sessions")["rows"]) >= 4, what="all four are open")
     assert len(sessions(own)) == 4
     pid = role(own, "policy")
     os.kill(pid, signal.SIGSTOP)

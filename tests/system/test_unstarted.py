@@ -22,7 +22,7 @@ def say(client, kind, *parts):
 
 
 def rows_of(lab, host):
-    found = [row for row in lab.ctl_json("sessions", "--all")["rows"] if row.get("host") == host and row.get("recording")]
+    found = [row for row in lab.ask("sessions", all=True)["rows"] if row.get("host") == host and row.get("recording")]
     paths = [path for path in recordings(lab, "deploy") if found and path.endswith(found[0]["recording"])]
     if not paths or not complete(lab, paths[0]):
         return None

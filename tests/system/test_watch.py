@@ -31,7 +31,7 @@ def shell(deploy, terminals):
 
 def newest(lab, user="deploy"):
     """The number of a user's newest session."""
-    return str(max(row["id"] for row in lab.ctl_json("sessions")["rows"] if row["user"] == user))
+    return str(max(row["id"] for row in lab.ask("sessions")["rows"] if row["user"] == user))
 
 
 def ctl(lab, name, *words, rows=24, columns=80):
