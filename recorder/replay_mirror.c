@@ -3,6 +3,8 @@
  *
  *   NAME VERSION SIZE SHA256 VERSIONS same|others|differs
  *
+ * VERSIONS is 0 where one was taken for another without a key that could tell.
+ *
  * Part of bastion-replay; read by pull, which goes on where it stopped, and by verify, which says where versions differ.
  */
 #include "replay_bucket.h"

@@ -161,28 +161,55 @@ static bool is_stamp(const struct object *o)
 	return end != NULL && strcmp(end, ".tsr") == 0;
 }
 
-/* A version for each of them, but for those that the taken one stands for. */
-static void weigh_others(struct pull *p, struct object *o, enum fit best, struct mirrored *m)
+/* Was it signed with a key that is known here? Else who may only put can have made it up. */
+static bool is_known(const struct pull *p, const struct object *o)
 {
 	char path[REPLAY_PATH_MAX];
+	size_t vouched = 0;
+	const char *end;
+	uint64_t size;
+
+	if (fit_checkpoint_size(o, &size, &end))
+		return p->trust != NULL && p->trust->ncollectors != 0;
+	return pull_place_part(p, path, o, o->taken) == 0 && fit_file(p, o, path, &vouched) != FIT_NOT && vouched != 0;
+}
+
+/* Takes the newest one that the taken one became, of versions that can be what they are called. Did it become another? */
+static bool follow(struct pull *p, struct object *o)
+{
+	char path[REPLAY_PATH_MAX];
+	bool grew = false;
 	size_t vouched;
 
 	for (unsigned k = o->taken; k-- > 0;)
 		if (!o->v[k].same && pull_place_part(p, path, o, k) == 0 && fit_file(p, o, path, &vouched) != FIT_NOT && became(p, o, o->taken, k)) {
 			drop(p, o, o->taken);
 			o->taken = k;
+			grew = true;
 		}
+	return grew;
+}
+
+/* A version for each of them, but for those that the taken one stands for. */
+static void weigh_others(struct pull *p, struct object *o, enum fit best, struct mirrored *m)
+{
+	bool stands = follow(p, o);
+
 	for (unsigned k = o->n; k-- > 0;) {
 		if (k == o->taken || o->v[k].same)
 			continue;
 		if (k > o->taken && became(p, o, k, o->taken)) {
 			drop(p, o, k);
+			stands = true;
 			continue;
 		}
 		m->others = true;
 		m->differs = m->differs || (best != FIT_NOT && !is_stamp(o) && (k < o->taken || contradicts(p, o, k)));
 		keep_other(p, o, k);
 	}
+	/* which one it was is not proven, and only one is left: who pulls with the keys compares all of them anew */
+	if (stands && !is_known(p, o))
+		m->versions = 0;
 }
 
 void versions_settle(struct pull *p, struct object *o, unsigned k, enum fit best)

@@ -95,8 +95,8 @@ class Bucket:
     def put(self, name, data, prefix=PREFIX):
         return self.writer.put(self.name, f"{prefix}/{name}", data)
 
-    def replay(self, *words, keys=None):
-        return subprocess.run([self.lab.bin("bastion-replay"), *words, "--trust", self.trust, "--credentials", keys or self.keys],
+    def replay(self, *words, keys=None, trust=None):
+        return subprocess.run([self.lab.bin("bastion-replay"), *words, "--trust", trust or self.trust, "--credentials", keys or self.keys],
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100, check=False)
 
     def verify(self, store=None):
@@ -195,10 +195,20 @@ def test_frames_that_nobody_signed(bucket):
     for name, data in bucket.objects.items():
         if not name.startswith("recordings/") or rid in name:
             bucket.put(name, whole[:first] if name == bucket.grown else data, "grown")
+        if not name.startswith("recordings/") or rid in name:
+            bucket.put(name, whole[:first] if name == bucket.grown else data, "unknown")
+    bucket.put(bucket.grown, made_up, "unknown")
     for data in (made_up, whole):
         bucket.put(bucket.grown, data, "grown")
     after, done = bucket.verify(bucket.url.replace(PREFIX, "grown"))
     assert after[rid] == bucket.verify(bucket.store.top)[0][rid] == "complete" and done.stderr.count("ALARM: its version") == 1, done
+    # who pulls without keys cannot tell them apart, and loses nothing by that: with keys they are compared anew
+    copy, none, url = bucket.path("copy.grown"), bucket.path("none.trust"), bucket.url.replace(PREFIX, "unknown")
+    write(b"signer other 11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo\n", none)
+    for trust, status in (none, 0), (bucket.trust, 1):
+        done = bucket.replay("pull", "--from", url, "--store", copy, trust=trust)
+        assert done.returncode == status, done
+    assert read(copy, bucket.grown) == whole[:first] and bucket.verify(copy)[0] == bucket.verify(url)[0]
 
 
 def test_objects_that_were_added(bucket):
