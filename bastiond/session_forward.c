@@ -182,7 +182,7 @@ static void refuse_hop(struct front *f, ssh_message m)
 	char line[FORWARD_LINE_MAX];
 
 	if (++f->session->refusals <= REFUSALS_MAX) {
-		snprintf(line, sizeof(line), "bastiond: %u hops go through this connection, which is the most: take another one to the bastion "
+		snprintf(line, sizeof(line), "bastiond: %d hops go through this connection, which is the most: take another one to the bastion "
 		    "(ssh -S none)", SESSION_TUNNELS_MAX);
 		log_info("%s: %s", f->session->peer, line);
 		front_say(f, line);

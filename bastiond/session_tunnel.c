@@ -155,7 +155,7 @@ static void say_no_login(struct tunnel *t, const char *login)
 
 	session_bastion(s, bastion);
 	if (login != NULL && name_is_login(login)) {
-		snprintf(line, sizeof(line), "bastiond: %u destinations are open on this connection, which is the most: for %s take one of its own to "
+		snprintf(line, sizeof(line), "bastiond: %d destinations are open on this connection, which is the most: for %s take one of its own to "
 		    "the bastion (ssh -S none)", SESSION_WAYS_MAX, t->host);
 	} else {
 		esc_quoted(name, sizeof(name), login != NULL ? login : "", login != NULL ? strnlen(login, 64) : 0);
