@@ -176,7 +176,8 @@ static bool is_here(const struct pull *p, struct object *o)
 
 	while (m != NULL && k < o->n && strcmp(m->version, o->v[k].id) != 0)
 		k++;
-	o->taken = k;
+	/* one that is not listed any more: the disk may be full before it is fetched anew, and the log is sifted all the same */
+	o->taken = k < o->n ? k : 0;
 	return m != NULL && m->versions == o->all && !m->differs && k < o->n && m->size == o->v[k].size &&
 	    pull_place(p, path, o->name) == 0 && lstat(path, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == m->size &&
 	    copy_has(path, m->hash);
