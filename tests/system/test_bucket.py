@@ -225,7 +225,9 @@ def test_objects_that_were_added(bucket):
     added = {"log/checkpoint.9999999999999999999": b"of many leaves\n", f"log/checkpoint.{int(newest[15:]) + 5}": bucket.objects[newest],
              f"{small}/00000099.brec": bucket.objects[f"{small}/00000000.brec"], f"{small}/receipts.99999999": bytes(2000),
              "log/tile/entries/x001/000": bytes((64 << 20) + 1)}
-    for name, data in added.items():
+    # what says nothing of the log is left, and no alarm
+    left = {"log/checkpoint.1": b"of few\n", "log/checkpoint.1.tsr": b"no stamp", "log/tile/0/x001/000": bytes(8192)}
+    for name, data in (added | left).items():
         bucket.put(name, data, prefix)
     after, done = bucket.verify(url)
     assert after == before and done.returncode == 1, done
@@ -234,6 +236,7 @@ def test_objects_that_were_added(bucket):
     copy = bucket.path("copy.added")
     done = bucket.replay("pull", "--from", url, "--store", copy)
     assert done.returncode == 1 and "5 ALARMS" in done.stderr, done
+    assert {name: read(copy, name) for name in left} == left
     assert read(copy, f"{small}/00000099.brec.other-0") == added[f"{small}/00000099.brec"]
     assert bucket.verify(copy)[0] == before
     done = bucket.replay("pull", "--from", url, "--store", copy)
