@@ -83,7 +83,7 @@ comma := ,
 # one source a program, so that it gets one list of the headers that it is made from
 $(B)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(if $(LIBFUZZER),,$(B)/obj/tests/fuzz/main_replay.o) $(B)/libfuzzed.a $(B)/libreplay.a $(LIBS)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDHARDEN) -o $@ $< $(FUZZ_MAIN) $(B)/libfuzzed.a $(B)/libreplay.a $(LIBS) $(LIBS) \
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDHARDEN) $(if $(LIBFUZZER),,$(GOLD)) -o $@ $< $(FUZZ_MAIN) $(B)/libfuzzed.a $(B)/libreplay.a $(LIBS) $(LIBS) \
 	    $(shell pkg-config --libs $(PKGS_bastiond) vterm libcurl libqrencode) -lpam -lutil -ltinfo
 CORPUS = $(if $(SAN),$(B),build-corpus)
 fuzzers: $(FUZZERS)
