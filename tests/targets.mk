@@ -136,7 +136,7 @@ model:
 coverage-access: # make expands a whole recipe before it runs the first line, and pkg-config may only come then
 	@$(TESTED) covered-access
 covered-access: $(B)/libbastiond.a $(LIBS)
-	@CC='$(CC)' CPPFLAGS='$(filter-out -MMD -MP,$(CPPFLAGS))' LIBS='$(B)/libbastiond.a $(LIBS) $(LIBS) $(shell pkg-config --libs $(PKGS_bastiond) vterm libcurl libqrencode cmocka) -lpam -lutil' \
+	@CC='$(CC)' CPPFLAGS='$(filter-out -MMD -MP,$(CPPFLAGS))' LIBS='$(GOLD) $(B)/libbastiond.a $(LIBS) $(LIBS) $(shell pkg-config --libs $(PKGS_bastiond) vterm libcurl libqrencode cmocka) -lpam -lutil' \
 	    tests/model/coverage $(B)/coverage $(B)
 
 # the collector's store under kills, power cuts and failing disks at every call: tests/crash/model.c
