@@ -174,17 +174,21 @@ static bool is_known(const struct pull *p, const struct object *o)
 	return pull_place_part(p, path, o, o->taken) == 0 && fit_file(p, o, path, &vouched) != FIT_NOT && vouched != 0;
 }
 
-/* Takes the newest one that the taken one became, of versions that can be what they are called. Did it become another? */
+/*
+ * Takes the newest one that the taken one became, of versions that can be what they are called. Did it become another? Of a checkpoint that was
+ * signed once more the older one stays: what was stamped are its bytes.
+ */
 static bool follow(struct pull *p, struct object *o)
 {
 	char path[REPLAY_PATH_MAX];
+	size_t vouched, len;
+	const bool segment = fit_segment_number(o, &len) >= 0;
 	bool grew = false;
-	size_t vouched;
 
 	for (unsigned k = o->taken; k-- > 0;)
 		if (!o->v[k].same && pull_place_part(p, path, o, k) == 0 && fit_file(p, o, path, &vouched) != FIT_NOT && became(p, o, o->taken, k)) {
-			drop(p, o, o->taken);
-			o->taken = k;
+			drop(p, o, segment ? o->taken : k);
+			o->taken = segment ? k : o->taken;
 			grew = true;
 		}
 	return grew;

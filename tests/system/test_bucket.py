@@ -356,6 +356,20 @@ def test_many_versions(bucket):
     shutil.rmtree(copy)
 
 
+def test_a_checkpoint_that_was_signed_once_more(bucket):
+    """By the collector's next key, as archivers of before put one: what was stamped are the bytes of the first."""
+    key, prefix, copy, trust = Ed25519PrivateKey.generate(), "resigned", bucket.path("copy.resigned"), bucket.path("both.trust")
+    public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    write(read(bucket.trust) + f"collector collector {base64.b64encode(public).decode()}\n".encode(), trust)
+    note = next(name for name in bucket.objects if name.startswith("log/checkpoint.") and name[15:].isdigit())
+    for name, data in bucket.objects.items():
+        if name.startswith("log/"):
+            bucket.put(name, data, prefix)
+    bucket.put(note, bucket.store.sign(bucket.objects[note].partition(b"\n\n")[0] + b"\n", key), prefix)
+    done = bucket.replay("pull", "--from", bucket.url.replace(PREFIX, prefix), "--store", copy, trust=trust)
+    assert done.returncode == 0 and read(copy, note) == bucket.objects[note] and not os.path.exists(os.path.join(copy, note + ".other-0")), done
+
+
 def leaves(bundle):
     while bundle:
         yield bundle[2:2 + int.from_bytes(bundle[:2], "big")]
