@@ -37,7 +37,7 @@
  */
 #define CHAN_CHOKE ((2U << 20) + 65536U)
 
-#define CLOSE_PATIENCE_MS 5000	/* for a target that does not read what a client left behind */
+#define CLOSE_PATIENCE_MS 10000	/* for a target that does not read, or not soon, what a client left behind */
 
 #define CHANS_OVER_MAX 64 /* of a front: channels whose peers did not close them yet */
 

@@ -175,6 +175,7 @@ struct session {
 	uint32_t terminals;		/* that were ever open: the last one's number */
 	struct viewer *viewer;
 	unsigned refusals;		/* forwards that were asked for */
+	bool hops_told;			/* that there are too many */
 	bool unanswered;		/* libssh: the request that was refused last wanted no answer */
 	bool agent_asked, streamlocal_asked; /* the client wants its agent forwarded, a remote socket: said by session_front.c */
 	const char *dropped;		/* libssh dropped a request before the login, and the client waits: the line for it; NULL: none */

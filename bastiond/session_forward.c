@@ -181,12 +181,14 @@ static void refuse_hop(struct front *f, ssh_message m)
 {
 	char line[FORWARD_LINE_MAX];
 
-	if (++f->session->refusals <= REFUSALS_MAX) {
-		snprintf(line, sizeof(line), "bastiond: %d hops go through this connection, which is the most: take another one to the bastion "
-		    "(ssh -S none)", SESSION_TUNNELS_MAX);
+	snprintf(line, sizeof(line), "bastiond: %d hops go through this connection, which is the most: take another one to the bastion (ssh -S none)",
+	    SESSION_TUNNELS_MAX);
+	if (++f->session->refusals <= REFUSALS_MAX)
 		log_info("%s: %s", f->session->peer, line);
+	/* whoever is refused can be told nothing here; of the others in this connection everybody reads it, once */
+	if (!f->session->hops_told)
 		front_say(f, line);
-	}
+	f->session->hops_told = true;
 	ssh_message_reply_default(m);
 }
 

@@ -35,6 +35,7 @@ struct sftp_gate {
 	gate_refused report;
 	void *ctx;
 	bool broken, agreed;	/* agreed: INIT passed, with the version that is read here */
+	bool open;		/* both rights: what is no sftp passes as it comes */
 	uint64_t refused;
 	/* client's stream */
 	uint8_t head[HEAD_MAX];
@@ -79,7 +80,7 @@ struct sftp_gate *sftp_gate_create(unsigned rights, gate_pass pass, gate_refused
 
 bool sftp_gate_done(const struct sftp_gate *g)
 {
-	return g->rights == BOTH && g->agreed && g->have == 0 && g->left == 0;
+	return g->rights == BOTH && (g->open || (g->agreed && g->have == 0 && g->left == 0));
 }
 
 uint64_t sftp_gate_refused(const struct sftp_gate *g)
@@ -230,6 +231,16 @@ static size_t wanted(const struct sftp_gate *g)
 	return g->head[4] == FXP_EXTENDED ? EXTENDED_HEAD : 0;
 }
 
+/* This is no sftp. With both rights there is nothing to keep from passing, and the target's server is asked what it thinks of it. */
+static bool give_up(struct sftp_gate *g)
+{
+	size_t n = g->have;
+
+	g->open = g->rights == BOTH;
+	g->have = 0;
+	return g->open && g->pass(g->ctx, true, g->head, n);
+}
+
 /* What is in the head is enough. */
 static bool decide(struct sftp_gate *g)
 {
@@ -244,7 +255,7 @@ static bool decide(struct sftp_gate *g)
 		g->agreed = true;
 		ok = g->pass(g->ctx, true, g->head, g->have);
 	} else if (!parse(g, &r)) {
-		return false;
+		return give_up(g);
 	} else if (g->rights == BOTH || (r.needs != UNKNOWN && (r.needs & ~g->rights) == 0)) {
 		ok = g->pass(g->ctx, true, g->head, g->have);
 	} else {
@@ -261,19 +272,20 @@ static bool feed_input(struct sftp_gate *g, const uint8_t *data, size_t len)
 	while (len > 0) {
 		size_t n, want;
 
+		if (g->open)
+			return g->pass(g->ctx, true, data, len);
 		if (g->left > 0) {
 			n = g->left < len ? g->left : len;
 			if (!g->dropping && !g->pass(g->ctx, true, data, n))
 				return false;
 			g->left -= (uint32_t)n;
 		} else {
-			if ((want = wanted(g)) == 0)
-				return false;
-			n = want - g->have < len ? want - g->have : len;
+			n = (want = wanted(g)) - g->have < len ? want - g->have : len;
 			memcpy(g->head + g->have, data, n);
 			g->have += n;
-			/* with its length and type known it may want more */
-			if ((want = wanted(g)) == 0 || (g->have == want && want > 5 && !decide(g)))
+			/* with its length and type known it may want more, or is nothing that can be read */
+			want = wanted(g);
+			if ((want == 0 && !give_up(g)) || (want != 0 && g->have == want && want > 5 && !decide(g)))
 				return false;
 		}
 		data += n;

@@ -71,9 +71,12 @@ int64_t archive_needed(const struct archive_rules *rules, const struct archive_l
 	const int64_t longer = l->close_when + rules->retention;
 	int64_t newest = 0;
 
-	/* the retention may be a greater one by now; what it would have let go by now is let go */
+	/*
+	 * The retention may be a greater one by now. What it would have let go by now is let go; and what closed by a clock that was ahead of
+	 * this one waits until it is reached, since no lock that is made now would be long enough.
+	 */
 	if (l->closed)
-		return longer > now && longer > l->close_until ? longer : l->close_until;
+		return l->close_when <= now && longer > now && longer > l->close_until ? longer : l->close_until;
 	for (size_t i = 0; i < l->n; i++)
 		newest = l->v[i].when > newest ? l->v[i].when : newest;
 	/* nothing came for longer than any session lasts: its bastion will not close it any more */

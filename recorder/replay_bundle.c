@@ -149,23 +149,32 @@ static uint32_t *list_segments(const char *dir, size_t *n)
 	return NULL;
 }
 
-static int put_segments(struct bundle *b, const char *dir)
+static int put_segment(struct bundle *b, const char *dir, uint32_t number)
+{
+	char name[BREC_NAME_LEN];
+
+	snprintf(name, sizeof(name), "%08" PRIu32 ".brec", number);
+	return put_file(b, dir, name);
+}
+
+/* The receipts first: of a recording that is being made later ones would speak of frames that are not in the segments. And segments may be begun meanwhile. */
+static int put_recording(struct bundle *b, const char *dir)
 {
 	size_t all;
 	uint32_t *v = list_segments(dir, &all);
-	char name[BREC_NAME_LEN];
 	struct progress bar;
-	int r = v == NULL ? -1 : 0;
+	int r = v == NULL ? -1 : put_file(b, dir, BREC_RECEIPTS_FILE);
 
 	progress_begin(&bar, "bundle");
 	for (size_t i = 0; r >= 0 && i < all; i++) {
 		progress_at(&bar, i, all, "");
-		snprintf(name, sizeof(name), "%08" PRIu32 ".brec", v[i]);
-		r = put_file(b, dir, name);
+		r = put_segment(b, dir, v[i]);
 	}
+	for (uint32_t more = all > 0 ? v[all - 1] : 0; r == 1 && all > 0 && more < UINT32_MAX;)
+		r = put_segment(b, dir, ++more);
 	progress_end(&bar);
 	free(v);
-	return r < 0 || put_file(b, dir, BREC_RECEIPTS_FILE) < 0 ? -1 : 0;
+	return r < 0 ? -1 : 0;
 }
 
 /* As PEM: SubjectPublicKeyInfo of an Ed25519 key (RFC 8410 section 10.1) is these bytes and the key. */
@@ -292,7 +301,7 @@ static int write_bundle(struct bundle *b, const struct recording *rec, struct lo
 			goto out;
 	}
 	r = put_bytes(b, "README", readme, sizeof(readme) - 1);
-	r = r != 0 || put_segments(b, rec->dir) != 0 || put_keys(b, logs->trust, report->signer, log) != 0 ? -1 : 0;
+	r = r != 0 || put_recording(b, rec->dir) != 0 || put_keys(b, logs->trust, report->signer, log) != 0 ? -1 : 0;
 	if (r == 0 && dir >= 0)
 		r = put_log(b, dir, log, report->id);
 	if (r == 0 && (fwrite(end, sizeof(end), 1, b->out) != 1 || fflush(b->out) != 0))
@@ -336,10 +345,11 @@ static void judge(const char *dir, struct logs *logs, struct brec_report *report
 	brec_verify_dir(dir, &view, report);
 }
 
-/* Was it being made, and has closed while it was copied? Then leaves are missing, or there are more than its frames have. */
+/* Was it being made, and has closed while it was copied? Then leaves are missing. */
 static bool has_closed(const struct brec_report *before, const struct brec_report *made)
 {
-	return (before->verdict == BREC_OPEN || before->verdict == BREC_ABANDONED) && made->verdict != BREC_ABANDONED;
+	return (before->verdict == BREC_OPEN || before->verdict == BREC_ABANDONED) &&
+	    (made->verdict == BREC_COMPLETE || made->verdict == BREC_UNVERIFIABLE);
 }
 
 /* What is said is the verdict on what was made, where that can be read again. */

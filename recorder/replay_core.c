@@ -269,6 +269,7 @@ void player_tick(struct player *p, uint64_t now_us)
 	if (p->message[0] != '\0' && now_us >= p->message_us) {
 		p->message[0] = '\0';
 		p->dirty = true;
+		say_lack(p, now_us);
 	}
 	if (p->clock.pos_us / 1000000 != p->second)
 		p->dirty = true;

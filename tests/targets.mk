@@ -29,7 +29,7 @@ check-tools: $(CHECK_TOOLS)
 # files that have such a mark: the others need not be read. conftest.py sees to it that all of them are found so
 marked = $(shell grep -l 'mark\.$(1)' tests/system/test_*.py)
 check-system: all $(CHECK_TOOLS)
-	@LAB_BIN=$(abspath $(B)) $(PYTEST) -q $(if $(T),tests/system -k '$(T)',$(if $(ALONE),$(call marked,alone) -m 'alone and not patient and not calm' --durations=25,$(if $(CALM),$(shell ls -S $(call marked,calm)) -m 'calm and not patient' -n 3 --dist loadfile --durations=15,$(if $(PATIENT),$(call marked,patient) -m patient -n $(WORKERS) --dist loadfile,tests/system -m 'not alone' -n $(WORKERS) --dist loadfile --reruns 1 --durations=40 --durations-min=2)))) $(PYTEST_ARGS)
+	@LAB_BIN=$(abspath $(B)) $(PYTEST) -q $(if $(T),tests/system -k '$(T)',$(if $(ALONE),$(call marked,alone) -m 'alone and not patient and not calm' --durations=25,$(if $(CALM),$(shell ls -S $(call marked,calm)) -m 'calm and not patient' -n $(if $(SAN),1,3) --dist loadfile --durations=15,$(if $(PATIENT),$(call marked,patient) -m patient -n $(WORKERS) --dist loadfile,tests/system -m 'not alone' -n $(WORKERS) --dist loadfile --reruns 1 --durations=40 --durations-min=2)))) $(PYTEST_ARGS)
 
 LINTS = lint-cppcheck lint-man lint-shell layers headers budgets lint-web
 lint: $(LINTS)

@@ -53,8 +53,9 @@ def talks_and_leaves(lab, data, left, how):
         it.channel().sendall(data)
         if how == "disconnect":
             it.send(1, 11, "bye", "")
+        # what is not read of what came (a window) would make a close a reset, which takes what is not sent yet with it
+        delivered(sock)
         if how == "reset":
-            delivered(sock)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         left.set()
         sock.close()

@@ -416,6 +416,7 @@ static void test_needed(void **state)
 	/* a greater retention is for what closed before, too, unless it is over; a smaller one is not */
 	l.close_when = NOW + DAY;
 	assert_int_equal(archive_needed(&rules, &l, NOW), NOW + 91 * DAY);
+	assert_int_equal(archive_needed(&(struct archive_rules){ 365 * DAY, 7 * DAY }, &l, NOW), NOW + 91 * DAY); /* the clock was ahead */
 	assert_int_equal(archive_needed(&(struct archive_rules){ 365 * DAY, 7 * DAY }, &l, NOW + 300 * DAY), NOW + 366 * DAY);
 	assert_int_equal(archive_needed(&(struct archive_rules){ 365 * DAY, 7 * DAY }, &l, NOW + 366 * DAY), NOW + 91 * DAY);
 	assert_int_equal(archive_needed(&(struct archive_rules){ 30 * DAY, 7 * DAY }, &l, NOW + 2 * DAY), NOW + 91 * DAY);

@@ -255,6 +255,26 @@ static void what_is_no_packet_ends_it(void **state)
 	}
 }
 
+/* With both rights nothing is kept from passing: the target's server says what it thinks of it, and other channels go on. */
+static void with_both_rights_what_is_no_sftp_passes(void **state)
+{
+	static const char *const bad[] = { "quit\n", "quit\nand more", "\0\0\0\0\3x", "\xff\xff\xff\xff\3yz" };
+	static const size_t len[] = { 5, 13, 6, 7 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		for (size_t piece = 1; piece <= len[i]; piece++) {
+			struct sftp_gate *g = gate(CHAN_READS | CHAN_WRITES);
+
+			for (size_t at = 0; at < len[i]; at += piece)
+				assert_true(sftp_gate_feed(g, true, (const uint8_t *)bad[i] + at, piece < len[i] - at ? piece : len[i] - at));
+			assert_int_equal(to_target.len, len[i]);
+			assert_memory_equal(to_target.data, bad[i], len[i]);
+			assert_true(sftp_gate_done(g));
+			sftp_gate_destroy(g);
+		}
+}
+
 /* Whatever comes: what passes is a run of whole requests that the right allows. */
 static void random_streams_let_nothing_more_through(void **state)
 {
@@ -366,7 +386,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_request_needs_its_right), cmocka_unit_test(an_open_is_what_its_flags_say),
 		cmocka_unit_test(cuts_change_nothing), cmocka_unit_test(answers_stand_between_answers),
-		cmocka_unit_test(long_extensions), cmocka_unit_test(a_name_of_any_bytes_is_told), cmocka_unit_test(with_both_rights_the_version_is_agreed), cmocka_unit_test(what_is_no_packet_ends_it), cmocka_unit_test(random_streams_let_nothing_more_through),
+		cmocka_unit_test(long_extensions), cmocka_unit_test(a_name_of_any_bytes_is_told), cmocka_unit_test(with_both_rights_the_version_is_agreed), cmocka_unit_test(what_is_no_packet_ends_it),
+		cmocka_unit_test(with_both_rights_what_is_no_sftp_passes), cmocka_unit_test(random_streams_let_nothing_more_through),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
