@@ -51,10 +51,10 @@ def talks_and_leaves(lab, data, left, how):
     def behave(sock):
         it = Server(lab, sock)
         it.channel().sendall(data)
-        if how == "disconnect":
-            it.send(1, 11, "bye", "")
         # what is not read of what came (a window) would make a close a reset, which takes what is not sent yet with it
         delivered(sock)
+        if how == "disconnect":
+            it.send(1, 11, "bye", "")
         if how == "reset":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         left.set()
