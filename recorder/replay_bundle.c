@@ -157,7 +157,7 @@ static int put_segment(struct bundle *b, const char *dir, uint32_t number)
 	return put_file(b, dir, name);
 }
 
-/* The receipts first: of a recording that is being made later ones would speak of frames that are not in the segments. And segments may be begun meanwhile. */
+/* The receipts first: of a recording that is being made, later ones would speak of frames that are not here. Segments may be begun meanwhile. */
 static int put_recording(struct bundle *b, const char *dir)
 {
 	size_t all;
@@ -170,8 +170,8 @@ static int put_recording(struct bundle *b, const char *dir)
 		progress_at(&bar, i, all, "");
 		r = put_segment(b, dir, v[i]);
 	}
-	for (uint32_t more = all > 0 ? v[all - 1] : 0; r == 1 && all > 0 && more < UINT32_MAX;)
-		r = put_segment(b, dir, ++more);
+	for (uint32_t more = all > 0 ? v[all - 1] + 1 : 0; r == 1 && all > 0 && all < SEGMENTS_MAX; all++)
+		r = put_segment(b, dir, more++);
 	progress_end(&bar);
 	free(v);
 	return r < 0 ? -1 : 0;

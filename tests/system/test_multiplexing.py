@@ -237,6 +237,19 @@ class Inner(paramiko.Transport):
         self.goodbye = m.get_text()
 
 
+def test_what_is_no_sftp_ends_its_own_channel(master):
+    """The target's server ends that one; what runs beside it in the same connection goes on."""
+    with master.start("echo up; cat") as shell:
+        assert shell.stdout.readline() == b"up\n"
+        done = master.client.run(master.target, "sftp", options=(*master.options, "-s"), stdin=b"quit\nand more\n")
+        assert done.returncode != 0 and b"bastiond" not in done.stderr, done
+        shell.stdin.write(b"still here\n")
+        shell.stdin.flush()
+        assert shell.stdout.readline() == b"still here\n"
+        shell.stdin.close()
+        assert shell.wait(20) == 0
+
+
 def test_more_hops_than_destinations(lab):
     """Who is one too many is told so itself; no grant is missing, so nothing is noted as refused."""
     mark = max((row["id"] for row in events(lab)), default=0)
@@ -264,7 +277,11 @@ def test_more_hops_than_destinations(lab):
         with pytest.raises(paramiko.ChannelException):
             kept.append(hop())
             kept.append(hop())
-        assert b"32 hops go through this connection" in session.recv_stderr(1000)
+        with pytest.raises(paramiko.ChannelException):
+            hop()
+        # said once, whoever else is refused
+        session.shutdown_write()
+        assert session.makefile_stderr().read().count(b"32 hops go through this connection") == 1
         assert events(lab, "forward.refused", after=mark) == []
     finally:
         outer.close()
