@@ -273,11 +273,13 @@ static int sooner(int a, int b)
 /* The session ends, for no fault of its user. */
 static void leave(struct session *s, const char *line)
 {
-	front_say(&s->outer, line);
-	/* what is said inside a tunnel comes out no more: ssh -J reads it in the end of its own connection */
+	bool heard = front_say(&s->outer, line);
+
+	/* what is said inside a tunnel comes out no more: ssh -J reads it in the end of its own connection, as does who has no channel yet */
 	for (const struct chan *c = s->outer.chans; c != NULL; c = c->next)
-		if (c->tunnel != NULL)
-			ssh_session_set_disconnect_message(s->outer.ssh, line);
+		heard = heard && c->tunnel == NULL;
+	if (!heard)
+		ssh_session_set_disconnect_message(s->outer.ssh, line);
 	s->over = true;
 }
 

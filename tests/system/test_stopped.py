@@ -42,8 +42,10 @@ def test_policy_stops(own, cleanup):
     for way in ("name", "jump"):
         running[f"cat {way}"] = cleanup.enter_context(open_cat(user, f"web1.{way}"))
         running[f"pour {way}"] = cleanup.enter_context(user.start(f"web1.{way}", POUR, stdout=subprocess.DEVNULL))
-    until(lambda: len(own.ask("sessions")["rows"]) >= 4, what="all four are open")
-    assert len(sessions(own)) == 4
+    # no channel, and one that policy is asked about and says nothing: there is nowhere to write but in the connection's end
+    running["no channel"] = cleanup.enter_context(user.start("bastion", options=("-N",)))
+    until(lambda: len(own.ask("sessions")["rows"]) >= 5, what="all five are open")
+    assert len(sessions(own)) == 5
     pid = role(own, "policy")
     os.kill(pid, signal.SIGSTOP)
     begin = time.monotonic()
