@@ -197,12 +197,15 @@ static bool follow(struct pull *p, struct object *o)
 /* A version for each of them, but for those that the taken one stands for. */
 static void weigh_others(struct pull *p, struct object *o, enum fit best, struct mirrored *m)
 {
-	bool stands = follow(p, o);
+	char path[REPLAY_PATH_MAX];
+	bool stands = follow(p, o), unproven = !is_known(p, o);
+	size_t vouched;
 
 	for (unsigned k = o->n; k-- > 0;) {
 		if (k == o->taken || o->v[k].same)
 			continue;
 		if (k > o->taken && became(p, o, k, o->taken)) {
+			unproven = unproven || pull_place_part(p, path, o, k) != 0 || fit_file(p, o, path, &vouched) == FIT_NOT;
 			drop(p, o, k);
 			stands = true;
 			continue;
@@ -211,8 +214,8 @@ static void weigh_others(struct pull *p, struct object *o, enum fit best, struct
 		m->differs = m->differs || (best != FIT_NOT && !is_stamp(o) && (k < o->taken || contradicts(p, o, k)));
 		keep_other(p, o, k);
 	}
-	/* which one it was is not proven, and only one is left: who pulls with the keys compares all of them anew */
-	if (stands && !is_known(p, o))
+	/* which one it was is not proven, or that the first was no other, and only one is left: who pulls with the keys compares all of them anew */
+	if (stands && unproven)
 		m->versions = 0;
 }
 

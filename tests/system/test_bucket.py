@@ -368,6 +368,12 @@ def test_a_checkpoint_that_was_signed_once_more(bucket):
     bucket.put(note, bucket.store.sign(bucket.objects[note].partition(b"\n\n")[0] + b"\n", key), prefix)
     done = bucket.replay("pull", "--from", bucket.url.replace(PREFIX, prefix), "--store", copy, trust=trust)
     assert done.returncode == 0 and read(copy, note) == bucket.objects[note] and not os.path.exists(os.path.join(copy, note + ".other-0")), done
+    # who trusts the new key alone has the newer one, until the old key is trusted, too
+    new, later = bucket.path("new.trust"), bucket.path("copy.new")
+    write(b"".join(line for line in read(trust).splitlines(keepends=True) if not line.startswith(b"collector") or base64.b64encode(public) in line), new)
+    for known, first in ((new, False), (trust, True)):
+        done = bucket.replay("pull", "--from", bucket.url.replace(PREFIX, prefix), "--store", later, trust=known)
+        assert done.returncode == 0 and (read(later, note) == bucket.objects[note]) == first, (known, done)
 
 
 def leaves(bundle):
