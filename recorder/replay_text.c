@@ -55,17 +55,20 @@ char *text_size(char *out, size_t size, uint64_t bytes)
 /* False: nothing is said of it, as of a digest that is not the last. */
 static bool file_line(const json_t *j, char *out, size_t size)
 {
-	char op[64], path[REPLAY_TEXT_MAX], to[REPLAY_TEXT_MAX], bytes[32], sha[80], why[128], from[32];
+	char op[64], path[REPLAY_TEXT_MAX], to[REPLAY_TEXT_MAX], bytes[32], passed[32], sha[80], why[128], from[32];
 
 	if (strcmp(meta_text(j, "op", op, sizeof(op)), "so-far") == 0)
 		return false;
 	meta_text(j, "path", path, sizeof(path));
 	meta_text(j, "to", to, sizeof(to));
 	meta_text(j, "size", bytes, sizeof(bytes));
+	meta_text(j, "bytes", passed, sizeof(passed)); /* of scp, where size is what was announced */
+	if (strcmp(passed, bytes) == 0)
+		passed[0] = '\0';
 	meta_text(j, "sha256", sha, sizeof(sha));
 	meta_text(j, "why", why, sizeof(why));
-	snprintf(out, size, "[file] %s %s%s%s%s%s%s%s%s%s%s", op, path, to[0] ? " -> " : "", to,
-	    bytes[0] ? ", " : "", bytes, bytes[0] ? " bytes" : "", sha[0] ? ", sha256 " : "", sha,
+	snprintf(out, size, "[file] %s %s%s%s%s%s%s%s%s%s%s%s%s", op, path, to[0] ? " -> " : "", to,
+	    bytes[0] ? ", " : "", passed, passed[0] ? " of " : "", bytes, bytes[0] ? " bytes" : "", sha[0] ? ", sha256 " : "", sha,
 	    why[0] ? ": " : "", why);
 	if (json_is_false(json_object_get(j, "whole")))
 		snprintf(out + strlen(out), size - strlen(out), ", not whole");

@@ -53,6 +53,8 @@ static int make_store(void **state)
 	    "{\"op\":\"put\",\"path\":\"/tmp/a\\u001b[2J\",\"size\":2000123,\"sha256\":\"aa11\"}");
 	event(x, 2, BREC_META, BREC_K_FILE,
 	    "{\"op\":\"get\",\"path\":\"/tmp/b\",\"size\":7,\"sha256\":\"\",\"in_order\":false,\"from\":0,\"hashed\":0,\"start_sha256\":\"\",\"partly\":true}");
+	event(x, 2, BREC_META, BREC_K_FILE,
+	    "{\"op\":\"get\",\"path\":\"/tmp/e\",\"size\":1073741824,\"bytes\":10,\"sha256\":\"bb22\",\"whole\":false}");
 	event(x, 2, BREC_META, BREC_K_FILE, "{\"op\":\"open\",\"path\":\"/tmp/c\",\"untracked\":true}");
 	event(x, 2, BREC_META, BREC_K_FILE, "{\"op\":\"copy\",\"to\":\"/tmp/d\",\"untracked\":true}");
 	event(x, 2, BREC_META, BREC_K_GAP, "{\"dir\":\"in\",\"from\":1048576}");
@@ -120,6 +122,7 @@ static void shows(void **state)
 	assert_int_equal(replay(out, "show", id_command), 0);
 	assert_non_null(strstr(out, "[file] put /tmp/a\\x1b[2J, 2000123 bytes, sha256 aa11"));
 	assert_non_null(strstr(out, "[file] get /tmp/b, 7 bytes, more may have passed, out of order: no digest of the whole"));
+	assert_non_null(strstr(out, "[file] get /tmp/e, 10 of 1073741824 bytes, sha256 bb22, not whole"));
 	assert_non_null(strstr(out, "[file] open /tmp/c, its content was not told apart"));
 	assert_non_null(strstr(out, "[file] copy  -> /tmp/d, by a handle of no file that is known"));
 	assert_non_null(strstr(out, "[gap]"));
