@@ -3,7 +3,7 @@
  *
  * Pure; policy role. One text for one request and one approver, the same each time it is made: every value in it is fixed when the
  * request is filed (or the request is cancelled when it goes: a host, a role, a user). Lines of "name: value", each value escaped
- * (esc_text), so that what a terminal shows is what is signed. The names are those of PROTOCOL.control, section 7;
+ * (esc_text), so that what a terminal shows is what is signed. The names are those of bastion-record(5), APPROVALS;
  * bastion-replay(1) reads them again and holds them against the recording.
  */
 #ifndef BASTION_CONSENT_H

@@ -2,7 +2,7 @@
  * replay_approvals.c - `bastion-replay approvals`: who consented to what a recording shows, and whether a signature proves it.
  *
  * A recording's metadata has the approvals of its grant. One that was signed has the text that the approver read and the signature by
- * their own ssh key (PROTOCOL.control, section 7). Two things are asked here: does the signature fit the text, and does the text speak
+ * their own ssh key (bastion-record(5), APPROVALS). Two things are asked here: does the signature fit the text, and does the text speak
  * of this recording? Whose key it is, the auditor's own list says (--signers, in the form of ssh-keygen's allowed signers), never the
  * bastion. Everything here is foreign text.
  */
@@ -56,7 +56,7 @@ static bool says(const char *text, const char *name, const json_t *meta, const c
 
 	if (raw == NULL)
 		raw = "";
-	/* as consent.c cuts it: PROTOCOL.control, section 7 */
+	/* as consent.c cuts it: bastion-record(5), APPROVALS */
 	esc_text(want, 1000, raw, strlen(raw));
 	if (!line_of(text, name, have, sizeof(have)))
 		return want[0] == '\0';

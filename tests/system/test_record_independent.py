@@ -38,7 +38,10 @@ def test_agrees(lab, engineer, target, tmp_path):
     r = independent("events", path, "--identity", lab.path("auditor.key"))
     events = [json.loads(line) for line in r.stdout.splitlines()]
     assert r.stderr == "" and not [e for e in events if "locked" in e]
-    assert events[0]["kind"] == "m" and json.loads(events[0]["data"])["user"] == user.user
+    meta = json.loads(events[0]["data"])
+    assert events[0]["kind"] == "m" and meta["user"] == user.user
+    members = re.search(r"\nThe members of\n\.Sq m\nare: (.*?)\n\.S[hs] ", labkit.read(f"{labkit.REPO}/man/bastion-record.5"), re.S)[1]
+    assert set(meta) <= set(re.findall(r"\w+", members)), meta
 
     def text(kind):
         return "".join(e["data"] for e in events if e["kind"] == kind)

@@ -217,6 +217,32 @@ static void what_was_opened_was_signed(void **state)
 	assert_false(approval_covers("capabilities: exec shell-like\n", "shell", ""));
 }
 
+/* bastion-record(5) has the names of all lines, in their order. */
+static void the_page_names_the_lines(void **state)
+{
+	struct ticket t = { .id = 1, .duration = SPAN_S, .asked_at = ASKED, .lapse_at = LAPSE, .not_before = ASKED, .logins = 1,
+		.caps = CAP_FORWARD | CAP_COMMAND, .login = "dba", .reason = "r", .ref = "t", .forwards = "db1:5432", .commands = "uptime" };
+	const struct user alice = { .name = "alice", .person = "Alice" };
+	const struct host web1 = { .name = "web1", .address = "192.0.2.1", .port = 22 };
+	const struct consent c = { .bastion = "b", .ticket = &t, .user = &alice, .approver = &alice, .by = "alice", .host = &web1, .role = "r" };
+	char full[CONSENT_TEXT_MAX], page[131072], names[512] = "", listed[512] = "", *save, *rest;
+	FILE *f = fopen("man/bastion-record.5", "r");
+
+	(void)state;
+	assert_non_null(f);
+	page[fread(page, 1, sizeof(page) - 1, f)] = '\0';
+	fclose(f);
+	assert_int_equal(consent_text(&c, full), 0);
+	for (char *line = strtok_r(strchr(full, '\n') + 1, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save))
+		snprintf(names + strlen(names), sizeof(names) - strlen(names), "%.*s ", (int)strcspn(line, ":"), line);
+	assert_non_null(rest = strstr(page, "\nin this order:\n.Bd -literal -offset indent\n"));
+	rest = strstr(rest, "indent\n") + 7;
+	*strstr(rest, "\n.Ed") = '\0';
+	for (char *name = strtok_r(rest, " \n", &save); name != NULL; name = strtok_r(NULL, " \n", &save))
+		snprintf(listed + strlen(listed), sizeof(listed) - strlen(listed), "%s ", name);
+	assert_string_equal(listed, names);
+}
+
 static json_t *approved(void)
 {
 	return json_pack("[{s:s, s:s, s:i, s:s, s:s, s:s}]", "by", "bob", "person", "Bob", "at", ASKED, "reason", "", "text", text, "signature", signature);
@@ -341,7 +367,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_was_signed_holds), cmocka_unit_test(a_widened_grant_does_not), cmocka_unit_test(an_end_must_be_there),
-		cmocka_unit_test(an_account_of_ones_own_is_the_users),
+		cmocka_unit_test(an_account_of_ones_own_is_the_users), cmocka_unit_test(the_page_names_the_lines),
 		cmocka_unit_test(what_was_opened_was_signed), cmocka_unit_test(the_recording_is_held_against_the_texts),
 		cmocka_unit_test(a_further_grant_is_held_against_its_own),
 	};
