@@ -80,16 +80,12 @@ struct judging {
 static void judge_emptied(const char *name, const struct brec_trust *view, struct brec_report *r)
 {
 	const struct tlog_entry *leaves;
-	struct brec_report missing;
 	uint8_t id[BREC_ID_LEN];
 	size_t n;
 
-	if (!r->empty || view->log == NULL || view->log->state != TLOG_GOOD || hex_decode(id, sizeof(id), name) != 0 ||
-	    (leaves = tlog_find(view->log, id, &n)) == NULL)
-		return;
-	brec_verify_missing(leaves, n, view, &missing);
-	if (missing.verdict == BREC_PRUNED)
-		*r = missing;
+	if (r->empty && view->log != NULL && view->log->state == TLOG_GOOD && hex_decode(id, sizeof(id), name) == 0 &&
+	    (leaves = tlog_find(view->log, id, &n)) != NULL)
+		brec_verify_missing(leaves, n, view, r);
 }
 
 /* A recording and its log may both be growing: what the one has and the other not is looked at again. */

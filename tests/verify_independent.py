@@ -196,7 +196,7 @@ class Recording:
         logged = {"absent": "none", "good": in_log}.get(log.verdict, "bad")
         verdict, reason = outcome(self.weigh_log, verdict, logged) or (verdict, reason)
         self.row = {"id": self.id.hex(), "verdict": verdict, "last_seq": self.last, "signed_seq": self.mark.seq if self.mark else 0,
-                    "receipt_seq": self.received, "reason": reason, "log": "part" if verdict == "pruned" and not self.segments else logged}
+                    "receipt_seq": self.received, "reason": reason, "log": "part" if verdict in ("pruned", "cut") and not self.segments else logged}
 
     def walk(self):
         """Steps 1, 2, 3 and 5 of VERIFICATION, until something does not hold. What cannot be read is no bytes."""
@@ -256,6 +256,7 @@ class Recording:
         if log.verdict == "good":
             may = not self.segments or self.chains and verdict in ("abandoned", "cut", "gap")
             must(not may or not log.removed(self.id, self.signers.values()), "it was removed in its time", "pruned")
+            must(self.segments or self.id not in log.leaves, "all of it is missing", "cut")
             must(not more or not (ended or whole and more[0][12] != OPENED), "the log has more leaves", "cut" if ended else "forged")
             must(not whole or logged == "whole", "not all of its leaves are in the log", "unverifiable")
             alive = ended and logged == "part" and abs(now - self.mark.wall) <= 600 * 1000000 and self.first.wall >= now - 30 * DAY
@@ -268,8 +269,7 @@ def verify_store(store, signers, collectors, own=()):   # a row for each verdict
         yield {**Recording(path.name, {file.name: outcome(slurp, file) for file in path.iterdir()}, signers, collectors, log).row, "dir": str(path)}
     if log.verdict == "good":
         for rid in sorted({rid.hex() for rid in log.leaves} - {path.name for path in here}):
-            gone = "pruned" if log.removed(bytes.fromhex(rid), signers) else "cut"
-            yield {"id": rid, "dir": None, "verdict": gone, "reason": "all of it is missing", "log": "part"}
+            yield {**Recording(rid, {}, signers, collectors, log).row, "dir": None}
     elif collectors or log.verdict != "absent":
         verdict, logged = ("unverifiable", "none") if log.verdict == "absent" else (log.verdict, "bad")
         yield {"id": "log", "dir": None, "verdict": verdict, "reason": log.reason, "log": logged}

@@ -411,6 +411,18 @@ def test_session_removed(store):
     assert found[store.id] == "cut" and found[store.other.replace(store.top, top)] == "complete"
 
 
+def test_session_emptied(store):
+    """Whoever takes all files out of a directory took the recording away."""
+    top = store.copy()
+    gone = store.small.replace(store.top, top)
+    for name in "00000000.brec", "receipts":
+        os.unlink(os.path.join(gone, name))
+        found = store.both(top)
+        assert found[gone] == "cut" and found[store.other.replace(store.top, top)] == "complete" and store.id not in found
+    row, = [row for row in store.ours(top) if row["id"] == store.id]
+    assert row["log"] == "part" and "the whole recording is missing" in row["reason"]
+
+
 def test_session_replaced_by_another(store):
     """A whole and true recording under the name of another one that is gone."""
     for put in shutil.copytree, os.symlink:
