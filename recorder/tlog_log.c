@@ -39,7 +39,8 @@ int tlog_log_checkpoint(struct tlog_log *log, const void *note, size_t len, cons
 	size_t i = 0;
 
 	if (tlog_checkpoint_parse(&c, note, len) != 0) {
-		tlog_judge(log, TLOG_FORGED, "the checkpoint does not decode");
+		/* as a power cut can leave it: bytes that say nothing contradict nothing */
+		tlog_judge(log, TLOG_UNVERIFIABLE, "the checkpoint does not decode");
 		return -1;
 	}
 	esc_line(log->origin, sizeof(log->origin), c.origin, strlen(c.origin));

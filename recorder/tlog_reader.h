@@ -19,7 +19,7 @@ enum tlog_state {
 	TLOG_ABSENT,		/* there is none, or no collector's key to judge it by */
 	TLOG_GOOD,		/* the newest checkpoint is signed by a trusted key, and the leaves make its root and that of the older ones */
 	TLOG_FORGED,		/* leaves, tiles and checkpoints contradict each other, or something is gone */
-	TLOG_UNVERIFIABLE,	/* the checkpoint is not signed by a trusted key, or something cannot be read */
+	TLOG_UNVERIFIABLE,	/* the checkpoint does not decode or is not signed by a trusted key, or something cannot be read */
 };
 
 struct tlog_entry {

@@ -116,7 +116,7 @@ class Frame:        # that the data begin with
         return MARKS[self.type] + rid + struct.pack(">Q", self.seq) + self.body[:40] + self.body[104:]      # what it signs
 
 def checkpoint(data, keys):     # size and root of a c2sp.org/tlog-checkpoint that one of the keys signed
-    must(len(data) <= 16384 and (note := NOTE.fullmatch(data)) and not re.search(rb"[\0-\x09\x0b-\x1f]", data), "the checkpoint does not decode")
+    must(len(data) <= 16384 and (note := NOTE.fullmatch(data)) and not re.search(rb"[\0-\x09\x0b-\x1f]", data), "the checkpoint does not decode", "unverifiable")
     text, origin, size, root, lines = note.groups()
     found = [base64.b64decode(line + b"=") for name, line in SIGNATURE.findall(lines) if name == origin]
     known = any(line[:4] == sha256(origin, b"\n\1", key)[:4] and signed(key, line[4:], text) for line in found for key in keys)

@@ -389,13 +389,22 @@ def damage_rolled_back(store, top):
     write(root, top, "log/tile/0/000.p/1")
 
 
+def damage_checkpoint_torn(store, top):
+    write(read(top, "log", "checkpoint")[:50], top, "log", "checkpoint")
+
+
+def damage_checkpoint_empty(store, top):
+    write(b"", top, "log", "checkpoint")
+
+
 def damage_checkpoint_gone(store, top):
     os.unlink(os.path.join(top, "log", "checkpoint"))
 
 
 @pytest.mark.parametrize("damage, verdict", [
     (damage_entry, "forged"), (damage_leaf, "forged"), (damage_tile, "forged"), (damage_bundle_gone, "forged"), (damage_foreign_key, "unverifiable"),
-    (damage_other_root, "forged"), (damage_second_checkpoint, "forged"), (damage_rolled_back, "unverifiable"), (damage_checkpoint_gone, "forged")])
+    (damage_other_root, "forged"), (damage_second_checkpoint, "forged"), (damage_rolled_back, "unverifiable"), (damage_checkpoint_gone, "forged"),
+    (damage_checkpoint_torn, "unverifiable"), (damage_checkpoint_empty, "unverifiable")])
 def test_log(store, damage, verdict):
     top = store.copy()
     damage(store, top)
