@@ -63,9 +63,9 @@ uint8_t *archive_tile_load(int dir, int level, uint64_t n, unsigned width, size_
 	return NULL;
 }
 
-int archive_log_checkpoint(int dir, const char *name, char note[TLOG_NOTE_MAX], size_t *len, uint64_t *size)
+int archive_log_checkpoint(int dir, const char *name, char note[TLOG_OWN_MAX], size_t *len, uint64_t *size)
 {
-	uint8_t *data = tlog_slurp(dir, name, TLOG_NOTE_MAX, len);
+	uint8_t *data = tlog_slurp(dir, name, TLOG_OWN_MAX, len);
 	struct tlog_checkpoint c;
 
 	if (data == NULL)
@@ -80,9 +80,9 @@ int archive_log_checkpoint(int dir, const char *name, char note[TLOG_NOTE_MAX], 
 	return 1;
 }
 
-int archive_log_newest(int dir, char note[TLOG_NOTE_MAX], size_t *len, uint64_t *size)
+int archive_log_newest(int dir, char note[TLOG_OWN_MAX], size_t *len, uint64_t *size)
 {
-	char name[ARCHIVE_NAME_MAX + 1], kept[TLOG_NOTE_MAX];
+	char name[ARCHIVE_NAME_MAX + 1], kept[TLOG_OWN_MAX];
 	const int r = archive_log_checkpoint(dir, TLOG_CHECKPOINT, note, len, size);
 	size_t kept_len;
 	uint64_t of;
@@ -163,7 +163,7 @@ static int stands(int dir, int level, uint64_t n, const uint8_t (*first)[HASH_LE
 {
 	uint8_t nodes[TLOG_TILE][HASH_LEN], above[TLOG_TILE][HASH_LEN], root[HASH_LEN];
 	struct tlog_checkpoint c;
-	char note[TLOG_NOTE_MAX];
+	char note[TLOG_OWN_MAX];
 	unsigned all;
 	uint64_t size;
 	size_t len;

@@ -41,9 +41,9 @@ uint8_t *archive_tile_load(int dir, int level, uint64_t n, unsigned width, size_
  */
 uint8_t *archive_tile_proven(int dir, int level, uint64_t n, unsigned width, size_t *len);
 /* The checkpoint of that name. 1; 0: there is none; -1 with errno. */
-int archive_log_checkpoint(int dir, const char *name, char note[TLOG_NOTE_MAX], size_t *len, uint64_t *size);
+int archive_log_checkpoint(int dir, const char *name, char note[TLOG_OWN_MAX], size_t *len, uint64_t *size);
 /* The newest one, with the bytes that were kept, where that one was: what is put is the same also when another key has signed it since. */
-int archive_log_newest(int dir, char note[TLOG_NOTE_MAX], size_t *len, uint64_t *size);
+int archive_log_newest(int dir, char note[TLOG_OWN_MAX], size_t *len, uint64_t *size);
 /*
  * Is it time to put the log's tiles again? They belong to all recordings, also to those that close now, and a lock ends. So each is put again
  * before it would end earlier than the retention from then on. An eighth of that time is left for the putting itself.

@@ -110,7 +110,7 @@ struct archiver_log {
 	int level;			/* this one is the next */
 	uint64_t n;
 	unsigned width;
-	char note[TLOG_NOTE_MAX];
+	char note[TLOG_OWN_MAX];
 	size_t note_len;
 	unsigned running;
 	int64_t not_before;

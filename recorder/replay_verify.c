@@ -297,8 +297,11 @@ static void print_log(struct judging *g, const struct tlog_log *log)
 		    "%s: a recording that is missing as a whole would not show", log->reason);
 		print_fault(g, &rec, &r);
 	} else if (!g->args->json && log->state == TLOG_GOOD) {
-		printf("log of recordings %s, of collector %s: %llu leaves, signed, %u older checkpoints agree\n", log->origin,
+		printf("log of recordings %s, of collector %s: %llu leaves, signed, %u older checkpoints agree", log->origin,
 		    trust_collector(g->trust, log->key), (unsigned long long)log->size, log->kept);
+		if (log->unread != 0)
+			printf("; %u cannot be read", log->unread);
+		putchar('\n');
 		print_stamps(g, log);
 	} else if (!g->args->json) {
 		printf("%s: a recording that is missing as a whole would not show\n", log->reason);

@@ -129,26 +129,16 @@ static int parse_size(uint64_t *out, const char *s, size_t len)
 
 static int parse_sig(struct tlog_checkpoint *c, const char *line, size_t len)
 {
-	struct tlog_sig *sig = &c->sigs[c->nsigs];
-	uint8_t raw[KEY_ID_LEN + sizeof(sig->bytes)];
 	const char *space;
-	int n;
 
-	if (len < sizeof(DASH) || memcmp(line, DASH, sizeof(DASH) - 1) != 0)
+	if (c->nsigs == TLOG_SIGS_MAX || len < sizeof(DASH) || memcmp(line, DASH, sizeof(DASH) - 1) != 0)
 		return -1;
 	line += sizeof(DASH) - 1;
 	len -= sizeof(DASH) - 1;
 	if ((space = memchr(line, ' ', len)) == NULL || space == line)
 		return -1;
-	n = base64_decode(raw, sizeof(raw), space + 1, len - (size_t)(space + 1 - line));
-	if (n < KEY_ID_LEN || c->nsigs == TLOG_SIGS_MAX)
-		return 0;	/* of a kind that is not known here: to be passed over */
-	sig->name = line;
-	sig->name_len = (size_t)(space - line);
-	memcpy(sig->id, raw, KEY_ID_LEN);
-	sig->len = (size_t)n - KEY_ID_LEN;
-	memcpy(sig->bytes, raw + KEY_ID_LEN, sig->len);
-	c->nsigs++;
+	/* what it is and how long, who knows the key can say */
+	c->sigs[c->nsigs++] = (struct tlog_sig){ line, (size_t)(space - line), space + 1, len - (size_t)(space + 1 - line) };
 	return 0;
 }
 
@@ -190,40 +180,53 @@ int tlog_checkpoint_parse(struct tlog_checkpoint *c, const void *note, size_t le
 
 static bool names(const struct tlog_sig *s, const char *name, enum tlog_key_type type, const uint8_t key[KEY_LEN])
 {
-	uint8_t id[KEY_ID_LEN];
+	uint8_t id[KEY_ID_LEN], start[6];
 
-	return s->name_len == strlen(name) && memcmp(s->name, name, s->name_len) == 0 && key_hash(id, name, type, key) == 0 &&
-	    memcmp(s->id, id, sizeof(id)) == 0;
+	return s->name_len == strlen(name) && memcmp(s->name, name, s->name_len) == 0 && s->text_len >= 8 &&
+	    base64_decode(start, sizeof(start), s->text, 8) == sizeof(start) && key_hash(id, name, type, key) == 0 && memcmp(start, id, sizeof(id)) == 0;
 }
 
 bool tlog_checkpoint_signed(const struct tlog_checkpoint *c, const uint8_t key[KEY_LEN])
 {
-	for (unsigned i = 0; i < c->nsigs; i++)
-		if (names(&c->sigs[i], c->origin, TLOG_KEY_LOG, key) && c->sigs[i].len == SIG_LEN &&
-		    ed25519_verify(key, c->sigs[i].bytes, c->text, c->text_len))
-			return true;
-	return false;
+	uint8_t raw[KEY_ID_LEN + SIG_LEN];
+	bool found = false;
+
+	for (unsigned i = 0; i < c->nsigs; i++) {
+		const struct tlog_sig *s = &c->sigs[i];
+
+		if (!names(s, c->origin, TLOG_KEY_LOG, key))
+			continue;
+		/* signed-note has such a note refused whole: what others do not read is nothing that they could compare */
+		if (base64_decode(raw, sizeof(raw), s->text, s->text_len) != sizeof(raw) || !ed25519_verify(key, raw + KEY_ID_LEN, c->text, c->text_len))
+			return false;
+		found = true;
+	}
+	return found;
+}
+
+static bool cosignature_holds(const struct tlog_checkpoint *c, const struct tlog_sig *s, const uint8_t key[KEY_LEN], uint64_t *when)
+{
+	uint8_t raw[KEY_ID_LEN + 8 + SIG_LEN];
+	char head[64];
+	struct buf b;
+	bool holds;
+
+	if (base64_decode(raw, sizeof(raw), s->text, s->text_len) != sizeof(raw))
+		return false;
+	*when = 0;
+	for (int k = 0; k < 8; k++)
+		*when = *when << 8 | raw[KEY_ID_LEN + k];
+	buf_init(&b, sizeof(head) + c->text_len);
+	buf_put(&b, head, (size_t)snprintf(head, sizeof(head), "cosignature/v1\ntime %" PRIu64 "\n", *when));
+	holds = buf_put(&b, c->text, c->text_len) == 0 && *when >> 63 == 0 && ed25519_verify(key, raw + KEY_ID_LEN + 8, b.data, b.len);
+	buf_finish(&b);
+	return holds;
 }
 
 int tlog_checkpoint_cosigned(const struct tlog_checkpoint *c, const struct tlog_vkey *witness, uint64_t *when)
 {
-	for (unsigned i = 0; i < c->nsigs; i++) {
-		const struct tlog_sig *s = &c->sigs[i];
-		char message[TLOG_NOTE_MAX + 64];
-		uint64_t t = 0;
-		int n;
-
-		if (!names(s, witness->name, TLOG_KEY_WITNESS, witness->key))
-			continue;
-		for (int k = 0; k < 8; k++)
-			t = t << 8 | s->bytes[k];
-		n = snprintf(message, sizeof(message), "cosignature/v1\ntime %" PRIu64 "\n", t);
-		memcpy(message + n, c->text, c->text_len);
-		if (s->len != 8 + SIG_LEN || t >> 63 != 0 ||
-		    !ed25519_verify(witness->key, s->bytes + 8, message, (size_t)n + c->text_len))
-			return -1;
-		*when = t;
-		return 1;
-	}
+	for (unsigned i = 0; i < c->nsigs; i++)
+		if (names(&c->sigs[i], witness->name, TLOG_KEY_WITNESS, witness->key))
+			return cosignature_holds(c, &c->sigs[i], witness->key, when) ? 1 : -1;
 	return 0;
 }

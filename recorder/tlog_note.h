@@ -15,9 +15,10 @@
 #include "buf.h"
 #include "crypto.h"
 
-#define TLOG_NOTE_MAX 16384		/* bytes of a note that is read */
+#define TLOG_NOTE_MAX 131072		/* bytes of a note that is read: with the lines of 16 witnesses, whose signatures may have 5 kB */
+#define TLOG_OWN_MAX 16384		/* of one that its collector wrote: with its own line alone */
 #define TLOG_NAME_MAX 255		/* origin, key name */
-#define TLOG_SIGS_MAX 64		/* lines that are looked at */
+#define TLOG_SIGS_MAX 64		/* lines of a note */
 #define TLOG_VKEY_MAX (TLOG_NAME_MAX + 1 + 8 + 1 + 48)
 
 enum tlog_key_type { TLOG_KEY_LOG = 1, TLOG_KEY_WITNESS = 4 };
@@ -31,9 +32,8 @@ struct tlog_vkey {
 struct tlog_sig {
 	const char *name;		/* name_len bytes, in the note */
 	size_t name_len;
-	uint8_t id[4];
-	uint8_t bytes[8 + SIG_LEN];	/* of one this long or shorter; others are not kept */
-	size_t len;
+	const char *text;		/* base64 of key id and signature: text_len bytes, in the note */
+	size_t text_len;
 };
 
 struct tlog_checkpoint {
@@ -57,7 +57,7 @@ int tlog_vkey_parse(struct tlog_vkey *k, const char *text);
 int tlog_checkpoint_make(struct buf *out, const char *origin, uint64_t size, const uint8_t root[HASH_LEN], const struct sign_key *key);
 /* Reads one; no signature is checked. 0; -1: this is none. */
 int tlog_checkpoint_parse(struct tlog_checkpoint *c, const void *note, size_t len);
-/* True if `key` signed it as a log of that origin. */
+/* True if `key` signed it as a log of that origin, and no line in the name of that key is false. The note must still be there. */
 bool tlog_checkpoint_signed(const struct tlog_checkpoint *c, const uint8_t key[KEY_LEN]);
 /* 1 and *when (unix seconds) if the witness signed it; 0 if it did not; -1: a signature in its name does not hold. */
 int tlog_checkpoint_cosigned(const struct tlog_checkpoint *c, const struct tlog_vkey *witness, uint64_t *when);

@@ -45,7 +45,7 @@ static bool is_kept_name(const char *name)
 	return digits > 0 && (name[digits] == '\0' || strcmp(name + digits, ".cosigned") == 0);
 }
 
-/* One that nobody trusted signed, or of which a power cut left a part, says nothing; nor does one of another log, whoever signed it. */
+/* One that nobody trusted signed says nothing; nor does one of another log, whoever signed it. What cannot be read, as what a power cut left, is counted. */
 static int take_kept(struct reading *r, const char *name, const uint8_t (*keys)[KEY_LEN], size_t nkeys)
 {
 	char origin[TLOG_NAME_MAX + 1];
@@ -54,10 +54,12 @@ static int take_kept(struct reading *r, const char *name, const uint8_t (*keys)[
 	size_t len, i = 0;
 	uint8_t *note = tlog_slurp(r->dir, name, TLOG_NOTE_MAX, &len);
 
-	if (note == NULL)
-		return errno == ENOMEM ? -1 : 0;
-	if (tlog_checkpoint_parse(&c, note, len) != 0)
+	if (note == NULL && errno == ENOMEM)
+		return -1;
+	if (note == NULL || tlog_checkpoint_parse(&c, note, len) != 0) {
+		r->log->unread++;
 		i = nkeys;
+	}
 	while (i < nkeys && !tlog_checkpoint_signed(&c, keys[i]))
 		i++;
 	free(note);

@@ -40,6 +40,7 @@ struct tlog_log {
 	uint8_t root[HASH_LEN];
 	uint8_t key[KEY_LEN];		/* that signed it */
 	unsigned kept;			/* older checkpoints by trusted keys: all agree */
+	unsigned unread;		/* older ones that are no file, are too long or do not decode */
 	struct tlog_entry *v;		/* n of them, by recording, then index */
 	size_t n;
 	struct buf acts;

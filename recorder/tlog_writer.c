@@ -147,7 +147,7 @@ static int load_edge(struct tlog_writer *w, uint64_t size)
 static int read_checkpoint(struct tlog_writer *w)
 {
 	struct tlog_checkpoint c;
-	char note[TLOG_NOTE_MAX];
+	char note[TLOG_OWN_MAX];
 	ssize_t n = read_file(w->dir, TLOG_CHECKPOINT, note, sizeof(note));
 
 	if (n < 0)
@@ -316,7 +316,7 @@ static int replace(int dir, const char *name, const struct buf *note)
 static bool is_kept(const struct tlog_writer *w, const char *name, const struct buf *note)
 {
 	struct tlog_checkpoint there, made;
-	char data[TLOG_NOTE_MAX];
+	char data[TLOG_OWN_MAX];
 	const ssize_t n = read_file(w->dir, name, data, sizeof(data));
 
 	return n >= 0 && tlog_checkpoint_parse(&there, data, (size_t)n) == 0 && tlog_checkpoint_parse(&made, note->data, note->len) == 0 &&
@@ -345,7 +345,7 @@ int tlog_writer_publish(struct tlog_writer *w, int64_t wall_s)
 
 	if (w->key == NULL || w->published == w->size)
 		return 0;
-	buf_init(&note, TLOG_NOTE_MAX);
+	buf_init(&note, TLOG_OWN_MAX);
 	if (edge_root(w, root) != 0 || tlog_checkpoint_make(&note, w->origin, w->size, root, w->key) != 0)
 		errno = ENOMEM;
 	else
@@ -381,7 +381,7 @@ static int check_kept(struct tlog_writer *w)
 	}
 	while (r == 0 && (e = readdir(d)) != NULL) {
 		struct tlog_checkpoint c;
-		char note[TLOG_NOTE_MAX];
+		char note[TLOG_OWN_MAX];
 		ssize_t n;
 
 		if (strncmp(e->d_name, TLOG_CHECKPOINT ".", sizeof(TLOG_CHECKPOINT)) != 0 ||

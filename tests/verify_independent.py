@@ -25,8 +25,8 @@ OPENED, SEALED, CLOSED, PRUNED, HELD, RELEASED, LAPSED = range(1, 8)    # the ty
 MARKS = {CHECKPOINT: b"brec/v1 checkpoint", SEAL: b"brec/v1 seal", CLOSE: b"brec/v1 close"}
 DAY = 86400 * 1000000
 HASH = rb"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]="                         # 32 bytes in base64, which has one way to write them
-NOTE = re.compile(rb"((.{1,255})\n(0|[1-9]\d{0,18})\n(" + HASH + rb")\n(?:.*\n)*)\n((?:\xe2\x80\x94 [^ \n]+ .*\n)+)")
-SIGNATURE = re.compile(rb"(?m)^\xe2\x80\x94 ([^ \n]+) ([A-Za-z0-9+/]{90}[AEIMQUYcgkosw048])=?$")
+NOTE = re.compile(rb"(([^ \n]{1,255})\n(0|[1-9]\d{0,18})\n(" + HASH + rb")\n(?:.*\n)*)\n((?:\xe2\x80\x94 [^ \n]+ .*\n){1,64})")
+SIGNATURE = re.compile(rb"[A-Za-z0-9+/]{90}[AEIMQUYcgkosw048]=?")         # key id and Ed25519 signature
 PROOF = re.compile(rb"c2sp\.org/tlog-proof@v1\nindex (0|[1-9]\d{0,17})\n((?:" + HASH + rb"\n)*)\n((?s:.*))")
 PLACE = re.compile(r"(?:(?!\.|[0-9a-f]{32}/)[^/]+/)?[0-9a-f]{32}")       # of a recording: in the directory of a day, or in none
 CRC = [functools.reduce(lambda value, _: value >> 1 ^ 0x82F63B78 * (value & 1), range(8), byte) for byte in range(256)]
@@ -46,10 +46,7 @@ def outcome(function, *words):      # what it returns, or the verdict and reason
         return wrong.args
 
 def crc32c(data):
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = crc >> 8 ^ CRC[(crc ^ byte) & 255]
-    return crc ^ 0xFFFFFFFF
+    return functools.reduce(lambda crc, byte: crc >> 8 ^ CRC[(crc ^ byte) & 255], data, 0xFFFFFFFF) ^ 0xFFFFFFFF
 
 def sha256(*parts):
     return hashlib.sha256(b"".join(parts)).digest()
@@ -115,12 +112,14 @@ class Frame:        # that the data begin with
     def message(self, rid):
         return MARKS[self.type] + rid + struct.pack(">Q", self.seq) + self.body[:40] + self.body[104:]      # what it signs
 
-def checkpoint(data, keys):     # size and root of a c2sp.org/tlog-checkpoint that one of the keys signed
-    must(len(data) <= 16384 and (note := NOTE.fullmatch(data)) and not re.search(rb"[\0-\x09\x0b-\x1f]", data), "the checkpoint does not decode", "unverifiable")
+def checkpoint(data, keys):     # size and root of a c2sp.org/tlog-checkpoint that one of the keys signed, which has no false line
+    must(len(data) <= 131072 and (note := NOTE.fullmatch(data)) and not re.search(rb"[\0-\x09\x0b-\x1f]", data), "the checkpoint does not decode", "unverifiable")
     text, origin, size, root, lines = note.groups()
-    found = [base64.b64decode(line + b"=") for name, line in SIGNATURE.findall(lines) if name == origin]
-    known = any(line[:4] == sha256(origin, b"\n\1", key)[:4] and signed(key, line[4:], text) for line in found for key in keys)
-    must(known, "no trusted collector signed the checkpoint", "unverifiable")
+    found = re.findall(rb"(?m)^\xe2\x80\x94 " + re.escape(origin) + rb" ([A-Za-z0-9+/]{8}.*)$", lines)
+    def is_by(key):
+        own = [line for line in found if base64.b64decode(line[:8])[:4] == sha256(origin, b"\n\1", key)[:4]]
+        return own and all(SIGNATURE.fullmatch(line) and signed(key, base64.b64decode(line[:91] + b"=")[4:], text) for line in own)
+    must(any(map(is_by, keys)), "no trusted collector signed the checkpoint", "unverifiable")
     return int(size), base64.b64decode(root)
 
 class Log:

@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (c.text_len > size || c.nsigs > TLOG_SIGS_MAX || c.origin[TLOG_NAME_MAX] != '\0' || c.size >> 63 != 0)
 			abort();
 		for (unsigned i = 0; i < c.nsigs; i++)
-			if ((const uint8_t *)c.sigs[i].name < data || c.sigs[i].len > sizeof(c.sigs[i].bytes))
+			if ((const uint8_t *)c.sigs[i].name < data || (const uint8_t *)c.sigs[i].text + c.sigs[i].text_len > data + size)
 				abort();
 		if (tlog_checkpoint_signed(&c, key) || tlog_checkpoint_cosigned(&c, &witness, &when) == 1)
 			abort();

@@ -380,6 +380,13 @@ def damage_second_checkpoint(store, top):
     write(store.sign(text), top, "log", f"checkpoint.{lines[1].decode()}")
 
 
+def damage_cosigned_fork(store, top):
+    """What another one was shown, with lines of witnesses too long for some."""
+    lines = text_of(top).split(b"\n")
+    text = b"\n".join([lines[0], b"1", base64.b64encode(bytes(32)), b""])
+    write(store.sign(text) + "\N{EM DASH} w.example/1 ".encode() + base64.b64encode(bytes(16000)) + b"\n", top, "log", "checkpoint.1.cosigned")
+
+
 def damage_rolled_back(store, top):
     """An older checkpoint, true in itself, in place of the newest one."""
     leaf = leaves_of(top, store.keys[1])[0]
@@ -403,14 +410,36 @@ def damage_checkpoint_gone(store, top):
 
 @pytest.mark.parametrize("damage, verdict", [
     (damage_entry, "forged"), (damage_leaf, "forged"), (damage_tile, "forged"), (damage_bundle_gone, "forged"), (damage_foreign_key, "unverifiable"),
-    (damage_other_root, "forged"), (damage_second_checkpoint, "forged"), (damage_rolled_back, "unverifiable"), (damage_checkpoint_gone, "forged"),
-    (damage_checkpoint_torn, "unverifiable"), (damage_checkpoint_empty, "unverifiable")])
+    (damage_other_root, "forged"), (damage_second_checkpoint, "forged"), (damage_cosigned_fork, "forged"),
+    (damage_rolled_back, "unverifiable"), (damage_checkpoint_gone, "forged"), (damage_checkpoint_torn, "unverifiable"),
+    (damage_checkpoint_empty, "unverifiable")])
 def test_log(store, damage, verdict):
     top = store.copy()
     damage(store, top)
     found = store.both(top)
     assert "complete" not in found.values()
     assert found[store.small.replace(store.top, top)] == verdict
+
+
+def test_lines_of_a_checkpoint(store):
+    """Lines of others do no harm, also long ones, up to 64 and 128 KiB; a false line in the collector's own name does, as no public tool reads such
+    a checkpoint."""
+    top = store.copy()
+    text, own = read(top, "log", "checkpoint").split(b"\n\n")
+    name, first = text.split(b"\n")[0], own[:-1].split(b" ")[2]
+
+    def line(number, length):
+        return "\N{EM DASH} ".encode() + b"w.example/%d " % number + base64.b64encode(bytes([number]) * length) + b"\n"
+    false = "\N{EM DASH} ".encode() + name + b" " + base64.b64encode(base64.b64decode(first)[:4] + bytes(64)) + b"\n"
+    longer = false[:-2] + b"A=\n"      # of the collector's key id, and no Ed25519 signature
+    variants = {"16 of 5 kB": ([line(n, 5000) for n in range(16)] + [own], "complete"), "64": ([own] + [line(n, 76) for n in range(63)], "complete"),
+                "65": ([own] + [line(n, 76) for n in range(64)], "unverifiable"), "too long": ([own] + [line(n, 5000) for n in range(20)], "unverifiable"),
+                "false before": ([false, own], "unverifiable"), "false behind": ([own, false], "unverifiable"),
+                "another length": ([longer, own], "unverifiable"), "twice": ([own, own], "complete"),
+                "of another name": ([false.replace(name, b"w"), own], "complete")}
+    for what, (lines, verdict) in variants.items():
+        write(text + b"\n\n" + b"".join(lines), top, "log", "checkpoint")
+        assert store.both(top)[store.small.replace(store.top, top)] == verdict, what
 
 
 def test_session_removed(store):
@@ -626,12 +655,23 @@ def test_witness_and_timestamp(store):
     trust = read(store.lab.path("auditor.trust")).decode()
     write(f"{trust}\nwitness w1 {vkey}\ntsa t {d}/tsa.crt\n".encode(), d, "trust")
 
+    def verified():
+        return subprocess.run([store.lab.bin("bastion-replay"), "verify", "--store", top, "--trust", f"{d}/trust"], capture_output=True, text=True,
+                              timeout=60 * labkit.SLOW, check=False).stdout
+
     def told():
-        out = subprocess.run([store.lab.bin("bastion-replay"), "verify", "--store", top, "--trust", f"{d}/trust"], capture_output=True, text=True,
-                             timeout=60 * labkit.SLOW, check=False)
-        return [line for line in out.stdout.splitlines() if line.startswith("  ")] or out
+        out = verified()
+        return [line for line in out.splitlines() if line.startswith("  ")] or out
     size = kept.split(".")[1]
     first, second = told()
+    # beside the long lines of 16 others, as for quantum computers
+    others = b"".join("\N{EM DASH} ".encode() + b"w.example/%d " % n + base64.b64encode(bytes([n]) * 3700) + b"\n" for n in range(16))
+    write(read(path) + others + line, path + ".cosigned")
+    assert told() == [first, second]
+    # what cannot be read vouches for nothing, and that is said
+    write(read(path) + others * 2 + line, path + ".cosigned")
+    assert told()[0] == "  witness example.com/w1: nothing that holds" and "older checkpoints agree; 1 cannot be read\n" in verified()
+    write(read(path) + line, path + ".cosigned")
     assert first == f"  witness example.com/w1: {size} leaves, 2023-11-14 22:13:20"
     assert second.startswith(f"  timestamps by {d}/tsa.crt: {size} leaves, 20") and "hold" not in second
     assert store.both(top)[store.small.replace(store.top, top)] == "complete"

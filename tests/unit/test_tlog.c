@@ -92,10 +92,11 @@ static void test_notes(void **state)
 	static const char neumann[] = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
 	struct sign_key *key = sign_key_generate(), *other = sign_key_generate();
 	char text[TLOG_VKEY_MAX + 1];
-	uint8_t pub[KEY_LEN], root[HASH_LEN] = { 7 };
+	uint8_t pub[KEY_LEN], root[HASH_LEN] = { 7 }, line[256];
 	struct tlog_checkpoint c;
 	struct tlog_vkey k;
 	struct buf b;
+	size_t len;
 
 	(void)state;
 	assert_int_equal(tlog_vkey_parse(&k, neumann), 0);
@@ -121,6 +122,20 @@ static void test_notes(void **state)
 	}
 	for (size_t n = 0; n < b.len; n++)
 		assert_int_equal(tlog_checkpoint_parse(&c, b.data, n), -1);
+	/* its line twice, and one that is false behind it; and as many lines as there may be, and one more */
+	len = b.len - c.text_len - 1;
+	assert_true(len <= sizeof(line));
+	memcpy(line, b.data + c.text_len + 1, len);
+	for (unsigned lines = 2; lines <= TLOG_SIGS_MAX + 1; lines++) {
+		assert_int_equal(buf_put(&b, line, len), 0);
+		assert_int_equal(tlog_checkpoint_parse(&c, b.data, b.len), lines <= TLOG_SIGS_MAX ? 0 : -1);
+		if (lines == 2) {
+			assert_true(tlog_checkpoint_signed(&c, pub));
+			b.data[b.len - 10] ^= 1;
+			assert_false(tlog_checkpoint_signed(&c, pub));
+			b.data[b.len - 10] ^= 1;
+		}
+	}
 	buf_finish(&b);
 	sign_key_destroy(key);
 	sign_key_destroy(other);
