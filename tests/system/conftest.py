@@ -102,6 +102,13 @@ def pytest_testnodedown(node):
 
 
 def pytest_terminal_summary(terminalreporter):
+    # what the second try makes good is shown nowhere else
+    for report in terminalreporter.stats.get("rerun", []):
+        terminalreporter.write_sep("_", f"first try of {report.nodeid}")
+        report.toterminal(terminalreporter._tw)     # pylint: disable=protected-access
+        for name, text in report.sections:
+            terminalreporter.write_sep("-", name)
+            terminalreporter.write(text)
     for end in dict.fromkeys(bad_ends):
         terminalreporter.write_line(f"ERROR {end}")
 

@@ -73,6 +73,19 @@ def test_it():
 """
 
 
+TWO_TRIES = """import os
+
+def test_it():
+    print("said on" + " the way")
+    second = os.path.exists("tried")
+    os.makedirs("tried", exist_ok=True)
+    assert second, "no" + " prompt"
+"""
+
+
+WORKERS = [], ["-n", "1"]
+
+
 def run(tmp_path, *options):
     argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "conftest", *options, "test_it.py"]
     return subprocess.run(argv, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60 * SLOW, check=False,
@@ -89,7 +102,16 @@ def test_what_a_second_try_finds(tmp_path, mark, said):
     assert (tmp_path / "said").read_text().splitlines() == said
 
 
-@pytest.mark.parametrize("options", [[], ["-n", "1"]], ids=["alone", "of workers"])
+@pytest.mark.parametrize("options", WORKERS, ids=["alone", "of workers"])
+def test_a_first_try_that_failed_is_told(tmp_path, options):
+    (tmp_path / "test_it.py").write_text(TWO_TRIES)
+    done = run(tmp_path, "--reruns", "1", *options)
+    assert done.returncode == 0 and "1 passed, 1 rerun" in done.stdout, done.stdout + done.stderr
+    for text in "first try of test_it.py::test_it", "AssertionError: no prompt", "said on the way":
+        assert text in done.stdout, done.stdout
+
+
+@pytest.mark.parametrize("options", WORKERS, ids=["alone", "of workers"])
 def test_a_lab_that_ends_badly_behind_the_last_test_fails_the_run(tmp_path, options):
     (tmp_path / "test_it.py").write_text(BAD_ENDS)
     for name in "stays", "dirty", "clean":
