@@ -79,6 +79,20 @@ def test_through_ssh(lab, deploy, target, home, terminals):
     until(lambda: not running(), what="the player ended with its connection")
 
 
+def test_speed_and_pauses(tmp_path, terminals):
+    """A pause is entered so long before its end as --idle-max says, and 0 is as long as it was; a status line from a key and a new size is whole."""
+    ident, = made_recording(tmp_path, [meta_event(), open_event(), {"t": 600, "ch": 1, "kind": "o", "text": "last"}])
+    env = os.environ | {"BASTION_STORE": str(tmp_path), "BASTION_IDENTITY": f"{tmp_path}/identity", "TERM": "xterm", "LC_ALL": "C.UTF-8"}
+    for options, status in ((("--speed", "2", "--idle-max", "200"), rb"6:[4-5]\d/10:00 2x "), (("--idle-max", "0"), rb"0:\d\d/10:00 1x idle")):
+        player = terminals(Terminal([TOOL, "play", *options, ident], env))
+        player.expect(rb"dba@web1")
+        player.send(b" ")
+        player.resize(30, 100)
+        player.expect(rb"\x1b\[30;\d+H[^\n]*" + status)
+        player.send(b"q")
+        assert player.wait() == 0
+
+
 def test_resize(play):
     player = play(rows=12, columns=40)
     player.expect(rb"dba@web1")

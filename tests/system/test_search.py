@@ -36,6 +36,9 @@ def test_hits_and_the_way_there(store):
     assert rows[0]["play"] == f"bastion-replay play --channel 1 --at 1:05 {first}" and rows[0]["verdict"] == "complete"
     assert hits(store, "NEEDLE") == [] and len(hits(store, "Needle")) == 1
     assert [r["id"] for r in hits(store, "--user", "bob", "needle")] == [second]
+    assert [r["id"] for r in hits(store, "--host", "web2", "needle")] == [second] and hits(store, "--host", "web", "needle") == []
+    for host, ident in ("web1", first), ("web2", second):
+        assert [json.loads(row)["id"] for row in replay_made(store, "list", "--json", "--host", host).stdout.splitlines()] == [ident]
     assert [r["id"] for r in hits(store, "--until", "2026-11-02", "needle")] == [first] * 3
     assert [r["kind"] for r in hits(store, "--typed", "needle")] == ["typed"]
     assert {r["kind"] for r in hits(store, "--shown", "needle")} == {"screen"}
