@@ -1,4 +1,5 @@
 """How channels end, and connections whose target is gone: what other clients than OpenSSH rely on (RFC 4254 5.3, 6.9, 6.10)."""
+import json
 import time
 
 import paramiko
@@ -6,17 +7,17 @@ import pytest
 from paramiko.common import MSG_CHANNEL_CLOSE, MSG_CHANNEL_DATA, MSG_CHANNEL_REQUEST
 from paramiko.message import Message
 
-from harness import Client, events, until
+from harness import Client, events, recording_of, replay, until
 from rogue import Rogue, Server
 from test_multiplexing import Master
 
 NAME = "deploy@dba@web1"
 
 
-def connected(lab, kind=paramiko.Transport):
+def connected(lab, kind=paramiko.Transport, name=NAME):
     transport = kind(("127.0.0.1", lab.port("bastiond")))
     transport.start_client(timeout=20)
-    transport.auth_publickey(NAME, paramiko.Ed25519Key.from_private_key_file(lab.path("users", "deploy", "key")))
+    transport.auth_publickey(name, paramiko.Ed25519Key.from_private_key_file(lab.path("users", "deploy", "key")))
     return transport
 
 
@@ -61,6 +62,43 @@ def test_break_ends_nothing(lab):
     channel.shutdown_write()
     assert channel.recv_exit_status() == 0
     transport.close()
+
+
+def exit_signal(channel, m):
+    kind, _ = m.get_text(), m.get_boolean()
+    if kind == "exit-signal":
+        channel.ended_by = m.get_text(), m.get_boolean()
+
+
+class Hears(paramiko.Transport):
+    """Keeps what an exit-signal says, which paramiko does not."""
+    _channel_handler_table = {**paramiko.Transport._channel_handler_table, MSG_CHANNEL_REQUEST: exit_signal}
+
+
+def test_exit_signal(lab):
+    """RFC 4254 6.10: name and core dump are the target's, for the client and in the recording."""
+    ends = [("TERM", False), ("SEGV", True)]
+
+    def behave(sock):
+        server = Server(lab, sock)
+        for signal, core in ends:
+            channel = server.channel()
+            server.send(MSG_CHANNEL_REQUEST, channel.remote_chanid, "exit-signal", False, signal, core, "", "")
+            channel.close()
+        server.join()
+    rogue = Rogue(lab, behave)
+    try:
+        transport = connected(lab, Hears, f"deploy@dba@{rogue.name}")
+        for end in ends:
+            channel = transport.open_session(timeout=20)
+            channel.exec_command("x")
+            until(lambda: channel.closed, deadline=20, what="the channel's end")
+            assert channel.ended_by == end
+        transport.close()
+        rows = [json.loads(line) for line in replay(lab, "export", "--json", recording_of(lab, "deploy")).stdout.splitlines()]
+    finally:
+        rogue.close()
+    assert [row["data"] for row in rows if row["kind"] == "exit-signal"] == [{"signal": signal, "core": core} for signal, core in ends]
 
 
 class ByHand(paramiko.Transport):
