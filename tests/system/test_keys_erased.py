@@ -2,6 +2,7 @@
 import os
 import struct
 import sys
+import time
 
 import pytest
 
@@ -9,6 +10,7 @@ from harness import Client, Terminal, labkit, recordings, role, sessions, until
 
 sys.path.insert(0, os.path.join(labkit.REPO, "tests"))
 import brec_independent as brec
+from test_reload import reload
 
 # one try: what it may catch is rare, and a second try would hide it
 pytestmark = pytest.mark.flaky(reruns=0)
@@ -52,11 +54,16 @@ def secrets(lab, path, number):
     return [file_key, group] + [brec.hkdf(group, salt, b"brec/v1 stream" + bytes([stream])) for stream in range(3)]
 
 
-def test_old_keys_are_gone(own):
-    user = Client(own, "deploy")
+def shell(lab):
+    user = Client(lab, "deploy")
     terminal = Terminal(user.argv("web1.name", options=("-tt",)), user.env)
     terminal.line("stty -echo; echo $((6*7))")
     terminal.expect(rb"\n42\r\n")
+    return terminal
+
+
+def test_old_keys_are_gone(own):
+    terminal = shell(own)
     path = until(lambda: recordings(own, "deploy"), what="a recording")[-1]
     (session,), recorder = sessions(own), role(own, "rec")
     until(lambda: os.path.exists(f"{path}/00000000.brec"))
@@ -74,6 +81,24 @@ def test_old_keys_are_gone(own):
     assert all(key in held for key in secrets(own, path, last)[2:])
     for name, key in zip(("file key", "group key", "metadata", "input", "output"), first):
         assert key not in held, f"the first segment's {name} is still in memory"
+    terminal.line("exit")
+    assert terminal.wait() == 0
+    terminal.close()
+
+
+def test_keys_of_a_silent_session_go_with_time(own):
+    """segment_time seals what stands, without a further byte from anybody."""
+    own.state["options"].append('segment_time = "5s"')
+    own.write_configs()
+    reload(own)
+    start = time.monotonic()
+    terminal = shell(own)
+    path = until(lambda: recordings(own, "deploy"), what="a recording")[-1]
+    (session,) = sessions(own)
+    until(lambda: os.path.exists(f"{path}/00000001.brec"), what="a second segment")
+    assert time.monotonic() - start < 40, "it is sealed after 5 s, not the usual 60"
+    held = memory(session)
+    assert not any(key in held for key in secrets(own, path, 0))
     terminal.line("exit")
     assert terminal.wait() == 0
     terminal.close()
