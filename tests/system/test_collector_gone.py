@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from harness import Client, Terminal, recording_of, replay, until
+from harness import DEADLINE, WAYS, Client, labkit, recording_of, replay, until
 
 pytestmark = [pytest.mark.alone, pytest.mark.patient]
 
@@ -30,43 +30,78 @@ def kill_collector(lab):
     lab.stop("collector")
 
 
-def shell(user, target):
-    terminal = Terminal(user.argv(target, options=("-tt",)), user.env)
-    terminal.line("stty -echo; echo $((6*7))")
-    terminal.expect(rb"\n42\r\n")
-    return terminal
+@pytest.fixture
+def shells(user, terminals):
+    """{target: a shell there} by every way, the console's `connect` included."""
+    made = {}
+    for target in (*(f"web1.{way}" for way in WAYS), "bastion"):
+        made[target] = terminal = terminals(user.terminal(target))
+        if target == "bastion":
+            terminal.expect(rb"> ?$")
+            terminal.line("connect web1 as dba")
+            terminal.expect(rb"\$ $")
+        terminal.line("stty -echo; echo $((6*7))")
+        terminal.expect(rb"\n42\r\n")
+    return made
 
 
-def test_banner_then_resume_without_loss(short, user, target):
+def leave(target, terminal):
+    """The exit status of what it was given last; a console goes on, and ends by its own word."""
+    if target == "bastion":
+        terminal.expect(rb"bastion> ?$")
+        terminal.line("exit")
+    return terminal.wait()
+
+
+def moments(shells, text, start):
+    """{target: the second in which its terminal showed it}"""
+    found = {}
+    while len(found) < len(shells):
+        for target, terminal in shells.items():
+            if target not in found and text in terminal.seen[terminal.mark:]:
+                found[target] = time.monotonic() - start
+            terminal.read(0.02)
+        assert time.monotonic() - start < DEADLINE, (text, found)
+    return found
+
+
+def test_banner_then_resume_without_loss(short, shells):
     home = short.path("target", "home", "dba")
-    terminal = shell(user, target)
-    terminal.line(f"cat > {home}/typed.{target}")
-    terminal.line("before")
-    until(lambda: os.path.exists(f"{home}/typed.{target}") and "before" in open(f"{home}/typed.{target}").read())
+
+    def typed(target):
+        path = f"{home}/typed.{target}"
+        return labkit.read(path) if os.path.exists(path) else ""
+    for target, terminal in shells.items():
+        terminal.line(f"cat > {home}/typed.{target}")
+        terminal.line("before")
+    until(lambda: all(typed(target) == "before\n" for target in shells), what="the first lines")
     kill_collector(short)
     start = time.monotonic()
-    terminal.line("while it is away")
-    terminal.expect(rb"record")
-    assert 1.5 < time.monotonic() - start < 5, "the banner comes after 2 s"
-    assert "away" not in open(f"{home}/typed.{target}").read(), "no byte reaches the target unrecorded"
+    for terminal in shells.values():
+        terminal.line("while it is away")
+    shown = moments(shells, b"the recording store does not answer", start)
+    assert all(1.5 < at < 5 for at in shown.values()), f"the banner comes after 2 s: {shown}"
+    assert all(typed(target) == "before\n" for target in shells), "no byte reaches the target unrecorded"
     short.start("collector")
-    terminal.line("after")
-    terminal.send(b"\x04")
-    terminal.line("exit 3")
-    assert terminal.wait() == 3
-    assert open(f"{home}/typed.{target}").read() == "before\nwhile it is away\nafter\n"
-    terminal.close()
+    for terminal in shells.values():
+        terminal.line("after")
+        terminal.send(b"\x04")
+        terminal.line("exit 3")
+    for target, terminal in shells.items():
+        assert leave(target, terminal) == (0 if target == "bastion" else 3)
+        assert typed(target) == "before\nwhile it is away\nafter\n"
 
 
-def test_end_after_the_deadline(short, user, target):
-    terminal = shell(user, target)
+def test_end_after_the_deadline(short, shells):
     kill_collector(short)
     start = time.monotonic()
-    terminal.line("echo never-$((1+1))")
-    assert terminal.wait() != 0
-    assert 5 < time.monotonic() - start < 11, "it waits 6 s"
-    assert b"never-2" not in terminal.seen
-    terminal.close()
+    for terminal in shells.values():
+        terminal.line("echo never-$((1+1))")
+    shown = moments(shells, b"could not be stored in time", start)
+    assert all(5 < at < 11 for at in shown.values()), f"it waits 6 s: {shown}"
+    for target, terminal in shells.items():
+        assert (leave(target, terminal) == 0) == (target == "bastion")
+        assert b"never-2" not in terminal.seen
 
 
 def test_new_sessions_are_refused(short, user, target):
