@@ -1,6 +1,7 @@
 """Clients that keep to no rule of RFC 4254: each may end its own connection, none costs the bastion more than that."""
 import contextlib
 import os
+import re
 import signal
 import socket
 import threading
@@ -104,6 +105,14 @@ def pause(connection):
 
 def channel_by(transport, **kw):
     return transport.open_session(timeout=15, **kw)
+
+
+def test_what_one_session_may_take(raw):
+    """The kernel's own bounds, whatever libssh makes of a client: of its memory for a peer that never ends a key exchange there is no other."""
+    limits = labkit.read(f"/proc/{raw('deploy').pid}/limits")
+    bounds = {"Max open files": 256, "Max core file size": 0} | ({} if labkit.sanitized() else {"Max address space": 1 << 30})
+    for name, most in bounds.items():
+        assert re.search(rf"^{name} +{most} +{most} ", limits, re.M), limits
 
 
 def test_requests_whose_answers_are_not_read(raw):
