@@ -276,6 +276,26 @@ def engineer(lab):
     return make
 
 
+@pytest.fixture
+def allowed(lab):
+    """allowed("sftp-read", ...): a service account with a running grant of these capabilities, and no other, for dba@web1."""
+    made = []
+
+    def make(*caps, where=None):
+        where = where or lab
+        name = f"cap{os.getpid()}x{next(counter)}"
+        where.ask("role add", role=name, host=["web1"], login=["dba"], cap=list(caps), approvals=0)
+        made.append((where, name))
+        where.make_user(name, service=True, role=name)
+        client = Client(where, name)
+        client.grant = str(where.ask("request", as_uid=where.state["users"]["carol"], user=name, host="web1", login="dba", reason="lab",
+                                     **{"for": 3600})["id"])
+        return client
+    yield make
+    for where, name in made:
+        where.ask("role remove", role=name)
+
+
 @pytest.fixture(scope="session")
 def deploy(lab):
     """The service account: key alone, no code to wait for. What is not about factors goes through it."""

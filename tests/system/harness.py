@@ -9,11 +9,13 @@ import select
 import shlex
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import sys
 import tempfile
 import termios
+import threading
 import time
 import zlib
 
@@ -140,6 +142,35 @@ Host *
 
     def terminal(self, host, *words, options=(), rows=24, columns=80):
         return Terminal(self.argv(host, *words, options=("-tt", *options)), self.env, rows, columns)
+
+
+class Echo:
+    """A server on loopback: sends back what it gets, with a mark before it; at_once: as it comes, and without one."""
+
+    def __init__(self, at_once=False):
+        self.sock = socket.create_server(("127.0.0.1", 0))
+        self.port = self.sock.getsockname()[1]
+        self.at_once = at_once
+        self.seen = 0       # connections,
+        self.over = 0       # and those that came to their end
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                one, _ = self.sock.accept()
+            except OSError:
+                return
+            self.seen += 1
+            with one:
+                data = b""
+                while chunk := one.recv(65536):
+                    data += chunk
+                    if self.at_once:
+                        one.sendall(chunk)
+                if not self.at_once:
+                    one.sendall(b"echo " + data)
+            self.over += 1
 
 
 class Terminal:

@@ -1,34 +1,13 @@
 """Capabilities with real clients: sftp and scp in one direction, exactly this command, a forward to exactly this destination."""
 import filecmp
 import hashlib
-import itertools
 import os
 import shutil
 import socket
-import threading
 
 import pytest
 
-from harness import Client, labkit, recording_of, replay, until
-
-counter = itertools.count(1)
-
-
-@pytest.fixture
-def allowed(lab):
-    """allowed("sftp-read", ...): a service account with a running grant of these capabilities for dba@web1."""
-    made = []
-
-    def make(*caps):
-        name = f"cap{os.getpid()}x{next(counter)}"
-        lab.ask("role add", role=name, host=["web1"], login=["dba"], cap=list(caps), approvals=0)
-        made.append(name)
-        lab.make_user(name, service=True, role=name)
-        lab.ask("request", as_uid=lab.state["users"]["carol"], user=name, host="web1", login="dba", reason="lab", **{"for": 3600})
-        return Client(lab, name)
-    yield make
-    for name in made:
-        lab.ask("role remove", role=name)
+from harness import Echo, labkit, recording_of, replay, until
 
 
 def sftp(user, target, *lines):
@@ -135,27 +114,10 @@ def test_exactly_this_command(allowed, target):
     assert user.run(target, options=("-tt",)).returncode != 0
 
 
-class Echo:
-    """A server on loopback: sends back what it gets, with a mark before it."""
-
-    def __init__(self):
-        self.sock = socket.create_server(("127.0.0.1", 0))
-        self.port = self.sock.getsockname()[1]
-        self.seen = 0
-        threading.Thread(target=self.serve, daemon=True).start()
-
-    def serve(self):
-        while True:
-            try:
-                one, _ = self.sock.accept()
-            except OSError:
-                return
-            self.seen += 1
-            with one:
-                data = b""
-                while chunk := one.recv(65536):
-                    data += chunk
-                one.sendall(b"echo " + data)
+def test_connect_is_for_who_may_have_a_shell(allowed):
+    """It has no command, and neither has an exec that is empty."""
+    done = allowed("exec").run("bastion", options=("-tt",), stdin=b"connect web1 as dba\rexit\r")
+    assert b"is for exec only" in done.stdout and b"$ " not in done.stdout and done.returncode == 0, done.stdout
 
 
 def through(port, data):

@@ -3,11 +3,12 @@ import hashlib
 import json
 import math
 import os
+import socket
 import time
 
 import pytest
 
-from harness import WAYS, recording_of, replay, until
+from harness import CLIENT, DEADLINE, WAYS, Echo, labkit, recording_of, replay, until
 
 LIMIT = 1.0     # promise P7, the start of the command and the end of the client included
 BOB = "bob"
@@ -83,6 +84,40 @@ def test_terminal_is_told(lab, engineer, target, terminals):
     shell.expect(rb"done early", timeout=LIMIT)
     assert shell.wait(5) != 0
     assert time.monotonic() - start < LIMIT
+
+
+@timed
+def test_console_is_told(lab, engineer, terminals):
+    """A terminal that `connect` gave: the reason, and the console's own prompt again."""
+    user = engineer()
+    console = terminals(user.terminal("bastion"))
+    console.expect(rb"> ?$", timeout=CLIENT)
+    console.line("connect web1 as dba")
+    console.expect(rb"\$ $")
+    start = time.monotonic()
+    bob(lab, "revoke", user.grant, "--reason", "done early")
+    console.expect(rb"done early.*> ?$", timeout=LIMIT)
+    assert time.monotonic() - start < LIMIT
+    console.line("exit")
+    assert console.wait() == 0
+
+
+@timed
+def test_forward_ends(lab, allowed, target):
+    """Both sides of a forwarded connection, and the client with the reason, which had nothing else open."""
+    server, port = Echo(at_once=True), labkit.free_port()
+    user = allowed(f"forward 127.0.0.1:{server.port}")
+    with user.start(target, options=("-N", "-L", f"{port}:127.0.0.1:{server.port}")) as process, socket.socket() as connection:
+        until(lambda: connection.connect_ex(("127.0.0.1", port)) == 0, deadline=CLIENT, what="ssh listens")
+        connection.settimeout(DEADLINE)
+        connection.sendall(b"up\n")
+        assert connection.recv(3) == b"up\n"
+        start = time.monotonic()
+        lab.ctl("revoke", user.grant, "--reason", "done early")
+        assert connection.recv(1) == b"" and time.monotonic() - start < LIMIT
+        until(lambda: server.over == 1, deadline=LIMIT, what="the target's side is closed")
+        spent, said = ended(process, start)
+        assert process.returncode != 0 and spent < LIMIT and "done early" in said, (process.returncode, spent, said)
 
 
 @timed

@@ -11,7 +11,7 @@ import paramiko
 import pytest
 from paramiko.message import Message
 
-from harness import MEMORY_MAX, events, labkit, memory, sessions, until
+from harness import MEMORY_MAX, Echo, events, labkit, memory, sessions, until
 
 SERVICE_REQUEST, USERAUTH_REQUEST, GLOBAL_REQUEST, CHANNEL_OPEN, CHANNEL_DATA, CHANNEL_CLOSE, CHANNEL_REQUEST = 5, 50, 80, 90, 94, 97, 98
 SERVICE_ACCEPT, USERAUTH_FAILURE = 6, 51
@@ -25,7 +25,7 @@ class Raw:
         self.transport = paramiko.Transport(self.sock)
         self.transport.start_client(timeout=15)
         if login:
-            self.transport.auth_publickey(name, paramiko.Ed25519Key.from_private_key_file(lab.path("users", "deploy", "key")))
+            self.transport.auth_publickey(name, paramiko.Ed25519Key.from_private_key_file(lab.path("users", name.partition("@")[0], "key")))
 
     def send(self, kind, *parts):
         m = Message()
@@ -357,10 +357,11 @@ def target_stopped(lab):
     return stopped
 
 
-def test_a_command_waits_for_its_frame(new_lab):
-    """The way is open, the collector stands still: what a second channel asks for does not start."""
-    lab = new_lab(options=["hold_deadline = 6s"])
-    it = Raw(lab)
+def test_a_command_waits_for_its_frame(new_lab, allowed):
+    """The way is open, the collector stands still: what a second channel asks for does not start, and where a third one goes nobody connects."""
+    lab, server = new_lab(options=["hold_deadline = 6s"]), Echo()
+    it = Raw(lab, f"{allowed('exec', f'forward 127.0.0.1:{server.port}', where=lab).user}@dba@web1")
+    it.transport.channels_seen[78] = True     # paramiko knows nothing of it, and would end the connection
     first = channel_by(it.transport)
     first.exec_command("true")
     assert first.recv_exit_status() == 0
@@ -372,11 +373,14 @@ def test_a_command_waits_for_its_frame(new_lab):
         with contextlib.suppress(paramiko.SSHException):
             second.settimeout(3)
             it.send(CHANNEL_REQUEST, second.remote_chanid, "exec", False, f"touch {mark}")
+        it.send(CHANNEL_OPEN, "direct-tcpip", 78, 1 << 20, 32768, "127.0.0.1", server.port, "127.0.0.1", 1)
         time.sleep(1.5)
         assert not os.path.exists(mark), "a command reached the target before its frame was durable"
+        assert server.seen == 0, "a forward was opened before the frame that names its destination was durable"
     finally:
         os.kill(pid, signal.SIGCONT)
     until(lambda: os.path.exists(mark), what="the command runs when the collector is back")
+    until(lambda: server.seen == 1, what="the forward, too")
     it.close()
 
 
