@@ -33,8 +33,6 @@
  * the retention. An hour less, so that its close is within them.
  */
 #define WAY_LONGEST_S (TLOG_SESSION_DAYS * 86400LL - 3600)
-#define CERT_BACK 50		/* seconds: the target's clock may be behind. Below SSHCERT_BACK: keys looks later */
-#define CERT_AHEAD 300
 #define SIGN_TIME_MS 5000	/* for dialling's end, the certificate and the answer */
 #define LENT_MAX 64		/* logins of one user with managed keys that are under way: keys lends LEND_MAX to all */
 #define EARLY_MS 10000		/* an early socket waits so long for its WAY_ASK */
@@ -101,10 +99,10 @@ static void on_key(void *arg, const char *refusal, const uint8_t *blob, size_t l
 static void ask_certificate(struct way *w)
 {
 	struct config *conf = w->peer->p->conf;
-	int64_t now = clock_wall(), end = now + CERT_AHEAD;
+	int64_t now = clock_wall(), end = now + KEYS_CERT_AHEAD;
 	char key_id[256], recording[2 * STORE_RECORDING_LEN + 1];
 	const struct keys_cert c = { .key = w->ephemeral, .key_len = w->ephemeral_len, .principal = w->login, .key_id = key_id,
-		.after = (uint64_t)(now - CERT_BACK), .before = (uint64_t)(w->until < end ? w->until : end),
+		.after = (uint64_t)(now - KEYS_CERT_BACK), .before = (uint64_t)(w->until < end ? w->until : end),
 		.forward = (w->reach & CAP_FORWARD) != 0,
 		.source = w->host.source_address[0] != '\0' ? w->host.source_address :
 		    conf->source_address[0] != '\0' ? conf->source_address : w->local };

@@ -13,6 +13,10 @@ struct policy;
 /* What keys says: refusal NULL: the certificate or public key blob; else why not, for the log. */
 typedef void keys_answer(void *arg, const char *refusal, const uint8_t *blob, size_t len);
 
+/* Seconds. The target's clock may be behind; below SSHCERT_BACK, for keys looks later. Both together are SSHCERT_LIFE. */
+#define KEYS_CERT_BACK 50
+#define KEYS_CERT_AHEAD 250
+
 struct keys_cert {
 	const uint8_t *key;		/* public key blob */
 	size_t key_len;

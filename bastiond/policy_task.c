@@ -30,8 +30,6 @@
 #define WHAT_MAX 32
 #define SEALED_MAX 4096
 #define OWN_MAX 1024		/* of the bastion's addresses, as text */
-#define CERT_BACK 50		/* seconds: the target's clock may be behind. Below SSHCERT_BACK: keys looks later */
-#define CERT_AHEAD 290
 
 struct task_row {
 	struct task_row *next;
@@ -186,7 +184,7 @@ static void ask_certificate(struct task_row *t, const uint8_t *key, size_t len, 
 	const int64_t now = clock_wall();
 	char key_id[128];
 	const struct keys_cert c = { .key = key, .key_len = len, .principal = t->principal, .key_id = key_id, .command = t->command,
-		.after = (uint64_t)(now - CERT_BACK), .before = (uint64_t)(now + CERT_AHEAD),
+		.after = (uint64_t)(now - KEYS_CERT_BACK), .before = (uint64_t)(now + KEYS_CERT_AHEAD),
 		.source = t->host.source_address[0] != '\0' ? t->host.source_address :
 		    conf->source_address[0] != '\0' ? conf->source_address : own };
 

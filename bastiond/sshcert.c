@@ -88,11 +88,11 @@ const char *sshcert_refusal(const struct sshcert *c, int64_t now)
 		return "the key id is empty";
 	if (now < SSHCERT_BACK || c->after < (uint64_t)now - SSHCERT_BACK)
 		return "it would be valid from too long ago";
-	if (c->before > (uint64_t)now + SSHCERT_AHEAD)
-		return "it would be valid for more than 300 seconds";
 	if (c->after >= c->before || c->before <= (uint64_t)now)
 		return "it would never be valid";
-	if (c->source[0] != '\0' && !sshcert_source_valid(c->source))
+	if (c->before - c->after > SSHCERT_LIFE || c->before - (uint64_t)now > SSHCERT_LIFE)
+		return "it would be valid for more than 300 seconds";
+	if (!sshcert_source_valid(c->source))
 		return "the source-address is no list of addresses";
 	if (c->command[0] != '\0' && c->forward)
 		return "a certificate for one command forwards nothing";

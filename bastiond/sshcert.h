@@ -13,8 +13,8 @@
 #include "buf.h"
 #include "names.h"
 
-#define SSHCERT_AHEAD 300	/* seconds a certificate may be valid from now */
-#define SSHCERT_BACK 60		/* and before now: the target's clock may be behind */
+#define SSHCERT_LIFE 300	/* seconds from a certificate's first to its last, and from now to its last */
+#define SSHCERT_BACK 60		/* of them before now: the target's clock may be behind */
 #define SSHCERT_KEY_ID_MAX 255
 #define SSHCERT_SOURCE_MAX 1024
 #define SSHCERT_COMMAND_MAX 2048
@@ -27,7 +27,7 @@ struct sshcert {
 	char key_id[SSHCERT_KEY_ID_MAX + 1]; /* what the target's sshd logs */
 	uint64_t serial;
 	uint64_t after, before;	/* unix seconds */
-	/* critical option source-address: comma list of addresses or CIDR; "": none */
+	/* critical option source-address: comma list of addresses or CIDR, never empty */
 	char source[SSHCERT_SOURCE_MAX + 1];
 	bool forward;		/* the grant names destinations: permit-port-forwarding */
 	char command[SSHCERT_COMMAND_MAX + 1];	/* critical option force-command, and then no extension at all; "": none */
