@@ -56,6 +56,7 @@ static const struct word {
 	{ "accounts forget", A | R, word_accounts_forget },
 	{ "blocks", A | S | R, word_blocks },
 	{ "unblock", A | R, word_unblock },
+	{ "ticket check", A | R, word_ticket_check },
 	{ "user add", A | R, word_user_add },
 	{ "user list", A | S | R, word_user_list },
 	{ "user show", A | S | R | SELF, word_user_show },

@@ -36,6 +36,14 @@ enum end_what {
 	END_DENIED,	/* id: 1. Rules changed: each way that they do not allow any more */
 };
 
+/* What is known of an outside ticket. */
+enum outside {
+	OUTSIDE_UNKNOWN,	/* nobody could say */
+	OUTSIDE_CLOSED,
+	OUTSIDE_OPEN,
+	OUTSIDE_ANY,		/* nobody is asked: it is a number, and as good as an open one */
+};
+
 struct actor;
 
 struct control {
@@ -52,9 +60,8 @@ struct control {
 	const char *(*key_line)(void *arg, size_t i, const char **name);
 	/* The bastion's own host key number i, "ssh-ed25519 AAAA…". NULL: there are no more. */
 	const char *(*host_key)(void *arg, size_t i);
-	/* What is known of this outside ticket from a check of the last moments: 1 open, 0 closed, -1 nobody could say; why
-	 * in line, safe to show. NULL: tickets are not checked. */
-	int (*ticket)(void *arg, const char *ref, char *line, size_t size);
+	/* What is known of this outside ticket from a check of the last moments; why in line, safe to show. NULL: tickets are not checked. */
+	enum outside (*ticket)(void *arg, const char *ref, char *line, size_t size);
 	/* Rows of the sources that are kept out: network, why, names, since, until; the caller's. NULL: there is no such list. */
 	json_t *(*blocks)(void *arg);
 	/* How many sources of this network are listed; if `now`, they are let in again. */
@@ -129,10 +136,10 @@ int64_t control_tick(struct control *c, int64_t now);
 
 /*
  * Does this request's word rest on an outside ticket, so that it must be checked before control_handle()? What the program
- * of ticket_check is told, the caller's, with the ticket in ref; NULL: no.
+ * of ticket_check is told, the caller's, with the ticket in ref; NULL: no. *anew: by a check that begins now; else one that runs will do.
  */
 json_t *control_outside(struct control *c, const struct actor *a, const void *request, size_t len,
-    char ref[TICKET_REF_MAX + 1]);
+    char ref[TICKET_REF_MAX + 1], bool *anew);
 /* The ticket is closed, for this reason (safe to show): revokes the grants that rest on it, calls c->end. Their number, or -1. */
 int control_outside_closed(struct control *c, const char *ref, const char *why);
 

@@ -12,18 +12,48 @@
 
 #include "escape.h"
 
+static enum outside known(struct call *k, const char *ref, char *line, size_t size)
+{
+	line[0] = '\0';
+	return ref[0] != '\0' && k->c->ticket != NULL ? k->c->ticket(k->c->arg, ref, line, size) : OUTSIDE_ANY;
+}
+
+static enum words_exit refuse_unknown(struct call *k, const char *line)
+{
+	return refuse(k, WORDS_REFUSED, "Try again in a minute; if it stays so, tell the administrators.", "Of the ticket: %s.", line);
+}
+
 enum words_exit outside_open(struct call *k, const char *ref)
 {
-	char line[512] = "";
-	int r = 1;
+	char line[512];
+	const enum outside o = known(k, ref, line, sizeof(line));
 
-	if (ref[0] != '\0' && k->c->ticket != NULL)
-		r = k->c->ticket(k->c->arg, ref, line, sizeof(line));
-	if (r == 1)
-		return WORDS_OK;
-	if (r == 0)
+	if (o == OUTSIDE_UNKNOWN)
+		return refuse_unknown(k, line);
+	if (o == OUTSIDE_CLOSED)
 		return refuse(k, WORDS_REFUSED, NULL, "The ticket is not open%s%s.", line[0] != '\0' ? ": " : "", line);
-	return refuse(k, WORDS_REFUSED, "Try again in a minute; if it stays so, tell the administrators.", "Of the ticket: %s.", line);
+	return WORDS_OK;
+}
+
+/* It decides nothing: the program was asked before, and what its answer ends has ended. */
+enum words_exit word_ticket_check(struct call *k)
+{
+	const char *ref = arg_text(k, "ticket");
+	char line[512], shown[4 * TICKET_REF_MAX + 8];
+	enum outside o;
+
+	if (strlen(ref) > TICKET_REF_MAX)
+		return refuse(k, WORDS_USAGE, NULL, "ticket: at most %d bytes.", TICKET_REF_MAX);
+	if ((o = known(k, ref, line, sizeof(line))) == OUTSIDE_ANY)
+		return refuse(k, WORDS_REFUSED, "It is ticket_check in bastiond.conf.", "No program is configured that knows tickets.");
+	if (o == OUTSIDE_UNKNOWN)
+		return refuse_unknown(k, line);
+	esc_text(shown, sizeof(shown), ref, strlen(ref));
+	if (say(k, "Ticket %s is %s%s%s.%s", shown, o == OUTSIDE_OPEN ? "open" : "not open", line[0] != '\0' ? ": " : "", line,
+		o == OUTSIDE_OPEN ? "" : " No grant rests on it any more.") != WORDS_OK)
+		return WORDS_BROKEN;
+	say_more(k, "open", json_boolean(o == OUTSIDE_OPEN));
+	return WORDS_OK;
 }
 
 /* What the program is told of a request to approve, or of a grant of one's own to extend; NULL: no ticket, or refused anyway. */
@@ -44,19 +74,26 @@ static json_t *about_request(struct control *c, const struct user *me, const cha
 	    "host", h.name, "login", t.login);
 }
 
-json_t *control_outside(struct control *c, const struct actor *a, const void *request, size_t len, char ref[TICKET_REF_MAX + 1])
+json_t *control_outside(struct control *c, const struct actor *a, const void *request, size_t len, char ref[TICKET_REF_MAX + 1],
+    bool *anew)
 {
 	json_t *j = len <= CONTROL_REQUEST_MAX ? json_loadb(request, len, JSON_REJECT_DUPLICATES, NULL) : NULL;
 	const json_t *args = json_object_get(j, "args");
 	const char *word = json_string_value(json_object_get(j, "word"));
 	const char *ticket = json_string_value(json_object_get(args, "ticket"));
 	const char *host = json_string_value(json_object_get(args, "host"));
+	const bool named = ticket != NULL && ticket[0] != '\0' && strlen(ticket) <= TICKET_REF_MAX;
 	json_t *about = NULL;
+	char line[LINE_SHORT];
 	struct user u;
 
-	if (word == NULL || a->root || store_user(c->store, a->user_id, &u) != 1)
+	*anew = word != NULL && strcmp(word, "ticket check") == 0;
+	if (*anew && named && control_may(c, a, word, line, sizeof(line))) { /* no program runs for who may not ask */
+		snprintf(ref, TICKET_REF_MAX + 1, "%s", ticket);
+		about = json_pack("{s:s}", "when", "check");
+	} else if (word == NULL || a->root || store_user(c->store, a->user_id, &u) != 1) {
 		; /* root decides nothing */
-	else if (strcmp(word, "request") == 0 && ticket != NULL && ticket[0] != '\0' && strlen(ticket) <= TICKET_REF_MAX) {
+	} else if (strcmp(word, "request") == 0 && named) {
 		snprintf(ref, TICKET_REF_MAX + 1, "%s", ticket);
 		about = json_pack("{s:s, s:s, s:s*}", "when", "request", "user", u.name, "host", host);
 	} else if (strcmp(word, "approve") == 0 || strcmp(word, "extend") == 0) {

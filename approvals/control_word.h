@@ -154,7 +154,7 @@ word_fn word_wait, word_extend, word_review, word_reviews;
 word_fn word_note_replay, word_explain;
 word_fn word_report_logins, word_report_privileges, word_report_refused, word_report_requests, word_report_grants, word_report_glass,
     word_report_access, word_report_services, word_report_dormant;
-word_fn word_blocks, word_unblock, word_accounts, word_accounts_forget;
+word_fn word_blocks, word_unblock, word_ticket_check, word_accounts, word_accounts_forget;
 word_fn word_sessions, word_kill, word_watch, word_events;
 
 #endif

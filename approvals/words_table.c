@@ -247,6 +247,12 @@ const struct words_word words_table[] = {
 	  .help = "let sources of a network in again",
 	  .more = "", .example = "unblock 192.0.2.0/24",
 	  ARGS({ "network", "NETWORK", ARG_NETWORK, P, "address or network", NULL }, A_WHY(0)) },
+	{ .path = "ticket check", .who = WHO_ADMIN,
+	  .help = "ask now whether an outside ticket is still open",
+	  .more = "For a ticket that was closed just now. The program of ticket_check says what it is; if it is closed, the grants that rest on it "
+	  "are revoked, and their sessions end.",
+	  .example = "ticket check OPS-7",
+	  ARGS({ "ticket", "ID", ARG_TEXT, P, "outside ticket, as requests name it", NULL }) },
 
 	/* users */
 	{ .path = "user add", .who = WHO_ADMIN,

@@ -25,8 +25,8 @@ void hooks_finish(struct policy *p); /* no done() any more */
 
 /* --- policy_ticket.c --- */
 
-/* control.ticket: what is known of this outside ticket from a check of the last moments. 1 open, 0 closed, -1 unknown; why in line. */
-int ticket_state(void *arg, const char *ref, char *line, size_t size);
+/* control.ticket: what is known of this outside ticket from a check of the last moments; why in line. */
+enum outside ticket_state(void *arg, const char *ref, char *line, size_t size);
 /*
  * Must the word wait for a check of its ticket? True: it is held, and carried out when the check is over, whatever it said:
  * control.ticket answers it then. `request` is copied. False: carry it out now.

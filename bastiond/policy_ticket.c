@@ -2,7 +2,8 @@
  * policy_ticket.c - outside tickets: is OPS-7 still open? Asked of the administrator's program, before who waits goes on.
  *
  * Role policy. A word (request, approve) or a login that rests on an outside ticket waits for a check that begins then, or for the one that
- * runs; while a session is open its ticket is checked again, every ticket_check_every. What the program says:
+ * runs; while a session is open its ticket is checked again, every ticket_check_every, and when an administrator says so (`ticket check`,
+ * for which one that runs already will not do: it may have been asked before the ticket changed). What the program says:
  *
  *   {"open": true}                  who waits goes on
  *   {"open": false, "why": "…"}     who waits is refused; every grant that rests on the ticket is revoked, and its sessions end
@@ -37,6 +38,7 @@ struct check {
 	char why[WHY_MAX], shown[4 * TICKET_REF_MAX + 8];	/* both escaped */
 	uint64_t at_ms, used_ms;	/* of the last answer or failure; of the last question */
 	unsigned failures;
+	uint64_t runs;			/* begun */
 	bool running, wanted, telling;	/* telling: who waits is answered just now */
 	json_t *about;			/* of who asked first: what the program is told */
 };
@@ -47,6 +49,7 @@ struct held {
 	uint32_t id;
 	struct actor actor;
 	char ref[TICKET_REF_MAX + 1];
+	uint64_t run;			/* of its check: this one, or a later one */
 	struct buf request;
 };
 
@@ -137,19 +140,19 @@ static struct check *check_of(struct policy *p, const char *ref)
 	return c;
 }
 
-int ticket_state(void *arg, const char *ref, char *line, size_t size)
+enum outside ticket_state(void *arg, const char *ref, char *line, size_t size)
 {
 	struct policy *p = arg;
 	const struct check *c;
 
 	if (!hook_there(p, HOOK_TICKET))
-		return 1;
+		return OUTSIDE_ANY;
 	if ((c = find(p, ref)) == NULL || c->said == SAID_NOTHING || clock_mono_ms() - c->at_ms > FRESH_MS) {
 		snprintf(line, size, "it cannot be checked now%s%s", c != NULL && c->why[0] != '\0' ? ": " : "", c != NULL ? c->why : "");
-		return -1;
+		return OUTSIDE_UNKNOWN;
 	}
 	snprintf(line, size, "%s", c->why);
-	return c->said == SAID_OPEN;
+	return c->said == SAID_OPEN ? OUTSIDE_OPEN : OUTSIDE_CLOSED;
 }
 
 bool ticket_said_no(struct policy *p, const char *ref)
@@ -208,12 +211,12 @@ static void act(struct policy *p, struct check *c)
 		peers_each(p, end_live, c);
 }
 
-static void resume_words(struct policy *p, const char *ref)
+static void resume_words(struct policy *p, const struct check *c)
 {
 	struct held **at = &p->held, *h;
 
 	while ((h = *at) != NULL) {
-		if (strcmp(h->ref, ref) != 0) {
+		if (strcmp(h->ref, c->ref) != 0 || h->run > c->runs) {
 			at = &h->next;
 			continue;
 		}
@@ -249,12 +252,10 @@ static void settle(struct policy *p, struct check *c, const char *answer, const 
 {
 	c->running = false;
 	c->telling = true;
-	json_decref(c->about);
-	c->about = NULL;
 	parse(c, answer, reason);
 	peers_each(p, resume_ways, c); /* before its grants end: a login that waits may have another one */
 	act(p, c);
-	resume_words(p, c->ref);
+	resume_words(p, c);
 	c->telling = false;
 }
 
@@ -291,8 +292,11 @@ static void start_wanted(struct policy *p)
 
 		c->wanted = false;
 		c->running = true;
+		c->runs++;
 		if (input != NULL && c->about != NULL)
 			json_object_update(input, c->about);
+		json_decref(c->about);
+		c->about = NULL;
 		if (hook_run(p, HOOK_TICKET, input, on_done, c) == 0)
 			continue;
 		settle(p, c, NULL, "it could not be run");
@@ -303,22 +307,21 @@ static void start_wanted(struct policy *p)
 		live_run(p);
 }
 
-/* `about` is taken over. False: nobody can be asked. */
-static bool want(struct policy *p, const char *ref, json_t *about)
+/* `about` is taken over. The one that runs will do, unless anew. The number of the run to wait for; 0: nobody can be asked. */
+static uint64_t want(struct policy *p, const char *ref, json_t *about, bool anew)
 {
 	struct check *c = check_of(p, ref);
 
-	if (c == NULL) {
+	if (c == NULL || (c->running && !anew) || c->about != NULL)
 		json_decref(about);
-		return false;
-	}
-	if (c->about == NULL)
-		c->about = about;
 	else
-		json_decref(about);
-	if (!c->running)
-		c->wanted = true;
-	return true;
+		c->about = about;
+	if (c == NULL)
+		return 0;
+	if (c->running && !anew)
+		return c->runs;
+	c->wanted = true;
+	return c->runs + 1;
 }
 
 bool ticket_holds_word(struct policy *p, struct link *asker, uint32_t id, const struct actor *a, const struct buf *request)
@@ -326,18 +329,20 @@ bool ticket_holds_word(struct policy *p, struct link *asker, uint32_t id, const 
 	char ref[TICKET_REF_MAX + 1];
 	struct held *h;
 	json_t *about;
+	uint64_t run;
+	bool anew;
 
 	/* who is over what may be refused is turned away unread: no program runs for that */
 	if (!hook_there(p, HOOK_TICKET) || p->nheld >= HELD_MAX || control_over(&p->control, a) ||
-	    (about = control_outside(&p->control, a, request->data, request->len, ref)) == NULL)
+	    (about = control_outside(&p->control, a, request->data, request->len, ref, &anew)) == NULL)
 		return false;
-	if ((h = calloc(1, sizeof(*h))) == NULL || !want(p, ref, about)) {
+	if ((h = calloc(1, sizeof(*h))) == NULL || (run = want(p, ref, about, anew)) == 0) {
 		if (h == NULL)
 			json_decref(about);
 		free(h);
 		return false; /* the word is refused: no check of now */
 	}
-	*h = (struct held){ .asker = asker, .id = id, .actor = *a, .next = p->held };
+	*h = (struct held){ .asker = asker, .id = id, .actor = *a, .run = run, .next = p->held };
 	memcpy(h->ref, ref, sizeof(ref));
 	buf_init(&h->request, CONTROL_REQUEST_MAX);
 	buf_put(&h->request, request->data, request->len);
@@ -384,8 +389,8 @@ bool ticket_holds_way(struct way *w, const char *ref)
 	if (ref[0] == '\0' || !hook_there(p, HOOK_TICKET))
 		return false;
 	w->stage = WAY_CHECKING;
-	if (!want(p, ref, json_pack("{s:s, s:I, s:s, s:s, s:s}", "when", "login", "request", (json_int_t)w->tickets[0],
-		"user", w->peer->user.name, "host", w->host.name, "login", w->login)))
+	if (want(p, ref, json_pack("{s:s, s:I, s:s, s:s, s:s}", "when", "login", "request", (json_int_t)w->tickets[0],
+		"user", w->peer->user.name, "host", w->host.name, "login", w->login), false) == 0)
 		authz_checked(w, "bastiond: your ticket cannot be checked now; try again in a minute");
 	else
 		start_wanted(p);
@@ -402,7 +407,7 @@ static void want_again(struct policy *p, const char *ref, uint64_t now_ms)
 	if (c == NULL || c->running || c->wanted)
 		return;
 	if (now_ms - c->at_ms >= (c->said == SAID_NOTHING ? RETRY_MS : p->conf->ticket_check_every))
-		want(p, c->ref, json_pack("{s:s}", "when", "running"));
+		want(p, c->ref, json_pack("{s:s}", "when", "running"), false);
 }
 
 static void want_live(struct peer *peer, void *arg)

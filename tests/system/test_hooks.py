@@ -12,6 +12,7 @@ import pytest
 import labkit
 from harness import Client, seccomp, until
 from test_ends import ended, open_cat
+from test_reload import reload, set_option
 
 EXAMPLES = os.path.join(labkit.REPO, "etc", "hooks")
 
@@ -138,6 +139,24 @@ def test_a_ticket_that_is_closed_ends_the_session(hooked):
     assert "ticket OPS-1 is closed: its status is done" in said, said
     row, = [row for row in hooked.ctl_json("grants", "--all")["rows"] if row["id"] == number]
     assert row["state"] == "revoked" and row["closer"] == "bastiond"
+
+
+def test_a_tracker_has_it_checked_at_once(hooked):
+    """What a tracker's webhook says ends a session long before the next look at its ticket."""
+    set_option(hooked, "ticket_check_every = 1s", "ticket_check_every = 10m")
+    try:
+        reload(hooked)
+        Jira.status["OPS-4"] = "new"
+        user, _ = user_of(hooked, "webhooked", "OPS-4")
+        process = open_cat(user, "web1.name")
+        assert hooked.ctl_json("ticket", "check", "OPS-4") == {"ok": True, "open": True, "text": "Ticket OPS-4 is open: its status is new."}
+        Jira.status["OPS-4"] = "done"
+        hooked.ctl("ticket", "check", "OPS-4")
+        spent, said = ended(process, time.monotonic())
+        assert spent < 5 and "ticket OPS-4 is closed: its status is done" in said, (spent, said)
+    finally:
+        set_option(hooked, "ticket_check_every = 10m", "ticket_check_every = 1s")
+        reload(hooked)
 
 
 def test_words_hear_what_the_ticket_says(hooked):

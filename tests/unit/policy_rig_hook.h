@@ -108,4 +108,22 @@ static inline void expect_words(struct rig *r, struct session_end *s, uint32_t i
 	ipc_msg_finish(&m);
 }
 
+/* alice has a way, checked, under a grant on REF. */
+static inline int64_t checked_way(struct rig *r, struct session_end *s)
+{
+	struct run run;
+	int64_t id;
+
+	program(r, true, false);
+	id = grant_on(r, REF);
+	login_alice(r, s, 0);
+	way_ask(s, 1, "web1", "dba");
+	expect_run(r, HOOK_TICKET, &run);
+	run_over(r, &run, true, "{\"open\": true}");
+	dial_ok(r);
+	sign(r, id, clock_wall() + 3600);
+	expect_ok(r, s, 1, id, "CERT", 1);
+	return id;
+}
+
 #endif

@@ -34,7 +34,7 @@ static void words_are_denied_by_default(void **state)
 		{ "report grants", "rae" }, { "report break-glass", "rae" }, { "report access", "rae" }, { "report services", "rae" }, { "report dormant", "rae" }, { "user add", "ra" }, { "user list", "rae" }, { "user show", "rae" },
 		{ "user lock", "ra" }, { "user unlock", "ra" }, { "user remove", "ra" },
 		{ "directory stage", "r" }, { "directory apply", "r" },
-		{ "accounts", "rae" }, { "accounts forget", "ra" }, { "blocks", "rae" }, { "unblock", "ra" },
+		{ "accounts", "rae" }, { "accounts forget", "ra" }, { "blocks", "rae" }, { "unblock", "ra" }, { "ticket check", "ra" },
 		{ "user key invite", "ra" }, { "user key approve", "ra" }, { "device add", "aebu" }, { "device list", "aebu" },
 		{ "device revoke", "aebu" },
 		{ "user totp resync", "ra" }, { "user totp recovery", "ra" },
@@ -54,7 +54,7 @@ static void words_are_denied_by_default(void **state)
 		"\"user\":\"nobody\"", "\"role\":\"nothing\"", "\"host\":\"nowhere\"", "\"device\":\"none\"", "\"id\":999",
 		"\"reason\":\"x\"", "\"verdict\":\"justified\"", "\"how\":\"replay\"", "\"number\":1", "\"at\":1",
 		"\"hash\":\"" "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" "\"", "\"for\":60", "\"login\":\"x\"", "\"code1\":\"000000\"", "\"code2\":\"000000\"",
-		"\"max\":60", "\"place\":\"x@nowhere\"", "\"zone\":\"test\"", "\"entry\":\"a|b|c\"", "\"network\":\"10.0.0.0/8\"", "\"fingerprint\":\"SHA256:x\"", "\"address\":\"h\"", "\"key\":\"" KEY_A "\"",
+		"\"max\":60", "\"place\":\"x@nowhere\"", "\"zone\":\"test\"", "\"entry\":\"a|b|c\"", "\"network\":\"10.0.0.0/8\"", "\"fingerprint\":\"SHA256:x\"", "\"address\":\"h\"", "\"key\":\"" KEY_A "\"", "\"ticket\":\"OPS-7\"",
 	};
 	size_t n = 0;
 

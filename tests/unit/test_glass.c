@@ -334,9 +334,9 @@ static void an_administrator_of_before_extends_nothing(void **state)
 	OK("deploy", EXTEND);
 }
 
-static int ticket_says;
+static enum outside ticket_says;
 
-static int outside(void *arg, const char *ref, char *line, size_t size)
+static enum outside outside(void *arg, const char *ref, char *line, size_t size)
 {
 	(void)arg;
 	assert_string_equal(ref, "OPS-7");
@@ -350,9 +350,11 @@ static const char *asked(const char *who, const char *word)
 	static char ref[TICKET_REF_MAX + 1];
 	const struct actor a = { .user_id = id_of(who), .source = "10.0.0.9" };
 	json_t *about;
+	bool anew;
 
 	ref[0] = '\0';
-	about = control_outside(&rig.c, &a, word, strlen(word), ref);
+	about = control_outside(&rig.c, &a, word, strlen(word), ref, &anew);
+	assert_false(anew);
 	assert_true((about != NULL) == (ref[0] != '\0'));
 	json_decref(about);
 	return ref;
@@ -362,7 +364,7 @@ static void an_extension_asks_for_the_outside_ticket(void **state)
 {
 	(void)state;
 	rig.c.ticket = outside;
-	ticket_says = 1;
+	ticket_says = OUTSIDE_OPEN;
 	OK("alice", ASK(",\"ticket\":\"OPS-7\""));
 	assert_string_equal(asked("bob", APPROVE(1)), "OPS-7");
 	assert_string_equal(asked("alice", EXTEND), ""); /* it does not run */
@@ -371,11 +373,11 @@ static void an_extension_asks_for_the_outside_ticket(void **state)
 	assert_string_equal(asked("alice", EXTEND), "OPS-7");
 	assert_string_equal(asked("carol", EXTEND), ""); /* none of hers */
 	assert_string_equal(asked("alice", "{\"word\":\"extend\",\"args\":{\"id\":9,\"for\":600}}"), "");
-	ticket_says = 0;
+	ticket_says = OUTSIDE_CLOSED;
 	NO("alice", "refused", EXTEND);
-	ticket_says = -1;
+	ticket_says = OUTSIDE_UNKNOWN;
 	NO("alice", "refused", EXTEND);
-	ticket_says = 1;
+	ticket_says = OUTSIDE_OPEN;
 	OK("alice", EXTEND);
 }
 

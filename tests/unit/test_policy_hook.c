@@ -186,24 +186,6 @@ static void a_server_that_is_gone_ends_sessions(void **state)
 	session_over(r, &s, 0);
 }
 
-/* alice has a way, checked, under a grant on REF. */
-static int64_t checked_way(struct rig *r, struct session_end *s)
-{
-	struct run run;
-	int64_t id;
-
-	program(r, true, false);
-	id = grant_on(r, REF);
-	login_alice(r, s, 0);
-	way_ask(s, 1, "web1", "dba");
-	expect_run(r, HOOK_TICKET, &run);
-	run_over(r, &run, true, "{\"open\": true}");
-	dial_ok(r);
-	sign(r, id, clock_wall() + 3600);
-	expect_ok(r, s, 1, id, "CERT", 1);
-	return id;
-}
-
 /* A channel gets nothing from a grant whose ticket nobody looked at, and keeps what its own grant gives. */
 static void a_second_grant_is_checked_as_well(void **state)
 {

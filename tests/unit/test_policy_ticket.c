@@ -1,5 +1,6 @@
 /*
- * test_policy_ticket.c - outside tickets that one user names by the thousand: others get to theirs all the same.
+ * test_policy_ticket.c - outside tickets that one user names by the thousand: others get to theirs all the same; and one that an
+ * administrator has looked at.
  */
 #include "policy_rig_hook.h"
 
@@ -27,16 +28,8 @@ static void many_tickets_of_one_user(void **state)
 	struct run run;
 	int64_t id;
 
-	program(r, true, false);
 	r->conf->ticket_check_every = 3600000;
-	id = grant_on(r, REF);
-	login_alice(r, &live, 0);
-	way_ask(&live, 1, "web1", "dba");
-	expect_run(r, HOOK_TICKET, &run);
-	run_over(r, &run, true, "{\"open\": true}");
-	dial_ok(r);
-	sign(r, id, clock_wall() + 3600);
-	expect_ok(r, &live, 1, id, "CERT", 1);
+	id = checked_way(r, &live);
 	for (int i = 0; i < 1100; i++) {
 		memset(&r->p.control.refusals, 0, sizeof(r->p.control.refusals)); /* as if they were many users */
 		ask_about(r, &live, i);
@@ -78,11 +71,89 @@ static void who_is_turned_away_runs_no_check(void **state)
 	session_over(r, &s, 0);
 }
 
+#define CHECK "{\"word\":\"ticket check\",\"args\":{\"ticket\":\"" REF "\"}}"
+
+/* By root, over a connection of its own. */
+static void root_says(struct rig *r, struct ipc *c, const char *json)
+{
+	struct buf b;
+
+	rig_connect(r, "control.sock", c);
+	buf_view(&b, json, strlen(json));
+	assert_int_equal(ipc_send(c, MSG_CTL_REQUEST, 3, &b, NULL, 0), 0);
+	rig_turn(r);
+}
+
+static void root_hears(struct rig *r, struct ipc *c, const char *has)
+{
+	struct ipc_msg m;
+
+	expect(r, c, MSG_CTL_REPLY, &m);
+	if (memmem(m.body.data, m.body.len, has, strlen(has)) == NULL)
+		fail_msg("%.*s", (int)m.body.len, m.body.data);
+	ipc_msg_finish(&m);
+	ipc_finish(c);
+	rig_turn(r);
+}
+
+/* Long before the next look at it. A check that began before the word may have asked before the ticket changed: another one follows it. */
+static void an_administrator_has_it_checked_now(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	struct ipc root[3];
+	struct run run;
+	int64_t id = checked_way(r, &s);
+
+	root_says(r, &root[0], CHECK);
+	expect_run(r, HOOK_TICKET, &run);
+	assert_string_equal(told(&run, "ticket"), REF);
+	assert_string_equal(told(&run, "when"), "check");
+	root_says(r, &root[1], CHECK);
+	root_says(r, &root[2], CHECK);
+	assert_int_equal(r->p.nworkers, 1); /* never two of one ticket */
+	assert_int_equal(r->p.nheld, 3);
+	run_over(r, &run, true, "{\"open\": true, \"why\": \"it is in work\"}");
+	root_hears(r, &root[0], "Ticket " REF " is open: it is in work.");
+	assert_int_equal(r->p.nheld, 2);
+	expect_run(r, HOOK_TICKET, &run);
+	assert_string_equal(told(&run, "when"), "check");
+	run_over(r, &run, true, "{\"open\": false, \"why\": \"it is done\"}");
+	root_hears(r, &root[1], "Ticket " REF " is not open: it is done.");
+	root_hears(r, &root[2], "\"open\":false");
+	expect_end(r, &s, 1);
+	expect_state(r, id, TICKET_REVOKED);
+	assert_int_equal(r->p.nworkers, 0);
+	session_over(r, &s, 0);
+}
+
+static void a_check_that_nobody_may_ask_for_is_not_run(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	struct ipc root;
+	struct run run;
+
+	login_alice(r, &s, 0);
+	root_says(r, &root, CHECK);
+	root_hears(r, &root, "No program is configured");
+	program(r, true, false);
+	send_words(&s, 1, CHECK);
+	expect_words(r, &s, 1, "is not for you");
+	assert_int_equal(r->p.nworkers, 0);
+	root_says(r, &root, CHECK);
+	expect_run(r, HOOK_TICKET, &run);
+	run_over(r, &run, false, "");
+	root_hears(r, &root, "cannot be checked now");
+	session_over(r, &s, 0);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, rig_up, rig_down)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { T(many_tickets_of_one_user), T(who_is_turned_away_runs_no_check) };
+	const struct CMUnitTest tests[] = { T(many_tickets_of_one_user), T(who_is_turned_away_runs_no_check), T(an_administrator_has_it_checked_now),
+		T(a_check_that_nobody_may_ask_for_is_not_run) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -115,6 +115,7 @@ static const struct { const char *word, *args; } admins[] = {
 	{ "host trust-key", "\"host\":\"web1\",\"fingerprint\":\"" FRESH "\"" }, { "host forget-key", "\"host\":\"web1\",\"fingerprint\":\"" FRESH "\"" },
 	{ "host rotate", "\"host\":\"web1\"" }, { "host remove", "\"host\":\"h\"" }, { "key list", "" }, { "accounts", "" },
 	{ "accounts forget", "\"id\":1,\"reason\":\"gone\"" }, { "blocks", "" }, { "unblock", "\"network\":\"192.0.2.0/24\"" },
+	{ "ticket check", "\"ticket\":\"OPS-7\"" },
 	{ "directory stage", "\"begin\":true,\"entry\":[\"yan|dba|Yan\"]" }, { "directory apply", "" }, { "watch", "\"id\":1" }, { "events", "" },
 	{ "note-replay", "\"how\":\"replay\",\"number\":1,\"at\":1800000000,\"hash\":\"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"" },
 	{ "report logins", "" }, { "report privileges", "" }, { "report refused", "" }, { "report requests", "" }, { "report grants", "" },
@@ -131,6 +132,14 @@ static int rotates(void *arg, const struct host *h, const char *login, char *lin
 	(void)login;
 	snprintf(line, size, "%s", "");
 	return 1;
+}
+
+static enum outside is_open(void *arg, const char *ref, char *line, size_t size)
+{
+	(void)arg;
+	(void)ref;
+	snprintf(line, size, "%s", "");
+	return OUTSIDE_OPEN;
 }
 
 static uint32_t watches(void *arg, const struct actor *who, const char *name, int64_t connection, uint32_t terminal, char *line, size_t size)
@@ -166,6 +175,7 @@ static void make_work(void)
 	assert_int_equal(store_account_save(rig.s, &a), 0);
 	assert_int_equal(store_waiting_add(rig.s, &d, "phone", 5, NOW), 0);
 	rig.c.rotate = rotates;
+	rig.c.ticket = is_open;
 	rig.c.watch_new = watches;
 	rig.c.watch_settle = settles;
 }
