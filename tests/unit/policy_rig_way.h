@@ -94,8 +94,8 @@ static inline void dial_ok(struct rig *r)
 	worker_end(r, &worker, id);
 }
 
-/* SIGN_CERT comes, bounded; the answer is "CERT". */
-static inline void sign(struct rig *r, int64_t grant, int64_t end)
+/* SIGN_CERT comes, bounded, for this source-address; the answer is "CERT". */
+static inline void sign_from(struct rig *r, int64_t grant, int64_t end, const char *from)
 {
 	char principal[64], key_id[256], source[64], start[64];
 	uint64_t after, before;
@@ -122,8 +122,14 @@ static inline void sign(struct rig *r, int64_t grant, int64_t end)
 	assert_int_equal(strlen(key_id), strlen(start) + 32);
 	assert_true((int64_t)after >= now - 60 && (int64_t)after <= now - 48);
 	assert_true((int64_t)before <= end && before - after <= 300);
-	assert_string_equal(source, "192.0.2.1");
+	assert_string_equal(source, from);
 	keys_say(r, MSG_SIGN_CERT_RE, &m, true, "CERT");
+}
+
+/* As dialled: dial_done() says from where. */
+static inline void sign(struct rig *r, int64_t grant, int64_t end)
+{
+	sign_from(r, grant, end, "192.0.2.1");
 }
 
 static inline void check_meta(const uint8_t *text, size_t len, int64_t grant)

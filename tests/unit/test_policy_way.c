@@ -368,6 +368,37 @@ static void managed_key_is_lent(void **state)
 	session_over(r, &s, 0);
 }
 
+/* Behind address translation a host sees another address than the one that it is dialled from. What its own row says goes before the option. */
+static void the_certificate_is_good_from_where_the_host_sees_us(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s;
+	struct host h = r->web1;
+	struct host_key pin = { .type = "ssh-ed25519", .len = 51 };
+	int64_t grant = rig_grant(r, r->p.store, &r->alice, 3600);
+
+	free(r->conf->source_address);
+	r->conf->source_address = strdup("198.51.100.0/24,2001:db8::/64");
+	login_alice(r, &s, 0);
+	way_ask(&s, 1, "web1", "dba");
+	dial_ok(r);
+	sign_from(r, grant, clock_wall() + 3600, "198.51.100.0/24,2001:db8::/64");
+	expect_ok(r, &s, 1, grant, "CERT", 1);
+	way_over(r, &s, 1);
+	strcpy(h.name, "web2");
+	strcpy(h.source_address, "203.0.113.7");
+	assert_int_equal(store_host_add(r->p.store, &h, clock_wall()), 0);
+	memcpy(pin.blob, WRONG_KEY, pin.len);
+	assert_int_equal(key_fingerprint(pin.blob, pin.len, pin.fingerprint), 0);
+	assert_int_equal(store_host_key_add(r->p.store, h.id, &pin), 0);
+	r->web1 = h;
+	grant = rig_grant(r, r->p.store, &r->alice, 3600);
+	way_ask(&s, 2, "web2", "dba");
+	dial_ok(r);
+	sign_from(r, grant, clock_wall() + 3600, "203.0.113.7");
+	session_over(r, &s, 0);
+}
+
 /* Of many hops at once another one may be first to name its login: the socket that nobody asked for yet gives its place. */
 static void an_early_socket_takes_nobodys_place(void **state)
 {
@@ -414,6 +445,7 @@ int main(void)
 		T(expiry_while_dialling),
 		T(lock_ends_the_connection),
 		T(managed_key_is_lent),
+		T(the_certificate_is_good_from_where_the_host_sees_us),
 		T(an_early_socket_takes_nobodys_place),
 	};
 
