@@ -1,5 +1,6 @@
 """What an sftp channel carried can be made again from its recording: bytes, the runs that were recorded by a word in advance, digests."""
 import base64
+import contextlib
 import hashlib
 import json
 import os
@@ -149,6 +150,23 @@ def own(new_lab):
 LARGE, STEPS, WINDOWS = 96 << 20, 8 << 20, 6 << 20      # two digests' bytes; what is on its way in windows, pipes and the client's requests
 
 
+@contextlib.contextmanager
+def standing(copy, collector, least, how=signal.SIGSTOP):
+    """This file was more than `least` bytes long, then the collector was sent `how`, and the file grows no more: its length when that was sent."""
+    def size():
+        return os.path.getsize(copy) if os.path.exists(copy) else 0
+
+    until(lambda: size() > least, deadline=60, pause=0.002, what="the transfer has begun")
+    os.kill(collector, how)
+    try:
+        stopped = size()
+        until(lambda: size() == (time.sleep(0.5), size())[1], deadline=20, what="it stands still")
+        yield stopped
+    finally:
+        if how == signal.SIGSTOP:
+            os.kill(collector, signal.SIGCONT)
+
+
 @pytest.mark.parametrize("what", ["get", "put"])
 def test_a_stalled_collector_stops_it(own, engineer, tmp_path, what):
     """The bytes that no durable digest speaks for are bounded, whatever was said in advance; then the transfer goes on as if nothing had been."""
@@ -158,24 +176,14 @@ def test_a_stalled_collector_stops_it(own, engineer, tmp_path, what):
     with open(source, "wb") as f:
         f.truncate(LARGE)
 
-    def size():
-        return os.path.getsize(copy) if os.path.exists(copy) else 0
-
     words = f"get {there} {here}\n" if what == "get" else f"put {here} {there}\n"
-    pid = own.state["pids"]["collector"][0]
     with Process(["sftp", "-q", "-oBatchMode=no", "-b", "-", "-F", user.config, "web1.name"], env=user.env, stdin=subprocess.PIPE) as client:
         client.stdin.write(words.encode())
         client.stdin.close()
-        until(lambda: size() > 20 << 20, deadline=60, pause=0.002, what="the transfer has begun")
-        os.kill(pid, signal.SIGSTOP)
-        try:
-            stopped = size()
-            until(lambda: size() == (time.sleep(0.5), size())[1], deadline=20, what="it stands still")
-            assert stopped <= size() <= stopped + STEPS + WINDOWS < LARGE
-        finally:
-            os.kill(pid, signal.SIGCONT)
+        with standing(copy, own.state["pids"]["collector"][0], 20 << 20) as stopped:
+            assert stopped <= os.path.getsize(copy) <= stopped + STEPS + WINDOWS < LARGE
         assert client.wait(60) == 0
-    assert size() == LARGE
+    assert os.path.getsize(copy) == LARGE
     _, digests, files = read(own, user)
     whole, = [row for row in files if row["op"] == what]
     assert (whole["size"], whole["in_order"]) == (LARGE, True) and digests["out" if what == "get" else "in"]["apart"] == LARGE
