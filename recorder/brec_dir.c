@@ -54,21 +54,41 @@ bool brec_dir_misnamed(const struct brec_dir *d, const uint8_t id[BREC_ID_LEN])
 	return d->named && memcmp(d->id, id, BREC_ID_LEN) != 0;
 }
 
+/* A bundle's names are all below the directory of its recording. Its own is anybody's. */
+static int open_bundle(struct brec_dir *d, const char *path)
+{
+	const int fd = brec_open_plain(AT_FDCWD, path);
+
+	if (fd < 0)
+		return -1;
+	if (brec_tar_open(&d->tar, fd) != 0) {
+		const int saved = errno;
+
+		close(fd);
+		errno = saved;
+		return -1;
+	}
+	if ((d->named = strspn(d->tar.top, "0123456789abcdef") == 2 * BREC_ID_LEN && named_id(d->id, d->tar.top)))
+		return 0;
+	brec_tar_close(&d->tar);
+	errno = EBADMSG;
+	return -1;
+}
+
 int brec_dir_open(struct brec_dir *d, const char *path)
 {
-	int fd = -1, saved;
+	int saved;
 
 	*d = (struct brec_dir){ .dir = -1, .file = -1, .tar.fd = -1 };
-	d->named = named_id(d->id, path);
 	if ((d->window = malloc(WINDOW)) == NULL)
 		return -1;
-	if ((d->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) >= 0)
+	if ((d->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) >= 0) {
+		d->named = named_id(d->id, path);
 		return 0;
-	if (errno == ENOTDIR && (fd = brec_open_plain(AT_FDCWD, path)) >= 0 && brec_tar_open(&d->tar, fd) == 0)
+	}
+	if (errno == ENOTDIR && open_bundle(d, path) == 0)
 		return 0;
 	saved = errno;
-	if (fd >= 0)
-		close(fd);
 	free(d->window);
 	d->window = NULL;
 	errno = saved;

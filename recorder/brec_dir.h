@@ -21,7 +21,7 @@ struct brec_dir {
 	uint64_t offset;		/* in the file: of the next byte that frame or header looks at */
 	uint8_t *window;		/* bytes of the file, start..end not consumed */
 	size_t start, end;
-	bool named;			/* the directory has the name of a recording, */
+	bool named;			/* the directory, or the one in a bundle, has the name of a recording, */
 	uint8_t id[BREC_ID_LEN];	/* which is this one */
 };
 

@@ -71,7 +71,7 @@ struct brec_reader *brec_reader_open(const char *dir, const struct age_identitie
 	char what[128];
 
 	if (r == NULL || brec_dir_open(&r->dir, dir) != 0) {
-		brec_dir_say(err, errsize, dir, strerror(errno));
+		brec_dir_say(err, errsize, dir, brec_tar_error(errno));
 		free(r);
 		return NULL;
 	}

@@ -34,20 +34,33 @@ static int get_octal(const uint8_t *p, size_t len, uint64_t *out)
 	return i > 0 && i < len && (p[i] == '\0' || p[i] == ' ') ? 0 : -1;
 }
 
-/* One header. 1: a plain file below a directory; 0: something else to pass over; -1: malformed. */
-static int decode(const uint8_t block[BREC_TAR_BLOCK], struct brec_tar_entry *e)
+/* Of POSIX, or what GNU tar writes there of itself: the fields that are used are the same. */
+static bool is_ustar(const uint8_t block[BREC_TAR_BLOCK])
 {
-	uint64_t sum;
-	const char *slash;
-	char name[BREC_TAR_NAME_MAX + 1] = "";
+	return memcmp(block + AT_MAGIC, "ustar\00000", 8) == 0 || memcmp(block + AT_MAGIC, "ustar  ", 8) == 0;
+}
 
-	if (memcmp(block + AT_MAGIC, "ustar", 6) != 0 || get_octal(block + AT_SUM, 8, &sum) != 0 || sum != checksum(block) ||
+/* One header. 1: a plain file below the directory of all; 0: a directory; -1: malformed, or something else. */
+static int decode(const uint8_t block[BREC_TAR_BLOCK], struct brec_tar *t, struct brec_tar_entry *e)
+{
+	const uint8_t type = block[AT_TYPE];
+	char name[BREC_TAR_NAME_MAX + 1] = "";
+	uint64_t sum;
+	size_t top;
+
+	if (!is_ustar(block) || get_octal(block + AT_SUM, 8, &sum) != 0 || sum != checksum(block) ||
 	    get_octal(block + AT_SIZE, 12, &e->size) != 0 || block[AT_PREFIX] != '\0')
 		return -1;
 	memcpy(name, block, BREC_TAR_NAME_MAX);
-	slash = strchr(name, '/');
-	snprintf(e->name, sizeof(e->name), "%s", slash != NULL ? slash + 1 : "");
-	return (block[AT_TYPE] == '0' || block[AT_TYPE] == '\0') && e->name[0] != '\0';
+	top = strcspn(name, "/");
+	if (t->top[0] == '\0')
+		memcpy(t->top, name, top);
+	if (strlen(t->top) != top || memcmp(t->top, name, top) != 0)
+		return -1;
+	if (type == '5')
+		return e->size == 0 ? 0 : -1;
+	snprintf(e->name, sizeof(e->name), "%s", name[top] != '\0' ? name + top + 1 : "");
+	return (type == '0' || type == '\0') && e->name[0] != '\0' ? 1 : -1;
 }
 
 static int by_name(const void *a, const void *b)
@@ -89,7 +102,7 @@ static int index_file(struct brec_tar *t, uint64_t end)
 		if (memcmp(block, zero, sizeof(zero)) == 0)
 			return 0;
 		errno = EBADMSG;
-		if ((r = decode(block, &e)) < 0 || e.size > end - at - BREC_TAR_BLOCK)
+		if ((r = decode(block, t, &e)) < 0 || e.size > end - at - BREC_TAR_BLOCK)
 			return -1;
 		e.offset = at + BREC_TAR_BLOCK;
 		if (r == 1 && add(t, &e) != 0)
@@ -124,6 +137,12 @@ int brec_tar_open(struct brec_tar *t, int fd)
 		*t = (struct brec_tar){ .fd = -1 };
 	}
 	return r;
+}
+
+const char *brec_tar_error(int error)
+{
+	return error != EBADMSG ? strerror(error) : "this is no bundle: a ustar archive (tar --format=ustar) that is whole, with plain files, each "
+	    "name once, below one directory that has the recording's id as its name";
 }
 
 void brec_tar_close(struct brec_tar *t)

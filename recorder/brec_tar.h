@@ -1,8 +1,9 @@
 /*
  * brec_tar.h - a bundle: one recording in one POSIX ustar file, as `bastion-replay bundle` makes it and any tar reads it.
  *
- * Runs in the auditor's tools. All names stand below one directory, which is left out here. What is not a plain file is passed
- * over; a name that comes twice, a header that does not add up or a file that ends early makes the whole bundle unreadable.
+ * Runs in the auditor's tools. All names stand below one directory, whose own name is the recording's. Anything but plain files and
+ * directories, a name that comes twice, a header that does not add up or a file that ends early makes the whole bundle unreadable: two
+ * readers would not see the same in it.
  */
 #ifndef BASTION_BREC_TAR_H
 #define BASTION_BREC_TAR_H
@@ -22,12 +23,15 @@ struct brec_tar_entry {
 
 struct brec_tar {
 	int fd;
+	char top[BREC_TAR_NAME_MAX + 1];	/* the directory of all names; "": none came */
 	struct brec_tar_entry *v;		/* by name */
 	size_t n;
 };
 
 /* Takes the descriptor over, in success only. 0; -1 with errno (EBADMSG: not such a file). */
 int brec_tar_open(struct brec_tar *t, int fd);
+/* That errno in words. */
+const char *brec_tar_error(int error);
 void brec_tar_close(struct brec_tar *t);
 const struct brec_tar_entry *brec_tar_find(const struct brec_tar *t, const char *name);
 /* Bytes of an entry, at most `max`, for free(). NULL with errno (ENOENT, EFBIG, …). */

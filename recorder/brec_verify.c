@@ -392,7 +392,7 @@ enum brec_verdict brec_verify_dir(const char *dir, const struct brec_trust *trus
 	*out = (struct brec_report){ .verdict = BREC_UNVERIFIABLE };
 	if (brec_dir_open(&v.dir, dir) != 0) {
 		out->empty = errno == ENOENT;
-		judge(&v, BREC_UNVERIFIABLE, "the directory cannot be opened: %s", strerror(errno));
+		judge(&v, BREC_UNVERIFIABLE, "it cannot be opened: %s", brec_tar_error(errno));
 		return out->verdict;
 	}
 	v.last_segment = brec_dir_last(&v.dir);

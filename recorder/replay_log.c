@@ -76,7 +76,7 @@ static void read_log(struct logs *l)
 		return;
 	}
 	l->log = (struct tlog_log){ .state = TLOG_GOOD };
-	tlog_judge(&l->log, TLOG_UNVERIFIABLE, "no bundle: %s", strerror(errno));
+	tlog_judge(&l->log, TLOG_UNVERIFIABLE, "it cannot be opened: %s", brec_tar_error(errno));
 	if (fd >= 0)
 		close(fd);
 }

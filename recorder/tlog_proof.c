@@ -78,6 +78,14 @@ int tlog_proof_parse(struct tlog_path *p, struct span *checkpoint, const void *d
 
 /* ---- a bundle's leaves ---- */
 
+static bool is_number(const char *name, uint64_t index)
+{
+	char want[48];
+
+	snprintf(want, sizeof(want), "log/%" PRIu64 ".leaf", index);
+	return strcmp(name, want) == 0;
+}
+
 /* One leaf, under the name of its file without the ending. */
 static int read_leaf(struct tlog_log *log, const struct brec_tar *t, const char *name, const uint8_t (*keys)[KEY_LEN], size_t nkeys)
 {
@@ -93,6 +101,8 @@ static int read_leaf(struct tlog_log *log, const struct brec_tar *t, const char 
 	proof = brec_tar_slurp(t, proof_name, TLOG_PROOF_MAX, &proof_len);
 	if (leaf == NULL || proof == NULL || tlog_proof_parse(&p, &checkpoint, proof, proof_len) != 0)
 		tlog_judge(log, TLOG_FORGED, "a leaf has no proof that could be read");
+	else if (!is_number(name, p.index))
+		tlog_judge(log, TLOG_FORGED, "leaf %llu has another number as its name", (unsigned long long)p.index);
 	else if (tlog_log_checkpoint(log, checkpoint.data, checkpoint.len, keys, nkeys) == 0) {
 		if (tlog_hash_leaf(hash, leaf, leaf_len) != 0)
 			r = -1;

@@ -29,6 +29,7 @@ NOTE = re.compile(rb"(([^ \n]{1,255})\n(0|[1-9]\d{0,18})\n(" + HASH + rb")\n(?:.
 SIGNATURE = re.compile(rb"[A-Za-z0-9+/]{90}[AEIMQUYcgkosw048]=?")         # key id and Ed25519 signature
 PROOF = re.compile(rb"c2sp\.org/tlog-proof@v1\nindex (0|[1-9]\d{0,17})\n((?:" + HASH + rb"\n)*)\n((?s:.*))")
 PLACE = re.compile(r"(?:(?!\.|[0-9a-f]{32}/)[^/]+/)?[0-9a-f]{32}")       # of a recording: in the directory of a day, or in none
+USTAR = re.compile(rb"(?s)(?=.{124}[0-7]{1,11}[ \0])(?=.{148}[0-7]{1,7}[ \0])(?=.{156}[05\0])(?=.{257}ustar(?:\x0000|  \0))(?=.{345}\0)[0-9a-f]{32}[/\0]")
 CRC = [functools.reduce(lambda value, _: value >> 1 ^ 0x82F63B78 * (value & 1), range(8), byte) for byte in range(256)]
 uint = functools.partial(int.from_bytes, byteorder="big")
 
@@ -158,9 +159,9 @@ class Log:
         def read(name):
             must(proof := PROOF.fullmatch(files.get(name[:-5] + ".tlog-proof", b"")), "a proof does not decode")
             index, path, (size, root) = int(proof[1]), [base64.b64decode(line) for line in proof[2].split()], checkpoint(proof[3], keys)
-            must(index < size and climb(sha256(b"\0", files[name]), index, size, path) == root, "the proof of a leaf")
+            must(name == f"log/{index}.leaf" and index < size and climb(sha256(b"\0", files[name]), index, size, path) == root, "the proof of a leaf")
             self.entries.append((index, files[name]))
-        names = [name for name in files if re.fullmatch(r"log/[0-9A-Za-z.-]+\.leaf", name)]
+        names = [name for name in files if re.fullmatch(r"(?s)log/.+\.leaf", name)]
         must(keys and names, "no leaves, or nobody to believe them", "absent")
         for wrong in filter(None, [outcome(read, name) for name in names]):     # all are read, and the first that is wrong tells
             raise Verdict(*wrong)
@@ -184,7 +185,7 @@ def holds(leaf, before, own, signers):
     return any(signed(key, frame.signature, frame.message(rid)) for key in signers)
 
 class Recording:
-    """Files, and the row of their verdict. name: the id that the recording must have; or nothing, as in a bundle, whose names are anybody's."""
+    """Files, and the row of their verdict. name: the id that the recording must have; or nothing."""
     def __init__(self, name, files, signers, collectors, log):
         self.files, self.signers, self.collectors, self.log, self.last = files, {sha256(key): key for key in signers}, collectors, log, 0
         self.segments = [int(file[:8]) for file in files if re.fullmatch(r"\d{8}\.brec", file)]
@@ -273,14 +274,15 @@ def verify_store(store, signers, collectors, own=()):   # a row for each verdict
         verdict, logged = ("unverifiable", "none") if log.verdict == "absent" else (log.verdict, "bad")
         yield {"id": "log", "dir": None, "verdict": verdict, "reason": log.reason, "log": logged}
 
-def verify_bundle(bundle, signers, collectors, own=()):     # one row; a bundle that is cut, or in which a name comes twice, is one without files
-    files = {}
+def verify_bundle(bundle, signers, collectors, own=()):     # one row; of one that cannot be read there are no files
+    files, top = {}, ""
     with contextlib.suppress(tarfile.TarError, OSError, Verdict), tarfile.open(bundle, "r:") as tar:
-        members = [member for member in tar.getmembers() if member.isreg()]
-        found = {member.name.partition("/")[2]: tar.extractfile(member).read() for member in members}
-        if len(found) == len(members) and slurp(pathlib.Path(bundle))[tar.offset:tar.offset + 512] == bytes(512):
-            files = found
-    yield {**Recording("", files, signers, collectors, Log(Log.read_proofs, files, own or collectors)).row, "dir": bundle}
+        data, members, tops = slurp(pathlib.Path(bundle)), tar.getmembers(), {member.name[:32] for member in tar}
+        found = {member.name[33:]: tar.extractfile(member).read() for member in members if member.isreg()}
+        must(all(USTAR.match(data, one.offset) and (one.size == 0 or one.isreg()) for one in members) and data[tar.offset:][:512] == bytes(512), "headers")
+        must(len(tops) == 1 and len(found) == sum(member.isreg() for member in members) and not tar.pax_headers, "names")
+        top, files = *tops, found
+    yield {**Recording(top, files, signers, collectors, Log(Log.read_proofs, files, own or collectors)).row, "dir": bundle}
 
 def load_keys(name):
     blocks = re.findall(rb"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----", pathlib.Path(name).read_bytes(), re.S)
@@ -292,8 +294,7 @@ if __name__ == "__main__":
     for option in ("--signer", "--collector", "--log"):
         parser.add_argument(option, metavar="PEM", type=load_keys, action="append", default=[])
     words = parser.parse_args()
-    verify = verify_store if pathlib.Path(words.what).is_dir() else verify_bundle
-    rows = list(verify(words.what, *(sum(keys, []) for keys in (words.signer, words.collector, words.log))))
-    print("".join(json.dumps(row) + "\n" for row in rows), end="")
+    verify, keys = verify_store if pathlib.Path(words.what).is_dir() else verify_bundle, (words.signer, words.collector, words.log)
+    print("".join(json.dumps(row) + "\n" for row in (rows := [*verify(words.what, *(sum(each, []) for each in keys))])), end="")
     warning = "warning: more than one collector is trusted: --log says whose store it is\n" if len(words.collector) > 1 and not words.log else None
     parser.exit(any(row["verdict"] not in ("complete", "pruned", "open") for row in rows), warning)

@@ -2,14 +2,17 @@
 import base64
 import functools
 import hashlib
+import io
 import itertools
 import json
 import os
 import pathlib
+import re
 import shutil
 import struct
 import subprocess
 import sys
+import tarfile
 import tempfile
 
 import pytest
@@ -588,6 +591,57 @@ def test_bundle(store):
     for cut in 600, len(good) // 2, len(good) - 1025:
         write(good[:cut], name)
         assert verdict()[0] == "unverifiable"
+
+
+def repacked(name, change, form=tarfile.USTAR_FORMAT):
+    """A bundle with what change() makes of each file's name in it, None leaves it out; `form`: as this kind of tar writes one."""
+    with tarfile.open(name) as old:
+        files = [(member, old.extractfile(member).read()) for member in old]
+    with tarfile.open(name, "w", format=form) as new:
+        for member, data in files:
+            info = tarfile.TarInfo(change(member.name))
+            info.size = len(data)
+            new.addfile(info, io.BytesIO(data))
+    return read(name)
+
+
+def test_names_in_a_bundle(store):
+    """All of a bundle is below the directory of its recording, as who unpacks it sees it, and a leaf has its own number."""
+    whole, name = os.path.join(store.scratch, "whole.tar"), os.path.join(store.scratch, "named.tar")
+    assert replay(store.lab, "bundle", store.id, "-o", whole, "--store", store.top).returncode == 0
+    other, leaf = "cd" * 16, re.search(rb"/log/(\d+)\.leaf", read(whole))[1].decode()
+    link, directory = tarfile.TarInfo(f"{store.id}/link"), tarfile.TarInfo(f"{store.id}/log")
+    link.type, link.linkname, directory.type = tarfile.SYMTYPE, "receipts", tarfile.DIRTYPE
+
+    def header(info):
+        return lambda data: info.tobuf(tarfile.USTAR_FORMAT) + data
+
+    def at(offset, value):      # a byte of the first header, whose sum is right again
+        def change(data):
+            block = data[:offset] + value + data[offset + len(value):512]
+            total = sum(block[:148] + block[156:]) + 8 * 32
+            return block[:148] + b"%06o\0 " % total + block[156:] + data[512:]
+        return change
+    same = lambda path: path    # noqa: E731
+    cases = [(same, same, tarfile.USTAR_FORMAT, "complete"), (same, same, tarfile.GNU_FORMAT, "complete"),
+             (same, header(directory), tarfile.GNU_FORMAT, "complete"), (same, header(link), tarfile.USTAR_FORMAT, "unverifiable"),
+             (lambda path: path.replace(store.id, other), same, tarfile.USTAR_FORMAT, "forged"),
+             (lambda path: path.replace(store.id, store.id.upper()), same, tarfile.USTAR_FORMAT, "unverifiable"),
+             (lambda path: path.replace(store.id, "a"), same, tarfile.USTAR_FORMAT, "unverifiable"),
+             (lambda path: path.replace(store.id, other) if path.endswith("receipts") else path, same, tarfile.USTAR_FORMAT, "unverifiable"),
+             (lambda path: f"./{path}", same, tarfile.USTAR_FORMAT, "unverifiable"),
+             (lambda path: path.replace(f"/log/{leaf}.", "/log/99."), same, tarfile.USTAR_FORMAT, "forged"),
+             (same, at(257, b"\0" * 8), tarfile.USTAR_FORMAT, "unverifiable"), (same, at(345, b"a"), tarfile.USTAR_FORMAT, "unverifiable"),
+             (same, at(156, b"1"), tarfile.USTAR_FORMAT, "unverifiable"), (same, at(124, b"+"), tarfile.USTAR_FORMAT, "unverifiable")]
+    for number, (change, then, form, verdict) in enumerate(cases):
+        shutil.copy(whole, name)
+        write(then(repacked(name, change, form)), name)
+        row, (mine, ) = json.loads(replay(store.lab, "verify", "--json", name).stdout), independent.verify_bundle(name, *store.keys)
+        assert (row["verdict"], row["log"]) == (mine["verdict"], mine["log"]) and row["verdict"] == verdict, (number, row, mine)
+        assert verdict != "unverifiable" or "(tar --format=ustar)" in row["reason"], row
+    # its own name is anybody's
+    os.rename(whole, os.path.join(store.scratch, other))
+    assert json.loads(replay(store.lab, "verify", "--json", os.path.join(store.scratch, other)).stdout)["verdict"] == "complete"
 
 
 def test_bundles_of_damage(store):
