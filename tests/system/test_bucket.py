@@ -361,9 +361,10 @@ def test_a_checkpoint_that_was_signed_once_more(bucket):
     key, prefix, copy, trust = Ed25519PrivateKey.generate(), "resigned", bucket.path("copy.resigned"), bucket.path("both.trust")
     public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     write(read(bucket.trust) + f"collector collector {base64.b64encode(public).decode()}\n".encode(), trust)
-    note = next(name for name in bucket.objects if name.startswith("log/checkpoint.") and name[15:].isdigit())
+    notes = {name for name in bucket.objects if name.startswith("log/checkpoint.") and name[15:].isdigit()}
+    note = max(notes, key=lambda name: int(name[15:]))
     for name, data in bucket.objects.items():
-        if name.startswith("log/"):
+        if name.startswith("log/") and name not in notes - {note}:
             bucket.put(name, data, prefix)
     bucket.put(note, bucket.store.sign(bucket.objects[note].partition(b"\n\n")[0] + b"\n", key), prefix)
     done = bucket.replay("pull", "--from", bucket.url.replace(PREFIX, prefix), "--store", copy, trust=trust)
