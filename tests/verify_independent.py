@@ -295,6 +295,6 @@ if __name__ == "__main__":
         parser.add_argument(option, metavar="PEM", type=load_keys, action="append", default=[])
     words = parser.parse_args()
     verify, keys = verify_store if pathlib.Path(words.what).is_dir() else verify_bundle, (words.signer, words.collector, words.log)
-    print("".join(json.dumps(row) + "\n" for row in (rows := [*verify(words.what, *(sum(each, []) for each in keys))])), end="")
+    print(*map("{}\n".format, map(json.dumps, rows := [*verify(words.what, *(sum(each, []) for each in keys))])), sep="", end="")
     warning = "warning: more than one collector is trusted: --log says whose store it is\n" if len(words.collector) > 1 and not words.log else None
     parser.exit(any(row["verdict"] not in ("complete", "pruned", "open") for row in rows), warning)
