@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "crypto_recid.h"
 #include "forkmem.h"
 #include "log.h"
 #include "parent.h"
@@ -184,19 +185,21 @@ static int start_session(struct parent *p, struct slot *s, int fd, const struct 
 {
 	const int on = 1;
 	int links[4], session[3];
-	uint8_t id[16];
+	uint8_t id[16], key[RECID_KEY_LEN];
 	char host[NI_MAXHOST];
 	uint16_t port;
-	struct buf up, start;
+	struct buf up, rec_up, start;
 	int r = -1;
 
-	if (getrandom(id, sizeof(id), 0) != sizeof(id) || make_links(links) != 0)
+	if (getrandom(id, sizeof(id), 0) != sizeof(id) || getrandom(key, sizeof(key), 0) != sizeof(key) || make_links(links) != 0)
 		return -1;
 	buf_init(&up, 128);
+	buf_view(&rec_up, key, sizeof(key));
 	buf_init(&start, 128);
 	address_format(peer, len, host, sizeof(host), &port);
 	buf_put_cstring(&start, host);
 	buf_put(&up, id, sizeof(id));
+	buf_put(&up, key, sizeof(key));
 	buf_put_cstring(&up, host);
 	buf_put_u16(&up, port);
 	if (buf_ok(&up) && buf_ok(&start)) {
@@ -206,12 +209,13 @@ static int start_session(struct parent *p, struct slot *s, int fd, const struct 
 		session[1] = links[0];
 		session[2] = links[2];
 		set_send(p, PROC_POLICY, MSG_PEER_UP, s->id, &up, &links[1], 1);
-		set_send(p, PROC_RECORDER, MSG_REC_PEER_UP, s->id, NULL, &links[3], 1);
+		set_send(p, PROC_RECORDER, MSG_REC_PEER_UP, s->id, &rec_up, &links[3], 1);
 		set_send(p, PROC_MASTER, MSG_SESSION_START, s->id, &start, session, 3);
 		r = 0;
 	}
 	for (int i = 0; i < 4; i++)
 		close(links[i]);
+	explicit_bzero(key, sizeof(key));
 	buf_finish(&up);
 	buf_finish(&start);
 	return r;

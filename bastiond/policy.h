@@ -29,6 +29,7 @@
 #include "hostkey_lines.h"
 #include "config.h"
 #include "control.h"
+#include "crypto_recid.h"
 #include "policy_keys.h"
 #include "policy_link.h"
 #include "policy_watch.h"
@@ -151,6 +152,8 @@ struct peer {
 	struct peer *next;		/* in its bucket */
 	uint32_t slot;
 	uint8_t session[16];
+	uint8_t recid_key[RECID_KEY_LEN];
+	uint64_t turns;			/* ways that it had (crypto_recid.h) */
 	char address[ADDRESS_MAX + 1];	/* of the client */
 	char client[STORE_CLIENT_MAX + 1];	/* its version, escaped; "": not told */
 	uint16_t port;

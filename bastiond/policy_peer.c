@@ -103,6 +103,7 @@ static void on_ended(struct link *l, int error)
 	struct peer *peer = (struct peer *)l;
 
 	peer->end_ms = clock_mono_ms() + END_MS;
+	explicit_bzero(peer->recid_key, sizeof(peer->recid_key));
 	factor_kill(peer);
 	watch_owner_gone(peer->p, l);
 	ticket_owner_gone(peer->p, l);
@@ -137,6 +138,7 @@ int peer_up(struct policy *p, struct ipc_msg *m)
 	peer->p = p;
 	peer->slot = m->id;
 	buf_get_copy(&m->body, peer->session, sizeof(peer->session));
+	buf_get_copy(&m->body, peer->recid_key, sizeof(peer->recid_key));
 	buf_get_cstring(&m->body, peer->address, sizeof(peer->address));
 	peer->port = buf_get_u16(&m->body);
 	peer->up_ms = peer->pong_ms = clock_mono_ms();

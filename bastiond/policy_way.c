@@ -4,7 +4,6 @@
  * Role policy; policy_authz.c and policy_grant.c bring a way to life, policy_live.c says when it
  * has to end.
  */
-#include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +20,8 @@
 #include "policy_rotate.h"
 #include "policy_worker.h"
 #include "relay_bulk.h"
+
+_Static_assert(PEER_WAYS_MAX == RECID_PLACES, "a way's place is in its recording's id");
 
 #define NOTES_MAX 500		/* events that one connection may cause by NOTE */
 #define NOTE_KIND_MAX 32
@@ -42,7 +43,7 @@ struct way *peer_way_create(struct peer *peer, uint32_t id)
 		i++;
 	if (i == PEER_WAYS_MAX || (w = calloc(1, sizeof(*w))) == NULL)
 		return NULL;
-	if (RAND_bytes(w->row.recording, sizeof(w->row.recording)) != 1) {
+	if (recid_make(w->row.recording, peer->recid_key, (unsigned)i, ++peer->turns) != 0) {
 		free(w);
 		return NULL;
 	}

@@ -54,7 +54,8 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	M(SESSION_DOWN,   MASTER,   PARENT,   S_ANY,     20,    0, 0)                                 \
 	/* master is ready to fork; sent once */                                                      \
 	M(MASTER_READY,   MASTER,   PARENT,   S_ANY,     0,     0, 1)                                 \
-	/* parent → policy: id = slot. b16 session id; str peer address; u16 peer port. fd: the session's link */ \
+	/* parent → policy: id = slot. b16 session id; b16 key of its recordings' ids (crypto_recid.h); */ \
+	/* str peer address; u16 peer port. fd: the session's link */                                 \
 	M(PEER_UP,        PARENT,   POLICY,   S_ANY,     256,   1, 0)                                 \
 	/* id = slot. u32 wait status; u64 cpu µs; u64 max rss KiB */                                 \
 	M(PEER_DOWN,      PARENT,   POLICY,   S_ANY,     20,    0, 0)                                 \
@@ -106,8 +107,8 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	M(POLICY_READY,   POLICY,   PARENT,   S_ANY,     0,     0, 1)                                 \
 	M(KEYS_READY,     KEYS,     PARENT,   S_ANY,     0,     0, 1)                                 \
 	M(RECORDER_READY, RECORDER, PARENT,   S_ANY,     0,     0, 1)                                 \
-	/* parent → recorder: id = slot, 0: policy. fd: the session's link */                         \
-	M(REC_PEER_UP,    PARENT,   RECORDER, S_ANY,     0,     1, 0)                                 \
+	/* parent → recorder: id = slot, 0: policy. b16 key as in PEER_UP, for policy nothing. fd: the session's link */ \
+	M(REC_PEER_UP,    PARENT,   RECORDER, S_ANY,     16,    1, 0)                                 \
 	/* recorder → parent → policy: str line. A collector lied: an event */                         \
 	M(REC_ALARM,      RECORDER, PARENT,   S_ANY,     512,   0, 0)                                 \
 	M(ALARM,          PARENT,   POLICY,   S_ANY,     512,   0, 0)                                 \
@@ -245,7 +246,7 @@ enum msg_state { S_NEW = 1, S_FACTOR = 2, S_LOGIN = 4, S_ANY = 7 };
 	M(OTP_CHECK,      CTL,      POLICY,   S_ANY,     1024,  0, 1)                                 \
 	/* u8 enum otp_verdict */                                                                     \
 	M(OTP_RE,         POLICY,   CTL,      S_ANY,     1,     0, 1)                                 \
-	/* session → recorder: id = way. b16 recording id; str header part (brec.h) of segment 0 */   \
+	/* session → recorder: id = way. b16 recording id, of WAY_OK; str header part (brec.h) of segment 0 */ \
 	M(REC_OPEN,       SESSION,  RECORDER, S_ANY,     32768, 0, 0)                                 \
 	/* id = way. Durable at the quorum: traffic may start */                                      \
 	M(REC_OPENED,     RECORDER, SESSION,  S_ANY,     0,     0, 0)                                 \

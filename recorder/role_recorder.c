@@ -50,7 +50,7 @@ static void on_parent(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	while ((r = ipc_recv(&rc->parent, &m)) == 1) {
 		if (m.type == MSG_REC_PEER_UP)
-			link_up(rc, m.id, ipc_take_fd(&m, 0));
+			link_up(rc, m.id, buf_get(&m.body, RECID_KEY_LEN), ipc_take_fd(&m, 0));
 		else if (m.type == MSG_RECORDER_RELOAD)
 			load_again(rc, m.fds);
 		ipc_msg_finish(&m);

@@ -24,6 +24,7 @@
 
 #include "brec.h"
 #include "config.h"
+#include "crypto_recid.h"
 #include "ipc.h"
 #include "wire.h"
 #include "wire_tls.h"
@@ -122,6 +123,8 @@ struct link {
 	LIST_ENTRY(link) all;
 	struct recorder *rc;
 	uint32_t slot;
+	uint8_t recid_key[RECID_KEY_LEN];
+	uint64_t turns[RECID_PLACES];	/* of the recording that was opened last at each place */
 	struct ipc ipc;
 	struct event *rd, *wr, *later;	/* later: it may open one again */
 	struct recording_list ways;
@@ -207,10 +210,7 @@ struct recording *queue_find(struct recorder *rc, const uint8_t id[BREC_ID_LEN])
  */
 struct recording *queue_open(
     struct recorder *rc, enum rec_set set, const uint8_t id[BREC_ID_LEN], const uint8_t *part, size_t len);
-/*
- * Each appends one entry: 0, or -1: the session broke the rules (sequence, epoch, format) or memory
- * is short.
- */
+/* Each appends one entry: 0, or -1: the session broke the rules (sequence, epoch, format) or memory is short. */
 int queue_frame(struct recorder *rc, struct recording *r, const uint8_t *frame, size_t len);
 int queue_mark(struct recorder *rc, struct recording *r, uint64_t seq);
 int queue_seal(struct recorder *rc, struct recording *r, uint64_t seq, const uint8_t *part, size_t len);
@@ -246,7 +246,8 @@ void queue_destroy(struct recorder *rc, struct recording *r);
 
 /* --- role_recorder_link.c --- */
 
-void link_up(struct recorder *rc, uint32_t slot, int fd);
+/* key: of the ids that policy gives the session; NULL for policy's own link, which may open any. Takes fd. */
+void link_up(struct recorder *rc, uint32_t slot, const uint8_t *key, int fd);
 /* r->committed moved from `before`: tell the session. One that is done leaves its link. */
 void link_committed(struct recording *r, uint64_t before);
 /* To parent, and from there to policy, which keeps it as an event: somebody must look. Logs it, too. */
@@ -255,10 +256,7 @@ void link_alarm(struct recorder *rc, const char *line);
 void link_refuse(struct recorder *rc, struct recording *r, const char *line);
 /* Tells policy whether the quorum of the usual collectors is there. */
 void link_state(struct recorder *rc);
-/*
- * Frees the links that are over, and their recordings' ties; lets paused ones go on. After each
- * turn of the loop.
- */
+/* Frees the links that are over, and their recordings' ties; lets paused ones go on. After each turn of the loop. */
 void link_turn(struct recorder *rc);
 void link_end_all(struct recorder *rc);
 /* To policy's link, if it is there: a message with id 0. */

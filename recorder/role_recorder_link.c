@@ -105,6 +105,23 @@ void link_refuse(struct recorder *rc, struct recording *r, const char *line)
 /* --- messages --- */
 
 /*
+ * Is that a recording that policy gave this session, and for the first time? Collectors keep an id that recorder has forgotten: what is said of
+ * it the second time would be held against them, and what they say of the first against the second.
+ */
+static bool is_own_and_new(struct link *l, const uint8_t id[BREC_ID_LEN])
+{
+	unsigned place;
+	uint64_t turn;
+
+	if (l->slot == REC_SLOT_POLICY)
+		return true;
+	if ((turn = recid_turn(id, l->recid_key, &place)) == 0 || turn <= l->turns[place])
+		return false;
+	l->turns[place] = turn;
+	return true;
+}
+
+/*
  * A refusal leaves nothing behind: what the session had sent before it knew is dropped unread
  * (on_message).
  */
@@ -118,7 +135,7 @@ static int on_open(struct link *l, struct ipc_msg *m)
 	size_t len;
 
 	part = buf_get_string(&m->body, BREC_PART_MAX, &len);
-	if (!buf_end(&m->body) || find_way(l, m->id) != NULL || l->nways >= REC_WAYS_MAX)
+	if (!buf_end(&m->body) || find_way(l, m->id) != NULL || l->nways >= REC_WAYS_MAX || !is_own_and_new(l, id))
 		return -1;
 	set = glass_set(rc, id);
 	if (!ship_quorum(rc, set)) {
@@ -312,17 +329,19 @@ static void on_later(evutil_socket_t fd, short what, void *arg)
 
 /* --- coming and going --- */
 
-void link_up(struct recorder *rc, uint32_t slot, int fd)
+void link_up(struct recorder *rc, uint32_t slot, const uint8_t *key, int fd)
 {
-	struct link *l = calloc(1, sizeof(*l));
+	struct link *l = key != NULL || slot == REC_SLOT_POLICY ? calloc(1, sizeof(*l)) : NULL;
 
 	if (l == NULL) {
-		log_error("session %" PRIu32 ": out of memory", slot);
+		log_error("session %" PRIu32 ": %s", slot, key != NULL ? "out of memory" : "no key came for its recordings' ids");
 		close(fd);
 		return;
 	}
 	l->rc = rc;
 	l->slot = slot;
+	if (key != NULL)
+		memcpy(l->recid_key, key, sizeof(l->recid_key));
 	l->long_every_ms = rc->open_long_ms;
 	LIST_INIT(&l->ways);
 	ipc_init(&l->ipc, fd, ROLE_RECORDER, ROLE_SESSION);
@@ -383,6 +402,7 @@ static void link_destroy(struct link *l)
 	if (l->later != NULL)
 		event_free(l->later);
 	ipc_finish(&l->ipc);
+	explicit_bzero(l->recid_key, sizeof(l->recid_key));
 	LIST_REMOVE(l, all);
 	free(l);
 }

@@ -292,8 +292,8 @@ static void on_receipt(struct ship *s, const struct wire_msg *m)
 		struct recording *r;
 
 		wire_leaf_get(m, i, &leaves[i]);
-		/* done recordings are gone from memory; for those that are here it must be what it committed */
-		if ((r = queue_find(s->rc, leaves[i].id)) != NULL && !r->copies[s->i].lost)
+		/* done recordings are gone from memory; for those that are here, and of which it committed anything, it must be that */
+		if ((r = queue_find(s->rc, leaves[i].id)) != NULL && !r->copies[s->i].lost && r->copies[s->i].has != 0)
 			good = r->copies[s->i].has == leaves[i].seq + 1 && memcmp(r->copies[s->i].h, leaves[i].h, BREC_HASH_LEN) == 0;
 	}
 	good = good && receipt_check_batch(s->key, m->commit.wall_us, leaves, m->commit.n, m->commit.sig) == 0;

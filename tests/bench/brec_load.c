@@ -282,13 +282,17 @@ static void wait_ready(void)
 static void start_feed(struct feed *f, uint32_t slot, int ep)
 {
 	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = f };
+	uint8_t key[RECID_KEY_LEN];
+	struct buf up;
 	int fds[2];
 
 	if (ipc_pair(fds) != 0)
 		die("socketpair");
 	ipc_init(&f->ipc, fds[0], ROLE_SESSION, ROLE_RECORDER);
-	random_bytes(f->id, BREC_ID_LEN);
-	if (ipc_send(&parent, MSG_REC_PEER_UP, slot, NULL, &fds[1], 1) != 0 || epoll_ctl(ep, EPOLL_CTL_ADD, fds[0], &ev) != 0)
+	if (random_bytes(key, sizeof(key)) != 0 || recid_make(f->id, key, 0, 1) != 0)
+		die("random");
+	buf_view(&up, key, sizeof(key));
+	if (ipc_send(&parent, MSG_REC_PEER_UP, slot, &up, &fds[1], 1) != 0 || epoll_ctl(ep, EPOLL_CTL_ADD, fds[0], &ev) != 0)
 		die("session");
 	close(fds[1]);
 	/* sessions do not type in step */

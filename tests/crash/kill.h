@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "brec.h"
+#include "crypto_recid.h"
 #include "ipc.h"
 
 /* --- kill_doom.c: a process that dies when it is told --- */
@@ -85,6 +86,7 @@ struct film {
 struct feed {
 	struct ipc ipc;			/* fd -1: there is no link */
 	uint32_t slot, way, epoch;
+	uint8_t recid_key[RECID_KEY_LEN];
 	struct film *film;		/* NULL: none is open */
 	unsigned left;			/* frames to come before its close */
 	bool closing;

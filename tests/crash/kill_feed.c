@@ -48,14 +48,14 @@ static int begin(struct feeds *f, struct feed *one)
 	if (film == f->films + FILMS_MAX)
 		return refused(f, "more recordings than can be checked");
 	*film = (struct film){ .used = true };
-	if (random_bytes(film->id, BREC_ID_LEN) != 0)
-		return refused(f, "no random bytes");
+	one->way++;
+	if (recid_make(film->id, one->recid_key, 0, one->way) != 0)
+		return refused(f, "no id");
 	f->recordings++;
 	one->film = film;
 	one->epoch = 0;
 	one->closing = false;
 	one->left = 1 + (unsigned)(kill_random(&f->seed) % FRAMES_MAX);
-	one->way++;
 	buf_init(&b, BREC_HEADER_MAX);
 	buf_put(&b, film->id, BREC_ID_LEN);
 	put_part(&b);
@@ -179,13 +179,17 @@ int feeds_start(struct feeds *f, struct ipc *parent)
 	f->away = false;
 	for (uint32_t i = 0; i < FEEDS; i++) {
 		struct feed *one = &f->feed[i];
+		struct buf key;
 		int fds[2];
 
 		if (ipc_pair(fds) != 0)
 			return -1;
 		ipc_init(&one->ipc, fds[0], ROLE_SESSION, ROLE_RECORDER);
 		one->film = NULL;
-		if (ipc_send(parent, MSG_REC_PEER_UP, i, NULL, &fds[1], 1) != 0) {
+		if (random_bytes(one->recid_key, sizeof(one->recid_key)) != 0)
+			return -1;
+		buf_view(&key, one->recid_key, i == REC_SLOT_POLICY ? 0 : sizeof(one->recid_key));
+		if (ipc_send(parent, MSG_REC_PEER_UP, i, &key, &fds[1], 1) != 0) {
 			close(fds[1]);
 			return -1;
 		}

@@ -27,6 +27,8 @@ static inline void session_from(struct rig *r, struct session_end *s, const char
 	ipc_init(&s->link, pair[0], ROLE_SESSION, ROLE_POLICY);
 	buf_init(&b, 256);
 	buf_put(&b, "0123456789abcdef", 16);
+	buf_put_u64(&b, 0); /* the key of its recordings' ids: each has its own */
+	buf_put_u64(&b, s->slot);
 	buf_put_cstring(&b, address);
 	buf_put_u16(&b, 40000);
 	assert_int_equal(ipc_send(&r->parent, MSG_PEER_UP, s->slot, &b, &pair[1], 1), 0);

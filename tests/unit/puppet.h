@@ -18,6 +18,8 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "crypto_recid.h"
+#include "hex.h"
 #include "ipc.h"
 #include "roles.h"
 
@@ -69,16 +71,25 @@ static void tell_start(const struct ipc_msg *m, const char *role)
 {
 	struct buf b = m->body;
 	char peer[64] = "";
+	char hex[2 * RECID_KEY_LEN + 1] = "";
 	bool id = false;
 	unsigned port = 0;
 
 	if (m->type == MSG_PEER_UP)
 		id = buf_get(&b, 16) != NULL;
+	if (m->type == MSG_PEER_UP || m->type == MSG_REC_PEER_UP) {
+		const uint8_t *key = buf_get(&b, RECID_KEY_LEN);
+
+		snprintf(hex, sizeof(hex), "%s", "none");
+		if (key != NULL)
+			hex_encode(hex, key, RECID_KEY_LEN);
+	}
 	if (m->type != MSG_REC_PEER_UP)
 		buf_get_cstring(&b, peer, sizeof(peer));
 	if (m->type == MSG_PEER_UP)
 		port = buf_get_u16(&b);
-	tell("%s %s slot=%u peer=%s from=%d id=%d fds=%d whole=%d", role, msg_name(m->type), m->id, peer, port != 0, id, m->nfds, buf_end(&b));
+	tell("%s %s slot=%u peer=%s from=%d id=%d fds=%d whole=%d key=%s", role, msg_name(m->type), m->id, peer, port != 0, id, m->nfds, buf_end(&b),
+	    hex);
 }
 
 static void master_message(struct ipc *parent, struct ipc_msg *m)

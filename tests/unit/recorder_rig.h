@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "crypto.h"
+#include "crypto_recid.h"
 #include "role_recorder.h"
 
 struct fixture {
@@ -23,6 +24,7 @@ struct fixture {
 };
 
 static const uint8_t id[BREC_ID_LEN] = { 0xab, 0xcd, 1 };
+static const uint8_t recid_key[RECID_KEY_LEN] = { 9, 9 };	/* of every session */
 
 static void init(struct fixture *f, unsigned ships, unsigned quorum)
 {
@@ -110,7 +112,16 @@ static inline void link_to(struct fixture *f, uint32_t slot, struct ipc *peer)
 
 	assert_int_equal(ipc_pair(pair), 0);
 	ipc_init(peer, pair[0], ROLE_SESSION, ROLE_RECORDER);
-	link_up(&f->rc, slot, pair[1]);
+	link_up(&f->rc, slot, slot == REC_SLOT_POLICY ? NULL : recid_key, pair[1]);
+}
+
+/* The id of a session's recording number n, from 1, as policy gives it: in the next place each time. */
+static inline const uint8_t *numbered(unsigned n)
+{
+	static uint8_t out[BREC_ID_LEN];
+
+	assert_int_equal(recid_make(out, recid_key, n % RECID_PLACES, n), 0);
+	return out;
 }
 
 static inline void turn(struct fixture *f)

@@ -27,7 +27,7 @@ static void test_descriptors(void **state)
 
 static void test_connection(void **state)
 {
-	char master[512], slot[40];
+	char master[512], slot[40], key[60];
 	const char *up;
 	struct buf b;
 	int fd;
@@ -44,9 +44,14 @@ static void test_connection(void **state)
 	up = expect("policy PEER_UP");
 	assert_non_null(strstr(up, slot));
 	assert_non_null(strstr(up, "peer=127.0.0.1 from=1 id=1 fds=1 whole=1"));
+	assert_non_null(strstr(up, " key="));
+	snprintf(key, sizeof(key), "%s", strstr(up, " key="));
+	assert_int_equal(strlen(key), strlen(" key=") + 2 * RECID_KEY_LEN);
 	up = expect("recorder REC_PEER_UP");
 	assert_non_null(strstr(up, slot));
 	assert_non_null(strstr(up, "peer= from=0 id=0 fds=1 whole=1"));
+	/* both know whose recordings these will be; the session does not */
+	assert_non_null(strstr(up, key));
 
 	/* policy has it killed; policy is told of its end, once */
 	buf_init(&b, 64);

@@ -177,9 +177,9 @@ static uint64_t taken_of(uint32_t slot, enum msg_type type, size_t bytes, unsign
 	assert_non_null(f.rc.ships[0].bev = bufferevent_socket_new(f.rc.base, -1, 0));
 	assert_int_equal(ipc_pair(pair), 0);
 	ipc_init(&peer, pair[0], ROLE_SESSION, ROLE_RECORDER);
-	link_up(&f.rc, slot, pair[1]);
+	link_up(&f.rc, slot, recid_key, pair[1]);
 	buf_init(&b, BREC_PART_MAX + 64);
-	buf_put(&b, id, BREC_ID_LEN);
+	buf_put(&b, numbered(1), BREC_ID_LEN);
 	buf_put_string(&b, f.part.data, f.part.len);
 	assert_int_equal(ipc_send(&peer, MSG_REC_OPEN, 1, &b, NULL, 0), 0);
 	buf_finish(&b);
@@ -200,7 +200,7 @@ static uint64_t taken_of(uint32_t slot, enum msg_type type, size_t bytes, unsign
 		buf_finish(&b);
 		event_base_loop(f.rc.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
 		/* a collector takes all of it */
-		f.r = queue_find(&f.rc, id);
+		f.r = queue_find(&f.rc, numbered(1));
 		assert_non_null(f.r);
 		sent(&f, 0);
 		if (f.r->next_seq > 1 && entry(&f, f.r->next_seq - 1) != NULL && f.r->committed < f.r->next_seq)

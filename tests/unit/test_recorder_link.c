@@ -3,6 +3,8 @@
  *
  * WRAP: clock_mono_ms
  */
+#include <unistd.h>
+
 #include "recorder_rig.h"
 
 static uint64_t later_ms;		/* so much more on the clock */
@@ -40,15 +42,6 @@ static void finish_lagging(struct fixture *f, struct ipc *session, struct ipc *p
 	f->rc.ships[0].bev = NULL;
 	finish(f);
 	event_base_free(f->rc.base);
-}
-
-static const uint8_t *numbered(unsigned n)
-{
-	static uint8_t many[BREC_ID_LEN];
-
-	many[0] = (uint8_t)(n >> 8);
-	many[1] = (uint8_t)n;
-	return many;
 }
 
 static void end_way(struct ipc *peer, uint32_t way)
@@ -135,6 +128,64 @@ static void what_is_refused_takes_no_place(void **state)
 	finish_lagging(&f, &session, &policy);
 }
 
+/* Does the session's link survive that it opens this one? If so the recording is opened, and gone again. */
+static bool taken(struct fixture *f, struct ipc *session, const uint8_t *one)
+{
+	struct recording *r;
+	struct ipc_msg m;
+
+	LIST_FIRST(&f->rc.links)->open_ms = 0;
+	tell(session, MSG_REC_OPEN, 1, one, &f->part);
+	assert_int_equal(heard(f, session, &m), MSG_NONE);
+	r = queue_find(&f->rc, one);
+	assert_int_equal(r != NULL, !LIST_EMPTY(&f->rc.links));
+	if (r != NULL)
+		queue_destroy(&f->rc, r);
+	return r != NULL;
+}
+
+/* A session's recordings are those that policy gave it, each once. A collector still has one that recorder has forgotten. */
+static void an_id_is_opened_once(void **state)
+{
+	uint8_t foreign[BREC_ID_LEN], key[RECID_KEY_LEN] = { 1 };
+	struct ipc session, policy;
+	struct fixture f;
+
+	(void)state;
+	init_lagging(&f, &session, &policy);
+	assert_int_equal(recid_make(foreign, key, 1, 1), 0);
+	const struct { unsigned first; const uint8_t *then; } bad[] = { { 1, id }, { 1, foreign }, { 20, NULL } };
+
+	ipc_finish(&session);
+	ipc_finish(&policy);
+	turn(&f);
+	turn(&f);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_true(LIST_EMPTY(&f.rc.links));
+		link_to(&f, 5, &session);
+		assert_true(taken(&f, &session, numbered(bad[i].first)));
+		assert_true(taken(&f, &session, numbered(bad[i].first + 16)));
+		/* another place; its ways are older */
+		assert_true(taken(&f, &session, numbered(bad[i].first + 1)));
+		assert_false(taken(&f, &session, bad[i].then != NULL ? bad[i].then : numbered(bad[i].first + 16)));
+		ipc_finish(&session);
+	}
+	link_to(&f, 5, &session);
+	assert_true(taken(&f, &session, numbered(20)));
+	assert_false(taken(&f, &session, numbered(4)));
+	ipc_finish(&session);
+	/* policy's own are random */
+	link_to(&f, REC_SLOT_POLICY, &policy);
+	turn(&f);
+	assert_true(taken(&f, &policy, id));
+	assert_true(taken(&f, &policy, foreign));
+	/* without a key there is no link */
+	link_up(&f.rc, 6, NULL, dup(policy.fd));
+	assert_null(LIST_NEXT(LIST_FIRST(&f.rc.links), all));
+	session.fd = -1;
+	finish_lagging(&f, &session, &policy);
+}
+
 /* A session opens so many at once, and the next ones in their time; policy is not counted. */
 static void recordings_are_opened_at_a_pace(void **state)
 {
@@ -211,7 +262,7 @@ static void very_many_are_opened_slowly(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_is_over_takes_no_place), cmocka_unit_test(what_is_refused_takes_no_place),
+		cmocka_unit_test(what_is_over_takes_no_place), cmocka_unit_test(what_is_refused_takes_no_place), cmocka_unit_test(an_id_is_opened_once),
 		cmocka_unit_test(recordings_are_opened_at_a_pace), cmocka_unit_test(very_many_are_opened_slowly),
 	};
 

@@ -432,36 +432,38 @@ static void a_recording_stays_in_its_set(void **state)
 static void only_policy_announces(void **state)
 {
 	struct ipc policy, liar, session, other;
+	uint8_t mine[BREC_ID_LEN];
 	struct fixture f;
 	struct ipc_msg m;
 
 	(void)state;
+	memcpy(mine, numbered(1), sizeof(mine));
 	init_sets(&f, SHIP_DOWN, SHIP_UP);
 	assert_non_null(f.rc.base = event_base_new());
 	assert_non_null(f.rc.ships[1].bev = bufferevent_socket_new(f.rc.base, -1, 0));
 	link_to(&f, 5, &liar);
-	tell(&liar, MSG_REC_GLASS, 0, other_id, NULL);
+	tell(&liar, MSG_REC_GLASS, 0, mine, NULL);
 	assert_int_equal(heard(&f, &liar, &m), MSG_NONE);
 	assert_true(LIST_EMPTY(&f.rc.links));
 	ipc_finish(&liar);
 	link_to(&f, 5, &liar);
-	tell(&liar, MSG_REC_GLASS_OVER, 0, other_id, NULL);
+	tell(&liar, MSG_REC_GLASS_OVER, 0, mine, NULL);
 	assert_int_equal(heard(&f, &liar, &m), MSG_NONE);
 	assert_true(LIST_EMPTY(&f.rc.links));
-	assert_int_equal(glass_set(&f.rc, other_id), SET_USUAL);
+	assert_int_equal(glass_set(&f.rc, mine), SET_USUAL);
 	f.rc.waiting[SET_USUAL] = REC_TOTAL_BYTES + 1;
 	link_to(&f, REC_SLOT_POLICY, &policy);
-	tell(&policy, MSG_REC_GLASS, 0, other_id, NULL);
+	tell(&policy, MSG_REC_GLASS, 0, mine, NULL);
 	assert_int_equal(heard(&f, &policy, &m), MSG_REC_GLASS_RE);
-	assert_memory_equal(m.body.data, other_id, sizeof(other_id));
+	assert_memory_equal(m.body.data, mine, sizeof(mine));
 	assert_int_equal(m.body.data[BREC_ID_LEN], REC_PLACE_GLASS);
 	ipc_msg_finish(&m);
 	link_to(&f, 6, &session);
-	tell(&session, MSG_REC_OPEN, 1, other_id, &f.part);
+	tell(&session, MSG_REC_OPEN, 1, mine, &f.part);
 	assert_int_equal(heard(&f, &session, &m), MSG_NONE);
-	assert_non_null(f.r = queue_find(&f.rc, other_id));
+	assert_non_null(f.r = queue_find(&f.rc, mine));
 	assert_int_equal(f.r->set, SET_GLASS);
-	tell(&session, MSG_REC_OPEN, 2, id, &f.part);
+	tell(&session, MSG_REC_OPEN, 2, numbered(2), &f.part);
 	assert_int_equal(heard(&f, &session, &m), MSG_REC_REFUSED);
 	ipc_msg_finish(&m);
 	sent(&f, 1);
@@ -470,7 +472,7 @@ static void only_policy_announces(void **state)
 	assert_int_equal(heard(&f, &session, &m), MSG_REC_OPENED);
 	ipc_msg_finish(&m);
 	link_to(&f, 7, &other);
-	tell(&other, MSG_REC_OPEN, 1, other_id, &f.part);
+	tell(&other, MSG_REC_OPEN, 1, mine, &f.part);
 	assert_int_equal(heard(&f, &other, &m), MSG_REC_REFUSED);
 	ipc_msg_finish(&m);
 	f.rc.waiting[SET_USUAL] = 0;

@@ -232,11 +232,43 @@ static void what_it_is_given_up_for_is_freed(void **state)
 	}
 }
 
+/* A receipt speaks of what its collector acknowledged. Of a recording of which it acknowledged nothing it can say nothing false. */
+static void a_receipt_of_another_accuses_nobody(void **state)
+{
+	const uint8_t seed[KEY_LEN] = { 8 };
+	struct sign_key *key = sign_key_from_seed(seed);
+	struct wire_leaf leaf = { .seq = 1 };
+	struct wire_msg m;
+	uint8_t sig[SIG_LEN];
+	struct buf b;
+	struct rig x;
+
+	(void)state;
+	for (int has = 0; has < 2; has++) {
+		start(&x);
+		if (has)
+			commit(&x);
+		sign_key_public(key, x.s->key);
+		memcpy(leaf.id, id, BREC_ID_LEN);
+		memset(leaf.h, 5, sizeof(leaf.h));
+		assert_int_equal(receipt_sign(key, x.s->key, 1, &leaf, 1, sig), 0);
+		buf_init(&b, WIRE_MAX);
+		wire_put_receipt(&b, 1, sig, &leaf, 1);
+		assert_int_equal(wire_decode(&m, b.data, b.len), 0);
+		handle(x.s, &m);
+		buf_finish(&b);
+		assert_int_equal(x.s->state, has ? SHIP_BARRED : SHIP_UP);
+		stop(&x);
+	}
+	sign_key_destroy(key);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(who_speaks_and_gives_no_receipt_is_barred),
 		cmocka_unit_test(who_stands_still_is_met_anew), cmocka_unit_test(silence_is_excused_by_a_full_disk_alone),
-		cmocka_unit_test(a_refusal_is_said_once), cmocka_unit_test(what_it_is_given_up_for_is_freed) };
+		cmocka_unit_test(a_refusal_is_said_once), cmocka_unit_test(what_it_is_given_up_for_is_freed),
+		cmocka_unit_test(a_receipt_of_another_accuses_nobody) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
