@@ -1,5 +1,6 @@
 /*
- * fuzz_scp_track.c - the sending side of an scp channel; the first byte is the length of the first piece.
+ * fuzz_scp_track.c - both sides of an scp channel. The first byte says the direction; then pieces take turns, each behind a byte: its length, doubled,
+ * and one more for a piece of the side that answers.
  */
 #include <stdint.h>
 #include <stddef.h>
@@ -19,13 +20,20 @@ static void report(void *ctx, const char *json)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct scp_track *t;
-	size_t cut;
+	size_t at = 1;
+	bool upload;
 
-	if (size == 0 || (t = scp_track_create(true, report, NULL)) == NULL)
+	if (size == 0 || (t = scp_track_create(upload = data[0] % 2 == 0, report, NULL)) == NULL)
 		return 0;
-	cut = data[0] % size;
-	scp_track_feed(t, true, data + 1, cut);
-	scp_track_feed(t, true, data + 1 + cut, size - 1 - cut);
+	while (at < size) {
+		const bool answer = data[at] % 2 != 0;
+		size_t n = data[at] / 2;
+
+		if (n > size - ++at)
+			n = size - at;
+		scp_track_feed(t, upload != answer, data + at, n);
+		at += n;
+	}
 	scp_track_end(t);
 	scp_track_destroy(t);
 	return 0;
