@@ -116,29 +116,28 @@ def machines(new_lab, tmp_path_factory):
     it.stop()
 
 
+# the configurations are the README's and the one that was installed, with the addresses of here; where the README copies to they must name
 BASTION = """cat >/etc/bastiond/bastiond.conf <<END
-listen = {{ "127.0.0.1:{bastiond}" }}
-recipients = "/etc/bastiond/auditors"
-collector vault {{
-	address = "127.0.0.1"
-	port = {collector}
-	certificate = "/etc/bastiond/collector.crt"
-}}
-END
+{conf}END
 bastionctl init
-cp /var/lib/bastiond/recorder/client.crt /etc/bastiond/bastion.crt
-cp /var/lib/bastiond/recorder/signer.pub /etc/bastiond/bastion.signer.pub
+cp /var/lib/bastiond/recorder/client.crt {copies[0]}
+cp /var/lib/bastiond/recorder/signer.pub {copies[1]}
 """
-COLLECTOR = """cat >/etc/bastiond/collectord.conf <<END
+COLLECTOR = """cat >>/etc/bastiond/collectord.conf <<END
 listen = {{ "127.0.0.1:{collector}" }}
-recorder bastion {{
-	certificate = "/etc/bastiond/bastion.crt"
-	signer = "/etc/bastiond/bastion.signer.pub"
-}}
 END
 bastion-collectord -I -f /etc/bastiond/collectord.conf
 cp /var/lib/bastion-collectord/collector.crt /etc/bastiond/collector.crt
 """
+
+
+def configuration(machines):
+    """The README's, with the addresses of here."""
+    text = re.sub("^    ", "", re.search(r"^    listen = .*?^    \}\n", readme(), re.M | re.S)[0], flags=re.M)
+    for option, value in (("listen", f'{{ "127.0.0.1:{machines.bastiond}" }}'), ("address", '"127.0.0.1"'), ("port", machines.collector)):
+        text, n = re.subn(rf"^( *{option} = ).*$", rf"\g<1>{value}", text, flags=re.M)
+        assert n == 1, (option, text)
+    return text
 
 
 def values(machines):
@@ -147,7 +146,8 @@ def values(machines):
     trust = "cp /var/lib/bastiond/recorder/signer.pub /var/lib/bastion-collectord/collector.crt . && cat >trust <<END\n" + lines + "END"
     return {"made": f"B={built}" + (" SAN=1" if labkit.sanitized() else ""), "target": machines.lab.port("target"), "trust": trust,
             "alice": machines.path("users", "alice", "key"), "bob": machines.path("users", "bob", "key"), "bastiond": machines.bastiond,
-            "collector": machines.collector}
+            "collector": machines.collector, "conf": configuration(machines),
+            "copies": re.search(r"client\.crt` and `signer\.pub` to the collector as `(\S+)` and `(\S+)`,", readme()).groups()}
 
 
 def lines_of(machines, steps):
@@ -185,7 +185,7 @@ def test_readme_deploys(machines):
     """And people get in through it: with the PAM file, the module and the sandbox that were installed, the codes that were printed, and the line
     that `host trust` says."""
     out = machines.run(lines_of(machines, STEPS) + "\nbastionctl user list\n")
-    assert "TrustedUserCAKeys" in out and re.search(r"alice.*human", out)
+    assert re.search(r"^ +(TrustedUserCAKeys .*)$", readme(), re.M)[1] in out.splitlines() and re.search(r"alice.*human", out)
     assert re.search(r"^[0-9a-f]{32} +open", out, re.M), "the auditor's trust file believes the bastion's list of events"
     labkit.write(machines.lab.path("target", "ca.pub"), re.search(r"^ *(ssh-ed25519 \S+ bastiond-user-ca)$", out, re.M)[1] + "\n")
     served_by(machines, "first")

@@ -186,7 +186,7 @@ def test_what_a_copied_bastion_replay_needs():
     program = os.path.join(os.environ.get("LAB_BIN", os.path.join(ROOT, "build")), "bastion-replay")
     needed = [name for name in re.findall(r"NEEDED.*\[(.*)\]", labkit.run("readelf", "-d", program)) if not re.match(r"lib(c|asan|ubsan)\.", name)]
     packages = {labkit.run("dpkg", "-S", f"*/{name}").partition(":")[0] for name in needed}
-    sentence = re.search(r"`build/bastion-replay` is one file, which needs\s+Debian's packages (.*?) there\.", labkit.read(f"{ROOT}/README.md"))[1]
+    sentence = re.search(r"`build/bastion-replay` is one file, which needs\s+Debian's packages (.*?) there,", labkit.read(f"{ROOT}/README.md"))[1]
     assert packages == set(re.findall(r"`(.*?)`", sentence)) and len(needed) >= 4
 
 
