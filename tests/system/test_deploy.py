@@ -203,27 +203,35 @@ def log(machines, unit):
     return labkit.read(machines.root("first", f"/var/log/{unit}.log"))
 
 
-def test_the_collectors_certificate_by_its_page(machines):
-    """bastion-collectord(8): a moment in which the bastion trusts both, and units that can be reloaded."""
+def by_the_page(machines, begins):
+    """The commands of bastion-collectord(8) that begin so; what it leaves to words is a copy within this machine, where both are."""
+    before = [log(machines, "bastion-collectord").count("reload: 1 recorders"), log(machines, "bastiond").count("collector vault: up")]
+    script = page_commands("bastion-collectord.8", "# cd /var/lib/bastion-collectord\n" + begins)
+    assert "systemctl reload bastion-collectord" in script
     to_the_bastion = "cp {} /etc/bastiond/collector.crt; systemctl reload bastiond"
     ours = {f"copy {name} to the bastion as its c1.crt; reload bastiond": to_the_bastion.format(name) for name in ("both.crt", "collector.crt")}
-    before = [log(machines, "bastion-collectord").count("reload: 1 recorders"), log(machines, "bastiond").count("collector vault: up")]
-    script = page_commands("bastion-collectord.8", "# cd /var/lib/bastion-collectord\n# mkdir old")
-    assert "systemctl reload bastion-collectord" in script
-    was = labkit.read(machines.root("first", "/etc/bastiond/collector.crt"))
-    # as after a change of the receipt key: auditors go on to need the one of before
-    crt = machines.root("first", "/var/lib/bastion-collectord/collector.crt")
-    first, current = was.partition("-----BEGIN PUBLIC")[::2]
-    earlier = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n"
-    keys = earlier + "-----BEGIN PUBLIC" + current
-    labkit.write(crt, first + keys)
+    ours["copy collector.crt to the auditors"] = "cp collector.crt /root"
     for line in script.splitlines()[1:]:
         machines.run(line[2:] if line.startswith("# ") else ours[line.strip()], cwd="/var/lib/bastion-collectord")
     until(lambda: log(machines, "bastion-collectord").count("reload: 1 recorders") > before[0], 20, what="the collector's reload")
     until(lambda: log(machines, "bastiond").count("collector vault: up") > before[1], 20, what="the recorder is connected again")
-    now, mark, kept = labkit.read(crt).partition("-----BEGIN PUBLIC")
-    assert labkit.read(machines.root("first", "/etc/bastiond/collector.crt")) == now + mark + kept
-    assert now not in (first, "") and mark + kept == keys, "another certificate, and all receipt keys"
+    bastion, crt = (labkit.read(machines.root("first", path)) for path in ("/etc/bastiond/collector.crt", "/var/lib/bastion-collectord/collector.crt"))
+    assert bastion == crt
+    now, mark, kept = crt.partition("-----BEGIN PUBLIC")
+    return now, mark + kept
+
+
+def test_the_collectors_keys_by_their_page(machines):
+    """bastion-collectord(8): a moment in which the bastion trusts both, units that can be reloaded, and no public receipt key that gets lost, however
+    often and in whatever order it is done."""
+    first = labkit.read(machines.root("first", "/etc/bastiond/collector.crt"))
+    was, keys = by_the_page(machines, "# mkdir -p old && mv receipt.key")
+    assert was + keys[:keys.index("-----BEGIN PUBLIC", 1)] == first and keys.count("BEGIN PUBLIC") == 2
+    assert not os.path.exists(machines.root("first", "/var/lib/bastion-collectord/old/receipt.key"))
+    for _ in range(2):
+        now, kept = by_the_page(machines, "# mkdir -p old && mv collector.crt")
+        assert now not in (was, "") and kept == keys, "another certificate, and all receipt keys"
+        was = now
 
 
 MINUTES_LATER = """import sqlite3
