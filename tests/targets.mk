@@ -216,10 +216,10 @@ install: all
 	$(INSTALL) -m 755 -t $(D)$(PREFIX)/bin $(B)/bastionctl $(B)/bastion-replay
 	$(INSTALL) -m 644 -t $(D)$(PAMDIR) $(B)/pam_bastion.so
 	@# a file that the administrator may have changed stays
-	@for f in bastiond.conf:bastiond/bastiond.conf collectord.conf:bastiond/collectord.conf pam.d/bastiond:pam.d/bastiond; do \
-	    to=$(D)$(SYSCONFDIR)/$${f#*:}; [ -e $$to ] || $(INSTALL) -m 644 etc/$${f%%:*} $$to || exit 1; done
+	@for f in bastiond.conf:$(SYSCONFDIR)/bastiond/bastiond.conf collectord.conf:$(SYSCONFDIR)/bastiond/collectord.conf \
+	    pam.d/bastiond:$(SYSCONFDIR)/pam.d/bastiond hooks/hook.conf:$(PREFIX)/share/bastiond/hooks/hook.conf; do \
+	    to=$(D)$${f#*:}; [ -e $$to ] || $(INSTALL) -m 644 etc/$${f%%:*} $$to || exit 1; done
 	$(INSTALL) -m 755 -t $(D)$(PREFIX)/share/bastiond/hooks etc/hooks/ticket_check $(wildcard etc/hooks/notify-*)
-	$(INSTALL) -m 644 -t $(D)$(PREFIX)/share/bastiond/hooks etc/hooks/hook.conf
 	$(INSTALL) -m 755 -t $(D)$(PREFIX)/share/bastiond/log etc/log/ask-witness
 	@for u in $(notdir $(wildcard etc/systemd/*.service etc/systemd/*.timer)); do \
 	    sed 's,@PREFIX@,$(PREFIX),g; s,@SYSCONFDIR@,$(SYSCONFDIR),g' etc/systemd/$$u | $(INSTALL) -m 644 /dev/stdin $(D)$(UNITDIR)/$$u || exit 1; done

@@ -66,12 +66,14 @@ def to_fill_in(top, name):
 
 
 def test_a_changed_configuration_stays(installed):
-    conf = os.path.join(installed, "etc/bastiond/bastiond.conf")
-    before = labkit.read(conf)
-    labkit.write(conf, "mine\n")
+    names = ("etc/bastiond/bastiond.conf", "etc/bastiond/collectord.conf", "etc/pam.d/bastiond", "usr/share/bastiond/hooks/hook.conf")
+    before = {name: labkit.read(os.path.join(installed, name)) for name in names}
+    for name in names:
+        labkit.write(os.path.join(installed, name), "mine\n")
     make("install", f"DESTDIR={installed}", "PREFIX=/usr", "SYSCONFDIR=/etc")
-    assert labkit.read(conf) == "mine\n"
-    labkit.write(conf, before)
+    assert [name for name in names if labkit.read(os.path.join(installed, name)) != "mine\n"] == []
+    for name in names:
+        labkit.write(os.path.join(installed, name), before[name])
 
 
 def test_what_a_target_gets(tmp_path):
