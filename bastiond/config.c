@@ -241,6 +241,9 @@ static void load_certificate(struct config_loader *l, cfg_t *sec, struct config_
 			fault_collector(l, sec, why);
 	} else if (strstr(c->certificate.text, "-----BEGIN CERTIFICATE-----") == NULL)
 		fault_collector(l, sec, "certificate is no PEM; write the absolute path of the collector's certificate");
+	else if (strstr(c->certificate.text, "-----BEGIN PUBLIC KEY-----") == NULL)
+		fault_collector(l, sec, "certificate has no PUBLIC KEY block, the collector's receipt key; copy the whole file that "
+		    "`bastion-collectord -I` made");
 }
 
 static void load_collector(struct config_loader *l, cfg_t *sec, bool glass)

@@ -122,7 +122,7 @@ static void write_conf(const char *more)
 	fprintf(f, "listen = { \"127.0.0.1:%u\" }\nrun_dir = \"%s\"\nstate_dir = \"%s\"\n"
 	    "user_policy = 64001\nuser_keys = 64002\nuser_recorder = 64003\nuser_session = 64004\nuser_dial = 64005\n"
 	    "user_console = 64006\nuser_task = 64010\nrecipients = \"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kudxsmqks0nhz0e\"\n"
-	    "collector c { address = \"127.0.0.1\" port = 1 certificate = \"-----BEGIN CERTIFICATE-----\" }\n%s",
+	    "collector c { address = \"127.0.0.1\" port = 1 certificate = \"-----BEGIN CERTIFICATE----------BEGIN PUBLIC KEY-----\" }\n%s",
 	    port, in_dir("run"), dir, more);
 	assert_int_equal(fclose(f), 0);
 	assert_int_equal(chmod(in_dir("conf"), 0644), 0);

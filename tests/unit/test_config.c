@@ -19,7 +19,8 @@
 #include "config_value.c"
 
 #define KEY "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kudxsmqks0nhz0e"
-#define PEM "-----BEGIN CERTIFICATE-----\\nx\\n-----END CERTIFICATE-----\\n"
+#define CERTIFICATE "-----BEGIN CERTIFICATE-----\\nx\\n-----END CERTIFICATE-----\\n"
+#define PEM CERTIFICATE "-----BEGIN PUBLIC KEY-----\\nx\\n-----END PUBLIC KEY-----\\n"
 #define USERS "user_policy=901\nuser_keys=902\nuser_recorder=903\nuser_session=904\nuser_dial=905\nuser_console=906\nuser_task=909\n"
 #define COLLECTOR "collector one { address = \"127.0.0.1\" port = 7000 certificate = \"" PEM "\" }\n"
 #define GOOD USERS "recipients = \"" KEY "\"\n" COLLECTOR
@@ -243,6 +244,7 @@ static const struct { const char *line, *says; } wrong[] = {
 	{ "collector two { address = \"127.0.0.1\" port = 70000 }", "port = 1 to 65535" },
 	{ "collector two { address = \"127.0.0.1\" port = 7001 }", "collector two: certificate is missing" },
 	{ "collector two { address = \"127.0.0.1\" port = 7001 certificate = \"x.pem\" }", "certificate is no PEM" },
+	{ "collector two { address = \"127.0.0.1\" port = 7001 certificate = \"" CERTIFICATE "\" }", "certificate has no PUBLIC KEY block" },
 	{ "collector two { address = \"127.0.0.1\" port = 7001 certificate = \"/nonexistent\" }",
 	    "collector two: cannot read the file \"/nonexistent\"" },
 	{ "collector ../x { address = \"127.0.0.1\" port = 7001 certificate = \"" PEM "\" }", "the name may have" },

@@ -260,7 +260,8 @@ static void reload_takes_effect(void **state)
 		       "user_dial=905\nuser_console=906\nuser_task=909\nmax_auth_tries=1\nrecipients=\""
 		       "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kudxsmqks0nhz0e\"\n"
 		       "collector one { address = \"127.0.0.1\" port = 7000 certificate = \""
-		       "-----BEGIN CERTIFICATE-----\\nx\\n-----END CERTIFICATE-----\\n\" }\n");
+		       "-----BEGIN CERTIFICATE-----\\nx\\n-----END CERTIFICATE-----\\n"
+		       "-----BEGIN PUBLIC KEY-----\\nx\\n-----END PUBLIC KEY-----\\n\" }\n");
 	assert_int_equal(r->conf->max_auth_tries, 1);
 	session_start(r, &s);
 	send_key(&s, "alice", KEY(WRONG_KEY), 0);

@@ -15,7 +15,7 @@
 #include "config_option.h"
 #include "parent_reload.c"
 
-#define PEM "-----BEGIN CERTIFICATE-----\\nx\\n-----END CERTIFICATE-----\\n"
+#define PEM "-----BEGIN CERTIFICATE-----\\nx\\n-----END CERTIFICATE-----\\n-----BEGIN PUBLIC KEY-----\\nx\\n-----END PUBLIC KEY-----\\n"
 #define USERS "user_policy=901\nuser_keys=902\nuser_recorder=903\nuser_session=904\nuser_dial=905\nuser_console=906\nuser_task=909\n"
 
 static char dir[] = "/tmp/test_reload_options-XXXXXX", path[64];
