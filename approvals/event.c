@@ -10,25 +10,6 @@
 #include "hex.h"
 #include "store.h"
 
-static const char *const names[EVENT_COUNT] = {
-#define E(symbol, name) name,
-	EVENT_LIST(E)
-#undef E
-};
-
-const char *event_name(enum event_kind kind)
-{
-	return (unsigned)kind < EVENT_COUNT ? names[kind] : "?";
-}
-
-enum event_kind event_by_name(const char *text)
-{
-	for (int i = 0; i < EVENT_COUNT; i++)
-		if (strcmp(names[i], text) == 0)
-			return (enum event_kind)i;
-	return EVENT_COUNT;
-}
-
 /* Bytes of it, at most max, that end before the start of a character. */
 static size_t start_of(const char *text, size_t max)
 {

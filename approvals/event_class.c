@@ -1,11 +1,31 @@
 /*
- * event_class.c - the events that people want to hear of at once (notify, bastiond.conf(5)), by class.
+ * event_class.c - the names of events, and those that people want to hear of at once (notify, bastiond.conf(5)), by class.
  *
- * Pure; policy role. What stands in no class is in the event list alone. bastiond.conf(5) lists the classes for those who write the program.
+ * Pure; roles policy and monitor, where it is the severity of a line (monitor_format.c). What stands in no class is in the event list alone.
+ * bastiond.conf(5) lists the classes for those who write the program.
  */
 #include <string.h>
 
 #include "event.h"
+
+static const char *const names[EVENT_COUNT] = {
+#define E(symbol, name) name,
+	EVENT_LIST(E)
+#undef E
+};
+
+const char *event_name(enum event_kind kind)
+{
+	return (unsigned)kind < EVENT_COUNT ? names[kind] : "?";
+}
+
+enum event_kind event_by_name(const char *text)
+{
+	for (int i = 0; i < EVENT_COUNT; i++)
+		if (strcmp(names[i], text) == 0)
+			return (enum event_kind)i;
+	return EVENT_COUNT;
+}
 
 static const struct {
 	enum event_kind kind;

@@ -15,6 +15,7 @@
 
 #include "clock.h"
 #include "escape.h"
+#include "event.h"
 #include "hex.h"
 
 #define SD_ID "@32473"		/* the number of RFC 5612, for who has none */
@@ -96,20 +97,22 @@ static void put_detail(struct buf *b, const char *detail)
 	json_decref(o);
 }
 
-/* alert: look now. warning: somebody was refused, or something failed. notice: all else. */
+/*
+ * alert: somebody must look, that is what notify tells as a fault or an emergency, and what the monitor itself lost. warning: somebody was
+ * refused, or something failed. notice: all else.
+ */
 static int severity(const char *kind)
 {
-	static const char *const alerts[] = { "recorder.alarm", "hostkey.mismatch", "session.crash",
-		"protocol.violation", "outlet.dropped", "account.left", "account.uids" };
-	static const char *const warnings[] = { ".refused", ".fail", ".replay", ".stall", ".hung", ".failed", ".announced" };
+	static const char *const alerts[] = { "alarm", "emergency", "break-glass" };
+	static const char *const warnings[] = { ".refused", ".fail" };
+	const char *class = strcmp(kind, "outlet.dropped") == 0 ? "alarm" : event_class(kind);
+	const size_t n = strlen(kind);
 
-	if (strncmp(kind, "alarm", 5) == 0 || strncmp(kind, "break-glass", 11) == 0)
-		return 1;
-	for (size_t i = 0; i < sizeof(alerts) / sizeof(alerts[0]); i++)
-		if (strcmp(alerts[i], kind) == 0)
+	for (size_t i = 0; class != NULL && i < sizeof(alerts) / sizeof(alerts[0]); i++)
+		if (strcmp(alerts[i], class) == 0)
 			return 1;
 	for (size_t i = 0; i < sizeof(warnings) / sizeof(warnings[0]); i++) {
-		size_t n = strlen(kind), m = strlen(warnings[i]);
+		const size_t m = strlen(warnings[i]);
 
 		if (n > m && strcmp(kind + n - m, warnings[i]) == 0)
 			return 4;

@@ -17,6 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "event.h"
 #include "log.h"
 #include "monitor.h"
 
@@ -52,6 +53,29 @@ static void syslog_lines(void **state)
 	assert_non_null(strstr(line(false, &e, hash), "[detail@32473 ok=\"[1,\\\"\\]\\\"\\]\" no=\"{\\\"x\\\":null}\"]"));
 	e.detail = "no json\n\"";
 	assert_non_null(strstr(line(false, &e, hash), "[detail@32473 text=\"no json\\\\n\\\"\"]"));
+}
+
+/* What notify tells as a fault is for a receiver of lines the same, and nothing is by its name alone. */
+static void severities(void **state)
+{
+	static const struct { const char *kind, *pri; } some[] = {
+		{ "clock.back", "<81>" }, { "otp.guessed", "<81>" }, { "otp.replay", "<81>" }, { "session.hung", "<81>" }, { "target-key.failed", "<81>" },
+		{ "break-glass.store", "<81>" }, { "break-glass.away", "<81>" }, { "break-glass", "<81>" }, { "outlet.dropped", "<81>" },
+		{ "recording.replay", "<85>" }, { "request.approve", "<85>" }, { "login.new-device", "<85>" }, { "login.fail", "<84>" }, { "x11.refused", "<84>" },
+	};
+	struct event_row e = { 8, 1800000000, "", "bob", "", "" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(some) / sizeof(some[0]); i++) {
+		e.kind = some[i].kind;
+		assert_memory_equal(line(false, &e, hash), some[i].pri, 4);
+	}
+	for (int i = 0; i < EVENT_COUNT; i++) {
+		const char *class = event_class(e.kind = event_name((enum event_kind)i));
+
+		assert_int_equal(memcmp(line(false, &e, hash), "<81>", 4) == 0, class != NULL &&
+		    (strcmp(class, "alarm") == 0 || strcmp(class, "emergency") == 0 || strcmp(class, "break-glass") == 0));
+	}
 }
 
 /* Nobody writes another's line, or another element, with what they are called or say. */
@@ -226,7 +250,7 @@ static void files(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(syslog_lines), cmocka_unit_test(nothing_breaks_out), cmocka_unit_test(long_ones_lose_their_detail),
+		cmocka_unit_test(syslog_lines), cmocka_unit_test(severities), cmocka_unit_test(nothing_breaks_out), cmocka_unit_test(long_ones_lose_their_detail),
 		cmocka_unit_test(places), cmocka_unit_test(a_queue_has_a_bound), cmocka_unit_test(files),
 	};
 	int r;
