@@ -38,7 +38,6 @@
 
 #define PEER_WAYS_MAX 16	/* destinations of one connection; the session has the same bound */
 #define WAY_TICKETS_MAX 4	/* grants that one way's channels rest on */
-#define WAY_PINS_MAX 8		/* pinned host keys that a session takes */
 #define PEER_TABLE 1024		/* hash buckets */
 #define WORKER_TABLE 256
 #define CLIENTS_MAX 128		/* control and pam sockets each */

@@ -170,7 +170,7 @@ static int put_body(const struct way *w, const uint8_t *cert, size_t len, struct
 	const struct config *conf = w->peer->p->conf;
 
 	buf_put(body, w->row.recording, sizeof(w->row.recording));
-	if (hostkey_put_pins(w->peer->p, w->host.id, WAY_PINS_MAX, body) != 0)
+	if (hostkey_put_pins(w->peer->p, w->host.id, body) != 0)
 		return -1;
 	buf_put_string(body, cert, len);
 	if (put_meta(w, body, meta) != 0 || put_readers(conf, body) != 0)

@@ -19,27 +19,28 @@
 #define LOOKS_MAX 4		/* that one turn begins */
 #define LOOKS_EVERY_MS 5000
 
+/* Who gets the pins takes all that a host may have: one that is left out would be a changed host key to its user. */
+_Static_assert(STORE_HOST_KEYS_MAX <= WAY_PINS_MAX && STORE_HOST_KEYS_MAX <= TASK_KEYS_MAX, "sessions and tasks take every pinned key");
+
 struct pins {
 	struct buf list;
-	uint32_t n, most;
+	uint32_t n;
 };
 
 static int put_pin(void *arg, const struct host_key *k)
 {
 	struct pins *pins = arg;
 
-	if (pins->n == pins->most)
-		return 1;
 	pins->n++;
 	return buf_put_string(&pins->list, k->blob, k->len);
 }
 
-int hostkey_put_pins(struct policy *p, int64_t host_id, uint32_t most, struct buf *body)
+int hostkey_put_pins(struct policy *p, int64_t host_id, struct buf *body)
 {
-	struct pins pins = { .most = most };
+	struct pins pins = { .n = 0 };
 	int r = -1;
 
-	buf_init(&pins.list, (size_t)most * (sizeof(((struct host_key *)0)->blob) + 4));
+	buf_init(&pins.list, (size_t)STORE_HOST_KEYS_MAX * (sizeof(((struct host_key *)0)->blob) + 4));
 	if (store_host_keys(p->store, host_id, put_pin, &pins) == 0 && pins.n > 0 && buf_ok(&pins.list)) {
 		buf_put_u32(body, pins.n);
 		r = buf_put(body, pins.list.data, pins.list.len);

@@ -6,8 +6,8 @@
 
 #include "policy_task.h"
 
-/* Appends a host's pinned keys: list(str blob). 0; -1: it has none, or more than `most`. */
-int hostkey_put_pins(struct policy *p, int64_t host_id, uint32_t most, struct buf *body);
+/* Appends a host's pinned keys, all of them: list(str blob). 0; -1: it has none, or they do not fit. */
+int hostkey_put_pins(struct policy *p, int64_t host_id, struct buf *body);
 /* Every task's end comes by here, before its owner hears it. Notes what the host announced; pins nothing. */
 void hostkey_learn(struct policy *p, const struct host *h, const struct task_result *r);
 /* A look at the host as this login; one at a time for each host. 0: it runs, or ran already; -1: it cannot. */

@@ -152,7 +152,7 @@ static int send_order(struct task_row *t, const uint8_t *blob, size_t len)
 	buf_put_cstring(&body, t->command);
 	buf_put_string(&body, blob, t->how == TASK_CERTIFICATE ? len : 0);
 	buf_put_string(&body, blob, t->how == TASK_CERTIFICATE ? 0 : len);
-	if (hostkey_put_pins(t->p, t->host.id, TASK_KEYS_MAX, &body) == 0) {
+	if (hostkey_put_pins(t->p, t->host.id, &body) == 0) {
 		buf_put_string(&body, t->in.data, t->in.len);
 		if (buf_ok(&body))
 			r = link_send(&t->worker->link, MSG_TASK_GO, 0, &body, &t->agent, t->agent >= 0 ? 1 : 0);

@@ -67,7 +67,7 @@ struct way *way_create(struct session *s, const char *host, const char *login)
 	w->agent = -1;
 	snprintf(w->host, sizeof(w->host), "%s", host);
 	snprintf(w->login, sizeof(w->login), "%s", login);
-	buf_init(&w->pins, 16384);
+	buf_init(&w->pins, MSG_MAX); /* a part of one message */
 	if (ask_policy(w) != 0) {
 		ssh_key_free(w->key);
 		free(w);
@@ -217,7 +217,7 @@ static bool get_pins(struct way *w, struct buf *b)
 {
 	uint32_t n = buf_get_u32(b);
 
-	if (n == 0 || n > 8 || buf_put_u32(&w->pins, n) != 0)
+	if (n == 0 || n > WAY_PINS_MAX || buf_put_u32(&w->pins, n) != 0)
 		return false;
 	for (uint32_t i = 0; i < n; i++) {
 		size_t len;

@@ -32,6 +32,7 @@ enum way_refusal {
 	WAY_BROKEN,		/* the bastion cannot: keys or recording away */
 };
 
+#define WAY_PINS_MAX 16		/* WAY_OK: pinned host keys, as many as a host may have */
 #define GRANT_META_MAX 40960	/* WAY_OK, WAY_GRANT: bytes of JSON, the metadata of a recording or what they have of a further grant */
 
 /* PONG: how a way came to be. */
