@@ -87,6 +87,7 @@ static void log_at(enum log_level level, const char *fmt, va_list ap)
 {
 	static const char *const names[] = { "debug", "info", "notice", "warning", "error" };
 	static const int prio[] = { LOG_DEBUG, LOG_INFO, LOG_NOTICE, LOG_WARNING, LOG_ERR };
+	const int error = errno; /* who called may go by it after the line */
 	char raw[LOG_LINE_MAX / 2], line[LOG_LINE_MAX];
 
 	if (level < lg.least)
@@ -97,6 +98,7 @@ static void log_at(enum log_level level, const char *fmt, va_list ap)
 		write_stderr(names[level], line);
 	else
 		syslog(prio[level], "%s: %s", lg.name, line);
+	errno = error;
 }
 
 #define LOG_FUNCTION(fn, level)                 \

@@ -3,7 +3,7 @@
  *
  * To syslog (facility AUTHPRIV) or to stderr. Control bytes in a line are escaped here too,
  * as the last line of defence; a value that came from a user is put through esc_*() first,
- * so that it cannot pretend to be another field.
+ * so that it cannot pretend to be another field. errno is after a line what it was before.
  */
 #ifndef BASTION_LOG_H
 #define BASTION_LOG_H

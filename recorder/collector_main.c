@@ -88,10 +88,15 @@ static void check_archive(const struct coll_conf *c)
 	free(ca);
 }
 
+/* A socket; -1: this machine has no such addresses at all. */
 static int bind_one(const struct coll_listen *l)
 {
 	int fd = socket(l->ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1;
 
+	if (fd < 0 && errno == EAFNOSUPPORT) {
+		log_warn("listen %s: %s: left out", l->text, strerror(errno));
+		return -1;
+	}
 	if (fd < 0)
 		fatal("listen %s: %s", l->text, strerror(errno));
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
@@ -216,6 +221,17 @@ static void on_hup(evutil_socket_t sig, short what, void *arg)
 	log_notice("reload: %zu recorders", c->nclients);
 }
 
+/* A machine without IPv6 takes the default's IPv4 half. */
+static void bind_all(const struct coll_conf *c, int *fds)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < c->nlisten; i++)
+		any = (fds[i] = bind_one(&c->listen[i])) >= 0 || any;
+	if (!any)
+		fatal("listen: this machine has no addresses of that kind; write listen = { \"0.0.0.0:7422\" }");
+}
+
 static void watch(struct server *sv, int *fds)
 {
 	static const struct { int sig; event_callback_fn fn; } signals[] = { { SIGTERM, on_term }, { SIGINT, on_term }, { SIGHUP, on_hup } };
@@ -232,6 +248,8 @@ static void watch(struct server *sv, int *fds)
 	if (sv->receipts == NULL || sv->prune == NULL || sv->tick == NULL || event_add(sv->tick, &second) != 0)
 		fatal("out of memory");
 	for (size_t i = 0; i < sv->conf->nlisten; i++) {
+		if (fds[i] < 0)
+			continue;
 		if (listen(fds[i], BACKLOG) != 0)
 			fatal("listen %s: %s", sv->conf->listen[i].text, strerror(errno));
 		if (evconnlistener_new(sv->base, on_accept, sv, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC,
@@ -288,8 +306,7 @@ static int run(struct server *sv, bool foreground, bool debug)
 	coll_log_origin(origin, c, sv->signer_pub);
 	if (geteuid() == 0 && coll_make_log(c) != 0)
 		return 1;
-	for (size_t i = 0; i < sv->conf->nlisten; i++)
-		fds[i] = bind_one(&sv->conf->listen[i]);
+	bind_all(c, fds);
 	if (!foreground && daemon(0, 0) != 0)
 		fatal("daemon: %s", strerror(errno));
 	if ((sv->keyholder = keyholder_start(c)) < 0)

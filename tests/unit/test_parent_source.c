@@ -4,7 +4,28 @@
  */
 #include <sys/mman.h>
 
+#include "parent.h"
 #include "parent_rig.h"
+
+/* A family of addresses that no kernel has stands for IPv6 where that is switched off: the other half of the default is taken. */
+static void test_no_such_addresses(void **state)
+{
+	static struct parent p;
+	struct config_addr both[2] = { { .len = sizeof(struct sockaddr_in) }, { .len = sizeof(struct sockaddr_in) } };
+	struct config conf = { .listen = { both, 2 } };
+
+	(void)state;
+	both[0].ss.ss_family = AF_INET;
+	((struct sockaddr_in *)&both[0].ss)->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	both[1].ss.ss_family = 1000;
+	log_init("parent", true, LOG_LVL_ERROR); /* the line about it goes to a terminal, pipe or file */
+	assert_int_equal(parent_listen(&p, &conf), 0);
+	assert_int_equal(p.nlisteners, 1);
+	close(p.listeners[0]);
+	p.nlisteners = 0;
+	conf.listen = (struct config_addrs){ &both[1], 1 };
+	assert_int_equal(parent_listen(&p, &conf), -1);
+}
 
 /* Reads to the end: what parent says to a connection that it refuses. */
 static void expect_refusal(void)
@@ -176,7 +197,7 @@ static void test_nobody_goes_for_who_cannot_stay(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_penalty_and_limits), T(test_what_becomes_of_a_block), T(test_who_says_nothing_makes_place),
+		T(test_no_such_addresses), T(test_penalty_and_limits), T(test_what_becomes_of_a_block), T(test_who_says_nothing_makes_place),
 		T(test_nobody_goes_for_who_cannot_stay),
 	};
 
