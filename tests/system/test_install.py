@@ -140,6 +140,10 @@ def test_the_pages_say_how_a_unit_writes_elsewhere():
         assert re.search(r"^ProtectSystem=strict$", unit, re.M) and re.search(rf"^StateDirectory={os.path.basename(place)}$", unit, re.M)
         text = re.search(rf"^\.It {option} No.*?(?=^\.It )", labkit.read(f"{ROOT}/man/{page}"), re.M | re.S)[0]
         assert place in text and f"systemctl edit {name}\n" in text and "[Service]\nReadWritePaths=" in text, name
+    # and below /run it makes one, which the module is to be told
+    text = re.search(r"^\.It Ic run_dir No.*?(?=^\.El)", labkit.read(f"{ROOT}/man/bastiond.conf.5"), re.M | re.S)[0]
+    assert re.search(r"^RuntimeDirectory=bastiond$", labkit.read(os.path.join(ROOT, "etc", "systemd", "bastiond.service")), re.M)
+    assert "[Service]\nRuntimeDirectory=" in text and "socket=RUN_DIR/pam.sock" in text and ".It Cm socket Ns = Ns Ar path\n" in labkit.read(f"{ROOT}/man/pam_bastion.8")
     assert re.search(r"`ReadWritePaths=`\s+by\s+`systemctl edit bastion-collectord`", labkit.read(f"{ROOT}/README.md"))
 
 
