@@ -202,6 +202,8 @@ enum {
 struct config *config_load(const char *path, unsigned flags, config_report *report, void *arg);
 /* The same from an open descriptor (a role's start, a reload message), which stays the caller's. */
 struct config *config_load_fd(int fd, const char *name, config_report *report, void *arg);
+/* What is no fault of the file, and keeps people out all the same: a line for the operator, or NULL. For whoever still sees /etc. */
+const char *config_warning(const struct config *conf);
 /* The next key of a checked list of recipients (TEXT option), len bytes, not terminated; *text moves on. NULL: no more. */
 const char *config_recipient_next(const char **text, size_t *len);
 /*

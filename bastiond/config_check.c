@@ -272,7 +272,7 @@ static void check_name(struct config_loader *l, const char *name)
 		    "connect to: \"bastion.example.org\" or \"bastion.example.org:2222\"");
 }
 
-/* Without its file PAM takes "other". The stock one in the system's place comes with the installation, and is not looked for. */
+/* Without its file PAM takes "other". */
 static bool has_stack(const struct config *conf)
 {
 	const char *const places[] = { "/etc/pam.d", "/usr/lib/pam.d" };
@@ -285,7 +285,19 @@ static bool has_stack(const struct config *conf)
 		if (access(path, F_OK) == 0)
 			return true;
 	}
-	return strcmp(conf->pam_service, "bastiond") == 0;
+	return false;
+}
+
+/* The stock one in the system's place comes with the installation: that it is not there is no fault of the file. */
+static bool is_stock(const struct config *conf)
+{
+	return conf->pam_confdir[0] == '\0' && strcmp(conf->pam_service, "bastiond") == 0;
+}
+
+const char *config_warning(const struct config *conf)
+{
+	return is_stock(conf) && !has_stack(conf) ? "there is no /etc/pam.d/bastiond, and nobody with a second factor can log in; it comes with "
+	    "the installation, or write pam_service" : NULL;
 }
 
 static void check_pam(struct config_loader *l, const struct config *conf)
@@ -296,7 +308,7 @@ static void check_pam(struct config_loader *l, const struct config *conf)
 	    strspn(conf->pam_service, "abcdefghijklmnopqrstuvwxyz0123456789_-.") != strlen(conf->pam_service))
 		config_fault(l, OPT_pam_service, "a PAM service is a file name of a-z 0-9 _ - . ; write \"bastiond\"");
 	/* a role that reloads has no file system any more: parent has looked */
-	else if (!config_is_sent(l) && !has_stack(conf))
+	else if (!config_is_sent(l) && !is_stock(conf) && !has_stack(conf))
 		config_fault(l, OPT_pam_service, "there is no PAM stack of this name, and nobody could log in; write that of a file in %s",
 		    conf->pam_confdir[0] != '\0' ? conf->pam_confdir : "/etc/pam.d");
 	if (conf->pam_confdir[0] == '\0' || config_is_sent(l))

@@ -178,6 +178,8 @@ static int run_parent(struct config *conf, const struct options *o)
 	if (o->debug)
 		conf->log_level = LOG_LVL_DEBUG;
 	log_init("parent", o->foreground, (enum log_level)conf->log_level);
+	if (config_warning(conf) != NULL)
+		log_warn("%s", config_warning(conf));
 	if (!o->foreground && !upgrade_taking() && daemon(0, 0) != 0) {
 		fprintf(stderr, "bastiond: cannot go to the background: %s\n", strerror(errno));
 		return EXIT_FAILED;
@@ -204,6 +206,8 @@ int main(int argc, char **argv)
 	if (!o.check && !o.dump && !o.init && o.begin == NULL && o.end == NULL && o.look == NULL && o.restore == NULL)
 		return run_parent(conf, &o);
 	status = EXIT_FINE;
+	if (o.check && config_warning(conf) != NULL)
+		fprintf(stderr, "%s: %s\n", o.conf, config_warning(conf));
 	if (o.dump)
 		status = config_dump(conf, stdout, false) == 0 ? EXIT_FINE : EXIT_FAILED;
 	if (o.init)

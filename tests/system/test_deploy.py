@@ -199,6 +199,12 @@ def test_readme_deploys(machines):
     assert re.search(r"^[0-9a-f]{32} +complete", out, re.M), out
 
 
+def test_without_its_pam_stack(machines):
+    """As on a machine whose /etc/pam.d was not copied: PAM would take its stack for others, and ask for a password that nobody has."""
+    out = machines.run("mv /etc/pam.d/bastiond /root\nbastiond -t 2>&1\nmv /root/bastiond /etc/pam.d\nbastiond -t 2>&1\n")
+    assert out.count("there is no /etc/pam.d/bastiond") == 1
+
+
 def log(machines, unit):
     return labkit.read(machines.root("first", f"/var/log/{unit}.log"))
 
