@@ -34,8 +34,8 @@ enum words_exit {
 	WORDS_BROKEN = 5,	/* the bastion cannot be reached, or failed itself */
 };
 
-/* Who may use a word. For help and completion; policy decides. Each includes those before it. */
-enum words_who { WHO_USER, WHO_APPROVER, WHO_ADMIN, WHO_ROOT };
+/* Who may use a word. For help and completion; policy decides. Each includes those before it, but that auditors' words are theirs alone. */
+enum words_who { WHO_USER, WHO_APPROVER, WHO_ADMIN, WHO_AUDITOR, WHO_ROOT };
 
 /* Who carries a word out. */
 enum words_where {

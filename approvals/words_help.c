@@ -209,7 +209,7 @@ static void explain_arg(const struct words_arg *a, const struct words_env *env, 
 static void explain(const struct words_word *w, const struct words_env *env, struct buf *out)
 {
 	static const char *const who[] = {
-		"", "For approvers. ", "For administrators. ", "For root on the bastion. "
+		"", "For approvers. ", "For administrators. ", "For auditors alone. ", "For root on the bastion. "
 	};
 	static const struct words_arg json = { .name = "json", .help = "print the reply as JSON" };
 	static const struct words_arg csv = { .name = "csv", .help = "print the table as CSV, with every column" };

@@ -219,9 +219,9 @@ const struct words_word words_table[] = {
 	  "that the database has otherwise, or not at all, is named.",
 	  .example = "events verify --against events.json",
 	  ARGS({ "against", "FILE", ARG_FILE, 0, "events as the collectors have them", NULL }) },
-	{ .path = "note-replay", .who = WHO_ADMIN,
+	{ .path = "note-replay", .who = WHO_AUDITOR,
 	  .help = "a recording is read: bastion-replay says it, for auditors",
-	  .more = "Auditors only. An event: recording.replay, recording.export, recording.search, or "
+	  .more = "An event: recording.replay, recording.export, recording.search, or "
 	  "recording.reveal when what was typed without an echo is shown. NUMBER and HASH are those of the "
 	  "auditor's own log of readings, AT its time in unix seconds.",
 	  .example = "note-replay replay --recording 7c264f0e5b1d4a3f8e9d0c1b2a394857 --number 1 --at 1800000000 "
@@ -337,8 +337,8 @@ const struct words_word words_table[] = {
 	{ .path = "device add", .who = WHO_USER,
 	  .help = "bring a new device of yours, from one that is known",
 	  .more = "With an administrator's code it is in force at once; otherwise it waits for 'user key approve'. KEY is the "
-	  "line of a .pub file, or - for standard input.",
-	  .example = "device add desk --code k3m7-x2ab-qq5d-7hzt desk.pub",
+	  "line of a .pub file, or - for standard input: over ssh with < FILE.pub.",
+	  .example = "device add desk --code k3m7-x2ab-qq5d-7hzt -",
 	  ARGS(A_DEVICE, { "code", "CODE", ARG_TEXT, 0, "of 'user key invite'", NULL },
 	       { "key", "KEY", ARG_PUBKEY, P | ARG_REST, "public key", NULL }) },
 	{ .path = "device list", .who = WHO_USER,

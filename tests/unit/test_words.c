@@ -556,8 +556,7 @@ static void help(void **state)
 	}
 	buf_reset(&b);
 	assert_int_equal(words_help(NULL, &ssh, &b), 0);
-	assert_true(
-	    contains(&b, "request") && !contains(&b, "user add") && !contains(&b, "connect"));
+	assert_true(contains(&b, "request") && !contains(&b, "user add") && !contains(&b, "connect"));
 	assert_true(contains(&b, "help all") && !contains(&b, "(null)"));
 	buf_reset(&b);
 	assert_int_equal(words_help("all", &ssh, &b), 0);
@@ -565,6 +564,9 @@ static void help(void **state)
 	buf_reset(&b);
 	assert_int_equal(words_help(NULL, &admin, &b), 0);
 	assert_true(contains(&b, "user add") && !contains(&b, "help all"));
+	buf_reset(&b);
+	assert_int_equal(words_help("note-replay", &ssh, &b), 0);
+	assert_true(contains(&b, "For auditors alone.") && !contains(&b, "administrators"));
 	buf_reset(&b);
 	assert_int_equal(words_help("user key", &ssh, &b), 0);
 	assert_true(contains(&b, "user key revoke"));
