@@ -64,7 +64,7 @@ static void put(FILE *out, const char *name, const char *roles, const char *pers
 }
 
 /* NAME ROLE,ROLE PERSON; "-" for no role, "*" to leave them as they are. */
-static int from_text(FILE *out, char *text)
+static int from_text(FILE *out, const char *path, char *text)
 {
 	unsigned number = 0;
 
@@ -87,7 +87,7 @@ static int from_text(FILE *out, char *text)
 		person += strspn(person, " \t");
 		person[strcspn(person, "\r")] = '\0';
 		if (*person == '\0') {
-			ctl_fail("line %u: write NAME ROLE,ROLE PERSON, with - for no role, * to leave them", number);
+			ctl_fail("%s:%u: write NAME ROLE,ROLE PERSON, with - for no role, * to leave them", path, number);
 			return 1;
 		}
 		if (strcmp(roles, "-") == 0)
@@ -256,7 +256,7 @@ int directory_child(const struct directory *d, int fd)
 	if (!file && d->bind[0] != '\0' && text == NULL)
 		ctl_fail("directory: bind without secret");
 	else
-		r = file ? from_text(out, text) : from_ldap(d, text, out);
+		r = file ? from_text(out, d->source + 5, text) : from_ldap(d, text, out);
 	if (fflush(out) != 0)
 		r = 1;
 out:

@@ -121,8 +121,6 @@ static int stage(struct ctl *c, FILE *in, json_int_t *count)
 	}
 	json_decref(entry);
 	json_decref(keep);
-	if (r == WORDS_OK && begin)
-		r = ctl_fail("the directory named nobody: nothing is changed");
 	return r;
 }
 
@@ -171,6 +169,8 @@ int ctl_sync(struct ctl *c, const json_t *args)
 	explicit_bzero(&d, sizeof(d));
 	if (r == WORDS_OK && status != 0)
 		r = ctl_fail("the directory was not read to its end: nothing is changed");
+	else if (r == WORDS_OK && count == 0)
+		r = ctl_fail("the directory named nobody: nothing is changed");
 	json_object_set_new(how, "count", json_integer(count));
 	if (json_object_get(args, "share") != NULL)
 		json_object_set(how, "share", json_object_get(args, "share"));

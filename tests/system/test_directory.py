@@ -51,8 +51,12 @@ def test_a_file(own):
     with pytest.raises(labkit.LabError, match="named nobody"):
         own.ctl("sync", path)
     labkit.write(source, "zoe\n", 0o600)
-    with pytest.raises(labkit.LabError, match="nothing is changed"):
-        own.ctl("sync", path)
+    out = sync(own, path)
+    assert out.returncode == 5 and f"{source}:1: write NAME" in out.stderr and "nothing is changed" in out.stderr, out
+    out = sync(own, conf(own, source=f"file:{source}.gone"))
+    assert out.returncode == 5 and f"{source}.gone" in out.stderr and "not read to its end" in out.stderr and "nobody" not in out.stderr, out
+    conf(own, source=f"file:{source}")
+    assert sync(own, f"{path}.gone").returncode == 2
     assert state_of(own, "zoe") == "active" == state_of(own, "yan")
     # entries that cannot be taken end nobody, and do not keep the others out
     groups = ",".join(f"group{i:02}" for i in range(80))
