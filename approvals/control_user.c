@@ -169,7 +169,7 @@ enum words_exit word_user_unlock(struct call *k)
 	if (u.state != USER_LOCKED)
 		return refuse(k, WORDS_REFUSED, NULL, "%s is not locked.", u.name);
 	if (u.until <= k->now)
-		return refuse(k, WORDS_REFUSED, "Remove it, and add it with a new end.",
+		return refuse(k, WORDS_REFUSED, "Remove it, and add it with a new end: it then needs a new key, its roles and grants.",
 		    "The account %s has ended.", u.name);
 	if (store_user_state(k->s, u.id, USER_ACTIVE, NULL, k->now) < 0 ||
 	    event_write(k->s, k->now, EVENT_USER_UNLOCK, k->name, u.name, NULL) < 0)

@@ -34,8 +34,8 @@
 	{ "label", "KEY=VALUE", ARG_LABEL, M, "hosts by label; may be repeated", NULL }, A_ZONE(M), \
 	{ "login", "LOGIN", ARG_LOGIN, M, "accounts; may be repeated", NULL }, \
 	A_CAPS("may be repeated; otherwise shell, exec, sftp-read and sftp-write; of a rule that denies: all"), \
-	{ "max", "DURATION", ARG_DURATION, 0, "longest grant", NULL }, \
-	{ "approvals", "COUNT", ARG_COUNT, 0, "persons who must agree; 1 otherwise", NULL }, \
+	{ "max", "DURATION", ARG_DURATION, 0, "longest grant; 8h for a new role", NULL }, \
+	{ "approvals", "COUNT", ARG_COUNT, 0, "persons who must agree, at most 10; 1 for a new role", NULL }, \
 	{ "approver_role", "ROLE", ARG_ROLE, M, "its members may approve; may be repeated", NULL }, \
 	{ "ask_reason", "ANSWER", ARG_CHOICE, 0, "must a request say why: yes (otherwise) or no", "yes no" }, \
 	{ "hours", "HOURS", ARG_HOURS, 0, "when: \"mon-fri 08:00-18:00 Europe/Berlin\"; UTC without a zone", NULL }, \
