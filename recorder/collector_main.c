@@ -187,9 +187,8 @@ static int load_fresh(struct server *sv, SSL_CTX **tls, struct sign_key **signer
 }
 
 /*
- * The recorders' certificates and signers, our own certificate and the receipt key are taken anew; the rest needs a start.
- * Connections are ended: recorders come back at
- * once, and are judged by the new file.
+ * The recorders' certificates and signers, our own certificate and the receipt key are taken anew, and what connections are bounded by; the
+ * rest needs a start. Connections are ended: recorders come back at once, and are judged by the new file.
  */
 static void on_hup(evutil_socket_t sig, short what, void *arg)
 {
