@@ -371,7 +371,8 @@ static void next_steps(const struct init *in)
 	printf(
 	    "\nNext:\n"
 	    "  1. Collector: copy %s/recorder/client.crt and signer.pub to it and\n"
-	    "     name them in its collectord.conf(5); name its certificate in bastiond.conf(5).\n"
+	    "     name them in its collectord.conf, see bastion-collectord(8);\n"
+	    "     name its certificate in bastiond.conf(5).\n"
 	    "  2. Auditor: put the age1... recipients into the file that 'recipients' names.\n"
 	    "  3. Check with 'bastiond -t', then start bastiond.\n"
 	    "  4. bastionctl: 'user add', 'user key add', 'user totp enrol', 'host add', 'role add'.\n"
