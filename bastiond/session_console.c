@@ -168,9 +168,11 @@ static void connect_to(struct chan *c, const char *host, const char *login)
 	struct way *w = way_create(c->front->session, host, login);
 
 	if (w == NULL) {
-		static const char text[] = "too many destinations on this connection\n";
+		char text[128];
+		const int n = snprintf(text, sizeof(text), "%d destinations are open on this connection, which is the most: end one, or log in "
+		    "once more\n", SESSION_WAYS_MAX);
 
-		words_print(c, true, text, sizeof(text) - 1);
+		words_print(c, true, text, (size_t)n);
 		console_prompt(c);
 		return;
 	}

@@ -269,6 +269,15 @@ def test_more_hops_than_destinations(lab):
         with pytest.raises((paramiko.SSHException, EOFError)):
             inner[-1].auth_none("dba")
         until(lambda: "16 destinations are open on this connection" in inner[-1].goodbye and "-S none" in inner[-1].goodbye, what="the reason")
+        with outer.open_session(timeout=20) as console:
+            console.get_pty()
+            console.invoke_shell()
+            console.sendall(b"connect web1 as dba\n")
+            said = b""
+            while b"16 destinations are open on this connection" not in said:
+                part = console.recv(4096)
+                assert part, said
+                said += part
         session = inner[0].open_session(timeout=20)
         session.exec_command("echo here; cat")
         assert session.recv(100) == b"here\n"
