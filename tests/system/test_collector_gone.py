@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from harness import DEADLINE, WAYS, Client, labkit, recording_of, replay, until
+from harness import DEADLINE, WAYS, Client, events, labkit, recording_of, replay, until
 
 pytestmark = [pytest.mark.alone, pytest.mark.patient]
 
@@ -90,6 +90,7 @@ def test_banner_then_resume_without_loss(short, shells):
     for target, terminal in shells.items():
         assert leave(target, terminal) == (0 if target == "bastion" else 3)
         assert typed(target) == "before\nwhile it is away\nafter\n"
+    until(lambda: len(events(short, "recording.stall", "deploy")) >= len(shells), what="the stall of each is an event")
 
 
 def test_end_after_the_deadline(short, shells):

@@ -205,6 +205,23 @@ static void fds_that_do_not_belong(void **state)
 	session_over(r, &s, 9);
 }
 
+/* What a session that was taken over tries is an event; of a stranger's there would be too many. */
+static void who_breaks_the_protocol_is_named(void **state)
+{
+	struct rig *r = *state;
+	struct session_end s[2];
+
+	session_start(r, &s[0]);
+	login_alice(r, &s[1], 0);
+	for (int i = 0; i < 2; i++) {
+		send_raw(s[i].link.fd, MSG_SIGN_CERT, 1, NULL, 0);
+		assert_true(killed(r, &s[i]));
+		assert_int_equal(events_of(r, "protocol.violation"), i);
+	}
+	session_over(r, &s[0], 9);
+	session_over(r, &s[1], 9);
+}
+
 static void flood_is_limited(void **state)
 {
 	struct rig *r = *state;
@@ -313,7 +330,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(every_message_in_every_state),
-		T(fds_that_do_not_belong),
+		T(fds_that_do_not_belong), T(who_breaks_the_protocol_is_named),
 		T(flood_is_limited),
 		T(sockets_keep_apart),
 		T(uid_of_nobody_is_denied),
