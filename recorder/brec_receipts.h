@@ -34,7 +34,7 @@ struct brec_receipts {
 	bool bad;
 };
 
-/* No file is no error: there are no receipts then. 0, or -1 with errno. */
+/* No file is no error: there are no receipts then. Nor are there for who trusts no collector. 0, or -1 with errno. */
 int brec_receipts_load(struct brec_receipts *r, struct brec_dir *d, const struct brec_trust *trust, const uint8_t *id);
 /*
  * The chain value after frame `seq` (0: after the first header) is h. To be called for each sequence in turn. 0; -1: a

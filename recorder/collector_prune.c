@@ -182,13 +182,14 @@ static bool lost_frames(struct found *f)
 	bool lost = data == NULL && errno != ENOENT;
 
 	buf_view(&b, data, len);
-	for (size_t left; !lost && (left = buf_left(&b)) != 0;) {
+	while (!lost && buf_left(&b) != 0) {
+		const size_t at = b.off;
+
 		if (receipt_get(&b, &r) == 0) {
 			lost = r.leaf.seq > f->seq;
 			continue;
 		}
-		/* the last one may be torn */
-		lost = left > RECEIPT_LEN_MAX + 4;
+		lost = !receipt_is_torn(data + at, len - at);
 		break;
 	}
 	free(data);

@@ -163,6 +163,21 @@ int receipt_get(struct buf *b, struct receipt *r)
 	return buf_get_u32(b) == crc && buf_ok(b) && b->off - start == len + 4U ? 0 : -1;
 }
 
+bool receipt_is_torn(const uint8_t *data, size_t len)
+{
+	struct receipt r;
+	struct buf b;
+
+	if (len > 4 + RECEIPT_LEN_MAX)
+		return false;
+	for (size_t at = 1; at < len; at++) {
+		buf_view(&b, data + at, len - at);
+		if (receipt_get(&b, &r) == 0)
+			return false;
+	}
+	return true;
+}
+
 int receipt_check(const struct receipt *r)
 {
 	uint8_t h[BREC_HASH_LEN], text[SIGNED_LEN];

@@ -22,7 +22,7 @@
 #include "wire.h"
 
 #define RECEIPT_PATH_MAX 10		/* log2 WIRE_LEAVES_MAX */
-#define RECEIPT_LEN_MAX 640
+#define RECEIPT_LEN_MAX (32 + 8 + WIRE_LEAF_LEN + 3 * 4 + RECEIPT_PATH_MAX * BREC_HASH_LEN + WIRE_SIG_LEN + 4)	/* behind its length */
 
 struct sign_key;
 
@@ -51,6 +51,11 @@ int receipt_extract(struct receipt *r, const uint8_t key[32], uint64_t wall_us, 
 int receipt_put(struct buf *b, const struct receipt *r);
 /* Takes the next one from b. 0, or -1: malformed or crc wrong. */
 int receipt_get(struct buf *b, struct receipt *r);
+/*
+ * `len` bytes at the end of a file, which begin with no whole receipt: are they what was left of one that was being written? No more than one
+ * has, and in none of them begins a whole one.
+ */
+bool receipt_is_torn(const uint8_t *data, size_t len);
 /*
  * Does its signature hold under r->key? The caller decides whether it trusts that key. 0 good, -1
  * not.

@@ -166,10 +166,6 @@ class Log:
         for wrong in filter(None, [outcome(read, name) for name in names]):     # all are read, and the first that is wrong tells
             raise Verdict(*wrong)
 
-    def removed(self, rid, signers):    # does a prune or lapse leaf of it hold? Not in a bundle, whose maker chose the leaves
-        own = [] if self.part else self.leaves.get(rid, [])
-        return any(leaf[12] in (PRUNED, LAPSED) and outcome(holds, leaf, own[:at], own, signers) is True for at, leaf in enumerate(own))
-
 def holds(leaf, before, own, signers):
     """Has a prune leaf the close that is in the log before it, or a lapse leaf the last mark of what never closed; and was its time over?"""
     (wall, days, segment), (data, _, _), rid = struct.unpack(">QII", leaf[29:45]), strings(leaf[77:], 3), leaf[13:29]
@@ -183,6 +179,11 @@ def holds(leaf, before, own, signers):
     must([other[12] for other in before if other[12] in (HELD, RELEASED)][-1:] != [HELD], "a hold was in force")
     must(days >= 90 and frame.wall + (days + 30 * lapse) * DAY <= wall <= time.time() * 1000000 + DAY, "not in its time")
     return any(signed(key, frame.signature, frame.message(rid)) for key in signers)
+
+def receipt(data):      # the whole one that the data begin with, or nothing
+    one = bytes(data[:4 + uint(data[:4])])
+    count, index, n = struct.unpack(">III", one[100:112].ljust(12, b"\0"))
+    return one if index < count <= 1024 and n <= 10 and len(one) == 180 + 32 * n == 4 + uint(one[:4]) and crc32c(one[:-4]) == uint(one[-4:]) else b""
 
 class Recording:
     """Files, and the row of their verdict. name: the id that the recording must have; or nothing."""
@@ -200,7 +201,7 @@ class Recording:
 
     def walk(self):
         """Steps 1, 2, 3 and 5 of VERIFICATION, until something does not hold. What cannot be read is no bytes."""
-        must(isinstance(self.files.get("receipts", b""), bytes), "the receipts cannot be read", "unverifiable")
+        must(not self.collectors or isinstance(self.files.get("receipts", b""), bytes), "the receipts cannot be read", "unverifiable")
         for number in range(max(self.segments, default=0) + 1):
             must(number in self.segments, f"segment {number} is missing", "gap" if self.segments else "unverifiable")
             data, at, torn = self.files[f"{number:08}.brec"], 0, "gap" if number < max(self.segments) else "cut"
@@ -234,19 +235,17 @@ class Recording:
 
     def weigh_receipts(self, verdict):
         """Step 4, also of what has a gap or is cut; but not where no header holds: nobody knows whose they are."""
-        data, highest, self.received = memoryview(self.files.get("receipts", b"") if self.chains or verdict != "unverifiable" else b""), 0, 0
-        while data:
-            r = bytes(data[:4 + uint(data[:4])])
-            key, wall, rid, seq, h, count, index, n = struct.unpack(">4x32s8s16sQ32sIII", r[:112].ljust(112, b"\0"))
-            if not (index < count <= 1024 and n <= 10 and len(r) == 180 + 32 * n == 4 + uint(r[:4]) and crc32c(r[:-4]) == uint(r[-4:])):
-                must(len(data) <= 644, "a receipt is damaged, and others follow it")
-                break       # it is torn, and counts as not written
+        used = self.collectors and (self.chains or verdict != "unverifiable")
+        data, highest, self.received = memoryview(self.files.get("receipts", b"") if used else b""), 0, 0
+        while r := receipt(data):
+            key, wall, rid, seq, h, count, index = struct.unpack(">4x32s8s16sQ32sII", r[:108])
             if key in self.collectors:      # r[44:100] is rid, seq and h
                 root = climb(sha256(b"\0", r[44:100]), index, count, [r[at:at + 32] for at in range(112, len(r) - 68, 32)])
                 must(signed(key, r[-68:-4], b"brec/v1 receipt" + sha256(key) + wall + r[100:104] + root), "the signature of a receipt")
                 must(not self.chains or rid == self.id and self.chains.get(seq, h) == h, "a receipt says something else")
                 self.received, highest = max(self.received, seq if seq in self.chains else 0), max(highest, seq)
             data = data[len(r):]
+        must(len(data) <= 500 and not any(receipt(data[at:]) for at in range(len(data))), "a receipt is damaged, and more than it follows")
         must(highest <= self.last, f"a receipt is for frame {highest}", {"complete": "forged", "abandoned": "cut"}.get(verdict, verdict))
 
     def weigh_log(self, verdict, logged):
@@ -254,13 +253,14 @@ class Recording:
         log, whole, ended, more, now = self.log, verdict == "complete", verdict == "abandoned", self.leaves[len(self.made):], time.time() * 1000000
         must(log.verdict in ("good", "absent") or not (whole or ended), log.reason, log.verdict)
         if log.verdict == "good":
-            may = not self.segments or self.chains and verdict in ("abandoned", "cut", "gap")
-            must(not may or not log.removed(self.id, self.signers.values()), "it was removed in its time", "pruned")
-            must(self.segments or self.id not in log.leaves, "all of it is missing", "cut")
+            own, may = log.leaves.get(self.id, []), not log.part and (not self.segments or self.chains and verdict in ("abandoned", "cut", "gap"))
+            gone = may and any(leaf[12] in (PRUNED, LAPSED) and outcome(holds, leaf, own[:at], own, self.signers.values()) is True for at, leaf in enumerate(own))
+            must(not gone, "it was removed in its time", "pruned")      # in a bundle none of these leaves holds: its maker chose them
+            must(self.segments or log.part or not own, "all of it is missing", "cut")
             must(not more or not (ended or whole and more[0][12] != OPENED), "the log has more leaves", "cut" if ended else "forged")
             must(not whole or logged == "whole", "not all of its leaves are in the log", "unverifiable")
             alive = ended and logged == "part" and abs(now - self.mark.wall) <= 600 * 1000000 and self.first.wall >= now - 30 * DAY
-            must(not alive or log.part or {leaf[12] for leaf in log.leaves[self.id]} & {CLOSED, PRUNED, LAPSED}, "it is being made", "open")
+            must(not alive or log.part or {leaf[12] for leaf in own} & {CLOSED, PRUNED, LAPSED}, "it is being made", "open")
 
 def verify_store(store, signers, collectors, own=()):   # a row for each verdict; own: the keys of the collector whose store it is
     log, top = Log(Log.read_tiles, pathlib.Path(store) / "log", own or collectors), pathlib.Path(store) / "recordings"
@@ -271,8 +271,8 @@ def verify_store(store, signers, collectors, own=()):   # a row for each verdict
         for rid in sorted({rid.hex() for rid in log.leaves} - {path.name for path in here}):
             yield {**Recording(rid, {}, signers, collectors, log).row, "dir": None}
     elif collectors or log.verdict != "absent":
-        verdict, logged = ("unverifiable", "none") if log.verdict == "absent" else (log.verdict, "bad")
-        yield {"id": "log", "dir": None, "verdict": verdict, "reason": log.reason, "log": logged}
+        logged = "none" if log.verdict == "absent" else "bad"
+        yield {"id": "log", "dir": None, "verdict": "unverifiable" if logged == "none" else log.verdict, "reason": log.reason, "log": logged}
 
 def verify_bundle(bundle, signers, collectors, own=()):     # one row; of one that cannot be read there are no files
     files, top = {}, ""
@@ -292,9 +292,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", metavar="STORE|BUNDLE")
     for option in ("--signer", "--collector", "--log"):
-        parser.add_argument(option, metavar="PEM", type=load_keys, action="append", default=[])
+        parser.add_argument(option, metavar="PEM", type=load_keys, action="extend", default=[])
     words = parser.parse_args()
-    verify, keys = verify_store if pathlib.Path(words.what).is_dir() else verify_bundle, (words.signer, words.collector, words.log)
-    print(*map("{}\n".format, map(json.dumps, rows := [*verify(words.what, *(sum(each, []) for each in keys))])), sep="", end="")
+    rows = [*(verify_store if pathlib.Path(words.what).is_dir() else verify_bundle)(words.what, words.signer, words.collector, words.log)]
+    print("".join(json.dumps(row) + "\n" for row in rows), end="")
     warning = "warning: more than one collector is trusted: --log says whose store it is\n" if len(words.collector) > 1 and not words.log else None
     parser.exit(any(row["verdict"] not in ("complete", "pruned", "open") for row in rows), warning)

@@ -502,6 +502,43 @@ def test_pipes_in_place_of_files(store):
         shutil.rmtree(top)
 
 
+def receipts_of(store):
+    """One for each frame of the small recording."""
+    chain, found, public, wall = bytes(32), [], brec.raw(store.log_key.public_key()), struct.pack(">Q", 1700000000000000)
+    for seq, part in enumerate(frames(store.segment)):
+        chain = independent.sha256(b"\2" + chain if seq else b"brec/v1", part)
+        leaf = bytes.fromhex(store.id) + struct.pack(">Q", seq) + chain
+        text = b"brec/v1 receipt" + hashlib.sha256(public).digest() + wall + struct.pack(">I", 1) + independent.sha256(b"\0", leaf)
+        one = struct.pack(">I", 176) + public + wall + leaf + struct.pack(">III", 1, 0, 0) + store.log_key.sign(text)
+        found.append(one + struct.pack(">I", independent.crc32c(one)))
+    return found
+
+
+def test_damaged_receipts(store):
+    """What a power cut left behind the last one is none; a damaged one before others is no such thing, however few they are. All of that only for
+    who believes the collector."""
+    top, good, keys, trust = store.copy(), receipts_of(store), store.keys, read(store.lab.path("auditor.trust"))
+    where = store.small.replace(store.top, top)
+    bad = good[2][:60] + bytes([good[2][60] ^ 1]) + good[2][61:]
+    variants = {"all": (good, "complete"), "torn": ([*good[:2], good[2][:100]], "complete"), "damaged at the end": ([*good[:2], bad], "complete"),
+                "lost bytes": ([*good[:2], bytes(500)], "complete"), "more than one of them": ([*good[:2], bytes(501)], "forged"),
+                "two follow": ([*good[:2], bad, *good[3:5]], "forged"), "one follows": ([bad, good[3]], "forged"),
+                "what is left of one, and one": ([good[2][:77], good[3]], "forged"), "many follow": ([bad, *good], "forged")}
+    for what, (parts, verdict) in variants.items():
+        write(b"".join(parts), where, "receipts")
+        assert store.both(top)[where] == verdict, what
+    store.keys = keys[0], []
+    write(b"".join(line for line in trust.splitlines(True) if line.startswith(b"signer")), store.lab.path("auditor.trust"))
+    try:
+        assert store.both(top)[where] == "complete"
+        os.unlink(os.path.join(where, "receipts"))
+        os.symlink("/dev/null", os.path.join(where, "receipts"))
+        assert store.both(top)[where] == "complete"
+    finally:
+        store.keys = keys
+        write(trust, store.lab.path("auditor.trust"))
+
+
 def test_links_to_nowhere(store):
     """They are no recordings, and hide none."""
     top = store.copy()

@@ -332,6 +332,12 @@ static void test_receipts(void **state)
 	put_back(&f, 2);
 	assert_int_equal(judge(x, &out, true), BREC_FORGED);
 	assert_string_equal(out.file, "receipts");
+	/* also where few bytes follow; but not for who trusts no collector */
+	f.data[2][60] ^= 1;
+	f.data[2][f.len[2] - 300] ^= 1;
+	put_back(&f, 2);
+	assert_int_equal(judge(x, &out, true), BREC_FORGED);
+	assert_int_equal(judge(x, &out, false), BREC_ABANDONED);
 	/* receipts of another recording, and for other frames of this one */
 	fx_small(y, false);
 	write_receipts(y, 0, 1);

@@ -114,9 +114,44 @@ static void a_full_batch_fits(void **state)
 	assert_int_equal(r.path_len, RECEIPT_PATH_MAX);
 	buf_init(&b, RECEIPT_LEN_MAX + 8);
 	assert_int_equal(receipt_put(&b, &r), 0);
-	assert_true(b.len <= RECEIPT_LEN_MAX);
+	assert_int_equal(b.len, 4 + RECEIPT_LEN_MAX);
 	assert_int_equal(receipt_get(&b, &r), 0);
 	assert_int_equal(receipt_check(&r), 0);
+	buf_finish(&b);
+}
+
+/* What a power cut leaves of one is no receipt and no longer than one; what is longer, or has a whole one in it, it did not leave. */
+static void a_torn_end(void **state)
+{
+	uint8_t sig[WIRE_SIG_LEN], both[8 + 2 * RECEIPT_LEN_MAX];
+	struct receipt r;
+	struct buf b;
+
+	(void)state;
+	assert_int_equal(receipt_sign(signer, pub, 1, leaves, WIRE_LEAVES_MAX, sig), 0);
+	assert_int_equal(receipt_extract(&r, pub, 1, leaves, WIRE_LEAVES_MAX, 5, sig), 0);
+	buf_init(&b, sizeof(both));
+	assert_int_equal(receipt_put(&b, &r), 0);
+	memcpy(both, b.data, b.len);
+	for (size_t n = 0; n < b.len; n++)
+		assert_true(receipt_is_torn(both, n));
+	both[100] ^= 1;
+	assert_true(receipt_is_torn(both, b.len));
+	memset(both, 0, sizeof(both));
+	assert_true(receipt_is_torn(both, 4 + RECEIPT_LEN_MAX));
+	assert_false(receipt_is_torn(both, 4 + RECEIPT_LEN_MAX + 1));
+	/* a short one behind what is left */
+	assert_int_equal(receipt_sign(signer, pub, 1, leaves, 1, sig), 0);
+	assert_int_equal(receipt_extract(&r, pub, 1, leaves, 1, 0, sig), 0);
+	buf_reset(&b);
+	assert_int_equal(receipt_put(&b, &r), 0);
+	for (size_t at = 1; at + b.len <= 4 + RECEIPT_LEN_MAX; at++) {
+		memset(both, 0xff, sizeof(both));
+		memcpy(both + at, b.data, b.len);
+		assert_false(receipt_is_torn(both, at + b.len));
+		both[at + 60] ^= 1;
+		assert_true(receipt_is_torn(both, at + b.len));
+	}
 	buf_finish(&b);
 }
 
@@ -174,7 +209,7 @@ static void a_batch_is_signed_as_it_is(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(tree_is_rfc_6962), cmocka_unit_test(every_leaf_has_a_path), cmocka_unit_test(a_full_batch_fits),
+		cmocka_unit_test(tree_is_rfc_6962), cmocka_unit_test(every_leaf_has_a_path), cmocka_unit_test(a_full_batch_fits), cmocka_unit_test(a_torn_end),
 		cmocka_unit_test(no_byte_can_change), cmocka_unit_test(a_batch_is_signed_as_it_is),
 	};
 
