@@ -95,7 +95,7 @@ def test_keys_of_a_silent_session_go_with_time(own):
     terminal = shell(own)
     path = until(lambda: recordings(own, "deploy"), what="a recording")[-1]
     (session,) = sessions(own)
-    until(lambda: os.path.exists(f"{path}/00000001.brec"), what="a second segment")
+    until(lambda: os.path.exists(f"{path}/00000001.brec"), deadline=30, what="a second segment")
     assert time.monotonic() - start < 40, "it is sealed after 5 s, not the usual 60"
     held = memory(session)
     assert not any(key in held for key in secrets(own, path, 0))
