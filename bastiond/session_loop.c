@@ -80,6 +80,12 @@ static bool asks_in_vain(struct pump *pump, ssh_session ssh)
 	return pump->socket.in_bytes - pump->proved >= ANSWERS_MAX;
 }
 
+/* A message that is not allowed leaves libssh with a connection that it counts as one, neither reads nor closes. */
+static bool is_over(ssh_session ssh)
+{
+	return (ssh_get_status(ssh) & (SSH_CLOSED | SSH_CLOSED_ERROR)) != 0 || !ssh_is_connected(ssh);
+}
+
 bool session_pump(struct session *s, struct pump *pump, ssh_session ssh, void (*handle)(void *ctx, ssh_message m), void *ctx)
 {
 	ssh_set_counters(ssh, &pump->socket, &pump->made);
@@ -91,7 +97,7 @@ bool session_pump(struct session *s, struct pump *pump, ssh_session ssh, void (*
 		/* reads once, without blocking; a message that waited comes before anything is read */
 		if ((m = ssh_message_get(ssh)) != NULL)
 			handle(ctx, m);
-		if ((ssh_get_status(ssh) & (SSH_CLOSED | SSH_CLOSED_ERROR)) != 0 || !ssh_is_connected(ssh))
+		if (is_over(ssh))
 			return false;
 		if (m == NULL && pump->socket.in_bytes == before)
 			return true;
@@ -128,7 +134,7 @@ static void outer_step(struct session *s)
 			ssh_message m = session_pump_full(&f->pump, f->ssh) ? NULL : ssh_message_get(f->ssh);
 
 			if (m == NULL) {
-				if (!ssh_is_connected(f->ssh))
+				if (is_over(f->ssh))
 					f->gone = true;
 				break;
 			}

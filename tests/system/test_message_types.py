@@ -8,7 +8,7 @@ import paramiko
 import pytest
 from paramiko.message import Message
 
-from harness import until
+from harness import labkit, until
 
 USERAUTH_SUCCESS, CHANNEL_OPEN_CONFIRMATION = 52, 91
 PROMPT = 60     # USERAUTH_PK_OK, USERAUTH_INFO_REQUEST
@@ -98,8 +98,10 @@ class Raw(paramiko.Transport):
                 self.sock.shutdown_write()
             else:
                 self.sock.shutdown(socket.SHUT_WR)
-        self.join(5)
+        self.join(20 * labkit.SLOW)
+        ended = not self.is_alive()
         self.close()
+        assert ended, "the bastion did not end the connection"
         assert not self.types & FORBIDDEN, self.types
 
 
