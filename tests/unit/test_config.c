@@ -475,7 +475,22 @@ static void test_networks(void **state)
 	assert_false(matches("::/0", "10.0.0.1"));
 }
 
-/* The manual page names each option with its default, in the order of the table; and names no other. */
+/* What stands behind the default in the manual page: " , No LEAST to MOST" of what is counted or measured, otherwise nothing. */
+static const char *range_of(const struct config_option *o, char out[64])
+{
+	char least[24], most[24];
+
+	out[0] = '\0';
+	if (o->kind == KIND_INT)
+		snprintf(out, 64, " , No %" PRIu64 " to %" PRIu64, o->least, o->most);
+	if (o->kind == KIND_TIME)
+		snprintf(out, 64, " , No %s to %s", format_ms(least, sizeof(least), o->least), format_ms(most, sizeof(most), o->most));
+	if (o->kind == KIND_SIZE)
+		snprintf(out, 64, " , No %s to %s", format_size(least, sizeof(least), o->least), format_size(most, sizeof(most), o->most));
+	return out;
+}
+
+/* The manual page names each option with its default and its range, in the order of the table; and names no other. */
 static void test_manual_page(void **state)
 {
 	char why[CONFIG_WHY_MAX], *page = config_read_file("man/bastiond.conf.5", why), *at = page;
@@ -485,15 +500,15 @@ static void test_manual_page(void **state)
 	if (page == NULL)
 		fail_msg("%s", why); /* to be run from the top of the tree */
 	for (int i = 0; i < OPT_COUNT; i++) {
-		char item[256];
+		char item[256], range[64];
 
 		snprintf(item, sizeof(item), "\n.It Ic %s No = Ar", config_options[i].keyword);
 		if ((at = strstr(at, item)) == NULL) {
 			print_error("missing or out of order: %s\n", item + 1);
 			fail();
 		}
-		snprintf(item, sizeof(item), "\n.Pq default: Li %s\n", config_options[i].def[0] != '\0' ?
-		    config_options[i].def : "none");
+		snprintf(item, sizeof(item), "\n.Pq default: Li %s%s\n", config_options[i].def[0] != '\0' ?
+		    config_options[i].def : "none", range_of(&config_options[i], range));
 		if (strncmp(strchr(at + 1, '\n'), item, strlen(item)) != 0) {
 			print_error("%s: wanted%s", config_options[i].keyword, item);
 			fail();
