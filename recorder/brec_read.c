@@ -14,6 +14,12 @@
 
 #include "brec_dir.h"
 
+struct joined {			/* pieces of one event */
+	uint8_t kind;		/* 0: none is being put together */
+	uint64_t channel, t_us;	/* t_us: of the last piece */
+	struct buf data;
+};
+
 struct brec_reader {
 	struct brec_dir dir;
 	const struct age_identities *ids;
@@ -29,8 +35,7 @@ struct brec_reader {
 	struct buf events;		/* a view of plain: what is not handed out yet */
 	enum brec_stream stream;	/* of it */
 	uint64_t frame_seq;
-	struct buf joined;		/* pieces of one event */
-	uint8_t joined_kind;		/* 0: none is being put together */
+	struct joined joined[BREC_STREAMS];
 };
 
 static int fail(struct brec_reader *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -61,8 +66,10 @@ static void start(struct brec_reader *r)
 	r->error[0] = '\0';
 	r->in_segment = r->sealed = false;
 	buf_view(&r->events, r->plain, 0);
-	buf_reset(&r->joined);
-	r->joined_kind = 0;
+	for (int i = 0; i < BREC_STREAMS; i++) {
+		buf_reset(&r->joined[i].data);
+		r->joined[i].kind = 0;
+	}
 }
 
 struct brec_reader *brec_reader_open(const char *dir, const struct age_identities *ids, char *err, size_t errsize)
@@ -76,7 +83,8 @@ struct brec_reader *brec_reader_open(const char *dir, const struct age_identitie
 		return NULL;
 	}
 	r->ids = ids;
-	buf_init(&r->joined, BREC_EVENT_MAX);
+	for (int i = 0; i < BREC_STREAMS; i++)
+		buf_init(&r->joined[i].data, BREC_EVENT_MAX);
 	start(r);
 	if (brec_dir_segment(&r->dir, 0) != 1) {
 		snprintf(what, sizeof(what), "no recording: 00000000.brec: %s", strerror(errno));
@@ -92,7 +100,8 @@ void brec_reader_close(struct brec_reader *r)
 	if (r == NULL)
 		return;
 	forget_keys(r);
-	buf_finish(&r->joined);
+	for (int i = 0; i < BREC_STREAMS; i++)
+		buf_finish(&r->joined[i].data);
 	brec_dir_close(&r->dir);
 	explicit_bzero(r->plain, sizeof(r->plain));
 	free(r);
@@ -113,6 +122,14 @@ uint32_t brec_reader_segments(struct brec_reader *r)
 
 const char *brec_reader_error(const struct brec_reader *r) { return r->error; }
 const struct brec_info *brec_reader_info(const struct brec_reader *r) { return &r->info; }
+
+bool brec_reader_begun(const struct brec_reader *r, enum brec_stream stream, struct brec_event *e)
+{
+	const struct joined *j = &r->joined[stream];
+
+	*e = (struct brec_event){ .kind = j->kind, .t_us = j->t_us, .channel = j->channel, .data = j->data.data, .len = j->data.len };
+	return j->kind != 0;
+}
 
 /* ---- keys ---- */
 
@@ -329,25 +346,28 @@ static int give(const struct brec_reader *r, struct brec_item *it, const struct 
 /* An event from r->events: 1; 0: no whole one is there; -1. */
 static int read_event(struct brec_reader *r, struct brec_item *it)
 {
+	struct joined *j = &r->joined[r->stream];
 	struct brec_event e;
 	int got;
 
 	while ((got = brec_event_decode(&r->events, &e)) == 1) {
 		const bool more = (e.kind & BREC_K_MORE) != 0;
-		const uint8_t kind = e.kind & (uint8_t)~BREC_K_MORE;
 
-		if (r->joined_kind == 0 && !more)
+		e.kind &= (uint8_t)~BREC_K_MORE;
+		if (j->kind == 0 && !more)
 			return give(r, it, &e);
-		if (r->joined_kind != 0 && r->joined_kind != kind)
-			return fail(r, "an event is not continued");
-		if (buf_put(&r->joined, e.data, e.len) != 0)
+		if (j->kind != 0 && (j->kind != e.kind || j->channel != e.channel))
+			return fail(r, "frame %llu: an event is not continued", (unsigned long long)r->frame_seq);
+		if (buf_put(&j->data, e.data, e.len) != 0)
 			return fail(r, "an event is longer than %u bytes", BREC_EVENT_MAX);
-		r->joined_kind = kind;
+		j->kind = e.kind;
+		j->channel = e.channel;
+		j->t_us = e.t_us;
 		if (more)
 			continue;
-		r->joined_kind = 0;
-		e.data = r->joined.data;
-		e.len = r->joined.len;
+		j->kind = 0;
+		e.data = j->data.data;
+		e.len = j->data.len;
 		return give(r, it, &e);
 	}
 	buf_view(&r->events, r->plain, 0);
@@ -362,8 +382,9 @@ int brec_reader_next(struct brec_reader *r, struct brec_item *it)
 	if (r->error[0] != '\0')
 		return -1;
 	/* what the last item's data pointed to */
-	if (r->joined_kind == 0)
-		buf_reset(&r->joined);
+	for (int i = 0; i < BREC_STREAMS; i++)
+		if (r->joined[i].kind == 0)
+			buf_reset(&r->joined[i].data);
 	while (more) {
 		if ((got = read_event(r, it)) != 0)
 			return got;

@@ -22,7 +22,7 @@ enum brec_item_type {
 struct brec_item {
 	enum brec_item_type type;
 	enum brec_stream stream;	/* event, locked */
-	struct brec_event event;	/* whole (pieces are put together); data lives until the next call */
+	struct brec_event event;	/* whole: pieces are put together, those of each stream by themselves; data lives until the next call */
 	uint64_t seq;			/* of its (last) frame */
 	uint32_t segment;
 	int64_t wall_us;		/* mark, close */
@@ -52,6 +52,11 @@ void brec_reader_close(struct brec_reader *r);
  * frame; it may grow: call again); -1: what follows cannot be read, see brec_reader_error.
  */
 int brec_reader_next(struct brec_reader *r, struct brec_item *it);
+/*
+ * What came of an event of this stream whose last piece did not, as when the bastion was killed while it wrote it. Asked behind the last item. False:
+ * nothing; data lives until the next call.
+ */
+bool brec_reader_begun(const struct brec_reader *r, enum brec_stream stream, struct brec_event *e);
 /* Where and why, one line with file and byte; "" if nothing is wrong. It stays with the reader. */
 const char *brec_reader_error(const struct brec_reader *r);
 /* What is known so far. */

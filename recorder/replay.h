@@ -235,6 +235,9 @@ const char *meta_text(const json_t *meta, const char *key, char *out, size_t siz
 
 /* What an event other than data says, as one escaped line without a line end; false: nothing worth a line. `out` is empty or initialised. */
 bool text_event(const struct brec_event *e, char *out, size_t size);
+/* What is there of an event whose end is not, as a line of at least 64 bytes, or as an object with it below `key`; false and NULL: nothing. */
+bool text_begun(const struct brec_reader *r, enum brec_stream stream, struct brec_event *e, char *out, size_t size);
+json_t *json_begun(const struct brec_reader *r, enum brec_stream stream, const char *key);
 
 /*
  * Bytes of a channel without a terminal, escaped; tab and line feed stay. A code point cut at the

@@ -186,6 +186,12 @@ static void text_item(struct text_export *x, const struct brec_event *e)
 /* n: what the reader gave last. */
 static void text_tail(const struct brec_reader *r, int n)
 {
+	char line[3 * REPLAY_TEXT_MAX];
+	struct brec_event e;
+
+	for (enum brec_stream s = BREC_META; s < BREC_STREAMS; s++)
+		if (text_begun(r, s, &e, line, sizeof(line)))
+			puts(line);
 	if (n < 0)
 		printf("[not read further] %s\n", brec_reader_error(r));
 	else if (!brec_reader_info(r)->closed)
@@ -325,6 +331,18 @@ static int json_item(const struct brec_item *it, struct text_export *x)
 	}
 }
 
+static int json_tail(const struct brec_reader *r)
+{
+	int bad = 0;
+
+	for (enum brec_stream s = BREC_META; s < BREC_STREAMS && !bad; s++) {
+		json_t *begun = json_begun(r, s, "data");
+
+		bad = begun != NULL && json_line(begun) != 0;
+	}
+	return bad;
+}
+
 /* ---- both ---- */
 
 static void end_text(struct text_export *x)
@@ -378,6 +396,7 @@ static int export_items(const struct args *a, const struct recording *rec, const
 		end_text(x);
 	if (!bad && a->form == EXPORT_TEXT)
 		text_tail(p.reader, n);
+	bad = bad || (a->form == EXPORT_JSON && json_tail(p.reader) != 0);
 	if (n < 0)
 		fprintf(stderr, "bastion-replay: %s\n", brec_reader_error(p.reader));
 	pass_end(&p);

@@ -91,6 +91,9 @@ static int print_events(const char *dir, const struct age_identities *ids)
 			printf("%8s  -  [closed] %s%s%s\n", "end", brec_end_name(it.end),
 			    line[0] ? ": " : "", line);
 		}
+	for (enum brec_stream s = BREC_META; s < BREC_STREAMS; s++)
+		if (text_begun(p.reader, s, &it.event, line, sizeof(line)))
+			printf("%8s  %llu  %s\n", text_span(at, sizeof(at), it.event.t_us), (unsigned long long)it.event.channel, line);
 	if (n == 0 && !brec_reader_info(p.reader)->closed)
 		printf("%8s  -  [not closed] " NOT_CLOSED "\n", "end");
 	if (n < 0)
@@ -158,6 +161,8 @@ static void lists_json(const char *dir, const struct scan *s, const struct age_i
 			else if (strchr("fdgna", e->kind) != NULL)
 				json_array_append_new(events, event_json(e));
 		}
+		for (enum brec_stream stream = BREC_META; stream < BREC_STREAMS; stream++)
+			json_array_append_new(events, json_begun(p.reader, stream, "value"));	/* NULL is none */
 		if (n < 0)
 			snprintf(err, size, "%s", brec_reader_error(p.reader));
 		pass_end(&p);

@@ -188,6 +188,28 @@ bool text_event(const struct brec_event *e, char *out, size_t size)
 	}
 }
 
+bool text_begun(const struct brec_reader *r, enum brec_stream stream, struct brec_event *e, char *out, size_t size)
+{
+	int n;
+
+	if (!brec_reader_begun(r, stream, e))
+		return false;
+	n = snprintf(out, size, "[cut] '%c', %zu bytes of it ", e->kind > ' ' && e->kind < 0x7f ? e->kind : '?', e->len);
+	/* bytes of input and output need no pieces; what was typed has its own rules of who may see it */
+	esc_line(out + n, size - (size_t)n, e->data, stream == BREC_META ? e->len : 0);
+	return true;
+}
+
+json_t *json_begun(const struct brec_reader *r, enum brec_stream stream, const char *key)
+{
+	struct brec_event e;
+	const bool begun = brec_reader_begun(r, stream, &e);
+	const char kind[2] = { (char)e.kind };
+
+	return begun ? json_pack("{s:f, s:s, s:I, s:{s:s, s:s, s:I, s:o}}", "t", (double)e.t_us / 1e6, "kind", "cut", "channel", (json_int_t)e.channel, key,
+	    "stream", brec_stream_name(stream), "kind", kind, "bytes", (json_int_t)e.len, "data", json_bytes(e.data, stream == BREC_META ? e.len : 0)) : NULL;
+}
+
 /* ---- bytes ---- */
 
 bool channel_is_text(const struct channel *c)

@@ -38,7 +38,6 @@ def unwrap(stanzas, identities):
             key = hkdf(shared, stanza[:32] + raw(secret.public_key()), b"age-encryption.org/v1/X25519")
             with contextlib.suppress(InvalidTag):
                 return ChaCha20Poly1305(key).decrypt(bytes(12), stanza[32:], None)
-    return None
 
 def stream_keys(header, identities):
     """{stream: its AEAD, or None where no identity fits}"""
@@ -61,8 +60,7 @@ def varint(data, at):
     high, after = varint(data, at + 1) if data[at] > 127 else (0, at + 1)
     return high << 7 | data[at] & 127, after
 
-def frames(directory):
-    """Each with the header of its segment."""
+def frames(directory):      # each with the header of its segment
     for number, path in enumerate(sorted(pathlib.Path(directory).glob("????????.brec"))):
         data = path.read_bytes()
         header = Header(data, number)
@@ -73,7 +71,7 @@ def frames(directory):
             at += len(frame.raw)
 
 def events(directory, identities):
-    joined, current = b"", None
+    joined, current = {}, None      # of a stream: kind and channel of the event that is to be continued, and its bytes
     for header, frame in frames(directory):
         if header is not current:
             current, keys = header, stream_keys(header, identities)
@@ -86,11 +84,16 @@ def events(directory, identities):
                 kind, (t, then) = plain[at], varint(plain, at + 1)
                 channel, then = varint(plain, then)
                 length, then = varint(plain, then)
-                joined, at = joined + plain[then:then + length], then + length
+                of, at = (chr(kind & 127), channel), then + length
+                begun, data = joined.pop(frame.stream, (of, b""))
+                data += plain[then:at]
+                must(begun == of and kind != 128 and at <= len(plain) and len(data) <= 1 << 20, "an event does not decode, or is not continued")
                 if kind < 128:
-                    yield {"t": t, "stream": STREAMS[frame.stream], "kind": chr(kind), "channel": channel, "seq": frame.seq,
-                           "data": joined.decode("latin-1")}
-                    joined = b""
+                    yield dict(t=t, stream=STREAMS[frame.stream], kind=of[0], channel=channel, seq=frame.seq, data=data.decode("latin-1"))
+                else:
+                    joined[frame.stream] = of, data
+            must(len(plain) - at < 16 and not any(plain[at:]), "padding that is none")
+    yield from ({"cut": STREAMS[at], "kind": of[0], "channel": of[1], "data": data.decode("latin-1")} for at, (of, data) in joined.items())
 
 def load_identities(path):
     charset = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
@@ -99,7 +102,7 @@ def load_identities(path):
             bits = "".join(format(charset.index(c), "05b") for c in line.strip().lower().split("1", 1)[1][:52])
             yield x25519.X25519PrivateKey.from_private_bytes(int(bits[:256], 2).to_bytes(32, "big"))
 
-def main():
+if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["verify", "events"])
     parser.add_argument("directory", type=pathlib.Path)
@@ -109,12 +112,9 @@ def main():
     if words.what == "events":
         for event in events(words.directory, words.identity):
             print(json.dumps(event))
-        return 0
-    name = words.directory.name if re.fullmatch("[0-9a-f]{32}", words.directory.name) else ""
-    files = {path.name: path.read_bytes() for path in words.directory.iterdir() if path.is_file()}
-    row = Recording(name, files, words.signer, words.collector, Log(Log.read_proofs, {}, [])).row
-    print(row["verdict"], row["last_seq"], row["signed_seq"], row["receipt_seq"], row["reason"])
-    return row["verdict"] != "complete"
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    else:
+        name = words.directory.name if re.fullmatch("[0-9a-f]{32}", words.directory.name) else ""
+        files = {path.name: path.read_bytes() for path in words.directory.iterdir() if path.is_file()}
+        row = Recording(name, files, words.signer, words.collector, Log(Log.read_proofs, {}, [])).row
+        print(row["verdict"], row["last_seq"], row["signed_seq"], row["receipt_seq"], row["reason"])
+        parser.exit(row["verdict"] != "complete")

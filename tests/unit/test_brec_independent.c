@@ -4,6 +4,7 @@
  */
 #include "brec_fixture.h"
 
+#include <jansson.h>
 #include <libgen.h>
 
 #include "crc32c.h"
@@ -335,11 +336,116 @@ static void test_events(void **state)
 	sign_key_destroy(collector);
 }
 
+/* Pieces of events, one a frame, and what both readers make of them: the joined event, or none of what follows. */
+struct piece {
+	enum brec_stream stream;
+	unsigned kind;
+	uint64_t channel;
+	const char *text;
+};
+
+static void pieces(struct fixture *x, const struct piece *p, size_t n)
+{
+	fx_event(x, BREC_META, BREC_K_META, "{}");
+	assert_int_equal(brec_writer_flush(x->w, x->now), 0);
+	for (size_t i = 0; i < n && (i == 0 || p[i].text != NULL); i++) {
+		assert_true(brec_writer_event(x->w, p[i].stream, p[i].kind, x->now, p[i].channel, p[i].text, strlen(p[i].text)) != 0);
+		assert_int_equal(brec_writer_flush(x->w, x->now), 0);
+	}
+	assert_int_equal(brec_writer_close(x->w, x->now, BREC_END_NORMAL, ""), 0);
+	fx_done(x);
+}
+
+/* "o1:between v1:A=longer ", then "!" where it cannot be read further, or "cut v1:A=long " where an event has no end. */
+static const char *our_story(const struct fixture *x)
+{
+	const struct age_identities ids = { (struct age_identity *)&x->auditor, 1 };
+	static char out[512];
+	char err[256];
+	struct brec_reader *r = brec_reader_open(x->dir, &ids, err, sizeof(err));
+	struct brec_item it;
+	size_t n = 0;
+	int got;
+
+	assert_non_null(r);
+	while ((got = brec_reader_next(r, &it)) == 1)
+		if (it.type == BREC_ITEM_EVENT && it.event.kind != BREC_K_META)
+			n += (size_t)snprintf(out + n, sizeof(out) - n, "%c%d:%.*s ", it.event.kind, (int)it.event.channel, (int)it.event.len, it.event.data);
+	if (got < 0)
+		n += (size_t)snprintf(out + n, sizeof(out) - n, "!");
+	for (enum brec_stream s = BREC_META; s < BREC_STREAMS && got == 0; s++)
+		if (brec_reader_begun(r, s, &it.event))
+			n += (size_t)snprintf(out + n, sizeof(out) - n, "cut %c%d:%.*s ", it.event.kind, (int)it.event.channel, (int)it.event.len, it.event.data);
+	out[n] = '\0';
+	brec_reader_close(r);
+	return out;
+}
+
+/* The same of the script's lines. */
+static const char *its_story(const struct fixture *x)
+{
+	static char out[512];
+	char args[512], *save;
+	size_t n = 0;
+	int status;
+
+	snprintf(args, sizeof(args), "events %s --identity %s/auditor.key", x->dir, x->dir);
+	out[0] = '\0';
+	for (char *line = strtok_r(run(args, &status), "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
+		json_t *e = json_loads(line, 0, NULL);
+		const char *kind = json_string_value(json_object_get(e, "kind")), *data = json_string_value(json_object_get(e, "data"));
+
+		if (e == NULL)
+			break; /* of a traceback */
+		assert_true(kind != NULL && data != NULL);
+		if (strcmp(kind, "m") != 0)
+			n += (size_t)snprintf(out + n, sizeof(out) - n, "%s%s%d:%s ", json_object_get(e, "cut") != NULL ? "cut " : "", kind,
+			    (int)json_integer_value(json_object_get(e, "channel")), data);
+		json_decref(e);
+	}
+	if (status != 0)
+		snprintf(out + n, sizeof(out) - n, "!");
+	return out;
+}
+
+/* The next event of the stream goes on, whatever comes of others; and what does not decode is not read over. */
+static void test_pieces(void **state)
+{
+#define MORE(kind) ((unsigned)(kind) | BREC_K_MORE)
+	static const struct { struct piece p[4]; const char *story; } cases[] = {
+		{ { { BREC_META, MORE('v'), 1, "A=long" }, { BREC_OUTPUT, 'o', 1, "between" }, { BREC_META, 'v', 1, "er" } }, "o1:between v1:A=longer " },
+		{ { { BREC_OUTPUT, MORE('o'), 1, "a" }, { BREC_META, MORE('v'), 2, "x" }, { BREC_OUTPUT, 'o', 1, "b" }, { BREC_META, 'v', 2, "=1" } },
+		    "o1:ab v2:x=1 " },
+		{ { { BREC_META, MORE('v'), 1, "A=" }, { BREC_META, 'v', 2, "1" } }, "!" },
+		{ { { BREC_META, MORE('v'), 1, "A=" }, { BREC_META, 'n', 1, "1" } }, "!" },
+		{ { { BREC_META, MORE('v'), 1, "A=" }, { BREC_META, MORE('v'), 1, "lon" } }, "cut v1:A=lon " },
+		{ { { BREC_META, 'n', 1, "x" }, { BREC_META, MORE(0), 1, "y" } }, "n1:x !" },
+		/* 16 bytes of padding and nothing else */
+		{ { { BREC_META, 'n', 1, "x" }, { BREC_META, 0, 0, "" } }, "n1:x !" },
+		{ { { BREC_META, 'n', 1, "x" }, { BREC_OUTPUT, 1, 1, "new" } }, "n1:x \1" "1:new " },
+	};
+#undef MORE
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct sign_key *collector = sign_key_generate();
+		struct fixture *x = fx_open(false, false);
+
+		pieces(x, cases[i].p, sizeof(cases[i].p) / sizeof(cases[i].p[0]));
+		keys(x, collector);
+		assert_string_equal(our_story(x), cases[i].story);
+		assert_string_equal(its_story(x), cases[i].story);
+		remove_keys(x);
+		fx_destroy(x);
+		sign_key_destroy(collector);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_verdicts), cmocka_unit_test(test_receipts_in_any_order),
 		cmocka_unit_test(test_odd_receipts),
-		cmocka_unit_test(test_events) };
+		cmocka_unit_test(test_events), cmocka_unit_test(test_pieces) };
 	char here[] = __FILE__;
 
 	/* tests/unit/… to tests/ */

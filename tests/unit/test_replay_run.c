@@ -58,6 +58,7 @@ static int make_store(void **state)
 	event(x, 2, BREC_META, BREC_K_FILE, "{\"op\":\"open\",\"path\":\"/tmp/c\",\"untracked\":true}");
 	event(x, 2, BREC_META, BREC_K_FILE, "{\"op\":\"copy\",\"to\":\"/tmp/d\",\"untracked\":true}");
 	event(x, 2, BREC_META, BREC_K_GAP, "{\"dir\":\"in\",\"from\":1048576}");
+	event(x, 3, BREC_META, (unsigned)BREC_K_OPEN | BREC_K_MORE, "{\"command\":\"begun" HOSTILE);
 	keep(x, id_command);
 	return 0;
 }
@@ -126,6 +127,8 @@ static void shows(void **state)
 	assert_non_null(strstr(out, "[file] open /tmp/c, its content was not told apart"));
 	assert_non_null(strstr(out, "[file] copy  -> /tmp/d, by a handle of no file that is known"));
 	assert_non_null(strstr(out, "[gap]"));
+	assert_non_null(strstr(out, "  3  [cut] 'C', "));
+	assert_non_null(strstr(out, " bytes of it {\"command\":\"begun\\x1b]52;c"));
 	assert_non_null(strstr(out, "[closed] normal: the user left"));
 	assert_int_equal(replay(out, "show --json", id_terminal), 0);
 	json_t *j = json_loads(out, 0, NULL);
@@ -211,6 +214,11 @@ static void exports(void **state)
 	assert_non_null(strstr(out, "last line\n"));
 	assert_int_equal(replay(out, "export --text", id_command), 0);
 	assert_non_null(strstr(out, "uid=0\n\\x1b]52;c;"));
+	assert_non_null(strstr(out, "\n[cut] 'C', "));
+	assert_int_equal(replay(out, "export --json", id_command), 0);
+	assert_non_null(strstr(out, "\"kind\":\"cut\",\"channel\":3,\"data\":{\"stream\":\"meta\",\"kind\":\"C\",\"bytes\":"));
+	assert_int_equal(replay(out, "show --json", id_command), 0);
+	assert_non_null(strstr(out, "\"kind\":\"cut\",\"channel\":3,\"value\":{"));
 	assert_int_equal(replay(out, "play", id_command), 0);
 	assert_non_null(strstr(out, "uid=0\n"));
 	assert_int_equal(replay(out, "export --json", id_terminal), 0);
