@@ -1,4 +1,5 @@
 """Who can read: auditors that change under a running session, and input that takes one auditor of each of two groups."""
+import glob
 import json
 import os
 import subprocess
@@ -73,13 +74,17 @@ def test_auditors_change_under_a_session(own):
     terminal = shell(own)
     terminal.line(": typed-secret; echo bef''ore")
     terminal.expect(b"before")
+    path = recording_of(own, "deploy", closed=False)
+    segments = len(glob.glob(f"{path}/*.brec"))
     labkit.write(own.path("recipients"), labkit.read(own.path("late.pub")))
     reload(own)
+    # parent has told the others; the session seals for the new ones when policy has told it
+    until(lambda: len(glob.glob(f"{path}/*.brec")) > segments, what="a segment for the new auditor")
     terminal.line("echo af''ter")
     terminal.expect(b"after")
     terminal.line("exit")
     assert terminal.wait() == 0
-    path = recording_of(own, "deploy")
+    recording_of(own, "deploy")
     typed, out = readable(own, path, "auditor")
     assert "typed-secret" in typed and "before" in out and "after" not in out
     typed, out = readable(own, path, "late")
