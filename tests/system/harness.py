@@ -31,7 +31,7 @@ MEMORY_MAX = (64 << 10) * (16 if labkit.sanitized() else 1)     # KiB that a ses
 WAYS = ("jump", "name")     # ssh -J alice@bastion dba@web1, ssh alice@dba@web1@bastion
 
 
-def until(condition, deadline=10.0, pause=0.02, what="condition", paced=True):
+def until(condition, deadline=DEADLINE, pause=0.02, what="condition", paced=True):
     """The first true value of condition(); past the deadline the test fails. One that starts processes is not asked without end: what
     it waits for needs the processors, too. paced=False: the condition does the work itself."""
     end = time.monotonic() + deadline * SLOW

@@ -170,7 +170,7 @@ def test_hold_and_retention(aged):
     assert row["held"] and row["log"] == "whole"
     aged.configure("retention = 90")
     aged.restart()
-    until(lambda: aged.there() == set(AGES) - GONE, what="what is old by both clocks is gone")
+    until(lambda: aged.there() == set(AGES) - GONE, deadline=60, what="what is old by both clocks is gone")
     assert aged.log().count("notice: pruned: ") == len(GONE)
     assert aged.log().count(", never closed, alive at ") == 3
     # kill -9 and a start do not bring it back, and the rest stays
@@ -181,7 +181,7 @@ def test_hold_and_retention(aged):
     assert aged.command("-U", aged.ids["held"], "-m", "case closed").returncode == 0
     assert not os.path.exists(os.path.join(aged.dirs["held"], "hold"))
     aged.restart()
-    until(lambda: aged.there() == set(AGES) - GONE - {"held"}, what="what was released is gone")
+    until(lambda: aged.there() == set(AGES) - GONE - {"held"}, deadline=60, what="what was released is gone")
     done = aged.command("-H", aged.ids["old"], "-m", "too late")
     assert done.returncode == 1 and "removed already" in done.stderr
 

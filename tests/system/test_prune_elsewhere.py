@@ -28,7 +28,7 @@ def test_not_before_the_archive_has_it(new_lab, object_store):
     made = {name: glob.glob(aged.lab.path("made", "recordings", "*", rid))[0] for name, rid in aged.ids.items()}
     until(lambda: all(confirmed(name) for name in ("old", "long", "held", "silent", "broken", "torn")), deadline=60, what="the archive has them")
     aged.restart()      # the next look is at the start, not in an hour
-    until(lambda: aged.there() == {"young", "written", "open", "mute", "touched", "lost", "taken"}, what="all that are due are gone")
+    until(lambda: aged.there() == {"young", "written", "open", "mute", "touched", "lost", "taken"}, deadline=60, what="all that are due are gone")
     # and there it is whole
     reader = object_store.client("reader")
     day, rid = aged.dirs["old"].split("/")[-2:]
@@ -65,7 +65,7 @@ def test_what_was_pruned_is_not_taken_in_again(new_lab):
             os.utime(path, (NOW - 100 * DAY,) * 2)
     second("retention = 90")
     gone = [f"{store}/recordings/{'/'.join(aged.dirs[name].split('/')[-2:])}" for name in ("old", "long", "written", "held")]
-    until(lambda: not any(os.path.exists(path) for path in gone), deadline=20, what="the second collector has pruned")
+    until(lambda: not any(os.path.exists(path) for path in gone), deadline=60, what="the second collector has pruned")
     leaves = read(store, "log", "checkpoint").splitlines()[1]
     done = sync(lab, "collector2")
     assert done.returncode == 0 and "gave" not in done.stdout and "0 given" in done.stdout, done
