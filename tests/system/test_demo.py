@@ -8,7 +8,7 @@ import pytest
 import labkit
 from harness import LONG
 
-pytestmark = [pytest.mark.alone, pytest.mark.calm]
+pytestmark = [pytest.mark.alone, pytest.mark.patient]
 
 
 def test_the_story_is_told(demo_place):
