@@ -261,20 +261,34 @@ static void the_session_has_nothing_to_show(void **state)
 	scene_down(r, &c, false);
 }
 
+static bool late;
+
+/* The order in which timers come is the same on a machine that has no time for them. */
+static void on_second(evutil_socket_t fd, short what, void *arg)
+{
+	const struct rig *r = arg;
+
+	(void)fd, (void)what;
+	late = r->p.watches != NULL;
+}
+
 static void a_lock_ends_it(void **state)
 {
 	struct rig *r = *state;
 	struct scene c;
-	uint64_t begin;
+	const struct timeval second = { .tv_sec = 1 };
+	struct event *limit = evtimer_new(r->p.base, on_second, r);
 
 	scene_up(r, &c);
 	start(r, &c);
-	begin = clock_mono_ms();
 	control_request(r, "{\"word\":\"user lock\",\"args\":{\"user\":\"eve\"}}", "\"ok\":true");
+	assert_non_null(limit);
+	assert_int_equal(event_add(limit, &second), 0);
 	expect_stop(r, &c);
-	/* neither session nor viewer obeys: the viewer is killed */
+	/* neither session nor viewer obeys: the viewer is killed, within the second of promise P7 */
 	expect_over(r, true, c.worker);
-	assert_true(clock_mono_ms() - begin < 1000);
+	assert_false(late);
+	event_free(limit);
 	scene_down(r, &c, true);
 }
 

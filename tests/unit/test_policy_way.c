@@ -290,7 +290,8 @@ static void expiry_while_dialling(void **state)
 	struct ipc worker;
 	uint32_t id;
 
-	rig_grant(r, r->p.store, &r->alice, 1);
+	/* in whole seconds: of the first some may be over */
+	rig_grant(r, r->p.store, &r->alice, 2);
 	login_alice(r, &s, 0);
 	way_ask(&s, 1, "web1", "dba");
 	id = expect_dial(r, &worker);
