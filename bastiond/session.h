@@ -79,6 +79,7 @@ struct front {
 	struct pump pump;
 	bool kex_done, authenticated, gone;
 	bool used;		/* there was a channel */
+	bool agent_asked, streamlocal_asked; /* its client wants its agent forwarded, a remote socket; libssh refused it */
 	ssh_message asked[FRONT_ASKS_MAX]; /* forwards that came before policy answered about the way; owned */
 	size_t nasked;
 	char owed[FRONT_OWED_MAX][FORWARD_LINE_MAX]; /* refused before there was a channel to say so on: said on the first */
@@ -177,7 +178,6 @@ struct session {
 	unsigned refusals;		/* forwards that were asked for */
 	bool hops_told;			/* that there are too many */
 	bool unanswered;		/* libssh: the request that was refused last wanted no answer */
-	bool agent_asked, streamlocal_asked; /* the client wants its agent forwarded, a remote socket: said by session_front.c */
 	const char *dropped;		/* libssh dropped a request before the login, and the client waits: the line for it; NULL: none */
 	bool again;			/* something came in while a step wrote: do not wait in the next turn */
 	bool over;
@@ -216,6 +216,8 @@ struct chan *front_chan_create(struct front *f, ssh_channel client, enum chan_ki
 void chan_refuse(struct chan *c, const char *line);
 /* Refuses a forwarding: a line for the user, an event of this kind. */
 void front_refuse_forward(struct front *f, const char *kind, const char *what);
+/* What libssh refused by itself since the last call. */
+void front_tell_refused(struct front *f);
 /* The same for a direct-tcpip channel that was asked for. */
 void front_refuse_tcpip(struct front *f, ssh_message m);
 /* Ends a connection that has no channel, with a line in the disconnect, which ssh shows (libssh refuses without). False: it has one. */

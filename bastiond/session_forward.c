@@ -19,26 +19,6 @@ static void owe(struct front *f, const char *line)
 		snprintf(f->owed[f->nowed++], FORWARD_LINE_MAX, "%s", line);
 }
 
-/* Nobody heard it: the next channel does. What libssh's log tells names no connection: one inside a tunnel that just begins is meant, if there is one. */
-static void owe_next(struct front *f, const char *line)
-{
-	bool inside = false;
-
-	for (const struct chan *c = f->chans; c != NULL; c = c->next) {
-		struct front *inner = c->tunnel != NULL ? tunnel_front(c->tunnel) : NULL;
-		const struct chan *fresh = inner != NULL ? inner->chans : NULL;
-
-		while (fresh != NULL && fresh->state != CHAN_NEW)
-			fresh = fresh->next;
-		if (fresh == NULL)
-			continue;
-		owe(inner, line);
-		inside = true;
-	}
-	if (!inside)
-		owe(f, line);
-}
-
 void front_refuse_forward(struct front *f, const char *kind, const char *what)
 {
 	char line[FORWARD_LINE_MAX];
@@ -48,8 +28,18 @@ void front_refuse_forward(struct front *f, const char *kind, const char *what)
 	snprintf(line, sizeof(line), "bastiond: %s is refused: no grant allows it", what);
 	session_note(f->session, f->way != NULL ? f->way->id : 0, kind, what);
 	log_info("%s: %s: %s refused", f->session->peer, f->session->who.user, what);
+	/* if nobody heard it, the next channel does */
 	if (!front_say(f, line))
-		owe_next(f, line);
+		owe(f, line);
+}
+
+void front_tell_refused(struct front *f)
+{
+	if (f->agent_asked)
+		front_refuse_forward(f, "agent.refused", "agent forwarding");
+	if (f->streamlocal_asked)
+		front_refuse_forward(f, "streamlocal.refused", "remote forwarding of a socket");
+	f->agent_asked = f->streamlocal_asked = false;
 }
 
 bool front_leave(struct front *f, const char *line)

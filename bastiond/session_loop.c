@@ -150,14 +150,7 @@ static void outer_step(struct session *s)
 	}
 	if (f->ready && f->left_ms == 0 && !session_pump(s, &f->pump, f->ssh, front_message, f))
 		front_lost(f);
-	if (s->agent_asked) {
-		s->agent_asked = false;
-		front_refuse_forward(f, "agent.refused", "agent forwarding");
-	}
-	if (s->streamlocal_asked) {
-		s->streamlocal_asked = false;
-		front_refuse_forward(f, "streamlocal.refused", "remote forwarding of a socket");
-	}
+	front_tell_refused(f);
 }
 
 static short ssh_events(ssh_session ssh, struct pump *pump)
@@ -474,21 +467,35 @@ static const struct { const char *says, *line; } drops[] = {
 	{ "ssh_gssapi", "bastiond: GSSAPI is no way to log in here: use your registered key" },
 };
 
+/* The connection of a client that libssh speaks of; NULL: it is a target's, and what that asks for is nobody's wish here. */
+static struct front *spoken_of(struct session *s)
+{
+	const int fd = ssh_io_received();
+
+	if (fd == s->outer.fd)
+		return &s->outer;
+	for (struct chan *c = s->outer.chans; c != NULL; c = c->next)
+		if (c->tunnel != NULL && tunnel_front(c->tunnel)->fd == fd)
+			return tunnel_front(c->tunnel);
+	return NULL;
+}
+
 static void on_ssh_log(int priority, const char *function, const char *text, void *arg)
 {
 	struct session *s = arg;
+	struct front *f;
 
 	(void)priority;
 	(void)function;
 	for (size_t i = 0; i < sizeof(drops) / sizeof(drops[0]) && !s->outer.authenticated && s->dropped == NULL; i++)
 		if (strstr(text, drops[i].says) != NULL)
 			s->dropped = drops[i].line;
-	if (strstr(text, "Received an auth-agent-req request") != NULL)
-		s->agent_asked = true;
 	if (strstr(text, "The client doesn't want to know the request failed") != NULL)
 		s->unanswered = true;
-	if (strstr(text, "UNKNOWN SSH_MSG_GLOBAL_REQUEST streamlocal-forward@") != NULL)
-		s->streamlocal_asked = true;
+	if (strstr(text, "Received an auth-agent-req request") != NULL && (f = spoken_of(s)) != NULL)
+		f->agent_asked = true;
+	if (strstr(text, "UNKNOWN SSH_MSG_GLOBAL_REQUEST streamlocal-forward@") != NULL && (f = spoken_of(s)) != NULL)
+		f->streamlocal_asked = true;
 }
 
 void session_run(const struct config *conf, struct ssh_service *service, struct buf *start, int client, int policy, int recorder)

@@ -217,6 +217,7 @@ static void inner_step(struct tunnel *t)
 	}
 	if (f->ready && !session_pump(f->session, &f->pump, f->ssh, inner_message, t))
 		front_lost(f);
+	front_tell_refused(f);
 	f->ready = f->pump.more && f->left_ms == 0;
 }
 

@@ -28,6 +28,8 @@ bool ssh_io_pending(int fd);
 bool ssh_io_writable(int fd);
 /* While it is deaf, reads return nothing, also those that libssh does inside a write. It writes as before. */
 void ssh_io_deaf(int fd, bool deaf);
+/* The descriptor that was read last: what libssh says of a packet, it says of one from there. */
+int ssh_io_received(void);
 /* While libssh is asked to write: it need not look whether there is something to read, too. */
 void ssh_io_writing(bool now);
 /* From now on writes are gathered. Whoever does this must flush before it sleeps. */

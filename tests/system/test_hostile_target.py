@@ -346,6 +346,24 @@ def test_behind_the_login(own, bystander, name):
     sealed(own, host)
 
 
+def asks_as_a_client_would(server, channel):
+    for _ in range(20):
+        server.send(REQUEST, channel.remote_chanid, "auth-agent-req@openssh.com", True)
+        server.send(GLOBAL_REQUEST, "streamlocal-forward@openssh.com", True, "/tmp/socket")
+    channel.sendall(b"done\n")
+
+
+@pytest.mark.parametrize("way", ["name", "jump"])
+def test_what_a_target_asks_for_is_not_its_users_wish(own, way):
+    """libssh says the same of both, and of a client's wishes there are events and lines."""
+    kinds = ("agent.refused", "streamlocal.refused")
+    before = [len(events(own, kind)) for kind in kinds]
+    done, host = visit(own, attack(own, asks_as_a_client_would), way)
+    assert done.returncode == 3 and done.stdout == b"done\n" and b"refused" not in done.stderr, done
+    sealed(own, host)
+    assert [len(events(own, kind)) for kind in kinds] == before
+
+
 def small_packets(lab, size):
     """A target that takes packets of so many bytes."""
     def behave(sock):
