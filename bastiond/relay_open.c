@@ -45,15 +45,15 @@ static void ask(struct chan *c)
 
 void relay_allowed(struct chan *c)
 {
-	bool sftp = strcmp(c->capability, "sftp") == 0;
+	const bool sftp = strcmp(c->capability, "sftp") == 0, scp = strcmp(c->capability, "scp") == 0;
 
-	if (sftp && c->pty && c->rights != (CHAN_READS | CHAN_WRITES)) { /* what a terminal's line discipline makes of bytes, nobody could follow */
-		chan_refuse(c, "bastiond: no terminal with sftp");
+	if (c->pty && (sftp || scp)) { /* what a terminal's line discipline makes of bytes nobody could follow, nor say which files they are */
+		chan_refuse(c, sftp ? "bastiond: no terminal with sftp" : "bastiond: no terminal with scp");
 		return;
 	}
 	if ((c->open_seq = record_open(c)) == 0)
 		return;
-	if (sftp && !c->pty && !relay_sftp(c)) {
+	if (sftp && !relay_sftp(c)) {
 		relay_fail(c, "bastiond: out of memory: session ended");
 		return;
 	}

@@ -91,6 +91,14 @@ def test_scp_in_each_direction(allowed, target, home, tmp_path, payload, tool):
     assert not os.path.exists(os.path.join(home, "no")) and not (tmp_path / "no").exists()
 
 
+def test_files_are_moved_without_a_terminal(engineer, target, home):
+    """Also by who may do everything: through a terminal nobody could say which files they are."""
+    user = engineer()
+    for command in ("/usr/lib/openssh/sftp-server", f"scp -t {home}", f"scp -f {home}"):
+        done = user.run(target, command, options=("-tt",))
+        assert done.returncode != 0 and b"no terminal with s" in done.stdout + done.stderr, done
+
+
 def test_no_way_around_the_direction(allowed, target, home, payload):
     """A client that words it otherwise: both flags at once, options after the path, a terminal, sftp-server as a command."""
     path, there = payload
@@ -100,6 +108,8 @@ def test_no_way_around_the_direction(allowed, target, home, payload):
         assert done.returncode != 0 and b"is for sftp-write only" in done.stderr, (command, done.stderr)
     done = reader.run(target, "/usr/lib/openssh/sftp-server", options=("-tt",))
     assert done.returncode != 0 and b"no terminal with sftp" in done.stdout + done.stderr
+    done = writer.run(target, f"scp -t {home}", options=("-tt",))
+    assert done.returncode != 0 and b"no terminal with scp" in done.stdout + done.stderr
     done = reader.run(target, "/usr/lib/openssh/sftp-server", stdin=b"\0\0\0\0x")
     assert done.returncode != 0 and b"no sftp that could be followed" in done.stderr
 
