@@ -114,6 +114,11 @@ static unsigned extension_needs(const char *name)
 	return UNKNOWN;
 }
 
+bool sftp_gate_knows(const char *extension)
+{
+	return extension_needs(extension) != UNKNOWN;
+}
+
 struct request {
 	uint8_t type;
 	uint32_t id;

@@ -30,5 +30,7 @@ bool sftp_gate_done(const struct sftp_gate *g);
 /* Requests that were refused so far. */
 uint64_t sftp_gate_refused(const struct sftp_gate *g);
 void sftp_gate_destroy(struct sftp_gate *g);
+/* Is it one whose needs are known? */
+bool sftp_gate_knows(const char *extension);
 
 #endif

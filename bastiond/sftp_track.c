@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "buf.h"
+#include "sftp_gate.h"
 #include "sftp_pending.h"
 
 #define HEAD_MAX 34000	/* a packet that is looked at whole; OpenSSH sends 34000 at most besides content */
@@ -157,6 +158,10 @@ static void on_extended(struct sftp_track *t, struct buf *b)
 			say_op(t, by_path[i].op, b, by_path[i].two);
 	if (strcmp(name, "copy-data") == 0)
 		say_by_handle(t, "copy", b, true);
+	else if (strcmp(name, "version-select") == 0)
+		lose(t, "sftp: another version of the protocol was chosen");
+	else if (!sftp_gate_knows(name))
+		say(t, json_pack("{s:s, s:o, s:b}", "op", "extended", "name", bulk_text(name, strlen(name)), "untracked", true));
 }
 
 static void on_open(struct sftp_track *t, uint32_t id, struct buf *b)
