@@ -169,7 +169,8 @@ struct peer {
 	bool acted;			/* something was asked for since the login */
 	unsigned failures;		/* refused keys and factors */
 	unsigned attempts;		/* PAM workers started */
-	unsigned notes;
+	struct bucket notes, alarms;	/* what the session may put into the events: of its own doings, and of what a target or the store does to it */
+	uint64_t left_out;		/* notes for which there was no room */
 
 	struct worker *pam;		/* the attempt that runs; NULL: none */
 	uint32_t attempt;		/* the session's number of it */
@@ -260,6 +261,8 @@ int way_on_up(struct peer *peer, uint32_t id);
 int way_on_down(struct peer *peer, struct ipc_msg *m);
 int way_on_channel(struct peer *peer, struct ipc_msg *m);
 int way_on_note(struct peer *peer, struct ipc_msg *m);
+/* The connection is over: how many of its notes were left out. */
+void way_notes_over(struct peer *peer);
 int way_on_report(struct peer *peer, struct ipc_msg *m); /* PONG's body */
 
 /* --- policy_ends.c --- */

@@ -18,7 +18,12 @@ void bucket_fill(struct bucket *b)
 
 bool bucket_take(struct bucket *b)
 {
-	uint64_t now = clock_mono_ms(), fresh = (now - b->filled_ms) * BUCKET_RATE / 1000;
+	return bucket_take_at(b, BUCKET_RATE);
+}
+
+bool bucket_take_at(struct bucket *b, uint64_t rate)
+{
+	uint64_t now = clock_mono_ms(), fresh = (now - b->filled_ms) * rate / 1000;
 
 	if (fresh > 0) {
 		b->tokens = fresh + b->tokens > BUCKET_BURST ? BUCKET_BURST

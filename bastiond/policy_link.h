@@ -25,8 +25,9 @@ struct bucket {
 };
 
 void bucket_fill(struct bucket *b); /* to the brim */
-/* Takes a token; false: there is none. */
+/* Takes a token; false: there is none. _at: with so many fresh ones a second. */
 bool bucket_take(struct bucket *b);
+bool bucket_take_at(struct bucket *b, uint64_t rate);
 
 struct link;
 

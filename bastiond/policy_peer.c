@@ -143,6 +143,8 @@ int peer_up(struct policy *p, struct ipc_msg *m)
 	peer->port = buf_get_u16(&m->body);
 	peer->up_ms = peer->pong_ms = clock_mono_ms();
 	bucket_fill(&peer->bucket);
+	bucket_fill(&peer->notes);
+	bucket_fill(&peer->alarms);
 	if (!buf_end(&m->body) ||
 	    link_open(&peer->link, p->base, ipc_take_fd(m, 0), ROLE_SESSION, &peer_link) != 0)
 		goto fail;
@@ -189,6 +191,7 @@ static void peer_destroy(struct peer *peer, const char *why)
 	watch_peer_gone(peer);
 	watch_owner_gone(p, &peer->link);
 	ticket_owner_gone(p, &peer->link);
+	way_notes_over(peer);
 	peer_close_rows(peer, why);
 	for (size_t i = 0; i < PEER_WAYS_MAX; i++)
 		if (peer->ways[i] != NULL)

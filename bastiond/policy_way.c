@@ -23,7 +23,7 @@
 
 _Static_assert(PEER_WAYS_MAX == RECID_PLACES, "a way's place is in its recording's id");
 
-#define NOTES_MAX 500		/* events that one connection may cause by NOTE */
+#define NOTES_RATE 1		/* events a second that one connection may cause by NOTE, behind the first BUCKET_BURST */
 #define NOTE_KIND_MAX 32
 
 struct way *peer_way_find(struct peer *peer, uint32_t id)
@@ -454,6 +454,20 @@ static bool note_permitted(enum event_kind kind)
 	}
 }
 
+/* What nobody does to himself must not be kept out of the events by what he does. */
+static bool has_room(struct peer *peer, enum event_kind kind)
+{
+	return bucket_take_at(kind == EVENT_HOSTKEY || kind == EVENT_RECORDING_STALL ? &peer->alarms : &peer->notes, NOTES_RATE);
+}
+
+void way_notes_over(struct peer *peer)
+{
+	if (peer->left_out != 0)
+		peer_event(peer, EVENT_LEFT_OUT, peer->user.name, NULL, json_pack("{s:I, s:I}", "left_out", (json_int_t)peer->left_out,
+		    "connection", (json_int_t)peer->row.id));
+	peer->left_out = 0;
+}
+
 int way_on_note(struct peer *peer, struct ipc_msg *m)
 {
 	struct way *w = peer_way_find(peer, m->id);
@@ -466,8 +480,10 @@ int way_on_note(struct peer *peer, struct ipc_msg *m)
 	detail = buf_get_string(&m->body, m->body.len, &len);
 	if (!buf_end(&m->body) || !note_permitted(kind = event_by_name(name)))
 		return -1;
-	if (!peer_may_ask(peer) || ++peer->notes > NOTES_MAX)
+	if (!has_room(peer, kind)) {
+		peer->left_out += peer->auth == PEER_IN;
 		return 0;
+	}
 	esc_text(safe, sizeof(safe), detail, len);
 	log_notice("session %u of %s from %s: %s: %s", peer->slot, peer_name(peer), peer->address,
 	    name, safe);

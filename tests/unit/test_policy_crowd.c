@@ -358,6 +358,38 @@ static void ends_have_a_bound(void **state)
 	assert_int_equal(rows(r, "SELECT max(json_extract(detail, '$.connection')) FROM events WHERE kind='logout'"), 200);
 }
 
+/* What a user does that needs no word is in the events, however many words he says; and so many of it that no more fit are counted there. */
+static void notes_have_a_measure_of_their_own(void **state)
+{
+	static const char told[] = "SELECT count(*) FROM events WHERE kind='forward.refused' AND json_extract(detail, '$.detail')='10.0.0.1:80'";
+	struct rig *r = *state;
+	struct session_end s;
+	char left[200];
+	struct buf b;
+
+	deploy_in(r, &s);
+	peer_of(r, &s)->bucket = (struct bucket){ 0, clock_mono_ms() };
+	say_much(&s);
+	for (int i = 0; i < 100 && rows(r, told) < NOTES; i++)
+		rig_turn(r);
+	assert_int_equal(rows(r, told), NOTES);
+	peer_of(r, &s)->notes = (struct bucket){ 0, clock_mono_ms() };
+	say_much(&s);
+	/* what others do to him is told in any case */
+	buf_init(&b, 256);
+	buf_put_cstring(&b, "hostkey.mismatch");
+	buf_put_cstring(&b, "another key");
+	assert_int_equal(ipc_send(&s.link, MSG_NOTE, 0, &b, NULL, 0), 0);
+	buf_finish(&b);
+	session_over(r, &s, 0);
+	assert_int_equal(rows(r, "SELECT count(*) FROM events WHERE kind='hostkey.mismatch'"), 1);
+	/* of a slow machine one or the other had its time */
+	assert_in_range(rows(r, told), NOTES, 2 * NOTES - 1);
+	snprintf(left, sizeof(left), "SELECT count(*) FROM events WHERE kind='refusals.left-out' AND json_extract(detail, '$.left_out')=%d",
+	    2 * NOTES - rows(r, told));
+	assert_int_equal(rows(r, left), 1);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, rig_up, rig_down)
 
 int main(void)
@@ -367,6 +399,7 @@ int main(void)
 		T(local_connections_starve_nobody),
 		T(local_words_starve_nobody),
 		T(the_turn_comes),
+		T(notes_have_a_measure_of_their_own),
 		T(slow_messages_come_one_by_one),
 		T(ends_share_a_flush),
 		T(ends_wait_for_a_full_disk),
