@@ -12,13 +12,14 @@
 
 json_t *bulk_text(const void *data, size_t len)
 {
-	json_t *text = json_stringn(data, len);
+	const bool alike = len >= 4 && memcmp(data, "hex:", 4) == 0;
+	json_t *text = alike ? NULL : json_stringn(data, len);
 	const uint8_t *p = data;
 	char *hex;
 
 	if (text != NULL)
 		return text;
-	/* no UTF-8: kept exactly, as hex */
+	/* no UTF-8, or what could be taken for that: kept exactly, as hex */
 	if ((hex = malloc(len * 2 + 5)) == NULL)
 		return NULL;
 	memcpy(hex, "hex:", 5);

@@ -58,7 +58,7 @@ void bulk_progress(struct bulk *b, bool input);
 void bulk_end(struct bulk *b);
 void bulk_finish(struct bulk *b);
 
-/* Helpers of the trackers. A JSON text; bytes that are no UTF-8 become "hex:…". */
+/* Helpers of the trackers. A JSON text; bytes that are no UTF-8, or begin with "hex:", become "hex:…". */
 json_t *bulk_text(const void *data, size_t len);
 /* Reports it and gives it up; NULL, which is what there is without memory, is not reported. */
 void bulk_say(bulk_report report, void *ctx, json_t *json);

@@ -207,13 +207,15 @@ static void over_sftp(void **state)
 
 static void over_scp(void **state)
 {
-	static const char whole[] = "C0644 3 a\nabc\0C0644 9 b\nabc", wrong[] = "what?\n";
+	static const char whole[] = "C0644 3 a\nabc\0C0644 9 b\nabc", wrong[] = "what?\n", file[] = "C0644 1 c\n", no[] = "\0\1scp: c: no\n";
 	struct scp_track *t = scp_track_create(true, hold_against_page, NULL), *u = scp_track_create(false, hold_against_page, NULL);
 
 	(void)state;
 	assert_true(t != NULL && u != NULL);
 	scp_track_feed(t, true, BYTES(whole));
 	scp_track_end(t);
+	scp_track_feed(u, false, BYTES(file));
+	scp_track_feed(u, true, BYTES(no));
 	scp_track_feed(u, false, BYTES(wrong));
 	scp_track_destroy(t);
 	scp_track_destroy(u);
@@ -247,6 +249,21 @@ static void by_the_gate(void **state)
 	sftp_gate_destroy(g);
 }
 
+/* What is no UTF-8 is hex, and nothing else looks like that. */
+static void one_name_for_each(void **state)
+{
+	static const struct { const char *bytes, *name; } cases[] = { { "a\303\251", "a\303\251" }, { "\377", "hex:ff" },
+		{ "hex:ff", "hex:6865783a6666" }, { "hex:", "hex:6865783a" }, { "hex", "hex" }, { "HEX:ff", "HEX:ff" }, { "", "" } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		json_t *name = bulk_text(cases[i].bytes, strlen(cases[i].bytes));
+
+		assert_string_equal(json_string_value(name), cases[i].name);
+		json_decref(name);
+	}
+}
+
 /* The last test: after all that was said. Rows that share their members are said by one of their ops at least. */
 static void the_page_has_nothing_else(void **state)
 {
@@ -259,7 +276,7 @@ static void the_page_has_nothing_else(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(over_sftp), cmocka_unit_test(over_scp), cmocka_unit_test(by_the_gate),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(over_sftp), cmocka_unit_test(over_scp), cmocka_unit_test(by_the_gate), cmocka_unit_test(one_name_for_each),
 		cmocka_unit_test(the_page_has_nothing_else) };
 
 	return cmocka_run_group_tests(tests, read_page, NULL);
