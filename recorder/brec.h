@@ -101,7 +101,7 @@ enum brec_kind {
 	BREC_K_EXIT_SIGNAL = 'X', /* u8 core dumped, name (META) */
 	BREC_K_EOF = 'z',	/* u8 direction: 0 from the user, 1 from the target (META) */
 	BREC_K_FILE = 'f',	/* JSON {"op","path","size",…} (META) */
-	BREC_K_DIGEST = 'd',	/* JSON {"dir"|"path","bytes","sha256"} (META) */
+	BREC_K_DIGEST = 'd',	/* JSON {"dir","bytes","sha256","final",…} (META) */
 	BREC_K_RUN = 'R',	/* JSON {"dir","passed","more"}: sftp packets that go on as announced (META) */
 	BREC_K_GAP = 'g',	/* JSON {"dir","from":byte offset}: bytes after this are counted and hashed, not kept (META) */
 	BREC_K_AUDIT = 'a',	/* an event of the bastion: canonical row, hash (crypto_event.h) (META) */

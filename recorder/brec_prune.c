@@ -52,8 +52,9 @@ static bool signed_close(const struct last *l, const struct tlog_act *a, const s
 /* May this have been the last signed frame of a recording that never closed, by all n leaves that it has? NULL, or why not. */
 static const char *check_lapse(const struct last *l, const struct tlog_act *a, const struct tlog_entry *v, size_t n)
 {
+	const bool sealed = l->frame.type == BREC_SEAL;
 	const struct tlog_entry *seal = NULL;
-	uint32_t seals = 0;
+	uint64_t seals = 0, late = 0;	/* late: not before the frame */
 	bool opened = false;
 
 	for (size_t i = 0; i < n; i++) {
@@ -63,12 +64,12 @@ static const char *check_lapse(const struct last *l, const struct tlog_act *a, c
 		if (v[i].type == TLOG_SEAL) {
 			seal = &v[i];
 			seals++;
+			late += v[i].seq >= l->frame.seq;
 		}
 	}
 	if (!opened)
 		return "the log has no open leaf";
-	if (l->frame.type == BREC_SEAL ? seals != a->segment + 1 || !same_leaf(l, a, seal) :
-	    seals != a->segment || (seal != NULL && l->frame.seq <= seal->seq))
+	if (seals != (uint64_t)a->segment + sealed || late != sealed || (sealed && !same_leaf(l, a, seal)))
 		return "its last signed frame is not the last one in the log";
 	return NULL;
 }

@@ -496,17 +496,22 @@ static void test_pruned(void **state)
 {
 	const int64_t day = 86400000000LL, late = FIXTURE_WALL + (TLOG_PRUNE_DAYS + TLOG_SESSION_DAYS + 1) * day;
 	struct fixture *x = fx_open(false, false);
-	struct tlog_log log = { .state = TLOG_GOOD }, held = { .state = TLOG_GOOD };
+	struct tlog_log log = { .state = TLOG_GOOD }, held = { .state = TLOG_GOOD }, twice = { .state = TLOG_GOOD };
+	struct tlog_log *const logs[] = { &log, &held, &twice };
 	char last[128];
 
 	(void)state;
 	fx_small(x, true);
 	fx_name(x, 1, last);
 	assert_int_equal(unlink(last), 0);
-	for (int i = 0; i < 2; i++) {
-		add_leaf(i == 0 ? &log : &held, x, TLOG_OPEN);
-		add_leaf(i == 0 ? &log : &held, x, TLOG_SEAL);
+	for (int i = 0; i < 3; i++) {
+		add_leaf(logs[i], x, TLOG_OPEN);
+		add_leaf(logs[i], x, TLOG_SEAL);
 	}
+	/* one seal more than the segments that the lapse leaf speaks of */
+	add_leaf(&twice, x, TLOG_SEAL);
+	add_act(&twice, x, TLOG_LAPSE, late);
+	assert_int_equal(judge_at(x, &twice, late), BREC_CUT);
 	add_act(&held, x, TLOG_HOLD, late);
 	add_act(&held, x, TLOG_LAPSE, late);
 	assert_int_equal(judge_at(x, &held, late), BREC_CUT);
@@ -515,8 +520,8 @@ static void test_pruned(void **state)
 	assert_int_equal(judge_at(x, &log, late), BREC_PRUNED);
 	log.part = true;
 	assert_int_equal(judge_at(x, &log, late), BREC_CUT);
-	tlog_log_finish(&log);
-	tlog_log_finish(&held);
+	for (int i = 0; i < 3; i++)
+		tlog_log_finish(logs[i]);
 	fx_destroy(x);
 }
 
