@@ -203,6 +203,7 @@ static int find_path(struct recording *out, const char *name)
 {
 	size_t len = strlen(name);
 	const char *base;
+	struct stat st;
 
 	while (len > 1 && name[len - 1] == '/')
 		len--;
@@ -211,7 +212,8 @@ static int find_path(struct recording *out, const char *name)
 		return complain(name, strerror(errno));
 	base = strrchr(out->dir, '/');
 	base = base != NULL ? base + 1 : out->dir;
-	if (is_id(base))
+	/* the name of a bundle is anybody's */
+	if (is_id(base) && stat(out->dir, &st) == 0 && S_ISDIR(st.st_mode))
 		memcpy(out->id, base, sizeof(out->id));
 	else
 		id_of_header(out);

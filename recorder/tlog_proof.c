@@ -97,7 +97,8 @@ static int read_leaf(struct tlog_log *log, const struct brec_tar *t, const char 
 	int r = 0;
 
 	snprintf(proof_name, sizeof(proof_name), "%.*s.tlog-proof", (int)(strlen(name) - 5), name);
-	leaf = brec_tar_slurp(t, name, TLOG_ACT_MAX, &leaf_len);
+	/* of a type that is not known it may be as long as any */
+	leaf = brec_tar_slurp(t, name, UINT16_MAX, &leaf_len);
 	proof = brec_tar_slurp(t, proof_name, TLOG_PROOF_MAX, &proof_len);
 	if (leaf == NULL || proof == NULL || tlog_proof_parse(&p, &checkpoint, proof, proof_len) != 0)
 		tlog_judge(log, TLOG_FORGED, "a leaf has no proof that could be read");

@@ -22,12 +22,13 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 HEADER, DATA, CHECKPOINT, SEAL, CLOSE = range(5)                        # a header, and the types of frames
 OPENED, SEALED, CLOSED, PRUNED, HELD, RELEASED, LAPSED = range(1, 8)    # the types of leaves
+STRS = {OPENED: (105,), SEALED: (105,), CLOSED: (106, 256), PRUNED: (77, 389, 64, 256), HELD: (37, 64, 256), RELEASED: (37, 64, 256), LAPSED: (77, 389, 64, 256)}
 MARKS = {CHECKPOINT: b"brec/v1 checkpoint", SEAL: b"brec/v1 seal", CLOSE: b"brec/v1 close"}
 DAY = 86400 * 1000000
 HASH = rb"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]="                         # 32 bytes in base64, which has one way to write them
 NOTE = re.compile(rb"(([^ \n]{1,255})\n(0|[1-9]\d{0,18})\n(" + HASH + rb")\n(?:.*\n)*)\n((?:\xe2\x80\x94 [^ \n]+ .*\n){1,64})")
 SIGNATURE = re.compile(rb"[A-Za-z0-9+/]{90}[AEIMQUYcgkosw048]=?")         # key id and Ed25519 signature
-PROOF = re.compile(rb"c2sp\.org/tlog-proof@v1\nindex (0|[1-9]\d{0,17})\n((?:" + HASH + rb"\n)*)\n((?s:.*))")
+PROOF = re.compile(rb"c2sp\.org/tlog-proof@v1\n(?:extra .+\n)?index (0|[1-9]\d{0,17})\n((?:" + HASH + rb"\n)*)\n((?s:.*))")
 PLACE = re.compile(r"(?:(?!\.|[0-9a-f]{32}/)[^/]+/)?[0-9a-f]{32}")       # of a recording: in the directory of a day, or in none
 USTAR = re.compile(rb"(?s)(?=.{124}[0-7]{1,11}[ \0])(?=.{148}[0-7]{1,7}[ \0])(?=.{156}[05\0])(?=.{257}ustar(?:\x0000|  \0))(?=.{345}\0)[0-9a-f]{32}[/\0]")
 CRC = [functools.reduce(lambda value, _: value >> 1 ^ 0x82F63B78 * (value & 1), range(8), byte) for byte in range(256)]
@@ -61,12 +62,12 @@ def slurp(path):    # a link is no file
     must(path.is_file() and not path.is_symlink(), f"{path.name} is no file", "unverifiable")
     return path.read_bytes()
 
-def strings(data, count, width=4):  # so many pieces, each behind its length in `width` bytes, and nothing behind them; or None
-    found = []
-    while len(data) >= width and len(data) >= width + uint(data[:width]):
-        found.append(data[width:width + uint(data[:width])])
-        data = data[width + len(found[-1]):]
-    return found if data == b"" and len(found) == count else None
+def strings(data, limits, width=4):     # a piece for each limit, behind its length in `width` bytes, and nothing behind them; or None
+    found, rest = [], data
+    for limit in limits:
+        found.append(rest[width:width + uint(rest[:width])][:limit])
+        rest = rest[width + len(found[-1]):]
+    return found if data == b"".join(len(piece).to_bytes(width, "big") + piece for piece in found) else None
 
 def fold(nodes):    # RFC 9162, 2.1.1: the root of neighbouring nodes
     while len(nodes) > 1:
@@ -96,7 +97,7 @@ class Header:       # that the data begin with; torn: the verdict if they end in
             must(rest[0] == len(self.groups) and 1 <= count <= 64 and len(rest) >= 37 + 64 * count, "the key part of a header")
             self.groups.append((rest[1:33], [rest[at:at + 64] for at in range(37, 37 + 64 * count, 64)]))   # commitment and stanzas
             rest = rest[37 + 64 * count:]
-        must((segment, size, groups) == (self.epoch, length - 204, len(self.groups)) and groups in {1: (1, 2), 2: (3,)}[suite], "a header's fields")
+        must((segment, size, groups, 0) == (self.epoch, length - 204, len(self.groups), self.wall >> 63) and groups in {1: (1, 2), 2: (3,)}[suite], "its fields")
 
 class Frame:        # that the data begin with
     def __init__(self, data, torn="cut"):
@@ -110,8 +111,10 @@ class Frame:        # that the data begin with
         sizes = {DATA: range(32, 65536, 16), CHECKPOINT: [104], SEAL: [104], CLOSE: range(109, 366)}
         must(zero == 0 and self.stream <= (2 if self.type == DATA else 0) and len(self.body) in sizes.get(self.type, []), "the fields of a frame")
 
-    def message(self, rid):
-        return MARKS[self.type] + rid + struct.pack(">Q", self.seq) + self.body[:40] + self.body[104:]      # what it signs
+    def message(self, rid):     # what it signs
+        ended = self.type != CLOSE or 1 <= self.end[0] <= 5 and (reason := strings(self.end[1:], [256])) and b"\0" not in reason[0]
+        must(ended and self.wall < 1 << 63, "the fields of what is signed")
+        return MARKS[self.type] + rid + struct.pack(">Q", self.seq) + self.body[:40] + self.end
 
 def checkpoint(data, keys):     # size and root of a c2sp.org/tlog-checkpoint that one of the keys signed, which has no false line
     must(len(data) <= 131072 and (note := NOTE.fullmatch(data)) and not re.search(rb"[\0-\x09\x0b-\x1f]", data), "the checkpoint does not decode", "unverifiable")
@@ -129,9 +132,8 @@ class Log:
         self.entries, self.leaves, self.part = [], {}, read is Log.read_proofs
         self.verdict, self.reason = outcome(read, self, place, keys) or ("good", "")
         for _, leaf in sorted(self.entries):
-            kind = leaf[12] if leaf[:12] == b"brec/v1 leaf" and len(leaf) > 36 else 0
-            texts = strings(leaf[77:], 3) if kind in (PRUNED, LAPSED) else strings(leaf[37:], 2)
-            if kind in (OPENED, SEALED, CLOSED) and len(leaf) >= 105 or kind in (PRUNED, HELD, RELEASED, LAPSED) and texts:
+            start, *limits = STRS.get(leaf[12] if leaf[:12] == b"brec/v1 leaf" and leaf[12:] else 0, (65536,))     # where its strs begin, and their limits
+            if len(leaf) >= start and strings(leaf[start:], limits) is not None:
                 self.leaves.setdefault(leaf[13:29], []).append(leaf)
 
     def read_tiles(self, top, keys):
@@ -139,7 +141,7 @@ class Log:
             path = "/".join([f"x{n // 1000 ** i % 1000:03}" for i in range(5, 0, -1) if n >= 1000 ** i] + [f"{n % 1000:03}"])
             part, full = top / "tile" / level / f"{path}.p/{width}", top / "tile" / level / path
             data, there = (slurp(part), width) if width < 256 and (part.exists() or part.is_symlink()) else (slurp(full), 256)
-            found = strings(data, there, 2) if level == "entries" else [data[at:at + 32] for at in range(0, len(data), 32)]
+            found = strings(data, [65535] * there, 2) if level == "entries" else [data[at:at + 32] for at in range(0, len(data), 32)]
             must(found and len(found) == there, f"the length of a tile, {level}/{path}")
             return found[:width]
         must(keys and top.is_dir(), "no log, or nobody to believe it", "absent")
@@ -168,7 +170,7 @@ class Log:
 
 def holds(leaf, before, own, signers):
     """Has a prune leaf the close that is in the log before it, or a lapse leaf the last mark of what never closed; and was its time over?"""
-    (wall, days, segment), (data, _, _), rid = struct.unpack(">QII", leaf[29:45]), strings(leaf[77:], 3), leaf[13:29]
+    (wall, days, segment), (data, _, _), rid = struct.unpack(">QII", leaf[29:45]), strings(leaf[77:], STRS[PRUNED][1:]), leaf[13:29]
     frame, lapse = Frame(data), leaf[12] == LAPSED
     made = leaf[:12] + bytes([frame.type - 1]) + rid + struct.pack(">IQ", segment, frame.seq) + sha256(b"\2", frame.h, data) + leaf[45:77] + frame.end
     opened, seals, closes = ([other for other in own if other[12] == kind] for kind in (OPENED, SEALED, CLOSED))
@@ -185,8 +187,7 @@ def receipt(data):      # the whole one that the data begin with, or nothing
     count, index, n = struct.unpack(">III", one[100:112].ljust(12, b"\0"))
     return one if index < count <= 1024 and n <= 10 and len(one) == 180 + 32 * n == 4 + uint(one[:4]) and crc32c(one[:-4]) == uint(one[-4:]) else b""
 
-class Recording:
-    """Files, and the row of their verdict. name: the id that the recording must have; or nothing."""
+class Recording:        # files, and the row of their verdict; name: the id that it must have, or nothing
     def __init__(self, name, files, signers, collectors, log):
         self.files, self.signers, self.collectors, self.log, self.last = files, {sha256(key): key for key in signers}, collectors, log, 0
         self.segments = [int(file[:8]) for file in files if re.fullmatch(r"\d{8}\.brec", file)]
@@ -235,8 +236,7 @@ class Recording:
 
     def weigh_receipts(self, verdict):
         """Step 4, also of what has a gap or is cut; but not where no header holds: nobody knows whose they are."""
-        used = self.collectors and (self.chains or verdict != "unverifiable")
-        data, highest, self.received = memoryview(self.files.get("receipts", b"") if used else b""), 0, 0
+        data, highest, self.received = self.files.get("receipts", b"") if self.collectors and (self.chains or verdict != "unverifiable") else b"", 0, 0
         while r := receipt(data):
             key, wall, rid, seq, h, count, index = struct.unpack(">4x32s8s16sQ32sII", r[:108])
             if key in self.collectors:      # r[44:100] is rid, seq and h
@@ -271,8 +271,8 @@ def verify_store(store, signers, collectors, own=()):   # a row for each verdict
         for rid in sorted({rid.hex() for rid in log.leaves} - {path.name for path in here}):
             yield {**Recording(rid, {}, signers, collectors, log).row, "dir": None}
     elif collectors or log.verdict != "absent":
-        logged = "none" if log.verdict == "absent" else "bad"
-        yield {"id": "log", "dir": None, "verdict": "unverifiable" if logged == "none" else log.verdict, "reason": log.reason, "log": logged}
+        fault = {"verdict": "unverifiable", "log": "none"} if log.verdict == "absent" else {"verdict": log.verdict, "log": "bad"}
+        yield {"id": "log", "dir": None, "reason": log.reason, **fault}
 
 def verify_bundle(bundle, signers, collectors, own=()):     # one row; of one that cannot be read there are no files
     files, top = {}, ""

@@ -184,19 +184,20 @@ def test_frames_and_segments_moved(store):
     assert len(verdicts) == 3 * len(parts) - 1 + 2 * len(parts) * len(foreign) + 2 and "complete" not in verdicts
 
 
-def signed_again(data, key, change):
+def signed_again(data, key, change, wall=None):
     """The recording as who has a signing key can make it: change(frames) leaves others, or other bytes; all sequences, chain values and
-    signatures are made anew."""
+    signatures are made anew. wall: that of its header, as bytes."""
     header, public = independent.Header(data), brec.raw(key.public_key())
-    head = data[:104] + hashlib.sha256(public).digest() + data[136:len(header.raw) - 64]
+    head = data[:80] + (wall or data[80:88]) + data[88:104] + hashlib.sha256(public).digest() + data[136:len(header.raw) - 64]
     head += key.sign(b"brec/v1 header" + head)
     made, chain = [head], hashlib.sha256(b"brec/v1" + head).digest()
     for seq, frame in enumerate(change([independent.Frame(part) for part in frames(data)[1:]]), 1):
         frame.seq, body = seq, frame.body
         if frame.type != independent.DATA:
             frame.body = chain + frame.body[32:]
-            body = frame.body[:40] + key.sign(frame.message(header.id)) + frame.body[104:]
-        raw = frame.raw[:12] + struct.pack(">Q", seq) + body
+            text = independent.MARKS[frame.type] + header.id + struct.pack(">Q", seq) + frame.body[:40] + frame.body[104:]
+            body = frame.body[:40] + key.sign(text) + frame.body[104:]
+        raw = struct.pack(">IB", 24 + len(body), frame.type) + frame.raw[5:12] + struct.pack(">Q", seq) + body
         made.append(raw + struct.pack(">I", independent.crc32c(raw)))
         chain = hashlib.sha256(b"\2" + chain + made[-1]).digest()
     return b"".join(made)
@@ -231,6 +232,32 @@ def test_a_key_that_signs_again(store):
     finally:
         store.keys = store.keys[0][:-1], store.keys[1]
         write(trust, store.lab.path("auditor.trust"))
+
+
+def test_what_no_bastion_signs(store):
+    """Values that are none, signed by the bastion's own key, where neither log nor receipts tell it."""
+    key, top, far = serialization.load_pem_private_key(read(store.lab.path("state", "recorder", "signer.pem")), None), store.copy(), struct.pack(">Q", 1 << 63)
+    for name in "log", "recordings":
+        shutil.rmtree(os.path.join(top, name))
+
+    def ended(end, reason, length=None):
+        def change(made):
+            made[-1].body = made[-1].body[:104] + bytes([end]) + struct.pack(">I", len(reason) if length is None else length) + reason
+            return made
+        return change
+
+    def at(wall):
+        def change(made):
+            made[-1].body = made[-1].body[:32] + wall + made[-1].body[40:]
+            return made
+        return change
+    cases = [(ended(5, b"w" * 256), None, "complete"), (ended(1, b""), None, "complete"), (ended(0, b""), None, "forged"), (ended(6, b""), None, "forged"),
+             (ended(1, b"a\0b"), None, "forged"), (ended(1, b"abc", 4), None, "forged"), (ended(1, b"abc", 2), None, "forged"),
+             (ended(1, b"w" * 257), None, "forged"), (at(struct.pack(">Q", (1 << 63) - 1)), None, "complete"), (at(far), None, "forged"), (list, far, "forged")]
+    for number, (change, wall, _) in enumerate(cases):
+        write(signed_again(store.segment, key, change, wall), top, "recordings", f"{number:06}", store.id, "00000000.brec")
+    found = store.both(top)
+    assert [found[os.path.join(top, "recordings", f"{number:06}", store.id)] for number in range(len(cases))] == [verdict for _, _, verdict in cases]
 
 
 def test_an_old_key_signs_the_log_again(store):
@@ -319,6 +346,9 @@ def test_an_id_that_was_taken_again(store):
     other = [leaf[:41] + hashlib.sha256(leaf).digest() + leaf[73:] for leaf in own]
     assert grown(store, store.copy(), other) == "complete"
     assert grown(store, store.copy(), own) == "complete"
+    # what ends elsewhere than its last field is of a type that nobody knows
+    for other_type in own[0] + b"xx", own[0][:-1], own[-1] + b"x", own[-1][:12] + b"\7" + own[-1][13:], other[-1][:106] + struct.pack(">I", 257) + bytes(257):
+        assert grown(store, store.copy(), [other_type]) == "complete"
     # what has no beginning is a contradiction
     assert grown(store, store.copy(), other[-1:]) == "forged"
     # and the other one is none that the log has first
@@ -630,15 +660,15 @@ def test_bundle(store):
         assert verdict()[0] == "unverifiable"
 
 
-def repacked(name, change, form=tarfile.USTAR_FORMAT):
-    """A bundle with what change() makes of each file's name in it, None leaves it out; `form`: as this kind of tar writes one."""
+def repacked(name, change, form=tarfile.USTAR_FORMAT, edit=lambda data: data):
+    """A bundle with what change() makes of each file's name in it and edit() of its bytes; `form`: as this kind of tar writes one."""
     with tarfile.open(name) as old:
         files = [(member, old.extractfile(member).read()) for member in old]
     with tarfile.open(name, "w", format=form) as new:
         for member, data in files:
             info = tarfile.TarInfo(change(member.name))
-            info.size = len(data)
-            new.addfile(info, io.BytesIO(data))
+            info.size = len(edit(data))
+            new.addfile(info, io.BytesIO(edit(data)))
     return read(name)
 
 
@@ -676,9 +706,15 @@ def test_names_in_a_bundle(store):
         row, (mine, ) = json.loads(replay(store.lab, "verify", "--json", name).stdout), independent.verify_bundle(name, *store.keys)
         assert (row["verdict"], row["log"]) == (mine["verdict"], mine["log"]) and row["verdict"] == verdict, (number, row, mine)
         assert verdict != "unverifiable" or "(tar --format=ustar)" in row["reason"], row
+    # a proof may have a line more
+    shutil.copy(whole, name)
+    repacked(name, same, edit=lambda data: data.replace(b"tlog-proof@v1\n", b"tlog-proof@v1\nextra AAAA\n"))
+    row, (mine, ) = json.loads(replay(store.lab, "verify", "--json", name).stdout), independent.verify_bundle(name, *store.keys)
+    assert row["verdict"] == mine["verdict"] == "complete" and row["log"] == mine["log"] == "whole"
     # its own name is anybody's
     os.rename(whole, os.path.join(store.scratch, other))
-    assert json.loads(replay(store.lab, "verify", "--json", os.path.join(store.scratch, other)).stdout)["verdict"] == "complete"
+    row = json.loads(replay(store.lab, "verify", "--json", os.path.join(store.scratch, other)).stdout)
+    assert row["verdict"] == "complete" and row["id"] == store.id
 
 
 def test_bundles_of_damage(store):

@@ -229,10 +229,10 @@ def text(value):
 def changed(leaf, **new):
     """The prune leaf with other fields."""
     wall, days, segment = struct.unpack(">QII", leaf[29:45])
-    frame, who, why = independent.strings(leaf[77:], 3)
-    value = {"rid": leaf[13:29], "wall": wall, "days": days, "segment": segment, "hash": leaf[45:77], "frame": frame} | new
+    frame, who, why = independent.strings(leaf[77:], independent.STRS[independent.PRUNED][1:])
+    value = {"rid": leaf[13:29], "wall": wall, "days": days, "segment": segment, "hash": leaf[45:77], "frame": frame, "who": who, "why": why} | new
     return leaf[:13] + value["rid"] + struct.pack(">QII", value["wall"], value["days"], value["segment"]) + value["hash"] + text(value["frame"]) + \
-        text(who) + text(why)
+        text(value["who"]) + text(value["why"])
 
 
 def act(kind, rid):
@@ -255,7 +255,7 @@ def test_a_collector_that_lies_is_not_believed(aged):
     own = [leaf for leaf in leaves if leaf[13:29] == rid]
     rest = [leaf for leaf in leaves if leaf[13:29] != rid]
     opened, close, prune = own
-    frame = independent.strings(prune[77:], 3)[0]
+    frame = independent.strings(prune[77:], independent.STRS[independent.PRUNED][1:])[0]
     ended = int.from_bytes(independent.Frame(frame).body[32:40], "big")
     other = [leaf for leaf in leaves if leaf[13:29] == bytes.fromhex(aged.ids["held"])]
     flipped = bytearray(frame)
@@ -286,6 +286,10 @@ def test_a_collector_that_lies_is_not_believed(aged):
         "and once more in order": ([opened, close, changed(prune, days=89), prune], "pruned"),
         "shorter": ([opened, close, prune[:-1]], "cut"),
         "longer": ([opened, close, prune + b"x"], "cut"),
+        "a name of 64 bytes": ([opened, close, changed(prune, who=b"w" * 64)], "pruned"),
+        "a longer name": ([opened, close, changed(prune, who=b"w" * 65)], "cut"),
+        "a reason of 256 bytes": ([opened, close, changed(prune, why=b"w" * 256)], "pruned"),
+        "a longer reason": ([opened, close, changed(prune, why=b"w" * 257)], "cut"),
     }
     top = os.path.join(it.scratch, "lies")
     shutil.copytree(aged.store, top, ignore=shutil.ignore_patterns("journal", "*.key", "*.pruned"))
@@ -303,11 +307,11 @@ def test_a_lapse_that_lies_is_not_believed(aged):
     rid = {name: leaves[0][13:29] for name, leaves in own.items()}
     opened, lapse = own["silent"]
     *seals, last = own["broken"]
-    alive = int.from_bytes(independent.Frame(independent.strings(lapse[77:], 3)[0]).body[32:40], "big")
+    alive = int.from_bytes(independent.Frame(independent.strings(lapse[77:], independent.STRS[independent.PRUNED][1:])[0]).body[32:40], "big")
     day = DAY * 1000000
     early = read(glob.glob(aged.lab.path("made", "recordings", "*", aged.ids["broken"]))[0], "00000010.brec")
     stranger = independent.serialization.load_pem_private_key(labkit.run("openssl", "genpkey", "-algorithm", "ed25519").encode(), None)
-    close = independent.strings(own["old"][2][77:], 3)[0]
+    close = independent.strings(own["old"][2][77:], independent.STRS[independent.PRUNED][1:])[0]
 
     def of(name, leaf):
         return leaf[:13] + rid[name] + leaf[29:]
