@@ -63,11 +63,15 @@ static int take_kept(struct reading *r, const char *name, const uint8_t (*keys)[
 	while (i < nkeys && !tlog_checkpoint_signed(&c, keys[i]))
 		i++;
 	free(note);
-	if (i == nkeys || r->nkept == TLOG_KEPT_MAX)
+	if (i == nkeys)
 		return 0;
 	esc_line(origin, sizeof(origin), c.origin, strlen(c.origin));
 	if (strcmp(origin, r->log->origin) != 0)
 		return 0;
+	if (r->nkept == TLOG_KEPT_MAX) {
+		tlog_judge(r->log, TLOG_UNVERIFIABLE, "there are more older checkpoints than the %u that are read here", TLOG_KEPT_MAX);
+		return 0;
+	}
 	if ((v = reallocarray(r->kept, r->nkept + 1, sizeof(*v))) == NULL)
 		return -1;
 	r->kept = v;
@@ -94,7 +98,7 @@ static int read_kept(struct reading *r, const uint8_t (*keys)[KEY_LEN], size_t n
 			close(fd);
 		return -1;
 	}
-	while (result == 0 && (e = readdir(d)) != NULL)
+	while (result == 0 && r->log->state == TLOG_GOOD && (e = readdir(d)) != NULL)
 		if (is_kept_name(e->d_name))
 			result = take_kept(r, e->d_name, keys, nkeys);
 	closedir(d);

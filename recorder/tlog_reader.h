@@ -12,7 +12,7 @@
 #include "tlog_tree.h"
 
 #define TLOG_READ_MAX (64U << 20)	/* leaves of a log that is read */
-#define TLOG_KEPT_MAX 65536		/* kept checkpoints that are looked at */
+#define TLOG_KEPT_MAX (1U << 20)	/* kept checkpoints of a log that is read: one an hour, and its .cosigned, for 59 years */
 #define TLOG_ACTS_MAX ((size_t)1 << 32)	/* bytes of prune leaves that are kept for their judgement */
 
 enum tlog_state {

@@ -454,6 +454,24 @@ def test_log(store, damage, verdict):
     assert found[store.small.replace(store.top, top)] == verdict
 
 
+def test_kept_checkpoints(store):
+    """What counts is what stands in them."""
+    top, leaves = store.copy(), leaves_of(store.top, store.keys[1])
+    origin, where = text_of(top).split(b"\n")[0], store.small.replace(store.top, top)
+    two, other = (base64.b64encode(root) for root in (independent.fold([hashlib.sha256(b"\0" + one).digest() for one in leaves[:2]]), bytes(32)))
+    true, false = (store.sign(origin + b"\n2\n" + root + b"\n") for root in (two, other))
+    cases = {"checkpoint.2": true, "checkpoint.99": true, "checkpoint.0002.cosigned": true, "checkpoint.3": store.sign(b"another\n2\n" + other + b"\n"),
+             "checkpoint.4": false[:-9], "checkpoint.5": b"", "checkpoint.6.tsr": false, "checkpoint.6x": false,
+             "checkpoint.7": store.sign(origin + b"\n2\n" + other + b"\n", ed25519.Ed25519PrivateKey.generate())}
+    for name, data in cases.items():
+        write(data, top, "log", name)
+    assert store.both(top)[where] == "complete"
+    for name in "checkpoint.99", "checkpoint.2.cosigned", "checkpoint.0":
+        write(false, top, "log", name)
+        assert store.both(top)[where] == "forged", name
+        os.unlink(os.path.join(top, "log", name))
+
+
 def test_lines_of_a_checkpoint(store):
     """Lines of others do no harm, also long ones, up to 64 and 128 KiB; a false line in the collector's own name does, as no public tool reads such
     a checkpoint."""
