@@ -260,6 +260,39 @@ def test_what_no_bastion_signs(store):
     assert [found[os.path.join(top, "recordings", f"{number:06}", store.id)] for number in range(len(cases))] == [verdict for _, _, verdict in cases]
 
 
+def test_which_verdict_comes_first(store):
+    """As bastion-record(5) orders them; neither log nor receipts say anything more, but where they are named here."""
+    key, stranger = (serialization.load_pem_private_key(read(store.lab.path("state", "recorder", "signer.pem")), None), ed25519.Ed25519PrivateKey.generate())
+
+    def seal(made):
+        made[-1].type, made[-1].body = independent.SEAL, made[-1].body[:104]
+        return made
+    whole, sealed, good = store.segment, signed_again(store.segment, key, seal), receipts_of(store)
+    first, magic, suite = frames(whole)[0], whole[:8], whole[:11] + b"\x09" + whole[12:]
+    # what the segments hold, the receipts, the verdict; a segment that is None is a link
+    cases = [([], b"", "unverifiable"), ([b""], b"", "cut"), ([magic[:5]], b"", "cut"), ([magic[:5] + b"x"], b"", "unverifiable"),
+             ([suite], b"", "unverifiable"), ([whole[:20]], b"", "cut"), ([whole[:20], whole], b"", "gap"), ([b"", whole], b"", "gap"),
+             ([whole[:-3], whole], b"", "gap"), ([first, whole], b"", "gap"), ([first], b"", "abandoned"), ([whole, whole], b"", "forged"),
+             ([whole + b"x"], b"", "forged"), ([sealed], b"", "cut"), ([sealed, magic], b"", "cut"), ([sealed, suite], b"", "unverifiable"),
+             ([sealed, None], b"", "unverifiable"), ([sealed, b"x"], b"", "forged"),
+             ([sealed, signed_again(whole, stranger, list)], b"", "forged"), ([whole], b"".join(good), "complete"), ([whole], receipt_for(store, 99), "forged"),
+             ([first], receipt_for(store, 99), "cut"), ([whole[:-3], whole], receipt_for(store, 99), "gap"), ([sealed, None], receipt_for(store, 1), "forged"),
+             ([whole[:-3], whole], receipt_for(store, 1), "forged"), ([None], receipt_for(store, 1), "unverifiable")]
+    top = store.copy()
+    for name in "log", "recordings":
+        shutil.rmtree(os.path.join(top, name))
+    for number, (segments, receipts, _) in enumerate(cases):
+        place = os.path.join(top, "recordings", f"{number:06}", store.id)
+        write(receipts, place, "receipts")
+        for n, data in enumerate(segments):
+            write(data or b"", place, f"{n:08}.brec")
+            if data is None:
+                os.unlink(os.path.join(place, f"{n:08}.brec"))
+                os.symlink("receipts", os.path.join(place, f"{n:08}.brec"))
+    found = store.both(top)
+    assert [found[os.path.join(top, "recordings", f"{number:06}", store.id)] for number in range(len(cases))] == [verdict for *_, verdict in cases]
+
+
 def test_an_old_key_signs_the_log_again(store):
     """A collector's key from before, trusted for its receipts, signs a log that knows the forged recording: the checkpoints that were kept do not."""
     old = ed25519.Ed25519PrivateKey.generate()
@@ -550,15 +583,20 @@ def test_pipes_in_place_of_files(store):
         shutil.rmtree(top)
 
 
+def receipt_for(store, seq, chain=bytes(32)):
+    """What the collector can sign of the small recording."""
+    public, wall, leaf = brec.raw(store.log_key.public_key()), struct.pack(">Q", 1700000000000000), bytes.fromhex(store.id) + struct.pack(">Q", seq) + chain
+    text = b"brec/v1 receipt" + hashlib.sha256(public).digest() + wall + struct.pack(">I", 1) + independent.sha256(b"\0", leaf)
+    one = struct.pack(">I", 176) + public + wall + leaf + struct.pack(">III", 1, 0, 0) + store.log_key.sign(text)
+    return one + struct.pack(">I", independent.crc32c(one))
+
+
 def receipts_of(store):
-    """One for each frame of the small recording."""
-    chain, found, public, wall = bytes(32), [], brec.raw(store.log_key.public_key()), struct.pack(">Q", 1700000000000000)
+    """One for each frame of it."""
+    chain, found = bytes(32), []
     for seq, part in enumerate(frames(store.segment)):
         chain = independent.sha256(b"\2" + chain if seq else b"brec/v1", part)
-        leaf = bytes.fromhex(store.id) + struct.pack(">Q", seq) + chain
-        text = b"brec/v1 receipt" + hashlib.sha256(public).digest() + wall + struct.pack(">I", 1) + independent.sha256(b"\0", leaf)
-        one = struct.pack(">I", 176) + public + wall + leaf + struct.pack(">III", 1, 0, 0) + store.log_key.sign(text)
-        found.append(one + struct.pack(">I", independent.crc32c(one)))
+        found.append(receipt_for(store, seq, chain))
     return found
 
 

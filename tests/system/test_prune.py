@@ -202,6 +202,10 @@ def test_both_verifiers_say_pruned(aged):
     shutil.copytree(made, back)
     segments = sorted(os.listdir(back))
     assert len(segments) == 70 and it.both(it.top)[back] == "complete"     # more than go in one second
+    # without its first segment nothing says that these are of it
+    os.rename(os.path.join(back, segments[0]), aged.lab.path("first"))
+    assert it.both(it.top)[back] == "gap"
+    os.rename(aged.lab.path("first"), os.path.join(back, segments[0]))
     for n, name in enumerate(reversed(segments)):
         os.unlink(os.path.join(back, name))
         if n in (0, 1, 68, 69):
