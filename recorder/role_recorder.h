@@ -38,6 +38,7 @@
 #define REC_TOTAL_BYTES (512U << 20)		/* the same for all sessions together */
 #define REC_KEEP_BYTES (1U << 20)		/* of a recording, committed but missing at a slow collector */
 #define REC_KEEP_TOTAL (256U << 20)
+#define REC_KEEP_SESSION (64U << 20)		/* of all recordings of a session: it alone does not fill the total, and have those of others given up */
 #define REC_GLASS_ALLOWED 64			/* recordings that policy announced as break-glass and that are not open yet */
 #define REC_GLASS_MS 30000			/* an announced one must be open within this */
 #define REC_SEAL_BYTES (32U << 10)		/* a segment of this size may be sealed whenever its session says so */
@@ -79,6 +80,9 @@ struct signer {
 	unsigned refs;			/* recordings, and rc->signer */
 };
 
+/* What is committed and kept of a session's recordings, in bytes; counted, as they outlive its link. */
+struct share { unsigned refs; size_t kept; };
+
 /* A recording at one collector. */
 struct copy {
 	uint64_t has;			/* entries that it acknowledged: the last is number has - 1 */
@@ -97,6 +101,7 @@ struct recording {
 	LIST_ENTRY(recording) of_link;
 	struct link *link;		/* NULL: its session has ended, or knows that the recording is done */
 	struct signer *signer;		/* counted */
+	struct share *share;		/* counted; NULL: nobody's */
 	enum rec_set set;		/* whose collectors have it; the copies of the others are lost from the start */
 	unsigned quorum;		/* of that set, as it was when the recording was opened */
 	uint32_t way;
@@ -127,6 +132,7 @@ struct link {
 	uint64_t turns[RECID_PLACES];	/* of the recording that was opened last at each place */
 	struct ipc ipc;
 	struct event *rd, *wr, *later;	/* later: it may open one again */
+	struct share *share;		/* counted */
 	struct recording_list ways;
 	unsigned nways;
 	/* when all that it opened would have been one by one, in REC_OPEN_MS each, and in what open_long_ms of its recorder was at its start */
@@ -222,16 +228,10 @@ int queue_close(struct recorder *rc, struct recording *r, uint64_t seq, enum bre
  */
 bool queue_pace(uint64_t *state, uint64_t now_ms, uint64_t every_ms, unsigned burst);
 
-/*
- * Collector i acknowledged everything up to seq. 0: fine (r->committed may have moved); -1: the
- * value h is not that of the entry, or there is no such entry.
- */
+/* Collector i acknowledged everything up to seq. 0: fine (r->committed may have moved); -1: h is not that of the entry, or there is none. */
 int queue_ack(
     struct recorder *rc, struct recording *r, unsigned i, uint64_t seq, const uint8_t h[BREC_HASH_LEN]);
-/*
- * A connection says that its collector stores everything up to seq (`some`) or nothing: where
- * sending goes on. As queue_ack.
- */
+/* A connection says that its collector stores everything up to seq (`some`) or nothing: where sending goes on. As queue_ack. */
 int queue_resume(struct recorder *rc, struct recording *r, unsigned i, bool some, uint64_t seq,
     const uint8_t h[BREC_HASH_LEN]);
 /* Would there be a quorum for it without collector i? */
@@ -242,6 +242,7 @@ bool queue_lose(struct recorder *rc, struct recording *r, unsigned i);
 bool queue_release(struct recorder *rc, struct recording *r);
 /* Takes it from its session's link, if it is in one. */
 void queue_detach(struct recording *r);
+void share_release(struct share *s);
 void queue_destroy(struct recorder *rc, struct recording *r);
 
 /* --- role_recorder_link.c --- */

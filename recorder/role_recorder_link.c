@@ -156,6 +156,8 @@ static int on_open(struct link *l, struct ipc_msg *m)
 	}
 	r->way = m->id;
 	r->link = l;
+	r->share = l->share;
+	l->share->refs++;
 	l->waiting += r->waiting;
 	l->nways++;
 	LIST_INSERT_HEAD(&l->ways, r, of_link);
@@ -333,11 +335,13 @@ void link_up(struct recorder *rc, uint32_t slot, const uint8_t *key, int fd)
 {
 	struct link *l = key != NULL || slot == REC_SLOT_POLICY ? calloc(1, sizeof(*l)) : NULL;
 
-	if (l == NULL) {
-		log_error("session %" PRIu32 ": %s", slot, key != NULL ? "out of memory" : "no key came for its recordings' ids");
+	if (l == NULL || (l->share = calloc(1, sizeof(*l->share))) == NULL) {
+		log_error("session %" PRIu32 ": %s", slot, key != NULL || slot == REC_SLOT_POLICY ? "out of memory" : "no key came for its recordings' ids");
+		free(l);
 		close(fd);
 		return;
 	}
+	l->share->refs = 1;
 	l->rc = rc;
 	l->slot = slot;
 	if (key != NULL)
@@ -402,6 +406,7 @@ static void link_destroy(struct link *l)
 	if (l->later != NULL)
 		event_free(l->later);
 	ipc_finish(&l->ipc);
+	share_release(l->share);
 	explicit_bzero(l->recid_key, sizeof(l->recid_key));
 	LIST_REMOVE(l, all);
 	free(l);

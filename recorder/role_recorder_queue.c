@@ -323,6 +323,8 @@ static void advance(struct recorder *rc, struct recording *r)
 		r->waiting -= len;
 		rc->waiting[r->set] -= len;
 		rc->kept += len;
+		if (r->share != NULL)
+			r->share->kept += len;
 		if (r->link != NULL)
 			r->link->waiting -= len;
 		r->uncommitted = STAILQ_NEXT(r->uncommitted, link);
@@ -399,7 +401,21 @@ static void free_first(struct recorder *rc, struct recording *r)
 	STAILQ_REMOVE_HEAD(&r->entries, link);
 	r->bytes -= e->len;
 	rc->kept -= e->len;
+	if (r->share != NULL)
+		r->share->kept -= e->len;
 	free(e);
+}
+
+void share_release(struct share *s)
+{
+	if (s != NULL && --s->refs == 0)
+		free(s);
+}
+
+/* May what a slow collector lacks of it go on being kept? */
+static bool has_room(const struct recorder *rc, const struct recording *r)
+{
+	return r->bytes - r->waiting <= REC_KEEP_BYTES && rc->kept <= REC_KEEP_TOTAL && (r->share == NULL || r->share->kept <= REC_KEEP_SESSION);
 }
 
 bool queue_release(struct recorder *rc, struct recording *r)
@@ -411,7 +427,7 @@ bool queue_release(struct recorder *rc, struct recording *r)
 
 		for (unsigned i = 0; i < rc->nships; i++)
 			needed |= !r->copies[i].lost && r->copies[i].has <= e->seq;
-		if (needed && r->bytes - r->waiting <= REC_KEEP_BYTES && rc->kept <= REC_KEEP_TOTAL)
+		if (needed && has_room(rc, r))
 			return false;
 		give_up(rc, r, e->seq);
 		free_first(rc, r);
@@ -443,6 +459,9 @@ void queue_destroy(struct recorder *rc, struct recording *r)
 	}
 	rc->waiting[r->set] -= r->waiting;
 	rc->kept -= r->bytes - r->waiting;
+	if (r->share != NULL)
+		r->share->kept -= r->bytes - r->waiting;
+	share_release(r->share);
 	LIST_REMOVE(r, bucket);
 	TAILQ_REMOVE(&rc->all, r, all);
 	rc->count--;

@@ -185,6 +185,64 @@ static void who_is_far_behind_is_given_up(void **state)
 	finish(&f);
 }
 
+/* Nor does one session keep so much for it that nothing can be kept of others: its own next ones are given up, before that. */
+static void a_session_fills_its_own_share(void **state)
+{
+	static uint8_t data[BREC_FRAME_MAX];
+	struct ipc session, policy;
+	struct recording *r, *foreign;
+	struct ipc_msg m;
+	struct fixture f;
+	uint64_t most = 0;
+
+	(void)state;
+	init(&f, 2, 1);
+	foreign = f.r;
+	f.rc.ships[1].state = SHIP_DOWN;
+	f.r->copies[1].synced = false;
+	sent(&f, 0);
+	assert_int_equal(ack(&f, 0, 0), 0);
+	assert_non_null(f.rc.base = event_base_new());
+	assert_non_null(f.rc.ships[0].bev = bufferevent_socket_new(f.rc.base, -1, 0));
+	link_to(&f, REC_SLOT_POLICY, &policy);
+	link_to(&f, 5, &session);
+	for (unsigned n = 1; n <= 90; n++) {
+		LIST_FIRST(&f.rc.links)->open_ms = 0;
+		tell(&session, MSG_REC_OPEN, n, numbered(n), &f.part);
+		assert_int_equal(heard(&f, &session, &m), MSG_NONE);
+		assert_non_null(f.r = queue_find(&f.rc, numbered(n)));
+		for (uint64_t seq = 1; seq <= 31; seq++) {
+			const size_t len = BREC_FRAME_HEAD + 32000 + 4;
+
+			brec_frame_head(data, BREC_DATA, BREC_OUTPUT, 0, seq, 32000);
+			brec_frame_end(data, len);
+			assert_int_equal(queue_frame(&f.rc, f.r, data, len), 0);
+		}
+		assert_int_equal(queue_close(&f.rc, f.r, 32, BREC_END_NORMAL, ""), 0);
+		sent(&f, 0);
+		assert_int_equal(ack(&f, 0, 32), 0);
+		link_committed(f.r, 0);
+		queue_release(&f.rc, f.r);
+		while (heard(&f, &session, &m) != MSG_NONE)
+			ipc_msg_finish(&m);
+		most = f.rc.kept > most ? f.rc.kept : most;
+	}
+	assert_in_range(most, REC_KEEP_SESSION - REC_KEEP_BYTES, REC_KEEP_SESSION + 2 * REC_KEEP_BYTES);
+	/* also when it is gone; what is kept of others stays */
+	ipc_finish(&session);
+	ipc_finish(&policy);
+	turn(&f);
+	turn(&f);
+	assert_true(LIST_EMPTY(&f.rc.links));
+	assert_false(foreign->copies[1].lost);
+	TAILQ_FOREACH(r, &f.rc.all, all)
+		assert_false(r->copies[1].lost);
+	bufferevent_free(f.rc.ships[0].bev);
+	f.rc.ships[0].bev = NULL;
+	finish(&f);
+	event_base_free(f.rc.base);
+}
+
 /* However many short ones there were while a collector is away, the next one is opened: those that only that one lacks make room, the oldest first. */
 static void many_that_are_done_make_room(void **state)
 {
@@ -495,6 +553,7 @@ int main(void)
 		cmocka_unit_test(entries_are_what_the_format_says), cmocka_unit_test(a_session_that_breaks_the_rules),
 		cmocka_unit_test(the_quorum_decides), cmocka_unit_test(acknowledgements_that_cannot_be),
 		cmocka_unit_test(memory_is_freed_when_all_have_it), cmocka_unit_test(who_is_far_behind_is_given_up),
+		cmocka_unit_test(a_session_fills_its_own_share),
 		cmocka_unit_test(many_that_are_done_make_room), cmocka_unit_test(who_is_barred_has_no_part),
 		cmocka_unit_test(resume_goes_on_where_it_stands), cmocka_unit_test(resume_from_nothing),
 		cmocka_unit_test(losing_copies_ends_at_the_quorum), cmocka_unit_test(the_other_set_is_for_what_policy_announced),
