@@ -263,12 +263,18 @@ def busy():
         loop.wait()
 
 
+@pytest.fixture(scope="session")
+def fresh():
+    """fresh("web"): a name that nobody used yet. A test's second try meets the common lab as the first one left it."""
+    return lambda stem: f"{stem}{os.getpid()}x{next(counter)}"
+
+
 @pytest.fixture
-def engineer(lab):
+def engineer(lab, fresh):
     """engineer(): a user nobody used yet, with a grant for dba on web1: has fresh codes, can be revoked and locked."""
     def make(where=None, grant=True, host="web1", login="dba", span=8 * 3600, caps=()):
         where = where or lab
-        name = f"eng{os.getpid()}x{next(counter)}"
+        name = fresh("eng")
         where.make_user(name, role="dba")
         client = Client(where, name)
         client.grant = where.grant(name, host, login, span, caps) if grant else None

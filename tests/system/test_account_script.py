@@ -271,6 +271,7 @@ def test_a_subordinate_uid_is_nobodys(machine):
 
 
 def test_bad_arguments(machine):
+    machine.account("list")     # makes the folder
     before = machine.sh(f"cat /etc/passwd; ls -A {STATE}")
     for words in ("create oz 70050 {past}", "create oz 70050 {far}", "create oz 70050 {end} 1000000", "create ../oz 70050 {end}", "create -oz 70050 {end}",
                   "create oz 0 {end}", "create oz 999 {end}", "create oz 7e4 {end}", "create oz 070050 {end}", "create oz 70050 {end}s",

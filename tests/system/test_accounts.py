@@ -111,21 +111,22 @@ def test_for_the_time_of_a_grant(lab, user):
     assert int(shell(alice, "id -u", check=True).stdout) > row["uid"]
 
 
-def test_a_signed_approval_of_ones_own_account_holds(lab, tmp_path):
+def test_a_signed_approval_of_ones_own_account_holds(lab, tmp_path, fresh):
     """What the approver signs says @self; the recording's login is the user's name."""
-    lab.ask("role add", role="vow", host=["web*"], login=["@self"], max=3600, approvals=1, signed=True)
-    lab.ask("role approver add", role="vow", user="bob")
-    lab.make_user("vowed", service=True, role="vow")
-    bob, number = lab.state["users"]["bob"], lab.request("vowed", "web1", "vowed", 3600)
+    role, name = fresh("vow"), fresh("vowed")
+    lab.ask("role add", role=role, host=["web*"], login=["@self"], max=3600, approvals=1, signed=True)
+    lab.ask("role approver add", role=role, user="bob")
+    lab.make_user(name, service=True, role=role)
+    bob, number = lab.state["users"]["bob"], lab.request(name, "web1", name, 3600)
     text = lab.ask("approve", as_uid=bob, id=int(number))["text"] + "\n"
-    assert "\nuser: vowed\n" in text and "\nlogin: @self\n" in text
+    assert f"\nuser: {name}\n" in text and "\nlogin: @self\n" in text
     lab.ask("approve", as_uid=bob, id=int(number), signature=sign(lab, tmp_path, text.encode()).decode())
-    shell(Client(lab, "vowed", login="vowed"), "true", check=True)
+    shell(Client(lab, name, login=name), "true", check=True)
     signers = tmp_path / "signers"
     signers.write_text("bob " + labkit.read(lab.path("users", "bob", "key.pub")))
-    said = replay(lab, "approvals", recording_of(lab, "vowed"), "--signers", str(signers)).stdout.decode()
+    said = replay(lab, "approvals", recording_of(lab, name), "--signers", str(signers)).stdout.decode()
     assert "holds, and its text speaks of this recording; the key is listed" in said
-    lab.ask("user lock", user="vowed")
+    lab.ask("user lock", user=name)
 
 
 def test_leaving_removes_it(lab, user):
@@ -263,7 +264,7 @@ def test_policy_killed_at_any_step(lab, user):
     row = there(lab, alice)
     assert len(accounts(lab, alice, all=True)) == 1
     lab.ask("revoke", as_uid=lab.state["users"]["bob"], id=int(grant))
-    until(lambda: accounts(lab, alice) == [] or accounts(lab, alice)[0]["state"] == "removing", SLOW, what="the end")
+    until(lambda: all(one["state"] == "removing" for one in accounts(lab, alice)), SLOW, what="the end")
     lab.stop("bastiond", deadline=None)
     lab.start("bastiond")
     gone(lab, alice)

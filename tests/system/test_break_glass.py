@@ -7,10 +7,13 @@ from test_ends import lasting, open_cat
 
 
 @pytest.fixture(scope="module")
-def fire(lab):
-    """A role whose members may break the glass, over web1, with two approvals that nobody can give."""
-    lab.ask("role add", role="fire", host=["web1"], login=["dba"], approvals=2, break_glass=True)
-    lab.ask("role approver add", role="fire", user="bob")
+def fire(lab, fresh):
+    """A user in a role whose members may break the glass, over web1, with two approvals that nobody can give."""
+    role, name = fresh("fire"), fresh("fireman")
+    lab.ask("role add", role=role, host=["web1"], login=["dba"], approvals=2, break_glass=True)
+    lab.ask("role approver add", role=role, user="bob")
+    lab.make_user(name, role=role)
+    return name
 
 
 def uid(lab, name):
@@ -18,20 +21,19 @@ def uid(lab, name):
 
 
 def test_glass(lab, fire, terminals):
-    lab.make_user("fireman", role="fire")
-    user = Client(lab, "fireman")
-    said = lab.ask("request", as_uid=uid(lab, "fireman"), host="web1", login="dba", reason="it burns", break_glass=True)
+    user = Client(lab, fire)
+    said = lab.ask("request", as_uid=uid(lab, fire), host="web1", login="dba", reason="it burns", break_glass=True)
     shell = terminals(user.terminal("web1.name"))
     shell.expect(rb"break-glass: this access was not approved")
     shell.line("exit 0")
     shell.wait()
     row, = [row for row in lab.ask("reviews", as_uid=uid(lab, "bob"))["rows"] if row["id"] == said["id"]]
-    assert row["user"] == "fireman" and row["reason"] == "it burns" and row["until"] - row["start"] == 3600 and row["logins"] == 1
+    assert row["user"] == fire and row["reason"] == "it burns" and row["until"] - row["start"] == 3600 and row["logins"] == 1
     with pytest.raises(labkit.LabError, match="Nobody reviews"):
-        lab.ask("review", as_uid=uid(lab, "fireman"), id=said["id"], verdict="justified", reason="mine")
+        lab.ask("review", as_uid=uid(lab, fire), id=said["id"], verdict="justified", reason="mine")
     lab.ask("review", as_uid=uid(lab, "bob"), id=said["id"], verdict="justified", reason="it did")
     assert [e["actor"] for e in events(lab, "break-glass.review")][-1] == "bob"
-    assert "break-glass" in replay(lab, "show", recording_of(lab, "fireman")).stdout.decode()
+    assert "break-glass" in replay(lab, "show", recording_of(lab, fire)).stdout.decode()
 
 
 def test_waiting(lab, engineer):

@@ -24,16 +24,17 @@ def keys(tmp_path_factory):
     return [labkit.read(str(folder / f"{name}.pub")).strip() for name in ("one", "two", "three")]
 
 
-def test_keys(lab, keys, tmp_path):
+def test_keys(lab, keys, tmp_path, fresh):
     path = str(tmp_path / "authorized_keys")
-    lab.ask("user add", user="ivy")
+    name = fresh("ivy")
+    lab.ask("user add", user=name)
     labkit.write(path, f"# ivy's\n\n{keys[0]}\n  {keys[1]}\n{' '.join(keys[2].split()[:2])}\n")
-    shown = ctl(lab, "import", "keys", "ivy", path)
-    assert f"{path}:3: user key add ivy work-laptop  (ssh-ed25519" in shown and f"{path}:4: user key add ivy work-laptop-2" in shown
-    assert "3 to do, nothing was done" in shown and not lab.ask("user key list", user="ivy")["rows"]
-    assert "3 of 3 done" in ctl(lab, "import", "keys", "ivy", path, "--apply")
-    assert [row["device"] for row in lab.ask("user key list", user="ivy")["rows"]] == ["work-laptop", "work-laptop-2", "key"]
-    again = ctl(lab, "import", "keys", "ivy", path, "--apply", status=1)
+    shown = ctl(lab, "import", "keys", name, path)
+    assert f"{path}:3: user key add {name} work-laptop  (ssh-ed25519" in shown and f"{path}:4: user key add {name} work-laptop-2" in shown
+    assert "3 to do, nothing was done" in shown and not lab.ask("user key list", user=name)["rows"]
+    assert "3 of 3 done" in ctl(lab, "import", "keys", name, path, "--apply")
+    assert [row["device"] for row in lab.ask("user key list", user=name)["rows"]] == ["work-laptop", "work-laptop-2", "key"]
+    again = ctl(lab, "import", "keys", name, path, "--apply", status=1)
     assert "0 of 3 done" in again and f"{path}:3" in again and "refused" in again
 
 
@@ -47,21 +48,22 @@ def test_a_malformed_line_stops_all(lab, keys, tmp_path, line, says):
     assert len(lab.ask("user key list", user="alice")["rows"]) == 1
 
 
-def test_hosts(lab, keys, tmp_path):
+def test_hosts(lab, keys, tmp_path, fresh):
+    big, small = fresh("db"), fresh("db")
     hosts, known = str(tmp_path / "hosts"), str(tmp_path / "known_hosts")
-    labkit.write(hosts, "127.0.0.1 localhost\n::1 ip6-localhost\n10.9.0.1\tdb7 db7.example.org # the big one\n10.9.0.2 db8\n")
+    labkit.write(hosts, f"127.0.0.1 localhost\n::1 ip6-localhost\n10.9.0.1\t{big} {big}.example.org # the big one\n10.9.0.2 {small}\n")
     one, two = (" ".join(key.split()[:2]) for key in keys[:2])
-    labkit.write(known, f"# scanned\n10.9.0.1,db7 {one}\n[10.9.0.2]:2222 {two}\n@revoked * {one}\n")
+    labkit.write(known, f"# scanned\n10.9.0.1,{big} {one}\n[10.9.0.2]:2222 {two}\n@revoked * {one}\n")
     shown = ctl(lab, "import", "hosts", hosts, "--keys", known, "--login", "dba", "--label", "tier=db")
-    assert f"{hosts}:3: host add db7 --address 10.9.0.1  (1 key)" in shown and f"{hosts}:4: host add db8 --address 10.9.0.2 --port 2222" in shown
+    assert f"{hosts}:3: host add {big} --address 10.9.0.1  (1 key)" in shown and f"{hosts}:4: host add {small} --address 10.9.0.2 --port 2222" in shown
     assert "localhost" not in shown and "2 to do" in shown
     assert "2 of 2 done" in ctl(lab, "import", "hosts", hosts, "--keys", known, "--login", "dba", "--label", "tier=db", "--apply")
-    row = [row for row in lab.ctl_json("host", "list", "--limit", "1000")["rows"] if row["name"] == "db8"][0]
+    row = [row for row in lab.ctl_json("host", "list", "--limit", "1000")["rows"] if row["name"] == small][0]
     assert (row["address"], row["port"], row["labels"], row["logins"]) == ("10.9.0.2", 2222, ["tier=db"], ["dba"])
     labkit.write(hosts, "10.9.0.3 db9\n10.9.0.300 db10\n10.9.0.4\n")
     said = ctl(lab, "import", "hosts", hosts, "--keys", known, "--login", "dba", "--apply", status=2)
     assert f"{hosts}:1: no host key of db9" in said and f"{hosts}:2: a line is" in said and f"{hosts}:3: there is an address" in said and "nothing was done" in said
-    for name in ("db7", "db8"):
+    for name in (big, small):
         lab.ask("host remove", host=name)
 
 

@@ -100,8 +100,8 @@ def test_locked(lab, engineer, target):
     assert user.run(target, "echo in").stdout == b"in\n"
 
 
-def test_no_second_factor_yet(lab):
-    name = "unenrolled"
+def test_no_second_factor_yet(lab, fresh):
+    name = fresh("unenrolled")
     lab.ask("user add", user=name, person=name)
     os.mkdir(lab.path("users", name), 0o755)
     labkit.keygen(lab.path("users", name, "key"))

@@ -15,9 +15,10 @@ def rows_of(text):
 
 
 @pytest.fixture(scope="module")
-def auditor(lab):
-    lab.make_user("reporter", auditor=True)
-    return Client(lab, "reporter")
+def auditor(lab, fresh):
+    name = fresh("reporter")
+    lab.make_user(name, auditor=True)
+    return Client(lab, name)
 
 
 def test_a_login_its_request_and_its_use(lab, auditor, engineer):

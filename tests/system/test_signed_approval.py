@@ -22,11 +22,12 @@ def bob(lab):
 
 
 @pytest.fixture(scope="module")
-def vault(lab):
+def vault(lab, fresh):
     """A role over web1 that wants one signed approval, by bob; its user has a request."""
-    lab.ask("role add", role="vault", host=["web1"], login=["dba"], max=3600, approvals=1, signed=True)
-    lab.ask("role approver add", role="vault", user="bob")
-    return "vault"
+    role = fresh("vault")
+    lab.ask("role add", role=role, host=["web1"], login=["dba"], max=3600, approvals=1, signed=True)
+    lab.ask("role approver add", role=role, user="bob")
+    return role
 
 
 def sign(lab, folder, text, user="bob"):
@@ -37,14 +38,15 @@ def sign(lab, folder, text, user="bob"):
     return (folder / "text.sig").read_bytes()
 
 
-def ask(lab, name):
-    lab.make_user(name, role="vault")
+def ask(lab, vault, name):
+    lab.make_user(name, role=vault)
     return str(lab.request(name, "web1", "dba", 3600))
 
 
-def test_consent_is_proven_by_the_recording(lab, vault, bob, tmp_path):
-    number = ask(lab, "vaulted")
-    user = Client(lab, "vaulted")
+def test_consent_is_proven_by_the_recording(lab, vault, bob, tmp_path, fresh):
+    name = fresh("vaulted")
+    number = ask(lab, vault, name)
+    user = Client(lab, name)
     shown = bob.run("approve", number)
     assert shown.returncode == 0 and b"Not approved yet" in shown.stderr, shown.stderr
     assert shown.stdout.endswith(b"\n") and f"request: {number}\n".encode() in shown.stdout
@@ -55,7 +57,7 @@ def test_consent_is_proven_by_the_recording(lab, vault, bob, tmp_path):
     assert local.stdout == shown.stdout
 
     signature = sign(lab, tmp_path, shown.stdout)
-    wrong = bob.run("approve", number, "--signature", "-", stdin=sign(lab, tmp_path, shown.stdout, "vaulted"))
+    wrong = bob.run("approve", number, "--signature", "-", stdin=sign(lab, tmp_path, shown.stdout, name))
     assert wrong.returncode == 1 and b"no registered device of yours" in wrong.stderr
     assert bob.run("approve", number, "--signature", "-", stdin=b"").returncode == 2
     assert bob.run("approve", number, "--signature", "-", stdin=bytes(100_000)).returncode == 2
@@ -63,7 +65,7 @@ def test_consent_is_proven_by_the_recording(lab, vault, bob, tmp_path):
     assert done.returncode == 0 and b"Grant" in done.stdout, done
     assert user.run("web1.name", "echo in", check=True).stdout == b"in\n"
 
-    path = recording_of(lab, "vaulted")
+    path = recording_of(lab, name)
     key = " ".join(labkit.read(lab.path("users", "bob", "key.pub")).split()[:2])
     signers = tmp_path / "signers"
     signers.write_text(f"bob {key}\n")
@@ -78,78 +80,81 @@ def test_consent_is_proven_by_the_recording(lab, vault, bob, tmp_path):
     row = json.loads(replay(lab, "approvals", path, "--json").stdout)
     assert row["state"] == "holds" and row["approval"]["by"] == "bob" and row["listed"] is False
     # whose key it is, the auditor's list says
-    signers.write_text(f"carol {key}\nbob {labkit.read(lab.path('users', 'vaulted', 'key.pub'))}")
+    signers.write_text(f"carol {key}\nbob {labkit.read(lab.path('users', name, 'key.pub'))}")
     bad = replay(lab, "approvals", path, "--signers", str(signers), check=False)
     assert bad.returncode == 1 and b"not listed" in bad.stdout
 
 
-def test_a_signature_is_for_one_request(lab, vault, bob, tmp_path):
-    first, second = ask(lab, "vaulted2"), ask(lab, "vaulted3")
+def test_a_signature_is_for_one_request(lab, vault, bob, tmp_path, fresh):
+    first, second = ask(lab, vault, fresh("vaulted")), ask(lab, vault, fresh("vaulted"))
     signature = sign(lab, tmp_path, bob.run("approve", first, check=True).stdout)
     swapped = bob.run("approve", second, "--signature", "-", stdin=signature)
     assert swapped.returncode == 1 and b"does not hold" in swapped.stderr
     assert bob.run("approve", first, "--signature", "-", stdin=signature).returncode == 0
 
 
-def test_a_grant_that_the_database_widened_is_told(lab, vault, bob, tmp_path):
-    number = ask(lab, "vaulted4")
+def test_a_grant_that_the_database_widened_is_told(lab, vault, bob, tmp_path, fresh):
+    name = fresh("vaulted")
+    number = ask(lab, vault, name)
     signature = sign(lab, tmp_path, bob.run("approve", number, check=True).stdout)
     assert bob.run("approve", number, "--signature", "-", stdin=signature).returncode == 0
-    user = Client(lab, "vaulted4")
+    user = Client(lab, name)
     user.run("web1.name", "true", check=True)
-    assert json.loads(replay(lab, "approvals", recording_of(lab, "vaulted4"), "--json").stdout)["state"] == "holds"
+    assert json.loads(replay(lab, "approvals", recording_of(lab, name), "--json").stdout)["state"] == "holds"
     with sqlite3.connect(glob.glob(lab.path("state", "db", "*.db"))[0]) as db:     # whoever has the file can
         triggers = db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'requests'").fetchall()
-        for name, _ in triggers:
-            db.execute(f"DROP TRIGGER {name}")
+        for trigger, _ in triggers:
+            db.execute(f"DROP TRIGGER {trigger}")
         assert db.execute("UPDATE requests SET caps = 127, forwards = 'db1:5432' WHERE id = ?", (number,)).rowcount == 1
         for _, sql in triggers:
             db.execute(sql)
     db.close()
     user.run("web1.name", "true", check=True)
-    until(lambda: len(recordings(lab, "vaulted4")) == 2, what="the second recording")
-    wide = recording_of(lab, "vaulted4")
+    until(lambda: len(recordings(lab, name)) == 2, what="the second recording")
+    wide = recording_of(lab, name)
     done = replay(lab, "approvals", wide, check=False)
     assert done.returncode == 1 and b"DOES NOT HOLD" in done.stdout and b"'capabilities'" in done.stdout, done
     assert "THE SIGNATURE DOES NOT HOLD" in replay(lab, "show", wide).stdout.decode()
 
 
-def test_what_another_grant_opened_is_told(lab, vault, bob, tmp_path):
+def test_what_another_grant_opened_is_told(lab, vault, bob, tmp_path, fresh):
     """A second grant, which nobody signed, opens a channel in the session that began under the signed one."""
-    lab.ask("role add", role="loose", host=["web1"], login=["dba"], max=3600, approvals=0)
-    lab.make_user("vaulted5", role="vault")
-    lab.ask("role member add", role="loose", user="vaulted5")
-    uid = lab.state["users"]["vaulted5"]
+    loose, name = fresh("loose"), fresh("vaulted")
+    lab.ask("role add", role=loose, host=["web1"], login=["dba"], max=3600, approvals=0)
+    lab.make_user(name, role=vault)
+    lab.ask("role member add", role=loose, user=name)
+    uid = lab.state["users"][name]
     # a request without a ticket is under the role that wants a signature
-    lab.ask("role change", role="loose", ask_ticket="yes")
-    number = lab.request("vaulted5", "web1", "dba", 3600, caps=["exec"])
+    lab.ask("role change", role=loose, ask_ticket="yes")
+    number = lab.request(name, "web1", "dba", 3600, caps=["exec"])
     signature = sign(lab, tmp_path, bob.run("approve", number, check=True).stdout)
     assert bob.run("approve", number, "--signature", "-", stdin=signature).returncode == 0
     other = lab.ask("request", as_uid=uid, host="web1", login="dba", reason="lab", ticket="OPS-1", cap=["sftp-read"], **{"for": 600})["id"]
-    shared = Master(Client(lab, "vaulted5"), "web1.name")
+    shared = Master(Client(lab, name), "web1.name")
     try:
         shared.run("true", check=True)
-        assert b"NOT SIGNED" not in replay(lab, "approvals", recording_of(lab, "vaulted5", closed=False)).stdout
+        assert b"NOT SIGNED" not in replay(lab, "approvals", recording_of(lab, name, closed=False)).stdout
         shared.sftp(b"ls\n")
     finally:
         shared.close()
-    path = recording_of(lab, "vaulted5")
+    path = recording_of(lab, name)
     done = replay(lab, "approvals", path)
     assert f"grant {other}  this session used it, too\nthe grant needed no approval\n".encode() in done.stdout and b"NOT SIGNED" not in done.stdout, done
     # who wants signatures is told what nobody signed for
     (tmp_path / "signers").write_text("bob " + " ".join(labkit.read(lab.path("users", "bob", "key.pub")).split()[:2]) + "\n")
     done = replay(lab, "approvals", path, "--signers", str(tmp_path / "signers"), check=False)
     assert done.returncode == 1 and b"sftp sftp: NOT SIGNED FOR" in done.stdout and b"exec true: NOT" not in done.stdout, done
-    opened = [json.loads(row["detail"]) for row in events(lab, "channel.open", "vaulted5")]
+    opened = [json.loads(row["detail"]) for row in events(lab, "channel.open", name)]
     assert [(row["capability"], row["grant"]) for row in opened] == [("exec", int(number)), ("sftp", other)]
 
 
-def test_who_wants_signatures_is_not_content_with_none(lab, tmp_path):
-    lab.ask("role add", role="open", host=["web1"], login=["dba"], max=3600, approvals=0)
-    lab.make_user("eager", role="open")
-    lab.request("eager", "web1", "dba", 3600)
-    Client(lab, "eager").run("web1.name", "true", check=True)
-    path = recording_of(lab, "eager")
+def test_who_wants_signatures_is_not_content_with_none(lab, tmp_path, fresh):
+    role, name = fresh("open"), fresh("eager")
+    lab.ask("role add", role=role, host=["web1"], login=["dba"], max=3600, approvals=0)
+    lab.make_user(name, role=role)
+    lab.request(name, "web1", "dba", 3600)
+    Client(lab, name).run("web1.name", "true", check=True)
+    path = recording_of(lab, name)
     assert replay(lab, "approvals", path).stdout == b"the grant needed no approval\n"
     (tmp_path / "signers").write_text("")
     done = replay(lab, "approvals", path, "--signers", str(tmp_path / "signers"), check=False)

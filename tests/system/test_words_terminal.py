@@ -41,8 +41,8 @@ def is_code(rows):
 
 
 @pytest.fixture(scope="module")
-def newcomer(lab):
-    name = f"new{os.getpid()}"
+def newcomer(lab, fresh):
+    name = fresh("new")
     lab.ctl("user", "add", name)
     return name
 
