@@ -364,7 +364,7 @@ def chromium(page, *options):
     """What headless Chromium makes of a file; its words on both outputs, and what it asked the network for is refused."""
     with tempfile.TemporaryDirectory(prefix="bastion-chromium-") as home:
         done = subprocess.run(["chromium-headless-shell", "--no-sandbox", "--disable-gpu", f"--user-data-dir={home}",
-                               "--disable-background-networking", "--hide-scrollbars", *options, f"file://{page}"],
+                               "--disable-background-networking", "--js-flags=--no-wasm-async-compilation", "--hide-scrollbars", *options, f"file://{page}"],
                               capture_output=True, timeout=60 * SLOW, check=False, env=os.environ | {"HOME": home})
     assert done.returncode == 0, done.stderr.decode(errors="replace")
     return done.stdout.decode(errors="replace") + done.stderr.decode(errors="replace")

@@ -10,6 +10,7 @@ from paramiko.message import Message
 from harness import Client, events, recording_of, replay, until
 from rogue import Rogue, Server
 from test_multiplexing import Master
+from test_reload import log_of
 
 NAME = "deploy@dba@web1"
 
@@ -199,18 +200,20 @@ def test_a_master_whose_target_is_lost_ends(losing, deploy):
         shared.close()
 
 
-def test_a_connection_without_channels_whose_target_is_lost_ends(losing, deploy):
+def test_a_connection_without_channels_whose_target_is_lost_ends(lab, losing, deploy):
     """`ssh -N -L`, autossh: who has forwards alone learns that they are dead by the end of the connection, with the reason."""
     servers, host, way = losing
+    name = way[1].rpartition("@")[2]
     with deploy.start(host, options=(*way, "-N")) as client:
-        until(lambda: servers and servers[0].is_authenticated(), deadline=20, what="the login at the target")
+        # not the login alone: paramiko calls it done before it has told the bastion
+        until(lambda: f"to dba@{name} is up" in log_of(lab), what="the way is up")
         servers[0].close()
         assert client.wait(30) == 255 and b"the target closed the connection" in client.stderr.read()
 
 
 @pytest.fixture(scope="module")
 def hasty(new_lab):
-    return new_lab(options=['channel_timeout = "1s"'])
+    return new_lab(options=['channel_timeout = "4s"'])
 
 
 def test_connect_again_after_a_while(hasty, terminals):
@@ -220,7 +223,7 @@ def test_connect_again_after_a_while(hasty, terminals):
     for _ in range(2):
         console.line("connect web1 as dba")
         console.expect(rb"\$ $")
-        console.line("sleep 1.2; exit")
+        console.line("sleep 4.2; exit")
         console.expect(rb"> ?$")
     console.line("exit")
     assert console.wait() == 0 and not events(hasty, "channel.silent")

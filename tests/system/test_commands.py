@@ -9,7 +9,7 @@ def test_commands_of_a_shell(lab, engineer, target, terminals):
     shell = terminals(user.terminal(target))
     shell.expect(rb"\$ $")
     shell.line("echo one-$((1+1))")
-    shell.expect(rb"\none-2\r\n")
+    shell.expect(rb"\none-2\r\n.*\$ $")
     shell.line("read -s -p 'Password: ' word; echo")
     shell.expect(rb"Password: $")
     shell.line("hunter2")

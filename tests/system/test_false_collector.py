@@ -123,9 +123,9 @@ def collector(alone):
     made = []
 
     def make(lie):
+        ups = log_of(alone).count("collector c1: up")
         made.append(FalseCollector(alone, lie))
         # a collector that was barred gets another chance
-        ups = log_of(alone).count("collector c1: up")
         os.kill(alone.state["pids"]["bastiond"][0], signal.SIGHUP)
         until(lambda: log_of(alone).count("collector c1: up") > ups, what="the recorder is connected")
         return made[-1]

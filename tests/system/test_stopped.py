@@ -80,7 +80,8 @@ def test_a_session_stops(own):
             until(gone, deadline=30, pause=0.5, what="it is killed")
             assert victim.wait(20 * SLOW) == 255
         hung, = {json.loads(row["detail"])["connection"] for row in events(own, "session.hung", "deploy")}
-        assert hung in {json.loads(row["detail"])["connection"] for row in events(own, "session.kill", "deploy")}
+        # master's word of it comes to policy by way of parent
+        until(lambda: hung in {json.loads(row["detail"])["connection"] for row in events(own, "session.kill", "deploy")}, what="its end is an event")
         until(lambda: complete(own, recording), deadline=20, what="its recording is sealed")
         echo(other, b"to the end\n")
         other.stdin.close()

@@ -82,7 +82,7 @@ def test_slow_watchers(lab, deploy, auditors, terminals):
         (median, p99), (other_median, other_p99) = echoes(shell, other)
         print(f"echo with 4 stuck watchers {median:.2f} ms, p99 {p99:.2f}; without {other_median:.2f} ms, p99 {other_p99:.2f}; "
               f"{FLOOD / 1e6:.0f} MB in {watched:.2f} s, without {alone:.2f} s")
-        if p99 < other_p99 + DELAY:
+        if p99 < other_p99 + DELAY and median < other_median + DELAY / 2:
             break
     assert p99 < other_p99 + DELAY and median < other_median + DELAY / 2
     assert watched < 2 * alone + 2
@@ -101,13 +101,14 @@ def test_slow_watchers(lab, deploy, auditors, terminals):
 
 def test_memory_of_a_watched_session(lab, deploy, auditors, terminals):
     """What is poured out is kept for no watcher who does not read it; what the session's own buffers took it keeps for the next time."""
+    others = sessions(lab)      # some may be about to end
     shell = terminals(deploy.terminal("web1.name"))
     shell.expect(rb"\$ $")
     session = newest(lab)
-    before = {pid: memory(pid) for pid in sessions(lab)}
+    pid, = sessions(lab) - others
+    before = memory(pid)
     stuck = [terminals(ctl(lab, name, "watch", session)) for name in auditors]
     for seen in stuck:
         seen.expect(rb"as dba@web1")
     flood(shell, "much")
-    grown = [memory(pid, "VmHWM") - was for pid, was in before.items()]
-    assert grown and all(0 <= n < GROWN_MAX for n in grown), grown
+    assert 0 <= memory(pid, "VmHWM") - before < GROWN_MAX
