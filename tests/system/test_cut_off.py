@@ -14,7 +14,7 @@ SIZE = 2 << 20
 
 @pytest.fixture(scope="module")
 def own(new_lab):
-    return new_lab(options=["hold_deadline = 3s"])
+    return new_lab(options=["hold_deadline = 10s"])
 
 
 def session_of(lab, user):

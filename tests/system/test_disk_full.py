@@ -13,7 +13,7 @@ ROOM = 64 << 20
 @pytest.fixture(scope="module")
 def small(new_lab):
     """A lab whose store and state lie on small file systems of their own."""
-    lab = new_lab(options=["hold_deadline = 5s"])
+    lab = new_lab(options=["hold_deadline = 10s"])
     lab.stop_all()
     for name in ("store", "state"):
         os.rename(lab.path(name), lab.path(name + ".was"))

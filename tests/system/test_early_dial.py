@@ -69,7 +69,7 @@ def test_with_a_grant_the_socket_waits_and_says_nothing(lab, target, service):
     lab.grant(target.user, target.host, "dba")
     channel = service.open_channel("direct-tcpip", (target.host, 22), ("127.0.0.1", 1), timeout=10)
     assert channel.recv(4) == b"SSH-"
-    assert target.comes(5), "dialled before the login is named"
+    assert target.comes(20), "dialled before the login is named"
     early = target.listener.accept()[0]
     assert not select.select([early], [], [], 0.5)[0], "not a byte before the decision on the login"
     # nobody names a login: it is given up
@@ -82,7 +82,7 @@ def test_another_login_does_not_get_it(lab, target, service):
     channel = service.open_channel("direct-tcpip", (target.host, 22), ("127.0.0.1", 1), timeout=10)
     inner = paramiko.Transport(channel)
     inner.start_client(timeout=10)
-    assert target.comes(5)
+    assert target.comes(20)
     early = target.listener.accept()[0]
     inner.auth_none("app")
     session = inner.open_session(timeout=10)
@@ -99,14 +99,14 @@ def test_the_granted_login_goes_through_it(lab, target, service):
     lab.grant(target.user, target.host, "dba")
     inner = paramiko.Transport(service.open_channel("direct-tcpip", (target.host, 22), ("127.0.0.1", 1), timeout=10))
     inner.start_client(timeout=10)
-    assert target.comes(5)
+    assert target.comes(20)
     early = target.listener.accept()[0]
     inner.auth_none("dba")
     session = inner.open_session(timeout=10)
     # it is answered when the host has spoken, which this one never does
     asking = threading.Thread(target=asks, args=(session,))
     asking.start()
-    early.settimeout(5)
+    early.settimeout(20)
     assert early.recv(4) == b"SSH-", "the socket that was there is used"
     assert not target.comes(0.3), "and no second one"
     early.close()
@@ -117,7 +117,7 @@ def test_the_granted_login_goes_through_it(lab, target, service):
 def test_a_revoked_grant_closes_it(lab, target, service):
     number = lab.grant(target.user, target.host, "dba")
     channel = service.open_channel("direct-tcpip", (target.host, 22), ("127.0.0.1", 1), timeout=10)
-    assert channel.recv(4) == b"SSH-" and target.comes(5)
+    assert channel.recv(4) == b"SSH-" and target.comes(20)
     early = target.listener.accept()[0]
     start = time.monotonic()
     lab.ctl("revoke", number, "--reason", "test")

@@ -127,11 +127,16 @@ def test_kills_lose_and_double_nothing(own):
 
 
 def test_a_collector_that_is_away_stops_nothing(own):
+    def spent(name):
+        began = time.monotonic()
+        happen(own, 60, name)
+        return time.monotonic() - began
+    there = spent("there")
     own.stop("collector")
     before = events(own)[-1]["id"] if events(own) else 0
-    began = time.monotonic()
-    happen(own, 60, "away")
-    assert time.monotonic() - began < 10
+    # a word that waits for a collector takes seconds, and there are 60
+    away = spent("away")
+    assert away < 3 * there + 5, (there, away)
     own.start("collector")
     got = arrived(own)
     assert got[-1]["number"] >= before + 60

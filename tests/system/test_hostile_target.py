@@ -459,21 +459,21 @@ class Notices(Server):
         self.send(53, "Authorised use only.\r\n\x1b[31mLogged.\n", "")
 
 
-def test_notice_before_the_login(own):
+def test_notice_before_the_login(lab):
     """A terminal shows it, like ssh, but none of its control bytes; programs do not get it. It is recorded."""
     def behave(sock):
-        server = Notices(own, sock)
+        server = Notices(lab, sock)
         channel = server.channel()
         channel.sendall(b"in")
         channel.send_exit_status(0)
         channel.close()
         server.join(20)
-    rogue, notice = Rogue(own, behave), b"Authorised use only.\r\n\\x1b[31mLogged.\r\n"
+    rogue, notice = Rogue(lab, behave), b"Authorised use only.\r\n\\x1b[31mLogged.\r\n"
     try:
         host, options = rogue.to("name")
-        assert Client(own, "deploy").run(host, "anything", options=(*options, "-tt")).stdout == notice + b"in"
-        assert b"Authorised use only." in replay(own, "export", "--text", sealed(own, rogue.name)).stdout
-        assert Client(own, "deploy").run(host, "anything", options=options).stdout == b"in"
+        assert Client(lab, "deploy").run(host, "anything", options=(*options, "-tt")).stdout == notice + b"in"
+        assert b"Authorised use only." in replay(lab, "export", "--text", sealed(lab, rogue.name)).stdout
+        assert Client(lab, "deploy").run(host, "anything", options=options).stdout == b"in"
     finally:
         rogue.close()
 
@@ -529,7 +529,7 @@ def test_silence_about_one_channel(own, bystander):
     sealed(own, rogue.name)
 
 
-def test_a_window_that_changes_while_the_target_starts(own, terminals):
+def test_a_window_that_changes_while_the_target_starts(lab, terminals):
     """The new size comes between the request for a terminal and its start: the target hears of it, and the recording has it."""
     asked, go_on, sizes = threading.Event(), threading.Event(), []
 
@@ -548,15 +548,15 @@ def test_a_window_that_changes_while_the_target_starts(own, terminals):
             return True
 
     def behave(sock):
-        channel = Server(own, sock, Ponders()).channel()
+        channel = Server(lab, sock, Ponders()).channel()
         until(lambda: len(sizes) > 1, deadline=20, what="the new size")
         channel.sendall(b"that is all")
         channel.send_exit_status(0)
         channel.close()
-    rogue = Rogue(own, behave)
+    rogue = Rogue(lab, behave)
     try:
         host, options = rogue.to("name")
-        terminal = terminals(Client(own, "deploy").terminal(host, options=(*options, "-o", "LogLevel=DEBUG2"), rows=24, columns=80))
+        terminal = terminals(Client(lab, "deploy").terminal(host, options=(*options, "-o", "LogLevel=DEBUG2"), rows=24, columns=80))
         assert asked.wait(20)
         terminal.resize(40, 100)
         terminal.expect(rb"request window-change")
@@ -567,7 +567,7 @@ def test_a_window_that_changes_while_the_target_starts(own, terminals):
         go_on.set()
         rogue.close()
     assert sizes == [(80, 24), (100, 40)]
-    rows = [json.loads(line) for line in replay(own, "export", "--json", sealed(own, rogue.name)).stdout.splitlines()]
+    rows = [json.loads(line) for line in replay(lab, "export", "--json", sealed(lab, rogue.name)).stdout.splitlines()]
     assert [row["data"] for row in rows if row.get("kind") == "resize"] == [{"cols": 100, "rows": 40}]
     assert [(row["data"]["cols"], row["data"]["rows"]) for row in rows if row.get("kind") == "open"] == [(80, 24)]
 

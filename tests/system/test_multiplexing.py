@@ -133,7 +133,7 @@ class Stuck(Server):
 
     def data(self, m):
         self.stuck.set()
-        assert self.go_on.wait(60)
+        assert self.go_on.wait(120)
 
     _channel_handler_table = {**paramiko.Transport._channel_handler_table,
                               MSG_CHANNEL_DATA: lambda channel, m: channel.transport.data(m),

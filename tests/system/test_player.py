@@ -45,7 +45,7 @@ def state(player):
 
 def test_small_and_ascii(play):
     player = play(rows=12, columns=40, LC_ALL="C")
-    player.expect(rb"0:00/0:20 1x.*dba@web1")
+    player.expect(rb"0:0\d/0:20 1x.*dba@web1")
     player.send(b" /needle\r")
     player.expect(rb"needle.*1 of 1|1 of 1.*needle")
     player.send(b"q")

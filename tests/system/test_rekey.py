@@ -8,7 +8,7 @@ from harness import Client, recording_of
 
 SIZE = 4_000_000
 # a second goes by in it several times
-SLOWLY = "for i in 1 2 3 4 5 6; do head -c 300000 /dev/zero | tr '\\0' x; sleep 0.4; done"
+SLOWLY = "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do head -c 150000 /dev/zero | tr '\\0' x; sleep 0.4; done"
 
 
 def exchanges(done):

@@ -43,7 +43,7 @@ def set_option(lab, old, new):
 
 
 def hostkey(lab):
-    shown = labkit.run("ssh-keyscan", "-t", "ed25519", "-p", str(lab.port("bastiond")), "127.0.0.1")
+    shown = labkit.run("ssh-keyscan", "-T", "60", "-t", "ed25519", "-p", str(lab.port("bastiond")), "127.0.0.1")
     return shown.split()[-1]
 
 

@@ -37,7 +37,7 @@ def test_client_that_leaves_before_the_target_answers(lab, farewell):
         """Takes the connection, and says nothing: the login runs until dial_timeout."""
         if sock.recv(200):
             reached.set()
-        over.wait(60)
+        over.wait(120)
     rogue = Rogue(lab, behave)
     try:
         client = paramiko.Transport(("127.0.0.1", lab.port("bastiond")))

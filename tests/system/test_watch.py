@@ -207,7 +207,7 @@ def test_who_goes_without_a_word(lab, shell, auditor, terminals):
     seen = terminals(ctl(lab, auditor, "watch", session))
     seen.expect(rb"deploy as dba@web1")
     os.kill(seen.pid, 9)
-    until(lambda: events(lab, "watch.end", auditor), deadline=3, what="the event of the end")
+    until(lambda: events(lab, "watch.end", auditor), deadline=10, what="the event of the end")
     shell.line("echo on-$((7*7))")
     shell.expect(rb"on-49")
 
