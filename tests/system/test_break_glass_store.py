@@ -30,7 +30,7 @@ def told():
 @pytest.fixture(scope="module")
 def fire(new_lab, told):
     """One usual collector and one for break-glass; fireman may break the glass at web1, and has an approved grant, too."""
-    lab = new_lab(options=["hold_deadline = 4s", "hold_banner = 500ms", "dial_timeout = 5s", "mfa_grace = 10m", f'notify = "{told}/notify"'], glass=1)
+    lab = new_lab(options=["hold_deadline = 10s", "hold_banner = 500ms", "mfa_grace = 10m", f'notify = "{told}/notify"'], glass=1)
     lab.ask("role add", role="fire", host=["web1"], login=["dba"], approvals=2, break_glass=True)
     lab.ask("role approver add", role="fire", user="bob")
     lab.make_user("fireman", role="fire")

@@ -69,6 +69,12 @@ def test_a_file(own):
     assert own.ctl_json("user", "show", "zoe")["row"]["roles"] == ["dba"]
 
 
+def connects(path):
+    """Somebody listens: the file is there before that."""
+    with socket.socket(socket.AF_UNIX) as it:
+        return it.connect_ex(path) == 0
+
+
 @pytest.fixture
 def slapd():
     """A server of its own on a unix socket, and at .tcp with TLS on demand: the socket's URI."""
@@ -108,7 +114,7 @@ directory {folder}/db
 """)
     process = subprocess.Popen(["/usr/sbin/slapd", "-d", "0", "-f", f"{folder}/slapd.conf", "-h", f"{uri} {uri.tcp}"], stdin=subprocess.DEVNULL,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    until(lambda: os.path.exists(f"{folder}/socket"), 20, what="slapd listens")
+    until(lambda: connects(f"{folder}/socket"), 20, what="slapd listens")
     os.chmod(folder, 0o755)
     yield uri
     process.terminate()

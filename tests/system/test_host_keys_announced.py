@@ -15,8 +15,8 @@ pytestmark = pytest.mark.chained
 
 @pytest.fixture(scope="module")
 def scanned(new_lab):
-    """A lab of its own: its target changes keys. No client leg waits longer than 5 s for a host."""
-    return new_lab(options=['dial_timeout = "5s"'])
+    """A lab of its own: its target changes keys."""
+    return new_lab()
 
 
 def fingerprint(lab, kind):

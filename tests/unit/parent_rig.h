@@ -14,12 +14,14 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -101,16 +103,20 @@ static void order(enum msg_type type, unsigned id, const struct buf *body)
 	close(fd);
 }
 
+/* Not at a port that the kernel gives to whoever asks for any: it may be closed, and shall be free, or nobody's, a little longer. */
 static int listen_somewhere(uint16_t *at)
 {
 	struct sockaddr_in sin = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(sin);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	assert_int_equal(bind(fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
+	do {
+		assert_int_equal(getrandom(at, sizeof(*at), 0), sizeof(*at));
+		*at = (uint16_t)(10000 + *at % 22000);
+		sin.sin_port = htons(*at);
+		errno = 0;
+	} while (bind(fd, (struct sockaddr *)&sin, sizeof(sin)) != 0 && errno == EADDRINUSE);
+	assert_int_equal(errno, 0);
 	assert_int_equal(listen(fd, 8), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&sin, &len), 0);
-	*at = ntohs(sin.sin_port);
 	return fd;
 }
 
