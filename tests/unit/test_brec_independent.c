@@ -13,15 +13,21 @@
 
 static char tests[4096];	/* the folder of the script */
 
-/* Asked again and again it starts once: each start would cost a third of a second of processor. A line of words is answered by a line, the
- * status and the length of what was printed, and by that. */
-static const char loop[] = "import contextlib, io, sys\n"
+/*
+ * The script in one process, which is loaded once: each start of its own would cost a third of a second of processor. A line of words is answered
+ * by a line, the status and the length of what was printed on either output, and by that.
+ */
+static const char loop[] = "import contextlib, io, runpy, sys, traceback\n"
     "sys.path.insert(0, sys.argv[1])\n"
-    "import brec_independent\n"
     "for line in sys.stdin:\n"
-    "    sys.argv[1:], said = line.split(), io.StringIO()\n"
-    "    with contextlib.redirect_stdout(said):\n"
-    "        status = int(brec_independent.main())\n"
+    "    sys.argv[1:], said, status = line.split(), io.StringIO(), 0\n"
+    "    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):\n"
+    "        try:\n"
+    "            runpy.run_path(sys.path[0] + '/brec_independent.py', run_name='__main__')\n"
+    "        except SystemExit as end:\n"
+    "            status = int(end.code or 0)\n"
+    "        except BaseException:\n"
+    "            status = traceback.print_exc() or 1\n"
     "    print(status, len(said.getvalue()), said.getvalue(), sep='\\n', end='', flush=True)\n";
 
 static FILE *script(void)
