@@ -126,8 +126,7 @@ def checkpoint(data, keys):     # size and root of a c2sp.org/tlog-checkpoint th
     must(any(map(is_by, keys)), "no trusted collector signed the checkpoint", "unverifiable")
     return int(size), base64.b64decode(root)
 
-class Log:
-    """A log of recordings, in a directory or the files of a bundle. leaves: an id's to a list of them. verdict: good, absent, or what is wrong."""
+class Log:      # of recordings, in a directory or the files of a bundle; leaves: an id's to a list of them; verdict: good, absent, or what is wrong
     def __init__(self, read, place, keys):
         self.entries, self.leaves, self.part = [], {}, read is Log.read_proofs
         self.verdict, self.reason = outcome(read, self, place, keys) or ("good", "")
@@ -159,13 +158,14 @@ class Log:
 
     def read_proofs(self, files, keys):
         def read(name):
-            must(proof := PROOF.fullmatch(files.get(name[:-5] + ".tlog-proof", b"")), "a proof does not decode")
+            proof = PROOF.fullmatch(files.get(name[:-5] + ".tlog-proof", b""))
+            must(proof and name == f"log/{int(proof[1])}.leaf", "a proof does not decode, or is of another leaf")
             index, path, (size, root) = int(proof[1]), [base64.b64decode(line) for line in proof[2].split()], checkpoint(proof[3], keys)
-            must(name == f"log/{index}.leaf" and index < size and climb(sha256(b"\0", files[name]), index, size, path) == root, "the proof of a leaf")
+            must(index < size and climb(sha256(b"\0", files[name]), index, size, path) == root, "the proof of a leaf")
             self.entries.append((index, files[name]))
         names = [name for name in files if re.fullmatch(r"(?s)log/.+\.leaf", name)]
         must(keys and names, "no leaves, or nobody to believe them", "absent")
-        for wrong in filter(None, [outcome(read, name) for name in names]):     # all are read, and the first that is wrong tells
+        for wrong in filter(None, [outcome(read, name) for name in sorted(names)]):     # all are read, and the first that is wrong tells
             raise Verdict(*wrong)
 
 def holds(leaf, before, own, signers):

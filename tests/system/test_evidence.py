@@ -767,6 +767,12 @@ def test_names_in_a_bundle(store):
     repacked(name, same, edit=lambda data: data.replace(b"tlog-proof@v1\n", b"tlog-proof@v1\nextra AAAA\n"))
     row, (mine, ) = json.loads(replay(store.lab, "verify", "--json", name).stdout), independent.verify_bundle(name, *store.keys)
     assert row["verdict"] == mine["verdict"] == "complete" and row["log"] == mine["log"] == "whole"
+    # of two that are wrong in different ways the first tells: one with another number, and one whose checkpoint does not decode
+    for number, verdict in (leaf, "unverifiable"), ("0000", "forged"), ("99", "unverifiable"):
+        shutil.copy(whole, name)
+        repacked(name, lambda path, to=number: path.replace(f"/log/{leaf}.", f"/log/{to}."), edit=lambda data: data.rstrip(b"\n") if b"tlog-proof@v1" in data else data)
+        row, (mine, ) = json.loads(replay(store.lab, "verify", "--json", name).stdout), independent.verify_bundle(name, *store.keys)
+        assert (row["verdict"], row["log"]) == (mine["verdict"], mine["log"]) and row["verdict"] == verdict, (number, row, mine)
     # its own name is anybody's
     os.rename(whole, os.path.join(store.scratch, other))
     row = json.loads(replay(store.lab, "verify", "--json", os.path.join(store.scratch, other)).stdout)
