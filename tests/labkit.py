@@ -55,7 +55,7 @@ def sanitized():
 # what waits for something to happen waits so many times as long: forks and starts take their time then; and on a slow machine (system/patience.py)
 SLOW = (4 if sanitized() else 1) * float(os.environ.get("BASTION_TESTS_PATIENCE", "1"))
 START_DEADLINE = 20 * SLOW      # seconds for a daemon to take connections
-STOP_DEADLINE = 10 * SLOW       # seconds for a daemon to end after SIGTERM
+STOP_DEADLINE = 30 * SLOW       # seconds for a daemon to end after SIGTERM
 MEMORY_ROOM = 1 << 30    # bytes that are free
 RUN_DIR_MAX = 80        # bytes; a unix socket's whole path has 108
 ROLE_UIDS = {"policy": 61001, "keys": 61002, "recorder": 61003, "session": 61004, "dial": 61005, "console": 61006, "monitor": 61008, "hook": 61009, "task": 61010}
@@ -106,23 +106,25 @@ def family(pid):
 
 
 def end_process(pid, started, deadline=STOP_DEADLINE):
-    """SIGTERM, and SIGKILL after the deadline, to that very process and no other that got its pid. Without a deadline SIGKILL at once."""
+    """SIGTERM, and SIGKILL after the deadline, to that very process and no other that got its pid: whether that was needed. Without a deadline
+    SIGKILL at once."""
     try:
         fd = os.pidfd_open(pid)
     except ProcessLookupError:
-        return
+        return False
     try:
         if start_time(pid) != started:
-            return
+            return False
         poll = select.poll()
         poll.register(fd, select.POLLIN)
         for sig, limit in ((signal.SIGTERM, deadline), (signal.SIGKILL, STOP_DEADLINE))[deadline is None:]:
             try:
                 signal.pidfd_send_signal(fd, sig)
             except ProcessLookupError:
-                return
+                return False
             if poll.poll(limit * 1000):
-                return
+                return sig == signal.SIGKILL
+        return True
     finally:
         os.close(fd)
 
@@ -606,13 +608,14 @@ recorder lab {{
 
     def stop(self, name, deadline=STOP_DEADLINE):
         """It and all its processes: with the first one killed the others end when they see that, and hold their sockets until then.
-        deadline: None is kill -9."""
+        deadline: None is kill -9. One that does not end by itself, and was to, is an error: what its end writes is not there."""
+        killed = False
         if name in self.state["pids"]:
             pid, started = self.state["pids"][name]
             # by its number alone it may be a stranger: after a crash, or when the machine started anew
             whole = [(each, start_time(each)) for each in family(pid)] if start_time(pid) == started else []
             # unshare keeps SIGTERM from its child; when it is gone the kernel ends the namespace
-            end_process(*self.state["pids"].pop(name), 0 if name == "target" else deadline)
+            killed = end_process(*self.state["pids"].pop(name), 0 if name == "target" else deadline)
             self.save()
             end = time.monotonic() + STOP_DEADLINE
             while any(since is not None and start_time(each) == since for each, since in whole):
@@ -622,12 +625,20 @@ recorder lab {{
         if name == "bastiond" and self.control:
             self.control.close()
             self.control = None
+        if killed and deadline and name != "target":
+            raise LabError(f"{name} did not end within {deadline:.0f} s of SIGTERM, and was killed")
 
     def stop_all(self):
         self.state["up"] = False
         self.save()
+        failed = []
         for name in ("bastiond", "target", *self.stores()):
-            self.stop(name)
+            try:
+                self.stop(name)
+            except LabError as e:
+                failed.append(str(e))
+        if failed:
+            raise LabError("; ".join(failed))
 
     def down(self):
         """Ends what runs and removes the directory and everything outside it."""

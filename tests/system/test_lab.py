@@ -23,7 +23,17 @@ SET = ("lease = 4s", "per_source_max = 50", "name=b.example")    # the lab has l
 def test_daemons_have_as_long_as_the_machine_is_slow():
     """Measured before labkit is there, and known to what the tests start."""
     slow = (4 if labkit.sanitized() else 1) * float(os.environ["BASTION_TESTS_PATIENCE"])
-    assert labkit.START_DEADLINE == 20 * slow and labkit.STOP_DEADLINE == 10 * slow
+    assert labkit.START_DEADLINE == 20 * slow and labkit.STOP_DEADLINE == 30 * slow
+
+
+def test_a_daemon_that_has_to_be_killed_is_an_error(lab):
+    """Who waits for what its end writes is told why that is not there."""
+    with subprocess.Popen(["sh", "-c", "trap '' TERM; echo; exec sleep 60"], stdout=subprocess.PIPE) as process:
+        assert process.stdout.read(1) == b"\n"
+        lab.state["pids"]["stubborn"] = [process.pid, labkit.start_time(process.pid)]
+        with pytest.raises(labkit.LabError, match="stubborn did not end"):
+            lab.stop("stubborn", deadline=0.1)
+        assert process.wait(20) == -signal.SIGKILL
 
 
 def test_a_long_directory_beside_another(lab):
