@@ -40,6 +40,21 @@ static bool is_ustar(const uint8_t block[BREC_TAR_BLOCK])
 	return memcmp(block + AT_MAGIC, "ustar\00000", 8) == 0 || memcmp(block + AT_MAGIC, "ustar  ", 8) == 0;
 }
 
+/* Is it below the directory that it begins with, to whoever unpacks it? Behind a directory's name a `/` may be. */
+static bool is_below(const char *name, bool directory)
+{
+	for (const char *part = name;; part++) {
+		size_t len = strcspn(part, "/");
+
+		if (len == 0)
+			return directory && part != name && *part == '\0';
+		if (strncmp(part, "..", len) == 0) /* one or two */
+			return false;
+		if (*(part += len) == '\0')
+			return directory || part != name + len;
+	}
+}
+
 /* One header. 1: a plain file below the directory of all; 0: a directory; -1: malformed, or something else. */
 static int decode(const uint8_t block[BREC_TAR_BLOCK], struct brec_tar *t, struct brec_tar_entry *e)
 {
@@ -52,6 +67,8 @@ static int decode(const uint8_t block[BREC_TAR_BLOCK], struct brec_tar *t, struc
 	    get_octal(block + AT_SIZE, 12, &e->size) != 0 || block[AT_PREFIX] != '\0')
 		return -1;
 	memcpy(name, block, BREC_TAR_NAME_MAX);
+	if (!is_below(name, type == '5'))
+		return -1;
 	top = strcspn(name, "/");
 	if (t->top[0] == '\0')
 		memcpy(t->top, name, top);
@@ -59,8 +76,8 @@ static int decode(const uint8_t block[BREC_TAR_BLOCK], struct brec_tar *t, struc
 		return -1;
 	if (type == '5')
 		return e->size == 0 ? 0 : -1;
-	snprintf(e->name, sizeof(e->name), "%s", name[top] != '\0' ? name + top + 1 : "");
-	return (type == '0' || type == '\0') && e->name[0] != '\0' ? 1 : -1;
+	snprintf(e->name, sizeof(e->name), "%s", name + top + 1);
+	return type == '0' || type == '\0' ? 1 : -1;
 }
 
 static int by_name(const void *a, const void *b)

@@ -2,8 +2,7 @@
 """A second verifier of stores and bundles, written from bastion-record(5) alone: it shares no code with bastion-replay.
 
 Prints one JSON object a verdict: for every recording, for each one that the log of recordings knows and that is missing, and, with the
-id "log", for a log that is not to be believed. Exit status 0: all are complete, pruned or open. A recording is read into memory as a whole.
-"""
+id "log", for a log that is not to be believed. Exit status 0: all are complete, pruned or open. A recording is read into memory as a whole."""
 import argparse
 import base64
 import contextlib
@@ -30,7 +29,8 @@ NOTE = re.compile(rb"(([^ \n]{1,255})\n(0|[1-9]\d{0,18})\n(" + HASH + rb")\n(?:.
 SIGNATURE = re.compile(rb"[A-Za-z0-9+/]{90}[AEIMQUYcgkosw048]=?")         # key id and Ed25519 signature
 PROOF = re.compile(rb"c2sp\.org/tlog-proof@v1\n(?:extra .+\n)?index (0|[1-9]\d{0,17})\n((?:" + HASH + rb"\n)*)\n((?s:.*))")
 PLACE = re.compile(r"(?:(?!\.|[0-9a-f]{32}/)[^/]+/)?[0-9a-f]{32}")       # of a recording: in the directory of a day, or in none
-USTAR = re.compile(rb"(?s)(?=.{124}[0-7]{1,11}[ \0])(?=.{148}[0-7]{1,7}[ \0])(?=.{156}[05\0])(?=.{257}ustar(?:\x0000|  \0))(?=.{345}\0)[0-9a-f]{32}[/\0]")
+USTAR = re.compile(rb"(?s)(?=.{124}[0-7]{1,11}[ \0])(?=.{148}[0-7]{1,7}[ \0])(?=.{156}(.))(?=.{257}ustar(?:\x0000|  \0))(?=.{345}\0)(.{100})")
+NAME = re.compile(rb"(?:(5)|[0\0])[0-9a-f]{32}(?(1)|(?=/))(?:/(?!\.{1,2}(?:[/\0]|\Z))[^/\0]+)*(?(1)/?)(?:\0|\Z)")    # behind its type
 CRC = [functools.reduce(lambda value, _: value >> 1 ^ 0x82F63B78 * (value & 1), range(8), byte) for byte in range(256)]
 uint = functools.partial(int.from_bytes, byteorder="big")
 
@@ -279,8 +279,8 @@ def verify_bundle(bundle, signers, collectors, own=()):     # one row; of one th
     with contextlib.suppress(tarfile.TarError, OSError, Verdict), tarfile.open(bundle, "r:") as tar:
         data, members, tops = slurp(pathlib.Path(bundle)), tar.getmembers(), {member.name[:32] for member in tar}
         found = {member.name[33:]: tar.extractfile(member).read() for member in members if member.isreg()}
-        must(all(USTAR.match(data, one.offset) and (one.size == 0 or one.isreg()) for one in members) and data[tar.offset:][:512] == bytes(512), "headers")
-        must(len(tops) == 1 and len(found) == sum(member.isreg() for member in members) and not tar.pax_headers, "names")
+        must(all((head := USTAR.match(data, one.offset)) and NAME.match(head[1] + head[2]) and (one.size == 0 or one.isreg()) for one in members), "headers")
+        must(data[tar.offset:][:512] == bytes(512) and len(tops) == 1 and len(found) == sum(member.isreg() for member in members) and not tar.pax_headers, "names")
         top, files = *tops, found
     yield {**Recording(top, files, signers, collectors, Log(Log.read_proofs, files, own or collectors)).row, "dir": bundle}
 

@@ -735,9 +735,16 @@ def test_names_in_a_bundle(store):
     other, leaf = "cd" * 16, re.search(rb"/log/(\d+)\.leaf", read(whole))[1].decode()
     link, directory = tarfile.TarInfo(f"{store.id}/link"), tarfile.TarInfo(f"{store.id}/log")
     link.type, link.linkname, directory.type = tarfile.SYMTYPE, "receipts", tarfile.DIRTYPE
+    top, plain = tarfile.TarInfo(store.id), tarfile.TarInfo(f"{store.id}/.x/..x/{'a' * 60}")
+    top.type = tarfile.DIRTYPE
 
     def header(info):
         return lambda data: info.tobuf(tarfile.USTAR_FORMAT) + data
+
+    def named(name, kind=tarfile.REGTYPE):
+        info = tarfile.TarInfo(name)
+        info.type = kind
+        return same, header(info), tarfile.USTAR_FORMAT, "unverifiable"
 
     def at(offset, value):      # a byte of the first header, whose sum is right again
         def change(data):
@@ -755,7 +762,11 @@ def test_names_in_a_bundle(store):
              (lambda path: f"./{path}", same, tarfile.USTAR_FORMAT, "unverifiable"),
              (lambda path: path.replace(f"/log/{leaf}.", "/log/99."), same, tarfile.USTAR_FORMAT, "forged"),
              (same, at(257, b"\0" * 8), tarfile.USTAR_FORMAT, "unverifiable"), (same, at(345, b"a"), tarfile.USTAR_FORMAT, "unverifiable"),
-             (same, at(156, b"1"), tarfile.USTAR_FORMAT, "unverifiable"), (same, at(124, b"+"), tarfile.USTAR_FORMAT, "unverifiable")]
+             (same, at(156, b"1"), tarfile.USTAR_FORMAT, "unverifiable"), (same, at(124, b"+"), tarfile.USTAR_FORMAT, "unverifiable"),
+             *(named(f) for f in ("/x", "/", store.id, f"{store.id}/", f"{store.id}//receipts", f"{store.id}/./receipts", f"{store.id}/../x",
+                                  f"{store.id}/keys/..", f"{store.id}/log/", f"{store.id}/{'a' * 64}/..")),
+             *(named(d, tarfile.DIRTYPE) for d in ("", "/", "..", f"{store.id}//", f"{store.id}/./", f"{store.id}/..")), named(f"{store.id}/log/", tarfile.AREGTYPE),
+             (same, header(top), tarfile.USTAR_FORMAT, "complete"), (same, header(plain), tarfile.USTAR_FORMAT, "complete")]
     for number, (change, then, form, verdict) in enumerate(cases):
         shutil.copy(whole, name)
         write(then(repacked(name, change, form)), name)
