@@ -46,7 +46,7 @@
 
 #define SESSION_WAYS_MAX 16	/* destinations of one connection */
 #define SESSION_TUNNELS_MAX 32	/* hops of `ssh -J` in one connection: more than ways, so that whom no way is left for is told so inside */
-#define REFUSALS_MAX 500	/* said, logged and noted; a client that goes on gets the bare answer */
+#define REFUSALS_MAX 500	/* said, logged and noted, then one a second; a client that goes on gets the bare answer */
 #define FRONT_ASKS_MAX 16	/* forwards that wait for it */
 #define FRONT_OWED_MAX 4		/* lines that wait for a channel */
 #define FORWARD_LINE_MAX 256	/* what says that a forwarding is refused */
@@ -175,7 +175,8 @@ struct session {
 	struct watcher *watchers[WATCHERS_MAX];
 	uint32_t terminals;		/* that were ever open: the last one's number */
 	struct viewer *viewer;
-	unsigned refusals;		/* forwards that were asked for */
+	unsigned refusals;		/* for want of room: of these the log alone has a line */
+	uint64_t told_ms;		/* when all other refusals would have been told at one a second */
 	bool hops_told;			/* that there are too many */
 	bool unanswered;		/* libssh: the request that was refused last wanted no answer */
 	const char *dropped;		/* libssh dropped a request before the login, and the client waits: the line for it; NULL: none */
@@ -200,6 +201,8 @@ bool session_pump(struct session *s, struct pump *pump, ssh_session ssh, void (*
 /* session_links.c: all messages that wait. False: the link is over, and with it the session. */
 bool session_policy_read(struct session *s);
 bool session_recorder_read(struct session *s);
+/* May one more refusal be said and noted? */
+bool session_may_tell(struct session *s);
 /* An event for the audit trail; kind from approvals/event.h. */
 void session_note(struct session *s, uint32_t way, const char *kind, const char *detail);
 

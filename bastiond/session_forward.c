@@ -23,7 +23,7 @@ void front_refuse_forward(struct front *f, const char *kind, const char *what)
 {
 	char line[FORWARD_LINE_MAX];
 
-	if (++f->session->refusals > REFUSALS_MAX)
+	if (!session_may_tell(f->session))
 		return;
 	snprintf(line, sizeof(line), "bastiond: %s is refused: no grant allows it", what);
 	session_note(f->session, f->way != NULL ? f->way->id : 0, kind, what);

@@ -244,7 +244,7 @@ static bool refuse_start(struct chan *c, ssh_message m, const char *text, bool s
 		snprintf(line, sizeof(line), "bastiond: a command of %zu bytes is refused: %u at most; send it as input: ssh ... sh <FILE",
 		    strlen(text), CHAN_COMMAND_MAX);
 	}
-	if (++s->refusals <= REFUSALS_MAX)
+	if (session_may_tell(s))
 		session_note(s, c->front->way != NULL ? c->front->way->id : 0, "channel.refused", line);
 	c->start = m;
 	chan_refuse(c, line);
@@ -381,7 +381,7 @@ void chan_refuse(struct chan *c, const char *line)
 	if (c->forward) { /* no text in a stream of bytes */
 		hold_finish(&c->out);
 		front_say(c->front, line);
-		if (++c->front->session->refusals <= REFUSALS_MAX)
+		if (session_may_tell(c->front->session))
 			session_note(c->front->session, c->way != NULL ? c->way->id : 0, "forward.refused", line);
 		c->state = hold_put(&c->out, HOLD_CLOSE, 0, NULL, 0) != 0 ? CHAN_DEAD : CHAN_ENDING;
 		return;

@@ -165,6 +165,18 @@ bool session_recorder_read(struct session *s)
 	return r == 0;
 }
 
+bool session_may_tell(struct session *s)
+{
+	const uint64_t now = clock_mono_ms();
+
+	if (s->told_ms < now)
+		s->told_ms = now;
+	if (s->told_ms - now > (REFUSALS_MAX - 1) * 1000ULL)
+		return false;
+	s->told_ms += 1000;
+	return true;
+}
+
 void session_note(struct session *s, uint32_t way, const char *kind, const char *detail)
 {
 	struct buf b;

@@ -109,6 +109,26 @@ def test_agent_before_anything_is_started(lab):
         outer.close()
 
 
+def test_what_is_refused_for_want_of_room_hides_nothing(lab):
+    """A client that asks for channels beyond its bound, again and again: what no grant allows is in the events all the same."""
+    client = paramiko.SSHClient()
+    client.load_host_keys(lab.path("known_hosts"))
+    client.connect("127.0.0.1", lab.port("bastiond"), "deploy", key_filename=lab.path("users", "deploy", "key"), allow_agent=False, look_for_keys=False)
+    transport, channels, refused = client.get_transport(), [], 0
+    try:
+        while refused < 501:
+            try:
+                channels.append(transport.open_session(timeout=15))
+            except paramiko.ChannelException:
+                refused += 1
+        mark = last_event(lab)
+        with pytest.raises(paramiko.ChannelException):
+            transport.open_channel("direct-tcpip", ("10.0.0.1", 80), ("127.0.0.1", 1))
+        expect_event(lab, mark, "forward.refused")
+    finally:
+        client.close()
+
+
 def test_x11(lab, deploy, target, tmp_path):
     mark = last_event(lab)
     done = deploy.run(target, "echo display=$DISPLAY.", options=("-Y", "-o", "XAuthLocation=/bin/true"), env={"DISPLAY": "127.0.0.1:99"})
