@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from harness import Client, Process, until
+from harness import Client, Process
 from test_ends import lasting
 
 pytestmark = pytest.mark.alone
@@ -55,14 +55,11 @@ ACTS = {
 
 
 def open_one(lab, user, command, span=8 * 3600):
-    """A session at web2 that is up: the client, its row, the wall time at which its grant ends."""
+    """A session at web2 whose command runs, not one that is granted and no more: the client, its row, the wall time at which its grant ends."""
     grant = int(lab.grant("hasty", "web2", span=span))
-    process = user.start("web2.name", command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    def row():
-        assert process.poll() is None
-        return [row for row in lab.ask("sessions")["rows"] if row.get("grant") == grant]
-    row = until(row, what="the session is open")[0]
+    process = user.start("web2.name", f"echo up >&2; exec {command}", stdout=subprocess.DEVNULL)
+    assert process.stderr.read(3) == b"up\n"
+    row, = [row for row in lab.ask("sessions")["rows"] if row.get("grant") == grant]
     return process, row, [g["until"] for g in lab.ask("grants")["rows"] if g["id"] == grant][0]
 
 
