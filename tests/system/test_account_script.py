@@ -69,16 +69,22 @@ vera ALL=(ALL) ALL
 #-1, walt ALL=ALL
 "a#b=c", xena, y\\=z, yves ALL=ALL
 zora ALL=/bin/x ^a#b$, (zeno) ALL
+%SysOps ALL=(ALL) ALL
+Alice, #070017 ALL=(%#70018) ALL # 70016
+Defaults>bea !lecture
+Defaults@carl !lecture
 """
     machine.sh("mkdir -p /etc/sudoers.d /etc/sudo.more && printf '%s' \"$(cat)\" >/etc/sudoers.d/x && echo 'rita ALL=ALL' >/etc/sudo.more/y &&"
                "h=$(uname -n | cut -d. -f1) && mkdir -p /etc/sudoers.d/more/$h && echo 'sven ALL=ALL' >/etc/sudo.$h && echo 'tess ALL=ALL' >/etc/sudo.more/y~ &&"
                "echo 'wim ALL=ALL' >/etc/sudoers.d/more/$h/$h && echo 'wera ALL=ALL' >/etc/sudo.quoted", stdin=rules)
     # what they are to sudo is decided before anything is made: asked of the script's own function
-    names = ("opsy dev.ops conti gail hank ivy jack nell rita sven wim wera bob ugo vera walt xena yves zora zeno docker wheel root "
+    names = ("opsy dev.ops conti gail hank ivy jack nell rita sven wim wera bob ugo vera walt xena yves zora zeno sysops alice bea carl docker wheel root "
              "ops temp comment theirs evie finn kate lara mona otto pia quin tess").split()
     functions = machine.sh(f"sed -n '/^POWERFUL=/p; /^ALLOW=/p; /^answer()/,/^}}/p; /^rules_in()/,/^need_free()/p' {SCRIPT} | sed '$d'")
-    said = machine.sh("eval \"$(cat)\"\nfiles=$(sudoers)\nsudoers() { answer \"$files\"; }\n" f"for name in {' '.join(names)}; do powerful $name && echo $name; done; :", stdin=functions).split()
-    assert said == names[:names.index("ops")]
+    asked = [f"{name} 70016" for name in names] + [f"nobodys {uid}" for uid in (70016, 70017, 70018, 7001)]
+    said = machine.sh("eval \"$(cat)\"\nfiles=$(sudoers)\nsudoers() { answer \"$files\"; }\n" + "".join(f"powerful {words} && echo {words}\n" for words in asked) + ":",
+                      stdin=functions).splitlines()
+    assert said == asked[:names.index("ops")] + ["nobodys 70017", "nobodys 70018"]
     for name in ("opsy", "docker"):
         answer = machine.account(f"create {name} 70280 {later()}", 1)
         assert answer.startswith("refused ") and "sudo" in answer
