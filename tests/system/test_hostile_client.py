@@ -217,8 +217,8 @@ def test_a_channel_that_is_closed_while_nothing_is_read(raw, home):
     it, closed = raw(), threading.Event()
     channel = channel_by(it.transport, window_size=1 << 30)
     it.transport._channel_handler_table = {**it.transport._channel_handler_table, CHANNEL_CLOSE: lambda *_: closed.set()}
-    go_on = pause(it)
     channel.exec_command(f"""cd {home}; while head -c 100000 /dev/zero; do date +%s%N >mark; done; echo >over""")
+    go_on = pause(it)
 
     def stands(seen=[]):
         seen.append(labkit.read(f"{home}/mark") if os.path.exists(f"{home}/mark") else "")
