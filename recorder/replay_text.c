@@ -55,10 +55,11 @@ char *text_size(char *out, size_t size, uint64_t bytes)
 /* False: nothing is said of it, as of a digest that is not the last. */
 static bool file_line(const json_t *j, char *out, size_t size)
 {
-	char op[64], path[REPLAY_TEXT_MAX], to[REPLAY_TEXT_MAX], bytes[32], passed[32], sha[80], why[128], from[32];
+	char op[64], what[REPLAY_TEXT_MAX], path[REPLAY_TEXT_MAX], to[REPLAY_TEXT_MAX], bytes[32], passed[32], sha[80], why[128], from[32];
 
 	if (strcmp(meta_text(j, "op", op, sizeof(op)), "so-far") == 0)
 		return false;
+	meta_text(j, strcmp(op, "extended") == 0 ? "name" : "what", what, sizeof(what)); /* the request, where op is not enough */
 	meta_text(j, "path", path, sizeof(path));
 	meta_text(j, "to", to, sizeof(to));
 	meta_text(j, "size", bytes, sizeof(bytes));
@@ -67,7 +68,7 @@ static bool file_line(const json_t *j, char *out, size_t size)
 		passed[0] = '\0';
 	meta_text(j, "sha256", sha, sizeof(sha));
 	meta_text(j, "why", why, sizeof(why));
-	snprintf(out, size, "[file] %s %s%s%s%s%s%s%s%s%s%s%s%s", op, path, to[0] ? " -> " : "", to,
+	snprintf(out, size, "[file] %s %s%s%s%s%s%s%s%s%s%s%s%s%s%s", op, what, what[0] && path[0] ? " " : "", path, to[0] ? " -> " : "", to,
 	    bytes[0] ? ", " : "", passed, passed[0] ? " of " : "", bytes, bytes[0] ? " bytes" : "", sha[0] ? ", sha256 " : "", sha,
 	    why[0] ? ": " : "", why);
 	if (json_is_false(json_object_get(j, "whole")))
@@ -76,7 +77,8 @@ static bool file_line(const json_t *j, char *out, size_t size)
 		snprintf(out + strlen(out), size - strlen(out), ", more may have passed");
 	if (json_is_true(json_object_get(j, "untracked")))
 		snprintf(out + strlen(out), size - strlen(out), "%s",
-		    strcmp(op, "open") == 0 ? ", its content was not told apart" : ", by a handle of no file that is known");
+		    strcmp(op, "open") == 0 ? ", its content was not told apart" :
+		    strcmp(op, "extended") == 0 ? ", what it does is not known" : ", by a handle of no file that is known");
 	if (json_is_false(json_object_get(j, "in_order")))
 		snprintf(out + strlen(out), size - strlen(out), ", out of order: no digest of the whole");
 	else if (meta_text(j, "from", from, sizeof(from))[0] != '\0')

@@ -57,6 +57,9 @@ static int make_store(void **state)
 	    "{\"op\":\"get\",\"path\":\"/tmp/e\",\"size\":1073741824,\"bytes\":10,\"sha256\":\"bb22\",\"whole\":false}");
 	event(x, 2, BREC_META, BREC_K_FILE, "{\"op\":\"open\",\"path\":\"/tmp/c\",\"untracked\":true}");
 	event(x, 2, BREC_META, BREC_K_FILE, "{\"op\":\"copy\",\"to\":\"/tmp/d\",\"untracked\":true}");
+	event(x, 2, BREC_META, BREC_K_FILE, "{\"op\":\"extended\",\"name\":\"copy-file\\u001b\",\"untracked\":true}");
+	event(x, 2, BREC_META, BREC_K_FILE, "{\"op\":\"refused\",\"what\":\"remove\",\"why\":\"sftp-read alone\",\"path\":\"/tmp/f\"}");
+	event(x, 2, BREC_META, BREC_K_FILE, "{\"op\":\"refused\",\"what\":\"write\",\"why\":\"sftp-read alone\"}");
 	event(x, 2, BREC_META, BREC_K_GAP, "{\"dir\":\"in\",\"from\":1048576}");
 	event(x, 3, BREC_META, (unsigned)BREC_K_OPEN | BREC_K_MORE, "{\"command\":\"begun" HOSTILE);
 	keep(x, id_command);
@@ -126,6 +129,9 @@ static void shows(void **state)
 	assert_non_null(strstr(out, "[file] get /tmp/e, 10 of 1073741824 bytes, sha256 bb22, not whole"));
 	assert_non_null(strstr(out, "[file] open /tmp/c, its content was not told apart"));
 	assert_non_null(strstr(out, "[file] copy  -> /tmp/d, by a handle of no file that is known"));
+	assert_non_null(strstr(out, "[file] extended copy-file\\x1b, what it does is not known"));
+	assert_non_null(strstr(out, "[file] refused remove /tmp/f: sftp-read alone"));
+	assert_non_null(strstr(out, "[file] refused write: sftp-read alone"));
 	assert_non_null(strstr(out, "[gap]"));
 	assert_non_null(strstr(out, "  3  [cut] 'C', "));
 	assert_non_null(strstr(out, " bytes of it {\"command\":\"begun\\x1b]52;c"));
