@@ -12,7 +12,7 @@ pytestmark = pytest.mark.alone
 
 
 def test_a_flood_of_random_bytes():
-    argv = [os.path.join(labkit.REPO, "tests", "crash", "urandom"), "--seconds", "20", "--best", "--delay", str(15 * (4 if labkit.sanitized() else 1)), "--watch"]
+    argv = [os.path.join(labkit.REPO, "tests", "crash", "urandom"), "--seconds", "13", "--best", "--delay", str(15 * (4 if labkit.sanitized() else 1)), "--watch"]
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LONG, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert ("bastiond-view" in done.stdout or labkit.sanitized()) and "the flood went on" in done.stdout
