@@ -174,6 +174,7 @@ static void sftp_names(struct sftp_track *t)
 	feed(t, FSETSTAT, "usu", 26, "nobody's", 0);
 	feed(t, EXTENDED, "ussqqsq", 27, "copy-data", "h", 0, 0, "h", 0);
 	feed(t, EXTENDED, "ussqqsq", 28, "copy-data", "h", 0, 0, "nobody's", 0);
+	feed(t, EXTENDED, "usss", 29, "copy-file", "a", "b");
 	closes(t, "h");
 }
 
