@@ -62,6 +62,8 @@ def test_all_of_it_waits_for_its_frame(own, connection):
         os.kill(collector, signal.SIGCONT)
     for what, path in marks.items():
         until(lambda path=path: os.path.exists(path), deadline=20, what=f"the {what} is there")
+    # the mark is there before the target's end of output is
+    assert channels["eof"].makefile("rb").read() == b"\n" and channels["eof"].recv_exit_status() == 0
     connection.close()
     rows = [json.loads(line) for line in replay(own, "export", "--json", recording_of(own, "deploy")).stdout.splitlines()]
     said = {kind: [row["data"] for row in rows if row.get("kind") == kind] for kind in SCRIPTS}
