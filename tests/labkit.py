@@ -471,7 +471,7 @@ class Lab:
             shadow.append(f"{name}:*:19000:0:99999:7:::")
         for name, lines in (("passwd", passwd), ("group", group), ("shadow", shadow)):
             write(f"{t}/{name}", "\n".join(lines) + "\n", 0o600 if name == "shadow" else 0o644)
-        mounts = "for f in passwd group shadow; do mount --bind $f /etc/$f; done\n"
+        binds = [(name, f"/etc/{name}") for name in ("passwd", "group", "shadow")]
         if self.state.get("accounts"):
             shutil.copytree("/etc", f"{t}/etc", symlinks=True)
             for name in ("passwd", "group", "shadow"):
@@ -481,16 +481,18 @@ class Lab:
             for name in ("homes", "lib", "spool"):
                 os.makedirs(f"{t}/{name}", mode=0o755)
             shutil.copy(ACCOUNT_PROGRAM, f"{t}/bastion-account")
-            mounts = "mount --bind etc /etc\nmount --bind homes /home\nmount --bind lib /var/lib\nmount --bind spool /var/spool\n"
+            binds = [("etc", "/etc"), ("homes", "/home"), ("lib", "/var/lib"), ("spool", "/var/spool")]
         write(f"{t}/empty", "")
         write(f"{t}/ca.pub", "")
         write(f"{t}/inputrc", "set enable-bracketed-paste off\n")
         shutil.copy(f"{t}/direct_key.pub", f"{t}/authorized_keys")
+        binds += [("empty", path) for path in ("/etc/profile", "/etc/bash.bashrc", "/etc/motd") if os.path.exists(path)]
+        # By one process; the directory's name has nothing that would have to be written otherwise there (create). Whose source is `tmpfs` the
+        # machine may have at /run already, and mount passes over what is there.
+        write(f"{t}/mounts", "".join(f"{t}/{name} {at} none bind 0 0\n" for name, at in binds) + "lab /run tmpfs mode=755 0 0\n")
         write(f"{t}/start", "#!/bin/sh\n# in mount and pid namespaces of its own: nothing here touches the machine\nset -e\n"
               f"cd {shlex.quote(t)}\n"
-              f"{mounts}"
-              "for f in profile bash.bashrc motd; do [ ! -e /etc/$f ] || mount --bind empty /etc/$f; done\n"
-              "mount -t tmpfs -o mode=755 tmpfs /run\nmkdir /run/sshd\n"
+              "mount -a -T mounts\nmkdir /run/sshd\n"
               # -r: a connection's process goes on as a copy instead of starting anew
               f"exec /usr/sbin/sshd -D -e -r -f {shlex.quote(t)}/sshd_config\n", 0o755)
 
