@@ -64,9 +64,20 @@ def one_by_one(lab, both, sent, count):
         channel = server.channel()
         it = channel.remote_chanid.to_bytes(4, "big")
         pieces = [cMSG_CHANNEL_DATA + it + b"\0\0\0\1x", cMSG_CHANNEL_EXTENDED_DATA + it + b"\0\0\0\1\0\0\0\1y"]
+        out, write = bytearray(), server.packetizer.write_all
+
+        def together(data):
+            """Nobody needs to wake up for each of them: on two streams in turn none joins the one before."""
+            out.extend(data)
+            if len(out) >= 1 << 16 or count[0] == BYTES - 1:
+                write(bytes(out))
+                out.clear()
+        if both:
+            server.packetizer.write_all = together
         for i in range(BYTES):
-            server.packetizer.send_message(Message(pieces[i % 2 if both else 0]))
             count[0] = i
+            server.packetizer.send_message(Message(pieces[i % 2 if both else 0]))
+        server.packetizer.write_all = write
         delivered(sock)
         sent.set()
         channel.send_exit_status(5)
