@@ -49,6 +49,7 @@
 #define REFUSALS_MAX 500	/* said, logged and noted, then one a second; a client that goes on gets the bare answer */
 #define FRONT_ASKS_MAX 16	/* forwards that wait for it */
 #define FRONT_OWED_MAX 4		/* lines that wait for a channel */
+#define FRONT_BROKE "bastiond: the client broke the protocol: session ended"
 #define FORWARD_LINE_MAX 256	/* what says that a forwarding is refused */
 #define LINE_MAX_LEN 1024	/* a line for the user */
 #define WORDS_REPLY_MAX (4U << 20) /* JSON of one reply */
@@ -77,7 +78,7 @@ struct front {
 	unsigned nchans;	/* not over yet */
 	unsigned nover;		/* over, and only a peer's close is awaited */
 	struct pump pump;
-	bool kex_done, authenticated, gone;
+	bool kex_done, authenticated, gone, broke;	/* broke: its peer sent what the protocol does not allow */
 	bool used;		/* there was a channel */
 	bool agent_asked, streamlocal_asked; /* its client wants its agent forwarded, a remote socket; libssh refused it */
 	ssh_message asked[FRONT_ASKS_MAX]; /* forwards that came before policy answered about the way; owned */
@@ -177,7 +178,7 @@ struct session {
 	struct viewer *viewer;
 	unsigned refusals;		/* for want of room: of these the log alone has a line */
 	uint64_t told_ms;		/* when all other refusals would have been told at one a second */
-	bool hops_told;			/* that there are too many */
+	bool hops_told, room_told;	/* that there are too many: of channels, since the last one that was opened */
 	bool unanswered;		/* libssh: the request that was refused last wanted no answer */
 	const char *dropped;		/* libssh dropped a request before the login, and the client waits: the line for it; NULL: none */
 	bool again;			/* something came in while a step wrote: do not wait in the next turn */

@@ -299,7 +299,7 @@ void tunnel_destroy(struct tunnel *t)
 		free(c);
 	}
 	if (f->way != NULL) {
-		way_end(f->way, BREC_END_NORMAL, "");
+		way_end(f->way, f->broke ? BREC_END_ERROR : BREC_END_NORMAL, f->broke ? FRONT_BROKE : "");
 		f->way->orphan = true;
 	}
 	ssh_free(f->ssh);

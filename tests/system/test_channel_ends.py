@@ -227,3 +227,48 @@ def test_connect_again_after_a_while(hasty, terminals):
         console.expect(rb"> ?$")
     console.line("exit")
     assert console.wait() == 0 and not events(hasty, "channel.silent")
+
+
+def test_a_client_that_breaks_the_protocol(lab):
+    """Data behind its own KEXINIT (RFC 4253 7.1), as asyncssh 2.10 sends them: the recording's end is no normal one, and the log says why."""
+    transport = connected(lab)
+    channel = transport.open_session(timeout=20)
+    channel.exec_command("echo up; exec sleep 60")
+    assert channel.recv(3) == b"up\n"
+    before = len(log_of(lab))
+    transport._send_kex_init()      # pylint: disable=protected-access
+    m = Message()
+    m.add_byte(bytes([MSG_CHANNEL_DATA]))
+    m.add_int(channel.remote_chanid)
+    m.add_string(b"x")
+    transport._send_message(m)      # pylint: disable=protected-access
+    until(lambda: not transport.is_active(), deadline=20, what="the end of the connection")
+    transport.close()
+    rows = [json.loads(line) for line in replay(lab, "export", "--json", recording_of(lab, "deploy")).stdout.splitlines()]
+    assert "the client broke the protocol" in json.dumps(rows[-1]), rows[-1]
+    assert "the client broke the protocol: " in log_of(lab)[before:]
+
+
+def test_one_channel_too_many(lab):
+    """It is refused, and who has a channel reads why, once until there was room again."""
+    transport = connected(lab)
+    first = transport.open_session(timeout=20)
+    first.exec_command("echo up; cat")
+    assert first.recv(3) == b"up\n"
+    others = [transport.open_session(timeout=20) for _ in range(63)]
+    for _ in range(2):
+        with pytest.raises(paramiko.ChannelException):
+            transport.open_session(timeout=20)
+    others[0].close()
+
+    def again():
+        try:
+            return transport.open_session(timeout=20)
+        except paramiko.ChannelException:
+            return None
+    others[0] = until(again, what="room for one more")
+    with pytest.raises(paramiko.ChannelException):
+        transport.open_session(timeout=20)
+    first.shutdown_write()
+    assert first.makefile_stderr().read().count(b"64 channels are open on this connection") == 2
+    transport.close()
