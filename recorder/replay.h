@@ -203,7 +203,7 @@ struct channel {
 struct scan {
 	json_t *meta;			/* NULL: not readable */
 	bool begun, opens, described;	/* something came; an event did: the identity opens it; the first one are metadata */
-	bool silent;			/* it was read to its end, and nothing came */
+	bool ended, silent;		/* it was read to the end of what is there; and nothing came */
 	uint8_t meta_hash[HASH_LEN];	/* of their text */
 	struct channel *chans;
 	size_t nchans;

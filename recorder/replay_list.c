@@ -14,25 +14,10 @@ struct row {
 	const struct recording *rec;
 	int64_t wall_us;
 	uint64_t duration_us, size;
-	char user[64], host[128], login[64], capability[128];
+	char user[64], host[128], login[64], capability[32];
 	const char *verdict;
 	bool readable;
 };
-
-/* "exec,shell", escaped. */
-static void join_caps(const json_t *meta, char *out, size_t size)
-{
-	const json_t *caps = json_object_get(meta, "caps"), *v;
-	size_t i, n = 0;
-
-	out[0] = '\0';
-	json_array_foreach(caps, i, v)
-		if (json_is_string(v) && n + 32 < size) {
-			n += (size_t)snprintf(out + n, size - n, "%s", i > 0 ? "," : "");
-			n += esc_line(out + n, size - n, json_string_value(v),
-			    json_string_length(v));
-		}
-}
 
 static bool passes(const struct row *row, const struct args *a)
 {
@@ -54,8 +39,8 @@ static void fill_meta(struct row *row, const struct scan *s)
 		snprintf(row->capability, sizeof(row->capability), "events");
 	else if (s->nchans > 0)
 		memcpy(row->capability, s->chans[0].capability, sizeof(s->chans[0].capability));
-	else
-		join_caps(s->meta, row->capability, sizeof(row->capability));
+	else if (row->readable && s->ended)
+		snprintf(row->capability, sizeof(row->capability), "none");
 }
 
 /* How long and how good: the whole recording is read for it. */
@@ -103,7 +88,7 @@ static int print_json(const struct row *r)
 	return json_line(json_pack("{s:s, s:o, s:f, s:s?, s:s?, s:s?, s:s?, s:f, s:I, s:s}", "id",
 	    r->rec->id, "dir", json_bytes(r->rec->dir, strlen(r->rec->dir)), "start", (double)r->wall_us / 1e6, "user",
 	    r->readable ? r->user : NULL, "host", r->readable ? r->host : NULL, "login",
-	    r->readable ? r->login : NULL, "capability", r->readable ? r->capability : NULL,
+	    r->readable ? r->login : NULL, "capability", r->readable && r->capability[0] != '\0' ? r->capability : NULL,
 	    "duration", (double)r->duration_us / 1e6, "size", (json_int_t)r->size, "verdict",
 	    r->verdict));
 }

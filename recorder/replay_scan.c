@@ -159,7 +159,8 @@ int scan_recording(struct scan *s, const char *dir, const struct age_identities 
 		s->broken = true;
 		snprintf(s->error, sizeof(s->error), "%s", brec_reader_error(p.reader));
 	}
-	s->silent = n == 0 && !s->begun;
+	s->ended = n == 0;
+	s->silent = s->ended && !s->begun;
 	s->info = *brec_reader_info(p.reader);
 	pass_end(&p);
 	return 0;

@@ -1,6 +1,6 @@
 /*
  * test_replay_missing.c - `bastion-replay verify --all` of a store that lives on while it is verified: what is removed in its time between
- * its verdict and the end is no failure, and what is taken away then is one.
+ * its verdict and the end is no failure, and what is taken away then is one. And `list` of it.
  *
  * WRAP: brec_verify_dir
  */
@@ -43,7 +43,7 @@ static void make(struct made *m)
 {
 	struct fixture *x = fx_open_signed(false, false, bastion);
 
-	event(x, 0, BREC_META, BREC_K_META, "{\"user\":\"alice\"}");
+	event(x, 0, BREC_META, BREC_K_META, "{\"user\":\"alice\",\"caps\":[\"shell\",\"exec\"]}");
 	keep(x, m->id);
 	log_add(m);
 }
@@ -114,11 +114,51 @@ static void test_taken_away(void **state)
 	assert_non_null(strstr(out, "3 recordings, 2 complete\n"));
 }
 
+static void list(char out[65536], const char *more)
+{
+	char line[384];
+
+	snprintf(line, sizeof(line), "bastion-replay list --store %s --trust %s --key %s %s", store, path_trust, path_identity, more);
+	assert_int_equal(run(out, line), EXIT_OK);
+}
+
+/* The line of that recording has these words. */
+static bool line_has(const char *out, const char *id, const char *words)
+{
+	const char *line = strstr(out, id), *at;
+
+	assert_non_null(line);
+	at = strstr(line, words);
+	return at != NULL && at < line + strcspn(line, "\n");
+}
+
+/* A recording of a connection that nobody used: what it was allowed to do is no answer, nor is what cannot be read. */
+static void test_list_of_the_unused(void **state)
+{
+	char out[65536], path[256];
+	uint8_t *data;
+	size_t len;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/recordings/2025-11-22/%s/00000000.brec", store, made[1].id);
+	data = fx_read(path, &len);
+	data[len - 1] ^= 1;
+	fx_write(path, data, len);
+	free(data);
+	list(out, "--json");
+	assert_true(line_has(out, made[0].id, "\"capability\":\"none\""));
+	assert_true(line_has(out, made[1].id, "\"capability\":null"));
+	list(out, "");
+	assert_non_null(strstr(out, " none "));
+	assert_null(strstr(out, "shell"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(test_a_store_that_rests, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_removed_in_its_time, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_taken_away, setup, teardown) };
+		cmocka_unit_test_setup_teardown(test_taken_away, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_list_of_the_unused, setup, teardown) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
