@@ -183,6 +183,8 @@ struct logs {
 const struct tlog_log *logs_read(struct logs *l, const char *dir, bool recording);
 /* Did it grow since? Then it is read again. */
 bool logs_grew(struct logs *l);
+/* The verdict on a recording by that log, which is named as for logs_read. */
+void logs_verify(struct logs *l, const char *dir, bool recording, const struct recording *rec, struct brec_report *r);
 /* Does the log of that store say that this recording was removed when its retention was over? */
 bool logs_pruned(struct logs *l, const char *store, const char *id);
 void logs_finish(struct logs *l);

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "escape.h"
 #include "replay_term.h"
 
 struct row {
@@ -43,16 +42,18 @@ static void fill_meta(struct row *row, const struct scan *s)
 		snprintf(row->capability, sizeof(row->capability), "none");
 }
 
-/* How long and how good: the whole recording is read for it. */
-static void fill_rest(struct row *row, const struct age_identities *ids, const struct trust *trust)
+/* How long and how good: the whole recording is read for it; the log only for one without an end, which may be in the making. */
+static void fill_rest(struct row *row, const char *store, const struct age_identities *ids, struct logs *logs)
 {
+	const struct trust *trust = logs->trust;
 	struct brec_trust view = trust_view(trust);
 	struct brec_report report;
 	struct scan s;
 
 	row->size = recording_size(row->rec);
 	if (trust->nsigners > 0) {
-		brec_verify_dir(row->rec->dir, &view, &report);
+		if (brec_verify_dir(row->rec->dir, &view, &report) == BREC_ABANDONED && trust->ncollectors > 0)
+			logs_verify(logs, store, false, row->rec, &report);
 		row->verdict = brec_verdict_name(report.verdict);
 		if (report.last_wall_us > report.first_wall_us)
 			row->duration_us = (uint64_t)(report.last_wall_us - report.first_wall_us);
@@ -64,7 +65,7 @@ static void fill_rest(struct row *row, const struct age_identities *ids, const s
 
 /* False if the recording does not pass the filters. */
 static bool fill(struct row *row, const struct args *a, const struct recording *rec,
-    const struct age_identities *ids, const struct trust *trust)
+    const struct age_identities *ids, struct logs *logs)
 {
 	struct scan s;
 
@@ -79,7 +80,7 @@ static bool fill(struct row *row, const struct args *a, const struct recording *
 	scan_finish(&s);
 	if (!passes(row, a))
 		return false;
-	fill_rest(row, ids, trust);
+	fill_rest(row, a->store, ids, logs);
 	return true;
 }
 
@@ -283,7 +284,7 @@ static void print_row(const struct row *r, const struct columns *c)
 struct listing {
 	const struct args *args;
 	const struct age_identities *ids;
-	const struct trust *trust;
+	struct logs logs;
 	unsigned id_width;
 	size_t shown;
 	struct row *rows;		/* for a terminal: all, before the first is shown */
@@ -343,7 +344,7 @@ static int list_all(struct listing *l, const struct recordings *list)
 	progress_begin(&bar, "list");
 	for (size_t i = 0; i < list->n && r == 0; i++) {
 		progress_at(&bar, i, list->n, "");
-		if (!fill(&row, l->args, &list->v[i], l->ids, l->trust))
+		if (!fill(&row, l->args, &list->v[i], l->ids, &l->logs))
 			continue;
 		r = width > 0 ? keep_row(l, &row) : show_row(l, &row);
 	}
@@ -359,7 +360,7 @@ int cmd_list(struct args *a)
 	struct age_identities ids;
 	struct recordings list;
 	struct trust trust;
-	struct listing l = { .args = a, .ids = &ids, .trust = &trust };
+	struct listing l = { .args = a, .ids = &ids, .logs = { .trust = &trust } };
 	int status = EXIT_UNREADABLE;
 
 	if (keys_identity(&ids, a, a->user != NULL || a->host != NULL) != 0)
@@ -372,6 +373,7 @@ int cmd_list(struct args *a)
 		goto out;
 	l.id_width = (unsigned)id_width(&list);
 	status = list_all(&l, &list);
+	logs_finish(&l.logs);
 	recordings_finish(&list);
 out:
 	age_identities_finish(&ids);

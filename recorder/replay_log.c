@@ -109,6 +109,34 @@ bool logs_grew(struct logs *l)
 	return true;
 }
 
+/* An emptied directory, or one that was removed since it was found, is judged by its leaves. */
+static void judge_emptied(const char *name, const struct brec_trust *view, struct brec_report *r)
+{
+	const struct tlog_entry *leaves;
+	uint8_t id[BREC_ID_LEN];
+	size_t n;
+
+	if (r->empty && view->log != NULL && view->log->state == TLOG_GOOD && hex_decode(id, sizeof(id), name) == 0 &&
+	    (leaves = tlog_find(view->log, id, &n)) != NULL)
+		brec_verify_missing(leaves, n, view, r);
+}
+
+void logs_verify(struct logs *l, const char *dir, bool recording, const struct recording *rec, struct brec_report *r)
+{
+	struct brec_trust view = trust_view(l->trust);
+
+	view.log = logs_read(l, dir, recording);
+	/* a recording and its log may both be growing: what the one has and the other not is looked at again */
+	for (int i = 0; i < 2; i++) {
+		brec_verify_dir(rec->dir, &view, r);
+		judge_emptied(rec->id, &view, r);
+		if (r->verdict == BREC_COMPLETE || r->verdict == BREC_ABANDONED || r->verdict == BREC_PRUNED || r->verdict == BREC_OPEN ||
+		    (!r->empty && r->logged != BREC_LOG_MISSING && r->logged != BREC_LOG_PART) || i == 1)
+			return;
+		logs_grew(l);
+	}
+}
+
 void logs_finish(struct logs *l)
 {
 	if (l->read)

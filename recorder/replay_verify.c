@@ -76,34 +76,6 @@ struct judging {
 	FILE *out;			/* of a recording's line: standard output, or kept for the pager until all are judged */
 };
 
-/* An emptied directory, or one that was removed since it was found, is judged by its leaves. */
-static void judge_emptied(const char *name, const struct brec_trust *view, struct brec_report *r)
-{
-	const struct tlog_entry *leaves;
-	uint8_t id[BREC_ID_LEN];
-	size_t n;
-
-	if (r->empty && view->log != NULL && view->log->state == TLOG_GOOD && hex_decode(id, sizeof(id), name) == 0 &&
-	    (leaves = tlog_find(view->log, id, &n)) != NULL)
-		brec_verify_missing(leaves, n, view, r);
-}
-
-/* A recording and its log may both be growing: what the one has and the other not is looked at again. */
-static void judge_one(struct judging *g, const struct recording *rec, struct brec_report *r)
-{
-	struct brec_trust view = trust_view(g->trust);
-
-	view.log = g->args->nids == 0 ? logs_read(&g->logs, g->args->store, false) : logs_read(&g->logs, rec->dir, true);
-	for (int i = 0; i < 2; i++) {
-		brec_verify_dir(rec->dir, &view, r);
-		judge_emptied(rec->id, &view, r);
-		if (r->verdict == BREC_COMPLETE || r->verdict == BREC_ABANDONED || r->verdict == BREC_PRUNED || r->verdict == BREC_OPEN ||
-		    (!r->empty && r->logged != BREC_LOG_MISSING && r->logged != BREC_LOG_PART) || i == 1)
-			return;
-		logs_grew(&g->logs);
-	}
-}
-
 /* An object of the bucket of which there is a version with other bytes: then the recording is not what it is said to be, whichever is true. */
 static void weigh_versions(const struct judging *g, const char *dir, struct brec_report *r)
 {
@@ -179,7 +151,10 @@ static int judge_list(struct judging *g, const struct recordings *list)
 
 	for (size_t i = 0; i < list->n; i++) {
 		show_bar(g, i, list->n);
-		judge_one(g, &list->v[i], &r);
+		if (g->args->nids == 0)
+			logs_verify(&g->logs, g->args->store, false, &list->v[i], &r);
+		else
+			logs_verify(&g->logs, list->v[i].dir, true, &list->v[i], &r);
 		progress_clear(&g->bar);
 		/* a bundle, or a directory of another name, says itself which recording it is */
 		if (list->v[i].id[0] == '?')

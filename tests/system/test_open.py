@@ -42,6 +42,13 @@ class Judged:
         assert done.returncode == (0 if other in ("open", "complete") else 1)
         return other
 
+    def listed(self):
+        """What list says of it, without an identity."""
+        rows = subprocess.run([self.lab.bin("bastion-replay"), "list", "--json", "--store", self.top, "--trust", self.lab.path("auditor.trust")],
+                              capture_output=True, text=True, timeout=60 * labkit.SLOW, check=True).stdout
+        verdict, = [row["verdict"] for row in map(json.loads, rows.splitlines()) if row["dir"] == self.path]
+        return verdict
+
     def bundled(self, name):
         """Its verdict once it was made a bundle, which has all leaves that the log has."""
         run = lambda *words: subprocess.run([self.lab.bin("bastion-replay"), *words, "--trust", self.lab.path("auditor.trust")],  # noqa: E731
@@ -67,7 +74,7 @@ def test_open_then_complete(own, tmp_path):
         path = recording_of(own, "deploy", closed=False)
         # the log's files and a first checkpoint of the bastion come within a second
         live = until(lambda: once_open(own, tmp_path, path), deadline=20, pause=0.3, what="it is open")
-        assert live.verdict(later=540) == "open"
+        assert live.verdict(later=540) == live.listed() == "open"
         # past its bound it is no longer called so; nor in a bundle, whose maker chose the leaves
         assert live.verdict(later=700) == "abandoned"
         assert live.bundled(tmp_path / "open.tar") == "abandoned"

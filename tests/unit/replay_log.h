@@ -48,26 +48,37 @@ static inline void log_leaf(const void *leaf, size_t len)
 	assert_int_equal(tlog_writer_add(&writer, writer.size, leaf, len), 0);
 }
 
-/* The leaves of a closed recording of one segment that is in the store, m->id; and what its prune leaf will be. */
+/* The first leaf of a recording that is in the store, m->id. Returns its one segment, to free(). */
+static inline uint8_t *log_open(const struct made *m, struct tlog_leaf *leaf, struct brec_header *h, size_t *len)
+{
+	uint8_t *data, bytes[TLOG_LEAF_MAX];
+	char path[2048];
+
+	*leaf = (struct tlog_leaf){ .type = TLOG_OPEN, .reason = "" };
+	snprintf(path, sizeof(path), "%s/recordings/2025-11-22/%s/00000000.brec", store, m->id);
+	data = fx_read(path, len);
+	assert_int_equal(brec_header_decode(data, *len, h), 0);
+	memcpy(leaf->id, h->id, BREC_ID_LEN);
+	assert_int_equal(brec_chain_start(leaf->h, data, h->len), 0);
+	assert_int_equal(sha256_spans(leaf->file_hash, SPANS(SPAN(data, h->len))), 0);
+	log_leaf(bytes, tlog_leaf_encode(bytes, leaf));
+	return data;
+}
+
+/* The leaves of a closed one; and what its prune leaf will be. */
 static inline void log_add(struct made *m)
 {
-	struct tlog_leaf leaf = { .type = TLOG_OPEN, .reason = "" };
-	char path[2048], why[] = "the user left";
 	uint8_t *data, bytes[TLOG_LEAF_MAX];
+	char why[] = "the user left";
+	struct tlog_leaf leaf;
 	struct brec_header h;
 	struct brec_frame f;
 	size_t len, at;
 
+	data = log_open(m, &leaf, &h, &len);
 	m->removal = (struct tlog_act){ .type = TLOG_PRUNE, .wall_us = FIXTURE_WALL + (TLOG_PRUNE_DAYS + 1) * DAY_US, .days = TLOG_PRUNE_DAYS,
 		.who = SPAN("retention", 9), .why = SPAN("its time", 8) };
-	snprintf(path, sizeof(path), "%s/recordings/2025-11-22/%s/00000000.brec", store, m->id);
-	data = fx_read(path, &len);
-	assert_int_equal(brec_header_decode(data, len, &h), 0);
-	memcpy(leaf.id, h.id, BREC_ID_LEN);
 	memcpy(m->removal.id, h.id, BREC_ID_LEN);
-	assert_int_equal(brec_chain_start(leaf.h, data, h.len), 0);
-	assert_int_equal(sha256_spans(leaf.file_hash, SPANS(SPAN(data, h.len))), 0);
-	log_leaf(bytes, tlog_leaf_encode(bytes, &leaf));
 	for (at = h.len; at < len; at += f.len) {
 		assert_int_equal(brec_frame_decode(data + at, len - at, &f), 0);
 		assert_int_equal(brec_chain_add(leaf.h, data + at, f.len), 0);

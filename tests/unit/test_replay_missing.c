@@ -1,8 +1,9 @@
 /*
  * test_replay_missing.c - `bastion-replay verify --all` of a store that lives on while it is verified: what is removed in its time between
- * its verdict and the end is no failure, and what is taken away then is one. And `list` of it.
+ * its verdict and the end is no failure, and what is taken away then is one. And `list` of one with a recording in the making: it asks the log
+ * once, and only if there is need.
  *
- * WRAP: brec_verify_dir
+ * WRAP: brec_verify_dir tlog_read
  */
 #include "replay_log.h"
 
@@ -37,6 +38,16 @@ enum brec_verdict __wrap_brec_verify_dir(const char *dir, const struct brec_trus
 		then = STAYS;
 	}
 	return v;
+}
+
+void __real_tlog_read(struct tlog_log *log, const char *dir, const uint8_t (*keys)[KEY_LEN], size_t nkeys);
+void __wrap_tlog_read(struct tlog_log *log, const char *dir, const uint8_t (*keys)[KEY_LEN], size_t nkeys);
+
+/* Says so where the test reads what the command said. */
+void __wrap_tlog_read(struct tlog_log *log, const char *dir, const uint8_t (*keys)[KEY_LEN], size_t nkeys)
+{
+	fputs("<log>", stderr);
+	__real_tlog_read(log, dir, keys, nkeys);
 }
 
 static void make(struct made *m)
@@ -153,12 +164,68 @@ static void test_list_of_the_unused(void **state)
 	assert_null(strstr(out, "shell"));
 }
 
+/* One without an end that opened then, and what the log has of it; sealed: with a leaf for frames that are not here. */
+static void make_open(struct made *m, int64_t wall_us, bool sealed)
+{
+	struct tlog_leaf leaf;
+	struct brec_header h;
+	struct fixture *x;
+	uint8_t bytes[TLOG_LEAF_MAX];
+	size_t len;
+
+	fx_begin = (uint64_t)(wall_us - FIXTURE_WALL);
+	x = fx_open_signed(false, false, bastion);
+	fx_begin = FIXTURE_BEGIN;
+	event(x, 0, BREC_META, BREC_K_META, "{\"user\":\"alice\"}");
+	keep_as_is(store, x, m->id, true);
+	free(log_open(m, &leaf, &h, &len));
+	if (!sealed)
+		return;
+	leaf.type = TLOG_SEAL;
+	leaf.seq = 1000;
+	log_leaf(bytes, tlog_leaf_encode(bytes, &leaf));
+}
+
+static size_t times_read(const char *out)
+{
+	size_t n = 0;
+
+	for (; (out = strstr(out, "<log>")) != NULL; out++)
+		n++;
+	return n;
+}
+
+static void test_list_asks_the_log(void **state)
+{
+	struct made now = { .removal.days = 0 }, old = now, cut = now;
+	char out[65536];
+
+	(void)state;
+	list(out, "--json");
+	assert_true(line_has(out, made[0].id, "\"verdict\":\"complete\""));
+	assert_int_equal(times_read(out), 0);
+	make_open(&now, clock_wall_us(), false);
+	make_open(&old, FIXTURE_WALL + FIXTURE_BEGIN, false);
+	make_open(&cut, clock_wall_us(), true);
+	assert_int_equal(log_publish(FIXTURE_WALL), 0);
+	list(out, "--json");
+	assert_true(line_has(out, made[0].id, "\"verdict\":\"complete\""));
+	assert_true(line_has(out, now.id, "\"verdict\":\"open\""));
+	assert_true(line_has(out, old.id, "\"verdict\":\"abandoned\""));
+	assert_true(line_has(out, cut.id, "\"verdict\":\"cut\""));
+	assert_int_equal(times_read(out), 1);
+	/* not for one that is not shown */
+	list(out, "--json --user bob");
+	assert_int_equal(times_read(out), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(test_a_store_that_rests, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_removed_in_its_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_taken_away, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_list_of_the_unused, setup, teardown) };
+		cmocka_unit_test_setup_teardown(test_list_of_the_unused, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_list_asks_the_log, setup, teardown) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
