@@ -97,7 +97,7 @@ fuzz:
 	@$(MAKE) --no-print-directory -s SAN=1 LIBFUZZER=1 B=build-fuzz CC=clang CFLAGS='-O1 -g -fsanitize=fuzzer-no-link -Wno-unused-command-line-argument -Wno-missing-field-initializers' fuzzers
 	@tests/fuzz/run fuzz build-fuzz/fuzz
 
-# The full count: over 100,000 kill -9 and 20,000 power cuts and failing disks; an hour or two on two idle cores. Each part has a target of its
+# The full count: over 100,000 kill -9 and 20,000 power cuts and failing disks; some six hours on two idle cores. Each part has a target of its
 # own, where N says how many; `make check` runs some seconds of kills, archive, model and grants. Figures are kept in doc/BENCH.md.
 torture:
 	@tests/deps build lab unit test
