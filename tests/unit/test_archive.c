@@ -137,6 +137,7 @@ static void test_closed_recording(void **state)
 	confirm(dir, &s.jobs[1], NOW);
 	assert_int_equal(due(dir, NOW + 1000 * DAY), 0);
 	/* the retention is a greater one by now: all of it again, for so long; no other bytes wait for that */
+	archive_scan_free(&s);
 	assert_int_equal(archive_scan_due(&s, dir, &longer, NOW + DAY, ARCHIVE_NONE_DEAD), 0);
 	assert_int_equal(s.njobs, 3);
 	assert_true(s.jobs[0].again && s.jobs[2].again && s.bytes == 0);
