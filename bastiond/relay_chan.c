@@ -48,7 +48,7 @@ static int on_client_data(ssh_session ssh, ssh_channel ch, void *data, uint32_t 
 	}
 	if (len > CHAN_UNREAD_MAX) {
 		log_warn("%s: sends more than its window: cut off", c->front->session->peer);
-		c->front->gone = true;
+		c->front->gone = c->front->broke = true;
 		return (int)len;
 	}
 	if (is_err != 0)

@@ -176,7 +176,7 @@ struct session {
 	struct watcher *watchers[WATCHERS_MAX];
 	uint32_t terminals;		/* that were ever open: the last one's number */
 	struct viewer *viewer;
-	unsigned refusals;		/* for want of room: of these the log alone has a line */
+	unsigned refusals;		/* for want of room, which the log has a line of */
 	uint64_t told_ms;		/* when all other refusals would have been told at one a second */
 	bool hops_told, room_told;	/* that there are too many: of channels, since the last one that was opened */
 	bool unanswered;		/* libssh: the request that was refused last wanted no answer */
@@ -226,6 +226,7 @@ void front_tell_refused(struct front *f);
 void front_refuse_tcpip(struct front *f, ssh_message m);
 /* Ends a connection that has no channel, with a line in the disconnect, which ssh shows (libssh refuses without). False: it has one. */
 bool front_leave(struct front *f, const char *line);
+void session_say_full(struct session *s);			/* to the others in the connection, once: whoever is refused can be told nothing */
 bool front_full(const struct front *f);				/* no channel more: the limit is the connection's */
 /* Once a second: memory that nothing uses goes back. */
 void front_trim(struct front *f);

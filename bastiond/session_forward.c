@@ -122,7 +122,7 @@ static bool open_forward(struct front *f, ssh_message m)
 	/* libssh has cut the port to 16 bits: this is the port that policy sees and the target is asked for */
 	if (host == NULL ||
 	    (size_t)snprintf(text, sizeof(text), "%s:%d", host, ssh_message_channel_request_open_destination_port(m)) >= sizeof(text) ||
-	    !access_forward_ok(text) || front_full(f) ||
+	    !access_forward_ok(text) ||
 	    (client = ssh_message_channel_request_open_reply_accept(m)) == NULL)
 		return false;
 	if ((c = front_chan_create(f, client, CHAN_TARGET)) == NULL) {
@@ -146,6 +146,9 @@ static void on_way_forward(struct front *f, ssh_message m)
 	if (f->way->ending || f->way->state > WAY_OPEN) {
 		if (!forward_is_hop(m) || f->used || !front_leave(f, f->way->line))
 			ssh_message_reply_default(m);
+	} else if (f->way->forwards && front_full(f)) {
+		session_say_full(f->session);
+		ssh_message_reply_default(m);
 	} else if (!f->way->forwards || !open_forward(f, m)) {
 		front_refuse_tcpip(f, m);
 	}

@@ -128,19 +128,15 @@ bool front_full(const struct front *f)
 	return count_chans(f->session) >= f->session->conf->max_channels || f->nover >= CHANS_OVER_MAX;
 }
 
-/* Whoever is refused can be told nothing here; of the others in this connection everybody reads it, once. */
-static void say_full(struct front *f)
+void session_say_full(struct session *s)
 {
-	struct session *s = f->session;
 	char line[FORWARD_LINE_MAX];
 
 	if (++s->refusals <= REFUSALS_MAX)
 		log_warn("%s: max_channels reached", s->peer);
 	snprintf(line, sizeof(line), "bastiond: %u channels are open on this connection, which is the most: end one, or take another connection to the "
 	    "bastion (ssh -S none)", s->conf->max_channels);
-	if (!s->room_told)
-		front_say(f, line);
-	s->room_told = true;
+	s->room_told = s->room_told || front_say(&s->outer, line);
 }
 
 static void open_session(struct front *f, ssh_message m)
@@ -149,7 +145,7 @@ static void open_session(struct front *f, ssh_message m)
 
 	if (front_full(f) ||
 	    (client = ssh_message_channel_request_open_reply_accept(m)) == NULL) {
-		say_full(f);
+		session_say_full(f->session);
 		ssh_message_reply_default(m);
 		return;
 	}
@@ -457,9 +453,10 @@ void front_lost(struct front *f)
 	for (const struct chan *c = f->chans; c != NULL; c = c->next)
 		moves = moves || input_moves(c);
 	if (fd >= 0) { /* an error of the protocol: libssh left it open */
-		f->broke = (ssh_get_status(f->ssh) & SSH_CLOSED_ERROR) != 0;
-		if (f->broke)
+		if (!f->broke && f->kex_done && (ssh_get_status(f->ssh) & SSH_CLOSED_ERROR) != 0) {
+			f->broke = true;
 			log_info("%s: the client broke the protocol: %s", f->session->peer, ssh_get_error(f->ssh));
+		}
 		ssh_io_direct(fd, 0);
 		shutdown(fd, SHUT_RDWR);
 	}

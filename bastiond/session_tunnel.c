@@ -299,7 +299,9 @@ void tunnel_destroy(struct tunnel *t)
 		free(c);
 	}
 	if (f->way != NULL) {
-		way_end(f->way, f->broke ? BREC_END_ERROR : BREC_END_NORMAL, f->broke ? FRONT_BROKE : "");
+		const bool broke = f->broke || f->session->outer.broke; /* who breaks the outer connection has ended this one, too */
+
+		way_end(f->way, broke ? BREC_END_ERROR : BREC_END_NORMAL, broke ? FRONT_BROKE : "");
 		f->way->orphan = true;
 	}
 	ssh_free(f->ssh);

@@ -7,7 +7,7 @@ import pytest
 from paramiko.common import MSG_CHANNEL_CLOSE, MSG_CHANNEL_DATA, MSG_CHANNEL_REQUEST
 from paramiko.message import Message
 
-from harness import Client, events, recording_of, replay, until
+from harness import Client, Echo, events, recording_of, replay, until
 from rogue import Rogue, Server
 from test_multiplexing import Master
 from test_reload import log_of
@@ -18,7 +18,7 @@ NAME = "deploy@dba@web1"
 def connected(lab, kind=paramiko.Transport, name=NAME):
     transport = kind(("127.0.0.1", lab.port("bastiond")))
     transport.start_client(timeout=20)
-    transport.auth_publickey(name, paramiko.Ed25519Key.from_private_key_file(lab.path("users", "deploy", "key")))
+    transport.auth_publickey(name, paramiko.Ed25519Key.from_private_key_file(lab.path("users", name.partition("@")[0], "key")))
     return transport
 
 
@@ -229,29 +229,44 @@ def test_connect_again_after_a_while(hasty, terminals):
     assert console.wait() == 0 and not events(hasty, "channel.silent")
 
 
-def test_a_client_that_breaks_the_protocol(lab):
+@pytest.mark.parametrize("jump", [False, True])
+def test_a_client_that_breaks_the_protocol(lab, jump):
     """Data behind its own KEXINIT (RFC 4253 7.1), as asyncssh 2.10 sends them: the recording's end is no normal one, and the log says why."""
-    transport = connected(lab)
-    channel = transport.open_session(timeout=20)
-    channel.exec_command("echo up; exec sleep 60")
-    assert channel.recv(3) == b"up\n"
+    transport = connected(lab, name="deploy" if jump else NAME)
+    inner, channel = transport, None
+    if jump:
+        channel = transport.open_channel("direct-tcpip", ("web1", 22), ("127.0.0.1", 65535), timeout=20)
+        inner = paramiko.Transport(channel)
+        inner.start_client(timeout=20)
+        inner.auth_none("dba")
+    session = inner.open_session(timeout=20)
+    session.exec_command("echo up; exec sleep 60")
+    assert session.recv(3) == b"up\n"
+    channel = channel or session
     before = len(log_of(lab))
+    write, out = transport.packetizer.write_all, bytearray()
+    transport.packetizer.write_all = out.extend     # both in one piece, or the exchange is over in between
     transport._send_kex_init()      # pylint: disable=protected-access
     m = Message()
     m.add_byte(bytes([MSG_CHANNEL_DATA]))
     m.add_int(channel.remote_chanid)
     m.add_string(b"x")
     transport._send_message(m)      # pylint: disable=protected-access
+    transport.packetizer.write_all = write
+    write(bytes(out))
     until(lambda: not transport.is_active(), deadline=20, what="the end of the connection")
+    inner.close()
     transport.close()
     rows = [json.loads(line) for line in replay(lab, "export", "--json", recording_of(lab, "deploy")).stdout.splitlines()]
     assert "the client broke the protocol" in json.dumps(rows[-1]), rows[-1]
-    assert "the client broke the protocol: " in log_of(lab)[before:]
+    assert log_of(lab)[before:].count("the client broke the protocol: ") == 1
 
 
-def test_one_channel_too_many(lab):
-    """It is refused, and who has a channel reads why, once until there was room again."""
-    transport = connected(lab)
+def test_one_channel_too_many(lab, allowed):
+    """It is refused, and who has a channel reads why, once until there was room again; of a forward it is not said that no grant allows it."""
+    server = Echo()
+    user = allowed("exec", f"forward 127.0.0.1:{server.port}").user
+    transport = connected(lab, name=f"{user}@dba@web1")
     first = transport.open_session(timeout=20)
     first.exec_command("echo up; cat")
     assert first.recv(3) == b"up\n"
@@ -259,6 +274,9 @@ def test_one_channel_too_many(lab):
     for _ in range(2):
         with pytest.raises(paramiko.ChannelException):
             transport.open_session(timeout=20)
+    with pytest.raises(paramiko.ChannelException):
+        transport.open_channel("direct-tcpip", ("127.0.0.1", server.port), ("127.0.0.1", 1), timeout=20)
+    assert events(lab, "forward.refused", user) == [] and server.seen == 0
     others[0].close()
 
     def again():
