@@ -644,16 +644,18 @@ recorder lab {{
 
     def down(self):
         """Ends what runs and removes the directory and everything outside it."""
-        self.stop_all()
-        for path in self.state["temporary"]:
-            if os.path.basename(path).startswith("bastion-lab-"):
-                shutil.rmtree(path, ignore_errors=True)
-        # lab.json last: a `down` that was broken off can be given again
-        for name in os.listdir(self.dir):
-            if name != "lab.json":
-                remove(self.path(name))
-        remove(self.path("lab.json"))
-        os.rmdir(self.dir)
+        try:
+            self.stop_all()
+        finally:
+            for path in self.state["temporary"]:
+                if os.path.basename(path).startswith("bastion-lab-"):
+                    shutil.rmtree(path, ignore_errors=True)
+            # lab.json last: a `down` that was broken off can be given again
+            for name in os.listdir(self.dir):
+                if name != "lab.json":
+                    remove(self.path(name))
+            remove(self.path("lab.json"))
+            os.rmdir(self.dir)
 
     # --- words
 

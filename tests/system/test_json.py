@@ -43,7 +43,8 @@ def test_json_of_every_word(own, tmp_path):
     bad = {}
     for word, example in words.items():
         argv = [a.replace("/etc/bastiond", str(tmp_path)) for a in shlex.split(example) if a != "--csv"]
-        done = subprocess.run([own.bin("bastionctl"), "-f", own.path("bastiond.conf"), *argv, "--json"], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        done = subprocess.run([own.bin("bastionctl"), "-f", own.path("bastiond.conf"), *argv, "--json"],
+                              input=labkit.read(str(tmp_path / "k.pub")) if argv[-1] == "-" else "", capture_output=True, text=True,
                               timeout=60, check=False, cwd=str(tmp_path))
         if word in text_only:
             fine = done.returncode == 2 and done.stdout == "" and (done.stderr.count("--json") or word in ("connect", "exit"))

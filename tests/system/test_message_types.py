@@ -100,8 +100,9 @@ class Raw(paramiko.Transport):
         """The peer has read it, and all before it. False: it ended the connection."""
         with contextlib.suppress(EOFError, OSError, paramiko.SSHException):
             self.poke(kind, body)
+        with contextlib.suppress(EOFError, OSError, paramiko.SSHException), self.packetizer._Packetizer__write_lock:
+            number = self.packetizer._Packetizer__sequence_number_out
             self.poke(UNASSIGNED, b"")
-        number = self.packetizer._Packetizer__sequence_number_out - 1
         until(lambda: number in self.unimplemented or not self.is_active(), deadline=20, what=f"an answer behind {kind}")
         return self.is_active()
 

@@ -41,7 +41,7 @@ static FILE *script(void)
 	if (fork() == 0) {
 		dup2(ends[1], 0);
 		dup2(ends[1], 1);
-		execl("/usr/bin/python3", "python3", "-c", loop, tests, NULL);
+		execl("/usr/bin/python3", "/usr/bin/python3", "-c", loop, tests, NULL);
 		_exit(127);
 	}
 	close(ends[1]);
