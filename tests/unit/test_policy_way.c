@@ -313,6 +313,19 @@ static void lock_ends_the_connection(void **state)
 	session_over(r, &s, 0);
 }
 
+/* It takes the place of web1, with a pinned key. A grant for it. */
+static int64_t another_host(struct rig *r, struct host *h)
+{
+	struct host_key pin = { .type = "ssh-ed25519", .len = 51 };
+
+	assert_int_equal(store_host_add(r->p.store, h, clock_wall()), 0);
+	memcpy(pin.blob, WRONG_KEY, pin.len);
+	assert_int_equal(key_fingerprint(pin.blob, pin.len, pin.fingerprint), 0);
+	assert_int_equal(store_host_key_add(r->p.store, h->id, &pin), 0);
+	r->web1 = *h;
+	return rig_grant(r, r->p.store, &r->alice, 3600);
+}
+
 static void managed_key_is_lent(void **state)
 {
 	const uint8_t *text;
@@ -321,7 +334,6 @@ static void managed_key_is_lent(void **state)
 	struct rig *r = *state;
 	struct session_end s;
 	struct host h = { .port = 22, .method = LOGIN_MANAGED };
-	struct host_key pin = { .type = "ssh-ed25519", .len = 51 };
 	char name[64], login[64];
 	struct ipc_msg m;
 	struct buf b;
@@ -332,12 +344,7 @@ static void managed_key_is_lent(void **state)
 	strcpy(h.address, "web1.internal");
 	strcpy(h.logins, "dba");
 	strcpy(h.managed_key, "appliance");
-	assert_int_equal(store_host_add(r->p.store, &h, clock_wall()), 0);
-	memcpy(pin.blob, WRONG_KEY, pin.len);
-	assert_int_equal(key_fingerprint(pin.blob, pin.len, pin.fingerprint), 0);
-	assert_int_equal(store_host_key_add(r->p.store, h.id, &pin), 0);
-	r->web1 = h;
-	grant = rig_grant(r, r->p.store, &r->alice, 3600);
+	grant = another_host(r, &h);
 	login_alice(r, &s, 0);
 	way_ask(&s, 1, "web2", "dba");
 	dial_ok(r);
@@ -375,7 +382,6 @@ static void the_certificate_is_good_from_where_the_host_sees_us(void **state)
 	struct rig *r = *state;
 	struct session_end s;
 	struct host h = r->web1;
-	struct host_key pin = { .type = "ssh-ed25519", .len = 51 };
 	int64_t grant = rig_grant(r, r->p.store, &r->alice, 3600);
 
 	free(r->conf->source_address);
@@ -388,12 +394,7 @@ static void the_certificate_is_good_from_where_the_host_sees_us(void **state)
 	way_over(r, &s, 1);
 	strcpy(h.name, "web2");
 	strcpy(h.source_address, "203.0.113.7");
-	assert_int_equal(store_host_add(r->p.store, &h, clock_wall()), 0);
-	memcpy(pin.blob, WRONG_KEY, pin.len);
-	assert_int_equal(key_fingerprint(pin.blob, pin.len, pin.fingerprint), 0);
-	assert_int_equal(store_host_key_add(r->p.store, h.id, &pin), 0);
-	r->web1 = h;
-	grant = rig_grant(r, r->p.store, &r->alice, 3600);
+	grant = another_host(r, &h);
 	way_ask(&s, 2, "web2", "dba");
 	dial_ok(r);
 	sign_from(r, grant, clock_wall() + 3600, "203.0.113.7");
