@@ -49,7 +49,6 @@
 #define REFUSALS_MAX 500	/* said, logged and noted, then one a second; a client that goes on gets the bare answer */
 #define FRONT_ASKS_MAX 16	/* forwards that wait for it */
 #define FRONT_OWED_MAX 4		/* lines that wait for a channel */
-#define FRONT_BROKE "bastiond: the client broke the protocol: session ended"
 #define FORWARD_LINE_MAX 256	/* what says that a forwarding is refused */
 #define LINE_MAX_LEN 1024	/* a line for the user */
 #define WORDS_REPLY_MAX (4U << 20) /* JSON of one reply */
@@ -282,6 +281,7 @@ struct chan *way_chan(struct way *w, uint32_t number);
 static inline bool way_passes(const struct way *w, uint64_t seq) { return seq <= w->committed || !w->strict; }
 /* Ends the way and its channels, with a line for the user. */
 void way_end(struct way *w, enum brec_end end, const char *line);
+void way_left(struct way *w, bool broke);		/* the same for a client that left, or that broke the protocol */
 int way_tick(struct way *w, uint64_t now_ms);			/* ms until the next deadline, -1: none */
 void way_destroy(struct way *w);
 /* Sequence to wait for after recording an event; 0: the recording broke, the way is over. */

@@ -412,7 +412,7 @@ static void end_ways(struct session *s)
 {
 	for (size_t i = 0; i < SESSION_WAYS_MAX; i++)
 		if (s->ways[i] != NULL) {
-			way_end(s->ways[i], s->outer.broke ? BREC_END_ERROR : BREC_END_NORMAL, s->outer.broke ? FRONT_BROKE : "");
+			way_left(s->ways[i], s->outer.broke);
 			way_step(s->ways[i]);
 		}
 }

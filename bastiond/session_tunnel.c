@@ -299,9 +299,8 @@ void tunnel_destroy(struct tunnel *t)
 		free(c);
 	}
 	if (f->way != NULL) {
-		const bool broke = f->broke || f->session->outer.broke; /* who breaks the outer connection has ended this one, too */
-
-		way_end(f->way, broke ? BREC_END_ERROR : BREC_END_NORMAL, broke ? FRONT_BROKE : "");
+		/* who breaks the outer connection has ended this one, too */
+		way_left(f->way, f->broke || f->session->outer.broke);
 		f->way->orphan = true;
 	}
 	ssh_free(f->ssh);

@@ -86,6 +86,11 @@ void way_end(struct way *w, enum brec_end end, const char *line)
 	snprintf(w->line, sizeof(w->line), "%s", line);
 }
 
+void way_left(struct way *w, bool broke)
+{
+	way_end(w, broke ? BREC_END_ERROR : BREC_END_NORMAL, broke ? "bastiond: the client broke the protocol: session ended" : "");
+}
+
 uint64_t way_event(struct way *w, enum brec_stream stream, enum brec_kind kind, uint32_t channel, const void *data,
     size_t len)
 {
